@@ -1,0 +1,45 @@
+# Two commands on a fresh machine do everything: `make search` and `make test`.
+# Each sets up what it needs (a virtual environment in .venv) and skips what is done.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= runs/digits
+
+.DEFAULT_GOAL := help
+.PHONY: help search test lint format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+search: $(VENV)/.installed ## search a real space on scikit-learn's digits: a front, a report, an exported model
+	@$(BIN)/nas search studies/digits.yaml --out $(OUT)
+	@$(BIN)/nas report $(OUT)
+	@$(BIN)/nas export $(OUT) best --out $(OUT)/best
+
+test: $(VENV)/.installed-dev ## run the tests
+	@$(BIN)/pytest -n auto --dist loadfile
+
+lint: $(VENV)/.installed-dev ## format check, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.installed-dev ## format and fix what can be fixed
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## remove the virtual environment and what was built
+	rm -rf $(VENV) build *.egg-info
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed; name one with PYTHON=...' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	@echo 'installing into $(VENV): about two minutes, 5.5 GB, most of it torch ...'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable . && touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/.installed
+	@echo 'installing the tools for tests ...'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' && touch $@

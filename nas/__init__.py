@@ -1,0 +1,1 @@
+"""nas: study -> front -> model. Launch searches, look at the front, export the winners."""

@@ -1,0 +1,137 @@
+"""Architecture in, objective values out: the only place where module, trainer and objectives meet. Runs in a worker.
+
+A trial is measured (images per second), refused if that breaks a limit, trained, and ends with one final record. Nothing
+that happens to one architecture ends a worker: whatever it raises is the trial's failure, in words.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from search_space import Architecture
+from search_space.network import Network, build
+from trainers import checkpoint, throughput
+from trainers.config import TrainConfig
+from trainers.data import Dataset, load
+from trainers.proxy import ProxyTraining
+
+WEIGHTS = "model.safetensors"
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trials of a study share; loaded once in each worker.
+
+    Args:
+        data_file: the decoded images (`trainers.data.prepare`).
+        train: the proxy training.
+        device: "cpu" or "cuda".
+        batch_size, min_time_s: of the throughput measurement.
+        min_images_per_s: the limit under which a trial is refused before it is trained; None: no limit.
+    """
+
+    data_file: Path
+    train: TrainConfig
+    device: str = "cpu"
+    batch_size: int = 64
+    min_time_s: float = 0.2
+    min_images_per_s: float | None = None
+
+
+@dataclass
+class Evaluator:
+    """A worker's life: data loaded once, then trial after trial through `run`."""
+
+    setting: Setting
+    data: Dataset = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.data = load(self.setting.data_file, self.setting.device)
+
+    def run(self, architecture: str, seed: int, folder: Path) -> Iterator[dict[str, Any]]:
+        """Evaluate the `architecture` (JSON) in `folder`: an `{"epoch": ...}` after each epoch, at the end one record.
+
+        The last record has `"final": True` and either the attributes and measured values of the trial, or `refused`, or
+        `failure`. A trial that was cut off goes on from its checkpoint.
+        """
+        start = time.perf_counter()
+        try:
+            yield from self._run(Architecture.from_json(architecture), seed, folder, start)
+        except Exception as error:  # whatever it is, it is this trial's own
+            yield {"final": True, "failure": reason(error), "wall_s": time.perf_counter() - start, "seed": seed}
+        finally:
+            if self.setting.device != "cpu":
+                torch.cuda.empty_cache()
+
+    def _run(self, architecture: Architecture, seed: int, folder: Path, start: float) -> Iterator[dict[str, Any]]:
+        setting = self.setting
+        device = torch.device(setting.device)
+        network = self.initial(architecture, seed)
+        shape = (architecture.in_chans, *architecture.image_size)
+        speed = throughput.measure(
+            network, shape, device=device, batch_size=setting.batch_size, min_time_s=setting.min_time_s
+        )
+        record: dict[str, Any] = {
+            "final": True,
+            "seed": seed,
+            "device": speed.device,
+            "images_per_s": speed.images_per_s,
+            "images_per_s_quartiles": [speed.low, speed.high],
+        }
+        if setting.min_images_per_s is not None and speed.images_per_s < setting.min_images_per_s:
+            yield record | {"refused": f"limit images_per_s: {speed.images_per_s:.0f} < {setting.min_images_per_s:g}"}
+            return
+        training = ProxyTraining(network, self.data, setting.train, seed=seed, checkpoint=folder / CHECKPOINT)
+        new_s = 0.0
+        before = time.perf_counter()
+        for epoch in training.epochs():
+            now = time.perf_counter()
+            # An epoch taken over from the checkpoint comes at once; its seconds were spent in an earlier life.
+            new_s += epoch.wall_s if now - before >= epoch.wall_s else 0.0
+            yield {"epoch": epoch.epoch, "val_accuracy": epoch.val_accuracy}
+            before = time.perf_counter()
+        checkpoint.save_weights(folder / WEIGHTS, network, {"architecture": architecture.to_json()})
+        trained_s = sum(epoch.wall_s for epoch in training.history)
+        yield record | {
+            "accuracy": training.result.val_accuracy,
+            "curve": [epoch.to_dict() for epoch in training.history],
+            "train_s": sum(epoch.train_s for epoch in training.history),
+            "wall_s": trained_s + (time.perf_counter() - start - new_s),
+        }
+
+    def initial(self, architecture: Architecture, seed: int) -> Network:
+        """The network with the initial weights of `seed`."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return build(architecture)
+
+
+def reason(error: BaseException) -> str:
+    """What failed, in one line."""
+    text = next((line for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {text}"[:400] if text else type(error).__name__
+
+
+def trained_network(architecture: Mapping[str, Any], folder: Path) -> Network:
+    """The trained network of a finished trial in `folder`, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: its weights are gone.
+    """
+    network = build(Architecture.from_dict(dict(architecture)))
+    network.load_state_dict(checkpoint.load_weights(folder / WEIGHTS))
+    return network.eval()
+
+
+def forget_checkpoint(folder: Path) -> None:
+    """Remove the checkpoint of a trial that the study has recorded."""
+    with suppress(FileNotFoundError):
+        (folder / CHECKPOINT).unlink()

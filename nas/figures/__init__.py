@@ -1,0 +1,36 @@
+"""Figures of a study: for each a pure info (`info.py`, what is to be seen) and a thin plotly function (`plot.py`)."""
+
+from nas.figures.info import (
+    Axis,
+    CurvesInfo,
+    FrontInfo,
+    HistoryInfo,
+    SharesInfo,
+    curves_info,
+    front_info,
+    hypervolume_info,
+    objective_info,
+    pairs,
+    shares_info,
+)
+from nas.figures.plot import CONFIG, Palette, curves_figure, front_figure, history_figure, shares_figure
+
+__all__ = [
+    "CONFIG",
+    "Axis",
+    "CurvesInfo",
+    "FrontInfo",
+    "HistoryInfo",
+    "Palette",
+    "SharesInfo",
+    "curves_figure",
+    "curves_info",
+    "front_figure",
+    "front_info",
+    "history_figure",
+    "hypervolume_info",
+    "objective_info",
+    "pairs",
+    "shares_figure",
+    "shares_info",
+]

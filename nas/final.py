@@ -1,0 +1,49 @@
+"""The test split, touched once: when a study is reported, each trial of its front is tested, and never again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nas import results
+from nas.errors import StudyError
+from nas.evaluate import trained_network
+from nas.storage import open_study, trial_folder
+from trainers.data import Dataset, load
+from trainers.proxy import evaluate
+
+
+def dataset_of(folder: Path) -> Dataset:
+    """The images of the study in `folder`, from the decoded file that it keeps.
+
+    Raises:
+        StudyError: the file is gone or another.
+    """
+    fingerprint = open_study(folder).user_attrs["dataset"]["fingerprint"]
+    for file in sorted((folder / "data").glob("*.safetensors")):
+        dataset = load(file)
+        if dataset.fingerprint == fingerprint:
+            return dataset
+    raise StudyError(f"{folder / 'data'}: the study's decoded images are gone; `nas search` on it decodes them again")
+
+
+def test_front(folder: Path) -> dict[str, float]:
+    """Measure test accuracy of those trials of the front that have none yet; trial number -> accuracy, all of them.
+
+    A trial whose weights are gone stays untested.
+    """
+    study = open_study(folder)
+    tested = dict(study.user_attrs.get("test_accuracy", {}))
+    front = results.load(folder).front
+    todo = [row for _, row in front.iterrows() if str(row["trial"]) not in tested]
+    if not todo:
+        return tested
+    dataset = dataset_of(folder)
+    for row in todo:
+        number = int(row["trial"])
+        try:
+            network = trained_network(row["architecture"], trial_folder(folder, number))
+        except FileNotFoundError:
+            continue
+        _, tested[str(number)] = evaluate(network, dataset.test, dataset)
+    study.set_user_attr("test_accuracy", tested)
+    return tested

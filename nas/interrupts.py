@@ -1,0 +1,38 @@
+"""Ctrl-C and SIGTERM end a search at the next step, even where the exception itself is lost.
+
+A KeyboardInterrupt that is raised within a finaliser or a callback of some library is printed and forgotten there. So the
+signal is also remembered, and whoever drives the trials asks `check` at every step.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupts:
+    """Remembers that the user wants to stop."""
+
+    def __init__(self) -> None:
+        self.caught = False
+
+    def check(self) -> None:
+        """Raise `KeyboardInterrupt` if a signal has come."""
+        if self.caught:
+            raise KeyboardInterrupt
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.caught = True
+        raise KeyboardInterrupt
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle SIGINT and SIGTERM within the block. Call from the main thread."""
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

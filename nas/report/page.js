@@ -1,0 +1,249 @@
+"use strict";
+// The page of a report. All text from the study enters the document as text nodes, never as markup.
+
+const study = JSON.parse(document.getElementById("data").textContent);
+const byId = (id) => document.getElementById(id);
+const PAGE = 200; // rows of the full table drawn at once
+const plots = []; // {div, places: trial -> {x, y}, ring: index of the trace that rings the chosen trial}
+let webgl = null; // whether the browser has it, once asked: without it many points are drawn as SVG
+let chosen = null;
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+// Figures -----------------------------------------------------------------------------------------------------------
+
+function themed() {
+  const style = getComputedStyle(document.documentElement);
+  const get = (name) => style.getPropertyValue(name).trim();
+  const update = { "font.color": get("--soft"), "hoverlabel.bgcolor": get("--card"), "hoverlabel.font.color": get("--ink") };
+  for (const axis of ["xaxis", "yaxis"]) update[`${axis}.gridcolor`] = get("--grid");
+  return update;
+}
+
+function ring() {
+  const ink = getComputedStyle(document.documentElement).getPropertyValue("--ink").trim();
+  const marker = { size: 20, symbol: "circle-open", color: ink, line: { width: 2.5 } };
+  return { x: [], y: [], mode: "markers", type: "scatter", marker, hoverinfo: "skip", showlegend: false };
+}
+
+function hasWebgl() {
+  webgl ??= document.createElement("canvas").getContext("webgl") !== null;
+  return webgl;
+}
+
+function placesOf(traces) {
+  const places = new Map();
+  for (const trace of traces) {
+    if (trace.mode !== "markers" || !trace.customdata) continue;
+    trace.customdata.forEach((trial, i) => places.set(trial, { x: trace.x[i], y: trace.y[i] }));
+  }
+  return places;
+}
+
+function drawFigure(figure) {
+  const div = element("div");
+  const heading = element("h3", {}, figure.title);
+  byId("figures").append(element("figure", { class: figure.wide ? "figure wide" : "figure" }, heading, div));
+  const places = placesOf(figure.data);
+  const drawable = figure.data.map((trace) => trace.type === "scattergl" && !hasWebgl() ? { ...trace, type: "scatter" } : trace);
+  const traces = places.size ? [...drawable, ring()] : drawable;
+  Plotly.newPlot(div, traces, figure.layout, study.config).then(() => Plotly.relayout(div, themed()));
+  div.on("plotly_click", (event) => {
+    const trial = event.points[0].customdata;
+    if (trial !== undefined && trial !== null) choose(trial);
+  });
+  if (places.size) plots.push({ div, places, ring: traces.length - 1 });
+}
+
+function ringChosen() {
+  for (const plot of plots) {
+    const place = plot.places.get(chosen);
+    Plotly.restyle(plot.div, { x: [place ? [place.x] : []], y: [place ? [place.y] : []] }, [plot.ring]);
+  }
+}
+
+// Tables ------------------------------------------------------------------------------------------------------------
+
+function compare(column, down) {
+  const number = study.columns[column].number;
+  return (a, b) => {
+    const x = number ? study.rows[a].values[column] : study.rows[a].texts[column];
+    const y = number ? study.rows[b].values[column] : study.rows[b].texts[column];
+    const noX = x === null || x === "", noY = y === null || y === "";
+    if (noX || noY) return noX - noY || a - b; // what is missing comes last either way
+    return (number ? x - y : x.localeCompare(y)) * (down ? -1 : 1) || a - b;
+  };
+}
+
+function drawTable(table, columns, trials, limit) {
+  const state = { sorted: null, down: false, limit };
+  const head = element("tr"), body = element("tbody");
+  columns.forEach((column) => {
+    const { label, number } = study.columns[column];
+    const button = element("button", { type: "button" }, label);
+    const cell = element("th", number ? { class: "number", scope: "col" } : { scope: "col" }, button);
+    button.addEventListener("click", () => {
+      state.down = state.sorted === column && !state.down;
+      state.sorted = column;
+      for (const other of head.children) other.removeAttribute("aria-sort");
+      cell.setAttribute("aria-sort", state.down ? "descending" : "ascending");
+      state.refresh();
+    });
+    head.append(cell);
+  });
+  table.replaceChildren(element("thead", {}, head), body);
+  state.refresh = () => {
+    const order = state.sorted === null ? trials() : [...trials()].sort(compare(state.sorted, state.down));
+    body.replaceChildren(...order.slice(0, state.limit).map((trial) => drawRow(trial, columns)));
+    if (state.after) state.after(order.length);
+  };
+  state.refresh();
+  return state;
+}
+
+function drawRow(trial, columns) {
+  const row = element("tr", { "data-trial": trial, tabindex: "0" });
+  for (const column of columns) {
+    const { number, key } = study.columns[column];
+    row.append(element("td", number ? { class: "number" } : { class: key }, study.rows[trial].texts[column]));
+  }
+  row.classList.toggle("chosen", trial === chosen);
+  row.addEventListener("click", () => choose(trial));
+  row.addEventListener("keydown", (event) => { if (event.key === "Enter") choose(trial); });
+  return row;
+}
+
+function drawTables() {
+  const all = study.columns.map((_, index) => index);
+  const inFront = all.filter((index) => study.columns[index].front);
+  if (study.front.length) drawTable(byId("front"), inFront, () => study.front, Infinity);
+  else byId("front-section").hidden = true;
+
+  const numbers = study.rows.map((_, trial) => trial);
+  const filter = byId("filter"), more = byId("more");
+  const matching = () => {
+    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    return numbers.filter((trial) => {
+      const text = study.rows[trial].texts.join(" ").toLowerCase();
+      return words.every((word) => text.includes(word));
+    });
+  };
+  const full = drawTable(byId("trials"), all, matching, PAGE);
+  full.after = (count) => {
+    byId("shown").textContent = `${count.toLocaleString("en")} of ${numbers.length.toLocaleString("en")} trials`;
+    more.hidden = count <= full.limit;
+    more.textContent = `Show all ${count.toLocaleString("en")}`;
+  };
+  filter.addEventListener("input", () => { full.limit = PAGE; full.refresh(); });
+  more.addEventListener("click", () => { full.limit = Infinity; full.refresh(); });
+  full.refresh();
+}
+
+// The chosen trial --------------------------------------------------------------------------------------------------
+
+function architectureOf(trial) {
+  const entry = study.architectures[trial];
+  if (!entry) return null;
+  const [[frame], stages, boxes] = entry;
+  return { plain: { ...study.frames[frame], stages: stages.map((i) => study.stages[i]) }, boxes: boxes.map((i) => study.boxes[i]) };
+}
+
+function drawBox(box) {
+  if (!box.mixer) {
+    const words = box.layers.map((layer) => layer.filter(Boolean).join(" ")).filter(Boolean).join(", ");
+    return element("div", { class: "step" }, element("b", {}, box.title), ` ${[words, box.shape].filter(Boolean).join(" · ")}`);
+  }
+  const block = element("div", { class: "block" });
+  box.layers.forEach(([name, options], index) => block.append(
+    element("span", { class: "depth" }, index ? "" : `${box.depth} ×`),
+    element("b", {}, name),
+    element("span", { class: "options" }, options),
+  ));
+  const top = element("div", { class: "top" }, element("b", {}, box.title), element("span", {}, box.shape));
+  const stage = element("div", { class: "stage" }, top, block, element("div", { class: "notes" }, box.notes));
+  stage.style.setProperty("--mixer", study.colours[box.mixer]);
+  return stage;
+}
+
+function drawNetwork(boxes) {
+  const network = element("div", { class: "network" });
+  boxes.forEach((box, index) => {
+    if (index) network.append(element("div", { class: "arrow" }));
+    network.append(drawBox(box));
+  });
+  return network;
+}
+
+function drawCurve(values) {
+  const known = values.filter((value) => value !== null);
+  if (known.length < 2) return "";
+  const low = Math.min(...known), height = (Math.max(...known) - low) || 1;
+  const points = values.map((value, i) => value === null ? "" : `${(100 * i) / (values.length - 1)},${38 - (36 * (value - low)) / height}`);
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg"), line = document.createElementNS(space, "polyline");
+  svg.setAttribute("viewBox", "0 0 100 40");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("class", "curve");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `validation accuracy over ${values.length} epochs`);
+  line.setAttribute("points", points.join(" "));
+  svg.append(line);
+  return svg;
+}
+
+function copyButton(text) {
+  const button = element("button", { type: "button", class: "plain" }, "Copy");
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Not allowed here";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  });
+  return button;
+}
+
+function drawPanel(trial) {
+  const row = study.rows[trial];
+  const values = element("dl", { class: "values" });
+  study.columns.forEach((column, index) => {
+    if (column.key !== "trial" && row.texts[index] && row.texts[index] !== "–")
+      values.append(element("dt", {}, column.label), element("dd", {}, row.texts[index]));
+  });
+  const marks = [study.front.includes(trial) ? "on the front" : "", trial === study.best ? "best" : ""].filter(Boolean);
+  const title = `Trial ${trial}${marks.length ? ` (${marks.join(", ")})` : ""}`;
+  const parts = [element("h2", {}, title), values, row.curve ? drawCurve(row.curve) : ""];
+  const architecture = architectureOf(trial);
+  if (architecture) {
+    const text = JSON.stringify(architecture.plain, null, 2);
+    const json = element("details", {}, element("summary", {}, "JSON of the architecture"), copyButton(text), element("pre", {}, text));
+    parts.push(drawNetwork(architecture.boxes), json);
+    if (row.texts[1] === "complete") {
+      const command = `${study.export} ${trial} --out model-${trial}`;
+      parts.push(element("div", { class: "command" }, element("code", {}, command), copyButton(command)));
+    }
+  }
+  byId("panel").replaceChildren(...parts);
+}
+
+function choose(trial) {
+  chosen = trial;
+  drawPanel(trial);
+  for (const row of document.querySelectorAll("tr[data-trial]")) row.classList.toggle("chosen", Number(row.dataset.trial) === trial);
+  ringChosen();
+}
+
+byId("nothing").hidden = study.figures.length > 0;
+study.figures.forEach(drawFigure);
+drawTables();
+if (study.best !== null) choose(study.best);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const div of document.querySelectorAll(".js-plotly-plot")) Plotly.relayout(div, themed());
+});

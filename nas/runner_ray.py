@@ -1,0 +1,251 @@
+"""Ray Tune executes the trials: warm actors that are used again, driven by an own `ray.tune` searcher. The only file that
+imports ray.
+
+Ray is disposable. It holds no state that matters: no Tune checkpoints, no result files; after a crash the study's
+storage says what was running, and each trial goes on from its own checkpoint.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.errors import UsageError
+
+if TYPE_CHECKING:  # a worker imports this module too, and needs neither Optuna nor the screen; the driver not yet torch
+    from nas.config import Resources
+    from nas.evaluate import Setting
+    from nas.interrupts import Interrupts
+    from nas.progress import Watch
+    from nas.searcher import Searcher
+
+# Before ray is imported. Together these took the overhead of a trial from 2.5 s (Tune's default) to about 10 ms and Ray's
+# own words from the screen. The memory monitor would end the whole run where a trial asks for too much.
+os.environ.update(
+    {
+        "RAY_AIR_NEW_OUTPUT": "0",
+        "RAY_DEDUP_LOGS": "0",
+        "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+        "RAY_memory_monitor_refresh_ms": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_enable_worker_prestart": "0",
+        "RAY_prestart_worker_first_driver": "0",
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+        "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+        "TUNE_MAX_PENDING_TRIALS_PG": "2",
+        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+        "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    }
+)
+
+import ray
+from ray import tune
+from ray.tune.search.searcher import Searcher as TuneSearcher
+
+RESTARTS = 1  # of a trial whose worker died: it may have been the machine; twice is the trial
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a search has.
+
+    Args:
+        workers: trainings at a time.
+        cpus, gpus: of each.
+    """
+
+    workers: int
+    cpus: int
+    gpus: float
+
+
+class TrialWorker(tune.Trainable):
+    """A warm actor: its process, libraries and data outlive its trials. One `step` is one epoch."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        import torch
+
+        from nas.evaluate import Evaluator
+
+        torch.set_num_threads(config["threads"])
+        warnings.simplefilter("ignore")  # nobody reads a worker's screen
+        self.evaluator = Evaluator(config["setting"])
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self.events = self.evaluator.run(config["architecture"], config["seed"], Path(config["folder"]))
+
+    def step(self) -> dict[str, Any]:
+        event = next(self.events)
+        return {**event, "done": "final" in event}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: the trial has its own checkpoint in the study's folder."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing, likewise."""
+
+
+class AskTell(TuneSearcher):
+    """Hands Ray Tune what `Searcher` proposes and tells it what came of each."""
+
+    def __init__(
+        self, searcher: Searcher, folder_of: Callable[[int], Path], watch: Watch, interrupts: Interrupts
+    ) -> None:
+        super().__init__()
+        self.interrupts = interrupts
+        self.asked = searcher  # a `searcher` would look to Tune like a wrapped one
+        self.folder_of = folder_of
+        self.watch = watch
+        self.numbers: dict[str, int] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        self.interrupts.check()
+        proposal = self.asked.propose()
+        if proposal is None:
+            return self.FINISHED
+        self.numbers[trial_id] = proposal.number
+        self.watch.started(proposal.number)
+        return {
+            "architecture": proposal.architecture.to_json(),
+            "seed": proposal.seed,
+            "folder": str(self.folder_of(proposal.number)),
+        }
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        self.interrupts.check()
+        if "epoch" in result:
+            self.watch.epoch(self.numbers[trial_id], result["epoch"], result["val_accuracy"])
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        from nas.evaluate import forget_checkpoint
+
+        number = self.numbers.pop(trial_id, None)
+        if number is None:
+            return
+        record = (
+            None if error or result is None or "final" not in result else {k: result[k] for k in RECORD if k in result}
+        )
+        self.watch.ended(self.asked.finish(number, record))
+        forget_checkpoint(self.folder_of(number))
+        self.interrupts.check()
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing: the study's storage is the state."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles what it is given, for a restore that never happens here
+
+    def get_state(self) -> dict[str, Any]:
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Nothing, likewise."""
+
+
+# What of a final result is the trial's own; the rest is Tune's bookkeeping.
+RECORD = (
+    "final",
+    "accuracy",
+    "curve",
+    "device",
+    "failure",
+    "images_per_s",
+    "images_per_s_quartiles",
+    "refused",
+    "seed",
+    "train_s",
+    "wall_s",
+)
+
+
+@contextmanager
+def cluster(resources: Resources) -> Iterator[Machine]:
+    """A running Ray and what it offers: a private one on this machine, or the cluster at an address; shut down at the end.
+
+    Raises:
+        UsageError: the cluster does not have what a training needs.
+    """
+    for name in ("ray", "ray.tune", "ray.data", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
+    if resources.address is not None:
+        ray.init(resources.address, **quiet)
+    else:
+        cpus = len(os.sched_getaffinity(0))
+        if resources.workers is not None:
+            cpus = resources.workers * resources.cpus_per_trial
+        # Trials share files, not objects: 100 MB of shared memory are plenty.
+        ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=100_000_000, **quiet)
+    try:
+        yield machine_of(resources, ray.cluster_resources())
+    finally:
+        ray.shutdown()
+
+
+def machine_of(resources: Resources, offered: Mapping[str, float]) -> Machine:
+    """The workers that `resources` ask for and a cluster of `offered` CPUs and GPUs allows."""
+    cpus, gpus = offered.get("CPU", 0.0), offered.get("GPU", 0.0)
+    share = resources.gpus_per_trial
+    if share is None:
+        share = 1.0 if gpus else 0.0
+    if share > gpus:
+        raise UsageError(f"resources.gpus_per_trial: the machine has {gpus:g} GPUs, found {share:g}")
+    room = int(cpus // resources.cpus_per_trial)
+    if share > 0:
+        room = min(room, int(gpus / share + 1e-9))
+    if room < 1:
+        raise UsageError(f"resources.cpus_per_trial: the machine has {cpus:g} CPUs, found {resources.cpus_per_trial}")
+    return Machine(min(room, resources.workers or room), resources.cpus_per_trial, share)
+
+
+def run(
+    searcher: Searcher,
+    setting: Setting,
+    folder_of: Callable[[int], Path],
+    machine: Machine,
+    watch: Watch,
+    interrupts: Interrupts,
+) -> None:
+    """Run what `searcher` proposes until it proposes no more; `folder_of` gives the folder of a trial, `watch` is told of each
+    start, epoch and end.
+
+    Call within `cluster`. Raises `KeyboardInterrupt` soon after `interrupts` has caught a signal.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix="mixfront-"))
+    trainable = tune.with_resources(TrialWorker, {"cpu": machine.cpus, "gpu": machine.gpus})
+    tuner = tune.Tuner(
+        trainable,
+        param_space={"setting": setting, "threads": machine.cpus},
+        tune_config=tune.TuneConfig(
+            search_alg=AskTell(searcher, folder_of, watch, interrupts),
+            num_samples=10**9,
+            max_concurrent_trials=machine.workers,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            storage_path=str(scratch),
+            name="search",
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=RESTARTS),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

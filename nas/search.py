@@ -1,0 +1,230 @@
+"""A search from its configuration to a full study: data, space, storage, sampler, then the trials.
+
+The same call goes on where an earlier one stopped. Imports torch and ray only when it runs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import optuna
+import yaml
+from optuna.trial import TrialState
+
+from nas import config as configs, objectives
+from nas.errors import ConfigError, NothingFeasibleError, UsageError
+from nas.interrupts import Interrupts
+from nas.progress import Display, Step
+from nas.searcher import COSTS, TRAINED, Searcher, within
+from nas.storage import CONFIG, create_study, exists, open_study, trial_folder
+from nas.study_file import StudyFile
+from search_space import Architecture, SearchSpace, cost
+
+if TYPE_CHECKING:
+    from nas.evaluate import Setting
+    from nas.runner_ray import Machine
+    from trainers.data import Dataset
+    from trainers.errors import DataError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a search ended.
+
+    Args:
+        folder: where the study lives.
+        already_complete: True if there was nothing left to do.
+    """
+
+    folder: Path
+    already_complete: bool
+
+
+def search(config: configs.StudyConfig, file: StudyFile, folder: Path, display: Display) -> Outcome:
+    """Run the study of `config` in `folder`, or go on with it. Call from the main thread.
+
+    Raises:
+        ConfigError: the configuration, its data or its space break a rule, or the study began as another.
+        UsageError: another search runs on the folder.
+        NothingFeasibleError: no trial satisfies the limits.
+    """
+    interrupts = Interrupts()
+    with interrupts.listening(), locked(folder):
+        if exists(folder):
+            study = open_study(folder)
+            configs.check_unchanged(config, study.user_attrs.get("config", {}), file)
+            if _is_done(study, config):
+                return Outcome(folder, already_complete=True)
+        _search(config, file, folder, display, interrupts)
+    return Outcome(folder, already_complete=False)
+
+
+def _is_done(study: optuna.Study, config: configs.StudyConfig) -> bool:
+    states = [trial.state for trial in study.get_trials(deepcopy=False)]
+    return TrialState.RUNNING not in states and sum(state in TRAINED for state in states) >= config.trials
+
+
+def _search(
+    config: configs.StudyConfig, file: StudyFile, folder: Path, display: Display, interrupts: Interrupts
+) -> None:
+    from nas import runner_ray
+
+    with ThreadPoolExecutor(1) as thread, ExitStack() as stack:
+        with display.stage("starting") as progress:
+            # Ray starts in the main thread, which it insists on, while another imports torch and reads the images.
+            reading = thread.submit(_data, config, file, folder, progress)
+            machine = stack.enter_context(runner_ray.cluster(config.resources))
+            data_file, dataset = reading.result()
+        known = {name: getattr(dataset, name) for name in ("image_size", "in_chans", "num_classes")}
+        space = configs.space_of(config, file, known)
+        check_limits(config, file, space)
+        study = _study(config, folder, space, dataset)
+        chosen = [objectives.get(name) for name in config.objectives]
+        searcher = Searcher(study, space, chosen, config.trials, config.limits, config.seed)
+        with display.trials(searcher, machine.workers) as watch:
+            setting = _setting(config, data_file, machine)
+            runner_ray.run(searcher, setting, partial(trial_folder, folder.resolve()), machine, watch, interrupts)
+        _check_feasible(study, config)
+
+
+def _data(config: configs.StudyConfig, file: StudyFile, folder: Path, progress: Step | None) -> tuple[Path, Dataset]:
+    from trainers import data
+    from trainers.errors import DataError
+
+    try:
+        data_file = data.prepare(config.data, folder / "data", progress)
+        return data_file, data.load(data_file)
+    except DataError as error:
+        raise ConfigError(file.where(("data", *_data_key(error))), f"data: {error}") from None
+
+
+def _setting(config: configs.StudyConfig, data_file: Path, machine: Machine) -> Setting:
+    from nas.evaluate import Setting
+
+    return Setting(
+        data_file=data_file.resolve(),
+        train=config.train,
+        device="cuda" if machine.gpus > 0 else "cpu",
+        batch_size=config.throughput.batch_size,
+        min_time_s=config.throughput.min_time_s,
+        min_images_per_s=config.limits.get("images_per_s"),
+    )
+
+
+def _study(config: configs.StudyConfig, folder: Path, space: SearchSpace, dataset: Dataset) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = sampler_of(config)
+    if exists(folder):
+        study = open_study(folder)
+        study.sampler = sampler
+        return study
+    chosen = [objectives.get(name) for name in config.objectives]
+    attributes = {
+        "objectives": [objective.to_dict() for objective in chosen],
+        "config": config.model_dump(mode="json"),
+        "space_size": str(space.size),  # may exceed what JSON readers take for a number
+        "dataset": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "image_size": list(dataset.image_size),
+            "in_chans": dataset.in_chans,
+            "num_classes": dataset.num_classes,
+            "class_names": list(dataset.class_names),
+            "train": len(dataset.train),
+            "val": len(dataset.val),
+            "test": len(dataset.test),
+        },
+    }
+    (folder / CONFIG).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    study = create_study(folder, config.name, [objective.direction for objective in chosen], attributes)
+    study.sampler = sampler
+    return study
+
+
+def sampler_of(config: configs.StudyConfig) -> optuna.samplers.BaseSampler:
+    """The sampler that `config` names."""
+    match config.sampler.name:
+        case "tpe":
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of `group`
+                return optuna.samplers.TPESampler(seed=config.seed, multivariate=True, group=True, n_startup_trials=16)
+        case "nsga2":
+            return optuna.samplers.NSGAIISampler(seed=config.seed, population_size=20)
+        case "random":
+            return optuna.samplers.RandomSampler(seed=config.seed)
+
+
+def check_limits(config: configs.StudyConfig, file: StudyFile, space: SearchSpace) -> None:
+    """Raise `ConfigError` if the exact costs of no architecture keep the limits."""
+    import numpy as np
+
+    limits = {name: limit for name, limit in config.limits.items() if name in COSTS}
+    if not limits:
+        return
+    rng = np.random.default_rng(config.seed)
+    candidates = list(space) if space.size <= 5000 else [space.sample(rng) for _ in range(500)]
+    if any(within(candidate, limits) for candidate in candidates):
+        return
+    for name, limit in limits.items():
+        cheapest = _descend(space, min(candidates, key=lambda a: getattr(cost(a), name)), name)
+        least = getattr(cost(cheapest), name)
+        if least > limit:
+            where = file.where(("limits", name))
+            rule = f"limits.{name}: no architecture of the space is that cheap; the cheapest found has {least}"
+            raise ConfigError(where, f"{rule}, found {limit:g}")
+
+
+def _descend(space: SearchSpace, start: Architecture, name: str) -> Architecture:
+    """From `start` to the cheapest neighbour, as long as one is cheaper."""
+    best = start
+    while True:
+        neighbour = min(space.neighbours(best), key=lambda a: getattr(cost(a), name), default=best)
+        if getattr(cost(neighbour), name) >= getattr(cost(best), name):
+            return best
+        best = neighbour
+
+
+def _check_feasible(study: optuna.Study, config: configs.StudyConfig) -> None:
+    trials = study.get_trials(deepcopy=False)
+    if any(trial.state == TrialState.COMPLETE for trial in trials):
+        return
+    failures = [trial.user_attrs["failure"] for trial in trials if "failure" in trial.user_attrs]
+    if failures:
+        raise NothingFeasibleError(f"all {len(failures)} trainings failed; the last: {failures[-1]}")
+    refused = [trial.user_attrs["refused"] for trial in trials if "refused" in trial.user_attrs]
+    last = f"; the last: {refused[-1]}" if refused else ""
+    raise NothingFeasibleError(f"no architecture satisfies the limits {config.limits}: {len(refused)} refused{last}")
+
+
+def _data_key(error: DataError) -> tuple[str, ...]:
+    return (error.place,) if error.place in ("source", "path", "image_size", "limit") else ("path",)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[IO[str]]:
+    """Hold the study in `folder`: one driver at a time. The lock goes with the process, however that ends.
+
+    Raises:
+        UsageError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise UsageError(f"{folder}: another search runs on this study (process {holder})") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield lock

@@ -1,0 +1,120 @@
+"""A YAML file with overrides, and where in it each value stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nas.errors import ConfigError
+from search_space import yaml_text
+
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """What a configuration was read from.
+
+    Args:
+        file: the YAML file.
+        data: its value, overrides applied.
+        node: its syntax tree, with lines and columns; None if it is empty.
+        overrides: path -> the command-line word that set it.
+    """
+
+    file: Path
+    data: Any
+    node: yaml.Node | None
+    overrides: dict[Path_, str]
+
+    def where(self, path: Sequence[str | int]) -> str:
+        """`FILE:LINE:COL` of the deepest part of `path` that is written down, or the override that wrote it."""
+        for length in range(len(path), 0, -1):
+            if tuple(path[:length]) in self.overrides:
+                return self.overrides[tuple(path[:length])]
+        if self.node is None:
+            return f"{self.file}:1:1"
+        mark = self.node.start_mark
+        node: yaml.Node | None = self.node
+        for part in path:
+            step = _step(node, part)
+            if step is None:
+                break
+            key, node = step
+            mark = key.start_mark
+        return f"{self.file}:{mark.line + 1}:{mark.column + 1}"
+
+
+def _step(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+    """The node to point at, and the value, of `part` in `node`."""
+    if isinstance(node, yaml.MappingNode):
+        merged: tuple[yaml.Node, yaml.Node] | None = None
+        for key, value in node.value:
+            if key.value == str(part):
+                return key, value
+            if key.tag == "tag:yaml.org,2002:merge":
+                merged = merged or _step(value, part)
+        return merged
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part]
+    return None
+
+
+def read(file: Path, overrides: Sequence[str] = ()) -> StudyFile:
+    """Read `file` and apply `overrides`, words of the form `key.sub=value`.
+
+    Raises:
+        ConfigError: the file cannot be read or is no YAML; an override is of another form or leads nowhere.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        raise ConfigError(str(file), f"a study is a YAML file: {reason}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(file), f"a study is a YAML file in UTF-8: {error.reason} at byte {error.start}") from None
+    try:
+        node = yaml.compose(text, Loader=yaml_text.Loader)
+        data = yaml_text.load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
+        raise ConfigError(where, f"not YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(str(file), f"not YAML: {error}") from None
+    applied: dict[Path_, str] = {}
+    for word in overrides:
+        path, value = _parse(word)
+        data = _set({} if data is None else data, path, value, word)
+        applied[path] = word
+    return StudyFile(file, data, node, applied)
+
+
+def _parse(word: str) -> tuple[Path_, Any]:
+    key, equals, text = word.partition("=")
+    if not equals or not key or not all(key.split(".")):
+        raise ConfigError(word, "an override must be of the form key.sub=value")
+    try:
+        value = yaml_text.load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(word, f"the value is not YAML: {getattr(error, 'problem', error)}") from None
+    return tuple(int(part) if part.isdigit() else part for part in key.split(".")), value
+
+
+def _set(data: Any, path: Path_, value: Any, word: str) -> Any:
+    """A copy of `data` with `value` at `path`."""
+    if not path:
+        return value
+    first, rest = path[0], path[1:]
+    if isinstance(data, list):
+        if not isinstance(first, int) or first >= len(data):
+            raise ConfigError(word, f"{first!r} must be an index below {len(data)}")
+        return [_set(item, rest, value, word) if index == first else item for index, item in enumerate(data)]
+    if data is None or isinstance(data, dict):
+        inner = (data or {}).get(first)
+        return {**(data or {}), first: _set({} if rest and inner is None else inner, rest, value, word)}
+    raise ConfigError(word, f"{first!r} stands below a single value, {data!r}")

@@ -1,0 +1,68 @@
+"""The lambda layer of `search_space/mixers/lambda_layer.py`."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from search_space.costs import Size
+
+
+class LambdaLayer(nn.Module):
+    """Lambda layer, `(B, C, H, W) -> (B, C, H, W)`, C = heads * v.
+
+    `qkv` rows: queries (heads, k), keys (u, k), values (u, v). `context` r: position lambdas by `conv_lambda`, an
+    `(r, r, 1)` convolution from u to k channels; None: `pos_emb` `(2H-1, 2W-1, k, u)` for every relative position.
+    """
+
+    pos_index: torch.Tensor
+
+    def __init__(self, width: int, size: Size, heads: int, k: int, u: int, context: int | None) -> None:
+        super().__init__()
+        self.heads, self.k, self.u, self.v = heads, k, u, width // heads
+        self.qkv = nn.Conv2d(width, heads * k + u * k + u * self.v, 1, bias=False)
+        # On flat positions: torch's BatchNorm2d has wrong gradients on CPUs for a batch of one in einsum's strides.
+        self.norm_q = nn.BatchNorm1d(heads * k)
+        self.norm_v = nn.BatchNorm1d(u * self.v)
+        nn.init.trunc_normal_(self.qkv.weight, std=width**-0.5)
+        if context is None:
+            self.pos_emb = nn.Parameter(torch.empty(2 * size[0] - 1, 2 * size[1] - 1, k, u))
+            nn.init.trunc_normal_(self.pos_emb, std=0.02)
+            self.register_buffer("pos_index", relative_positions(size), persistent=False)
+        else:
+            self.conv_lambda = nn.Conv3d(u, k, (context, context, 1), padding=(context // 2, context // 2, 0))
+            nn.init.trunc_normal_(self.conv_lambda.weight, std=k**-0.5)
+        self.is_global = context is None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, channels, height, width = x.shape
+        n = height * width
+        q, k, v = self.qkv(x).flatten(2).split([self.heads * self.k, self.u * self.k, self.u * self.v], dim=1)
+        q = self.norm_q(q).view(batch, self.heads, self.k, n)
+        k = k.reshape(batch, self.u, self.k, n).softmax(dim=-1)
+        v = self.norm_v(v).view(batch, self.u, self.v, n)
+        content = torch.einsum("bukm,buvm->bvk", k, v)
+        lambdas = self.position_lambdas(v, height, width) + content.unsqueeze(-1)  # (B, v, k, N)
+        return torch.einsum("bhkn,bvkn->bhvn", q, lambdas).reshape(batch, channels, height, width)
+
+    def position_lambdas(self, v: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """`(B, u, v, N) -> (B, v, k, N)`."""
+        if self.is_global:
+            embedding = self.pos_emb.flatten(0, 1)[self.pos_index]  # (N, M, k, u)
+            return torch.einsum("nmku,buvm->bvkn", embedding, v)
+        batch = v.shape[0]
+        maps = v.transpose(1, 2).reshape(batch * self.v, self.u, height, width)
+        # The same numbers as the 3-D convolution whose layout the weight has, several times faster in 2-D.
+        kernel = self.conv_lambda.weight.squeeze(-1)
+        y = F.conv2d(maps, kernel, self.conv_lambda.bias, padding=kernel.shape[-1] // 2)
+        return y.view(batch, self.v, self.k, height * width)
+
+
+def relative_positions(size: Size) -> torch.Tensor:
+    """For positions n, m of a map: the flat index of `pos[m] - pos[n] + size - 1` in a `(2H-1, 2W-1)` table, `(N, N)`."""
+    rows, columns = torch.meshgrid(torch.arange(size[0]), torch.arange(size[1]), indexing="ij")
+    rows, columns = rows.flatten(), columns.flatten()
+    row = rows[None, :] - rows[:, None] + size[0] - 1
+    column = columns[None, :] - columns[:, None] + size[1] - 1
+    return row * (2 * size[1] - 1) + column

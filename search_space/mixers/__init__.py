@@ -1,0 +1,11 @@
+"""The token mixers, found by name; every module of this package registers its own."""
+
+import importlib
+import pkgutil
+
+from search_space.mixers.base import MIXERS, Mixer, create
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["MIXERS", "Mixer", "create"]

@@ -1,0 +1,76 @@
+"""afno: the adaptive Fourier neural operator (AFNO; Guibas et al., ICLR 2022).
+
+`y = x + irfft2(S(W2 . relu(W1 . X + b1) + b2))`, X = rfft2(x), 'ortho' both ways. W1 and W2 are complex, block-diagonal in
+the channels and shared by all modes; relu and the soft shrinkage S act on real and imaginary parts apart.
+The residual is inside the mixer. Parameters `w1 (2, blocks, C/blocks, hidden)`, `b1`, `w2`, `b2` as in the published code.
+
+`hard_thresholding_fraction` keeps the low modes of both axes and sets the others to zero. (The published code slices
+the rows around the middle of the unshifted spectrum instead, which keeps high vertical frequencies; at fraction 1 both
+are the same.)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from search_space import cdg, costs
+from search_space.costs import Cost, Size
+from search_space.errors import ArchitectureError
+from search_space.mixers.base import MIXERS, Mixer, must_divide
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@MIXERS.register
+class AFNO(Mixer):
+    """Adaptive Fourier neural operator, `(B, C, H, W) -> (B, C, H, W)`.
+
+    Args:
+        num_blocks: diagonal blocks of the channel matrices; divides the width.
+        hidden_size_factor: hidden channels over channels in each block.
+        sparsity_threshold: lambda of the soft shrinkage.
+        hard_thresholding_fraction: share of the low modes kept along each axis.
+    """
+
+    name: ClassVar[str] = "afno"
+    num_blocks: Annotated[int, Field(ge=1)] = 8
+    hidden_size_factor: Annotated[int, Field(ge=1)] = 1
+    sparsity_threshold: Annotated[float, Field(ge=0)] = 0.01
+    hard_thresholding_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    def check(self, width: int, size: Size) -> None:
+        must_divide("num_blocks", self.num_blocks, "width", width)
+        if min(self.kept(size)) < 1:
+            rule = f"keeps no mode of a {size[0]}x{size[1]} map"
+            raise ArchitectureError("hard_thresholding_fraction", rule, self.hard_thresholding_fraction)
+
+    def kept(self, size: Size) -> tuple[int, int]:
+        """Non-negative frequencies kept along each axis."""
+        fraction = self.hard_thresholding_fraction
+        return int(fraction * (size[0] // 2 + 1)), int(fraction * (size[1] // 2 + 1))
+
+    def modes(self, size: Size) -> int:
+        """Complex modes kept: rows of both signs, columns of the half spectrum."""
+        rows, columns = self.kept(size)
+        return min(2 * rows - 1, size[0]) * columns
+
+    def graph(self, width: int) -> cdg.ChannelGraph:
+        return cdg.grouped(width, width, self.num_blocks)
+
+    def cost(self, width: int, size: Size) -> Cost:
+        block = width // self.num_blocks
+        hidden = block * self.hidden_size_factor
+        weights = 2 * self.num_blocks * block * hidden  # of W1, and as many of W2: real and imaginary parts
+        biases = 2 * self.num_blocks * (hidden + block)
+        matrices = Cost(macs=self.modes(size) * 2 * weights * 2, params=2 * weights + biases)
+        return costs.real_fft2(width, size) * 2 + matrices
+
+    def build(self, width: int, size: Size) -> nn.Module:
+        from search_space.layers.afno import AFNO
+
+        return AFNO(
+            width, self.num_blocks, self.hidden_size_factor, self.sparsity_threshold, self.hard_thresholding_fraction
+        )

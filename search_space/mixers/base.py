@@ -1,0 +1,65 @@
+"""What a token mixer is: options, the rules of where it fits, its channel graph, its cost, and the module it builds.
+
+A mixer is two short files: `mixers/NAME.py` says *what* it is, without torch, so that spaces, costs and reports need
+none; `layers/NAME.py` holds the `nn.Module` that computes it. Both carry the reference. A further mixer is those two
+files and their test; nothing else is edited, for this package imports all its modules.
+
+Maps are `(B, C, H, W)`; `width` is C and `size` is (H, W).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from search_space.cdg import ChannelGraph
+from search_space.costs import Cost, Size
+from search_space.errors import ArchitectureError
+from search_space.registry import Named, Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Mixer(Named, ABC):
+    """A token mixer: its fields are its options. Concrete mixers are final."""
+
+    def check(self, width: int, size: Size) -> None:
+        """Raise `ArchitectureError` if the mixer does not fit a map of `width` channels and `size`."""
+        return
+
+    def canonical(self, width: int, size: Size) -> Mixer:
+        """The one spelling of this mixer at `width` and `size`: equal functions have equal spellings."""
+        return self
+
+    @abstractmethod
+    def graph(self, width: int) -> ChannelGraph:
+        """Which channels each output channel depends on, `(C, C)`."""
+
+    @abstractmethod
+    def cost(self, width: int, size: Size) -> Cost:
+        """Exact cost for one image."""
+
+    @abstractmethod
+    def build(self, width: int, size: Size) -> nn.Module:
+        """The module, `(B, C, H, W) -> (B, C, H, W)`."""
+
+
+MIXERS: Registry[Mixer] = Registry("mixer", Mixer)  # type: ignore[type-abstract]
+
+
+def must_divide(option: str, value: int, what: str, number: int) -> None:
+    """Raise `ArchitectureError` unless `value` divides `number`."""
+    if number % value:
+        raise ArchitectureError(option, f"must divide the {what} {number}", value)
+
+
+def create(name: str, *, width: int, size: Size, **options: Any) -> nn.Module:
+    """The module of the mixer `name` with `options`, `(B, width, *size) -> (B, width, *size)`.
+
+    Raises:
+        SpaceError: unknown name or option, an option out of range, or one that does not fit `width` or `size`.
+    """
+    mixer = MIXERS.named(name)(**options)
+    mixer.check(width, size)
+    return mixer.build(width, size)

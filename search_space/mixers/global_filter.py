@@ -1,0 +1,35 @@
+"""global_filter: a learned filter in the frequency domain, one for each channel (GFNet; Rao et al., NeurIPS 2021).
+
+`y = irfft2(rfft2(x) * K)`, 'ortho' both ways; K complex, stored as `complex_weight` `(H, W//2+1, C, 2)`. It is a global
+circular convolution at O(N log N); K is bound to the map size.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from search_space import cdg, costs
+from search_space.costs import Cost, Size
+from search_space.mixers.base import MIXERS, Mixer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@MIXERS.register
+class GlobalFilter(Mixer):
+    """Global filter, `(B, C, H, W) -> (B, C, H, W)`; no options."""
+
+    name: ClassVar[str] = "global_filter"
+
+    def graph(self, width: int) -> cdg.ChannelGraph:
+        return cdg.identity(width)
+
+    def cost(self, width: int, size: Size) -> Cost:
+        weights = Cost(params=size[0] * (size[1] // 2 + 1) * width * 2)
+        return costs.real_fft2(width, size) * 2 + weights
+
+    def build(self, width: int, size: Size) -> nn.Module:
+        from search_space.layers.global_filter import GlobalFilter
+
+        return GlobalFilter(width, size)

@@ -1,0 +1,30 @@
+"""identity: no mixing of positions, the control of MetaFormer (Yu et al., 2022)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from search_space import cdg
+from search_space.costs import Cost, Size
+from search_space.mixers.base import MIXERS, Mixer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@MIXERS.register
+class Identity(Mixer):
+    """Identity, `(B, C, H, W) -> (B, C, H, W)`; no options."""
+
+    name: ClassVar[str] = "identity"
+
+    def graph(self, width: int) -> cdg.ChannelGraph:
+        return cdg.identity(width)
+
+    def cost(self, width: int, size: Size) -> Cost:
+        return Cost()
+
+    def build(self, width: int, size: Size) -> nn.Module:
+        from torch import nn
+
+        return nn.Identity()

@@ -1,0 +1,45 @@
+"""pool: average pooling minus the input (PoolFormer; Yu et al., "MetaFormer Is Actually What You Need for Vision", 2022).
+
+`avgpool_k(x) - x`, stride 1, padding not counted; no parameters.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from search_space import cdg
+from search_space.costs import Cost, Size
+from search_space.errors import ArchitectureError
+from search_space.mixers.base import MIXERS, Mixer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@MIXERS.register
+class Pool(Mixer):
+    """Pooling, `(B, C, H, W) -> (B, C, H, W)`.
+
+    Args:
+        k: side of the window, odd.
+    """
+
+    name: ClassVar[str] = "pool"
+    k: Annotated[int, Field(ge=3)] = 3
+
+    def check(self, width: int, size: Size) -> None:
+        if self.k % 2 == 0:
+            raise ArchitectureError("k", "must be odd", self.k)
+
+    def graph(self, width: int) -> cdg.ChannelGraph:
+        return cdg.identity(width)
+
+    def cost(self, width: int, size: Size) -> Cost:
+        return Cost()
+
+    def build(self, width: int, size: Size) -> nn.Module:
+        from search_space.layers.pool import Pooling
+
+        return Pooling(self.k)

@@ -1,0 +1,43 @@
+"""YAML as its users mean it: numbers like `1e-3` are numbers, `no` and `12:30` are strings (the core schema of YAML 1.2).
+
+PyYAML follows YAML 1.1, which reads `1e-3` as a string, `no` as False and `12:30` as 750.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+
+class Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with the scalars of YAML 1.2."""
+
+
+Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    (
+        "tag:yaml.org,2002:float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    ("tag:yaml.org,2002:merge", r"<<", "<"),
+):
+    Loader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), list(_first))
+
+
+def _int(loader: Loader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node))
+    return int(text, 0) if re.match(r"0[ox]", text) else int(text)
+
+
+Loader.add_constructor("tag:yaml.org,2002:int", _int)
+
+
+def load(text: str) -> Any:
+    """The value of one YAML document; `yaml.YAMLError` if it is none."""
+    return yaml.load(text, Loader=Loader)

@@ -1,0 +1,76 @@
+"""The real processes: `nas` started as a user starts it, in a folder of its own that holds `small.yaml`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from nas.storage import open_study
+
+STUDY = """\
+trials: 6
+data: {source: digits, limit: 300}
+space:
+  layout: [isotropic, pyramid]
+  num_stages: [1, 2]
+  stem: {patch: [2, 4]}
+  stages:
+    - &s
+      mixer: {conv: {k: [3, 5]}, global_filter: null, pool: null}
+      channel_mixer: {mlp: {expansion: [1, 2], groups: full}}
+      depth: [1, 2]
+      width: [8, 16]
+    - *s
+train: {epochs: 3}
+throughput: {min_time_s: 0.02}
+"""
+
+
+@dataclass(frozen=True)
+class Cli:
+    """The command `nas` in the folder `home`."""
+
+    home: Path
+
+    def run(self, *words: object, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+        """Run to the end."""
+        command = [sys.executable, "-m", "nas.cli", *map(str, words)]
+        return subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=timeout)
+
+    def start(self, *words: object) -> subprocess.Popen[str]:
+        """Start, as the leader of a process group of its own."""
+        command = [sys.executable, "-m", "nas.cli", *map(str, words)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=self.home, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+
+    def trials(self, study: str) -> list[optuna.trial.FrozenTrial]:
+        """All trials of the study in the folder `study`."""
+        folder = self.home / study
+        return open_study(folder).get_trials() if (folder / "study.db").exists() else []
+
+    def complete(self, study: str) -> list[optuna.trial.FrozenTrial]:
+        """Its complete trials."""
+        return [trial for trial in self.trials(study) if trial.state == TrialState.COMPLETE]
+
+    def wait_for(self, count: int, study: str, process: subprocess.Popen[str], timeout: float = 120) -> None:
+        """Until `count` trials are complete, while `process` works on them."""
+        end = time.monotonic() + timeout
+        while len(self.complete(study)) < count:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end, "the trials took too long"
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """`nas` in a new folder."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "small.yaml").write_text(STUDY)
+    return Cli(home)

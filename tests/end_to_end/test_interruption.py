@@ -1,0 +1,85 @@
+"""Searches that are interrupted, killed, that fail, and that nothing satisfies."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from optuna.trial import TrialState
+
+
+def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> None:
+    command = ("search", "small.yaml", "--out", "torn", "train.epochs=6", "data.limit=900")
+    driver = cli.start(*command, "trials=100")
+    cli.wait_for(2, "torn", driver)
+    busy = cli.run(*command)
+    assert busy.returncode == 2
+    assert "another search runs on this study" in busy.stderr
+    driver.send_signal(signal.SIGINT)
+    _, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 130
+    assert errors.startswith("interrupted; nothing is lost")
+    assert errors.count("\n") <= 2
+    after_interrupt = {trial.number: trial.values for trial in cli.complete("torn")}
+    assert len(after_interrupt) >= 2
+
+    driver = cli.start(*command, "trials=100")
+    cli.wait_for(len(after_interrupt) + 2, "torn", driver)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.communicate()
+    after_kill = {trial.number: trial.values for trial in cli.complete("torn")}
+    running = [trial for trial in cli.trials("torn") if trial.state == TrialState.RUNNING]
+    assert running  # the kill came in the middle of something
+
+    wanted = len(after_kill) + 3
+    last = cli.run(*command, f"trials={wanted}")
+    assert last.returncode == 0, last.stderr
+    trials = cli.complete("torn")
+    assert len(trials) == wanted
+    assert len({trial.user_attrs["id"] for trial in trials}) == wanted
+    assert all(trial.state != TrialState.RUNNING for trial in cli.trials("torn"))
+    found: dict[int, Any] = {trial.number: trial.values for trial in trials}
+    for number, values in {**after_interrupt, **after_kill}.items():
+        assert found[number] == values  # what was finished was not trained again
+    assert {trial.number for trial in running} <= found.keys()  # and what was cut off was taken up
+    for trial in trials:
+        assert [epoch["epoch"] for epoch in trial.user_attrs["curve"]] == list(range(1, 7))
+
+
+def test_trials_that_fail_are_recorded_and_the_search_goes_on(cli: Any) -> None:
+    space = (
+        "{stem: {patch: 4}, stages: [{mixer: pool, depth: 1, width: 8, channel_mixer: {mlp: {expansion: [1, 1e10]}}}]}"
+    )
+    run = cli.run("search", "small.yaml", "--out", "failing", f"space={space}")  # 2.5 TB of weights fit no machine
+    assert run.returncode == 0, run.stderr
+    assert "1 complete" in run.stdout
+    assert "1 failed" in run.stdout
+    small, large = sorted(
+        (trial for trial in cli.trials("failing") if trial.state != TrialState.PRUNED),
+        key=lambda trial: trial.user_attrs["params"],
+    )
+    assert (small.state, large.state) == (TrialState.COMPLETE, TrialState.FAIL)
+    assert "memory" in large.user_attrs["failure"]
+    assert "\n" not in large.user_attrs["failure"]
+
+
+def test_throughput_limit_that_nothing_satisfies_ends_with_exit_code_3(cli: Any) -> None:
+    words = (
+        "space.stages.0.mixer=pool",
+        "space.num_stages=1",
+        "space.stages.0.channel_mixer=mlp",
+        "limits.images_per_s=1e9",
+    )
+    run = cli.run("search", "small.yaml", "--out", "slow", *words)
+    assert run.returncode == 3
+    assert "no architecture satisfies the limits" in run.stderr
+    trials = cli.trials("slow")
+    assert len([t for t in trials if "limit images_per_s" in t.user_attrs["refused"]]) == 8  # 2 patches, depths, widths
+    assert len({t.user_attrs["id"] for t in trials}) == 8
+
+
+def test_limit_on_macs_that_nothing_satisfies_is_a_configuration_error(cli: Any) -> None:
+    run = cli.run("search", "small.yaml", "--out", "none", "limits.macs=10")
+    assert run.returncode == 2
+    assert "limits.macs=10: limits.macs: no architecture of the space is that cheap" in run.stderr

@@ -1,0 +1,156 @@
+"""A search on real images with real workers: its front, its report, its exported model, what wrong use is told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas.storage import open_study
+
+Done = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def done(cli: Any) -> Done:
+    return cli.run("search", "small.yaml", "--out", "done")
+
+
+def test_search_ends_with_a_front_and_says_nothing_else(done: Done, cli: Any) -> None:
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "6 complete" in done.stdout
+    assert "Front of small" in done.stdout
+    for word in ("ray", "Ray", "optuna", "Optuna", "Warning", "warning", "INFO"):
+        assert word not in done.stdout
+    trials = cli.complete("done")
+    assert len(trials) == 6
+    assert len({trial.user_attrs["id"] for trial in trials}) == 6
+    for trial in trials:
+        assert [epoch["epoch"] for epoch in trial.user_attrs["curve"]] == [1, 2, 3]
+        assert trial.values[0] == trial.user_attrs["curve"][-1]["val_accuracy"]
+        assert trial.values[1] == trial.user_attrs["macs"] > 0
+        assert trial.values[2] == trial.user_attrs["images_per_s"] > 0
+        assert 0 < trial.user_attrs["train_s"] < trial.user_attrs["wall_s"]
+        assert trial.user_attrs["device"]
+        assert not (cli.home / "done" / "trials" / f"{trial.number:05d}" / "checkpoint.pt").exists()
+
+
+def test_same_command_again_has_nothing_to_do(done: Done, cli: Any) -> None:
+    before = [(trial.number, trial.values) for trial in cli.trials("done")]
+    again = cli.run("search", "small.yaml", "--out", "done")
+    assert again.returncode == 0
+    assert "6 trials already" in again.stdout
+    assert [(trial.number, trial.values) for trial in cli.trials("done")] == before
+
+
+def test_front_is_what_dominance_says(done: Done, cli: Any) -> None:
+    records = json.loads(cli.run("front", "done", "--json").stdout)
+    points = {trial.number: (-trial.values[0], trial.values[1], -trial.values[2]) for trial in cli.complete("done")}
+    best = {
+        number
+        for number, point in points.items()
+        if not any(
+            other != point and all(a <= b for a, b in zip(other, point, strict=True)) for other in points.values()
+        )
+    }
+    assert {record["trial"] for record in records} == best
+    wanted = {"trial", "accuracy", "macs", "params", "images_per_s", "architecture"}
+    assert all(wanted <= record.keys() for record in records)
+    lines = cli.run("front", "done", "--csv").stdout.splitlines()
+    assert len(lines) == len(best) + 1
+    assert lines[0].split(",")[:2] == ["trial", "accuracy"]
+
+
+def test_status_and_show(done: Done, cli: Any) -> None:
+    status = json.loads(cli.run("status", "done", "--json").stdout)
+    assert status["trials"]["complete"] == 6
+    assert 0 < status["training_share"] < 1
+    assert "6 complete" in cli.run("status", "done").stdout
+    shown = cli.run("show", "done", "best")
+    assert shown.returncode == 0
+    assert "stage 1" in shown.stdout
+
+
+def test_exported_model_gives_the_logits_of_the_study(done: Done, cli: Any) -> None:
+    exported = cli.run("export", "done", "best", "--out", "model")
+    assert exported.returncode == 0, exported.stderr
+    assert sorted(file.name for file in (cli.home / "model").iterdir()) == ["config.json", "model.safetensors"]
+    assert cli.run("export", "done", "best", "--out", "model").returncode == 0  # an export may be renewed
+    code = """
+import json, sys, search_space, timm, torch
+from pathlib import Path
+from nas.final import dataset_of
+from nas.results import load
+from trainers.proxy import evaluate
+best = load(Path("done")).best
+model = timm.create_model("local-dir:model", pretrained=True)
+data = dataset_of(Path("done"))
+print(json.dumps([evaluate(model, data.val, data)[1], best["accuracy"]]))
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=cli.home, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    again, stored = json.loads(run.stdout)
+    assert again == stored
+
+
+def test_report_tests_the_front_once(done: Done, cli: Any) -> None:
+    assert "test_accuracy" not in open_study(cli.home / "done").user_attrs  # nothing before the report looked
+    first = cli.run("report", "done")
+    assert first.returncode == 0, first.stderr
+    page = (cli.home / "done" / "report.html").read_text()
+    assert "small" in page
+    tested = open_study(cli.home / "done").user_attrs["test_accuracy"]
+    front = json.loads(cli.run("front", "done", "--json").stdout)
+    assert set(tested) == {str(record["trial"]) for record in front}
+    assert all(0 <= record["test_accuracy"] <= 1 for record in front)
+    marked = dict.fromkeys(tested, -1.0)
+    open_study(cli.home / "done").set_user_attr("test_accuracy", marked)
+    assert cli.run("report", "done").returncode == 0
+    assert open_study(cli.home / "done").user_attrs["test_accuracy"] == marked  # not measured a second time
+    open_study(cli.home / "done").set_user_attr("test_accuracy", tested)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["front", "nowhere"], "nowhere: holds no study"),
+        (["show", "done", "99"], "trial 99"),
+        (["export", "done", "99", "--out", "x"], "trial 99"),
+        (["export", "done", "best", "--out", "."], "holds other files"),
+        (["search", "small.yaml", "--out", "done", "train.epochs=4"], "train.epochs: must stay 3"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(done: Done, cli: Any, words: list[str], message: str) -> None:
+    run = cli.run(*words)
+    assert run.returncode == 2
+    assert run.stderr.startswith("nas: error: ")
+    assert message in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert run.stdout == ""
+
+
+def test_folder_of_images_with_unequal_sizes(cli: Any) -> None:
+    rng = np.random.default_rng(0)
+    for name, level in (("dark", 60), ("light", 190)):
+        for index in range(40):
+            file = cli.home / "images" / name / f"{index}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            size = (20 + index % 3, 20, 3)
+            Image.fromarray(np.clip(rng.normal(level, 40, size), 0, 255).astype(np.uint8)).save(file)
+    words = ["data.source=folder", "data.path=images", "data.limit=null", "data.image_size=16", "trials=2"]
+    run = cli.run("search", "small.yaml", "--out", "folder", *words)
+    assert run.returncode == 0, run.stderr
+    records = json.loads(cli.run("front", "folder", "--json").stdout)
+    assert records
+    assert records[0]["architecture"]["image_size"] == [16, 16]
+    assert records[0]["architecture"]["num_classes"] == 2
+    (cli.home / "images" / "dark" / "broken.png").write_bytes(b"no image")
+    run = cli.run("search", "small.yaml", "--out", "folder2", *words)
+    assert run.returncode == 2
+    assert "broken.png" in run.stderr

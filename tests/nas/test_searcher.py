@@ -1,0 +1,195 @@
+"""Ask and tell without workers: limits, duplicates, adoption, exhaustion, on real Optuna studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from nas import objectives
+from nas.searcher import Searcher, seed_of, within
+from nas.storage import create_study, open_study
+from search_space import SearchSpace, cost
+
+SPACE = SearchSpace.from_dict(
+    {
+        "image_size": 8,
+        "in_chans": 1,
+        "stem": {"patch": [2, 4]},
+        "stages": [{"mixer": {"conv": {"k": [3, 5]}, "pool": None}, "depth": [1, 2], "width": [16, 32]}],
+    }
+)  # 2 patches x 3 mixers x 2 depths x 2 widths = 24
+OBJECTIVES = [objectives.get(name) for name in ("accuracy", "macs", "images_per_s")]
+DIRECTIONS = [objective.direction for objective in OBJECTIVES]
+
+
+def new_study(folder: Path | None = None) -> optuna.Study:
+    if folder is not None:
+        return create_study(folder, "s", DIRECTIONS, {})
+    return optuna.create_study(directions=DIRECTIONS, sampler=optuna.samplers.RandomSampler(seed=0))
+
+
+def searcher(study: optuna.Study, trials: int = 100, **limits: float) -> Searcher:
+    return Searcher(study, SPACE, OBJECTIVES, trials, limits, seed=0)
+
+
+def record(accuracy: float = 0.5, **changes: Any) -> dict[str, Any]:
+    return {"final": True, "accuracy": accuracy, "images_per_s": 100.0, "train_s": 1.0, "wall_s": 2.0} | changes
+
+
+def states(study: optuna.Study) -> list[TrialState]:
+    return [trial.state for trial in study.get_trials()]
+
+
+def test_small_space_is_searched_to_the_end_and_no_architecture_twice() -> None:
+    study = new_study()
+    driver = searcher(study)
+    ids = []
+    while (proposal := driver.propose()) is not None:
+        ids.append(proposal.architecture.id)
+        driver.finish(proposal.number, record())
+    assert SPACE.size == 24
+    assert len(ids) == len(set(ids)) == 24
+    assert set(ids) == {architecture.id for architecture in SPACE}
+    refused = [t.user_attrs["refused"] for t in study.get_trials() if t.state == TrialState.PRUNED]
+    assert all(text.startswith("duplicate of trial") for text in refused)
+
+
+def test_proposals_in_flight_are_not_proposed_again() -> None:
+    driver = searcher(new_study())
+    open_ids = [proposal.architecture.id for proposal in iter(driver.propose, None)]
+    assert len(open_ids) == len(set(open_ids)) == 24
+
+
+def test_stops_at_the_number_of_trials_counting_those_in_flight_and_failed() -> None:
+    study = new_study()
+    driver = searcher(study, trials=3)
+    first, second, third = driver.propose(), driver.propose(), driver.propose()
+    assert None not in (first, second, third)
+    assert driver.propose() is None
+    driver.finish(first.number, record())
+    driver.finish(second.number, {"final": True, "failure": "MemoryError"})
+    assert driver.propose() is None
+    driver.finish(third.number, record(refused="limit images_per_s: 3 < 5"))
+    assert driver.finished == 2
+    assert driver.propose() is not None  # what was refused has not been trained
+
+
+def test_costs_and_values_are_stored_as_optuna_users_expect() -> None:
+    study = new_study()
+    driver = searcher(study)
+    proposal = driver.propose()
+    assert proposal is not None
+    driver.finish(proposal.number, record(0.75, curve=[{"epoch": 1}]))
+    trial = study.get_trials()[0]
+    known = cost(proposal.architecture)
+    assert trial.values == [0.75, known.macs, 100.0]
+    assert trial.user_attrs["architecture"] == proposal.architecture.to_dict()
+    assert trial.user_attrs["id"] == proposal.architecture.id
+    assert (trial.user_attrs["macs"], trial.user_attrs["params"]) == (known.macs, known.params)
+    assert trial.user_attrs["curve"] == [{"epoch": 1}]
+
+
+def test_over_limit_candidates_are_refused_before_a_worker_sees_them() -> None:
+    study = new_study()
+    macs = sorted(cost(architecture).macs for architecture in SPACE)
+    limit = macs[7]
+    driver = searcher(study, macs=limit)
+    proposed = list(iter(driver.propose, None))
+    assert {p.architecture.id for p in proposed} == {a.id for a in SPACE if cost(a).macs <= limit}
+    refused = [trial for trial in study.get_trials() if str(trial.user_attrs.get("refused")).startswith("limit macs")]
+    assert refused
+    for trial in refused:
+        assert trial.state == TrialState.PRUNED
+        assert trial.constraints["macs"] == trial.user_attrs["macs"] - limit > 0
+    assert all(within(p.architecture, {"macs": limit}) for p in proposed)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
+def test_values_that_are_not_finite_fail_the_trial(value: Any) -> None:
+    study = new_study()
+    driver = searcher(study)
+    proposal = driver.propose()
+    assert proposal is not None
+    ended = driver.finish(proposal.number, record(value))
+    assert ended.state == TrialState.FAIL
+    trial = study.get_trials()[0]
+    assert trial.state == TrialState.FAIL
+    assert "not finite" in trial.user_attrs["failure"]
+
+
+def test_dead_worker_fails_its_trial_and_the_architecture_is_not_tried_again() -> None:
+    study = new_study()
+    driver = searcher(study)
+    proposal = driver.propose()
+    assert proposal is not None
+    driver.finish(proposal.number, None)
+    assert study.get_trials()[0].user_attrs["failure"] == "the worker died"
+    rest = [p.architecture.id for p in iter(driver.propose, None)]
+    assert proposal.architecture.id not in rest
+    assert len(rest) == 23
+
+
+def test_next_driver_takes_up_what_was_running_first(tmp_path: Path) -> None:
+    driver = searcher(new_study(tmp_path), trials=4)
+    done, first, second = driver.propose(), driver.propose(), driver.propose()
+    assert None not in (done, first, second)
+    driver.finish(done.number, record())
+    again = open_study(tmp_path)
+    assert states(again) == [TrialState.COMPLETE, TrialState.RUNNING, TrialState.RUNNING]
+    heir = searcher(again, trials=4)
+    adopted = [heir.propose(), heir.propose()]
+    assert [(p.number, p.architecture.id, p.seed) for p in adopted if p] == [
+        (p.number, p.architecture.id, p.seed) for p in (first, second)
+    ]
+    fresh = heir.propose()
+    assert fresh is not None
+    assert fresh.number == 3
+    assert heir.propose() is None
+
+
+def test_trial_cut_off_before_its_architecture_was_written_is_completed(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    trial = study.ask()
+    trial.suggest_categorical("stem.patch", [2, 4])  # and then the driver is killed
+    heir = searcher(open_study(tmp_path))
+    proposal = heir.propose()
+    assert proposal is not None
+    assert proposal.number == 0
+    assert proposal.architecture.stem.patch == trial.params["stem.patch"]
+    heir.finish(0, record())
+    assert states(open_study(tmp_path)) == [TrialState.COMPLETE]
+
+
+def test_adopted_trial_whose_architecture_is_known_by_now_is_refused(tmp_path: Path) -> None:
+    driver = searcher(new_study(tmp_path))
+    proposal = driver.propose()
+    assert proposal is not None
+    driver.finish(proposal.number, record())
+    study = open_study(tmp_path)
+    study.enqueue_trial(dict(SPACE.encode(proposal.architecture)))
+    twin = study.ask()
+    SPACE.suggest(twin)
+    heir = searcher(open_study(tmp_path))
+    after = heir.propose()
+    assert after is not None
+    assert after.architecture.id != proposal.architecture.id
+    assert open_study(tmp_path).get_trials()[twin.number].user_attrs["refused"] == "duplicate of trial 0"
+
+
+def test_seeds_depend_on_study_and_architecture_only() -> None:
+    assert seed_of(0, "abc") == seed_of(0, "abc")
+    assert len({seed_of(s, i) for s in range(20) for i in ("abc", "abd")}) == 40
+
+
+def test_throughput_limit_that_all_break_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.searcher.HOPELESS", 5)
+    driver = searcher(new_study())
+    for _ in range(5):
+        proposal = driver.propose()
+        assert proposal is not None
+        driver.finish(proposal.number, {"final": True, "refused": "limit images_per_s: 3 < 5"})
+    assert driver.propose() is None

@@ -1,0 +1,84 @@
+"""What the tests of the search space share: one thread, and a counted forward pass as the oracle of every cost.
+
+The count is fvcore's, by a table of its own: what multiplies has a handle, what is elementwise is named as free, and
+an operation that is neither fails the test, so that nothing is ever counted as zero because nobody thought of it.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from search_space.costs import Cost
+
+CountedForward = Callable[[nn.Module, tuple[int, ...]], Cost]
+
+# Norms, poolings, activations, shifts, sums and products of like shapes: no MACs by convention (search_space/costs.py).
+FREE = (
+    *("add", "add_", "sub", "mul", "neg", "mean", "pad", "lt", "minimum"),
+    *("gelu", "relu", "silu", "silu_", "softmax", "softshrink"),
+    *("view_as_real", "view_as_complex", "zeros_like", "index", "index_put_", "clone", "copy_", "fill_"),
+    *("batch_norm", "layer_norm", "group_norm", "avg_pool2d", "adaptive_avg_pool2d"),
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny tensors are faster on one thread, and tests run side by side."""
+    torch.set_num_threads(1)
+
+
+def _shape(value: Any) -> list[int]:
+    return list(value.type().sizes())
+
+
+def _attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    """Queries (B, h, N, d) with keys (B, h, M, d), then the weights with values (B, h, M, d): N*M*d each."""
+    (batch, heads, queries, depth), keys = _shape(inputs[0]), _shape(inputs[1])[2]
+    return 2 * batch * heads * queries * keys * depth
+
+
+def _einsum_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    """One multiply-add for each combination of the indices; fvcore's own handle rounds to four digits."""
+    terms = inputs[0].toIValue().split("->")[0].split(",")
+    sizes: dict[str, int] = {}
+    for term, operand in zip(terms, inputs[1].node().inputs(), strict=True):
+        sizes |= dict(zip(term, _shape(operand), strict=True))
+    return math.prod(sizes.values())
+
+
+def _real_fft2_flops(real: list[int]) -> int:
+    """A real 2-D transform of N points takes half of a complex one's 5 N log2 N."""
+    points = real[-2] * real[-1]
+    return round(math.prod(real[:-2]) * 5 * points * math.log2(points) / 2)
+
+
+@pytest.fixture(scope="session")
+def counted_forward() -> CountedForward:
+    """`counted_forward(module, (1, C, H, W))`: the cost of `module` counted as it runs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # fvcore imports what torch has deprecated
+        from fvcore.nn import FlopCountAnalysis
+
+    def count(module: nn.Module, shape: tuple[int, ...]) -> Cost:
+        analysis = FlopCountAnalysis(module.eval(), torch.zeros(shape))
+        analysis.tracer_warnings("none").uncalled_modules_warnings(False).unsupported_ops_warnings(False)
+        analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_macs)
+        analysis.set_op_handle("aten::einsum", _einsum_macs)
+        analysis.set_op_handle("aten::fft_rfft2", lambda inputs, outputs: _real_fft2_flops(_shape(inputs[0])))
+        analysis.set_op_handle("aten::fft_irfft2", lambda inputs, outputs: _real_fft2_flops(_shape(outputs[0])))
+        for name in FREE:
+            analysis.set_op_handle(f"aten::{name}", lambda inputs, outputs: 0)
+        operations = analysis.by_operator()
+        unknown = dict(analysis.unsupported_ops())
+        assert not unknown, f"operations that the count knows nothing about: {unknown}"
+        fft_flops = operations.pop("fft_rfft2", 0) + operations.pop("fft_irfft2", 0)
+        return Cost(round(sum(operations.values())), sum(p.numel() for p in module.parameters()), round(fft_flops))
+
+    return count

@@ -1,0 +1,284 @@
+"""What every token mixer and channel mixer promises, checked for each registered one in each variant of a table.
+
+A mixer that is registered but has no row in the table, or an option that never varies there, fails this suite.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from search_space.cdg import ChannelGraph
+from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixer
+from search_space.costs import Cost
+from search_space.errors import UnknownNameError
+from search_space.mixers import MIXERS, Mixer, create
+from search_space.registry import Registry
+
+Size = tuple[int, int]
+Shape = tuple[int, Size]
+
+VARIANTS: dict[str, list[dict[str, object]]] = {
+    "afno": [
+        {},
+        {"num_blocks": 1, "hidden_size_factor": 2, "sparsity_threshold": 0.0},
+        {"num_blocks": 4, "hard_thresholding_fraction": 0.7},
+        {"num_blocks": 24, "hidden_size_factor": 3, "hard_thresholding_fraction": 0.4, "sparsity_threshold": 0.02},
+    ],
+    "attention": [{}, {"heads": 1}, {"heads": 3, "kv_reduction": 2}, {"heads": 2, "kv_reduction": 3}],
+    "conv": [
+        {},
+        {"k": 1, "groups": 4},
+        {"k": 4},
+        {"k": 3, "groups": 1},
+        {"k": 2, "groups": 4, "interlace": True},
+        {"k": 5, "groups": "depthwise", "interlace": True},
+        {"k": 9, "groups": 8, "interlace": True},
+    ],
+    "global_filter": [{}],
+    "identity": [{}],
+    "lambda": [
+        {},
+        {"heads": 1, "k": 4, "context": 1},
+        {"heads": 2, "k": 3, "u": 4, "context": 5},
+        {"heads": 3, "k": 5, "u": 2, "context": "global"},
+        {"context": "global"},
+    ],
+    "pool": [{}, {"k": 5}],
+    "shift": [{}, {"fraction": 5}, {"kind": "s2"}, {"kind": "s2", "fraction": 6}],
+}
+CHANNEL_VARIANTS: dict[str, list[dict[str, object]]] = {
+    "mlp": [
+        {},
+        {"expansion": 1.0, "groups": (4, 6)},
+        {"expansion": 0.5, "groups": (3, 4)},
+        {"expansion": 2.0, "groups": (24, 1)},
+        {"expansion": 1.0, "groups": (8, 12)},  # reaches every channel behind dense mixers only
+        {"expansion": 4.0, "groups": (8, 12)},
+    ],
+}
+SHAPES: tuple[Shape, ...] = ((24, (8, 8)), (24, (5, 7)), (48, (9, 4)))
+ACTIVATIONS = ("gelu", "relu", "silu")
+
+
+class Case:
+    """One mixer at one width and map size."""
+
+    def __init__(self, mixer: Mixer | ChannelMixer, shape: Shape, act: str = "gelu") -> None:
+        self.mixer, self.width, self.size, self.act = mixer, *shape, act
+
+    def __repr__(self) -> str:
+        options = ",".join(f"{k}={v}" for k, v in self.mixer.model_dump(exclude_defaults=True).items())
+        return f"{self.mixer.name}({options})-{self.width}-{self.size[0]}x{self.size[1]}"
+
+    def build(self, seed: int = 0) -> nn.Module:
+        torch.manual_seed(seed)
+        if isinstance(self.mixer, Mixer):
+            self.mixer.check(self.width, self.size)
+            return self.mixer.build(self.width, self.size)
+        self.mixer.check(self.width)
+        return self.mixer.build(self.width, self.act)
+
+    def input(self, batch: int = 2, seed: int = 1) -> torch.Tensor:
+        return torch.randn(batch, self.width, *self.size, generator=torch.Generator().manual_seed(seed))
+
+
+def cases() -> list[Case]:
+    return [
+        Case(registry[name](**options), shape, ACTIVATIONS[index % 3])
+        for table, registry in ((VARIANTS, MIXERS), (CHANNEL_VARIANTS, CHANNEL_MIXERS))
+        for name in registry
+        for index, options in enumerate(table.get(name, []))
+        for shape in SHAPES
+    ]
+
+
+every_case = pytest.mark.parametrize("case", cases(), ids=repr)
+every_variant = pytest.mark.parametrize("case", [case for case in cases() if case.size == (5, 7)], ids=repr)
+
+
+def untested(registry: Registry[Any], table: dict[str, list[dict[str, object]]]) -> set[str]:
+    """Registered names without a variant in `table`, and `name.option` of options that take one value only in it."""
+    missing = {name for name in registry if not table.get(name)}
+    for name in set(registry) - missing:
+        variants = [registry[name](**options) for options in table[name]]
+        fields = registry[name].model_fields
+        missing |= {f"{name}.{option}" for option in fields if len({getattr(v, option) for v in variants}) < 2}
+    return missing
+
+
+def test_every_registered_mixer_and_each_of_its_options_is_in_the_tables() -> None:
+    assert untested(MIXERS, VARIANTS) == set()
+    assert untested(CHANNEL_MIXERS, CHANNEL_VARIANTS) == set()
+
+
+def test_a_new_mixer_or_option_without_a_variant_would_be_noticed() -> None:
+    without_pool = {name: rows for name, rows in VARIANTS.items() if name != "pool"}
+    assert untested(MIXERS, without_pool) == {"pool"}
+    assert untested(MIXERS, VARIANTS | {"conv": [{}, {"k": 3}]}) == {"conv.groups", "conv.interlace"}
+
+
+@every_case
+def test_the_shape_and_the_precision_stay(case: Case) -> None:
+    module, x = case.build(), case.input()
+    assert module(x).shape == x.shape
+    assert module(x).dtype == torch.float32
+    assert module.double()(x.double()).dtype == torch.float64
+    assert torch.allclose(module(x.double()).float(), module.float()(x), atol=1e-5)
+
+
+@every_case
+def test_every_parameter_and_the_input_get_a_gradient(case: Case) -> None:
+    module, x = case.build(), case.input().requires_grad_()
+    y = module(x)
+    (y * torch.randn(y.shape, generator=torch.Generator().manual_seed(2))).sum().backward()
+    for name, tensor in [*module.named_parameters(), ("the input", x)]:
+        assert tensor.grad is not None, name
+        assert tensor.grad.isfinite().all(), name
+        assert tensor.grad.abs().max() > 0, name
+
+
+@every_case
+def test_the_cost_is_that_of_a_counted_forward(
+    case: Case, counted_forward: Callable[[nn.Module, tuple[int, ...]], Cost]
+) -> None:
+    counted = counted_forward(case.build(), (1, case.width, *case.size))
+    assert case.mixer.cost(case.width, case.size) == counted
+
+
+@every_case
+def test_the_channel_graph_is_the_pattern_of_the_jacobian(case: Case) -> None:
+    assert case.mixer.graph(case.width) == jacobian_pattern(case)
+
+
+def jacobian_pattern(case: Case, draws: int = 4) -> ChannelGraph:
+    """Which output channels move when one input channel does, for random weights; a dead unit of one draw lives in another."""
+    module = case.build().double().eval()
+    generator = torch.Generator().manual_seed(3)
+    moved = torch.zeros(case.width, case.width, dtype=torch.bool)
+    for _ in range(draws):
+        for parameter in module.parameters():
+            nn.init.normal_(parameter, generator=generator)
+        x = torch.randn(1, case.width, *case.size, generator=generator, dtype=torch.float64)
+        step = torch.randn(x.shape, generator=generator, dtype=torch.float64)
+        one_channel = torch.eye(case.width, dtype=torch.float64)[:, :, None, None]  # sample i steps in channel i alone
+        with torch.no_grad():
+            change = module(x + step * one_channel) - module(x.expand(case.width, -1, -1, -1))
+        moved |= change.abs().amax((2, 3)).T > 1e-9
+    return ChannelGraph(moved.numpy())
+
+
+@every_variant
+def test_a_description_survives_a_round_trip(case: Case) -> None:
+    registry: Registry[Any] = MIXERS if isinstance(case.mixer, Mixer) else CHANNEL_MIXERS
+    assert registry.parse(json.loads(json.dumps(case.mixer.to_dict()))) == case.mixer
+    assert registry.parse(case.mixer) is case.mixer
+
+
+@pytest.mark.parametrize("case", [case for case in cases() if isinstance(case.mixer, Mixer)], ids=repr)
+def test_the_canonical_spelling_is_the_same_mixer(case: Case) -> None:
+    assert isinstance(case.mixer, Mixer)
+    canonical = case.mixer.canonical(case.width, case.size)
+    assert canonical.canonical(case.width, case.size) == canonical
+    assert canonical.cost(case.width, case.size) == case.mixer.cost(case.width, case.size)
+    assert torch.equal(Case(canonical, (case.width, case.size)).build()(case.input()), case.build()(case.input()))
+
+
+@every_variant
+def test_a_seed_decides_the_weights_and_nothing_else_is_random(case: Case) -> None:
+    first, second = case.build(seed=7), case.build(seed=7)
+    assert torch.equal(first(case.input()), second(case.input()))
+    state, other = first.state_dict(), second.state_dict()
+    assert state.keys() == other.keys()
+    assert all(torch.equal(state[name], other[name]) for name in state)
+
+
+@every_variant
+def test_the_input_stays_as_it_was(case: Case) -> None:
+    x = case.input()
+    before = x.clone()
+    case.build()(x)
+    assert torch.equal(x, before)
+
+
+@every_variant
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_a_batch_of_one_works_in_either_mode(case: Case, training: bool) -> None:
+    module, x = case.build().train(training), case.input(batch=1)
+    assert module(x).shape == x.shape
+    assert module(x).isfinite().all()
+
+
+@every_variant
+def test_samples_do_not_see_each_other_in_eval_mode(case: Case) -> None:
+    module, x = case.build().eval(), case.input(batch=3)
+    apart = torch.cat([module(sample[None]) for sample in x])
+    assert torch.allclose(module(x), apart, atol=1e-6)
+
+
+@every_variant
+def test_the_memory_layout_of_the_input_does_not_matter(case: Case) -> None:
+    module, x = case.build(), case.input(batch=4)
+    expected = module(x)
+    channels_last = x.to(memory_format=torch.channels_last)
+    transposed = x.transpose(2, 3).contiguous().transpose(2, 3)
+    strided = torch.stack((x, torch.zeros_like(x)), dim=1).flatten(0, 1)[::2]
+    for other in (channels_last, transposed, strided):
+        assert torch.equal(other, x)
+        assert torch.allclose(module(other), expected, atol=1e-5)
+
+
+@every_variant
+def test_mixed_precision_gives_nearly_the_same(case: Case) -> None:
+    module, x = case.build(), case.input().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = module(x)
+    y.float().square().sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    scale = module(x).abs().max()
+    assert (y - module(x)).abs().max() < 0.05 * scale  # bfloat16 keeps eight bits
+
+
+@every_case
+def test_gradients_agree_with_differences(case: Case) -> None:
+    module = case.build().double().eval()
+    x, step, weight = (case.input(batch=1, seed=seed).double() for seed in (4, 5, 6))
+    x.requires_grad_()
+    (module(x) * weight).sum().backward()
+    assert x.grad is not None
+    with torch.no_grad():
+        difference = ((module(x + 1e-6 * step) - module(x - 1e-6 * step)) * weight).sum() / 2e-6
+    assert float((x.grad * step).sum()) == pytest.approx(float(difference), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(MIXERS))
+def test_a_map_of_one_pixel_is_a_map(name: str) -> None:
+    module = create(name, width=24, size=(1, 1)).eval()
+    y = module(torch.ones(2, 24, 1, 1))
+    assert y.shape == (2, 24, 1, 1)
+    assert y.isfinite().all()
+
+
+def test_create_refuses_what_does_not_fit_or_is_not_known() -> None:
+    with pytest.raises(ValueError, match=r"heads: must divide the width 30, found 4"):
+        create("attention", width=30, size=(4, 4))
+    with pytest.raises(ValueError, match=r"kv_reduction: must not exceed the map 4x3, found 4"):
+        create("attention", width=32, size=(4, 3), kv_reduction=4)
+    with pytest.raises(UnknownNameError, match=r"no such mixer .*did you mean attention.*'atention'"):
+        create("atention", width=32, size=(4, 4))
+    with pytest.raises(UnknownNameError, match=r"no such key \(known: heads, kv_reduction\); did you mean heads\?"):
+        create("attention", width=32, size=(4, 4), head=4)
+
+
+def test_graphs_are_boolean_matrices_of_the_width() -> None:
+    for name in MIXERS:
+        matrix = MIXERS[name]().graph(24).matrix
+        assert matrix.shape == (24, 24)
+        assert matrix.dtype == np.bool_

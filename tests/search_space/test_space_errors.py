@@ -1,0 +1,117 @@
+"""What a search space refuses: each error names the place, the rule and the value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from search_space import SearchSpace
+from search_space.errors import ArchitectureError, EmptySpaceError, SpaceError, UnknownNameError
+
+
+def space(stage: dict[str, Any] | None = None, **rest: Any) -> SearchSpace:
+    return SearchSpace.from_dict({"stages": [{"mixer": "conv", **(stage or {})}], **rest})
+
+
+@pytest.mark.parametrize(
+    ("stage", "rest", "text"),
+    [
+        ({}, {"stem": {"patch": [3, 5]}}, "stem.patch: must divide the image 32x32, found [3, 5]"),
+        ({"mixer": {"attention": {"heads": 7}}}, {}, "stages[0].mixer.heads: nothing fits a map of 8x8: must"),
+        (
+            {"mixer": {"attention": {"kv_reduction": [9, 16]}}},
+            {},
+            "stages[0].mixer.kv_reduction: nothing fits a map of 8x8: must not exceed",
+        ),
+        ({"mixer": {"shift": {}}, "width": [4, 8]}, {}, "stages[0].mixer.fraction: nothing fits a map of 8x8: needs"),
+        (
+            {"channel_mixer": {"mlp": {"groups": [[32, 64]]}}},
+            {},
+            "stages[0].channel_mixer.groups: nothing fits a map of 8x8",
+        ),
+        (
+            {"channel_mixer": {"mlp": {"expansion": 0.001, "groups": "cheapest"}}},
+            {},
+            "stages[0].channel_mixer.expansion",
+        ),
+        (
+            {"channel_mixer": {"mlp": {"expansion": 0.3}}},
+            {},
+            "stages[0].channel_mixer.expansion: nothing fits a map of 8x8",
+        ),
+    ],
+)
+def test_an_empty_space_names_what_nothing_satisfies(stage: dict[str, Any], rest: dict[str, Any], text: str) -> None:
+    with pytest.raises(EmptySpaceError) as caught:
+        space(stage, **rest)
+    assert str(caught.value).startswith(text)
+    assert caught.value.value is not None
+
+
+def test_an_empty_later_stage_is_named_with_its_own_map() -> None:
+    late = {"mixer": {"attention": {"kv_reduction": 8}}}
+    with pytest.raises(
+        EmptySpaceError, match=r"stages\[1\]\.mixer\.kv_reduction: nothing fits a map of 4x4: .*found 8"
+    ):
+        SearchSpace.from_dict({"stages": [{"mixer": "conv"}, late]})
+
+
+def test_an_isotropic_space_is_judged_at_the_width_of_its_first_stage() -> None:
+    late = {"mixer": {"attention": {"heads": 7}}, "width": 14}
+    with pytest.raises(EmptySpaceError, match=r"stages\[1\]\.mixer\.heads: .*must divide the width 64, found 7"):
+        SearchSpace.from_dict({"stages": [{"mixer": "conv"}, late], "layout": "isotropic"})
+    fits_here = {"mixer": {"attention": {"heads": 8}}, "width": 7}  # the 7 is not used
+    assert SearchSpace.from_dict({"stages": [{"mixer": "conv"}, fits_here], "layout": "isotropic"}).size == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "rest", "kind", "text"),
+    [
+        ({"mixer": "covn"}, {}, UnknownNameError, "stages[0].mixer.covn: no such mixer (known: afno, attention, conv,"),
+        ({"mixer": ["conv", "lambada"]}, {}, UnknownNameError, "did you mean lambda?, found 'lambada'"),
+        (
+            {"mixer": {"conv": {"kernel": 3}}},
+            {},
+            UnknownNameError,
+            "stages[0].mixer.conv.kernel: no such option of conv (kn",
+        ),
+        ({"mixer": {"conv": {"k": [3, 0]}}}, {}, ArchitectureError, "stages[0].mixer.conv.k[1]: input should be gre"),
+        ({"mixer": {"conv": {"k": "3"}}}, {}, ArchitectureError, "stages[0].mixer.conv.k: "),
+        ({"mixer": {"conv": 3}}, {}, ArchitectureError, "stages[0].mixer.conv: must be a mapping of options to values"),
+        ({"mixer": {}}, {}, ArchitectureError, "stages[0].mixer: must be a mixer, a list, or a mapping"),
+        ({"mixer": 3}, {}, ArchitectureError, "stages[0].mixer: must be a mixer, a list, or a mapping"),
+        ({"channel_mixer": {"mlp": {"groups": "half"}}}, {}, ArchitectureError, "stages[0].channel_mixer.mlp.groups: "),
+        ({"channel_mixer": {"mpl": {}}}, {}, UnknownNameError, "did you mean mlp?"),
+        ({"widht": 3}, {}, UnknownNameError, "stages[0].widht: no such key (known: act, channel_mixer, depth,"),
+        ({"width": [8, 0]}, {}, ArchitectureError, "stages[0].width[1]: input should be greater than or equal to 1"),
+        ({"width": ["8"]}, {}, ArchitectureError, "stages[0].width[0]: input should be a valid integer, found '8'"),
+        ({"width": []}, {}, ArchitectureError, "stages[0].width: "),
+        ({"norm": "batchnorm"}, {}, ArchitectureError, "stages[0].norm[0]: "),
+        ({"layer_scale": float("inf")}, {}, ArchitectureError, "stages[0].layer_scale[0]"),
+        ({}, {"layout": "pyramyd"}, ArchitectureError, "layout[0]: input should be 'isotropic' or 'pyramid'"),
+        ({}, {"num_stages": [1, 2]}, ArchitectureError, "num_stages: must not exceed the 1 stages, found 2"),
+        ({}, {"image_size": 0}, ArchitectureError, "image_size[0]: input should be greater than or equal to 1"),
+        (
+            {},
+            {"stem": {"path": 4}},
+            UnknownNameError,
+            "stem.path: no such key (known: patch, pos_embed); did you mean patch",
+        ),
+    ],
+)
+def test_a_choice_that_can_never_be_is_refused(
+    stage: dict[str, Any], rest: dict[str, Any], kind: type[SpaceError], text: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        space(stage, **rest)
+    assert text in str(caught.value)
+
+
+def test_a_space_needs_stages() -> None:
+    with pytest.raises(ArchitectureError, match="stages: must be given"):
+        SearchSpace.from_dict({})
+    with pytest.raises(ArchitectureError, match="stages: "):
+        SearchSpace.from_dict({"stages": []})
+    with pytest.raises(ArchitectureError, match="a search space must be a mapping, found 3"):
+        SearchSpace.from_dict(3)

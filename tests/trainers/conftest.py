@@ -1,0 +1,39 @@
+"""Small real data for the tests of training: the digits, prepared once, and folders of own PNGs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainers.config import DataConfig
+from trainers.data import Dataset, load, prepare
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Bits depend on the number of threads, and the machine is shared."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def digits_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prepared file of all digits."""
+    return prepare(DataConfig(), tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture(scope="session")
+def digits(digits_file: Path) -> Dataset:
+    """All digits."""
+    return load(digits_file)
+
+
+@pytest.fixture(scope="session")
+def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Three hundred of the digits, for tests that care about bits and not about accuracy."""
+    return load(prepare(DataConfig(limit=300), tmp_path_factory.mktemp("few")))

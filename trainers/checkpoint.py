@@ -1,0 +1,81 @@
+"""Files that are either whole or not there: checkpoints, weights, prepared data.
+
+Each is written into a temporary file of the same folder, forced to the disk, and renamed over the old one. A checkpoint
+begins with the SHA-256 of what follows, so that any damage is noticed before a byte of it is interpreted; reading never
+unpickles more than tensors and plain containers (`weights_only`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+DIGEST_BYTES = 32
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place if the block ends well, and is removed if it does not."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save(path: Path, state: Mapping[str, Any]) -> None:
+    """Write `state` (tensors and plain containers) into `path`; a reader sees the old file or the new one, whole."""
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    content = buffer.getbuffer()
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(hashlib.sha256(content).digest())
+        file.write(content)
+
+
+def load(path: Path) -> dict[str, Any] | None:
+    """What `save` wrote into `path`, on the CPU; None if there is no such file or it is damaged."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    digest, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+    if hashlib.sha256(payload).digest() != digest:
+        return None
+    state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    return state
+
+
+def save_weights(path: Path, module: nn.Module, metadata: Mapping[str, str]) -> None:
+    """Write the parameters and buffers of `module` as safetensors, with `metadata` in its header."""
+    # Copies, for safetensors refuses tensors that share memory.
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in module.state_dict().items()}
+    write_safetensors(path, tensors, metadata)
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """What `save_weights` wrote, for `module.load_state_dict`; on the CPU.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        safetensors.SafetensorError: it is no such file, or damaged.
+    """
+    return load_file(path)
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write `tensors` as safetensors, atomically."""
+    with replacing(path) as temporary:
+        save_file(dict(tensors), temporary, metadata=dict(metadata))

@@ -1,0 +1,46 @@
+"""Handwritten digits: scikit-learn's 1,797 real 8x8 grey images, part of its installation; the default data.
+
+From E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998: each pixel counts the ink in a
+4x4 block, 0..16, and becomes `round(255 * ink / 16)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainers.decode import resize_all
+from trainers.sources.base import Decoded, Found, Pictures, Progress, Source, register
+
+if TYPE_CHECKING:
+    from trainers.config import DataConfig
+
+
+@dataclass(frozen=True)
+class Digits(Source):
+    """The digits of scikit-learn."""
+
+    def find(self, config: DataConfig) -> Found:
+        return Found(f"scikit-learn {version('scikit-learn')}", partial(_read, config.image_size))
+
+
+def _read(image_size: int | None, progress: Progress | None) -> Decoded:
+    from sklearn.datasets import load_digits  # takes a second to import, and only this source wants it
+
+    ink, labels = load_digits(return_X_y=True)  # (1797, 64) floats that hold 0..16, (1797,)
+    images = np.rint(ink * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
+    if image_size is not None:
+        images = resize_all(images, image_size)
+    if progress is not None:
+        progress(len(images), len(images))
+    pictures = Pictures(images, labels.astype(np.int64))
+    return Decoded("digits", tuple(str(digit) for digit in range(10)), {"train": pictures})
+
+
+# A digit is neither mirrored nor cut, and of eight pixels a shift by one is too much: in trainings of 20 epochs it cost a
+# small ConvMixer 1.5 points of accuracy and a small ViT 25.
+register(Digits(name="digits", needs_path=False, augment="none"))
