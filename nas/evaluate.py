@@ -8,42 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from nas.setting import Setting
+from nas.trial_files import CHECKPOINT, WEIGHTS
 from search_space import Architecture
 from search_space.network import Network, build
 from trainers import checkpoint, throughput
-from trainers.config import TrainConfig
 from trainers.data import Dataset, load
 from trainers.proxy import ProxyTraining
-
-WEIGHTS = "model.safetensors"
-CHECKPOINT = "checkpoint.pt"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all trials of a study share; loaded once in each worker.
-
-    Args:
-        data_file: the decoded images (`trainers.data.prepare`).
-        train: the proxy training.
-        device: "cpu" or "cuda".
-        batch_size, min_time_s: of the throughput measurement.
-        min_images_per_s: the limit under which a trial is refused before it is trained; None: no limit.
-    """
-
-    data_file: Path
-    train: TrainConfig
-    device: str = "cpu"
-    batch_size: int = 64
-    min_time_s: float = 0.2
-    min_images_per_s: float | None = None
 
 
 @dataclass
@@ -129,9 +106,3 @@ def trained_network(architecture: Mapping[str, Any], folder: Path) -> Network:
     network = build(Architecture.from_dict(dict(architecture)))
     network.load_state_dict(checkpoint.load_weights(folder / WEIGHTS))
     return network.eval()
-
-
-def forget_checkpoint(folder: Path) -> None:
-    """Remove the checkpoint of a trial that the study has recorded."""
-    with suppress(FileNotFoundError):
-        (folder / CHECKPOINT).unlink()

@@ -16,7 +16,7 @@ from nas import results
 from nas.errors import StudyError, UsageError
 from nas.evaluate import trained_network
 from nas.final import dataset_of
-from nas.storage import trial_folder
+from nas.trial_files import trial_folder
 from search_space.network import Network
 from search_space.timm_entry import ENTRYPOINT
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from nas import results
 from nas.errors import StudyError
 from nas.evaluate import trained_network
-from nas.storage import open_study, trial_folder
+from nas.storage import open_study
+from nas.trial_files import trial_folder
 from trainers.data import Dataset, load
 from trainers.proxy import evaluate
 

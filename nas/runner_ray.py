@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import UsageError
+from nas.trial_files import forget_checkpoint
 
 if TYPE_CHECKING:  # a worker imports this module too, and needs neither Optuna nor the screen; the driver not yet torch
     from nas.config import Resources
-    from nas.evaluate import Setting
     from nas.interrupts import Interrupts
     from nas.progress import Watch
     from nas.searcher import Searcher
+    from nas.setting import Setting
 
 # Before ray is imported. Together these took the overhead of a trial from 2.5 s (Tune's default) to about 10 ms and Ray's
 # own words from the screen. The memory monitor would end the whole run where a trial asks for too much.
@@ -132,8 +133,6 @@ class AskTell(TuneSearcher):
             self.watch.epoch(self.numbers[trial_id], result["epoch"], result["val_accuracy"])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        from nas.evaluate import forget_checkpoint
-
         number = self.numbers.pop(trial_id, None)
         if number is None:
             return

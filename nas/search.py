@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import numpy as np
 import optuna
 import yaml
 from optuna.trial import TrialState
@@ -24,16 +25,17 @@ from nas import config as configs, objectives
 from nas.errors import ConfigError, NothingFeasibleError, UsageError
 from nas.interrupts import Interrupts
 from nas.progress import Display, Step
-from nas.searcher import COSTS, TRAINED, Searcher, within
-from nas.storage import CONFIG, create_study, exists, open_study, trial_folder
+from nas.searcher import COSTS, TRAINED, Searcher
+from nas.setting import Setting
+from nas.storage import CONFIG, create_study, exists, open_study
 from nas.study_file import StudyFile
+from nas.trial_files import trial_folder
 from search_space import Architecture, SearchSpace, cost
 
 if TYPE_CHECKING:
-    from nas.evaluate import Setting
     from nas.runner_ray import Machine
-    from trainers.data import Dataset
     from trainers.errors import DataError
+    from trainers.prepared import Description
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def _search(
 
     with ThreadPoolExecutor(1) as thread, ExitStack() as stack:
         with display.stage("starting") as progress:
-            # Ray starts in the main thread, which it insists on, while another imports torch and reads the images.
+            # Ray starts in the main thread, which it insists on, while another reads the images.
             reading = thread.submit(_data, config, file, folder, progress)
             machine = stack.enter_context(runner_ray.cluster(config.resources))
             data_file, dataset = reading.result()
@@ -96,20 +98,20 @@ def _search(
         _check_feasible(study, config)
 
 
-def _data(config: configs.StudyConfig, file: StudyFile, folder: Path, progress: Step | None) -> tuple[Path, Dataset]:
-    from trainers import data
+def _data(
+    config: configs.StudyConfig, file: StudyFile, folder: Path, progress: Step | None
+) -> tuple[Path, Description]:
     from trainers.errors import DataError
+    from trainers.prepared import describe, prepare
 
     try:
-        data_file = data.prepare(config.data, folder / "data", progress)
-        return data_file, data.load(data_file)
+        data_file = prepare(config.data, folder / "data", progress)
+        return data_file, describe(data_file)
     except DataError as error:
         raise ConfigError(file.where(("data", *_data_key(error))), f"data: {error}") from None
 
 
 def _setting(config: configs.StudyConfig, data_file: Path, machine: Machine) -> Setting:
-    from nas.evaluate import Setting
-
     return Setting(
         data_file=data_file.resolve(),
         train=config.train,
@@ -120,7 +122,7 @@ def _setting(config: configs.StudyConfig, data_file: Path, machine: Machine) -> 
     )
 
 
-def _study(config: configs.StudyConfig, folder: Path, space: SearchSpace, dataset: Dataset) -> optuna.Study:
+def _study(config: configs.StudyConfig, folder: Path, space: SearchSpace, dataset: Description) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = sampler_of(config)
     if exists(folder):
@@ -139,14 +141,14 @@ def _study(config: configs.StudyConfig, folder: Path, space: SearchSpace, datase
             "in_chans": dataset.in_chans,
             "num_classes": dataset.num_classes,
             "class_names": list(dataset.class_names),
-            "train": len(dataset.train),
-            "val": len(dataset.val),
-            "test": len(dataset.test),
+            **{str(part): count for part, count in dataset.counts.items()},
         },
     }
     (folder / CONFIG).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
     study = create_study(folder, config.name, [objective.direction for objective in chosen], attributes)
     study.sampler = sampler
+    # The cheapest network is on the front whatever its accuracy: it comes first.
+    study.enqueue_trial(dict(space.encode(cheapest(space, "macs", config.seed))))
     return study
 
 
@@ -165,30 +167,27 @@ def sampler_of(config: configs.StudyConfig) -> optuna.samplers.BaseSampler:
 
 def check_limits(config: configs.StudyConfig, file: StudyFile, space: SearchSpace) -> None:
     """Raise `ConfigError` if the exact costs of no architecture keep the limits."""
-    import numpy as np
-
-    limits = {name: limit for name, limit in config.limits.items() if name in COSTS}
-    if not limits:
-        return
-    rng = np.random.default_rng(config.seed)
-    candidates = list(space) if space.size <= 5000 else [space.sample(rng) for _ in range(500)]
-    if any(within(candidate, limits) for candidate in candidates):
-        return
-    for name, limit in limits.items():
-        cheapest = _descend(space, min(candidates, key=lambda a: getattr(cost(a), name)), name)
-        least = getattr(cost(cheapest), name)
+    for name, limit in config.limits.items():
+        if name not in COSTS:
+            continue
+        least = getattr(cost(cheapest(space, name, config.seed)), name)
         if least > limit:
             where = file.where(("limits", name))
             rule = f"limits.{name}: no architecture of the space is that cheap; the cheapest found has {least}"
             raise ConfigError(where, f"{rule}, found {limit:g}")
 
 
-def _descend(space: SearchSpace, start: Architecture, name: str) -> Architecture:
-    """From `start` to the cheapest neighbour, as long as one is cheaper."""
-    best = start
+def cheapest(space: SearchSpace, name: str, seed: int) -> Architecture:
+    """The architecture of least `name` (macs, params): by descent over neighbours from the best of a random sample."""
+
+    def price(architecture: Architecture) -> int:
+        return int(getattr(cost(architecture), name))
+
+    rng = np.random.default_rng(seed)
+    best = min((space.sample(rng) for _ in range(64)), key=price)
     while True:
-        neighbour = min(space.neighbours(best), key=lambda a: getattr(cost(a), name), default=best)
-        if getattr(cost(neighbour), name) >= getattr(cost(best), name):
+        neighbour = min(space.neighbours(best), key=price, default=best)
+        if price(neighbour) >= price(best):
             return best
         best = neighbour
 

@@ -68,11 +68,6 @@ def _write_ahead(connection: Any, _: object) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def trial_folder(folder: Path, number: int) -> Path:
-    """The folder of trial `number`: its weights and checkpoint."""
-    return folder / "trials" / f"{number:05d}"
-
-
 def exists(folder: Path) -> bool:
     """True if `folder` holds a study."""
     return (folder / DATABASE).is_file()

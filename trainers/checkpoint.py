@@ -1,17 +1,14 @@
-"""Files that are either whole or not there: checkpoints, weights, prepared data.
+"""Checkpoints and weights, written atomically.
 
-Each is written into a temporary file of the same folder, forced to the disk, and renamed over the old one. A checkpoint
-begins with the SHA-256 of what follows, so that any damage is noticed before a byte of it is interpreted; reading never
-unpickles more than tensors and plain containers (`weights_only`).
+A checkpoint begins with the SHA-256 of what follows, so that any damage is noticed before a byte of it is interpreted;
+reading never unpickles more than tensors and plain containers (`weights_only`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from trainers.files import replacing
+
 DIGEST_BYTES = 32
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place if the block ends well, and is removed if it does not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
@@ -62,7 +48,8 @@ def save_weights(path: Path, module: nn.Module, metadata: Mapping[str, str]) -> 
     """Write the parameters and buffers of `module` as safetensors, with `metadata` in its header."""
     # Copies, for safetensors refuses tensors that share memory.
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in module.state_dict().items()}
-    write_safetensors(path, tensors, metadata)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata=dict(metadata))
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
@@ -73,9 +60,3 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         safetensors.SafetensorError: it is no such file, or damaged.
     """
     return load_file(path)
-
-
-def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write `tensors` as safetensors, atomically."""
-    with replacing(path) as temporary:
-        save_file(dict(tensors), temporary, metadata=dict(metadata))

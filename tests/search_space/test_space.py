@@ -275,7 +275,7 @@ def test_encodings_that_lead_nowhere_are_refused() -> None:
 
 def test_the_space_of_the_first_study_is_read() -> None:
     space = SearchSpace.from_yaml(STUDY)
-    assert space.image_size == (32, 32)  # the study's data decide
+    assert space.image_size == (8, 8)
     assert [tuple(stage.mixer) for stage in space.stages] == [
         ("conv", "lambda", "global_filter", "afno", "attention", "shift", "pool")
     ] * 2

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from trainers.config import DataConfig
-from trainers.data import Dataset, load, prepare
+from trainers.data import Dataset, load
+from trainers.prepared import prepare
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from trainers.config import DataConfig
-from trainers.data import Dataset, Split, load, prepare
+from trainers.data import Dataset, Split, load
 from trainers.errors import DataError
+from trainers.prepared import prepare
 
 
 def contents(split: Split) -> set[tuple[bytes, int]]:

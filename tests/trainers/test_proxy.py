@@ -348,3 +348,35 @@ def test_on_a_gpu(digits: Dataset) -> None:
     assert same(*nets)
     assert metrics(histories[0]) == metrics(histories[1])
     assert histories[0][-1].val_accuracy > 0.9
+
+
+def test_the_optimizer_is_torchs_and_leaves_its_compiler_alone() -> None:
+    code = """
+import copy, sys, torch
+from torch import nn
+from trainers.config import TrainConfig
+from trainers.optimizer import adamw, decay_groups
+torch.manual_seed(0)
+ours = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 5))
+theirs = copy.deepcopy(ours)
+x = torch.randn(8, 3, 8, 8)
+config = TrainConfig(lr=0.01, weight_decay=0.1)
+optimizer = adamw(ours, config, torch.device("cpu"))
+for _ in range(3):
+    optimizer.zero_grad()
+    ours(x).square().mean().backward()
+    optimizer.step()
+state = optimizer.state_dict()
+optimizer.load_state_dict(state)
+assert "torch._dynamo" not in sys.modules
+reference = torch.optim.AdamW(decay_groups(theirs, 0.1), lr=0.01)
+for _ in range(3):
+    reference.zero_grad()
+    theirs(x).square().mean().backward()
+    reference.step()
+for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+    torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+print("alike")
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.stdout.strip() == "alike", run.stderr

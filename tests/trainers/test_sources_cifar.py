@@ -10,8 +10,9 @@ import pytest
 
 from trainers import sources
 from trainers.config import DataConfig
-from trainers.data import load, prepare
+from trainers.data import load
 from trainers.errors import DataError
+from trainers.prepared import prepare
 from trainers.sources.cifar import Cifar
 
 RECORDS = 40
