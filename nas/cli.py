@@ -81,6 +81,22 @@ def study_and_overrides(words: list[str]) -> tuple[Path, list[str]]:
 
 
 @app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The file to write.")],
+    preset: Annotated[str, typer.Option("--preset", metavar="NAME", help="An architecture of the literature.")],
+    data: Annotated[Path, typer.Option("--data", metavar="FOLDER", help="The folder of images.")] = Path("PHOTOS"),
+    image_size: Annotated[
+        int | None, typer.Option("--image-size", metavar="N", help="Pixels a side (default: the preset's).", min=1)
+    ] = None,
+) -> None:
+    """Write a study around a preset, to be read, changed and searched."""
+    from nas.init import write_study
+
+    write_study(file, preset, data, image_size)
+    print(f"study: {file}")
+
+
+@app.command()
 def status(folder: Folder, as_json: AsJson = False) -> None:
     """How far a study is, what it found, what its time went into."""
     from nas import results, show
@@ -149,8 +165,8 @@ def fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def main() -> None:
-    """The entry point: errors become one line and an exit code (0 done, 1 failed, 2 wrong use, 3 nothing feasible, 130)."""
+def run() -> None:
+    """Run the command; errors become one line and an exit code."""
     from nas.errors import StudyError
     from search_space.errors import SpaceError
 
@@ -160,11 +176,19 @@ def main() -> None:
         fail(str(error), error.exit_code)
     except SpaceError as error:
         fail(str(error), 2)
-    except KeyboardInterrupt:
-        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be written to
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+
+
+def main() -> None:
+    """The entry point. Exit codes: 0 done, 1 failed, 2 wrong use, 3 nothing feasible, 130 interrupted."""
+    try:
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

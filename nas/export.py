@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from nas import results
 from nas.errors import StudyError, UsageError
@@ -36,12 +37,16 @@ def export(study: Path, which: str, out: Path) -> int:
     number = int(trial["trial"])
     if trial["state"] != "complete":
         raise UsageError(f"trial {number}: only a complete trial has a model, this one is {trial['state']}")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: must be a folder, it is a file")
     if out.exists() and any(out.iterdir()) and not _is_ours(out):
         raise UsageError(f"{out}: must be empty, new, or an earlier export; it holds other files")
     try:
         network = trained_network(trial["architecture"], trial_folder(study, number))
     except FileNotFoundError:
         raise StudyError(f"trial {number}: its weights are gone from {trial_folder(study, number)}") from None
+    except SafetensorError as error:
+        raise StudyError(f"trial {number}: its weights in {trial_folder(study, number)} are damaged: {error}") from None
     _write(network, study, number, out)
     _verify(network, out)
     return number

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from nas import results
 from nas.errors import StudyError
 from nas.evaluate import trained_network
 from nas.storage import open_study
 from nas.trial_files import trial_folder
 from trainers.data import Dataset, load
+from trainers.errors import DataError
 from trainers.proxy import evaluate
 
 
@@ -21,16 +24,21 @@ def dataset_of(folder: Path) -> Dataset:
     """
     fingerprint = open_study(folder).user_attrs["dataset"]["fingerprint"]
     for file in sorted((folder / "data").glob("*.safetensors")):
-        dataset = load(file)
+        try:
+            dataset = load(file)
+        except DataError:
+            continue  # damaged
         if dataset.fingerprint == fingerprint:
             return dataset
-    raise StudyError(f"{folder / 'data'}: the study's decoded images are gone; `nas search` on it decodes them again")
+    raise StudyError(
+        f"{folder / 'data'}: the study's decoded images are gone or damaged; `nas search` on it decodes them again"
+    )
 
 
 def test_front(folder: Path) -> dict[str, float]:
     """Measure test accuracy of those trials of the front that have none yet; trial number -> accuracy, all of them.
 
-    A trial whose weights are gone stays untested.
+    A trial whose weights are gone or damaged stays untested.
     """
     study = open_study(folder)
     tested = dict(study.user_attrs.get("test_accuracy", {}))
@@ -43,7 +51,7 @@ def test_front(folder: Path) -> dict[str, float]:
         number = int(row["trial"])
         try:
             network = trained_network(row["architecture"], trial_folder(folder, number))
-        except FileNotFoundError:
+        except (FileNotFoundError, SafetensorError):
             continue
         _, tested[str(number)] = evaluate(network, dataset.test, dataset)
     study.set_user_attr("test_accuracy", tested)

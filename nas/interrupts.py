@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupts:
     """Remembers that the user wants to stop."""
@@ -27,10 +29,16 @@ class Interrupts:
         self.caught = True
         raise KeyboardInterrupt
 
+    def arm(self) -> None:
+        """Handle SIGINT and SIGTERM, from the main thread; again after a library has put its own handlers there, as Ray does."""
+        for number in SIGNALS:
+            signal.signal(number, self._handle)
+
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Handle SIGINT and SIGTERM within the block. Call from the main thread."""
-        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        self.arm()
         try:
             yield
         finally:

@@ -1,6 +1,6 @@
 """What a search shows while it runs: one live block on a terminal, nothing elsewhere.
 
-training   18/48 ━━━━━━━━━━━━╺━━━━━━━━━━━━━━━━━  1:12, 2:01 left
+training   18/48 ━━━━━━━━━━━━╺━━━━━━━━━━━━━━━━━  0:01:12 2 min 1 s left
 running 2 · failed 0 · refused 3 · best 0.9780 · front 9 · hypervolume 0.7100
 """
 
@@ -113,7 +113,7 @@ class LiveTally(Tally):
 
     def draw(self) -> None:
         """Bring the block up to date."""
-        left = "" if self.left_s is None else f", {duration(self.left_s)} left"
+        left = "" if self.left_s is None else f"{duration(self.left_s)} left"
         self.bar.update(self.task, completed=self.done, left=left)
         self.live.update(Group(self.bar, Text(self.line(), style="dim")))
 

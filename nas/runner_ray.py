@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -183,6 +184,7 @@ def cluster(resources: Resources) -> Iterator[Machine]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
     if resources.address is not None:
+        check_answers(resources.address)
         ray.init(resources.address, **quiet)
     else:
         cpus = len(os.sched_getaffinity(0))
@@ -194,6 +196,17 @@ def cluster(resources: Resources) -> Iterator[Machine]:
         yield machine_of(resources, ray.cluster_resources())
     finally:
         ray.shutdown()
+
+
+def check_answers(address: str) -> None:
+    """Raise `UsageError` at once if nobody answers at `address` (host:port); Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
+        return  # "auto", or a URL of Ray's own, which Ray judges
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"resources.address: no Ray cluster answers there ({error}), found {address}") from None
 
 
 def machine_of(resources: Resources, offered: Mapping[str, float]) -> Machine:

@@ -65,6 +65,8 @@ def search(config: configs.StudyConfig, file: StudyFile, folder: Path, display: 
             study = open_study(folder)
             configs.check_unchanged(config, study.user_attrs.get("config", {}), file)
             if _is_done(study, config):
+                if not _has_images(folder):
+                    _data(config, file, folder, None)  # the report and an export look at them
                 return Outcome(folder, already_complete=True)
         _search(config, file, folder, display, interrupts)
     return Outcome(folder, already_complete=False)
@@ -85,17 +87,32 @@ def _search(
             # Ray starts in the main thread, which it insists on, while another reads the images.
             reading = thread.submit(_data, config, file, folder, progress)
             machine = stack.enter_context(runner_ray.cluster(config.resources))
+            interrupts.arm()  # Ray has put its own handler of SIGTERM there
             data_file, dataset = reading.result()
         known = {name: getattr(dataset, name) for name in ("image_size", "in_chans", "num_classes")}
         space = configs.space_of(config, file, known)
         check_limits(config, file, space)
-        study = _study(config, folder, space, dataset)
+        study = _study(config, file, folder, space, dataset)
         chosen = [objectives.get(name) for name in config.objectives]
         searcher = Searcher(study, space, chosen, config.trials, config.limits, config.seed)
         with display.trials(searcher, machine.workers) as watch:
             setting = _setting(config, data_file, machine)
             runner_ray.run(searcher, setting, partial(trial_folder, folder.resolve()), machine, watch, interrupts)
         _check_feasible(study, config)
+
+
+def _has_images(folder: Path) -> bool:
+    """True if `folder` still holds decoded images that can be read."""
+    from trainers.errors import DataError
+    from trainers.prepared import describe
+
+    for data_file in (folder / "data").glob("*.safetensors"):
+        try:
+            describe(data_file)
+        except DataError:
+            continue
+        return True
+    return False
 
 
 def _data(
@@ -122,12 +139,14 @@ def _setting(config: configs.StudyConfig, data_file: Path, machine: Machine) -> 
     )
 
 
-def _study(config: configs.StudyConfig, folder: Path, space: SearchSpace, dataset: Description) -> optuna.Study:
+def _study(
+    config: configs.StudyConfig, file: StudyFile, folder: Path, space: SearchSpace, dataset: Description
+) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    sampler = sampler_of(config)
     if exists(folder):
         study = open_study(folder)
-        study.sampler = sampler
+        check_same_images(study, file, dataset)
+        study.sampler = sampler_of(config, len(study.get_trials(deepcopy=False)))
         return study
     chosen = [objectives.get(name) for name in config.objectives]
     attributes = {
@@ -146,23 +165,32 @@ def _study(config: configs.StudyConfig, folder: Path, space: SearchSpace, datase
     }
     (folder / CONFIG).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
     study = create_study(folder, config.name, [objective.direction for objective in chosen], attributes)
-    study.sampler = sampler
+    study.sampler = sampler_of(config)
     # The cheapest network is on the front whatever its accuracy: it comes first.
     study.enqueue_trial(dict(space.encode(cheapest(space, "macs", config.seed))))
     return study
 
 
-def sampler_of(config: configs.StudyConfig) -> optuna.samplers.BaseSampler:
-    """The sampler that `config` names."""
+def check_same_images(study: optuna.Study, file: StudyFile, dataset: Description) -> None:
+    """Raise `ConfigError` if `dataset` is not what the `study` began on: accuracies on other images do not compare."""
+    began = study.user_attrs["dataset"]["fingerprint"]
+    if dataset.fingerprint != began:
+        rule = f"data: the images must stay those that the study began on, {began}, found {dataset.fingerprint}"
+        raise ConfigError(file.where(("data", "path")), f"{rule} (another --out begins another study)")
+
+
+def sampler_of(config: configs.StudyConfig, begun: int = 0) -> optuna.samplers.BaseSampler:
+    """The sampler that `config` names, for a study of `begun` trials: going on, it must not draw the first ones again."""
+    seed = config.seed + begun
     match config.sampler.name:
         case "tpe":
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of `group`
-                return optuna.samplers.TPESampler(seed=config.seed, multivariate=True, group=True, n_startup_trials=16)
+                return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=16)
         case "nsga2":
-            return optuna.samplers.NSGAIISampler(seed=config.seed, population_size=20)
+            return optuna.samplers.NSGAIISampler(seed=seed, population_size=20)
         case "random":
-            return optuna.samplers.RandomSampler(seed=config.seed)
+            return optuna.samplers.RandomSampler(seed=seed)
 
 
 def check_limits(config: configs.StudyConfig, file: StudyFile, space: SearchSpace) -> None:
@@ -196,10 +224,10 @@ def _check_feasible(study: optuna.Study, config: configs.StudyConfig) -> None:
     trials = study.get_trials(deepcopy=False)
     if any(trial.state == TrialState.COMPLETE for trial in trials):
         return
-    failures = [trial.user_attrs["failure"] for trial in trials if "failure" in trial.user_attrs]
+    failures = [trial.user_attrs["failure"] for trial in trials if trial.user_attrs.get("failure")]
     if failures:
         raise NothingFeasibleError(f"all {len(failures)} trainings failed; the last: {failures[-1]}")
-    refused = [trial.user_attrs["refused"] for trial in trials if "refused" in trial.user_attrs]
+    refused = [trial.user_attrs["refused"] for trial in trials if trial.user_attrs.get("refused")]
     last = f"; the last: {refused[-1]}" if refused else ""
     raise NothingFeasibleError(f"no architecture satisfies the limits {config.limits}: {len(refused)} refused{last}")
 
@@ -213,10 +241,14 @@ def locked(folder: Path) -> Iterator[IO[str]]:
     """Hold the study in `folder`: one driver at a time. The lock goes with the process, however that ends.
 
     Raises:
-        UsageError: another process holds it.
+        UsageError: another process holds it, or the folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+", encoding="utf-8") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{folder}: must be a folder that can be written to: {error.strerror}") from None
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -25,7 +25,7 @@ from search_space import Architecture, SearchSpace, cost
 
 PATIENCE = 20  # proposals refused in a row before the space itself is asked for an untried architecture
 TRIES = 2000  # random architectures looked at for an untried one
-HOPELESS = 50  # architectures refused by a worker, none trained, before the limit on throughput is taken for impossible
+HOPELESS = 50  # architectures in a row refused by a worker before the limit on throughput is taken for too strict
 TRAINED = (TrialState.COMPLETE, TrialState.FAIL)  # what counts towards the number of trials
 COSTS = ("macs", "params", "fft_flops")
 
@@ -84,7 +84,7 @@ class Searcher:
             if "id" in trial.user_attrs and not _is_duplicate(trial) and trial.state != TrialState.RUNNING
         }
         self._finished = sum(trial.state in TRAINED for trial in known)
-        self._too_slow = sum(_is_too_slow(trial.user_attrs) for trial in known)
+        self._too_slow = 0  # in a row
         self._rng = np.random.default_rng([seed, len(known)])
 
     @property
@@ -104,7 +104,7 @@ class Searcher:
             return self._admit(optuna.trial.Trial(self.study, found._trial_id)) or self.propose()
         if self._finished + self.running >= self.trials or len(self._numbers) >= self.space.size:
             return None
-        if self._finished == 0 and self._too_slow >= HOPELESS:
+        if self._too_slow >= HOPELESS:
             return None
         for _ in range(PATIENCE):
             proposal = self._admit(self.study.ask())
@@ -124,10 +124,14 @@ class Searcher:
         for key, value in record.items():
             if key not in ("final", "accuracy"):
                 trial.set_user_attr(key, value)
+        for key in ("refused", "failure"):
+            if key not in record and trial.user_attrs.get(key) is not None:
+                trial.set_user_attr(key, None)  # of a driver that was killed before it told the study
         if "refused" in record:
             self._too_slow += 1
             self.study.tell(trial, state=TrialState.PRUNED)
             return Ended(number, TrialState.PRUNED)
+        self._too_slow = 0
         self._finished += 1
         values = [record.get(o.name, trial.user_attrs.get(o.name)) for o in self.objectives]
         finite = [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
@@ -187,10 +191,6 @@ def within(architecture: Architecture, limits: Mapping[str, float]) -> bool:
 def seed_of(study_seed: int, architecture_id: str) -> int:
     """The seed of an architecture's training: the same in every study of that seed."""
     return int.from_bytes(hashlib.sha256(f"{study_seed} {architecture_id}".encode()).digest()[:4], "big")
-
-
-def _is_too_slow(attributes: Mapping[str, Any]) -> bool:
-    return str(attributes.get("refused", "")).startswith("limit images_per_s")
 
 
 def _is_duplicate(trial: optuna.trial.FrozenTrial) -> bool:

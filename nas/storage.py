@@ -49,17 +49,26 @@ def open_study(folder: Path) -> optuna.Study:
     """The study that lives in `folder`, to be read or gone on with.
 
     Raises:
-        UsageError: `folder` holds no study.
+        UsageError: `folder` holds no study, or one that cannot be read.
     """
     if not (folder / DATABASE).is_file():
         raise UsageError(f"{folder}: holds no study ({DATABASE} is missing); `nas search --out {folder}` begins one")
-    storage = optuna.storages.RDBStorage(storage_url(folder), engine_kwargs={"connect_args": {"timeout": 60}})
-    sqlalchemy.event.listen(storage.engine, "connect", _write_ahead)
-    storage.engine.dispose()  # the connection that was opened before the listener
-    names = optuna.get_all_study_names(storage)
+    try:
+        storage = optuna.storages.RDBStorage(storage_url(folder), engine_kwargs={"connect_args": {"timeout": 60}})
+        sqlalchemy.event.listen(storage.engine, "connect", _write_ahead)
+        storage.engine.dispose()  # the connection that was opened before the listener
+        names = optuna.get_all_study_names(storage)
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
+        raise UsageError(f"{folder / DATABASE}: is not a study that can be read: {_cause(error)}") from None
     if not names:
         raise UsageError(f"{folder / DATABASE}: holds no study; remove the folder and search again")
     return optuna.load_study(study_name=names[0], storage=storage)
+
+
+def _cause(error: BaseException) -> str:
+    """The database's own words, in one line."""
+    inner = error.__cause__ or error
+    return str(getattr(inner, "orig", None) or inner).strip().partition("\n")[0]
 
 
 def _write_ahead(connection: Any, _: object) -> None:

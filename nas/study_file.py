@@ -85,7 +85,7 @@ def read(file: Path, overrides: Sequence[str] = ()) -> StudyFile:
         where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
         raise ConfigError(where, f"not YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(str(file), f"not YAML: {error}") from None
+        raise ConfigError(str(file), f"not YAML: {' '.join(str(error).split())}") from None
     applied: dict[Path_, str] = {}
     for word in overrides:
         path, value = _parse(word)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from search_space import mixers
-from search_space.architecture import Architecture, Stage, Stem
+from search_space import mixers, presets
+from search_space.architecture import Architecture, Stage
 from search_space.costs import Cost, cost
+from search_space.macro import Downsampling, Head, Stem
 from search_space.space import SearchSpace
 from search_space.timm_entry import register_when_imported
 
@@ -30,4 +31,16 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["Architecture", "Cost", "SearchSpace", "Stage", "Stem", "build", "cost", "mixers"]
+__all__ = [
+    "Architecture",
+    "Cost",
+    "Downsampling",
+    "Head",
+    "SearchSpace",
+    "Stage",
+    "Stem",
+    "build",
+    "cost",
+    "mixers",
+    "presets",
+]

@@ -5,7 +5,9 @@
       stage*    [downsampling] then `depth` blocks of token mixer + channel mixer
       head      norm, global average pool, linear -> (B, num_classes)
 
-The JSON of an architecture spells out every option, so equal architectures have equal JSON, and `id` is a digest of it.
+Stem, downsampling and head are described in `macro.py`, mixers in `mixers/` and `channel_mixers/`.
+
+The JSON of an architecture spells out every option, so equal architectures have equal JSON; `id` is a short digest.
 """
 
 from __future__ import annotations
@@ -22,8 +24,21 @@ from search_space import costs, yaml_text
 from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixer
 from search_space.costs import Cost, Size
 from search_space.errors import ArchitectureError, SpaceError
-from search_space.macro import Activation, Downsample, Norm, Residual
+from search_space.macro import (
+    BRANCHES,
+    NORMS,
+    Activation,
+    Downsampling,
+    Head,
+    Norm,
+    Positive,
+    Residual,
+    SqueezeExcite,
+    Stem,
+    Stride,
+)
 from search_space.mixers import MIXERS, Mixer
+from search_space.mixers.base import graph_of
 from search_space.value import Value
 
 
@@ -31,29 +46,11 @@ def _size(value: object) -> object:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Positive = Annotated[int, Field(ge=1)]
 ImageSize = Annotated[tuple[Positive, Positive], Strict(False), BeforeValidator(_size)]
 AnyMixer = Annotated[Mixer, BeforeValidator(MIXERS.parse), PlainSerializer(lambda mixer: mixer.to_dict())]
 AnyChannelMixer = Annotated[
     ChannelMixer, BeforeValidator(CHANNEL_MIXERS.parse), PlainSerializer(lambda mixer: mixer.to_dict())
 ]
-
-
-class Stem(Value):
-    """From pixels to tokens: one convolution with kernel = stride = `patch` (ViT, ConvMixer).
-
-    Args:
-        patch: side of a patch in pixels; divides both sides of the image.
-        pos_embed: add a learned embedding of each position, which binds the network to its image size.
-    """
-
-    patch: Positive = 4
-    pos_embed: bool = False
-
-    def cost(self, in_chans: int, width: int, size: Size) -> Cost:
-        """Cost for one image; `size` is the map that comes out."""
-        embedding = Cost(params=width * size[0] * size[1] if self.pos_embed else 0)
-        return costs.conv(in_chans, width, self.patch, size) + embedding
 
 
 class Stage(Value):
@@ -64,23 +61,34 @@ class Stage(Value):
         channel_mixer: the channel mixer, likewise.
         depth: number of blocks.
         width: channels.
-        downsample: 2 halves the map (rounding up) where the stage begins, by a norm and a 3x3 convolution of stride 2;
-            1 keeps it, and where the width changes a norm and a 1x1 convolution stand.
+        downsample: 2 halves the map (rounding up) where the stage begins, by `downsampling`; 1 keeps it, and where the
+            width changes the same with a 1x1 convolution stands.
+        downsampling: how.
         norm: "batch", "layer" (over channels), "group" (one group over channels and positions).
         act: activation of the channel mixer.
-        residual: "pre_norm" (two residuals) or "single" (GFNet's one).
+        residual: the residual form of the blocks, see `macro.py`.
         layer_scale: initial value of a learned scale for each channel of each residual branch; None: no scale.
+        squeeze_excite: a gate behind each channel mixer; None: no gate.
     """
 
     mixer: AnyMixer
     channel_mixer: AnyChannelMixer = CHANNEL_MIXERS["mlp"]()
     depth: Positive = 2
     width: Positive = 64
-    downsample: Downsample = 1
+    downsample: Stride = 1
+    downsampling: Downsampling = Downsampling()
     norm: Norm = "batch"
     act: Activation = "gelu"
     residual: Residual = "pre_norm"
     layer_scale: Annotated[float, Field(gt=0)] | None = None
+    squeeze_excite: SqueezeExcite | None = None
+
+    @model_validator(mode="after")
+    def _has_branches(self) -> Stage:
+        if self.layer_scale is not None and not BRANCHES[self.residual]:
+            rule = f"must be null for residual {self.residual!r}, which has no residual branch"
+            raise ArchitectureError("layer_scale", rule, self.layer_scale)
+        return self
 
     def size_after(self, size: Size) -> Size:
         """The map size of the stage, given that of the one before."""
@@ -88,24 +96,20 @@ class Stage(Value):
 
     def cost(self, width_before: int, size: Size) -> Cost:
         """Cost of the stage for one image, its downsampling included; `size` is the stage's map."""
-        block = (
-            self.mixer.cost(self.width, size) + self.channel_mixer.cost(self.width, size) + costs.norm(self.width) * 2
-        )
+        block = self.mixer.cost(self.width, size) + self.channel_mixer.cost(self.width, size)
+        block = block + costs.norm(self.width) * NORMS[self.residual]
+        if self.squeeze_excite is not None:
+            block = block + self.squeeze_excite.cost(self.width)
         if self.layer_scale is not None:
-            block = block + Cost(params=self.width * self.branches)
-        return self.transition_cost(width_before, size) + block * self.depth
+            block = block + Cost(params=self.width * BRANCHES[self.residual])
+        total = block * self.depth
+        if self.has_transition(width_before):
+            total = total + self.downsampling.cost(width_before, self.width, size, self.downsample)
+        return total
 
-    @property
-    def branches(self) -> int:
-        """Residual branches of a block."""
-        return 2 if self.residual == "pre_norm" else 1
-
-    def transition_cost(self, width_before: int, size: Size) -> Cost:
-        """Cost of what stands before the first block."""
-        if self.downsample == 1 and width_before == self.width:
-            return Cost()
-        kernel = 3 if self.downsample == 2 else 1
-        return costs.norm(width_before) + costs.conv(width_before, self.width, kernel, size)
+    def has_transition(self, width_before: int) -> bool:
+        """True if something stands before the first block: the map or the width changes."""
+        return self.downsample == 2 or width_before != self.width
 
 
 class Architecture(Value):
@@ -114,6 +118,7 @@ class Architecture(Value):
     Args:
         stages: one to any number of stages.
         stem: how pixels become tokens.
+        head: how the last map becomes classes.
         image_size: (height, width) in pixels; one number for a square.
         in_chans: channels of the image.
         num_classes: classes of the head.
@@ -124,6 +129,7 @@ class Architecture(Value):
 
     stages: Annotated[tuple[Stage, ...], Strict(False), Field(min_length=1)]
     stem: Stem = Stem()
+    head: Head = Head()
     image_size: ImageSize = (32, 32)
     in_chans: Positive = 3
     num_classes: Positive = 10
@@ -141,6 +147,8 @@ class Architecture(Value):
             for index, (stage, size) in enumerate(zip(self.stages, self.sizes, strict=True))
         )
         object.__setattr__(self, "stages", stages)
+        if self.head.kind == stages[-1].norm:
+            object.__setattr__(self, "head", self.head.changed(kind=None))  # one spelling
         return self
 
     @cached_property
@@ -155,8 +163,12 @@ class Architecture(Value):
 
     @cached_property
     def id(self) -> str:
-        """Twelve hexadecimal digits of the canonical form: equal architectures, and only they, have equal ids."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+        """Twelve hexadecimal digits: equal architectures, and only they, have equal ids, also in later releases.
+
+        A digest of what differs from the defaults, so that a further option does not change the ids there are.
+        """
+        text = json.dumps(self.essence(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
         """The canonical form as plain JSON values, every option spelled out."""
@@ -208,7 +220,7 @@ def checked(stage: Stage, size: Size, place: str = "") -> Stage:
         raise error.at(f"{place}.mixer" if place else "mixer") from None
     try:
         stage.channel_mixer.check(stage.width)
-        stage.channel_mixer.check_reach(stage.width, stage.mixer.graph(stage.width))
+        stage.channel_mixer.check_reach(stage.width, graph_of(stage.mixer, stage.width))
     except SpaceError as error:
         raise error.at(f"{place}.channel_mixer" if place else "channel_mixer") from None
     canonical = stage.mixer.canonical(stage.width, size)

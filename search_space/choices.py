@@ -13,19 +13,20 @@ A list is a choice, a single value is fixed:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, Strict
 
-from search_space.architecture import Positive, Stage, checked
+from search_space.architecture import Stage, checked
 from search_space.cdg import ChannelGraph
 from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixer
 from search_space.costs import Size
 from search_space.errors import ArchitectureError, SpaceError, unknown_name
-from search_space.macro import Activation, Norm, Residual
+from search_space.macro import BRANCHES, Activation, Downsampling, Norm, Positive, Residual, SqueezeExcite, Stem
 from search_space.mixers import MIXERS, Mixer
-from search_space.registry import Named, Registry
+from search_space.registry import Registry
 from search_space.value import Value, distinct
 
 Options = dict[str, tuple[Any, ...]]  # option -> the values it may take
@@ -58,6 +59,8 @@ def _options(registry: Registry[Any], name: str, given: object) -> Options:
         if option not in named.model_fields:
             raise unknown_name(f"{name}.{option}", f"option of {name}", option, named.model_fields)
         options[option] = named.choices(option, value)
+        if not options[option]:
+            raise ArchitectureError(f"{name}.{option}", "must hold one choice at least", value)
         for index, choice in enumerate(options[option]):
             try:
                 named.check_choice(option, choice)
@@ -68,6 +71,41 @@ def _options(registry: Registry[Any], name: str, given: object) -> Options:
 
 
 Choices = Strict(False), BeforeValidator(distinct), Field(min_length=1)
+
+
+class StemChoices(Value):
+    """What may be chosen in the stem; each field as in `Stem`, a list where there is a choice."""
+
+    patch: Annotated[tuple[Positive, ...], *Choices] = (4,)
+    kernel: Annotated[tuple[Positive | None, ...], *Choices] = (None,)
+    act: Annotated[tuple[Activation | None, ...], *Choices] = (None,)
+    norm: Annotated[tuple[Norm | None, ...], *Choices] = (None,)
+    pos_embed: Annotated[tuple[bool, ...], *Choices] = (False,)
+
+    def variants(self) -> tuple[Stem, ...]:
+        """The distinct stems, in the order of their choices.
+
+        Raises:
+            SpaceError: there is none.
+        """
+        fields = list(type(self).model_fields)
+        found: dict[Stem, None] = {}
+        error: SpaceError | None = None
+        for values in itertools.product(*(getattr(self, field) for field in fields)):
+            try:
+                found[Stem(**dict(zip(fields, values, strict=True)))] = None
+            except SpaceError as this:
+                error = error or this
+        if not found and error is not None:
+            raise error
+        return tuple(found)
+
+
+class HeadChoices(Value):
+    """What may be chosen in the head: where its norm stands. The norm's kind, as in `Head`, is no choice but fixed."""
+
+    norm: Annotated[tuple[Literal["before", "after"] | None, ...], *Choices] = ("before",)
+    kind: Norm | None = None
 
 
 class StageChoices(Value):
@@ -81,11 +119,19 @@ class StageChoices(Value):
     act: Annotated[tuple[Activation, ...], *Choices] = ("gelu",)
     residual: Annotated[tuple[Residual, ...], *Choices] = ("pre_norm",)
     layer_scale: Annotated[tuple[Annotated[float, Field(gt=0)] | None, ...], *Choices] = (None,)
+    downsampling: Annotated[tuple[Downsampling, ...], *Choices] = (Downsampling(),)
+    squeeze_excite: Annotated[tuple[SqueezeExcite | None, ...], *Choices] = (None,)
 
     @property
     def plain(self) -> tuple[str, ...]:
         """The fields whose choices depend on nothing."""
-        return ("depth", "norm", "act", "residual", "layer_scale")
+        return ("depth", "norm", "act", "squeeze_excite")
+
+    @property
+    def forms(self) -> tuple[tuple[Residual, float | None], ...]:
+        """The residual forms with the layer scales that go with them."""
+        pairs = itertools.product(self.residual, self.layer_scale)
+        return tuple((residual, scale) for residual, scale in pairs if scale is None or BRANCHES[residual])
 
     def mixers(self, width: int, size: Size) -> tuple[Mixer, ...]:
         """The distinct token mixers that fit, canonical, in the order of their choices."""
@@ -145,6 +191,6 @@ def _error(mixer: Mixer, channel: ChannelMixer, width: int, size: Size) -> Space
     return None
 
 
-def option_values(mixers: Sequence[Named], option: str) -> tuple[Any, ...]:
+def option_values(mixers: Sequence[Value], option: str) -> tuple[Any, ...]:
     """The distinct values that `option` takes in `mixers`, in order."""
     return tuple(dict.fromkeys(getattr(mixer, option) for mixer in mixers))

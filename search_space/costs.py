@@ -67,10 +67,11 @@ def real_fft2(channels: int, size: Size) -> Cost:
 
 def cost(architecture: Architecture) -> Cost:
     """The cost of one image through `architecture`, its head included."""
-    sizes = architecture.sizes
-    total = architecture.stem.cost(architecture.in_chans, architecture.stages[0].width, sizes[0])
+    patch, (height, width_px) = architecture.stem.patch, architecture.image_size
+    tokens = (height // patch, width_px // patch)
+    total = architecture.stem.cost(architecture.in_chans, architecture.stages[0].width, tokens)
     width = architecture.stages[0].width
-    for stage, size in zip(architecture.stages, sizes, strict=True):
+    for stage, size in zip(architecture.stages, architecture.sizes, strict=True):
         total = total + stage.cost(width, size)
         width = stage.width
-    return total + norm(width) + linear(width, architecture.num_classes)
+    return total + architecture.head.cost(width, architecture.num_classes)

@@ -19,6 +19,10 @@ class Named(Value):
         """Name and all options, as plain JSON."""
         return {"name": self.name, **self.model_dump(mode="json")}
 
+    def essence(self) -> dict[str, Any]:
+        """The name, and the options that differ from their defaults."""
+        return {"name": self.name, **super().essence()}
+
     @classmethod
     def choices(cls, option: str, given: object) -> tuple[Any, ...]:
         """The choices that `given`, one value or a list, stands for in a search space; without repetitions."""

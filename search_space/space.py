@@ -13,7 +13,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
@@ -22,12 +22,12 @@ import yaml
 from pydantic import Field, Strict, model_validator
 
 from search_space import yaml_text
-from search_space.architecture import Architecture, ImageSize, Positive, Stage, Stem
-from search_space.choices import Choices, StageChoices, option_values
+from search_space.architecture import Architecture, ImageSize, Stage
+from search_space.choices import Choices, HeadChoices, StageChoices, StemChoices, option_values
 from search_space.costs import Size
 from search_space.counting import Counter
 from search_space.errors import ArchitectureError, EmptySpaceError, SpaceError
-from search_space.registry import Named
+from search_space.macro import Head, Positive, Stem
 from search_space.value import Value
 
 Layout = Literal["isotropic", "pyramid"]
@@ -42,12 +42,17 @@ class Decision:
     Args:
         place: what is decided, such as `stages.0.mixer`; the same in every walk.
         values: the values that can still be completed, at least two.
-        name: `place`, and where the declared choices are not all open, which are; so one name has one set of values.
+        declared: the choices that the space declares, of which these may be some.
     """
 
     place: str
     values: tuple[Any, ...]
-    name: str
+    declared: tuple[Any, ...]
+
+    @property
+    def name(self) -> str:
+        """`place`, and where the declared choices are not all open, which are: so one name has one set of values."""
+        return named(self.place, self.values, self.declared)
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -56,6 +61,7 @@ class Decision:
 
 
 Choose = Callable[[Decision], Any]
+Decide = Callable[[str, Sequence[Any], Sequence[Any]], Any]  # (place, open values, declared values)
 
 
 class Trial(Protocol):
@@ -63,13 +69,6 @@ class Trial(Protocol):
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """One of `choices`."""
-
-
-class StemChoices(Value):
-    """What may be chosen in the stem; each field as in `Stem`, a list where there is a choice."""
-
-    patch: Annotated[tuple[Positive, ...], *Choices] = (4,)
-    pos_embed: Annotated[tuple[bool, ...], *Choices] = (False,)
 
 
 class SearchSpace(Value):
@@ -80,7 +79,7 @@ class SearchSpace(Value):
         num_stages: how many of the stages are used, counted from the first; all of them by default.
         layout: "pyramid": each stage after the first halves the map and has a width of its own;
             "isotropic": all stages have the map of the first, and its width.
-        stem: the choices of the stem.
+        stem, head: their choices.
         image_size, in_chans, num_classes: as in `Architecture`.
 
     Raises:
@@ -91,6 +90,7 @@ class SearchSpace(Value):
     num_stages: Annotated[tuple[Positive, ...], *Choices] | None = None
     layout: Annotated[tuple[Layout, ...], *Choices] = ("pyramid",)
     stem: StemChoices = StemChoices()
+    head: HeadChoices = HeadChoices()
     image_size: ImageSize = (32, 32)
     in_chans: Positive = 3
     num_classes: Positive = 10
@@ -141,12 +141,20 @@ class SearchSpace(Value):
     @cached_property
     def size(self) -> int:
         """The exact number of architectures in the space."""
-        return len(self.stem.pos_embed) * sum(
-            self.counter.networks(n, layout, patch)
+        return len(self.head.norm) * sum(
+            self.counter.networks(n, layout, stem.patch)
             for n in self.stage_counts
             for layout in self._layouts(n)
-            for patch in self.stem.patch
+            for stem in self.stems
         )
+
+    @cached_property
+    def stems(self) -> tuple[Stem, ...]:
+        """The distinct stems of the space."""
+        try:
+            return self.stem.variants()
+        except SpaceError as error:
+            raise error.at("stem") from None
 
     def _layouts(self, n: int) -> tuple[str, ...]:
         return self.layout if n > 1 else ("pyramid",)  # one stage alone is the same in either layout
@@ -158,48 +166,57 @@ class SearchSpace(Value):
         def decide(place: str, values: Sequence[Any], declared: Sequence[Any]) -> Any:
             if len(values) == 1:
                 return values[0]
-            return choose(Decision(place, tuple(values), named(place, values, declared)))
+            return choose(Decision(place, tuple(values), tuple(declared)))
 
         def open_values(values: Sequence[Any], count: Callable[[Any], int]) -> list[Any]:
             return [value for value in values if count(value)]
 
-        patches = self.stem.patch
-        of_n = lambda n: sum(counter.networks(n, lay, p) for lay in self._layouts(n) for p in patches)  # noqa: E731
+        def networks(n: int, layout: str) -> int:
+            return sum(counter.networks(n, layout, stem.patch) for stem in self.stems)
+
+        of_n = lambda n: sum(networks(n, layout) for layout in self._layouts(n))  # noqa: E731
         n = decide("num_stages", open_values(self.stage_counts, of_n), self.stage_counts)
-        of_layout = lambda lay: sum(counter.networks(n, lay, p) for p in patches)  # noqa: E731
-        layout = decide("layout", open_values(self._layouts(n), of_layout), self._layouts(n))
-        patch = decide("stem.patch", open_values(patches, lambda p: counter.networks(n, layout, p)), patches)
-        pos_embed = decide("stem.pos_embed", self.stem.pos_embed, self.stem.pos_embed)
+        layout = decide("layout", open_values(self._layouts(n), partial(networks, n)), self._layouts(n))
+        stems = [stem for stem in self.stems if counter.networks(n, layout, stem.patch)]
+        stem = _walk_fields(decide, "stem", stems, {field: getattr(self.stem, field) for field in Stem.model_fields})
+        sizes = counter.sizes(n, layout, stem.patch)
         stages: list[Stage] = []
-        for index, (choices, size) in enumerate(zip(self.stages[:n], counter.sizes(n, layout, patch), strict=True)):
+        for index, (choices, size) in enumerate(zip(self.stages[:n], sizes, strict=True)):
             width = None if index == 0 or layout == "pyramid" else stages[0].width
             if width is None:
                 tied = n if layout == "isotropic" else 1
                 widths = open_values(choices.width, lambda w, i=index, s=size, t=tied: counter.tied(i, t, s, w))  # type: ignore[misc]
                 width = decide(f"stages.{index}.width", widths, choices.width)
-            downsample: Literal[1, 2] = 2 if index > 0 and layout == "pyramid" else 1
-            stages.append(self._walk_stage(decide, index, width, size, downsample))
+            stage = self._walk_stage(decide, index, width, size)
+            if index > 0 and layout == "pyramid":
+                how = decide(f"stages.{index}.downsampling", choices.downsampling, choices.downsampling)
+                stage = stage.changed(downsample=2, downsampling=how)
+            stages.append(stage)
         return Architecture(
             stages=tuple(stages),
-            stem=Stem(patch=patch, pos_embed=pos_embed),
+            stem=stem,
+            head=Head(norm=decide("head.norm", self.head.norm, self.head.norm), kind=self.head.kind),
             image_size=self.image_size,
             in_chans=self.in_chans,
             num_classes=self.num_classes,
         )
 
-    def _walk_stage(
-        self, decide: Callable[..., Any], index: int, width: int, size: Size, downsample: Literal[1, 2]
-    ) -> Stage:
+    def _walk_stage(self, decide: Decide, index: int, width: int, size: Size) -> Stage:
         choices, prefix = self.stages[index], f"stages.{index}"
-        mixers = [m for m in self.counter.mixers(index, width, size) if self.counter.channel_mixers(index, width, m)]
-        mixer = _walk_named(decide, prefix, "mixer", mixers, choices.mixer)
+        mixer = _walk_named(decide, prefix, "mixer", self.counter.blocks(index, width, size), choices.mixer)
         behind = self.counter.channel_mixers(index, width, mixer)
         channel_mixer = _walk_named(decide, prefix, "channel_mixer", behind, choices.channel_mixer)
         plain = {
             field: decide(f"{prefix}.{field}", getattr(choices, field), getattr(choices, field))
             for field in choices.plain
         }
-        return Stage(mixer=mixer, channel_mixer=channel_mixer, width=width, downsample=downsample, **plain)
+        residuals = tuple(dict.fromkeys(residual for residual, _ in choices.forms))
+        residual = decide(f"{prefix}.residual", residuals, choices.residual)
+        scales = tuple(scale for form, scale in choices.forms if form == residual)
+        scale = decide(f"{prefix}.layer_scale", scales, choices.layer_scale)
+        return Stage(
+            mixer=mixer, channel_mixer=channel_mixer, width=width, residual=residual, layer_scale=scale, **plain
+        )
 
     def sample(self, rng: Rng) -> Architecture:
         """A random architecture: each decision uniform among the values that can be completed."""
@@ -312,14 +329,19 @@ class SearchSpace(Value):
 
 
 def _walk_named(
-    decide: Callable[..., Any], prefix: str, field: str, open_mixers: Sequence[Any], declared: Mapping[str, Any]
+    decide: Decide, prefix: str, field: str, open_mixers: Sequence[Any], declared: Mapping[str, Any]
 ) -> Any:
     names = tuple(dict.fromkeys(mixer.name for mixer in open_mixers))
     name = decide(f"{prefix}.{field}", names, tuple(declared))
-    left: list[Named] = [mixer for mixer in open_mixers if mixer.name == name]
-    for option in type(left[0]).model_fields:
-        value = decide(f"{prefix}.{name}.{option}", option_values(left, option), declared[name].get(option, ()))
-        left = [mixer for mixer in left if getattr(mixer, option) == value]
+    left = [mixer for mixer in open_mixers if mixer.name == name]
+    return _walk_fields(decide, f"{prefix}.{name}", left, declared[name])
+
+
+def _walk_fields(decide: Decide, prefix: str, left: Sequence[Any], declared: Mapping[str, Sequence[Any]]) -> Any:
+    """Decide field by field which of the values `left` it is."""
+    for field in type(left[0]).model_fields:
+        value = decide(f"{prefix}.{field}", option_values(left, field), declared.get(field, ()))
+        left = [one for one in left if getattr(one, field) == value]
     return left[0]
 
 
@@ -330,12 +352,13 @@ def decisions_of(architecture: Architecture) -> dict[str, Any]:
     found: dict[str, Any] = {
         "num_stages": len(stages),
         "layout": "pyramid" if pyramid else "isotropic",
-        "stem.patch": architecture.stem.patch,
-        "stem.pos_embed": architecture.stem.pos_embed,
+        "head.norm": architecture.head.norm,
     }
+    for field in Stem.model_fields:
+        found[f"stem.{field}"] = getattr(architecture.stem, field)
     for index, stage in enumerate(stages):
         prefix = f"stages.{index}"
-        for field in ("width", "depth", "norm", "act", "residual", "layer_scale"):
+        for field in ("width", "depth", "norm", "act", "residual", "layer_scale", "downsampling", "squeeze_excite"):
             found[f"{prefix}.{field}"] = getattr(stage, field)
         for field, mixer in (("mixer", stage.mixer), ("channel_mixer", stage.channel_mixer)):
             found[f"{prefix}.{field}"] = mixer.name
@@ -368,7 +391,9 @@ def _below(bound: int, rng: Rng) -> int:
 
 
 def label(value: Any) -> Label:
-    """A value as Optuna stores it: groups (4, 2) are "4x2", the rest is itself."""
+    """A value as Optuna stores it: groups (4, 2) are "4x2", a composed value is its fields, the rest is itself."""
+    if isinstance(value, Value):
+        return ",".join(f"{field}={getattr(value, field)}" for field in type(value).model_fields)
     return "x".join(map(str, value)) if isinstance(value, tuple) else value
 
 

@@ -20,6 +20,8 @@ from search_space.architecture import Architecture
 if TYPE_CHECKING:
     from torch import nn
 
+    from search_space.network import Network
+
 REGISTRY = "timm.models._registry"
 ENTRYPOINT = "mixfront"
 
@@ -28,35 +30,47 @@ def mixfront(pretrained: bool = False, architecture: dict[str, Any] | None = Non
     """Timm's entrypoint: the network of `architecture` (as `Architecture.to_dict` gives it), weights and all.
 
     Args:
-        pretrained: load the weights that the `pretrained_cfg` names (timm fills it in for "local-dir:...").
+        pretrained: load the weights that the `pretrained_cfg` names (timm fills it in for "local-dir:..."); with another
+            `img_size`, what is bound to the map is interpolated.
         architecture: the description, plain JSON; required.
         kwargs: what `timm.create_model` hands to every model: `num_classes`, `in_chans`, `global_pool`, `img_size`,
-            `features_only`, `out_indices`, `pretrained_cfg` and its kin.
+            `drop_rate`, `drop_path_rate`, `features_only`, `out_indices`, `pretrained_cfg` and its kin.
     """
     from timm.models import build_model_with_cfg
 
     if architecture is None:
         raise ValueError(f"{ENTRYPOINT}: the keyword `architecture` (a mapping) is required")
-    if not kwargs.get("pretrained_cfg"):
-        kwargs["pretrained_cfg"] = default_cfg(Architecture.from_dict(architecture))
+    known = Architecture.from_dict(architecture)
+    given = kwargs.pop("pretrained_cfg", None)
+    if not given or (isinstance(given, dict) and "input_size" not in given):  # then timm would suppose ImageNet's
+        given = default_cfg(known) | (given or {})
+    stages = known.stages
     return build_model_with_cfg(
         _network,
         ENTRYPOINT,
         pretrained,
+        pretrained_cfg=given,
+        pretrained_filter_fn=_fitted,
         architecture=architecture,
-        feature_cfg={"out_indices": tuple(range(len(architecture["stages"]))), "flatten_sequential": True},
+        feature_cfg={
+            "out_indices": tuple(range(len(stages))) if len(stages) > 1 else min(3, stages[0].depth),
+            "feature_cls": "getter",
+            "flatten_sequential": True,
+        },
         **kwargs,
     )
 
 
 def default_cfg(architecture: Architecture) -> dict[str, Any]:
     """What timm calls the pretrained configuration of `architecture`: its input and the names of its ends."""
+    from search_space.layers.input_size import bound_by
+
     return {
         "architecture": ENTRYPOINT,
         "num_classes": architecture.num_classes,
         "input_size": (architecture.in_chans, *architecture.image_size),
-        "fixed_input_size": True,
-        "pool_size": None,
+        "fixed_input_size": bool(bound_by(architecture)),
+        "pool_size": architecture.sizes[-1],
         "crop_pct": 1.0,
         "interpolation": "bicubic",
         "first_conv": "stem.proj",
@@ -70,20 +84,44 @@ def _network(
     in_chans: int | None = None,
     img_size: int | Sequence[int] | None = None,
     global_pool: str = "avg",
-) -> nn.Module:
+    drop_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
+) -> Network:
     from search_space.network import Network
 
-    changes = {"num_classes": num_classes, "in_chans": in_chans}
+    changes: dict[str, Any] = {"num_classes": num_classes or None, "in_chans": in_chans}
     if img_size is not None:
-        changes["image_size"] = img_size if isinstance(img_size, int) else tuple(img_size)  # type: ignore[assignment]
+        changes["image_size"] = img_size if isinstance(img_size, int) else tuple(img_size)
     known = Architecture.from_dict(architecture)
+    known = known.changed(**{name: value for name, value in changes.items() if value is not None})
     headless = num_classes == 0
+    network = Network(known, "avg" if headless else global_pool, drop_rate, drop_path_rate)
     if headless:
-        del changes["num_classes"]
-    network = Network(known.changed(**{k: v for k, v in changes.items() if v is not None}), global_pool)
-    if headless:
-        network.reset_classifier(0)
+        network.reset_classifier(0, global_pool)
     return network
+
+
+def _fitted(weights: dict[str, Any], network: Network) -> dict[str, Any]:
+    """The `weights` of a checkpoint for the image size of `network`, whatever size they were saved at."""
+    source = _source_size(network)
+    if source == network.image_size or not network.bound_by:
+        return weights
+    changes = {"image_size": source, "in_chans": weights["stem.proj.weight"].shape[1]}
+    headed = "head.weight" in weights
+    if headed:
+        changes["num_classes"] = weights["head.weight"].shape[0]
+    other = type(network)(network.architecture.changed(**changes))
+    if not headed:
+        other.reset_classifier(0)
+    other.load_state_dict(weights)
+    other.set_input_size(network.image_size)
+    return other.state_dict()
+
+
+def _source_size(network: Any) -> tuple[int, ...]:
+    """The image size of the checkpoint that timm is about to load: its arguments say it, else its configuration."""
+    size = network.pretrained_model_args.get("img_size") or network.pretrained_cfg["input_size"][-2:]
+    return (size, size) if isinstance(size, int) else tuple(size)
 
 
 class _RegisterAfterImport(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -29,9 +29,21 @@ class Value(BaseModel):
         except ValidationError as error:
             raise space_error(error, type(self)) from None
 
+    def essence(self) -> dict[str, Any]:
+        """What differs from the defaults, as plain JSON: what a new option with a default leaves as it was."""
+        fields = type(self).model_fields
+        given = {name: getattr(self, name) for name in fields}
+        return {name: _essence(value) for name, value in given.items() if value != fields[name].default}
+
     def changed(self: T, **changes: Any) -> T:
         """A copy with `changes`, validated anew."""
         return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | changes)
+
+
+def _essence(value: object) -> object:
+    if isinstance(value, Value):
+        return value.essence()
+    return [_essence(item) for item in value] if isinstance(value, tuple) else value
 
 
 def space_error(error: ValidationError, model: type[BaseModel]) -> SpaceError:
@@ -63,4 +75,4 @@ def distinct(given: object) -> tuple[Any, ...]:
     """The choices that `given`, one value or a list, stands for: each once, in order; lists among them as tuples."""
     values = given if isinstance(given, list | tuple) else (given,)
     plain = [tuple(value) if isinstance(value, list) else value for value in values]
-    return tuple({(type(value), value): value for value in plain}.values())  # 1 and True are two
+    return tuple({(type(value), repr(value)): value for value in plain}.values())  # 1 and True are two

@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from search_space.costs import Size
+from search_space.mixers.attention import axis_shift
+
 
 class SelfAttention(nn.Module):
     """Multi-head self-attention, `(B, C, H, W) -> (B, C, H, W)`; `qkv` rows ordered (3, heads, head_dim), as in timm's ViT."""
@@ -27,23 +30,130 @@ class SelfAttention(nn.Module):
 
 
 class ReducedAttention(nn.Module):
-    """Self-attention whose keys and values come from LN(Conv_{r, stride r}(x)), `(B, C, H, W) -> (B, C, H, W)`; named as PVT."""
+    """Self-attention with fewer keys and values, `(B, C, H, W) -> (B, C, H, W)`; named as PVT and PVTv2.
 
-    def __init__(self, width: int, heads: int, reduction: int) -> None:
+    They come from LN(Conv_{r, stride r}(x)), or, where `pooled` is p, from gelu(LN(Conv_1x1(x pooled to p x p))).
+    """
+
+    def __init__(self, width: int, heads: int, reduction: int, pooled: int | None = None) -> None:
         super().__init__()
         self.heads = heads
         self.q = nn.Linear(width, width)
         self.kv = nn.Linear(width, 2 * width)
+        self.pool = nn.Identity() if pooled is None else nn.AdaptiveAvgPool2d(pooled)
         self.sr = nn.Conv2d(width, width, reduction, stride=reduction)
         self.norm = nn.LayerNorm(width, eps=1e-5)
+        self.act = nn.Identity() if pooled is None else nn.GELU()
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, channels, height, width = x.shape
         head = channels // self.heads
         q = self.q(x.flatten(2).transpose(1, 2)).view(batch, -1, self.heads, head).transpose(1, 2)
-        reduced = self.norm(self.sr(x).flatten(2).transpose(1, 2))  # (B, M, C)
+        reduced = self.act(self.norm(self.sr(self.pool(x)).flatten(2).transpose(1, 2)))  # (B, M, C)
         k, v = self.kv(reduced).view(batch, -1, 2, self.heads, head).permute(2, 0, 3, 1, 4).unbind(0)
         y = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, head_dim)
         y = self.proj(y.transpose(1, 2).reshape(batch, -1, channels))
         return y.transpose(1, 2).reshape(batch, channels, height, width)
+
+
+class WindowAttention(nn.Module):
+    """Self-attention within windows, `(B, C, H, W) -> (B, C, H, W)`; named as timm's Swin.
+
+    `relative_position_bias_table` is `((2 window - 1)^2, heads)`, indexed by query minus key.
+    """
+
+    relative_position_index: torch.Tensor
+    attn_mask: torch.Tensor
+
+    def __init__(self, width: int, size: Size, heads: int, window: int, shifted: bool) -> None:
+        super().__init__()
+        self.heads, self.window, self.shifted, self.size = heads, window, shifted, size
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+        self.register_buffer("relative_position_index", relative_positions(window), persistent=False)
+        mask = apart(size, window, self.shift(size)) if any(self.shift(size)) else torch.empty(0, dtype=torch.bool)
+        self.register_buffer("attn_mask", mask, persistent=False)
+
+    def shift(self, size: Size) -> Size:
+        """How far the windows move on a map of `size`."""
+        if not self.shifted:
+            return (0, 0)
+        return (axis_shift(self.window, size[0]), axis_shift(self.window, size[1]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[2:]
+        down, right = self.shift((height, width))
+        if down or right:
+            x = x.roll((-down, -right), dims=(2, 3))
+        y = self.attend(x)
+        if down or right:
+            y = y.roll((down, right), dims=(1, 2))
+        return self.proj(y).permute(0, 3, 1, 2)
+
+    def attend(self, x: torch.Tensor) -> torch.Tensor:
+        """Attention of a rolled map, before the projection, `(B, C, H, W) -> (B, H, W, C)`."""
+        batch, channels, height, width = x.shape
+        w, area = self.window, self.window**2
+        rows, columns = -(-height // w), -(-width // w)
+        if (rows * w, columns * w) != (height, width):
+            x = F.pad(x, (0, columns * w - width, 0, rows * w - height))
+        windows = x.view(batch, channels, rows, w, columns, w).permute(0, 2, 4, 3, 5, 1)  # (B, rows, columns, w, w, C)
+        qkv = self.qkv(windows.reshape(-1, area, channels))
+        qkv = qkv.view(-1, area, 3, self.heads, channels // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B * windows, heads, area, head_dim)
+        y = self.share(q, k, v, batch, (height, width))
+        y = y.transpose(1, 2).reshape(batch, rows, columns, w, w, channels).transpose(2, 3)
+        return y.reshape(batch, rows * w, columns * w, channels)[:, :height, :width]
+
+    def share(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, batch: int, size: Size) -> torch.Tensor:
+        """`softmax(q k^T / sqrt(head_dim) + bias) v`, each `(B * windows, heads, area, head_dim)`.
+
+        For gradients of the bias CPUs have no fused kernel, and masked by -100 the shares, about 1e-44, are denormal numbers,
+        which slow a training step down several times. There no logit is more than 60 below its row's greatest: exp(-60)
+        is nothing beside 1 in double precision either.
+        """
+        bias = self.bias(batch, size)
+        if q.device.type != "cpu" or not torch.is_grad_enabled():
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        logits = (q * (self.qkv.in_features // self.heads) ** -0.5) @ k.transpose(-2, -1) + bias
+        if any(self.shift(size)):
+            logits = (logits - logits.detach().amax(dim=-1, keepdim=True)).clamp_min(-60)
+        return logits.softmax(dim=-1) @ v
+
+    def bias(self, batch: int, size: Size) -> torch.Tensor:
+        """What is added to the products of queries and keys, `(1 or B * windows, heads, area, area)`."""
+        bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
+        if not any(self.shift(size)):
+            return bias.unsqueeze(0)
+        mask = self.attn_mask if size == self.size else apart(size, self.window, self.shift(size)).to(bias.device)
+        biases = bias - 100 * mask.unsqueeze(1).to(bias.dtype)  # (windows, heads, area, area)
+        return biases.expand(batch, *biases.shape).flatten(0, 1)
+
+
+def relative_positions(window: int) -> torch.Tensor:
+    """For queries n and keys m of a window: the flat index of `pos[n] - pos[m] + window - 1`, `(area, area)`."""
+    position = torch.arange(window)
+    rows, columns = position.repeat_interleave(window), position.repeat(window)
+    row = rows[:, None] - rows[None, :] + window - 1
+    column = columns[:, None] - columns[None, :] + window - 1
+    return row * (2 * window - 1) + column
+
+
+def apart(size: Size, window: int, shift: Size) -> torch.Tensor:
+    """Which positions of the windows of a rolled map are no neighbours: `(windows, area, area)`, boolean.
+
+    As Swin has it: along each axis, what lies before the last window, in its part that stayed, and in what rolled over from the
+    other end are apart, on the padded map.
+    """
+    regions = []
+    for side, moved in zip(size, shift, strict=True):
+        padded = -(-side // window) * window
+        position = torch.arange(padded)
+        regions.append((position >= padded - window).long() + (position >= padded - moved).long())
+    region = 3 * regions[0][:, None] + regions[1][None, :]  # (H, W), padded
+    rows, columns = region.shape[0] // window, region.shape[1] // window
+    region = region.view(rows, window, columns, window).transpose(1, 2).reshape(rows * columns, -1)
+    return region[:, :, None] != region[:, None, :]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from search_space.costs import Size
@@ -21,3 +24,13 @@ class GlobalFilter(nn.Module):
         weight = torch.view_as_complex(at_least_single(self.complex_weight)).permute(2, 0, 1)  # (C, H, W//2+1)
         spectrum = torch.fft.rfft2(at_least_single(x), norm="ortho")
         return torch.fft.irfft2(spectrum * weight, s=self.size, norm="ortho").to(x.dtype)
+
+    def resized(self, size: Size) -> GlobalFilter:
+        """The filter for another map: `complex_weight` interpolated over its frequencies (bicubic, ends kept), as GFNet does."""
+        layer = copy.deepcopy(self)
+        rows, columns, channels, _ = self.complex_weight.shape
+        maps = self.complex_weight.detach().reshape(1, rows, columns, -1).permute(0, 3, 1, 2)
+        maps = F.interpolate(maps, size=(size[0], size[1] // 2 + 1), mode="bicubic", align_corners=True)
+        layer.complex_weight = nn.Parameter(maps[0].permute(1, 2, 0).unflatten(2, (channels, 2)).contiguous())
+        layer.size = size
+        return layer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -57,6 +59,17 @@ class LambdaLayer(nn.Module):
         kernel = self.conv_lambda.weight.squeeze(-1)
         y = F.conv2d(maps, kernel, self.conv_lambda.bias, padding=kernel.shape[-1] // 2)
         return y.view(batch, self.v, self.k, height * width)
+
+    def resized(self, size: Size) -> LambdaLayer:
+        """The layer for another map: `pos_emb` interpolated (bicubic), its centre and its ends kept; a local context fits any."""
+        layer = copy.deepcopy(self)
+        if self.is_global:
+            table = self.pos_emb.detach().flatten(2).permute(2, 0, 1)[None]  # (1, k * u, 2H-1, 2W-1)
+            shape = (2 * size[0] - 1, 2 * size[1] - 1)
+            table = F.interpolate(table, size=shape, mode="bicubic", align_corners=True)[0].permute(1, 2, 0)
+            layer.pos_emb = nn.Parameter(table.unflatten(2, (self.k, self.u)).contiguous())
+            layer.pos_index = relative_positions(size).to(self.pos_index.device)
+        return layer
 
 
 def relative_positions(size: Size) -> torch.Tensor:

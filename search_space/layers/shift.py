@@ -1,4 +1,4 @@
-"""The shifts of `search_space/mixers/shift.py`. Neither writes in place: the input stays as it was."""
+"""The shifts of `search_space/mixers/shift.py`. None writes in place: the input stays as it was."""
 
 from __future__ import annotations
 
@@ -44,3 +44,31 @@ class ClampedShift(nn.Module):
             ),
             dim=1,
         )
+
+
+class AxialShift(nn.Module):
+    """AS-MLP's axial shift, `(B, C, H, W) -> (B, C, H, W)`; named as published."""
+
+    def __init__(self, width: int, shift_size: int) -> None:
+        super().__init__()
+        self.shift_size = shift_size
+        self.conv1 = nn.Conv2d(width, width, 1)
+        self.conv2_1 = nn.Conv2d(width, width, 1)
+        self.conv2_2 = nn.Conv2d(width, width, 1)
+        self.conv3 = nn.Conv2d(width, width, 1)
+        self.norm1 = nn.GroupNorm(1, width)
+        self.norm2 = nn.GroupNorm(1, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = F.gelu(self.norm1(self.conv1(x)))
+        along_width = F.gelu(self.conv2_1(shift_groups(a, self.shift_size, dim=3)))
+        along_height = F.gelu(self.conv2_2(shift_groups(a, self.shift_size, dim=2)))
+        return self.conv3(self.norm2(along_width + along_height))
+
+
+def shift_groups(x: torch.Tensor, shift_size: int, dim: int) -> torch.Tensor:
+    """`(B, C, H, W) -> (B, C, H, W)`: group g of ceil(C / shift_size) channels moves by g - shift_size // 2 along `dim`."""
+    reach, side = shift_size // 2, x.shape[dim]
+    padded = F.pad(x, (reach, reach) if dim == 3 else (0, 0, reach, reach))
+    groups = padded.split(-(-x.shape[1] // shift_size), dim=1)
+    return torch.cat([group.narrow(dim, 2 * reach - g, side) for g, group in enumerate(groups)], dim=1)

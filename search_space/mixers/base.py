@@ -10,6 +10,7 @@ Maps are `(B, C, H, W)`; `width` is C and `size` is (H, W).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from search_space.cdg import ChannelGraph
@@ -32,6 +33,15 @@ class Mixer(Named, ABC):
         """The one spelling of this mixer at `width` and `size`: equal functions have equal spellings."""
         return self
 
+    def at(self, index: int) -> Mixer:
+        """The mixer of block `index` of a stage; the same for most."""
+        return self
+
+    @property
+    def map_bound(self) -> bool:
+        """True if the shapes of the module's parameters depend on the map size; such a module has `resized(size)`."""
+        return False
+
     @abstractmethod
     def graph(self, width: int) -> ChannelGraph:
         """Which channels each output channel depends on, `(C, C)`."""
@@ -52,6 +62,12 @@ def must_divide(option: str, value: int, what: str, number: int) -> None:
     """Raise `ArchitectureError` unless `value` divides `number`."""
     if number % value:
         raise ArchitectureError(option, f"must divide the {what} {number}", value)
+
+
+@lru_cache(maxsize=4096)
+def graph_of(mixer: Mixer, width: int) -> ChannelGraph:
+    """`mixer.graph(width)`, remembered."""
+    return mixer.graph(width)
 
 
 def create(name: str, *, width: int, size: Size, **options: Any) -> nn.Module:

@@ -1,7 +1,7 @@
 """global_filter: a learned filter in the frequency domain, one for each channel (GFNet; Rao et al., NeurIPS 2021).
 
 `y = irfft2(rfft2(x) * K)`, 'ortho' both ways; K complex, stored as `complex_weight` `(H, W//2+1, C, 2)`. It is a global
-circular convolution at O(N log N); K is bound to the map size.
+circular convolution at O(N log N); K is bound to the map size, and interpolated for another one as in the published code.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 @MIXERS.register
 class GlobalFilter(Mixer):
-    """Global filter, `(B, C, H, W) -> (B, C, H, W)`; no options."""
+    """Global filter, `(B, C, H, W) -> (B, C, H, W)`, bound to its map size; no options."""
 
     name: ClassVar[str] = "global_filter"
+
+    @property
+    def map_bound(self) -> bool:
+        return True
 
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.identity(width)

@@ -7,7 +7,8 @@ Each position n gets a linear function (a lambda) of its context and applies it 
     position  Lp[n][k, v] = sum_{u, m} E[n, m, k, u] V[u, v, m],   E indexed by pos[m] - pos[n]
     y[n] = (Lc + Lp[n])^T q[n]
 
-With a local context of r x r positions the position lambda is a convolution from u to k channels, with bias.
+With a local context of r x r positions the position lambda is a convolution from u to k channels, with bias. With the
+global one, E is a table of all relative positions of the map, bound to its size and interpolated for another.
 Parameters are named and laid out as in timm's `LambdaLayer`.
 """
 
@@ -34,7 +35,8 @@ class Lambda(Mixer):
         heads: query heads; divides the width.
         k: depth of queries and keys.
         u: intra-depth, the number of values summed in each lambda.
-        context: "global", or r, odd: position lambdas reach r x r positions.
+        context: "global", which binds the table of positions to the map size, or r, odd: position lambdas reach r x r
+            positions.
     """
 
     name: ClassVar[str] = "lambda"
@@ -47,6 +49,10 @@ class Lambda(Mixer):
         must_divide("heads", self.heads, "width", width)
         if isinstance(self.context, int) and self.context % 2 == 0:
             raise ArchitectureError("context", "must be odd, or 'global'", self.context)
+
+    @property
+    def map_bound(self) -> bool:
+        return self.context == "global"
 
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.dense(width)

@@ -1,8 +1,12 @@
-"""shift: channels move by one pixel, without parameters or arithmetic.
+"""shift: channels move by pixels.
 
 - "shiftvit" (Wang et al., "When Shift Operation Meets Vision Transformer", AAAI 2022): a `1/fraction` of the channels moves
-  left, then as many right, up and down; the rest stay; zeros enter.
-- "s2" (S2-MLP; Yu et al., WACV 2022): quarters of the channels move down, up, right and left; the border keeps its value.
+  left, then as many right, up and down by one; the rest stay; zeros enter. No parameters, no arithmetic.
+- "s2" (S2-MLP; Yu et al., WACV 2022): quarters of the channels move down, up, right and left by one; the border keeps its
+  value. No parameters, no arithmetic.
+- "axial" (AS-MLP; Lian et al., ICLR 2022): `conv3(GN(gelu(conv2_1 shift_W a) + gelu(conv2_2 shift_H a)))`,
+  `a = gelu(GN(conv1 x))`, all convolutions 1x1; channel c, of group g = c // ceil(C / shift_size), moves by
+  g - shift_size // 2 along W, in another copy along H; zeros enter. Parameters are named as in the published `AxialShift`.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_space import cdg
+from search_space import cdg, costs
 from search_space.costs import Cost, Size
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer
@@ -25,30 +29,46 @@ class Shift(Mixer):
     """Shift, `(B, C, H, W) -> (B, C, H, W)`.
 
     Args:
-        kind: "shiftvit" or "s2".
+        kind: "shiftvit", "s2" or "axial".
         fraction: of "shiftvit": one in `fraction` channels moves in each of the four directions.
+        shift_size: of "axial": number of groups, each with its own distance; odd.
     """
 
     name: ClassVar[str] = "shift"
-    kind: Literal["shiftvit", "s2"] = "shiftvit"
+    kind: Literal["shiftvit", "s2", "axial"] = "shiftvit"
     fraction: Annotated[int, Field(ge=4)] = 12
+    shift_size: Annotated[int, Field(ge=1)] = 5
 
     def check(self, width: int, size: Size) -> None:
-        if width < (self.fraction if self.kind == "shiftvit" else 4):
-            rule = f"needs at least that many channels, the width is {width}"
-            raise ArchitectureError("fraction" if self.kind == "shiftvit" else "kind", rule, self.fraction)
+        if self.kind == "axial" and self.shift_size % 2 == 0:
+            raise ArchitectureError("shift_size", "must be odd", self.shift_size)
+        option, groups = {
+            "shiftvit": ("fraction", self.fraction),
+            "s2": ("kind", 4),
+            "axial": ("shift_size", self.shift_size),
+        }[self.kind]
+        if width < groups:
+            rule = f"needs at least {groups} channels, the width is {width}"
+            raise ArchitectureError(option, rule, getattr(self, option))
 
     def canonical(self, width: int, size: Size) -> Shift:
-        """Kind "s2" has no fraction."""
-        return self if self.kind == "shiftvit" else Shift(kind=self.kind)
+        """Options of the other kinds stand at their defaults."""
+        options = {"shiftvit": ("fraction",), "s2": (), "axial": ("shift_size",)}[self.kind]
+        return Shift(kind=self.kind, **{option: getattr(self, option) for option in options})
 
     def graph(self, width: int) -> cdg.ChannelGraph:
-        return cdg.identity(width)
+        return cdg.dense(width) if self.kind == "axial" else cdg.identity(width)
 
     def cost(self, width: int, size: Size) -> Cost:
-        return Cost()
+        return (costs.conv(width, width, 1, size) * 2 + costs.norm(width)) * 2 if self.kind == "axial" else Cost()
 
     def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.layers.shift import ClampedShift, ZeroShift
+        from search_space.layers.shift import AxialShift, ClampedShift, ZeroShift
 
-        return ZeroShift(width // self.fraction) if self.kind == "shiftvit" else ClampedShift()
+        match self.kind:
+            case "shiftvit":
+                return ZeroShift(width // self.fraction)
+            case "s2":
+                return ClampedShift()
+            case "axial":
+                return AxialShift(width, self.shift_size)

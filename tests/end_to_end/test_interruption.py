@@ -29,8 +29,9 @@ def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> Non
     os.killpg(driver.pid, signal.SIGKILL)
     driver.communicate()
     after_kill = {trial.number: trial.values for trial in cli.complete("torn")}
-    running = [trial for trial in cli.trials("torn") if trial.state == TrialState.RUNNING]
-    assert running  # the kill came in the middle of something
+    torn = [trial.number for trial in cli.trials("torn") if trial.state == TrialState.RUNNING]
+    assert torn  # the kill came in the middle of something
+    begun = {number for number in torn if (cli.home / "torn" / "trials" / f"{number:05d}").exists()}
 
     wanted = len(after_kill) + 3
     last = cli.run(*command, f"trials={wanted}")
@@ -42,7 +43,7 @@ def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> Non
     found: dict[int, Any] = {trial.number: trial.values for trial in trials}
     for number, values in {**after_interrupt, **after_kill}.items():
         assert found[number] == values  # what was finished was not trained again
-    assert {trial.number for trial in running} <= found.keys()  # and what was cut off was taken up
+    assert begun <= found.keys()  # and what was cut off in the middle of its training was taken up
     for trial in trials:
         assert [epoch["epoch"] for epoch in trial.user_attrs["curve"]] == list(range(1, 7))
 
@@ -83,3 +84,10 @@ def test_limit_on_macs_that_nothing_satisfies_is_a_configuration_error(cli: Any)
     run = cli.run("search", "small.yaml", "--out", "none", "limits.macs=10")
     assert run.returncode == 2
     assert "limits.macs=10: limits.macs: no architecture of the space is that cheap" in run.stderr
+
+
+def test_an_address_where_no_cluster_answers_is_told_at_once(cli: Any) -> None:
+    run = cli.run("search", "small.yaml", "--out", "far", "resources.address=127.0.0.1:1", timeout=60)
+    assert run.returncode == 2
+    assert run.stderr.startswith("nas: error: resources.address: no Ray cluster answers there")
+    assert run.stderr.count("\n") == 1

@@ -193,3 +193,19 @@ def test_throughput_limit_that_all_break_ends_the_search(monkeypatch: pytest.Mon
         assert proposal is not None
         driver.finish(proposal.number, {"final": True, "refused": "limit images_per_s: 3 < 5"})
     assert driver.propose() is None
+
+
+@pytest.mark.parametrize("left", ["refused", "failure"])
+def test_reason_left_by_a_driver_that_was_killed_before_telling_is_forgotten(left: str) -> None:
+    study = new_study()
+    proposal = searcher(study).propose()
+    assert proposal is not None
+    trial = optuna.trial.Trial(study, study.get_trials()[proposal.number]._trial_id)
+    trial.set_user_attr(left, "limit images_per_s: 1 < 2")
+    driver = searcher(study)
+    again = driver.propose()
+    assert again == proposal
+    driver.finish(again.number, record())
+    found = study.get_trials()[again.number]
+    assert found.state == TrialState.COMPLETE
+    assert found.user_attrs[left] is None

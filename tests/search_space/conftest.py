@@ -21,7 +21,8 @@ CountedForward = Callable[[nn.Module, tuple[int, ...]], Cost]
 
 # Norms, poolings, activations, shifts, sums and products of like shapes: no MACs by convention (search_space/costs.py).
 FREE = (
-    *("add", "add_", "sub", "mul", "neg", "mean", "pad", "lt", "minimum"),
+    *("add", "add_", "sub", "mul", "neg", "mean", "pad", "lt", "minimum", "sum", "cos", "sin", "roll", "flip", "real"),
+    *("amax", "clamp_min"),
     *("gelu", "relu", "silu", "silu_", "softmax", "softshrink"),
     *("view_as_real", "view_as_complex", "zeros_like", "index", "index_put_", "clone", "copy_", "fill_"),
     *("batch_norm", "layer_norm", "group_norm", "avg_pool2d", "adaptive_avg_pool2d"),
@@ -45,12 +46,13 @@ def _attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
 
 
 def _einsum_macs(inputs: list[Any], outputs: list[Any]) -> int:
-    """One multiply-add for each combination of the indices; fvcore's own handle rounds to four digits."""
+    """One multiply-add for each combination of the indices, a complex one as four; fvcore's own handle rounds."""
     terms = inputs[0].toIValue().split("->")[0].split(",")
     sizes: dict[str, int] = {}
     for term, operand in zip(terms, inputs[1].node().inputs(), strict=True):
         sizes |= dict(zip(term, _shape(operand), strict=True))
-    return math.prod(sizes.values())
+    is_complex = "Complex" in outputs[0].type().scalarType()
+    return math.prod(sizes.values()) * (4 if is_complex else 1)
 
 
 def _real_fft2_flops(real: list[int]) -> int:

@@ -31,7 +31,16 @@ VARIANTS: dict[str, list[dict[str, object]]] = {
         {"num_blocks": 4, "hard_thresholding_fraction": 0.7},
         {"num_blocks": 24, "hidden_size_factor": 3, "hard_thresholding_fraction": 0.4, "sparsity_threshold": 0.02},
     ],
-    "attention": [{}, {"heads": 1}, {"heads": 3, "kv_reduction": 2}, {"heads": 2, "kv_reduction": 3}],
+    "attention": [
+        {},
+        {"heads": 1},
+        {"heads": 3, "kv_reduction": 2},
+        {"heads": 2, "kv_reduction": 3},
+        {"heads": 3, "kv_pool": 3},
+        {"heads": 2, "window": 3},
+        {"heads": 3, "window": 4, "shift": "always"},
+        {"window": 2, "shift": "alternate"},
+    ],
     "conv": [
         {},
         {"k": 1, "groups": 4},
@@ -41,6 +50,8 @@ VARIANTS: dict[str, list[dict[str, object]]] = {
         {"k": 5, "groups": "depthwise", "interlace": True},
         {"k": 9, "groups": 8, "interlace": True},
     ],
+    "fnet": [{}],
+    "fno": [{}, {"modes": 1}, {"modes": 2}],
     "global_filter": [{}],
     "identity": [{}],
     "lambda": [
@@ -50,8 +61,23 @@ VARIANTS: dict[str, list[dict[str, object]]] = {
         {"heads": 3, "k": 5, "u": 2, "context": "global"},
         {"context": "global"},
     ],
+    "mlp": [{}, {"ratio": 0.3}, {"ratio": 2.0}],
     "pool": [{}, {"k": 5}],
-    "shift": [{}, {"fraction": 5}, {"kind": "s2"}, {"kind": "s2", "fraction": 6}],
+    "separable_conv": [
+        {},
+        {"k": 4, "expansion": 1.5, "act": "relu"},
+        {"k": 1, "expansion": 0.5, "act": "gelu"},
+        {"k": 3, "expansion": 4.0},
+    ],
+    "shift": [
+        {},
+        {"fraction": 5},
+        {"kind": "s2"},
+        {"kind": "s2", "fraction": 6, "shift_size": 2},
+        {"kind": "axial"},
+        {"kind": "axial", "shift_size": 7, "fraction": 5},
+    ],
+    "wave": [{}, {"mode": "depthwise"}],
 }
 CHANNEL_VARIANTS: dict[str, list[dict[str, object]]] = {
     "mlp": [
@@ -62,6 +88,7 @@ CHANNEL_VARIANTS: dict[str, list[dict[str, object]]] = {
         {"expansion": 1.0, "groups": (8, 12)},  # reaches every channel behind dense mixers only
         {"expansion": 4.0, "groups": (8, 12)},
     ],
+    "pointwise": [{}, {"groups": 4}],
 }
 SHAPES: tuple[Shape, ...] = ((24, (8, 8)), (24, (5, 7)), (48, (9, 4)))
 ACTIVATIONS = ("gelu", "relu", "silu")
@@ -273,7 +300,10 @@ def test_create_refuses_what_does_not_fit_or_is_not_known() -> None:
         create("attention", width=32, size=(4, 3), kv_reduction=4)
     with pytest.raises(UnknownNameError, match=r"no such mixer .*did you mean attention.*'atention'"):
         create("atention", width=32, size=(4, 4))
-    with pytest.raises(UnknownNameError, match=r"no such key \(known: heads, kv_reduction\); did you mean heads\?"):
+    with pytest.raises(
+        UnknownNameError,
+        match=r"no such key \(known: heads, kv_pool, kv_reduction, shift, window\); did you mean heads\?",
+    ):
         create("attention", width=32, size=(4, 4), head=4)
 
 

@@ -175,6 +175,9 @@ def test_the_members_that_timm_expects(architecture: Architecture) -> None:
     assert torch.allclose(pooled, features.mean((2, 3)))
     assert torch.allclose(network.get_classifier()(pooled), network(x))
     tensor = network.stem(x)
+    if len(architecture.stages) == 1:  # then a feature for each block
+        assert [info["module"] for info in network.feature_info] == [f"stages.0.blocks.{i}" for i in range(last.depth)]
+        network.feature_info = [network.feature_info[-1] | {"module": "stages.0"}]
     for stage, info, size in zip(network.stages, network.feature_info, architecture.sizes, strict=True):
         tensor = stage(tensor)
         assert tensor.shape == (2, info["num_chs"], *size)

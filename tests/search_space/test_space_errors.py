@@ -96,7 +96,7 @@ def test_an_isotropic_space_is_judged_at_the_width_of_its_first_stage() -> None:
             {},
             {"stem": {"path": 4}},
             UnknownNameError,
-            "stem.path: no such key (known: patch, pos_embed); did you mean patch",
+            "stem.path: no such key (known: act, kernel, norm, patch, pos_embed); did you mean patch",
         ),
     ],
 )

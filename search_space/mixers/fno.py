@@ -1,0 +1,65 @@
+"""fno: the layer of the Fourier neural operator (FNO; Li et al., ICLR 2021).
+
+`y = gelu(irfft2(R . X) + W x + b)`, X = rfft2(x) unnormalised, W a 1x1 convolution and R a dense complex C x C matrix for
+each low mode; the others are dropped. Rows [:m] and [-m:] of the spectrum have separate weights, `weights1` and `weights2`,
+as in the published `SpectralConv2d`, here with real and imaginary parts as a last axis: `(C_in, C_out, m, m, 2)`.
+R is heavy: that is why GFNet and AFNO exist.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from search_space import cdg, costs
+from search_space.costs import Cost, Size
+from search_space.errors import ArchitectureError
+from search_space.mixers.base import MIXERS, Mixer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Modes = Literal["all"] | Annotated[int, Field(ge=1)]
+
+
+@MIXERS.register
+class FNO(Mixer):
+    """Fourier neural operator, `(B, C, H, W) -> (B, C, H, W)`.
+
+    Args:
+        modes: modes kept along each axis (of rows, as many of either sign), at most half the map; or "all" of the map
+            (`weights1` for the upper half of its rows, rounded up), which binds the weights to its size.
+    """
+
+    name: ClassVar[str] = "fno"
+    modes: Modes = "all"
+
+    def check(self, width: int, size: Size) -> None:
+        if self.modes != "all" and self.modes > min(size) // 2:
+            raise ArchitectureError("modes", f"must not exceed half the map {size[0]}x{size[1]}", self.modes)
+
+    @property
+    def map_bound(self) -> bool:
+        return self.modes == "all"
+
+    def graph(self, width: int) -> cdg.ChannelGraph:
+        return cdg.dense(width)
+
+    def cost(self, width: int, size: Size) -> Cost:
+        (top, bottom), columns = kept_modes(self.modes, size)
+        weights = (top + bottom) * columns * width * width  # complex numbers: 4 MACs and 2 parameters each
+        spectral = Cost(macs=4 * weights, params=2 * weights)
+        return costs.real_fft2(width, size) * 2 + spectral + costs.conv(width, width, 1, size)
+
+    def build(self, width: int, size: Size) -> nn.Module:
+        from search_space.layers.fno import FNO
+
+        return FNO(width, size, self.modes)
+
+
+def kept_modes(modes: Modes, size: Size) -> tuple[tuple[int, int], int]:
+    """What is kept of the half spectrum `(H, W//2+1)`: rows from the top and from the bottom, and columns."""
+    if modes == "all":
+        return (size[0] - size[0] // 2, size[0] // 2), size[1] // 2 + 1
+    return (modes, modes), modes

@@ -1,0 +1,62 @@
+"""mlp: a two-layer network over the positions, the same for every channel (MLP-Mixer; Tolstikhin et al., NeurIPS 2021).
+
+`W2 gelu(W1 x + b1) + b2` on the N = H*W positions (row-major) of each channel, with `int(ratio * C)` hidden units. Its
+matrices are bound to the map size. Parameters are named and laid out as the token `Mlp` of timm's `MixerBlock`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from search_space import cdg, costs
+from search_space.costs import Cost, Size
+from search_space.errors import ArchitectureError
+from search_space.mixers.base import MIXERS, Mixer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@MIXERS.register
+class TokenMLP(Mixer):
+    """Network over positions, `(B, C, H, W) -> (B, C, H, W)`; for its own map size only.
+
+    Args:
+        ratio: hidden units over channels; the product is rounded down.
+    """
+
+    name: ClassVar[str] = "mlp"
+    ratio: Annotated[float, Field(gt=0)] = 0.5
+
+    def hidden(self, width: int) -> int:
+        """Hidden units at `width`."""
+        return int(self.ratio * width)
+
+    def check(self, width: int, size: Size) -> None:
+        if self.hidden(width) < 1:
+            raise ArchitectureError("ratio", f"times the width {width} must be at least 1", self.ratio)
+
+    def canonical(self, width: int, size: Size) -> TokenMLP:
+        """Ratios that round down to the same number of hidden units are one: that number over the width."""
+        hidden = self.hidden(width)
+        ratio = hidden / width
+        return TokenMLP(ratio=ratio if int(ratio * width) == hidden else math.nextafter(ratio, math.inf))
+
+    @property
+    def map_bound(self) -> bool:
+        return True
+
+    def graph(self, width: int) -> cdg.ChannelGraph:
+        return cdg.identity(width)
+
+    def cost(self, width: int, size: Size) -> Cost:
+        positions, hidden = size[0] * size[1], self.hidden(width)
+        return costs.linear(positions, hidden, width) + costs.linear(hidden, positions, width)
+
+    def build(self, width: int, size: Size) -> nn.Module:
+        from search_space.layers.token_mlp import TokenMLP
+
+        return TokenMLP(size, self.hidden(width))

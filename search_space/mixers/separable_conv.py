@@ -1,0 +1,61 @@
+"""separable_conv: an inverted separable convolution (MobileNetV2; Sandler et al., CVPR 2018), the token mixer of ConvFormer
+(Yu et al., "MetaFormer Baselines for Vision", 2022).
+
+`PW_out(DW_k(act(PW_in x)))` with `expansion * C` channels inside, no biases, zero padding that keeps the map (an even k
+pads one more at the right and bottom). StarReLU is `s * relu(x)^2 + b`, s and b learned scalars.
+Parameters are named and laid out as in timm's `SepConv`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from search_space import cdg, costs
+from search_space.costs import Cost, Size
+from search_space.errors import ArchitectureError
+from search_space.mixers.base import MIXERS, Mixer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@MIXERS.register
+class SeparableConv(Mixer):
+    """Inverted separable convolution, `(B, C, H, W) -> (B, C, H, W)`.
+
+    Args:
+        k: kernel size of the depthwise convolution.
+        expansion: inner channels over channels; `expansion * C` must be whole.
+        act: activation before the depthwise convolution: "star_relu", "relu" or "gelu".
+    """
+
+    name: ClassVar[str] = "separable_conv"
+    k: Annotated[int, Field(ge=1)] = 7
+    expansion: Annotated[float, Field(gt=0)] = 2.0
+    act: Literal["star_relu", "relu", "gelu"] = "star_relu"
+
+    def hidden(self, width: int) -> int:
+        """Inner channels at `width`."""
+        return max(1, round(self.expansion * width))
+
+    def check(self, width: int, size: Size) -> None:
+        # Up to rounding: in floating point 1.1 * 50 is not quite 55.
+        if not math.isclose(self.hidden(width), self.expansion * width, rel_tol=1e-12):
+            raise ArchitectureError("expansion", f"times the width {width} must be whole", self.expansion)
+
+    def graph(self, width: int) -> cdg.ChannelGraph:
+        return cdg.dense(width)
+
+    def cost(self, width: int, size: Size) -> Cost:
+        hidden = self.hidden(width)
+        total = costs.conv(width, hidden, 1, size, bias=False) + costs.conv(hidden, width, 1, size, bias=False)
+        total = total + costs.conv(hidden, hidden, self.k, size, groups=hidden, bias=False)
+        return total + Cost(params=2 if self.act == "star_relu" else 0)
+
+    def build(self, width: int, size: Size) -> nn.Module:
+        from search_space.layers.separable_conv import SeparableConv
+
+        return SeparableConv(width, self.hidden(width), self.k, self.act)

@@ -1,0 +1,64 @@
+"""wave: the phase-aware token mixing of Wave-MLP (PATM; Tang et al., "An Image Patch is a Wave", CVPR 2022).
+
+Each token is a wave of amplitude a = FC(x) and phase theta = ReLU(BN(conv(x))). For the two axes apart:
+
+    h = conv_{1x7, C groups}([a_h cos theta_h, a_h sin theta_h])      along W
+    w = conv_{7x1, C groups}([a_w cos theta_w, a_w sin theta_w])      along H
+    c = FC(x)                                                        the channels alone
+    y = proj(p_h h + p_w w + p_c c)
+
+p is a softmax of three for each channel, by a two-layer network on the mean of h + w + c (its outputs ordered channel-major,
+c*3 + branch). Parameters are named and laid out as in the published code (huawei-noah/Efficient-AI-Backbones).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from search_space import cdg, costs
+from search_space.costs import Cost, Size
+from search_space.errors import ArchitectureError
+from search_space.mixers.base import MIXERS, Mixer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TAPS = 7
+REDUCTION = 4  # channels over hidden units of the network that weighs the branches
+
+
+@MIXERS.register
+class Wave(Mixer):
+    """Phase-aware token mixing, `(B, C, H, W) -> (B, C, H, W)`.
+
+    Args:
+        mode: how the phase sees its input: "fc" (all channels of the pixel) or "depthwise" (3x3 pixels of the channel).
+    """
+
+    name: ClassVar[str] = "wave"
+    mode: Literal["fc", "depthwise"] = "fc"
+
+    def check(self, width: int, size: Size) -> None:
+        if width < REDUCTION:
+            raise ArchitectureError("", f"wave needs a width of at least {REDUCTION}", width)
+
+    def graph(self, width: int) -> cdg.ChannelGraph:
+        return cdg.dense(width)
+
+    def cost(self, width: int, size: Size) -> Cost:
+        amplitude = costs.conv(width, width, 1, size, bias=False)
+        if self.mode == "fc":
+            phase = costs.conv(width, width, 1, size)
+        else:
+            phase = costs.conv(width, width, 3, size, groups=width, bias=False)
+        weights = 2 * width * TAPS
+        taps = Cost(macs=weights * size[0] * size[1], params=weights)
+        hidden = width // REDUCTION
+        reweight = costs.linear(width, hidden) + costs.linear(hidden, 3 * width)
+        branch = amplitude + phase + costs.norm(width) + taps
+        return branch * 2 + amplitude + reweight + costs.conv(width, width, 1, size)
+
+    def build(self, width: int, size: Size) -> nn.Module:
+        from search_space.layers.wave import Wave
+
+        return Wave(width, width // REDUCTION, TAPS, self.mode)

@@ -1,0 +1,75 @@
+"""A study whose images change or go, output that cannot be written, and SIGTERM."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+FEW = ("trials=1", "train.epochs=1", "data.source=folder", "data.limit=null", "data.image_size=8")
+
+
+def images(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("cats", "dogs"):
+        (folder / name).mkdir(parents=True)
+        for index in range(12):
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / name / f"{index}.png")
+
+
+def one_line(run: Any, *parts: str) -> None:
+    assert run.stdout == ""
+    assert run.stderr.startswith("nas: error: ")
+    assert run.stderr.count("\n") == 1
+    for part in parts:
+        assert part in run.stderr
+
+
+def test_images_that_changed_or_went(cli: Any) -> None:
+    photos, study = cli.home / "photos", cli.home / "changed"
+    images(photos)
+    command = ("search", "small.yaml", "--out", "changed", "data.path=photos", *FEW)
+    assert cli.run(*command).returncode == 0
+    Image.new("RGB", (8, 8), (1, 2, 3)).save(photos / "cats" / "new.png")
+    changed = cli.run(*command, "trials=2")
+    assert changed.returncode == 2
+    one_line(changed, "data.path=photos: data: the images must stay those that the study began on")
+    assert len(cli.complete("changed")) == 1
+    (photos / "cats" / "new.png").unlink()
+
+    for file in (study / "data").iterdir():
+        file.write_bytes(b"damaged")
+    lost = cli.run("report", "changed")
+    assert lost.returncode == 1
+    one_line(lost, "gone or damaged", "`nas search` on it decodes them again")
+    assert cli.run(*command).returncode == 0
+    reported = cli.run("report", "changed")
+    assert reported.returncode == 0, reported.stderr
+    (study / "trials" / "00000" / "model.safetensors").write_bytes(b"damaged")
+    export = cli.run("export", "changed", "0", "--out", "damaged-model")
+    assert export.returncode == 1
+    one_line(export, "trial 0: its weights", "are damaged")
+    shutil.rmtree(photos)
+
+
+@pytest.mark.parametrize("out", ["a-file", "a-file/below"])
+def test_search_into_what_is_no_folder(cli: Any, out: str) -> None:
+    (cli.home / "a-file").write_text("x")
+    run = cli.run("search", "small.yaml", "--out", out)
+    assert run.returncode == 2
+    one_line(run, f"{out}: must be a folder that can be written to")
+    assert (cli.home / "a-file").read_text() == "x"
+
+
+def test_sigterm_ends_a_search_as_ctrl_c_does(cli: Any) -> None:
+    driver = cli.start("search", "small.yaml", "--out", "terminated", "trials=100", "train.epochs=20")
+    cli.wait_for(1, "terminated", driver)
+    driver.send_signal(signal.SIGTERM)
+    _, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 130
+    assert errors == "interrupted; nothing is lost: the same command goes on with terminated\n"

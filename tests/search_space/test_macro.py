@@ -1,0 +1,185 @@
+"""What stands around the mixers: each residual form against its equation, stems and transitions against plain layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from search_space import Architecture, Head, SearchSpace, Stage, Stem, build, cost
+from search_space.errors import ArchitectureError
+from search_space.layers import macro
+
+Tensor = torch.Tensor
+
+
+def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
+    """`module` in float64 with random parameters and statistics, so that norms and scales count."""
+    generator = torch.Generator().manual_seed(seed)
+    module = module.double().eval()
+    for name, value in module.state_dict().items():
+        if value.is_floating_point():
+            drawn = torch.randn(value.shape, generator=generator, dtype=torch.float64)
+            value.copy_(drawn.abs() + 0.5 if name.endswith("running_var") else drawn)
+    return module
+
+
+EQUATIONS: dict[str, Any] = {
+    "pre_norm": lambda b, x: (z := x + b.ls1(b.mixer(b.norm1(x)))) + b.ls2(b.mlp(b.norm2(z))),
+    "single": lambda b, x: x + b.ls(b.mlp(b.norm2(b.mixer(b.norm1(x))))),
+    "convmixer": lambda b, x: b.norm2(F.gelu(b.mlp(x + b.ls(b.norm1(F.gelu(b.mixer(x))))))),
+    "shiftvit": lambda b, x: (s := b.mixer(x)) + b.ls(b.mlp(b.norm2(s))),
+    "plain": lambda b, x: F.gelu(b.norm2(b.mlp(b.norm1(b.mixer(x))))),
+}
+
+
+@pytest.mark.parametrize("residual", list(macro.BLOCKS))
+@pytest.mark.parametrize("norm", ["batch", "layer", "group"])
+def test_residual_forms_are_their_equations(residual: Any, norm: Any) -> None:
+    scale = None if residual == "plain" else 0.5
+    stage = Stage(mixer="conv", width=8, residual=residual, norm=norm, layer_scale=scale)
+    block = randomised(macro.block(stage, (5, 4), 0))
+    x = torch.randn(2, 8, 5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(block(x), EQUATIONS[residual](block, x), rtol=1e-12, atol=1e-12)
+
+
+def test_a_layer_scale_multiplies_each_channel_of_a_branch() -> None:
+    scale = macro.LayerScale(3, 0.1)
+    x = torch.randn(2, 3, 4, 4)
+    scale.gamma.data = torch.tensor([1.0, 2.0, 3.0])
+    torch.testing.assert_close(scale(x)[:, 2], 3 * x[:, 2])
+    with pytest.raises(ArchitectureError, match=r"layer_scale: must be null for residual 'plain'.*found 0\.1"):
+        Stage(mixer="conv", residual="plain", layer_scale=0.1)
+
+
+def test_squeeze_excite_is_timms() -> None:
+    from timm.layers import SqueezeExcite
+
+    stage = Stage(mixer="pool", width=12, squeeze_excite={"reduction": 3}, norm="layer")
+    ours = randomised(macro.channel_mixer(stage))
+    theirs = SqueezeExcite(12, rd_channels=4).double()
+    theirs.load_state_dict(ours.gate.state_dict())
+    x = torch.randn(2, 12, 5, 3, dtype=torch.float64)
+    torch.testing.assert_close(ours(x), theirs(ours.mixer(x)), rtol=1e-12, atol=1e-12)
+    gated, plain = (Architecture(stages=(s,)) for s in (stage, stage.changed(squeeze_excite=None)))
+    assert cost(gated).macs - cost(plain).macs == 2 * (12 * 4 + 4 * 12)  # two blocks
+    assert cost(gated).params - cost(plain).params == 2 * (12 * 4 + 4 + 4 * 12 + 12)
+    assert sum(p.numel() for p in build(gated).parameters()) == cost(gated).params
+    space = SearchSpace.from_dict({"stages": [{"mixer": "pool", "squeeze_excite": [None, {"reduction": 4}]}]})
+    assert {a.stages[0].squeeze_excite for a in space} == {None, stage.squeeze_excite.changed(reduction=4)}
+    assert all(space.decode(space.encode(a)) == a for a in space)
+
+
+@pytest.mark.parametrize("size", [(6, 6), (7, 5), (1, 3)])
+@pytest.mark.parametrize("kernel", [2, 3])
+@pytest.mark.parametrize("norm", ["before", "after", None])
+def test_transitions_halve_the_map_rounding_up(size: tuple[int, int], kernel: Any, norm: Any) -> None:
+    stage = Stage(mixer="conv", width=12, downsample=2, downsampling={"kernel": kernel, "norm": norm, "bias": False})
+    module = randomised(macro.transition(8, stage))
+    x = torch.randn(2, 8, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert module(x).shape == (2, 12, *stage.size_after(size)) == (2, 12, -(-size[0] // 2), -(-size[1] // 2))
+    y = module.norm_before(x)
+    # A 2x2 window at an odd border, a 3x3 one everywhere, see zeros; both written as plain products of unfolded patches.
+    low = 1 if kernel == 3 else 0
+    y = F.pad(y, (low, 1, low, 1))
+    patches = F.unfold(y, kernel, stride=2)  # (2, 8 * kernel^2, n)
+    weight = module.conv.weight.reshape(12, -1)
+    rows, columns = stage.size_after(size)
+    wide = (y.shape[3] - kernel) // 2 + 1
+    products = (weight @ patches).reshape(2, 12, -1, wide)[:, :, :rows, :columns]
+    torch.testing.assert_close(module(x), module.norm_after(products), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("stem", "size"),
+    [
+        (Stem(patch=4), 16),
+        (Stem(patch=4, kernel=7), 16),
+        (Stem(patch=2, kernel=3, norm="batch", act="relu"), 10),
+        (Stem(patch=1, kernel=3), 5),
+        (Stem(patch=3, kernel=4, norm="layer"), 9),
+        (Stem(patch=7, act="gelu", norm="batch", pos_embed=True), 14),
+    ],
+)
+def test_stems_give_a_token_for_each_patch(stem: Stem, size: int) -> None:
+    tokens = (size // stem.patch, size // stem.patch)
+    module = randomised(macro.ConvStem(stem, 3, 6, tokens))
+    x = torch.randn(2, 3, size, size, dtype=torch.float64)
+    y = module(x)
+    assert y.shape == (2, 6, *tokens)
+    expected = F.conv2d(x, module.proj.weight, module.proj.bias, stem.patch, (stem.side - stem.patch + 1) // 2)
+    expected = {None: lambda v: v, "gelu": F.gelu, "relu": F.relu}[stem.act](expected)
+    expected = module.norm(expected)
+    torch.testing.assert_close(y, expected if module.pos_embed is None else expected + module.pos_embed)
+    assert sum(p.numel() for p in module.parameters()) == stem.cost(3, 6, tokens).params
+
+
+def test_stems_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ArchitectureError, match=r"kernel: must not be smaller than the patch 4, found 3"):
+        Stem(patch=4, kernel=3)
+    with pytest.raises(ArchitectureError, match=r"kernel: must be odd where the patch is 1, found 4"):
+        Stem(patch=1, kernel=4)
+    assert Stem(patch=4, kernel=4) == Stem(patch=4)
+
+
+@pytest.mark.parametrize("place", ["before", "after", None])
+@pytest.mark.parametrize("kind", ["layer", "group", None])
+def test_the_norm_of_the_head_stands_where_it_is_said(place: Any, kind: Any) -> None:
+    head = Head(norm=place, kind=kind)
+    architecture = Architecture(stages=(Stage(mixer="pool", width=8, norm="group"),), head=head)
+    assert architecture.head.kind == ("layer" if place and kind == "layer" else None)  # one spelling
+    net = randomised(build(architecture))
+    x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    y = net.stages(net.stem(x))
+    if place is not None:
+        assert isinstance(
+            net.norm if place == "before" else net.fc_norm, nn.LayerNorm if kind == "layer" else nn.GroupNorm
+        )
+    if place == "before":
+        y = net.norm(y)
+    y = y.mean(dim=(2, 3), keepdim=True)
+    if place == "after":
+        y = net.fc_norm(y)
+    torch.testing.assert_close(net(x), y.flatten(1) @ net.head.weight.T + net.head.bias)
+    assert sum(p.numel() for p in net.parameters()) == cost(architecture).params
+
+
+def test_all_of_the_macro_is_a_choice_of_the_space() -> None:
+    space = SearchSpace.from_dict(
+        {
+            "image_size": 16,
+            "layout": ["isotropic", "pyramid"],
+            "num_stages": [1, 2],
+            "stem": {"patch": [2, 4], "kernel": [None, 3], "act": [None, "gelu"], "norm": [None, "batch"]},
+            "head": {"norm": ["before", "after", None]},
+            "stages": [
+                {"mixer": "conv", "width": 8, "residual": ["plain", "convmixer"], "layer_scale": [None, 0.1]},
+                {"mixer": "pool", "width": 8, "downsampling": [{"kernel": 3}, {"kernel": 2, "norm": None}]},
+            ],
+        }
+    )
+    # Stems: patch 2 with both kernels, patch 4 with one, times 2 acts and 2 norms: 12. First stage: plain, convmixer,
+    # convmixer with scale: 3. One stage: 3; two: isotropic 3 (no downsampling), pyramid 3 * 2. Heads: 3.
+    assert space.size == 12 * 3 * (3 + 3 + 6)
+    everything = list(space)
+    assert len({architecture.id for architecture in everything}) == len(everything) == space.size
+    assert all(space.decode(space.encode(architecture)) == architecture for architecture in everything[::7])
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        architecture = space.sample(rng)
+        net = build(architecture)
+        net(torch.randn(2, 3, 16, 16)).sum().backward()
+        assert all(parameter.grad is not None for parameter in net.parameters())
+        assert sum(p.numel() for p in net.parameters()) == cost(architecture).params
+        assert all(space.contains(neighbour) for neighbour in space.neighbours(architecture))
+
+
+def test_a_first_stage_that_halves_the_map_is_priced_behind_the_stem() -> None:
+    stage = Stage(mixer="conv", width=8, downsample=2)
+    architecture = Architecture(stages=(stage,), stem=Stem(patch=2, pos_embed=True), image_size=16)
+    assert sum(p.numel() for p in build(architecture).parameters()) == cost(architecture).params
+    assert build(architecture).stem.pos_embed.shape == (1, 8, 8, 8)

@@ -1,0 +1,94 @@
+"""What options mean together: which are refused and how the error reads, which spellings are one, which blocks alternate."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from search_space.errors import ArchitectureError, SpaceError
+from search_space.mixers import MIXERS, create
+from search_space.mixers.attention import Attention
+from search_space.mixers.mlp import TokenMLP
+from search_space.mixers.shift import Shift
+
+REFUSED: list[tuple[str, int, tuple[int, int], dict[str, object], str]] = [
+    ("attention", 12, (4, 7), {"window": 5}, "window: must not exceed the map 4x7, found 5"),
+    ("attention", 12, (4, 7), {"kv_pool": 5}, "kv_pool: must not exceed the map 4x7, found 5"),
+    ("attention", 12, (4, 4), {"shift": "always"}, "shift: needs a window to shift, found 'always'"),
+    ("attention", 12, (4, 4), {"shift": "alternate"}, "shift: needs a window to shift, found 'alternate'"),
+    (
+        *("attention", 12, (4, 4), {"window": 2, "kv_reduction": 2}),
+        "kv_reduction: must be 1 in windows (window is 2), found 2",
+    ),
+    ("attention", 12, (4, 4), {"window": 2, "kv_pool": 3}, "kv_pool: must be null in windows (window is 2), found 3"),
+    (
+        *("attention", 12, (4, 4), {"kv_reduction": 2, "kv_pool": 3}),
+        "kv_pool: must be null where kv_reduction is 2, found 3",
+    ),
+    ("attention", 12, (4, 4), {"window": 0}, "window: input should be greater than or equal to 1, found 0"),
+    ("fno", 12, (8, 5), {"modes": 3}, "modes: must not exceed half the map 8x5, found 3"),
+    ("mlp", 3, (4, 4), {"ratio": 0.3}, "ratio: times the width 3 must be at least 1, found 0.3"),
+    ("separable_conv", 10, (4, 4), {"expansion": 1.25}, "expansion: times the width 10 must be whole, found 1.25"),
+    ("shift", 12, (4, 4), {"kind": "axial", "shift_size": 4}, "shift_size: must be odd, found 4"),
+    (
+        *("shift", 4, (4, 4), {"kind": "axial"}),
+        "shift_size: needs at least 5 channels, the width is 4, found 5",
+    ),
+    ("shift", 8, (4, 4), {}, "fraction: needs at least 12 channels, the width is 8, found 12"),
+    ("shift", 3, (4, 4), {"kind": "s2"}, "kind: needs at least 4 channels, the width is 3, found 's2'"),
+    ("wave", 3, (4, 4), {}, "wave needs a width of at least 4, found 3"),
+]
+
+
+@pytest.mark.parametrize(("name", "width", "size", "options", "message"), REFUSED)
+def test_what_does_not_fit_is_refused(
+    name: str, width: int, size: tuple[int, int], options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(SpaceError, match=f"^{re.escape(message)}$"):
+        create(name, width=width, size=size, **options)
+
+
+@pytest.mark.parametrize(("option", "value"), [("modes", "some"), ("modes", 0), ("modes", 1.5)])
+def test_modes_are_a_number_or_all(option: str, value: object) -> None:
+    with pytest.raises(ArchitectureError, match=option):
+        MIXERS["fno"](**{option: value})
+
+
+def test_every_second_block_shifts_its_windows() -> None:
+    alternate = Attention(window=2, shift="alternate")
+    assert [alternate.at(index).shift for index in range(4)] == ["none", "always", "none", "always"]
+    for shift in ("none", "always"):
+        same = Attention(window=2, shift=shift)
+        assert [same.at(index) for index in range(3)] == [same] * 3
+    costs = {alternate.at(index).cost(12, (5, 7)) for index in range(2)}
+    assert costs == {alternate.cost(12, (5, 7))}
+
+
+@pytest.mark.parametrize("shift", ["always", "alternate"])
+@pytest.mark.parametrize(
+    ("window", "size", "moves"), [(4, (4, 4), False), (4, (4, 5), True), (1, (4, 4), False), (3, (4, 3), True)]
+)
+def test_windows_that_cannot_move_have_no_shift(shift: str, window: int, size: tuple[int, int], moves: bool) -> None:
+    mixer = Attention(window=window, shift=shift)
+    assert mixer.canonical(12, size).shift == (shift if moves else "none")
+    torch.manual_seed(0)
+    still, shifted = Attention(window=window).build(12, size), mixer.at(1).build(12, size)
+    still.load_state_dict(shifted.state_dict())
+    x = torch.randn(2, 12, *size)
+    assert torch.equal(still(x), shifted(x)) != moves
+
+
+def test_options_of_another_kind_of_shift_are_one_spelling() -> None:
+    assert Shift(kind="s2", fraction=5, shift_size=3).canonical(12, (4, 4)) == Shift(kind="s2")
+    assert Shift(fraction=5, shift_size=3).canonical(12, (4, 4)) == Shift(fraction=5)
+    assert Shift(kind="axial", fraction=5, shift_size=3).canonical(12, (4, 4)) == Shift(kind="axial", shift_size=3)
+
+
+@pytest.mark.parametrize("width", range(1, 70))
+def test_ratios_of_the_same_hidden_units_are_one_spelling(width: int) -> None:
+    for hidden in range(1, 2 * width):
+        spellings = {TokenMLP(ratio=(hidden + part) / width).canonical(width, (2, 2)) for part in (0.01, 0.5, 0.99)}
+        assert len(spellings) == 1
+        assert spellings.pop().hidden(width) == hidden

@@ -1,0 +1,155 @@
+"""The named architectures have the published numbers of parameters and multiply-adds, build, and are points of a search space."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from search_space import Architecture, Cost, SearchSpace, build, cost, presets
+from search_space.errors import UnknownNameError
+
+# Millions of parameters to the digits shown, and billions of multiply-adds (Fourier transforms apart).
+PUBLISHED: dict[str, tuple[str, float]] = {
+    "convmixer_1536_20": ("51.63", 51.10),
+    "convmixer_768_32": ("21.11", 20.68),
+    "convmixer_1024_20": ("24.38", 5.95),
+    "convmixer_256_8_cifar": ("0.594", 0.148),
+    "convmixer_256_8_cifar_k9": ("0.709", 0.178),
+    "gfnet_ti": ("7.51", 1.27),
+    "gfnet_xs": ("15.99", 2.83),
+    "gfnet_h_ti": ("15.09", 2.04),
+    "afnonet_256_12_p16": ("7.62", 1.45),
+    "poolformer_s12": ("11.92", 1.81),
+    "poolformer_s24": ("21.39", 3.39),
+    "vit_tiny_patch16": ("5.72", 1.25),
+    "vit_small_patch16": ("22.05", 4.57),  # 4.60 with a class token, that is with 197 tokens instead of 196
+    "mixer_s16": ("18.53", 3.78),
+    "shiftvit_t": ("28.57", 4.58),
+    "swin_tiny_patch4_window7": ("28.29", 4.49),
+    "as_mlp_t": ("28.28", 4.35),
+    "wave_mlp_t": ("17.19", 2.46),
+}
+
+
+def small(architecture: Architecture) -> Architecture:
+    """`architecture` for small images of few classes, on maps that are not square."""
+    return architecture.changed(image_size=(32, 48), num_classes=5)
+
+
+SMALL: dict[str, Architecture] = {
+    "convmixer": small(presets.convmixer(16, 2, k=5, patch=4)),
+    "convmixer of an even kernel": small(presets.convmixer(16, 1, k=4, patch=4, act="relu")),
+    "vit": small(presets.vit(24, 2, heads=3, patch=8)),
+    "mlp_mixer": small(presets.mlp_mixer(16, 2, patch=8)),
+    "gfnet": small(presets.gfnet(16, 2, patch=8)),
+    "gfnet_pyramid": small(presets.gfnet_pyramid((8, 16, 24), (1, 2, 1))),
+    "afnonet": small(presets.afnonet(16, 2, num_blocks=4, patch=8)),
+    "poolformer": small(presets.poolformer((8, 16, 24), (1, 2, 1))),
+    "shiftvit": small(presets.shiftvit((12, 24, 36), (1, 2, 1))),
+    "swin": small(presets.swin((8, 16), (2, 3), heads=(2, 4), window=4)),
+    "as_mlp": small(presets.as_mlp((8, 16, 24), (1, 2, 1))),
+    "wave_mlp": small(presets.wave_mlp((8, 16, 24), (1, 2, 1))),
+    "convmixer_256_8_cifar": presets.get("convmixer_256_8_cifar"),
+}
+of_each_family = pytest.mark.parametrize("architecture", SMALL.values(), ids=SMALL)
+of_each_preset = pytest.mark.parametrize("name", PUBLISHED)
+
+
+def test_the_published_numbers_are_known_of_every_preset() -> None:
+    assert set(presets.names()) == set(PUBLISHED)
+
+
+@of_each_preset
+def test_parameters_are_as_many_as_published(name: str) -> None:
+    millions = PUBLISHED[name][0]
+    assert f"{cost(presets.get(name)).params / 1e6:.{len(millions.split('.')[1])}f}" == millions
+
+
+@of_each_preset
+def test_multiply_adds_are_as_many_as_published(name: str) -> None:
+    assert cost(presets.get(name)).macs / 1e9 == pytest.approx(PUBLISHED[name][1], rel=5e-3)
+
+
+def test_multiply_adds_of_vit_small_by_hand() -> None:
+    # Patches of 3*16*16 numbers; in a block qkv, projection and two layers of fourfold width: 12 C^2 for each of 196
+    # positions, and two products of 196 x 196 x C; at the end the classes.
+    by_hand = 196 * 768 * 384 + 12 * (196 * 12 * 384**2 + 2 * 196**2 * 384) + 384 * 1000
+    assert cost(presets.get("vit_small_patch16")).macs == by_hand
+
+
+@of_each_preset
+def test_what_is_built_has_the_parameters_of_the_description(name: str) -> None:
+    with torch.device("meta"):
+        network = build(presets.get(name))
+    assert sum(parameter.numel() for parameter in network.parameters()) == cost(presets.get(name)).params
+
+
+@of_each_family
+def test_the_cost_is_that_of_a_counted_forward(
+    architecture: Architecture, counted_forward: Callable[[nn.Module, tuple[int, ...]], Cost]
+) -> None:
+    assert cost(architecture) == counted_forward(build(architecture), (1, 3, *architecture.image_size))
+
+
+@of_each_family
+def test_each_family_gives_logits_and_every_parameter_a_gradient(architecture: Architecture) -> None:
+    generator = torch.Generator().manual_seed(0)
+    network = build(architecture)
+    logits = network(torch.randn(2, 3, *architecture.image_size, generator=generator))
+    assert logits.shape == (2, architecture.num_classes)
+    (logits * torch.randn(logits.shape, generator=generator)).sum().backward()
+    assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
+
+
+@of_each_preset
+def test_a_preset_is_a_plain_description_that_returns_from_its_json(name: str) -> None:
+    assert Architecture.from_json(presets.get(name).to_json()) == presets.get(name)
+
+
+def space_of(architecture: Architecture) -> SearchSpace:
+    """The space whose only choices are those of `architecture`, and a few more."""
+    description = architecture.to_dict()
+    pyramid = len(description["stages"]) > 1
+    stages: list[dict[str, Any]] = []
+    for stage in description["stages"]:
+        del stage["downsample"]
+        for part in ("mixer", "channel_mixer"):
+            stage[part] = {stage[part].pop("name"): stage[part]}
+        stage["depth"] = [stage["depth"], stage["depth"] + 1]
+        stages.append(stage)
+    head = {"norm": [description["head"]["norm"], "after", None], "kind": description["head"]["kind"]}
+    kept = {key: description[key] for key in ("stem", "image_size", "in_chans", "num_classes")}
+    return SearchSpace.from_dict(
+        kept | {"stages": stages, "head": head, "layout": "pyramid" if pyramid else "isotropic"}
+    )
+
+
+@of_each_family
+def test_each_family_is_a_point_of_a_space_of_ordinary_choices(architecture: Architecture) -> None:
+    space = space_of(architecture)
+    assert space.decode(space.encode(architecture)) == architecture
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"no such preset .*did you mean poolformer_s12 or poolformer_s24"
+    ) as error:
+        presets.get("poolformer_s13")
+    assert error.value.value == "poolformer_s13"
+
+
+def test_presets_need_no_torch() -> None:
+    code = """
+import sys
+from search_space import cost, presets
+assert all(cost(presets.get(name)).macs > 0 for name in presets.names())
+print(sorted({name.split(".")[0] for name in sys.modules} & {"torch", "timm", "torchvision", "ray", "optuna"}))
+"""
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    assert told == "[]"
