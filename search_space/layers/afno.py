@@ -45,22 +45,15 @@ class AFNO(nn.Module):
     def mix(self, spectrum: torch.Tensor) -> torch.Tensor:
         """The two-layer block-diagonal network, alike on every mode, `(B, C, h, w) -> (B, C, h, w)` complex."""
         batch, channels, height, width = spectrum.shape
-        modes = torch.view_as_real(spectrum).view(batch, self.blocks, channels // self.blocks, height, width, 2)
-        modes = torch.einsum("bgihwc,gicod->bgohwd", modes, as_real_matrix(at_least_single(self.w1)))
-        modes = F.relu(modes + as_real_bias(at_least_single(self.b1)))
-        modes = torch.einsum("bgihwc,gicod->bgohwd", modes, as_real_matrix(at_least_single(self.w2)))
-        modes = F.softshrink(modes + as_real_bias(at_least_single(self.b2)), self.threshold)
-        return torch.view_as_complex(modes.contiguous()).view(batch, channels, height, width)
+        # Modes last: the matrices then multiply the spectrum as it comes from the transform, without a copy of it.
+        modes = spectrum.reshape(batch, self.blocks, channels // self.blocks, height * width)
+        modes = torch.matmul(as_complex(self.w1).transpose(1, 2), modes) + as_complex(self.b1)[..., None]
+        modes = torch.view_as_complex(F.relu(torch.view_as_real(modes)))
+        modes = torch.matmul(as_complex(self.w2).transpose(1, 2), modes) + as_complex(self.b2)[..., None]
+        modes = torch.view_as_complex(F.softshrink(torch.view_as_real(modes), self.threshold))
+        return modes.view(batch, channels, height, width)
 
 
-def as_real_matrix(weight: torch.Tensor) -> torch.Tensor:
-    """Complex matrices as real ones on (real, imaginary) pairs, `(2, G, I, O) -> (G, I, 2, O, 2)`."""
-    real, imaginary = weight[0], weight[1]
-    from_real = torch.stack((real, imaginary), dim=-1)  # (G, I, O, 2): what a real input adds to both output parts
-    from_imaginary = torch.stack((-imaginary, real), dim=-1)
-    return torch.stack((from_real, from_imaginary), dim=2)
-
-
-def as_real_bias(bias: torch.Tensor) -> torch.Tensor:
-    """`(2, G, O) -> (G, O, 1, 1, 2)`."""
-    return bias.permute(1, 2, 0)[:, :, None, None, :]
+def as_complex(parts: torch.Tensor) -> torch.Tensor:
+    """Real and imaginary parts as complex numbers, `(2, ...) -> (...)`."""
+    return torch.view_as_complex(at_least_single(parts).movedim(0, -1).contiguous())

@@ -44,21 +44,22 @@ class LambdaLayer(nn.Module):
         q = self.norm_q(q).view(batch, self.heads, self.k, n)
         k = k.reshape(batch, self.u, self.k, n).softmax(dim=-1)
         v = self.norm_v(v).view(batch, self.u, self.v, n)
-        content = torch.einsum("bukm,buvm->bvk", k, v)
-        lambdas = self.position_lambdas(v, height, width) + content.unsqueeze(-1)  # (B, v, k, N)
-        return torch.einsum("bhkn,bvkn->bhvn", q, lambdas).reshape(batch, channels, height, width)
-
-    def position_lambdas(self, v: torch.Tensor, height: int, width: int) -> torch.Tensor:
-        """`(B, u, v, N) -> (B, v, k, N)`."""
+        content = torch.einsum("bukm,buvm->bkv", k, v)
+        # Content and position lambdas are added before the query is applied, which then costs once. The layouts are
+        # those in which each position lambda comes out: to turn them round costs more than the sum.
         if self.is_global:
             embedding = self.pos_emb.flatten(0, 1)[self.pos_index]  # (N, M, k, u)
-            return torch.einsum("nmku,buvm->bvkn", embedding, v)
-        batch = v.shape[0]
-        maps = v.transpose(1, 2).reshape(batch * self.v, self.u, height, width)
-        # The same numbers as the 3-D convolution whose layout the weight has, several times faster in 2-D.
-        kernel = self.conv_lambda.weight.squeeze(-1)
-        y = F.conv2d(maps, kernel, self.conv_lambda.bias, padding=kernel.shape[-1] // 2)
-        return y.view(batch, self.v, self.k, height * width)
+            lambdas = torch.einsum("nmku,buvm->bnkv", embedding, v) + content.unsqueeze(1)
+            y = torch.einsum("bhkn,bnkv->bhvn", q, lambdas)
+        else:
+            kernel = self.conv_lambda.weight.permute(
+                0, 1, 4, 2, 3
+            )  # (k, u, 1, r, r): no copy of the maps as for (r, r, 1)
+            padding = (0, *self.conv_lambda.padding[:2])
+            maps = v.view(batch, self.u, self.v, height, width)
+            position = F.conv3d(maps, kernel, self.conv_lambda.bias, padding=padding).flatten(3)  # (B, k, v, N)
+            y = torch.einsum("bhkn,bkvn->bhvn", q, position + content.unsqueeze(-1))
+        return y.reshape(batch, channels, height, width)
 
     def resized(self, size: Size) -> LambdaLayer:
         """The layer for another map: `pos_emb` interpolated (bicubic), its centre and its ends kept; a local context fits any."""

@@ -24,7 +24,19 @@ FREE = (
     *("add", "add_", "sub", "mul", "neg", "mean", "pad", "lt", "minimum", "sum", "cos", "sin", "roll", "flip", "real"),
     *("amax", "clamp_min"),
     *("gelu", "relu", "silu", "silu_", "softmax", "softshrink"),
-    *("view_as_real", "view_as_complex", "zeros_like", "index", "index_put_", "clone", "copy_", "fill_"),
+    *(
+        "view_as_real",
+        "view_as_complex",
+        "zeros_like",
+        "index",
+        "index_put_",
+        "clone",
+        "copy_",
+        "fill_",
+        "movedim",
+        "empty_like",
+        "tensor_split",
+    ),
     *("batch_norm", "layer_norm", "group_norm", "avg_pool2d", "adaptive_avg_pool2d"),
 )
 
@@ -55,6 +67,12 @@ def _einsum_macs(inputs: list[Any], outputs: list[Any]) -> int:
     return math.prod(sizes.values()) * (4 if is_complex else 1)
 
 
+def _matmul_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    """One multiply-add for each output and each number summed over, a complex one as four."""
+    is_complex = "Complex" in outputs[0].type().scalarType()
+    return math.prod(_shape(outputs[0])) * _shape(inputs[0])[-1] * (4 if is_complex else 1)
+
+
 def _real_fft2_flops(real: list[int]) -> int:
     """A real 2-D transform of N points takes half of a complex one's 5 N log2 N."""
     points = real[-2] * real[-1]
@@ -73,6 +91,7 @@ def counted_forward() -> CountedForward:
         analysis.tracer_warnings("none").uncalled_modules_warnings(False).unsupported_ops_warnings(False)
         analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_macs)
         analysis.set_op_handle("aten::einsum", _einsum_macs)
+        analysis.set_op_handle("aten::matmul", _matmul_macs)
         analysis.set_op_handle("aten::fft_rfft2", lambda inputs, outputs: _real_fft2_flops(_shape(inputs[0])))
         analysis.set_op_handle("aten::fft_irfft2", lambda inputs, outputs: _real_fft2_flops(_shape(outputs[0])))
         for name in FREE:
