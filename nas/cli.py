@@ -114,7 +114,10 @@ def front(
 ) -> None:
     """The Pareto front: a table, or JSON or CSV for machines."""
     from nas import results, show
+    from nas.errors import UsageError
 
+    if as_json and as_csv:
+        raise UsageError("--json, --csv: one of them at a time")
     found = results.load(folder)
     if as_json:
         print(json.dumps(found.front_records()))

@@ -11,7 +11,6 @@ import logging
 import os
 import shutil
 import socket
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -229,16 +228,17 @@ def run(
     searcher: Searcher,
     setting: Setting,
     folder_of: Callable[[int], Path],
+    scratch: Path,
     machine: Machine,
     watch: Watch,
     interrupts: Interrupts,
 ) -> None:
     """Run what `searcher` proposes until it proposes no more; `folder_of` gives the folder of a trial, `watch` is told of each
-    start, epoch and end.
+    start, epoch and end. Ray Tune keeps its own files in the folder `scratch`, which is removed.
 
     Call within `cluster`. Raises `KeyboardInterrupt` soon after `interrupts` has caught a signal.
     """
-    scratch = Path(tempfile.mkdtemp(prefix="mixfront-"))
+    shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
     trainable = tune.with_resources(TrialWorker, {"cpu": machine.cpus, "gpu": machine.gpus})
     tuner = tune.Tuner(
         trainable,

@@ -97,7 +97,9 @@ def _search(
         searcher = Searcher(study, space, chosen, config.trials, config.limits, config.seed)
         with display.trials(searcher, machine.workers) as watch:
             setting = _setting(config, data_file, machine)
-            runner_ray.run(searcher, setting, partial(trial_folder, folder.resolve()), machine, watch, interrupts)
+            home = folder.resolve()
+            folder_of = partial(trial_folder, home)
+            runner_ray.run(searcher, setting, folder_of, home / "ray", machine, watch, interrupts)
         _check_feasible(study, config)
 
 

@@ -43,6 +43,7 @@ def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> Non
     found: dict[int, Any] = {trial.number: trial.values for trial in trials}
     for number, values in {**after_interrupt, **after_kill}.items():
         assert found[number] == values  # what was finished was not trained again
+    assert not (cli.home / "torn" / "ray").exists()  # of the killed driver neither
     assert begun <= found.keys()  # and what was cut off in the middle of its training was taken up
     for trial in trials:
         assert [epoch["epoch"] for epoch in trial.user_attrs["curve"]] == list(range(1, 7))

@@ -120,6 +120,7 @@ def test_report_tests_the_front_once(done: Done, cli: Any) -> None:
     ("words", "message"),
     [
         (["front", "nowhere"], "nowhere: holds no study"),
+        (["front", "done", "--json", "--csv"], "one of them at a time"),
         (["show", "done", "99"], "trial 99"),
         (["export", "done", "99", "--out", "x"], "trial 99"),
         (["export", "done", "best", "--out", "."], "holds other files"),
