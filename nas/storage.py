@@ -3,6 +3,8 @@
     DIR/study.db          the Optuna storage (SQLite), one study in it
     DIR/study.yaml        the configuration as it began, resolved
     DIR/trials/NUMBER/    weights (`model.safetensors`) and, while it trains, `checkpoint.pt` of a trial
+    DIR/data/             the decoded images
+    DIR/ray/              Ray Tune's own files, only while a search runs
     DIR/lock              held by the driver that runs the study
 
 User attributes of a trial (all plain JSON):

@@ -8,11 +8,8 @@ walking: sampling, enumerating, encoding, neighbours, an Optuna trial; `size` co
 
 from __future__ import annotations
 
-import hashlib
-import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
@@ -23,45 +20,26 @@ from pydantic import Field, Strict, model_validator
 
 from search_space import yaml_text
 from search_space.architecture import Architecture, ImageSize, Stage
-from search_space.choices import Choices, HeadChoices, StageChoices, StemChoices, option_values
+from search_space.choices import Choices, HeadChoices, StageChoices, StemChoices
 from search_space.costs import Size
 from search_space.counting import Counter
+from search_space.decisions import (
+    Choose,
+    Decide,
+    Decision,
+    Label,
+    decisions_of,
+    label,
+    nearest_to,
+    walk_fields,
+    walk_named,
+)
 from search_space.errors import ArchitectureError, EmptySpaceError, SpaceError
 from search_space.macro import Head, Positive, Stem
 from search_space.value import Value
 
 Layout = Literal["isotropic", "pyramid"]
-Label = str | int | float | bool | None  # a value as Optuna stores it
 Rng = np.random.Generator | random.Random
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One decision on the way to an architecture.
-
-    Args:
-        place: what is decided, such as `stages.0.mixer`; the same in every walk.
-        values: the values that can still be completed, at least two.
-        declared: the choices that the space declares, of which these may be some.
-    """
-
-    place: str
-    values: tuple[Any, ...]
-    declared: tuple[Any, ...]
-
-    @property
-    def name(self) -> str:
-        """`place`, and where the declared choices are not all open, which are: so one name has one set of values."""
-        return named(self.place, self.values, self.declared)
-
-    @property
-    def labels(self) -> tuple[Label, ...]:
-        """The values as Optuna stores them."""
-        return tuple(label(value) for value in self.values)
-
-
-Choose = Callable[[Decision], Any]
-Decide = Callable[[str, Sequence[Any], Sequence[Any]], Any]  # (place, open values, declared values)
 
 
 class Trial(Protocol):
@@ -178,7 +156,7 @@ class SearchSpace(Value):
         n = decide("num_stages", open_values(self.stage_counts, of_n), self.stage_counts)
         layout = decide("layout", open_values(self._layouts(n), partial(networks, n)), self._layouts(n))
         stems = [stem for stem in self.stems if counter.networks(n, layout, stem.patch)]
-        stem = _walk_fields(decide, "stem", stems, {field: getattr(self.stem, field) for field in Stem.model_fields})
+        stem = walk_fields(decide, "stem", stems, {field: getattr(self.stem, field) for field in Stem.model_fields})
         sizes = counter.sizes(n, layout, stem.patch)
         stages: list[Stage] = []
         for index, (choices, size) in enumerate(zip(self.stages[:n], sizes, strict=True)):
@@ -203,9 +181,9 @@ class SearchSpace(Value):
 
     def _walk_stage(self, decide: Decide, index: int, width: int, size: Size) -> Stage:
         choices, prefix = self.stages[index], f"stages.{index}"
-        mixer = _walk_named(decide, prefix, "mixer", self.counter.blocks(index, width, size), choices.mixer)
+        mixer = walk_named(decide, prefix, "mixer", self.counter.blocks(index, width, size), choices.mixer)
         behind = self.counter.channel_mixers(index, width, mixer)
-        channel_mixer = _walk_named(decide, prefix, "channel_mixer", behind, choices.channel_mixer)
+        channel_mixer = walk_named(decide, prefix, "channel_mixer", behind, choices.channel_mixer)
         plain = {
             field: decide(f"{prefix}.{field}", getattr(choices, field), getattr(choices, field))
             for field in choices.plain
@@ -296,7 +274,7 @@ class SearchSpace(Value):
         for decision, value in self._trace(architecture):
             for other in decision.values:
                 if other != value:
-                    neighbour = self.walk(_nearest_to({**wanted, decision.place: other}))
+                    neighbour = self.walk(nearest_to({**wanted, decision.place: other}))
                     found[neighbour.id] = neighbour
         found.pop(architecture.id, None)
         return list(found.values())
@@ -328,80 +306,5 @@ class SearchSpace(Value):
         return EmptySpaceError("stages", "no width of the first stage fits all stages of the isotropic layout")
 
 
-def _walk_named(
-    decide: Decide, prefix: str, field: str, open_mixers: Sequence[Any], declared: Mapping[str, Any]
-) -> Any:
-    names = tuple(dict.fromkeys(mixer.name for mixer in open_mixers))
-    name = decide(f"{prefix}.{field}", names, tuple(declared))
-    left = [mixer for mixer in open_mixers if mixer.name == name]
-    return _walk_fields(decide, f"{prefix}.{name}", left, declared[name])
-
-
-def _walk_fields(decide: Decide, prefix: str, left: Sequence[Any], declared: Mapping[str, Sequence[Any]]) -> Any:
-    """Decide field by field which of the values `left` it is."""
-    for field in type(left[0]).model_fields:
-        value = decide(f"{prefix}.{field}", option_values(left, field), declared.get(field, ()))
-        left = [one for one in left if getattr(one, field) == value]
-    return left[0]
-
-
-def decisions_of(architecture: Architecture) -> dict[str, Any]:
-    """Every decision that could have led to `architecture`, place -> value."""
-    stages = architecture.stages
-    pyramid = any(stage.downsample == 2 for stage in stages)
-    found: dict[str, Any] = {
-        "num_stages": len(stages),
-        "layout": "pyramid" if pyramid else "isotropic",
-        "head.norm": architecture.head.norm,
-    }
-    for field in Stem.model_fields:
-        found[f"stem.{field}"] = getattr(architecture.stem, field)
-    for index, stage in enumerate(stages):
-        prefix = f"stages.{index}"
-        for field in ("width", "depth", "norm", "act", "residual", "layer_scale", "downsampling", "squeeze_excite"):
-            found[f"{prefix}.{field}"] = getattr(stage, field)
-        for field, mixer in (("mixer", stage.mixer), ("channel_mixer", stage.channel_mixer)):
-            found[f"{prefix}.{field}"] = mixer.name
-            for option in type(mixer).model_fields:
-                found[f"{prefix}.{mixer.name}.{option}"] = getattr(mixer, option)
-    return found
-
-
-def _nearest_to(wanted: Mapping[str, Any]) -> Choose:
-    def choose(decision: Decision) -> Any:
-        value = wanted.get(decision.place)
-        if value in decision.values:
-            return value
-        return min(decision.values, key=lambda other: _distance(other, value))
-
-    return choose
-
-
-def _distance(a: object, b: object) -> float:
-    """Of two values of one decision: of numbers and groups their ratio, of names none is nearer than another."""
-    if isinstance(a, tuple) and isinstance(b, tuple):
-        return sum(_distance(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, int | float) and isinstance(b, int | float) and a > 0 and b > 0:
-        return abs(math.log(a / b))
-    return 0.0
-
-
 def _below(bound: int, rng: Rng) -> int:
     return int(rng.integers(bound)) if isinstance(rng, np.random.Generator) else rng.randrange(bound)
-
-
-def label(value: Any) -> Label:
-    """A value as Optuna stores it: groups (4, 2) are "4x2", a composed value is its fields, the rest is itself."""
-    if isinstance(value, Value):
-        return ",".join(f"{field}={getattr(value, field)}" for field in type(value).model_fields)
-    return "x".join(map(str, value)) if isinstance(value, tuple) else value
-
-
-def named(place: str, values: Sequence[Any], declared: Sequence[Any]) -> str:
-    """`place`, and which values are open unless all that were declared are: one name always has one set of values."""
-    if tuple(values) == tuple(declared):
-        return place
-    labels = ",".join(str(label(value)) for value in values)
-    if len(labels) > 32:
-        labels = f"{len(values)} of {hashlib.sha256(labels.encode()).hexdigest()[:8]}"
-    return f"{place}{{{labels}}}"
