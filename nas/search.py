@@ -1,6 +1,6 @@
 """A search from its configuration to a full study: data, space, storage, sampler, then the trials.
 
-The same call goes on where an earlier one stopped. Imports torch and ray only when it runs.
+The same call goes on where an earlier one stopped. Imports ray only when it runs; torch is the workers' affair.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from nas.storage import CONFIG, create_study, exists, open_study
 from nas.study_file import StudyFile
 from nas.trial_files import trial_folder
 from search_space import Architecture, SearchSpace, cost
+from trainers.errors import DataError
+from trainers.prepared import Description, describe, prepare
 
 if TYPE_CHECKING:
     from nas.runner_ray import Machine
-    from trainers.errors import DataError
-    from trainers.prepared import Description
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,6 @@ def _search(
 
 def _has_images(folder: Path) -> bool:
     """True if `folder` still holds decoded images that can be read."""
-    from trainers.errors import DataError
-    from trainers.prepared import describe
-
     for data_file in (folder / "data").glob("*.safetensors"):
         try:
             describe(data_file)
@@ -120,9 +117,6 @@ def _has_images(folder: Path) -> bool:
 def _data(
     config: configs.StudyConfig, file: StudyFile, folder: Path, progress: Step | None
 ) -> tuple[Path, Description]:
-    from trainers.errors import DataError
-    from trainers.prepared import describe, prepare
-
     try:
         data_file = prepare(config.data, folder / "data", progress)
         return data_file, describe(data_file)

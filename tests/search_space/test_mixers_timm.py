@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import nn
 from search_space.mixers import create
 
 SIZE = (5, 6)
-SCALARS = torch.get_default_dtype()
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +26,6 @@ def timm() -> ModuleType:
         import timm.models.pvt_v2
 
     return timm
-
-
-@pytest.fixture(autouse=True)
-def double_precision() -> Iterator[None]:
-    """Modules and tensors are made in float64."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(SCALARS)
 
 
 def agree(ours: nn.Module, theirs: nn.Module, run_theirs: Callable[[torch.Tensor], Any]) -> None:

@@ -6,7 +6,7 @@ As in `test_mixers_timm.py`, timm's weights load as they are.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
@@ -16,7 +16,7 @@ from torch import nn
 from search_space.mixers import create
 
 Size = tuple[int, int]
-SINGLE = torch.get_default_dtype()
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +30,6 @@ def timm() -> ModuleType:
         import timm.models.swin_transformer
 
     return timm
-
-
-@pytest.fixture(autouse=True)
-def double_precision() -> Iterator[None]:
-    """Modules and tensors are made in float64."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(SINGLE)
 
 
 def agree(
