@@ -1,0 +1,99 @@
+"""Warps and expected hypervolume improvement against quadrature, and against hypervolumes of simulated outcomes."""
+
+from __future__ import annotations
+
+import moocore
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from nas.sampler.improvement import Front
+from nas.sampler.warp import CostScale, LogError, ceilings
+
+UNIT = st.floats(0.01, 0.99)
+
+
+@given(st.floats(-3, 3), st.floats(0.01, 1.0), st.floats(-5.0, 0.99))
+def test_expected_improvement_is_the_integral(mean: float, deviation: float, level: float) -> None:
+    warp = LogError(ceiling=1.0, unit=2.0)
+
+    def gain(standard: float) -> float:
+        y = float(warp.inverse(np.array(mean + deviation * standard)))
+        return max(y - level, 0.0) * float(norm.pdf(standard))
+
+    kink = (float(warp(np.array(level))) - mean) / deviation
+    expected = quad(gain, min(max(kink, -9.0), 9.0), 9.0, epsabs=1e-12)[0]
+    found = warp.improvement(np.array(mean), np.array(deviation), np.array(level))
+    assert float(found) == pytest.approx(expected, rel=1e-5, abs=1e-8)
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=20))
+def test_ceilings_are_above_all_and_warps_invert(values: list[float]) -> None:
+    y = np.array(values)
+    for warp in ceilings(y):
+        assert warp.ceiling > y.max()
+        assert warp.inverse(warp(y)) == pytest.approx(y, abs=1e-6)
+        order = np.argsort(y, kind="stable")
+        assert (np.diff(warp(y)[order]) >= 0).all()
+
+
+@given(st.lists(st.floats(1e-3, 1e9), min_size=2, max_size=20, unique=True), st.sampled_from([1.0, -1.0]))
+def test_cost_scale_rises_from_0_to_1_and_its_logarithm_inverts(values: list[float], sign: float) -> None:
+    costs = sign * np.sort(np.array(values))[:: int(sign)]
+    scale = CostScale.of(costs)
+    scaled = scale(costs)
+    assert scaled[0] == pytest.approx(0.0, abs=1e-9)
+    assert scaled[-1] == pytest.approx(1.0)
+    assert (np.diff(scaled) > -1e-12).all()
+    assert scale.from_logarithmic(scale.logarithmic(costs)) == pytest.approx(costs, rel=1e-6)
+
+
+def test_cost_scale_of_both_signs_is_linear_and_of_one_value_zero() -> None:
+    costs = np.array([-1.0, 0.0, 3.0])
+    assert CostScale.of(costs)(costs) == pytest.approx([0, 0.25, 1])
+    assert CostScale.of(np.array([5.0, 5.0]))(np.array([5.0])) == pytest.approx([0])
+
+
+def simulated(costs: np.ndarray, y: np.ndarray, worst: float, at: np.ndarray, outcomes: np.ndarray) -> float:
+    """The mean gain of hypervolume, the reference (1, ..., 1; worst), over `outcomes` of a candidate with costs `at`."""
+    reference = [*np.ones(costs.shape[1]), -worst]
+    before = moocore.hypervolume(np.column_stack([costs, -y]), ref=reference)
+    total = 0.0
+    for outcome in outcomes:
+        points = np.column_stack([np.vstack([costs, at]), -np.append(y, outcome)])
+        total += moocore.hypervolume(points, ref=reference) - before
+    return total / len(outcomes)
+
+
+# With one cost the strips are exact, the 400 outcomes are not; with more, 512 places stand for the box.
+@pytest.mark.parametrize(("dimensions", "tolerance"), [(1, 0.002), (2, 0.004), (3, 0.008)])
+@pytest.mark.parametrize("seed", range(4))
+def test_expected_hypervolume_improvement_is_that_of_simulations(dimensions: int, tolerance: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    costs, y = rng.random((8, dimensions)), rng.random(8)
+    warp, worst = LogError(1.5, 1.0), float(y.min())
+    candidates = rng.random((5, dimensions)) * 0.6
+    mean, deviation = rng.normal(0.2, 0.3, 5), np.full(5, 0.4)
+    found = Front(costs, y, worst).expected_improvement(candidates, mean, deviation, warp)
+    shares = (np.arange(400) + 0.5) / 400
+    for candidate, m, s, value in zip(candidates, mean, deviation, found, strict=True):
+        outcomes = warp.inverse(norm.ppf(shares, m, s))
+        assert value == pytest.approx(simulated(costs, y, worst, candidate, outcomes), rel=0.02, abs=tolerance)
+
+
+def test_without_costs_it_is_the_improvement_on_the_best() -> None:
+    front = Front(np.zeros((3, 0)), np.array([0.1, 0.7, 0.3]), 0.1)
+    warp = LogError(2.0, 1.0)
+    mean, deviation = np.array([0.0, 0.3]), np.array([0.2, 0.1])
+    found = front.expected_improvement(np.zeros((2, 0)), mean, deviation, warp)
+    assert found == pytest.approx(warp.improvement(mean, deviation, np.array(0.7)))
+
+
+def test_certain_candidate_that_is_dominated_improves_nothing() -> None:
+    front = Front(np.array([[0.2], [0.6]]), np.array([0.5, 0.9]), 0.0)
+    warp = LogError(2.0, 1.0)
+    z = warp(np.array([0.4, 0.85]))
+    found = front.expected_improvement(np.array([[0.3], [0.7]]), z, np.full(2, 1e-4), warp)
+    assert found == pytest.approx([0, 0], abs=1e-12)
