@@ -7,7 +7,12 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import typer
+try:
+    import typer
+except KeyboardInterrupt:  # Ctrl-C in the first tenths of a second, before `main` is there to take it
+    raise SystemExit(130) from None
+
+from nas.bench.cli import app as bench
 
 app = typer.Typer(
     name="nas",
@@ -17,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(bench, name="bench")
 
 DEFAULT_STUDY = Path("studies/digits.yaml")
 
@@ -62,10 +68,11 @@ def search(
             console.print(f"interrupted; nothing is lost: the same command goes on with {folder}", highlight=False)
         raise
     from nas import results, show
+    from nas.units import count
 
     found = results.load(folder)
     if outcome.already_complete:
-        out(f"{folder}: this study has its {config.trials} trials already; `trials=N` asks for more")
+        out(f"{folder}: this study has its {count(config.trials, 'trial')} already; `trials=N` asks for more")
     out(show.status_panel(found), show.front_table(found))
     out(f"the study    {folder}\nlook at it   nas report {folder}\ntake a model nas export {folder} best --out FOLDER")
 

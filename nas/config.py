@@ -19,11 +19,9 @@ from nas.errors import ConfigError
 from nas.study_file import StudyFile, read
 from search_space import SearchSpace
 from search_space.errors import EmptySpaceError, SpaceError, unknown_name
-from search_space.value import dotted
+from search_space.value import dotted, literal_hint
 from trainers.config import DataConfig, TrainConfig
 from trainers.errors import DataError
-
-SAMPLERS = ("tpe", "nsga2", "random")
 
 
 class Resources(BaseModel):
@@ -45,11 +43,40 @@ class Resources(BaseModel):
 
 
 class Sampler(BaseModel):
-    """Who proposes architectures: multivariate TPE, NSGA-II, or random choice."""
+    """Who proposes architectures: the cost-aware Pareto sampler, or one to compare it with (`nas.samplers`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Literal["tpe", "nsga2", "random"] = "tpe"
+    name: Literal["pareto", "tpe", "nsga2", "gp", "evolution", "random"] = "pareto"
+
+
+class Scheduler(BaseModel):
+    """How far an architecture is trained: "none": always to the end; "halving": multi-objective successive halving.
+
+    Args:
+        reduction: at each rung one in so many goes on.
+        first_epochs: the first rung; by default train.epochs / reduction^2.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Literal["none", "halving"] = "none"
+    reduction: int = Field(3, ge=2)
+    first_epochs: int | None = Field(None, ge=1)
+
+
+class Start(BaseModel):
+    """What is known before the study begins.
+
+    Args:
+        presets: the architectures of the space nearest to these are trained first.
+        study: folder of an earlier study: those nearest to its front likewise, and its accuracies inform the sampler "pareto".
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    presets: tuple[str, ...] = ()
+    study: Path | None = None
 
 
 class Throughput(BaseModel):
@@ -78,7 +105,7 @@ class StudyConfig(BaseModel):
         train: the proxy training.
         objectives: what is optimised, names of `nas.objectives`.
         limits: objective -> the worst value allowed; what a description exceeds is refused before training.
-        sampler, throughput, resources: see there.
+        start, sampler, scheduler, throughput, resources: see there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,7 +118,9 @@ class StudyConfig(BaseModel):
     train: TrainConfig = TrainConfig()
     objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("accuracy", "macs", "images_per_s")
     limits: dict[str, Annotated[float, Field(gt=0)]] = {}
+    start: Start = Start()
     sampler: Sampler = Sampler()
+    scheduler: Scheduler = Scheduler()  # type: ignore[call-arg]
     throughput: Throughput = Throughput()  # type: ignore[call-arg]
     resources: Resources = Resources()  # type: ignore[call-arg]
 
@@ -130,6 +159,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, StudyF
         config = StudyConfig.model_validate(data)
     except ValidationError as error:
         raise _config_error(error, source) from None
+    _check_types(config, source.data, (), source)
     _check_space(config, source)
     return config, source
 
@@ -159,13 +189,21 @@ def space_config_error(error: SpaceError, source: StudyFile, prefix: str = "spac
 
 def check_unchanged(config: StudyConfig, began: Mapping[str, Any], source: StudyFile) -> None:
     """Raise `ConfigError` unless `config` is the study that began as `began`; trials and resources may change."""
-    old, new = flat(began), flat(config.model_dump(mode="json"))
+    old, new = flat(_completed(began)), flat(config.model_dump(mode="json"))
     for key in [*new, *(key for key in old if key not in new)]:
         if key.split(".")[0] in ("trials", "resources") or old.get(key) == new.get(key):
             continue
         where = source.where(split_place(key))
         rule = f"{key}: must stay {old.get(key)!r} as the study began, found {new.get(key)!r}"
         raise ConfigError(where, f"{rule} (another --out begins another study)")
+
+
+def _completed(began: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The configuration of a study on disk, with the defaults of keys that there were none of when it began."""
+    try:
+        return StudyConfig.model_validate(began).model_dump(mode="json")
+    except ValidationError:
+        return began
 
 
 def flat(data: object, prefix: str = "") -> dict[str, Any]:
@@ -178,6 +216,23 @@ def flat(data: object, prefix: str = "") -> dict[str, Any]:
     for key, value in data.items():
         found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
     return found
+
+
+_TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def _check_types(read: object, given: object, place: tuple[str | int, ...], source: StudyFile) -> None:
+    """Raise `ConfigError` where a value was read as another type than was given: `true` as 1, `1e3` or "7" as a whole number."""
+    if isinstance(given, dict):
+        for key, value in given.items():
+            inner = read[key] if isinstance(read, Mapping) else getattr(read, key)
+            _check_types(inner, value, (*place, key), source)
+    elif isinstance(given, list) and isinstance(read, Sequence):
+        for index, (inner, value) in enumerate(zip(read, given, strict=True)):
+            _check_types(inner, value, (*place, index), source)
+    elif type(read) in _TYPES and type(given) is not type(read) and (type(given), type(read)) != (int, float):
+        rule = f"must be {_TYPES[type(read)]}, found {_plain(given)}"
+        raise ConfigError(source.where(place), f"{dotted(place)}: {rule}")
 
 
 def _check_space(config: StudyConfig, source: StudyFile) -> None:
@@ -208,7 +263,8 @@ def _config_error(error: ValidationError, source: StudyFile) -> ConfigError:
         return ConfigError(source.where(loc), str(unknown_name(dotted(loc), "key", loc[-1], known)))
     message = first["msg"].removeprefix("Value error, ")
     found = "" if first["type"] in ("missing", "value_error") else f", found {_plain(first['input'])}"
-    return ConfigError(source.where(loc), f"{dotted(loc)}: {message[:1].lower()}{message[1:]}{found}")
+    rule = f"{message[:1].lower()}{message[1:]}{literal_hint(first)}"
+    return ConfigError(source.where(loc), f"{dotted(loc)}: {rule}{found}")
 
 
 def _fields_at(loc: Sequence[str | int]) -> list[str]:

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from nas.front import front_mask, hypervolume
-from nas.searcher import Ended, Searcher
+from nas.searcher import Ended, Searcher, is_trained
 from nas.units import duration, ratio
 
 Step = Callable[[int, int], None]  # (done, of how many)
@@ -48,8 +48,9 @@ class Tally:
         self.begun = time.monotonic()
         self.values = [tuple(trial.values) for trial in trials if trial.state == TrialState.COMPLETE]
         self.failed = sum(trial.state == TrialState.FAIL for trial in trials)
-        self.refused = sum(trial.state == TrialState.PRUNED for trial in trials)
-        self.before = len(self.values) + self.failed
+        self.refused = sum(trial.state == TrialState.PRUNED and not is_trained(trial) for trial in trials)
+        self.stopped = sum(map(is_trained, trials)) - len(self.values) - self.failed
+        self.before = self.done
         self.running: dict[int, int] = {}  # trial -> epochs done
 
     def started(self, number: int) -> None:
@@ -63,15 +64,16 @@ class Tally:
     def ended(self, ended: Ended) -> None:
         """A `Watch`'s."""
         self.running.pop(ended.number, None)
+        self.stopped += ended.state == TrialState.PRUNED and not ended.refused
         self.failed += ended.state == TrialState.FAIL
-        self.refused += ended.state == TrialState.PRUNED
+        self.refused += ended.refused
         if ended.state == TrialState.COMPLETE:
             self.values.append(ended.values)
 
     @property
     def done(self) -> int:
-        """Trials trained or failed."""
-        return len(self.values) + self.failed
+        """Trials trained, to the end or until they were stopped, or failed."""
+        return len(self.values) + self.failed + self.stopped
 
     @property
     def left_s(self) -> float | None:
@@ -84,6 +86,8 @@ class Tally:
     def line(self) -> str:
         """The second line of the display."""
         parts = [f"running {len(self.running)}", f"failed {self.failed}", f"refused {self.refused}"]
+        if self.searcher.ladder is not None:
+            parts += [f"paused {len(self.searcher.ladder.paused)}", f"stopped {self.stopped}"]
         if self.values:
             names = [objective.name for objective in self.objectives]
             best = max(values[names.index("accuracy")] for values in self.values)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # a worker imports this module too, and needs neither Optuna 
     from nas.config import Resources
     from nas.interrupts import Interrupts
     from nas.progress import Watch
-    from nas.searcher import Searcher
+    from nas.searcher import Ended, Searcher
     from nas.setting import Setting
 
 # Before ray is imported. Together these took the overhead of a trial from 2.5 s (Tune's default) to about 10 ms and Ray's
@@ -88,7 +88,9 @@ class TrialWorker(tune.Trainable):
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self.events = self.evaluator.run(config["architecture"], config["seed"], Path(config["folder"]))
+        self.events = self.evaluator.run(
+            config["architecture"], config["seed"], Path(config["folder"]), config["until"], config["before"]
+        )
 
     def step(self) -> dict[str, Any]:
         event = next(self.events)
@@ -114,17 +116,21 @@ class AskTell(TuneSearcher):
         self.watch = watch
         self.numbers: dict[str, int] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         self.interrupts.check()
         proposal = self.asked.propose()
         if proposal is None:
-            return self.FINISHED
+            while self.asked.stopped:
+                self._ended(self.asked.stopped.pop())
+            return None if self.asked.waits else self.FINISHED
         self.numbers[trial_id] = proposal.number
         self.watch.started(proposal.number)
         return {
             "architecture": proposal.architecture.to_json(),
             "seed": proposal.seed,
             "folder": str(self.folder_of(proposal.number)),
+            "until": proposal.until,
+            "before": dict(proposal.before),
         }
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -139,9 +145,13 @@ class AskTell(TuneSearcher):
         record = (
             None if error or result is None or "final" not in result else {k: result[k] for k in RECORD if k in result}
         )
-        self.watch.ended(self.asked.finish(number, record))
-        forget_checkpoint(self.folder_of(number))
+        self._ended(self.asked.finish(number, record))
         self.interrupts.check()
+
+    def _ended(self, ended: Ended) -> None:
+        self.watch.ended(ended)
+        if not ended.pauses:
+            forget_checkpoint(self.folder_of(ended.number))
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the study's storage is the state."""
@@ -165,6 +175,8 @@ RECORD = (
     "failure",
     "images_per_s",
     "images_per_s_quartiles",
+    "overhead_s",
+    "paused",
     "refused",
     "seed",
     "train_s",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -21,11 +20,13 @@ import optuna
 import yaml
 from optuna.trial import TrialState
 
-from nas import config as configs, objectives
+from nas import config as configs, objectives, samplers, warm_start
 from nas.errors import ConfigError, NothingFeasibleError, UsageError
 from nas.interrupts import Interrupts
 from nas.progress import Display, Step
-from nas.searcher import COSTS, TRAINED, Searcher
+from nas.sampler import ParetoSampler
+from nas.scheduler import Halving
+from nas.searcher import COSTS, Searcher, is_trained, within
 from nas.setting import Setting
 from nas.storage import CONFIG, create_study, exists, open_study
 from nas.study_file import StudyFile
@@ -36,6 +37,8 @@ from trainers.prepared import Description, describe, prepare
 
 if TYPE_CHECKING:
     from nas.runner_ray import Machine
+
+FEATURES = ("macs", "params")  # exact costs that tell something of accuracy
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ def search(config: configs.StudyConfig, file: StudyFile, folder: Path, display: 
 
 
 def _is_done(study: optuna.Study, config: configs.StudyConfig) -> bool:
-    states = [trial.state for trial in study.get_trials(deepcopy=False)]
-    return TrialState.RUNNING not in states and sum(state in TRAINED for state in states) >= config.trials
+    trials = study.get_trials(deepcopy=False)
+    return not any(t.state == TrialState.RUNNING for t in trials) and sum(map(is_trained, trials)) >= config.trials
 
 
 def _search(
@@ -94,7 +97,7 @@ def _search(
         check_limits(config, file, space)
         study = _study(config, file, folder, space, dataset)
         chosen = [objectives.get(name) for name in config.objectives]
-        searcher = Searcher(study, space, chosen, config.trials, config.limits, config.seed)
+        searcher = Searcher(study, space, chosen, config.trials, config.limits, config.seed, halving_of(config))
         with display.trials(searcher, machine.workers) as watch:
             setting = _setting(config, data_file, machine)
             home = folder.resolve()
@@ -139,10 +142,11 @@ def _study(
     config: configs.StudyConfig, file: StudyFile, folder: Path, space: SearchSpace, dataset: Description
 ) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    begin, known = warm_start.first(config.start, file, space), warm_start.prior(config.start, file, space)
     if exists(folder):
         study = open_study(folder)
         check_same_images(study, file, dataset)
-        study.sampler = sampler_of(config, len(study.get_trials(deepcopy=False)))
+        study.sampler = sampler_of(config, space, known, len(study.get_trials(deepcopy=False)))
         return study
     chosen = [objectives.get(name) for name in config.objectives]
     attributes = {
@@ -161,9 +165,10 @@ def _study(
     }
     (folder / CONFIG).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
     study = create_study(folder, config.name, [objective.direction for objective in chosen], attributes)
-    study.sampler = sampler_of(config)
+    study.sampler = sampler_of(config, space, known)
     # The cheapest network is on the front whatever its accuracy: it comes first.
-    study.enqueue_trial(dict(space.encode(cheapest(space, "macs", config.seed))))
+    for architecture in (cheapest(space, "macs", config.seed), *begin):
+        study.enqueue_trial(dict(space.encode(architecture)))
     return study
 
 
@@ -175,18 +180,47 @@ def check_same_images(study: optuna.Study, file: StudyFile, dataset: Description
         raise ConfigError(file.where(("data", "path")), f"{rule} (another --out begins another study)")
 
 
-def sampler_of(config: configs.StudyConfig, begun: int = 0) -> optuna.samplers.BaseSampler:
-    """The sampler that `config` names, for a study of `begun` trials: going on, it must not draw the first ones again."""
+def sampler_of(
+    config: configs.StudyConfig, space: SearchSpace, known: warm_start.Known = (), begun: int = 0
+) -> optuna.samplers.BaseSampler:
+    """The sampler that `config` names.
+
+    Args:
+        config: of the study.
+        space: what it proposes from.
+        known: what an earlier study found.
+        begun: trials there are: going on, it must not draw the first ones again.
+    """
     seed = config.seed + begun
-    match config.sampler.name:
-        case "tpe":
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of `group`
-                return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=16)
-        case "nsga2":
-            return optuna.samplers.NSGAIISampler(seed=seed, population_size=20)
-        case "random":
-            return optuna.samplers.RandomSampler(seed=seed)
+    if config.sampler.name != "pareto":
+        return samplers.baseline(config.sampler.name, seed)
+    names = config.objectives
+    exact = {index: partial(_exact, name) for index, name in enumerate(names) if name in COSTS}
+    return ParetoSampler(
+        space,
+        exact,
+        primary=names.index("accuracy"),
+        features=[partial(_exact, name) for name in FEATURES if name not in names],
+        feasible=partial(within, limits=config.limits),
+        limits={index: config.limits[name] for index, name in enumerate(names) if name in config.limits},
+        budget=config.train.epochs,
+        prior=[(space.encode(architecture), accuracy) for architecture, accuracy in known],
+        attributes={index: name for index, name in enumerate(names) if name not in ("accuracy", *COSTS)},
+        seed=seed,
+    )
+
+
+def _exact(name: str, architecture: Architecture) -> float:
+    return float(getattr(cost(architecture), name))
+
+
+def halving_of(config: configs.StudyConfig) -> Halving | None:
+    """The rungs that `config` asks for; None without a scheduler."""
+    scheduler, epochs = config.scheduler, config.train.epochs
+    if scheduler.name == "none":
+        return None
+    first = scheduler.first_epochs or max(1, epochs // scheduler.reduction**2)
+    return Halving.of(epochs, scheduler.reduction, first)
 
 
 def check_limits(config: configs.StudyConfig, file: StudyFile, space: SearchSpace) -> None:

@@ -5,6 +5,10 @@ training (the architecture, its id, its costs) to the trial, and refuses what br
 writes what a worker measured and tells the study. A kill between any two steps leaves a RUNNING trial, which is taken
 up again: nothing is lost and nothing trained twice.
 
+With a scheduler a trial is trained in legs, from rung to rung. Between two legs it is RUNNING in the study too, with what
+it reached (`reached`, `curve`, and its accuracy as the intermediate value of that epoch). What is never
+promoted is stopped at the end: PRUNED, with its curve.
+
 Knows neither Ray nor torch.
 """
 
@@ -13,39 +17,56 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from nas.objectives import Objective
+from nas.scheduler import Halving, Ladder
 from search_space import Architecture, SearchSpace, cost
 
 PATIENCE = 20  # proposals refused in a row before the space itself is asked for an untried architecture
 TRIES = 2000  # random architectures looked at for an untried one
 HOPELESS = 50  # architectures in a row refused by a worker before the limit on throughput is taken for too strict
-TRAINED = (TrialState.COMPLETE, TrialState.FAIL)  # what counts towards the number of trials
+CARRIED = ("images_per_s", "images_per_s_quartiles", "device", "overhead_s")  # from one leg of a trial to the next
 COSTS = ("macs", "params", "fft_flops")
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial to run: its number in the study, the architecture and the seed of its training."""
+    """A trial to run.
+
+    Args:
+        number: in the study.
+        architecture: what to train.
+        seed: of its training.
+        until: the epoch at which to pause; None: train to the end.
+        before: what an earlier leg measured.
+    """
 
     number: int
     architecture: Architecture
     seed: int
+    until: int | None = None
+    before: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a trial ended: its state, and its values in the order of the objectives if it is complete."""
+    """How a trial ended: its state (RUNNING: it pauses), and its values in the order of the objectives if it is complete."""
 
     number: int
     state: TrialState
     values: tuple[float, ...] = ()
+    refused: bool = False
+
+    @property
+    def pauses(self) -> bool:
+        """True if the trial may go on later."""
+        return self.state == TrialState.RUNNING
 
 
 class Searcher:
@@ -58,6 +79,7 @@ class Searcher:
         trials: how many architectures to train in all, failed ones among them.
         limits: objective -> the worst value allowed.
         seed: of the study.
+        halving: the rungs that trainings pause at; None: each is trained to the end.
     """
 
     def __init__(
@@ -68,6 +90,7 @@ class Searcher:
         trials: int,
         limits: Mapping[str, float],
         seed: int,
+        halving: Halving | None = None,
     ) -> None:
         self.study = study
         self.space = space
@@ -75,7 +98,10 @@ class Searcher:
         self.trials = trials
         self.limits = dict(limits)
         self.seed = seed
-        self._open: dict[int, optuna.Trial] = {}
+        self.ladder = None if halving is None else Ladder(halving, self.objectives)
+        self._open: dict[int, optuna.Trial] = {}  # trials that run or pause
+        self._running: set[int] = set()
+        self.stopped: list[Ended] = []  # trials that paused when the search ended
         known = study.get_trials(deepcopy=False)
         self._adopted = [trial for trial in known if trial.state == TrialState.RUNNING]
         self._numbers = {
@@ -83,29 +109,57 @@ class Searcher:
             for trial in known
             if "id" in trial.user_attrs and not _is_duplicate(trial) and trial.state != TrialState.RUNNING
         }
-        self._finished = sum(trial.state in TRAINED for trial in known)
+        self._finished = sum(map(is_trained, known))
         self._too_slow = 0  # in a row
         self._rng = np.random.default_rng([seed, len(known)])
+        if self.ladder is not None:
+            self._restore(self.ladder, known)
 
     @property
     def running(self) -> int:
-        """Trials proposed and not yet finished."""
-        return len(self._open)
+        """Trials proposed and neither finished nor pausing."""
+        return len(self._running)
+
+    @property
+    def waits(self) -> bool:
+        """True if there may be a trial to run later, when one of those that run has reached its rung."""
+        return self.ladder is not None and bool(self._running)
 
     @property
     def finished(self) -> int:
-        """Trials trained to the end, or failed."""
+        """Trials that are trained, to the end or as far as they got."""
         return self._finished
 
     def propose(self) -> Proposal | None:
-        """The next trial to run; None once enough are finished or running, or the space holds nothing new."""
+        """The next trial to run; None if there is none now.
+
+        While others run, there may be one later; without any running, None is the end, and what still pauses is stopped.
+        """
         if self._adopted:
             found = self._adopted.pop(0)
             return self._admit(optuna.trial.Trial(self.study, found._trial_id)) or self.propose()
-        if self._finished + self.running >= self.trials or len(self._numbers) >= self.space.size:
-            return None
-        if self._too_slow >= HOPELESS:
-            return None
+        begins = self._may_begin()
+        if self.ladder is not None:
+            promoted = self.ladder.promotion(last=not begins)
+            if promoted is not None:
+                return self._proposal(self._open[promoted])
+        proposal = self._begin() if begins else None
+        if proposal is None and not self._running and self.ladder is not None:
+            promoted = self.ladder.promotion(last=True)
+            if promoted is not None:
+                return self._proposal(self._open[promoted])
+            self._stop_paused(self.ladder)
+        return proposal
+
+    def _may_begin(self) -> bool:
+        """True if another trial may begin, as far as can be told without asking for it."""
+        return (
+            self._finished + len(self._open) < self.trials
+            and len(self._numbers) < self.space.size
+            and self._too_slow < HOPELESS
+        )
+
+    def _begin(self) -> Proposal | None:
         for _ in range(PATIENCE):
             proposal = self._admit(self.study.ask())
             if proposal is not None:
@@ -119,30 +173,64 @@ class Searcher:
 
     def finish(self, number: int, record: Mapping[str, Any] | None) -> Ended:
         """Write what a worker found about trial `number` and tell the study; a `record` of None is a worker that died."""
-        trial = self._open.pop(number)
+        self._running.discard(number)
         record = {"failure": "the worker died"} if record is None else dict(record)
+        trial = self._open[number]
         for key, value in record.items():
-            if key not in ("final", "accuracy"):
+            if key not in ("final", "accuracy", "paused"):
                 trial.set_user_attr(key, value)
         for key in ("refused", "failure"):
             if key not in record and trial.user_attrs.get(key) is not None:
                 trial.set_user_attr(key, None)  # of a driver that was killed before it told the study
         if "refused" in record:
             self._too_slow += 1
-            self.study.tell(trial, state=TrialState.PRUNED)
-            return Ended(number, TrialState.PRUNED)
+            return self._end(number, TrialState.PRUNED, refused=True)
         self._too_slow = 0
-        self._finished += 1
         values = [record.get(o.name, trial.user_attrs.get(o.name)) for o in self.objectives]
         finite = [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
         if "failure" not in record and len(finite) < len(values):
             record["failure"] = f"an objective is not finite: {values}"
             trial.set_user_attr("failure", record["failure"])
         if "failure" in record:
-            self.study.tell(trial, state=TrialState.FAIL)
-            return Ended(number, TrialState.FAIL)
-        self.study.tell(trial, finite)
-        return Ended(number, TrialState.COMPLETE, tuple(finite))
+            self._finished += 1
+            return self._end(number, TrialState.FAIL)
+        if self.ladder is not None and "paused" in record:
+            epoch = int(record["paused"])
+            self.study._storage.set_trial_intermediate_value(trial._trial_id, epoch, float(record["accuracy"]))
+            self.ladder.reach(number, epoch, finite)
+            return Ended(number, TrialState.RUNNING)
+        self._finished += 1
+        return self._end(number, TrialState.COMPLETE, tuple(finite))
+
+    def _end(self, number: int, state: TrialState, values: tuple[float, ...] = (), refused: bool = False) -> Ended:
+        """Tell the study that a trial has ended."""
+        if self.ladder is not None:
+            self.ladder.leave(number)
+        self.study.tell(self._open.pop(number), list(values) or None, state=state)
+        return Ended(number, state, values, refused)
+
+    def _stop_paused(self, ladder: Ladder) -> None:
+        """Nothing runs and nothing goes on: what pauses has been stopped."""
+        for number in ladder.paused:
+            self._finished += 1
+            self.stopped.append(self._end(number, TrialState.PRUNED))
+
+    def _restore(self, ladder: Ladder, known: Sequence[FrozenTrial]) -> None:
+        """Put the trials of an earlier driver where they stood."""
+        for trial in known:
+            for epoch, accuracy in sorted(trial.intermediate_values.items()):
+                measured = {**trial.user_attrs, "accuracy": accuracy}
+                ladder.reach(trial.number, epoch, [float(measured[o.name]) for o in self.objectives])
+            reached = max(trial.intermediate_values, default=0)
+            pauses = trial.state == TrialState.RUNNING and reached >= trial.user_attrs.get("until", math.inf)
+            if not pauses:
+                ladder.leave(trial.number)
+                if trial.state == TrialState.RUNNING and reached:
+                    ladder.resume(trial.number, reached)
+                continue
+            self._adopted = [other for other in self._adopted if other.number != trial.number]
+            self._open[trial.number] = optuna.trial.Trial(self.study, trial._trial_id)
+            self._numbers[trial.user_attrs["id"]] = trial.number
 
     def _admit(self, trial: optuna.Trial) -> Proposal | None:
         """Fix what is known of `trial`; None if it is refused, which the study is told."""
@@ -163,7 +251,20 @@ class Searcher:
             return None
         self._numbers[architecture.id] = trial.number
         self._open[trial.number] = trial
-        return Proposal(trial.number, architecture, seed_of(self.seed, architecture.id))
+        return self._proposal(trial)
+
+    def _proposal(self, trial: optuna.Trial) -> Proposal:
+        """Have `trial`, which has been admitted, run; to its next rung, if there are rungs."""
+        attributes = trial.user_attrs
+        architecture = Architecture.from_dict(attributes["architecture"])
+        seed = seed_of(self.seed, architecture.id)
+        self._running.add(trial.number)
+        if self.ladder is None:
+            return Proposal(trial.number, architecture, seed)
+        until = self.ladder.climb(trial.number)
+        trial.set_user_attr("until", until)
+        before = {key: attributes[key] for key in CARRIED if key in attributes}
+        return Proposal(trial.number, architecture, seed, until, before)
 
     def _broken_limit(self, trial: optuna.Trial, costs: Mapping[str, int]) -> str | None:
         broken = None
@@ -193,5 +294,11 @@ def seed_of(study_seed: int, architecture_id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{study_seed} {architecture_id}".encode()).digest()[:4], "big")
 
 
-def _is_duplicate(trial: optuna.trial.FrozenTrial) -> bool:
+def is_trained(trial: FrozenTrial) -> bool:
+    """True if `trial` counts towards the number of trials: complete, failed, or stopped at a rung."""
+    stopped = trial.state == TrialState.PRUNED and not trial.user_attrs.get("refused")
+    return stopped or trial.state in (TrialState.COMPLETE, TrialState.FAIL)
+
+
+def _is_duplicate(trial: FrozenTrial) -> bool:
     return str(trial.user_attrs.get("refused", "")).startswith("duplicate")

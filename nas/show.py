@@ -19,8 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.results import Results, outcome, plain
-from nas.stages import TIMES, Box, boxes, mixers
-from nas.units import MISSING, duration, ratio, si, value_text
+from nas.stages import TIMES, Box, boxes, mixers, path_text, reach_text, stacks
+from nas.units import MISSING, count, duration, ratio, si, value_text
+from search_space.cdg import Stack
 
 _DRAWING_WIDTH = 64
 _BARS = "▁▂▃▄▅▆▇█"
@@ -87,7 +88,7 @@ def status_panel(results: Results) -> Panel:
     if record["best_trial"] is not None:
         best = ", ".join(_values(results, results.trial(record["best_trial"]))) + f"  (trial {record['best_trial']})"
     grid.add_row("best", best)
-    grid.add_row("front", f"{record['front_size']} trials, hypervolume {ratio(record['hypervolume'])}")
+    grid.add_row("front", f"{count(record['front_size'], 'trial')}, hypervolume {ratio(record['hypervolume'])}")
     grid.add_row("time", f"{duration(record['elapsed_s'])} from first start to last end")
     if record["wall_s_per_trial"] is not None:
         share = MISSING if record["training_share"] is None else f"{100 * record['training_share']:.1f} %"
@@ -102,9 +103,10 @@ def architecture_drawing(architecture: Mapping[str, Any], title: str = "") -> Re
     """The network as a column of boxes: image, stem, each stage (map size, blocks, their layers), head."""
     drawn: list[RenderableType] = [Text(title, style="bold")] if title else []
     arrow = Constrain(Text("│", justify="center", style="dim"), _DRAWING_WIDTH)
+    blocks = iter(stacks(architecture))
     for number, step in enumerate(boxes(architecture)):
         drawn += [arrow] if number else []
-        drawn.append(_stage(step) if step.mixer else _line(step))
+        drawn.append(_stage(step, next(blocks, ())) if step.mixer else _line(step))
     return Group(*drawn)
 
 
@@ -126,7 +128,9 @@ def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
         grid.add_row("time", f"{duration(trial['wall_s'])}, {duration(trial['train_s'])} of it training")
     curve = [entry.get("val_accuracy") for entry in trial["curve"]]
     if curve:
-        grid.add_row("curve", f"{sparkline(curve)}  {ratio(curve[0])} to {ratio(curve[-1])} in {len(curve)} epochs")
+        grid.add_row(
+            "curve", f"{sparkline(curve)}  {ratio(curve[0])} to {ratio(curve[-1])} in {count(len(curve), 'epoch')}"
+        )
     if trial["id"]:
         grid.add_row("id", Text(str(trial["id"])))
     panel = Panel(grid, title=f"trial {trial['trial']} of {results.name}", title_align="left", expand=False)
@@ -148,15 +152,18 @@ def sparkline(values: Sequence[float | None]) -> str:
     )
 
 
-def _stage(step: Box) -> Panel:
-    """A stage: what leaves it in the border, a line for each layer of its block, its notes."""
+def _stage(step: Box, blocks: Sequence[Stack]) -> Panel:
+    """A stage: what leaves it in the border, a line for each layer of its block, its notes, the channels of its blocks."""
     grid = Table.grid(padding=(0, 1))
     grid.add_column(justify="right", no_wrap=True)
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for number, (name, options) in enumerate(step.layers):
         grid.add_row("" if number else f"{step.depth} {TIMES}", Text(f"{name} "), Text(options))
-    lines = [grid, Text(step.notes, style="dim")] if step.notes else [grid]
+    lines: list[RenderableType] = [grid, Text(step.notes, style="dim")] if step.notes else [grid]
+    for number, block in enumerate(blocks):
+        which = "channels" if len(blocks) == 1 else f"channels of the {'other blocks' if number else 'first block'}"
+        lines.append(Text(f"{which}: {path_text(block)}; full reach: {reach_text(block)}", style="dim"))
     return Panel(
         Group(*lines),
         title=f"[bold]{step.title}[/]",

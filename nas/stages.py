@@ -1,7 +1,8 @@
 """An architecture told in words: the boxes from the image to the head, as the terminal and the report draw them.
 
 Works on the plain JSON of an architecture and knows no mixer: it shows the name and whatever options stand beside it,
-so that a new mixer needs nothing here. A key that is missing is left out of the text.
+so that a new mixer needs nothing here. A key that is missing is left out of the text. Only the channel graph of a block
+asks the search space what the mixers do; for a description that it does not know there is none.
 """
 
 from __future__ import annotations
@@ -10,6 +11,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from search_space import blocks
+from search_space.architecture import Architecture
+from search_space.cdg import Stack
+from search_space.errors import SpaceError
 
 Plain: TypeAlias = Mapping[str, Any]
 
@@ -74,6 +80,40 @@ def boxes(architecture: Plain) -> tuple[Box, ...]:
         drawn.append(_stage_box(number, stage, _shape(height, width, stage["width"])))
     drawn.append(Box("head", f"{architecture['num_classes']} classes", (("norm, average pool, linear", ""),)))
     return tuple(drawn)
+
+
+def stacks(architecture: Plain) -> tuple[tuple[Stack, ...], ...]:
+    """Of each stage the different blocks it consists of, the first block's first, with their layers' channel graphs.
+
+    Empty for an architecture that the search space does not know.
+    """
+    try:
+        known = Architecture.from_dict(dict(architecture))
+    except SpaceError:
+        return ()
+    entered = [(stage, stage.entry(*before)) for stage, before in zip(known.stages, known.entries, strict=True)]
+    return tuple(
+        tuple(dict.fromkeys(Stack(blocks.layers(stage, site)) for site in dict.fromkeys(stage.sites(entry))))
+        for stage, entry in entered
+    )
+
+
+def path_text(block: Stack) -> str:
+    """The channels of a block and the groups of its layers: "64 -16-> 64 -interlace-> 64 -4-> 64"."""
+    arrows = [f"-{layer.graph.groups or layer.name}-> " for layer in block.layers]
+    steps = [f"{arrow}{width}" for arrow, width in zip(arrows, block.widths[1:], strict=True)]
+    return " ".join([str(block.widths[0]), *steps])
+
+
+def reach_text(block: Stack) -> str:
+    """Whether every output of a block depends on every input, and by which rule: "yes (g1*g2 = 16*4 = 64 <= 64)"."""
+    if missing := block.graph.missing():
+        output, inputs = next(iter(missing.items()))
+        return f"no (output {output} misses {len(inputs)} of {block.widths[0]} inputs)"
+    if block.rule is not None and (product := block.rule.g1 * block.rule.g2) > 1:
+        return f"yes (g1*g2 = {block.rule.g1}*{block.rule.g2} = {product} <= {block.rule.hidden})"
+    dense = next((layer.name for layer in block.layers if layer.graph.groups == 1), None)
+    return f"yes ({dense} is dense)" if dense else "yes"
 
 
 def options_text(options: Plain) -> str:

@@ -15,6 +15,9 @@ User attributes of a trial (all plain JSON):
     images_per_s          measured throughput
     curve                 [{"epoch": 1, "train_loss": ..., "val_loss": ..., "val_accuracy": ..., "wall_s": ...}, ...]
     train_s, wall_s       seconds inside training epochs, and from start to end of the trial
+    overhead_s            of wall_s, what was not spent in epochs
+    until                 the epoch up to which it was last sent to train (only with a scheduler); what it reached before are
+                          its intermediate values, epoch -> validation accuracy; a trial stopped there is PRUNED
     refused               why it was not trained: "limit macs: 5000 > 4000", "duplicate of trial 3"; its state is PRUNED
     failure               why it failed; its state is FAIL
 
@@ -28,7 +31,9 @@ User attributes of the study:
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +61,30 @@ def open_study(folder: Path) -> optuna.Study:
     if not (folder / DATABASE).is_file():
         raise UsageError(f"{folder}: holds no study ({DATABASE} is missing); `nas search --out {folder}` begins one")
     try:
+        if not _holds_studies(folder / DATABASE):
+            raise UsageError(f"{folder / DATABASE}: holds no study; remove the folder and search again")
         storage = optuna.storages.RDBStorage(storage_url(folder), engine_kwargs={"connect_args": {"timeout": 60}})
         sqlalchemy.event.listen(storage.engine, "connect", _write_ahead)
         storage.engine.dispose()  # the connection that was opened before the listener
         names = optuna.get_all_study_names(storage)
-    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
+    except (
+        sqlite3.DatabaseError,
+        sqlalchemy.exc.SQLAlchemyError,
+        optuna.exceptions.StorageInternalError,
+        RuntimeError,
+    ) as error:
         raise UsageError(f"{folder / DATABASE}: is not a study that can be read: {_cause(error)}") from None
     if not names:
         raise UsageError(f"{folder / DATABASE}: holds no study; remove the folder and search again")
     return optuna.load_study(study_name=names[0], storage=storage)
+
+
+def _holds_studies(database: Path) -> bool:
+    """True if Optuna's tables are there: it would write them into any file that holds none, even to read."""
+    url = f"{database.resolve().as_uri()}?mode=rw"  # read and write, but do not create
+    with closing(sqlite3.connect(url, uri=True, timeout=60)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'studies'").fetchall()
+    return bool(tables)
 
 
 def _cause(error: BaseException) -> str:

@@ -21,6 +21,11 @@ def si(value: float | None, unit: str = "") -> str:
     return f"{_digits(float(value))} {unit}".rstrip()
 
 
+def count(number: int, what: str) -> str:
+    """`count(1, "trial")` is `1 trial`, `count(1200, "trial")` is `1,200 trials`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def ratio(value: float | None) -> str:
     """`ratio(0.97222)` is `0.9722`."""
     return MISSING if value is None or math.isnan(value) else f"{value:.4f}"

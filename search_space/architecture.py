@@ -20,14 +20,16 @@ from typing import Annotated, Any, ClassVar
 import yaml
 from pydantic import BeforeValidator, Field, PlainSerializer, Strict, model_validator
 
-from search_space import costs, yaml_text
+from search_space import blocks, yaml_text
+from search_space.blocks import Site
 from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixer
 from search_space.costs import Cost, Size
 from search_space.errors import ArchitectureError, SpaceError
 from search_space.macro import (
     BRANCHES,
-    NORMS,
+    CHANGING,
     Activation,
+    Begin,
     Downsampling,
     Head,
     Norm,
@@ -38,7 +40,6 @@ from search_space.macro import (
     Stride,
 )
 from search_space.mixers import MIXERS, Mixer
-from search_space.mixers.base import graph_of
 from search_space.value import Value
 
 
@@ -61,9 +62,10 @@ class Stage(Value):
         channel_mixer: the channel mixer, likewise.
         depth: number of blocks.
         width: channels.
-        downsample: 2 halves the map (rounding up) where the stage begins, by `downsampling`; 1 keeps it, and where the
-            width changes the same with a 1x1 convolution stands.
-        downsampling: how.
+        downsample: 2 halves the map (rounding up) where the stage begins; 1 keeps it.
+        begin: where map and width change: "transition": before the first block, by `downsampling`; "block": within it
+            (residual forms "plain" and "bottleneck" only), see `macro.py`.
+        downsampling: the convolution before the first block, or on its shortcut; 1x1 where only the width changes.
         norm: "batch", "layer" (over channels), "group" (one group over channels and positions).
         act: activation of the channel mixer.
         residual: the residual form of the blocks, see `macro.py`.
@@ -76,6 +78,7 @@ class Stage(Value):
     depth: Positive = 2
     width: Positive = 64
     downsample: Stride = 1
+    begin: Begin = "transition"
     downsampling: Downsampling = Downsampling()
     norm: Norm = "batch"
     act: Activation = "gelu"
@@ -90,26 +93,48 @@ class Stage(Value):
             raise ArchitectureError("layer_scale", rule, self.layer_scale)
         return self
 
+    @model_validator(mode="after")
+    def _has_a_form(self) -> Stage:
+        if self.residual == "bottleneck":
+            try:
+                blocks.pair_of(self.channel_mixer)
+            except SpaceError as error:
+                raise error.at("channel_mixer") from None
+        if self.begin == "block":
+            if self.residual not in CHANGING:
+                rule = f"must be 'transition' for residual {self.residual!r} (a block of {' or '.join(CHANGING)} can change)"
+                raise ArchitectureError("begin", rule, self.begin)
+            if not CHANGING[self.residual]:
+                object.__setattr__(self, "downsampling", Downsampling())  # there is none: one spelling
+        return self
+
     def size_after(self, size: Size) -> Size:
         """The map size of the stage, given that of the one before."""
-        return (-(-size[0] // self.downsample), -(-size[1] // self.downsample))
+        return blocks.halved(size, self.downsample)
 
-    def cost(self, width_before: int, size: Size) -> Cost:
-        """Cost of the stage for one image, its downsampling included; `size` is the stage's map."""
-        block = self.mixer.cost(self.width, size) + self.channel_mixer.cost(self.width, size)
-        block = block + costs.norm(self.width) * NORMS[self.residual]
-        if self.squeeze_excite is not None:
-            block = block + self.squeeze_excite.cost(self.width)
-        if self.layer_scale is not None:
-            block = block + Cost(params=self.width * BRANCHES[self.residual])
-        total = block * self.depth
+    def entry(self, width_before: int, size_before: Size) -> Site:
+        """What the stage as a whole changes, given what comes in."""
+        return Site(width_before, self.width, size_before, self.downsample)
+
+    def sites(self, entry: Site) -> tuple[Site, ...]:
+        """Where each block stands."""
+        first, *rest = blocks.sites(self.begin, self.depth, entry)
+        return (first, *(rest or [first]) * (self.depth - 1))
+
+    def cost(self, width_before: int, size_before: Size) -> Cost:
+        """Cost of the stage for one image, its downsampling included; the channels and the map are those that come in."""
+        entry = self.entry(width_before, size_before)
+        where = blocks.sites(self.begin, self.depth, entry)
+        total = blocks.cost(self, where[-1]) * (self.depth - len(where) + 1)
+        if len(where) == 2:
+            total = total + blocks.cost(self, where[0])
         if self.has_transition(width_before):
-            total = total + self.downsampling.cost(width_before, self.width, size, self.downsample)
+            total = total + self.downsampling.cost(width_before, self.width, entry.size, self.downsample)
         return total
 
     def has_transition(self, width_before: int) -> bool:
-        """True if something stands before the first block: the map or the width changes."""
-        return self.downsample == 2 or width_before != self.width
+        """True if something stands before the first block: the map or the width changes, and not within the block."""
+        return self.begin == "transition" and (self.downsample == 2 or width_before != self.width)
 
 
 class Architecture(Value):
@@ -142,9 +167,13 @@ class Architecture(Value):
             if side < self.stem.patch or side % self.stem.patch:
                 height, width = self.image_size
                 raise ArchitectureError("stem.patch", f"must divide the image {height}x{width}", self.stem.patch)
+        try:
+            self.stem.check(self.stages[0].width)
+        except SpaceError as error:
+            raise error.at("stem") from None
         stages = tuple(
-            checked(stage, size, f"stages[{index}]")
-            for index, (stage, size) in enumerate(zip(self.stages, self.sizes, strict=True))
+            checked(stage, *before, f"stages[{index}]")
+            for index, (stage, before) in enumerate(zip(self.stages, self.entries, strict=True))
         )
         object.__setattr__(self, "stages", stages)
         if self.head.kind == stages[-1].norm:
@@ -154,12 +183,18 @@ class Architecture(Value):
     @cached_property
     def sizes(self) -> tuple[Size, ...]:
         """The map size (height, width) of each stage."""
+        return tuple(stage.size_after(size) for stage, (_, size) in zip(self.stages, self.entries, strict=True))
+
+    @cached_property
+    def entries(self) -> tuple[tuple[int, Size], ...]:
+        """The channels and the map (height, width) that come into each stage; into the first, from the stem."""
+        width = self.stem.width(self.stages[0].width)
         size = (self.image_size[0] // self.stem.patch, self.image_size[1] // self.stem.patch)
-        sizes = []
+        entries = []
         for stage in self.stages:
-            size = stage.size_after(size)
-            sizes.append(size)
-        return tuple(sizes)
+            entries.append((width, size))
+            width, size = stage.width, stage.size_after(size)
+        return tuple(entries)
 
     @cached_property
     def id(self) -> str:
@@ -208,20 +243,18 @@ class Architecture(Value):
         return cls.from_dict(data)
 
 
-def checked(stage: Stage, size: Size, place: str = "") -> Stage:
-    """The canonical spelling of `stage` on a map of `size`.
+def checked(stage: Stage, width_before: int, size_before: Size, place: str = "") -> Stage:
+    """The canonical spelling of `stage` where `width_before` channels and a map of `size_before` come in.
 
     Raises:
         SpaceError: a mixer does not fit, or a block does not reach every channel; the error names the place below `place`.
     """
+    entry = stage.entry(width_before, size_before)
+    if stage.begin == "block" and not entry.changes:
+        stage = stage.changed(begin="transition", downsampling=Downsampling())  # nothing changes: one spelling
+    where = blocks.sites(stage.begin, stage.depth, entry)
     try:
-        stage.mixer.check(stage.width, size)
+        mixer = blocks.check(stage.residual, stage.mixer, stage.channel_mixer, where)
     except SpaceError as error:
-        raise error.at(f"{place}.mixer" if place else "mixer") from None
-    try:
-        stage.channel_mixer.check(stage.width)
-        stage.channel_mixer.check_reach(stage.width, graph_of(stage.mixer, stage.width))
-    except SpaceError as error:
-        raise error.at(f"{place}.channel_mixer" if place else "channel_mixer") from None
-    canonical = stage.mixer.canonical(stage.width, size)
-    return stage if canonical == stage.mixer else stage.changed(mixer=canonical)
+        raise error.at(place) from None
+    return stage if mixer == stage.mixer else stage.changed(mixer=mixer)

@@ -7,13 +7,16 @@ receptive field* (FCRF) if every output depends on every input.
 
 For a pair of grouped layers with L channels between them, g1 and g2 groups and interlacing in between, FCRF holds
 if and only if `g1 * g2 <= L`.
+
+A `Stack` is a block told layer by layer, as a picture of it needs; its composition is the block's graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +68,15 @@ class ChannelGraph:
         """True if every output depends on every input (FCRF)."""
         return bool(self.matrix.all())
 
+    @cached_property
+    def groups(self) -> int | None:
+        """The number of groups if this is a layer in groups of consecutive channels (1: dense), else None."""
+        c_out, c_in = self.matrix.shape
+        groups = len({row.tobytes() for row in self.matrix})
+        if c_in % groups or c_out % groups or grouped(c_in, c_out, groups) != self:
+            return None
+        return groups
+
     def missing(self) -> dict[int, tuple[int, ...]]:
         """For each output that misses inputs, the inputs it misses."""
         return {
@@ -113,6 +125,94 @@ def interlacing(channels: int, groups: int) -> tuple[int, ...]:
 def grouped_pair(c_in: int, hidden: int, c_out: int, g1: int, g2: int) -> ChannelGraph:
     """Grouped layer, interlacing, grouped layer: `c_in -> hidden (g1) -> hidden -> c_out (g2)`."""
     return grouped(c_in, hidden, g1).then(interlaced(hidden, g1)).then(grouped(hidden, c_out, g2))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a block.
+
+    Args:
+        name: what it is, in words.
+        graph: which of its inputs each of its outputs depends on.
+    """
+
+    name: str
+    graph: ChannelGraph
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two grouped layers with L channels between them, interlaced: they reach every channel iff `g1 * g2 <= hidden`."""
+
+    g1: int
+    g2: int
+    hidden: int
+
+    @property
+    def is_full(self) -> bool:
+        """The closed rule."""
+        return self.g1 * self.g2 <= self.hidden
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The layers of a block in order; there is one at least.
+
+    Raises:
+        SpaceError: there is no layer, or one takes another number of channels than the layer before it gives.
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise SpaceError("layers", "must be one at least")
+        _ = self.reach  # a layer that does not fit is refused here
+
+    @cached_property
+    def reach(self) -> tuple[ChannelGraph, ...]:
+        """After each layer: which channels of the first layer's input each channel depends on."""
+        return tuple(accumulate((layer.graph for layer in self.layers), ChannelGraph.then))
+
+    @property
+    def graph(self) -> ChannelGraph:
+        """The composition of all layers."""
+        return self.reach[-1]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The channels that enter, and those after each layer."""
+        return (self.layers[0].graph.matrix.shape[1], *(layer.graph.matrix.shape[0] for layer in self.layers))
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs of layers that the closed rule speaks of: in groups, interlaced between (one dense: no need to be).
+
+        A layer of each channel alone may stand between them too: it moves nothing.
+        """
+        every = [layer.graph for layer in self.layers]
+        moving = [graph for graph in every if graph != identity(len(graph.matrix))]
+        return tuple(dict.fromkeys((*_pairs(every), *_pairs(moving))))
+
+    @property
+    def rule(self) -> Pair | None:
+        """Of the pairs that reach every channel by the closed rule, that of the most groups; None if there is none."""
+        return max((pair for pair in self.pairs if pair.is_full), key=lambda pair: pair.g1 * pair.g2, default=None)
+
+
+def _pairs(graphs: Sequence[ChannelGraph]) -> list[Pair]:
+    """The pairs that the closed rule speaks of among layers of `graphs`."""
+    spaced = [
+        (first, second)
+        for first, shuffle, second in zip(graphs, graphs[1:], graphs[2:], strict=False)
+        if first.groups and shuffle == interlaced(len(first.matrix), first.groups)
+    ]
+    joined = [(first, second) for first, second in pairwise(graphs) if 1 in (first.groups, second.groups)]
+    return [
+        Pair(first.groups, second.groups, len(first.matrix))
+        for first, second in (*spaced, *joined)
+        if first.groups and second.groups
+    ]
 
 
 @lru_cache(maxsize=4096)

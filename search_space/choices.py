@@ -1,4 +1,4 @@
-"""What may be chosen in each stage of a search space, and which of it fits a width and a map size.
+"""What may be chosen in a search space: options of mixers, the stem, the head; stages are in `stage_choices.py`.
 
 A list is a choice, a single value is fixed:
 
@@ -19,13 +19,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, Strict
 
-from search_space.architecture import Stage, checked
-from search_space.cdg import ChannelGraph
-from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixer
-from search_space.costs import Size
 from search_space.errors import ArchitectureError, SpaceError, unknown_name
-from search_space.macro import BRANCHES, Activation, Downsampling, Norm, Positive, Residual, SqueezeExcite, Stem
-from search_space.mixers import MIXERS, Mixer
+from search_space.macro import Activation, Norm, Positive, Stem
 from search_space.registry import Registry
 from search_space.value import Value, distinct
 
@@ -81,6 +76,11 @@ class StemChoices(Value):
     act: Annotated[tuple[Activation | None, ...], *Choices] = (None,)
     norm: Annotated[tuple[Norm | None, ...], *Choices] = (None,)
     pos_embed: Annotated[tuple[bool, ...], *Choices] = (False,)
+    ratio: Annotated[tuple[Annotated[float, Field(gt=0)], ...], *Choices] = (1.0,)
+    order: Annotated[tuple[Literal["act_norm", "norm_act"], ...], *Choices] = ("act_norm",)
+    tiered: Annotated[tuple[bool, ...], *Choices] = (False,)
+    pool: Annotated[tuple[bool, ...], *Choices] = (False,)
+    bias: Annotated[tuple[bool, ...], *Choices] = (True,)
 
     def variants(self) -> tuple[Stem, ...]:
         """The distinct stems, in the order of their choices.
@@ -108,89 +108,6 @@ class HeadChoices(Value):
     kind: Norm | None = None
 
 
-class StageChoices(Value):
-    """What may be chosen in a stage; each field as in `Stage`, a list where there is a choice."""
-
-    mixer: Annotated[dict[str, Options], mixer_choices(MIXERS)]
-    channel_mixer: Annotated[dict[str, Options], mixer_choices(CHANNEL_MIXERS)] = {"mlp": {}}  # noqa: RUF012 (pydantic copies defaults)
-    depth: Annotated[tuple[Positive, ...], *Choices] = (2,)
-    width: Annotated[tuple[Positive, ...], *Choices] = (64,)
-    norm: Annotated[tuple[Norm, ...], *Choices] = ("batch",)
-    act: Annotated[tuple[Activation, ...], *Choices] = ("gelu",)
-    residual: Annotated[tuple[Residual, ...], *Choices] = ("pre_norm",)
-    layer_scale: Annotated[tuple[Annotated[float, Field(gt=0)] | None, ...], *Choices] = (None,)
-    downsampling: Annotated[tuple[Downsampling, ...], *Choices] = (Downsampling(),)
-    squeeze_excite: Annotated[tuple[SqueezeExcite | None, ...], *Choices] = (None,)
-
-    @property
-    def plain(self) -> tuple[str, ...]:
-        """The fields whose choices depend on nothing."""
-        return ("depth", "norm", "act", "squeeze_excite")
-
-    @property
-    def forms(self) -> tuple[tuple[Residual, float | None], ...]:
-        """The residual forms with the layer scales that go with them."""
-        pairs = itertools.product(self.residual, self.layer_scale)
-        return tuple((residual, scale) for residual, scale in pairs if scale is None or BRANCHES[residual])
-
-    def mixers(self, width: int, size: Size) -> tuple[Mixer, ...]:
-        """The distinct token mixers that fit, canonical, in the order of their choices."""
-        fitting: dict[Mixer, None] = {}
-        for name, options in self.mixer.items():
-            for mixer in MIXERS[name].variants(options, width):
-                if fits(mixer, width, size):
-                    fitting[mixer.canonical(width, size)] = None
-        return tuple(fitting)
-
-    def channel_mixers(self, width: int, before: ChannelGraph) -> tuple[ChannelMixer, ...]:
-        """The distinct channel mixers that fit behind a token mixer of graph `before`, in the order of their choices."""
-        fitting: dict[ChannelMixer, None] = {}
-        for name, options in self.channel_mixer.items():
-            for mixer in CHANNEL_MIXERS[name].variants(options, width):
-                if reaches(mixer, width, before):
-                    fitting[mixer] = None
-        return tuple(fitting)
-
-    def first_error(self, widths: tuple[int, ...], size: Size) -> SpaceError | None:
-        """Why something does not fit here at one of `widths`, to explain an empty space."""
-        for width in widths:
-            for name, options in self.mixer.items():
-                for mixer in MIXERS[name].variants(options, width):
-                    for channel_name, channel_options in self.channel_mixer.items():
-                        for channel in CHANNEL_MIXERS[channel_name].variants(channel_options, width):
-                            error = _error(mixer, channel, width, size)
-                            if error is not None:
-                                return error
-        return None
-
-
-def fits(mixer: Mixer, width: int, size: Size) -> bool:
-    """True if `mixer` fits a map of `width` channels and `size`."""
-    try:
-        mixer.check(width, size)
-    except SpaceError:
-        return False
-    return True
-
-
-def reaches(mixer: ChannelMixer, width: int, before: ChannelGraph) -> bool:
-    """True if `mixer` fits `width` channels and reaches all of them behind `before`."""
-    try:
-        mixer.check(width)
-        mixer.check_reach(width, before)
-    except SpaceError:
-        return False
-    return True
-
-
-def _error(mixer: Mixer, channel: ChannelMixer, width: int, size: Size) -> SpaceError | None:
-    try:
-        checked(Stage(mixer=mixer, channel_mixer=channel, width=width), size)
-    except SpaceError as error:
-        return error
-    return None
-
-
-def option_values(mixers: Sequence[Value], option: str) -> tuple[Any, ...]:
-    """The distinct values that `option` takes in `mixers`, in order."""
-    return tuple(dict.fromkeys(getattr(mixer, option) for mixer in mixers))
+def option_values(described: Sequence[Any], option: str) -> tuple[Any, ...]:
+    """The distinct values that `option` takes in what is `described`, in order."""
+    return tuple(dict.fromkeys(getattr(one, option) for one in described))

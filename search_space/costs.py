@@ -67,11 +67,7 @@ def real_fft2(channels: int, size: Size) -> Cost:
 
 def cost(architecture: Architecture) -> Cost:
     """The cost of one image through `architecture`, its head included."""
-    patch, (height, width_px) = architecture.stem.patch, architecture.image_size
-    tokens = (height // patch, width_px // patch)
-    total = architecture.stem.cost(architecture.in_chans, architecture.stages[0].width, tokens)
-    width = architecture.stages[0].width
-    for stage, size in zip(architecture.stages, architecture.sizes, strict=True):
+    total = architecture.stem.cost(architecture.in_chans, *architecture.entries[0])
+    for stage, (width, size) in zip(architecture.stages, architecture.entries, strict=True):
         total = total + stage.cost(width, size)
-        width = stage.width
-    return total + architecture.head.cost(width, architecture.num_classes)
+    return total + architecture.head.cost(architecture.stages[-1].width, architecture.num_classes)

@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search_space.architecture import Architecture
+from search_space.architecture import Architecture, Stage
+from search_space.blocks import Site
 from search_space.choices import option_values
+from search_space.counting import Counter
 from search_space.macro import Stem
+from search_space.stage_choices import StageChoices
 from search_space.value import Value
 
 Label = str | int | float | bool | None  # a value as Optuna stores it
@@ -64,6 +67,42 @@ def walk_fields(decide: Decide, prefix: str, left: Sequence[Any], declared: Mapp
     return left[0]
 
 
+def walk_entry(decide: Decide, prefix: str, left: Sequence[Site], choices: StageChoices) -> Site:
+    """Decide which of the sites `left` it is that a stage as a whole changes: its width, then whether it halves the map."""
+    width = decide(f"{prefix}.width", option_values(left, "width"), choices.width)
+    left = [entry for entry in left if entry.width == width]
+    stride = decide(f"{prefix}.downsample", option_values(left, "stride"), choices.downsample or ())
+    return next(entry for entry in left if entry.stride == stride)
+
+
+def walk_stage(decide: Decide, index: int, entry: Site, counter: Counter) -> Stage:
+    """Decide what stage `index` is that changes `entry`."""
+    choices, prefix = counter.stages[index], f"stages.{index}"
+    forms = counter.forms(index, entry)
+    for field in ("residual", "begin", "depth"):
+        value = decide(f"{prefix}.{field}", option_values(forms, field), getattr(choices, field))
+        forms = tuple(form for form in forms if getattr(form, field) == value)
+    form = forms[0]
+    pairs = counter.pairs(index, form.residual, form.sites)
+    mixer = walk_named(decide, prefix, "mixer", tuple(pairs), choices.mixer)
+    channel_mixer = walk_named(decide, prefix, "channel_mixer", pairs[mixer], choices.channel_mixer)
+    scales, hows = choices.layer_scales(form.residual), choices.downsamplings(form, entry)
+    free = {field: getattr(choices, field) for field in choices.plain} | {
+        "layer_scale": scales,
+        "downsampling": hows,
+    }
+    return Stage(
+        mixer=mixer,
+        channel_mixer=channel_mixer,
+        width=entry.width,
+        downsample=entry.stride,
+        residual=form.residual,
+        begin=form.begin,
+        depth=form.depth,
+        **{field: decide(f"{prefix}.{field}", values, getattr(choices, field)) for field, values in free.items()},
+    )
+
+
 def decisions_of(architecture: Architecture) -> dict[str, Any]:
     """Every decision that could have led to `architecture`, place -> value."""
     stages = architecture.stages
@@ -77,7 +116,7 @@ def decisions_of(architecture: Architecture) -> dict[str, Any]:
         found[f"stem.{field}"] = getattr(architecture.stem, field)
     for index, stage in enumerate(stages):
         prefix = f"stages.{index}"
-        for field in ("width", "depth", "norm", "act", "residual", "layer_scale", "downsampling", "squeeze_excite"):
+        for field in type(stage).model_fields:
             found[f"{prefix}.{field}"] = getattr(stage, field)
         for field, mixer in (("mixer", stage.mixer), ("channel_mixer", stage.channel_mixer)):
             found[f"{prefix}.{field}"] = mixer.name

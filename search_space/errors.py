@@ -54,6 +54,10 @@ class UnknownNameError(SpaceError):
 def unknown_name(place: str, kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
     """The error for an unknown `name`: lists the `known` ones and asks after the nearest."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return UnknownNameError(place, f"no such {kind} (known: {', '.join(names)}){hint}", name)
+    return UnknownNameError(place, f"no such {kind} (known: {', '.join(names)}){nearest(name, names)}", name)
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """The question after those of the `known` names that are near to `name`: `; did you mean X or Y?`; empty if none is."""
+    near = difflib.get_close_matches(str(name), list(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -18,6 +18,7 @@ from torch import nn
 from search_space.architecture import Architecture
 from search_space.costs import Size
 from search_space.layers import features, input_size, macro
+from search_space.layers.blocks import block
 from search_space.layers.stage import Stage
 
 
@@ -47,21 +48,18 @@ class Network(nn.Module):
         self.architecture = architecture
         self.image_size = architecture.image_size
         self.in_chans = architecture.in_chans
-        first, last = architecture.stages[0], architecture.stages[-1]
+        last = architecture.stages[-1]
         self.num_features = self.head_hidden_size = last.width
-        self.stem = macro.ConvStem(
-            architecture.stem, architecture.in_chans, first.width, input_size.of_stem(architecture)
-        )
+        self.stem = macro.ConvStem(architecture.stem, architecture.in_chans, *architecture.entries[0])
         self.stages = nn.Sequential()
-        width = first.width
-        for stage, size in zip(architecture.stages, architecture.sizes, strict=True):
-            blocks = nn.Sequential(*(macro.block(stage, size, block) for block in range(stage.depth)))
-            self.stages.append(Stage(macro.transition(width, stage), blocks))
-            width = stage.width
+        for stage, before in zip(architecture.stages, architecture.entries, strict=True):
+            sites = stage.sites(stage.entry(*before))
+            blocks = nn.Sequential(*(block(stage, site, index) for index, site in enumerate(sites)))
+            self.stages.append(Stage(macro.transition(before[0], stage), blocks))
         self.feature_info = features.listed(architecture)
         place, kind = architecture.head.norm, architecture.head.kind or last.norm
-        self.norm = macro.norm(kind, width) if place == "before" else nn.Identity()
-        self.fc_norm = macro.norm(kind, width) if place == "after" else nn.Identity()
+        self.norm = macro.norm(kind, last.width) if place == "before" else nn.Identity()
+        self.fc_norm = macro.norm(kind, last.width) if place == "after" else nn.Identity()
         self.drop_rate = _rate("drop_rate", drop_rate)
         self.head_drop = nn.Dropout(drop_rate)
         self.reset_classifier(architecture.num_classes, global_pool)

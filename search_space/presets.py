@@ -17,12 +17,16 @@ Each family is a function that gives its members of any size; `PRESETS` holds th
 - Swin: Liu et al., "Swin Transformer", 2021; with the eps of this package's layer norms, 1e-6 (published: 1e-5).
 - AS-MLP: Lian et al., "AS-MLP: An Axial Shifted MLP Architecture for Vision", 2022.
 - Wave-MLP: Tang et al., "An Image Patch is a Wave", 2022; T, whose norms are batch norms.
+- clcNet: Zhang, "clcNet: Improving the Efficiency of Convolutional Neural Network Using Channel Local Convolutions", CVPR
+  2018. No convolution has a bias (each has a batch norm behind it): with biases A would have 3.267 M parameters, not 3.254.
+- LambdaResNet: Bello, "LambdaNetworks: Modeling Long-Range Interactions Without Attention", 2021; 26t as in timm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from itertools import pairwise
 from typing import Any
 
 from search_space.architecture import Architecture
@@ -125,6 +129,53 @@ def wave_mlp(widths: Sequence[int], depths: Sequence[int]) -> Architecture:
     return _network(stages, {"patch": 4, "kernel": 7, "norm": "batch"})
 
 
+def clcnet(widths: Sequence[int], depths: Sequence[int]) -> Architecture:
+    """ClcNet: a pyramid, map and width of each stage changing in its first block; the stem has half of the first width.
+
+    Of L channels between its two layers, L those that come in, each block has g1 = L/2 groups of two channels in the 3x3
+    convolution and g2 = 2 in the pointwise one: g1*g2 = L, the most that reach every channel.
+    """
+    mixer = {"name": "conv", "k": 3, "group_width": 2, "interlace": True, "bias": False}
+    stage: dict[str, Any] = {"mixer": mixer, "channel_mixer": {"name": "pointwise", "groups": 2, "bias": False}}
+    stage |= {"norm": "batch", "act": "relu", "residual": "plain", "begin": "block"}
+    stages = _pyramid(widths, depths, stage, {})
+    stem = {"patch": 2, "kernel": 3, "norm": "batch", "act": "relu", "order": "norm_act", "bias": False, "ratio": 0.5}
+    return _network(stages, stem, {"norm": None})
+
+
+def lambda_resnet(
+    widths: Sequence[int], depths: Sequence[int], lambdas: Sequence[bool], context: int = 9, image_size: int = 256
+) -> Architecture:
+    """LambdaResNet: bottleneck blocks behind timm's tiered stem, of 1/4 of the first width, with its pooling.
+
+    Args:
+        widths: of the stages; one of the width of the stage before it keeps its map, all others halve it.
+        depths: blocks of the stages.
+        lambdas: whether the blocks of a stage have a lambda layer instead of the 3x3 convolution.
+        context: side of what the position lambdas reach.
+        image_size: in pixels.
+    """
+    convolution = {"name": "conv", "k": 3, "groups": 1, "bias": False}
+    mixers = [{"name": "lambda", "context": context} if attends else convolution for attends in lambdas]
+    stage: dict[str, Any] = {"norm": "batch", "act": "relu", "residual": "bottleneck", "begin": "block"}
+    stage |= {"channel_mixer": {"name": "mlp", "expansion": 0.25, "bias": False}}
+    stage |= {"downsampling": {"kernel": 1, "norm": "after", "bias": False}}
+    shapes = zip(mixers, widths, depths, strict=True)
+    stages = [stage | {"mixer": mixer, "width": width, "depth": depth} for mixer, width, depth in shapes]
+    for before, later in pairwise(stages):
+        later["downsample"] = 1 if later["width"] == before["width"] else 2
+    stem = {
+        "patch": 4,
+        "tiered": True,
+        "pool": True,
+        "norm": "batch",
+        "act": "relu",
+        "order": "norm_act",
+        "bias": False,
+    }
+    return _network(stages, stem | {"ratio": 0.25}, {"norm": None}, image_size)
+
+
 def _pyramid(
     widths: Sequence[int], depths: Sequence[int], stage: dict[str, Any], downsampling: dict[str, Any]
 ) -> list[dict[str, Any]]:
@@ -163,4 +214,9 @@ PRESETS: dict[str, Callable[[], Architecture]] = {
     "swin_tiny_patch4_window7": partial(swin, (96, 192, 384, 768), (2, 2, 6, 2), heads=(3, 6, 12, 24)),
     "as_mlp_t": partial(as_mlp, (96, 192, 384, 768), (2, 2, 6, 2)),
     "wave_mlp_t": partial(wave_mlp, (64, 128, 320, 512), (2, 2, 4, 2)),
+    "clcnet_a": partial(clcnet, (64, 128, 256, 512, 1024), (1, 2, 2, 6, 3)),
+    "clcnet_b": partial(clcnet, (64, 128, 256, 512, 1024), (1, 2, 2, 8, 4)),
+    "lambda_resnet26t": partial(
+        lambda_resnet, (256, 512, 1024, 1024, 2048), (2, 2, 1, 1, 2), lambdas=(False, False, False, True, True)
+    ),
 }

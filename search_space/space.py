@@ -20,22 +20,23 @@ from pydantic import Field, Strict, model_validator
 
 from search_space import yaml_text
 from search_space.architecture import Architecture, ImageSize, Stage
-from search_space.choices import Choices, HeadChoices, StageChoices, StemChoices
-from search_space.costs import Size
+from search_space.choices import Choices, HeadChoices, StemChoices
 from search_space.counting import Counter
 from search_space.decisions import (
     Choose,
-    Decide,
     Decision,
     Label,
     decisions_of,
     label,
     nearest_to,
+    walk_entry,
     walk_fields,
-    walk_named,
+    walk_stage,
 )
-from search_space.errors import ArchitectureError, EmptySpaceError, SpaceError
+from search_space.emptiness import why_empty
+from search_space.errors import ArchitectureError, SpaceError
 from search_space.macro import Head, Positive, Stem
+from search_space.stage_choices import StageChoices
 from search_space.value import Value
 
 Layout = Literal["isotropic", "pyramid"]
@@ -55,8 +56,8 @@ class SearchSpace(Value):
     Args:
         stages: the choices of each stage, as many as the deepest architecture has stages.
         num_stages: how many of the stages are used, counted from the first; all of them by default.
-        layout: "pyramid": each stage after the first halves the map and has a width of its own;
-            "isotropic": all stages have the map of the first, and its width.
+        layout: "pyramid": stages have widths of their own, and each after the first halves the map, or those that their
+            `downsample` says, one at least; "isotropic": all stages have the map of the first, and its width.
         stem, head: their choices.
         image_size, in_chans, num_classes: as in `Architecture`.
 
@@ -80,7 +81,7 @@ class SearchSpace(Value):
                 "num_stages", f"must not exceed the {len(self.stages)} stages", max(self.num_stages)
             )
         if self.size == 0:
-            raise self._why_empty()
+            raise why_empty(self)
         return self
 
     @classmethod
@@ -120,9 +121,9 @@ class SearchSpace(Value):
     def size(self) -> int:
         """The exact number of architectures in the space."""
         return len(self.head.norm) * sum(
-            self.counter.networks(n, layout, stem.patch)
+            self.counter.networks(n, layout, stem.patch, stem.ratio)
             for n in self.stage_counts
-            for layout in self._layouts(n)
+            for layout in self.layouts(n)
             for stem in self.stems
         )
 
@@ -134,7 +135,8 @@ class SearchSpace(Value):
         except SpaceError as error:
             raise error.at("stem") from None
 
-    def _layouts(self, n: int) -> tuple[str, ...]:
+    def layouts(self, n: int) -> tuple[str, ...]:
+        """The layouts to choose from for `n` stages."""
         return self.layout if n > 1 else ("pyramid",)  # one stage alone is the same in either layout
 
     def walk(self, choose: Choose) -> Architecture:
@@ -150,26 +152,21 @@ class SearchSpace(Value):
             return [value for value in values if count(value)]
 
         def networks(n: int, layout: str) -> int:
-            return sum(counter.networks(n, layout, stem.patch) for stem in self.stems)
+            return sum(counter.networks(n, layout, stem.patch, stem.ratio) for stem in self.stems)
 
-        of_n = lambda n: sum(networks(n, layout) for layout in self._layouts(n))  # noqa: E731
+        of_n = lambda n: sum(networks(n, layout) for layout in self.layouts(n))  # noqa: E731
         n = decide("num_stages", open_values(self.stage_counts, of_n), self.stage_counts)
-        layout = decide("layout", open_values(self._layouts(n), partial(networks, n)), self._layouts(n))
-        stems = [stem for stem in self.stems if counter.networks(n, layout, stem.patch)]
+        layout = decide("layout", open_values(self.layouts(n), partial(networks, n)), self.layouts(n))
+        stems = [stem for stem in self.stems if counter.networks(n, layout, stem.patch, stem.ratio)]
         stem = walk_fields(decide, "stem", stems, {field: getattr(self.stem, field) for field in Stem.model_fields})
-        sizes = counter.sizes(n, layout, stem.patch)
         stages: list[Stage] = []
-        for index, (choices, size) in enumerate(zip(self.stages[:n], sizes, strict=True)):
-            width = None if index == 0 or layout == "pyramid" else stages[0].width
-            if width is None:
-                tied = n if layout == "isotropic" else 1
-                widths = open_values(choices.width, lambda w, i=index, s=size, t=tied: counter.tied(i, t, s, w))  # type: ignore[misc]
-                width = decide(f"stages.{index}.width", widths, choices.width)
-            stage = self._walk_stage(decide, index, width, size)
-            if index > 0 and layout == "pyramid":
-                how = decide(f"stages.{index}.downsampling", choices.downsampling, choices.downsampling)
-                stage = stage.changed(downsample=2, downsampling=how)
-            stages.append(stage)
+        entries, flat = counter.first(layout, stem.patch, stem.ratio), True
+        for index in range(n):
+            left = [entry for entry in entries if counter.completions(n, layout, index, entry, flat)]
+            entry = walk_entry(decide, f"stages.{index}", left, self.stages[index])
+            stages.append(walk_stage(decide, index, entry, counter))
+            flat = flat and entry.stride == 1
+            entries = counter.next(layout, index + 1, entry.width, entry.size) if index + 1 < n else ()
         return Architecture(
             stages=tuple(stages),
             stem=stem,
@@ -177,23 +174,6 @@ class SearchSpace(Value):
             image_size=self.image_size,
             in_chans=self.in_chans,
             num_classes=self.num_classes,
-        )
-
-    def _walk_stage(self, decide: Decide, index: int, width: int, size: Size) -> Stage:
-        choices, prefix = self.stages[index], f"stages.{index}"
-        mixer = walk_named(decide, prefix, "mixer", self.counter.blocks(index, width, size), choices.mixer)
-        behind = self.counter.channel_mixers(index, width, mixer)
-        channel_mixer = walk_named(decide, prefix, "channel_mixer", behind, choices.channel_mixer)
-        plain = {
-            field: decide(f"{prefix}.{field}", getattr(choices, field), getattr(choices, field))
-            for field in choices.plain
-        }
-        residuals = tuple(dict.fromkeys(residual for residual, _ in choices.forms))
-        residual = decide(f"{prefix}.residual", residuals, choices.residual)
-        scales = tuple(scale for form, scale in choices.forms if form == residual)
-        scale = decide(f"{prefix}.layer_scale", scales, choices.layer_scale)
-        return Stage(
-            mixer=mixer, channel_mixer=channel_mixer, width=width, residual=residual, layer_scale=scale, **plain
         )
 
     def sample(self, rng: Rng) -> Architecture:
@@ -263,6 +243,10 @@ class SearchSpace(Value):
             raise SpaceError("", "the architecture differs from this space in what the space leaves no choice of")
         return trace
 
+    def nearest(self, architecture: Architecture) -> Architecture:
+        """The architecture of the space that takes each decision as `architecture` does, or as nearly as it can."""
+        return self.walk(nearest_to(decisions_of(architecture)))
+
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
         """The architectures one decision away, each once; what the changed decision leaves open goes to the nearest value.
 
@@ -287,23 +271,6 @@ class SearchSpace(Value):
             return decision.values[decision.labels.index(chosen)]
 
         return self.walk(choose)
-
-    def _why_empty(self) -> SpaceError:
-        height, width = self.image_size
-        if not any(height % p == 0 and width % p == 0 for p in self.stem.patch):
-            return EmptySpaceError("stem.patch", f"must divide the image {height}x{width}", list(self.stem.patch))
-        patch = next(p for p in self.stem.patch if height % p == 0 and width % p == 0)
-        n = min(self.stage_counts)
-        layout = self._layouts(n)[0]
-        for index, (stage, size) in enumerate(zip(self.stages, self.counter.sizes(n, layout, patch), strict=False)):
-            widths = self.stages[0].width if layout == "isotropic" else stage.width
-            error = stage.first_error(widths, size)
-            if not any(self.counter.stage(index, w, size) for w in widths) and error is not None:
-                cause = error.at(f"stages[{index}]")
-                return EmptySpaceError(
-                    cause.place, f"nothing fits a map of {size[0]}x{size[1]}: {cause.rule}", cause.value
-                )
-        return EmptySpaceError("stages", "no width of the first stage fits all stages of the isotropic layout")
 
 
 def _below(bound: int, rng: Rng) -> int:

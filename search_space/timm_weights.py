@@ -8,14 +8,17 @@
     network.load_state_dict(from_timm(timm.create_model("convmixer_768_32", pretrained=True), "convmixer_768_32"))
 
 Known are ConvMixer, PoolFormer, ViT without a class token (timm: `class_token=False, global_pool="avg", fc_norm=False`),
-Swin and MLP-Mixer; `FAMILIES` is a table of the names, timm's on the left. Every tensor must find its place and every place its
-tensor, or there is no result. What a state dict does not tell must agree by itself: activations, attention heads, eps of norms.
+Swin, MLP-Mixer and the bottleneck networks of timm's `byobnet` (LambdaResNet); `FAMILIES` is a table of the names, timm's on
+the left. Every tensor must find its place and every place its tensor, or there is no result. What a state dict does not tell
+must agree by itself: activations, attention heads, eps of norms.
+
+A stage of timm's whose blocks differ is several of ours: where the numbers of stages differ, the blocks are counted through.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 _ENDS = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
 _BLOCK = r"stages.0.blocks.\1."
+_OURS = r"stages\.(\d+)\.blocks\.(\d+)\."
+_PLACE, _PLACED = r"stages\.(\d+)\.(\d+)\.", r"stages.\1.blocks.\2."
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,28 @@ FAMILIES: dict[str, Family] = {
         },
         {},
     ),
+    "byobnet": Family(
+        "stages.0.0.conv1_1x1.conv.weight",
+        {
+            rf"stem\.conv1\.conv\.{_ENDS}": r"stem.proj.\1",
+            rf"stem\.conv1\.bn\.{_ENDS}": r"stem.norm.\1",
+            rf"stem\.conv2\.conv\.{_ENDS}": r"stem.tiers.0.proj.\1",
+            rf"stem\.conv2\.bn\.{_ENDS}": r"stem.tiers.0.norm.\1",
+            rf"stem\.conv3\.conv\.{_ENDS}": r"stem.tiers.1.proj.\1",
+            rf"stem\.conv3\.bn\.{_ENDS}": r"stem.tiers.1.norm.\1",
+            rf"{_PLACE}shortcut\.conv\.{_ENDS}": _PLACED + r"shortcut.conv.\3",
+            rf"{_PLACE}shortcut\.bn\.{_ENDS}": _PLACED + r"shortcut.norm_after.\3",
+            rf"{_PLACE}conv1_1x1\.conv\.{_ENDS}": _PLACED + r"mlp.fc1.\3",
+            rf"{_PLACE}conv1_1x1\.bn\.{_ENDS}": _PLACED + r"norm1.\3",
+            rf"{_PLACE}conv2_kxk\.conv\.{_ENDS}": _PLACED + r"mixer.\3",
+            rf"{_PLACE}self_attn\.(qkv|norm_q|norm_v|conv_lambda)\.{_ENDS}": _PLACED + r"mixer.\3.\4",
+            rf"{_PLACE}(?:conv2_kxk\.bn|post_attn)\.{_ENDS}": _PLACED + r"norm2.\3",
+            rf"{_PLACE}conv3_1x1\.conv\.{_ENDS}": _PLACED + r"mlp.fc2.\3",
+            rf"{_PLACE}conv3_1x1\.bn\.{_ENDS}": _PLACED + r"norm3.\3",
+            rf"head\.fc\.{_ENDS}": r"head.\1",
+        },
+        {},
+    ),
 }
 
 
@@ -130,8 +157,9 @@ def from_timm(
     family = _family(weights)
     wanted = _shapes(presets.get(architecture) if isinstance(architecture, str) else architecture)
     found: dict[str, torch.Tensor] = {}
+    names = _regrouped({name: _renamed(name, family) for name in weights}, wanted)
     for name, tensor in weights.items():
-        ours = _renamed(name, family)
+        ours = names[name]
         if ours not in wanted:
             raise SpaceError(name, f"the architecture has no {ours}, where this of shape {tuple(tensor.shape)} belongs")
         found[ours] = _fitted(name, tensor, ours, wanted[ours])
@@ -169,6 +197,26 @@ def _renamed(name: str, family: Family) -> str:
         if match:
             return match.expand(ours)
     raise SpaceError(name, "has no place in a network of this package")
+
+
+def _regrouped(names: Mapping[str, str], wanted: Iterable[str]) -> dict[str, str]:
+    """`names` of timm's -> ours, the blocks counted through where ours, as many, are in other stages than timm's."""
+    theirs, ours = _blocks(names.values()), _blocks(wanted)
+    if len(theirs) != len(ours) or theirs == ours:
+        return dict(names)
+    places = dict(zip(theirs, ours, strict=True))
+
+    def placed(name: str) -> str:
+        match = re.match(_OURS, name)
+        return name if match is None else places[match[0]] + name[match.end() :]
+
+    return {name: placed(renamed) for name, renamed in names.items()}
+
+
+def _blocks(names: Iterable[str]) -> list[str]:
+    """The beginnings `stages.I.blocks.J.` of `names`, each once, in the order of the network."""
+    found = {match[0]: (int(match[1]), int(match[2])) for name in names if (match := re.match(_OURS, name))}
+    return sorted(found, key=lambda beginning: found[beginning])
 
 
 def _fitted(name: str, tensor: torch.Tensor, ours: str, shape: torch.Size) -> torch.Tensor:

@@ -6,11 +6,13 @@ A thin layer over pydantic that turns its errors into this package's one error t
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
-from search_space.errors import ArchitectureError, SpaceError, unknown_name
+from search_space.errors import ArchitectureError, SpaceError, nearest, unknown_name
 
 T = TypeVar("T", bound="Value")
 
@@ -57,7 +59,15 @@ def space_error(error: ValidationError, model: type[BaseModel]) -> SpaceError:
         return unknown_name(place, "key", first["loc"][-1], model.model_fields)
     if first["type"] == "missing":
         return ArchitectureError(place, "must be given")
-    return ArchitectureError(place, first["msg"][:1].lower() + first["msg"][1:], first["input"])
+    rule = first["msg"][:1].lower() + first["msg"][1:] + literal_hint(first)
+    return ArchitectureError(place, rule, first["input"])
+
+
+def literal_hint(complaint: ErrorDetails) -> str:
+    """Of a pydantic complaint about a name that is none of a few: asks after the nearest; of any other: nothing."""
+    if complaint["type"] != "literal_error" or not isinstance(complaint["input"], str):
+        return ""
+    return nearest(complaint["input"], re.findall("'([^']+)'", complaint["ctx"]["expected"]))
 
 
 def dotted(loc: tuple[str | int, ...]) -> str:

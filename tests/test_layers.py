@@ -1,7 +1,8 @@
 """The import law, read from the source of every module.
 
 - `search_space` and `trainers` import nothing of ours but themselves; `nas` joins them.
-- In `nas` the reading side imports neither torch nor ray, itself or through our own modules; only `nas.runner_ray` imports ray.
+- In `nas` the reading side and the samplers import neither torch nor ray, themselves or through our own modules; only
+  `nas.runner_ray` imports ray.
 - In `search_space` only `layers` and `network` import torch with the module; descriptions need none.
 - Every module says what it is.
 
@@ -21,7 +22,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("search_space", "trainers", "nas")
 READING = ("errors", "figures", "front", "objectives", "report", "results", "show", "stages", "storage", "units")
-READING_SIDE = tuple(f"nas.{name}" for name in READING)
+SAMPLING = ("bench", "evolution", "sampler", "samplers")  # samplers and their benchmark, which are as light
+READING_SIDE = tuple(f"nas.{name}" for name in READING + SAMPLING)
 TORCH = ("torch", "torchvision", "timm", "fvcore", "safetensors.torch")
 RAY = ("ray",)
 

@@ -1,5 +1,6 @@
 """Figures of a study: for each a pure info (`info.py`, what is to be seen) and a thin plotly function (`plot.py`)."""
 
+from nas.figures.channels import ChannelsInfo, channels_info
 from nas.figures.info import (
     Axis,
     CurvesInfo,
@@ -14,15 +15,19 @@ from nas.figures.info import (
     shares_info,
 )
 from nas.figures.plot import CONFIG, Palette, curves_figure, front_figure, history_figure, shares_figure
+from nas.figures.plot_channels import channels_figure
 
 __all__ = [
     "CONFIG",
     "Axis",
+    "ChannelsInfo",
     "CurvesInfo",
     "FrontInfo",
     "HistoryInfo",
     "Palette",
     "SharesInfo",
+    "channels_figure",
+    "channels_info",
     "curves_figure",
     "curves_info",
     "front_figure",

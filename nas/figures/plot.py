@@ -25,9 +25,9 @@ CONFIG: Final[dict[str, Any]] = {
 }
 """Plotly's configuration for every figure: no logo, nothing that uploads."""
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8A6D3B", "#7F7F7F")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8A6D3B", "#7F7F7F")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "pentagon", "star", "hexagon")
-_INK, _GRID, _NONE = "#55606e", "rgba(128,140,155,0.25)", "rgba(0,0,0,0)"
+INK, _GRID, NONE = "#55606e", "rgba(128,140,155,0.25)", "rgba(0,0,0,0)"
 _MANY_POINTS = 2000  # above, points are drawn by WebGL
 
 
@@ -45,7 +45,7 @@ class Palette:
 
     def colour(self, mixer: str) -> str:
         """Its colour."""
-        return _COLOURS[self.mixers.index(mixer) % len(_COLOURS)]
+        return COLOURS[self.mixers.index(mixer) % len(COLOURS)]
 
     def symbol(self, mixer: str) -> str:
         """Its symbol; colours and symbols come round at different numbers, so that the pair stays unique for long."""
@@ -56,7 +56,7 @@ def front_figure(info: FrontInfo, palette: Palette, legend: bool = True) -> go.F
     """All trials faint, those on the study's front strong, the trade-off of the two objectives as a step line."""
     figure = _figure(info.x, info.y)
     scatter = go.Scattergl if len(info.trials) > _MANY_POINTS else go.Scatter
-    step = {"color": _INK, "width": 1.5, "shape": info.step_shape, "dash": "dot"}
+    step = {"color": INK, "width": 1.5, "shape": info.step_shape, "dash": "dot"}
     figure.add_trace(
         go.Scatter(x=info.step_x, y=info.step_y, mode="lines", line=step, hoverinfo="skip", showlegend=False)
     )
@@ -78,7 +78,7 @@ def history_figure(info: HistoryInfo) -> go.Figure:
     figure = _figure(Axis("trial", "trial", False, "d"), info.axis)
     _count(figure, max(info.trials, default=0))
     if info.values != info.best:
-        marker = {"color": _COLOURS[0], "size": 6, "opacity": 0.45}
+        marker = {"color": COLOURS[0], "size": 6, "opacity": 0.45}
         common = {"customdata": info.trials, "showlegend": False}
         hover = f"trial %{{x}}<br>%{{y:{info.axis.hover}}}<extra></extra>"
         figure.add_trace(
@@ -89,7 +89,7 @@ def history_figure(info: HistoryInfo) -> go.Figure:
             x=info.trials,
             y=info.best,
             mode="lines" if len(info.trials) > 1 else "markers",
-            line={"color": _COLOURS[0], "width": 2, "shape": "hv"},
+            line={"color": COLOURS[0], "width": 2, "shape": "hv"},
             customdata=info.trials,
             hovertemplate=f"after trial %{{x}}: %{{y:{info.axis.hover}}}<extra></extra>",
             showlegend=False,
@@ -125,7 +125,7 @@ def shares_figure(info: SharesInfo) -> go.Figure:
     """A pair of bars per mixer: its share of blocks on the front beside its share overall."""
     figure = _figure(Axis("share of blocks", "share of blocks", False, ".1%"), Axis("", "", False, ""))
     for name, values, colour in (
-        ("on the front", info.on_front, _COLOURS[0]),
+        ("on the front", info.on_front, COLOURS[0]),
         ("all complete trials", info.overall, "#b4bcc6"),
     ):
         hover = f"%{{y}}: %{{x:.1%}} {name}<extra></extra>"
@@ -172,13 +172,13 @@ def _figure(x: Axis, y: Axis) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
         template="none",
-        paper_bgcolor=_NONE,
-        plot_bgcolor=_NONE,
-        font={"family": "system-ui, sans-serif", "size": 12, "color": _INK},
+        paper_bgcolor=NONE,
+        plot_bgcolor=NONE,
+        font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
         margin={"l": 64, "r": 16, "t": 16, "b": 52},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": {"font": {"size": 12}}},
         hoverlabel={"align": "left"},
-        modebar={"bgcolor": _NONE, "color": _INK, "activecolor": _COLOURS[0]},
+        modebar={"bgcolor": NONE, "color": INK, "activecolor": COLOURS[0]},
     )
     for update, axis in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
         update(

@@ -29,6 +29,7 @@ from nas.figures import (
     shares_figure,
     shares_info,
 )
+from nas.report.channels import channel_graphs
 from nas.results import Results, outcome
 from nas.stages import boxes, mixers
 from nas.units import duration, ratio, si, value_text
@@ -45,7 +46,7 @@ class Column:
 
 
 def content(results: Results) -> dict[str, Any]:
-    """The data of the page's script: figures, columns, a row per trial, architectures."""
+    """The data of the page's script: figures, columns, a row per trial, architectures, channel graphs."""
     columns = _columns(results)
     best = results.best
     palette = Palette.of(results)
@@ -58,6 +59,7 @@ def content(results: Results) -> dict[str, Any]:
         "best": None if best is None else int(best["trial"]),
         "colours": {name: palette.colour(name) for name in palette.mixers},
         "export": f"nas export {shlex.quote(str(results.folder))}",
+        "channels": channel_graphs(results),
         **_architectures(results),
     }
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nas.objectives import OBJECTIVES
 from nas.results import STATES, Results
 from nas.stages import TIMES
-from nas.units import MISSING, duration, ratio, value_text
+from nas.units import MISSING, count, duration, ratio, value_text
 
 _SHOWN_CLASSES = 20
 _SPLITS = (("train", "to train"), ("val", "to validate"), ("test", "held out for the test"))
-_SAID = ((("sampler", "name"), "sampler {}"), (("train", "epochs"), "{} epochs a trial"), (("seed",), "seed {}"))
+_SAID: tuple[tuple[tuple[str, ...], Callable[[Any], str]], ...] = (
+    (("sampler", "name"), "sampler {}".format),
+    (("train", "epochs"), lambda epochs: f"{count(epochs, 'epoch')} a trial"),
+    (("seed",), "seed {}".format),
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def search_line(results: Results) -> str:
         parts.append(f"{results.space_size:,} architectures in the space")
     for path, words in _SAID:
         found = _at(results.config, *path)
-        parts += [words.format(found)] if found is not None else []
+        parts += [words(found)] if found is not None else []
     return "; ".join(parts) + "."
 
 
@@ -65,7 +69,11 @@ def headline(results: Results) -> list[Fact]:
         tested = "" if math.isnan(best["test_accuracy"]) else f", test {ratio(best['test_accuracy'])}"
         facts.append(Fact(f"best {chief.label}", value_text(chief, best[chief.name]), f"trial {best['trial']}{tested}"))
     facts += [
-        Fact("front", str(len(results.front)), "trials that no other beats in everything"),
+        Fact(
+            "front",
+            str(len(results.front)),
+            f"trial{'' if len(results.front) == 1 else 's'} that no other beats in everything",
+        ),
         Fact("hypervolume", ratio(results.hypervolume), "share of the box from worst to best seen"),
     ]
     if trials["wall_s"].notna().any():

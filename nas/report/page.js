@@ -144,6 +144,46 @@ function drawTables() {
   full.refresh();
 }
 
+// Channel graphs ----------------------------------------------------------------------------------------------------
+
+function showDependency(div, output) {
+  const { first, last, alike, dependencies } = div.layout.meta;
+  const index = alike.findIndex((outputs) => outputs.includes(output));
+  if (index < 0) return;
+  const traces = dependencies[index].map((_, i) => first + i), total = div.layout.meta.outputs;
+  const x = dependencies[index].map((path) => path.x);
+  const at = (output + 0.5) / total; // edges into the last column end at the output itself
+  const y = dependencies[index].map((path) => path.y.map((value, i) => (path.x[i] === last ? at : value)));
+  Plotly.restyle(div, { x, y }, traces);
+}
+
+function drawBlock(entry) {
+  const heading = element("h3", {}, entry.title[0].toUpperCase() + entry.title.slice(1), element("span", {}, entry.path));
+  const figure = element("figure", { class: "block-graph" }, heading);
+  byId("channels").append(figure);
+  const picture = study.channels.pictures[entry.picture], div = element("div");
+  const more = [entry.outside, picture && picture.note].filter(Boolean).join(" ");
+  const caption = element("figcaption", {}, element("b", {}, entry.reach), ` ${more}`);
+  figure.append(...(picture ? [div, caption] : [caption]));
+  if (!picture) return;
+  const { data, layout } = structuredClone(picture); // plotly writes into what it draws
+  Plotly.newPlot(div, data, layout, { ...study.config, displayModeBar: false }).then(() => Plotly.relayout(div, themed()));
+  div.on("plotly_hover", (event) => {
+    const output = event.points[0].customdata;
+    if (output !== undefined && output !== null) showDependency(div, output);
+  });
+}
+
+function drawChannels(trial) {
+  const entries = study.channels.trials[trial] || [];
+  for (const div of document.querySelectorAll("#channels .js-plotly-plot")) Plotly.purge(div);
+  byId("channels").replaceChildren();
+  byId("channels-section").hidden = !entries.length;
+  byId("channels-title").textContent = `Channel graphs of trial ${trial}`;
+  byId("channels-about").textContent = study.channels.about;
+  entries.forEach(drawBlock);
+}
+
 // The chosen trial --------------------------------------------------------------------------------------------------
 
 function architectureOf(trial) {
@@ -236,6 +276,7 @@ function drawPanel(trial) {
 function choose(trial) {
   chosen = trial;
   drawPanel(trial);
+  drawChannels(trial);
   for (const row of document.querySelectorAll("tr[data-trial]")) row.classList.toggle("chosen", Number(row.dataset.trial) === trial);
   ringChosen();
 }

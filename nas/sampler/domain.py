@@ -157,7 +157,9 @@ class Box(Domain[Levels]):
             if level is None:
                 if not ordered or not isinstance(value, int | float):
                     return None
-                level = int(np.argmin([abs(value - other) for other in values]))  # another's proposal, between two levels
+                level = int(
+                    np.argmin([abs(value - other) for other in values])
+                )  # another's proposal, between two levels
             levels.append(level)
         return tuple(levels)
 

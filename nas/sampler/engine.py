@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from nas.sampler.domain import Domain, Point
-from nas.sampler.gp import GaussianProcess
+from nas.sampler.gp import Features, GaussianProcess
 from nas.sampler.improvement import Front
 from nas.sampler.pool import Describer, Known, Pool
 from nas.sampler.warp import CostScale, LogError, ceilings
@@ -32,7 +32,7 @@ CANDIDATES = 1_200
 FRESH = 64  # candidates made anew at a suggestion, before and again after the first look
 WORK = 6e7  # multiplications spent on the deviations of candidates at a suggestion
 KEPT = 400  # observations that a model is conditioned on
-INITIAL = 3  # whole trainings before the model is asked
+INITIAL = 3  # points trained before the model is asked
 GROWTH = 1.1  # of the observations between two fits of the hyper-parameters
 TREND = 2.5  # deviations of the primary objective from the cheapest to the dearest point, before anything is known
 
@@ -116,8 +116,8 @@ class Engine(Generic[Point]):
 
     def suggest(self, observed: Observed[Point], pending: Sequence[Point], seen: AbstractSet[Hashable]) -> Point | None:
         """The next point to train: none of the keys `seen`. None if there is no such point."""
-        taken = len(observed.y) + len(pending)
-        learned = int((observed.shortfall == 0).sum()) >= INITIAL
+        learned = len(observed.y) > 4 * INITIAL or len(set(map(self.domain.key, observed.points))) >= INITIAL
+        taken = len({self.domain.key(point) for point in (*observed.points, *pending)}) if not learned else INITIAL
         if not learned and (taken < INITIAL or not self.describer.cheap):
             return self._first(taken, seen)
         points = [*observed.points, *pending]
@@ -177,7 +177,8 @@ class Engine(Generic[Point]):
         self.model.condition(at, z)
         for j, model in enumerate(self.other_models):
             here = np.isfinite(trained.others[:, j])
-            model.condition(at[here], self._other_scales[j].logarithmic(trained.others[here, j]))
+            if here.any():
+                model.condition(at[here], self._other_scales[j].logarithmic(trained.others[here, j]))
         costs = np.column_stack([self.describer.costs(known), self._other_costs(trained.others)])
         whole = trained.shortfall == 0
         if len(pending):
@@ -205,10 +206,11 @@ class Engine(Generic[Point]):
         """The front of the believed values; of noisy observations these are nearer the truth."""
         y = warp.inverse(z)
         index = np.arange(len(y)) if whole is None else np.nonzero(whole)[0]
-        members = index[moocore.is_nondominated(np.column_stack([costs[index], -y[index]]))]
-        return Belief(Front(costs[members], y[members], float(y[index].min()) - 1e-9), warp, members)
+        table = np.column_stack([costs[index], -y[index]])
+        members = index[moocore.is_nondominated(table)] if len(table) else index
+        return Belief(Front(costs[members], y[members], float(y.min()) - 1e-9), warp, members)
 
-    def _fit(self, at: Any, trained: Observed[Point]) -> None:
+    def _fit(self, at: Features, trained: Observed[Point]) -> None:
         """Choose the warp and the hyper-parameters."""
         self._warp = min(
             ceilings(trained.y), key=lambda warp: self.model.loss(at, warp(trained.y)) - warp.log_slope(trained.y).sum()
@@ -216,17 +218,20 @@ class Engine(Generic[Point]):
         self.model.fit(at, self._warp(trained.y), self.rng)
         for j, model in enumerate(self.other_models):
             here = np.isfinite(trained.others[:, j])
-            self._other_scales[j] = CostScale.of(trained.others[here, j])
-            model.fit(at[here], self._other_scales[j].logarithmic(trained.others[here, j]), self.rng)
+            if here.any():
+                self._other_scales[j] = CostScale.of(trained.others[here, j])
+                model.fit(at[here], self._other_scales[j].logarithmic(trained.others[here, j]), self.rng)
         self.pool.deviation[:] = np.inf
 
     def _other_costs(self, others: Floats) -> Floats:
         columns = [scale(column) for scale, column in zip(self._other_scales, others.T, strict=True)]
         return np.stack(columns, axis=1) if columns else np.zeros((len(others), 0))
 
-    def _predicted_cost(self, j: int, at: Any) -> Floats:
-        scale = self._other_scales[j]
-        model = self.other_models[j]
+    def _predicted_cost(self, j: int, at: Features) -> Floats:
+        """A further objective on its scale; 0 as long as nothing was measured."""
+        scale, model = self._other_scales[j], self.other_models[j]
+        if not model.observations:
+            return np.zeros(len(at))
         return scale(scale.from_logarithmic(model.mean(model.covariance(at))))
 
     # Which candidate is best.
@@ -269,8 +274,8 @@ class Engine(Generic[Point]):
         at = pool.features[index]
         covariance = self.model.covariance(at)
         mean = self.model.mean(covariance)
-        others = [self._predicted_cost(j, at)[:, None] for j in range(len(self.other_models))]
-        costs = np.concatenate([pool.costs[index], *others], axis=1)
+        others = range(belief.front.dimensions - self.describer.cheap)
+        costs = np.column_stack([pool.costs[index], *(self._predicted_cost(j, at) for j in others)])
         bound = np.minimum(pool.deviation[index], self.model.prior_deviation(at))
         bounded = self._improvement(belief, costs, mean, bound)
         ranked = np.argsort(-bounded, kind="stable")
@@ -287,7 +292,7 @@ class Engine(Generic[Point]):
         if np.isfinite(self.least):
             level = min(self.least, belief.warp.ceiling - 1e-9 * belief.warp.unit)
             likely *= ndtr((mean - belief.warp(np.array(level))) / deviation)
-        for scale, limit, cost in zip(self._other_scales, self.limits, costs[:, self.describer.cheap :].T, strict=True):
+        for scale, limit, cost in zip(self._other_scales, self.limits, costs.T[self.describer.cheap :], strict=False):
             if np.isfinite(limit):
                 likely *= cost <= scale(np.array(limit))
         return likely * belief.front.expected_improvement(costs, mean, deviation, belief.warp)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,11 @@ class ParetoSampler(BaseSampler):
         features: further numbers that tell something of a point before training (parameters of a network), as functions.
         feasible: False for points that must not be proposed, likewise a function.
         limits: objective index -> its worst value allowed.
+        budget: the step of a trial's intermediate values (of the primary objective) at which its training is whole, such as
+            the number of epochs: then trials that were stopped, pause or run are learned from as well.
+        attributes: objective index -> the user attribute under which a trial has that value before it is complete.
+        prior: parameters and values of the primary objective from elsewhere (another data set, a shorter training): they
+            inform the model and are neither on the front nor counted as tried.
         seed: of all that is random.
 
     Raises:
@@ -57,6 +63,9 @@ class ParetoSampler(BaseSampler):
         features: Sequence[Callable[[Any], float]] = (),
         feasible: Callable[[Any], bool] | None = None,
         limits: Mapping[int, float] | None = None,
+        budget: int | None = None,
+        attributes: Mapping[int, str] | None = None,
+        prior: Sequence[tuple[Mapping[str, Any], float]] = (),
         seed: int | None = None,
     ) -> None:
         self.search_space = search_space
@@ -65,6 +74,9 @@ class ParetoSampler(BaseSampler):
         self.features = tuple(features)
         self.feasible = feasible
         self.limits = dict(limits or {})
+        self.budget = budget
+        self.attributes = dict(attributes or {})
+        self.prior = tuple(prior)
         self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
         if isinstance(search_space, SearchSpace):
             self.domain: Domain[Any] = Architectures(search_space)
@@ -154,8 +166,13 @@ class _Memory:
             feasible=sampler.feasible,
             seed=sampler.seed,
         )
-        self.points: list[Any] = []
-        self.values: list[list[float]] = []
+        self.budget = sampler.budget
+        self.attributes = [sampler.attributes.get(index, "") for index in self.dear[1:]]
+        self.rows = _Rows()
+        for params, value in sampler.prior:
+            point = self.domain.point(params)
+            if point is not None and math.isfinite(value):
+                self.rows.add(point, [value] + [math.nan] * (len(self.dear) - 1), 1.0)
         self.seen: set[Hashable] = set()
         self._read = 0
         self._open: list[int] = []
@@ -165,37 +182,62 @@ class _Memory:
         trials = study.get_trials(deepcopy=False)
         waiting = []
         for index in (*self._open, *range(self._read, len(trials))):
-            trial = trials[index]
-            if trial.state in UNFINISHED:
+            if trials[index].state in UNFINISHED:
                 waiting.append(index)
             else:
-                self._take(trial)
+                self._take(trials[index])
         self._open, self._read = waiting, len(trials)
-        pending = {}
+        pending, partly = {}, _Rows()
         for index in waiting:
-            if index != number:
-                params = {**trials[index].params, **trials[index].system_attrs.get("fixed_params", {})}
-                point = self.domain.point(params or plans.get(index, {}))
-                if point is not None:
-                    pending[self.domain.key(point)] = point
-        observed = Observed(self.points, *self._columns())
+            if index == number:
+                continue
+            params = {**trials[index].params, **trials[index].system_attrs.get("fixed_params", {})}
+            point = self.domain.point(params or plans.get(index, {}))
+            if point is not None:
+                pending[self.domain.key(point)] = point
+                self._add_steps(partly, trials[index], point)
+        observed = self._observed(self.rows, partly)
         found = self.engine.suggest(observed, list(pending.values()), self.seen | pending.keys())
         return self.domain.params(self.domain.sample(self.engine.rng) if found is None else found)
 
     def _take(self, trial: FrozenTrial) -> None:
+        """Read a finished trial."""
         point = self.domain.point(trial.params)
         if point is None:
             return
         self.seen.add(self.domain.key(point))
+        self._add_steps(self.rows, trial, point)
         if trial.state == TrialState.COMPLETE and all(map(math.isfinite, trial.values)):
-            self.points.append(point)
-            self.values.append([trial.values[index] for index in self.dear])
+            self.rows.add(point, [trial.values[index] for index in self.dear], 0.0)
 
-    def _columns(self) -> tuple[Any, Any, Any]:
-        table = np.array(self.values, dtype=np.float64).reshape(len(self.values), len(self.dear))
-        signs = np.array([self.signs[index] for index in self.dear])
-        table = table * signs
-        return -table[:, 0], table[:, 1:], np.zeros(len(table))
+    def _add_steps(self, rows: _Rows, trial: FrozenTrial, point: Any) -> None:
+        """Read what a trial reached before its training was whole."""
+        if self.budget is None:
+            return
+        others = [float(trial.user_attrs.get(name, math.nan)) for name in self.attributes]
+        for step, value in trial.intermediate_values.items():
+            if 0 < step < self.budget and math.isfinite(value):
+                rows.add(point, [value, *others], math.log(self.budget / step) / math.log(self.budget))
+
+    def _observed(self, *parts: _Rows) -> Observed[Any]:
+        values = np.array([row for rows in parts for row in rows.values]).reshape(-1, len(self.dear))
+        table = values * np.array([self.signs[index] for index in self.dear])
+        shortfall = np.array([one for rows in parts for one in rows.shortfall])
+        return Observed([point for rows in parts for point in rows.points], -table[:, 0], table[:, 1:], shortfall)
+
+
+@dataclass
+class _Rows:
+    """Observations in the study's own units: a value for each objective that is not cheap, NaN where it is not known."""
+
+    points: list[Any] = field(default_factory=list)
+    values: list[list[float]] = field(default_factory=list)
+    shortfall: list[float] = field(default_factory=list)
+
+    def add(self, point: Any, values: list[float], shortfall: float) -> None:
+        self.points.append(point)
+        self.values.append(values)
+        self.shortfall.append(shortfall)
 
 
 def _dear(sampler: ParetoSampler, count: int) -> list[int]:

@@ -1,7 +1,10 @@
 """mlp: two pointwise layers with an activation between, each possibly in groups, interlaced (clcNet; Zhang, CVPR 2018).
 
 `fc2(interlace(act(fc1 x)))`, hidden L = expansion * C channels, g1 groups in `fc1` and g2 in `fc2`. The pair reaches every
-channel if and only if g1*g2 <= L. Groups (1, 1) are the MLP of ViT and MetaFormer.
+channel if and only if g1*g2 <= L. Groups (1, 1) are the MLP of ViT and MetaFormer. C are the channels that go out.
+
+In the residual form "bottleneck" a token mixer of L channels stands between the two layers (`..._around`): expansion 1/4 is
+then ResNet's block, and (g1, g2) groups around a depthwise convolution are ShuffleNet's.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from pydantic import Field, Strict
 
 from search_space import cdg, costs
-from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixer
+from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixer, refuse_unreached
 from search_space.costs import Cost, Size
 from search_space.errors import ArchitectureError
 
@@ -27,53 +30,84 @@ Groups = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)
 
 @CHANNEL_MIXERS.register
 class MLP(ChannelMixer):
-    """Two pointwise layers, `(B, C, H, W) -> (B, C, H, W)`.
+    """Two pointwise layers, `(B, C, H, W) -> (B, out, H, W)`.
 
     Args:
         expansion: hidden channels over channels; `expansion * C` must be whole.
         groups: (g1, g2), groups of the first and the second layer.
+        bias: whether the layers have one.
     """
 
     name: ClassVar[str] = "mlp"
     expansion: Annotated[float, Field(gt=0)] = 4.0
     groups: Groups = (1, 1)
+    bias: bool = True
 
-    def hidden(self, width: int) -> int:
-        """Hidden channels L at `width`."""
-        return max(1, round(self.expansion * width))
+    def hidden(self, out: int) -> int:
+        """Hidden channels L where `out` channels go out."""
+        return max(1, round(self.expansion * out))
 
-    def check(self, width: int) -> None:
+    def check(self, width: int, out: int | None = None) -> None:
+        out = out or width
+        hidden = self.hidden(out)
         # Up to rounding: in floating point 1.1 * 50 is not quite 55.
-        if not math.isclose(self.hidden(width), self.expansion * width, rel_tol=1e-12):
-            raise ArchitectureError("expansion", f"times the width {width} must be whole", self.expansion)
-        hidden = self.hidden(width)
-        for g, index in zip(self.groups, (0, 1), strict=True):
-            if width % g or hidden % g:
-                rule = f"must divide the width {width} and the hidden channels {hidden}"
+        if not math.isclose(hidden, self.expansion * out, rel_tol=1e-12):
+            raise ArchitectureError("expansion", f"times the width {out} must be whole", self.expansion)
+        for index, (g, channels) in enumerate(zip(self.groups, (width, out), strict=True)):
+            if channels % g or hidden % g:
+                rule = f"must divide the width {channels} and the hidden channels {hidden}"
                 raise ArchitectureError(f"groups[{index}]", rule, g)
 
-    def check_reach(self, width: int, before: cdg.ChannelGraph) -> None:
-        if self.reaches(width, before):
+    def check_reach(self, width: int, before: cdg.ChannelGraph, out: int | None = None) -> None:
+        if self.reaches(width, before, out):
             return
         g1, g2 = self.groups
-        rule = f"g1*g2 must not exceed the {self.hidden(width)} hidden channels (the token mixer is not dense)"
-        if g1 * g2 <= self.hidden(width):
-            super().check_reach(width, before)
-        raise ArchitectureError("groups", rule, f"{g1}*{g2} = {g1 * g2}")
+        hidden = self.hidden(out or width)
+        if g1 * g2 <= hidden:
+            super().check_reach(width, before, out)
+        raise self._unreached(hidden)
 
-    def reaches(self, width: int, before: cdg.ChannelGraph) -> bool:
-        """True if every output depends on every input of a token mixer of graph `before` followed by this."""
+    def check_reach_around(self, width: int, inner: cdg.ChannelGraph, out: int) -> None:
+        """As `check_reach`, with a token mixer of graph `inner` between the two layers."""
+        (g1, g2), hidden = self.groups, self.hidden(out)
+        if g1 * g2 <= hidden and inner.matrix.diagonal().all():
+            return  # the token mixer keeps at least what the pair alone reaches
+        block = _graph_around(inner, width, hidden, out, g1, g2)
+        if g1 * g2 <= hidden:
+            refuse_unreached(block)
+        elif not block.is_full:
+            raise self._unreached(hidden)
+
+    def _unreached(self, hidden: int) -> ArchitectureError:
         g1, g2 = self.groups
-        if g1 * g2 <= self.hidden(width):
+        rule = f"g1*g2 must not exceed the {hidden} hidden channels (the token mixer is not dense)"
+        return ArchitectureError("groups", rule, f"{g1}*{g2} = {g1 * g2}")
+
+    def reaches(self, width: int, before: cdg.ChannelGraph, out: int | None = None) -> bool:
+        """True if every output depends on every input of a token mixer of graph `before` followed by this."""
+        (g1, g2), out = self.groups, out or width
+        if g1 * g2 <= self.hidden(out):
             return bool(before.matrix.any(axis=0).all())  # full behind anything that drops no channel
-        return _full_behind(before, width, self.hidden(width), g1, g2)
+        return _full_behind(before, width, self.hidden(out), out, g1, g2)
 
-    def graph(self, width: int) -> cdg.ChannelGraph:
-        return cdg.grouped_pair(width, self.hidden(width), width, *self.groups)
+    def graph(self, width: int, out: int | None = None) -> cdg.ChannelGraph:
+        return cdg.grouped_pair(width, self.hidden(out or width), out or width, *self.groups)
 
-    def cost(self, width: int, size: Size) -> Cost:
-        hidden = self.hidden(width)
-        return costs.conv(width, hidden, 1, size, self.groups[0]) + costs.conv(hidden, width, 1, size, self.groups[1])
+    def layers(self, width: int, out: int | None = None) -> tuple[cdg.Layer, ...]:
+        out = out or width
+        hidden, (g1, g2) = self.hidden(out), self.groups
+        shuffle = (cdg.Layer("interlace", cdg.interlaced(hidden, g1)),) if g1 > 1 and g2 > 1 else ()
+        fc1, fc2 = cdg.grouped(width, hidden, g1), cdg.grouped(hidden, out, g2)
+        return (cdg.Layer("fc1", fc1), *shuffle, cdg.Layer("fc2", fc2))
+
+    def cost(self, width: int, size: Size, out: int | None = None) -> Cost:
+        return self.cost_around(width, size, size, out or width)
+
+    def cost_around(self, width: int, size: Size, size_after: Size, out: int) -> Cost:
+        """Exact cost for one image of the first layer on a map of `size` and the second on one of `size_after`."""
+        hidden, (g1, g2) = self.hidden(out), self.groups
+        first = costs.conv(width, hidden, 1, size, g1, self.bias)
+        return first + costs.conv(hidden, out, 1, size_after, g2, self.bias)
 
     @classmethod
     def choices(cls, option: str, given: object) -> tuple[Any, ...]:
@@ -89,27 +123,39 @@ class MLP(ChannelMixer):
             super().check_choice(option, choice)
 
     @classmethod
-    def variants(cls, options: Mapping[str, tuple[Any, ...]], width: int) -> list[Self]:
+    def variants(cls, options: Mapping[str, tuple[Any, ...]], width: int, out: int | None = None) -> list[Self]:
         """All combinations; "full" stands for every pair with g1*g2 <= L, "cheapest" for the one of fewest MACs."""
         found = []
+        out = out or width
         for expansion in options.get("expansion", (cls.model_fields["expansion"].default,)):
-            hidden = cls(expansion=expansion).hidden(width)
+            hidden = cls(expansion=expansion).hidden(out)
             for choice in options.get("groups", ((1, 1),)):
                 if choice == "full":
-                    pairs = cdg.group_pairs(width, hidden, width)
+                    pairs = cdg.group_pairs(width, hidden, out)
                 elif choice == "cheapest":
-                    pairs = (cdg.cheapest_groups(width, hidden, width),)
+                    pairs = (cdg.cheapest_groups(width, hidden, out),)
                 else:
                     pairs = (choice,)
-                found += [cls(expansion=expansion, groups=groups) for groups in pairs]
+                found += [
+                    cls(expansion=expansion, groups=groups, bias=bias)
+                    for groups in pairs
+                    for bias in options.get("bias", (True,))
+                ]
         return found
 
-    def build(self, width: int, act: str) -> nn.Module:
+    def build(self, width: int, act: str, out: int | None = None) -> nn.Module:
         from search_space.layers.mlp import InterlacedMLP
 
-        return InterlacedMLP(width, self.hidden(width), self.groups, act)
+        return InterlacedMLP(width, self.hidden(out or width), self.groups, act, out, self.bias)
 
 
 @lru_cache(maxsize=4096)
-def _full_behind(before: cdg.ChannelGraph, width: int, hidden: int, g1: int, g2: int) -> bool:
-    return before.then(cdg.grouped_pair(width, hidden, width, g1, g2)).is_full
+def _full_behind(before: cdg.ChannelGraph, width: int, hidden: int, out: int, g1: int, g2: int) -> bool:
+    return before.then(cdg.grouped_pair(width, hidden, out, g1, g2)).is_full
+
+
+@lru_cache(maxsize=4096)
+def _graph_around(inner: cdg.ChannelGraph, width: int, hidden: int, out: int, g1: int, g2: int) -> cdg.ChannelGraph:
+    first = cdg.grouped(width, hidden, g1)
+    shuffled = first.then(cdg.interlaced(hidden, g1)) if g1 > 1 and g2 > 1 else first
+    return shuffled.then(inner).then(cdg.grouped(hidden, out, g2))

@@ -17,26 +17,34 @@ if TYPE_CHECKING:
 
 @CHANNEL_MIXERS.register
 class Pointwise(ChannelMixer):
-    """A 1x1 convolution, `(B, C, H, W) -> (B, C, H, W)`.
+    """A 1x1 convolution, `(B, C, H, W) -> (B, out, H, W)`.
 
     Args:
         groups: of the convolution; more than one only behind a token mixer that spreads channels over the groups.
+        bias: whether the convolution has one.
     """
 
     name: ClassVar[str] = "pointwise"
     groups: Annotated[int, Field(ge=1)] = 1
+    bias: bool = True
 
-    def check(self, width: int) -> None:
-        if width % self.groups:
-            raise ArchitectureError("groups", f"must divide the width {width}", self.groups)
+    def check(self, width: int, out: int | None = None) -> None:
+        for channels in (width, out or width):
+            if channels % self.groups:
+                raise ArchitectureError("groups", f"must divide the width {channels}", self.groups)
 
-    def graph(self, width: int) -> cdg.ChannelGraph:
-        return cdg.grouped(width, width, self.groups)
+    def check_reach(self, width: int, before: cdg.ChannelGraph, out: int | None = None) -> None:
+        # An output sees its whole group; so it misses nothing that any channel of the group depends on.
+        if not before.matrix.reshape(self.groups, width // self.groups, width).any(axis=1).all():
+            super().check_reach(width, before, out)
 
-    def cost(self, width: int, size: Size) -> Cost:
-        return costs.conv(width, width, 1, size, self.groups)
+    def graph(self, width: int, out: int | None = None) -> cdg.ChannelGraph:
+        return cdg.grouped(width, out or width, self.groups)
 
-    def build(self, width: int, act: str) -> nn.Module:
+    def cost(self, width: int, size: Size, out: int | None = None) -> Cost:
+        return costs.conv(width, out or width, 1, size, self.groups, self.bias)
+
+    def build(self, width: int, act: str, out: int | None = None) -> nn.Module:
         from torch import nn
 
-        return nn.Conv2d(width, width, 1, groups=self.groups)
+        return nn.Conv2d(width, out or width, 1, groups=self.groups, bias=self.bias)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from search_space.costs import Size
+from search_space.layers.eager import differentiated, rewritable
 from search_space.layers.precision import at_least_single
 from search_space.mixers.fno import Modes, kept_modes
 
@@ -51,7 +53,43 @@ class FNO(nn.Module):
 
 def mix(modes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Each mode by its own matrix, `(B, C, h, w)` and `(C, C, h, w, 2) -> (B, C, h, w)`, complex."""
-    return torch.einsum("bixy,ioxy->boxy", modes, torch.view_as_complex(at_least_single(weights)))
+    matrices = torch.view_as_complex(at_least_single(weights))
+    if not (rewritable(weights) and differentiated(modes, weights)):
+        return torch.einsum("bixy,ioxy->boxy", modes, matrices)
+    mixed = ModeProducts.apply(modes.flatten(2).permute(2, 0, 1), matrices.flatten(2))
+    return mixed.permute(1, 2, 0).unflatten(2, modes.shape[2:])
+
+
+class ModeProducts(torch.autograd.Function):
+    """Each of M modes by its own matrix, `(M, B, I)` and `(I, O, M) -> (M, B, O)`, complex.
+
+    For the gradients torch would copy the conjugates of all matrices, one by one, where those of the modes are enough.
+    """
+
+    @staticmethod
+    def forward(modes: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+        return modes.contiguous() @ modes_first(matrices)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor, torch.Tensor], output: torch.Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        (modes, matrices), gradient = ctx.saved_tensors, gradients[0].contiguous()
+        of_modes, of_matrices = ctx.needs_input_grad
+        conjugate = gradient.conj_physical()
+        by_modes = (conjugate @ modes_first(matrices).mT).conj_physical() if of_modes else None
+        by_matrices = None
+        if of_matrices:
+            products = (modes.contiguous().conj_physical().mT @ gradient).flatten(1)  # (M, I * O)
+            by_matrices = products.t().contiguous().view(matrices.shape)
+        return by_modes, by_matrices
+
+
+def modes_first(matrices: torch.Tensor) -> torch.Tensor:
+    """`(I, O, M) -> (M, I, O)`, contiguous."""
+    return matrices.flatten(0, 1).t().contiguous().unflatten(1, matrices.shape[:2])
 
 
 def resized_corner(weights: torch.Tensor, rows: int, columns: int) -> torch.Tensor:

@@ -23,6 +23,12 @@ def bound_by(architecture: Architecture) -> str:
     return next(places, "")
 
 
+def _maps(architecture: Architecture, index: int) -> list[Size]:
+    """The map that the token mixer of each block of a stage works at."""
+    stage = architecture.stages[index]
+    return [site.size_before for site in stage.sites(stage.entry(*architecture.entries[index]))]
+
+
 def of_stem(architecture: Architecture) -> Size:
     """The map size (height, width) behind the stem."""
     height, width = architecture.image_size
@@ -39,11 +45,11 @@ def change(stem: ConvStem, stages: Sequence[Stage], before: Architecture, after:
     """
     resized: list[tuple[nn.Module, nn.Module]] = []
     for index, stage in enumerate(stages):
-        size = after.sizes[index]
-        if not before.stages[index].mixer.map_bound or size == before.sizes[index]:
+        if not before.stages[index].mixer.map_bound:
             continue
+        where = zip(stage.blocks, _maps(before, index), _maps(after, index), strict=True)
         try:
-            resized += [(block, cast(Any, block).mixer.resized(size)) for block in stage.blocks]
+            resized += [(block, cast(Any, block).mixer.resized(size)) for block, old, size in where if size != old]
         except SpaceError as error:
             raise error.at(f"stages[{index}].mixer") from None
     for block, mixer in resized:

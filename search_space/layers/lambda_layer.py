@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from search_space.costs import Size
+from search_space.layers.eager import differentiated, rewritable
+from search_space.layers.local_lambdas import LocalLambdas
 
 
 class LambdaLayer(nn.Module):
@@ -45,21 +47,43 @@ class LambdaLayer(nn.Module):
         k = k.reshape(batch, self.u, self.k, n).softmax(dim=-1)
         v = self.norm_v(v).view(batch, self.u, self.v, n)
         content = torch.einsum("bukm,buvm->bkv", k, v)
-        # Content and position lambdas are added before the query is applied, which then costs once. The layouts are
-        # those in which each position lambda comes out: to turn them round costs more than the sum.
         if self.is_global:
-            embedding = self.pos_emb.flatten(0, 1)[self.pos_index]  # (N, M, k, u)
-            lambdas = torch.einsum("nmku,buvm->bnkv", embedding, v) + content.unsqueeze(1)
-            y = torch.einsum("bhkn,bnkv->bhvn", q, lambdas)
+            lambdas = by_table(v, self.pos_emb, self.pos_index)
+        elif self.covers(x):
+            lambdas = by_table(v, self.table(height, width), relative_positions((height, width)).to(x.device))
+            content = content + self.conv_lambda.get_parameter("bias")[:, None]
         else:
-            kernel = self.conv_lambda.weight.permute(
-                0, 1, 4, 2, 3
-            )  # (k, u, 1, r, r): no copy of the maps as for (r, r, 1)
-            padding = (0, *self.conv_lambda.padding[:2])
-            maps = v.view(batch, self.u, self.v, height, width)
-            position = F.conv3d(maps, kernel, self.conv_lambda.bias, padding=padding).flatten(3)  # (B, k, v, N)
-            y = torch.einsum("bhkn,bkvn->bhvn", q, position + content.unsqueeze(-1))
+            maps = v.view(batch, self.u, self.v, height, width).permute(0, 1, 3, 4, 2)  # (B, u, H, W, v)
+            lambdas = self.local(maps, rewritable(x)).flatten(2, 3).transpose(1, 2)  # (B, N, k, v)
+        if rewritable(x):  # more multiplications, but no further pass over the lambdas of all positions
+            y = torch.einsum("bhkn,bnkv->bhvn", q, lambdas) + torch.einsum("bhkn,bkv->bhvn", q, content)
+        else:
+            y = torch.einsum("bhkn,bnkv->bhvn", q, lambdas + content.unsqueeze(1))
         return y.reshape(batch, channels, height, width)
+
+    def local(self, values: torch.Tensor, rewritten: bool) -> torch.Tensor:
+        """Position lambdas of a local context, `(B, u, H, W, v) -> (B, k, H, W, v)`."""
+        if not rewritten:
+            return self.conv_lambda(values)
+        weight, bias = self.conv_lambda.weight, self.conv_lambda.get_parameter("bias")
+        run = LocalLambdas.apply if differentiated(values, weight) else LocalLambdas.forward
+        return run(values, weight, bias)
+
+    def covers(self, x: torch.Tensor) -> bool:
+        """True where a table of all pairs of positions costs less than the local context it contains.
+
+        That is so where the context is as large as the map, and the table no larger than the lambdas.
+        """
+        batch, _, height, width = x.shape
+        context, positions = self.conv_lambda.kernel_size[0], height * width
+        return rewritable(x) and context**2 >= positions and positions * self.u <= batch * self.v
+
+    def table(self, height: int, width: int) -> torch.Tensor:
+        """The local context as a table `(2H-1, 2W-1, k, u)` of all relative positions: zero where it does not reach."""
+        reach = self.conv_lambda.kernel_size[0] // 2
+        rows, columns = height - 1 - reach, width - 1 - reach  # what the context lacks, or, negative, has in excess
+        kernel = F.pad(self.conv_lambda.weight.squeeze(-1), (columns, columns, rows, rows))
+        return kernel.permute(2, 3, 0, 1)
 
     def resized(self, size: Size) -> LambdaLayer:
         """The layer for another map: `pos_emb` interpolated (bicubic), its centre and its ends kept; a local context fits any."""
@@ -71,6 +95,11 @@ class LambdaLayer(nn.Module):
             layer.pos_emb = nn.Parameter(table.unflatten(2, (self.k, self.u)).contiguous())
             layer.pos_index = relative_positions(size).to(self.pos_index.device)
         return layer
+
+
+def by_table(v: torch.Tensor, table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Position lambdas `(B, N, k, v)` of values `(B, u, v, N)` from a table of relative positions and its flat index."""
+    return torch.einsum("nmku,buvm->bnkv", table.flatten(0, 1)[index], v)
 
 
 def relative_positions(size: Size) -> torch.Tensor:

@@ -1,9 +1,6 @@
-"""What stands around the mixers: norms, activations, blocks, downsampling, stem, head."""
+"""What stands around the mixers: norms, activations, scales, downsampling, stem; the blocks are in `layers/blocks.py`."""
 
 from __future__ import annotations
-
-from collections import OrderedDict
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +8,7 @@ from torch import nn
 
 from search_space.architecture import Stage
 from search_space.costs import Size
-from search_space.macro import Residual, Stem
+from search_space.macro import Stem
 
 LAYER_NORM_EPS = 1e-6  # as in ViT's, MLP-Mixer's and GFNet's published code; batch and group norms have torch's 1e-5
 
@@ -75,20 +72,6 @@ class SqueezeExcite(nn.Module):
         return x * gate.sigmoid()
 
 
-def channel_mixer(stage: Stage) -> nn.Module:
-    """The channel mixer of `stage`, with its gate behind it where it has one."""
-    mixer = stage.channel_mixer.build(stage.width, stage.act)
-    if stage.squeeze_excite is None:
-        return mixer
-    gate = SqueezeExcite(stage.width, stage.squeeze_excite.hidden(stage.width))
-    return nn.Sequential(OrderedDict(mixer=mixer, gate=gate))
-
-
-def layer_scale(stage: Stage) -> nn.Module:
-    """The scale of a residual branch of `stage`; the identity where it has none."""
-    return nn.Identity() if stage.layer_scale is None else LayerScale(stage.width, stage.layer_scale)
-
-
 class DropPath(nn.Module):
     """Stochastic depth, `(B, C, H, W) -> (B, C, H, W)`: in training, a sample's branch is zero with probability `rate`.
 
@@ -105,114 +88,15 @@ class DropPath(nn.Module):
         return x * F.dropout(x.new_ones(x.shape[0], 1, 1, 1), self.rate)
 
 
-class PreNormBlock(nn.Module):
-    """Two residuals, `(B, C, H, W) -> (B, C, H, W)`: `x = x + mixer(norm1 x)`, then `x = x + mlp(norm2 x)`."""
-
-    def __init__(self, stage: Stage, size: Size) -> None:
-        super().__init__()
-        self.norm1 = norm(stage.norm, stage.width)
-        self.mixer = stage.mixer.build(stage.width, size)
-        self.ls1 = layer_scale(stage)
-        self.norm2 = norm(stage.norm, stage.width)
-        self.mlp = channel_mixer(stage)
-        self.ls2 = layer_scale(stage)
-        self.drop_path = DropPath()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x + self.drop_path(self.ls1(self.mixer(self.norm1(x))))
-        return x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
-
-
-class SingleResidualBlock(nn.Module):
-    """GFNet's one residual, `(B, C, H, W) -> (B, C, H, W)`: `x + mlp(norm2(mixer(norm1 x)))`."""
-
-    def __init__(self, stage: Stage, size: Size) -> None:
-        super().__init__()
-        self.norm1 = norm(stage.norm, stage.width)
-        self.mixer = stage.mixer.build(stage.width, size)
-        self.norm2 = norm(stage.norm, stage.width)
-        self.mlp = channel_mixer(stage)
-        self.ls = layer_scale(stage)
-        self.drop_path = DropPath()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.drop_path(self.ls(self.mlp(self.norm2(self.mixer(self.norm1(x))))))
-
-
-class ConvMixerBlock(nn.Module):
-    """ConvMixer's, `(B, C, H, W) -> (B, C, H, W)`: `z = x + norm1(act(mixer x))`, then `norm2(act(mlp z))`."""
-
-    def __init__(self, stage: Stage, size: Size) -> None:
-        super().__init__()
-        self.mixer = stage.mixer.build(stage.width, size)
-        self.norm1 = norm(stage.norm, stage.width)
-        self.ls = layer_scale(stage)
-        self.drop_path = DropPath()
-        self.mlp = channel_mixer(stage)
-        self.norm2 = norm(stage.norm, stage.width)
-        self.act = activation(stage.act)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x + self.drop_path(self.ls(self.norm1(self.act(self.mixer(x)))))
-        return self.norm2(self.act(self.mlp(x)))
-
-
-class ShiftViTBlock(nn.Module):
-    """ShiftViT's, `(B, C, H, W) -> (B, C, H, W)`: `s = mixer x`, then `s + mlp(norm2 s)`."""
-
-    def __init__(self, stage: Stage, size: Size) -> None:
-        super().__init__()
-        self.mixer = stage.mixer.build(stage.width, size)
-        self.norm2 = norm(stage.norm, stage.width)
-        self.mlp = channel_mixer(stage)
-        self.ls = layer_scale(stage)
-        self.drop_path = DropPath()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.mixer(x)
-        return x + self.drop_path(self.ls(self.mlp(self.norm2(x))))
-
-
-class PlainBlock(nn.Module):
-    """clcNet's, `(B, C, H, W) -> (B, C, H, W)`: `norm1(mixer x)`, then `act(norm2(mlp ...))`; no residual."""
-
-    def __init__(self, stage: Stage, size: Size) -> None:
-        super().__init__()
-        self.mixer = stage.mixer.build(stage.width, size)
-        self.norm1 = norm(stage.norm, stage.width)
-        self.mlp = channel_mixer(stage)
-        self.norm2 = norm(stage.norm, stage.width)
-        self.act = activation(stage.act)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.act(self.norm2(self.mlp(self.norm1(self.mixer(x)))))
-
-
-BLOCKS: dict[Residual, Callable[[Stage, Size], nn.Module]] = {
-    "pre_norm": PreNormBlock,
-    "single": SingleResidualBlock,
-    "convmixer": ConvMixerBlock,
-    "shiftvit": ShiftViTBlock,
-    "plain": PlainBlock,
-}
-
-
-def block(stage: Stage, size: Size, index: int) -> nn.Module:
-    """Block `index` of `stage` on a map of `size`, in the stage's residual form."""
-    mixer = stage.mixer.at(index)
-    return BLOCKS[stage.residual](stage if mixer == stage.mixer else stage.changed(mixer=mixer), size)
-
-
 class Transition(nn.Module):
     """A convolution to the stage's width and map, with its norm, `(B, C_before, H, W) -> (B, C, ceil(H/s), ceil(W/s))`."""
 
     def __init__(self, width_before: int, stage: Stage) -> None:
         super().__init__()
-        how, stride = stage.downsampling, stage.downsample
-        kernel = how.kernel if stride == 2 else 1
-        padding = 1 if kernel == 3 else 0
+        how, kernel = stage.downsampling, stage.downsampling.kernel if stage.downsample == 2 else 1
         self.norm_before = norm(stage.norm, width_before) if how.norm in ("before", "patches") else nn.Identity()
-        self.conv = nn.Conv2d(width_before, stage.width, kernel, stride=stride, padding=padding, bias=how.bias)
+        padding = 1 if kernel == 3 else 0
+        self.conv = nn.Conv2d(width_before, stage.width, kernel, stage.downsample, padding, bias=how.bias)
         self.norm_after = norm(stage.norm, stage.width) if how.norm == "after" else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -240,26 +124,52 @@ class PatchMerging(nn.Module):
         return self.conv(self.norm(x.reshape(batch, 4 * channels, height // 2, width // 2)))
 
 
-def transition(width_before: int, stage: Stage) -> nn.Module:
-    """What stands before the first block of `stage`: a convolution with its norm, or nothing."""
-    if not stage.has_transition(width_before):
-        return nn.Identity()
+def halving_means() -> nn.Module:
+    """Means of 2x2 positions, `(B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2))`, of fewer at an odd border."""
+    return nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False)
+
+
+def downsampling(width_before: int, stage: Stage) -> nn.Module:
+    """The downsampling of `stage`: a convolution with its norm."""
     merges = stage.downsample == 2 and stage.downsampling.norm == "patches"
     return PatchMerging(width_before, stage) if merges else Transition(width_before, stage)
 
 
-class ConvStem(nn.Module):
-    """Pixels to tokens, `(B, in_chans, H, W) -> (B, C, H/patch, W/patch)`; see `search_space.macro.Stem`."""
+def transition(width_before: int, stage: Stage) -> nn.Module:
+    """What stands before the first block of `stage`: its downsampling, or nothing."""
+    return downsampling(width_before, stage) if stage.has_transition(width_before) else nn.Identity()
+
+
+class ConvNormAct(nn.Module):
+    """A convolution, its norm and its activation as a stem has them, `(B, C_in, H, W) -> (B, C_out, H/s, W/s)`."""
+
+    def __init__(self, stem: Stem, c_in: int, c_out: int, stride: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(c_in, c_out, stem.side, stride, stem.padding(stride), bias=stem.bias)
+        self.act = nn.Identity() if stem.act is None else activation(stem.act)
+        self.norm = nn.Identity() if stem.norm is None else norm(stem.norm, c_out)
+        self.norm_first = stem.order == "norm_act"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.proj(x)
+        return self.act(self.norm(x)) if self.norm_first else self.norm(self.act(x))
+
+
+class ConvStem(ConvNormAct):
+    """Pixels to tokens, `(B, in_chans, H, W) -> (B, C, H/patch, W/patch)`; see `search_space.macro.Stem`.
+
+    It is its first convolution, the one that sees the pixels; `tiers` are those behind it.
+    """
 
     def __init__(self, stem: Stem, in_chans: int, width: int, size: Size) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(in_chans, width, stem.side, stride=stem.patch, padding=stem.padding)
-        self.act = nn.Identity() if stem.act is None else activation(stem.act)
-        self.norm = nn.Identity() if stem.norm is None else norm(stem.norm, width)
+        first, *others = stem.convolutions(in_chans, width)
+        super().__init__(stem, *first)
+        self.tiers = nn.Sequential(*(ConvNormAct(stem, *other) for other in others))
+        self.pool = nn.MaxPool2d(3, 2, padding=1) if stem.pool else nn.Identity()
         self.pos_embed = nn.Parameter(torch.empty(1, width, *size)) if stem.pos_embed else None
         if self.pos_embed is not None:
             nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.norm(self.act(self.proj(x)))
+        x = self.pool(self.tiers(super().forward(x)))
         return x if self.pos_embed is None else x + self.pos_embed

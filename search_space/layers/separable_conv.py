@@ -6,6 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from search_space.layers.depthwise import depthwise_conv
+
+torch.fx.wrap("depthwise_conv")  # one node of a traced graph, which chooses when it runs
+
 
 class StarReLU(nn.Module):
     """`scale * relu(x)^2 + bias` with learned scalars, of any shape."""
@@ -28,15 +32,12 @@ class SeparableConv(nn.Module):
 
     def __init__(self, width: int, hidden: int, k: int, act: str) -> None:
         super().__init__()
-        before, after = (k - 1) // 2, k // 2
-        self.uneven = (before, after, before, after) if k % 2 == 0 else None
+        self.kernel = (k, k)
         self.pwconv1 = nn.Conv2d(width, hidden, 1, bias=False)
         self.act1 = ACTIVATIONS[act]()
-        self.dwconv = nn.Conv2d(hidden, hidden, k, padding=before if k % 2 else 0, groups=hidden, bias=False)
+        self.dwconv = nn.Conv2d(hidden, hidden, k, padding=(k - 1) // 2, groups=hidden, bias=False)
         self.pwconv2 = nn.Conv2d(hidden, width, 1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.act1(self.pwconv1(x))
-        if self.uneven is not None:
-            x = F.pad(x, self.uneven)
-        return self.pwconv2(self.dwconv(x))
+        return self.pwconv2(depthwise_conv(x, self.dwconv.weight, None, self.kernel))

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from search_space.cdg import ChannelGraph
+from search_space.cdg import ChannelGraph, Layer
 from search_space.costs import Cost, Size
 from search_space.errors import ArchitectureError
 from search_space.registry import Named, Registry
@@ -46,6 +46,10 @@ class Mixer(Named, ABC):
     def graph(self, width: int) -> ChannelGraph:
         """Which channels each output channel depends on, `(C, C)`."""
 
+    def layers(self, width: int) -> tuple[Layer, ...]:
+        """The layers that compose to `graph(width)`, in order, for pictures of it; most mixers count as one."""
+        return (Layer(self.name, self.graph(width)),)
+
     @abstractmethod
     def cost(self, width: int, size: Size) -> Cost:
         """Exact cost for one image."""
@@ -53,6 +57,17 @@ class Mixer(Named, ABC):
     @abstractmethod
     def build(self, width: int, size: Size) -> nn.Module:
         """The module, `(B, C, H, W) -> (B, C, H, W)`."""
+
+    def halving_cost(self, width: int, size: Size) -> Cost:
+        """Exact cost for one image where the map of `size` is halved as well, see `build_halving`."""
+        return self.cost(width, size)
+
+    def build_halving(self, width: int, size: Size) -> nn.Module | None:
+        """The module with a stride of 2, `(B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2))`.
+
+        None where it has no stride: to halve the map, means of 2x2 positions then stand behind `build`'s (BoTNet).
+        """
+        return None
 
 
 MIXERS: Registry[Mixer] = Registry("mixer", Mixer)  # type: ignore[type-abstract]

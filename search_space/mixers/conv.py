@@ -2,7 +2,7 @@
 
 `groups` between "depthwise" and 1 gives the grouped convolution of clcNet (Zhang, CVPR 2018); with `interlace` its
 output channels are shuffled so that the next grouped layer sees all groups. Padding is 'same' (zeros); an even k pads
-one more at the right and bottom. With bias, as in ConvMixer.
+one more at the right and bottom. With bias, as in ConvMixer, or without, as where a batch norm follows.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pydantic import Field
 
 from search_space import cdg, costs
 from search_space.costs import Cost, Size
+from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer, must_divide
 
 if TYPE_CHECKING:
@@ -27,25 +28,40 @@ class Conv(Mixer):
         k: kernel size, any, even too.
         groups: "depthwise" (one group a channel), or the number of groups; 1 is a dense convolution.
         interlace: shuffle the output channels among the groups.
+        group_width: channels of each group, which says the number of groups at any width (ResNeXt); then `groups` says
+            nothing and stays "depthwise".
+        bias: whether the convolution has one.
     """
 
     name: ClassVar[str] = "conv"
     k: Annotated[int, Field(ge=1)] = 7
     groups: Literal["depthwise"] | Annotated[int, Field(ge=1)] = "depthwise"
     interlace: bool = False
+    group_width: Annotated[int, Field(ge=1)] | None = None
+    bias: bool = True
 
     def check(self, width: int, size: Size) -> None:
+        if self.group_width is not None:
+            if self.groups != "depthwise":
+                rule = f"must be null where groups is {self.groups}"
+                raise ArchitectureError("group_width", rule, self.group_width)
+            must_divide("group_width", self.group_width, "width", width)
         must_divide("groups", self.num_groups(width), "width", width)
 
     def canonical(self, width: int, size: Size) -> Conv:
-        """`groups == width` is "depthwise"; shuffling among 1 or `width` groups changes nothing."""
+        """`groups == width` is "depthwise"; shuffling among 1 or `width` groups changes nothing; groups are counted."""
         groups = self.num_groups(width)
         return Conv(
-            k=self.k, groups="depthwise" if groups == width else groups, interlace=self.interlace and 1 < groups < width
+            k=self.k,
+            groups="depthwise" if groups == width else groups,
+            interlace=self.interlace and 1 < groups < width,
+            bias=self.bias,
         )
 
     def num_groups(self, width: int) -> int:
         """The number of groups at `width`."""
+        if self.group_width is not None:
+            return width // self.group_width
         return width if self.groups == "depthwise" else self.groups
 
     def graph(self, width: int) -> cdg.ChannelGraph:
@@ -53,10 +69,24 @@ class Conv(Mixer):
         graph = cdg.grouped(width, width, groups)
         return graph.then(cdg.interlaced(width, groups)) if self.interlace else graph
 
+    def layers(self, width: int) -> tuple[cdg.Layer, ...]:
+        groups = self.num_groups(width)
+        conv = cdg.Layer(self.name, cdg.grouped(width, width, groups))
+        return (conv, cdg.Layer("interlace", cdg.interlaced(width, groups))) if self.interlace else (conv,)
+
     def cost(self, width: int, size: Size) -> Cost:
-        return costs.conv(width, width, self.k, size, self.num_groups(width))
+        return costs.conv(width, width, self.k, size, self.num_groups(width), self.bias)
 
     def build(self, width: int, size: Size) -> nn.Module:
+        return self._built(width, stride=1)
+
+    def halving_cost(self, width: int, size: Size) -> Cost:
+        return self.cost(width, (-(-size[0] // 2), -(-size[1] // 2)))
+
+    def build_halving(self, width: int, size: Size) -> nn.Module:
+        return self._built(width, stride=2)
+
+    def _built(self, width: int, stride: int) -> nn.Module:
         from search_space.layers.conv import SameConv
 
-        return SameConv(width, self.k, self.num_groups(width), interlace=self.interlace)
+        return SameConv(width, self.k, self.num_groups(width), self.interlace, stride, self.bias)

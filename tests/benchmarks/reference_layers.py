@@ -1,7 +1,7 @@
 """Each mixer as its paper or published code writes it down, without a thought for speed: what the benchmark compares with.
 
-All map `(B, C, H, W) -> (B, C, H, W)`. These are yardsticks of speed; that ours give the same numbers is what the tests
-of `tests/search_space` show.
+All map `(B, C, H, W) -> (B, C, H, W)`. Where timm has the layer, `reference_timm.py` holds timm's. Parameters are named as
+ours, or `weights()` gives them so: the benchmark makes sure that both forms give the same numbers before it times them.
 """
 
 from __future__ import annotations
@@ -10,24 +10,35 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from search_space.layers.fno import from_published
+
 Tensor = torch.Tensor
+Size = tuple[int, int]
 
 
 class Conv(nn.Module):
-    """Depthwise convolution, 'same'."""
+    """Convolution, 'same', then, interlaced, a channel shuffle."""
 
-    def __init__(self, width: int, size: tuple[int, int], k: int = 7) -> None:
+    def __init__(self, width: int, size: Size, k: int, groups: int | None = None, interlace: bool = False) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(width, width, k, groups=width, padding="same")
+        self.conv = nn.Conv2d(width, width, k, groups=groups or width, padding="same")
+        self.interlace = interlace
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
+        y = self.conv(x)
+        if self.interlace:
+            b, c, h, w = y.shape
+            y = y.view(b, self.conv.groups, c // self.conv.groups, h, w).transpose(1, 2).contiguous().view(b, c, h, w)
+        return y
+
+    def weights(self) -> dict[str, Tensor]:
+        return self.conv.state_dict()
 
 
 class Attention(nn.Module):
     """Softmax attention, written out."""
 
-    def __init__(self, width: int, size: tuple[int, int], heads: int = 4) -> None:
+    def __init__(self, width: int, size: Size, heads: int = 4) -> None:
         super().__init__()
         self.heads, self.scale = heads, (width // heads) ** -0.5
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
@@ -44,33 +55,34 @@ class Attention(nn.Module):
 class Lambda(nn.Module):
     """Lambda layer: a 3-D convolution over the values for a local context, an einsum over all pairs for a global one."""
 
-    def __init__(self, width: int, size: tuple[int, int], context: int | None = 7, heads: int = 4, k: int = 16) -> None:
+    def __init__(self, width: int, size: Size, context: int | None, u: int = 1, heads: int = 4, k: int = 16) -> None:
         super().__init__()
-        self.heads, self.k, self.v, self.context = heads, k, width // heads, context
-        self.to_q = nn.Conv2d(width, heads * k, 1, bias=False)
-        self.to_k = nn.Conv2d(width, k, 1, bias=False)
-        self.to_v = nn.Conv2d(width, self.v, 1, bias=False)
-        self.norm_q, self.norm_v = nn.BatchNorm2d(heads * k), nn.BatchNorm2d(self.v)
+        self.heads, self.k, self.u, self.v, self.context = heads, k, u, width // heads, context
+        self.qkv = nn.Conv2d(width, heads * k + u * k + u * self.v, 1, bias=False)
+        self.norm_q, self.norm_v = nn.BatchNorm2d(heads * k), nn.BatchNorm2d(u * self.v)
         if context is not None:
-            self.pos = nn.Conv3d(1, k, (1, context, context), padding=(0, context // 2, context // 2))
+            self.conv_lambda = nn.Conv3d(u, k, (context, context, 1), padding=(context // 2, context // 2, 0))
         else:
-            self.embedding = nn.Parameter(torch.randn(2 * size[0] - 1, 2 * size[1] - 1, k) * 0.02)
+            self.pos_emb = nn.Parameter(torch.randn(2 * size[0] - 1, 2 * size[1] - 1, k, u) * 0.02)
             place = torch.cartesian_prod(torch.arange(size[0]), torch.arange(size[1]))
-            self.relative = place[None] - place[:, None] + torch.tensor(size) - 1
+            relative = place[None] - place[:, None] + torch.tensor(size) - 1
+            self.register_buffer("relative", relative, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
-        q = self.norm_q(self.to_q(x)).reshape(b, self.heads, self.k, h * w)
-        k = self.to_k(x).reshape(b, self.k, h * w).softmax(dim=-1)
-        v = self.norm_v(self.to_v(x)).reshape(b, self.v, h * w)
-        content = torch.einsum("bkm,bvm->bkv", k, v)
+        q, k, v = self.qkv(x).split([self.heads * self.k, self.u * self.k, self.u * self.v], dim=1)
+        q = self.norm_q(q).reshape(b, self.heads, self.k, h * w)
+        k = k.reshape(b, self.u, self.k, h * w).softmax(dim=-1)
+        v = self.norm_v(v).reshape(b, self.u, self.v, h * w)
+        content = torch.einsum("bukm,buvm->bkv", k, v)
         y = torch.einsum("bhkn,bkv->bhvn", q, content)
         if self.context is not None:
-            position = self.pos(v.reshape(b, 1, self.v, h, w)).flatten(3)
-            y = y + torch.einsum("bhkn,bkvn->bhvn", q, position)
+            maps = v.reshape(b, self.u, self.v, h, w).permute(0, 1, 3, 4, 2)
+            position = self.conv_lambda(maps).flatten(2, 3)  # (B, k, N, v)
+            y = y + torch.einsum("bhkn,bknv->bhvn", q, position)
         else:
-            embedding = self.embedding[self.relative[..., 0], self.relative[..., 1]]
-            position = torch.einsum("nmk,bvm->bnkv", embedding, v)
+            embedding = self.pos_emb[self.relative[..., 0], self.relative[..., 1]]
+            position = torch.einsum("nmku,buvm->bnkv", embedding, v)
             y = y + torch.einsum("bhkn,bnkv->bhvn", q, position)
         return y.reshape(b, c, h, w)
 
@@ -78,20 +90,21 @@ class Lambda(nn.Module):
 class GlobalFilter(nn.Module):
     """GFNet's filter, channels last as its code has it."""
 
-    def __init__(self, width: int, size: tuple[int, int]) -> None:
+    def __init__(self, width: int, size: Size) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(size[0], size[1] // 2 + 1, width, 2) * 0.02)
+        self.complex_weight = nn.Parameter(torch.randn(size[0], size[1] // 2 + 1, width, 2) * 0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         h, w = x.shape[-2:]
-        y = torch.fft.rfft2(x.permute(0, 2, 3, 1), dim=(1, 2), norm="ortho") * torch.view_as_complex(self.weight)
+        y = torch.fft.rfft2(x.permute(0, 2, 3, 1).float(), dim=(1, 2), norm="ortho")
+        y = y * torch.view_as_complex(self.complex_weight)
         return torch.fft.irfft2(y, s=(h, w), dim=(1, 2), norm="ortho").permute(0, 3, 1, 2)
 
 
 class AFNO(nn.Module):
     """AFNO, channels last: four real einsums for each complex layer, as its code has it."""
 
-    def __init__(self, width: int, size: tuple[int, int], blocks: int = 8, shrink: float = 0.01) -> None:
+    def __init__(self, width: int, size: Size, blocks: int = 8, shrink: float = 0.01) -> None:
         super().__init__()
         self.blocks, self.shrink = blocks, shrink
         block = width // blocks
@@ -100,11 +113,11 @@ class AFNO(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
-        spectrum = torch.fft.rfft2(x.permute(0, 2, 3, 1), dim=(1, 2), norm="ortho")
+        spectrum = torch.fft.rfft2(x.permute(0, 2, 3, 1).float(), dim=(1, 2), norm="ortho")
         spectrum = spectrum.reshape(b, h, w // 2 + 1, self.blocks, c // self.blocks)
         real, imaginary = self.layer(spectrum.real, spectrum.imag, self.w1, self.b1)
         real, imaginary = self.layer(F.relu(real), F.relu(imaginary), self.w2, self.b2)
-        y = F.softshrink(torch.stack((real, imaginary), dim=-1), self.shrink)
+        y = F.softshrink(torch.stack((real, imaginary), dim=-1).float(), self.shrink)
         y = torch.view_as_complex(y).reshape(b, h, w // 2 + 1, c)
         return x + torch.fft.irfft2(y, s=(h, w), dim=(1, 2), norm="ortho").permute(0, 3, 1, 2)
 
@@ -121,10 +134,47 @@ class AFNO(nn.Module):
         )
 
 
+class FNO(nn.Module):
+    """FNO's layer: complex weights, one einsum for the upper and one for the lower rows of the kept modes."""
+
+    def __init__(self, width: int, size: Size, modes: int | None = None) -> None:
+        super().__init__()
+        h, w = size
+        rows, columns = ((h - h // 2, h // 2), w // 2 + 1) if modes is None else ((modes, modes), modes)
+        for name, count in zip(("weights1", "weights2"), rows, strict=True):
+            weight = torch.rand(width, width, count, columns, dtype=torch.cfloat) / width**2
+            self.register_parameter(name, nn.Parameter(weight))
+        self.w = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, w = x.shape[-2:]
+        top, bottom, columns = self.weights1.shape[2], self.weights2.shape[2], self.weights1.shape[3]
+        spectrum = torch.fft.rfft2(x.float())
+        out = torch.zeros_like(spectrum)
+        out[:, :, :top, :columns] = torch.einsum("bixy,ioxy->boxy", spectrum[:, :, :top, :columns], self.weights1)
+        low = torch.einsum("bixy,ioxy->boxy", spectrum[:, :, h - bottom :, :columns], self.weights2)
+        out[:, :, h - bottom :, :columns] = low
+        return F.gelu(torch.fft.irfft2(out, s=(h, w)) + self.w(x))
+
+    def weights(self) -> dict[str, Tensor]:
+        return from_published(self.state_dict())
+
+
+class FNet(nn.Module):
+    """FNet: two complex transforms, of which the real part is kept."""
+
+    def __init__(self, width: int, size: Size) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(2).transpose(1, 2).float()
+        return torch.fft.fft(torch.fft.fft(tokens, dim=-1), dim=-2).real.transpose(1, 2).reshape(x.shape)
+
+
 class ZeroShift(nn.Module):
     """ShiftViT's shift: zeros, then slice by slice."""
 
-    def __init__(self, width: int, size: tuple[int, int]) -> None:
+    def __init__(self, width: int, size: Size) -> None:
         super().__init__()
         self.g = width // 12
 
@@ -141,7 +191,7 @@ class ZeroShift(nn.Module):
 class ClampedShift(nn.Module):
     """S2-MLP's shift: a copy, then slice by slice."""
 
-    def __init__(self, width: int, size: tuple[int, int]) -> None:
+    def __init__(self, width: int, size: Size) -> None:
         super().__init__()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -153,12 +203,61 @@ class ClampedShift(nn.Module):
         return y
 
 
-class Pool(nn.Module):
-    """PoolFormer's pooling."""
+class AxialShift(nn.Module):
+    """AS-MLP's axial shift: pad, roll each chunk of channels by its distance, cut the padding off."""
 
-    def __init__(self, width: int, size: tuple[int, int]) -> None:
+    def __init__(self, width: int, size: Size, shift_size: int = 5) -> None:
         super().__init__()
-        self.pool = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+        self.shift_size = shift_size
+        self.conv1, self.conv2_1, self.conv2_2, self.conv3 = (nn.Conv2d(width, width, 1) for _ in range(4))
+        self.norm1, self.norm2 = nn.GroupNorm(1, width), nn.GroupNorm(1, width)
+
+    def moved(self, x: Tensor, dim: int) -> Tensor:
+        """The chunks of channels moved along `dim`."""
+        h, w, reach = *x.shape[2:], self.shift_size // 2
+        chunks = F.pad(x, (reach, reach, reach, reach)).chunk(self.shift_size, dim=1)
+        rolled = [chunk.roll(g - reach, dim) for g, chunk in enumerate(chunks)]
+        return torch.cat(rolled, dim=1)[:, :, reach : reach + h, reach : reach + w]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pool(x) - x
+        a = F.gelu(self.norm1(self.conv1(x)))
+        along_width, along_height = self.conv2_1(self.moved(a, 3)), self.conv2_2(self.moved(a, 2))
+        return self.conv3(self.norm2(F.gelu(along_width) + F.gelu(along_height)))
+
+
+class Wave(nn.Module):
+    """Wave-MLP's PATM: the real and imaginary parts side by side, in C groups of two channels."""
+
+    def __init__(self, width: int, size: Size, depthwise: bool) -> None:
+        super().__init__()
+        self.fc_h, self.fc_w, self.fc_c = (nn.Conv2d(width, width, 1, bias=False) for _ in range(3))
+        self.tfc_h = nn.Conv2d(2 * width, width, (1, 7), padding=(0, 3), groups=width, bias=False)
+        self.tfc_w = nn.Conv2d(2 * width, width, (7, 1), padding=(3, 0), groups=width, bias=False)
+        self.reweight = nn.ModuleDict(
+            {"fc1": nn.Conv2d(width, width // 4, 1), "fc2": nn.Conv2d(width // 4, 3 * width, 1)}
+        )
+        self.proj = nn.Conv2d(width, width, 1)
+        for name in ("theta_h_conv", "theta_w_conv"):
+            local = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
+            conv = local if depthwise else nn.Conv2d(width, width, 1)
+            self.add_module(name, nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, channels = x.shape[:2]
+        theta_h, theta_w = self.theta_h_conv(x), self.theta_w_conv(x)
+        x_h, x_w, c = self.fc_h(x), self.fc_w(x), self.fc_c(x)
+        h = self.tfc_h(torch.cat([x_h * torch.cos(theta_h), x_h * torch.sin(theta_h)], dim=1))
+        w = self.tfc_w(torch.cat([x_w * torch.cos(theta_w), x_w * torch.sin(theta_w)], dim=1))
+        a = self.reweight["fc2"](F.gelu(self.reweight["fc1"](F.adaptive_avg_pool2d(h + w + c, 1))))
+        a = a.reshape(b, channels, 3).permute(2, 0, 1).softmax(dim=0)[..., None, None]
+        return self.proj(h * a[0] + w * a[1] + c * a[2])
+
+
+class Identity(nn.Module):
+    """Nothing."""
+
+    def __init__(self, width: int, size: Size) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x

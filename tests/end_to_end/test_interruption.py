@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from typing import Any
@@ -47,6 +48,34 @@ def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> Non
     assert begun <= found.keys()  # and what was cut off in the middle of its training was taken up
     for trial in trials:
         assert [epoch["epoch"] for epoch in trial.user_attrs["curve"]] == list(range(1, 7))
+
+
+def test_halving_survives_a_kill_and_stops_what_is_not_promoted(cli: Any) -> None:
+    command = ("search", "small.yaml", "--out", "halved", "train.epochs=9", "scheduler.name=halving", "trials=12")
+    driver = cli.start(*command)
+    cli.wait_for(1, "halved", driver)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.communicate()
+    before = {trial.number: trial.values for trial in cli.complete("halved")}
+    run = cli.run(*command)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    trained = [trial for trial in cli.trials("halved") if not trial.user_attrs.get("refused")]
+    assert len(trained) == len({trial.user_attrs["id"] for trial in trained}) == 12
+    complete = {trial.number: trial.values for trial in cli.complete("halved")}
+    assert {number: complete[number] for number in before} == before
+    stopped = [trial for trial in trained if trial.state == TrialState.PRUNED]
+    assert len(stopped) + len(complete) == 12
+    assert 1 <= len(complete) <= 5
+    for trial in trained:
+        reached = 9 if trial.number in complete else max(trial.intermediate_values)
+        assert reached in (1, 3, 9)
+        assert [epoch["epoch"] for epoch in trial.user_attrs["curve"]] == list(range(1, reached + 1))
+        assert not (cli.home / "halved" / "trials" / f"{trial.number:05d}" / "checkpoint.pt").exists()
+    front = {record["trial"] for record in json.loads(cli.run("front", "halved", "--json").stdout)}
+    assert front
+    assert front <= complete.keys()
+    assert f"{len(stopped)} stopped" in cli.run("status", "halved").stdout
 
 
 def test_trials_that_fail_are_recorded_and_the_search_goes_on(cli: Any) -> None:

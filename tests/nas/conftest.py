@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from nas.objectives import get
 from nas.storage import DATABASE
+from search_space import Architecture
 
 MIXERS: tuple[dict[str, Any], ...] = (
     {"name": "conv", "k": 5, "groups": "depthwise"},
@@ -168,3 +169,27 @@ def digits_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def empty_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study in which nothing has happened yet."""
     return write_study(tmp_path_factory.mktemp("studies") / "empty", name="nothing yet")
+
+
+CLC_STAGE = {
+    "mixer": {"name": "conv", "k": 3, "groups": 16, "interlace": True},
+    "channel_mixer": {"name": "pointwise", "groups": 4},
+    "width": 64,
+    "residual": "plain",
+}
+MLP_STAGE = {
+    "mixer": {"name": "conv"},
+    "channel_mixer": {"name": "mlp", "expansion": 2.0, "groups": [8, 8]},
+    "width": 32,
+}
+DENSE_STAGE = {"mixer": {"name": "attention", "heads": 4}, "width": 64, "downsample": 2, "squeeze_excite": {}}
+
+
+@pytest.fixture(scope="session")
+def graph_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of architectures that the search space knows, trial 1 the best, 0 on the front too, 2 behind both."""
+    stages = [[CLC_STAGE, DENSE_STAGE], [MLP_STAGE, MLP_STAGE, CLC_STAGE], [DENSE_STAGE]]
+    plain = [Architecture.from_dict({"stages": several}).to_dict() for several in stages]
+    values = [[0.5, 10.0, 3.0], [0.6, 20.0, 2.0], [0.4, 30.0, 1.0]]
+    trials = [Told(value, None, {"architecture": one}) for value, one in zip(values, plain, strict=True)]
+    return write_study(tmp_path_factory.mktemp("studies") / "graphs", trials)

@@ -56,6 +56,13 @@ def test_overrides_replace_values_below_mappings_and_lists(study: Path) -> None:
     assert loaded.name == "other"
 
 
+def test_a_whole_number_may_stand_for_any_and_none_for_what_may_be_missing(study: Path) -> None:
+    words = ["train.lr=1", "limits.macs=2000000", "resources.workers=null", "objectives=[accuracy, params]"]
+    loaded, _ = config.load(study, words)
+    assert (loaded.train.lr, loaded.limits, loaded.resources.workers) == (1.0, {"macs": 2e6}, None)
+    assert loaded.objectives == ("accuracy", "params")
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_that_ships_is_valid(path: Path) -> None:
     loaded, _ = config.load(path)
@@ -80,6 +87,18 @@ def test_every_study_that_ships_is_valid(path: Path) -> None:
         ("lr: 1e-3", "lr: 1e-3\nobjectives: [macs]", 13, 1, ["objectives", "must contain accuracy"]),
         ("lr: 1e-3", "lr: 1e-3\nobjectives: [accuracy, acc]", 13, 1, ["no such objective", "accuracy"]),
         ("lr: 1e-3", "lr: 1e-3\ndata: {source: digit}", 13, 8, ["data.source", "did you mean digits"]),
+        ("lr: 1e-3", "lr: 1e-3\nsampler: {name: nsga}", 13, 11, ["sampler.name", "did you mean nsga2?, found nsga"]),
+        (
+            "width: [16, 32]",
+            "width: 16\n      norm: batc",
+            10,
+            7,
+            ["stages[0].norm", "did you mean batch?, found 'batc'"],
+        ),
+        ("lr: 1e-3", "lr: 1e-3\n  amp: of", 13, 3, ["train.amp", "did you mean off?, found of"]),
+        ("epochs: 3", "epochs: true", 11, 3, ["train.epochs: must be a whole number, found true"]),
+        ("epochs: 3", "epochs: '3'", 11, 3, ["train.epochs: must be a whole number, found '3'"]),
+        ("lr: 1e-3", "lr: 1e-3\nlimits: {macs: true}", 13, 10, ["limits.macs: must be a number, found true"]),
         ("lr: 1e-3", "lr: 1e-3\ndata: {source: folder}", 13, 1, ["path", "folder"]),
         ("train:", "train: [", 12, 5, ["not YAML"]),
         ("train:", "trials: 6\ntrain:", 10, 1, ["'trials' stands twice"]),
@@ -105,6 +124,10 @@ def test_errors_name_line_column_rule_and_value(
     [
         ("train.epochs=0", ["train.epochs=0: ", "greater than or equal to 1"]),
         ("train.epoch=3", ["train.epoch=3: ", "did you mean epochs"]),
+        ("trials=true", ["trials=true: trials: must be a whole number, found true"]),
+        ("trials=1e3", ["trials=1e3: trials: must be a whole number, found 1000.0"]),
+        ("trials='7'", ["trials='7': trials: must be a whole number, found '7'"]),
+        ("resources.workers=2.0", ["must be a whole number, found 2.0"]),
         ("epochs", ["epochs: ", "key.sub=value"]),
         ("train..x=3", ["key.sub=value"]),
         ("trials.x=3", ["'x' stands below a single value, 5"]),

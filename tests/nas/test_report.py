@@ -159,6 +159,8 @@ def test_headline(digits_study: Path) -> None:
         "Objectives: validation accuracy (max), MACs (min), throughput (max); MACs at most 2.00 M; "
         "throughput at least 500; limit joules 3; 1,000,000,000,000,000 architectures in the space."
     )
+    short = replace(results, config={"train": {"epochs": 1}})
+    assert search_line(short).endswith("; 1 epoch a trial.")
     facts = {fact.label: (fact.value, fact.note) for fact in headline(results)}
     assert facts["trained"] == ("24", "1 running, 3 stopped, 3 refused, 3 duplicate, 3 failed")
     best = results.trial("best")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -118,18 +119,25 @@ def results(digits_study: Path) -> Results:
     return load(digits_study)
 
 
+@contextmanager
+def opened(study: Path, home: Path) -> Iterator[Browser]:
+    """The report of a study in a browser, drawn."""
+    out = write(study, home / "report.html")
+    browser = Browser(home / "profile")
+    try:
+        browser.attach()
+        browser.send("Page.navigate", url=out.as_uri())
+        browser.wait("document.querySelectorAll('.js-plotly-plot .main-svg').length > 0 && typeof study === 'object'")
+        browser.wait("document.querySelectorAll('#panel h2').length === 1")
+        yield browser
+    finally:
+        browser.close()
+
+
 @pytest.fixture(scope="module")
 def browser(digits_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    out = write(digits_study, tmp_path_factory.mktemp("report") / "report.html")
-    opened = Browser(tmp_path_factory.mktemp("profile"))
-    try:
-        opened.attach()
-        opened.send("Page.navigate", url=out.as_uri())
-        opened.wait("document.querySelectorAll('.js-plotly-plot .main-svg').length > 0 && typeof study === 'object'")
-        opened.wait("document.querySelectorAll('#panel h2').length === 1")
-        yield opened
-    finally:
-        opened.close()
+    with opened(digits_study, tmp_path_factory.mktemp("report")) as found:
+        yield found
 
 
 def place_of(browser: Browser, figure: int, trial: int) -> tuple[float, float]:
@@ -203,7 +211,38 @@ def test_the_filter_keeps_what_it_names(browser: Browser) -> None:
     browser.eval("(() => { const f = byId('filter'); f.value = ''; f.dispatchEvent(new Event('input')); })()")
 
 
+def test_channel_graphs_follow_the_chosen_trial_and_the_pointer(graph_study: Path, tmp_path: Path) -> None:
+    titles = "[...document.querySelectorAll('#channels h3')].map((heading) => heading.firstChild.textContent)"
+    graph = "document.querySelector('#channels .js-plotly-plot')"
+    with opened(graph_study, tmp_path) as browser:
+        assert browser.eval(titles) == ["Stage 1; stage 2", "Stage 3"]
+        browser.eval("choose(0)")
+        assert browser.eval(titles) == ["Stage 1", "Stage 2"]
+        assert "yes (g1*g2 = 16*4 = 64 <= 64)" in browser.eval("byId('channels').textContent")
+        browser.wait(f"{graph}._fullLayout && {graph}.querySelectorAll('image').length === 3")
+        x, y = browser.eval(
+            f"""(() => {{
+              const div = {graph};
+              div.scrollIntoView({{block: 'center', behavior: 'instant'}});
+              const {{xaxis, yaxis}} = div._fullLayout, box = div.getBoundingClientRect();
+              return [box.left + xaxis._offset + xaxis.d2p(3), box.top + yaxis._offset + yaxis.d2p(5.5 / 64)];
+            }})()"""
+        )
+        chosen = f"{graph}.data[{graph}.layout.meta.first + 2].y[0] * 64 - 0.5"
+        assert browser.eval(chosen) == pytest.approx(40, abs=0.01)  # the middle one of the third group
+        browser.send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, button="none")
+        browser.wait(f"Math.round({chosen}) === 5")
+        browser.eval("choose(2)")
+        assert browser.eval("byId('channels-section').hidden")
+        check_quiet(browser)
+
+
 def test_no_request_and_no_error(browser: Browser) -> None:
+    check_quiet(browser)
+
+
+def check_quiet(browser: Browser) -> None:
+    """Nothing was asked of any network, and no script failed."""
     browser.eval("1")
     asked = [e["params"]["request"]["url"] for e in browser.events if e.get("method") == "Network.requestWillBeSent"]
     assert [url.split(":")[0] for url in asked if not url.startswith(("data:", "blob:"))] == ["file"]

@@ -10,7 +10,9 @@ import pytest
 from optuna.trial import TrialState
 
 from nas import objectives
-from nas.searcher import Searcher, seed_of, within
+from nas.sampler import ParetoSampler
+from nas.scheduler import Halving
+from nas.searcher import Proposal, Searcher, is_trained, seed_of, within
 from nas.storage import create_study, open_study
 from search_space import SearchSpace, cost
 
@@ -209,3 +211,92 @@ def test_reason_left_by_a_driver_that_was_killed_before_telling_is_forgotten(lef
     found = study.get_trials()[again.number]
     assert found.state == TrialState.COMPLETE
     assert found.user_attrs[left] is None
+
+
+HALVING = Halving((1, 3, 9), 3)
+
+
+def leg(proposal: Proposal) -> dict[str, Any]:
+    """What a worker finds: accuracy rises with parameters and epochs."""
+    until = proposal.until or 9
+    accuracy = 1 - 1 / (cost(proposal.architecture).params * until) ** 0.2
+    found = record(accuracy, curve=[{"epoch": epoch + 1} for epoch in range(until)], overhead_s=0.1)
+    return found if until == 9 else found | {"paused": until}
+
+
+def halved(folder: Path, trials: int = 18, workers: int = 2, killed_after: int | None = None) -> list[Proposal]:
+    """Run a study with rungs, from where it stands, to its end or until `killed_after` legs; the legs proposed."""
+    study = open_study(folder)
+    study.sampler = ParetoSampler(SPACE, {1: lambda a: cost(a).macs}, budget=9, seed=0)
+    driver = Searcher(study, SPACE, OBJECTIVES, trials, {}, seed=0, halving=HALVING)
+    legs: list[Proposal] = []
+    running: list[Proposal] = []
+    while True:
+        while len(running) < workers and (proposal := driver.propose()) is not None:
+            running.append(proposal)
+            legs.append(proposal)
+        if not running or (killed_after is not None and len(legs) >= killed_after):
+            assert driver.waits == bool(running)
+            return legs
+        proposal = running.pop(0)
+        driver.finish(proposal.number, leg(proposal))
+
+
+def test_rungs_are_climbed_by_a_third_and_the_rest_is_stopped_with_its_curve(tmp_path: Path) -> None:
+    new_study(tmp_path)
+    legs = halved(tmp_path)
+    study = open_study(tmp_path)
+    trained = [trial for trial in study.get_trials() if is_trained(trial)]
+    assert len(trained) == len({trial.user_attrs["id"] for trial in trained}) == 18
+    counts = {rung: sum(proposal.until == rung for proposal in legs) for rung in HALVING.rungs}
+    assert counts[1] == 18
+    assert 6 <= counts[3] <= 10  # asynchronous: some go on that a later one would have beaten
+    assert 2 <= counts[9] <= 8  # at the end ranks decide, whoever went on before
+    assert len({(proposal.number, proposal.until) for proposal in legs}) == len(legs)
+    whole = [trial for trial in trained if trial.state == TrialState.COMPLETE]
+    assert len(whole) == counts[9]
+    for trial in trained:
+        reached = [epoch for epoch in HALVING.rungs if (trial.number, epoch) in {(p.number, p.until) for p in legs}]
+        assert list(trial.intermediate_values) == [epoch for epoch in reached if epoch < 9]
+        assert len(trial.user_attrs["curve"]) == reached[-1]
+        assert trial.state == (TrialState.COMPLETE if reached[-1] == 9 else TrialState.PRUNED)
+    assert {trial.number for trial in study.best_trials} <= {trial.number for trial in whole}
+    assert halved(tmp_path) == []
+
+
+@pytest.mark.parametrize("killed_after", [1, 5, 12, 19, 25, 28])
+def test_killed_driver_with_rungs_loses_no_leg_and_repeats_only_what_ran(tmp_path: Path, killed_after: int) -> None:
+    new_study(tmp_path)
+    before = halved(tmp_path, killed_after=killed_after)
+    after = halved(tmp_path)
+    trials = [trial for trial in open_study(tmp_path).get_trials() if is_trained(trial)]
+    assert len(trials) == len({trial.user_attrs["id"] for trial in trials}) == 18
+    assert TrialState.RUNNING not in states(open_study(tmp_path))
+    again = [(p.number, p.until) for p in after if (p.number, p.until) in {(q.number, q.until) for q in before}]
+    assert len(again) == len(set(again)) <= 2  # what the two workers were at
+    assert again == [(p.number, p.until) for p in after[: len(again)]]
+
+
+def test_next_leg_brings_what_the_first_measured(tmp_path: Path) -> None:
+    new_study(tmp_path)
+    legs = halved(tmp_path)
+    assert all(proposal.before == {} for proposal in legs if proposal.until == 1)
+    assert all(
+        proposal.before == {"images_per_s": 100.0, "overhead_s": 0.1} for proposal in legs if (proposal.until or 0) > 1
+    )
+
+
+def test_failure_in_a_later_leg_fails_the_trial(tmp_path: Path) -> None:
+    study = new_study()
+    driver = Searcher(study, SPACE, OBJECTIVES, 3, {}, seed=0, halving=HALVING)
+    for _ in range(3):
+        proposal = driver.propose()
+        assert proposal is not None
+        assert driver.finish(proposal.number, leg(proposal)).pauses
+    promoted = driver.propose()
+    assert promoted is not None
+    assert promoted.until == 3
+    assert driver.finish(promoted.number, None).state == TrialState.FAIL
+    assert driver.propose() is None
+    assert sorted(states(study), key=str) == [TrialState.FAIL, TrialState.PRUNED, TrialState.PRUNED]
+    assert driver.finished == 3

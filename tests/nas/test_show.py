@@ -18,6 +18,7 @@ from rich.console import Console, RenderableType
 from nas.results import load
 from nas.show import architecture_drawing, front_table, sparkline, status_panel, status_record, trial_panel
 from nas.units import ratio, si
+from search_space import Architecture
 
 
 def rendered(renderable: RenderableType, *, colour: bool = False, width: int = 80) -> str:
@@ -83,6 +84,12 @@ def test_status_of_a_study_in_which_nothing_happened(empty_study: Path) -> None:
     assert "no complete trial yet" in text
 
 
+def test_one_is_not_many(tmp_path: Path, study_writer: Any, told: Any) -> None:
+    results = load(study_writer(tmp_path, [told([0.5, 10.0, 1.0], None, {"curve": [{"val_accuracy": 0.5}]})]))
+    assert re.search(r"front +1 trial, hypervolume", rendered(status_panel(results)))
+    assert "in 1 epoch " in rendered(trial_panel(results, results.trial(0)))
+
+
 def test_the_drawing_names_every_stage_size_and_option(architecture: Callable[[int], dict[str, Any]]) -> None:
     plain = architecture(1)  # attention at 4 x 4 x 32, then conv at 2 x 2 x 64
     text = rendered(architecture_drawing(plain, "the title"))
@@ -95,6 +102,20 @@ def test_the_drawing_names_every_stage_size_and_option(architecture: Callable[[i
     assert "2 × attention" in text
     assert "\x1b" not in text
     assert "\x1b" in rendered(architecture_drawing(plain), colour=True)
+
+
+def test_the_drawing_tells_the_channels_of_every_block(graph_study: Path) -> None:
+    results = load(graph_study)
+    words = " ".join(re.sub("[│╭╮╰╯─]", " ", rendered(trial_panel(results, results.trial(0)))).split())
+    assert "channels: 64 -16-> 64 -interlace-> 64 -4-> 64; full reach: yes (g1*g2 = 16*4 = 64 <= 64)" in words
+    assert "channels: 64 -1-> 64 -1-> 256 -1-> 64; full reach: yes (attention is dense)" in words
+    changing = {"mixer": {"name": "conv"}, "residual": "plain", "begin": "block", "downsample": 2, "width": 32}
+    words = rendered(architecture_drawing(Architecture.from_dict({"stages": [changing]}).to_dict()))
+    assert "channels of" not in words  # it halves the map alone: its blocks are alike
+    stages = [changing, changing | {"width": 64}]
+    words = rendered(architecture_drawing(Architecture.from_dict({"stages": stages}).to_dict()))
+    assert "channels of the first block: 32 -32-> 32 -1-> 256 -1-> 64;" in words
+    assert "channels of the other blocks: 64 -64-> 64 -1-> 256 -1-> 64;" in words
 
 
 def test_markup_in_names_is_shown_as_it_is(architecture: Callable[[int], dict[str, Any]]) -> None:

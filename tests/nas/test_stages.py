@@ -7,7 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nas.stages import Box, blocks_of, boxes, mixers, options_text
+import numpy as np
+
+from nas.stages import Box, blocks_of, boxes, mixers, options_text, path_text, reach_text, stacks
+from search_space import cdg
+from search_space.cdg import ChannelGraph, Layer, Stack
 
 PYRAMID = {
     "image_size": [30, 48],
@@ -67,3 +71,38 @@ def test_options_are_shown_whatever_they_are() -> None:
         == "k 5, groups depthwise, sizes 3 × 5"
     )
     assert options_text({}) == ""
+
+
+CLC = {"mixer": {"name": "conv", "k": 3, "groups": 16, "interlace": True}, "channel_mixer": {"name": "pointwise"}}
+
+
+def test_blocks_of_a_stage_are_told_layer_by_layer(architecture: Callable[[int], dict[str, Any]]) -> None:
+    stage = {
+        "mixer": {"name": "conv"},
+        "channel_mixer": {"name": "mlp", "expansion": 2.0, "groups": [8, 4]},
+        "width": 32,
+    }
+    ((block,),) = stacks({"stages": [stage]})
+    assert path_text(block) == "32 -32-> 32 -8-> 64 -interlace-> 64 -4-> 32"
+    assert reach_text(block) == "yes (g1*g2 = 8*4 = 32 <= 64)"
+    assert stacks(architecture(0)) == ()  # a description of options that the search space does not know
+
+
+def test_a_first_block_that_changes_the_width_is_one_of_its_own() -> None:
+    stages = [CLC | {"width": 32, "residual": "plain"}]
+    stages.append(CLC | {"width": 64, "residual": "plain", "begin": "block", "downsample": 2, "depth": 3})
+    (only,), (first, other) = stacks({"stages": stages})
+    assert path_text(only) == "32 -16-> 32 -interlace-> 32 -1-> 32"
+    assert path_text(first) == "32 -16-> 32 -interlace-> 32 -1-> 64"
+    assert path_text(other) == "64 -16-> 64 -interlace-> 64 -1-> 64"
+
+
+def test_reach_is_told_with_its_reason() -> None:
+    dense, alone = Layer("attention", cdg.dense(8)), Layer("pool", cdg.identity(8))
+    assert reach_text(Stack((dense,))) == "yes (attention is dense)"
+    assert reach_text(Stack((dense, Layer("fc1", cdg.grouped(8, 8, 4))))) == "yes (g1*g2 = 1*4 = 4 <= 8)"
+    assert reach_text(Stack((alone, alone))) == "no (output 0 misses 7 of 8 inputs)"
+    halves = ChannelGraph(np.array([[True, True, False], [False, True, True]]))
+    assert reach_text(Stack((Layer("odd", halves), Layer("even", ChannelGraph(np.ones((1, 2), np.bool_)))))) == (
+        "yes (even is dense)"
+    )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from nas.objectives import get
-from nas.units import MISSING, duration, ratio, si, value_text
+from nas.units import MISSING, count, duration, ratio, si, value_text
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,8 @@ def test_values_follow_their_objective() -> None:
     assert value_text(get("macs"), 1_234_567) == "1.23 M MACs"
     assert value_text(get("images_per_s"), 18_140, unit=False) == "18.1 k"
     assert value_text(get("images_per_s"), math.nan) == MISSING
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 trials"), (1, "1 trial"), (2, "2 trials"), (1200, "1,200 trials")])
+def test_what_is_counted_is_one_or_many(number: int, text: str) -> None:
+    assert count(number, "trial") == text

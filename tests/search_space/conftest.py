@@ -23,7 +23,7 @@ CountedForward = Callable[[nn.Module, tuple[int, ...]], Cost]
 FREE = (
     *("add", "add_", "sub", "mul", "neg", "mean", "pad", "lt", "minimum", "sum", "cos", "sin", "roll", "flip", "real"),
     *("amax", "clamp_min"),
-    *("gelu", "relu", "silu", "silu_", "softmax", "softshrink"),
+    *("gelu", "relu", "silu", "silu_", "sigmoid", "softmax", "softshrink"),
     *(
         "view_as_real",
         "view_as_complex",
@@ -37,7 +37,7 @@ FREE = (
         "empty_like",
         "tensor_split",
     ),
-    *("batch_norm", "layer_norm", "group_norm", "avg_pool2d", "adaptive_avg_pool2d"),
+    *("batch_norm", "layer_norm", "group_norm", "avg_pool2d", "adaptive_avg_pool2d", "max_pool2d"),
 )
 
 

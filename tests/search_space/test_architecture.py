@@ -55,11 +55,13 @@ def test_the_canonical_form_spells_out_every_option() -> None:
     assert arch().to_dict() == {
         "stages": [
             {
-                "mixer": {"name": "conv", "k": 7, "groups": "depthwise", "interlace": False},
-                "channel_mixer": {"name": "mlp", "expansion": 4.0, "groups": [1, 1]},
+                "mixer": {"name": "conv", "k": 7, "groups": "depthwise", "interlace": False}
+                | {"group_width": None, "bias": True},
+                "channel_mixer": {"name": "mlp", "expansion": 4.0, "groups": [1, 1], "bias": True},
                 "depth": 2,
                 "width": 64,
                 "downsample": 1,
+                "begin": "transition",
                 "downsampling": {"kernel": 3, "norm": "before", "bias": True},
                 "norm": "batch",
                 "act": "gelu",
@@ -68,7 +70,8 @@ def test_the_canonical_form_spells_out_every_option() -> None:
                 "squeeze_excite": None,
             }
         ],
-        "stem": {"patch": 4, "kernel": None, "act": None, "norm": None, "pos_embed": False},
+        "stem": {"patch": 4, "kernel": None, "act": None, "norm": None, "pos_embed": False}
+        | {"ratio": 1.0, "order": "act_norm", "tiered": False, "pool": False, "bias": True},
         "head": {"norm": "before", "kind": None},
         "image_size": [32, 32],
         "in_chans": 3,
@@ -149,7 +152,11 @@ def test_different_architectures_have_different_ids(stage: dict[str, Any]) -> No
         ({"stages[0].depth": "3"}, ArchitectureError, r"^stages\[0\]\.depth: .*valid integer, found '3'"),
         ({"stages[0].depth": True}, ArchitectureError, r"^stages\[0\]\.depth: .*valid integer, found True"),
         ({"stages[0].depth": 2.0}, ArchitectureError, r"^stages\[0\]\.depth: .*valid integer, found 2\.0"),
-        ({"stages[0].norm": "bacth"}, ArchitectureError, r"^stages\[0\]\.norm: .*'batch', 'layer' or 'group', found"),
+        (
+            {"stages[0].norm": "bacth"},
+            ArchitectureError,
+            r"^stages\[0\]\.norm: .*'batch', 'layer' or 'group'; did you mean batch\?, found",
+        ),
         ({"stages[0].layer_scale": 0.0}, ArchitectureError, r"^stages\[0\]\.layer_scale: .*greater than 0"),
         ({"stages[0].channel_mixer.expansion": 0.3}, ArchitectureError, r"^stages\[0\]\.channel_mixer\.expansion: tim"),
         ({"stages[0].channel_mixer.expansion": float("nan")}, ArchitectureError, r"expansion: .*found nan"),
@@ -198,7 +205,7 @@ def test_texts_that_hold_no_architecture_are_refused() -> None:
 
 
 def test_a_block_must_reach_every_channel() -> None:
-    beyond = {"name": "mlp", "expansion": 1.0, "groups": [16, 8]}  # 16 * 8 > 64 hidden channels
+    beyond = {"name": "mlp", "expansion": 1.0, "groups": [16, 8], "bias": True}  # 16 * 8 > 64 hidden channels
     with pytest.raises(ArchitectureError, match=r"^stages\[0\]\.channel_mixer\.groups: g1\*g2 must not exceed the 64 "):
         arch(channel_mixer=beyond)
     for channelwise in ("pool", "shift", "global_filter", "identity"):

@@ -1,7 +1,8 @@
-"""What stands around the mixers: each residual form against its equation, stems and transitions against plain layers."""
+"""What stands around the mixers: stems, transitions, scales, gates and heads against plain layers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space import Architecture, Head, SearchSpace, Stage, Stem, build, cost
+from search_space import Architecture, Cost, Head, SearchSpace, Stage, Stem, build, cost
 from search_space.errors import ArchitectureError
-from search_space.layers import macro
+from search_space.layers import blocks, macro
 
 Tensor = torch.Tensor
 
@@ -28,25 +29,6 @@ def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
     return module
 
 
-EQUATIONS: dict[str, Any] = {
-    "pre_norm": lambda b, x: (z := x + b.ls1(b.mixer(b.norm1(x)))) + b.ls2(b.mlp(b.norm2(z))),
-    "single": lambda b, x: x + b.ls(b.mlp(b.norm2(b.mixer(b.norm1(x))))),
-    "convmixer": lambda b, x: b.norm2(F.gelu(b.mlp(x + b.ls(b.norm1(F.gelu(b.mixer(x))))))),
-    "shiftvit": lambda b, x: (s := b.mixer(x)) + b.ls(b.mlp(b.norm2(s))),
-    "plain": lambda b, x: F.gelu(b.norm2(b.mlp(b.norm1(b.mixer(x))))),
-}
-
-
-@pytest.mark.parametrize("residual", list(macro.BLOCKS))
-@pytest.mark.parametrize("norm", ["batch", "layer", "group"])
-def test_residual_forms_are_their_equations(residual: Any, norm: Any) -> None:
-    scale = None if residual == "plain" else 0.5
-    stage = Stage(mixer="conv", width=8, residual=residual, norm=norm, layer_scale=scale)
-    block = randomised(macro.block(stage, (5, 4), 0))
-    x = torch.randn(2, 8, 5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(block(x), EQUATIONS[residual](block, x), rtol=1e-12, atol=1e-12)
-
-
 def test_a_layer_scale_multiplies_each_channel_of_a_branch() -> None:
     scale = macro.LayerScale(3, 0.1)
     x = torch.randn(2, 3, 4, 4)
@@ -60,7 +42,7 @@ def test_squeeze_excite_is_timms() -> None:
     from timm.layers import SqueezeExcite
 
     stage = Stage(mixer="pool", width=12, squeeze_excite={"reduction": 3}, norm="layer")
-    ours = randomised(macro.channel_mixer(stage))
+    ours = randomised(blocks.channel_mixer(stage))
     theirs = SqueezeExcite(12, rd_channels=4).double()
     theirs.load_state_dict(ours.gate.state_dict())
     x = torch.randn(2, 12, 5, 3, dtype=torch.float64)
@@ -75,7 +57,7 @@ def test_squeeze_excite_is_timms() -> None:
 
 
 @pytest.mark.parametrize("size", [(6, 6), (7, 5), (1, 3)])
-@pytest.mark.parametrize("kernel", [2, 3])
+@pytest.mark.parametrize("kernel", [1, 2, 3])
 @pytest.mark.parametrize("norm", ["before", "after", None])
 def test_transitions_halve_the_map_rounding_up(size: tuple[int, int], kernel: Any, norm: Any) -> None:
     stage = Stage(mixer="conv", width=12, downsample=2, downsampling={"kernel": kernel, "norm": norm, "bias": False})
@@ -85,7 +67,7 @@ def test_transitions_halve_the_map_rounding_up(size: tuple[int, int], kernel: An
     y = module.norm_before(x)
     # A 2x2 window at an odd border, a 3x3 one everywhere, see zeros; both written as plain products of unfolded patches.
     low = 1 if kernel == 3 else 0
-    y = F.pad(y, (low, 1, low, 1))
+    y = F.pad(y, (low, int(kernel > 1), low, int(kernel > 1)))
     patches = F.unfold(y, kernel, stride=2)  # (2, 8 * kernel^2, n)
     weight = module.conv.weight.reshape(12, -1)
     rows, columns = stage.size_after(size)
@@ -100,30 +82,85 @@ def test_transitions_halve_the_map_rounding_up(size: tuple[int, int], kernel: An
         (Stem(patch=4), 16),
         (Stem(patch=4, kernel=7), 16),
         (Stem(patch=2, kernel=3, norm="batch", act="relu"), 10),
+        (Stem(patch=2, kernel=3, norm="batch", act="relu", order="norm_act", bias=False), 10),
         (Stem(patch=1, kernel=3), 5),
         (Stem(patch=3, kernel=4, norm="layer"), 9),
         (Stem(patch=7, act="gelu", norm="batch", pos_embed=True), 14),
+        (Stem(patch=4, kernel=7, pool=True, norm="batch", act="relu", order="norm_act"), 12),
+        (Stem(patch=2, kernel=3, pool=True), 6),
+        (Stem(patch=2, tiered=True, norm="batch", act="relu", order="norm_act", bias=False), 6),
+        (Stem(patch=4, tiered=True, norm="batch", act="gelu"), 12),
+        (Stem(patch=4, tiered=True, kernel=5, pool=True, norm="batch", act="relu", pos_embed=True), 12),
+        (Stem(patch=8, tiered=True, pool=True), 16),
     ],
 )
-def test_stems_give_a_token_for_each_patch(stem: Stem, size: int) -> None:
-    tokens = (size // stem.patch, size // stem.patch)
-    module = randomised(macro.ConvStem(stem, 3, 6, tokens))
-    x = torch.randn(2, 3, size, size, dtype=torch.float64)
-    y = module(x)
-    assert y.shape == (2, 6, *tokens)
-    expected = F.conv2d(x, module.proj.weight, module.proj.bias, stem.patch, (stem.side - stem.patch + 1) // 2)
-    expected = {None: lambda v: v, "gelu": F.gelu, "relu": F.relu}[stem.act](expected)
-    expected = module.norm(expected)
-    torch.testing.assert_close(y, expected if module.pos_embed is None else expected + module.pos_embed)
-    assert sum(p.numel() for p in module.parameters()) == stem.cost(3, 6, tokens).params
+def test_stems_give_a_token_for_each_patch(
+    stem: Stem, size: int, counted_forward: Callable[[nn.Module, tuple[int, ...]], Cost]
+) -> None:
+    tokens, side = (size // stem.patch, 2 * size // stem.patch), stem.side
+    module = randomised(macro.ConvStem(stem, 3, 16, tokens))
+    y = x = torch.randn(2, 3, size, 2 * size, dtype=torch.float64)
+    assert module(x).shape == (2, 16, *tokens)
+    # The strides as they are told: all at once, or 2, 1 and what is left, of convolutions that keep the map but for them.
+    left = stem.patch // 2 if stem.pool else stem.patch
+    strides, widths = ([2, 1, left // 2], [6, 8, 16]) if stem.tiered else ([left], [16])
+    act = {None: lambda v: v, "gelu": F.gelu, "relu": F.relu}[stem.act]
+    for layer, stride, width in zip((module, *module.tiers), strides, widths, strict=True):
+        assert layer.proj.weight.shape[0] == width
+        assert (layer.proj.bias is not None) == stem.bias
+        y = F.conv2d(y, layer.proj.weight, layer.proj.bias, stride, (side - stride + 1) // 2)
+        y = act(layer.norm(y)) if stem.order == "norm_act" else layer.norm(act(y))
+    y = F.max_pool2d(y, 3, 2, 1) if stem.pool else y
+    torch.testing.assert_close(module(x), y if module.pos_embed is None else y + module.pos_embed)
+    assert stem.cost(3, 16, tokens) == counted_forward(module.float(), (1, 3, size, 2 * size))
 
 
 def test_stems_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ArchitectureError, match=r"kernel: must not be smaller than the patch 4, found 3"):
-        Stem(patch=4, kernel=3)
-    with pytest.raises(ArchitectureError, match=r"kernel: must be odd where the patch is 1, found 4"):
-        Stem(patch=1, kernel=4)
+    for options, message in (
+        ({"patch": 4, "kernel": 3}, "kernel: must not be smaller than the patch 4, found 3"),
+        ({"patch": 1, "kernel": 4}, "kernel: must be odd where the patch is 1, found 4"),
+        (
+            {"patch": 2, "kernel": 4, "pool": True},
+            "kernel: must be odd where the stride before the pooling is 1, found 4",
+        ),
+        ({"patch": 8, "kernel": 3, "pool": True}, "kernel: must not be smaller than the stride before the pooling 4, "),
+        ({"patch": 7, "pool": True}, r"pool: needs an even patch \(patch is 7\), found True"),
+        ({"patch": 8, "tiered": True}, "tiered: needs a patch of 2 or 4, not 8, found True"),
+        (
+            {"patch": 2, "tiered": True, "pool": True},
+            "tiered: needs a stride before the pooling of 2 or 4, not 1, found",
+        ),
+        (
+            {"patch": 4, "tiered": True, "kernel": 4},
+            "kernel: must be odd and at least 3 where the stem is tiered, found 4",
+        ),
+        ({"ratio": 0}, "ratio: input should be greater than 0"),
+    ):
+        with pytest.raises(ArchitectureError, match=message):
+            Stem(**options)
+    with pytest.raises(
+        ArchitectureError, match=r"stem\.ratio: times the width 6 of the first stage must be whole.* 0\.25"
+    ):
+        Architecture(stages=(Stage(mixer="pool", width=6),), stem=Stem(ratio=0.25))
+
+
+def test_equal_stems_have_one_spelling() -> None:
     assert Stem(patch=4, kernel=4) == Stem(patch=4)
+    assert Stem(patch=4, kernel=2, pool=True) == Stem(patch=4, pool=True)
+    assert Stem(patch=4, kernel=3, tiered=True) == Stem(patch=4, tiered=True)
+    assert Stem(act="relu", order="norm_act") == Stem(act="relu")
+    assert Stem(norm="batch", act="relu", order="norm_act") != Stem(norm="batch", act="relu")
+
+
+def test_a_stem_narrower_than_the_first_stage_is_followed_by_a_change_of_width() -> None:
+    for begin, residual in (("transition", "pre_norm"), ("block", "plain")):
+        stage = Stage(mixer="conv", width=16, begin=begin, residual=residual)
+        architecture = Architecture(stages=(stage,), stem=Stem(ratio=0.5), image_size=16)
+        net = build(architecture)
+        assert net.stem(torch.zeros(1, 3, 16, 16)).shape == (1, 8, 4, 4)
+        assert net.forward_features(torch.zeros(1, 3, 16, 16)).shape == (1, 16, 4, 4)
+        assert isinstance(net.get_submodule("stages.0.transition"), nn.Identity) == (begin == "block")
+        assert sum(p.numel() for p in net.parameters()) == cost(architecture).params
 
 
 @pytest.mark.parametrize("place", ["before", "after", None])

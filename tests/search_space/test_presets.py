@@ -34,6 +34,9 @@ PUBLISHED: dict[str, tuple[str, float]] = {
     "swin_tiny_patch4_window7": ("28.29", 4.49),
     "as_mlp_t": ("28.28", 4.35),
     "wave_mlp_t": ("17.19", 2.46),
+    "clcnet_a": ("3.254", 0.343),
+    "clcnet_b": ("4.085", 0.425),
+    "lambda_resnet26t": ("10.96", 3.00),
 }
 
 
@@ -55,6 +58,8 @@ SMALL: dict[str, Architecture] = {
     "swin": small(presets.swin((8, 16), (2, 3), heads=(2, 4), window=4)),
     "as_mlp": small(presets.as_mlp((8, 16, 24), (1, 2, 1))),
     "wave_mlp": small(presets.wave_mlp((8, 16, 24), (1, 2, 1))),
+    "clcnet": small(presets.clcnet((8, 16, 24), (1, 2, 1))),
+    "lambda_resnet": small(presets.lambda_resnet((32, 64, 64), (1, 2, 1), lambdas=(False, False, True), context=3)),
     "convmixer_256_8_cifar": presets.get("convmixer_256_8_cifar"),
 }
 of_each_family = pytest.mark.parametrize("architecture", SMALL.values(), ids=SMALL)
@@ -118,7 +123,6 @@ def space_of(architecture: Architecture) -> SearchSpace:
     pyramid = len(description["stages"]) > 1
     stages: list[dict[str, Any]] = []
     for stage in description["stages"]:
-        del stage["downsample"]
         for part in ("mixer", "channel_mixer"):
             stage[part] = {stage[part].pop("name"): stage[part]}
         stage["depth"] = [stage["depth"], stage["depth"] + 1]

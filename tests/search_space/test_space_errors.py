@@ -83,7 +83,7 @@ def test_an_isotropic_space_is_judged_at_the_width_of_its_first_stage() -> None:
         ({"mixer": 3}, {}, ArchitectureError, "stages[0].mixer: must be a mixer, a list, or a mapping"),
         ({"channel_mixer": {"mlp": {"groups": "half"}}}, {}, ArchitectureError, "stages[0].channel_mixer.mlp.groups: "),
         ({"channel_mixer": {"mpl": {}}}, {}, UnknownNameError, "did you mean mlp?"),
-        ({"widht": 3}, {}, UnknownNameError, "stages[0].widht: no such key (known: act, channel_mixer, depth,"),
+        ({"widht": 3}, {}, UnknownNameError, "stages[0].widht: no such key (known: act, begin, channel_mixer, depth,"),
         ({"width": [8, 0]}, {}, ArchitectureError, "stages[0].width[1]: input should be greater than or equal to 1"),
         ({"width": ["8"]}, {}, ArchitectureError, "stages[0].width[0]: input should be a valid integer, found '8'"),
         ({"width": []}, {}, ArchitectureError, "stages[0].width: "),
@@ -96,7 +96,7 @@ def test_an_isotropic_space_is_judged_at_the_width_of_its_first_stage() -> None:
             {},
             {"stem": {"path": 4}},
             UnknownNameError,
-            "stem.path: no such key (known: act, kernel, norm, patch, pos_embed); did you mean patch",
+            "stem.path: no such key (known: act, bias, kernel, norm, order, patch, pool, pos_embed, ratio, tiered); did you",
         ),
     ],
 )

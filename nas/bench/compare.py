@@ -1,0 +1,99 @@
+"""Many runs of a benchmark, here or in processes of their own; what is finished comes at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+
+from nas.bench.race import Entry, Run, race
+from nas.bench.table import Table
+from nas.errors import StudyError
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What is compared.
+
+    Args:
+        table: what the trainings give.
+        entries: what runs, in this order.
+        trainings: of each entry.
+        noise: a training gives one of an architecture's trainings, not their mean.
+    """
+
+    table: Table
+    entries: tuple[Entry, ...]
+    trainings: int
+    noise: bool
+
+    @property
+    def length(self) -> int:
+        """The trainings of each entry: no more than there are architectures."""
+        return min(self.trainings, len(self.table))
+
+
+def entries_of(samplers: Sequence[str], workers: Sequence[int], seeds: Sequence[int]) -> tuple[Entry, ...]:
+    """Each sampler with each number of workers from each seed; seed by seed, so that what is finished early compares."""
+    return tuple(Entry(name, count, seed) for seed in seeds for count in workers for name in samplers)
+
+
+def compare(contest: Contest, jobs: int = 1, advance: Callable[[int], None] | None = None) -> Iterator[Run]:
+    """The runs of `contest` as they end.
+
+    Args:
+        contest: what is compared.
+        jobs: runs at a time; with more than one each has a process of its own.
+        advance: is called with a number of trainings that have ended.
+
+    Raises:
+        StudyError: a process died.
+    """
+    step = advance or (lambda count: None)
+    if jobs == 1:
+        for entry in contest.entries:
+            yield race(contest.table, entry, contest.trainings, contest.noise, lambda: step(1))
+        return
+    for run in _in_processes(contest, jobs):
+        step(len(run.shares))
+        yield run
+
+
+def _in_processes(contest: Contest, jobs: int) -> Iterator[Run]:
+    others = set(multiprocessing.active_children())
+    # Spawned: a fork would inherit the locks of the threads of torch and BLAS.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(jobs, len(contest.entries)), context, _begin, (contest,))
+    try:
+        # Ctrl-C reaches every process of a terminal. They inherit that it is blocked; this one, unblocked again, ends them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            futures = [pool.submit(_run, entry) for entry in contest.entries]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for future in as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool:
+        raise StudyError("a process of the benchmark died, for want of memory perhaps; try a smaller --jobs") from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()  # nothing is lost: what is finished has been given out
+        pool.shutdown(wait=True)
+
+
+_contest: Contest | None = None  # of a process of its own
+
+
+def _begin(contest: Contest) -> None:
+    global _contest
+    _contest = contest
+
+
+def _run(entry: Entry) -> Run:
+    if _contest is None:
+        raise RuntimeError("a process runs an entry before it was given the contest")
+    return race(_contest.table, entry, _contest.trainings, _contest.noise)

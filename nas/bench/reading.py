@@ -1,0 +1,182 @@
+"""The file of a table: CSV or JSON in, columns of raw cells out, each row with its place in the file.
+
+    table.csv     a line of column names, then a line per architecture
+    table.tsv     the same with tabs
+    table.json    [{"kernel": 3, "acc": 91.2}, ...], or {"02012100": {"acc": [91.2, 91.4]}, ...}, whose keys are the column `key`
+
+A cell of CSV stays text, since only its column's role says what it is: `0120` may be a number or four choices.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.errors import ConfigError
+
+KEY = "key"
+_ABSENT = ("", "nan", "na", "n/a", "null", "none")
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A table as its file has it.
+
+    Args:
+        file: where it stands.
+        places: of each row in the file, `FILE:LINE` or `FILE: row 3`.
+        columns: name -> a cell per row; None where there is none.
+        keyed: the rows are the values of a mapping, its keys in the column `KEY`.
+    """
+
+    file: Path
+    places: Sequence[str]
+    columns: Mapping[str, Sequence[Any]]
+    keyed: bool = False
+
+    def error(self, row: int, column: str, rule: str) -> ConfigError:
+        """The error that names the cell, the `rule` it breaks, and what stands there."""
+        return ConfigError(self.places[row], f"column {column!r}: {rule}, found {_short(self.columns[column][row])}")
+
+    def number(self, row: int, column: str) -> float | None:
+        """The number in a cell; None if it is missing."""
+        return self._number(self.columns[column][row], row, column)
+
+    def numbers(self, row: int, column: str) -> tuple[float | None, ...]:
+        """The numbers in a cell, one at least: of a JSON list, or of text such as `91.2;91.4`."""
+        cell = self.columns[column][row]
+        if isinstance(cell, str) and cell.lstrip().startswith("["):
+            try:
+                cell = json.loads(cell)
+            except ValueError:
+                raise self.error(row, column, "must be a list in JSON") from None
+        elif isinstance(cell, str) and ";" in cell:
+            cell = cell.split(";")
+        if not isinstance(cell, list):
+            return (self._number(cell, row, column),)
+        return tuple(self._number(one, row, column) for one in cell) or (None,)
+
+    def _number(self, value: Any, row: int, column: str) -> float | None:
+        if is_absent(value):
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise self.error(row, column, "must be a number")
+        try:
+            number = float(value)
+        except ValueError:
+            raise self.error(row, column, "must be a number") from None
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise self.error(row, column, "must be finite")
+        return number
+
+
+def is_absent(cell: Any) -> bool:
+    """True if nothing is known there."""
+    if isinstance(cell, str):
+        return cell.strip().lower() in _ABSENT
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
+def read(file: Path) -> Raw:
+    """The table in `file`.
+
+    Raises:
+        ConfigError: it cannot be read, or is no table; it names the place and the rule.
+    """
+    kind = file.suffix.lower()
+    if kind not in (".csv", ".tsv", ".json"):
+        raise ConfigError(str(file), f"a table must be a .csv, .tsv or .json file, found {kind or 'no suffix'!r}")
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        raise ConfigError(str(file), f"a table must be a file that can be read: {reason}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(file), f"a table must be in UTF-8: {error.reason} at byte {error.start}") from None
+    raw = _from_json(file, text) if kind == ".json" else _from_csv(file, text, "\t" if kind == ".tsv" else ",")
+    if not raw.places:
+        raise ConfigError(str(file), "a table must hold one architecture at least, found none")
+    return raw
+
+
+def _from_csv(file: Path, text: str, delimiter: str) -> Raw:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    places: list[str] = []
+    rows: list[list[str]] = []
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        _check_names(file, names)
+        for cells in reader:
+            if not cells:
+                continue  # a blank line
+            if len(cells) != len(names):
+                rule = f"a row must have the {len(names)} cells of the first line, found {len(cells)}"
+                raise ConfigError(f"{file}:{reader.line_num}", rule)
+            places.append(f"{file}:{reader.line_num}")
+            rows.append([cell.strip() for cell in cells])
+    except csv.Error as error:
+        raise ConfigError(f"{file}:{reader.line_num}", f"not CSV: {error}") from None
+    return Raw(file, places, {name: [row[i] for row in rows] for i, name in enumerate(names)})
+
+
+def _check_names(file: Path, names: Sequence[str]) -> None:
+    for i, name in enumerate(names):
+        if not name:
+            raise ConfigError(f"{file}:1", f"a column must have a name, column {i + 1} has none")
+        if name in names[:i]:
+            raise ConfigError(f"{file}:1", f"a column's name must stand once, found {name!r} twice")
+
+
+def _from_json(file: Path, text: str) -> Raw:
+    try:
+        data = json.loads(text, object_pairs_hook=_Pairs)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{file}:{error.lineno}:{error.colno}", f"not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; a thousand brackets
+        raise ConfigError(str(file), f"not JSON that can be read: {error}") from None
+    if isinstance(data, _Pairs):
+        records: list[tuple[str, Any, str | None]] = [
+            (f"{file}: {_short(key)}", value, key) for key, value in data.pairs
+        ]
+    elif isinstance(data, list):
+        records = [(f"{file}: row {i + 1}", value, None) for i, value in enumerate(data)]
+    else:
+        raise ConfigError(str(file), f"must be a list of objects, or an object of them, found {_short(data)}")
+    seen: set[str | None] = set()
+    columns: dict[str, list[Any]] = {KEY: [key for _, _, key in records]} if isinstance(data, _Pairs) else {}
+    for i, (place, value, key) in enumerate(records):
+        if not isinstance(value, _Pairs):
+            raise ConfigError(place, f"must be an object with the columns of an architecture, found {_short(value)}")
+        if key is not None and key in seen:
+            raise ConfigError(place, "a key must stand once, found twice")
+        seen.add(key)
+        within: set[str] = set()
+        for name, cell in value.pairs:
+            if name in within or (key is not None and name == KEY):
+                raise ConfigError(place, f"a column's name must stand once, found {name!r} twice")
+            within.add(name)
+            columns.setdefault(name, [None] * len(records))[i] = cell
+    return Raw(file, [place for place, _, _ in records], columns, keyed=isinstance(data, _Pairs))
+
+
+class _Pairs:
+    """A JSON object, with names that stand twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        self.pairs = pairs
+
+    def __repr__(self) -> str:
+        return repr(dict(self.pairs))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
