@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.sampler.domain import Coding, Domain, Floats, Rng, one_hot, pool_matrix, thermometer
 from search_space import Architecture, SearchSpace
 from search_space.decisions import Decision, decisions_of, nearest_to
 from search_space.errors import SpaceError
 
+Kept = TypeVar("Kept")
+
+REMEMBERED = 20_000  # architectures whose bits are not computed again
 VOCABULARY = 1000  # random architectures whose choices make the bits
 
 
@@ -22,8 +26,12 @@ class Architectures(Domain[Architecture]):
     A decision that an architecture does not come to (an option of another mixer, a further stage) leaves its bits zero.
     """
 
+    fresh = 32
+
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
+        self._bits: dict[str, NDArray[np.bool_]] = {}  # of what was seen of late, by id
+        self._decisions: dict[str, list[tuple[Decision, Any]]] = {}
         rng = np.random.default_rng(0)
         values: dict[str, dict[Any, None]] = {}
         for _ in range(min(VOCABULARY, 4 * space.size)):
@@ -68,20 +76,27 @@ class Architectures(Domain[Architecture]):
         return self.space.sample(rng)
 
     def mutated(self, point: Architecture, rng: Rng) -> Architecture:
-        wanted = decisions_of(point)
-        met: list[Decision] = []
-        nearest = nearest_to(wanted)
-
-        def note(decision: Decision) -> Any:
-            met.append(decision)
-            return nearest(decision)
-
-        self.space.walk(note)
+        met = self._met(point)
         if not met:
             return point
-        decision = met[int(rng.integers(len(met)))]
-        others = [value for value in decision.values if value != wanted[decision.place]]
-        return self.space.walk(nearest_to({**wanted, decision.place: others[int(rng.integers(len(others)))]}))
+        decision, value = met[int(rng.integers(len(met)))]
+        others = [other for other in decision.values if other != value]
+        changed = others[int(rng.integers(len(others)))]
+        return self.space.walk(nearest_to({**decisions_of(point), decision.place: changed}))
+
+    def _met(self, point: Architecture) -> list[tuple[Decision, Any]]:
+        """The decisions that lead to `point`, and how they are taken."""
+        if point.id not in self._decisions:
+            met: list[tuple[Decision, Any]] = []
+            nearest = nearest_to(decisions_of(point))
+
+            def note(decision: Decision) -> Any:
+                met.append((decision, nearest(decision)))
+                return met[-1][1]
+
+            self.space.walk(note)
+            _remember(self._decisions, point.id, met)
+        return self._decisions[point.id]
 
     def crossed(self, a: Architecture, b: Architecture, rng: Rng) -> Architecture:
         of_a, of_b = decisions_of(a), decisions_of(b)
@@ -96,13 +111,18 @@ class Architectures(Domain[Architecture]):
         return self.space.walk(nearest_to(mixed))
 
     def bits(self, points: Sequence[Architecture]) -> Floats:
-        bits = np.zeros((len(points), len(self.coding.group)))
-        for row, point in zip(bits, points, strict=True):
+        rows = [self._bits_of(point) for point in points]
+        return np.stack(rows).astype(np.float64) if rows else np.zeros((0, len(self.coding.group)))
+
+    def _bits_of(self, point: Architecture) -> NDArray[np.bool_]:
+        if point.id not in self._bits:
+            row = np.zeros(len(self.coding.group), dtype=bool)
             for place, value in _numbered(decisions_of(point)).items():
                 code = self._rows.get((place, value))
                 if code is not None:
                     row[self._begin[place] : self._begin[place] + len(code)] = code
-        return bits
+            _remember(self._bits, point.id, row)
+        return self._bits[point.id]
 
     def key(self, point: Architecture) -> Hashable:
         return point.id
@@ -118,6 +138,12 @@ class Architectures(Domain[Architecture]):
 
     def known(self, point: Architecture) -> Architecture:
         return point
+
+
+def _remember(cache: dict[str, Kept], name: str, value: Kept) -> None:
+    if len(cache) >= REMEMBERED:
+        cache.clear()
+    cache[name] = value
 
 
 def _numbered(decisions: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,9 +41,15 @@ class Coding:
 
 
 class Domain(ABC, Generic[Point]):
-    """The points to choose among."""
+    """The points to choose among.
+
+    Args:
+        coding: what their bits mean.
+        fresh: candidates made anew at a suggestion, before and again after the first look: fewer where each takes time.
+    """
 
     coding: Coding
+    fresh: int = 64
 
     @property
     @abstractmethod

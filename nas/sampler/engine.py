@@ -29,7 +29,6 @@ Indices = NDArray[np.intp]
 
 ENUMERATED = 30_000  # a space of more points is searched by candidates
 CANDIDATES = 1_200
-FRESH = 64  # candidates made anew at a suggestion, before and again after the first look
 WORK = 6e7  # multiplications spent on the deviations of candidates at a suggestion
 KEPT = 400  # observations that a model is conditioned on
 INITIAL = 3  # points trained before the model is asked
@@ -129,7 +128,9 @@ class Engine(Generic[Point]):
             return None
         self._score(belief, free)
         if not self.pool.complete:
-            new = self.pool.add(self.domain.mutated(self.pool.points[i], self.rng) for i in self._leading(FRESH))
+            new = self.pool.add(
+                self.domain.mutated(self.pool.points[i], self.rng) for i in self._leading(self.domain.fresh)
+            )
             self._score(belief, np.intersect1d(new, self._free(seen)))
         return self.pool.points[self._leading(1)[0]]
 
@@ -249,7 +250,7 @@ class Engine(Generic[Point]):
         self.pool.shrink()
         parents = [*front, *(self.pool.points[i] for i in self._leading(len(front) + 8))]
         new = []
-        for i in range(FRESH):
+        for i in range(self.domain.fresh):
             if i % 4 == 0:
                 new.append(self.domain.sample(self.rng))
                 continue

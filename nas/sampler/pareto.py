@@ -15,6 +15,7 @@ import math
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import ThreadpoolController
 
 from nas.sampler.architectures import Architectures
 from nas.sampler.domain import Box, Domain
@@ -129,7 +131,8 @@ class ParetoSampler(BaseSampler):
             if trial.number not in self._plans:
                 if self._memory is None or self._memory.study_name != study.study_name:
                     self._memory = _Memory(self, study)
-                self._plans[trial.number] = self._memory.next(study, trial.number, self._plans)
+                with _blas().limit(limits=1, user_api="blas"):
+                    self._plans[trial.number] = self._memory.next(study, trial.number, self._plans)
             return self._plans[trial.number]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -140,6 +143,12 @@ class ParetoSampler(BaseSampler):
 
 
 _MISSING = object()
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries of this process: with the cores busy training, their threads would wait for one another."""
+    return ThreadpoolController()
 
 
 class _Memory:

@@ -1,0 +1,135 @@
+"""Seconds a suggestion of the sampler takes, with more and more finished trials.
+
+    python tests/benchmarks/suggest.py --space studies/folder.yaml
+    python tests/benchmarks/suggest.py            # 28 parameters, 36^7 points
+
+A study in memory is filled with random points (the outcome is a smooth function of the choices and noise), then asked a number
+of times; each suggestion is told before the next. Prints the first (which fits everything anew), the median and the
+slowest of the rest, in seconds of the process's CPU time (one thread); `--json` for machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from nas.sampler import ParetoSampler
+from search_space import Architecture, SearchSpace, cost
+
+Directions = ("maximize", "minimize", "maximize")
+BOX: dict[str, BaseDistribution] = {
+    f"{name}{stage}": CategoricalDistribution(choices)
+    for stage in range(7)
+    for name, choices in (("expansion", [1, 4, 6]), ("kernel", [3, 5]), ("layers", [1, 2, 3]), ("gate", [0, 1]))
+}
+
+
+def macs(params: dict[str, Any]) -> float:
+    return 1e7 + 1e6 * sum(
+        params[f"expansion{i}"] * params[f"layers{i}"] * (10 + params[f"kernel{i}"] ** 2) for i in range(7)
+    )
+
+
+def outcome(known: float, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Accuracy, cost and throughput of a point whose cost is `known`."""
+    return 1 - known**-0.1 + 0.01 * rng.normal(), known, 1e10 / known * np.exp(0.1 * rng.normal())
+
+
+class BoxCase:
+    """A fixed space of 28 parameters."""
+
+    sampler = ParetoSampler(BOX, cheap={1: macs}, seed=0)
+
+    def random(self, rng: np.random.Generator, objectives: int) -> optuna.trial.FrozenTrial:
+        params = {name: one.choices[rng.integers(len(one.choices))] for name, one in BOX.items()}  # type: ignore[attr-defined]
+        values = outcome(macs(params), rng)[:objectives]
+        return optuna.create_trial(params=params, distributions=BOX, values=values)
+
+    def ask(self, study: optuna.Study, rng: np.random.Generator) -> tuple[optuna.Trial, tuple[float, ...]]:
+        trial = study.ask(BOX)
+        return trial, outcome(macs(trial.params), rng)
+
+
+class SpaceCase:
+    """A space of architectures."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+        self.sampler = ParetoSampler(
+            space, cheap={1: lambda a: cost(a).macs}, features=[lambda a: cost(a).params], seed=0
+        )
+
+    def random(self, rng: np.random.Generator, objectives: int) -> optuna.trial.FrozenTrial:
+        labels: dict[str, Any] = {}
+        distributions: dict[str, BaseDistribution] = {}
+
+        def choose(decision: Any) -> Any:
+            index = rng.integers(len(decision.values))
+            labels[decision.name] = decision.labels[index]
+            distributions[decision.name] = CategoricalDistribution(decision.labels)
+            return decision.values[index]
+
+        values = outcome(cost(self.space.walk(choose)).macs, rng)[:objectives]
+        return optuna.create_trial(params=labels, distributions=distributions, values=values)
+
+    def ask(self, study: optuna.Study, rng: np.random.Generator) -> tuple[optuna.Trial, tuple[float, ...]]:
+        trial = study.ask()
+        architecture: Architecture = self.space.suggest(trial)
+        return trial, outcome(cost(architecture).macs, rng)
+
+
+def measure(case: BoxCase | SpaceCase, trials: int, objectives: int, repeats: int) -> dict[str, float]:
+    """Seconds of the first suggestion after `trials` trials, and the median and slowest of those after it."""
+    rng = np.random.default_rng(0)
+    study = optuna.create_study(directions=Directions[:objectives], sampler=case.sampler)
+    study.add_trials([case.random(rng, objectives) for _ in range(trials)])
+    seconds = []
+    for _ in range(repeats + 1):
+        begin = time.process_time()
+        trial, values = case.ask(study, rng)
+        seconds.append(time.process_time() - begin)
+        study.tell(trial, values[:objectives])
+    first, *rest = seconds
+    return {
+        "trials": trials,
+        "objectives": objectives,
+        "first_s": first,
+        "median_s": median(rest),
+        "slowest_s": max(rest),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--space", type=Path, help="a study or space in YAML; else 28 parameters of a fixed space")
+    parser.add_argument("--trials", type=int, nargs="+", default=[100, 500, 2000, 10_000])
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    rows = []
+    for trials in given.trials:
+        for objectives in (2, 3):
+            case = BoxCase() if given.space is None else SpaceCase(SearchSpace.from_yaml(given.space))
+            rows.append(measure(case, trials, objectives, given.repeats))
+            if not given.json:
+                row = rows[-1]
+                print(
+                    f"{trials:6d} trials, {objectives} objectives: median {row['median_s']:.3f} s, "
+                    f"slowest {row['slowest_s']:.3f} s, the first {row['first_s']:.2f} s",
+                    flush=True,
+                )
+    if given.json:
+        print(json.dumps(rows, indent=2))
+
+
+if __name__ == "__main__":
+    main()
