@@ -11,17 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from nas import objectives
+from nas.config_errors import check_types, config_error, plain, space_config_error, split_place
 from nas.errors import ConfigError
 from nas.study_file import StudyFile, read
 from search_space import SearchSpace
 from search_space.errors import EmptySpaceError, SpaceError, unknown_name
-from search_space.value import dotted, literal_hint
 from trainers.config import DataConfig, TrainConfig
-from trainers.errors import DataError
 
 
 class Resources(BaseModel):
@@ -158,8 +156,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, StudyF
     try:
         config = StudyConfig.model_validate(data)
     except ValidationError as error:
-        raise _config_error(error, source) from None
-    _check_types(config, source.data, (), source)
+        raise config_error(error, source, StudyConfig) from None
+    check_types(config, source.data, (), source)
     _check_space(config, source)
     return config, source
 
@@ -174,17 +172,11 @@ def space_of(config: StudyConfig, source: StudyFile, known: Mapping[str, Any]) -
         stated = config.space.get(key, value)
         if stated != value and not (key == "image_size" and list(value) == [stated, stated]):
             where = source.where(("space", key))
-            raise ConfigError(where, f"space.{key}: must be that of the data, {_plain(value)}, found {stated!r}")
+            raise ConfigError(where, f"space.{key}: must be that of the data, {plain(value)}, found {stated!r}")
     try:
         return SearchSpace.from_dict({**config.space, **known})
     except SpaceError as error:
         raise space_config_error(error, source) from None
-
-
-def space_config_error(error: SpaceError, source: StudyFile, prefix: str = "space") -> ConfigError:
-    """An error of the space, told with its place in the file."""
-    placed = error.at(prefix)
-    return ConfigError(source.where(split_place(placed.place)), str(placed))
 
 
 def check_unchanged(config: StudyConfig, began: Mapping[str, Any], source: StudyFile) -> None:
@@ -218,23 +210,6 @@ def flat(data: object, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-_TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-
-
-def _check_types(read: object, given: object, place: tuple[str | int, ...], source: StudyFile) -> None:
-    """Raise `ConfigError` where a value was read as another type than was given: `true` as 1, `1e3` or "7" as a whole number."""
-    if isinstance(given, dict):
-        for key, value in given.items():
-            inner = read[key] if isinstance(read, Mapping) else getattr(read, key)
-            _check_types(inner, value, (*place, key), source)
-    elif isinstance(given, list) and isinstance(read, Sequence):
-        for index, (inner, value) in enumerate(zip(read, given, strict=True)):
-            _check_types(inner, value, (*place, index), source)
-    elif type(read) in _TYPES and type(given) is not type(read) and (type(given), type(read)) != (int, float):
-        rule = f"must be {_TYPES[type(read)]}, found {_plain(given)}"
-        raise ConfigError(source.where(place), f"{dotted(place)}: {rule}")
-
-
 def _check_space(config: StudyConfig, source: StudyFile) -> None:
     """Find what is wrong with the space before any image is read, as far as that can be told."""
     size = config.space.get("image_size", config.data.image_size)
@@ -247,49 +222,3 @@ def _check_space(config: StudyConfig, source: StudyFile) -> None:
             raise space_config_error(error, source) from None
     except SpaceError as error:
         raise space_config_error(error, source) from None
-
-
-def _config_error(error: ValidationError, source: StudyFile) -> ConfigError:
-    first = error.errors(include_url=False)[0]
-    loc = first["loc"]
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, SpaceError | DataError):
-        inner = cause.place if cause.place != (loc[-1] if loc else "") else ""
-        path = (*loc, *split_place(inner)) if isinstance(cause, SpaceError) and inner not in map(str, loc) else loc
-        text = str(cause).removeprefix(f"{cause.place}: ")
-        return ConfigError(source.where(path), f"{dotted(path)}: {text}")
-    if first["type"] == "extra_forbidden":
-        known = _fields_at(loc[:-1])
-        return ConfigError(source.where(loc), str(unknown_name(dotted(loc), "key", loc[-1], known)))
-    message = first["msg"].removeprefix("Value error, ")
-    found = "" if first["type"] in ("missing", "value_error") else f", found {_plain(first['input'])}"
-    rule = f"{message[:1].lower()}{message[1:]}{literal_hint(first)}"
-    return ConfigError(source.where(loc), f"{dotted(loc)}: {rule}{found}")
-
-
-def _fields_at(loc: Sequence[str | int]) -> list[str]:
-    """The keys that may stand at `loc`."""
-    model: Any = StudyConfig
-    for part in loc:
-        field = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        model = field.annotation if field is not None else None
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
-
-
-def split_place(place: str) -> tuple[str | int, ...]:
-    """`stages[2].mixer` as `("stages", 2, "mixer")`."""
-    parts = place.replace("[", ".").replace("]", "").split(".")
-    return tuple(int(part) if part.isdigit() else part for part in parts if part)
-
-
-def _plain(value: object) -> str:
-    text = (
-        yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
-        if _is_plain(value)
-        else repr(value)
-    )
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int | float | bool | list | dict) or value is None

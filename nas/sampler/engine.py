@@ -168,7 +168,7 @@ class Engine(Generic[Point]):
         if due:
             self._kept = self._representative(observed)
             self._fitted_on = count
-        trained = observed[np.concatenate([self._kept, np.arange(self._fitted_on, count)])]
+        trained = observed[np.concatenate([self._kept[self._kept < count], np.arange(self._fitted_on, count)])]
         known = self.describer.known(trained.points)
         at = replace(self.describer.features(trained.points, known), shortfall=trained.shortfall)
         if due:

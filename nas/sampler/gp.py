@@ -30,6 +30,7 @@ Ints = NDArray[np.intp]
 
 OFFSET = 4.0  # variance of the constant: the mean of the observations is no more than an estimate
 JITTER = 1e-6
+FAR = 6.0  # deviations from its prior mean that a hyper-parameter may be
 SCALARS = 5  # hyper-parameters that are there once
 FIT_POINTS = 256  # of more, hyper-parameters are fitted to some
 ITERATIONS = 60
@@ -98,8 +99,11 @@ class GaussianProcess:
             at, y = at[chosen], y[chosen]
         standard = (y - y.mean()) / _scale(y)
         starts = [self.theta] if np.array_equal(self.theta, self.prior_mean) else [self.theta, self.prior_mean]
+        bounds = list(zip(self.prior_mean - FAR * self.prior_sd, self.prior_mean + FAR * self.prior_sd, strict=True))
         found = [
-            minimize(self._loss, start, (at, standard), "L-BFGS-B", jac=True, options={"maxiter": ITERATIONS})
+            minimize(
+                self._loss, start, (at, standard), "L-BFGS-B", True, bounds=bounds, options={"maxiter": ITERATIONS}
+            )
             for start in starts
         ]
         best = min(found, key=lambda one: float(one.fun))
@@ -117,7 +121,7 @@ class GaussianProcess:
         self._at = at
         covariance = self._terms(self.theta, at, at).sum()
         covariance[np.diag_indices(len(y))] += self.noise + JITTER
-        self._factor = np.linalg.cholesky(covariance)
+        self._factor = _cholesky(covariance)
         self._weights = cho_solve((self._factor, True), (y - self._center) / self._scale)
 
     def covariance(self, at: Features) -> Floats:
@@ -176,7 +180,7 @@ class GaussianProcess:
         terms = self._terms(theta, at, at)
         covariance = terms.sum()
         covariance[np.diag_indices(len(y))] += np.exp(theta[4]) + JITTER
-        factor = np.linalg.cholesky(covariance)
+        factor = _cholesky(covariance)
         inverse = cho_solve((factor, True), np.eye(len(y)))
         weights = inverse @ y
         deviation = (theta - self.prior_mean) / self.prior_sd
@@ -216,6 +220,16 @@ class _Terms:
     def sum(self) -> Floats:
         total = self.bits + self.linear + self.smooth + OFFSET
         return total if self.shortfalls is None else total + self.shortfalls * (1 + self.alike)
+
+
+def _cholesky(covariance: Floats) -> Floats:
+    """The lower factor; of a covariance that is singular to rounding, with as much more on the diagonal as it takes."""
+    more = 0.0
+    while True:
+        try:
+            return np.asarray(np.linalg.cholesky(covariance + more * np.eye(len(covariance))))
+        except np.linalg.LinAlgError:
+            more = max(10 * more, 1e-9 * float(np.trace(covariance)) / len(covariance))
 
 
 def _scale(y: Floats) -> float:

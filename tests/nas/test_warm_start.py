@@ -11,7 +11,7 @@ import pytest
 
 from nas import config as configs, objectives, warm_start
 from nas.errors import ConfigError
-from nas.search import sampler_of
+from nas.plan import sampler_of
 from nas.searcher import Searcher
 from nas.storage import create_study, open_study
 from search_space import Architecture, SearchSpace, cost

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas.sampler.gp import JITTER, OFFSET, Features, Floats, GaussianProcess
+from nas.sampler.gp import JITTER, OFFSET, Features, Floats, GaussianProcess, _cholesky
 
 GROUP = np.array([0, 0, 0, 1, 1, 2, 2])
 WEIGHT = np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
@@ -103,3 +103,23 @@ def test_rest_of_a_training_is_learned_from_whole_ones() -> None:
     gp.fit(both, y, np.random.default_rng(0))
     gp.condition(both, y)
     assert gp.mean(gp.covariance(at[np.arange(40, 60)])) == pytest.approx(truth[40:], abs=0.1)
+
+
+def test_points_alike_in_all_but_their_outcomes_are_no_trouble() -> None:
+    """The same point many times, with vast and with tiny differences: the covariance is singular to rounding."""
+    one = features(1, 12)
+    at = one[np.zeros(30, dtype=int)]
+    for spread in (1e-12, 1.0, 1e12):
+        y = spread * np.random.default_rng(0).normal(size=30)
+        gp = GaussianProcess(GROUP, WEIGHT, linear=3, smooth=2)
+        gp.fit(at, y, np.random.default_rng(0))
+        assert (np.abs(gp.theta - gp.prior_mean) <= 6 * gp.prior_sd + 1e-9).all()
+        gp.condition(at, y)
+        assert gp.mean(gp.covariance(one)) == pytest.approx(y.mean(), abs=0.5 * spread)
+
+
+def test_singular_covariance_is_factored_with_more_on_its_diagonal() -> None:
+    covariance = np.ones((4, 4)) * 3.0
+    covariance[0, 1] = covariance[1, 0] = 3.0 + 1e-12  # not even positive
+    factor = _cholesky(covariance)
+    assert factor @ factor.T == pytest.approx(covariance, rel=1e-6)

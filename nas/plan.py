@@ -1,0 +1,88 @@
+"""What a study's configuration asks for, made: its sampler, its scheduler, and whether its limits can be kept at all."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import optuna
+
+from nas import config as configs, samplers, warm_start
+from nas.errors import ConfigError
+from nas.sampler import ParetoSampler
+from nas.scheduler import Halving
+from nas.searcher import COSTS, within
+from nas.study_file import StudyFile
+from search_space import Architecture, SearchSpace, cost
+
+FEATURES = ("macs", "params")  # exact costs that tell something of accuracy
+
+
+def sampler_of(
+    config: configs.StudyConfig, space: SearchSpace, known: warm_start.Known = (), begun: int = 0
+) -> optuna.samplers.BaseSampler:
+    """The sampler that `config` names.
+
+    Args:
+        config: of the study.
+        space: what it proposes from.
+        known: what an earlier study found.
+        begun: trials there are: going on, it must not draw the first ones again.
+    """
+    seed = config.seed + begun
+    if config.sampler.name != "pareto":
+        return samplers.baseline(config.sampler.name, seed)
+    names = config.objectives
+    exact = {index: partial(_exact, name) for index, name in enumerate(names) if name in COSTS}
+    return ParetoSampler(
+        space,
+        exact,
+        primary=names.index("accuracy"),
+        features=[partial(_exact, name) for name in FEATURES if name not in names],
+        feasible=partial(within, limits=config.limits),
+        limits={index: config.limits[name] for index, name in enumerate(names) if name in config.limits},
+        budget=config.train.epochs,
+        prior=[(space.encode(architecture), accuracy) for architecture, accuracy in known],
+        attributes={index: name for index, name in enumerate(names) if name not in ("accuracy", *COSTS)},
+        seed=seed,
+    )
+
+
+def _exact(name: str, architecture: Architecture) -> float:
+    return float(getattr(cost(architecture), name))
+
+
+def halving_of(config: configs.StudyConfig) -> Halving | None:
+    """The rungs that `config` asks for; None without a scheduler."""
+    scheduler, epochs = config.scheduler, config.train.epochs
+    if scheduler.name == "none":
+        return None
+    first = scheduler.first_epochs or max(1, epochs // scheduler.reduction**2)
+    return Halving.of(epochs, scheduler.reduction, first)
+
+
+def check_limits(config: configs.StudyConfig, file: StudyFile, space: SearchSpace) -> None:
+    """Raise `ConfigError` if the exact costs of no architecture keep the limits."""
+    for name, limit in config.limits.items():
+        if name not in COSTS:
+            continue
+        least = getattr(cost(cheapest(space, name, config.seed)), name)
+        if least > limit:
+            where = file.where(("limits", name))
+            rule = f"limits.{name}: no architecture of the space is that cheap; the cheapest found has {least}"
+            raise ConfigError(where, f"{rule}, found {limit:g}")
+
+
+def cheapest(space: SearchSpace, name: str, seed: int) -> Architecture:
+    """The architecture of least `name` (macs, params): by descent over neighbours from the best of a random sample."""
+
+    def price(architecture: Architecture) -> int:
+        return int(getattr(cost(architecture), name))
+
+    rng = np.random.default_rng(seed)
+    best = min((space.sample(rng) for _ in range(64)), key=price)
+    while True:
+        neighbour = min(space.neighbours(best), key=price, default=best)
+        if price(neighbour) >= price(best):
+            return best
+        best = neighbour
