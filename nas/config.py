@@ -53,7 +53,8 @@ class Scheduler(BaseModel):
 
     Args:
         reduction: at each rung one in so many goes on.
-        first_epochs: the first rung; by default train.epochs / reduction^2.
+        first_epochs: the first rung; by default train.epochs / reduction, the only one before the end: a front needs many
+            whole trainings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

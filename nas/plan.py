@@ -57,7 +57,7 @@ def halving_of(config: configs.StudyConfig) -> Halving | None:
     scheduler, epochs = config.scheduler, config.train.epochs
     if scheduler.name == "none":
         return None
-    first = scheduler.first_epochs or max(1, epochs // scheduler.reduction**2)
+    first = scheduler.first_epochs or max(1, round(epochs / scheduler.reduction))
     return Halving.of(epochs, scheduler.reduction, first)
 
 

@@ -25,7 +25,7 @@ from nas.objectives import OBJECTIVES, Objective
 from nas.storage import open_study
 
 STATES = ("complete", "running", "waiting", "stopped", "refused", "duplicate", "failed")
-NUMBERS = ("macs", "fft_flops", "params", "images_per_s", "train_s", "wall_s", "test_accuracy")
+NUMBERS = ("macs", "fft_flops", "params", "activation_bytes", "images_per_s", "train_s", "wall_s", "test_accuracy")
 TEXTS = ("id", "device", "failure", "refused")
 """User attributes that are columns as they are: numbers (NaN if missing) and texts (None if missing)."""
 
@@ -35,7 +35,7 @@ _PLAIN_STATES = {
     TrialState.WAITING: "waiting",
     TrialState.FAIL: "failed",
 }
-_COUNTED = frozenset({"trial", "macs", "fft_flops", "params"})
+_COUNTED = frozenset({"trial", "macs", "fft_flops", "params", "activation_bytes"})
 _RECORD_NUMBERS = ("accuracy", "macs", "params", "images_per_s", "fft_flops", "test_accuracy", "wall_s")
 
 

@@ -32,7 +32,7 @@ PATIENCE = 20  # proposals refused in a row before the space itself is asked for
 TRIES = 2000  # random architectures looked at for an untried one
 HOPELESS = 50  # architectures in a row refused by a worker before the limit on throughput is taken for too strict
 CARRIED = ("images_per_s", "images_per_s_quartiles", "device", "overhead_s")  # from one leg of a trial to the next
-COSTS = ("macs", "params", "fft_flops")
+COSTS = ("macs", "params", "fft_flops", "activation_bytes")
 
 
 @dataclass(frozen=True)

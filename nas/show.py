@@ -122,6 +122,8 @@ def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
     for name, unit in (("macs", "MACs"), ("params", "parameters"), ("images_per_s", "images/s")):
         if name not in _names(results) and not math.isnan(trial[name]):
             grid.add_row(unit, si(trial[name]))
+    if "activation_bytes" not in _names(results) and not math.isnan(trial["activation_bytes"]):
+        grid.add_row("activations", f"{si(trial['activation_bytes'], 'bytes')} an image in training")
     if not math.isnan(trial["test_accuracy"]):
         grid.add_row("test accuracy", ratio(trial["test_accuracy"]))
     if not math.isnan(trial["wall_s"]):

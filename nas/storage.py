@@ -10,7 +10,7 @@
 User attributes of a trial (all plain JSON):
 
     architecture, id      the architecture (`Architecture.to_dict()`) and its canonical id
-    macs, fft_flops, params   exact costs
+    macs, fft_flops, params, activation_bytes   exact costs (search_space/costs.py)
     seed, device          of its training
     images_per_s          measured throughput
     curve                 [{"epoch": 1, "train_loss": ..., "val_loss": ..., "val_accuracy": ..., "wall_s": ...}, ...]

@@ -20,10 +20,10 @@ from typing import Annotated, Any, ClassVar
 import yaml
 from pydantic import BeforeValidator, Field, PlainSerializer, Strict, model_validator
 
-from search_space import blocks, yaml_text
+from search_space import blocks, forms, yaml_text
 from search_space.blocks import Site
 from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixer
-from search_space.costs import Cost, Size
+from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError, SpaceError
 from search_space.macro import (
     BRANCHES,
@@ -121,16 +121,12 @@ class Stage(Value):
         first, *rest = blocks.sites(self.begin, self.depth, entry)
         return (first, *(rest or [first]) * (self.depth - 1))
 
-    def cost(self, width_before: int, size_before: Size) -> Cost:
-        """Cost of the stage for one image, its downsampling included; the channels and the map are those that come in."""
-        entry = self.entry(width_before, size_before)
-        where = blocks.sites(self.begin, self.depth, entry)
-        total = blocks.cost(self, where[-1]) * (self.depth - len(where) + 1)
-        if len(where) == 2:
-            total = total + blocks.cost(self, where[0])
-        if self.has_transition(width_before):
-            total = total + self.downsampling.cost(width_before, self.width, entry.size, self.downsample)
-        return total
+    def trace(self, x: Map, tape: Tape) -> Map:
+        """Write on `tape` what the stage does to `x`, its downsampling included; the map that comes out."""
+        entry = self.entry(x.width, x.size)
+        if self.has_transition(x.width):
+            x = self.downsampling.trace(x, tape, self.width, self.norm, self.downsample)
+        return forms.trace(self, entry, x, tape)
 
     def has_transition(self, width_before: int) -> bool:
         """True if something stands before the first block: the map or the width changes, and not within the block."""

@@ -1,4 +1,4 @@
-"""Where the blocks of a stage stand, what fits there, and what it costs; no torch.
+"""Where the blocks of a stage stand, and what fits there; no torch.
 
 The blocks of a stage are alike but for the first, which may change width and map itself (`Stage.begin`): it stands at
 another site than those behind it, and the stage's mixers must fit both.
@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from search_space import costs
 from search_space.cdg import ChannelGraph, Layer
 from search_space.channel_mixers import ChannelMixer
 from search_space.channel_mixers.mlp import MLP
-from search_space.costs import Cost, Size
+from search_space.costs import Size
 from search_space.errors import ArchitectureError, SpaceError
-from search_space.macro import BRANCHES, CHANGING, NORMS, Begin, Residual, Stride
+from search_space.macro import Begin, Residual, Stride
 from search_space.mixers import Mixer
 from search_space.mixers.base import graph_of
 
@@ -147,26 +146,6 @@ def layers(stage: Stage, site: Site) -> tuple[Layer, ...]:
     width, _ = spot(stage.residual, stage.channel_mixer, site)
     mixing, others = stage.mixer.layers(width), stage.channel_mixer.layers(site.width_before, site.width)
     return (*others[:-1], *mixing, others[-1]) if stage.residual == "bottleneck" else (*mixing, *others)
-
-
-def cost(stage: Stage, site: Site) -> Cost:
-    """Exact cost of one block for one image, with the downsampling on its shortcut if there is one."""
-    width, size = spot(stage.residual, stage.channel_mixer, site)
-    mixer = at_spot(stage, (width, size))
-    total = mixer.halving_cost(width, size) if site.stride == 2 else mixer.cost(width, size)
-    if stage.residual == "bottleneck":
-        total = total + pair_of(stage.channel_mixer).cost_around(site.width_before, size, site.size, site.width)
-    else:
-        total = total + stage.channel_mixer.cost(site.width_before, site.size, site.width)
-    channels = {"before": site.width_before, "hidden": width, "after": site.width}
-    total = total + costs.norm(sum(channels[side] for side in NORMS[stage.residual]))
-    if stage.squeeze_excite is not None:
-        total = total + stage.squeeze_excite.cost(site.width)
-    if stage.layer_scale is not None:
-        total = total + Cost(params=site.width * BRANCHES[stage.residual])
-    if site.changes and CHANGING[stage.residual]:
-        total = total + stage.downsampling.cost(site.width_before, site.width, site.size, site.stride)
-    return total
 
 
 def at_spot(stage: Stage, where: Spot) -> Mixer:

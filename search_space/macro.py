@@ -23,8 +23,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from search_space import costs
-from search_space.costs import Cost, Size
+from search_space.costs import Map, Tape
 from search_space.errors import ArchitectureError
 from search_space.value import Value
 
@@ -33,17 +32,8 @@ Activation = Literal["gelu", "relu", "silu"]
 Residual = Literal["pre_norm", "single", "convmixer", "shiftvit", "plain", "bottleneck"]
 Begin = Literal["transition", "block"]
 Stride = Literal[1, 2]
-Side = Literal["before", "hidden", "after"]  # channels that come into a block, are inside the channel mixer, go out
 
-# For each residual form the channels of its norms, and the residual branches that a layer scale stands on.
-NORMS: dict[Residual, tuple[Side, ...]] = {
-    "pre_norm": ("before", "after"),
-    "single": ("before", "after"),
-    "convmixer": ("before", "after"),
-    "shiftvit": ("after",),
-    "plain": ("before", "after"),
-    "bottleneck": ("hidden", "hidden", "after"),
-}
+# For each residual form the residual branches that a layer scale stands on.
 BRANCHES: dict[Residual, int] = {
     "pre_norm": 2,
     "single": 1,
@@ -138,15 +128,25 @@ class Stem(Value):
         """Zeros around the map of a convolution of `stride`, so that an image of n patches gives n tokens."""
         return (self.side - stride + 1) // 2
 
-    def cost(self, in_chans: int, width: int, size: Size) -> Cost:
-        """Cost for one image; `width` channels and a map of `size` come out."""
-        total, left = Cost(params=width * size[0] * size[1] if self.pos_embed else 0), self.patch
-        for c_in, c_out, stride in self.convolutions(in_chans, width):
-            left //= stride
-            total = total + costs.conv(c_in, c_out, self.side, (left * size[0], left * size[1]), bias=self.bias)
+    def trace(self, image: Map, tape: Tape, width: int) -> Map:
+        """Write on `tape` what an image costs; the map of `width` channels that comes out."""
+        y = image
+        for _, c_out, stride in self.convolutions(image.width, width):
+            size = (y.size[0] // stride, y.size[1] // stride)
+            y = tape.conv(y, c_out, self.side, size, bias=self.bias)
+            if self.order == "act_norm" and self.act is not None:
+                y = tape.act(self.act, y)
             if self.norm is not None:
-                total = total + costs.norm(c_out)
-        return total
+                y = tape.norm(self.norm, y)
+            if self.order == "norm_act" and self.act is not None:
+                y = tape.act(self.act, y)
+        if self.pool:
+            y = tape.halve(y)
+            tape.add(kept=2 * y.numbers)  # where each maximum stood, in 8 bytes
+        if self.pos_embed:
+            tape.add(params=y.numbers)
+            y = y.like()
+        return y
 
 
 class Downsampling(Value):
@@ -170,11 +170,19 @@ class Downsampling(Value):
             raise ArchitectureError("kernel", "must be 2 where the norm stands on patches", self.kernel)
         return self
 
-    def cost(self, width_before: int, width: int, size: Size, stride: Stride) -> Cost:
-        """Cost for one image; `size` is the map that comes out. At stride 1 the kernel, and each patch, is 1x1."""
-        total = costs.conv(width_before, width, self.kernel if stride == 2 else 1, size, bias=self.bias)
-        normed = {"before": width_before, "after": width, "patches": width_before * stride**2}
-        return total if self.norm is None else total + costs.norm(normed[self.norm])
+    def trace(self, x: Map, tape: Tape, width: int, kind: Norm, stride: Stride) -> Map:
+        """Write on `tape` what `x` costs, with norms of `kind`; the map that comes out.
+
+        At stride 1 the kernel, and each patch, is 1x1.
+        """
+        kernel, size = self.kernel if stride == 2 else 1, (-(-x.size[0] // stride), -(-x.size[1] // stride))
+        if self.norm == "patches" and stride == 2:
+            return tape.conv(tape.norm(kind, Map(4 * x.width, size)), width, bias=self.bias)
+        y = tape.norm(kind, x) if self.norm in ("before", "patches") else x
+        if kernel == 2:
+            y = tape.pad(y, x.size[0] % 2, x.size[1] % 2)
+        y = tape.conv(y, width, kernel, size, bias=self.bias)
+        return tape.norm(kind, y) if self.norm == "after" else y
 
 
 class SqueezeExcite(Value):
@@ -190,10 +198,13 @@ class SqueezeExcite(Value):
         """Channels between W1 and W2; at least one."""
         return max(1, width // self.reduction)
 
-    def cost(self, width: int) -> Cost:
-        """Cost for one image."""
-        hidden = self.hidden(width)
-        return costs.linear(width, hidden) + costs.linear(hidden, width)
+    def trace(self, x: Map, tape: Tape) -> Map:
+        """Write on `tape` what the gate of `x` costs; the map that comes out."""
+        tape.keep(x)
+        hidden = tape.act("relu", tape.conv(Map(x.width, (1, 1)), self.hidden(x.width)))
+        tape.conv(hidden, x.width)
+        tape.add(kept=x.width)  # the gate
+        return x.like()
 
 
 class Head(Value):
@@ -213,7 +224,13 @@ class Head(Value):
             object.__setattr__(self, "kind", None)
         return self
 
-    def cost(self, width: int, num_classes: int) -> Cost:
-        """Cost for one image."""
-        total = costs.linear(width, num_classes)
-        return total if self.norm is None else total + costs.norm(width)
+    def trace(self, x: Map, tape: Tape, num_classes: int, last: Norm) -> None:
+        """Write on `tape` what classifying `x` costs, behind a last stage with norms of the kind `last`."""
+        kind = self.kind or last
+        if self.norm == "before":
+            x = tape.norm(kind, x)
+        pooled = Map(x.width, (1, 1))
+        if self.norm == "after":
+            pooled = tape.norm(kind, pooled)
+        tape.keep(pooled)
+        tape.linear(x.width, num_classes)

@@ -14,6 +14,7 @@ counts as a training, but it counts in the time of a suggestion.
 from __future__ import annotations
 
 import heapq
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 import optuna
 from optuna.trial import Trial, TrialState
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
-from nas.bench.samplers import REPEATS, create
+from nas.bench.samplers import LOGGED, REPEATS, create
 from nas.bench.table import Table
 from nas.bench.volume import Volume
 
@@ -135,4 +136,8 @@ class _Race:
         return self.study.ask(dict(self.table.distributions)), row
 
     def _tell(self, trial: Trial, values: list[float] | None) -> None:
+        """Tell the study; None is a failure."""
+        if values is not None and self.entry.sampler in LOGGED:
+            pairs = zip(self.table.objectives, values, strict=True)
+            values = [math.log10(value) if objective.log else value for objective, value in pairs]
         self.study.tell(trial, values, state=TrialState.FAIL if values is None else None)

@@ -67,6 +67,10 @@ SAMPLERS: Final[Mapping[str, Callable[[Table, int], BaseSampler]]] = MappingProx
 REPEATS: Final = frozenset({"nsga2", "nsga2_50"})
 """Those that gain by being told a duplicate's known values: a duplicate, too, brings the next generation nearer."""
 
+LOGGED: Final = frozenset({"gp"})
+"""Those that model values as they are told: what is weighed on a log scale they are told as its logarithm, and need about half
+the trainings. The others go by ranks, or know the scale."""
+
 
 def create(name: str, table: Table, seed: int) -> BaseSampler:
     """The sampler called `name`, one of `SAMPLERS`, for `table`.

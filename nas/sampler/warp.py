@@ -18,6 +18,7 @@ from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
 
+SAME = 1e-9  # share of the values within which they are taken as one
 MARGINS = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 3.0, 20.0)  # of the ceiling above the best, in ranges of what was observed
 
 
@@ -50,7 +51,9 @@ class LogError:
 
 def ceilings(y: Floats) -> list[LogError]:
     """The warps to choose from for observations `y`."""
-    best, spread = float(y.max()), float(y.max() - y.min()) or 1.0
+    best, spread = float(y.max()), float(y.max() - y.min())
+    if spread <= SAME * max(abs(best), 1e-300):
+        spread = max(abs(best), 1.0)
     return [LogError(best + margin * spread, spread) for margin in MARGINS]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from search_space.cdg import ChannelGraph, Layer
-from search_space.costs import Cost, Size
+from search_space.costs import Cost, Map, Size, Tape, alone
 from search_space.errors import ArchitectureError
 from search_space.registry import Named, Registry
 
@@ -46,8 +46,12 @@ class ChannelMixer(Named, ABC):
         return (Layer(self.name, self.graph(width, out)),)
 
     @abstractmethod
-    def cost(self, width: int, size: Size, out: int | None = None) -> Cost:
-        """Exact cost for one image."""
+    def trace(self, x: Map, tape: Tape, act: str, out: int | None = None) -> Map:
+        """Write on `tape` what the forward pass of `x` costs, with the stage's activation `act`; the map that comes out."""
+
+    def cost(self, width: int, size: Size, act: str = "gelu", out: int | None = None) -> Cost:
+        """Exact cost for one image of the mixer by itself, what it keeps of its input and output included."""
+        return alone(lambda x, tape: self.trace(x, tape, act, out), width, size)
 
     @abstractmethod
     def build(self, width: int, act: str, out: int | None = None) -> nn.Module:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, Strict
 
-from search_space import cdg, costs
+from search_space import cdg
 from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixer, refuse_unreached
-from search_space.costs import Cost, Size
+from search_space.costs import Map, Tape
 from search_space.errors import ArchitectureError
 
 if TYPE_CHECKING:
@@ -100,14 +100,21 @@ class MLP(ChannelMixer):
         fc1, fc2 = cdg.grouped(width, hidden, g1), cdg.grouped(hidden, out, g2)
         return (cdg.Layer("fc1", fc1), *shuffle, cdg.Layer("fc2", fc2))
 
-    def cost(self, width: int, size: Size, out: int | None = None) -> Cost:
-        return self.cost_around(width, size, size, out or width)
+    def trace(self, x: Map, tape: Tape, act: str, out: int | None = None) -> Map:
+        out = out or x.width
+        return self.trace_second(self.trace_between(tape.act(act, self.trace_first(x, tape, out)), tape), tape, out)
 
-    def cost_around(self, width: int, size: Size, size_after: Size, out: int) -> Cost:
-        """Exact cost for one image of the first layer on a map of `size` and the second on one of `size_after`."""
-        hidden, (g1, g2) = self.hidden(out), self.groups
-        first = costs.conv(width, hidden, 1, size, g1, self.bias)
-        return first + costs.conv(hidden, out, 1, size_after, g2, self.bias)
+    def trace_first(self, x: Map, tape: Tape, out: int) -> Map:
+        """The first layer, where `out` channels go out in the end."""
+        return tape.conv(x, self.hidden(out), groups=self.groups[0], bias=self.bias)
+
+    def trace_between(self, x: Map, tape: Tape) -> Map:
+        """What stands between the activation and the second layer: interlacing."""
+        return tape.interlace(x, self.groups[0]) if self.groups[1] > 1 else x
+
+    def trace_second(self, x: Map, tape: Tape, out: int) -> Map:
+        """The second layer."""
+        return tape.conv(x, out, groups=self.groups[1], bias=self.bias)
 
     @classmethod
     def choices(cls, option: str, given: object) -> tuple[Any, ...]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from search_space import cdg, costs
+from search_space import cdg
 from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixer
-from search_space.costs import Cost, Size
+from search_space.costs import Map, Tape
 from search_space.errors import ArchitectureError
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class Pointwise(ChannelMixer):
     def graph(self, width: int, out: int | None = None) -> cdg.ChannelGraph:
         return cdg.grouped(width, out or width, self.groups)
 
-    def cost(self, width: int, size: Size, out: int | None = None) -> Cost:
-        return costs.conv(width, out or width, 1, size, self.groups, self.bias)
+    def trace(self, x: Map, tape: Tape, act: str, out: int | None = None) -> Map:
+        return tape.conv(x, out or x.width, groups=self.groups, bias=self.bias)
 
     def build(self, width: int, act: str, out: int | None = None) -> nn.Module:
         from torch import nn

@@ -100,7 +100,8 @@ class WindowAttention(nn.Module):
         rows, columns = -(-height // w), -(-width // w)
         if (rows * w, columns * w) != (height, width):
             x = F.pad(x, (0, columns * w - width, 0, rows * w - height))
-        windows = x.view(batch, channels, rows, w, columns, w).permute(0, 2, 4, 3, 5, 1)  # (B, rows, columns, w, w, C)
+        # Channels last before anything else: so does the gradient come back, without being turned round.
+        windows = x.permute(0, 2, 3, 1).view(batch, rows, w, columns, w, channels).transpose(2, 3)
         qkv = self.qkv(windows.reshape(-1, area, channels))
         qkv = qkv.view(-1, area, 3, self.heads, channels // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B * windows, heads, area, head_dim)

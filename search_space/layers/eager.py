@@ -1,7 +1,7 @@
 """When a layer may compute its function by other operations than its definition's.
 
 On CPUs some of torch's kernels are many times slower than others that give the same numbers: the gradient of the weights of a
-wide depthwise convolution, pooling with channels first, the gradient of a convolution to many channels. Layers that know
+wide depthwise convolution, pooling with channels first, the gradient of a convolution from one channel to many. Layers that know
 better ask here. What is traced, exported or compiled stays the definition: that is what counters of operations, other
 runtimes and compilers know; so does whatever is not single precision, for which the fast kernels do not exist.
 """

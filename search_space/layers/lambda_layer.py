@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from search_space.costs import Size
+from search_space.layers.depthwise import REACH
 from search_space.layers.eager import differentiated, rewritable
 from search_space.layers.local_lambdas import LocalLambdas
 
@@ -63,10 +64,11 @@ class LambdaLayer(nn.Module):
 
     def local(self, values: torch.Tensor, rewritten: bool) -> torch.Tensor:
         """Position lambdas of a local context, `(B, u, H, W, v) -> (B, k, H, W, v)`."""
-        if not rewritten:
-            return self.conv_lambda(values)
         weight, bias = self.conv_lambda.weight, self.conv_lambda.get_parameter("bias")
-        run = LocalLambdas.apply if differentiated(values, weight) else LocalLambdas.forward
+        gradients = differentiated(values, weight)
+        if not rewritten or not (gradients or self.conv_lambda.kernel_size[0] > 2 * REACH + 1):
+            return self.conv_lambda(values)
+        run = LocalLambdas.apply if gradients else LocalLambdas.forward
         return run(values, weight, bias)
 
     def covers(self, x: torch.Tensor) -> bool:

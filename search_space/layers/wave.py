@@ -10,14 +10,17 @@ from search_space.layers.depthwise import depthwise_conv
 torch.fx.wrap("depthwise_conv")  # one node of a traced graph, which chooses when it runs
 
 
-class FlatBatchNorm(nn.BatchNorm1d):
-    """Batch norm of a map, `(B, C, H, W) -> (B, C, H, W)`, on flat positions.
+class MapBatchNorm(nn.BatchNorm2d):
+    """Batch norm of a map, `(B, C, H, W) -> (B, C, H, W)`; of a batch of one on flat positions.
 
-    torch's BatchNorm2d has wrong gradients on CPUs for a batch of one whose incoming gradient has odd strides.
+    torch's own has wrong gradients on CPUs for a batch of one whose incoming gradient has odd strides.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x.flatten(2)).view(x.shape)
+        return super().forward(x) if x.shape[0] > 1 else super().forward(x.flatten(2)).view(x.shape)
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        """Flat positions are as good as maps."""
 
 
 class Reweight(nn.Module):
@@ -39,7 +42,7 @@ def phase(width: int, mode: str) -> nn.Sequential:
         conv = nn.Conv2d(width, width, 1)
     else:
         conv = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
-    return nn.Sequential(conv, FlatBatchNorm(width), nn.ReLU())
+    return nn.Sequential(conv, MapBatchNorm(width), nn.ReLU())
 
 
 class Wave(nn.Module):
@@ -79,4 +82,5 @@ def pairwise(conv: nn.Conv2d, parts: torch.Tensor) -> torch.Tensor:
     batch, channels, height, width = parts.shape
     kernels = conv.weight.flatten(0, 1).unsqueeze(1)
     y = depthwise_conv(parts, kernels, None, (conv.kernel_size[0], conv.kernel_size[1]))
-    return y.view(batch, channels // 2, 2, height, width).sum(2)
+    first, second = y.view(batch, channels // 2, 2, height, width).unbind(2)
+    return first + second

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from search_space import cdg, costs
-from search_space.costs import Cost, Size
+from search_space import cdg
+from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer, must_divide
 
@@ -60,13 +60,20 @@ class AFNO(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.grouped(width, width, self.num_blocks)
 
-    def cost(self, width: int, size: Size) -> Cost:
-        block = width // self.num_blocks
+    def trace(self, x: Map, tape: Tape) -> Map:
+        """Kept are x, the modes before each matrix and before the shrinkage, and the matrices: torch copies those of several
+        blocks for each image.
+        """
+        tape.keep(x)
+        tape.real_fft2(x.width, x.size, times=2)
+        modes, block = self.modes(x.size), x.width // self.num_blocks
         hidden = block * self.hidden_size_factor
         weights = 2 * self.num_blocks * block * hidden  # of W1, and as many of W2: real and imaginary parts
         biases = 2 * self.num_blocks * (hidden + block)
-        matrices = Cost(macs=self.modes(size) * 2 * weights * 2, params=2 * weights + biases)
-        return costs.real_fft2(width, size) * 2 + matrices
+        copies = 2 * weights if self.num_blocks > 1 else 0
+        spectra = 2 * modes * self.num_blocks * (2 * block + hidden)
+        tape.add(macs=modes * 2 * weights * 2, params=2 * weights + biases, kept=spectra + copies)
+        return x.like()
 
     def build(self, width: int, size: Size) -> nn.Module:
         from search_space.layers.afno import AFNO

@@ -13,12 +13,13 @@ Parameters are named and laid out as in timm's ViT, Swin and PVTv2.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_space import cdg, costs
-from search_space.costs import Cost, Size
+from search_space import cdg
+from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer, must_divide
 
@@ -69,32 +70,59 @@ class Attention(Mixer):
 
     def at(self, index: int) -> Attention:
         """Of blocks that alternate, the first, third, ... stay and the others shift."""
-        return self.changed(shift="always" if index % 2 else "none") if self.shift == "alternate" else self
+        return _moved(self, "always" if index % 2 else "none") if self.shift == "alternate" else self
 
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.dense(width)
 
-    def cost(self, width: int, size: Size) -> Cost:
-        queries = size[0] * size[1]
+    def trace(self, x: Map, tape: Tape) -> Map:
         if self.window is not None:
-            return self._window_cost(width, size, self.window)
-        total = costs.linear(width, width, queries) * 2  # queries and output
-        keys = queries
-        if self.kv_pool is not None:
-            keys = self.kv_pool**2
-            total = total + costs.linear(width, width, keys) + costs.norm(width)
-        elif self.kv_reduction > 1:
-            reduced = (size[0] // self.kv_reduction, size[1] // self.kv_reduction)
-            keys = reduced[0] * reduced[1]
-            total = total + costs.conv(width, width, self.kv_reduction, reduced) + costs.norm(width)
-        return total + costs.linear(width, 2 * width, keys) + Cost(macs=2 * queries * keys * width)
+            return self._trace_windows(x, tape, self.window)
+        width, queries, keys = x.width, x.positions, x.positions
+        if x.by_positions:
+            tape.keep(x)
+        else:
+            tape.add(kept=x.numbers)  # a copy
+        if self.kv_pool is not None or self.kv_reduction > 1:
+            keys = self._trace_reduction(x, tape)
+        tape.linear(width, width, queries)
+        tape.linear(width, 2 * width, keys)
+        tape.linear(width, width, queries)  # the output's
+        # q, k, v, the output, and for each query and head the logarithm of its sum
+        kept = (queries + 2 * keys) * width + queries * width + queries * self.heads
+        tape.add(macs=2 * queries * keys * width, kept=kept)
+        return Map(width, x.size, last=True)
 
-    def _window_cost(self, width: int, size: Size, window: int) -> Cost:
-        area = window * window
-        tokens = -(-size[0] // window) * -(-size[1] // window) * area  # with those of the padding
-        bias = Cost(params=(2 * window - 1) ** 2 * self.heads)
-        products = Cost(macs=2 * tokens * area * width)
-        return costs.linear(width, 3 * width, tokens) + costs.linear(width, width, size[0] * size[1]) + products + bias
+    def _trace_reduction(self, x: Map, tape: Tape) -> int:
+        """What leads to keys and values; their number."""
+        if self.kv_pool is None:
+            reduced = (x.size[0] // self.kv_reduction, x.size[1] // self.kv_reduction)
+            y = tape.norm("layer", tape.conv(x, x.width, self.kv_reduction, reduced))
+        else:
+            if self.kv_pool > 1:  # the mean of a whole map keeps nothing
+                tape.keep(x)
+            pooled = Map(x.width, (self.kv_pool, self.kv_pool), x.last)
+            y = tape.act("gelu", tape.norm("layer", tape.conv(pooled, x.width)))
+        tape.keep(y)
+        return y.positions
+
+    def _trace_windows(self, x: Map, tape: Tape, window: int) -> Map:
+        area, columns = window * window, -(-x.size[1] // window)
+        tokens = -(-x.size[0] // window) * columns * area  # with those of the padding
+        numbers, shares = tokens * x.width, tokens * area * self.heads
+        moves = self.shift == "always" and any(axis_shift(window, side) for side in x.size)
+        one_after_the_other = x.by_positions and (columns == 1 or window == 1)
+        if one_after_the_other and not moves and tokens == x.positions:
+            tape.keep(x)
+        else:
+            tape.add(kept=numbers)  # a copy
+        tape.linear(x.width, 3 * x.width, tokens)
+        tape.linear(x.width, x.width, x.positions)
+        tape.add(macs=2 * tokens * area * x.width, params=(2 * window - 1) ** 2 * self.heads)
+        # The scaled q, k and v (of several heads as copies, of one where they lie, with q), and what the output's layer sees.
+        tape.add(kept=(3 if self.heads > 1 else 4) * numbers + x.numbers)
+        tape.add(kept=2 * shares if moves else shares)  # masked logits are clamped, and kept for that
+        return Map(x.width, x.size, last=True)
 
     def build(self, width: int, size: Size) -> nn.Module:
         """The module; of windows that alternate, that of the first block."""
@@ -105,6 +133,11 @@ class Attention(Mixer):
         if self.kv_pool is not None or self.kv_reduction > 1:
             return ReducedAttention(width, self.heads, self.kv_reduction, self.kv_pool)
         return SelfAttention(width, self.heads)
+
+
+@lru_cache(maxsize=4096)
+def _moved(mixer: Attention, shift: str) -> Attention:
+    return mixer.changed(shift=shift)
 
 
 def axis_shift(window: int, side: int) -> int:

@@ -1,4 +1,4 @@
-"""What a token mixer is: options, the rules of where it fits, its channel graph, its cost, and the module it builds.
+"""What a token mixer is: options, the rules of where it fits, its channel graph, its costs, and the module it builds.
 
 A mixer is two short files: `mixers/NAME.py` says *what* it is, without torch, so that spaces, costs and reports need
 none; `layers/NAME.py` holds the `nn.Module` that computes it. Both carry the reference. A further mixer is those two
@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from search_space.cdg import ChannelGraph, Layer
-from search_space.costs import Cost, Size
+from search_space.costs import Cost, Map, Size, Tape, alone
 from search_space.errors import ArchitectureError
 from search_space.registry import Named, Registry
 
@@ -51,16 +51,20 @@ class Mixer(Named, ABC):
         return (Layer(self.name, self.graph(width)),)
 
     @abstractmethod
+    def trace(self, x: Map, tape: Tape) -> Map:
+        """Write on `tape` what the forward pass of `x` costs; the map that comes out."""
+
     def cost(self, width: int, size: Size) -> Cost:
-        """Exact cost for one image."""
+        """Exact cost for one image of the mixer by itself, what it keeps of its input and output included."""
+        return alone(self.trace, width, size)
 
     @abstractmethod
     def build(self, width: int, size: Size) -> nn.Module:
         """The module, `(B, C, H, W) -> (B, C, H, W)`."""
 
-    def halving_cost(self, width: int, size: Size) -> Cost:
-        """Exact cost for one image where the map of `size` is halved as well, see `build_halving`."""
-        return self.cost(width, size)
+    def trace_halving(self, x: Map, tape: Tape) -> Map:
+        """As `trace`, where the map is halved as well, see `build_halving`."""
+        return tape.halve(self.trace(x, tape))
 
     def build_halving(self, width: int, size: Size) -> nn.Module | None:
         """The module with a stride of 2, `(B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2))`.

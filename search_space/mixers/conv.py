@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_space import cdg, costs
-from search_space.costs import Cost, Size
+from search_space import cdg
+from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer, must_divide
 
@@ -74,14 +74,19 @@ class Conv(Mixer):
         conv = cdg.Layer(self.name, cdg.grouped(width, width, groups))
         return (conv, cdg.Layer("interlace", cdg.interlaced(width, groups))) if self.interlace else (conv,)
 
-    def cost(self, width: int, size: Size) -> Cost:
-        return costs.conv(width, width, self.k, size, self.num_groups(width), self.bias)
+    def trace(self, x: Map, tape: Tape) -> Map:
+        return self._traced(x, tape, x.size)
 
     def build(self, width: int, size: Size) -> nn.Module:
         return self._built(width, stride=1)
 
-    def halving_cost(self, width: int, size: Size) -> Cost:
-        return self.cost(width, (-(-size[0] // 2), -(-size[1] // 2)))
+    def trace_halving(self, x: Map, tape: Tape) -> Map:
+        return self._traced(x, tape, (-(-x.size[0] // 2), -(-x.size[1] // 2)))
+
+    def _traced(self, x: Map, tape: Tape, size: Size) -> Map:
+        uneven, groups = 1 - self.k % 2, self.num_groups(x.width)
+        y = tape.conv(tape.pad(x, uneven, uneven), x.width, self.k, size, groups, self.bias)
+        return tape.interlace(y, groups) if self.interlace else y
 
     def build_halving(self, width: int, size: Size) -> nn.Module:
         return self._built(width, stride=2)

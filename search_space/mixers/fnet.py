@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from search_space import cdg, costs
-from search_space.costs import Cost, Size
+from search_space import cdg
+from search_space.costs import Map, Size, Tape
 from search_space.mixers.base import MIXERS, Mixer
 
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ class FNet(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.dense(width)
 
-    def cost(self, width: int, size: Size) -> Cost:
+    def trace(self, x: Map, tape: Tape) -> Map:
         """One real transform of the `C x N` matrix: half of `C` complex ones of N points and `N` of C points."""
-        return costs.real_fft2(1, (width, size[0] * size[1]))
+        tape.keep(x)
+        tape.real_fft2(1, (x.width, x.positions))
+        return Map(x.width, x.size)
 
     def build(self, width: int, size: Size) -> nn.Module:
         from search_space.layers.fnet import FNet

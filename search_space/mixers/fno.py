@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_space import cdg, costs
-from search_space.costs import Cost, Size
+from search_space import cdg
+from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer
 
@@ -46,11 +46,17 @@ class FNO(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.dense(width)
 
-    def cost(self, width: int, size: Size) -> Cost:
-        (top, bottom), columns = kept_modes(self.modes, size)
-        weights = (top + bottom) * columns * width * width  # complex numbers: 4 MACs and 2 parameters each
-        spectral = Cost(macs=4 * weights, params=2 * weights)
-        return costs.real_fft2(width, size) * 2 + spectral + costs.conv(width, width, 1, size)
+    def trace(self, x: Map, tape: Tape) -> Map:
+        (top, bottom), columns = kept_modes(self.modes, x.size)
+        weights = (top + bottom) * columns * x.width * x.width  # complex numbers: 4 MACs and 2 parameters each
+        whole = x.size[1] // 2 + 1
+        # The products keep the modes: as parts of the spectrum where they lie as one block in it, else as copies.
+        apart = columns < whole and top > 1 and x.width > 1
+        modes = (top + bottom) * columns if apart else x.size[0] * whole
+        tape.real_fft2(x.width, x.size, times=2)
+        tape.add(macs=4 * weights, params=2 * weights, kept=2 * x.width * modes)
+        tape.conv(x, x.width)
+        return tape.act("gelu", Map(x.width, x.size))
 
     def build(self, width: int, size: Size) -> nn.Module:
         from search_space.layers.fno import FNO

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from search_space import cdg, costs
-from search_space.costs import Cost, Size
+from search_space import cdg
+from search_space.costs import Map, Size, Tape
 from search_space.mixers.base import MIXERS, Mixer
 
 if TYPE_CHECKING:
@@ -29,9 +29,12 @@ class GlobalFilter(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.identity(width)
 
-    def cost(self, width: int, size: Size) -> Cost:
-        weights = Cost(params=size[0] * (size[1] // 2 + 1) * width * 2)
-        return costs.real_fft2(width, size) * 2 + weights
+    def trace(self, x: Map, tape: Tape) -> Map:
+        tape.keep(x)
+        tape.real_fft2(x.width, x.size, times=2)
+        numbers = x.size[0] * (x.size[1] // 2 + 1) * x.width * 2  # of the filter, and of the spectrum
+        tape.add(params=numbers, kept=numbers)
+        return Map(x.width, x.size)
 
     def build(self, width: int, size: Size) -> nn.Module:
         from search_space.layers.global_filter import GlobalFilter

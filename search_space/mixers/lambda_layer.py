@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_space import cdg, costs
-from search_space.costs import Cost, Size
+from search_space import cdg
+from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer, must_divide
 
@@ -57,22 +57,42 @@ class Lambda(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.dense(width)
 
-    def cost(self, width: int, size: Size) -> Cost:
-        positions, value = size[0] * size[1], width // self.heads
-        channels = self.heads * self.k + self.u * (self.k + value)
-        total = costs.conv(width, channels, 1, size, bias=False)
-        total = total + costs.norm(self.heads * self.k) + costs.norm(self.u * value)
-        content = positions * self.u * self.k * value
-        application = positions * self.k * width
-        return total + Cost(macs=content + application) + self._position_cost(value, size)
+    def trace(self, x: Map, tape: Tape) -> Map:
+        """Kept are x, its queries, keys and values as they come from one convolution, K, V, the queries once more, in order of
+        positions, and the lambdas of all positions; with u > 1 further copies, see `_copies`.
+        """
+        positions, value = x.positions, x.width // self.heads
+        queries, keys, values = self.heads * self.k, self.u * self.k, self.u * value
+        tape.conv(x, queries + keys + values, bias=False)
+        self._trace_positions(x, tape, value)
+        tape.add(
+            macs=positions * (keys * value + self.k * x.width),
+            params=2 * (queries + values),
+            kept=positions * (2 * queries + 2 * keys + 2 * values + self.k * value),
+        )
+        tape.add(kept=positions * self._copies(positions, value))
+        # Products of one term are no matrix products, and torch lays their maps out as it finds the queries of several heads.
+        return Map(x.width, x.size, last=self.k > 1 or self.heads == 1)
 
-    def _position_cost(self, value: int, size: Size) -> Cost:
-        positions = size[0] * size[1]
+    def _copies(self, positions: int, value: int) -> int:
+        """Channels of K and of V that are copied: torch sums over u and positions as one axis, which they are not in memory.
+
+        The convolution of a local context keeps V as it lies, the table of a global one another copy.
+        """
+        keys, values = self.u * self.k, self.u * value
+        if self.u == 1:
+            return 0
+        if positions > 1:
+            return keys + values
+        return values if value > 1 and self.context == "global" else 0
+
+    def _trace_positions(self, x: Map, tape: Tape, value: int) -> None:
         if self.context == "global":
-            weights = (2 * size[0] - 1) * (2 * size[1] - 1) * self.k * self.u
-            return Cost(macs=positions * positions * self.k * self.u * value, params=weights)
-        one = costs.conv(self.u, self.k, self.context, size)
-        return Cost(macs=one.macs * value, params=one.params)
+            table = (2 * x.size[0] - 1) * (2 * x.size[1] - 1) * self.k * self.u
+            tape.add(macs=x.positions**2 * self.k * self.u * value, params=table)
+        else:
+            weights = self.context**2 * self.u * self.k
+            tape.add(macs=weights * x.positions * value, params=weights + self.k)
 
     def build(self, width: int, size: Size) -> nn.Module:
         from search_space.layers.lambda_layer import LambdaLayer

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from search_space import cdg, costs
-from search_space.costs import Cost, Size
+from search_space import cdg
+from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer
 
@@ -52,9 +52,16 @@ class TokenMLP(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.identity(width)
 
-    def cost(self, width: int, size: Size) -> Cost:
-        positions, hidden = size[0] * size[1], self.hidden(width)
-        return costs.linear(positions, hidden, width) + costs.linear(hidden, positions, width)
+    def trace(self, x: Map, tape: Tape) -> Map:
+        hidden = self.hidden(x.width)
+        if x.by_channels:
+            tape.keep(x)
+        else:
+            tape.add(kept=x.numbers)  # a copy
+        tape.linear(x.positions, hidden, x.width)
+        tape.linear(hidden, x.positions, x.width)
+        tape.add(kept=2 * hidden * x.width)  # before and behind the activation
+        return Map(x.width, x.size)
 
     def build(self, width: int, size: Size) -> nn.Module:
         from search_space.layers.token_mlp import TokenMLP

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from search_space import cdg
-from search_space.costs import Cost, Size
+from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer
 
@@ -36,8 +36,9 @@ class Pool(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.identity(width)
 
-    def cost(self, width: int, size: Size) -> Cost:
-        return Cost()
+    def trace(self, x: Map, tape: Tape) -> Map:
+        tape.keep(x)
+        return x.like()
 
     def build(self, width: int, size: Size) -> nn.Module:
         from search_space.layers.pool import Pooling

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_space import cdg, costs
-from search_space.costs import Cost, Size
+from search_space import cdg
+from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer
 
@@ -49,11 +49,14 @@ class SeparableConv(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.dense(width)
 
-    def cost(self, width: int, size: Size) -> Cost:
-        hidden = self.hidden(width)
-        total = costs.conv(width, hidden, 1, size, bias=False) + costs.conv(hidden, width, 1, size, bias=False)
-        total = total + costs.conv(hidden, hidden, self.k, size, groups=hidden, bias=False)
-        return total + Cost(params=2 if self.act == "star_relu" else 0)
+    def trace(self, x: Map, tape: Tape) -> Map:
+        hidden, uneven = self.hidden(x.width), 1 - self.k % 2
+        y = tape.act("relu" if self.act == "star_relu" else self.act, tape.conv(x, hidden, bias=False))
+        if self.act == "star_relu":
+            tape.add(params=2, kept=y.numbers)  # the squares, for the gradient of the scale
+            y = y.like()
+        y = tape.conv(tape.pad(y, uneven, uneven), hidden, self.k, x.size, groups=hidden, bias=False)
+        return tape.conv(y, x.width, bias=False)
 
     def build(self, width: int, size: Size) -> nn.Module:
         from search_space.layers.separable_conv import SeparableConv

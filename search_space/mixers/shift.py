@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_space import cdg, costs
-from search_space.costs import Cost, Size
+from search_space import cdg
+from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer
 
@@ -59,8 +59,15 @@ class Shift(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.dense(width) if self.kind == "axial" else cdg.identity(width)
 
-    def cost(self, width: int, size: Size) -> Cost:
-        return (costs.conv(width, width, 1, size) * 2 + costs.norm(width)) * 2 if self.kind == "axial" else Cost()
+    def trace(self, x: Map, tape: Tape) -> Map:
+        if self.kind != "axial":
+            # Where a part is empty, torch puts the parts together channel after channel.
+            empty = min(x.size) == 1 or (self.kind == "shiftvit" and 4 * (x.width // self.fraction) == x.width)
+            return Map(x.width, x.size, last=x.last and not empty)
+        a = tape.act("gelu", tape.norm("group", tape.conv(x, x.width)))
+        for _ in ("along W", "along H"):
+            y = tape.act("gelu", tape.conv(a.like(), x.width))  # of a copy, shifted
+        return tape.conv(tape.norm("group", y.like()), x.width)
 
     def build(self, width: int, size: Size) -> nn.Module:
         from search_space.layers.shift import AxialShift, ClampedShift, ZeroShift

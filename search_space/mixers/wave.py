@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from search_space import cdg, costs
-from search_space.costs import Cost, Size
+from search_space import cdg
+from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer
 
@@ -45,18 +45,22 @@ class Wave(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.dense(width)
 
-    def cost(self, width: int, size: Size) -> Cost:
-        amplitude = costs.conv(width, width, 1, size, bias=False)
-        if self.mode == "fc":
-            phase = costs.conv(width, width, 1, size)
-        else:
-            phase = costs.conv(width, width, 3, size, groups=width, bias=False)
-        weights = 2 * width * TAPS
-        taps = Cost(macs=weights * size[0] * size[1], params=weights)
-        hidden = width // REDUCTION
-        reweight = costs.linear(width, hidden) + costs.linear(hidden, 3 * width)
-        branch = amplitude + phase + costs.norm(width) + taps
-        return branch * 2 + amplitude + reweight + costs.conv(width, width, 1, size)
+    def trace(self, x: Map, tape: Tape) -> Map:
+        width, weights = x.width, 2 * x.width * TAPS
+        for _ in ("h", "w"):
+            kernel, groups = (1, 1) if self.mode == "fc" else (3, width)
+            theta = tape.conv(x, width, kernel, groups=groups, bias=self.mode == "fc")
+            theta = tape.act("relu", tape.norm("batch", theta))
+            amplitude = tape.conv(x, width, bias=False)
+            for kept in (theta, amplitude):
+                tape.keep(kept)
+            # cosine, sine, the products of both with the amplitude, and what their convolution gives
+            tape.add(macs=weights * x.positions, params=weights, kept=5 * x.numbers)
+        tape.keep(tape.conv(x, width, bias=False))
+        hidden = tape.act("gelu", tape.conv(Map(width, (1, 1)), width // REDUCTION))
+        tape.conv(hidden, 3 * width)
+        tape.add(kept=3 * width)  # p
+        return tape.conv(x.like(), width)
 
     def build(self, width: int, size: Size) -> nn.Module:
         from search_space.layers.wave import Wave

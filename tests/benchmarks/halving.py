@@ -45,9 +45,12 @@ OBJECTIVES = [objectives.get("accuracy"), objectives.get("macs")]
 History = list[tuple[float, float, float]]  # (seconds since the first trial began, accuracy, macs) of whole trainings
 
 
-def search(study: Path, folder: Path, seed: int, trials: int, scheduler: str) -> None:
+def search(
+    study: Path, folder: Path, seed: int, trials: int, scheduler: str, reduction: int, first: int | None
+) -> None:
     """Run the study, or go on with it."""
-    words = [f"seed={seed}", f"trials={trials}", f"scheduler.name={scheduler}"]
+    words = [f"seed={seed}", f"trials={trials}", f"scheduler.name={scheduler}", f"scheduler.reduction={reduction}"]
+    words += [] if first is None else [f"scheduler.first_epochs={first}"]
     command = [sys.executable, "-m", "nas.cli", "search", str(study), "--out", str(folder), *words]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
@@ -92,7 +95,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--trials", type=int, default=24, help="architectures of the full search")
-    parser.add_argument("--more", type=float, default=3.0, help="times as many with halving")
+    parser.add_argument("--more", type=float, default=1.8, help="times as many with halving")
+    parser.add_argument("--reduction", type=int, default=3)
+    parser.add_argument("--first-epochs", type=int, help="the first rung")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--share", type=float, default=0.98, help="of the full search's last hypervolume: the goal")
     parser.add_argument("--json", action="store_true")
@@ -105,7 +110,7 @@ def main() -> None:
         courses = []
         for scheduler, trials in (("none", given.trials), ("halving", round(given.more * given.trials))):
             folder = given.out / f"{scheduler}-{seed}"
-            search(study, folder, seed, trials, scheduler)
+            search(study, folder, seed, trials, scheduler, given.reduction, given.first_epochs)
             courses.append(history(folder))
         rows.append({"seed": seed, **compare(*courses, given.share)})
         if not given.json:

@@ -112,6 +112,17 @@ def test_sampler_of_generations_is_told_the_known_values_of_duplicates(
     assert (len(run.shares), run.refused) == (2, 1)
 
 
+def test_sampler_that_models_values_is_told_logarithms_of_what_is_on_a_log_scale(
+    tmp_path: Path, scripted: Callable[..., Scripted]
+) -> None:
+    (tmp_path / "log.csv").write_text("k,d,acc,cost\n1,1,0.1,1\n1,2,0.5,100\n2,1,0.9,1000\n2,2,0.3,10\n")
+    table = load(tmp_path / "log.csv", Wanted(objectives=("acc", "cost:min:cheap:log"), choices=("k", "d")))
+    for name, cost in (("gp", 2.0), ("random", 100.0), ("pareto", 100.0)):
+        sampler = scripted(point(1, 2))
+        race(table, Entry(name, 1, 0), 1)
+        assert sampler.told == [(TrialState.COMPLETE, [0.5, cost])]
+
+
 def test_stubborn_sampler_gets_random_rows_that_are_left(square: Table, scripted: Callable[..., Scripted]) -> None:
     scripted(point(1, 1))
     run = race(square, Entry("random", 1, 0), 100)

@@ -92,22 +92,25 @@ def test_costs_and_values_are_stored_as_optuna_users_expect() -> None:
     assert trial.user_attrs["architecture"] == proposal.architecture.to_dict()
     assert trial.user_attrs["id"] == proposal.architecture.id
     assert (trial.user_attrs["macs"], trial.user_attrs["params"]) == (known.macs, known.params)
+    assert trial.user_attrs["activation_bytes"] == known.activation_bytes > 0
     assert trial.user_attrs["curve"] == [{"epoch": 1}]
 
 
-def test_over_limit_candidates_are_refused_before_a_worker_sees_them() -> None:
+@pytest.mark.parametrize("name", ["macs", "activation_bytes"])
+def test_over_limit_candidates_are_refused_before_a_worker_sees_them(name: str) -> None:
     study = new_study()
-    macs = sorted(cost(architecture).macs for architecture in SPACE)
-    limit = macs[7]
-    driver = searcher(study, macs=limit)
+    limit = sorted(getattr(cost(architecture), name) for architecture in SPACE)[7]
+    driver = searcher(study, **{name: limit})
     proposed = list(iter(driver.propose, None))
-    assert {p.architecture.id for p in proposed} == {a.id for a in SPACE if cost(a).macs <= limit}
-    refused = [trial for trial in study.get_trials() if str(trial.user_attrs.get("refused")).startswith("limit macs")]
+    assert {p.architecture.id for p in proposed} == {a.id for a in SPACE if getattr(cost(a), name) <= limit}
+    refused = [
+        trial for trial in study.get_trials() if str(trial.user_attrs.get("refused")).startswith(f"limit {name}")
+    ]
     assert refused
     for trial in refused:
         assert trial.state == TrialState.PRUNED
-        assert trial.constraints["macs"] == trial.user_attrs["macs"] - limit > 0
-    assert all(within(p.architecture, {"macs": limit}) for p in proposed)
+        assert trial.constraints[name] == trial.user_attrs[name] - limit > 0
+    assert all(within(p.architecture, {name: limit}) for p in proposed)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None])

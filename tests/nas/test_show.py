@@ -139,6 +139,14 @@ def test_a_trial_of_any_state_is_shown(digits_study: Path) -> None:
     assert "curve" not in running
 
 
+def test_the_activation_memory_of_a_trial_is_shown(tmp_path: Path, study_writer: Any, told: Any) -> None:
+    study_writer(tmp_path, [told([0.5, 10.0, 1.0], None, {"activation_bytes": 12_345_678}), told([0.5, 10.0, 1.0])])
+    results = load(tmp_path)
+    first, second = (rendered(trial_panel(results, results.trial(number))) for number in range(2))
+    assert re.search("activations +12.3 M bytes an image in training", first)
+    assert "activations" not in second  # of a study that knew of none
+
+
 def test_a_trial_without_an_architecture_is_shown(tmp_path: Path, study_writer: Any, told: Any) -> None:
     study_writer(tmp_path, [told([0.5, 10.0, 1.0])])
     results = load(tmp_path)

@@ -2,10 +2,12 @@
 
 The count is fvcore's, by a table of its own: what multiplies has a handle, what is elementwise is named as free, and
 an operation that is neither fails the test, so that nothing is ever counted as zero because nobody thought of it.
+Activation memory is counted by what autograd really saves in a training step (see `kept_bytes_of`).
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from torch import nn
 from search_space.costs import Cost
 
 CountedForward = Callable[[nn.Module, tuple[int, ...]], Cost]
+KeptBytes = Callable[..., int]
 
 # Norms, poolings, activations, shifts, sums and products of like shapes: no MACs by convention (search_space/costs.py).
 FREE = (
@@ -89,6 +92,48 @@ def _real_fft2_flops(real: list[int]) -> int:
 
 
 @pytest.fixture(scope="session")
+def kept_bytes() -> KeptBytes:
+    """`kept_bytes(module, (C, H, W), last=False)`, see `kept_bytes_of`."""
+    return kept_bytes_of
+
+
+def kept_bytes_of(module: nn.Module, image: tuple[int, ...], last: bool = False) -> int:
+    """Bytes that the backward pass keeps of each further image `(C, H, W)` in a training step, 4 for each number.
+
+    Counted in float64, in which every layer is computed by its definition's operations: the storages that autograd saves,
+    each once, of three images less those of two, so that what does not grow with the batch drops out. `last`: the images lie
+    channels last.
+    """
+    module = copy.deepcopy(module).double().train()
+    constant = {t.untyped_storage().data_ptr() for t in [*module.parameters(), *module.buffers()]}
+
+    def kept(batch: int) -> int:
+        saved: list[torch.Tensor] = []  # all of them live on, so that no address is used twice
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            saved.append(tensor)
+            return tensor
+
+        x = torch.randn(batch, *image, dtype=torch.float64)
+        if last:
+            x = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+        x.requires_grad_()
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            y = module(x)
+        assert y.requires_grad
+        storages = {t.untyped_storage().data_ptr(): t for t in saved}
+        return sum(_single_bytes(t) for address, t in storages.items() if address not in constant)
+
+    return kept(3) - kept(2)
+
+
+def _single_bytes(tensor: torch.Tensor) -> int:
+    """Bytes of the storage of `tensor` if its numbers were of single precision; indices stay what they are."""
+    size = tensor.untyped_storage().nbytes()
+    return size // 2 if tensor.is_floating_point() or tensor.is_complex() else size
+
+
+@pytest.fixture(scope="session")
 def counted_forward() -> CountedForward:
     """`counted_forward(module, (1, C, H, W))`: the cost of `module` counted as it runs."""
     with warnings.catch_warnings():
@@ -109,6 +154,7 @@ def counted_forward() -> CountedForward:
         unknown = dict(analysis.unsupported_ops())
         assert not unknown, f"operations that the count knows nothing about: {unknown}"
         fft_flops = operations.pop("fft_rfft2", 0) + operations.pop("fft_irfft2", 0)
-        return Cost(round(sum(operations.values())), sum(p.numel() for p in module.parameters()), round(fft_flops))
+        macs, params = round(sum(operations.values())), sum(p.numel() for p in module.parameters())
+        return Cost(macs, params, round(fft_flops), kept_bytes_of(module, shape[1:]))
 
     return count

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from search_space import Architecture, Cost, Head, SearchSpace, Stage, Stem, build, cost
+from search_space.costs import alone
 from search_space.errors import ArchitectureError
 from search_space.layers import blocks, macro
 
@@ -112,7 +113,8 @@ def test_stems_give_a_token_for_each_patch(
         y = act(layer.norm(y)) if stem.order == "norm_act" else layer.norm(act(y))
     y = F.max_pool2d(y, 3, 2, 1) if stem.pool else y
     torch.testing.assert_close(module(x), y if module.pos_embed is None else y + module.pos_embed)
-    assert stem.cost(3, 16, tokens) == counted_forward(module.float(), (1, 3, size, 2 * size))
+    expected = alone(lambda image, tape: stem.trace(image, tape, 16), 3, (size, 2 * size))
+    assert expected == counted_forward(module.float(), (1, 3, size, 2 * size))
 
 
 def test_stems_that_cannot_be_are_refused() -> None:

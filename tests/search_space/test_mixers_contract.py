@@ -16,8 +16,9 @@ from torch import nn
 
 from search_space.cdg import ChannelGraph
 from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixer
-from search_space.costs import Cost
+from search_space.costs import Cost, Map, Tape
 from search_space.errors import UnknownNameError
+from search_space.layers.macro import halving_means
 from search_space.mixers import MIXERS, Mixer, create
 from search_space.registry import Registry
 
@@ -114,6 +115,12 @@ class Case:
         self.mixer.check(self.width)
         return self.mixer.build(self.width, self.act)
 
+    @property
+    def cost(self) -> Cost:
+        if isinstance(self.mixer, Mixer):
+            return self.mixer.cost(self.width, self.size)
+        return self.mixer.cost(self.width, self.size, self.act)
+
     def input(self, batch: int = 2, seed: int = 1) -> torch.Tensor:
         return torch.randn(batch, self.width, *self.size, generator=torch.Generator().manual_seed(seed))
 
@@ -179,7 +186,29 @@ def test_the_cost_is_that_of_a_counted_forward(
     case: Case, counted_forward: Callable[[nn.Module, tuple[int, ...]], Cost]
 ) -> None:
     counted = counted_forward(case.build(), (1, case.width, *case.size))
-    assert case.mixer.cost(case.width, case.size) == counted
+    assert case.cost == counted
+
+
+@every_case
+def test_the_memory_kept_of_a_map_that_lies_channels_last(case: Case, kept_bytes: Callable[..., int]) -> None:
+    tape, x = Tape(), Map(case.width, case.size, last=True)
+    y = case.mixer.trace(x, tape) if isinstance(case.mixer, Mixer) else case.mixer.trace(x, tape, case.act)
+    module = nn.Sequential(case.build(), nn.SiLU())  # what comes next and keeps the map that comes out
+    tape.act("silu", y)
+    assert tape.cost.activation_bytes == kept_bytes(module, (case.width, *case.size), last=True)
+    memory_format = torch.channels_last if y.last else torch.contiguous_format
+    lies = case.build().double()(case.input().double().to(memory_format=torch.channels_last))
+    assert lies.is_contiguous(memory_format=memory_format)
+
+
+@pytest.mark.parametrize("case", [case for case in cases() if isinstance(case.mixer, Mixer)], ids=repr)
+def test_the_memory_kept_where_the_map_is_halved(case: Case, kept_bytes: Callable[..., int]) -> None:
+    assert isinstance(case.mixer, Mixer)
+    tape, module = Tape(), case.mixer.build_halving(case.width, case.size)
+    y = case.mixer.trace_halving(Map(case.width, case.size), tape)
+    assert y.size == tuple(-(-side // 2) for side in case.size)
+    module = nn.Sequential(case.build(), halving_means()) if module is None else module
+    assert tape.cost.activation_bytes == kept_bytes(module, (case.width, *case.size))
 
 
 @every_case

@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 
+from search_space.costs import Cost
 from search_space.errors import ArchitectureError, SpaceError
 from search_space.mixers import MIXERS, create
 from search_space.mixers.attention import Attention
@@ -62,8 +63,10 @@ def test_every_second_block_shifts_its_windows() -> None:
     for shift in ("none", "always"):
         same = Attention(window=2, shift=shift)
         assert [same.at(index) for index in range(3)] == [same] * 3
-    costs = {alternate.at(index).cost(12, (5, 7)) for index in range(2)}
-    assert costs == {alternate.cost(12, (5, 7))}
+    still, shifted = (alternate.at(index).cost(12, (5, 7)) for index in range(2))
+    assert still == alternate.cost(12, (5, 7))
+    # 3 x 4 windows of 4 positions; where they are masked, the logits of each pair and of 4 heads are kept as well.
+    assert shifted == still + Cost(activation_bytes=4 * 12 * 4 * 4 * 4)
 
 
 @pytest.mark.parametrize("shift", ["always", "alternate"])

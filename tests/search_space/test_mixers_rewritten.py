@@ -15,7 +15,6 @@ from torch import nn
 
 from search_space.layers.depthwise import DepthwiseConv, depthwise_conv
 from search_space.layers.eager import rewritable
-from search_space.layers.fno import ModeProducts
 from search_space.layers.local_lambdas import LocalLambdas
 from search_space.layers.pool import FromMean
 from search_space.mixers import create
@@ -31,8 +30,6 @@ ROWS: list[tuple[str, dict[str, object]]] = [
     ("pool", {"k": 15}),
     ("wave", {}),
     ("wave", {"mode": "depthwise"}),
-    ("fno", {}),
-    ("fno", {"modes": 1}),
     *(("lambda", {"context": context, "k": 5}) for context in (1, 3, 7, 13, 15, "global")),
     ("lambda", {"context": 3, "u": 3}),
     ("lambda", {"context": 15, "u": 2}),
@@ -76,9 +73,9 @@ def test_values_and_gradients_are_those_of_the_definition(
         torch.testing.assert_close(y.double(), definition.eval()(x.double()), rtol=1e-5, atol=1e-4)
 
 
-def tensors(*shapes: tuple[int, ...], dtype: torch.dtype = torch.float64) -> list[torch.Tensor]:
+def tensors(*shapes: tuple[int, ...]) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return [torch.randn(shape, dtype=dtype, generator=generator).requires_grad_() for shape in shapes]
+    return [torch.randn(shape, dtype=torch.float64, generator=generator).requires_grad_() for shape in shapes]
 
 
 FUNCTIONS: dict[str, tuple[Callable[..., torch.Tensor], list[torch.Tensor]]] = {
@@ -89,7 +86,6 @@ FUNCTIONS: dict[str, tuple[Callable[..., torch.Tensor], list[torch.Tensor]]] = {
     "lambda": (LocalLambdas.apply, tensors((2, 1, 3, 4, 2), (3, 1, 3, 3, 1), (3,))),
     "lambda u=2": (LocalLambdas.apply, tensors((2, 2, 3, 2, 2), (3, 2, 3, 3, 1), (3,))),
     "lambda, far": (LocalLambdas.apply, tensors((1, 1, 2, 2, 2), (2, 1, 15, 15, 1), (2,))),
-    "modes": (ModeProducts.apply, tensors((4, 2, 3), (3, 2, 4), dtype=torch.complex128)),
 }
 
 
@@ -127,7 +123,6 @@ TRACED: list[tuple[str, dict[str, object], str]] = [
     ("conv", {"k": 7}, "conv"),
     ("pool", {}, "avg_pool2d"),
     ("lambda", {"context": 3}, "conv3d"),
-    ("fno", {}, "einsum"),
 ]
 
 

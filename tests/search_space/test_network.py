@@ -154,12 +154,20 @@ def test_the_cost_of_a_tiny_architecture_by_hand() -> None:
     # Head: a norm of 2*8, 8*3 + 3.
     params, macs = params + 16 + 27, macs + 24
     # Two real transforms of 2 points for 8 channels: 2.5 * 2 * log2(2) = 5 each.
-    assert cost(architecture) == Cost(macs=macs, params=params, fft_flops=2 * 8 * 5)
-    assert (macs, params) == (2584, 879)
+    fft_flops = 2 * 8 * 5
+    # Kept is the image, of 24 numbers. In a block of stage 0, where maps have 24 too: x, for its norm; the normed map, as
+    # tokens; q, k, v and the output, and 6 sums for each of 2 heads; what the first scale sees; the sum, for its norm; the
+    # normed map; 48 hidden numbers before the activation, and interlaced behind it; what the second scale sees.
+    kept = 24 + 2 * (24 + 24 + 4 * 24 + 12 + 24 + 24 + 24 + 2 * 48 + 24)
+    # The transition: x and the normed map. The block of stage 1, of 16: x; the normed map and its spectrum of 2 complex
+    # numbers for 8 channels; the filtered map; normed; before and behind the activation. Head: the map, and 8 means.
+    kept += 2 * 24 + (16 + 16 + 32 + 16 + 16 + 2 * 16) + 16 + 8
+    assert cost(architecture) == Cost(macs, params, fft_flops, activation_bytes=4 * kept)
+    assert (macs, params, kept) == (2584, 879, 920)
 
 
 def test_costs_add_and_multiply() -> None:
-    assert Cost(1, 2, 3) + Cost(10, 20, 30) * 2 == Cost(21, 42, 63)
+    assert Cost(1, 2, 3, 4) + Cost(10, 20, 30, 40) * 2 == Cost(21, 42, 63, 84)
 
 
 @pytest.mark.parametrize("architecture", sampled(6, seed=4), ids=lambda architecture: architecture.id)

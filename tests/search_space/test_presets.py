@@ -102,6 +102,18 @@ def test_the_cost_is_that_of_a_counted_forward(
     assert cost(architecture) == counted_forward(build(architecture), (1, 3, *architecture.image_size))
 
 
+@of_each_preset
+def test_activation_memory_is_that_of_a_training_step(name: str, kept_bytes: Callable[..., int]) -> None:
+    # On small images that the preset's patches fit, with two blocks of the many that are alike; of the stages of windows
+    # those that they fit.
+    preset = presets.get(name)
+    windows = preset.stages[0].mixer.to_dict().get("window") is not None
+    side = 112 if windows else 4 * preset.stem.patch if len(preset.stages) == 1 else 32
+    stages = tuple(stage.changed(depth=min(stage.depth, 2)) for stage in preset.stages)
+    architecture = preset.changed(image_size=side, stages=stages[:3] if windows else stages)
+    assert cost(architecture).activation_bytes == kept_bytes(build(architecture), (3, side, side))
+
+
 @of_each_family
 def test_each_family_gives_logits_and_every_parameter_a_gradient(architecture: Architecture) -> None:
     generator = torch.Generator().manual_seed(0)

@@ -12,8 +12,10 @@ import torch
 from torch import nn
 
 from search_space import Architecture, Downsampling, Stage, build, presets
+from search_space.costs import Size, alone
 from search_space.errors import SpaceError, UnknownNameError
 from search_space.layers.macro import transition
+from search_space.macro import Stride
 from search_space.timm_weights import from_timm
 
 SIZE = (32, 48)
@@ -226,7 +228,12 @@ def test_the_merging_of_normed_patches_is_swins(timm: ModuleType, size: tuple[in
     y = ours(x)
     assert y.shape == (2, 10, *stage.size_after(size))
     torch.testing.assert_close(y, theirs(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), rtol=1e-12, atol=1e-12)
-    assert sum(p.numel() for p in ours.parameters()) == how.cost(6, 10, size, 2).params
+    assert sum(p.numel() for p in ours.parameters()) == params_of(how, size, 2)
+
+
+def params_of(how: Downsampling, size: Size, stride: Stride) -> int:
+    """Parameters from 6 channels and a map of `size` to 10, with layer norms."""
+    return alone(lambda x, tape: how.trace(x, tape, 10, "layer", stride), 6, size).params
 
 
 def test_patches_of_one_position_are_normed_before_the_convolution() -> None:
@@ -234,7 +241,7 @@ def test_patches_of_one_position_are_normed_before_the_convolution() -> None:
     widening = transition(6, stage).eval()
     x = images((4, 4)).repeat(1, 2, 1, 1)
     torch.testing.assert_close(widening(x), widening.conv(widening.norm_before(x)))
-    assert sum(p.numel() for p in widening.parameters()) == stage.downsampling.cost(6, 10, (4, 4), 1).params
+    assert sum(p.numel() for p in widening.parameters()) == params_of(stage.downsampling, (4, 4), 1)
     with pytest.raises(SpaceError, match="kernel: must be 2 where the norm stands on patches, found 3"):
         Downsampling(norm="patches")
 
