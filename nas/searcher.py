@@ -200,6 +200,8 @@ class Searcher:
             self.ladder.reach(number, epoch, finite)
             return Ended(number, TrialState.RUNNING)
         self._finished += 1
+        if self.ladder is not None:
+            self.ladder.reach(number, self.ladder.halving.rungs[-1], finite)
         return self._end(number, TrialState.COMPLETE, tuple(finite))
 
     def _end(self, number: int, state: TrialState, values: tuple[float, ...] = (), refused: bool = False) -> Ended:
@@ -221,6 +223,8 @@ class Searcher:
             for epoch, accuracy in sorted(trial.intermediate_values.items()):
                 measured = {**trial.user_attrs, "accuracy": accuracy}
                 ladder.reach(trial.number, epoch, [float(measured[o.name]) for o in self.objectives])
+            if trial.state == TrialState.COMPLETE:
+                ladder.reach(trial.number, ladder.halving.rungs[-1], trial.values)
             reached = max(trial.intermediate_values, default=0)
             pauses = trial.state == TrialState.RUNNING and reached >= trial.user_attrs.get("until", math.inf)
             if not pauses:

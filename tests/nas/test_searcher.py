@@ -256,8 +256,9 @@ def test_rungs_are_climbed_by_a_third_and_the_rest_is_stopped_with_its_curve(tmp
     assert len(trained) == len({trial.user_attrs["id"] for trial in trained}) == 18
     counts = {rung: sum(proposal.until == rung for proposal in legs) for rung in HALVING.rungs}
     assert counts[1] == 18
-    assert 6 <= counts[3] <= 10  # asynchronous: some go on that a later one would have beaten
-    assert 2 <= counts[9] <= 8  # at the end ranks decide, whoever went on before
+    # A third of each rung, asynchronously; at the end ranks decide, whoever went on before.
+    assert 6 <= counts[3] <= 10
+    assert 2 <= counts[9] <= 6
     assert len({(proposal.number, proposal.until) for proposal in legs}) == len(legs)
     whole = [trial for trial in trained if trial.state == TrialState.COMPLETE]
     assert len(whole) == counts[9]
