@@ -26,6 +26,8 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from nas.sampler.domain import allows
+
 Floats = NDArray[np.float64]
 
 REDRAWS = 100  # of a number, until it differs from the parent's
@@ -87,7 +89,7 @@ class RegularisedEvolution(BaseSampler):
                 value = plan.inherited[param_name]
                 if param_name == plan.mutated:
                     return self._other(study, trial, param_name, param_distribution, value)
-                if _allows(param_distribution, value):
+                if allows(param_distribution, value):
                     return value
             return self._random.sample_independent(study, trial, param_name, param_distribution)
 
@@ -166,11 +168,3 @@ def crowding_distance(losses: Floats) -> Floats:
 def _age(trial: FrozenTrial) -> tuple[float, int]:
     """Later for the younger."""
     return (trial.datetime_complete.timestamp() if trial.datetime_complete else 0.0), trial.number
-
-
-def _allows(distribution: BaseDistribution, value: Any) -> bool:
-    """True if `value` may be an answer under `distribution`."""
-    try:
-        return distribution._contains(distribution.to_internal_repr(value))
-    except ValueError:  # a category that there is not
-        return False

@@ -7,13 +7,12 @@ from functools import partial
 import numpy as np
 import optuna
 
-from nas import config as configs, samplers, warm_start
+from nas import config as configs, warm_start
 from nas.errors import ConfigError
-from nas.sampler import ParetoSampler
 from nas.scheduler import Halving
-from nas.searcher import COSTS, within
 from nas.study_file import StudyFile
-from search_space import Architecture, SearchSpace, cost
+from nas.trials import COSTS, costs_of, within
+from search_space import Architecture, SearchSpace
 
 FEATURES = ("macs", "params")  # exact costs that tell something of accuracy
 
@@ -31,7 +30,11 @@ def sampler_of(
     """
     seed = config.seed + begun
     if config.sampler.name != "pareto":
+        from nas import samplers
+
         return samplers.baseline(config.sampler.name, seed)
+    from nas.sampler import ParetoSampler  # scipy takes its time
+
     names = config.objectives
     exact = {index: partial(_exact, name) for index, name in enumerate(names) if name in COSTS}
     return ParetoSampler(
@@ -49,7 +52,7 @@ def sampler_of(
 
 
 def _exact(name: str, architecture: Architecture) -> float:
-    return float(getattr(cost(architecture), name))
+    return float(getattr(costs_of(architecture), name))
 
 
 def halving_of(config: configs.StudyConfig) -> Halving | None:
@@ -66,7 +69,7 @@ def check_limits(config: configs.StudyConfig, file: StudyFile, space: SearchSpac
     for name, limit in config.limits.items():
         if name not in COSTS:
             continue
-        least = getattr(cost(cheapest(space, name, config.seed)), name)
+        least = getattr(costs_of(cheapest(space, name, config.seed)), name)
         if least > limit:
             where = file.where(("limits", name))
             rule = f"limits.{name}: no architecture of the space is that cheap; the cheapest found has {least}"
@@ -77,7 +80,7 @@ def cheapest(space: SearchSpace, name: str, seed: int) -> Architecture:
     """The architecture of least `name` (macs, params): by descent over neighbours from the best of a random sample."""
 
     def price(architecture: Architecture) -> int:
-        return int(getattr(cost(architecture), name))
+        return int(getattr(costs_of(architecture), name))
 
     rng = np.random.default_rng(seed)
     best = min((space.sample(rng) for _ in range(64)), key=price)

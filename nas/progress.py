@@ -18,7 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from nas.front import front_mask, hypervolume
-from nas.searcher import Ended, Searcher, is_trained
+from nas.searcher import Searcher
+from nas.trials import Ended, is_trained
 from nas.units import duration, ratio
 
 Step = Callable[[int, int], None]  # (done, of how many)
@@ -47,8 +48,8 @@ class Tally:
         self.workers = workers
         self.begun = time.monotonic()
         self.values = [tuple(trial.values) for trial in trials if trial.state == TrialState.COMPLETE]
-        self.failed = sum(trial.state == TrialState.FAIL for trial in trials)
-        self.refused = sum(trial.state == TrialState.PRUNED and not is_trained(trial) for trial in trials)
+        self.failed = sum(trial.state == TrialState.FAIL and is_trained(trial) for trial in trials)
+        self.refused = sum(trial.state.is_finished() and not is_trained(trial) for trial in trials)
         self.stopped = sum(map(is_trained, trials)) - len(self.values) - self.failed
         self.before = self.done
         self.running: dict[int, int] = {}  # trial -> epochs done

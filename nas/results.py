@@ -23,6 +23,7 @@ from nas.errors import UsageError
 from nas.front import Bounds, Floats, front_mask, hypervolume
 from nas.objectives import OBJECTIVES, Objective
 from nas.storage import open_study
+from nas.trials import is_duplicate, is_trained
 
 STATES = ("complete", "running", "waiting", "stopped", "refused", "duplicate", "failed")
 NUMBERS = ("macs", "fft_flops", "params", "activation_bytes", "images_per_s", "train_s", "wall_s", "test_accuracy")
@@ -34,6 +35,7 @@ _PLAIN_STATES = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "waiting",
     TrialState.FAIL: "failed",
+    TrialState.PRUNED: "stopped",
 }
 _COUNTED = frozenset({"trial", "macs", "fft_flops", "params", "activation_bytes"})
 _RECORD_NUMBERS = ("accuracy", "macs", "params", "images_per_s", "fft_flops", "test_accuracy", "wall_s")
@@ -228,13 +230,10 @@ def _row(trial: FrozenTrial, objectives: Sequence[Objective], tested: Mapping[st
 
 
 def _state(trial: FrozenTrial) -> str:
-    """Optuna's state, with what was pruned told apart: refused and duplicate before training, stopped within it."""
-    if trial.state != TrialState.PRUNED:
+    """Optuna's state, with what was refused before training told apart from what failed or was stopped within it."""
+    if is_trained(trial) or not trial.state.is_finished():
         return _PLAIN_STATES[trial.state]
-    reason = str(trial.user_attrs.get("refused") or "")
-    if not reason:
-        return "stopped"
-    return "duplicate" if reason.startswith("duplicate") else "refused"
+    return "duplicate" if is_duplicate(trial) else "refused"
 
 
 def _table(rows: list[dict[str, Any]], objectives: Sequence[Objective]) -> pd.DataFrame:

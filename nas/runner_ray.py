@@ -25,8 +25,9 @@ if TYPE_CHECKING:  # a worker imports this module too, and needs neither Optuna 
     from nas.config import Resources
     from nas.interrupts import Interrupts
     from nas.progress import Watch
-    from nas.searcher import Ended, Searcher
+    from nas.searcher import Searcher
     from nas.setting import Setting
+    from nas.trials import Ended
 
 # Before ray is imported. Together these took the overhead of a trial from 2.5 s (Tune's default) to about 10 ms and Ray's
 # own words from the screen. The memory monitor would end the whole run where a trial asks for too much.

@@ -24,11 +24,12 @@ from nas.errors import ConfigError, NothingFeasibleError, UsageError
 from nas.interrupts import Interrupts
 from nas.plan import cheapest, check_limits, halving_of, sampler_of
 from nas.progress import Display, Step
-from nas.searcher import Searcher, is_trained
+from nas.searcher import Searcher
 from nas.setting import Setting
 from nas.storage import CONFIG, create_study, exists, open_study
 from nas.study_file import StudyFile
 from nas.trial_files import trial_folder
+from nas.trials import is_trained
 from search_space import SearchSpace
 from trainers.errors import DataError
 from trainers.prepared import Description, describe, prepare
@@ -138,12 +139,13 @@ def _study(
     config: configs.StudyConfig, file: StudyFile, folder: Path, space: SearchSpace, dataset: Description
 ) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    begin, known = warm_start.first(config.start, file, space), warm_start.prior(config.start, file, space)
+    known = warm_start.prior(config.start, file, space)
     if exists(folder):
         study = open_study(folder)
         check_same_images(study, file, dataset)
         study.sampler = sampler_of(config, space, known, len(study.get_trials(deepcopy=False)))
         return study
+    begin = warm_start.first(config.start, file, space)  # may find an error: before anything is written
     chosen = [objectives.get(name) for name in config.objectives]
     attributes = {
         "objectives": [objective.to_dict() for objective in chosen],

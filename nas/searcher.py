@@ -14,10 +14,8 @@ Knows neither Ray nor torch.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,47 +24,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.objectives import Objective
 from nas.scheduler import Halving, Ladder
-from search_space import Architecture, SearchSpace, cost
+from nas.trials import COSTS, Ended, Proposal, costs_of, is_duplicate, is_trained, seed_of, within
+from search_space import Architecture, SearchSpace
 
 PATIENCE = 20  # proposals refused in a row before the space itself is asked for an untried architecture
 TRIES = 2000  # random architectures looked at for an untried one
 HOPELESS = 50  # architectures in a row refused by a worker before the limit on throughput is taken for too strict
 CARRIED = ("images_per_s", "images_per_s_quartiles", "device", "overhead_s")  # from one leg of a trial to the next
-COSTS = ("macs", "params", "fft_flops", "activation_bytes")
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A trial to run.
-
-    Args:
-        number: in the study.
-        architecture: what to train.
-        seed: of its training.
-        until: the epoch at which to pause; None: train to the end.
-        before: what an earlier leg measured.
-    """
-
-    number: int
-    architecture: Architecture
-    seed: int
-    until: int | None = None
-    before: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a trial ended: its state (RUNNING: it pauses), and its values in the order of the objectives if it is complete."""
-
-    number: int
-    state: TrialState
-    values: tuple[float, ...] = ()
-    refused: bool = False
-
-    @property
-    def pauses(self) -> bool:
-        """True if the trial may go on later."""
-        return self.state == TrialState.RUNNING
 
 
 class Searcher:
@@ -107,7 +71,7 @@ class Searcher:
         self._numbers = {
             trial.user_attrs["id"]: trial.number
             for trial in known
-            if "id" in trial.user_attrs and not _is_duplicate(trial) and trial.state != TrialState.RUNNING
+            if "id" in trial.user_attrs and not is_duplicate(trial) and trial.state != TrialState.RUNNING
         }
         self._finished = sum(map(is_trained, known))
         self._too_slow = 0  # in a row
@@ -142,12 +106,12 @@ class Searcher:
         if self.ladder is not None:
             promoted = self.ladder.promotion(last=not begins)
             if promoted is not None:
-                return self._proposal(self._open[promoted])
+                return self._promoted(promoted)
         proposal = self._begin() if begins else None
         if proposal is None and not self._running and self.ladder is not None:
             promoted = self.ladder.promotion(last=True)
             if promoted is not None:
-                return self._proposal(self._open[promoted])
+                return self._promoted(promoted)
             self._stop_paused(self.ladder)
         return proposal
 
@@ -239,34 +203,40 @@ class Searcher:
     def _admit(self, trial: optuna.Trial) -> Proposal | None:
         """Fix what is known of `trial`; None if it is refused, which the study is told."""
         architecture = self.space.suggest(trial)
-        known = cost(architecture)
+        known = costs_of(architecture)
         for key in COSTS:
             trial.set_user_attr(key, getattr(known, key))
         broken = self._broken_limit(trial, {key: getattr(known, key) for key in COSTS})
         before = self._numbers.get(architecture.id)
-        if broken is None and before is not None and before != trial.number:
+        duplicate = broken is None and before is not None and before != trial.number
+        if duplicate:
             broken = f"duplicate of trial {before}"
         trial.set_user_attr("architecture", architecture.to_dict())
         trial.set_user_attr("id", architecture.id)
         if broken is not None:
             trial.set_user_attr("refused", broken)
-            self.study.tell(trial, state=TrialState.PRUNED)
+            # Samplers take what is pruned for bad: a duplicate is not.
+            self.study.tell(trial, state=TrialState.FAIL if duplicate else TrialState.PRUNED)
             self._numbers.setdefault(architecture.id, trial.number)
             return None
         self._numbers[architecture.id] = trial.number
         self._open[trial.number] = trial
-        return self._proposal(trial)
+        return self._proposal(trial, architecture)
 
-    def _proposal(self, trial: optuna.Trial) -> Proposal:
+    def _promoted(self, number: int) -> Proposal:
+        """A paused trial, to go on."""
+        trial = self._open[number]
+        return self._proposal(trial, Architecture.from_dict(trial.user_attrs["architecture"]))
+
+    def _proposal(self, trial: optuna.Trial, architecture: Architecture) -> Proposal:
         """Have `trial`, which has been admitted, run; to its next rung, if there are rungs."""
-        attributes = trial.user_attrs
-        architecture = Architecture.from_dict(attributes["architecture"])
         seed = seed_of(self.seed, architecture.id)
         self._running.add(trial.number)
         if self.ladder is None:
             return Proposal(trial.number, architecture, seed)
         until = self.ladder.climb(trial.number)
         trial.set_user_attr("until", until)
+        attributes = trial.user_attrs
         before = {key: attributes[key] for key in CARRIED if key in attributes}
         return Proposal(trial.number, architecture, seed, until, before)
 
@@ -285,24 +255,3 @@ class Searcher:
         for architecture in self.space if small else (self.space.sample(self._rng) for _ in range(TRIES)):
             if architecture.id not in self._numbers and within(architecture, self.limits):
                 yield architecture
-
-
-def within(architecture: Architecture, limits: Mapping[str, float]) -> bool:
-    """True if the exact costs of `architecture` keep the `limits` that concern them."""
-    known = cost(architecture)
-    return all(getattr(known, name) <= limit for name, limit in limits.items() if name in COSTS)
-
-
-def seed_of(study_seed: int, architecture_id: str) -> int:
-    """The seed of an architecture's training: the same in every study of that seed."""
-    return int.from_bytes(hashlib.sha256(f"{study_seed} {architecture_id}".encode()).digest()[:4], "big")
-
-
-def is_trained(trial: FrozenTrial) -> bool:
-    """True if `trial` counts towards the number of trials: complete, failed, or stopped at a rung."""
-    stopped = trial.state == TrialState.PRUNED and not trial.user_attrs.get("refused")
-    return stopped or trial.state in (TrialState.COMPLETE, TrialState.FAIL)
-
-
-def _is_duplicate(trial: FrozenTrial) -> bool:
-    return str(trial.user_attrs.get("refused", "")).startswith("duplicate")

@@ -18,7 +18,8 @@ User attributes of a trial (all plain JSON):
     overhead_s            of wall_s, what was not spent in epochs
     until                 the epoch up to which it was last sent to train (only with a scheduler); what it reached before are
                           its intermediate values, epoch -> validation accuracy; a trial stopped there is PRUNED
-    refused               why it was not trained: "limit macs: 5000 > 4000", "duplicate of trial 3"; its state is PRUNED
+    refused               why it was not trained: "limit macs: 5000 > 4000", "duplicate of trial 3"; its state
+                          is PRUNED, of a duplicate FAIL
     failure               why it failed; its state is FAIL
 
 User attributes of the study:

@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from nas.bench.samplers import LOGGED, REPEATS, create
 from nas.bench.table import Table
-from nas.bench.volume import Volume
+from nas.front import Volume
 
 PATIENCE = 20  # refused proposals in a row before one is drawn at random
 

@@ -22,9 +22,8 @@ from optuna.distributions import CategoricalDistribution
 
 from nas.bench.reading import Raw, read
 from nas.bench.roles import Wanted, roles_of
-from nas.bench.volume import Volume
 from nas.errors import ConfigError
-from nas.front import Bounds, normalise
+from nas.front import Bounds, Volume, normalise
 from nas.objectives import Objective
 from search_space.errors import unknown_name
 

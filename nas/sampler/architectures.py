@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.sampler.domain import Coding, Domain, Floats, Rng, one_hot, pool_matrix, thermometer
+from nas.sampler.domain import Choices, Coding, Domain, Floats, Rng, coded, remember
 from search_space import Architecture, SearchSpace
 from search_space.decisions import Decision, decisions_of, nearest_to
 from search_space.errors import SpaceError
-
-Kept = TypeVar("Kept")
 
 REMEMBERED = 20_000  # architectures whose bits are not computed again
 VOCABULARY = 1000  # random architectures whose choices make the bits
@@ -32,38 +32,33 @@ class Architectures(Domain[Architecture]):
         self.space = space
         self._bits: dict[str, NDArray[np.bool_]] = {}  # of what was seen of late, by id
         self._decisions: dict[str, list[tuple[Decision, Any]]] = {}
+
+    @cached_property
+    def coding(self) -> Coding:  # type: ignore[override]
+        """What the bits mean."""
+        return self._code[1]
+
+    @cached_property
+    def _code(self) -> tuple[dict[str, _Place], Coding]:
+        """Where the bits of each decision stand, and what they mean."""
         rng = np.random.default_rng(0)
         values: dict[str, dict[Any, None]] = {}
-        for _ in range(min(VOCABULARY, 4 * space.size)):
-            for place, value in _numbered(decisions_of(space.sample(rng))).items():
+        for _ in range(min(VOCABULARY, 4 * self.space.size)):
+            for place, value in _numbered(decisions_of(self.space.sample(rng))).items():
                 values.setdefault(place, {})[value] = None
-        self._rows: dict[tuple[str, Any], Floats] = {}
-        self._begin: dict[str, int] = {}
-        self.coding = self._code({place: tuple(found) for place, found in values.items() if len(found) > 1})
-
-    def _code(self, values: Mapping[str, tuple[Any, ...]]) -> Coding:
-        group: list[int] = []
-        weight: list[float] = []
-        pools: list[Hashable | None] = []
-        decision = 0
-        for place, found in values.items():
-            numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in found)
-            levels = sorted(found) if numbers else list(found)
-            count = len(levels)
-            table = one_hot(count)
-            self._begin[place] = len(group)
-            group += [decision] * count
-            weight += [0.5] * count
-            pools += [(re.sub(r"\d+", "*", place), level) for level in levels]
-            decision += 1
-            if numbers and count > 2:
-                table = np.concatenate([table, thermometer(count)], axis=1)
-                group += [decision] * (count - 1)
-                weight += [1 / (count - 1)] * (count - 1)
-                pools += [None] * (count - 1)
-                decision += 1
-            self._rows |= {(place, level): row for level, row in zip(levels, table, strict=True)}
-        return Coding(np.array(group, np.intp), np.array(weight), pool_matrix(pools))
+        levels = {place: _in_order(tuple(found)) for place, found in values.items() if len(found) > 1}
+        tables, coding = coded(
+            [
+                Choices(len(found), _are_numbers(found), [(re.sub(r"\d+", "*", place), level) for level in found])
+                for place, found in levels.items()
+            ]
+        )
+        places, begin = {}, 0
+        for (place, found), table in zip(levels.items(), tables, strict=True):
+            end = begin + table.shape[1]
+            places[place] = _Place(slice(begin, end), dict(zip(found, table.astype(bool), strict=False)))
+            begin = end
+        return places, coding
 
     @property
     def size(self) -> int:
@@ -82,21 +77,26 @@ class Architectures(Domain[Architecture]):
         decision, value = met[int(rng.integers(len(met)))]
         others = [other for other in decision.values if other != value]
         changed = others[int(rng.integers(len(others)))]
-        return self.space.walk(nearest_to({**decisions_of(point), decision.place: changed}))
+        return self._walk({**decisions_of(point), decision.place: changed})
 
     def _met(self, point: Architecture) -> list[tuple[Decision, Any]]:
         """The decisions that lead to `point`, and how they are taken."""
         if point.id not in self._decisions:
-            met: list[tuple[Decision, Any]] = []
-            nearest = nearest_to(decisions_of(point))
-
-            def note(decision: Decision) -> Any:
-                met.append((decision, nearest(decision)))
-                return met[-1][1]
-
-            self.space.walk(note)
-            _remember(self._decisions, point.id, met)
+            self._walk(decisions_of(point))
         return self._decisions[point.id]
+
+    def _walk(self, wanted: Mapping[str, Any]) -> Architecture:
+        """The architecture whose decisions are `wanted`, as far as they can be; how it is come by is remembered."""
+        met: list[tuple[Decision, Any]] = []
+        nearest = nearest_to(wanted)
+
+        def note(decision: Decision) -> Any:
+            met.append((decision, nearest(decision)))
+            return met[-1][1]
+
+        found = self.space.walk(note)
+        remember(self._decisions, found.id, met, REMEMBERED)
+        return found
 
     def crossed(self, a: Architecture, b: Architecture, rng: Rng) -> Architecture:
         of_a, of_b = decisions_of(a), decisions_of(b)
@@ -108,7 +108,7 @@ class Architectures(Domain[Architecture]):
             unit = ".".join(place.split(".")[:2]) if whole else place
             if from_b.setdefault(unit, bool(rng.random() < 0.5)):
                 mixed[place] = of_b[place]
-        return self.space.walk(nearest_to(mixed))
+        return self._walk(mixed)
 
     def bits(self, points: Sequence[Architecture]) -> Floats:
         rows = [self._bits_of(point) for point in points]
@@ -118,10 +118,10 @@ class Architectures(Domain[Architecture]):
         if point.id not in self._bits:
             row = np.zeros(len(self.coding.group), dtype=bool)
             for place, value in _numbered(decisions_of(point)).items():
-                code = self._rows.get((place, value))
-                if code is not None:
-                    row[self._begin[place] : self._begin[place] + len(code)] = code
-            _remember(self._bits, point.id, row)
+                coded_place = self._code[0].get(place)
+                if coded_place is not None and value in coded_place.rows:
+                    row[coded_place.bits] = coded_place.rows[value]
+            return remember(self._bits, point.id, row, REMEMBERED)
         return self._bits[point.id]
 
     def key(self, point: Architecture) -> Hashable:
@@ -140,10 +140,20 @@ class Architectures(Domain[Architecture]):
         return point
 
 
-def _remember(cache: dict[str, Kept], name: str, value: Kept) -> None:
-    if len(cache) >= REMEMBERED:
-        cache.clear()
-    cache[name] = value
+@dataclass(frozen=True)
+class _Place:
+    """Where a decision's bits stand, and its levels' bits."""
+
+    bits: slice
+    rows: Mapping[Any, NDArray[np.bool_]]
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _in_order(values: Sequence[Any]) -> Sequence[Any]:
+    return sorted(values) if _are_numbers(values) else values
 
 
 def _numbered(decisions: Mapping[str, Any]) -> dict[str, Any]:

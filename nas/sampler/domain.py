@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 Point = TypeVar("Point")
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 Floats = NDArray[np.float64]
 Rng = np.random.Generator
 
@@ -117,7 +119,11 @@ class Box(Domain[Levels]):
             not isinstance(distribution, CategoricalDistribution) or _are_numbers(values)
             for distribution, values in zip(distributions.values(), self.values, strict=True)
         )
-        self._tables, self.coding = _coded(self.values, self.ordered)
+        decisions = [
+            Choices(len(values), ordered, [(tuple(map(_hashable, values)), i) for i in range(len(values))])
+            for values, ordered in zip(self.values, self.ordered, strict=True)
+        ]
+        self._tables, self.coding = coded(decisions)
 
     @property
     def size(self) -> int:
@@ -206,42 +212,43 @@ def _are_numbers(values: Sequence[Any]) -> bool:
     return len(values) > 2 and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
-def _coded(values: Sequence[Sequence[Any]], ordered: Sequence[bool]) -> tuple[list[Floats], Coding]:
-    """A table of bits for each parameter, `(levels, and one row for ABSENT, bits)`, and what they mean."""
+@dataclass(frozen=True)
+class Choices:
+    """One decision to be coded.
+
+    Args:
+        count: its levels.
+        ordered: they are numbers in rising order: near ones are alike.
+        names: for each level the name under which it is counted wherever it is chosen.
+    """
+
+    count: int
+    ordered: bool
+    names: Sequence[Hashable]
+
+
+def coded(decisions: Sequence[Choices]) -> tuple[list[Floats], Coding]:
+    """For each decision its table of bits, a row a level and one of zeros for none, `(levels + 1, bits)`; and what they mean."""
     tables: list[Floats] = []
     group: list[int] = []
     weight: list[float] = []
-    pooled: list[tuple[Hashable, int] | None] = []
-    decision = 0
-    for choices, is_ordered in zip(values, ordered, strict=True):
-        count = len(choices)
-        table = [one_hot(count)]
-        group += [decision] * count
-        weight += [0.5] * count
-        pooled += [((tuple(map(_hashable, choices)), i), i) for i in range(count)]
-        decision += 1
-        if is_ordered and count > 2:
-            table.append(thermometer(count))
-            group += [decision] * (count - 1)
-            weight += [1 / (count - 1)] * (count - 1)
-            pooled += [None] * (count - 1)
-            decision += 1
-        rows = np.concatenate(table, axis=1)
+    pools: list[Hashable | None] = []
+    for one in decisions:
+        parts = [np.eye(one.count)]
+        weight += [0.5] * one.count
+        pools += one.names
+        if one.ordered and one.count > 2:  # a thermometer: as many bits as levels are below
+            parts.append(np.tri(one.count, one.count - 1, -1))
+            weight += [1 / (one.count - 1)] * (one.count - 1)
+            pools += [None] * (one.count - 1)
+        for part in parts:
+            group += [group[-1] + 1 if group else 0] * part.shape[1]
+        rows = np.concatenate(parts, axis=1)
         tables.append(np.concatenate([rows, np.zeros((1, rows.shape[1]))]))
-    return tables, Coding(np.array(group, np.intp), np.array(weight), pool_matrix([p and p[0] for p in pooled]))
+    return tables, Coding(np.array(group, np.intp), np.array(weight), _pool_matrix(pools))
 
 
-def one_hot(count: int) -> Floats:
-    """One bit a level, `(count, count)`."""
-    return np.eye(count)
-
-
-def thermometer(count: int) -> Floats:
-    """As many bits as levels are below, `(count, count - 1)`."""
-    return np.tri(count, count - 1, -1)
-
-
-def pool_matrix(pools: Sequence[Hashable | None]) -> Floats:
+def _pool_matrix(pools: Sequence[Hashable | None]) -> Floats:
     """`(p, q)`: the bits of each pool that holds more than one."""
     names = list(dict.fromkeys(name for name in pools if name is not None and pools.count(name) > 1))
     matrix = np.zeros((len(pools), len(names)))
@@ -249,3 +256,19 @@ def pool_matrix(pools: Sequence[Hashable | None]) -> Floats:
         if name in names:
             matrix[i, names.index(name)] = 1.0
     return matrix
+
+
+def allows(distribution: BaseDistribution, value: Any) -> bool:
+    """True if `value` may be an answer under `distribution`."""
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except ValueError:  # a category that there is not
+        return False
+
+
+def remember(memory: dict[Key, Value], key: Key, value: Value, most: int) -> Value:
+    """Keep `value` under `key`, at most so many of them; returns it."""
+    if len(memory) >= most:
+        memory.clear()
+    memory[key] = value
+    return value

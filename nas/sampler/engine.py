@@ -157,7 +157,7 @@ class Engine(Generic[Point]):
         self.model.theta = self.model.prior_mean.copy()
         self.model.condition(at, TREND * self.describer.scales[0].logarithmic(known[:, 0]))
         self.pool.deviation[:] = np.inf
-        return self._front(self.describer.costs(known), self.model.mean(self.model.covariance(at)), LogError(1.0, 1.0))
+        return self._front(self.describer.costs(known), self.model.predicted(at), LogError(1.0, 1.0))
 
     # What is believed.
 
@@ -185,12 +185,12 @@ class Engine(Generic[Point]):
         if len(pending):
             known = self.describer.known(pending)
             going_on = self.describer.features(pending, known)
-            z = np.concatenate([z, self.model.mean(self.model.covariance(going_on))])
+            z = np.concatenate([z, self.model.predicted(going_on)])
             predicted = [self._predicted_cost(j, going_on) for j in range(len(self.other_models))]
             costs = np.concatenate([costs, np.column_stack([self.describer.costs(known), *predicted])])
             at, whole = at.then(going_on), np.concatenate([whole, np.ones(len(pending), dtype=bool)])
             self.model.condition(at, z)
-        return self._front(costs, self.model.mean(self.model.covariance(at)), self._warp, whole)
+        return self._front(costs, self.model.predicted(at), self._warp, whole)
 
     def _representative(self, observed: Observed[Point]) -> Indices:
         """The indices of at most `KEPT` observations: half of them the nearest to the front, the rest random."""
@@ -233,7 +233,7 @@ class Engine(Generic[Point]):
         scale, model = self._other_scales[j], self.other_models[j]
         if not model.observations:
             return np.zeros(len(at))
-        return scale(scale.from_logarithmic(model.mean(model.covariance(at))))
+        return scale(scale.from_logarithmic(model.predicted(at)))
 
     # Which candidate is best.
 

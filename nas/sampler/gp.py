@@ -133,6 +133,10 @@ class GaussianProcess:
         """The posterior mean of points, `(n,)`."""
         return np.asarray(covariance @ self._weights * self._scale + self._center)
 
+    def predicted(self, at: Features) -> Floats:
+        """The posterior mean of points, `(n,)`."""
+        return self.mean(self.covariance(at))
+
     def deviation(self, covariance: Floats, at: Features) -> Floats:
         """The posterior standard deviation of points, the noise apart, `(n,)`: much more work than the mean."""
         explained = solve_triangular(self._factor, covariance.T, lower=True, check_finite=False)

@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import ThreadpoolController
 
 from nas.sampler.architectures import Architectures
-from nas.sampler.domain import Box, Domain
+from nas.sampler.domain import Box, Domain, allows
 from nas.sampler.engine import Engine, Observed
 from search_space import SearchSpace
 
@@ -110,7 +110,7 @@ class ParetoSampler(BaseSampler):
         """The planned value of a parameter; a random one of a parameter that the search space does not hold."""
         if isinstance(self.search_space, SearchSpace):
             value = self._plan(study, trial).get(param_name, _MISSING)
-            if value is not _MISSING and param_distribution._contains(param_distribution.to_internal_repr(value)):
+            if value is not _MISSING and allows(param_distribution, value):
                 return value
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 

@@ -12,7 +12,7 @@ from typing import Any, Generic
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.sampler.domain import Domain, Point, Rng
+from nas.sampler.domain import Domain, Point, Rng, remember
 from nas.sampler.gp import Features
 from nas.sampler.warp import CostScale
 
@@ -62,7 +62,7 @@ class Describer(Generic[Point]):
         for j, limit in enumerate(self._limits):
             if self.scales[j].low < limit < self.scales[j].high:
                 self.scales = (*self.scales[:j], CostScale(self.scales[j].low, float(limit)), *self.scales[j + 1 :])
-        raw = self._raw_features(self.reference, known)
+        raw = self._raw_features(domain.bits(self.reference), known)
         self._center, self._spread = raw.mean(0), raw.std(0)
         self._spread[self._spread < 1e-9] = np.inf  # tells nothing
 
@@ -73,10 +73,8 @@ class Describer(Generic[Point]):
     def _row(self, point: Point) -> tuple[float, ...]:
         key = self.domain.key(point)
         if key not in self._rows:
-            if len(self._rows) > REMEMBERED:
-                self._rows.clear()
             given = self.domain.known(point)
-            self._rows[key] = tuple(float(function(given)) for function in self.functions)
+            return remember(self._rows, key, tuple(float(f(given)) for f in self.functions), REMEMBERED)
         return self._rows[key]
 
     def feasible(self, points: Sequence[Point], known: Floats) -> NDArray[np.bool_]:
@@ -93,20 +91,20 @@ class Describer(Generic[Point]):
 
     def features(self, points: Sequence[Point], known: Floats) -> Features:
         """What the models see of `points`."""
-        standard = (self._raw_features(points, known) - self._center) / self._spread
-        shortfall = np.zeros(len(points))
-        return Features(self.domain.bits(points), standard, standard[:, : len(self.functions)], shortfall)
+        bits = self.domain.bits(points)
+        standard = (self._raw_features(bits, known) - self._center) / self._spread
+        return Features(bits, standard, standard[:, : len(self.functions)], np.zeros(len(points)))
 
-    def _raw_features(self, points: Sequence[Point], known: Floats) -> Floats:
+    def _raw_features(self, bits: Floats, known: Floats) -> Floats:
         logs = [scale.logarithmic(column) for scale, column in zip(self.scales, known.T, strict=True)]
-        counts = self.domain.bits(points) @ self.domain.coding.pools
-        return np.concatenate([np.stack(logs, axis=1) if logs else np.zeros((len(points), 0)), counts], axis=1)
+        counts = bits @ self.domain.coding.pools
+        return np.concatenate([np.stack(logs, axis=1) if logs else np.zeros((len(bits), 0)), counts], axis=1)
 
     def _extreme(self, j: int, sign: float, rng: Rng) -> Point:
         """The cheapest (`sign` 1) or dearest (-1) point by cost `j` that a random climb finds."""
 
         def price(point: Point) -> float:
-            return sign * float(self.functions[j](self.domain.known(point)))
+            return sign * self._row(point)[j]
 
         best = min(self.reference, key=price)
         least = price(best)

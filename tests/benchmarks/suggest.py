@@ -22,7 +22,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from nas.sampler import ParetoSampler
-from search_space import Architecture, SearchSpace, cost
+from nas.trials import costs_of
+from search_space import Architecture, SearchSpace
 
 Directions = ("maximize", "minimize", "maximize")
 BOX: dict[str, BaseDistribution] = {
@@ -64,7 +65,7 @@ class SpaceCase:
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
         self.sampler = ParetoSampler(
-            space, cheap={1: lambda a: cost(a).macs}, features=[lambda a: cost(a).params], seed=0
+            space, cheap={1: lambda a: costs_of(a).macs}, features=[lambda a: costs_of(a).params], seed=0
         )
 
     def random(self, rng: np.random.Generator, objectives: int) -> optuna.trial.FrozenTrial:
@@ -77,13 +78,13 @@ class SpaceCase:
             distributions[decision.name] = CategoricalDistribution(decision.labels)
             return decision.values[index]
 
-        values = outcome(cost(self.space.walk(choose)).macs, rng)[:objectives]
+        values = outcome(costs_of(self.space.walk(choose)).macs, rng)[:objectives]
         return optuna.create_trial(params=labels, distributions=distributions, values=values)
 
     def ask(self, study: optuna.Study, rng: np.random.Generator) -> tuple[optuna.Trial, tuple[float, ...]]:
         trial = study.ask()
         architecture: Architecture = self.space.suggest(trial)
-        return trial, outcome(cost(architecture).macs, rng)
+        return trial, outcome(costs_of(architecture).macs, rng)
 
 
 def measure(case: BoxCase | SpaceCase, trials: int, objectives: int, repeats: int) -> dict[str, float]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from nas.trials import is_trained
+
 
 def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> None:
     command = ("search", "small.yaml", "--out", "torn", "train.epochs=6", "data.limit=900")
@@ -87,7 +89,7 @@ def test_trials_that_fail_are_recorded_and_the_search_goes_on(cli: Any) -> None:
     assert "1 complete" in run.stdout
     assert "1 failed" in run.stdout
     small, large = sorted(
-        (trial for trial in cli.trials("failing") if trial.state != TrialState.PRUNED),
+        (trial for trial in cli.trials("failing") if is_trained(trial)),
         key=lambda trial: trial.user_attrs["params"],
     )
     assert (small.state, large.state) == (TrialState.COMPLETE, TrialState.FAIL)

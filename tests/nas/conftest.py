@@ -100,7 +100,7 @@ def random_trials(count: int, seed: int = 0) -> list[Told]:
             case 7:
                 told.append(Told(None, TrialState.PRUNED, attributes | {"refused": "limit macs: 5000 > 4000"}))
             case 9:
-                told.append(Told(None, TrialState.PRUNED, attributes | {"refused": "duplicate of trial 3"}))
+                told.append(Told(None, TrialState.FAIL, attributes | {"refused": "duplicate of trial 3"}))
             case 11:
                 told.append(Told(None, TrialState.PRUNED, attributes | trained))
             case _:

@@ -21,7 +21,7 @@ from nas.bench.roles import Wanted
 from nas.bench.samplers import SAMPLERS, create
 from nas.bench.summary import Spread, Summary, quantile, record, summaries, trainings_to
 from nas.bench.table import Table, load
-from nas.bench.volume import Volume
+from nas.front import Volume
 from search_space.errors import UnknownNameError
 
 # acc and cost in the unit box: (0, 1), (.5, .5), (1, 0), (.5, .75); the front is all but the second, its volume 3/8
