@@ -13,6 +13,7 @@ except KeyboardInterrupt:  # Ctrl-C in the first tenths of a second, before `mai
     raise SystemExit(130) from None
 
 from nas.bench.cli import app as bench
+from nas.fidelity.cli import fidelity
 
 app = typer.Typer(
     name="nas",
@@ -167,6 +168,9 @@ def export(
     number = write(folder, trial, out_folder)
     print(f"model: {out_folder} (trial {number})")
     print(f'load:  import search_space, timm; timm.create_model("local-dir:{out_folder}", pretrained=True)')
+
+
+app.command()(fidelity)
 
 
 def fail(message: str, code: int) -> NoReturn:

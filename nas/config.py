@@ -79,17 +79,24 @@ class Start(BaseModel):
 
 
 class Throughput(BaseModel):
-    """How images per second are measured.
+    """How throughput and latency are measured, where they are objectives or limits (`trainers.throughput`).
 
     Args:
-        batch_size: images a pass.
-        min_time_s: seconds of timed passes, after the warm-up.
+        batch_size: images a pass; a latency is that of one.
+        precision: of the passes, by autocast; by default that of the parameters.
+        min_time_s, max_time_s: seconds of timed passes, at least and at most.
+        interval: half the 95% confidence interval, as a share of the figure, at which they may end.
+        exclusive: trainings on the same device stand still meanwhile.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch_size: int = Field(64, ge=1)
-    min_time_s: float = Field(0.2, gt=0)
+    precision: Literal["float32", "bfloat16", "float16"] | None = None
+    min_time_s: float = Field(0.02, gt=0)
+    max_time_s: float = Field(0.5, gt=0)
+    interval: float = Field(0.02, gt=0, lt=1)
+    exclusive: bool = True
 
 
 class StudyConfig(BaseModel):

@@ -1,6 +1,6 @@
 """Architecture in, objective values out: the only place where module, trainer and objectives meet. Runs in a worker.
 
-A trial is measured (images per second), refused if that breaks a limit, trained, and ends with one final record. Nothing
+A trial is measured, refused if that breaks a limit, trained, and ends with one final record. Nothing
 that happens to one architecture ends a worker: whatever it raises is the trial's failure, in words.
 """
 
@@ -8,31 +8,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
 
+from nas.measure import Measurer
 from nas.setting import Setting
 from nas.trial_files import CHECKPOINT, WEIGHTS
 from search_space import Architecture
 from search_space.network import Network, build
-from trainers import checkpoint, throughput
-from trainers.data import Dataset, load
+from trainers import checkpoint
+from trainers.data import load
+from trainers.exclusive import Exclusive
 from trainers.proxy import ProxyTraining
 
 
-@dataclass
 class Evaluator:
-    """A worker's life: data loaded once, then trial after trial through `run`."""
+    """A worker's life: data loaded once, then trial after trial through `run`.
 
-    setting: Setting
-    data: Dataset = field(init=False)
+    Args:
+        setting: what all trials share.
+    """
 
-    def __post_init__(self) -> None:
-        self.data = load(self.setting.data_file, self.setting.device)
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.data = load(setting.data_file, setting.device)
+        self.exclusive = Exclusive(setting.device)
+        self.measurer = Measurer(setting.measuring, setting.device, self.exclusive)
+        self._free_since: float | None = None  # the end of the last trial
 
     def run(
         self,
@@ -42,10 +47,10 @@ class Evaluator:
         until: int | None = None,
         before: Mapping[str, Any] = MappingProxyType({}),
     ) -> Iterator[dict[str, Any]]:
-        """Evaluate the `architecture` (JSON) in `folder`: an `{"epoch": ...}` after each epoch, at the end one record.
+        """Evaluate the `architecture` (JSON) in `folder`: an `{"epoch": ...}` after each epoch, then one `{"final": record}`.
 
-        The last record has `"final": True` and either the attributes and measured values of the trial, or `refused`, or
-        `failure`. A trial that was cut off goes on from its checkpoint.
+        The record has either the attributes and measured values of the trial, or `refused`, or `failure`. A trial that was
+        cut off goes on from its checkpoint.
 
         Args:
             architecture: as JSON.
@@ -55,13 +60,20 @@ class Evaluator:
             before: the record of an earlier leg of this training: what it measured is not measured again.
         """
         start = time.perf_counter()
+        idle_s = before.get("idle_s", 0.0) + (0.0 if self._free_since is None else start - self._free_since)
         try:
-            yield from self._run(Architecture.from_json(architecture), seed, folder, start, until, before)
+            for event in self._run(Architecture.from_json(architecture), seed, folder, start, until, before):
+                yield self._ended(event | {"idle_s": idle_s}) if "epoch" not in event else event
         except Exception as error:  # whatever it is, it is this trial's own
-            yield {"final": True, "failure": reason(error), "wall_s": time.perf_counter() - start, "seed": seed}
+            wall_s = time.perf_counter() - start
+            yield self._ended({"failure": reason(error), "wall_s": wall_s, "idle_s": idle_s, "seed": seed})
         finally:
             if self.setting.device != "cpu":
                 torch.cuda.empty_cache()
+
+    def _ended(self, record: dict[str, Any]) -> dict[str, Any]:
+        self._free_since = time.perf_counter()
+        return {"final": record}
 
     def _run(
         self,
@@ -72,15 +84,27 @@ class Evaluator:
         until: int | None,
         before: Mapping[str, Any],
     ) -> Iterator[dict[str, Any]]:
+        """An `{"epoch": ...}` after each epoch, then the record."""
         setting = self.setting
         network = self.initial(architecture, seed)
-        record: dict[str, Any] = {"final": True, "seed": seed, **(before or self._speed(architecture, network))}
-        if setting.min_images_per_s is not None and record["images_per_s"] < setting.min_images_per_s:
-            yield record | {
-                "refused": f"limit images_per_s: {record['images_per_s']:.0f} < {setting.min_images_per_s:g}"
-            }
+        record: dict[str, Any] = {"seed": seed}
+        measured = {name: before[name] for name in setting.measuring.names if name in before}
+        if len(measured) < len(setting.measuring.names):
+            measured = self.measurer(network, (architecture.in_chans, *architecture.image_size))
+            record |= measured
+        refused = self.measurer.broken_limit(measured)
+        if refused is not None:
+            yield record | {"refused": refused}
             return
-        training = ProxyTraining(network, self.data, setting.train, seed=seed, checkpoint=folder / CHECKPOINT)
+        training = ProxyTraining(
+            network,
+            self.data,
+            setting.train,
+            seed=seed,
+            checkpoint=folder / CHECKPOINT,
+            milestones=() if until is None else (until,),
+            exclusive=self.exclusive,
+        )
         new_s = 0.0
         last = time.perf_counter()
         for epoch in training.epochs():
@@ -93,7 +117,7 @@ class Evaluator:
                 record["paused"] = until
                 break
         else:
-            checkpoint.save_weights(folder / WEIGHTS, network, {"architecture": architecture.to_json()})
+            checkpoint.save_weights(folder / WEIGHTS, training.model, {"architecture": architecture.to_json()})
         history = training.history[:until]
         overhead_s = before.get("overhead_s", 0.0) + (time.perf_counter() - start - new_s)
         yield record | {
@@ -102,21 +126,6 @@ class Evaluator:
             "train_s": sum(epoch.train_s for epoch in history),
             "overhead_s": overhead_s,
             "wall_s": sum(epoch.wall_s for epoch in history) + overhead_s,
-        }
-
-    def _speed(self, architecture: Architecture, network: Network) -> dict[str, Any]:
-        """The attributes of the throughput that was measured of `network`."""
-        speed = throughput.measure(
-            network,
-            (architecture.in_chans, *architecture.image_size),
-            device=torch.device(self.setting.device),
-            batch_size=self.setting.batch_size,
-            min_time_s=self.setting.min_time_s,
-        )
-        return {
-            "device": speed.device,
-            "images_per_s": speed.images_per_s,
-            "images_per_s_quartiles": [speed.low, speed.high],
         }
 
     def initial(self, architecture: Architecture, seed: int) -> Network:

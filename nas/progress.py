@@ -140,6 +140,10 @@ class Display:
             task = bar.add_task(text, total=None, count="")
             yield lambda done, total: bar.update(task, completed=done, total=total, count=f"{done}/{total}")
 
+    def warn(self, text: str) -> None:
+        """Something that does not end the search, but should be seen."""
+        self.console.print(f"nas: warning: {text}", highlight=False, markup=False, soft_wrap=True)
+
     @contextmanager
     def trials(self, searcher: Searcher, workers: int) -> Iterator[Watch]:
         """The trials themselves."""

@@ -26,7 +26,10 @@ from nas.storage import open_study
 from nas.trials import is_duplicate, is_trained
 
 STATES = ("complete", "running", "waiting", "stopped", "refused", "duplicate", "failed")
-NUMBERS = ("macs", "fft_flops", "params", "activation_bytes", "images_per_s", "train_s", "wall_s", "test_accuracy")
+NUMBERS = (
+    *("macs", "fft_flops", "params", "activation_bytes", "images_per_s", "latency_ms", "peak_memory_bytes"),
+    *("train_s", "overhead_s", "idle_s", "wall_s", "test_accuracy"),
+)
 TEXTS = ("id", "device", "failure", "refused")
 """User attributes that are columns as they are: numbers (NaN if missing) and texts (None if missing)."""
 

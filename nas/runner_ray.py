@@ -7,10 +7,13 @@ storage says what was running, and each trial goes on from its own checkpoint.
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import os
 import shutil
 import socket
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas import environment
 from nas.errors import UsageError
 from nas.trial_files import forget_checkpoint
 
@@ -27,7 +31,7 @@ if TYPE_CHECKING:  # a worker imports this module too, and needs neither Optuna 
     from nas.progress import Watch
     from nas.searcher import Searcher
     from nas.setting import Setting
-    from nas.trials import Ended
+    from nas.trials import Ended, Proposal
 
 # Before ray is imported. Together these took the overhead of a trial from 2.5 s (Tune's default) to about 10 ms and Ray's
 # own words from the screen. The memory monitor would end the whole run where a trial asks for too much.
@@ -54,6 +58,8 @@ import ray
 from ray import tune
 from ray.tune.search.searcher import Searcher as TuneSearcher
 
+REPORT_S = 1.0  # between two reports of a training
+AHEAD = 0.005  # of a trial's time: proposals that take longer are asked for ahead, and know a result less
 RESTARTS = 1  # of a trial whose worker died: it may have been the machine; twice is the trial
 
 
@@ -72,16 +78,21 @@ class Machine:
 
 
 class TrialWorker(tune.Trainable):
-    """A warm actor: its process, libraries and data outlive its trials. One `step` is one epoch."""
+    """A warm actor: its process, libraries and data outlive its trials. A `step` takes `REPORT_S`, or an epoch."""
 
     def setup(self, config: dict[str, Any]) -> None:
         import torch
 
-        from nas.evaluate import Evaluator
+        from nas.evaluate import Evaluator, reason
 
         torch.set_num_threads(config["threads"])
         warnings.simplefilter("ignore")  # nobody reads a worker's screen
-        self.evaluator = Evaluator(config["setting"])
+        self.evaluator: Evaluator | None = None
+        self.broken = ""
+        try:
+            self.evaluator = Evaluator(config["setting"])
+        except Exception as error:  # such as images that this machine does not see: its trials say so
+            self.broken = f"the worker cannot begin: {reason(error)}"
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -89,13 +100,22 @@ class TrialWorker(tune.Trainable):
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
+        self.events: Iterator[dict[str, Any]] = iter([{"final": {"failure": self.broken}}])
+        if self.evaluator is None:
+            return
         self.events = self.evaluator.run(
             config["architecture"], config["seed"], Path(config["folder"]), config["until"], config["before"]
         )
 
     def step(self) -> dict[str, Any]:
-        event = next(self.events)
-        return {**event, "done": "final" in event}
+        # Each report costs some milliseconds of the driver's time, during which a worker waits.
+        begun = time.perf_counter()
+        while True:
+            event = next(self.events)
+            if "final" in event:  # as text: Tune would take nested values apart
+                return {"final": json.dumps(event["final"]), "done": True}
+            if time.perf_counter() - begun > REPORT_S:
+                return {**event, "done": False}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: the trial has its own checkpoint in the study's folder."""
@@ -116,10 +136,13 @@ class AskTell(TuneSearcher):
         self.folder_of = folder_of
         self.watch = watch
         self.numbers: dict[str, int] = {}
+        self._ahead: Proposal | None = None
+        self._asking_s = 0.0  # what the last proposal took
+        self._trial_s = math.inf  # what the last trial took
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         self.interrupts.check()
-        proposal = self.asked.propose()
+        proposal, self._ahead = self._ahead or self._propose(), None
         if proposal is None:
             while self.asked.stopped:
                 self._ended(self.asked.stopped.pop())
@@ -134,8 +157,17 @@ class AskTell(TuneSearcher):
             "before": dict(proposal.before),
         }
 
+    def _propose(self) -> Proposal | None:
+        begun = time.perf_counter()
+        proposal = self.asked.propose()
+        self._asking_s = time.perf_counter() - begun
+        return proposal
+
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self.interrupts.check()
+        # Where trials are short, a worker is not to wait for its next one: that is asked for while it trains.
+        if self._ahead is None and self._asking_s > AHEAD * self._trial_s:
+            self._ahead = self._propose()
         if "epoch" in result:
             self.watch.epoch(self.numbers[trial_id], result["epoch"], result["val_accuracy"])
 
@@ -143,9 +175,8 @@ class AskTell(TuneSearcher):
         number = self.numbers.pop(trial_id, None)
         if number is None:
             return
-        record = (
-            None if error or result is None or "final" not in result else {k: result[k] for k in RECORD if k in result}
-        )
+        record = None if error or result is None or "final" not in result else json.loads(result["final"])
+        self._trial_s = (record or {}).get("wall_s", self._trial_s)
         self._ended(self.asked.finish(number, record))
         self.interrupts.check()
 
@@ -167,24 +198,6 @@ class AskTell(TuneSearcher):
         """Nothing, likewise."""
 
 
-# What of a final result is the trial's own; the rest is Tune's bookkeeping.
-RECORD = (
-    "final",
-    "accuracy",
-    "curve",
-    "device",
-    "failure",
-    "images_per_s",
-    "images_per_s_quartiles",
-    "overhead_s",
-    "paused",
-    "refused",
-    "seed",
-    "train_s",
-    "wall_s",
-)
-
-
 @contextmanager
 def cluster(resources: Resources) -> Iterator[Machine]:
     """A running Ray and what it offers: a private one on this machine, or the cluster at an address; shut down at the end.
@@ -192,6 +205,7 @@ def cluster(resources: Resources) -> Iterator[Machine]:
     Raises:
         UsageError: the cluster does not have what a training needs.
     """
+    environment.keep_memory()
     for name in ("ray", "ray.tune", "ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import optuna
 import yaml
@@ -25,7 +25,7 @@ from nas.interrupts import Interrupts
 from nas.plan import cheapest, check_limits, halving_of, sampler_of
 from nas.progress import Display, Step
 from nas.searcher import Searcher
-from nas.setting import Setting
+from nas.setting import MEASURED, Measuring, Setting
 from nas.storage import CONFIG, create_study, exists, open_study
 from nas.study_file import StudyFile
 from nas.trial_files import trial_folder
@@ -33,9 +33,6 @@ from nas.trials import is_trained
 from search_space import SearchSpace
 from trainers.errors import DataError
 from trainers.prepared import Description, describe, prepare
-
-if TYPE_CHECKING:
-    from nas.runner_ray import Machine
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ def search(config: configs.StudyConfig, file: StudyFile, folder: Path, display: 
             configs.check_unchanged(config, study.user_attrs.get("config", {}), file)
             if _is_done(study, config):
                 if not _has_images(folder):
-                    _data(config, file, folder, None)  # the report and an export look at them
+                    images_of(config, file, folder / "data", None)  # the report and an export look at them
                 return Outcome(folder, already_complete=True)
         _search(config, file, folder, display, interrupts)
     return Outcome(folder, already_complete=False)
@@ -85,10 +82,12 @@ def _search(
     with ThreadPoolExecutor(1) as thread, ExitStack() as stack:
         with display.stage("starting") as progress:
             # Ray starts in the main thread, which it insists on, while another reads the images.
-            reading = thread.submit(_data, config, file, folder, progress)
+            reading = thread.submit(images_of, config, file, folder / "data", progress)
             machine = stack.enter_context(runner_ray.cluster(config.resources))
             interrupts.arm()  # Ray has put its own handler of SIGTERM there
             data_file, dataset = reading.result()
+        if (warning := dataset.warning()) is not None:
+            display.warn(warning)
         known = {name: getattr(dataset, name) for name in ("image_size", "in_chans", "num_classes")}
         space = configs.space_of(config, file, known)
         check_limits(config, file, space)
@@ -96,7 +95,7 @@ def _search(
         chosen = [objectives.get(name) for name in config.objectives]
         searcher = Searcher(study, space, chosen, config.trials, config.limits, config.seed, halving_of(config))
         with display.trials(searcher, machine.workers) as watch:
-            setting = _setting(config, data_file, machine)
+            setting = setting_of(config, folder, data_file, machine.gpus)
             home = folder.resolve()
             folder_of = partial(trial_folder, home)
             runner_ray.run(searcher, setting, folder_of, home / "ray", machine, watch, interrupts)
@@ -114,24 +113,34 @@ def _has_images(folder: Path) -> bool:
     return False
 
 
-def _data(
-    config: configs.StudyConfig, file: StudyFile, folder: Path, progress: Step | None
+def images_of(
+    config: configs.StudyConfig, file: StudyFile, cache: Path, progress: Step | None
 ) -> tuple[Path, Description]:
+    """The decoded images of a study, kept in the folder `cache`.
+
+    Raises:
+        ConfigError: they are missing, broken, or too few.
+    """
     try:
-        data_file = prepare(config.data, folder / "data", progress)
+        data_file = prepare(config.data, cache, progress)
         return data_file, describe(data_file)
     except DataError as error:
         raise ConfigError(file.where(("data", *_data_key(error))), f"data: {error}") from None
 
 
-def _setting(config: configs.StudyConfig, data_file: Path, machine: Machine) -> Setting:
+def setting_of(config: configs.StudyConfig, folder: Path, data_file: Path, gpus: float) -> Setting:
+    """What the trials of the study in `folder` share, with so many GPUs for each."""
+    named = [name for name in MEASURED if name in config.objectives or name in config.limits]
     return Setting(
         data_file=data_file.resolve(),
         train=config.train,
-        device="cuda" if machine.gpus > 0 else "cpu",
-        batch_size=config.throughput.batch_size,
-        min_time_s=config.throughput.min_time_s,
-        min_images_per_s=config.limits.get("images_per_s"),
+        device="cuda" if gpus > 0 else "cpu",
+        measuring=Measuring(
+            names=tuple(named),
+            limits={name: config.limits[name] for name in named if name in config.limits},
+            reference_file=folder.resolve() / "reference.json",
+            **config.throughput.model_dump(),
+        ),
     )
 
 
@@ -158,6 +167,8 @@ def _study(
             "in_chans": dataset.in_chans,
             "num_classes": dataset.num_classes,
             "class_names": list(dataset.class_names),
+            "skipped_count": dataset.skipped_count,
+            "skipped": list(dataset.skipped),
             **{str(part): count for part, count in dataset.counts.items()},
         },
     }
@@ -191,7 +202,7 @@ def _check_feasible(study: optuna.Study, config: configs.StudyConfig) -> None:
 
 
 def _data_key(error: DataError) -> tuple[str, ...]:
-    return (error.place,) if error.place in ("source", "path", "image_size", "limit") else ("path",)
+    return (error.place,) if error.place in ("source", "path", "splits", "image_size", "limit") else ("path",)
 
 
 @contextmanager
@@ -212,7 +223,7 @@ def locked(folder: Path) -> Iterator[IO[str]]:
         except OSError:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
-            raise UsageError(f"{folder}: another search runs on this study (process {holder})") from None
+            raise UsageError(f"{folder}: another process works on it (process {holder})") from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

@@ -24,13 +24,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.objectives import Objective
 from nas.scheduler import Halving, Ladder
+from nas.setting import MEASURED
 from nas.trials import COSTS, Ended, Proposal, costs_of, is_duplicate, is_trained, seed_of, within
 from search_space import Architecture, SearchSpace
 
 PATIENCE = 20  # proposals refused in a row before the space itself is asked for an untried architecture
 TRIES = 2000  # random architectures looked at for an untried one
 HOPELESS = 50  # architectures in a row refused by a worker before the limit on throughput is taken for too strict
-CARRIED = ("images_per_s", "images_per_s_quartiles", "device", "overhead_s")  # from one leg of a trial to the next
+CARRIED = (*MEASURED, "overhead_s", "idle_s")  # from one leg of a trial to the next
 
 
 class Searcher:
@@ -141,7 +142,7 @@ class Searcher:
         record = {"failure": "the worker died"} if record is None else dict(record)
         trial = self._open[number]
         for key, value in record.items():
-            if key not in ("final", "accuracy", "paused"):
+            if key not in ("accuracy", "paused"):
                 trial.set_user_attr(key, value)
         for key in ("refused", "failure"):
             if key not in record and trial.user_attrs.get(key) is not None:

@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainers.config import TrainConfig
+
+MEASURED = ("images_per_s", "latency_ms", "peak_memory_bytes")  # objectives that take a network, and no training
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What is measured of each network before it is trained, and how.
+
+    Args:
+        names: of `MEASURED`.
+        limits: name -> the worst value allowed: what breaks one is refused before it is trained.
+        batch_size: images a pass (of latency: one).
+        precision: of the passes; None: of the parameters.
+        min_time_s, max_time_s, interval: the effort (`trainers.throughput.Effort`).
+        exclusive: trainings on the device stand still meanwhile.
+        reference_file: what a pass of the reference network took when the study began, for each device; None: measure
+            it anew in each worker.
+    """
+
+    names: tuple[str, ...] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
+    batch_size: int = 64
+    precision: str | None = None
+    min_time_s: float = 0.02
+    max_time_s: float = 0.5
+    interval: float = 0.02
+    exclusive: bool = True
+    reference_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -16,13 +45,10 @@ class Setting:
         data_file: the decoded images (`trainers.prepared.prepare`).
         train: the proxy training.
         device: "cpu" or "cuda".
-        batch_size, min_time_s: of the throughput measurement.
-        min_images_per_s: the limit under which a trial is refused before it is trained; None: no limit.
+        measuring: what is measured.
     """
 
     data_file: Path
     train: TrainConfig
     device: str = "cpu"
-    batch_size: int = 64
-    min_time_s: float = 0.2
-    min_images_per_s: float | None = None
+    measuring: Measuring = Measuring()

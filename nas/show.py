@@ -1,7 +1,8 @@
 """A study and its trials in the terminal: tables, status, and an architecture drawn from image to head.
 
 Renderables of rich, good at 80 columns and without colour; nothing here prints. Times: `wall_s` is from start to end
-of a trial, `train_s` the part inside training epochs; what lies between is the overhead of the search.
+of a trial, `train_s` the part inside training steps, `overhead_s` what is neither that nor validation, `idle_s` what its
+worker waited for it.
 """
 
 from __future__ import annotations
@@ -51,12 +52,14 @@ def status_record(results: Results) -> dict[str, Any]:
 
     Keys: `name`, `folder`, `trials` ({state: count}), `objectives`, `best_trial`, `best_accuracy`, `front_size`,
     `hypervolume`, `elapsed_s` (first start to last end), `train_s` and `wall_s` (sums over trials), `wall_s_per_trial`,
-    `training_share` (sum of train_s / sum of wall_s), `overhead_s_per_trial` (mean of wall_s - train_s). What is not
-    known yet is None.
+    `training_share` and `validation_share` (of the workers' time, which is wall_s and idle_s), `overhead_s_per_trial` (what is
+    neither). What is not known yet is None.
     """
     trials = results.trials
     timed = trials.dropna(subset=["train_s", "wall_s"])
     train_s, wall_s = float(timed["train_s"].sum()), float(timed["wall_s"].sum())
+    idle_s, overhead_s = float(timed["idle_s"].sum()), float(timed["overhead_s"].sum())
+    validation_s = wall_s - overhead_s - train_s
     best = results.best
     return {
         "name": results.name,
@@ -71,8 +74,9 @@ def status_record(results: Results) -> dict[str, Any]:
         "train_s": train_s,
         "wall_s": float(trials["wall_s"].sum()),
         "wall_s_per_trial": wall_s / len(timed) if len(timed) else None,
-        "training_share": train_s / wall_s if wall_s > 0 else None,
-        "overhead_s_per_trial": (wall_s - train_s) / len(timed) if len(timed) else None,
+        "training_share": train_s / (wall_s + idle_s) if wall_s > 0 else None,
+        "validation_share": validation_s / (wall_s + idle_s) if wall_s > 0 else None,
+        "overhead_s_per_trial": (overhead_s + idle_s) / len(timed) if len(timed) else None,
     }
 
 
@@ -91,11 +95,12 @@ def status_panel(results: Results) -> Panel:
     grid.add_row("front", f"{count(record['front_size'], 'trial')}, hypervolume {ratio(record['hypervolume'])}")
     grid.add_row("time", f"{duration(record['elapsed_s'])} from first start to last end")
     if record["wall_s_per_trial"] is not None:
-        share = MISSING if record["training_share"] is None else f"{100 * record['training_share']:.1f} %"
-        over = duration(record["overhead_s_per_trial"])
-        grid.add_row(
-            "a trial", f"{duration(record['wall_s_per_trial'])} on average, {share} of it training, {over} around it"
+        shares = ", ".join(
+            f"{MISSING if record[key] is None else f'{100 * record[key]:.1f} %'} {text}"
+            for key, text in (("training_share", "training"), ("validation_share", "validation"))
         )
+        over = f"{record['overhead_s_per_trial']:.2f} s around it"
+        grid.add_row("a trial", f"{duration(record['wall_s_per_trial'])} on average: {shares}, {over}")
     return Panel(grid, title=f"{results.name}", title_align="left", box=box.ROUNDED, expand=False, padding=(0, 1))
 
 
@@ -128,11 +133,10 @@ def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
         grid.add_row("test accuracy", ratio(trial["test_accuracy"]))
     if not math.isnan(trial["wall_s"]):
         grid.add_row("time", f"{duration(trial['wall_s'])}, {duration(trial['train_s'])} of it training")
-    curve = [entry.get("val_accuracy") for entry in trial["curve"]]
+    curve = [entry["val_accuracy"] for entry in trial["curve"] if entry.get("val_accuracy") is not None]
     if curve:
-        grid.add_row(
-            "curve", f"{sparkline(curve)}  {ratio(curve[0])} to {ratio(curve[-1])} in {count(len(curve), 'epoch')}"
-        )
+        epochs = count(len(trial["curve"]), "epoch")
+        grid.add_row("curve", f"{sparkline(curve)}  {ratio(curve[0])} to {ratio(curve[-1])} in {epochs}")
     if trial["id"]:
         grid.add_row("id", Text(str(trial["id"])))
     panel = Panel(grid, title=f"trial {trial['trial']} of {results.name}", title_align="left", expand=False)

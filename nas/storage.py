@@ -11,11 +11,15 @@ User attributes of a trial (all plain JSON):
 
     architecture, id      the architecture (`Architecture.to_dict()`) and its canonical id
     macs, fft_flops, params, activation_bytes   exact costs (search_space/costs.py)
-    seed, device          of its training
-    images_per_s          measured throughput
+    seed                  of its training
+    images_per_s, latency_ms, peak_memory_bytes
+                          measured of the network before its training, if an objective or a limit
+    throughput, latency   how that was measured: interval, batch_size, threads, precision, repeats, drift, clock_mhz, ...
+    device                on what
     curve                 [{"epoch": 1, "train_loss": ..., "val_loss": ..., "val_accuracy": ..., "wall_s": ...}, ...]
     train_s, wall_s       seconds inside training epochs, and from start to end of the trial
-    overhead_s            of wall_s, what was not spent in epochs
+    overhead_s            of wall_s, what was not spent in epochs (their steps and validation)
+    idle_s                seconds that the worker waited for the trial after its last one
     until                 the epoch up to which it was last sent to train (only with a scheduler); what it reached before are
                           its intermediate values, epoch -> validation accuracy; a trial stopped there is PRUNED
     refused               why it was not trained: "limit macs: 5000 > 4000", "duplicate of trial 3"; its state
@@ -26,7 +30,8 @@ User attributes of the study:
 
     objectives            [{"name": "accuracy", "unit": "", "direction": "maximize", "log": false}, ...] in the order of values
     config                the resolved configuration
-    dataset               {"name", "fingerprint", "image_size", "in_chans", "num_classes", "class_names", "train", "val", "test"}
+    dataset               {"name", "fingerprint", "image_size", "in_chans", "num_classes", "class_names",
+                          "skipped_count", "skipped", "train", "val", "test"}
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end
 """
 

@@ -31,6 +31,10 @@ class Counter:
         self.completions = cache(self._completions)
         self.networks = cache(self._networks)
 
+    def __reduce__(self) -> tuple[type[Counter], tuple[tuple[StageChoices, ...], Size]]:
+        """A pickle or copy counts anew."""
+        return Counter, (self.stages, self.image_size)
+
     def _pairs(self, index: int, residual: Residual, where: tuple[Site, ...]) -> dict[Mixer, tuple[ChannelMixer, ...]]:
         """The token mixers that fit blocks of stage `index` at the sites `where`, each with its channel mixers."""
         return self.stages[index].pairs(residual, where)

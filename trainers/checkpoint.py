@@ -48,6 +48,7 @@ def save_weights(path: Path, module: nn.Module, metadata: Mapping[str, str]) -> 
     """Write the parameters and buffers of `module` as safetensors, with `metadata` in its header."""
     # Copies, for safetensors refuses tensors that share memory.
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in module.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata=dict(metadata))
 

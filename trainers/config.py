@@ -5,6 +5,7 @@ Each default has its reason beside it. A pydantic `ValidationError` names the fi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from trainers import sources
 
-Policy = Literal["none", "shift", "standard"]
+Policy = Literal["none", "shift", "standard", "strong"]
 """The name of an augmentation policy; see `trainers.augment`."""
 
 
@@ -23,6 +24,13 @@ class DataConfig(BaseModel):
 
     source: str = Field(default="digits", description="where the images come from")  # comes with an installation
     path: Path | None = Field(default=None, description="the folder that the source reads")  # digits need none
+    splits: Mapping[Literal["train", "val", "test"], str] | None = Field(
+        default=None, description="timm's names: the source's own name of each split that is taken from it"
+    )
+    input_key: str | None = Field(default=None, description="timm's names: the column of the images")
+    target_key: str | None = Field(default=None, description="timm's names: the column of the classes")
+    # Nothing goes to the network unasked.
+    download: bool = Field(default=False, description="timm's names: whether to fetch what is not there")
     image_size: int | None = Field(
         default=None, ge=4, le=1024, description="pixels a side; none: the source's own size"
     )
@@ -33,11 +41,14 @@ class DataConfig(BaseModel):
         default=None, ge=6, description="images kept in all, by class; none: all"
     )  # 2 classes x 3 splits
     seed: int = Field(default=0, ge=0, lt=2**63, description="of the split")  # another seed is another split
+    # What is left out unasked is missed by nobody until it is too late.
+    on_error: Literal["fail", "skip"] = Field(default="fail", description="broken images: an error, or left out, told")
 
     @field_validator("source")
     @classmethod
     def _source_is_known(cls, name: str) -> str:
-        return sources.get(name).name
+        sources.get(name)
+        return name
 
     @field_validator("path")
     @classmethod
@@ -46,11 +57,16 @@ class DataConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fields_fit(self) -> DataConfig:
-        needs_path = sources.get(self.source).needs_path
-        if needs_path and self.path is None:
+        source = sources.get(self.source)
+        if source.path == "required" and self.path is None:
             raise ValueError(f"path: source {self.source!r} reads from a folder, so its path has to be given")
-        if not needs_path and self.path is not None:
+        if source.path == "none" and self.path is not None:
             raise ValueError(f"path: source {self.source!r} reads from no folder, found {str(self.path)!r}")
+        for key in ("splits", "input_key", "target_key", "download"):
+            if key not in source.keys and getattr(self, key):
+                raise ValueError(f"{key}: source {self.source!r} has none to choose, found {getattr(self, key)!r}")
+        if self.splits is not None and "train" not in self.splits:
+            raise ValueError(f"splits: must name the train split, found {dict(self.splits)}")
         if self.val_fraction + self.test_fraction >= 1:
             both = self.val_fraction + self.test_fraction
             raise ValueError(
@@ -74,5 +90,12 @@ class TrainConfig(BaseModel):
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)  # usual; keeps short trainings from over-confidence
     amp: Literal["auto", "off", "bf16"] = "auto"  # bf16 on GPUs that have it; off on a CPU, where it is slower
     augment: Policy | None = None  # none: what suits the source: nothing for digits, standard for photographs
+    # Off: they pay in long trainings, and make a short one underfit. timm's recipes have mixup 0.8, cutmix 1.0.
+    mixup: float = Field(default=0.0, ge=0, le=100)  # alpha: the share of an image in a pair is drawn from beta(a, a)
+    cutmix: float = Field(default=0.0, ge=0, le=100)  # likewise; with both on, each batch is given to one of them
     grad_clip: float | None = Field(default=1.0, gt=0)  # one odd batch must not end a trial; norms are mostly below it
+    # Off: a rate that falls to nothing averages likewise, and costs nothing. 0.999 suits trainings of 10,000 steps.
+    ema: float | None = Field(default=None, gt=0, lt=1)  # decay of the averaged weights, which are then the result
+    # none: every few epochs, so that it takes 3 % of the time; the last epoch always, and each rung of a scheduler
+    validate_every: int | None = Field(default=None, ge=1)
     eval_batch_size: int = Field(default=512, ge=1, le=65_536)  # no gradients are kept, so larger than a training batch

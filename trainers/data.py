@@ -1,8 +1,10 @@
 """Prepared images as tensors on a device.
 
 `trainers.prepared.prepare` decodes a source once, into one safetensors file; each worker `load`s that in milliseconds.
-Images stay uint8 `(N, C, H, W)`, on the device if there is one; they become floats batch by batch. The search looks at
-the validation split alone; the test split is for the end.
+Images stay uint8 `(N, C, H, W)`; they become floats batch by batch. On a CPU they are the file itself, mapped into memory:
+the workers of a machine share its pages, and what does not fit into memory is read when it is wanted. On a GPU they are
+copied there once, if they fit; else they stay in the file, and `Split.pick` moves a batch at a time. Labels are always on
+the device. The search looks at the validation split alone; the test split is for the end.
 """
 
 from __future__ import annotations
@@ -29,8 +31,20 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def pick(self, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Images uint8 `(B, C, H, W)` and labels `(B,)` of `rows`, int64 `(B,)` or a slice, on the device of the labels."""
+        device, home = self.labels.device, self.images.device
+        if isinstance(rows, slice):
+            images, labels = self.images[rows], self.labels[rows]
+        else:  # faster than an index
+            images, labels = self.images.index_select(0, rows.to(home)), self.labels.index_select(0, rows)
+        if home != device:
+            # From page-locked memory the copy goes on while the device computes.
+            images = (images.pin_memory() if device.type == "cuda" else images).to(device, non_blocking=True)
+        return images, labels
+
     def to(self, device: torch.device | str) -> Split:
-        """The same split on `device`."""
+        """The same split on `device`, images and all."""
         return Split(self.images.to(device), self.labels.to(device))
 
 
@@ -74,25 +88,41 @@ class Dataset:
         return len(self.class_names)
 
     @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Images of each class in the train split, in the order of `class_names`."""
+        return tuple(torch.bincount(self.train.labels, minlength=self.num_classes).tolist())
+
+    @property
     def device(self) -> torch.device:
-        """Where the images are."""
-        return self.train.images.device
+        """Where batches and labels are; `train.images` may lie elsewhere, see `Split.pick`."""
+        return self.train.labels.device
 
     def to(self, device: torch.device | str) -> Dataset:
-        """The same data on `device`."""
+        """The same data on `device`, images and all."""
         return replace(self, train=self.train.to(device), val=self.val.to(device), test=self.test.to(device))
 
 
-def load(file: Path, device: torch.device | str = "cpu") -> Dataset:
+def load(file: Path, device: torch.device | str = "cpu", share: float = 0.5) -> Dataset:
     """The data that `prepare` wrote into `file`.
+
+    Args:
+        file: the file.
+        device: where batches are wanted.
+        share: of the free memory of a GPU that images may take: networks need the rest. If it is too little for them, the
+            images stay in the file.
 
     Raises:
         DataError: `file` is not there, or is not such a file.
     """
     about = describe(file)
+    device = torch.device(device)
+    home = _home(file.stat().st_size, device, share)
     try:
-        with safe_open(file, framework="pt", device=str(device)) as content:
-            splits = {p: Split(content.get_tensor(f"{p}.images"), content.get_tensor(f"{p}.labels")) for p in PARTS}
+        with safe_open(file, framework="pt", device=str(home)) as content:
+            splits = {
+                part: Split(content.get_tensor(f"{part}.images"), content.get_tensor(f"{part}.labels").to(device))
+                for part in PARTS
+            }
     except (SafetensorError, OSError) as error:
         raise DataError(str(file), "cannot be read; remove it and prepare the images again") from error
     return Dataset(
@@ -106,3 +136,11 @@ def load(file: Path, device: torch.device | str = "cpu") -> Dataset:
         fingerprint=about.fingerprint,
         default_augment=about.default_augment,
     )
+
+
+def _home(images_bytes: int, device: torch.device, share: float) -> torch.device:
+    """Where so many bytes of images are to lie: on `device`, or on the host if they are too many for it."""
+    if device.type != "cuda":
+        return device
+    free, _ = torch.cuda.mem_get_info(device)
+    return device if images_bytes <= share * free else torch.device("cpu")

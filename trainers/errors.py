@@ -32,7 +32,9 @@ class DataError(TrainerError, ValueError):
 
     def __str__(self) -> str:
         found = "" if self.value is None else f", found {self.value!r}"
-        return f"{self.place}: {self.rule}{found}"
+        # A file's name may hold line ends, or bytes that no terminal shows.
+        place = self.place if self.place.isprintable() else repr(self.place)
+        return f"{place}: {self.rule}{found}"
 
 
 class TrainingError(TrainerError):

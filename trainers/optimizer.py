@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from trainers.config import TrainConfig
@@ -24,8 +24,29 @@ class PlainAdamW(AdamW):
     load_state_dict = inspect.unwrap(Optimizer.load_state_dict)
     step = torch.no_grad()(inspect.unwrap(AdamW.step))
 
+    grad_scale: Tensor | None = None  # what the fused step divides the gradients by, as torch.amp.GradScaler uses it
 
-def adamw(module: nn.Module, config: TrainConfig, device: torch.device) -> AdamW:
+    def set_lr(self, lr: float) -> None:
+        """Make `lr` the rate of the next steps."""
+        for group in self.param_groups:
+            group["lr"] = lr
+
+    @torch.no_grad()
+    def clip(self, limit: float) -> None:
+        """Scale the gradients so that their norm, over all parameters, is at most `limit` in the next step.
+
+        A fused step scales them itself, which saves a pass over them; nothing is waited for.
+        """
+        gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        scale = ((norm + 1e-6) / limit).clamp(min=1.0)  # 1e-6 as in torch's clip_grad_norm_
+        if self.defaults["fused"]:
+            self.grad_scale = scale
+        else:
+            torch._foreach_div_(gradients, scale)
+
+
+def adamw(module: nn.Module, config: TrainConfig, device: torch.device) -> PlainAdamW:
     """The optimizer of the trainable parameters of `module`, which are on `device`.
 
     The moments decay as usual, (0.9, 0.999). Fused where there are such kernels, CPU and CUDA: on a CPU a step over 60

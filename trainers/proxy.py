@@ -1,6 +1,6 @@
 """Proxy training, top to bottom: a module and data in, one `Epoch` of metrics after another out.
 
-The whole data set stays on the device as uint8; a batch is `index_select`, augmented, normalised there. Everything
+The whole data set stays on the device as uint8; batches are made there (`trainers.batches`). Everything
 random in an epoch (order, augmentation, dropout) comes from generators seeded with the training's seed and the epoch's
 number, and the learning rate is a function of the step: so after an epoch, the module's state, the optimizer's moments
 and the metrics are all there is to save, and a resumed training ends, on a CPU with as many threads, with the very same
@@ -13,10 +13,11 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, Literal
 
 import torch
@@ -24,14 +25,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainers import checkpoint as checkpoints
-from trainers.augment import Augment, normalise
+from trainers.augment import normalise
+from trainers.averaging import Average
+from trainers.batches import Batches
 from trainers.config import TrainConfig
 from trainers.data import Dataset, Split
 from trainers.errors import TrainingError
+from trainers.exclusive import Exclusive
 from trainers.optimizer import adamw
 from trainers.schedule import lr_at
 
 Amp = Literal["auto", "off", "bf16"]
+
+VALIDATION_SHARE = 0.03  # of the time of training steps; the last epoch is always validated
+CHECKPOINT_SHARE = 0.01  # of the time since the last checkpoint
+FIRST_SAVE_S = 0.02  # that writing a checkpoint takes, before it is known
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,8 @@ class Epoch:
     Args:
         epoch: its number, from 1.
         train_loss: mean loss of its steps, with label smoothing.
-        val_loss: mean cross-entropy on the validation split, without.
-        val_accuracy: share of validation images whose class is predicted.
+        val_loss: mean cross-entropy on the validation split, without; None: the epoch was not validated.
+        val_accuracy: share of validation images whose class is predicted, likewise.
         lr: the learning rate of its last step.
         train_s: seconds of its steps.
         wall_s: seconds of its steps and its validation.
@@ -50,8 +58,8 @@ class Epoch:
 
     epoch: int
     train_loss: float
-    val_loss: float
-    val_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
     lr: float
     train_s: float
     wall_s: float
@@ -69,11 +77,22 @@ class ProxyTraining:
         data: what to train and validate on.
         config: how.
         seed: of everything random in the training; the initial weights are the caller's.
-        checkpoint: a file to write after each epoch and to go on from; one of another training is passed over.
+        checkpoint: a file to go on from, written after epochs as long as that takes next to no time (`CHECKPOINT_SHARE`); one
+            of another training is passed over.
+        milestones: epochs that are validated and saved in any case.
+        exclusive: the slots of the data's device: the training stands still for measurements of others.
     """
 
     def __init__(
-        self, module: nn.Module, data: Dataset, config: TrainConfig, *, seed: int, checkpoint: Path | None = None
+        self,
+        module: nn.Module,
+        data: Dataset,
+        config: TrainConfig,
+        *,
+        seed: int,
+        checkpoint: Path | None = None,
+        milestones: Collection[int] = (),
+        exclusive: Exclusive | None = None,
     ) -> None:
         if len(data.train) < 2:
             raise TrainingError(0, 0, f"needs 2 training images at least, found {len(data.train)}")
@@ -82,12 +101,23 @@ class ProxyTraining:
         self.config = config
         self.seed = seed
         self.checkpoint = checkpoint
+        self.milestones = frozenset(milestones)
+        self.exclusive = exclusive
         self.optimizer = adamw(module, config, data.device)
-        self.augment = Augment.of(config.augment or data.default_augment, data.image_size)
-        self.batch_size = min(config.batch_size, len(data.train))
-        self.steps_per_epoch = len(data.train) // self.batch_size  # an incomplete last batch is left out
+        self.average = None if config.ema is None else Average(self.module, config.ema)
+        self.batches = Batches.of(data, config)
+        self.steps_per_epoch = len(self.batches)
         self._history: list[Epoch] = []
+        self._saved_at, self._saving_s = time.perf_counter(), FIRST_SAVE_S
         self._identity = _identity(module, data, config, seed)
+
+    @property
+    def model(self) -> nn.Module:
+        """The result of the training so far: what is validated, and what to save.
+
+        It is the module itself or, with `ema`, another that holds the averaged weights; training goes on in `module`.
+        """
+        return self.module if self.average is None else self.average.module
 
     @property
     def history(self) -> tuple[Epoch, ...]:
@@ -116,19 +146,22 @@ class ProxyTraining:
         yield from self.history
         while len(self._history) < self.config.epochs:
             self._history.append(self._epoch(len(self._history) + 1))
-            self._save()
+            if self._is_due():
+                self._save()
             yield self._history[-1]
 
     def _epoch(self, epoch: int) -> Epoch:
-        start = time.perf_counter()
+        with nullcontext(_go_on) if self.exclusive is None else self.exclusive.training() as step_aside:
+            return self._timed_epoch(epoch, step_aside)
+
+    def _timed_epoch(self, epoch: int, step_aside: Callable[[], None]) -> Epoch:
+        """Train and validate."""
+        now = time.perf_counter if self.exclusive is None else self.exclusive.clock
+        start = now()
         with _seeded(_epoch_seed(self.seed, epoch), self.data.device) as generator:
-            train_loss = self._train(epoch, generator)
-        train_s = time.perf_counter() - start
-        val_loss, val_accuracy = evaluate(
-            self.module, self.data.val, self.data, self.config.eval_batch_size, self.config.amp
-        )
-        if not math.isfinite(val_loss):
-            raise TrainingError(epoch, self.steps_per_epoch, f"the validation loss is not finite, found {val_loss}")
+            train_loss = self._train(epoch, generator, step_aside)
+        train_s = now() - start
+        val_loss, val_accuracy = self._validate(epoch)
         return Epoch(
             epoch=epoch,
             train_loss=train_loss,
@@ -136,21 +169,30 @@ class ProxyTraining:
             val_accuracy=val_accuracy,
             lr=lr_at(epoch * self.steps_per_epoch - 1, self.steps_per_epoch, self.config),
             train_s=train_s,
-            wall_s=time.perf_counter() - start,
+            wall_s=now() - start,
         )
 
-    def _train(self, epoch: int, generator: torch.Generator) -> float:
-        """The steps of one epoch; their mean loss."""
+    def _validate(self, epoch: int) -> tuple[float | None, float | None]:
+        """Loss and accuracy on the validation split, if the epoch is validated."""
+        period = self.config.validate_every or validation_period(len(self.data.train), len(self.data.val))
+        if (self.config.epochs - epoch) % period and epoch not in self.milestones:
+            return None, None
+        loss, accuracy = evaluate(self.model, self.data.val, self.data, self.config.eval_batch_size, self.config.amp)
+        if not math.isfinite(loss):
+            raise TrainingError(epoch, self.steps_per_epoch, f"the validation loss is not finite, found {loss}")
+        return loss, accuracy
+
+    def _train(self, epoch: int, generator: torch.Generator, step_aside: Callable[[], None]) -> float:
+        """The steps of one epoch, `step_aside` called before each; their mean loss."""
         self.module.train()
-        train = self.data.train
-        order = torch.randperm(len(train), generator=generator, device=generator.device)
-        losses = []
-        for step in range(self.steps_per_epoch):
-            batch = order[step * self.batch_size : (step + 1) * self.batch_size]
-            images = self.augment(train.images.index_select(0, batch), generator)
-            labels = train.labels.index_select(0, batch)
-            lr = lr_at((epoch - 1) * self.steps_per_epoch + step, self.steps_per_epoch, self.config)
-            losses.append(self._step(normalise(images, self.data.mean, self.data.std), labels, lr))
+        losses: list[Tensor] = []
+        random = Random(_epoch_seed(self.seed, epoch))
+        for step, (images, targets) in enumerate(self.batches.epoch(generator, random)):
+            step_aside()
+            total = (epoch - 1) * self.steps_per_epoch + step
+            losses.append(self._step(images, targets, lr_at(total, self.steps_per_epoch, self.config)))
+            if self.average is not None:
+                self.average.update(total)
             # Reading a loss waits for a GPU, so one is read at a time, when the steps after it are queued.
             if step >= 16:
                 _check(losses[step - 16], epoch, step - 15)
@@ -158,23 +200,29 @@ class ProxyTraining:
             _check(losses[step], epoch, step + 1)
         return float(torch.stack(losses).double().mean())
 
-    def _step(self, images: Tensor, labels: Tensor, lr: float) -> Tensor:
+    def _step(self, images: Tensor, targets: Tensor, lr: float) -> Tensor:
         """One step of the optimizer; the loss, not yet read."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        self.optimizer.set_lr(lr)
         with _autocast(images.device, self.config.amp):
             logits = self.module(images)
-            loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.config.label_smoothing)
+            loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.config.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         if self.config.grad_clip is not None:
-            nn.utils.clip_grad_norm_(self.module.parameters(), self.config.grad_clip)
+            self.optimizer.clip(self.config.grad_clip)
         self.optimizer.step()
         return loss.detach()
+
+    def _is_due(self) -> bool:
+        """True if a checkpoint is wanted after the last epoch."""
+        if self.checkpoint is None or len(self._history) in self.milestones:
+            return self.checkpoint is not None
+        return time.perf_counter() - self._saved_at >= self._saving_s / CHECKPOINT_SHARE
 
     def _save(self) -> None:
         if self.checkpoint is None:
             return
+        begun = time.perf_counter()
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "identity": self._identity,
@@ -182,7 +230,11 @@ class ProxyTraining:
             "optimizer": self.optimizer.state_dict(),
             "history": [epoch.to_dict() for epoch in self._history],
         }
+        if self.average is not None:
+            state["average"] = self.average.module.state_dict()
         checkpoints.save(self.checkpoint, state)
+        self._saved_at = time.perf_counter()
+        self._saving_s = self._saved_at - begun
 
     def _restore(self) -> None:
         """Take over what the checkpoint holds, if it is one of this very training."""
@@ -191,6 +243,8 @@ class ProxyTraining:
             return
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.module.load_state_dict(state["average"])
         self._history = [Epoch(**epoch) for epoch in state["history"]]
 
 
@@ -202,9 +256,10 @@ def train(
     seed: int,
     report: Callable[[Epoch], None] | None = None,
     checkpoint: Path | None = None,
+    milestones: Collection[int] = (),
 ) -> tuple[Epoch, ...]:
     """Train to the end and return all epochs; `report` is called with each. See `ProxyTraining`."""
-    training = ProxyTraining(module, data, config, seed=seed, checkpoint=checkpoint)
+    training = ProxyTraining(module, data, config, seed=seed, checkpoint=checkpoint, milestones=milestones)
     for epoch in training.epochs():
         if report is not None:
             report(epoch)
@@ -229,14 +284,26 @@ def evaluate(
     loss = torch.zeros((), dtype=torch.float64, device=split.labels.device)
     correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
     for start in range(0, len(split), batch_size):
-        images = normalise(split.images[start : start + batch_size], data.mean, data.std)
-        labels = split.labels[start : start + batch_size]
+        pixels, labels = split.pick(slice(start, start + batch_size))
+        images = normalise(pixels, data.mean, data.std)
         with _autocast(images.device, amp):
             logits = module(images).float()
         loss += F.cross_entropy(logits, labels, reduction="sum").double()
         correct += (logits.argmax(1) == labels).sum()
     module.train(training)
     return float(loss) / len(split), int(correct) / len(split)
+
+
+def _go_on() -> None:
+    """Nobody measures beside a training without slots."""
+
+
+def validation_period(train: int, val: int) -> int:
+    """Every how many epochs so many images are validated on: as often as it takes `VALIDATION_SHARE` of the time.
+
+    An image takes a third of what it takes in a training step.
+    """
+    return math.ceil(val / (3 * train) / VALIDATION_SHARE)
 
 
 def _check(loss: Tensor, epoch: int, step: int) -> None:

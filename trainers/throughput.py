@@ -1,21 +1,50 @@
-"""Images per second of a module: the median over repeated forward passes, after a warm-up, with the quartiles.
+"""How fast a module is: forward passes timed against those of a fixed reference network, turn by turn.
 
-One pass takes one batch in evaluation mode, without gradients, in the precision of the module's parameters. The clock
-stops when the device is done. What else runs on the device is the caller's affair: measure alone.
+One pass takes one batch, channels last in memory, in evaluation mode, without gradients. The clock stops when the device is
+done. A machine becomes slower and faster from one minute to the next (clocks, heat, neighbours), and the reference with it: each pass is
+divided by the mean of the reference passes before and after it, and the median of these ratios, times what a pass of the
+reference took when the study began, is the time of a pass. Passes go on until the median is known well enough.
+
+What else runs on the device is the caller's affair: measure alone (`trainers.exclusive`).
 """
 
 from __future__ import annotations
 
-import platform
+import math
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from trainers.device import condition, device_name, synchronise
+
+WARM_UPS = 10  # passes at most, until they become no faster
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure.
+
+    Args:
+        min_time_s: seconds of timed passes, at least.
+        max_time_s: seconds after which the interval is what it is.
+        precision: half the 95% interval of the median, as a share of it, at which to stop.
+        min_repeats: passes that count, at least; 2 or more, for there is an interval.
+    """
+
+    min_time_s: float = 0.02
+    max_time_s: float = 0.5
+    precision: float = 0.02
+    min_repeats: int = 5
+
+    def __post_init__(self) -> None:
+        if self.min_repeats < 2 or not 0 <= self.min_time_s <= self.max_time_s or self.precision <= 0:
+            rule = "min_repeats must be 2 or more, 0 <= min_time_s <= max_time_s and precision above 0"
+            raise ValueError(f"{rule}, found {self}")
 
 
 @dataclass(frozen=True)
@@ -23,13 +52,15 @@ class Throughput:
     """A measurement.
 
     Args:
-        images_per_s: the median over the repeats.
-        low, high: the first and the third quartile, images per second.
+        images_per_s: from the median over the repeats.
+        low, high: 95% confidence interval of the median.
         batch_size: images a pass.
         threads: threads that torch used on the CPU.
         device: the name of the processor or GPU.
-        precision: of the parameters, such as "float32".
+        precision: of the passes, such as "float32".
         repeats: timed passes.
+        drift: how much longer the reference took than when the study began: 1 is as long.
+        clock_mhz, temperature_c: of the device during the measurement, where they are known.
     """
 
     images_per_s: float
@@ -40,6 +71,41 @@ class Throughput:
     device: str
     precision: str
     repeats: int
+    drift: float
+    clock_mhz: float | None
+    temperature_c: float | None
+
+    @property
+    def latency_ms(self) -> float:
+        """Milliseconds a pass."""
+        return 1000 * self.batch_size / self.images_per_s
+
+
+class Reference:
+    """The fixed network that others are timed against: depthwise and pointwise convolutions, norms, GELU.
+
+    Args:
+        device: where it runs.
+        seconds: what a pass takes when the machine is as it was at first; None: as it is at the first `measure`.
+    """
+
+    def __init__(self, device: torch.device | str = "cpu", seconds: float | None = None) -> None:
+        self.device = torch.device(device)
+        self.seconds = seconds
+        # About a millisecond on one core and on a large GPU.
+        width, batch = (256, 128) if self.device.type == "cuda" else (64, 16)
+        block: list[nn.Module] = []
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            for _ in range(2):
+                block += [nn.Conv2d(width, width, 5, padding=2, groups=width), nn.GELU(), nn.BatchNorm2d(width)]
+                block += [nn.Conv2d(width, width, 1), nn.GELU(), nn.BatchNorm2d(width)]
+            self.network = nn.Sequential(nn.Conv2d(3, width, 4, 4), *block).eval().to(self.device)
+            self.images = torch.randn(batch, 3, 32, 32).to(self.device)
+
+    def timed(self) -> float:
+        """Seconds of a pass now."""
+        return _timed(lambda: self.network(self.images), self.device)
 
 
 def measure(
@@ -48,9 +114,9 @@ def measure(
     *,
     device: torch.device | str = "cpu",
     batch_size: int = 64,
-    warmup_s: float = 0.05,
-    min_time_s: float = 0.2,
-    min_repeats: int = 5,
+    precision: str | None = None,
+    effort: Effort | None = None,
+    reference: Reference | None = None,
 ) -> Throughput:
     """Time `module` on random images.
 
@@ -59,52 +125,103 @@ def measure(
         input_shape: (C, H, W).
         device: where to measure.
         batch_size: B.
-        warmup_s: seconds of passes that do not count; one pass at least.
-        min_time_s: seconds of passes that count, at least.
-        min_repeats: passes that count, at least; 2 or more, for there are quartiles.
+        precision: "float32", "bfloat16", "float16": by autocast, if the parameters are of another; None: the parameters'.
+        effort: how long.
+        reference: what to time it against; its `seconds` are set if they are not known. None: a new one.
     """
     place = torch.device(device)
-    if batch_size < 1 or min_repeats < 2:
-        raise ValueError(
-            f"batch_size must be 1 or more and min_repeats 2 or more, found {batch_size} and {min_repeats}"
-        )
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more, found {batch_size}")
+    reference = reference or Reference(place)
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+    wanted = dtype if precision is None else getattr(torch, precision)
     images = torch.randn(batch_size, *input_shape, generator=torch.Generator().manual_seed(0)).to(place, dtype)
-    with _evaluating(module, place), torch.inference_mode():
-        _timed(module, images, warmup_s, repeats=1)
-        seconds = _timed(module, images, min_time_s, min_repeats)
-    slow, median, fast = statistics.quantiles([batch_size / s for s in seconds], n=4, method="inclusive")
+    images = images.contiguous(memory_format=torch.channels_last)  # as in training
+    cast = torch.autocast(place.type, wanted, enabled=wanted != dtype)
+    with evaluating(module, place), torch.inference_mode(), cast, _benchmark():
+        warm_up(lambda: _timed(lambda: module(images), place))
+        warm_up(reference.timed)
+        taken, beside = _alternate(lambda: _timed(lambda: module(images), place), reference.timed, effort or Effort())
+    if reference.seconds is None:
+        reference.seconds = statistics.median(beside)
+    low, middle, high = median_interval([t / r for t, r in zip(taken, beside, strict=True)])
+    clock_mhz, temperature_c = condition(place)
     return Throughput(
-        images_per_s=median,
-        low=slow,
-        high=fast,
+        images_per_s=batch_size / (middle * reference.seconds),
+        low=batch_size / (high * reference.seconds),
+        high=batch_size / (low * reference.seconds),
         batch_size=batch_size,
         threads=torch.get_num_threads(),
         device=device_name(place),
-        precision=str(dtype).removeprefix("torch."),
-        repeats=len(seconds),
+        precision=str(wanted).removeprefix("torch."),
+        repeats=len(taken),
+        drift=statistics.median(beside) / reference.seconds,
+        clock_mhz=clock_mhz,
+        temperature_c=temperature_c,
     )
 
 
-def _timed(module: nn.Module, images: Tensor, min_time_s: float, repeats: int) -> list[float]:
-    """Seconds of each pass, of `repeats` and of `min_time_s` in all at least."""
-    seconds: list[float] = []
-    while len(seconds) < repeats or sum(seconds) < min_time_s:
-        _synchronise(images.device)
-        start = time.perf_counter()
-        module(images)
-        _synchronise(images.device)
-        seconds.append(time.perf_counter() - start)
-    return seconds
+def _alternate(
+    timed: Callable[[], float], reference: Callable[[], float], effort: Effort
+) -> tuple[list[float], list[float]]:
+    """Seconds of passes, and beside each the mean of the reference passes before and after it."""
+    taken: list[float] = []
+    beside: list[float] = []
+    before, start = reference(), time.perf_counter()
+    while True:
+        taken.append(timed())
+        after = reference()
+        beside.append((before + after) / 2)
+        before, spent = after, time.perf_counter() - start
+        if len(taken) < effort.min_repeats or spent < effort.min_time_s:
+            continue
+        if spent >= effort.max_time_s or _half_width([t / r for t, r in zip(taken, beside, strict=True)]) <= (
+            effort.precision
+        ):
+            return taken, beside
 
 
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """The 95% confidence interval of the median, by order statistics, around the median of `values`."""
+    ranked = sorted(values)
+    count = len(ranked)
+    below = max(0, math.floor(count / 2 - 0.98 * math.sqrt(count)))  # normal approximation of the binomial
+    return ranked[below], statistics.median(ranked), ranked[count - 1 - below]
+
+
+def _half_width(ratios: Sequence[float]) -> float:
+    low, middle, high = median_interval(ratios)
+    return (high - low) / 2 / middle
+
+
+def warm_up(timed: Callable[[], float]) -> None:
+    """Passes that do not count, until one is no faster than the fastest before it."""
+    fastest = timed()
+    for _ in range(WARM_UPS - 1):
+        seconds = timed()
+        if seconds >= 0.97 * fastest:
+            return
+        fastest = min(fastest, seconds)
+
+
+def _timed(run: Callable[[], object], device: torch.device) -> float:
+    """Seconds until the device has done what `run` asks for."""
+    synchronise(device)
+    start = time.perf_counter()
+    run()
+    synchronise(device)
+    return time.perf_counter() - start
 
 
 @contextmanager
-def _evaluating(module: nn.Module, device: torch.device) -> Iterator[None]:
+def _benchmark() -> Iterator[None]:
+    """CuDNN chooses its kernels by trying them, as it would in use."""
+    with torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False):
+        yield
+
+
+@contextmanager
+def evaluating(module: nn.Module, device: torch.device) -> Iterator[None]:
     """`module` in evaluation mode on `device`; each of its parts gets its own mode back, and the module its device."""
     modes = {part: part.training for part in module.modules()}
     home = next((parameter.device for parameter in module.parameters()), device)
@@ -115,15 +232,3 @@ def _evaluating(module: nn.Module, device: torch.device) -> Iterator[None]:
         module.to(home)
         for part, mode in modes.items():
             part.training = mode
-
-
-def device_name(device: torch.device) -> str:
-    """What the maker calls `device`."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    cpuinfo = Path("/proc/cpuinfo")
-    if device.type == "cpu" and cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine() if device.type == "cpu" else device.type

@@ -81,6 +81,35 @@ def search(
     run_contest(Contest(table, entries, trainings, noise), jobs, as_json, out_file)
 
 
+@app.command()
+def throughput(
+    space_file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="Whose architectures are measured.")],
+    sample: Annotated[int, typer.Option(metavar="N", min=3, help="Architectures.")] = 40,
+    rounds: Annotated[int, typer.Option(metavar="N", min=2, help="Measurements of each.")] = 2,
+    beside: Annotated[int, typer.Option(metavar="N", min=0, help="Trainings beside the measurements.")] = 2,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="CPU threads of each.")] = 1,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Images a pass.")] = 64,
+    device: Annotated[str, typer.Option(metavar="cpu|cuda")] = "cpu",
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the sample.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the same networks again, with trainings beside them: do the figures agree?"""
+    from rich.console import Console
+
+    from nas.bench import show, throughput as bench
+    from search_space import SearchSpace
+
+    wanted = bench.Wanted(sample, rounds, beside, threads, batch_size, device, seed)
+    err = Console(stderr=True, highlight=False, markup=False)
+    with counting(err, "measurements", 2 * rounds * sample) as advance:
+        measured = bench.measure(SearchSpace.from_yaml(space_file), wanted, lambda: advance(1))
+    found = bench.record(measured, wanted)
+    if as_json:
+        print(json.dumps(found, allow_nan=False))
+    else:
+        Console(highlight=False, markup=False).print(show.throughput_table(found))
+
+
 def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | None) -> None:
     """Run, and tell what came of it; of a contest that is cut short what is finished, before the exception goes on."""
     from rich.console import Console
@@ -94,7 +123,7 @@ def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | Non
     runs: list[Run] = []
     ended_by: BaseException | None = None
     try:
-        with progress(err, contest) as advance:
+        with counting(err, "trainings", len(contest.entries) * contest.length) as advance:
             runs.extend(compare(contest, jobs, advance))  # keeps what came before an exception
     except BaseException as caught:  # Ctrl-C, or a sampler that failed: an hour's work of the others is not thrown away
         ended_by = caught
@@ -115,8 +144,8 @@ def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | Non
 
 
 @contextmanager
-def progress(console: Console, contest: Contest) -> Iterator[Callable[[int], None]]:
-    """A bar of trainings on a terminal, nothing elsewhere; gives the function to call with how many have ended."""
+def counting(console: Console, text: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, nothing elsewhere; gives the function to call with how many of `total` have ended."""
     if not console.is_terminal:
         yield lambda count: None
         return
@@ -129,9 +158,9 @@ def progress(console: Console, contest: Contest) -> Iterator[Callable[[int], Non
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn("trainings"), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (TextColumn(text), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=len(contest.entries) * contest.length)
+        task = bar.add_task("", total=total)
         yield lambda count: bar.advance(task, count)
 
 

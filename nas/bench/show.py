@@ -6,7 +6,8 @@ Renderables of rich, good at 80 columns and without colour; nothing here prints.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -100,3 +101,23 @@ def _objective(objective: Objective) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:7])}, ... ({count(len(names), 'name')})"
+
+
+def throughput_table(found: Mapping[str, Any]) -> Grid:
+    """Agreement of throughput between rounds, from what `nas.bench.throughput.record` gives."""
+    title = (
+        f"{found['sample']} networks measured {found['rounds']} times, {count(found['beside'], 'training')} beside them"
+    )
+    grid = Grid(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for head in ("way", "Kendall tau (95%)", "median difference", "s a measurement"):
+        grid.add_column(head, justify="left" if head == "way" else "right", no_wrap=True)
+    for way, values in found["ways"].items():
+        tau = values["kendall_tau"]
+        interval = "" if tau["low"] is None else f" ({tau['low']:.3f} to {tau['high']:.3f})"
+        grid.add_row(
+            way,
+            f"{tau['value']:.3f}{interval}",
+            f"{100 * values['median_difference']:.1f} %",
+            f"{values['seconds_a_measurement']:.2f}",
+        )
+    return grid

@@ -145,11 +145,12 @@ def objective_info(results: Results, objective: Objective) -> HistoryInfo:
 def curves_info(results: Results) -> CurvesInfo:
     """The learning curves of the front."""
     rows = [row for row in results.front.to_dict("records") if row["curve"]]
+    validated = [[entry for entry in row["curve"] if entry.get("val_accuracy") is not None] for row in rows]
     return CurvesInfo(
         trials=[int(row["trial"]) for row in rows],
         mixers=[_last_mixer(row["architecture"]) for row in rows],
-        epochs=[[int(entry["epoch"]) for entry in row["curve"]] for row in rows],
-        accuracies=[[entry.get("val_accuracy") for entry in row["curve"]] for row in rows],
+        epochs=[[int(entry["epoch"]) for entry in entries] for entries in validated],
+        accuracies=[[entry["val_accuracy"] for entry in entries] for entries in validated],
     )
 
 

@@ -91,7 +91,7 @@ def _row(results: Results, columns: list[Column], row: Mapping[Any, Any]) -> dic
     """A trial: per column its text, and for a column of numbers the value to sort by (None if missing)."""
     values = [_number(row[column.key]) if column.number else None for column in columns]
     entry = {"texts": [_text(results, column.key, row) for column in columns], "values": values}
-    curve = [_number(item.get("val_accuracy")) for item in row["curve"]]
+    curve = [_number(item["val_accuracy"]) for item in row["curve"] if item.get("val_accuracy") is not None]
     return entry | ({"curve": curve} if curve else {})
 
 

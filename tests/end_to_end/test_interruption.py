@@ -18,7 +18,7 @@ def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> Non
     cli.wait_for(2, "torn", driver)
     busy = cli.run(*command)
     assert busy.returncode == 2
-    assert "another search runs on this study" in busy.stderr
+    assert "another process works on it" in busy.stderr
     driver.send_signal(signal.SIGINT)
     _, errors = driver.communicate(timeout=60)
     assert driver.returncode == 130

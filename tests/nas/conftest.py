@@ -88,6 +88,8 @@ def random_trials(count: int, seed: int = 0) -> list[Told]:
             "images_per_s": speed,
             "train_s": 4.0,
             "wall_s": 5.0,
+            "overhead_s": 0.6,
+            "idle_s": 0.2,
             "curve": [
                 {"epoch": 1 + e, "train_loss": 2.0 / (1 + e), "val_loss": 2.1 / (1 + e),
                  "val_accuracy": accuracy * (1 - 0.5 ** (1 + e)), "wall_s": 1.0 + e}

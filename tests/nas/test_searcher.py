@@ -42,7 +42,7 @@ def searcher(study: optuna.Study, trials: int = 100, **limits: float) -> Searche
 
 
 def record(accuracy: float = 0.5, **changes: Any) -> dict[str, Any]:
-    return {"final": True, "accuracy": accuracy, "images_per_s": 100.0, "train_s": 1.0, "wall_s": 2.0} | changes
+    return {"accuracy": accuracy, "images_per_s": 100.0, "train_s": 1.0, "wall_s": 2.0} | changes
 
 
 def states(study: optuna.Study) -> list[TrialState]:
@@ -79,7 +79,7 @@ def test_stops_at_the_number_of_trials_counting_those_in_flight_and_failed() -> 
     assert None not in (first, second, third)
     assert driver.propose() is None
     driver.finish(first.number, record())
-    driver.finish(second.number, {"final": True, "failure": "MemoryError"})
+    driver.finish(second.number, {"failure": "MemoryError"})
     assert driver.propose() is None
     driver.finish(third.number, record(refused="limit images_per_s: 3 < 5"))
     assert driver.finished == 2
@@ -203,7 +203,7 @@ def test_throughput_limit_that_all_break_ends_the_search(monkeypatch: pytest.Mon
     for _ in range(5):
         proposal = driver.propose()
         assert proposal is not None
-        driver.finish(proposal.number, {"final": True, "refused": "limit images_per_s: 3 < 5"})
+        driver.finish(proposal.number, {"refused": "limit images_per_s: 3 < 5"})
     assert driver.propose() is None
 
 

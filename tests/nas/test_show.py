@@ -53,12 +53,15 @@ def test_tables_fit_80_columns(digits_study: Path) -> None:
 def test_status_adds_up_the_trials_by_hand(digits_study: Path) -> None:
     results = load(digits_study)
     record = json.loads(json.dumps(status_record(results), allow_nan=False))
-    trained = 24 + 3  # complete and stopped trials carry times: 4 s of 5 s
+    trained = (
+        24 + 3
+    )  # complete and stopped trials carry times: 4 s of 5 s, 0.6 s neither that nor validation, 0.2 s before
     assert record["trials"] == results.counts
     assert record["train_s"] == pytest.approx(4.0 * trained)
     assert record["wall_s"] == pytest.approx(5.0 * trained)
-    assert record["training_share"] == pytest.approx(0.8)
-    assert record["overhead_s_per_trial"] == pytest.approx(1.0)
+    assert record["training_share"] == pytest.approx(4 / 5.2)
+    assert record["validation_share"] == pytest.approx(0.4 / 5.2)
+    assert record["overhead_s_per_trial"] == pytest.approx(0.8)
     assert record["wall_s_per_trial"] == pytest.approx(5.0)
     assert record["front_size"] == len(results.front)
     assert record["best_accuracy"] == results.complete["accuracy"].max()
@@ -67,8 +70,8 @@ def test_status_adds_up_the_trials_by_hand(digits_study: Path) -> None:
     text = rendered(status_panel(results))
     for part in (
         "24 complete, 1 running, 3 stopped, 3 refused, 3 duplicate, 3 failed",
-        "80.0 % of it training",
-        "1.0 s around it",
+        "76.9 % training, 7.7 % validation",
+        "0.80 s around",
     ):
         assert part in text
 
@@ -76,7 +79,15 @@ def test_status_adds_up_the_trials_by_hand(digits_study: Path) -> None:
 def test_status_of_a_study_in_which_nothing_happened(empty_study: Path) -> None:
     results = load(empty_study)
     record = json.loads(json.dumps(status_record(results), allow_nan=False))
-    unknown = ("best_trial", "best_accuracy", "elapsed_s", "wall_s_per_trial", "training_share", "overhead_s_per_trial")
+    unknown = (
+        "best_trial",
+        "best_accuracy",
+        "elapsed_s",
+        "wall_s_per_trial",
+        "training_share",
+        "validation_share",
+        "overhead_s_per_trial",
+    )
     assert all(record[key] is None for key in unknown)
     assert (record["trials"], record["front_size"], record["wall_s"]) == ({}, 0, 0.0)
     text = rendered(status_panel(results))

@@ -55,7 +55,7 @@ def earlier(folder: Path, trials: int = 30, image_size: int = 8) -> Path:
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     driver = Searcher(study, space(image_size), chosen, trials, {}, seed=0)
     while (proposal := driver.propose()) is not None:
-        driver.finish(proposal.number, {"final": True, "accuracy": worth(proposal.architecture)})
+        driver.finish(proposal.number, {"accuracy": worth(proposal.architecture)})
     return folder
 
 

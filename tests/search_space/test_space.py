@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import random
 from itertools import product
 from pathlib import Path
@@ -195,6 +197,16 @@ def test_a_space_survives_a_round_trip(space: SearchSpace) -> None:
     again = SearchSpace.from_dict(json.loads(json.dumps(space.to_dict())))
     assert again == space
     assert again.size == space.size
+
+
+@given(spaces())
+@law
+def test_a_space_can_be_pickled_and_copied(space: SearchSpace) -> None:
+    drawn = space.sample(random.Random(0))
+    for again in (pickle.loads(pickle.dumps(space)), copy.deepcopy(space)):
+        assert again == space
+        assert again.sample(random.Random(0)) == drawn
+        assert again.counter is not space.counter
 
 
 TINY = {

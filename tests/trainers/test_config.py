@@ -25,6 +25,8 @@ def test_defaults_are_valid() -> None:
         ({"image_size": 2}, "greater than or equal to 4"),
         ({"limit": 5}, "greater than or equal to 6"),
         ({"seed": -1}, "greater than or equal to 0"),
+        ({"on_error": "ignore"}, "'fail' or 'skip'"),
+        ({"download": True}, "download: source 'digits' has none to choose, found True"),
         ({"sede": 1}, "Extra inputs are not permitted"),
     ],
 )
@@ -45,6 +47,11 @@ def test_data_config_refuses(fields: dict[str, object], said: str) -> None:
         ({"schedule": "step"}, "schedule"),
         ({"augment": "heavy"}, "augment"),
         ({"grad_clip": 0.0}, "grad_clip"),
+        ({"mixup": -0.1}, "mixup\n  Input should be greater than or equal to 0"),
+        ({"cutmix": float("nan")}, "cutmix\n"),
+        ({"cutmix": float("inf")}, "cutmix\n  Input should be less than or equal to 100"),
+        ({"ema": 0.0}, "ema\n  Input should be greater than 0"),
+        ({"ema": 1.0}, "ema\n  Input should be less than 1"),
         ({"warmup": 1}, "warmup"),
     ],
 )

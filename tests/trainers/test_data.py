@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
+from trainers import data as data_module
 from trainers.config import DataConfig
 from trainers.data import Dataset, Split, load
 from trainers.errors import DataError
-from trainers.prepared import prepare
+from trainers.files import TensorFile
+from trainers.prepared import describe, prepare
 
 
 def contents(split: Split) -> set[tuple[bytes, int]]:
@@ -162,7 +167,7 @@ def test_a_class_too_small_for_the_split(numbers: list[int], tmp_path: Path) -> 
     root = write_images(tmp_path / "root", {"a": numbers, "b": list(range(10, 20))})
     with pytest.raises(DataError, match=r"class 'a': has no image for the train split.*found 2"):
         prepare(DataConfig(source="folder", path=root), tmp_path / "cache")
-    assert not (tmp_path / "cache").exists()
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_load_refuses_what_is_not_there_or_not_ours(tmp_path: Path) -> None:
@@ -177,3 +182,88 @@ def test_to_device_keeps_everything(few_digits: Dataset) -> None:
     moved = few_digits.to("meta")
     assert moved.device.type == moved.test.labels.device.type == "meta"
     assert (moved.image_size, moved.fingerprint) == (few_digits.image_size, few_digits.fingerprint)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs the list of mappings that Linux gives")
+def test_images_are_mapped_so_that_processes_share_them(digits_file: Path) -> None:
+    data = load(digits_file)
+    address = data.train.images.data_ptr()
+    of_file = [
+        line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(digits_file.name)
+    ]
+    bounds = [[int(end, 16) for end in fields[0].split("-")] for fields in of_file]
+    assert any(low <= address < high for low, high in bounds)
+
+
+def test_class_counts(tmp_path: Path) -> None:
+    root = write_images(tmp_path / "root", {"a": list(range(10)), "b": list(range(20, 50))})
+    file = prepare(DataConfig(source="folder", path=root), tmp_path / "cache")
+    assert describe(file).class_counts == {"train": (6, 18), "val": (2, 6), "test": (2, 6)}
+    assert load(file).class_counts == (6, 18)
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: TensorFile, rows: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(TensorFile, "write", full)
+    with pytest.raises(DataError, match=r"cache: cannot be read or written \(No space left on device\)"):
+        prepare(DataConfig(limit=100), tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_preparing_takes_memory_for_few_images(tmp_path: Path) -> None:
+    # 1,200 images of 64x64 RGB are 14 MB. Whatever Python and numpy allocate meanwhile has to be much less.
+    for name in ("a", "b"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+        for number in range(600):
+            Image.new("RGB", (64, 64), (number % 256, number // 256, ord(name))).save(
+                tmp_path / "root" / name / f"{number}.bmp"
+            )
+    config = DataConfig(source="folder", path=tmp_path / "root")
+    prepare(DataConfig(limit=100), tmp_path / "cache")  # what is imported at first use
+    tracemalloc.start()
+    try:
+        prepare(config, tmp_path / "cache")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 14.7e6 / 2
+
+
+@pytest.mark.parametrize("rows", [slice(3, 9), torch.tensor([5, 0, 5, 2])])
+def test_a_batch_is_picked(rows: slice | torch.Tensor, few_digits: Dataset) -> None:
+    images, labels = few_digits.val.pick(rows)
+    assert torch.equal(images, few_digits.val.images[rows])
+    assert torch.equal(labels, few_digits.val.labels[rows])
+
+
+def test_images_that_are_not_on_the_device_are_brought_there_batch_by_batch(few_digits: Dataset) -> None:
+    train = few_digits.train
+    apart = dataclasses.replace(few_digits, train=Split(train.images, train.labels.to("meta")))
+    assert apart.device.type == "meta"
+    assert apart.train.images.device.type == "cpu"
+    images, labels = apart.train.pick(slice(0, 7))
+    assert images.device.type == labels.device.type == "meta"
+    assert images.shape == (7, *train.images.shape[1:])
+
+
+@pytest.mark.parametrize(("images_bytes", "home"), [(50, "cuda"), (51, "cpu")])
+def test_images_stay_on_the_host_where_a_gpu_has_too_little_memory(
+    images_bytes: int, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 1000))
+    assert data_module._home(images_bytes, torch.device("cuda"), share=0.5).type == home
+    assert data_module._home(images_bytes, torch.device("cpu"), share=0.5).type == "cpu"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_batches_are_the_same_wherever_the_images_are(digits_file: Path) -> None:
+    here, there, host = load(digits_file), load(digits_file, "cuda"), load(digits_file, "cuda", share=0.0)
+    assert (there.train.images.device.type, host.train.images.device.type) == ("cuda", "cpu")
+    rows = torch.randperm(len(here.train))[:100]
+    for data in (there, host):
+        images, labels = data.train.pick(rows.to("cuda"))
+        assert images.device.type == labels.device.type == data.device.type == "cuda"
+        assert torch.equal(images.cpu(), here.train.images[rows])
+        assert torch.equal(labels.cpu(), here.train.labels[rows])

@@ -21,8 +21,8 @@ from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.data import Dataset, Split
 from trainers.errors import TrainingError
-from trainers.optimizer import decay_groups
-from trainers.proxy import Epoch, ProxyTraining, evaluate, train
+from trainers.optimizer import adamw, decay_groups
+from trainers.proxy import Epoch, ProxyTraining, evaluate, train, validation_period
 
 
 def tiny() -> nn.Module:
@@ -55,6 +55,7 @@ def metrics(epochs: tuple[Epoch, ...]) -> list[tuple[float, ...]]:
 
 
 SHORT = TrainConfig(epochs=4, batch_size=32)
+EACH = range(1, 9)  # every epoch a milestone: validated and saved
 
 # A process that trains `tiny` and is killed while it does.
 PROGRAM = f"""
@@ -69,18 +70,23 @@ from trainers.proxy import train
 {inspect.getsource(tiny)}
 torch.set_num_threads(1)
 config = TrainConfig(epochs=8, batch_size=32)
-train(tiny(), load(Path(sys.argv[1])), config, seed=3, report=lambda e: print(e.epoch, flush=True), checkpoint=Path(sys.argv[2]))
+saying = lambda epoch: print(epoch.epoch, flush=True)
+file = Path(sys.argv[2])
+train(tiny(), load(Path(sys.argv[1])), config, seed=3, report=saying, checkpoint=file, milestones=range(1, 9))
 """
 
 
 def test_learns_digits(digits: Dataset) -> None:
     reported: list[Epoch] = []
     net = tiny()
-    history = train(net, digits, TrainConfig(epochs=6, lr=0.01), seed=0, report=reported.append)
+    history = train(net, digits, TrainConfig(epochs=6, lr=0.01, validate_every=1), seed=0, report=reported.append)
     assert history == tuple(reported)
     assert [epoch.epoch for epoch in history] == [1, 2, 3, 4, 5, 6]
-    assert history[-1].val_accuracy > 0.9
-    assert history[-1].val_loss < history[0].val_loss
+    accuracies, losses = (
+        [getattr(epoch, name) or math.nan for epoch in history] for name in ("val_accuracy", "val_loss")
+    )
+    assert accuracies[-1] > 0.9
+    assert losses[-1] < losses[0]
     assert history[-1].train_loss < history[0].train_loss
     assert all(0 < epoch.train_s <= epoch.wall_s for epoch in history)
     loss, accuracy = evaluate(net, digits.test, digits)
@@ -113,11 +119,11 @@ def test_global_state_is_left_alone(few_digits: Dataset) -> None:
 @pytest.mark.parametrize("stop", [1, 3, 4])
 def test_resume_gives_the_same_bits(stop: int, few_digits: Dataset, tmp_path: Path) -> None:
     whole, file = tiny(), tmp_path / "trial" / "checkpoint.pt"
-    expected = train(whole, few_digits, SHORT, seed=0)
-    stopped = ProxyTraining(tiny(), few_digits, SHORT, seed=0, checkpoint=file)
+    expected = train(whole, few_digits, SHORT, seed=0, milestones=EACH)
+    stopped = ProxyTraining(tiny(), few_digits, SHORT, seed=0, checkpoint=file, milestones=EACH)
     last = list(itertools.islice(stopped.epochs(), stop))[-1]
     resumed = tiny()
-    training = ProxyTraining(resumed, few_digits, SHORT, seed=0, checkpoint=file)
+    training = ProxyTraining(resumed, few_digits, SHORT, seed=0, checkpoint=file, milestones=EACH)
     assert training.history == ()
     emitted = tuple(training.epochs())
     assert emitted[stop - 1] == last  # the very same, seconds and all: it was not trained again
@@ -147,9 +153,9 @@ def test_resume_after_kill_9(digits: Dataset, digits_file: Path, tmp_path: Path)
     assert 3 <= len(saved["history"]) < 8
     config = TrainConfig(epochs=8, batch_size=32)
     resumed, whole = tiny(), tiny()
-    emitted = train(resumed, digits, config, seed=3, checkpoint=file)
+    emitted = train(resumed, digits, config, seed=3, checkpoint=file, milestones=EACH)
     assert [epoch.to_dict() for epoch in emitted[: len(saved["history"])]] == saved["history"]
-    assert metrics(emitted) == metrics(train(whole, digits, config, seed=3))
+    assert metrics(emitted) == metrics(train(whole, digits, config, seed=3, milestones=EACH))
     assert same(resumed, whole)
 
 
@@ -158,13 +164,13 @@ def test_the_checkpoint_of_another_training_is_passed_over(
     difference: str, few_digits: Dataset, tmp_path: Path
 ) -> None:
     file = tmp_path / "checkpoint.pt"
-    (others,) = train(tiny(), few_digits, TrainConfig(epochs=1), seed=0, checkpoint=file)
+    (others,) = train(tiny(), few_digits, TrainConfig(epochs=1), seed=0, checkpoint=file, milestones=EACH)
     if difference == "damage":
         file.write_bytes(file.read_bytes()[:-1])
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)) if difference == "architecture" else tiny()
     config = TrainConfig(epochs=1, lr=1e-3) if difference == "config" else TrainConfig(epochs=1)
     data = dataclasses.replace(few_digits, fingerprint="another") if difference == "data" else few_digits
-    training = ProxyTraining(net, data, config, seed=1 if difference == "seed" else 0, checkpoint=file)
+    training = ProxyTraining(net, data, config, seed=1 if difference == "seed" else 0, checkpoint=file, milestones=EACH)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     next(training.epochs())
     assert training.history != (others,)  # the seconds alone tell them apart
@@ -173,6 +179,44 @@ def test_the_checkpoint_of_another_training_is_passed_over(
     saved = checkpoint.load(file)
     assert saved is not None
     assert saved["history"] == [training.result.to_dict()]  # replaced by its own
+
+
+@pytest.mark.parametrize(
+    ("train_count", "val_count", "period"),
+    [(600, 200, 4), (1000, 90, 1), (1000, 91, 2), (45_000, 5_000, 2), (10, 100, 112)],
+)
+def test_validation_takes_a_fixed_share_of_the_time(train_count: int, val_count: int, period: int) -> None:
+    # An image is validated in a third of the time of its training; all of it is to be 3 % at most.
+    assert validation_period(train_count, val_count) == period
+    assert val_count / 3 / train_count / period <= 0.03
+    assert period == 1 or val_count / 3 / train_count / (period - 1) > 0.03
+
+
+def test_which_epochs_are_validated(few_digits: Dataset) -> None:
+    config = TrainConfig(epochs=8, batch_size=32, validate_every=3)
+    history = ProxyTraining(tiny(), few_digits, config, seed=0, milestones=(4,))
+    validated = [epoch.epoch for epoch in history.epochs() if epoch.val_accuracy is not None]
+    assert validated == [2, 4, 5, 8]
+    without = train(tiny(), few_digits, config.model_copy(update={"validate_every": 8}), seed=0)
+    assert [epoch.train_loss for epoch in without] == [epoch.train_loss for epoch in history.history]
+    assert without[-1].val_loss == history.result.val_loss
+
+
+def test_checkpoints_take_a_small_share_of_the_time(few_digits: Dataset, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint.pt"
+    training = ProxyTraining(tiny(), few_digits, TrainConfig(epochs=8, batch_size=32), seed=0, checkpoint=file)
+    epochs = training.epochs()
+    next(epochs)
+    assert not file.exists()  # too short an epoch to be worth it
+    training._saved_at -= 3600  # as if it had taken an hour
+    next(epochs)
+    saved = checkpoint.load(file)
+    assert saved is not None
+    assert len(saved["history"]) == 2
+    next(epochs)
+    again = checkpoint.load(file)
+    assert again is not None
+    assert len(again["history"]) == 2
 
 
 def test_epoch_is_plain_json() -> None:
@@ -198,7 +242,7 @@ def test_batches(count: int, batch: int, expected: list[int], few_digits: Datase
     split = Split(few_digits.train.images[:count], few_digits.train.labels[:count])
     data = dataclasses.replace(few_digits, train=split)
     net = Recorder()
-    config = TrainConfig(epochs=2, batch_size=batch, augment="none", eval_batch_size=7)
+    config = TrainConfig(epochs=2, batch_size=batch, augment="none", validate_every=1, eval_batch_size=7)
     train(net, data, config, seed=0)
     trained = [images for training, images in net.seen if training]
     assert [len(images) for images in trained] == expected * 2
@@ -324,6 +368,28 @@ def test_one_step_by_hand(few_digits: Dataset) -> None:
         # The step does not tell how long the gradient was; the first moment does: it is a tenth of it.
         moment = training.optimizer.state[parameter]["exp_avg"].double()
         torch.testing.assert_close(moment, gradient / 10, rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("place", ["cpu", "meta"])  # there is a fused step on a CPU; the other place knows none
+@pytest.mark.parametrize("limit", [0.01, 1e6])
+def test_clipping_is_that_of_torch(place: str, limit: float) -> None:
+    ours, theirs = tiny(), tiny()
+    config = TrainConfig(lr=0.1, weight_decay=0.1)
+    optimizer = adamw(ours, config, torch.device(place))
+    assert optimizer.defaults["fused"] == (place == "cpu")
+    reference = torch.optim.AdamW(decay_groups(theirs, 0.1), lr=0.1)
+    for step in range(3):
+        images = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(step))
+        for net, stepped in ((ours, optimizer), (theirs, reference)):
+            stepped.zero_grad()
+            net.eval()(images).square().mean().backward()
+        optimizer.clip(limit)
+        nn.utils.clip_grad_norm_(theirs.parameters(), limit)
+        optimizer.step()
+        reference.step()
+        for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            moments = (optimizer.state[mine]["exp_avg"], reference.state[other]["exp_avg"])
+            torch.testing.assert_close(*moments, rtol=1e-3, atol=1e-7)
 
 
 def test_bf16_on_request(few_digits: Dataset) -> None:

@@ -11,21 +11,26 @@ import pytest
 from trainers import sources
 from trainers.config import DataConfig
 from trainers.errors import DataError
+from trainers.sources import Reading
 
 
 def test_the_known_sources() -> None:
-    assert set(sources.SOURCES) == {"digits", "folder", "cifar10", "cifar100"}
+    own = {"digits", "folder", "cifar10", "cifar100"}
+    timms = {"timm", "torch/", "torch/mnist", "torch/kmnist", "torch/qmnist", "hfds/", "hfids/", "tfds/", "wds/"}
+    assert set(sources.SOURCES) == own | timms
     assert all(source.name == name for name, source in sources.SOURCES.items())
 
 
 def test_a_second_source_of_one_name_is_refused() -> None:
     with pytest.raises(ValueError, match="'digits' is registered already"):
         sources.register(dataclasses.replace(sources.get("folder"), name="digits"))
-    assert not sources.get("digits").needs_path
+    assert sources.get("digits").path == "none"
 
 
 def test_an_unknown_source_is_an_error() -> None:
-    with pytest.raises(DataError, match=r"known: cifar10, cifar100, digits, folder.*did you mean digits.*'digit'"):
+    with pytest.raises(
+        DataError, match=r"known: cifar10, cifar100, digits, folder, hfds/NAME, .*did you mean digits.*'digit'"
+    ):
         sources.get("digit")
 
 
@@ -42,7 +47,7 @@ def test_digits_are_those_of_scikit_learn() -> None:
     from sklearn.datasets import load_digits
 
     calls: list[tuple[int, int]] = []
-    decoded = sources.get("digits").find(DataConfig()).read(lambda done, total: calls.append((done, total)))
+    decoded = sources.get("digits").find(DataConfig()).read(Reading(lambda done, total: calls.append((done, total))))
     assert (decoded.name, decoded.class_names, list(decoded.parts)) == ("digits", tuple("0123456789"), ["train"])
     pictures = decoded.parts["train"]
     assert (pictures.images.shape, pictures.images.dtype) == ((1797, 1, 8, 8), np.uint8)
@@ -55,8 +60,8 @@ def test_digits_are_those_of_scikit_learn() -> None:
 
 
 def test_digits_at_another_size() -> None:
-    decoded = sources.get("digits").find(DataConfig(image_size=16)).read(None)
-    small = sources.get("digits").find(DataConfig()).read(None).parts["train"].images
+    decoded = sources.get("digits").find(DataConfig(image_size=16)).read(Reading())
+    small = sources.get("digits").find(DataConfig()).read(Reading()).parts["train"].images
     large = decoded.parts["train"].images
     assert large.shape == (1797, 1, 16, 16)
     # Averaging 2x2 blocks of the enlarged digits gives nearly the digits, and not their mirror images.

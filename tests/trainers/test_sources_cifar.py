@@ -13,6 +13,7 @@ from trainers.config import DataConfig
 from trainers.data import load
 from trainers.errors import DataError
 from trainers.prepared import prepare
+from trainers.sources import Reading
 from trainers.sources.cifar import Cifar
 
 RECORDS = 40
@@ -62,7 +63,7 @@ def test_every_byte_is_where_it_belongs(name: str, inner: bool, tmp_path: Path) 
     path = tmp_path / source.folder if inner else tmp_path
     calls: list[tuple[int, int]] = []
     found = source.find(DataConfig(source=name, path=path))
-    decoded = found.read(lambda done, total: calls.append((done, total)))
+    decoded = found.read(Reading(lambda done, total: calls.append((done, total))))
     assert decoded.name == name
     assert decoded.class_names == tuple(f"class_{i}" for i in range(source.classes))
     assert set(decoded.parts) == {"train", "test"}
@@ -90,7 +91,7 @@ def test_the_test_batch_is_the_test_split(tmp_path: Path, monkeypatch: pytest.Mo
 def test_resized(tmp_path: Path) -> None:
     source = small("cifar10")
     write(source, tmp_path / source.folder)
-    decoded = source.find(DataConfig(source="cifar10", path=tmp_path, image_size=16)).read(None)
+    decoded = source.find(DataConfig(source="cifar10", path=tmp_path, image_size=16)).read(Reading())
     assert decoded.parts["test"].images.shape == (RECORDS, 3, 16, 16)
 
 
@@ -102,7 +103,7 @@ def test_a_file_of_wrong_length_is_named(name: str, change: int, tmp_path: Path)
     whole = tables[file.name].tobytes()
     file.write_bytes(whole[:change] if change < 0 else whole + b"0" * change)
     with pytest.raises(DataError, match=rf"{file.name}: must be {len(whole)} bytes long") as caught:
-        source.find(DataConfig(source=name, path=tmp_path)).read(None)
+        source.find(DataConfig(source=name, path=tmp_path)).read(Reading())
     assert caught.value.value == len(whole) + change
 
 
@@ -113,7 +114,7 @@ def test_a_label_that_no_class_has(tmp_path: Path) -> None:
     table[3, 0] = 10
     table.tofile(tmp_path / source.folder / "test_batch.bin")
     with pytest.raises(DataError, match=r"test_batch.bin: must hold labels below 10.*found 10"):
-        source.find(DataConfig(source="cifar10", path=tmp_path)).read(None)
+        source.find(DataConfig(source="cifar10", path=tmp_path)).read(Reading())
 
 
 def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_wrong_class_names(tmp_path: Path) -> None:
     write(source, tmp_path / source.folder)
     (tmp_path / source.folder / source.names_file).write_text("cat\ndog\n")
     with pytest.raises(DataError, match=r"must hold 10 different names.*found 2"):
-        source.find(DataConfig(source="cifar10", path=tmp_path)).read(None)
+        source.find(DataConfig(source="cifar10", path=tmp_path)).read(Reading())
 
 
 @pytest.mark.parametrize("pickled", ["data_batch_1", "cifar-10-batches-py/data_batch_1"])

@@ -4,9 +4,14 @@ import time
 
 import pytest
 import torch
+from hypothesis import given, strategies as st
+from scipy.stats import binom
 from torch import Tensor, nn
 
-from trainers.throughput import device_name, measure
+from trainers.device import condition, device_name
+from trainers.throughput import Effort, Reference, measure, median_interval, warm_up
+
+QUICK = Effort(min_time_s=0.0, max_time_s=0.0, min_repeats=5)
 
 
 class Sleeper(nn.Module):
@@ -24,34 +29,110 @@ class Sleeper(nn.Module):
         return images * self.scale
 
 
+class Paced(Reference):
+    """A reference whose passes take what it is told, whatever the machine does."""
+
+    def __init__(self, taken: float, seconds: float | None) -> None:
+        super().__init__("cpu", seconds)
+        self.taken = taken
+
+    def timed(self) -> float:
+        return self.taken
+
+
 def test_a_known_duration_gives_a_known_rate() -> None:
-    result = measure(Sleeper(0.01), (3, 4, 4), batch_size=8, warmup_s=0.0, min_time_s=0.0, min_repeats=5)
+    result = measure(Sleeper(0.01), (3, 4, 4), batch_size=8, effort=QUICK, reference=Paced(0.001, 0.001))
     assert 0 < result.low <= result.images_per_s <= result.high <= 8 / 0.01  # a sleep is never shorter
-    assert result.repeats == 5
+    assert result.latency_ms == pytest.approx(8000 / result.images_per_s)
+    assert (result.repeats, result.drift) == (5, 1.0)
+
+
+def test_a_machine_that_became_slower_does_not_count() -> None:
+    # The reference takes twice what it took at first: so would the module, were the machine as it was.
+    as_now = measure(Sleeper(0.01), (1, 2, 2), batch_size=8, effort=QUICK, reference=Paced(0.002, 0.002))
+    as_then = measure(Sleeper(0.01), (1, 2, 2), batch_size=8, effort=QUICK, reference=Paced(0.002, 0.001))
+    assert as_then.drift == 2.0
+    assert as_then.images_per_s / as_now.images_per_s == pytest.approx(2, rel=0.1)
+
+
+def test_the_first_measurement_sets_what_the_reference_takes() -> None:
+    reference = Reference()
+    first = measure(Sleeper(0.001), (1, 2, 2), batch_size=1, effort=QUICK, reference=reference)
+    assert first.drift == 1.0
+    seconds = reference.seconds
+    assert seconds is not None
+    measure(Sleeper(0.001), (1, 2, 2), batch_size=1, effort=QUICK, reference=reference)
+    assert reference.seconds == seconds
+
+
+def test_the_reference_does_not_touch_the_generator_of_others() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    Reference()
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_how_the_module_is_called() -> None:
     module = Sleeper(0.001).to(torch.bfloat16).train()
-    result = measure(module, (3, 4, 6), batch_size=2, warmup_s=0.0, min_time_s=0.02, min_repeats=2)
+    result = measure(module, (3, 4, 6), batch_size=2, effort=Effort(0.02, 0.02))
     assert set(module.calls) == {((2, 3, 4, 6), torch.bfloat16, False, True)}
-    assert len(module.calls) == result.repeats + 1  # one pass of warm-up
+    assert len(module.calls) > result.repeats  # a warm-up
     assert (result.batch_size, result.precision, result.threads) == (2, "bfloat16", torch.get_num_threads())
     assert result.device == device_name(torch.device("cpu")) != ""
 
 
-def test_passes_go_on_until_the_time_is_full_and_no_longer() -> None:
-    module = Sleeper(0.004)
-    start = time.perf_counter()
-    result = measure(module, (1, 2, 2), batch_size=1, warmup_s=0.0, min_time_s=0.04, min_repeats=2)
-    assert time.perf_counter() - start >= 0.04
-    # Each pass takes 0.004 s at least, so ten of them fill the time; fewer do if they are slower.
-    assert 2 <= result.repeats <= 10
+def test_another_precision_is_by_autocast() -> None:
+    class Noting(nn.Linear):
+        seen: torch.dtype | None = None
+
+        def forward(self, images: Tensor) -> Tensor:
+            result = super().forward(images)
+            self.seen = result.dtype
+            return result
+
+    module = Noting(4, 4)
+    assert measure(module, (1, 2, 4), batch_size=2, precision="bfloat16", effort=QUICK).precision == "bfloat16"
+    assert module.seen == torch.bfloat16
+    assert module.weight.dtype == torch.float32
+
+
+def test_passes_go_on_until_the_interval_is_narrow_or_the_time_is_over() -> None:
+    steady = Paced(0.001, 0.001)
+    long = measure(Sleeper(0.002), (1, 2, 2), effort=Effort(0.05, 10, precision=10, min_repeats=2), reference=steady)
+    assert long.repeats >= 2
+    assert long.repeats * 0.002 <= 0.05 + 0.002 + 0.05  # the precision was reached at once; the least time counts
+    never = measure(Sleeper(0.002), (1, 2, 2), effort=Effort(0, 0.05, precision=1e-9, min_repeats=2), reference=steady)
+    assert 2 <= never.repeats <= 25
+
+
+def test_warm_up_ends_when_a_pass_is_no_faster() -> None:
+    seconds = iter([8.0, 4.0, 2.0, 1.0, 1.0, 0.5])
+    warm_up(lambda: next(seconds))
+    assert list(seconds) == [0.5]
+    ever_faster = iter([2.0**-i for i in range(50)])
+    warm_up(lambda: next(ever_faster))
+    assert len(list(ever_faster)) == 40
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=200))
+def test_the_interval_surrounds_the_median(values: list[float]) -> None:
+    low, middle, high = median_interval(values)
+    assert min(values) <= low <= middle <= high <= max(values)
+
+
+@pytest.mark.parametrize("count", [8, 20, 50, 200])
+def test_the_interval_covers_the_median_that_often(count: int) -> None:
+    low, _, high = median_interval(list(range(count)))
+    # The median of the distribution lies between the order statistics of ranks low + 1 and high + 1 unless fewer than
+    # that lie below it: a binomial probability.
+    covered = binom.cdf(int(high), count, 0.5) - binom.cdf(int(low), count, 0.5)
+    assert 0.92 < covered < 0.995
 
 
 def test_modes_come_back_even_after_a_failure() -> None:
     module = nn.Sequential(nn.Linear(4, 4), nn.Dropout()).train()
     module[0].eval()
-    measure(module, (1, 1, 4), batch_size=1, warmup_s=0.0, min_time_s=0.0)
+    measure(module, (1, 1, 4), batch_size=1, effort=QUICK)
     assert (module.training, module[0].training, module[1].training) == (True, False, True)
     with pytest.raises(RuntimeError):
         measure(module, (1, 1, 5), batch_size=1)
@@ -59,10 +140,24 @@ def test_modes_come_back_even_after_a_failure() -> None:
 
 
 def test_a_module_without_parameters() -> None:
-    assert measure(nn.Flatten(), (1, 2, 2), warmup_s=0.0, min_time_s=0.0).precision == "float32"
+    assert measure(nn.Flatten(), (1, 2, 2), effort=QUICK).precision == "float32"
 
 
-@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"min_repeats": 1}])
-def test_wrong_arguments(wrong: dict[str, int]) -> None:
+def test_condition_of_the_processor_is_plausible_or_unknown() -> None:
+    clock_mhz, temperature_c = condition(torch.device("cpu"))
+    assert clock_mhz is None or 100 < clock_mhz < 10_000
+    assert temperature_c is None or -50 < temperature_c < 150
+    assert condition(torch.device("meta")) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"min_repeats": 1}, {"min_time_s": 1.0, "max_time_s": 0.5}, {"min_time_s": -1.0}, {"precision": 0.0}]
+)
+def test_wrong_efforts(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        measure(nn.Flatten(), (1, 2, 2), **wrong)  # type: ignore[arg-type]
+        Effort(**wrong)  # type: ignore[arg-type]
+
+
+def test_wrong_batch() -> None:
+    with pytest.raises(ValueError, match="batch_size must be"):
+        measure(nn.Flatten(), (1, 2, 2), batch_size=0)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from trainers.sources.base import SOURCES, Decoded, Found, Pictures, Progress, Source, get, register
+from trainers.sources.base import SOURCES, Decoded, Found, Pictures, Progress, Reading, Source, get, register
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["SOURCES", "Decoded", "Found", "Pictures", "Progress", "Source", "get", "register"]
+__all__ = ["SOURCES", "Decoded", "Found", "Pictures", "Progress", "Reading", "Source", "get", "register"]

@@ -1,10 +1,10 @@
 """What a data source is: it tells cheaply which data there are, and decodes them when asked.
 
-`trainers.data.prepare` calls, in this order,
+`trainers.prepared.prepare` calls, in this order,
 
 1. `found = source.find(config)`: looks where the data are; no image is decoded. `found.identity` is a text that changes
    when the data do; it names the cached file.
-2. `found.read(progress)`: all images, decoded, in the parts that the source itself has. Only when no cached file has
+2. `found.read(reading)`: all images, decoded, in the parts that the source itself has. Only when no cached file has
    that name.
 
 Images are uint8 `(N, C, H, W)`, labels int64 `(N,)` that index the class names.
@@ -13,14 +13,15 @@ Images are uint8 `(N, C, H, W)`, labels int64 `(N,)` that index the class names.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.errors import unknown_source
+from trainers.errors import DataError, unknown_source
 
 if TYPE_CHECKING:
     from trainers.config import DataConfig
@@ -29,6 +30,19 @@ Progress = Callable[[int, int], None]
 """Called with the number of images done and the number of all."""
 
 Part = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where and before whom images are decoded.
+
+    Args:
+        progress: told how many images are decoded, and of how many.
+        scratch: a folder with room for all of them; none: the system's folder for temporary files.
+    """
+
+    progress: Progress | None = None
+    scratch: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -50,11 +64,31 @@ class Decoded:
         name: what tables call these data.
         class_names: the name of each class; a label is an index into it.
         parts: "train" always, "val" and "test" where the source has its own.
+        skipped: a line on each image that was left out because it is broken: its name and what is wrong with it.
     """
 
     name: str
     class_names: tuple[str, ...]
     parts: Mapping[Part, Pictures]
+    skipped: tuple[str, ...] = ()
+
+
+def complete(
+    place: str,
+    wanted: Iterable[Part],
+    parts: Mapping[Part, tuple[NDArray[np.uint8], NDArray[np.int64]]],
+    skipped: Sequence[str],
+) -> dict[Part, Pictures]:
+    """The images and labels of `parts`, which must be the `wanted` ones: one that is not there would be drawn from another.
+
+    Raises:
+        DataError: one of them has no image; names the `place` and what was `skipped`.
+    """
+    for part in wanted:
+        if part not in parts:
+            left_out = f"; {len(skipped)} are broken and left out, the first: {skipped[0]}" if skipped else ""
+            raise DataError(place, f"holds no {part} image that can be decoded{left_out}")
+    return {part: Pictures(images, labels) for part, (images, labels) in parts.items()}
 
 
 @dataclass(frozen=True)
@@ -68,7 +102,7 @@ class Found:
     """
 
     identity: str
-    read: Callable[[Progress | None], Decoded]
+    read: Callable[[Reading], Decoded]
 
 
 @dataclass(frozen=True)
@@ -76,14 +110,16 @@ class Source(ABC):
     """A place that images come from.
 
     Args:
-        name: its name in a configuration.
-        needs_path: True if it reads from a folder that the configuration has to name.
+        name: its name in a configuration; one that ends in a slash is that of all names that begin so.
+        path: whether the configuration has to name a folder, may name one, or must not.
         augment: the augmentation policy that suits its images.
+        keys: those keys of the configuration that only some sources know and that this one does.
     """
 
     name: str
-    needs_path: bool
+    path: Literal["required", "optional", "none"]
     augment: Literal["none", "shift", "standard"]
+    keys: frozenset[str] = field(default=frozenset(), kw_only=True)
 
     @abstractmethod
     def find(self, config: DataConfig) -> Found:
@@ -106,11 +142,14 @@ def register(source: Source) -> Source:
 
 
 def get(name: str) -> Source:
-    """The source called `name`.
+    """The source called `name`, or the one of all names that begin as it does: `torch/` of `torch/cifar10`.
 
     Raises:
         DataError: there is none; the error lists the known ones.
     """
-    if name not in SOURCES:
-        raise unknown_source(name, SOURCES)
-    return SOURCES[name]
+    family, slash, rest = name.partition("/")
+    if name in SOURCES and not name.endswith("/"):
+        return SOURCES[name]
+    if rest and family + slash in SOURCES:
+        return SOURCES[family + slash]
+    raise unknown_source(name, (f"{key}NAME" if key.endswith("/") else key for key in SOURCES))

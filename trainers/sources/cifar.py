@@ -19,7 +19,7 @@ import numpy as np
 
 from trainers.decode import resize_all
 from trainers.errors import DataError
-from trainers.sources.base import Decoded, Found, Part, Pictures, Progress, Source, register
+from trainers.sources.base import Decoded, Found, Part, Pictures, Reading, Source, register
 
 if TYPE_CHECKING:
     from trainers.config import DataConfig
@@ -53,7 +53,7 @@ class Cifar(Source):
         identity = "\n".join(f"{name} {found.st_size} {found.st_mtime_ns}" for name, found in status)
         return Found(identity, partial(self._read, folder, config.image_size))
 
-    def _read(self, folder: Path, image_size: int | None, progress: Progress | None) -> Decoded:
+    def _read(self, folder: Path, image_size: int | None, reading: Reading) -> Decoded:
         class_names = self._class_names(folder / self.names_file)
         total = sum(records for _, _, records in self.files)
         done = 0
@@ -61,8 +61,8 @@ class Cifar(Source):
         for name, part, records in self.files:
             parts.setdefault(part, []).append(self._read_file(folder / name, records, image_size))
             done += records
-            if progress is not None:
-                progress(done, total)
+            if reading.progress is not None:
+                reading.progress(done, total)
         return Decoded(self.name, class_names, {part: _joined(pieces) for part, pieces in parts.items()})
 
     def _locate(self, config: DataConfig) -> Path:
@@ -121,7 +121,7 @@ def _joined(pieces: list[Pictures]) -> Pictures:
 register(
     Cifar(
         name="cifar10",
-        needs_path=True,
+        path="required",
         augment="standard",
         folder="cifar-10-batches-bin",
         python_folder="cifar-10-batches-py",
@@ -134,7 +134,7 @@ register(
 register(
     Cifar(
         name="cifar100",
-        needs_path=True,
+        path="required",
         augment="standard",
         folder="cifar-100-binary",
         python_folder="cifar-100-python",

@@ -17,7 +17,7 @@ import numpy as np
 
 from trainers.decode import resize_all
 from trainers.errors import DataError
-from trainers.sources.base import Decoded, Found, Pictures, Progress, Source, register
+from trainers.sources.base import Decoded, Found, Pictures, Reading, Source, register
 
 if TYPE_CHECKING:
     from trainers.config import DataConfig
@@ -31,14 +31,14 @@ class Digits(Source):
         return Found(f"scikit-learn {version('scikit-learn')}", partial(_read, config.image_size))
 
 
-def _read(image_size: int | None, progress: Progress | None) -> Decoded:
+def _read(image_size: int | None, reading: Reading) -> Decoded:
     table = np.loadtxt(_file(), delimiter=",", dtype=np.int64)  # 64 pixels that hold 0..16, and the digit
     ink, labels = table[:, :-1], table[:, -1]
     images = np.rint(ink * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     if image_size is not None:
         images = resize_all(images, image_size)
-    if progress is not None:
-        progress(len(images), len(images))
+    if reading.progress is not None:
+        reading.progress(len(images), len(images))
     pictures = Pictures(images, labels.copy())
     return Decoded("digits", tuple(str(digit) for digit in range(10)), {"train": pictures})
 
@@ -53,4 +53,4 @@ def _file() -> Path:
 
 # A digit is neither mirrored nor cut, and of eight pixels a shift by one is too much: in trainings of 20 epochs it cost a
 # small ConvMixer 1.5 points of accuracy and a small ViT 25.
-register(Digits(name="digits", needs_path=False, augment="none"))
+register(Digits(name="digits", path="none", augment="none"))

@@ -1,21 +1,20 @@
-"""Augmentation of whole batches on the device, on uint8 pixels, before they become floats.
+"""Where an image lies in its frame: crop, mirror, cut out; on uint8 pixels.
 
 An image `(C, H, W)` is padded with p black pixels on each side, cropped to its size at a random place, mirrored left to
 right half of the time, and a random square in it is made black. The square is centred anywhere in the image, so a part
 of it may lie outside (DeVries and Taylor, 2017, arXiv:1708.04552). All random numbers of a batch are drawn first, from
 the generator given, as one value; what is done with them is exact.
+
+Pixels are moved a row at a time and masked bit by bit: a quarter of the time that an index for each pixel takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from trainers.config import Policy
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Draws:
 
 
 @dataclass(frozen=True)
-class Augment:
+class Placement:
     """What is done to a batch.
 
     Args:
@@ -49,20 +48,6 @@ class Augment:
     shift: int
     cutout: int
 
-    @staticmethod
-    def of(policy: Policy, image_size: tuple[int, int]) -> Augment:
-        """The augmentation that `policy` means for images of `(H, W)` pixels.
-
-        "none": nothing. "shift": by up to an eighth of the size, which is the one pixel of an 8x8 digit. "standard",
-        for photographs: the same (4 pixels of 32, as usual on CIFAR), mirrored, with a quarter of the side cut out.
-        """
-        eighth = max(1, min(image_size) // 8)
-        if policy == "none":
-            return Augment(flip=False, shift=0, cutout=0)
-        if policy == "shift":
-            return Augment(flip=False, shift=eighth, cutout=0)
-        return Augment(flip=True, shift=eighth, cutout=2 * eighth)
-
     def draw(self, count: int, image_size: tuple[int, int], generator: torch.Generator) -> Draws:
         """The random numbers for `count` images of `(H, W)` pixels, on the generator's device."""
 
@@ -74,16 +59,18 @@ class Augment:
         return Draws(integers(places), integers(places), mirror, integers(image_size[0]), integers(image_size[1]))
 
     def apply(self, images: Tensor, draws: Draws) -> Tensor:
-        """`(B, C, H, W) -> (B, C, H, W)`, any type; the images given are not changed."""
-        if self.shift or self.flip:
+        """`(B, C, H, W) -> (B, C, H, W)`, uint8; the images given are not changed."""
+        if self.shift:
             images = self._crop(images, draws)
+        if self.flip:
+            images = self._mirror(images, draws)
         if self.cutout:
             images = self._cut(images, draws)
         return images
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Augment `(B, C, H, W)` images with new random numbers of `generator`, which is on the images' device."""
-        if self == Augment(flip=False, shift=0, cutout=0):
+        """Place uint8 `(B, C, H, W)` images with new random numbers of `generator`, which is on the images' device."""
+        if not (self.flip or self.shift or self.cutout):
             return images
         height, width = images.shape[-2:]
         return self.apply(images, self.draw(len(images), (int(height), int(width)), generator))
@@ -92,29 +79,25 @@ class Augment:
         batch, channels, height, width = images.shape
         p = self.shift
         padded = F.pad(images, (p, p, p, p))  # (B, C, H + 2p, W + 2p)
+        row, plane = width + 2 * p, (width + 2 * p) * (height + 2 * p)
         rows = draws.top[:, None] + torch.arange(height, device=images.device)  # (B, H)
-        columns = torch.arange(width, device=images.device).expand(batch, width)  # (B, W)
-        mirrored = draws.mirror[:, None] == 1
-        columns = draws.left[:, None] + torch.where(mirrored, width - 1 - columns, columns)
-        pixels = rows[:, :, None] * (width + 2 * p) + columns[:, None, :]  # (B, H, W), into a padded plane row by row
-        index = pixels.view(batch, 1, height * width).expand(-1, channels, -1)
-        return padded.flatten(2).gather(2, index).view(batch, channels, height, width)
+        within = rows * row + draws.left[:, None]  # (B, H): where each row of the crop begins in its plane
+        planes = torch.arange(batch * channels, device=images.device).view(batch, channels, 1) * plane
+        begins = (planes + within[:, None]).view(-1)  # (B C H)
+        windows = padded.view(-1).unfold(0, width, 1)  # every run of W bytes, without a copy
+        return windows.index_select(0, begins).view(images.shape)
+
+    def _mirror(self, images: Tensor, draws: Draws) -> Tensor:
+        bits = draws.mirror.neg().to(torch.uint8)[:, None, None, None]  # 255 to mirror, 0 not to
+        return images.flip(3).bitwise_xor_(images).bitwise_and_(bits).bitwise_xor_(images)
 
     def _cut(self, images: Tensor, draws: Draws) -> Tensor:
-        height, width = images.shape[-2:]
         # An even side has no middle pixel: the square begins side // 2 above and left of its centre.
-        top = (draws.row - self.cutout // 2)[:, None]
-        left = (draws.column - self.cutout // 2)[:, None]
-        y = torch.arange(height, device=images.device)
-        x = torch.arange(width, device=images.device)
-        rows = (y >= top) & (y < top + self.cutout)  # (B, H)
-        columns = (x >= left) & (x < left + self.cutout)  # (B, W)
-        kept = ~(rows[:, :, None] & columns[:, None, :])  # (B, H, W)
-        return images * kept[:, None]  # a product with bools keeps the type, and is 20 times faster than a masked fill
+        rows = self._kept(draws.row, images.shape[2])  # (B, H)
+        columns = self._kept(draws.column, images.shape[3])  # (B, W)
+        return images & (rows[:, :, None] | columns[:, None, :])[:, None]
 
-
-def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """uint8 `(B, C, H, W)` as float32, `(pixel / 255 - mean) / std` in each channel."""
-    scale = torch.tensor([1 / (255 * s) for s in std], device=images.device)
-    offset = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device)
-    return images.float().mul_(scale[:, None, None]).add_(offset[:, None, None])
+    def _kept(self, centre: Tensor, length: int) -> Tensor:
+        """`(B, length)`, 255 outside the square and 0 in it, along one side; bits are 20 times faster than a masked fill."""
+        offset = torch.arange(length, device=centre.device) - (centre[:, None] - self.cutout // 2)
+        return ((offset >= 0) & (offset < self.cutout)).to(torch.uint8) - 1

@@ -1,0 +1,141 @@
+"""How far a throughput figure can be believed: the same networks measured again, with trainings beside them.
+
+Each network is measured once in each round, the networks in an order of each round's own. What agrees between rounds is the
+networks'; what does not is the machine's. Three ways are compared, all from the same minutes:
+
+    exclusive   as a study measures: the trainings stand still, passes are divided by those of a reference network
+    paused      the trainings stand still; the clock alone
+    beside      the trainings go on; the clock alone
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.errors import UsageError
+from nas.fidelity.statistics import Estimate, kendall, resamples
+from search_space import Architecture, SearchSpace
+
+Floats = NDArray[np.float64]
+WAYS = ("exclusive", "paused", "beside")
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to measure.
+
+    Args:
+        sample: architectures.
+        rounds: measurements of each.
+        beside: trainings beside them.
+        threads: of each training and of the measurements, on a CPU.
+        batch_size: images a pass.
+        device: "cpu" or "cuda".
+        seed: of the sample and the order.
+    """
+
+    sample: int = 40
+    rounds: int = 2
+    beside: int = 2
+    threads: int = 1
+    batch_size: int = 64
+    device: str = "cpu"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured.
+
+    Args:
+        architectures: in the order of the columns.
+        images_per_s: way -> `(rounds, sample)`.
+        seconds: that each measurement took, way -> `(rounds, sample)`.
+    """
+
+    architectures: tuple[Architecture, ...]
+    images_per_s: dict[str, Floats]
+    seconds: dict[str, Floats]
+
+
+def sampled(space: SearchSpace, count: int, seed: int) -> tuple[Architecture, ...]:
+    """`count` different random architectures of `space`.
+
+    Raises:
+        UsageError: the space has fewer.
+    """
+    if space.size < count:
+        raise UsageError(f"--sample {count}: the space has {space.size} architectures")
+    rng = np.random.default_rng(seed)
+    found: dict[str, Architecture] = {}
+    while len(found) < count:
+        architecture = space.sample(rng)
+        found[architecture.id] = architecture
+    return tuple(found.values())
+
+
+def measure(space: SearchSpace, wanted: Wanted, advance: Callable[[], None] = lambda: None) -> Measured:
+    """Measure a sample of `space` in all ways; `advance` is called after each measurement."""
+    from nas.busy import timings, trainings
+
+    architectures = sampled(space, wanted.sample, wanted.seed)
+    shape = (wanted.rounds, wanted.sample)
+    found = {way: np.full(shape, np.nan) for way in WAYS}
+    seconds = {way: np.full(shape, np.nan) for way in WAYS}
+    for yielding in (True, False):
+        with trainings(space, wanted.device, wanted.beside, wanted.threads, yielding):
+            for place, speed, drift, spent in timings(architectures, wanted, yielding):
+                if yielding:
+                    found["exclusive"][place], found["paused"][place] = speed, speed / drift
+                    seconds["exclusive"][place] = seconds["paused"][place] = spent
+                else:
+                    found["beside"][place], seconds["beside"][place] = speed / drift, spent
+                advance()
+    return Measured(architectures, found, seconds)
+
+
+def agreement(images_per_s: Floats, seed: int = 0) -> Estimate:
+    """Kendall's tau between rounds, `(rounds, sample)`, the mean over pairs of rounds, with a bootstrap interval."""
+    weights = resamples(RESAMPLES, images_per_s.shape[1], seed)
+    pairs = itertools.combinations(images_per_s, 2)
+    return Estimate.of(np.mean([kendall(a, b, weights) for a, b in pairs], axis=0))
+
+
+def difference(images_per_s: Floats) -> float:
+    """The median relative difference between two rounds, `(rounds, sample)`."""
+    logs = np.log(images_per_s)
+    return float(np.median([np.abs(a - b) for a, b in itertools.combinations(logs, 2)]))
+
+
+def record(measured: Measured, wanted: Wanted) -> dict[str, Any]:
+    """All figures as plain JSON."""
+    return {
+        "sample": wanted.sample,
+        "rounds": wanted.rounds,
+        "beside": wanted.beside,
+        "threads": wanted.threads,
+        "batch_size": wanted.batch_size,
+        "device": wanted.device,
+        "ways": {
+            way: {
+                "kendall_tau": agreement(measured.images_per_s[way]).record(),
+                "median_difference": difference(measured.images_per_s[way]),
+                "seconds_a_measurement": float(np.median(measured.seconds[way])),
+            }
+            for way in WAYS
+        },
+        "architectures": [
+            {
+                "id": architecture.id,
+                **{way: measured.images_per_s[way][:, i].tolist() for way in WAYS},
+            }
+            for i, architecture in enumerate(measured.architectures)
+        ],
+    }

@@ -1,0 +1,237 @@
+"""The figures of a fidelity run: for each a pure info, and a thin plotly function."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from nas.fidelity.show import cost_text, interval, label_text
+from nas.fidelity.values import FAMILIES, Findings, Proxy
+from nas.figures.plot import COLOURS, INK, NONE
+from nas.units import si
+
+_GRID = "rgba(128,140,155,0.25)"
+_SYMBOLS = ("star", "diamond", "circle", "square", "triangle-up", "triangle-down", "cross", "x")
+_BESIDE = {"cut": "bottom left", "epochs": "top left"}  # where the label stands of those whose costs are alike
+_JOINED = ("cut", "epochs", "images")  # families that are one thing more or less of it
+_DECADES = {10.0**power: f"{10.0 ** (power + 2):.{max(0, -power - 2)}f} %" for power in range(-7, 3)}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A way of ranking, in the plane of cost and Kendall's tau; `short` stands beside it, `text` in the pointer's box."""
+
+    family: str
+    short: str
+    text: str
+    cost: float
+    tau: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class CostInfo:
+    """All ways of ranking whose cost and correlation are known, by rising cost.
+
+    Args:
+        marks: of them.
+        proxy_tau: the proxy's own tau, to compare with.
+        nothing: where the axis has those that cost next to nothing: a third of what the cheapest other costs.
+    """
+
+    marks: list[Mark]
+    proxy_tau: float | None
+    nothing: float
+
+
+@dataclass(frozen=True)
+class AccuracyInfo:
+    """Architectures by both accuracies, means over seeds with the lowest and the highest; lists have an entry each.
+
+    `x_rank` and `y_rank` are the places of the means, 1 the best; equal ones share the mean of their places.
+    """
+
+    proxy_epochs: int
+    large_epochs: int
+    x_rank: list[float]
+    y_rank: list[float]
+    x: list[float]
+    y: list[float]
+    x_range: list[tuple[float, float]]
+    y_range: list[tuple[float, float]]
+    log_macs: list[float]
+    texts: list[str]
+
+
+def cost_info(found: Findings) -> CostInfo:
+    """Correlation over cost."""
+    marks = []
+    for proxy in reversed(found.proxies):
+        tau = proxy.kendall
+        if not proxy.cost or math.isnan(tau.value):
+            continue
+        low, high = (tau.value if math.isnan(end) else end for end in (tau.low, tau.high))
+        lines = (f"tau {interval(tau)}", f"rho {interval(proxy.spearman)}", f"{cost_text(proxy)} of the cost")
+        text = "<br>".join(html.escape(line) for line in (label_text(found, proxy), *lines))
+        marks.append(Mark(proxy.family, _short(proxy), text, proxy.cost, tau.value, low, high))
+    proxy_tau = next((mark.tau for mark in marks if mark.family == "proxy"), None)
+    return CostInfo(marks, proxy_tau, min((mark.cost for mark in marks if mark.family != "cost"), default=1.0) / 3)
+
+
+def _short(proxy: Proxy) -> str:
+    """What stands beside a mark: its name, or of several of a family what tells them apart."""
+    if proxy.family == "images":
+        return proxy.label.partition(" ")[0]
+    if proxy.family == "epochs":
+        return f"{proxy.label.partition(' ')[0]} ep."
+    if proxy.family == "cut":
+        return f"at {proxy.name.partition('/')[2]}"
+    return proxy.label if proxy.family in ("score", "cost") else ""
+
+
+def accuracy_info(found: Findings) -> AccuracyInfo:
+    """The architectures that have both accuracies."""
+    points = [point for point in found.points if point.proxy and point.large]
+    x = [sum(point.proxy) / len(point.proxy) for point in points]
+    y = [sum(point.large) / len(point.large) for point in points]
+    return AccuracyInfo(
+        proxy_epochs=found.noise["proxy"].epochs,
+        large_epochs=found.noise["large"].epochs,
+        x_rank=_places(x),
+        y_rank=_places(y),
+        x=x,
+        y=y,
+        x_range=[(min(point.proxy), max(point.proxy)) for point in points],
+        y_range=[(min(point.large), max(point.large)) for point in points],
+        log_macs=[math.log10(point.macs) for point in points],
+        texts=[f"{' → '.join(point.mixers)}<br>{si(point.macs, 'MACs')}<br>{point.id}" for point in points],
+    )
+
+
+def _places(values: list[float]) -> list[float]:
+    """Of each value, 1 for the highest."""
+    return [sum(other > one for other in values) + (values.count(one) + 1) / 2 for one in values]
+
+
+def cost_figure(info: CostInfo) -> go.Figure:
+    """Kendall's tau with its interval over cost, a colour and a symbol for each family."""
+    figure = go.Figure()
+    if info.proxy_tau is not None:
+        figure.add_hline(info.proxy_tau, line={"color": INK, "width": 1, "dash": "dot"})
+    for index, (family, name) in enumerate(FAMILIES.items()):
+        mine = [mark for mark in info.marks if mark.family == family]
+        if not mine:
+            continue
+        figure.add_trace(
+            go.Scatter(
+                x=[max(mark.cost, info.nothing) for mark in mine],
+                y=[mark.tau for mark in mine],
+                error_y={
+                    "array": [mark.high - mark.tau for mark in mine],
+                    "arrayminus": [mark.tau - mark.low for mark in mine],
+                    "thickness": 1,
+                    "width": 3,
+                },
+                mode="lines+markers+text" if family in _JOINED else "markers+text",
+                line={"width": 1, "dash": "dot"},
+                marker={"symbol": _SYMBOLS[index], "size": 11, "color": COLOURS[index]},
+                name=name,
+                text=[f" {html.escape(mark.short)} " for mark in mine],
+                textposition=_BESIDE.get(family, "middle right"),
+                hovertext=[mark.text for mark in mine],
+                hovertemplate="%{hovertext}<extra></extra>",
+            )
+        )
+    _dress(figure, "seconds, as a share of one training of the study's proxy", "Kendall's tau with the large budget")
+    ticks = {info.nothing: "≈ 0"} | _decades([mark.cost for mark in info.marks if mark.cost > info.nothing])
+    figure.update_xaxes(type="log", tickvals=list(ticks), ticktext=list(ticks.values()))
+    return figure
+
+
+def accuracy_figure(info: AccuracyInfo) -> go.Figure:
+    """Accuracy of the large budget over that of the proxy; bars from the lowest to the highest seed, colours by MACs."""
+    bars = {"error_x": _bars(info.x, info.x_range), "error_y": _bars(info.y, info.y_range)}
+    hover = "%{text}<br>proxy %{x:.4f}, large %{y:.4f}<extra></extra>"
+    figure = go.Figure(go.Scatter(x=info.x, y=info.y, hovertemplate=hover, **bars, **_points(info)))
+    _dress(
+        figure, f"accuracy after {info.proxy_epochs} epochs, the proxy", f"accuracy after {info.large_epochs} epochs"
+    )
+    return figure
+
+
+def rank_figure(info: AccuracyInfo) -> go.Figure:
+    """The same by places: where the proxy ranks as the large budget does, points stand on the diagonal."""
+    hover = "%{text}<br>proxy: place %{x}, large: place %{y}<extra></extra>"
+    figure = go.Figure(go.Scatter(x=info.x_rank, y=info.y_rank, hovertemplate=hover, **_points(info)))
+    ends = [1, max(1, len(info.x_rank))]
+    line = {"color": INK, "width": 1, "dash": "dot"}
+    figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip", showlegend=False))
+    _dress(figure, f"place after {info.proxy_epochs} epochs, the proxy", f"place after {info.large_epochs} epochs")
+    figure.update_xaxes(autorange="reversed", rangemode="normal")
+    figure.update_yaxes(autorange="reversed", rangemode="normal")
+    return figure
+
+
+def _points(info: AccuracyInfo) -> dict[str, Any]:
+    """The look of the architectures."""
+    return {
+        "mode": "markers",
+        "marker": {
+            "size": 11,
+            "color": info.log_macs,
+            "colorscale": "Cividis",
+            "reversescale": True,
+            "line": {"width": 1, "color": INK},
+            "colorbar": {"title": {"text": "MACs", "side": "right"}, "thickness": 14, **_ticks(info.log_macs)},
+        },
+        "text": info.texts,
+        "showlegend": False,
+    }
+
+
+def _decades(costs: list[float]) -> dict[float, str]:
+    """The powers of ten that reach around `costs`."""
+    low, high = (min(costs), max(costs)) if costs else (1.0, 1.0)
+    return {value: text for value, text in _DECADES.items() if low / 10 < value < high * 10}
+
+
+def _bars(values: list[float], ranges: list[tuple[float, float]]) -> dict[str, Any]:
+    return {
+        "array": [high - value for value, (_, high) in zip(values, ranges, strict=True)],
+        "arrayminus": [value - low for value, (low, _) in zip(values, ranges, strict=True)],
+        "thickness": 1,
+        "width": 0,
+        "color": INK,
+    }
+
+
+def _ticks(log_macs: list[float]) -> dict[str, Any]:
+    """Four ticks of a logarithmic colour bar."""
+    if not log_macs:
+        return {}
+    low, high = min(log_macs), max(log_macs)
+    places = [low + (high - low) * step / 3 for step in range(4)] if high > low else [low]
+    return {"tickvals": places, "ticktext": [si(10**place) for place in places]}
+
+
+def _dress(figure: go.Figure, x: str, y: str) -> None:
+    """The house's axes; backgrounds are transparent, the page decides between light and dark."""
+    figure.update_layout(
+        template="none",
+        paper_bgcolor=NONE,
+        plot_bgcolor=NONE,
+        font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
+        margin={"l": 64, "r": 16, "t": 28, "b": 52},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        hovermode="closest",
+        hoverlabel={"align": "left"},
+        modebar={"bgcolor": NONE, "color": INK, "activecolor": COLOURS[0]},
+    )
+    axis = {"gridcolor": _GRID, "zeroline": False, "ticks": "outside", "tickcolor": _GRID, "automargin": True}
+    figure.update_xaxes(title={"text": html.escape(x), "standoff": 10}, **axis)
+    figure.update_yaxes(title={"text": html.escape(y), "standoff": 10}, **axis)

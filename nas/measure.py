@@ -1,0 +1,119 @@
+"""What a worker measures of a network before it trains it: throughput, latency, memory. Alone on its device."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nas import objectives
+from nas.setting import Measuring
+from trainers.device import device_name
+from trainers.exclusive import Exclusive
+from trainers.files import replacing
+from trainers.memory import peak_memory_bytes
+from trainers.throughput import Effort, Reference, Throughput, measure
+
+
+class Measurer:
+    """Measures network after network on one device.
+
+    Args:
+        setting: what, and how.
+        device: where.
+        exclusive: the device's slots.
+    """
+
+    def __init__(self, setting: Measuring, device: str, exclusive: Exclusive) -> None:
+        self.setting = setting
+        self.device = torch.device(device)
+        self.exclusive = exclusive
+        self.effort = Effort(setting.min_time_s, max(setting.min_time_s, setting.max_time_s), setting.interval)
+        self._reference: Reference | None = None
+
+    def __call__(self, network: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, Any]:
+        """The trial's attributes: what was measured of `network` on images of `input_shape` (C, H, W)."""
+        setting = self.setting
+        if not setting.names:
+            return {}
+        found: dict[str, Any] = {"device": device_name(self.device)}
+        with self.exclusive.measuring() if setting.exclusive else nullcontext():
+            if "images_per_s" in setting.names:
+                speed = self._timed(network, input_shape, setting.batch_size)
+                found |= {"images_per_s": speed.images_per_s, "throughput": _details(speed)}
+            if "latency_ms" in setting.names:
+                one = self._timed(network, input_shape, 1)
+                found |= {"latency_ms": one.latency_ms, "latency": _details(one)}
+        if "peak_memory_bytes" in setting.names:
+            found["peak_memory_bytes"] = peak_memory_bytes(
+                network, input_shape, device=self.device, batch_size=setting.batch_size
+            )
+        return found
+
+    def broken_limit(self, found: dict[str, Any]) -> str | None:
+        """The limit that a network of these attributes breaks, in words; None if it keeps all."""
+        for name, limit in self.setting.limits.items():
+            value = found[name]
+            rising = objectives.get(name).direction == "maximize"
+            if value < limit if rising else value > limit:
+                return f"limit {name}: {value:.4g} {'<' if rising else '>'} {limit:g}"
+        return None
+
+    def _timed(self, network: nn.Module, input_shape: tuple[int, int, int], batch_size: int) -> Throughput:
+        if self._reference is None:
+            self._reference = Reference(self.device, self._remembered())
+        known = self._reference.seconds is not None
+        speed = measure(
+            network,
+            input_shape,
+            device=self.device,
+            batch_size=batch_size,
+            precision=self.setting.precision,
+            effort=self.effort,
+            reference=self._reference,
+        )
+        if not known:
+            self._remember(self._reference)
+        return speed
+
+    @property
+    def _key(self) -> str:
+        return f"{device_name(self.device)}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+    def _remembered(self) -> float | None:
+        """What a pass of the reference took when the study began, if it has been measured on such a device."""
+        file = self.setting.reference_file
+        return None if file is None else _read(file).get(self._key)
+
+    def _remember(self, reference: Reference) -> None:
+        file = self.setting.reference_file
+        if file is None or reference.seconds is None:
+            return
+        with replacing(file) as temporary:
+            temporary.write_text(json.dumps({**_read(file), self._key: reference.seconds}, indent=1))
+
+
+def _read(file: Path) -> dict[str, float]:
+    try:
+        return dict(json.loads(file.read_text()))
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _details(speed: Throughput) -> dict[str, Any]:
+    """How a figure came about, and how well it is known."""
+    low, high = speed.low, speed.high
+    return {
+        "images_per_s_interval": [low, high],
+        "batch_size": speed.batch_size,
+        "threads": speed.threads,
+        "precision": speed.precision,
+        "repeats": speed.repeats,
+        "drift": speed.drift,
+        "clock_mhz": speed.clock_mhz,
+        "temperature_c": speed.temperature_c,
+    }

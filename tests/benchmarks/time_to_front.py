@@ -1,0 +1,210 @@
+"""Wall-clock to a front: `nas search` against a straightforward search by Ray Tune, Optuna and timm.
+
+    python tests/benchmarks/time_to_front.py --data CIFAR10_FOLDER --out runs/time_to_front
+
+The straightforward one: Ray Tune as it comes (a fresh actor for each trial), its `OptunaSearch` with TPE, every trial to the
+end, timm's dataset, loader and optimizer. Both search the same space on the same images in the same split, with as many epochs,
+batches of the same size and the same peak learning rate, on the same cores. The goal is the hypervolume of (accuracy, MACs)
+that the straightforward search ends with; the time is that from the start of a process to the front that has it. `--json`
+for machines; each search is kept in `--out` and not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from halving import STUDY, History, compare
+from PIL import Image
+
+from nas import config as configs
+from nas.storage import open_study
+from search_space import SearchSpace
+from trainers.data import Dataset, load
+from trainers.prepared import prepare
+
+
+def write_images(dataset: Dataset, folder: Path) -> None:
+    """The train and validation images as PNG files, a folder for each class."""
+    for part in ("train", "val"):
+        split = getattr(dataset, part)
+        for index, (image, label) in enumerate(zip(split.images, split.labels.tolist(), strict=True)):
+            file = folder / part / dataset.class_names[label] / f"{index}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(file)
+
+
+def loader(dataset: Dataset, root: Path, training: bool, batch_size: int) -> Any:
+    """timm's, over the images in `root`."""
+    from timm.data import create_dataset, create_loader
+
+    return create_loader(
+        create_dataset("", root=str(root)),
+        input_size=(3, *dataset.image_size),
+        batch_size=batch_size if training else 512,
+        is_training=training,
+        use_prefetcher=False,
+        no_aug=not training,
+        scale=(0.75, 1.0),
+        ratio=(1.0, 1.0),
+        hflip=0.5,
+        color_jitter=None,
+        crop_pct=1.0,
+        mean=dataset.mean,
+        std=dataset.std,
+        num_workers=1,
+        persistent_workers=True,
+    )
+
+
+def trainable(parameters: dict[str, Any], study: str, data_file: str, images: str) -> None:
+    """One trial of the straightforward search."""
+    import torch
+    from ray import tune
+    from timm.loss import LabelSmoothingCrossEntropy
+    from timm.optim import create_optimizer_v2
+    from timm.scheduler import CosineLRScheduler
+
+    from search_space import build, cost
+
+    torch.set_num_threads(1)
+    begun = time.time()
+    config, source = configs.load(Path(study))
+    dataset = load(Path(data_file))
+    known = {name: getattr(dataset, name) for name in ("image_size", "in_chans", "num_classes")}
+    space, train = configs.space_of(config, source, known), config.train
+    architecture = space.decode(parameters)
+    network = build(architecture)
+    training = loader(dataset, Path(images) / "train", True, train.batch_size)
+    validation = loader(dataset, Path(images) / "val", False, train.batch_size)
+    optimizer = create_optimizer_v2(network, opt="adamw", lr=train.lr, weight_decay=train.weight_decay)
+    steps = len(training)
+    schedule = CosineLRScheduler(optimizer, train.epochs * steps, warmup_t=steps, t_in_epochs=False)
+    smoothed = LabelSmoothingCrossEntropy(train.label_smoothing)
+    step = 0
+    for _ in range(train.epochs):
+        network.train()
+        for batch, labels in training:
+            optimizer.zero_grad()
+            torch.autograd.backward(smoothed(network(batch), labels))
+            torch.nn.utils.clip_grad_norm_(network.parameters(), train.grad_clip or float("inf"))
+            optimizer.step()
+            step += 1
+            schedule.step_update(step)
+        network.eval()
+        with torch.inference_mode():
+            right = sum(int((network(batch).argmax(1) == labels).sum()) for batch, labels in validation)
+    macs = float(cost(architecture).macs)
+    tune.report({"accuracy": right / len(validation.dataset), "macs": macs, "begun": begun, "ended": time.time()})
+
+
+def straightforward(study: Path, out: Path, seed: int, trials: int, data_file: Path, images: Path) -> History:
+    """Ray Tune with OptunaSearch; in a process of its own, for Ray's sake."""
+    kept = out / f"straightforward-{seed}.json"
+    if not kept.is_file():
+        words = [str(study), str(kept), str(seed), str(trials), str(data_file), str(images)]
+        subprocess.run([sys.executable, __file__, "--straightforward", *words], check=True)
+    return [(t, a, m) for t, a, m in json.loads(kept.read_text())]
+
+
+def define(space: SearchSpace, trial: Any) -> None:
+    """Optuna's way to a space that arises as it is asked for."""
+    space.suggest(trial)
+
+
+def run_straightforward(study: str, kept: str, seed: str, trials: str, data_file: str, images: str) -> None:
+    begun = time.time()
+    import optuna
+    import ray
+    from ray import tune
+    from ray.tune.search.optuna import OptunaSearch
+
+    config, source = configs.load(Path(study))
+    dataset = load(Path(data_file))
+    known = {name: getattr(dataset, name) for name in ("image_size", "in_chans", "num_classes")}
+    space: SearchSpace = configs.space_of(config, source, known)
+
+    ray.init("local", num_cpus=len(os.sched_getaffinity(0)), include_dashboard=False, log_to_driver=False)
+    search = OptunaSearch(
+        partial(define, space),
+        metric=["accuracy", "macs"],
+        mode=["max", "min"],
+        sampler=optuna.samplers.TPESampler(seed=int(seed)),
+    )
+    tuner = tune.Tuner(
+        tune.with_parameters(trainable, study=study, data_file=data_file, images=images),
+        tune_config=tune.TuneConfig(search_alg=search, num_samples=int(trials), max_concurrent_trials=None),
+        run_config=tune.RunConfig(storage_path=f"{kept}.ray", verbose=0),
+    )
+    results = [result.metrics for result in tuner.fit() if result.metrics and "ended" in result.metrics]
+    rows = sorted((m["ended"] - begun, m["accuracy"], m["macs"]) for m in results)
+    Path(kept).write_text(json.dumps(rows))
+
+
+def ours(study: Path, out: Path, seed: int, trials: int, words: list[str]) -> History:
+    """`nas search` on the same study."""
+    folder, clock = out / f"ours-{seed}", out / f"ours-{seed}.begun"
+    if not clock.is_file():
+        clock.write_text(str(time.time()))
+    command = [sys.executable, "-m", "nas.cli", "search", str(study), "--out", str(folder)]
+    subprocess.run([*command, f"seed={seed}", f"trials={trials}", *words], check=True, stdout=subprocess.DEVNULL)
+    begun = float(clock.read_text())
+    ended = [trial for trial in open_study(folder).get_trials() if trial.state.name == "COMPLETE"]
+    return sorted((t.datetime_complete.timestamp() - begun, t.values[0], t.values[1]) for t in ended)  # type: ignore[union-attr]
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--straightforward"]:
+        run_straightforward(*sys.argv[2:])
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="images in a folder for each class")
+    parser.add_argument("--out", type=Path, required=True, help="where the searches are kept")
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--trials", type=int, default=60, help="of the straightforward search")
+    parser.add_argument("--ours", type=int, default=30, help="trials of `nas search`")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("words", nargs="*", help="further key=value of `nas search`, such as scheduler.name=halving")
+    given = parser.parse_args()
+    out = given.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    study = out / "study.yaml"
+    data = json.dumps(str(given.data.resolve()))
+    study.write_text(STUDY.format(data=data, images=given.images, epochs=given.epochs))
+    data_file = prepare(configs.load(study)[0].data, out / "data").resolve()
+    if not (out / "images").is_dir():
+        write_images(load(data_file), out / "images")
+    rows = []
+    for seed in range(given.seeds):
+        plain = straightforward(study, out, seed, given.trials, data_file, out / "images")
+        own = ours(study, out, seed, given.ours, given.words)
+        rows.append({"seed": seed, **compare(plain, own, 1.0)})
+        if not given.json:
+            row = rows[-1]
+            full, quick = row["seconds_to_goal"]
+            print(
+                f"seed {seed}: {row['wall_s'][0]:.0f} s for {len(plain)} trials, hypervolume {row['goal']:.4f} first after "
+                f"{full:.0f} s; nas search has it after {quick:.0f} s ({row['wall_s'][0] / quick:.1f}x); it ends with "
+                f"{row['hypervolume'][1]:.4f} after {len(own)} trials and {row['wall_s'][1]:.0f} s",
+                flush=True,
+            )
+    if given.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        ratios = [row["wall_s"][0] / row["seconds_to_goal"][1] for row in rows]
+        print(f"median {median(ratios):.1f}x, from {np.min(ratios):.1f}x to {np.max(ratios):.1f}x")
+
+
+if __name__ == "__main__":
+    main()

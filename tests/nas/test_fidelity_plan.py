@@ -1,0 +1,186 @@
+"""What `nas fidelity` trains: budgets, the sample over the costs, jobs and their keys; and where results are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.errors import UsageError
+from nas.fidelity.plan import Budget, Plan, budgets_of, plan_of, spread
+from nas.fidelity.run import Request
+from nas.fidelity.store import FILE, Store
+from search_space import Architecture, SearchSpace, cost
+from trainers.config import TrainConfig
+
+STAGE = {
+    "mixer": {"conv": {"k": [3, 5]}, "pool": None},
+    "channel_mixer": {"mlp": {"expansion": [1, 2, 4]}},
+    "depth": [1, 2, 3],
+    "width": [8, 16, 24, 32, 48],
+}
+FEW = {"mixer": "pool", "depth": [1, 2], "width": [8, 16]}
+
+
+def space_of(stage: Mapping[str, object], patch: list[int] | int = 2) -> SearchSpace:
+    return SearchSpace.from_dict(
+        {"stages": [stage], "image_size": 8, "in_chans": 1, "num_classes": 10, "stem": {"patch": patch}}
+    )
+
+
+@pytest.fixture(scope="module")
+def space() -> SearchSpace:
+    """270 architectures."""
+    return space_of(STAGE, [2, 4])
+
+
+@pytest.fixture(scope="module")
+def plan(space: SearchSpace) -> Plan:
+    """Four architectures, two seeds."""
+    return plan_of(spread(space, {}, 4, 0), budgets_of(TrainConfig(epochs=8), 3), 2, study_seed=5)
+
+
+def test_budgets_of_a_proxy_of_twenty_epochs() -> None:
+    found = {budget.name: budget for budget in budgets_of(TrainConfig(epochs=20), 4)}
+    assert found == {
+        "proxy": Budget("proxy", 20),
+        "large": Budget("large", 80),
+        "epochs/2": Budget("epochs/2", 10),
+        "epochs/4": Budget("epochs/4", 5),
+        "images/2": Budget("images/2", 20, images=2),
+        "images/4": Budget("images/4", 20, images=4),
+        "pixels/2": Budget("pixels/2", 20, pixels=2),
+    }
+
+
+@pytest.mark.parametrize(("epochs", "shorter"), [(1, []), (2, [1]), (3, [1]), (4, [2, 1]), (5, [2, 1])])
+def test_short_proxies_have_no_budget_of_no_epochs_and_none_twice(epochs: int, shorter: list[int]) -> None:
+    budgets = budgets_of(TrainConfig(epochs=epochs), 2)
+    assert [budget.epochs for budget in budgets if budget.name.startswith("epochs/")] == shorter
+
+
+def test_a_multiple_that_adds_no_epoch_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"--multiple 1\.2: must give more epochs than the proxy's 2, found 2"):
+        budgets_of(TrainConfig(epochs=2), 1.2)
+
+
+@pytest.mark.parametrize(
+    ("sample", "multiple", "seeds", "message"),
+    [
+        (2, 4.0, 3, "--sample 2: must be 3 architectures at least"),
+        (3, 1.0, 3, "--multiple 1: must be above 1"),
+        (3, float("nan"), 3, "--multiple nan: must be above 1"),
+        (3, float("inf"), 3, "--multiple inf: must be above 1"),
+        (3, 4.0, 0, "--seeds 0: must be 1 at least"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(sample: int, multiple: float, seeds: int, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Request(sample, multiple, seeds)
+
+
+def test_the_sample_has_one_architecture_of_each_part_of_the_costs(space: SearchSpace) -> None:
+    ranked = sorted(cost(architecture).macs for architecture in space)
+    assert len(ranked) == space.size == 270
+    for seed in range(3):
+        sample = spread(space, {}, 6, seed)
+        macs = [cost(architecture).macs for architecture in sample]
+        assert macs == sorted(macs)
+        assert len({architecture.id for architecture in sample}) == 6
+        for part, value in enumerate(macs):
+            assert ranked[45 * part] <= value <= ranked[45 * part + 44]
+    assert spread(space, {}, 6, 0) == spread(space, {}, 6, 0) != spread(space, {}, 6, 1)
+
+
+def test_a_space_too_large_to_be_taken_whole_is_drawn_from(space: SearchSpace) -> None:
+    large = space_of({**STAGE, "width": list(range(8, 136, 8)), "depth": list(range(1, 9))}, [1, 2, 4])
+    assert large.size > 64 * 3
+    rng = np.random.default_rng(99)
+    macs = np.array([cost(large.sample(rng)).macs for _ in range(1000)])
+    places = [[np.mean(macs < cost(one).macs) for one in spread(large, {}, 3, seed)] for seed in range(8)]
+    assert np.mean(places, axis=0) == pytest.approx([1 / 6, 3 / 6, 5 / 6], abs=0.12)  # four standard errors
+
+
+def test_the_sample_keeps_the_limits_and_says_if_there_are_too_few(space: SearchSpace) -> None:
+    limit = sorted(cost(architecture).macs for architecture in space)[9]
+    within = [architecture for architecture in space if cost(architecture).macs <= limit]
+    sample = spread(space, {"macs": limit, "images_per_s": 1e9}, 5, 0)
+    assert {architecture.id for architecture in sample} <= {architecture.id for architecture in within}
+    message = rf"--sample 60: only {len(within)} architectures within the limits were found in the space"
+    with pytest.raises(UsageError, match=message):
+        spread(space, {"macs": limit}, 60, 0)
+    with pytest.raises(UsageError, match="--sample 5: only 4 architectures were found in the space"):
+        spread(space_of(FEW), {}, 5, 0)
+
+
+def test_every_architecture_has_every_budget_and_the_scores_over_all_seeds(plan: Plan) -> None:
+    expected = {
+        (architecture.id, budget, number)
+        for architecture in plan.architectures
+        for budget in (*plan.budgets, None)
+        for number in (0, 1)
+    }
+    assert {(job.id, job.budget, job.number) for job in plan.jobs} == expected
+    assert len(plan.jobs) == len(expected) == 4 * 8 * 2
+    assert len({job.seed for job in plan.jobs}) == len(plan.jobs)
+    assert plan.impossible == {}
+    assert plan.jobs[0].budget == Budget("large", 24)
+    sizes = {job.budget: Architecture.from_json(job.architecture).image_size for job in plan.jobs}
+    assert sizes == {budget: (4, 4) if budget and budget.pixels == 2 else (8, 8) for budget in (*plan.budgets, None)}
+
+
+def test_what_does_not_fit_smaller_images_is_left_out_and_named() -> None:
+    sample = spread(space_of(STAGE, [2, 8]), {}, 6, 0)
+    found = plan_of(sample, budgets_of(TrainConfig(epochs=2), 2), 1, 0)
+    large_patches = [architecture.id for architecture in sample if architecture.stem.patch == 8]
+    assert large_patches
+    assert [line.partition(":")[0] for line in found.impossible["pixels/2"]] == large_patches
+    assert "stem.patch: must divide the image 4x4, found 8" in found.impossible["pixels/2"][0]
+    trained = {job.id for job in found.jobs if job.budget and job.budget.pixels == 2}
+    assert trained == {architecture.id for architecture in sample} - set(large_patches)
+
+
+def test_a_key_changes_with_what_changes_the_result_and_with_nothing_else(plan: Plan) -> None:
+    job, setting = plan.jobs[0], {"train": {"lr": 0.1}, "device": "cpu"}
+    assert job.budget is not None
+    same = [replace(job, number=7), replace(job, budget=replace(job.budget, name="another"))]
+    others = [
+        replace(job, seed=job.seed + 1),
+        replace(job, budget=replace(job.budget, epochs=9)),
+        replace(job, budget=None),
+        replace(job, architecture=plan.jobs[-1].architecture),
+    ]
+    assert {other.key(setting) for other in same} == {job.key(setting)}
+    assert len({other.key(setting) for other in (job, *others)} | {job.key(setting | {"device": "cuda"})}) == 6
+    assert len({other.key(setting) for other in plan.jobs}) == len(plan.jobs)
+
+
+def test_half_of_the_epochs_is_the_proxy_of_half_the_epochs() -> None:
+    sample = spread(space_of(FEW), {}, 3, 0)
+    keys = [
+        {job.budget.name: job.key({}) for job in plan_of(sample[:1], budgets_of(train, 2), 1, 0).jobs if job.budget}
+        for train in (TrainConfig(epochs=8), TrainConfig(epochs=4))
+    ]
+    assert keys[0]["epochs/2"] == keys[1]["proxy"]
+    assert keys[0]["proxy"] == keys[1]["large"]
+
+
+def test_the_store_keeps_results_and_drops_a_line_that_was_cut_off(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.results == {}
+    store.add("a", {"curve": [[0.5, 1.0]]})
+    store.add("b", {"failure": "no\nmemory"})
+    file = tmp_path / FILE
+    whole = file.read_bytes()
+    file.write_bytes(whole + b'{"key": "c", "curve": [[0.')
+    store = Store(tmp_path)
+    assert store.results == {"a": {"key": "a", "curve": [[0.5, 1.0]]}, "b": {"key": "b", "failure": "no\nmemory"}}
+    assert file.read_bytes() == whole
+    store.add("c", {"curve": []})
+    assert [json.loads(line)["key"] for line in file.read_text().splitlines()] == ["a", "b", "c"]
+    file.write_bytes(b"\x00\x00\n" + file.read_bytes())
+    assert set(Store(tmp_path).results) == {"a", "b", "c"}

@@ -1,0 +1,86 @@
+"""Files written in one pass, read back by safetensors itself; arrays that grow on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from safetensors import safe_open
+
+from trainers.errors import DataError
+from trainers.files import METADATA_ROOM, Scratch, TensorFile, disk_errors, replacing
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 40), min_size=1, max_size=4),
+    piece=st.integers(1, 50),
+    text=st.text(max_size=300),
+)
+def test_tensors_come_back(counts: list[int], piece: int, text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("files") / "x.safetensors"
+    rng = np.random.default_rng(0)
+    arrays = {f"{i}.labels": rng.integers(-9, 9, count) for i, count in enumerate(counts)}
+    arrays |= {f"{i}.images": rng.integers(0, 256, (count, 3, 2, 5), dtype=np.uint8) for i, count in enumerate(counts)}
+    with file.open("wb") as stream:
+        tensors = TensorFile(stream, {name: (array.dtype, array.shape) for name, array in arrays.items()}, 0)
+        for array in arrays.values():
+            for start in range(0, len(array), piece):
+                tensors.write(array[start : start + piece])
+        tensors.finish({"about": json.dumps(text)})
+    with safe_open(file, framework="numpy") as content:
+        assert json.loads(content.metadata()["about"]) == text
+        assert set(content.keys()) == set(arrays)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(content.get_tensor(name), array)
+
+
+def test_missing_rows_and_too_long_metadata_are_refused(tmp_path: Path) -> None:
+    shapes = {"x": (np.dtype(np.uint8), (4, 2))}
+    with (tmp_path / "short").open("wb") as stream:
+        tensors = TensorFile(stream, shapes, 0)
+        tensors.write(np.zeros((3, 2), np.uint8))
+        with pytest.raises(ValueError, match=r"the tensors must end at byte \d+, found \d+"):
+            tensors.finish({})
+        tensors.write(np.zeros((1, 2), np.uint8))
+        with pytest.raises(ValueError, match=r"the header must fit into \d+ bytes, found \d+"):
+            tensors.finish({"long": "x" * (METADATA_ROOM + 100)})
+        tensors.finish({"long": "x" * 100})
+
+
+def test_scratch_grows_on_disk_and_leaves_nothing(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path)
+    rows = [np.full((2, 3), number, np.uint8) for number in range(100)]
+    for row in rows:
+        scratch.append(row)
+    array = scratch.array()
+    scratch.close()
+    np.testing.assert_array_equal(array, np.stack(rows))
+    assert list(tmp_path.iterdir()) == []
+    empty = Scratch(None)
+    assert empty.array().shape == (0,)
+    empty.close()
+
+
+def test_an_error_of_the_disk_names_the_file_or_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"absent: cannot be read or written \(No such file"), disk_errors(tmp_path):
+        (tmp_path / "absent").read_bytes()
+    with pytest.raises(DataError, match=rf"{tmp_path}: cannot be read or written \(full\)"), disk_errors(tmp_path):
+        raise OSError("full")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    file.write_text("old")
+    with pytest.raises(FileNotFoundError), replacing(file) as temporary:
+        temporary.with_name("gone").read_bytes()
+    with pytest.raises(FileNotFoundError), replacing(file):
+        pass  # nothing was written
+    assert file.read_text() == "old"
+    with replacing(file) as temporary:
+        temporary.write_text("new")
+    assert file.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [file]

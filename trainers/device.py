@@ -1,0 +1,49 @@
+"""What a device is called, how it fares, and waiting for it."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import torch
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until `device` has done what it was asked to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def device_name(device: torch.device) -> str:
+    """What the maker calls `device`."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        return _cpu_field("model name") or platform.processor() or platform.machine()
+    return device.type
+
+
+def condition(device: torch.device) -> tuple[float | None, float | None]:
+    """The clock in MHz and the temperature in degrees Celsius of `device`; None where they cannot be told."""
+    if device.type == "cuda":
+        try:  # both ask NVML, a package that need not be there
+            return float(torch.cuda.clock_rate(device)), float(torch.cuda.temperature(device))
+        except (ModuleNotFoundError, RuntimeError):
+            return None, None
+    clock = _cpu_field("cpu MHz") if device.type == "cpu" else None
+    zone = Path("/sys/class/thermal/thermal_zone0/temp")
+    try:
+        temperature = int(zone.read_text()) / 1000 if device.type == "cpu" else None
+    except (OSError, ValueError):
+        temperature = None
+    return (None if clock is None else float(clock)), temperature
+
+
+def _cpu_field(name: str) -> str | None:
+    """What Linux says of the first processor under `name`."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith(name):
+                return line.partition(":")[2].strip()
+    return None
