@@ -78,7 +78,7 @@ def train_on(
         architecture = space.sample(rng)
         data = images(architecture.in_chans, architecture.image_size, architecture.num_classes, seed).to(device)
         with suppress(TrainingError):
-            training = ProxyTraining(build(architecture), data, TrainConfig(epochs=2), seed=seed, exclusive=exclusive)
+            training = ProxyTraining(build(architecture), data, TrainConfig(epochs=20), seed=seed, exclusive=exclusive)
             begun.set()
             for _ in training.epochs():
                 pass
@@ -125,6 +125,6 @@ def timings(
             shape = (architecture.in_chans, *architecture.image_size)
             with exclusive.measuring() if alone else nullcontext():
                 begun = time.perf_counter()
-                speed = measure(network, shape, device=wanted.device, batch_size=wanted.batch_size, reference=reference)
+                speed = measure(network, shape, device=wanted.device, batch_size=wanted.images, reference=reference)
                 spent = time.perf_counter() - begun
             yield (round_, int(index)), speed.images_per_s, speed.drift, spent

@@ -7,7 +7,7 @@ that happens to one architecture ends a worker: whatever it raises is the trial'
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,7 +26,7 @@ from trainers.proxy import ProxyTraining
 
 
 class Evaluator:
-    """A worker's life: data loaded once, then trial after trial through `run`.
+    """A worker's life: data loaded once, then trial after trial, each a `run`.
 
     Args:
         setting: what all trials share.
@@ -46,11 +46,11 @@ class Evaluator:
         folder: Path,
         until: int | None = None,
         before: Mapping[str, Any] = MappingProxyType({}),
-    ) -> Iterator[dict[str, Any]]:
-        """Evaluate the `architecture` (JSON) in `folder`: an `{"epoch": ...}` after each epoch, then one `{"final": record}`.
+    ) -> dict[str, Any]:
+        """Evaluate the `architecture` in `folder`; the record has the attributes and measured values of the trial, or why there
+        are none, `refused` or `failure`.
 
-        The record has either the attributes and measured values of the trial, or `refused`, or `failure`. A trial that was
-        cut off goes on from its checkpoint.
+        A trial that was cut off goes on from its checkpoint.
 
         Args:
             architecture: as JSON.
@@ -62,18 +62,13 @@ class Evaluator:
         start = time.perf_counter()
         idle_s = before.get("idle_s", 0.0) + (0.0 if self._free_since is None else start - self._free_since)
         try:
-            for event in self._run(Architecture.from_json(architecture), seed, folder, start, until, before):
-                yield self._ended(event | {"idle_s": idle_s}) if "epoch" not in event else event
+            record = self._run(Architecture.from_json(architecture), seed, folder, start, until, before)
         except Exception as error:  # whatever it is, it is this trial's own
-            wall_s = time.perf_counter() - start
-            yield self._ended({"failure": reason(error), "wall_s": wall_s, "idle_s": idle_s, "seed": seed})
-        finally:
-            if self.setting.device != "cpu":
-                torch.cuda.empty_cache()
-
-    def _ended(self, record: dict[str, Any]) -> dict[str, Any]:
+            record = {"failure": reason(error), "wall_s": time.perf_counter() - start, "seed": seed}
+        if self.setting.device != "cpu":
+            torch.cuda.empty_cache()
         self._free_since = time.perf_counter()
-        return {"final": record}
+        return {**record, "idle_s": idle_s}
 
     def _run(
         self,
@@ -83,8 +78,8 @@ class Evaluator:
         start: float,
         until: int | None,
         before: Mapping[str, Any],
-    ) -> Iterator[dict[str, Any]]:
-        """An `{"epoch": ...}` after each epoch, then the record."""
+    ) -> dict[str, Any]:
+        """The record, but for `idle_s`."""
         setting = self.setting
         network = self.initial(architecture, seed)
         record: dict[str, Any] = {"seed": seed}
@@ -94,8 +89,7 @@ class Evaluator:
             record |= measured
         refused = self.measurer.broken_limit(measured)
         if refused is not None:
-            yield record | {"refused": refused}
-            return
+            return record | {"refused": refused}
         training = ProxyTraining(
             network,
             self.data,
@@ -111,8 +105,7 @@ class Evaluator:
             now = time.perf_counter()
             # An epoch taken over from the checkpoint comes at once; its seconds were spent in an earlier life.
             new_s += epoch.wall_s if now - last >= epoch.wall_s else 0.0
-            yield {"epoch": epoch.epoch, "val_accuracy": epoch.val_accuracy}
-            last = time.perf_counter()
+            last = now
             if epoch.epoch == until and until < setting.train.epochs:
                 record["paused"] = until
                 break
@@ -120,7 +113,7 @@ class Evaluator:
             checkpoint.save_weights(folder / WEIGHTS, training.model, {"architecture": architecture.to_json()})
         history = training.history[:until]
         overhead_s = before.get("overhead_s", 0.0) + (time.perf_counter() - start - new_s)
-        yield record | {
+        return record | {
             "accuracy": history[-1].val_accuracy,
             "curve": [epoch.to_dict() for epoch in history],
             "train_s": sum(epoch.train_s for epoch in history),

@@ -31,9 +31,6 @@ class Watch(Protocol):
     def started(self, number: int) -> None:
         """Trial `number` has been handed to a worker."""
 
-    def epoch(self, number: int, epoch: int, accuracy: float) -> None:
-        """Trial `number` has finished an epoch with that validation accuracy."""
-
     def ended(self, ended: Ended) -> None:
         """A trial has ended and the study knows."""
 
@@ -52,19 +49,15 @@ class Tally:
         self.refused = sum(trial.state.is_finished() and not is_trained(trial) for trial in trials)
         self.stopped = sum(map(is_trained, trials)) - len(self.values) - self.failed
         self.before = self.done
-        self.running: dict[int, int] = {}  # trial -> epochs done
+        self.running: set[int] = set()
 
     def started(self, number: int) -> None:
         """A `Watch`'s."""
-        self.running[number] = 0
-
-    def epoch(self, number: int, epoch: int, accuracy: float) -> None:
-        """A `Watch`'s."""
-        self.running[number] = epoch
+        self.running.add(number)
 
     def ended(self, ended: Ended) -> None:
         """A `Watch`'s."""
-        self.running.pop(ended.number, None)
+        self.running.discard(ended.number)
         self.stopped += ended.state == TrialState.PRUNED and not ended.refused
         self.failed += ended.state == TrialState.FAIL
         self.refused += ended.refused

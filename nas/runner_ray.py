@@ -15,6 +15,7 @@ import shutil
 import socket
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,7 +59,6 @@ import ray
 from ray import tune
 from ray.tune.search.searcher import Searcher as TuneSearcher
 
-REPORT_S = 1.0  # between two reports of a training
 AHEAD = 0.005  # of a trial's time: proposals that take longer are asked for ahead, and know a result less
 RESTARTS = 1  # of a trial whose worker died: it may have been the machine; twice is the trial
 
@@ -78,7 +78,7 @@ class Machine:
 
 
 class TrialWorker(tune.Trainable):
-    """A warm actor: its process, libraries and data outlive its trials. A `step` takes `REPORT_S`, or an epoch."""
+    """A warm actor: its process, libraries and data outlive its trials. A `step` is a whole trial, or leg of one."""
 
     def setup(self, config: dict[str, Any]) -> None:
         import torch
@@ -87,35 +87,26 @@ class TrialWorker(tune.Trainable):
 
         torch.set_num_threads(config["threads"])
         warnings.simplefilter("ignore")  # nobody reads a worker's screen
+        self.trial = config
         self.evaluator: Evaluator | None = None
         self.broken = ""
         try:
             self.evaluator = Evaluator(config["setting"])
         except Exception as error:  # such as images that this machine does not see: its trials say so
             self.broken = f"the worker cannot begin: {reason(error)}"
-        self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._begin(new_config)
+        self.trial = new_config
         return True
 
-    def _begin(self, config: dict[str, Any]) -> None:
-        self.events: Iterator[dict[str, Any]] = iter([{"final": {"failure": self.broken}}])
-        if self.evaluator is None:
-            return
-        self.events = self.evaluator.run(
-            config["architecture"], config["seed"], Path(config["folder"]), config["until"], config["before"]
-        )
-
     def step(self) -> dict[str, Any]:
-        # Each report costs some milliseconds of the driver's time, during which a worker waits.
-        begun = time.perf_counter()
-        while True:
-            event = next(self.events)
-            if "final" in event:  # as text: Tune would take nested values apart
-                return {"final": json.dumps(event["final"]), "done": True}
-            if time.perf_counter() - begun > REPORT_S:
-                return {**event, "done": False}
+        trial = self.trial
+        if self.evaluator is None:
+            record: dict[str, Any] = {"failure": self.broken}
+        else:
+            folder = Path(trial["folder"])
+            record = self.evaluator.run(trial["architecture"], trial["seed"], folder, trial["until"], trial["before"])
+        return {"record": json.dumps(record), "done": True}  # as text: Tune would take nested values apart
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: the trial has its own checkpoint in the study's folder."""
@@ -128,9 +119,15 @@ class AskTell(TuneSearcher):
     """Hands Ray Tune what `Searcher` proposes and tells it what came of each."""
 
     def __init__(
-        self, searcher: Searcher, folder_of: Callable[[int], Path], watch: Watch, interrupts: Interrupts
+        self,
+        searcher: Searcher,
+        folder_of: Callable[[int], Path],
+        workers: int,
+        watch: Watch,
+        interrupts: Interrupts,
     ) -> None:
         super().__init__()
+        self.workers = workers
         self.interrupts = interrupts
         self.asked = searcher  # a `searcher` would look to Tune like a wrapped one
         self.folder_of = folder_of
@@ -138,7 +135,8 @@ class AskTell(TuneSearcher):
         self.numbers: dict[str, int] = {}
         self._ahead: Proposal | None = None
         self._asking_s = 0.0  # what the last proposal took
-        self._trial_s = math.inf  # what the last trial took
+        self._trials_s: deque[float] = deque(maxlen=8)  # what the last trials took
+        self._handed_out = 0.0  # when the last trial was
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         self.interrupts.check()
@@ -148,6 +146,7 @@ class AskTell(TuneSearcher):
                 self._ended(self.asked.stopped.pop())
             return None if self.asked.waits else self.FINISHED
         self.numbers[trial_id] = proposal.number
+        self._handed_out = time.perf_counter()
         self.watch.started(proposal.number)
         return {
             "architecture": proposal.architecture.to_json(),
@@ -163,20 +162,26 @@ class AskTell(TuneSearcher):
         self._asking_s = time.perf_counter() - begun
         return proposal
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        self.interrupts.check()
-        # Where trials are short, a worker is not to wait for its next one: that is asked for while it trains.
-        if self._ahead is None and self._asking_s > AHEAD * self._trial_s:
+    def look_ahead(self) -> None:
+        """Where trials are short, a worker is not to wait for its next one: ask for that while all are at work."""
+        shortest_s = min(self._trials_s, default=math.inf)
+        if len(self.numbers) < self.workers or self._ahead is not None or self._asking_s < AHEAD * shortest_s:
+            return
+        if (
+            time.perf_counter() - self._handed_out > shortest_s / 3
+        ):  # not sooner: others may end, and it is to know that
             self._ahead = self._propose()
-        if "epoch" in result:
-            self.watch.epoch(self.numbers[trial_id], result["epoch"], result["val_accuracy"])
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: a trial has one result, its last."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         number = self.numbers.pop(trial_id, None)
         if number is None:
             return
-        record = None if error or result is None or "final" not in result else json.loads(result["final"])
-        self._trial_s = (record or {}).get("wall_s", self._trial_s)
+        record = None if error or result is None or "record" not in result else json.loads(result["record"])
+        if record is not None and "wall_s" in record:
+            self._trials_s.append(record["wall_s"])
         self._ended(self.asked.finish(number, record))
         self.interrupts.check()
 
@@ -196,6 +201,21 @@ class AskTell(TuneSearcher):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Nothing, likewise."""
+
+
+class Pulse(tune.Callback):
+    """Called by Tune ten times a second at least."""
+
+    def __init__(self, asking: AskTell) -> None:
+        self.asking = asking
+
+    def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
+        """Notice a signal; look ahead."""
+        self.asking.interrupts.check()
+        self.asking.look_ahead()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as that of `AskTell`
 
 
 @contextmanager
@@ -267,11 +287,12 @@ def run(
     """
     shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
     trainable = tune.with_resources(TrialWorker, {"cpu": machine.cpus, "gpu": machine.gpus})
+    asking = AskTell(searcher, folder_of, machine.workers, watch, interrupts)
     tuner = tune.Tuner(
         trainable,
         param_space={"setting": setting, "threads": machine.cpus},
         tune_config=tune.TuneConfig(
-            search_alg=AskTell(searcher, folder_of, watch, interrupts),
+            search_alg=asking,
             num_samples=10**9,
             max_concurrent_trials=machine.workers,
             reuse_actors=True,
@@ -280,6 +301,7 @@ def run(
             storage_path=str(scratch),
             name="search",
             verbose=0,
+            callbacks=[Pulse(asking)],
             failure_config=tune.FailureConfig(max_failures=RESTARTS),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),

@@ -25,7 +25,7 @@ from nas.interrupts import Interrupts
 from nas.plan import cheapest, check_limits, halving_of, sampler_of
 from nas.progress import Display, Step
 from nas.searcher import Searcher
-from nas.setting import MEASURED, Measuring, Setting
+from nas.setting import BATCH, MEASURED, Measuring, Setting
 from nas.storage import CONFIG, create_study, exists, open_study
 from nas.study_file import StudyFile
 from nas.trial_files import trial_folder
@@ -130,16 +130,18 @@ def images_of(
 
 def setting_of(config: configs.StudyConfig, folder: Path, data_file: Path, gpus: float) -> Setting:
     """What the trials of the study in `folder` share, with so many GPUs for each."""
+    device = "cuda" if gpus > 0 else "cpu"
+    effort = config.throughput.model_dump()
     named = [name for name in MEASURED if name in config.objectives or name in config.limits]
     return Setting(
         data_file=data_file.resolve(),
         train=config.train,
-        device="cuda" if gpus > 0 else "cpu",
+        device=device,
         measuring=Measuring(
             names=tuple(named),
             limits={name: config.limits[name] for name in named if name in config.limits},
             reference_file=folder.resolve() / "reference.json",
-            **config.throughput.model_dump(),
+            **{**effort, "batch_size": effort["batch_size"] or BATCH[device]},
         ),
     )
 

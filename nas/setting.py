@@ -11,6 +11,9 @@ from trainers.config import TrainConfig
 MEASURED = ("images_per_s", "latency_ms", "peak_memory_bytes")  # objectives that take a network, and no training
 
 
+BATCH = {"cpu": 16, "cuda": 128}  # images of a timed pass, unless a study says otherwise
+
+
 @dataclass(frozen=True)
 class Measuring:
     """What is measured of each network before it is trained, and how.
@@ -28,7 +31,7 @@ class Measuring:
 
     names: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
-    batch_size: int = 64
+    batch_size: int = BATCH["cpu"]
     precision: str | None = None
     min_time_s: float = 0.02
     max_time_s: float = 0.5

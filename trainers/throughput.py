@@ -1,9 +1,9 @@
 """How fast a module is: forward passes timed against those of a fixed reference network, turn by turn.
 
 One pass takes one batch, channels last in memory, in evaluation mode, without gradients. The clock stops when the device is
-done. A machine becomes slower and faster from one minute to the next (clocks, heat, neighbours), and the reference with it: each pass is
-divided by the mean of the reference passes before and after it, and the median of these ratios, times what a pass of the
-reference took when the study began, is the time of a pass. Passes go on until the median is known well enough.
+done. A machine becomes slower and faster from one minute to the next (clocks, heat, neighbours), and the reference with it:
+each pass is divided by the mean of the reference passes before and after it, and the median of these ratios, times what a
+pass of the reference took when the study began, is the time of a pass. Passes go on until the median is known well enough.
 
 What else runs on the device is the caller's affair: measure alone (`trainers.exclusive`).
 """

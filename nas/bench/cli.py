@@ -88,7 +88,9 @@ def throughput(
     rounds: Annotated[int, typer.Option(metavar="N", min=2, help="Measurements of each.")] = 2,
     beside: Annotated[int, typer.Option(metavar="N", min=0, help="Trainings beside the measurements.")] = 2,
     threads: Annotated[int, typer.Option(metavar="N", min=1, help="CPU threads of each.")] = 1,
-    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Images a pass.")] = 64,
+    batch_size: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Images a pass (default: 16 on a CPU, 128 on a GPU).")
+    ] = None,
     device: Annotated[str, typer.Option(metavar="cpu|cuda")] = "cpu",
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the sample.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from nas.errors import UsageError
 from nas.fidelity.statistics import Estimate, kendall, resamples
+from nas.setting import BATCH
 from search_space import Architecture, SearchSpace
 
 Floats = NDArray[np.float64]
@@ -36,7 +37,7 @@ class Wanted:
         rounds: measurements of each.
         beside: trainings beside them.
         threads: of each training and of the measurements, on a CPU.
-        batch_size: images a pass.
+        batch_size: images a pass; by default those of a study on that device.
         device: "cpu" or "cuda".
         seed: of the sample and the order.
     """
@@ -45,9 +46,14 @@ class Wanted:
     rounds: int = 2
     beside: int = 2
     threads: int = 1
-    batch_size: int = 64
+    batch_size: int | None = None
     device: str = "cpu"
     seed: int = 0
+
+    @property
+    def images(self) -> int:
+        """Of a pass."""
+        return self.batch_size or BATCH.get(self.device.partition(":")[0], BATCH["cpu"])
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ def record(measured: Measured, wanted: Wanted) -> dict[str, Any]:
         "rounds": wanted.rounds,
         "beside": wanted.beside,
         "threads": wanted.threads,
-        "batch_size": wanted.batch_size,
+        "batch_size": wanted.images,
         "device": wanted.device,
         "ways": {
             way: {

@@ -107,17 +107,15 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepare(DataConfig(limit=200), tmp_path_factory.mktemp("data"))
 
 
-def trial(digits: Path, folder: Path, measuring: Measuring, **words: Any) -> tuple[list[Any], dict[str, Any]]:
-    """The epochs and the record of a trial of two epochs."""
+def trial(digits: Path, folder: Path, measuring: Measuring, **words: Any) -> dict[str, Any]:
+    """The record of a trial of two epochs."""
     evaluator = Evaluator(Setting(digits, TrainConfig(epochs=2), measuring=measuring))
-    text = SPACE.sample(np.random.default_rng(0)).to_json()
-    *epochs, end = evaluator.run(text, 1, folder, **words)
-    return epochs, end["final"]
+    return evaluator.run(SPACE.sample(np.random.default_rng(0)).to_json(), 1, folder, **words)
 
 
 def test_a_trial_is_measured_then_trained(digits: Path, tmp_path: Path) -> None:
-    epochs, record = trial(digits, tmp_path, Measuring(("images_per_s",), **QUICK))
-    assert [epoch["epoch"] for epoch in epochs] == [1, 2]
+    record = trial(digits, tmp_path, Measuring(("images_per_s",), **QUICK))
+    assert [epoch["epoch"] for epoch in record["curve"]] == [1, 2]
     assert record["images_per_s"] > 0
     assert 0 <= record["accuracy"] <= 1
     assert 0 < record["train_s"] < record["wall_s"]
@@ -126,8 +124,7 @@ def test_a_trial_is_measured_then_trained(digits: Path, tmp_path: Path) -> None:
 
 
 def test_a_trial_that_breaks_a_measured_limit_is_not_trained(digits: Path, tmp_path: Path) -> None:
-    epochs, record = trial(digits, tmp_path, Measuring(("latency_ms",), {"latency_ms": 1e-9}, **QUICK))
-    assert epochs == []
+    record = trial(digits, tmp_path, Measuring(("latency_ms",), {"latency_ms": 1e-9}, **QUICK))
     assert record["refused"].startswith("limit latency_ms")
     assert "accuracy" not in record
     assert list(tmp_path.iterdir()) == []
@@ -135,11 +132,11 @@ def test_a_trial_that_breaks_a_measured_limit_is_not_trained(digits: Path, tmp_p
 
 def test_a_later_leg_is_not_measured_again(digits: Path, tmp_path: Path) -> None:
     measuring = Measuring(("images_per_s",), **QUICK)
-    _, paused = trial(digits, tmp_path, measuring, until=1)
+    paused = trial(digits, tmp_path, measuring, until=1)
     assert paused["paused"] == 1
-    epochs, record = trial(digits, tmp_path, measuring, before={"images_per_s": 7.0, "overhead_s": 10.0, "idle_s": 2.0})
+    record = trial(digits, tmp_path, measuring, before={"images_per_s": 7.0, "overhead_s": 10.0, "idle_s": 2.0})
     assert "images_per_s" not in record  # the trial has it
-    assert [epoch["epoch"] for epoch in epochs] == [1, 2]
+    assert [epoch["epoch"] for epoch in record["curve"]] == [1, 2]
     assert record["overhead_s"] > 10
     assert record["idle_s"] == 2.0
 
@@ -148,5 +145,5 @@ def test_the_wait_between_trials_is_counted(digits: Path, tmp_path: Path) -> Non
     evaluator = Evaluator(Setting(digits, TrainConfig(epochs=1)))
     text = SPACE.sample(np.random.default_rng(0)).to_json()
     for name in ("a", "b"):
-        *_, end = evaluator.run(text, 1, tmp_path / name)
-    assert 0 < end["final"]["idle_s"] < 5
+        record = evaluator.run(text, 1, tmp_path / name)
+    assert 0 < record["idle_s"] < 5
