@@ -13,7 +13,7 @@ from nas.storage import open_study
 from nas.trial_files import trial_folder
 from trainers.data import Dataset, load
 from trainers.errors import DataError
-from trainers.proxy import evaluate
+from trainers.evaluation import evaluate
 
 
 def dataset_of(folder: Path) -> Dataset:

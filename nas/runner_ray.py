@@ -12,18 +12,16 @@ import logging
 import math
 import os
 import shutil
-import socket
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas import environment
-from nas.errors import UsageError
+from nas.machine import Machine, check_answers, machine_of
 from nas.trial_files import forget_checkpoint
 
 if TYPE_CHECKING:  # a worker imports this module too, and needs neither Optuna nor the screen; the driver not yet torch
@@ -61,20 +59,6 @@ from ray.tune.search.searcher import Searcher as TuneSearcher
 
 AHEAD = 0.005  # of a trial's time: proposals that take longer are asked for ahead, and know a result less
 RESTARTS = 1  # of a trial whose worker died: it may have been the machine; twice is the trial
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a search has.
-
-    Args:
-        workers: trainings at a time.
-        cpus, gpus: of each.
-    """
-
-    workers: int
-    cpus: int
-    gpus: float
 
 
 class TrialWorker(tune.Trainable):
@@ -242,33 +226,6 @@ def cluster(resources: Resources) -> Iterator[Machine]:
         yield machine_of(resources, ray.cluster_resources())
     finally:
         ray.shutdown()
-
-
-def check_answers(address: str) -> None:
-    """Raise `UsageError` at once if nobody answers at `address` (host:port); Ray itself would try for minutes."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit():
-        return  # "auto", or a URL of Ray's own, which Ray judges
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, OverflowError) as error:
-        raise UsageError(f"resources.address: no Ray cluster answers there ({error}), found {address}") from None
-
-
-def machine_of(resources: Resources, offered: Mapping[str, float]) -> Machine:
-    """The workers that `resources` ask for and a cluster of `offered` CPUs and GPUs allows."""
-    cpus, gpus = offered.get("CPU", 0.0), offered.get("GPU", 0.0)
-    share = resources.gpus_per_trial
-    if share is None:
-        share = 1.0 if gpus else 0.0
-    if share > gpus:
-        raise UsageError(f"resources.gpus_per_trial: the machine has {gpus:g} GPUs, found {share:g}")
-    room = int(cpus // resources.cpus_per_trial)
-    if share > 0:
-        room = min(room, int(gpus / share + 1e-9))
-    if room < 1:
-        raise UsageError(f"resources.cpus_per_trial: the machine has {cpus:g} CPUs, found {resources.cpus_per_trial}")
-    return Machine(min(room, resources.workers or room), resources.cpus_per_trial, share)
 
 
 def run(

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from nas.results import Results, outcome, plain
 from nas.stages import TIMES, Box, boxes, mixers, path_text, reach_text, stacks
+from nas.times import times_of
 from nas.units import MISSING, count, duration, ratio, si, value_text
 from search_space.cdg import Stack
 
@@ -56,10 +57,7 @@ def status_record(results: Results) -> dict[str, Any]:
     neither). What is not known yet is None.
     """
     trials = results.trials
-    timed = trials.dropna(subset=["train_s", "wall_s"])
-    train_s, wall_s = float(timed["train_s"].sum()), float(timed["wall_s"].sum())
-    idle_s, overhead_s = float(timed["idle_s"].sum()), float(timed["overhead_s"].sum())
-    validation_s = wall_s - overhead_s - train_s
+    times = times_of(results)
     best = results.best
     return {
         "name": results.name,
@@ -71,12 +69,12 @@ def status_record(results: Results) -> dict[str, Any]:
         "front_size": len(results.front),
         "hypervolume": results.hypervolume,
         "elapsed_s": _elapsed(trials),
-        "train_s": train_s,
+        "train_s": times.train_s,
         "wall_s": float(trials["wall_s"].sum()),
-        "wall_s_per_trial": wall_s / len(timed) if len(timed) else None,
-        "training_share": train_s / (wall_s + idle_s) if wall_s > 0 else None,
-        "validation_share": validation_s / (wall_s + idle_s) if wall_s > 0 else None,
-        "overhead_s_per_trial": (overhead_s + idle_s) / len(timed) if len(timed) else None,
+        "wall_s_per_trial": (times.worker_s - times.idle_s) / times.trials if times.trials else None,
+        "training_share": times.training_share,
+        "validation_share": times.validation_share,
+        "overhead_s_per_trial": times.overhead_s_per_trial,
     }
 
 

@@ -6,7 +6,7 @@
     prepared    images decoded once into one file, in a fixed train / validation / test split (`split`)
     data        that file as tensors on a device
     augment     augmentation of whole batches on the device; `batches` picks, augments and normalises them
-    proxy       the training loop: epochs out, one after another, resumable; `averaging` of its weights
+    proxy       the training loop: epochs out, one after another, resumable; `averaging` of its weights, `evaluation`
     checkpoint  atomic checkpoints and weights
     throughput  images per second and latency of a module, measured against a reference; `memory` what it holds at most
     exclusive   measurements have a device to themselves

@@ -87,6 +87,8 @@ class TrainConfig(BaseModel):
     # Attention diverges without; a fraction is fine. Never more than half of the training is warm-up.
     warmup_epochs: float = Field(default=1.0, ge=0, le=10_000)
     schedule: Literal["cosine", "onecycle"] = "cosine"  # ranks at an early rung stay nearer to the final ones
+    # none: what is rare counts little, as it does in the accuracy; balanced: each class counts alike
+    class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)  # usual; keeps short trainings from over-confidence
     amp: Literal["auto", "off", "bf16"] = "auto"  # bf16 on GPUs that have it; off on a CPU, where it is slower
     augment: Policy | None = None  # none: what suits the source: nothing for digits, standard for photographs

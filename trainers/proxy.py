@@ -18,26 +18,23 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainers import checkpoint as checkpoints
-from trainers.augment import normalise
 from trainers.averaging import Average
 from trainers.batches import Batches
 from trainers.config import TrainConfig
-from trainers.data import Dataset, Split
+from trainers.data import Dataset
 from trainers.errors import TrainingError
+from trainers.evaluation import autocast, evaluate, validation_period
 from trainers.exclusive import Exclusive
 from trainers.optimizer import adamw
 from trainers.schedule import lr_at
 
-Amp = Literal["auto", "off", "bf16"]
-
-VALIDATION_SHARE = 0.03  # of the time of training steps; the last epoch is always validated
 CHECKPOINT_SHARE = 0.01  # of the time since the last checkpoint
 FIRST_SAVE_S = 0.02  # that writing a checkpoint takes, before it is known
 
@@ -106,6 +103,7 @@ class ProxyTraining:
         self.optimizer = adamw(module, config, data.device)
         self.average = None if config.ema is None else Average(self.module, config.ema)
         self.batches = Batches.of(data, config)
+        self.class_weights = class_weights(data) if config.class_weights == "balanced" else None
         self.steps_per_epoch = len(self.batches)
         self._history: list[Epoch] = []
         self._saved_at, self._saving_s = time.perf_counter(), FIRST_SAVE_S
@@ -203,9 +201,11 @@ class ProxyTraining:
     def _step(self, images: Tensor, targets: Tensor, lr: float) -> Tensor:
         """One step of the optimizer; the loss, not yet read."""
         self.optimizer.set_lr(lr)
-        with _autocast(images.device, self.config.amp):
+        with autocast(images.device, self.config.amp):
             logits = self.module(images)
-            loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.config.label_smoothing)
+            loss = F.cross_entropy(
+                logits.float(), targets, self.class_weights, label_smoothing=self.config.label_smoothing
+            )
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         if self.config.grad_clip is not None:
@@ -266,57 +266,20 @@ def train(
     return training.history
 
 
-@torch.inference_mode()
-def evaluate(
-    module: nn.Module, split: Split, data: Dataset, batch_size: int = 512, amp: Amp = "auto"
-) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy of `module` on `split`, whose device it is on, in evaluation mode.
-
-    Args:
-        module: `(B, C, H, W) -> (B, classes)`; its training mode is as before afterwards.
-        split: one of `data`.
-        data: whose mean and deviation the images are normalised with.
-        batch_size: images at a time.
-        amp: as in `TrainConfig`.
-    """
-    training = module.training
-    module.eval()
-    loss = torch.zeros((), dtype=torch.float64, device=split.labels.device)
-    correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
-    for start in range(0, len(split), batch_size):
-        pixels, labels = split.pick(slice(start, start + batch_size))
-        images = normalise(pixels, data.mean, data.std)
-        with _autocast(images.device, amp):
-            logits = module(images).float()
-        loss += F.cross_entropy(logits, labels, reduction="sum").double()
-        correct += (logits.argmax(1) == labels).sum()
-    module.train(training)
-    return float(loss) / len(split), int(correct) / len(split)
+def class_weights(data: Dataset) -> Tensor:
+    """What an image of each class counts in the loss, `(classes,)`: all classes alike, and 1 in the mean over the images."""
+    counts = torch.tensor(data.class_counts, dtype=torch.float32, device=data.device)
+    return counts.sum() / (len(counts) * counts)
 
 
 def _go_on() -> None:
     """Nobody measures beside a training without slots."""
 
 
-def validation_period(train: int, val: int) -> int:
-    """Every how many epochs so many images are validated on: as often as it takes `VALIDATION_SHARE` of the time.
-
-    An image takes a third of what it takes in a training step.
-    """
-    return math.ceil(val / (3 * train) / VALIDATION_SHARE)
-
-
 def _check(loss: Tensor, epoch: int, step: int) -> None:
     value = float(loss)
     if not math.isfinite(value):
         raise TrainingError(epoch, step, f"the loss is not finite, found {value}")
-
-
-@contextmanager
-def _autocast(device: torch.device, amp: Amp) -> Iterator[None]:
-    on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    with torch.autocast(device.type, torch.bfloat16, enabled=amp == "bf16" or (amp == "auto" and on_gpu)):
-        yield
 
 
 @contextmanager

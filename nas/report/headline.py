@@ -10,6 +10,7 @@ from typing import Any
 from nas.objectives import OBJECTIVES
 from nas.results import STATES, Results
 from nas.stages import TIMES
+from nas.times import times_of
 from nas.units import MISSING, count, duration, ratio, value_text
 
 _SHOWN_CLASSES = 20
@@ -76,11 +77,13 @@ def headline(results: Results) -> list[Fact]:
         ),
         Fact("hypervolume", ratio(results.hypervolume), "share of the box from worst to best seen"),
     ]
-    if trials["wall_s"].notna().any():
+    times = times_of(results)
+    if times.training_share is not None:
         devices = " and ".join(sorted({device for device in trials["device"] if device}))
         where = f" on {devices}" if devices else ""
-        note = f"of {duration(trials['wall_s'].sum())} in trials{where}"
-        facts.append(Fact("training", duration(trials["train_s"].sum()), note))
+        around = f"{times.overhead_s_per_trial:.2f} s around a trial"
+        note = f"{100 * times.training_share:.0f} % of the workers' time{where}, {around}"
+        facts.append(Fact("training", duration(times.train_s), note))
     return facts
 
 

@@ -87,7 +87,7 @@ import json, sys, search_space, timm, torch
 from pathlib import Path
 from nas.final import dataset_of
 from nas.results import load
-from trainers.proxy import evaluate
+from trainers.evaluation import evaluate
 best = load(Path("done")).best
 model = timm.create_model("local-dir:model", pretrained=True)
 data = dataset_of(Path("done"))

@@ -15,7 +15,8 @@ from torch import nn
 from trainers.averaging import Average, decay_at
 from trainers.config import TrainConfig
 from trainers.data import Dataset
-from trainers.proxy import ProxyTraining, evaluate
+from trainers.evaluation import evaluate
+from trainers.proxy import ProxyTraining
 
 
 def network() -> nn.Module:

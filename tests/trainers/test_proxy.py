@@ -21,8 +21,9 @@ from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.data import Dataset, Split
 from trainers.errors import TrainingError
+from trainers.evaluation import evaluate, validation_period
 from trainers.optimizer import adamw, decay_groups
-from trainers.proxy import Epoch, ProxyTraining, evaluate, train, validation_period
+from trainers.proxy import Epoch, ProxyTraining, train
 
 
 def tiny() -> nn.Module:
@@ -49,7 +50,7 @@ def same(one: nn.Module, two: nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-def metrics(epochs: tuple[Epoch, ...]) -> list[tuple[float, ...]]:
+def metrics(epochs: tuple[Epoch, ...]) -> list[tuple[float | None, ...]]:
     """All but the seconds."""
     return [(e.epoch, e.train_loss, e.val_loss, e.val_accuracy, e.lr) for e in epochs]
 
@@ -370,6 +371,33 @@ def test_one_step_by_hand(few_digits: Dataset) -> None:
         torch.testing.assert_close(moment, gradient / 10, rtol=1e-3, atol=1e-7)
 
 
+def test_balanced_classes_by_hand(few_digits: Dataset) -> None:
+    """The gradient of one step, with smoothed labels, in float64: each image counts by the rarity of its class."""
+    labels = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1, 2, *range(3, 10)])
+    count = len(labels)
+    data = dataclasses.replace(few_digits, train=Split(few_digits.train.images[:count], labels))
+    config = TrainConfig(
+        epochs=1, batch_size=count, warmup_epochs=0, augment="none", grad_clip=None, class_weights="balanced"
+    )
+    assert data.class_counts == (6, 2, *[1] * 8)
+    rarity = [count / 10 / n for n in data.class_counts]
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    weight, bias = (parameter.detach().double().requires_grad_() for parameter in net.parameters())
+    x = ((data.train.images.double() / 255 - data.mean[0]) / data.std[0]).flatten(1)
+    logs = (x @ weight.T + bias).log_softmax(1)
+    loss = torch.zeros((), dtype=torch.float64)
+    for i, label in enumerate(labels.tolist()):
+        for c in range(10):
+            loss = loss - rarity[c] * (0.9 * (c == label) + 0.1 / 10) * logs[i, c]
+    torch.autograd.backward(loss / sum(rarity[label] for label in labels.tolist()))
+    training = ProxyTraining(net, data, config, seed=0)
+    list(training.epochs())
+    for parameter, expected in zip(net.parameters(), (weight, bias), strict=True):
+        assert expected.grad is not None
+        moment = training.optimizer.state[parameter]["exp_avg"].double()  # a tenth of the gradient
+        torch.testing.assert_close(moment, expected.grad / 10, rtol=1e-3, atol=1e-7)
+
+
 @pytest.mark.parametrize("place", ["cpu", "meta"])  # there is a fused step on a CPU; the other place knows none
 @pytest.mark.parametrize("limit", [0.01, 1e6])
 def test_clipping_is_that_of_torch(place: str, limit: float) -> None:
@@ -413,7 +441,9 @@ def test_on_a_gpu(digits: Dataset) -> None:
     assert next(nets[0].parameters()).is_cuda
     assert same(*nets)
     assert metrics(histories[0]) == metrics(histories[1])
-    assert histories[0][-1].val_accuracy > 0.9
+    accuracy = histories[0][-1].val_accuracy
+    assert accuracy is not None
+    assert accuracy > 0.9
 
 
 def test_the_optimizer_is_torchs_and_leaves_its_compiler_alone() -> None:
