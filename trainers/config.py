@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trainers import sources
+from trainers.decode import LARGEST, SMALLEST
 
 Policy = Literal["none", "shift", "standard", "strong"]
 """The name of an augmentation policy; see `trainers.augment`."""
@@ -32,7 +33,7 @@ class DataConfig(BaseModel):
     # Nothing goes to the network unasked.
     download: bool = Field(default=False, description="timm's names: whether to fetch what is not there")
     image_size: int | None = Field(
-        default=None, ge=4, le=1024, description="pixels a side; none: the source's own size"
+        default=None, ge=SMALLEST, le=LARGEST, description="pixels a side; none: the source's own size"
     )
     # A fifth each: on 1,797 digits about 360 images, a standard error of 0.6 points at 98.5 % accuracy; less is noise.
     val_fraction: float = Field(default=0.2, gt=0, lt=1, description="share of the train part used for validation")

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from trainers.config import Policy
 from trainers.errors import DataError
-from trainers.prepared import PARTS, describe
+from trainers.prepared import describe
+from trainers.split import PARTS
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from trainers.augment import normalise
+from trainers.augment import Normalise
 from trainers.data import Dataset, Split
 
 Amp = Literal["auto", "off", "bf16"]
@@ -26,24 +26,23 @@ def evaluate(
     """Mean cross-entropy and accuracy of `module` on `split`, whose device it is on, in evaluation mode.
 
     Args:
-        module: `(B, C, H, W) -> (B, classes)`; its training mode is as before afterwards.
+        module: `(B, C, H, W) -> (B, classes)`; its mode is as before afterwards.
         split: one of `data`.
         data: whose mean and deviation the images are normalised with.
         batch_size: images at a time.
         amp: as in `TrainConfig`.
     """
-    training = module.training
-    module.eval()
-    loss = torch.zeros((), dtype=torch.float64, device=split.labels.device)
-    correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
-    for start in range(0, len(split), batch_size):
-        pixels, labels = split.pick(slice(start, start + batch_size))
-        images = normalise(pixels, data.mean, data.std)
-        with autocast(images.device, amp):
-            logits = module(images).float()
-        loss += F.cross_entropy(logits, labels, reduction="sum").double()
-        correct += (logits.argmax(1) == labels).sum()
-    module.train(training)
+    device = split.labels.device
+    normalised = Normalise(data.mean, data.std, data.image_size[1], device)
+    loss = torch.zeros((), dtype=torch.float64, device=device)
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    with evaluating(module, device):
+        for start in range(0, len(split), batch_size):
+            pixels, labels = split.pick(slice(start, start + batch_size))
+            with autocast(device, amp):
+                logits = module(normalised(pixels)).float()
+            loss += F.cross_entropy(logits, labels, reduction="sum").double()
+            correct += (logits.argmax(1) == labels).sum()
     return float(loss) / len(split), int(correct) / len(split)
 
 
@@ -55,9 +54,26 @@ def validation_period(train: int, val: int) -> int:
     return math.ceil(val / (3 * train) / VALIDATION_SHARE)
 
 
-@contextmanager
-def autocast(device: torch.device, amp: Amp) -> Iterator[None]:
+def autocast(device: torch.device, amp: Amp) -> torch.autocast:
     """The precision that `amp` (see `TrainConfig`) means on `device`."""
     on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    with torch.autocast(device.type, torch.bfloat16, enabled=amp == "bf16" or (amp == "auto" and on_gpu)):
+    return torch.autocast(device.type, torch.bfloat16, enabled=amp == "bf16" or (amp == "auto" and on_gpu))
+
+
+@contextmanager
+def evaluating(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """`module` in evaluation mode on `device`; each of its parts gets its own mode back, and the module its device."""
+    modes = {part: part.training for part in module.modules()}
+    home = next((parameter.device for parameter in module.parameters()), device)
+    try:
+        module.eval().to(device)
         yield
+    finally:
+        module.to(home)
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """The type of the parameters of `module`; float32 if it has none."""
+    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainers.errors import DataError
-from trainers.split import allot
+from trainers.split import thinned
 
 if TYPE_CHECKING:
     from trainers.sources.base import Part
@@ -158,10 +158,10 @@ def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
         for entry in sorted(os.scandir(here), key=lambda entry: entry.name):
             if _is_hidden(entry.name):
                 continue
-            if _is_image(entry.name) and not _is_folder(entry):
-                yield entry
-            elif _is_folder(entry):
+            if _is_folder(entry):
                 below.append(Path(entry.path))
+            elif _is_image(entry.name):
+                yield entry
         waiting += reversed(below)
 
 
@@ -216,15 +216,11 @@ def thin(listing: Listing, limit: int | None, seed: int) -> Listing:
     for part, members in listing.parts.items():
         for image in members:
             groups.setdefault((part, image.label), []).append(image)
-    counts = [len(images) for images in groups.values()]
-    if limit is None or limit >= sum(counts):
+    if limit is None or limit >= sum(map(len, groups.values())):
         return listing
-    in_train = _splits_drawn(listing)
-    at_least = [min(len(images), in_train if part == "train" else 1) for (part, _), images in groups.items()]
-    kept: dict[Part, list[ImageFile]] = {part: [] for part in listing.parts}
-    for ((part, _), images), count in zip(groups.items(), allot(counts, limit, at_least), strict=True):
-        kept[part] += sorted(images, key=lambda image: _draw(image, seed))[:count]
-    return Listing(listing.class_names, {part: tuple(images) for part, images in kept.items()}, listing.skipped)
+    ranked = [(part, sorted(images, key=lambda image: _draw(image, seed))) for (part, _), images in groups.items()]
+    kept = thinned(ranked, limit, _splits_drawn(listing))
+    return Listing(listing.class_names, {part: tuple(kept.get(part, ())) for part in listing.parts}, listing.skipped)
 
 
 def _draw(image: ImageFile, seed: int) -> bytes:

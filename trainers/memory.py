@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from trainers.throughput import evaluating
+from trainers.device import synchronise
+from trainers.evaluation import dtype_of, evaluating
 
 
 class _Held(TorchDispatchMode):
@@ -64,15 +65,14 @@ def peak_memory_bytes(
         batch_size: B.
     """
     place = torch.device(device)
-    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
     with evaluating(module, place), torch.no_grad():
-        images = torch.zeros(batch_size, *input_shape, dtype=dtype, device=place)
+        images = torch.zeros(batch_size, *input_shape, dtype=dtype_of(module), device=place)
         if place.type == "cuda":
-            torch.cuda.synchronize(place)
+            synchronise(place)
             others = torch.cuda.memory_allocated(place)
             torch.cuda.reset_peak_memory_stats(place)
             module(images)
-            torch.cuda.synchronize(place)
+            synchronise(place)
             own = sum(tensor.untyped_storage().nbytes() for tensor in (*_state(module), images))
             return int(torch.cuda.max_memory_allocated(place) - others + own)
         held = _Held()

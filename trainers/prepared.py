@@ -28,12 +28,10 @@ from trainers.errors import DataError
 from trainers.files import TensorFile, disk_errors, replacing
 from trainers.sources import Decoded, Found, Progress, Reading
 from trainers.sources.base import Part
-from trainers.split import Chosen, partition
+from trainers.split import PARTS, Chosen, partition
 
 LAYOUT = 1
 """Of the file that `prepare` writes, and of the split in it; a change makes older files unknown."""
-
-PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
 NAMED = 1000
@@ -50,7 +48,6 @@ class Description:
         image_size: (height, width) in pixels.
         in_chans: 1 grey, 3 RGB.
         counts: images of each part.
-        class_counts: images of each class in each part, in the order of `class_names`.
         mean, std: of each channel of the train split, pixels taken as 0..1.
         fingerprint: a hexadecimal digest of all the images, their labels and their split.
         default_augment: the augmentation policy that suits the source.
@@ -63,7 +60,6 @@ class Description:
     image_size: tuple[int, int]
     in_chans: int
     counts: Mapping[Part, int]
-    class_counts: Mapping[Part, tuple[int, ...]]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
@@ -160,7 +156,7 @@ def _write(file: Path, decoded: Decoded, splits: Mapping[Part, Chosen], augment:
 
 
 def describe(file: Path) -> Description:
-    """What the file that `prepare` wrote holds; reads its header and its labels.
+    """What the file that `prepare` wrote holds; reads its header alone.
 
     Raises:
         DataError: `file` is not there, or is not such a file.
@@ -169,7 +165,6 @@ def describe(file: Path) -> Description:
         with safe_open(file, framework="numpy") as content:
             about = json.loads(content.metadata()["dataset"])
             shapes = {part: content.get_slice(f"{part}.images").get_shape() for part in PARTS}
-            labels = {part: content.get_tensor(f"{part}.labels") for part in PARTS}
         _, in_chans, height, width = shapes["train"]
         return Description(
             name=about["name"],
@@ -177,7 +172,6 @@ def describe(file: Path) -> Description:
             image_size=(height, width),
             in_chans=in_chans,
             counts={part: shape[0] for part, shape in shapes.items()},
-            class_counts={part: _counts(labels[part], len(about["class_names"])) for part in PARTS},
             mean=tuple(about["mean"]),
             std=tuple(about["std"]),
             fingerprint=about["fingerprint"],
@@ -189,10 +183,6 @@ def describe(file: Path) -> Description:
         raise DataError(str(file), "no such file") from error
     except (SafetensorError, OSError, KeyError, AttributeError, ValueError, TypeError) as error:
         raise DataError(str(file), "is not a file of prepared images; remove it and prepare them again") from error
-
-
-def _counts(labels: NDArray[np.int64], classes: int) -> tuple[int, ...]:
-    return tuple(np.bincount(labels, minlength=classes).tolist())
 
 
 def _is_whole(file: Path) -> bool:

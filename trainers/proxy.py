@@ -1,6 +1,6 @@
 """Proxy training, top to bottom: a module and data in, one `Epoch` of metrics after another out.
 
-The whole data set stays on the device as uint8; batches are made there (`trainers.batches`). Everything
+The whole data set stays uint8, on the device if it fits there; batches are made there (`trainers.batches`). Everything
 random in an epoch (order, augmentation, dropout) comes from generators seeded with the training's seed and the epoch's
 number, and the learning rate is a function of the step: so after an epoch, the module's state, the optimizer's moments
 and the metrics are all there is to save, and a resumed training ends, on a CPU with as many threads, with the very same
@@ -144,8 +144,8 @@ class ProxyTraining:
         yield from self.history
         while len(self._history) < self.config.epochs:
             self._history.append(self._epoch(len(self._history) + 1))
-            if self._is_due():
-                self._save()
+            if self.checkpoint is not None and self._is_due():
+                self._save(self.checkpoint)
             yield self._history[-1]
 
     def _epoch(self, epoch: int) -> Epoch:
@@ -215,15 +215,11 @@ class ProxyTraining:
 
     def _is_due(self) -> bool:
         """True if a checkpoint is wanted after the last epoch."""
-        if self.checkpoint is None or len(self._history) in self.milestones:
-            return self.checkpoint is not None
-        return time.perf_counter() - self._saved_at >= self._saving_s / CHECKPOINT_SHARE
+        since_s = time.perf_counter() - self._saved_at
+        return len(self._history) in self.milestones or since_s >= self._saving_s / CHECKPOINT_SHARE
 
-    def _save(self) -> None:
-        if self.checkpoint is None:
-            return
+    def _save(self, file: Path) -> None:
         begun = time.perf_counter()
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "identity": self._identity,
             "module": self.module.state_dict(),
@@ -232,7 +228,7 @@ class ProxyTraining:
         }
         if self.average is not None:
             state["average"] = self.average.module.state_dict()
-        checkpoints.save(self.checkpoint, state)
+        checkpoints.save(file, state)
         self._saved_at = time.perf_counter()
         self._saving_s = self._saved_at - begun
 

@@ -13,7 +13,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from trainers.errors import DataError
 if TYPE_CHECKING:
     from trainers.config import DataConfig
     from trainers.sources.base import Decoded, Part, Pictures
+
+Item = TypeVar("Item")
 
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
@@ -96,6 +98,25 @@ def allot(counts: Sequence[int], limit: int, at_least: Sequence[int]) -> list[in
         kept[group] += step
         if kept[group] != bounds[group]:
             heapq.heappush(waiting, (step * (kept[group] - exact[group]), group))
+    return kept
+
+
+def thinned(groups: Sequence[tuple[Part, Sequence[Item]]], limit: int, in_train: int) -> dict[Part, list[Item]]:
+    """The first of each class of each part, `limit` images in all, each class in proportion.
+
+    Args:
+        groups: the images of each class of a part, in the order in which they are kept.
+        limit: images to keep, fewer than there are.
+        in_train: images that a class of the train part keeps in any case; of the others it keeps one.
+
+    Raises:
+        DataError: `limit` is too low for that.
+    """
+    at_least = [min(len(members), in_train if part == "train" else 1) for part, members in groups]
+    counts = allot([len(members) for _, members in groups], limit, at_least)
+    kept: dict[Part, list[Item]] = {}
+    for (part, members), count in zip(groups, counts, strict=True):
+        kept.setdefault(part, []).extend(members[:count])
     return kept
 
 
@@ -199,12 +220,8 @@ def _thinned(decoded: Decoded, keys: Mapping[Part, Sequence[bytes]], config: Dat
     if config.limit is None or config.limit >= total:
         return {part: list(range(len(pictures))) for part, pictures in decoded.parts.items()}
     in_train = 1 + len(_shares(decoded, config))
-    at_least = [min(len(members), in_train if part == "train" else 1) for part, members in groups]
-    counts = allot([len(members) for _, members in groups], config.limit, at_least)
-    kept: dict[Part, list[int]] = {part: [] for part in decoded.parts}
-    for (part, members), count in zip(groups, counts, strict=True):
-        kept[part] += sorted(members.tolist(), key=keys[part].__getitem__)[:count]
-    return kept
+    ranked = [(part, sorted(members.tolist(), key=keys[part].__getitem__)) for part, members in groups]
+    return thinned(ranked, config.limit, in_train)
 
 
 def _drawn(

@@ -13,14 +13,14 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from trainers.device import condition, device_name, synchronise
+from trainers.evaluation import dtype_of, evaluating
 
 WARM_UPS = 10  # passes at most, until they become no faster
 
@@ -133,18 +133,21 @@ def measure(
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, found {batch_size}")
     reference = reference or Reference(place)
-    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+    dtype = dtype_of(module)
     wanted = dtype if precision is None else getattr(torch, precision)
     images = torch.randn(batch_size, *input_shape, generator=torch.Generator().manual_seed(0)).to(place, dtype)
     images = images.contiguous(memory_format=torch.channels_last)  # as in training
     cast = torch.autocast(place.type, wanted, enabled=wanted != dtype)
-    with evaluating(module, place), torch.inference_mode(), cast, _benchmark():
+    trying = torch.backends.cudnn.flags(
+        enabled=True, benchmark=True, deterministic=False
+    )  # kernels, as it would in use
+    with evaluating(module, place), torch.inference_mode(), cast, trying:
         warm_up(lambda: _timed(lambda: module(images), place))
         warm_up(reference.timed)
-        taken, beside = _alternate(lambda: _timed(lambda: module(images), place), reference.timed, effort or Effort())
+        ratios, beside = _alternate(lambda: _timed(lambda: module(images), place), reference.timed, effort or Effort())
     if reference.seconds is None:
         reference.seconds = statistics.median(beside)
-    low, middle, high = median_interval([t / r for t, r in zip(taken, beside, strict=True)])
+    low, middle, high = median_interval(ratios)
     clock_mhz, temperature_c = condition(place)
     return Throughput(
         images_per_s=batch_size / (middle * reference.seconds),
@@ -154,7 +157,7 @@ def measure(
         threads=torch.get_num_threads(),
         device=device_name(place),
         precision=str(wanted).removeprefix("torch."),
-        repeats=len(taken),
+        repeats=len(ratios),
         drift=statistics.median(beside) / reference.seconds,
         clock_mhz=clock_mhz,
         temperature_c=temperature_c,
@@ -164,21 +167,20 @@ def measure(
 def _alternate(
     timed: Callable[[], float], reference: Callable[[], float], effort: Effort
 ) -> tuple[list[float], list[float]]:
-    """Seconds of passes, and beside each the mean of the reference passes before and after it."""
-    taken: list[float] = []
+    """Passes as shares of the reference's, of which the mean of those before and after counts, and the seconds of that."""
+    ratios: list[float] = []
     beside: list[float] = []
     before, start = reference(), time.perf_counter()
     while True:
-        taken.append(timed())
+        seconds = timed()
         after = reference()
         beside.append((before + after) / 2)
+        ratios.append(seconds / beside[-1])
         before, spent = after, time.perf_counter() - start
-        if len(taken) < effort.min_repeats or spent < effort.min_time_s:
+        if len(ratios) < effort.min_repeats or spent < effort.min_time_s:
             continue
-        if spent >= effort.max_time_s or _half_width([t / r for t, r in zip(taken, beside, strict=True)]) <= (
-            effort.precision
-        ):
-            return taken, beside
+        if spent >= effort.max_time_s or _half_width(ratios) <= effort.precision:
+            return ratios, beside
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
@@ -211,24 +213,3 @@ def _timed(run: Callable[[], object], device: torch.device) -> float:
     run()
     synchronise(device)
     return time.perf_counter() - start
-
-
-@contextmanager
-def _benchmark() -> Iterator[None]:
-    """CuDNN chooses its kernels by trying them, as it would in use."""
-    with torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False):
-        yield
-
-
-@contextmanager
-def evaluating(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """`module` in evaluation mode on `device`; each of its parts gets its own mode back, and the module its device."""
-    modes = {part: part.training for part in module.modules()}
-    home = next((parameter.device for parameter in module.parameters()), device)
-    try:
-        module.eval().to(device)
-        yield
-    finally:
-        module.to(home)
-        for part, mode in modes.items():
-            part.training = mode

@@ -6,7 +6,7 @@ import importlib
 import io
 import logging
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -86,10 +86,10 @@ def _images(config: DataConfig, part: Part, dataset: Any, lost: list[str]) -> It
             yield _fetched(name, part, partial(content.__getitem__, index))
 
 
-def _image_files(dataset: Any) -> list[tuple[str, int]]:
+def _image_files(dataset: Any) -> Sequence[tuple[str, int]]:
     """The path and the class of each image, if every one is a file; else nothing."""
-    samples = list(getattr(_reader(dataset), "samples", ()))
-    return samples if samples and isinstance(samples[0][0], str) else []
+    samples: Sequence[tuple[str, int]] = getattr(_reader(dataset), "samples", ())
+    return samples if len(samples) and isinstance(samples[0][0], str) else ()
 
 
 def _reader(dataset: Any) -> Any:
@@ -165,8 +165,10 @@ def _same_classes(datasets: Mapping[Part, Any], splits: Mapping[Part, str]) -> t
     for part, split in splits.items():
         if names[part] != names["train"]:
             raise DataError("splits", f"must have the same classes; {split!r} has other ones than {splits['train']!r}")
+        if part == "train":
+            continue
         files = _image_files(datasets[part])
-        if part != "train" and files and files == _image_files(datasets["train"]):
+        if files and files == _image_files(datasets["train"]):
             raise DataError("splits", f"must differ; {split!r} is the same images as {splits['train']!r}")
     return names["train"]
 
