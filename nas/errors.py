@@ -42,3 +42,9 @@ class NothingFeasibleError(StudyError):
     """The search ended and no trial satisfies its limits."""
 
     exit_code = 3
+
+
+def reason(error: BaseException) -> str:
+    """What failed, in one line."""
+    text = next((line for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {text}"[:400] if text else type(error).__name__

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from nas.errors import reason
 from nas.measure import Measurer
 from nas.setting import Setting
 from nas.trial_files import CHECKPOINT, WEIGHTS
@@ -81,7 +82,7 @@ class Evaluator:
     ) -> dict[str, Any]:
         """The record, but for `idle_s`."""
         setting = self.setting
-        network = self.initial(architecture, seed)
+        network = initial(architecture, seed)
         record: dict[str, Any] = {"seed": seed}
         measured = {name: before[name] for name in setting.measuring.names if name in before}
         if len(measured) < len(setting.measuring.names):
@@ -121,17 +122,12 @@ class Evaluator:
             "wall_s": sum(epoch.wall_s for epoch in history) + overhead_s,
         }
 
-    def initial(self, architecture: Architecture, seed: int) -> Network:
-        """The network with the initial weights of `seed`."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return build(architecture)
 
-
-def reason(error: BaseException) -> str:
-    """What failed, in one line."""
-    text = next((line for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {text}"[:400] if text else type(error).__name__
+def initial(architecture: Architecture, seed: int) -> Network:
+    """The network with the initial weights of `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(architecture)
 
 
 def trained_network(architecture: Mapping[str, Any], folder: Path) -> Network:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,3 +53,10 @@ def machine_of(resources: Resources, offered: Mapping[str, float]) -> Machine:
     if room < 1:
         raise UsageError(f"resources.cpus_per_trial: the machine has {cpus:g} CPUs, found {resources.cpus_per_trial}")
     return Machine(min(room, resources.workers or room), resources.cpus_per_trial, share)
+
+
+def cpus_of(resources: Resources) -> int:
+    """The CPUs of this machine that `resources` ask for: those of so many workers, or all that this process may use."""
+    if resources.workers is not None:
+        return resources.workers * resources.cpus_per_trial
+    return len(os.sched_getaffinity(0))

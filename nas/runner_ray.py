@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas import environment
-from nas.machine import Machine, check_answers, machine_of
+from nas.errors import reason
+from nas.machine import Machine, check_answers, cpus_of, machine_of
 from nas.trial_files import forget_checkpoint
 
 if TYPE_CHECKING:  # a worker imports this module too, and needs neither Optuna nor the screen; the driver not yet torch
@@ -67,7 +68,7 @@ class TrialWorker(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         import torch
 
-        from nas.evaluate import Evaluator, reason
+        from nas.evaluate import Evaluator
 
         torch.set_num_threads(config["threads"])
         warnings.simplefilter("ignore")  # nobody reads a worker's screen
@@ -151,9 +152,8 @@ class AskTell(TuneSearcher):
         shortest_s = min(self._trials_s, default=math.inf)
         if len(self.numbers) < self.workers or self._ahead is not None or self._asking_s < AHEAD * shortest_s:
             return
-        if (
-            time.perf_counter() - self._handed_out > shortest_s / 3
-        ):  # not sooner: others may end, and it is to know that
+        # Not sooner: others may end, and it is to know that.
+        if time.perf_counter() - self._handed_out > shortest_s / 3:
             self._ahead = self._propose()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -217,11 +217,10 @@ def cluster(resources: Resources) -> Iterator[Machine]:
         check_answers(resources.address)
         ray.init(resources.address, **quiet)
     else:
-        cpus = len(os.sched_getaffinity(0))
-        if resources.workers is not None:
-            cpus = resources.workers * resources.cpus_per_trial
         # Trials share files, not objects: 100 MB of shared memory are plenty.
-        ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=100_000_000, **quiet)
+        ray.init(
+            "local", num_cpus=cpus_of(resources), include_dashboard=False, object_store_memory=100_000_000, **quiet
+        )
     try:
         yield machine_of(resources, ray.cluster_resources())
     finally:

@@ -88,9 +88,7 @@ def _search(
             data_file, dataset = reading.result()
         if (warning := dataset.warning()) is not None:
             display.warn(warning)
-        known = {name: getattr(dataset, name) for name in ("image_size", "in_chans", "num_classes")}
-        space = configs.space_of(config, file, known)
-        check_limits(config, file, space)
+        space = space_on(config, file, dataset)
         study = _study(config, file, folder, space, dataset)
         chosen = [objectives.get(name) for name in config.objectives]
         searcher = Searcher(study, space, chosen, config.trials, config.limits, config.seed, halving_of(config))
@@ -126,6 +124,18 @@ def images_of(
         return data_file, describe(data_file)
     except DataError as error:
         raise ConfigError(file.where(("data", *_data_key(error))), f"data: {error}") from None
+
+
+def space_on(config: configs.StudyConfig, file: StudyFile, dataset: Description) -> SearchSpace:
+    """The space of a study on the images of `dataset`.
+
+    Raises:
+        ConfigError: a rule is broken, or no architecture keeps the limits.
+    """
+    known = {name: getattr(dataset, name) for name in ("image_size", "in_chans", "num_classes")}
+    space = configs.space_of(config, file, known)
+    check_limits(config, file, space)
+    return space
 
 
 def setting_of(config: configs.StudyConfig, folder: Path, data_file: Path, gpus: float) -> Setting:

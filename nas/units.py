@@ -74,3 +74,8 @@ def _three(value: float) -> str:
     if size >= 1:
         return f"{value:.{2 if size < 10 else 1 if size < 100 else 0}f}"
     return f"{value:.3g}"
+
+
+def finite(value: float) -> float | None:
+    """`value` as JSON has it: None if it is not finite."""
+    return value if math.isfinite(value) else None

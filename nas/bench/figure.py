@@ -14,9 +14,8 @@ import plotly.graph_objects as go
 
 from nas.bench.compare import Contest
 from nas.bench.summary import TARGETS, Summary
-from nas.figures.plot import COLOURS, CONFIG, INK, NONE
+from nas.figures.plot import COLOURS, CONFIG, INK, dress
 
-_GRID = "rgba(128,140,155,0.25)"
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 
@@ -89,20 +88,16 @@ def race_figure(info: RaceInfo) -> go.Figure:
 
 
 def _dress(figure: go.Figure, info: RaceInfo) -> None:
-    """The house's axes and colours, on white: the page holds nothing else."""
+    """On white: the page holds nothing else."""
+    dress(figure)
     figure.update_layout(
-        template="none",
         title={"text": html.escape(info.title), "x": 0, "xref": "paper", "font": {"size": 14}},
         height=640,
         paper_bgcolor="#ffffff",
-        plot_bgcolor=NONE,
-        font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
         hovermode="closest",
-        modebar={"bgcolor": NONE, "color": INK, "activecolor": COLOURS[0]},
     )
-    axis = {"gridcolor": _GRID, "zeroline": False, "ticks": "outside", "tickcolor": _GRID, "automargin": True}
-    figure.update_xaxes(title={"text": "trainings", "standoff": 10}, rangemode="tozero", **axis)
-    figure.update_yaxes(title={"text": "share of the true hypervolume, higher is better", "standoff": 10}, **axis)
+    figure.update_xaxes(title_text="trainings", rangemode="tozero")
+    figure.update_yaxes(title_text="share of the true hypervolume, higher is better")
 
 
 def write(info: RaceInfo, file: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from nas.bench.compare import Contest
 from nas.bench.race import Run
+from nas.units import finite
 
 TARGETS = (0.95, 0.99)  # shares of the true hypervolume
 MARKS = (50, 100, 200)  # trainings after which the share is told
@@ -96,11 +97,6 @@ def quantile(ranked: Sequence[float], q: float) -> float:
     if low == high or math.isinf(low):
         return low
     return high if math.isinf(high) else low + (place - math.floor(place)) * (high - low)
-
-
-def finite(value: float) -> float | None:
-    """`value`, None if it is infinite."""
-    return value if math.isfinite(value) else None
 
 
 def record(contest: Contest, found: Sequence[Summary]) -> dict[str, Any]:

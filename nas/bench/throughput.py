@@ -1,7 +1,7 @@
 """How far a throughput figure can be believed: the same networks measured again, with trainings beside them.
 
 Each network is measured once in each round, the networks in an order of each round's own. What agrees between rounds is the
-networks'; what does not is the machine's. Three ways are compared, all from the same minutes:
+networks'; what does not is the machine's. Three ways are compared:
 
     exclusive   as a study measures: the trainings stand still, passes are divided by those of a reference network
     paused      the trainings stand still; the clock alone
@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas.errors import UsageError
-from nas.fidelity.statistics import Estimate, kendall, resamples
+from nas.fidelity import statistics as st
+from nas.fidelity.statistics import Floats
 from nas.setting import BATCH
 from search_space import Architecture, SearchSpace
 
-Floats = NDArray[np.float64]
 WAYS = ("exclusive", "paused", "beside")
 RESAMPLES = 1000
 
@@ -107,11 +106,10 @@ def measure(space: SearchSpace, wanted: Wanted, advance: Callable[[], None] = la
     return Measured(architectures, found, seconds)
 
 
-def agreement(images_per_s: Floats, seed: int = 0) -> Estimate:
+def agreement(images_per_s: Floats, seed: int = 0) -> st.Estimate:
     """Kendall's tau between rounds, `(rounds, sample)`, the mean over pairs of rounds, with a bootstrap interval."""
-    weights = resamples(RESAMPLES, images_per_s.shape[1], seed)
-    pairs = itertools.combinations(images_per_s, 2)
-    return Estimate.of(np.mean([kendall(a, b, weights) for a, b in pairs], axis=0))
+    weights = st.resamples(RESAMPLES, images_per_s.shape[1], seed)
+    return st.Estimate.of(st.agreement(st.couples(images_per_s), weights, st.kendall))
 
 
 def difference(images_per_s: Floats) -> float:

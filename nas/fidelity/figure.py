@@ -11,10 +11,9 @@ import plotly.graph_objects as go
 
 from nas.fidelity.show import cost_text, interval, label_text
 from nas.fidelity.values import FAMILIES, Findings, Proxy
-from nas.figures.plot import COLOURS, INK, NONE
+from nas.figures.plot import COLOURS, INK, dress
 from nas.units import si
 
-_GRID = "rgba(128,140,155,0.25)"
 _SYMBOLS = ("star", "diamond", "circle", "square", "triangle-up", "triangle-down", "cross", "x")
 _BESIDE = {"cut": "bottom left", "epochs": "top left"}  # where the label stands of those whose costs are alike
 _JOINED = ("cut", "epochs", "images")  # families that are one thing more or less of it
@@ -220,18 +219,12 @@ def _ticks(log_macs: list[float]) -> dict[str, Any]:
 
 
 def _dress(figure: go.Figure, x: str, y: str) -> None:
-    """The house's axes; backgrounds are transparent, the page decides between light and dark."""
+    dress(figure)
     figure.update_layout(
-        template="none",
-        paper_bgcolor=NONE,
-        plot_bgcolor=NONE,
-        font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
         margin={"l": 64, "r": 16, "t": 28, "b": 52},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         hovermode="closest",
         hoverlabel={"align": "left"},
-        modebar={"bgcolor": NONE, "color": INK, "activecolor": COLOURS[0]},
     )
-    axis = {"gridcolor": _GRID, "zeroline": False, "ticks": "outside", "tickcolor": _GRID, "automargin": True}
-    figure.update_xaxes(title={"text": html.escape(x), "standoff": 10}, **axis)
-    figure.update_yaxes(title={"text": html.escape(y), "standoff": 10}, **axis)
+    figure.update_xaxes(title_text=html.escape(x))
+    figure.update_yaxes(title_text=html.escape(y))

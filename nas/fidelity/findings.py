@@ -213,9 +213,8 @@ def _notes(plan: Plan, records: Mapping[tuple[str, str, int], Record]) -> Iterat
     for line in _failures(records):
         yield f"failed: {line}"
     for name in SCORES:
-        missing = [
-            r["scores"][name][0] for r in records.values() if isinstance(r.get("scores", {}).get(name, [0])[0], str)
-        ]
+        values = [record["scores"][name][0] for record in records.values() if "scores" in record]
+        missing = [value for value in values if isinstance(value, str)]
         if missing:
             yield f"{SCORES[name]}: {len(missing)} untrained networks have none ({missing[0]})"
 

@@ -25,7 +25,6 @@ from trainers.config import TrainConfig
 
 DIVISORS = (2, 4)  # of epochs and of images; an eighth of a proxy is hardly a training
 POOL = 64  # architectures drawn for each that is taken: enough for its place among them to be its place in the space
-LEAST = 3  # architectures; of two there is one pair to rank
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas import environment
-from nas.errors import StudyError
+from nas.errors import StudyError, reason
 from nas.fidelity.plan import Job
 from trainers.config import TrainConfig
 
@@ -73,8 +73,7 @@ def run(crew: Crew, tasks: Sequence[Task]) -> Generator[tuple[Job, dict[str, Any
 
 def _alone(crew: Crew, task: Task) -> dict[str, Any]:
     """The record of a job in a process of its own; if that dies, it is the job's doing."""
-    single = Crew(crew.data_file, crew.train, crew.devices[:1], crew.threads)
-    with _processes(single) as submit:
+    with _processes(replace(crew, devices=crew.devices[:1])) as submit:
         ((_, record),) = _finished(submit, [task], 1)
     return {"id": task[0].id, "seed": task[0].seed, "failure": DIED} if record is None else record
 
@@ -152,7 +151,7 @@ def _begin(crew: Crew, devices: Any) -> None:
     except (
         Exception
     ) as error:  # told by the first job, for an exception here would be taken for the death of the process
-        _trouble = f"{type(error).__name__}: {error}"
+        _trouble = reason(error)
 
 
 def _end_with_parent() -> None:

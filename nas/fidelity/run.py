@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -15,13 +14,14 @@ from nas import config as configs, storage
 from nas.errors import UsageError
 from nas.fidelity import pool
 from nas.fidelity.findings import findings_of
-from nas.fidelity.plan import LEAST, Job, Plan, budgets_of, plan_of, spread, work
+from nas.fidelity.plan import Job, Plan, budgets_of, plan_of, spread, work
+from nas.fidelity.statistics import LEAST
 from nas.fidelity.store import Store
 from nas.fidelity.values import Findings
 from nas.interrupts import Interrupts
-from nas.plan import check_limits
+from nas.machine import cpus_of, machine_of
 from nas.progress import Display
-from nas.search import images_of, locked
+from nas.search import images_of, locked, space_on
 from nas.study_file import StudyFile
 from nas.trials import costs_of
 from search_space import Architecture, cost
@@ -85,15 +85,10 @@ def study_of(path: Path, overrides: list[str], out: Path | None) -> Study:
         out = out or Path("runs") / config.name / "fidelity"
         return Study(config, file, out, out / "data")
     began = storage.open_study(path).user_attrs.get("config", {})
-    configs.check_unchanged(*_unchanged(path, began))
+    config, file = configs.load(path / storage.CONFIG)
+    configs.check_unchanged(config, began, file)  # the file in the folder may have been edited since
     config, file = configs.load(path / storage.CONFIG, overrides)
     return Study(config, file, out or path / "fidelity", path / "data")
-
-
-def _unchanged(folder: Path, began: Mapping[str, Any]) -> tuple[configs.StudyConfig, Mapping[str, Any], StudyFile]:
-    """What `check_unchanged` is to compare: the file in the folder may have been edited since."""
-    config, file = configs.load(folder / storage.CONFIG)
-    return config, began, file
 
 
 def run(study: Study, request: Request, display: Display, bar: Callable[[int, int, float], Any]) -> Findings:
@@ -120,10 +115,7 @@ def run(study: Study, request: Request, display: Display, bar: Callable[[int, in
         if (warning := dataset.warning()) is not None:
             display.warn(warning)
         with display.stage("choosing architectures"):
-            space = configs.space_of(
-                config, file, {name: getattr(dataset, name) for name in ("image_size", "in_chans", "num_classes")}
-            )
-            check_limits(config, file, space)
+            space = space_on(config, file, dataset)
             sample = spread(space, config.limits, request.sample, config.seed)
         plan = plan_of(sample, budgets, request.seeds, config.seed)
         threads = config.resources.cpus_per_trial
@@ -188,22 +180,14 @@ def devices_of(resources: configs.Resources) -> tuple[str, ...]:
         raise UsageError(
             f"resources.address: trains on this machine alone (resources.address=null), found {resources.address}"
         )
-    cpus = len(os.sched_getaffinity(0))
-    if resources.workers is not None:
-        cpus = resources.workers * resources.cpus_per_trial
-    room = cpus // resources.cpus_per_trial
-    if room < 1:
-        raise UsageError(f"resources.cpus_per_trial: the machine has {cpus} CPUs, found {resources.cpus_per_trial}")
     gpus = 0 if resources.gpus_per_trial == 0 else _gpus()
-    share = (1.0 if gpus else 0.0) if resources.gpus_per_trial is None else resources.gpus_per_trial
-    if share > gpus:
-        raise UsageError(f"resources.gpus_per_trial: the machine has {gpus} GPUs, found {share:g}")
-    if share == 0:
-        return ("cpu",) * room
-    if share > 1:
-        raise UsageError(f"resources.gpus_per_trial: a training here uses one GPU at most, found {share:g}")
-    places = int(1 / share + 1e-9)
-    return tuple(f"cuda:{index}" for _ in range(places) for index in range(gpus))[:room]
+    machine = machine_of(resources, {"CPU": cpus_of(resources), "GPU": gpus})
+    if machine.gpus == 0:
+        return ("cpu",) * machine.workers
+    if machine.gpus > 1:
+        raise UsageError(f"resources.gpus_per_trial: a training here uses one GPU at most, found {machine.gpus:g}")
+    places = int(1 / machine.gpus + 1e-9)
+    return tuple(f"cuda:{index}" for _ in range(places) for index in range(gpus))[: machine.workers]
 
 
 def _gpus() -> int:

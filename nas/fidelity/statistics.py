@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
+from nas.units import finite
+
 Floats = NDArray[np.float64]
 Correlation = Callable[[Floats, Floats, Floats], Floats]
 Pair = tuple[Floats, Floats]
@@ -50,11 +52,6 @@ class Estimate:
     def record(self) -> dict[str, float | None]:
         """As JSON, None for NaN."""
         return {name: finite(value) for name, value in (("value", self.value), ("low", self.low), ("high", self.high))}
-
-
-def finite(value: float) -> float | None:
-    """`value`, None if it is not finite."""
-    return value if math.isfinite(value) else None
 
 
 def resamples(count: int, size: int, seed: int) -> Floats:

@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas.evaluate import reason
-from nas.fidelity.plan import Job
+from nas.errors import reason
+from nas.evaluate import initial
+from nas.fidelity.plan import Budget, Job
 from search_space import Architecture
-from search_space.network import Network, build
 from trainers import scores
 from trainers.augment import normalise
 from trainers.config import TrainConfig
@@ -31,7 +31,6 @@ from trainers.proxy import ProxyTraining
 BATCH = 64  # images that a score looks at, at a time
 CHUNK = 1024  # images that are looked at as floats, at a time
 BATCHES = 2  # of ZiCo: as many as its authors found enough
-SCORES = ("naswot", "synflow", "zico")
 
 
 @dataclass
@@ -62,7 +61,8 @@ class Worker:
         """
         record: dict[str, Any] = {"id": job.id, "seed": job.seed, "device": self.device}
         try:
-            found = self._scores(job) if job.budget is None else self._train(job, checkpoint)
+            budget = job.budget
+            found = self._scores(job) if budget is None else self._train(job, budget, checkpoint)
         except Exception as error:  # whatever it is, it is this job's own
             found = {"failure": reason(error)}
         finally:
@@ -71,17 +71,15 @@ class Worker:
         checkpoint.unlink(missing_ok=True)
         return record | found
 
-    def _train(self, job: Job, checkpoint: Path) -> dict[str, Any]:
-        if job.budget is None:
-            raise ValueError("a job without a budget trains nothing")
+    def _train(self, job: Job, budget: Budget, checkpoint: Path) -> dict[str, Any]:
         network = initial(Architecture.from_json(job.architecture), job.seed)
-        data = self.reduced(job.budget.images, job.budget.pixels)
-        config = self.train.model_copy(update={"epochs": job.budget.epochs, "validate_every": 1})
+        data = self.reduced(budget.images, budget.pixels)
+        config = self.train.model_copy(update={"epochs": budget.epochs, "validate_every": 1})
         training = ProxyTraining(network, data, config, seed=job.seed, checkpoint=checkpoint)
         for _ in training.epochs():
             pass
         curve = [[epoch.val_accuracy, epoch.wall_s] for epoch in training.history]
-        return {"epochs": job.budget.epochs, "images": job.budget.images, "pixels": job.budget.pixels, "curve": curve}
+        return {"epochs": budget.epochs, "images": budget.images, "pixels": budget.pixels, "curve": curve}
 
     def _reduced(self, images: int, pixels: int) -> Dataset:
         return smaller(fewer(self.data, images), pixels)
@@ -97,10 +95,10 @@ class Worker:
             "zico": lambda: scores.zico(network, batches),
         }
         if not self.warm:  # what a process does once, such as loading kernels, is no part of a score's time
-            for name in SCORES:
-                timed(of[name])
+            for score in of.values():
+                timed(score)
             self.warm = True
-        return {"scores": {name: timed(of[name]) for name in SCORES}}
+        return {"scores": {name: timed(score) for name, score in of.items()}}
 
 
 def timed(score: Callable[[], float]) -> list[Any]:
@@ -114,13 +112,6 @@ def timed(score: Callable[[], float]) -> list[Any]:
     except Exception as error:  # a score that fails is its own; the others go on
         value = reason(error)
     return [value, time.perf_counter() - start]
-
-
-def initial(architecture: Architecture, seed: int) -> Network:
-    """The network with the initial weights of `seed`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build(architecture)
 
 
 def some_batches(data: Dataset, seed: int) -> list[scores.Batch]:

@@ -167,29 +167,33 @@ def _count(figure: go.Figure, highest: int) -> None:
         figure.update_xaxes(dtick=1)
 
 
-def _figure(x: Axis, y: Axis) -> go.Figure:
-    """An empty figure with the house's axes."""
-    figure = go.Figure()
+def dress(figure: go.Figure) -> None:
+    """The house's look; backgrounds are transparent, the page decides between light and dark."""
     figure.update_layout(
         template="none",
         paper_bgcolor=NONE,
         plot_bgcolor=NONE,
         font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
+        modebar={"bgcolor": NONE, "color": INK, "activecolor": COLOURS[0]},
+    )
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(gridcolor=_GRID, zeroline=False, ticks="outside", tickcolor=_GRID, automargin=True, title_standoff=10)
+
+
+def _figure(x: Axis, y: Axis) -> go.Figure:
+    """An empty figure with the house's axes."""
+    figure = go.Figure()
+    dress(figure)
+    figure.update_layout(
         margin={"l": 64, "r": 16, "t": 16, "b": 52},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": {"font": {"size": 12}}},
         hoverlabel={"align": "left"},
-        modebar={"bgcolor": NONE, "color": INK, "activecolor": COLOURS[0]},
     )
     for update, axis in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
         update(
-            title={"text": axis.label, "standoff": 10},
+            title_text=axis.label,
             type="log" if axis.log else None,
             exponentformat="SI",
-            gridcolor=_GRID,
-            zeroline=False,
             rangemode="tozero" if axis.from_zero else "normal",
-            ticks="outside",
-            tickcolor=_GRID,
-            automargin=True,
         )
     return figure

@@ -11,10 +11,11 @@ import torch
 
 from nas.config import Resources
 from nas.errors import UsageError
+from nas.evaluate import initial
 from nas.fidelity import worker as workers
 from nas.fidelity.plan import Budget, Job
 from nas.fidelity.run import devices_of
-from nas.fidelity.worker import Worker, different, fewer, initial, smaller, some_batches
+from nas.fidelity.worker import Worker, different, fewer, smaller, some_batches
 from search_space import Architecture
 from trainers.config import DataConfig, TrainConfig
 from trainers.data import load
