@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from nas import environment
+from nas.errors import StudyError, UsageError
 from search_space import Architecture, SearchSpace, build
 from trainers.config import TrainConfig
 from trainers.data import Dataset, Split
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
     from nas.bench.throughput import Wanted
 
 IMAGES = 512  # random ones; what they show does not matter
+
+
+def check_device(name: str) -> None:
+    """Raise `UsageError` unless this machine has the device `name`."""
+    kind, _, index = name.partition(":")
+    there = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    if kind not in there or (index and not index.isdecimal()):
+        raise UsageError(f"--device: must be one of {', '.join(there)} here, found {name!r}")
 
 
 @contextmanager
@@ -54,7 +63,7 @@ def trainings(space: SearchSpace, device: str, count: int, threads: int, yieldin
         for process, event in zip(processes, begun, strict=True):
             while not event.wait(1):
                 if not process.is_alive():
-                    raise RuntimeError("a training beside the measurements has ended before it began")
+                    raise StudyError("a training beside the measurements has ended before it began")
         yield
     finally:
         for one in started:

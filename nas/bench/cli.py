@@ -98,9 +98,11 @@ def throughput(
     """Measure the same networks again, with trainings beside them: do the figures agree?"""
     from rich.console import Console
 
+    from nas import config as configs
     from nas.bench import show, throughput as bench
     from search_space import SearchSpace
 
+    configs.load(space_file)  # tells what is wrong with it
     wanted = bench.Wanted(sample, rounds, beside, threads, batch_size, device, seed)
     err = Console(stderr=True, highlight=False, markup=False)
     with counting(err, "measurements", 2 * rounds * sample) as advance:

@@ -87,9 +87,15 @@ def sampled(space: SearchSpace, count: int, seed: int) -> tuple[Architecture, ..
 
 
 def measure(space: SearchSpace, wanted: Wanted, advance: Callable[[], None] = lambda: None) -> Measured:
-    """Measure a sample of `space` in all ways; `advance` is called after each measurement."""
-    from nas.busy import timings, trainings
+    """Measure a sample of `space` in all ways; `advance` is called after each measurement.
 
+    Raises:
+        UsageError: there is no such device, or the space has too few architectures.
+        StudyError: a training beside the measurements could not begin.
+    """
+    from nas.busy import check_device, timings, trainings
+
+    check_device(wanted.device)
     architectures = sampled(space, wanted.sample, wanted.seed)
     shape = (wanted.rounds, wanted.sample)
     found = {way: np.full(shape, np.nan) for way in WAYS}

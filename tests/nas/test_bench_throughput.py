@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,23 @@ def test_a_sample_has_no_architecture_twice(tmp_path: Path) -> None:
     assert len({architecture.id for architecture in sampled(space, space.size, 0)}) == space.size
     with pytest.raises(UsageError, match=f"--sample {space.size + 1}: the space has {space.size}"):
         sampled(space, space.size + 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nope.yaml"], "nope.yaml: a study is a YAML file: no such file"),
+        (["study.yaml", "--device", "tpu"], "--device: must be one of cpu.* here, found 'tpu'"),
+        (["study.yaml", "--sample", "4000"], "--sample 4000: the space has"),
+    ],
+)
+def test_wrong_use_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text(STUDY)
+    error = CliRunner().invoke(app, ["bench", "throughput", *words]).exception
+    assert isinstance(error, UsageError)
+    assert error.exit_code == 2
+    assert re.match(told, str(error))
 
 
 def test_networks_are_measured_beside_real_trainings(tmp_path: Path) -> None:
