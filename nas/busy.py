@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from nas import environment
+from nas import environment, operator_table
 from nas.errors import StudyError, UsageError
+from nas.measure import Measurer
+from nas.operator_table import OperatorTable
+from nas.setting import Measuring
 from search_space import Architecture, SearchSpace, build
 from trainers.config import TrainConfig
 from trainers.data import Dataset, Split
@@ -112,6 +115,17 @@ def images(in_chans: int, image_size: tuple[int, int], num_classes: int, seed: i
         fingerprint=f"random {seed}",
         default_augment="none",
     )
+
+
+def foretelling(space: SearchSpace, wanted: Wanted) -> OperatorTable | None:
+    """What foretells the throughput of architectures of `space`; trainings that yield stand still while it is made."""
+    if not wanted.operators_s:
+        return None
+    torch.set_num_threads(wanted.threads)
+    measurer = Measurer(Measuring(batch_size=wanted.images), wanted.device, Exclusive(wanted.device))
+    operators = operator_table.wanted(space, wanted.seed)
+    seconds = measurer.operators(operators, wanted.images, wanted.operators_s)
+    return OperatorTable(operator_table.entries_of(operators, seconds), wanted.images)
 
 
 def timings(

@@ -1,8 +1,13 @@
-"""What a worker measures of a network before it trains it: throughput, latency, memory. Alone on its device."""
+"""What a worker measures of a network before it trains it: throughput, latency, memory; and the operators of networks.
+
+Alone on its device.
+"""
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,11 +17,33 @@ from torch import nn
 
 from nas import objectives
 from nas.setting import Measuring
+from search_space.layers import operators as modules
+from search_space.operators import Operator
 from trainers.device import device_name
 from trainers.exclusive import Exclusive
 from trainers.files import replacing
 from trainers.memory import peak_memory_bytes
 from trainers.throughput import Effort, Reference, Throughput, measure
+
+PASS_S = (
+    0.0005  # an operator is repeated until a pass takes as long: the clock and the start of a pass count for nothing
+)
+ROUGH = Effort(min_time_s=0, max_time_s=0, min_repeats=2)
+OF_OPERATOR = Effort(min_time_s=0.005, max_time_s=0.03, precision=0.03)
+
+
+class Repeated(nn.Module):
+    """`module` so many times on the same maps; the last result."""
+
+    def __init__(self, module: nn.Module, times: int) -> None:
+        super().__init__()
+        self.module = module
+        self.times = times
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(self.times - 1):
+            self.module(x)
+        return self.module(x)
 
 
 class Measurer:
@@ -54,6 +81,24 @@ class Measurer:
             )
         return found
 
+    def operators(self, wanted: Sequence[Operator], batch_size: int, max_time_s: float) -> list[float]:
+        """Seconds of a pass of `batch_size` images through each of `wanted`, in order.
+
+        Of fewer where `max_time_s` have passed, of one at least.
+        """
+        found: list[float] = []
+        begun = time.perf_counter()
+        with self.exclusive.measuring() if self.setting.exclusive else nullcontext():
+            for operator in wanted:
+                if found and time.perf_counter() - begun > max_time_s:
+                    break
+                module, shape = modules.build(operator), (operator.width, *operator.size)
+                rough = self._timed(module, shape, batch_size, ROUGH)
+                times = max(1, round(PASS_S / (rough.latency_ms / 1000)))
+                pass_ms = self._timed(Repeated(module, times), shape, batch_size, OF_OPERATOR).latency_ms
+                found.append(pass_ms / 1000 / times)
+        return found
+
     def broken_limit(self, found: dict[str, Any]) -> str | None:
         """The limit that a network of these attributes breaks, in words; None if it keeps all."""
         for name, limit in self.setting.limits.items():
@@ -63,7 +108,9 @@ class Measurer:
                 return f"limit {name}: {value:.4g} {'<' if rising else '>'} {limit:g}"
         return None
 
-    def _timed(self, network: nn.Module, input_shape: tuple[int, int, int], batch_size: int) -> Throughput:
+    def _timed(
+        self, network: nn.Module, input_shape: tuple[int, int, int], batch_size: int, effort: Effort | None = None
+    ) -> Throughput:
         if self._reference is None:
             self._reference = Reference(self.device, self._remembered())
         known = self._reference.seconds is not None
@@ -73,7 +120,7 @@ class Measurer:
             device=self.device,
             batch_size=batch_size,
             precision=self.setting.precision,
-            effort=self.effort,
+            effort=effort or self.effort,
             reference=self._reference,
         )
         if not known:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 import optuna
 
-from nas import config as configs, warm_start
+from nas import config as configs, objectives, warm_start
 from nas.errors import ConfigError
+from nas.operator_table import OperatorTable
 from nas.scheduler import Halving
 from nas.study_file import StudyFile
 from nas.trials import COSTS, costs_of, within
 from search_space import Architecture, SearchSpace
 
 FEATURES = ("macs", "params")  # exact costs that tell something of accuracy
+SURE = 1.5  # what is foreseen to break a limit by this factor is not proposed
 
 
 def sampler_of(
-    config: configs.StudyConfig, space: SearchSpace, known: warm_start.Known = (), begun: int = 0
+    config: configs.StudyConfig,
+    space: SearchSpace,
+    known: warm_start.Known = (),
+    tables: Mapping[str, OperatorTable] = MappingProxyType({}),
+    begun: int = 0,
 ) -> optuna.samplers.BaseSampler:
     """The sampler that `config` names.
 
@@ -26,6 +34,7 @@ def sampler_of(
         config: of the study.
         space: what it proposes from.
         known: what an earlier study found.
+        tables: what foretells measured objectives and limits.
         begun: trials there are: going on, it must not draw the first ones again.
     """
     seed = config.seed + begun
@@ -41,8 +50,11 @@ def sampler_of(
         space,
         exact,
         primary=names.index("accuracy"),
-        features=[partial(_exact, name) for name in FEATURES if name not in names],
-        feasible=partial(within, limits=config.limits),
+        features=[
+            *(partial(_exact, name) for name in FEATURES if name not in names),
+            *(getattr(table, name) for name, table in tables.items()),
+        ],
+        feasible=partial(_may_do, limits=config.limits, tables=tables),
         limits={index: config.limits[name] for index, name in enumerate(names) if name in config.limits},
         budget=config.train.epochs,
         prior=[(space.encode(architecture), accuracy) for architecture, accuracy in known],
@@ -53,6 +65,18 @@ def sampler_of(
 
 def _exact(name: str, architecture: Architecture) -> float:
     return float(getattr(costs_of(architecture), name))
+
+
+def _may_do(architecture: Architecture, limits: Mapping[str, float], tables: Mapping[str, OperatorTable]) -> bool:
+    """True unless `architecture` breaks one of `limits` for certain, or as good as certain by the operators' `tables`."""
+    if not within(architecture, limits):
+        return False
+    for name in limits.keys() & tables.keys():
+        rising = objectives.get(name).direction == "maximize"
+        seen = getattr(tables[name], name)(architecture)
+        if seen * SURE < limits[name] if rising else seen > SURE * limits[name]:
+            return False
+    return True
 
 
 def halving_of(config: configs.StudyConfig) -> Halving | None:

@@ -15,13 +15,13 @@ import shutil
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas import environment
-from nas.errors import reason
+from nas.errors import StudyError, reason
 from nas.machine import Machine, check_answers, cpus_of, machine_of
 from nas.trial_files import forget_checkpoint
 
@@ -30,8 +30,9 @@ if TYPE_CHECKING:  # a worker imports this module too, and needs neither Optuna 
     from nas.interrupts import Interrupts
     from nas.progress import Watch
     from nas.searcher import Searcher
-    from nas.setting import Setting
+    from nas.setting import Measuring, Setting
     from nas.trials import Ended, Proposal
+    from search_space.operators import Operator
 
 # Before ray is imported. Together these took the overhead of a trial from 2.5 s (Tune's default) to about 10 ms and Ray's
 # own words from the screen. The memory monitor would end the whole run where a trial asks for too much.
@@ -225,6 +226,42 @@ def cluster(resources: Resources) -> Iterator[Machine]:
         yield machine_of(resources, ray.cluster_resources())
     finally:
         ray.shutdown()
+
+
+def operator_seconds(
+    wanted: Sequence[Operator],
+    batch_size: int,
+    max_time_s: float,
+    setting: Setting,
+    machine: Machine,
+    interrupts: Interrupts,
+) -> list[float]:
+    """Seconds of a pass of `batch_size` images through each of `wanted`, in order, as far as `max_time_s` go; timed in a process
+    with what a trial has. Call within `cluster`.
+
+    Raises:
+        StudyError: they could not be timed.
+    """
+    timing = ray.remote(_timed).options(num_cpus=machine.cpus, num_gpus=machine.gpus, max_retries=0)
+    found = timing.remote(list(wanted), batch_size, max_time_s, setting.measuring, setting.device, machine.cpus)
+    while not ray.wait([found], timeout=0.1)[0]:
+        interrupts.check()
+    try:
+        return list(ray.get(found))
+    except ray.exceptions.RayError as error:
+        raise StudyError(f"operators could not be timed: {reason(error)}") from None
+
+
+def _timed(
+    wanted: list[Operator], batch_size: int, max_time_s: float, measuring: Measuring, device: str, threads: int
+) -> list[float]:
+    import torch
+
+    from nas.measure import Measurer
+    from trainers.exclusive import Exclusive
+
+    torch.set_num_threads(threads)
+    return Measurer(measuring, device, Exclusive(device)).operators(wanted, batch_size, max_time_s)
 
 
 def run(

@@ -19,9 +19,11 @@ import optuna
 import yaml
 from optuna.trial import TrialState
 
-from nas import config as configs, objectives, warm_start
-from nas.errors import ConfigError, NothingFeasibleError, UsageError
+from nas import config as configs, objectives, operator_table, warm_start
+from nas.errors import ConfigError, NothingFeasibleError, StudyError, UsageError
 from nas.interrupts import Interrupts
+from nas.machine import Machine
+from nas.operator_table import OperatorTable
 from nas.plan import cheapest, check_limits, halving_of, sampler_of
 from nas.progress import Display, Step
 from nas.searcher import Searcher
@@ -89,11 +91,15 @@ def _search(
         if (warning := dataset.warning()) is not None:
             display.warn(warning)
         space = space_on(config, file, dataset)
+        setting = setting_of(config, folder, data_file, machine.gpus)
+        known = warm_start.prior(config.start, file, space)
         study = _study(config, file, folder, space, dataset)
+        tables = _tables(config, folder, space, setting, machine, display, interrupts)
+        begun = sum(trial.state != TrialState.WAITING for trial in study.get_trials(deepcopy=False))
+        study.sampler = sampler_of(config, space, known, tables, begun)
         chosen = [objectives.get(name) for name in config.objectives]
         searcher = Searcher(study, space, chosen, config.trials, config.limits, config.seed, halving_of(config))
         with display.trials(searcher, machine.workers) as watch:
-            setting = setting_of(config, folder, data_file, machine.gpus)
             home = folder.resolve()
             folder_of = partial(trial_folder, home)
             runner_ray.run(searcher, setting, folder_of, home / "ray", machine, watch, interrupts)
@@ -141,7 +147,7 @@ def space_on(config: configs.StudyConfig, file: StudyFile, dataset: Description)
 def setting_of(config: configs.StudyConfig, folder: Path, data_file: Path, gpus: float) -> Setting:
     """What the trials of the study in `folder` share, with so many GPUs for each."""
     device = "cuda" if gpus > 0 else "cpu"
-    effort = config.throughput.model_dump()
+    effort = config.throughput.model_dump(exclude={"operators_s"})
     named = [name for name in MEASURED if name in config.objectives or name in config.limits]
     return Setting(
         data_file=data_file.resolve(),
@@ -159,12 +165,11 @@ def setting_of(config: configs.StudyConfig, folder: Path, data_file: Path, gpus:
 def _study(
     config: configs.StudyConfig, file: StudyFile, folder: Path, space: SearchSpace, dataset: Description
 ) -> optuna.Study:
+    """The study in `folder`, begun if there is none yet."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    known = warm_start.prior(config.start, file, space)
     if exists(folder):
         study = open_study(folder)
         check_same_images(study, file, dataset)
-        study.sampler = sampler_of(config, space, known, len(study.get_trials(deepcopy=False)))
         return study
     begin = warm_start.first(config.start, file, space)  # may find an error: before anything is written
     chosen = [objectives.get(name) for name in config.objectives]
@@ -186,11 +191,43 @@ def _study(
     }
     (folder / CONFIG).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
     study = create_study(folder, config.name, [objective.direction for objective in chosen], attributes)
-    study.sampler = sampler_of(config, space, known)
     # The cheapest network is on the front whatever its accuracy: it comes first.
     for architecture in (cheapest(space, "macs", config.seed), *begin):
         study.enqueue_trial(dict(space.encode(architecture)))
     return study
+
+
+def _tables(
+    config: configs.StudyConfig,
+    folder: Path,
+    space: SearchSpace,
+    setting: Setting,
+    machine: Machine,
+    display: Display,
+    interrupts: Interrupts,
+) -> dict[str, OperatorTable]:
+    """What foretells each of the `PREDICTED` objectives that the study measures: timed when the study begins, then kept."""
+    from nas import runner_ray
+
+    names = [name for name in operator_table.PREDICTED if name in setting.measuring.names]
+    if config.sampler.name != "pareto" or not names or not config.throughput.operators_s:
+        return {}
+    tables = operator_table.read(folder / operator_table.FILE)
+    if tables.keys() >= set(names):
+        return tables
+    wanted = operator_table.wanted(space, config.seed)
+    with display.stage("timing operators"):
+        for name in names:
+            batch_size = 1 if name == "latency_ms" else setting.measuring.batch_size
+            limit_s = config.throughput.operators_s / len(names)
+            try:
+                seconds = runner_ray.operator_seconds(wanted, batch_size, limit_s, setting, machine, interrupts)
+            except StudyError as error:
+                display.warn(f"{error}; throughput is not foreseen")
+                return {}
+            tables[name] = OperatorTable(operator_table.entries_of(wanted, seconds), batch_size)
+    operator_table.write(tables, folder / operator_table.FILE)
+    return tables
 
 
 def check_same_images(study: optuna.Study, file: StudyFile, dataset: Description) -> None:

@@ -19,6 +19,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from nas.foretold import foretold
+from nas.objectives import OBJECTIVES
 from nas.results import Results, outcome, plain
 from nas.stages import TIMES, Box, boxes, mixers, path_text, reach_text, stacks
 from nas.times import times_of
@@ -54,7 +56,7 @@ def status_record(results: Results) -> dict[str, Any]:
     Keys: `name`, `folder`, `trials` ({state: count}), `objectives`, `best_trial`, `best_accuracy`, `front_size`,
     `hypervolume`, `elapsed_s` (first start to last end), `train_s` and `wall_s` (sums over trials), `wall_s_per_trial`,
     `training_share` and `validation_share` (of the workers' time, which is wall_s and idle_s), `overhead_s_per_trial` (what is
-    neither). What is not known yet is None.
+    neither), `foretold` ({objective: how well it was before it was measured}). What is not known yet is None.
     """
     trials = results.trials
     times = times_of(results)
@@ -75,6 +77,10 @@ def status_record(results: Results) -> dict[str, Any]:
         "training_share": times.training_share,
         "validation_share": times.validation_share,
         "overhead_s_per_trial": times.overhead_s_per_trial,
+        "foretold": {
+            one.name: {"trials": one.trials, "kendall_tau": one.kendall_tau, "median_error": one.median_error}
+            for one in foretold(results)
+        },
     }
 
 
@@ -99,6 +105,13 @@ def status_panel(results: Results) -> Panel:
         )
         over = f"{record['overhead_s_per_trial']:.2f} s around it"
         grid.add_row("a trial", f"{duration(record['wall_s_per_trial'])} on average: {shares}, {over}")
+    for name, one in record["foretold"].items():
+        label = OBJECTIVES[name].label
+        tau = MISSING if one["kendall_tau"] is None else f"{one['kendall_tau']:.2f}"
+        grid.add_row(
+            "foretold",
+            f"{label} of {count(one['trials'], 'trial')}: Kendall tau {tau}, {100 * one['median_error']:.0f} % off",
+        )
     return Panel(grid, title=f"{results.name}", title_align="left", box=box.ROUNDED, expand=False, padding=(0, 1))
 
 

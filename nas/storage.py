@@ -4,6 +4,8 @@
     DIR/study.yaml        the configuration as it began, resolved
     DIR/trials/NUMBER/    weights (`model.safetensors`) and, while it trains, `checkpoint.pt` of a trial
     DIR/data/             the decoded images
+    DIR/reference.json    what a pass of the reference network took when the study began (nas/measure.py)
+    DIR/operators.json    the times of operators, by which throughput is foretold (nas/operator_table.py)
     DIR/ray/              Ray Tune's own files, only while a search runs
     DIR/lock              held by the driver that runs the study
 

@@ -93,6 +93,10 @@ def throughput(
     ] = None,
     device: Annotated[str, typer.Option(metavar="cpu|cuda")] = "cpu",
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the sample.")] = 0,
+    operators_s: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0, help="For a table of operators that foretells the figures; 0: none."),
+    ] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure the same networks again, with trainings beside them: do the figures agree?"""
@@ -103,7 +107,7 @@ def throughput(
     from search_space import SearchSpace
 
     configs.load(space_file)  # tells what is wrong with it
-    wanted = bench.Wanted(sample, rounds, beside, threads, batch_size, device, seed)
+    wanted = bench.Wanted(sample, rounds, beside, threads, batch_size, device, seed, operators_s)
     err = Console(stderr=True, highlight=False, markup=False)
     with counting(err, "measurements", 2 * rounds * sample) as advance:
         measured = bench.measure(SearchSpace.from_yaml(space_file), wanted, lambda: advance(1))

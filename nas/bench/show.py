@@ -103,7 +103,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:7])}, ... ({count(len(names), 'name')})"
 
 
-def throughput_table(found: Mapping[str, Any]) -> Grid:
+def throughput_table(found: Mapping[str, Any]) -> RenderableType:
     """Agreement of throughput between rounds, from what `nas.bench.throughput.record` gives."""
     title = (
         f"{found['sample']} networks measured {found['rounds']} times, {count(found['beside'], 'training')} beside them"
@@ -120,4 +120,13 @@ def throughput_table(found: Mapping[str, Any]) -> Grid:
             f"{100 * values['median_difference']:.1f} %",
             f"{values['seconds_a_measurement']:.2f}",
         )
+    predicted = found["predicted"]
+    if predicted is not None:
+        tau = predicted["kendall_tau"]
+        caption = (
+            f"foretold by {count(predicted['operators'], 'operator')}: Kendall tau {tau['value']:.3f} "
+            f"({tau['low']:.3f} to {tau['high']:.3f}) with `exclusive`, {100 * predicted['median_error']:.1f} % off in the "
+            f"median where all are {predicted['ratio']:.2f} times as fast"
+        )
+        return Group(grid, Text(caption))
     return grid

@@ -6,6 +6,8 @@ networks'; what does not is the machine's. Three ways are compared:
     exclusive   as a study measures: the trainings stand still, passes are divided by those of a reference network
     paused      the trainings stand still; the clock alone
     beside      the trainings go on; the clock alone
+
+And what a table of operators, timed before, foretells of them is compared with the figures of the first way.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 from nas.errors import UsageError
 from nas.fidelity import statistics as st
 from nas.fidelity.statistics import Floats
+from nas.operator_table import OperatorTable
 from nas.setting import BATCH
 from search_space import Architecture, SearchSpace
 
@@ -39,6 +42,7 @@ class Wanted:
         batch_size: images a pass; by default those of a study on that device.
         device: "cpu" or "cuda".
         seed: of the sample and the order.
+        operators_s: seconds for a table of operators; 0: none.
     """
 
     sample: int = 40
@@ -48,6 +52,7 @@ class Wanted:
     batch_size: int | None = None
     device: str = "cpu"
     seed: int = 0
+    operators_s: float = 10.0
 
     @property
     def images(self) -> int:
@@ -63,11 +68,15 @@ class Measured:
         architectures: in the order of the columns.
         images_per_s: way -> `(rounds, sample)`.
         seconds: that each measurement took, way -> `(rounds, sample)`.
+        predicted: images per second that a table of operators foretold, `(sample,)`; None without one.
+        operators: that were timed for it.
     """
 
     architectures: tuple[Architecture, ...]
     images_per_s: dict[str, Floats]
     seconds: dict[str, Floats]
+    predicted: Floats | None = None
+    operators: int = 0
 
 
 def sampled(space: SearchSpace, count: int, seed: int) -> tuple[Architecture, ...]:
@@ -93,15 +102,18 @@ def measure(space: SearchSpace, wanted: Wanted, advance: Callable[[], None] = la
         UsageError: there is no such device, or the space has too few architectures.
         StudyError: a training beside the measurements could not begin.
     """
-    from nas.busy import check_device, timings, trainings
+    from nas.busy import check_device, foretelling, timings, trainings
 
     check_device(wanted.device)
     architectures = sampled(space, wanted.sample, wanted.seed)
     shape = (wanted.rounds, wanted.sample)
     found = {way: np.full(shape, np.nan) for way in WAYS}
     seconds = {way: np.full(shape, np.nan) for way in WAYS}
+    table: OperatorTable | None = None
     for yielding in (True, False):
         with trainings(space, wanted.device, wanted.beside, wanted.threads, yielding):
+            if yielding:
+                table = foretelling(space, wanted)
             for place, speed, drift, spent in timings(architectures, wanted, yielding):
                 if yielding:
                     found["exclusive"][place], found["paused"][place] = speed, speed / drift
@@ -109,7 +121,10 @@ def measure(space: SearchSpace, wanted: Wanted, advance: Callable[[], None] = la
                 else:
                     found["beside"][place], seconds["beside"][place] = speed / drift, spent
                 advance()
-    return Measured(architectures, found, seconds)
+    if table is None:
+        return Measured(architectures, found, seconds)
+    predicted = np.array([table.images_per_s(architecture) for architecture in architectures])
+    return Measured(architectures, found, seconds, predicted, len(table.entries))
 
 
 def agreement(images_per_s: Floats, seed: int = 0) -> st.Estimate:
@@ -122,6 +137,20 @@ def difference(images_per_s: Floats) -> float:
     """The median relative difference between two rounds, `(rounds, sample)`."""
     logs = np.log(images_per_s)
     return float(np.median([np.abs(a - b) for a, b in itertools.combinations(logs, 2)]))
+
+
+def foretold(measured: Measured, seed: int = 0) -> dict[str, Any] | None:
+    """How what the operators foretold compares with what was measured, the rounds' geometric mean; None without a table."""
+    if measured.predicted is None:
+        return None
+    truth = np.exp(np.log(measured.images_per_s["exclusive"]).mean(axis=0))
+    ratio = float(np.median(measured.predicted / truth))
+    return {
+        "kendall_tau": agreement(np.stack([measured.predicted, truth]), seed).record(),
+        "ratio": ratio,
+        "median_error": float(np.median(np.abs(measured.predicted / truth / ratio - 1))),
+        "operators": measured.operators,
+    }
 
 
 def record(measured: Measured, wanted: Wanted) -> dict[str, Any]:
@@ -141,9 +170,11 @@ def record(measured: Measured, wanted: Wanted) -> dict[str, Any]:
             }
             for way in WAYS
         },
+        "predicted": foretold(measured),
         "architectures": [
             {
                 "id": architecture.id,
+                **({} if measured.predicted is None else {"predicted": float(measured.predicted[i])}),
                 **{way: measured.images_per_s[way][:, i].tolist() for way in WAYS},
             }
             for i, architecture in enumerate(measured.architectures)

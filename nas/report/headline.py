@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nas.foretold import foretold
 from nas.objectives import OBJECTIVES
 from nas.results import STATES, Results
 from nas.stages import TIMES
@@ -84,6 +85,10 @@ def headline(results: Results) -> list[Fact]:
         around = f"{times.overhead_s_per_trial:.2f} s around a trial"
         note = f"{100 * times.training_share:.0f} % of the workers' time{where}, {around}"
         facts.append(Fact("training", duration(times.train_s), note))
+    for one in foretold(results):
+        tau = MISSING if one.kendall_tau is None else f"{one.kendall_tau:.2f}"
+        note = f"Kendall tau with what {one.trials} trials measured, {100 * one.median_error:.0f} % off in the median"
+        facts.append(Fact(f"{OBJECTIVES[one.name].label} foretold", tau, note))
     return facts
 
 

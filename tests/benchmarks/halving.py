@@ -24,34 +24,19 @@ from nas import objectives
 from nas.front import Bounds, hypervolume
 from nas.storage import open_study
 
-STUDY = """\
-data: {{source: folder, path: {data}, image_size: 32, limit: {images}}}
-space:
-  layout: [isotropic, pyramid]
-  num_stages: [1, 2]
-  stem: {{patch: [4, 8]}}
-  stages:
-    - &s
-      mixer: {{conv: {{k: [3, 5, 7]}}, attention: {{heads: 4}}, global_filter: , shift: , pool: }}
-      channel_mixer: {{mlp: {{expansion: [1, 2], groups: [[1, 1], cheapest]}}}}
-      depth: [1, 2, 3]
-      width: [16, 24, 32, 48]
-    - *s
-train: {{epochs: {epochs}, batch_size: 64, lr: 5e-3}}
-objectives: [accuracy, macs]
-throughput: {{min_time_s: 0.02}}
-"""
+STUDY = Path(__file__).parents[2] / "studies/cifar10.yaml"
 OBJECTIVES = [objectives.get("accuracy"), objectives.get("macs")]
 History = list[tuple[float, float, float]]  # (seconds since the first trial began, accuracy, macs) of whole trainings
 
 
-def search(
-    study: Path, folder: Path, seed: int, trials: int, scheduler: str, reduction: int, first: int | None
-) -> None:
-    """Run the study, or go on with it."""
-    words = [f"seed={seed}", f"trials={trials}", f"scheduler.name={scheduler}", f"scheduler.reduction={reduction}"]
-    words += [] if first is None else [f"scheduler.first_epochs={first}"]
-    command = [sys.executable, "-m", "nas.cli", "search", str(study), "--out", str(folder), *words]
+def words_of(data: Path, images: int, epochs: int) -> list[str]:
+    """What the study is told of so many of the images in the folder `data`."""
+    return [f"data.path={data.resolve()}", f"data.limit={images}", f"train.epochs={epochs}"]
+
+
+def search(folder: Path, words: list[str]) -> None:
+    """Run the study in `folder`, or go on with it."""
+    command = [sys.executable, "-m", "nas.cli", "search", str(STUDY), "--out", str(folder), *words]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -103,16 +88,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    study = given.out / "study.yaml"
-    study.write_text(STUDY.format(data=json.dumps(str(given.data)), images=given.images, epochs=given.epochs))
     rows = []
     for seed in range(given.seeds):
-        courses = []
+        courses: list[History] = []
         for scheduler, trials in (("none", given.trials), ("halving", round(given.more * given.trials))):
             folder = given.out / f"{scheduler}-{seed}"
-            search(study, folder, seed, trials, scheduler, given.reduction, given.first_epochs)
+            words = words_of(given.data, given.images, given.epochs)
+            words += [f"seed={seed}", f"trials={trials}", f"scheduler.name={scheduler}"]
+            words += [f"scheduler.reduction={given.reduction}"]
+            words += [] if given.first_epochs is None else [f"scheduler.first_epochs={given.first_epochs}"]
+            search(folder, words)
             courses.append(history(folder))
-        rows.append({"seed": seed, **compare(*courses, given.share)})
+        rows.append({"seed": seed, **compare(courses[0], courses[1], given.share)})
         if not given.json:
             row = rows[-1]
             full, halved = row["seconds_to_goal"]

@@ -7,6 +7,9 @@ end, timm's dataset, loader and optimizer. Both search the same space on the sam
 batches of the same size and the same peak learning rate, on the same cores. The goal is the hypervolume of (accuracy, MACs)
 that the straightforward search ends with; the time is that from the start of a process to the front that has it. `--json`
 for machines; each search is kept in `--out` and not run again.
+
+On a virtual machine whose processors are now and then given to others, seconds of wall-clock do not compare: a second counts
+here by the share of it that the processors were there (all but "steal" in /proc/stat). Both are told.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -23,14 +27,67 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from halving import STUDY, History, compare
+import plotly.graph_objects as go
+from halving import OBJECTIVES, STUDY, History, compare, search, words_of
 from PIL import Image
 
 from nas import config as configs
+from nas.figures.plot import COLOURS, CONFIG, dress
+from nas.front import Bounds, hypervolume
 from nas.storage import open_study
 from search_space import SearchSpace
 from trainers.data import Dataset, load
 from trainers.prepared import prepare
+
+NAMES = ("Ray Tune, OptunaSearch (TPE), timm", "nas search")
+Course = tuple[float, History]  # when the process began, and the whole trainings, each by the time of its end
+
+
+class Clock:
+    """Seconds that this machine's processors were there, told in `file` twice a second by a thread until the process ends.
+
+    Where the system does not tell, they are those of the wall-clock.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        threading.Thread(target=self._tell, daemon=True).start()
+
+    def _tell(self) -> None:
+        before, there, now = time.time(), 0.0, _there_s()
+        with self.file.open("a") as out:
+            while True:
+                out.write(f"{before} {there}\n")
+                out.flush()
+                time.sleep(0.5)
+                last, now, wall = now, _there_s(), time.time()
+                there += wall - before if now is None or last is None else now - last
+                before = wall
+
+    def between(self, begin: float, ends: list[float]) -> list[float]:
+        """Seconds from the time `begin` to each of `ends`, of one life of this process or of several."""
+        lives: list[list[tuple[float, float]]] = []
+        for line in self.file.read_text().splitlines():
+            wall, there = map(float, line.split())
+            if there == 0:
+                lives.append([])
+            lives[-1].append((wall, there))
+        for life in lives:
+            walls, theres = zip(*life, strict=True)
+            if walls[0] - 1 <= begin <= walls[-1]:
+                start, *others = np.interp([begin, *ends], walls, theres)
+                return [float(other - start) for other in others]
+        raise ValueError(f"{self.file}: tells nothing of the time {begin}")
+
+
+def _there_s() -> float | None:
+    """Seconds that the processors were this machine's, mean of all, since it started; None if it does not tell."""
+    try:
+        with Path("/proc/stat").open() as file:
+            ticks = [int(word) for word in file.readline().split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    return sum(ticks[:7]) / os.sysconf("SC_CLK_TCK") / (os.cpu_count() or 1)
 
 
 def write_images(dataset: Dataset, folder: Path) -> None:
@@ -66,7 +123,7 @@ def loader(dataset: Dataset, root: Path, training: bool, batch_size: int) -> Any
     )
 
 
-def trainable(parameters: dict[str, Any], study: str, data_file: str, images: str) -> None:
+def trainable(parameters: dict[str, Any], words: list[str], data_file: str, images: str) -> None:
     """One trial of the straightforward search."""
     import torch
     from ray import tune
@@ -78,7 +135,7 @@ def trainable(parameters: dict[str, Any], study: str, data_file: str, images: st
 
     torch.set_num_threads(1)
     begun = time.time()
-    config, source = configs.load(Path(study))
+    config, source = configs.load(STUDY, words)
     dataset = load(Path(data_file))
     known = {name: getattr(dataset, name) for name in ("image_size", "in_chans", "num_classes")}
     space, train = configs.space_of(config, source, known), config.train
@@ -107,13 +164,20 @@ def trainable(parameters: dict[str, Any], study: str, data_file: str, images: st
     tune.report({"accuracy": right / len(validation.dataset), "macs": macs, "begun": begun, "ended": time.time()})
 
 
-def straightforward(study: Path, out: Path, seed: int, trials: int, data_file: Path, images: Path) -> History:
+def straightforward(out: Path, seed: int, trials: int, data_file: Path, words: list[str]) -> Course:
     """Ray Tune with OptunaSearch; in a process of its own, for Ray's sake."""
     kept = out / f"straightforward-{seed}.json"
     if not kept.is_file():
-        words = [str(study), str(kept), str(seed), str(trials), str(data_file), str(images)]
-        subprocess.run([sys.executable, __file__, "--straightforward", *words], check=True)
-    return [(t, a, m) for t, a, m in json.loads(kept.read_text())]
+        said = [str(kept), str(seed), str(trials), str(data_file), str(out / "images"), *words]
+        subprocess.run([sys.executable, __file__, "--straightforward", *said], check=True)
+    begun, rows = json.loads(kept.read_text())
+    return begun, [(t, a, m) for t, a, m in rows]
+
+
+def timed(clock: Clock, begun: float, course: History) -> History:
+    """`course` by `clock`, from the time `begun` on."""
+    seconds = clock.between(begun, [ended for ended, *_ in course])
+    return [(one, accuracy, macs) for one, (_, accuracy, macs) in zip(seconds, course, strict=True)]
 
 
 def define(space: SearchSpace, trial: Any) -> None:
@@ -121,14 +185,14 @@ def define(space: SearchSpace, trial: Any) -> None:
     space.suggest(trial)
 
 
-def run_straightforward(study: str, kept: str, seed: str, trials: str, data_file: str, images: str) -> None:
+def run_straightforward(kept: str, seed: str, trials: str, data_file: str, images: str, *words: str) -> None:
     begun = time.time()
     import optuna
     import ray
     from ray import tune
     from ray.tune.search.optuna import OptunaSearch
 
-    config, source = configs.load(Path(study))
+    config, source = configs.load(STUDY, words)
     dataset = load(Path(data_file))
     known = {name: getattr(dataset, name) for name in ("image_size", "in_chans", "num_classes")}
     space: SearchSpace = configs.space_of(config, source, known)
@@ -141,25 +205,48 @@ def run_straightforward(study: str, kept: str, seed: str, trials: str, data_file
         sampler=optuna.samplers.TPESampler(seed=int(seed)),
     )
     tuner = tune.Tuner(
-        tune.with_parameters(trainable, study=study, data_file=data_file, images=images),
+        tune.with_parameters(trainable, words=list(words), data_file=data_file, images=images),
         tune_config=tune.TuneConfig(search_alg=search, num_samples=int(trials), max_concurrent_trials=None),
         run_config=tune.RunConfig(storage_path=f"{kept}.ray", verbose=0),
     )
     results = [result.metrics for result in tuner.fit() if result.metrics and "ended" in result.metrics]
-    rows = sorted((m["ended"] - begun, m["accuracy"], m["macs"]) for m in results)
-    Path(kept).write_text(json.dumps(rows))
+    rows = sorted((m["ended"], m["accuracy"], m["macs"]) for m in results)
+    Path(kept).write_text(json.dumps([begun, rows]))
 
 
-def ours(study: Path, out: Path, seed: int, trials: int, words: list[str]) -> History:
-    """`nas search` on the same study."""
-    folder, clock = out / f"ours-{seed}", out / f"ours-{seed}.begun"
+def ours(out: Path, words: list[str]) -> Course:
+    """`nas search` on the same study, in the folder `out`."""
+    clock = out.with_suffix(".begun")
     if not clock.is_file():
         clock.write_text(str(time.time()))
-    command = [sys.executable, "-m", "nas.cli", "search", str(study), "--out", str(folder)]
-    subprocess.run([*command, f"seed={seed}", f"trials={trials}", *words], check=True, stdout=subprocess.DEVNULL)
+    search(out, words)
     begun = float(clock.read_text())
-    ended = [trial for trial in open_study(folder).get_trials() if trial.state.name == "COMPLETE"]
-    return sorted((t.datetime_complete.timestamp() - begun, t.values[0], t.values[1]) for t in ended)  # type: ignore[union-attr]
+    ended = [trial for trial in open_study(out).get_trials() if trial.state.name == "COMPLETE"]
+    return begun, sorted((t.datetime_complete.timestamp(), t.values[0], t.values[1]) for t in ended)  # type: ignore[union-attr]
+
+
+def draw(rows: list[dict[str, Any]], file: Path) -> None:
+    """Write the figure: hypervolume over seconds, a line for each search."""
+    figure = go.Figure()
+    dress(figure)
+    for row in rows:
+        bounds = Bounds.of([values for course in row["courses"] for _, *values in course], OBJECTIVES)
+        for name, colour, course in zip(NAMES, COLOURS, row["courses"], strict=False):
+            volumes = [hypervolume([v for _, *v in course[: i + 1]], OBJECTIVES, bounds) for i in range(len(course))]
+            figure.add_scatter(
+                x=[seconds for seconds, *_ in course],
+                y=[volume / row["goal"] for volume in volumes],
+                line={"color": colour, "shape": "hv"},
+                mode="lines",
+                name=name,
+                legendgroup=name,
+                showlegend=row is rows[0],
+            )
+    figure.add_hline(1, line={"dash": "dot", "width": 1})
+    figure.update_xaxes(title_text="seconds", rangemode="tozero")
+    figure.update_yaxes(title_text="hypervolume, share of what the straightforward search ends with")
+    figure.update_layout(paper_bgcolor="#ffffff", height=420, width=860)
+    file.write_text(figure.to_html(include_plotlyjs=True, config=CONFIG), encoding="utf-8")
 
 
 def main() -> None:
@@ -170,35 +257,44 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="images in a folder for each class")
     parser.add_argument("--out", type=Path, required=True, help="where the searches are kept")
     parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--trials", type=int, default=60, help="of the straightforward search")
     parser.add_argument("--ours", type=int, default=30, help="trials of `nas search`")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--figure", type=Path, metavar="FILE.html", help="hypervolume over seconds")
     parser.add_argument("words", nargs="*", help="further key=value of `nas search`, such as scheduler.name=halving")
     given = parser.parse_args()
     out = given.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    study = out / "study.yaml"
-    data = json.dumps(str(given.data.resolve()))
-    study.write_text(STUDY.format(data=data, images=given.images, epochs=given.epochs))
-    data_file = prepare(configs.load(study)[0].data, out / "data").resolve()
+    words = words_of(given.data, given.images, given.epochs)
+    data_file = prepare(configs.load(STUDY, words)[0].data, out / "data").resolve()
     if not (out / "images").is_dir():
         write_images(load(data_file), out / "images")
+    clock = Clock(out / "clock.txt")
     rows = []
     for seed in range(given.seeds):
-        plain = straightforward(study, out, seed, given.trials, data_file, out / "images")
-        own = ours(study, out, seed, given.ours, given.words)
-        rows.append({"seed": seed, **compare(plain, own, 1.0)})
+        courses = (
+            straightforward(out, seed, given.trials, data_file, words),
+            ours(out / f"ours-{seed}", [*words, f"seed={seed}", f"trials={given.ours}", *given.words]),
+        )
+        plain, own = (timed(clock, *course) for course in courses)
+        by_wall, by_wall_too = ([(t - begun, a, m) for t, a, m in course] for begun, course in courses)
+        wall = compare(by_wall, by_wall_too, 1.0)
+        rows.append({"seed": seed, **compare(plain, own, 1.0), "of_the_wall_clock": wall, "courses": [plain, own]})
         if not given.json:
             row = rows[-1]
             full, quick = row["seconds_to_goal"]
+            by_wall = row["of_the_wall_clock"]
             print(
                 f"seed {seed}: {row['wall_s'][0]:.0f} s for {len(plain)} trials, hypervolume {row['goal']:.4f} first after "
-                f"{full:.0f} s; nas search has it after {quick:.0f} s ({row['wall_s'][0] / quick:.1f}x); it ends with "
+                f"{full:.0f} s; nas search has it after {quick:.0f} s ({row['wall_s'][0] / quick:.1f}x; by the wall-clock "
+                f"{by_wall['wall_s'][0] / by_wall['seconds_to_goal'][1]:.1f}x); it ends with "
                 f"{row['hypervolume'][1]:.4f} after {len(own)} trials and {row['wall_s'][1]:.0f} s",
                 flush=True,
             )
+    if given.figure is not None:
+        draw(rows, given.figure)
     if given.json:
         print(json.dumps(rows, indent=2))
     else:

@@ -67,16 +67,24 @@ def test_wrong_use_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_networks_are_measured_beside_real_trainings(tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_text(STUDY)
-    words = ["bench", "throughput", str(file), "--sample", "3", "--beside", "1", "--json"]
+    words = ["bench", "throughput", str(file), "--sample", "3", "--beside", "1", "--operators-s", "1", "--json"]
     run = CliRunner().invoke(app, words)
     assert run.exit_code == 0, run.output
     found = json.loads(run.stdout)
     assert set(found["ways"]) == set(WAYS)
     assert len(found["architectures"]) == 3
     for row in found["architectures"]:
+        assert row["predicted"] > 0
         for way in WAYS:
             assert len(row[way]) == 2
             assert all(speed > 0 for speed in row[way])
+    truth = [math.sqrt(math.prod(row["exclusive"])) for row in found["architectures"]]
+    ratios = [row["predicted"] / one for row, one in zip(found["architectures"], truth, strict=True)]
+    predicted = found["predicted"]
+    assert predicted["ratio"] == pytest.approx(sorted(ratios)[1])
+    assert predicted["operators"] > 10
+    foretold = [row["predicted"] for row in found["architectures"]]
+    assert predicted["kendall_tau"]["value"] == pytest.approx(kendalltau(foretold, truth).statistic)
     for way in found["ways"].values():
         assert -1 <= way["kendall_tau"]["value"] <= 1
         assert way["seconds_a_measurement"] > 0

@@ -75,6 +75,7 @@ def test_draws_are_uniform_and_independent() -> None:
 
 def test_policies() -> None:
     assert Augment.of("none", (32, 32)) == Augment(Placement(flip=False, shift=0, cutout=0))
+    assert Augment.of("flip", (32, 32)) == Augment(Placement(flip=True, shift=0, cutout=0))
     assert Augment.of("shift", (8, 8)) == Augment(Placement(flip=False, shift=1, cutout=0))
     assert Augment.of("standard", (32, 32)) == Augment(Placement(flip=True, shift=4, cutout=8))
     assert Augment.of("shift", (4, 64)) == Augment(Placement(flip=False, shift=1, cutout=0))

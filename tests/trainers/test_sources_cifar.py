@@ -83,7 +83,7 @@ def test_the_test_batch_is_the_test_split(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(sources.SOURCES, "cifar10", source)
     data = load(prepare(DataConfig(source="cifar10", path=tmp_path), tmp_path / "cache"))
     assert (len(data.train), len(data.val), len(data.test)) == (160, 40, 40)
-    assert (data.in_chans, data.image_size, data.num_classes, data.default_augment) == (3, (32, 32), 10, "standard")
+    assert (data.in_chans, data.image_size, data.num_classes, data.default_augment) == (3, (32, 32), 10, "flip")
     expected = {row[1:].tobytes() for row in tables["test_batch.bin"]}
     assert {image.numpy().tobytes() for image in data.test.images} == expected
 

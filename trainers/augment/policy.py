@@ -28,13 +28,15 @@ class Augment:
     def of(policy: Policy, image_size: tuple[int, int]) -> Augment:
         """The augmentation that `policy` means for images of `(H, W)` pixels.
 
-        "none": nothing. "shift": by up to an eighth of the size, which is the one pixel of an 8x8 digit. "standard",
-        for photographs: the same (4 pixels of 32, as usual on CIFAR), mirrored, with a quarter of the side cut out.
+        "none": nothing. "flip": mirrored. "shift": by up to an eighth of the size, which is the one pixel of an 8x8 digit.
+        "standard", for photographs: the same (4 pixels of 32, as usual on CIFAR), mirrored, with a quarter of the side cut out.
         "strong", for long trainings on photographs: two random operations on each image before that.
         """
         eighth = max(1, min(image_size) // 8)
         if policy == "none":
             return Augment(Placement(flip=False, shift=0, cutout=0))
+        if policy == "flip":
+            return Augment(Placement(flip=True, shift=0, cutout=0))
         if policy == "shift":
             return Augment(Placement(flip=False, shift=eighth, cutout=0))
         usual = Placement(flip=True, shift=eighth, cutout=2 * eighth)

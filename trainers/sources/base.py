@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from trainers.errors import DataError, unknown_source
 
 if TYPE_CHECKING:
-    from trainers.config import DataConfig
+    from trainers.config import DataConfig, Policy
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done and the number of all."""
@@ -118,7 +118,7 @@ class Source(ABC):
 
     name: str
     path: Literal["required", "optional", "none"]
-    augment: Literal["none", "shift", "standard"]
+    augment: Policy
     keys: frozenset[str] = field(default=frozenset(), kw_only=True)
 
     @abstractmethod

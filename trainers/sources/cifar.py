@@ -122,7 +122,7 @@ register(
     Cifar(
         name="cifar10",
         path="required",
-        augment="standard",
+        augment="flip",
         folder="cifar-10-batches-bin",
         python_folder="cifar-10-batches-py",
         names_file="batches.meta.txt",
@@ -135,7 +135,7 @@ register(
     Cifar(
         name="cifar100",
         path="required",
-        augment="standard",
+        augment="flip",
         folder="cifar-100-binary",
         python_folder="cifar-100-python",
         names_file="fine_label_names.txt",

@@ -56,4 +56,4 @@ def _read(root: Path, listing: Listing, image_size: int | None, skip: bool, read
     return Decoded(root.name, listing.class_names, complete(str(root), listing.parts, parts, skipped), skipped)
 
 
-register(Folder(name="folder", path="required", augment="standard"))
+register(Folder(name="folder", path="required", augment="flip"))

@@ -111,10 +111,10 @@ def _numbers(parts: Mapping[Part, Pictures]) -> tuple[str, ...]:
 _COLUMNS = frozenset({"splits", "download", "input_key", "target_key"})
 _SPLITS = frozenset({"splits", "download"})
 
-register(Timm(name="timm", path="required", augment="standard", keys=frozenset({"splits"})))
-register(Timm(name="torch/", path="required", augment="standard", keys=_SPLITS))
+register(Timm(name="timm", path="required", augment="flip", keys=frozenset({"splits"})))
+register(Timm(name="torch/", path="required", augment="flip", keys=_SPLITS))
 for _characters in ("mnist", "kmnist", "qmnist"):  # neither mirrored nor cut
     register(Timm(name=f"torch/{_characters}", path="required", augment="shift", keys=_SPLITS))
 for _hub_or_cache in ("hfds/", "hfids/", "tfds/"):
-    register(Timm(name=_hub_or_cache, path="optional", augment="standard", keys=_COLUMNS))
-register(Timm(name="wds/", path="required", augment="standard", keys=_COLUMNS - {"download"}))
+    register(Timm(name=_hub_or_cache, path="optional", augment="flip", keys=_COLUMNS))
+register(Timm(name="wds/", path="required", augment="flip", keys=_COLUMNS - {"download"}))
