@@ -6,7 +6,6 @@ Alone on its device.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -23,27 +22,7 @@ from trainers.device import device_name
 from trainers.exclusive import Exclusive
 from trainers.files import replacing
 from trainers.memory import peak_memory_bytes
-from trainers.throughput import Effort, Reference, Throughput, measure
-
-PASS_S = (
-    0.0005  # an operator is repeated until a pass takes as long: the clock and the start of a pass count for nothing
-)
-ROUGH = Effort(min_time_s=0, max_time_s=0, min_repeats=2)
-OF_OPERATOR = Effort(min_time_s=0.005, max_time_s=0.03, precision=0.03)
-
-
-class Repeated(nn.Module):
-    """`module` so many times on the same maps; the last result."""
-
-    def __init__(self, module: nn.Module, times: int) -> None:
-        super().__init__()
-        self.module = module
-        self.times = times
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for _ in range(self.times - 1):
-            self.module(x)
-        return self.module(x)
+from trainers.throughput import Effort, Reference, Throughput, measure, measure_layers
 
 
 class Measurer:
@@ -84,20 +63,23 @@ class Measurer:
     def operators(self, wanted: Sequence[Operator], batch_size: int, max_time_s: float) -> list[float]:
         """Seconds of a pass of `batch_size` images through each of `wanted`, in order.
 
-        Of fewer where `max_time_s` have passed, of one at least.
+        Of fewer where `max_time_s` have passed, of the first few at least.
         """
-        found: list[float] = []
-        begun = time.perf_counter()
+        if self._reference is None:
+            self._reference = Reference(self.device, self._remembered())
+        known = self._reference.seconds is not None
         with self.exclusive.measuring() if self.setting.exclusive else nullcontext():
-            for operator in wanted:
-                if found and time.perf_counter() - begun > max_time_s:
-                    break
-                module, shape = modules.build(operator), (operator.width, *operator.size)
-                rough = self._timed(module, shape, batch_size, ROUGH)
-                times = max(1, round(PASS_S / (rough.latency_ms / 1000)))
-                pass_ms = self._timed(Repeated(module, times), shape, batch_size, OF_OPERATOR).latency_ms
-                found.append(pass_ms / 1000 / times)
-        return found
+            seconds = measure_layers(
+                ((modules.build(operator), (operator.width, *operator.size)) for operator in wanted),
+                device=self.device,
+                batch_size=batch_size,
+                precision=self.setting.precision,
+                max_time_s=max_time_s,
+                reference=self._reference,
+            )
+        if not known:
+            self._remember(self._reference)
+        return seconds
 
     def broken_limit(self, found: dict[str, Any]) -> str | None:
         """The limit that a network of these attributes breaks, in words; None if it keeps all."""
@@ -108,9 +90,7 @@ class Measurer:
                 return f"limit {name}: {value:.4g} {'<' if rising else '>'} {limit:g}"
         return None
 
-    def _timed(
-        self, network: nn.Module, input_shape: tuple[int, int, int], batch_size: int, effort: Effort | None = None
-    ) -> Throughput:
+    def _timed(self, network: nn.Module, input_shape: tuple[int, int, int], batch_size: int) -> Throughput:
         if self._reference is None:
             self._reference = Reference(self.device, self._remembered())
         known = self._reference.seconds is not None
@@ -120,7 +100,7 @@ class Measurer:
             device=self.device,
             batch_size=batch_size,
             precision=self.setting.precision,
-            effort=effort or self.effort,
+            effort=self.effort,
             reference=self._reference,
         )
         if not known:
