@@ -244,9 +244,12 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
             )
     figure.add_hline(1, line={"dash": "dot", "width": 1})
     figure.update_xaxes(title_text="seconds", rangemode="tozero")
-    figure.update_yaxes(title_text="hypervolume, share of what the straightforward search ends with")
-    figure.update_layout(paper_bgcolor="#ffffff", height=420, width=860)
-    file.write_text(figure.to_html(include_plotlyjs=True, config=CONFIG), encoding="utf-8")
+    figure.update_yaxes(title_text="hypervolume over the goal")
+    corner = {"x": 0.98, "y": 0.04, "xanchor": "right", "yanchor": "bottom"}
+    figure.update_layout(
+        paper_bgcolor="#ffffff", height=400, width=840, legend=corner, margin={"t": 20, "r": 20, "b": 50}
+    )
+    file.write_text(figure.to_html(include_plotlyjs=True, config=CONFIG | {"displayModeBar": False}), encoding="utf-8")
 
 
 def main() -> None:

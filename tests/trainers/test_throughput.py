@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from scipy.stats import binom
 from torch import Tensor, nn
 
 from trainers.device import condition, device_name
-from trainers.throughput import Effort, Reference, measure, median_interval, warm_up
+from trainers.throughput import GROUP, Effort, Reference, measure, measure_layers, median_interval, warm_up
 
 QUICK = Effort(min_time_s=0.0, max_time_s=0.0, min_repeats=5)
 
@@ -161,3 +162,37 @@ def test_wrong_efforts(wrong: dict[str, float]) -> None:
 def test_wrong_batch() -> None:
     with pytest.raises(ValueError, match="batch_size must be"):
         measure(nn.Flatten(), (1, 2, 2), batch_size=0)
+
+
+def test_layers_take_what_they_take_whatever_stands_beside_them() -> None:
+    layers: list[tuple[nn.Module, tuple[int, int, int]]] = [
+        (Sleeper(0.002 * (1 + i % 3)), (i + 1, 2, 2)) for i in range(10)
+    ]
+    seconds = measure_layers(layers, batch_size=5, reference=Paced(0.001, 0.001))
+    assert len(seconds) == 10
+    for i, one in enumerate(seconds):
+        assert 0.002 * (1 + i % 3) <= one  # a sleep is never shorter
+    assert seconds[2] > seconds[0]
+    for i, (layer, _) in enumerate(layers):
+        assert isinstance(layer, Sleeper)
+        assert set(layer.calls) == {((5, i + 1, 2, 2), torch.float32, False, True)}
+        assert layer.training
+
+
+def test_layers_are_counted_against_the_reference_as_it_was_at_first() -> None:
+    layers = [(Sleeper(0.01), (1, 2, 2))]
+    (as_then,) = measure_layers(layers, batch_size=1, reference=Paced(0.002, 0.001))
+    (as_now,) = measure_layers(layers, batch_size=1, reference=Paced(0.002, None))
+    assert as_now / as_then == pytest.approx(2, rel=0.1)
+
+
+def test_no_more_layers_are_begun_when_the_time_is_over() -> None:
+    built = []
+
+    def layers() -> Iterator[tuple[nn.Module, tuple[int, int, int]]]:
+        for index in range(5 * GROUP):
+            built.append(index)
+            yield nn.Identity(), (1, 2, 2)
+
+    seconds = measure_layers(layers(), batch_size=1, max_time_s=0.0)
+    assert len(seconds) == len(built) == GROUP
