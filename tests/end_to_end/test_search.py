@@ -13,12 +13,19 @@ from PIL import Image
 
 from nas.storage import open_study
 
+SEARCH = (
+    "search",
+    "small.yaml",
+    "--out",
+    "done",
+    "throughput.operators_s=1",
+)  # the other tests' studies foretell nothing
 Done = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
 def done(cli: Any) -> Done:
-    return cli.run("search", "small.yaml", "--out", "done")
+    return cli.run(*SEARCH)
 
 
 def test_search_ends_with_a_front_and_says_nothing_else(done: Done, cli: Any) -> None:
@@ -43,7 +50,7 @@ def test_search_ends_with_a_front_and_says_nothing_else(done: Done, cli: Any) ->
 
 def test_same_command_again_has_nothing_to_do(done: Done, cli: Any) -> None:
     before = [(trial.number, trial.values) for trial in cli.trials("done")]
-    again = cli.run("search", "small.yaml", "--out", "done")
+    again = cli.run(*SEARCH)
     assert again.returncode == 0
     assert "6 trials already" in again.stdout
     assert [(trial.number, trial.values) for trial in cli.trials("done")] == before
@@ -71,6 +78,8 @@ def test_status_and_show(done: Done, cli: Any) -> None:
     status = json.loads(cli.run("status", "done", "--json").stdout)
     assert status["trials"]["complete"] == 6
     assert 0 < status["training_share"] < 1
+    assert status["foretold"]["images_per_s"]["trials"] == 6
+    assert -1 <= status["foretold"]["images_per_s"]["kendall_tau"] <= 1
     assert "6 complete" in cli.run("status", "done").stdout
     shown = cli.run("show", "done", "best")
     assert shown.returncode == 0
