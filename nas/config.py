@@ -88,7 +88,7 @@ class Throughput(BaseModel):
         min_time_s, max_time_s: seconds of timed passes, at least and at most.
         interval: half the 95% confidence interval, as a share of the figure, at which they may end.
         exclusive: trainings on the same device stand still meanwhile.
-        operators_s: seconds spent when a study begins on timing the operators that its architectures are made of, by which the
+        operators_s: seconds spent at most when a study begins on timing the operators that its architectures are made of, by which the
             sampler "pareto" foresees throughput and latency; 0: none.
     """
 
@@ -100,7 +100,7 @@ class Throughput(BaseModel):
     max_time_s: float = Field(0.5, gt=0)
     interval: float = Field(0.02, gt=0, lt=1)
     exclusive: bool = True
-    operators_s: float = Field(10, ge=0)
+    operators_s: float = Field(30, ge=0)
 
 
 class StudyConfig(BaseModel):

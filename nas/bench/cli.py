@@ -96,7 +96,7 @@ def throughput(
     operators_s: Annotated[
         float,
         typer.Option(metavar="SECONDS", min=0, help="For a table of operators that foretells the figures; 0: none."),
-    ] = 10.0,
+    ] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure the same networks again, with trainings beside them: do the figures agree?"""

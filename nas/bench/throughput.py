@@ -52,7 +52,7 @@ class Wanted:
     batch_size: int | None = None
     device: str = "cpu"
     seed: int = 0
-    operators_s: float = 10.0
+    operators_s: float = 30.0
 
     @property
     def images(self) -> int:
