@@ -88,8 +88,8 @@ class Throughput(BaseModel):
         min_time_s, max_time_s: seconds of timed passes, at least and at most.
         interval: half the 95% confidence interval, as a share of the figure, at which they may end.
         exclusive: trainings on the same device stand still meanwhile.
-        operators_s: seconds spent at most when a study begins on timing the operators that its architectures are made of, by which the
-            sampler "pareto" foresees throughput and latency; 0: none.
+        operators_s: seconds spent at most when a study begins on timing the operators that its architectures are made of, by
+            which the sampler "pareto" foresees throughput and latency; 0: none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
