@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nas import operator_table
-from nas.operator_table import OperatorTable
+from nas.operator_table import Floats, OperatorTable
 from nas.results import Results
 from nas.units import finite
 from search_space import Architecture
@@ -47,11 +47,16 @@ def foretold(results: Results) -> list[Foretold]:
         seen, truth = np.array([pair for pair in pairs if pair[0] is not None], dtype=np.float64).reshape(-1, 2).T
         if len(seen) < LEAST:
             continue
-        logs = np.log(seen / truth)
         tau = float(kendall(seen, truth, np.ones((1, len(seen))))[0])
-        error = float(np.median(np.abs(np.expm1(logs - np.median(logs)))))
-        found.append(Foretold(name, len(seen), finite(tau), error))
+        found.append(Foretold(name, len(seen), finite(tau), factor_and_error(seen, truth)[1]))
     return found
+
+
+def factor_and_error(foretold: Floats, measured: Floats) -> tuple[float, float]:
+    """The median factor between what was foretold and measured, `(n,)` both, and the median relative error beside it."""
+    ratios = foretold / measured
+    factor = float(np.median(ratios))
+    return factor, float(np.median(np.abs(ratios / factor - 1)))
 
 
 def _seen(table: OperatorTable, name: str, architecture: Mapping[str, Any]) -> float | None:

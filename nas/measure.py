@@ -6,8 +6,8 @@ Alone on its device.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Measurer:
         if not setting.names:
             return {}
         found: dict[str, Any] = {"device": device_name(self.device)}
-        with self.exclusive.measuring() if setting.exclusive else nullcontext():
+        with self._alone():
             if "images_per_s" in setting.names:
                 speed = self._timed(network, input_shape, setting.batch_size)
                 found |= {"images_per_s": speed.images_per_s, "throughput": _details(speed)}
@@ -65,47 +65,48 @@ class Measurer:
 
         Of fewer where `max_time_s` have passed, of the first few at least.
         """
-        if self._reference is None:
-            self._reference = Reference(self.device, self._remembered())
-        known = self._reference.seconds is not None
-        with self.exclusive.measuring() if self.setting.exclusive else nullcontext():
-            seconds = measure_layers(
+        with self._against() as reference, self._alone():
+            return measure_layers(
                 ((modules.build(operator), (operator.width, *operator.size)) for operator in wanted),
                 device=self.device,
                 batch_size=batch_size,
                 precision=self.setting.precision,
                 max_time_s=max_time_s,
-                reference=self._reference,
+                reference=reference,
             )
-        if not known:
-            self._remember(self._reference)
-        return seconds
 
     def broken_limit(self, found: dict[str, Any]) -> str | None:
         """The limit that a network of these attributes breaks, in words; None if it keeps all."""
         for name, limit in self.setting.limits.items():
-            value = found[name]
-            rising = objectives.get(name).direction == "maximize"
-            if value < limit if rising else value > limit:
-                return f"limit {name}: {value:.4g} {'<' if rising else '>'} {limit:g}"
+            if objectives.get(name).misses(found[name], limit):
+                return f"limit {name}: {found[name]:.4g} {'<' if found[name] < limit else '>'} {limit:g}"
         return None
 
     def _timed(self, network: nn.Module, input_shape: tuple[int, int, int], batch_size: int) -> Throughput:
+        with self._against() as reference:
+            return measure(
+                network,
+                input_shape,
+                device=self.device,
+                batch_size=batch_size,
+                precision=self.setting.precision,
+                effort=self.effort,
+                reference=reference,
+            )
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Within this block trainings stand still, if the study has it so."""
+        return self.exclusive.measuring() if self.setting.exclusive else nullcontext()
+
+    @contextmanager
+    def _against(self) -> Iterator[Reference]:
+        """What to measure against; what a pass of it takes is remembered if this block finds it out."""
         if self._reference is None:
             self._reference = Reference(self.device, self._remembered())
         known = self._reference.seconds is not None
-        speed = measure(
-            network,
-            input_shape,
-            device=self.device,
-            batch_size=batch_size,
-            precision=self.setting.precision,
-            effort=self.effort,
-            reference=self._reference,
-        )
+        yield self._reference
         if not known:
             self._remember(self._reference)
-        return speed
 
     @property
     def _key(self) -> str:

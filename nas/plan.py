@@ -72,9 +72,8 @@ def _may_do(architecture: Architecture, limits: Mapping[str, float], tables: Map
     if not within(architecture, limits):
         return False
     for name in limits.keys() & tables.keys():
-        rising = objectives.get(name).direction == "maximize"
-        seen = getattr(tables[name], name)(architecture)
-        if seen * SURE < limits[name] if rising else seen > SURE * limits[name]:
+        objective, seen = objectives.get(name), getattr(tables[name], name)(architecture)
+        if objective.misses(seen * SURE if objective.direction == "maximize" else seen / SURE, limits[name]):
             return False
     return True
 

@@ -51,7 +51,7 @@ class Operator(NamedTuple):
         if not isinstance(self.what, Value):
             return f"{self.kind} {self.what} {self.how}".strip()
         name = getattr(self.what, "name", "")
-        choices = [f"{key} {value}" for key, value in _plain(self.what).items() if isinstance(value, str | bool)]
+        choices = [f"{key} {value}" for key, value in self.what if isinstance(value, str | bool)]
         return " ".join(filter(None, [self.kind, name, *choices, self.how]))
 
     @property
@@ -175,7 +175,3 @@ def _of_block(stage: Stage, site: Site, index: int) -> Iterator[Operator]:
 
 def _gate(gate: SqueezeExcite, width: int, size: Size) -> Operator:
     return Operator("gate", gate, width, size, width)
-
-
-def _plain(value: Value) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in type(value).model_fields}

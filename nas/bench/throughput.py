@@ -22,6 +22,7 @@ import numpy as np
 from nas.errors import UsageError
 from nas.fidelity import statistics as st
 from nas.fidelity.statistics import Floats
+from nas.foretold import factor_and_error
 from nas.operator_table import OperatorTable
 from nas.setting import BATCH
 from search_space import Architecture, SearchSpace
@@ -144,11 +145,11 @@ def foretold(measured: Measured, seed: int = 0) -> dict[str, Any] | None:
     if measured.predicted is None:
         return None
     truth = np.exp(np.log(measured.images_per_s["exclusive"]).mean(axis=0))
-    ratio = float(np.median(measured.predicted / truth))
+    ratio, error = factor_and_error(measured.predicted, truth)
     return {
         "kendall_tau": agreement(np.stack([measured.predicted, truth]), seed).record(),
         "ratio": ratio,
-        "median_error": float(np.median(np.abs(measured.predicted / truth / ratio - 1))),
+        "median_error": error,
         "operators": measured.operators,
     }
 

@@ -33,6 +33,10 @@ class Objective:
     cheap: bool
     log: bool
 
+    def misses(self, value: float, limit: float) -> bool:
+        """True if `value` is worse than `limit`, the worst that is allowed."""
+        return value < limit if self.direction == "maximize" else value > limit
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON, as it stands in the study's attributes."""
         return asdict(self)

@@ -14,6 +14,7 @@ from torch import nn
 from search_space import blocks
 from search_space.architecture import Stage
 from search_space.blocks import Site
+from search_space.costs import Size
 from search_space.layers.macro import (
     DropPath,
     LayerScale,
@@ -25,6 +26,7 @@ from search_space.layers.macro import (
 )
 from search_space.layers.mlp import InterlacedMLP
 from search_space.macro import Residual
+from search_space.mixers import Mixer
 
 
 def token_mixer(stage: Stage, site: Site) -> tuple[nn.Module, nn.Module]:
@@ -32,10 +34,13 @@ def token_mixer(stage: Stage, site: Site) -> tuple[nn.Module, nn.Module]:
     width, size = blocks.spot(stage.residual, stage.channel_mixer, site)
     if site.stride == 1:
         return stage.mixer.build(width, size), nn.Identity()
-    halving = stage.mixer.build_halving(width, size)
-    if halving is not None:
-        return halving, nn.Identity()
-    return stage.mixer.build(width, size), halving_means()
+    return halving_mixer(stage.mixer, width, size)
+
+
+def halving_mixer(mixer: Mixer, width: int, size: Size) -> tuple[nn.Module, nn.Module]:
+    """`mixer` with a stride of 2 and the identity, or where it has no stride, itself and means of 2x2."""
+    halving = mixer.build_halving(width, size)
+    return (mixer.build(width, size), halving_means()) if halving is None else (halving, nn.Identity())
 
 
 def channel_mixer(stage: Stage, width_before: int | None = None) -> nn.Module:

@@ -9,6 +9,7 @@ from torch import nn
 
 from search_space.architecture import Stage
 from search_space.layers import macro
+from search_space.layers.blocks import halving_mixer
 from search_space.macro import Norm
 from search_space.mixers import MIXERS
 from search_space.operators import Operator
@@ -42,8 +43,7 @@ def build(operator: Operator) -> nn.Module:
         case "stem":
             return macro.ConvStem(what, width, out, (size[0] // what.patch, size[1] // what.patch))
         case "tokens" if operator.stride == 2:
-            halving = what.build_halving(width, size)
-            return halving or nn.Sequential(what.build(width, size), macro.halving_means())
+            return nn.Sequential(*halving_mixer(what, width, size))
         case "tokens":
             return what.build(width, size)
         case "channels":

@@ -19,10 +19,11 @@ from halving import STUDY, words_of
 
 from nas import config as configs
 from nas.evaluate import initial
+from nas.search import space_on
 from search_space import Architecture, SearchSpace, cost
 from trainers.config import TrainConfig
 from trainers.data import load
-from trainers.prepared import prepare
+from trainers.prepared import describe, prepare
 from trainers.proxy import train
 
 
@@ -50,9 +51,9 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     config, source = configs.load(STUDY, words_of(given.data, given.images, 1))
-    data = load(prepare(config.data, given.out))
-    known = {name: getattr(data, name) for name in ("image_size", "in_chans", "num_classes")}
-    architectures = sampled(configs.space_of(config, source, known), given.sample, *given.macs)
+    file = prepare(config.data, given.out)
+    data = load(file)
+    architectures = sampled(space_on(config, source, describe(file)), given.sample, *given.macs)
     rows = []
     for epochs in given.epochs:
         for policy in given.policies:

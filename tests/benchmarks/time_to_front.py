@@ -34,10 +34,11 @@ from PIL import Image
 from nas import config as configs
 from nas.figures.plot import COLOURS, CONFIG, dress
 from nas.front import Bounds, hypervolume
+from nas.search import space_on
 from nas.storage import open_study
 from search_space import SearchSpace
 from trainers.data import Dataset, load
-from trainers.prepared import prepare
+from trainers.prepared import describe, prepare
 
 NAMES = ("Ray Tune, OptunaSearch (TPE), timm", "nas search")
 Course = tuple[float, History]  # when the process began, and the whole trainings, each by the time of its end
@@ -134,11 +135,9 @@ def trainable(parameters: dict[str, Any], words: list[str], data_file: str, imag
     from search_space import build, cost
 
     torch.set_num_threads(1)
-    begun = time.time()
     config, source = configs.load(STUDY, words)
     dataset = load(Path(data_file))
-    known = {name: getattr(dataset, name) for name in ("image_size", "in_chans", "num_classes")}
-    space, train = configs.space_of(config, source, known), config.train
+    space, train = space_on(config, source, describe(Path(data_file))), config.train
     architecture = space.decode(parameters)
     network = build(architecture)
     training = loader(dataset, Path(images) / "train", True, train.batch_size)
@@ -161,7 +160,7 @@ def trainable(parameters: dict[str, Any], words: list[str], data_file: str, imag
         with torch.inference_mode():
             right = sum(int((network(batch).argmax(1) == labels).sum()) for batch, labels in validation)
     macs = float(cost(architecture).macs)
-    tune.report({"accuracy": right / len(validation.dataset), "macs": macs, "begun": begun, "ended": time.time()})
+    tune.report({"accuracy": right / len(validation.dataset), "macs": macs, "ended": time.time()})
 
 
 def straightforward(out: Path, seed: int, trials: int, data_file: Path, words: list[str]) -> Course:
@@ -193,9 +192,7 @@ def run_straightforward(kept: str, seed: str, trials: str, data_file: str, image
     from ray.tune.search.optuna import OptunaSearch
 
     config, source = configs.load(STUDY, words)
-    dataset = load(Path(data_file))
-    known = {name: getattr(dataset, name) for name in ("image_size", "in_chans", "num_classes")}
-    space: SearchSpace = configs.space_of(config, source, known)
+    space = space_on(config, source, describe(Path(data_file)))
 
     ray.init("local", num_cpus=len(os.sched_getaffinity(0)), include_dashboard=False, log_to_driver=False)
     search = OptunaSearch(
