@@ -75,13 +75,15 @@ def imports(module: str, sources: Sources, lazy: bool = False) -> set[str]:
     return found
 
 
-def loaded(module: str, sources: Sources) -> dict[str, tuple[str, ...]]:
-    """All that importing `module` imports, with the chain of our modules that leads there."""
+def loaded(module: str, sources: Sources, read: dict[str, set[str]]) -> dict[str, tuple[str, ...]]:
+    """All that importing `module` imports, with the chain of our modules that leads there; `read` remembers what was read."""
     chains: dict[str, tuple[str, ...]] = {}
     todo: list[tuple[str, tuple[str, ...]]] = [(module, (module,))]
     while todo:
         name, chain = todo.pop()
-        for imported in imports(name, sources):
+        if name not in read:
+            read[name] = imports(name, sources)
+        for imported in read[name]:
             parts = imported.split(".")
             for length in range(1, len(parts) + 1):
                 found = ".".join(parts[:length])
@@ -107,10 +109,11 @@ def crossings(package: str, sources: Sources, forbidden: tuple[str, ...]) -> lis
 
 def heavy(modules: Iterable[str], sources: Sources, forbidden: tuple[str, ...]) -> list[str]:
     """Chains by which importing one of `modules` imports a `forbidden` one."""
+    read: dict[str, set[str]] = {}
     return sorted(
         " -> ".join((*chain, name))
         for module in modules
-        for name, chain in loaded(module, sources).items()
+        for name, chain in loaded(module, sources, read).items()
         if within(name, *forbidden)
     )
 

@@ -1,7 +1,8 @@
-"""A study whose images change or go, output that cannot be written, and SIGTERM."""
+"""A study whose images are files, change or go, output that cannot be written, and SIGTERM."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from pathlib import Path
@@ -11,7 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-FEW = ("trials=1", "train.epochs=1", "data.source=folder", "data.limit=null", "data.image_size=8")
+FEW = (
+    "trials=1",
+    "train.epochs=1",
+    "data.source=folder",
+    "data.limit=null",
+    "data.image_size=8",
+    "resources.workers=1",
+)
 
 
 def images(folder: Path) -> None:
@@ -19,7 +27,8 @@ def images(folder: Path) -> None:
     for name in ("cats", "dogs"):
         (folder / name).mkdir(parents=True)
         for index in range(12):
-            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / name / f"{index}.png")
+            size = (8 + index % 3, 8, 3)
+            Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(folder / name / f"{index}.png")
 
 
 def one_line(run: Any, *parts: str) -> None:
@@ -35,6 +44,9 @@ def test_images_that_changed_or_went(cli: Any) -> None:
     images(photos)
     command = ("search", "small.yaml", "--out", "changed", "data.path=photos", *FEW)
     assert cli.run(*command).returncode == 0
+    (record,) = json.loads(cli.run("front", "changed", "--json").stdout)
+    assert record["architecture"]["image_size"] == [8, 8]
+    assert record["architecture"]["num_classes"] == 2
     Image.new("RGB", (8, 8), (1, 2, 3)).save(photos / "cats" / "new.png")
     changed = cli.run(*command, "trials=2")
     assert changed.returncode == 2
@@ -57,17 +69,25 @@ def test_images_that_changed_or_went(cli: Any) -> None:
     shutil.rmtree(photos)
 
 
+def test_a_file_that_is_no_image_is_named(cli: Any, misuse: Any) -> None:
+    images(cli.home / "broken")
+    (cli.home / "broken" / "cats" / "none.png").write_bytes(b"no image")
+    run = misuse("fidelity", "small.yaml", "data.path=broken", *FEW[1:-1])
+    assert run.returncode == 2
+    one_line(run, "data.path=broken: data: ", "cats/none.png")
+
+
 @pytest.mark.parametrize("out", ["a-file", "a-file/below"])
-def test_search_into_what_is_no_folder(cli: Any, out: str) -> None:
+def test_search_into_what_is_no_folder(cli: Any, misuse: Any, out: str) -> None:
     (cli.home / "a-file").write_text("x")
-    run = cli.run("search", "small.yaml", "--out", out)
+    run = misuse("search", "small.yaml", "--out", out)
     assert run.returncode == 2
     one_line(run, f"{out}: must be a folder that can be written to")
     assert (cli.home / "a-file").read_text() == "x"
 
 
 def test_sigterm_ends_a_search_as_ctrl_c_does(cli: Any) -> None:
-    driver = cli.start("search", "small.yaml", "--out", "terminated", "trials=100", "train.epochs=20")
+    driver = cli.start("search", "small.yaml", "--out", "terminated", "trials=100", "resources.workers=1")
     cli.wait_for(1, "terminated", driver)
     driver.send_signal(signal.SIGTERM)
     _, errors = driver.communicate(timeout=60)

@@ -102,7 +102,7 @@ def alive(group: int) -> bool:
 
 
 def test_a_finished_study_is_judged_in_its_folder_on_its_images(cli: Any) -> None:
-    assert cli.run("search", "small.yaml", "--out", "done", *WORDS, "trials=1").returncode == 0
+    assert cli.run("search", "small.yaml", "--out", "done", *WORDS, "trials=1", "resources.workers=1").returncode == 0
     run = cli.run("fidelity", "done", "--sample", 3, "--seeds", 1, "--multiple", 3, "--json")
     assert run.returncode == 0, run.stderr
     record = json.loads(run.stdout)
@@ -135,8 +135,8 @@ def test_a_finished_study_is_judged_in_its_folder_on_its_images(cli: Any) -> Non
         (["small.yaml", "--out", "small.yaml"], "small.yaml: must be a folder that can be written to"),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_code_2(cli: Any, words: list[str], message: str) -> None:
-    run = cli.run("fidelity", *words)
+def test_wrong_use_is_one_line_and_exit_code_2(misuse: Any, words: list[str], message: str) -> None:
+    run = misuse("fidelity", *words)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("nas: error: ")
     assert message in run.stderr

@@ -81,10 +81,9 @@ def test_halving_survives_a_kill_and_stops_what_is_not_promoted(cli: Any) -> Non
 
 
 def test_trials_that_fail_are_recorded_and_the_search_goes_on(cli: Any) -> None:
-    space = (
-        "{stem: {patch: 4}, stages: [{mixer: pool, depth: 1, width: 8, channel_mixer: {mlp: {expansion: [1, 1e10]}}}]}"
-    )
-    run = cli.run("search", "small.yaml", "--out", "failing", f"space={space}")  # 2.5 TB of weights fit no machine
+    mlp = "{mlp: {expansion: [1, 1e10]}}"  # 2.5 TB of weights fit no machine
+    space = f"{{stem: {{patch: 4}}, stages: [{{mixer: pool, depth: 1, width: 8, channel_mixer: {mlp}}}]}}"
+    run = cli.run("search", "small.yaml", "--out", "failing", f"space={space}", "resources.workers=1")
     assert run.returncode == 0, run.stderr
     assert "1 complete" in run.stdout
     assert "1 failed" in run.stdout
@@ -103,6 +102,7 @@ def test_throughput_limit_that_nothing_satisfies_ends_with_exit_code_3(cli: Any)
         "space.num_stages=1",
         "space.stages.0.channel_mixer=mlp",
         "limits.images_per_s=1e9",
+        "resources.workers=1",
     )
     run = cli.run("search", "small.yaml", "--out", "slow", *words)
     assert run.returncode == 3

@@ -7,19 +7,12 @@ import subprocess
 import sys
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from nas.storage import open_study
 
-SEARCH = (
-    "search",
-    "small.yaml",
-    "--out",
-    "done",
-    "throughput.operators_s=1",
-)  # the other tests' studies foretell nothing
+# The other tests' studies time no operators.
+SEARCH = ("search", "small.yaml", "--out", "done", "throughput.operators_s=1", "resources.workers=1")
 Done = subprocess.CompletedProcess[str]
 
 
@@ -136,31 +129,10 @@ def test_report_tests_the_front_once(done: Done, cli: Any) -> None:
         (["search", "small.yaml", "--out", "done", "train.epochs=4"], "train.epochs: must stay 3"),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_code_2(done: Done, cli: Any, words: list[str], message: str) -> None:
-    run = cli.run(*words)
+def test_wrong_use_is_one_line_and_exit_code_2(done: Done, misuse: Any, words: list[str], message: str) -> None:
+    run = misuse(*words)
     assert run.returncode == 2
     assert run.stderr.startswith("nas: error: ")
     assert message in run.stderr
     assert run.stderr.count("\n") == 1
     assert run.stdout == ""
-
-
-def test_folder_of_images_with_unequal_sizes(cli: Any) -> None:
-    rng = np.random.default_rng(0)
-    for name, level in (("dark", 60), ("light", 190)):
-        for index in range(40):
-            file = cli.home / "images" / name / f"{index}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            size = (20 + index % 3, 20, 3)
-            Image.fromarray(np.clip(rng.normal(level, 40, size), 0, 255).astype(np.uint8)).save(file)
-    words = ["data.source=folder", "data.path=images", "data.limit=null", "data.image_size=16", "trials=2"]
-    run = cli.run("search", "small.yaml", "--out", "folder", *words)
-    assert run.returncode == 0, run.stderr
-    records = json.loads(cli.run("front", "folder", "--json").stdout)
-    assert records
-    assert records[0]["architecture"]["image_size"] == [16, 16]
-    assert records[0]["architecture"]["num_classes"] == 2
-    (cli.home / "images" / "dark" / "broken.png").write_bytes(b"no image")
-    run = cli.run("search", "small.yaml", "--out", "folder2", *words)
-    assert run.returncode == 2
-    assert "broken.png" in run.stderr

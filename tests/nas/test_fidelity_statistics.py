@@ -35,7 +35,7 @@ samples = some.integers(3, 12).flatmap(
 
 
 @pytest.mark.parametrize("correlation", [kendall, spearman])
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(sample=samples)
 def test_a_weighted_correlation_is_scipys_of_the_resample_written_out(
     correlation: Correlation, sample: tuple[list[int], list[int], list[int]]
@@ -51,7 +51,7 @@ def test_a_weighted_correlation_is_scipys_of_the_resample_written_out(
             assert value == pytest.approx(ORACLES[correlation](x[rows], y[rows]).statistic, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(sample=samples)
 def test_the_upper_half_of_a_resample_is_that_of_its_copies_in_order(
     sample: tuple[list[int], list[int], list[int]],

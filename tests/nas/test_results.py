@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -209,12 +207,3 @@ def test_reading_does_not_write(digits_study: Path) -> None:
     results = load(digits_study)
     assert results.hypervolume > 0
     assert (digits_study / DATABASE).read_bytes() == before
-
-
-def test_the_reading_side_imports_neither_torch_nor_ray() -> None:
-    code = (
-        "import sys, nas.front, nas.results, nas.figures, nas.report, nas.show\n"
-        "print(sorted({name.split('.')[0] for name in sys.modules} & {'torch', 'ray', 'timm'}))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

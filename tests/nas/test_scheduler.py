@@ -111,7 +111,7 @@ def test_trial_that_was_cut_off_goes_the_same_way_again() -> None:
     assert ladder.climb(7) == 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 40), st.integers(1, 5), st.integers(2, 4), st.randoms(use_true_random=False))
 def test_every_run_ends_with_some_whole_trainings_and_shares_kept(
     trials: int, workers: int, eta: int, rng: Any

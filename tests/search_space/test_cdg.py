@@ -56,7 +56,7 @@ def layers(draw: st.DrawFn) -> tuple[int, int, int, int, int]:
 
 
 @given(layers())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_closed_rule_holds_for_any_layers(pair: tuple[int, int, int, int, int]) -> None:
     _, hidden, _, g1, g2 = pair
     graph = cdg.grouped_pair(*pair)
@@ -95,7 +95,6 @@ def test_composition_is_the_pattern_of_the_jacobian_of_real_layers(g1: int, g2: 
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_composition_is_the_boolean_product_and_is_associative(data: st.DataObject) -> None:
     sizes = [data.draw(st.integers(1, 5)) for _ in range(4)]
     bits = st.integers(0, 1)

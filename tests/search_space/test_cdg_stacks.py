@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from search_space import cdg
 from search_space.cdg import ChannelGraph, Layer, Pair, Stack
@@ -64,7 +64,6 @@ def test_the_layers_of_a_pointwise_convolution_in_groups() -> None:
 
 
 @given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 5))
-@settings(deadline=None)
 def test_groups_are_those_a_layer_was_made_of(groups: int, ins: int, outs: int) -> None:
     assert cdg.grouped(groups * ins, groups * outs, groups).groups == groups
 

@@ -18,7 +18,7 @@ from search_space import Architecture, SearchSpace
 from search_space.errors import EmptySpaceError, SpaceError
 
 STUDY = Path(__file__).parents[2] / "studies" / "digits.yaml"
-law = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+law = settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 def some(values: list[Any], most: int = 2) -> st.SearchStrategy[list[Any]]:

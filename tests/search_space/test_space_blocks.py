@@ -14,7 +14,7 @@ from search_space import Architecture, Downsampling, SearchSpace, build, cost, p
 from search_space.around import around
 from search_space.errors import ArchitectureError, EmptySpaceError, SpaceError
 
-law = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+law = settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 def some(values: list[Any], most: int = 2) -> st.SearchStrategy[list[Any]]:

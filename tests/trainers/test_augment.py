@@ -28,7 +28,7 @@ def naive(augment: Placement, images: torch.Tensor, draws: Draws) -> torch.Tenso
     return result
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     height=st.integers(1, 9),
     width=st.integers(1, 9),

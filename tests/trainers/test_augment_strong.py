@@ -84,7 +84,7 @@ def test_histograms(shape: tuple[int, int, int]) -> None:
     check(images, colour.equalize(images), lambda image, _: ImageOps.equalize(image))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(1, 20),
     width=st.integers(1, 20),

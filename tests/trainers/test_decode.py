@@ -165,7 +165,7 @@ def test_own_sizes_that_no_network_takes(size: tuple[int, int]) -> None:
         read_all([encoded("one", picture(0, size))], 1, None, Reading())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     kinds=st.lists(st.sampled_from(["L", "RGB", "broken"]), max_size=60),
     tests=st.integers(0, 20),

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from trainers.exclusive import Exclusive
 
 # Steps of a millisecond until killed, each noted with its begin and end.
@@ -58,11 +56,12 @@ def test_no_step_of_any_process_falls_into_a_measurement(tmp_path: Path) -> None
                 start = time.monotonic()
                 time.sleep(0.02)
                 measured.append((start, time.monotonic()))
-            time.sleep(0.1)
+            lengths = [file.stat().st_size for file in notes]
+            while any(file.stat().st_size == length for file, length in zip(notes, lengths, strict=True)):
+                time.sleep(0.01)  # both go on
     for file in notes:
         steps = [tuple(map(float, line.split())) for line in file.read_text().splitlines()[:-1]]
-        assert len(steps) > 20
-        assert steps[-1][0] > measured[-1][1]  # it went on afterwards
+        assert len(steps) >= 5
         for start, end in measured:
             assert not any(a < end and b > start for a, b in steps)
 
@@ -79,15 +78,19 @@ def test_a_killed_training_lets_go(tmp_path: Path) -> None:
 def test_trainings_stand_still_until_a_killed_measurement_is_gone_and_it_is_counted(tmp_path: Path) -> None:
     device = Exclusive("cpu", tmp_path)
     with running(MEASURE, tmp_path, tmp_path / "notes") as process:
-        killer = threading.Timer(0.3, process.kill)
-        killer.start()
+        killed = []
+
+        def kill() -> None:
+            killed.append(time.monotonic())
+            process.kill()
+
+        threading.Timer(0.3, kill).start()
         start = time.monotonic()
         with device.training() as step_aside:
-            waited_s = time.monotonic() - start
+            begun = time.monotonic()
             step_aside()
-        killer.join()
-    assert waited_s > 0.2
-    assert device.waited_s == pytest.approx(waited_s, abs=0.05)
+    assert killed[0] < begun
+    assert 0 < device.waited_s <= begun - start
 
 
 def test_devices_do_not_wait_for_one_another(tmp_path: Path) -> None:

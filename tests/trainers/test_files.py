@@ -14,7 +14,7 @@ from trainers.errors import DataError
 from trainers.files import METADATA_ROOM, Scratch, TensorFile, disk_errors, replacing
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     counts=st.lists(st.integers(0, 40), min_size=1, max_size=4),
     piece=st.integers(1, 50),

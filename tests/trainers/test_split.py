@@ -45,7 +45,7 @@ def test_no_shares_means_all_is_trained_on() -> None:
     assert assign(keys_of([3, 1, 2]), np.zeros(3, np.int64), {}) == ["train"] * 3
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     images=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 2)), min_size=1, max_size=120),
     val=st.floats(0.05, 0.6),
@@ -76,7 +76,7 @@ def test_laws_of_the_split(images: list[tuple[int, int]], val: float, test: floa
             assert sum(places[i] == "test" for i in own) == int(len(own) * test + 0.5)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(counts=st.lists(st.integers(1, 50), min_size=1, max_size=8), share=st.floats(0.0, 1.0))
 def test_laws_of_the_allotment(counts: list[int], share: float) -> None:
     at_least = [min(count, 3) for count in counts]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import time
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -9,24 +9,54 @@ from hypothesis import given, strategies as st
 from scipy.stats import binom
 from torch import Tensor, nn
 
+from trainers import throughput
 from trainers.device import condition, device_name
-from trainers.throughput import GROUP, Effort, Reference, measure, measure_layers, median_interval, warm_up
+from trainers.throughput import (
+    GROUP,
+    PASS_S,
+    TURNS,
+    Effort,
+    Reference,
+    measure,
+    measure_layers,
+    median_interval,
+    warm_up,
+)
 
 QUICK = Effort(min_time_s=0.0, max_time_s=0.0, min_repeats=5)
 
 
-class Sleeper(nn.Module):
-    """Takes a known time, and notes how it was called."""
+class Clock:
+    """A clock that goes on only when told: what is timed by it takes exactly what it says."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of `trainers.throughput`."""
+    clock = Clock()
+    monkeypatch.setattr(throughput, "time", clock)
+    return clock
+
+
+class Worker(nn.Module):
+    """Takes a known time by `clock`, and notes how it was called."""
+
+    def __init__(self, clock: Clock, *seconds: float) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(1))
-        self.seconds = seconds
+        self.clock = clock
+        self.seconds = itertools.cycle(seconds)
         self.calls: list[tuple[tuple[int, ...], torch.dtype, bool, bool]] = []
 
     def forward(self, images: Tensor) -> Tensor:
         self.calls.append((tuple(images.shape), images.dtype, self.training, torch.is_inference_mode_enabled()))
-        time.sleep(self.seconds)
+        self.clock.now += next(self.seconds)
         return images * self.scale
 
 
@@ -41,28 +71,37 @@ class Paced(Reference):
         return self.taken
 
 
-def test_a_known_duration_gives_a_known_rate() -> None:
-    result = measure(Sleeper(0.01), (3, 4, 4), batch_size=8, effort=QUICK, reference=Paced(0.001, 0.001))
-    assert 0 < result.low <= result.images_per_s <= result.high <= 8 / 0.01  # a sleep is never shorter
-    assert result.latency_ms == pytest.approx(8000 / result.images_per_s)
+def test_a_known_duration_gives_a_known_rate(clock: Clock) -> None:
+    result = measure(Worker(clock, 0.01), (3, 4, 4), batch_size=8, effort=QUICK, reference=Paced(0.001, 0.001))
+    assert result.images_per_s == pytest.approx(8 / 0.01)
+    assert result.low == pytest.approx(result.images_per_s) == result.high
+    assert result.latency_ms == pytest.approx(10)
     assert (result.repeats, result.drift) == (5, 1.0)
 
 
-def test_a_machine_that_became_slower_does_not_count() -> None:
+def test_the_median_of_the_passes_counts(clock: Clock) -> None:
+    module = Worker(clock, 0.01, 0.01, 0.01, 0.01, 0.5)  # every fifth pass is disturbed
+    effort = Effort(0, 10, min_repeats=100, precision=10)
+    result = measure(module, (3, 4, 4), batch_size=8, effort=effort, reference=Paced(0.001, 0.001))
+    assert result.images_per_s == pytest.approx(8 / 0.01)
+
+
+def test_a_machine_that_became_slower_does_not_count(clock: Clock) -> None:
     # The reference takes twice what it took at first: so would the module, were the machine as it was.
-    as_now = measure(Sleeper(0.01), (1, 2, 2), batch_size=8, effort=QUICK, reference=Paced(0.002, 0.002))
-    as_then = measure(Sleeper(0.01), (1, 2, 2), batch_size=8, effort=QUICK, reference=Paced(0.002, 0.001))
+    module = Worker(clock, 0.01)
+    as_now = measure(module, (1, 2, 2), batch_size=8, effort=QUICK, reference=Paced(0.002, 0.002))
+    as_then = measure(module, (1, 2, 2), batch_size=8, effort=QUICK, reference=Paced(0.002, 0.001))
     assert as_then.drift == 2.0
-    assert as_then.images_per_s / as_now.images_per_s == pytest.approx(2, rel=0.1)
+    assert as_then.images_per_s == pytest.approx(2 * as_now.images_per_s)
 
 
 def test_the_first_measurement_sets_what_the_reference_takes() -> None:
     reference = Reference()
-    first = measure(Sleeper(0.001), (1, 2, 2), batch_size=1, effort=QUICK, reference=reference)
+    first = measure(nn.Flatten(), (1, 2, 2), batch_size=1, effort=QUICK, reference=reference)
     assert first.drift == 1.0
     seconds = reference.seconds
     assert seconds is not None
-    measure(Sleeper(0.001), (1, 2, 2), batch_size=1, effort=QUICK, reference=reference)
+    measure(nn.Flatten(), (1, 2, 2), batch_size=1, effort=QUICK, reference=reference)
     assert reference.seconds == seconds
 
 
@@ -73,9 +112,9 @@ def test_the_reference_does_not_touch_the_generator_of_others() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_how_the_module_is_called() -> None:
-    module = Sleeper(0.001).to(torch.bfloat16).train()
-    result = measure(module, (3, 4, 6), batch_size=2, effort=Effort(0.02, 0.02))
+def test_how_the_module_is_called(clock: Clock) -> None:
+    module = Worker(clock, 0.001).to(torch.bfloat16).train()
+    result = measure(module, (3, 4, 6), batch_size=2, effort=QUICK, reference=Paced(0.001, 0.001))
     assert set(module.calls) == {((2, 3, 4, 6), torch.bfloat16, False, True)}
     assert len(module.calls) > result.repeats  # a warm-up
     assert (result.batch_size, result.precision, result.threads) == (2, "bfloat16", torch.get_num_threads())
@@ -97,13 +136,16 @@ def test_another_precision_is_by_autocast() -> None:
     assert module.weight.dtype == torch.float32
 
 
-def test_passes_go_on_until_the_interval_is_narrow_or_the_time_is_over() -> None:
-    steady = Paced(0.001, 0.001)
-    long = measure(Sleeper(0.002), (1, 2, 2), effort=Effort(0.05, 10, precision=10, min_repeats=2), reference=steady)
-    assert long.repeats >= 2
-    assert long.repeats * 0.002 <= 0.05 + 0.002 + 0.05  # the precision was reached at once; the least time counts
-    never = measure(Sleeper(0.002), (1, 2, 2), effort=Effort(0, 0.05, precision=1e-9, min_repeats=2), reference=steady)
-    assert 2 <= never.repeats <= 25
+def test_passes_go_on_until_the_interval_is_narrow_or_the_time_is_over(clock: Clock) -> None:
+    def repeats(module: Worker, effort: Effort) -> int:
+        return measure(module, (1, 2, 2), effort=effort, reference=Paced(0.001, 0.001)).repeats
+
+    quarter = 2.0**-2  # exact in binary, as are its sums
+    assert repeats(Worker(clock, quarter), Effort(5, 100, min_repeats=2)) == 20  # narrow at once; the least time counts
+    assert repeats(Worker(clock, quarter), Effort(0, 100, min_repeats=3)) == 3
+    uneven = (quarter, 3 * quarter)
+    assert repeats(Worker(clock, *uneven), Effort(0, 50, precision=1e-9, min_repeats=2)) == 100
+    assert repeats(Worker(clock, *uneven), Effort(0, 50, precision=0.6, min_repeats=2)) < 100
 
 
 def test_warm_up_ends_when_a_pass_is_no_faster() -> None:
@@ -164,26 +206,27 @@ def test_wrong_batch() -> None:
         measure(nn.Flatten(), (1, 2, 2), batch_size=0)
 
 
-def test_layers_take_what_they_take_whatever_stands_beside_them() -> None:
-    layers: list[tuple[nn.Module, tuple[int, int, int]]] = [
-        (Sleeper(0.002 * (1 + i % 3)), (i + 1, 2, 2)) for i in range(10)
-    ]
+def test_layers_take_what_they_take_whatever_stands_beside_them(clock: Clock) -> None:
+    taken = [0.002 * (1 + i % 3) for i in range(10)]
+    layers = [(Worker(clock, seconds), (i + 1, 2, 2)) for i, seconds in enumerate(taken)]
     seconds = measure_layers(layers, batch_size=5, reference=Paced(0.001, 0.001))
-    assert len(seconds) == 10
-    for i, one in enumerate(seconds):
-        assert 0.002 * (1 + i % 3) <= one  # a sleep is never shorter
-    assert seconds[2] > seconds[0]
+    assert seconds == pytest.approx(taken)
     for i, (layer, _) in enumerate(layers):
-        assert isinstance(layer, Sleeper)
         assert set(layer.calls) == {((5, i + 1, 2, 2), torch.float32, False, True)}
         assert layer.training
 
 
-def test_layers_are_counted_against_the_reference_as_it_was_at_first() -> None:
-    layers = [(Sleeper(0.01), (1, 2, 2))]
+def test_quick_layers_are_repeated_within_a_pass(clock: Clock) -> None:
+    layer = Worker(clock, 0.00001)
+    assert measure_layers([(layer, (1, 2, 2))], batch_size=1, reference=Paced(1, 1)) == pytest.approx([0.00001])
+    assert len(layer.calls) > TURNS * round(PASS_S / 0.00001)
+
+
+def test_layers_are_counted_against_the_reference_as_it_was_at_first(clock: Clock) -> None:
+    layers = [(Worker(clock, 0.01), (1, 2, 2))]
     (as_then,) = measure_layers(layers, batch_size=1, reference=Paced(0.002, 0.001))
     (as_now,) = measure_layers(layers, batch_size=1, reference=Paced(0.002, None))
-    assert as_now / as_then == pytest.approx(2, rel=0.1)
+    assert as_now == pytest.approx(2 * as_then)
 
 
 def test_no_more_layers_are_begun_when_the_time_is_over() -> None:

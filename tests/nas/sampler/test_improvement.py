@@ -5,7 +5,7 @@ from __future__ import annotations
 import moocore
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
@@ -15,7 +15,6 @@ from nas.sampler.warp import CostScale, LogError, ceilings
 UNIT = st.floats(0.01, 0.99)
 
 
-@settings(deadline=None)
 @given(st.floats(-3, 3), st.floats(0.01, 1.0), st.floats(-5.0, 0.99))
 def test_expected_improvement_is_the_integral(mean: float, deviation: float, level: float) -> None:
     warp = LogError(ceiling=1.0, unit=2.0)
@@ -30,7 +29,6 @@ def test_expected_improvement_is_the_integral(mean: float, deviation: float, lev
     assert float(found) == pytest.approx(expected, rel=1e-5, abs=1e-8)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=20))
 def test_ceilings_are_above_all_and_warps_invert(values: list[float]) -> None:
     y = np.array(values)
@@ -41,7 +39,6 @@ def test_ceilings_are_above_all_and_warps_invert(values: list[float]) -> None:
         assert (np.diff(warp(y)[order]) >= 0).all()
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(1e-3, 1e9), min_size=2, max_size=20, unique=True), st.sampled_from([1.0, -1.0]))
 def test_cost_scale_rises_from_0_to_1_and_its_logarithm_inverts(values: list[float], sign: float) -> None:
     costs = sign * np.sort(np.array(values))[:: int(sign)]
