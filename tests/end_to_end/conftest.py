@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -40,11 +41,12 @@ class Cli:
     """The command `nas` in the folder `home`."""
 
     home: Path
+    patience_s: float = 600.0  # with anything: machines are shared
 
-    def run(self, *words: object, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Run to the end."""
         command = [sys.executable, "-m", "nas.cli", *map(str, words)]
-        return subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=timeout)
+        return subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=self.patience_s)
 
     def start(self, *words: object) -> subprocess.Popen[str]:
         """Start, as the leader of a process group of its own."""
@@ -61,12 +63,21 @@ class Cli:
         """Its complete trials."""
         return [trial for trial in self.trials(study) if trial.state == TrialState.COMPLETE]
 
-    def wait_for(self, count: int, study: str, process: subprocess.Popen[str], timeout: float = 120) -> None:
+    def stop(self, process: subprocess.Popen[str], number: signal.Signals) -> str:
+        """What `process` has told on standard error when a signal has ended it."""
+        process.send_signal(number)
+        return process.communicate(timeout=self.patience_s)[1]
+
+    def wait_for(self, count: int, study: str, process: subprocess.Popen[str]) -> None:
         """Until `count` trials are complete, while `process` works on them."""
-        end = time.monotonic() + timeout
-        while len(self.complete(study)) < count:
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end, "the trials took too long"
+        self.wait_until(lambda: len(self.complete(study)) >= count, process)
+
+    def wait_until(self, reached: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+        """Until `reached`, while `process` works on it."""
+        end = time.monotonic() + self.patience_s
+        while not reached():
+            assert process is None or process.poll() is None, process.communicate()
+            assert time.monotonic() < end, "it took too long"
             time.sleep(0.05)
 
 

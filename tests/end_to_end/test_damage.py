@@ -89,7 +89,6 @@ def test_search_into_what_is_no_folder(cli: Any, misuse: Any, out: str) -> None:
 def test_sigterm_ends_a_search_as_ctrl_c_does(cli: Any) -> None:
     driver = cli.start("search", "small.yaml", "--out", "terminated", "trials=100", "resources.workers=1")
     cli.wait_for(1, "terminated", driver)
-    driver.send_signal(signal.SIGTERM)
-    _, errors = driver.communicate(timeout=60)
+    errors = cli.stop(driver, signal.SIGTERM)
     assert driver.returncode == 130
     assert errors == "interrupted; nothing is lost: the same command goes on with terminated\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,6 @@ def trainings(folder: Path) -> list[str]:
     """The lines of the results that are whole."""
     file = folder / "trainings.jsonl"
     return [line for line in file.read_text().splitlines(keepends=True) if line[-1] == "\n"] if file.exists() else []
-
-
-def wait_for(count: int, folder: Path, process: Any) -> None:
-    end = time.monotonic() + 120
-    while len(trainings(folder)) < count:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end, "the trainings took too long"
-        time.sleep(0.02)
 
 
 def test_a_run_prints_a_table_writes_a_page_and_is_not_done_twice(cli: Any) -> None:
@@ -62,24 +53,22 @@ def test_interrupted_and_killed_runs_go_on_and_train_nothing_twice(cli: Any) -> 
     command = ("fidelity", "small.yaml", "train.epochs=4", "data.limit=900", *SMALL, "--out", "torn")
     folder = cli.home / "torn"
     driver = cli.start(*command)
-    wait_for(1, folder, driver)
+    cli.wait_until(lambda: bool(trainings(folder)), driver)
+    driver.send_signal(signal.SIGSTOP)  # it is not to end meanwhile
     busy = cli.run(*command)
+    driver.send_signal(signal.SIGCONT)
     assert busy.returncode == 2
     assert "torn: another" in busy.stderr
-    driver.send_signal(signal.SIGINT)
-    _, errors = driver.communicate(timeout=60)
+    errors = cli.stop(driver, signal.SIGINT)
     assert driver.returncode == 130
     assert errors == "interrupted; what is trained is kept: the same command goes on with torn\n"
     after_interrupt = trainings(folder)
 
     driver = cli.start(*command)
-    wait_for(len(after_interrupt) + 2, folder, driver)
+    cli.wait_until(lambda: len(trainings(folder)) >= len(after_interrupt) + 2, driver)
     driver.kill()  # the driver alone: its processes end by themselves
     driver.communicate()
-    end = time.monotonic() + 60
-    while alive(driver.pid):
-        assert time.monotonic() < end, "processes outlive the driver that was killed"
-        time.sleep(0.05)
+    cli.wait_until(lambda: not alive(driver.pid))
     after_kill = trainings(folder)
     assert after_kill[: len(after_interrupt)] == after_interrupt
 

@@ -19,8 +19,7 @@ def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> Non
     busy = cli.run(*command)
     assert busy.returncode == 2
     assert "another process works on it" in busy.stderr
-    driver.send_signal(signal.SIGINT)
-    _, errors = driver.communicate(timeout=60)
+    errors = cli.stop(driver, signal.SIGINT)
     assert driver.returncode == 130
     assert errors.startswith("interrupted; nothing is lost")
     assert errors.count("\n") <= 2
@@ -119,7 +118,7 @@ def test_limit_on_macs_that_nothing_satisfies_is_a_configuration_error(cli: Any)
 
 
 def test_an_address_where_no_cluster_answers_is_told_at_once(cli: Any) -> None:
-    run = cli.run("search", "small.yaml", "--out", "far", "resources.address=127.0.0.1:1", timeout=60)
+    run = cli.run("search", "small.yaml", "--out", "far", "resources.address=127.0.0.1:1")
     assert run.returncode == 2
     assert run.stderr.startswith("nas: error: resources.address: no Ray cluster answers there")
     assert run.stderr.count("\n") == 1

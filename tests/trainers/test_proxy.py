@@ -474,5 +474,5 @@ for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
     torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 print("alike")
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout.strip() == "alike", run.stderr
