@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 
 from nas import results
@@ -16,8 +17,8 @@ from trainers.errors import DataError
 from trainers.evaluation import evaluate
 
 
-def dataset_of(folder: Path) -> Dataset:
-    """The images of the study in `folder`, from the decoded file that it keeps.
+def dataset_of(folder: Path, device: str = "cpu") -> Dataset:
+    """The images of the study in `folder` on `device`, from the decoded file that it keeps.
 
     Raises:
         StudyError: the file is gone or another.
@@ -25,7 +26,7 @@ def dataset_of(folder: Path) -> Dataset:
     fingerprint = open_study(folder).user_attrs["dataset"]["fingerprint"]
     for file in sorted((folder / "data").glob("*.safetensors")):
         try:
-            dataset = load(file)
+            dataset = load(file, device)
         except DataError:
             continue  # damaged
         if dataset.fingerprint == fingerprint:
@@ -46,7 +47,7 @@ def test_front(folder: Path) -> dict[str, float]:
     todo = [row for _, row in front.iterrows() if str(row["trial"]) not in tested]
     if not todo:
         return tested
-    dataset = dataset_of(folder)
+    dataset = dataset_of(folder, "cuda" if torch.cuda.is_available() else "cpu")
     for row in todo:
         number = int(row["trial"])
         try:

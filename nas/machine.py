@@ -45,11 +45,13 @@ def machine_of(resources: Resources, offered: Mapping[str, float]) -> Machine:
     share = resources.gpus_per_trial
     if share is None:
         share = 1.0 if gpus else 0.0
+    if share > 1:
+        raise UsageError(f"resources.gpus_per_trial: a training uses one GPU at most, found {share:g}")
     if share > gpus:
         raise UsageError(f"resources.gpus_per_trial: the machine has {gpus:g} GPUs, found {share:g}")
     room = int(cpus // resources.cpus_per_trial)
     if share > 0:
-        room = min(room, int(gpus / share + 1e-9))
+        room = min(room, int(gpus) * int(1 / share + 1e-9))
     if room < 1:
         raise UsageError(f"resources.cpus_per_trial: the machine has {cpus:g} CPUs, found {resources.cpus_per_trial}")
     return Machine(min(room, resources.workers or room), resources.cpus_per_trial, share)

@@ -54,10 +54,10 @@ class Measurer:
             if "latency_ms" in setting.names:
                 one = self._timed(network, input_shape, 1)
                 found |= {"latency_ms": one.latency_ms, "latency": _details(one)}
-        if "peak_memory_bytes" in setting.names:
-            found["peak_memory_bytes"] = peak_memory_bytes(
-                network, input_shape, device=self.device, batch_size=setting.batch_size
-            )
+            if "peak_memory_bytes" in setting.names:
+                found["peak_memory_bytes"] = peak_memory_bytes(
+                    network, input_shape, device=self.device, batch_size=setting.batch_size
+                )
         return found
 
     def operators(self, wanted: Sequence[Operator], batch_size: int, max_time_s: float) -> list[float]:

@@ -80,8 +80,8 @@ class TrialWorker(tune.Trainable):
         self.broken = ""
         try:
             self.evaluator = Evaluator(config["setting"])
-        except Exception as error:  # such as images that this machine does not see: its trials say so
-            self.broken = f"the worker cannot begin: {reason(error)}"
+        except Exception as error:  # such as images that this machine does not see
+            self.broken = reason(error)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.trial = new_config
@@ -90,7 +90,7 @@ class TrialWorker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         trial = self.trial
         if self.evaluator is None:
-            record: dict[str, Any] = {"failure": self.broken}
+            record: dict[str, Any] = {"unfit": self.broken}
         else:
             folder = Path(trial["folder"])
             record = self.evaluator.run(trial["architecture"], trial["seed"], folder, trial["until"], trial["before"])
@@ -121,13 +121,14 @@ class AskTell(TuneSearcher):
         self.folder_of = folder_of
         self.watch = watch
         self.numbers: dict[str, int] = {}
+        self.unfit: str | None = None  # why a worker cannot begin
         self._ahead: Proposal | None = None
         self._asking_s = 0.0  # what the last proposal took
         self._trials_s: deque[float] = deque(maxlen=8)  # what the last trials took
         self._handed_out = 0.0  # when the last trial was
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        self.interrupts.check()
+        self.check()
         proposal, self._ahead = self._ahead or self._propose(), None
         if proposal is None:
             while self.asked.stopped:
@@ -143,6 +144,12 @@ class AskTell(TuneSearcher):
             "until": proposal.until,
             "before": dict(proposal.before),
         }
+
+    def check(self) -> None:
+        """Raise what ends the search: `KeyboardInterrupt` after a signal, `StudyError` where a worker cannot begin."""
+        self.interrupts.check()
+        if self.unfit is not None:
+            raise StudyError(f"a worker cannot begin: {self.unfit}")
 
     def _propose(self) -> Proposal | None:
         begun = time.perf_counter()
@@ -167,6 +174,9 @@ class AskTell(TuneSearcher):
         if number is None:
             return
         record = None if error or result is None or "record" not in result else json.loads(result["record"])
+        if record is not None and "unfit" in record:  # it would be so for trial after trial: this one stays as it was
+            self.unfit = str(record["unfit"])
+            return
         if record is not None and "wall_s" in record:
             self._trials_s.append(record["wall_s"])
         self._ended(self.asked.finish(number, record))
@@ -197,8 +207,8 @@ class Pulse(tune.Callback):
         self.asking = asking
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
-        """Notice a signal; look ahead."""
-        self.asking.interrupts.check()
+        """Notice what ends the search; look ahead."""
+        self.asking.check()
         self.asking.look_ahead()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -244,7 +254,8 @@ def operator_seconds(
     Raises:
         StudyError: they could not be timed.
     """
-    timing = ray.remote(_timed).options(num_cpus=machine.cpus, num_gpus=machine.gpus, max_retries=0)
+    # `max_calls`: its process ends, and with it what it holds of a GPU.
+    timing = ray.remote(num_cpus=machine.cpus, num_gpus=machine.gpus, max_retries=0, max_calls=1)(_timed)
     found = timing.remote(list(wanted), batch_size, max_time_s, setting.measuring, setting.device, machine.cpus)
     while not ray.wait([found], timeout=0.1)[0]:
         interrupts.check()
@@ -279,6 +290,9 @@ def run(
     start, epoch and end. Ray Tune keeps its own files in the folder `scratch`, which is removed.
 
     Call within `cluster`. Raises `KeyboardInterrupt` soon after `interrupts` has caught a signal.
+
+    Raises:
+        StudyError: a worker cannot begin, such as where it does not see the images; its trial is left for the next search.
     """
     shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
     trainable = tune.with_resources(TrialWorker, {"cpu": machine.cpus, "gpu": machine.gpus})

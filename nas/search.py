@@ -153,6 +153,7 @@ def setting_of(config: configs.StudyConfig, folder: Path, data_file: Path, gpus:
         data_file=data_file.resolve(),
         train=config.train,
         device=device,
+        gpus=gpus,
         measuring=Measuring(
             names=tuple(named),
             limits={name: config.limits[name] for name in named if name in config.limits},

@@ -48,10 +48,12 @@ class Setting:
         data_file: the decoded images (`trainers.prepared.prepare`).
         train: the proxy training.
         device: "cpu" or "cuda".
+        gpus: of each worker, a fraction where several share one.
         measuring: what is measured.
     """
 
     data_file: Path
     train: TrainConfig
     device: str = "cpu"
+    gpus: float = 0.0
     measuring: Measuring = Measuring()

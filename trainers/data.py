@@ -33,12 +33,17 @@ class Split:
         return len(self.labels)
 
     def pick(self, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Images uint8 `(B, C, H, W)` and labels `(B,)` of `rows`, int64 `(B,)` or a slice, on the device of the labels."""
+        """Images uint8 `(B, C, H, W)` and labels `(B,)` of `rows`, on the device of the labels.
+
+        Args:
+            rows: int64 `(B,)` on the device of the images, or a slice.
+        """
         device, home = self.labels.device, self.images.device
         if isinstance(rows, slice):
             images, labels = self.images[rows], self.labels[rows]
         else:  # faster than an index
-            images, labels = self.images.index_select(0, rows.to(home)), self.labels.index_select(0, rows)
+            images = self.images.index_select(0, rows)
+            labels = self.labels.index_select(0, rows.to(device, non_blocking=True))
         if home != device:
             # From page-locked memory the copy goes on while the device computes.
             images = (images.pin_memory() if device.type == "cuda" else images).to(device, non_blocking=True)
@@ -109,8 +114,8 @@ def load(file: Path, device: torch.device | str = "cpu", share: float = 0.5) -> 
     Args:
         file: the file.
         device: where batches are wanted.
-        share: of the free memory of a GPU that images may take: networks need the rest. If it is too little for them, the
-            images stay in the file.
+        share: of the memory of a GPU that images may take, and no more than half of what is free: networks need the rest. If
+            that is too little for them, the images stay in the file.
 
     Raises:
         DataError: `file` is not there, or is not such a file.
@@ -143,5 +148,5 @@ def _home(images_bytes: int, device: torch.device, share: float) -> torch.device
     """Where so many bytes of images are to lie: on `device`, or on the host if they are too many for it."""
     if device.type != "cuda":
         return device
-    free, _ = torch.cuda.mem_get_info(device)
-    return device if images_bytes <= share * free else torch.device("cpu")
+    free, total = torch.cuda.mem_get_info(device)
+    return device if images_bytes <= min(share * total, free / 2) else torch.device("cpu")

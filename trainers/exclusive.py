@@ -63,8 +63,7 @@ class Exclusive:
         try:
             yield self._step_aside
         finally:
-            synchronise(self.device)
-            fcntl.flock(self._busy, fcntl.LOCK_UN)
+            self._let_go()
 
     def clock(self) -> float:
         """Seconds, those of standing still left out."""
@@ -74,11 +73,17 @@ class Exclusive:
         try:
             fcntl.flock(self._turn, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            synchronise(self.device)
-            fcntl.flock(self._busy, fcntl.LOCK_UN)
+            self._let_go()
             self._wait()
         else:
             fcntl.flock(self._turn, fcntl.LOCK_UN)
+
+    def _let_go(self) -> None:
+        """Give `busy` back when the device is done, or broken."""
+        try:
+            synchronise(self.device)
+        finally:
+            fcntl.flock(self._busy, fcntl.LOCK_UN)
 
     def _wait(self) -> None:
         """Take `busy` when no measurement has or wants the device."""

@@ -67,7 +67,9 @@ def peak_memory_bytes(
     place = torch.device(device)
     with evaluating(module, place), torch.no_grad():
         images = torch.zeros(batch_size, *input_shape, dtype=dtype_of(module), device=place)
+        images = images.contiguous(memory_format=torch.channels_last)  # as in training
         if place.type == "cuda":
+            module(images)  # what libraries keep from their first use on is not the network's
             synchronise(place)
             others = torch.cuda.memory_allocated(place)
             torch.cuda.reset_peak_memory_stats(place)

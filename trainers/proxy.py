@@ -35,6 +35,7 @@ from trainers.exclusive import Exclusive
 from trainers.optimizer import adamw
 from trainers.schedule import lr_at
 
+UNREAD = 16  # losses at most: to read one waits for a GPU
 CHECKPOINT_SHARE = 0.01  # of the time since the last checkpoint
 FIRST_SAVE_S = 0.02  # that writing a checkpoint takes, before it is known
 
@@ -191,11 +192,10 @@ class ProxyTraining:
             losses.append(self._step(images, targets, lr_at(total, self.steps_per_epoch, self.config)))
             if self.average is not None:
                 self.average.update(total)
-            # Reading a loss waits for a GPU, so one is read at a time, when the steps after it are queued.
-            if step >= 16:
-                _check(losses[step - 16], epoch, step - 15)
-        for step in range(max(0, self.steps_per_epoch - 16), self.steps_per_epoch):
-            _check(losses[step], epoch, step + 1)
+            if (step + 1) % UNREAD == 0:
+                _check(losses[-UNREAD:], epoch, step + 1)
+        if unread := len(losses) % UNREAD:
+            _check(losses[-unread:], epoch, len(losses))
         return float(torch.stack(losses).double().mean())
 
     def _step(self, images: Tensor, targets: Tensor, lr: float) -> Tensor:
@@ -272,10 +272,11 @@ def _go_on() -> None:
     """Nobody measures beside a training without slots."""
 
 
-def _check(loss: Tensor, epoch: int, step: int) -> None:
-    value = float(loss)
-    if not math.isfinite(value):
-        raise TrainingError(epoch, step, f"the loss is not finite, found {value}")
+def _check(losses: list[Tensor], epoch: int, last: int) -> None:
+    """Raise `TrainingError` at the first loss that is not finite; the last one is of the step `last`."""
+    for step, value in enumerate(torch.stack(losses).tolist(), last - len(losses) + 1):
+        if not math.isfinite(value):
+            raise TrainingError(epoch, step, f"the loss is not finite, found {value}")
 
 
 @contextmanager

@@ -184,8 +184,6 @@ def devices_of(resources: configs.Resources) -> tuple[str, ...]:
     machine = machine_of(resources, {"CPU": cpus_of(resources), "GPU": gpus})
     if machine.gpus == 0:
         return ("cpu",) * machine.workers
-    if machine.gpus > 1:
-        raise UsageError(f"resources.gpus_per_trial: a training here uses one GPU at most, found {machine.gpus:g}")
     places = int(1 / machine.gpus + 1e-9)
     return tuple(f"cuda:{index}" for _ in range(places) for index in range(gpus))[: machine.workers]
 

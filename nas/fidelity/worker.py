@@ -7,6 +7,7 @@ validation split is the same for all. So budgets differ in what they say they di
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -67,7 +68,7 @@ class Worker:
             found = {"failure": reason(error)}
         finally:
             if self.device != "cpu":
-                torch.cuda.empty_cache()
+                _tidy()
         checkpoint.unlink(missing_ok=True)
         return record | found
 
@@ -101,6 +102,14 @@ class Worker:
         return {"scores": {name: timed(score) for name, score in of.items()}}
 
 
+def _tidy() -> None:
+    """Leave the GPU's memory to the next job. Where the GPU refuses even that, it is lost to this process: another takes over."""
+    try:
+        torch.cuda.empty_cache()
+    except RuntimeError:
+        os._exit(1)
+
+
 def timed(score: Callable[[], float]) -> list[Any]:
     """[value, seconds], or [reason, seconds] of a score that there is none of."""
     start = time.perf_counter()
@@ -118,7 +127,7 @@ def some_batches(data: Dataset, seed: int) -> list[scores.Batch]:
     """Batches of training images, no image in two of them, normalised, drawn by `seed`; smaller ones of few images."""
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))
     size = min(BATCH, len(order) // BATCHES)
-    picked = [data.train.pick(order[i * size : (i + 1) * size].to(data.device)) for i in range(BATCHES)]
+    picked = [data.train.pick(order[i * size : (i + 1) * size].to(data.train.images.device)) for i in range(BATCHES)]
     return [(normalise(images, data.mean, data.std), labels) for images, labels in picked]
 
 

@@ -39,8 +39,8 @@ class AFNO(nn.Module):
     def kept(self, height: int, width: int, device: torch.device) -> tuple[torch.Tensor, int]:
         """The rows (both signs) and the number of columns of the low modes."""
         low, columns = int(self.fraction * (height // 2 + 1)), int(self.fraction * (width // 2 + 1))
-        row = torch.arange(height, device=device)
-        return row[torch.minimum(row, height - row) < low], columns
+        negative = torch.arange(max(low, height - low + 1), height, device=device)
+        return torch.cat([torch.arange(low, device=device), negative]), columns
 
     def mix(self, spectrum: torch.Tensor) -> torch.Tensor:
         """The two-layer block-diagonal network, alike on every mode, `(B, C, h, w) -> (B, C, h, w)` complex."""

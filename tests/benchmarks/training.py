@@ -5,7 +5,8 @@
 
 CIFAR10_FOLDER has a folder `train` with one folder of images for each class. The first form compares, for each network,
 
-    ours    an epoch of `ProxyTraining`: crop, mirror, cutout, AdamW, clipped gradients; ten images are validated
+    ours    an epoch of `ProxyTraining`: crop, mirror, cutout (or another `--augment`), AdamW, clipped gradients; ten images
+            are validated
     step    forward, backward and optimizer on one fixed batch in memory: the limit that a loop cannot pass
     timm    `create_dataset`, `create_loader` with its own transforms, `create_optimizer_v2("adamw")`; no loader process
     timm+1  the same with one loader process beside each training
@@ -99,7 +100,7 @@ def built(description: dict[str, Any]) -> Any:
     return build(Architecture.from_dict(description))
 
 
-def ours(description: dict[str, Any], data: Path) -> Turn:
+def ours(description: dict[str, Any], data: Path, augment: Any) -> Turn:
     """Our training, an epoch a turn."""
     from trainers.config import DataConfig, TrainConfig
     from trainers.data import load
@@ -107,7 +108,7 @@ def ours(description: dict[str, Any], data: Path) -> Turn:
     from trainers.proxy import ProxyTraining
 
     images = load(prepare(DataConfig(source="folder", path=data, image_size=32), data.parent / "prepared"))
-    config = TrainConfig(epochs=10_000, batch_size=BATCH, augment="standard")
+    config = TrainConfig(epochs=10_000, batch_size=BATCH, augment=augment)
     training = ProxyTraining(built(description), images, config, seed=0)
     epochs = training.epochs()
 
@@ -183,13 +184,14 @@ def timm_loop(description: dict[str, Any], data: Path, loaders: int) -> Turn:
     return turn
 
 
-def contender(name: str, description: dict[str, Any], data: Path, images: int) -> Turn:
-    """What `name` does in a turn."""
+def contender(description: dict[str, Any], arguments: argparse.Namespace) -> Turn:
+    """What `arguments.serve` does in a turn."""
+    name = arguments.serve
     if name == "ours":
-        return ours(description, data)
+        return ours(description, arguments.data, arguments.augment)
     if name.startswith("timm"):
-        return timm_loop(description, data, loaders=int(name.partition("+")[2] or 0))
-    return step(description, images, FORMS[name][0])
+        return timm_loop(description, arguments.data, loaders=int(name.partition("+")[2] or 0))
+    return step(description, arguments.images, FORMS[name][0])
 
 
 def processor_s() -> float:
@@ -205,7 +207,7 @@ def processor_s() -> float:
     return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def serve(name: str, data: Path, images: int) -> None:
+def serve(arguments: argparse.Namespace) -> None:
     """Take turns: each line of the input is a network's description; each line of the output says what its turn took."""
     import torch
 
@@ -213,7 +215,7 @@ def serve(name: str, data: Path, images: int) -> None:
     current, turn = "", None
     for line in sys.stdin:
         if line != current:
-            current, turn = line, contender(name, json.loads(line), data, images)
+            current, turn = line, contender(json.loads(line), arguments)
             turn()  # warm
         assert turn is not None
         wall, processor = time.perf_counter(), processor_s()
@@ -244,7 +246,8 @@ class Team:
     """As many processes of one contender as train at a time."""
 
     def __init__(self, name: str, count: int, arguments: argparse.Namespace, data: Path, stack: ExitStack) -> None:
-        command = [sys.executable, __file__, "--serve", name, "--data", str(data), "--images", str(arguments.images)]
+        given = {"serve": name, "data": data, "images": arguments.images, "augment": arguments.augment}
+        command = [sys.executable, __file__, *(f"--{key}={value}" for key, value in given.items())]
         environment = FORMS[name][1] if name in FORMS else KEEP
         kept = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
         path = {"PYTHONPATH": str(Path(__file__).parents[2])}
@@ -329,12 +332,13 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="trainings at a time")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", metavar="WORD", help="networks whose name contains one of these")
+    parser.add_argument("--augment", default="standard", help="the policy of ours: none, flip, shift, standard, strong")
     parser.add_argument("--limits", action="store_true", help="forms of the bare step instead of loops")
     parser.add_argument("--json", action="store_true", help="a list of objects instead of the table")
     parser.add_argument("--serve", choices=[*LOOPS, *FORMS], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve is not None:
-        serve(arguments.serve, arguments.data, arguments.images)
+        serve(arguments)
         return
     found: list[Result] = []
     if not arguments.json:

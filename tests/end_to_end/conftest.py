@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -43,10 +44,11 @@ class Cli:
     home: Path
     patience_s: float = 600.0  # with anything: machines are shared
 
-    def run(self, *words: object) -> subprocess.CompletedProcess[str]:
-        """Run to the end."""
+    def run(self, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run to the end, with more in its `environment`."""
         command = [sys.executable, "-m", "nas.cli", *map(str, words)]
-        return subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=self.patience_s)
+        env = {**os.environ, **environment}
+        return subprocess.run(command, cwd=self.home, env=env, capture_output=True, text=True, timeout=self.patience_s)
 
     def start(self, *words: object) -> subprocess.Popen[str]:
         """Start, as the leader of a process group of its own."""
@@ -81,7 +83,7 @@ class Cli:
             time.sleep(0.05)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """`nas` in a new folder."""
     home = tmp_path_factory.mktemp("home")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from optuna.trial import TrialState
@@ -28,6 +30,7 @@ def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> Non
 
     driver = cli.start(*command, "trials=100")
     cli.wait_for(len(after_interrupt) + 2, "torn", driver)
+    cli.wait_until(lambda: any(trial.state == TrialState.RUNNING for trial in cli.trials("torn")), driver)
     os.killpg(driver.pid, signal.SIGKILL)
     driver.communicate()
     after_kill = {trial.number: trial.values for trial in cli.complete("torn")}
@@ -93,6 +96,17 @@ def test_trials_that_fail_are_recorded_and_the_search_goes_on(cli: Any) -> None:
     assert (small.state, large.state) == (TrialState.COMPLETE, TrialState.FAIL)
     assert "memory" in large.user_attrs["failure"]
     assert "\n" not in large.user_attrs["failure"]
+
+
+def test_a_worker_that_cannot_begin_ends_the_search_and_no_trial_fails_by_it(cli: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own have paths too long for Ray's sockets
+        (Path(folder) / f"mixfront-{os.getuid()}").write_text("where workers want a folder")
+        run = cli.run("search", "small.yaml", "--out", "unfit", "resources.workers=1", TMPDIR=folder)
+    assert run.returncode == 1
+    assert run.stderr.startswith("nas: error: a worker cannot begin: ")
+    assert run.stderr.count("\n") == 1
+    (trial,) = [trial for trial in cli.trials("unfit") if trial.state != TrialState.WAITING]
+    assert trial.state == TrialState.RUNNING  # the next search takes it up
 
 
 def test_throughput_limit_that_nothing_satisfies_ends_with_exit_code_3(cli: Any) -> None:

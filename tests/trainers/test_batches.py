@@ -21,7 +21,7 @@ def epoch(made: Batches, seed: int = 0) -> list[tuple[torch.Tensor, torch.Tensor
 
 @pytest.mark.parametrize("block_bytes", [1, 32 * 64, 5 * 32 * 64, 2**21])
 def test_each_image_once_with_its_label(block_bytes: int, few_digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(batches, "BLOCK_BYTES", {"cpu": block_bytes})
     made = Batches.of(few_digits, TrainConfig(batch_size=32, augment="none"))
     found = epoch(made)
     assert len(found) == len(made) == len(few_digits.train) // 32

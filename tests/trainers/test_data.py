@@ -250,13 +250,15 @@ def test_images_that_are_not_on_the_device_are_brought_there_batch_by_batch(few_
     assert images.shape == (7, *train.images.shape[1:])
 
 
-@pytest.mark.parametrize(("images_bytes", "home"), [(50, "cuda"), (51, "cpu")])
+@pytest.mark.parametrize(
+    ("free", "images_bytes", "home"), [(100, 50, "cuda"), (100, 51, "cpu"), (900, 300, "cuda"), (900, 301, "cpu")]
+)
 def test_images_stay_on_the_host_where_a_gpu_has_too_little_memory(
-    images_bytes: int, home: str, monkeypatch: pytest.MonkeyPatch
+    free: int, images_bytes: int, home: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 1000))
-    assert data_module._home(images_bytes, torch.device("cuda"), share=0.5).type == home
-    assert data_module._home(images_bytes, torch.device("cpu"), share=0.5).type == "cpu"
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 1000))
+    assert data_module._home(images_bytes, torch.device("cuda"), share=0.3).type == home
+    assert data_module._home(images_bytes, torch.device("cpu"), share=0.3).type == "cpu"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -265,7 +267,7 @@ def test_on_a_gpu_batches_are_the_same_wherever_the_images_are(digits_file: Path
     assert (there.train.images.device.type, host.train.images.device.type) == ("cuda", "cpu")
     rows = torch.randperm(len(here.train))[:100]
     for data in (there, host):
-        images, labels = data.train.pick(rows.to("cuda"))
+        images, labels = data.train.pick(rows.to(data.train.images.device))
         assert images.device.type == labels.device.type == data.device.type == "cuda"
         assert torch.equal(images.cpu(), here.train.images[rows])
         assert torch.equal(labels.cpu(), here.train.labels[rows])

@@ -136,6 +136,14 @@ def test_another_precision_is_by_autocast() -> None:
     assert module.weight.dtype == torch.float32
 
 
+def test_the_reference_does_the_same_work_beside_whatever_is_measured() -> None:
+    reference = Reference()
+    seen = []
+    reference.network.register_forward_hook(lambda module, args, result: seen.append(result.dtype))
+    measure(nn.Linear(2, 2), (1, 2, 2), batch_size=2, precision="bfloat16", effort=QUICK, reference=reference)
+    assert set(seen) == {torch.float32}
+
+
 def test_passes_go_on_until_the_interval_is_narrow_or_the_time_is_over(clock: Clock) -> None:
     def repeats(module: Worker, effort: Effort) -> int:
         return measure(module, (1, 2, 2), effort=effort, reference=Paced(0.001, 0.001)).repeats
