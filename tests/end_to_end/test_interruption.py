@@ -70,10 +70,10 @@ def test_halving_survives_a_kill_and_stops_what_is_not_promoted(cli: Any) -> Non
     assert {number: complete[number] for number in before} == before
     stopped = [trial for trial in trained if trial.state == TrialState.PRUNED]
     assert len(stopped) + len(complete) == 12
-    assert 1 <= len(complete) <= 5
+    assert 4 <= len(complete) <= 8  # a third at any time, and in the end all of the best third
     for trial in trained:
         reached = 9 if trial.number in complete else max(trial.intermediate_values)
-        assert reached in (1, 3, 9)
+        assert reached in (3, 9)
         assert [epoch["epoch"] for epoch in trial.user_attrs["curve"]] == list(range(1, reached + 1))
         assert not (cli.home / "halved" / "trials" / f"{trial.number:05d}" / "checkpoint.pt").exists()
     front = {record["trial"] for record in json.loads(cli.run("front", "halved", "--json").stdout)}
