@@ -35,10 +35,9 @@ class Evaluator:
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        share = min(setting.gpus, 1.0)
-        if 0 < share < 1:  # who shares a GPU runs out of its own memory, whatever the others hold
-            torch.cuda.set_per_process_memory_fraction(share)
-        self.data = load(setting.data_file, setting.device, share / 2)
+        if 0 < setting.gpus < 1:  # who shares a GPU runs out of its own memory, whatever the others hold
+            torch.cuda.set_per_process_memory_fraction(setting.gpus)
+        self.data = load(setting.data_file, setting.device, setting.gpus / 2)
         self.exclusive = Exclusive(setting.device)
         self.measurer = Measurer(setting.measuring, setting.device, self.exclusive)
         self._free_since: float | None = None  # the end of the last trial

@@ -20,7 +20,7 @@ class Machine:
 
     Args:
         workers: trainings at a time.
-        cpus, gpus: of each.
+        cpus, gpus: of each; one GPU at most.
     """
 
     workers: int
@@ -51,10 +51,15 @@ def machine_of(resources: Resources, offered: Mapping[str, float]) -> Machine:
         raise UsageError(f"resources.gpus_per_trial: the machine has {gpus:g} GPUs, found {share:g}")
     room = int(cpus // resources.cpus_per_trial)
     if share > 0:
-        room = min(room, int(gpus) * int(1 / share + 1e-9))
+        room = min(room, int(gpus) * places_of(share))
     if room < 1:
         raise UsageError(f"resources.cpus_per_trial: the machine has {cpus:g} CPUs, found {resources.cpus_per_trial}")
     return Machine(min(room, resources.workers or room), resources.cpus_per_trial, share)
+
+
+def places_of(share: float) -> int:
+    """How many trainings fit on one GPU where each takes a `share` of it, above 0."""
+    return int(1 / share + 1e-9)
 
 
 def cpus_of(resources: Resources) -> int:

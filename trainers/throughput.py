@@ -140,7 +140,7 @@ def measure(
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, found {batch_size}")
     reference = reference or Reference(place)
-    wanted = dtype_of(module) if precision is None else getattr(torch, precision)
+    wanted = _dtype(module, precision)
     with prepared(module, input_shape, place, batch_size, wanted) as run:
         warm_up(lambda: _timed(run, place))
         warm_up(reference.timed)
@@ -196,7 +196,7 @@ def measure_layers(
         with ExitStack() as stack:
             runs = []
             for module, input_shape in group:
-                wanted = dtype_of(module) if precision is None else getattr(torch, precision)
+                wanted = _dtype(module, precision)
                 run = stack.enter_context(prepared(module, input_shape, place, batch_size, wanted))
                 runs.append(_repeated(run, place))
             turns = []
@@ -227,6 +227,11 @@ def _repeated(run: Callable[[], object], device: torch.device) -> tuple[Callable
     return several, times
 
 
+def _dtype(module: nn.Module, precision: str | None) -> torch.dtype:
+    found: torch.dtype = dtype_of(module) if precision is None else getattr(torch, precision)
+    return found
+
+
 @contextmanager
 def prepared(
     module: nn.Module, input_shape: tuple[int, int, int], device: torch.device, batch_size: int, dtype: torch.dtype
@@ -247,14 +252,15 @@ def _as_convolutions(device: torch.device) -> Iterator[None]:
     """Matrix products of float32 are as exact as convolutions: those take a GPU's TF32 by default, and were they alone in it, a
     linear layer would seem several times slower than the same 1 x 1 convolution.
     """
+    if device.type != "cuda":
+        yield
+        return
     before = torch.backends.cuda.matmul.allow_tf32
-    if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cuda.matmul.allow_tf32 = True
     try:
         yield
     finally:
-        if device.type == "cuda":
-            torch.backends.cuda.matmul.allow_tf32 = before
+        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def _alternate(

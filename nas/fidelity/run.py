@@ -19,7 +19,7 @@ from nas.fidelity.statistics import LEAST
 from nas.fidelity.store import Store
 from nas.fidelity.values import Findings
 from nas.interrupts import Interrupts
-from nas.machine import cpus_of, machine_of
+from nas.machine import cpus_of, machine_of, places_of
 from nas.progress import Display
 from nas.search import images_of, locked, space_on
 from nas.study_file import StudyFile
@@ -184,8 +184,7 @@ def devices_of(resources: configs.Resources) -> tuple[str, ...]:
     machine = machine_of(resources, {"CPU": cpus_of(resources), "GPU": gpus})
     if machine.gpus == 0:
         return ("cpu",) * machine.workers
-    places = int(1 / machine.gpus + 1e-9)
-    return tuple(f"cuda:{index}" for _ in range(places) for index in range(gpus))[: machine.workers]
+    return tuple(f"cuda:{index}" for _ in range(places_of(machine.gpus)) for index in range(gpus))[: machine.workers]
 
 
 def _gpus() -> int:
