@@ -105,4 +105,5 @@ def test_measurements_follow_one_another_in_one_process(tmp_path: Path) -> None:
             pass
         with device.training() as step_aside:
             step_aside()
-    assert device.waited_s < 1
+    with Exclusive("cpu", tmp_path).measuring():  # all has been let go
+        pass
