@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import multiprocessing.process
 import multiprocessing.synchronize
 import time
@@ -17,6 +16,7 @@ from nas import environment, operator_table
 from nas.errors import StudyError, UsageError
 from nas.measure import Measurer
 from nas.operator_table import OperatorTable
+from nas.processes import CONTEXT, deaf, end_with_parent
 from nas.setting import Measuring
 from search_space import Architecture, SearchSpace, build
 from trainers.config import TrainConfig
@@ -52,17 +52,17 @@ def trainings(space: SearchSpace, device: str, count: int, threads: int, yieldin
         yielding: they stand still for measurements, as the trainings of a study do.
     """
     environment.keep_memory()
-    context = multiprocessing.get_context("spawn")
-    begun = [context.Event() for _ in range(count)]
+    begun = [CONTEXT.Event() for _ in range(count)]
     processes = [
-        context.Process(target=train_on, args=(space, device, seed, threads, yielding, event), daemon=True)
+        CONTEXT.Process(target=train_on, args=(space, device, seed, threads, yielding, event), daemon=True)
         for seed, event in enumerate(begun)
     ]
     started: list[multiprocessing.process.BaseProcess] = []
     try:
         for process in processes:
-            process.start()
-            started.append(process)
+            with deaf():
+                process.start()
+                started.append(process)
         for process, event in zip(processes, begun, strict=True):
             while not event.wait(1):
                 if not process.is_alive():
@@ -82,7 +82,8 @@ def train_on(
     yielding: bool,
     begun: multiprocessing.synchronize.Event,
 ) -> None:
-    """Train one random architecture after another, without end."""
+    """Train one random architecture after another, for as long as the process that asked for it lives."""
+    end_with_parent()
     torch.set_num_threads(threads)
     rng = np.random.default_rng(seed)
     exclusive = Exclusive(device) if yielding else None

@@ -20,7 +20,7 @@ from nas.setting import Setting
 from nas.trial_files import CHECKPOINT, WEIGHTS
 from search_space import Architecture
 from search_space.network import Network, build
-from trainers import checkpoint
+from trainers import checkpoint, compilation
 from trainers.data import load
 from trainers.exclusive import Exclusive
 from trainers.proxy import ProxyTraining
@@ -37,6 +37,7 @@ class Evaluator:
         self.setting = setting
         if 0 < setting.gpus < 1:  # who shares a GPU runs out of its own memory, whatever the others hold
             torch.cuda.set_per_process_memory_fraction(setting.gpus)
+        compilation.check(setting.train.compile, setting.device)
         self.data = load(setting.data_file, setting.device, setting.gpus / 2)
         self.exclusive = Exclusive(setting.device)
         self.measurer = Measurer(setting.measuring, setting.device, self.exclusive)

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from trainers import checkpoint as checkpoints
 from trainers.averaging import Average
 from trainers.batches import Batches
+from trainers.compilation import compiled
 from trainers.config import TrainConfig
 from trainers.data import Dataset
 from trainers.errors import TrainingError
@@ -95,6 +96,7 @@ class ProxyTraining:
         if len(data.train) < 2:
             raise TrainingError(0, 0, f"needs 2 training images at least, found {len(data.train)}")
         self.module = module.to(data.device)
+        self._compiled = compiled(self.module, config.compile)
         self.data = data
         self.config = config
         self.seed = seed
@@ -202,7 +204,7 @@ class ProxyTraining:
         """One step of the optimizer; the loss, not yet read."""
         self.optimizer.set_lr(lr)
         with autocast(images.device, self.config.amp):
-            logits = self.module(images)
+            logits = self._compiled(images)
             loss = F.cross_entropy(
                 logits.float(), targets, self.class_weights, label_smoothing=self.config.label_smoothing
             )

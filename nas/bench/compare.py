@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
+from nas import processes
 from nas.bench.race import Entry, Run, race
 from nas.bench.table import Table
 from nas.errors import StudyError
@@ -63,26 +62,14 @@ def compare(contest: Contest, jobs: int = 1, advance: Callable[[int], None] | No
 
 
 def _in_processes(contest: Contest, jobs: int) -> Iterator[Run]:
-    others = set(multiprocessing.active_children())
-    # Spawned: a fork would inherit the locks of the threads of torch and BLAS.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(contest.entries)), context, _begin, (contest,))
-    try:
-        # Ctrl-C reaches every process of a terminal. They inherit that it is blocked; this one, unblocked again, ends them.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    with processes.pool(min(jobs, len(contest.entries)), _begin, contest) as submit:
         try:
-            futures = [pool.submit(_run, entry) for entry in contest.entries]
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        for future in as_completed(futures):
-            yield future.result()
-    except BrokenProcessPool:
-        raise StudyError("a process of the benchmark died, for want of memory perhaps; try a smaller --jobs") from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()  # nothing is lost: what is finished has been given out
-        pool.shutdown(wait=True)
+            for future in as_completed([submit(_run, entry) for entry in contest.entries]):
+                yield future.result()
+        except BrokenProcessPool:
+            raise StudyError(
+                "a process of the benchmark died, for want of memory perhaps; try a smaller --jobs"
+            ) from None
 
 
 _contest: Contest | None = None  # of a process of its own

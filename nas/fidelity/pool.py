@@ -6,19 +6,16 @@ the others go on.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas import environment
+from nas import environment, processes
 from nas.errors import StudyError, reason
 from nas.fidelity.plan import Job
 from trainers.config import TrainConfig
@@ -106,29 +103,12 @@ def _finished(
 @contextmanager
 def _processes(crew: Crew) -> Iterator[Callable[[Task], Future[dict[str, Any]]]]:
     """The function that hands a job to a pool of processes, which end with the block."""
-    others = set(multiprocessing.active_children())
     environment.keep_memory()
-    context = multiprocessing.get_context("spawn")  # a fork would inherit the locks of the threads of torch and BLAS
-    devices = context.SimpleQueue()
-    for device in crew.devices:
-        devices.put(device)
-    pool = ProcessPoolExecutor(len(crew.devices), context, _begin, (crew, devices))
-
-    def submit(task: Task) -> Future[dict[str, Any]]:
-        # Ctrl-C reaches every process of a terminal. They inherit that it is blocked; this one, unblocked again, ends them.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return pool.submit(_work, task)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    try:
-        yield submit
-    finally:
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()  # nothing is lost: what is finished has been given out
-        pool.shutdown(wait=True, cancel_futures=True)
-        devices.close()
+    with closing(processes.CONTEXT.SimpleQueue()) as devices:
+        for device in crew.devices:
+            devices.put(device)
+        with processes.pool(len(crew.devices), _begin, crew, devices) as submit:
+            yield partial(submit, _work)
 
 
 _worker: Worker | None = None  # of a process of its own
@@ -139,7 +119,6 @@ def _begin(crew: Crew, devices: Any) -> None:
     global _worker, _trouble
     import warnings
 
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         import torch
 
@@ -152,14 +131,6 @@ def _begin(crew: Crew, devices: Any) -> None:
         Exception
     ) as error:  # told by the first job, for an exception here would be taken for the death of the process
         _trouble = reason(error)
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed cannot end its children: they see to it themselves."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _work(task: Task) -> dict[str, Any]:

@@ -12,7 +12,8 @@ CIFAR10_FOLDER has a folder `train` with one folder of images for each class. Th
     timm+1  the same with one loader process beside each training
 
 by 1 and by 2 trainings at a time, one thread each. `--limits` compares forms of the bare step: memory layout, optimizer,
-precision, batch size, and what the C library does with freed memory (environment variables, so another process).
+precision, batch size, compiled (`torch.compile`; `first s` says what that costs), and what the C library does with freed
+memory (environment variables, so another process).
 
 Each contender is a process of its own that waits for its turn; the turns of a round follow each other, the order changing,
 so a drift of the machine meets all. A ratio is that of neighbours in a round, its median is shown. Two figures: by wall clock,
@@ -72,6 +73,7 @@ class Form:
     channels_last: bool = True
     fused: bool = True
     bf16: bool = False
+    compiled: bool = False
     batch: int = BATCH
 
 
@@ -80,6 +82,7 @@ FORMS: dict[str, tuple[Form, dict[str, str]]] = {
     "channels first": (Form(channels_last=False), KEEP),
     "foreach AdamW": (Form(fused=False), KEEP),
     "bf16 autocast": (Form(bf16=True), KEEP),
+    "compiled": (Form(compiled=True), KEEP),
     "batch 128": (Form(batch=128), KEEP),
     "batch 256": (Form(batch=256), KEEP),
     "pages given back": (Form(), {}),
@@ -135,12 +138,13 @@ def step(description: dict[str, Any], images: int, form: Form) -> Turn:
     optimizer: torch.optim.Optimizer = adamw(net, config, x.device)
     if not form.fused:
         optimizer = torch.optim.AdamW(decay_groups(net, config.weight_decay), lr=config.lr, foreach=True)
+    forward = torch.compile(net) if form.compiled else net
     steps = max(1, images // form.batch)
 
     def turn() -> int:
         for _ in range(steps):
             with torch.autocast("cpu", torch.bfloat16, enabled=form.bf16):
-                loss = F.cross_entropy(net(x).float(), y, label_smoothing=0.1)
+                loss = F.cross_entropy(forward(x).float(), y, label_smoothing=0.1)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -212,16 +216,18 @@ def serve(arguments: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(1)
-    current, turn = "", None
+    current, turn, first_s = "", None, 0.0
     for line in sys.stdin:
         if line != current:
             current, turn = line, contender(json.loads(line), arguments)
+            begun = time.perf_counter()
             turn()  # warm
+            first_s = time.perf_counter() - begun
         assert turn is not None
         wall, processor = time.perf_counter(), processor_s()
         count = turn()
         spent = {"wall_s": time.perf_counter() - wall, "processor_s": processor_s() - processor}
-        print(json.dumps({"images": count, **spent}), flush=True)
+        print(json.dumps({"images": count, "first_s": first_s, **spent}), flush=True)
 
 
 # In the process that compares.
@@ -229,7 +235,7 @@ def serve(arguments: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """Medians of one contender on one network; ratios to `against`, above 1: this one is faster."""
+    """Medians of one contender on one network; ratios to `against`, above 1: this one is faster; what its first turn took."""
 
     network: str
     trainings: int
@@ -239,6 +245,7 @@ class Result:
     against: str
     ratio: float
     processor_ratio: float
+    first_s: float
     rounds: int
 
 
@@ -264,13 +271,13 @@ class Team:
         for process in self.processes:
             stack.callback(process.kill)
 
-    def turn(self, description: dict[str, Any]) -> tuple[float, float]:
-        """Images a second of wall clock and of processor time, of all together."""
+    def turn(self, description: dict[str, Any]) -> tuple[float, float, float]:
+        """Images a second of wall clock and of processor time, of all together; seconds of the slowest first turn."""
         for process in self.processes:
             assert process.stdin is not None
             process.stdin.write(json.dumps(description) + "\n")
             process.stdin.flush()
-        wall = processor = 0.0
+        wall = processor = first_s = 0.0
         for process in self.processes:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -279,7 +286,8 @@ class Team:
             spent = json.loads(line)
             wall += spent["images"] / spent["wall_s"]
             processor += spent["images"] / spent["processor_s"] / len(self.processes)
-        return wall, processor
+            first_s = max(first_s, spent["first_s"])
+        return wall, processor, first_s
 
 
 def compare(
@@ -291,7 +299,7 @@ def compare(
         for network, description in networks().items():
             if arguments.only and not any(word in network for word in arguments.only):
                 continue
-            turns: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+            turns: dict[str, list[tuple[float, float, float]]] = {name: [] for name in names}
             for team in teams.values():
                 team.turn(description)
             for index in range(arguments.rounds):
@@ -301,9 +309,9 @@ def compare(
                 ratios = [
                     [mine[k] / other[k] for mine, other in zip(taken, turns[against], strict=True)] for k in range(2)
                 ]
-                speeds = [statistics.median(values) for values in zip(*taken, strict=True)]
+                wall, processor, first_s = (statistics.median(values) for values in zip(*taken, strict=True))
                 medians = [statistics.median(values) for values in ratios]
-                yield Result(network, count, name, *speeds, against, *medians, arguments.rounds)
+                yield Result(network, count, name, wall, processor, against, *medians, first_s, arguments.rounds)
 
 
 def part(source: Path, count: int, target: Path) -> None:
@@ -320,7 +328,7 @@ def line(result: Result) -> str:
     """A row of the table."""
     return (
         f"{result.network:<18}{result.trainings:>7}   {result.contender:<28}{result.images_per_s:>10.0f}{result.ratio:>8.2f} x"
-        f"{result.images_per_processor_s:>10.0f}{result.processor_ratio:>8.2f} x"
+        f"{result.images_per_processor_s:>10.0f}{result.processor_ratio:>8.2f} x{result.first_s:>9.1f}"
     )
 
 
@@ -334,22 +342,25 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="WORD", help="networks whose name contains one of these")
     parser.add_argument("--augment", default="standard", help="the policy of ours: none, flip, shift, standard, strong")
     parser.add_argument("--limits", action="store_true", help="forms of the bare step instead of loops")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), help="of --limits; all by default")
     parser.add_argument("--json", action="store_true", help="a list of objects instead of the table")
     parser.add_argument("--serve", choices=[*LOOPS, *FORMS], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve is not None:
         serve(arguments)
         return
+    contenders = tuple(dict.fromkeys(["step", *arguments.forms])) if arguments.limits else LOOPS
     found: list[Result] = []
     if not arguments.json:
         print(
             f"{'network':<18}{'at once':>7}   {'contender':<28}{'images/s':>10}{'ratio':>10}{'processor':>10}{'ratio':>10}"
+            f"{'first s':>9}"
         )
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "images"
         part(arguments.data, arguments.images, data)
         for count in arguments.workers:
-            for result in compare(tuple(FORMS) if arguments.limits else LOOPS, "step", count, arguments, data):
+            for result in compare(contenders, "step", count, arguments, data):
                 found.append(result)
                 if not arguments.json:
                     print(line(result), flush=True)

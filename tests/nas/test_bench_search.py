@@ -1,14 +1,11 @@
-"""`nas bench search` as a command: what it prints and writes, how it refuses, how it ends when it is interrupted."""
+"""`nas bench search` as a command: what it prints and writes, how it refuses."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -186,33 +183,6 @@ def test_what_is_finished_is_told_before_a_sampler_that_fails(
     out, err = capsys.readouterr()
     assert err == "failed: 1 of 3 runs are finished\n"
     assert ["random", "1", "1"] in [line.split()[:3] for line in out.splitlines()]
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_interrupt_of_the_whole_process_group_ends_it_without_a_traceback(table: Path, jobs: int) -> None:
-    words = ["--samplers", "random", "--seeds", "100000", "--jobs", str(jobs)]
-    command = [sys.executable, "-m", "nas.cli", "bench", "search", "--table", str(table), *words]
-    pipe = subprocess.PIPE
-    running = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
-    assert running.stdout is not None
-    assert running.stdout.readline().startswith(str(table))
-    os.killpg(running.pid, signal.SIGINT)
-    _, err = running.communicate(timeout=600)
-    assert running.returncode == 130
-    assert [line for line in err.splitlines() if not line.startswith("interrupted: ")] == []
-    for _ in range(2000):  # the tracker of resources that Python starts ends a little later
-        if not _alive(running.pid):
-            break
-        time.sleep(0.05)
-    assert not _alive(running.pid)
-
-
-def _alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_help_needs_no_heavy_import() -> None:

@@ -1,0 +1,39 @@
+"""Training steps by `torch.compile`, for trainings that are long enough to repay it.
+
+It pays on GPUs, where small networks wait for their kernels to be launched: "reduce-overhead" replays CUDA graphs. On a
+CPU it does not: of the networks of `tests/benchmarks/training.py --limits --forms compiled` none became 10% faster, and
+compiling took 6 to 130 s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from trainers.config import Compile
+
+
+def compiled(module: nn.Module, mode: Compile) -> Callable[[Tensor], Tensor]:
+    """What computes as `module`, with its parameters, for inputs of one shape; compiled when first called.
+
+    What has been compiled before in this process is forgotten: torch keeps eight networks of a class, and would run each
+    later one uncompiled.
+    """
+    if mode == "off":
+        return module
+    torch.compiler.reset()
+    return torch.compile(module, mode=mode, dynamic=False)
+
+
+def check(mode: Compile, device: torch.device | str) -> None:
+    """Compile and train a small network, so that a machine without a compiler is found out before it fails every trial.
+
+    Raises:
+        Exception: whatever torch raises where it cannot.
+    """
+    if mode == "off":
+        return
+    small = nn.Sequential(nn.Linear(8, 8), nn.GELU()).to(device)
+    compiled(small, mode)(torch.ones(2, 8, device=device)).sum().backward()
