@@ -257,7 +257,8 @@ class Team:
         command = [sys.executable, __file__, *(f"--{key}={value}" for key, value in given.items())]
         environment = FORMS[name][1] if name in FORMS else KEEP
         kept = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
-        path = {"PYTHONPATH": str(Path(__file__).parents[2])}
+        # An empty cache, so that the first turn compiles.
+        path = {"PYTHONPATH": str(Path(__file__).parents[2]), "TORCHINDUCTOR_CACHE_DIR": str(data.parent / "compiled")}
         self.processes = [
             subprocess.Popen(
                 command,
