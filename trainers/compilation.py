@@ -18,12 +18,17 @@ from trainers.config import Compile
 def compiled(module: nn.Module, mode: Compile) -> Callable[[Tensor], Tensor]:
     """What computes as `module`, with its parameters, for inputs of one shape; compiled when first called.
 
-    What has been compiled before in this process is forgotten: torch keeps eight networks of a class, and would run each
-    later one uncompiled.
+    What torch cannot compile, such as some complex numbers' gradients, runs as it is. What has been compiled before in this
+    process is forgotten: torch keeps eight networks of a class, and would run each later one uncompiled.
     """
     if mode == "off":
         return module
+    import torch._dynamo.config as forward
+    import torch._functorch.config as backward
+
     torch.compiler.reset()
+    forward.suppress_errors = True
+    backward.force_non_lazy_backward_lowering = True  # later it would be too late to run it as it is
     return torch.compile(module, mode=mode, dynamic=False)
 
 
@@ -35,5 +40,9 @@ def check(mode: Compile, device: torch.device | str) -> None:
     """
     if mode == "off":
         return
+    import torch._dynamo.config as forward
+
     small = nn.Sequential(nn.Linear(8, 8), nn.GELU()).to(device)
-    compiled(small, mode)(torch.ones(2, 8, device=device)).sum().backward()
+    program = compiled(small, mode)
+    with forward.patch(suppress_errors=False):
+        program(torch.ones(2, 8, device=device)).sum().backward()

@@ -127,6 +127,7 @@ def step(description: dict[str, Any], images: int, form: Form) -> Turn:
     import torch
     import torch.nn.functional as F
 
+    from trainers.compilation import compiled
     from trainers.config import TrainConfig
     from trainers.optimizer import adamw, decay_groups
 
@@ -138,7 +139,7 @@ def step(description: dict[str, Any], images: int, form: Form) -> Turn:
     optimizer: torch.optim.Optimizer = adamw(net, config, x.device)
     if not form.fused:
         optimizer = torch.optim.AdamW(decay_groups(net, config.weight_decay), lr=config.lr, foreach=True)
-    forward = torch.compile(net) if form.compiled else net
+    forward = compiled(net, "default" if form.compiled else "off")
     steps = max(1, images // form.batch)
 
     def turn() -> int:

@@ -9,6 +9,7 @@ from torch._dynamo.utils import counters
 
 from nas.evaluate import Evaluator
 from nas.setting import Setting
+from search_space import Architecture, build
 from trainers.compilation import check, compiled
 from trainers.config import TrainConfig
 from trainers.data import Dataset
@@ -51,6 +52,17 @@ def test_each_network_of_a_long_life_is_compiled() -> None:
         x = torch.ones(2, width)
         torch.testing.assert_close(compiled(module, "default")(x), module(x))
         assert counters["stats"]["unique_graphs"] == 1
+
+
+def test_what_torch_cannot_compile_runs_as_it_is() -> None:
+    stage = {"mixer": "fno", "width": 2, "depth": 1}
+    description = {"stem": {"patch": 1}, "stages": [stage], "image_size": 8, "in_chans": 1, "num_classes": 2}
+    module = build(Architecture.from_dict(description))
+    x = torch.randn(2, 1, 8, 8).contiguous(memory_format=torch.channels_last)
+    expected = torch.autograd.grad(module(x).square().sum(), [*module.parameters()])
+    found = torch.autograd.grad(compiled(module, "default")(x).square().sum(), [*module.parameters()])
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_a_worker_on_a_machine_without_a_compiler_does_not_begin(
