@@ -6,6 +6,7 @@ that happens to one architecture ends a worker: whatever it raises is the trial'
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ from search_space.network import Network, build
 from trainers import checkpoint, compilation
 from trainers.data import load
 from trainers.exclusive import Exclusive
-from trainers.proxy import ProxyTraining
+from trainers.proxy import ProxyTraining, identity
 
 
 class Evaluator:
@@ -54,7 +55,7 @@ class Evaluator:
         """Evaluate the `architecture` in `folder`; the record has the attributes and measured values of the trial, or why there
         are none, `refused` or `failure`.
 
-        A trial that was cut off goes on from its checkpoint.
+        A trial that was cut off goes on from its checkpoint; one that had come to its end is not trained again.
 
         Args:
             architecture: as JSON.
@@ -86,6 +87,9 @@ class Evaluator:
         """The record, but for `idle_s`."""
         setting = self.setting
         network = initial(architecture, seed)
+        finished = self._finished(architecture, network, seed, folder)
+        if finished is not None:
+            return finished
         record: dict[str, Any] = {"seed": seed}
         measured = {name: before[name] for name in setting.measuring.names if name in before}
         if len(measured) < len(setting.measuring.names):
@@ -113,17 +117,37 @@ class Evaluator:
             if epoch.epoch == until and until < setting.train.epochs:
                 record["paused"] = until
                 break
-        else:
-            checkpoint.save_weights(folder / WEIGHTS, training.model, {"architecture": architecture.to_json()})
         history = training.history[:until]
-        overhead_s = before.get("overhead_s", 0.0) + (time.perf_counter() - start - new_s)
-        return record | {
-            "accuracy": history[-1].val_accuracy,
-            "curve": [epoch.to_dict() for epoch in history],
-            "train_s": sum(epoch.train_s for epoch in history),
-            "overhead_s": overhead_s,
-            "wall_s": sum(epoch.wall_s for epoch in history) + overhead_s,
-        }
+
+        def ended() -> dict[str, Any]:
+            overhead_s = before.get("overhead_s", 0.0) + (time.perf_counter() - start - new_s)
+            return record | {
+                "accuracy": history[-1].val_accuracy,
+                "curve": [epoch.to_dict() for epoch in history],
+                "train_s": sum(epoch.train_s for epoch in history),
+                "overhead_s": overhead_s,
+                "wall_s": sum(epoch.wall_s for epoch in history) + overhead_s,
+            }
+
+        if "paused" not in record:
+            about = {
+                "architecture": architecture.to_json(),
+                "training": training.identity,
+                "record": json.dumps(ended()),
+            }
+            checkpoint.save_weights(folder / WEIGHTS, training.model, about)
+        return ended()
+
+    def _finished(self, architecture: Architecture, network: Network, seed: int, folder: Path) -> dict[str, Any] | None:
+        """The record of this very training if it came to its end here, and the driver died before it was told."""
+        if not (folder / WEIGHTS).exists():
+            return None
+        about = checkpoint.load_metadata(folder / WEIGHTS)
+        training = identity(network, self.data, self.setting.train, seed)
+        if (about.get("architecture"), about.get("training")) != (architecture.to_json(), training):
+            return None
+        record: dict[str, Any] = json.loads(about["record"])
+        return record
 
 
 def initial(architecture: Architecture, seed: int) -> Network:

@@ -61,6 +61,7 @@ import ray
 from ray import tune
 from ray.tune.search.searcher import Searcher as TuneSearcher
 
+LATEST = 0.2  # seconds after which a result is written, whatever else there is to do
 AHEAD = 0.005  # of a trial's time: proposals that take longer are asked for ahead, and know a result less
 RESTARTS = 1  # of a trial whose worker died: it may have been the machine; twice is the trial
 
@@ -126,6 +127,9 @@ class AskTell(TuneSearcher):
         self._asking_s = 0.0  # what the last proposal took
         self._trials_s: deque[float] = deque(maxlen=8)  # what the last trials took
         self._handed_out = 0.0  # when the last trial was
+        self._waiting: set[str] = set()  # trials handed out that have not begun
+        self._results: deque[tuple[int, dict[str, Any] | None]] = deque()  # not yet written
+        self._oldest = 0.0  # when the first of them came
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         self.check()
@@ -136,6 +140,7 @@ class AskTell(TuneSearcher):
             return None if self.asked.waits else self.FINISHED
         self.numbers[trial_id] = proposal.number
         self._handed_out = time.perf_counter()
+        self._waiting.add(trial_id)
         self.watch.started(proposal.number)
         return {
             "architecture": proposal.architecture.to_json(),
@@ -152,6 +157,7 @@ class AskTell(TuneSearcher):
             raise StudyError(f"a worker cannot begin: {self.unfit}")
 
     def _propose(self) -> Proposal | None:
+        self.write()
         begun = time.perf_counter()
         proposal = self.asked.propose()
         self._asking_s = time.perf_counter() - begun
@@ -171,6 +177,7 @@ class AskTell(TuneSearcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         number = self.numbers.pop(trial_id, None)
+        self._waiting.discard(trial_id)
         if number is None:
             return
         record = None if error or result is None or "record" not in result else json.loads(result["record"])
@@ -179,8 +186,26 @@ class AskTell(TuneSearcher):
             return
         if record is not None and "wall_s" in record:
             self._trials_s.append(record["wall_s"])
-        self._ended(self.asked.finish(number, record))
+        if not self._results:
+            self._oldest = time.perf_counter()
+        self._results.append((number, record))
         self.interrupts.check()
+
+    def begins(self, trial_id: str) -> None:
+        """A worker has got the trial."""
+        self._waiting.discard(trial_id)
+
+    def write_soon(self) -> None:
+        """Write results, unless a worker is about to get its next trial: that comes first."""
+        handing = self._waiting or (self._ahead is not None and len(self.numbers) < self.workers)
+        if self._results and (not handing or time.perf_counter() - self._oldest > LATEST):
+            self.write()
+
+    def write(self) -> None:
+        """Tell the study what came of trials that have ended."""
+        while self._results:
+            number, record = self._results.popleft()
+            self._ended(self.asked.finish(number, record))
 
     def _ended(self, ended: Ended) -> None:
         self.watch.ended(ended)
@@ -206,8 +231,13 @@ class Pulse(tune.Callback):
     def __init__(self, asking: AskTell) -> None:
         self.asking = asking
 
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """A worker has got the trial."""
+        self.asking.begins(trial.trial_id)
+
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
-        """Notice what ends the search; look ahead."""
+        """Write results; notice what ends the search; look ahead."""
+        self.asking.write_soon()
         self.asking.check()
         self.asking.look_ahead()
 
@@ -318,4 +348,5 @@ def run(
     try:
         tuner.fit()
     finally:
+        asking.write()
         shutil.rmtree(scratch, ignore_errors=True)

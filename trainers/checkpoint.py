@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -52,6 +53,15 @@ def save_weights(path: Path, module: nn.Module, metadata: Mapping[str, str]) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata=dict(metadata))
+
+
+def load_metadata(path: Path) -> dict[str, str]:
+    """The metadata that `save_weights` wrote into `path`; empty if there is no such file or it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError):
+        return {}
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -95,7 +95,7 @@ class TrainConfig(BaseModel):
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)  # usual; keeps short trainings from over-confidence
     amp: Literal["auto", "off", "bf16"] = "auto"  # bf16 on GPUs that have it; off on a CPU, where it is slower
-    # Off: it repays itself in trainings of many minutes on a GPU, and on a CPU not at all (`trainers.compilation`).
+    # Off: it takes from ten seconds to minutes, and on a CPU many mixers become no faster (`trainers.compilation`).
     compile: Compile = "off"
     # none: what suits the source: nothing for digits, flip for photographs. More makes small networks underfit: on 10,000 images
     # of CIFAR-10 "standard" cost 8 points after 6 epochs, and 5 after 30 (tests/benchmarks/recipes.py).

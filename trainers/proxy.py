@@ -37,7 +37,7 @@ from trainers.optimizer import adamw
 from trainers.schedule import lr_at
 
 UNREAD = 16  # losses at most: to read one waits for a GPU
-CHECKPOINT_SHARE = 0.01  # of the time since the last checkpoint
+CHECKPOINT_SHARE = 0.005  # of the time since the last checkpoint
 FIRST_SAVE_S = 0.02  # that writing a checkpoint takes, before it is known
 
 
@@ -110,7 +110,7 @@ class ProxyTraining:
         self.steps_per_epoch = len(self.batches)
         self._history: list[Epoch] = []
         self._saved_at, self._saving_s = time.perf_counter(), FIRST_SAVE_S
-        self._identity = _identity(module, data, config, seed)
+        self.identity = identity(module, data, config, seed)
 
     @property
     def model(self) -> nn.Module:
@@ -223,7 +223,7 @@ class ProxyTraining:
     def _save(self, file: Path) -> None:
         begun = time.perf_counter()
         state = {
-            "identity": self._identity,
+            "identity": self.identity,
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "history": [epoch.to_dict() for epoch in self._history],
@@ -237,7 +237,7 @@ class ProxyTraining:
     def _restore(self) -> None:
         """Take over what the checkpoint holds, if it is one of this very training."""
         state = None if self.checkpoint is None else checkpoints.load(self.checkpoint)
-        if state is None or state.get("identity") != self._identity:
+        if state is None or state.get("identity") != self.identity:
             return
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -295,8 +295,8 @@ def _epoch_seed(seed: int, epoch: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {epoch}".encode()).digest()[:8], "big") >> 1
 
 
-def _identity(module: nn.Module, data: Dataset, config: TrainConfig, seed: int) -> str:
-    """What a checkpoint must agree with: architecture, data, configuration and seed."""
+def identity(module: nn.Module, data: Dataset, config: TrainConfig, seed: int) -> str:
+    """What a training and a checkpoint of it agree in: shapes of parameters, data, configuration and seed."""
     shapes = [(name, list(value.shape)) for name, value in module.state_dict().items()]
     content = json.dumps([shapes, data.fingerprint, config.model_dump(mode="json"), seed])
     return hashlib.sha256(content.encode()).hexdigest()

@@ -15,6 +15,7 @@ import torch
 from nas.evaluate import Evaluator
 from nas.measure import Measurer
 from nas.setting import MEASURED, Measuring, Setting
+from nas.trial_files import CHECKPOINT, WEIGHTS
 from search_space import Architecture, SearchSpace, build
 from trainers.config import DataConfig, TrainConfig
 from trainers.exclusive import Exclusive
@@ -140,6 +141,27 @@ def test_a_later_leg_is_not_measured_again(digits: Path, tmp_path: Path) -> None
     assert [epoch["epoch"] for epoch in record["curve"]] == [1, 2]
     assert record["overhead_s"] > 10
     assert record["idle_s"] == 2.0
+
+
+def test_a_training_that_came_to_its_end_is_not_repeated(digits: Path, tmp_path: Path) -> None:
+    """Its driver was killed before it could write the record: the next one sends the trial out again."""
+    evaluator = Evaluator(Setting(digits, TrainConfig(epochs=2), measuring=Measuring(("images_per_s",), **QUICK)))
+    one, other = (SPACE.sample(np.random.default_rng(seed)).to_json() for seed in (0, 1))
+    first = evaluator.run(one, 1, tmp_path)
+    (tmp_path / CHECKPOINT).unlink(missing_ok=True)
+    again = evaluator.run(one, 1, tmp_path)
+    times = (
+        "overhead_s",
+        "wall_s",
+        "idle_s",
+    )  # the seconds of writing the weights are not in what is written with them
+    assert {**again, **{key: first[key] for key in times}} == first
+    assert 0 < again["overhead_s"] <= first["overhead_s"]
+    for architecture, seed in ((one, 2), (other, 1)):  # others are not taken for it
+        record = evaluator.run(architecture, seed, tmp_path)
+        assert [epoch["train_loss"] for epoch in record["curve"]] != [epoch["train_loss"] for epoch in first["curve"]]
+    (tmp_path / WEIGHTS).write_bytes(b"torn")
+    assert evaluator.run(one, 1, tmp_path)["accuracy"] == first["accuracy"]
 
 
 def test_the_wait_between_trials_is_counted(digits: Path, tmp_path: Path) -> None:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 from torch import nn
 
-from trainers.checkpoint import load, load_weights, replacing, save, save_weights
+from trainers.checkpoint import load, load_metadata, load_weights, replacing, save, save_weights
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -74,5 +73,10 @@ def test_weights_round_trip_with_shared_and_strided_tensors(tmp_path: Path) -> N
     weights = load_weights(tmp_path / "model.safetensors")
     assert weights.keys() == module.state_dict().keys()
     assert all(torch.equal(weights[name], value) for name, value in module.state_dict().items())
-    with safe_open(tmp_path / "model.safetensors", framework="pt") as content:
-        assert content.metadata() == {"id": "abc"}
+    assert load_metadata(tmp_path / "model.safetensors") == {"id": "abc"}
+
+
+def test_metadata_of_what_is_no_file_of_weights(tmp_path: Path) -> None:
+    assert load_metadata(tmp_path / "none") == {}
+    (tmp_path / "torn").write_bytes(b"torn")
+    assert load_metadata(tmp_path / "torn") == {}
