@@ -2,7 +2,7 @@
 
     DIR/study.db          the Optuna storage (SQLite), one study in it
     DIR/study.yaml        the configuration as it began, resolved
-    DIR/trials/NUMBER/    weights (`model.safetensors`) of a trial, its record in their header, and `checkpoint.pt` while it trains
+    DIR/trials/NUMBER/    weights (`model.safetensors`, the record in their header) and, while it trains, `checkpoint.pt`
     DIR/data/             the decoded images
     DIR/reference.json    what a pass of the reference network took when the study began (nas/measure.py)
     DIR/operators.json    the times of operators, by which throughput is foretold (nas/operator_table.py)
