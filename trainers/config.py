@@ -98,7 +98,7 @@ class TrainConfig(BaseModel):
     # Off: it takes from ten seconds to minutes, and on a CPU many mixers become no faster (`trainers.compilation`).
     compile: Compile = "off"
     # none: what suits the source: nothing for digits, flip for photographs. More makes small networks underfit: on 10,000 images
-    # of CIFAR-10 "standard" cost 8 points after 6 epochs, and 5 after 30 (tests/benchmarks/recipes.py).
+    # of CIFAR-10 "standard" cost 5 points after 2 epochs, 7 after 6 (tests/benchmarks/recipes.py).
     augment: Policy | None = None
     # Off: they pay in long trainings, and make a short one underfit. timm's recipes have mixup 0.8, cutmix 1.0.
     mixup: float = Field(default=0.0, ge=0, le=100)  # alpha: the share of an image in a pair is drawn from beta(a, a)
