@@ -90,14 +90,9 @@ class Evaluator:
         finished = self._finished(architecture, network, seed, folder)
         if finished is not None:
             return finished
-        record: dict[str, Any] = {"seed": seed}
-        measured = {name: before[name] for name in setting.measuring.names if name in before}
-        if len(measured) < len(setting.measuring.names):
-            measured = self.measurer(network, (architecture.in_chans, *architecture.image_size))
-            record |= measured
-        refused = self.measurer.broken_limit(measured)
-        if refused is not None:
-            return record | {"refused": refused}
+        record = {"seed": seed, **self._measured(architecture, network, before)}
+        if "refused" in record:
+            return record
         training = ProxyTraining(
             network,
             self.data,
@@ -138,13 +133,22 @@ class Evaluator:
             checkpoint.save_weights(folder / WEIGHTS, training.model, about)
         return ended()
 
+    def _measured(self, architecture: Architecture, network: Network, before: Mapping[str, Any]) -> dict[str, Any]:
+        """What is measured of the network, unless an earlier leg of its training has it; with `refused` if a limit is broken."""
+        names = self.setting.measuring.names
+        if all(name in before for name in names):
+            found, values = {}, {name: before[name] for name in names}
+        else:
+            found = values = self.measurer(network, (architecture.in_chans, *architecture.image_size))
+        refused = self.measurer.broken_limit(values)
+        return found if refused is None else found | {"refused": refused}
+
     def _finished(self, architecture: Architecture, network: Network, seed: int, folder: Path) -> dict[str, Any] | None:
         """The record of this very training if it came to its end here, and the driver died before it was told."""
-        if not (folder / WEIGHTS).exists():
-            return None
         about = checkpoint.load_metadata(folder / WEIGHTS)
-        training = identity(network, self.data, self.setting.train, seed)
-        if (about.get("architecture"), about.get("training")) != (architecture.to_json(), training):
+        if about.get("architecture") != architecture.to_json():
+            return None
+        if about.get("training") != identity(network, self.data, self.setting.train, seed):
             return None
         record: dict[str, Any] = json.loads(about["record"])
         return record

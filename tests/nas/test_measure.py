@@ -150,11 +150,8 @@ def test_a_training_that_came_to_its_end_is_not_repeated(digits: Path, tmp_path:
     first = evaluator.run(one, 1, tmp_path)
     (tmp_path / CHECKPOINT).unlink(missing_ok=True)
     again = evaluator.run(one, 1, tmp_path)
-    times = (
-        "overhead_s",
-        "wall_s",
-        "idle_s",
-    )  # the seconds of writing the weights are not in what is written with them
+    # The seconds of writing the weights are not in what is written with them.
+    times = ("overhead_s", "wall_s", "idle_s")
     assert {**again, **{key: first[key] for key in times}} == first
     assert 0 < again["overhead_s"] <= first["overhead_s"]
     for architecture, seed in ((one, 2), (other, 1)):  # others are not taken for it
