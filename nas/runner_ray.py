@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import shutil
-import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,15 +20,12 @@ from typing import TYPE_CHECKING, Any
 from nas import environment
 from nas.errors import StudyError, reason
 from nas.machine import Machine, check_answers, cpus_of, machine_of
-from nas.trial_files import forget_checkpoint
 
 if TYPE_CHECKING:  # a worker imports this module too, and needs neither Optuna nor the screen; the driver not yet torch
     from nas.config import Resources
+    from nas.dispatch import Dispatch
     from nas.interrupts import Interrupts
-    from nas.progress import Watch
-    from nas.searcher import Searcher
     from nas.setting import Measuring, Setting
-    from nas.trials import Ended, Proposal
     from search_space.operators import Operator
 
 # Before ray is imported. Together these took the overhead of a trial from 2.5 s (Tune's default) to about 10 ms and Ray's
@@ -61,8 +55,6 @@ import ray
 from ray import tune
 from ray.tune.search.searcher import Searcher as TuneSearcher
 
-LATEST = 0.2  # seconds after which a result is written, whatever else there is to do
-AHEAD = 0.005  # of a trial's time: proposals that take longer are asked for ahead, and know a result less
 RESTARTS = 1  # of a trial whose worker died: it may have been the machine; twice is the trial
 
 
@@ -105,112 +97,30 @@ class TrialWorker(tune.Trainable):
 
 
 class AskTell(TuneSearcher):
-    """Hands Ray Tune what `Searcher` proposes and tells it what came of each."""
+    """Hands Ray Tune what `Dispatch` hands out, and tells it what came of each."""
 
-    def __init__(
-        self,
-        searcher: Searcher,
-        folder_of: Callable[[int], Path],
-        workers: int,
-        watch: Watch,
-        interrupts: Interrupts,
-    ) -> None:
+    def __init__(self, dispatch: Dispatch) -> None:
         super().__init__()
-        self.workers = workers
-        self.interrupts = interrupts
-        self.asked = searcher  # a `searcher` would look to Tune like a wrapped one
-        self.folder_of = folder_of
-        self.watch = watch
-        self.numbers: dict[str, int] = {}
-        self.unfit: str | None = None  # why a worker cannot begin
-        self._ahead: Proposal | None = None
-        self._asking_s = 0.0  # what the last proposal took
-        self._trials_s: deque[float] = deque(maxlen=8)  # what the last trials took
-        self._handed_out = 0.0  # when the last trial was
-        self._waiting: set[str] = set()  # trials handed out that have not begun
-        self._results: deque[tuple[int, dict[str, Any] | None]] = deque()  # not yet written
-        self._oldest = 0.0  # when the first of them came
+        self.dispatch = dispatch
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        self.check()
-        proposal, self._ahead = self._ahead or self._propose(), None
+        proposal = self.dispatch.hand_out(trial_id)
         if proposal is None:
-            while self.asked.stopped:
-                self._ended(self.asked.stopped.pop())
-            return None if self.asked.waits else self.FINISHED
-        self.numbers[trial_id] = proposal.number
-        self._handed_out = time.perf_counter()
-        self._waiting.add(trial_id)
-        self.watch.started(proposal.number)
+            return None if self.dispatch.waits else self.FINISHED
         return {
             "architecture": proposal.architecture.to_json(),
             "seed": proposal.seed,
-            "folder": str(self.folder_of(proposal.number)),
+            "folder": str(self.dispatch.folder_of(proposal.number)),
             "until": proposal.until,
             "before": dict(proposal.before),
         }
-
-    def check(self) -> None:
-        """Raise what ends the search: `KeyboardInterrupt` after a signal, `StudyError` where a worker cannot begin."""
-        self.interrupts.check()
-        if self.unfit is not None:
-            raise StudyError(f"a worker cannot begin: {self.unfit}")
-
-    def _propose(self) -> Proposal | None:
-        self.write()
-        begun = time.perf_counter()
-        proposal = self.asked.propose()
-        self._asking_s = time.perf_counter() - begun
-        return proposal
-
-    def look_ahead(self) -> None:
-        """Where trials are short, a worker is not to wait for its next one: ask for that while all are at work."""
-        shortest_s = min(self._trials_s, default=math.inf)
-        if len(self.numbers) < self.workers or self._ahead is not None or self._asking_s < AHEAD * shortest_s:
-            return
-        # Not sooner: others may end, and it is to know that.
-        if time.perf_counter() - self._handed_out > shortest_s / 3:
-            self._ahead = self._propose()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: a trial has one result, its last."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        number = self.numbers.pop(trial_id, None)
-        self._waiting.discard(trial_id)
-        if number is None:
-            return
         record = None if error or result is None or "record" not in result else json.loads(result["record"])
-        if record is not None and "unfit" in record:  # it would be so for trial after trial: this one stays as it was
-            self.unfit = str(record["unfit"])
-            return
-        if record is not None and "wall_s" in record:
-            self._trials_s.append(record["wall_s"])
-        if not self._results:
-            self._oldest = time.perf_counter()
-        self._results.append((number, record))
-        self.interrupts.check()
-
-    def begins(self, trial_id: str) -> None:
-        """A worker has got the trial."""
-        self._waiting.discard(trial_id)
-
-    def write_soon(self) -> None:
-        """Write results, unless a worker is about to get its next trial: that comes first."""
-        handing = self._waiting or (self._ahead is not None and len(self.numbers) < self.workers)
-        if self._results and (not handing or time.perf_counter() - self._oldest > LATEST):
-            self.write()
-
-    def write(self) -> None:
-        """Tell the study what came of trials that have ended."""
-        while self._results:
-            number, record = self._results.popleft()
-            self._ended(self.asked.finish(number, record))
-
-    def _ended(self, ended: Ended) -> None:
-        self.watch.ended(ended)
-        if not ended.pauses:
-            forget_checkpoint(self.folder_of(ended.number))
+        self.dispatch.done(trial_id, record)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the study's storage is the state."""
@@ -228,18 +138,16 @@ class AskTell(TuneSearcher):
 class Pulse(tune.Callback):
     """Called by Tune ten times a second at least."""
 
-    def __init__(self, asking: AskTell) -> None:
-        self.asking = asking
+    def __init__(self, dispatch: Dispatch) -> None:
+        self.dispatch = dispatch
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """A worker has got the trial."""
-        self.asking.begins(trial.trial_id)
+        self.dispatch.begun(trial.trial_id)
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
-        """Write results; notice what ends the search; look ahead."""
-        self.asking.write_soon()
-        self.asking.check()
-        self.asking.look_ahead()
+        """Do what is due; this may raise what ends the search."""
+        self.dispatch.pulse()
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # as that of `AskTell`
@@ -307,31 +215,22 @@ def _timed(
     return Measurer(measuring, device, Exclusive(device)).operators(wanted, batch_size, max_time_s)
 
 
-def run(
-    searcher: Searcher,
-    setting: Setting,
-    folder_of: Callable[[int], Path],
-    scratch: Path,
-    machine: Machine,
-    watch: Watch,
-    interrupts: Interrupts,
-) -> None:
-    """Run what `searcher` proposes until it proposes no more; `folder_of` gives the folder of a trial, `watch` is told of each
-    start, epoch and end. Ray Tune keeps its own files in the folder `scratch`, which is removed.
+def run(dispatch: Dispatch, setting: Setting, scratch: Path, machine: Machine) -> None:
+    """Run what `dispatch` hands out until there is no more. Ray Tune keeps its own files in the folder `scratch`, which is
+    removed.
 
-    Call within `cluster`. Raises `KeyboardInterrupt` soon after `interrupts` has caught a signal.
+    Call within `cluster`. Raises `KeyboardInterrupt` soon after the interrupts of `dispatch` have caught a signal.
 
     Raises:
         StudyError: a worker cannot begin, such as where it does not see the images; its trial is left for the next search.
     """
     shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
     trainable = tune.with_resources(TrialWorker, {"cpu": machine.cpus, "gpu": machine.gpus})
-    asking = AskTell(searcher, folder_of, machine.workers, watch, interrupts)
     tuner = tune.Tuner(
         trainable,
         param_space={"setting": setting, "threads": machine.cpus},
         tune_config=tune.TuneConfig(
-            search_alg=asking,
+            search_alg=AskTell(dispatch),
             num_samples=10**9,
             max_concurrent_trials=machine.workers,
             reuse_actors=True,
@@ -340,7 +239,7 @@ def run(
             storage_path=str(scratch),
             name="search",
             verbose=0,
-            callbacks=[Pulse(asking)],
+            callbacks=[Pulse(dispatch)],
             failure_config=tune.FailureConfig(max_failures=RESTARTS),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
@@ -348,5 +247,5 @@ def run(
     try:
         tuner.fit()
     finally:
-        asking.write()
+        dispatch.write()
         shutil.rmtree(scratch, ignore_errors=True)

@@ -20,6 +20,7 @@ import yaml
 from optuna.trial import TrialState
 
 from nas import config as configs, objectives, operator_table, warm_start
+from nas.dispatch import Dispatch
 from nas.errors import ConfigError, NothingFeasibleError, StudyError, UsageError
 from nas.interrupts import Interrupts
 from nas.machine import Machine
@@ -102,7 +103,8 @@ def _search(
         with display.trials(searcher, machine.workers) as watch:
             home = folder.resolve()
             folder_of = partial(trial_folder, home)
-            runner_ray.run(searcher, setting, folder_of, home / "ray", machine, watch, interrupts)
+            dispatch = Dispatch(searcher, folder_of, machine.workers, watch, interrupts)
+            runner_ray.run(dispatch, setting, home / "ray", machine)
         _check_feasible(study, config)
 
 
