@@ -3,7 +3,7 @@
     from search_space import Architecture, SearchSpace, build, cost, mixers
 
 Descriptions, spaces and costs need no torch; `build` imports it when called. Importing this package makes the timm
-entrypoint `mixfront` known, now or as soon as timm is imported (`search_space/timm_entry.py`).
+entrypoint `mixfront` known, now or as soon as timm is imported (`search_space/timm_support/entrypoint.py`).
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from search_space import mixers, presets
 from search_space.architecture import Architecture, Stage
 from search_space.costs import Cost, cost
 from search_space.macro import Downsampling, Head, Stem
-from search_space.space import SearchSpace
-from search_space.timm_entry import register_when_imported
+from search_space.spaces.space import SearchSpace
+from search_space.timm_support.entrypoint import register_when_imported
 
 if TYPE_CHECKING:
-    from search_space.network import build
+    from search_space.modules.network import build
 
 register_when_imported()
 
 
 def __getattr__(name: str) -> Any:
     if name == "build":
-        from search_space.network import build
+        from search_space.modules.network import build
 
         return build
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

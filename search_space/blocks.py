@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from search_space.cdg import ChannelGraph, Layer
+from search_space.channel_graph import ChannelGraph, Layer
 from search_space.channel_mixers import ChannelMixer
 from search_space.channel_mixers.mlp import MLP
 from search_space.costs import Size

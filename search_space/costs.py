@@ -13,7 +13,7 @@ Conventions, here and everywhere in the project:
   (a complex number is two; the positions of the maxima of a pooling stem are 8 bytes each), the image itself among them.
 
 What activation memory is exactly: the storages that autograd holds, each once however many operations hold it or a
-part of it, with every layer computed by its definition's operations on a CPU (layers/eager.py tells when a layer takes others;
+part of it, with every layer computed by its definition's operations on a CPU (modules/eager.py tells when a layer takes others;
 in float64 none does, so that is where tests count, with 4 bytes a number). Attention is the fused kernel, which keeps q, k, v,
 its output and one number for each query and head; windows have a learned bias and none, so they keep their shares. Copies that
 a layer makes because a map does not lie as it needs it are kept too, hence `Map.last`. What does not grow with the batch is

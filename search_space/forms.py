@@ -1,6 +1,6 @@
 """What the blocks of a stage cost, a function for each residual form (`macro.py`); no torch.
 
-They say in operations of a tape (`costs.py`) what the modules of `layers/blocks.py` compute, line by line.
+They say in operations of a tape (`costs.py`) what the modules of `modules/blocks.py` compute, line by line.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """What stands around the mixers, as plain descriptions: stem, downsampling, head; the names of norms, activations and
-residual forms. No torch; the modules are in `layers/macro.py`.
+residual forms. No torch; the modules are in `modules/macro.py`.
 
 Residual forms of a block, x its input, m the token mixer, c the channel mixer:
 

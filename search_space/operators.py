@@ -1,7 +1,7 @@
 """The operators that an architecture is made of, from its description alone: what a table of their latencies is about.
 
 An operator is a layer, or a few that always stand together, at a place: a token mixer, a channel mixer with its activation, a
-norm, a sum with the shortcut. It can be built alone (`layers/operators.py`), and so be timed alone; the time of a network is
+norm, a sum with the shortcut. It can be built alone (`modules/operators.py`), and so be timed alone; the time of a network is
 about the sum of its operators' (Cai et al., "ProxylessNAS", 2019). No torch.
 
 What is left out: the shuffle of channels within a "bottleneck", and stochastic depth, which costs nothing in use.
@@ -137,7 +137,7 @@ def _downsampling(stage: Stage, site: Site) -> Operator:
 
 
 def _of_block(stage: Stage, site: Site, index: int) -> Iterator[Operator]:
-    """The operators of a block in the order in which they come (`layers/blocks.py`)."""
+    """The operators of a block in the order in which they come (`modules/blocks.py`)."""
     width, size = site.width, site.size
     inner, _ = where = blocks.spot(stage.residual, stage.channel_mixer, site)
     mixer = blocks.at_spot(stage, where).at(index)

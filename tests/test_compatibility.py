@@ -22,7 +22,7 @@ import timm
 import torch
 from optuna.trial import TrialState
 
-from nas.storage import open_study
+from nas.study.storage import open_study
 from search_space import SearchSpace, build, mixers, presets
 from search_space.operators import operators
 

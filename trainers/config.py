@@ -11,14 +11,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from trainers import sources
-from trainers.decode import LARGEST, SMALLEST
+from trainers.data import sources
+from trainers.data.decode import LARGEST, SMALLEST
 
 Policy = Literal["none", "flip", "shift", "standard", "strong"]
 """The name of an augmentation policy; see `trainers.augment`."""
 
 Compile = Literal["off", "default", "reduce-overhead"]
-"""Whether a network is compiled, and in which mode of `torch.compile`; see `trainers.compilation`."""
+"""Whether a network is compiled, and in which mode of `torch.compile`; see `trainers.training.compilation`."""
 
 
 class DataConfig(BaseModel):
@@ -95,7 +95,7 @@ class TrainConfig(BaseModel):
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)  # usual; keeps short trainings from over-confidence
     amp: Literal["auto", "off", "bf16"] = "auto"  # bf16 on GPUs that have it; off on a CPU, where it is slower
-    # Off: it takes from ten seconds to minutes, and on a CPU many mixers become no faster (`trainers.compilation`).
+    # Off: it takes from ten seconds to minutes, and on a CPU many mixers become no faster (`trainers.training.compilation`).
     compile: Compile = "off"
     # none: what suits the source: nothing for digits, flip for photographs. More makes small networks underfit: on 10,000 images
     # of CIFAR-10 "standard" cost 5 points after 2 epochs, 7 after 6 (tests/benchmarks/recipes.py).

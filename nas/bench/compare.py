@@ -7,10 +7,10 @@ from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
-from nas import processes
 from nas.bench.race import Entry, Run, race
 from nas.bench.table import Table
 from nas.errors import StudyError
+from nas.execution import processes
 
 
 @dataclass(frozen=True)

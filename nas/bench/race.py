@@ -24,9 +24,9 @@ import optuna
 from optuna.trial import Trial, TrialState
 from threadpoolctl import threadpool_limits
 
+from nas.analysis.front import Volume
 from nas.bench.samplers import LOGGED, REPEATS, create
 from nas.bench.table import Table
-from nas.front import Volume
 
 PATIENCE = 20  # refused proposals in a row before one is drawn at random
 

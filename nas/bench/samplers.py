@@ -14,7 +14,7 @@ from optuna.samplers import BaseSampler
 
 from nas.bench.table import Table
 from nas.sampler import ParetoSampler
-from nas.samplers import BASELINES, baseline
+from nas.sampler.baselines import BASELINES, baseline
 from search_space.errors import unknown_name
 
 

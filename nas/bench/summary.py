@@ -15,7 +15,7 @@ import numpy as np
 
 from nas.bench.compare import Contest
 from nas.bench.race import Run
-from nas.units import finite
+from nas.formatting import finite
 
 TARGETS = (0.95, 0.99)  # shares of the true hypervolume
 MARKS = (50, 100, 200)  # trainings after which the share is told

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution
 
+from nas.analysis.front import Bounds, Volume, normalise
 from nas.bench.reading import Raw, read
 from nas.bench.roles import Wanted, roles_of
 from nas.errors import ConfigError
-from nas.front import Bounds, Volume, normalise
 from nas.objectives import Objective
 from search_space.errors import unknown_name
 

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from nas.analysis import statistics as st
+from nas.analysis.prediction_quality import factor_and_error
+from nas.analysis.statistics import Floats
 from nas.errors import UsageError
-from nas.fidelity import statistics as st
-from nas.fidelity.statistics import Floats
-from nas.foretold import factor_and_error
-from nas.operator_table import OperatorTable
-from nas.setting import BATCH
+from nas.evaluation.settings import BATCH
+from nas.study.operator_table import OperatorTable
 from search_space import Architecture, SearchSpace
 
 WAYS = ("exclusive", "paused", "beside")
@@ -103,7 +103,7 @@ def measure(space: SearchSpace, wanted: Wanted, advance: Callable[[], None] = la
         UsageError: there is no such device, or the space has too few architectures.
         StudyError: a training beside the measurements could not begin.
     """
-    from nas.busy import check_device, foretelling, timings, trainings
+    from nas.bench.busy_device import check_device, foretelling, timings, trainings
 
     check_device(wanted.device)
     architectures = sampled(space, wanted.sample, wanted.seed)

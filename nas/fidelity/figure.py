@@ -9,10 +9,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from nas.fidelity.show import cost_text, interval, label_text
+from nas.fidelity.tables import cost_text, interval, label_text
 from nas.fidelity.values import FAMILIES, Findings, Proxy
 from nas.figures.plot import COLOURS, INK, dress
-from nas.units import si
+from nas.formatting import si
 
 _SYMBOLS = ("star", "diamond", "circle", "square", "triangle-up", "triangle-down", "cross", "x")
 _BESIDE = {"cut": "bottom left", "epochs": "top left"}  # where the label stands of those whose costs are alike

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.analysis import statistics as st
+from nas.analysis.statistics import Estimate, Floats, Pair
 from nas.errors import StudyError
-from nas.fidelity import statistics as st
 from nas.fidelity.plan import Budget, Plan
-from nas.fidelity.statistics import Estimate, Floats, Pair
 from nas.fidelity.values import Findings, Noise, Point, Proxy
-from nas.trials import costs_of
-from nas.units import count
+from nas.formatting import count
+from nas.study.trials import costs_of
 
 RESAMPLES = 2000  # the ends of a 95 % interval move by about a hundredth between as many
 SCORES = {"naswot": "NASWOT", "synflow": "SynFlow", "zico": "ZiCo"}

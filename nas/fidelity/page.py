@@ -15,12 +15,12 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from nas.fidelity.figure import accuracy_figure, accuracy_info, cost_figure, cost_info, rank_figure
-from nas.fidelity.show import cost_text, interval, label_text, value
+from nas.fidelity.tables import cost_text, interval, label_text, value
 from nas.fidelity.values import Findings
 from nas.fidelity.verdict import verdict
 from nas.figures import CONFIG
+from nas.formatting import MISSING, count, duration, ratio, si
 from nas.report import embedded
-from nas.units import MISSING, count, duration, ratio, si
 from trainers.files import replacing
 
 FILE = "fidelity.html"

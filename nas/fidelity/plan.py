@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from nas.errors import UsageError
-from nas.trials import costs_of, seed_of, within
+from nas.study.trials import costs_of, seed_of, within
 from search_space import Architecture, SearchSpace
 from search_space.errors import SpaceError
 from trainers.config import TrainConfig

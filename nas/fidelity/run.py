@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas import config as configs, storage
+from nas.analysis.statistics import LEAST
+from nas.driver.run import images_of, locked, space_on
 from nas.errors import UsageError
-from nas.fidelity import pool
+from nas.execution import local_processes as pool
+from nas.execution.interrupts import Interrupts
+from nas.execution.resources import cpus_of, machine_of, places_of
 from nas.fidelity.findings import findings_of
 from nas.fidelity.plan import Job, Plan, budgets_of, plan_of, spread, work
-from nas.fidelity.statistics import LEAST
 from nas.fidelity.store import Store
 from nas.fidelity.values import Findings
-from nas.interrupts import Interrupts
-from nas.machine import cpus_of, machine_of, places_of
-from nas.progress import Display
-from nas.search import images_of, locked, space_on
-from nas.study_file import StudyFile
-from nas.trials import costs_of
+from nas.study import config as configs, storage
+from nas.study.study_file import StudyFile
+from nas.study.trials import costs_of
+from nas.terminal.progress import Display
 from search_space import Architecture, cost
 
 Advance = Callable[[float], None]

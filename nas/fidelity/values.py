@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nas.fidelity.statistics import Estimate, plain
+from nas.analysis.statistics import Estimate, plain
 
 FAMILIES = {
     "proxy": "the study's proxy",

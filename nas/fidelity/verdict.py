@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from nas.fidelity.statistics import Estimate
+from nas.analysis.statistics import Estimate
 from nas.fidelity.values import Findings, Proxy
 
 KEEPS = 0.05  # a cheaper proxy keeps the ranking if its tau is at most so much lower

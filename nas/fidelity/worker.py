@@ -20,14 +20,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas.errors import reason
-from nas.evaluate import initial
+from nas.evaluation.evaluator import initial
 from nas.fidelity.plan import Budget, Job
 from search_space import Architecture
-from trainers import scores
 from trainers.augment import normalise
 from trainers.config import TrainConfig
-from trainers.data import Dataset, Split, load
-from trainers.proxy import ProxyTraining
+from trainers.data.dataset import Dataset, Split, load
+from trainers.measuring import training_free as scores
+from trainers.training.loop import ProxyTraining
 
 BATCH = 64  # images that a score looks at, at a time
 CHUNK = 1024  # images that are looked at as floats, at a time

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from search_space.cdg import Bools, ChannelGraph, Layer, Stack
+from search_space.channel_graph import Bools, ChannelGraph, Layer, Stack
 
 Run: TypeAlias = tuple[int, int]
 """Consecutive channels: the first, and one past the last."""

@@ -10,11 +10,11 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from nas.front import front_mask, hypervolume_over
+from nas.analysis.architecture_text import blocks_of, mixers
+from nas.analysis.front import front_mask, hypervolume_over
+from nas.analysis.results import Results
+from nas.formatting import value_text
 from nas.objectives import Objective
-from nas.results import Results
-from nas.stages import blocks_of, mixers
-from nas.units import value_text
 
 StepShape: TypeAlias = Literal["hv", "vh"]
 UNKNOWN = "unknown"

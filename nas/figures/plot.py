@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
+from nas.analysis.architecture_text import mixers
+from nas.analysis.results import Results
 from nas.figures.info import UNKNOWN, Axis, CurvesInfo, FrontInfo, HistoryInfo, SharesInfo
-from nas.results import Results
-from nas.stages import mixers
 
 CONFIG: Final[dict[str, Any]] = {
     "displaylogo": False,

@@ -20,7 +20,7 @@ from plotly.colors import sample_colorscale, unlabel_rgb
 
 from nas.figures.channels import FULL, INPUT, ChannelsInfo, Dependency, Link, Run
 from nas.figures.plot import COLOURS, INK, NONE
-from search_space.cdg import Bools
+from search_space.channel_graph import Bools
 
 _CHOSEN: Final = COLOURS[1]
 _FEW: Final = tuple(COLOURS[i] for i in (0, 2, 3, 4, 6))  # none like the chosen one's, none grey

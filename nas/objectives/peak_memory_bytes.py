@@ -1,4 +1,4 @@
-"""Measured memory: the most bytes held at one time while one batch passes forward (see `trainers/memory.py`)."""
+"""Measured memory: the most bytes held at one time while one batch passes forward (see `trainers/measuring/memory.py`)."""
 
 from nas.objectives.base import Objective, register
 

@@ -18,10 +18,10 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
+from nas.analysis.results import Results, load
 from nas.errors import UsageError
 from nas.report.content import content
 from nas.report.headline import Fact, dataset_line, headline, search_line
-from nas.results import Results, load
 
 DEFAULT = "report.html"
 

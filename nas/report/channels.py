@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from nas.analysis.architecture_text import path_text, reach_text, stacks
+from nas.analysis.results import Results
 from nas.figures import channels_figure, channels_info
-from nas.results import Results
-from nas.stages import path_text, reach_text, stacks
-from nas.units import count
-from search_space.cdg import Stack
+from nas.formatting import count
+from search_space.channel_graph import Stack
 
 PICTURES: Final = 24
 """Blocks that are drawn at most: some 20 to 150 KB each."""

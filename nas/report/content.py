@@ -15,6 +15,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from nas.analysis.architecture_text import boxes, mixers
+from nas.analysis.results import Results, outcome
 from nas.figures import (
     CONFIG,
     Palette,
@@ -29,10 +31,8 @@ from nas.figures import (
     shares_figure,
     shares_info,
 )
+from nas.formatting import duration, ratio, si, value_text
 from nas.report.channels import channel_graphs
-from nas.results import Results, outcome
-from nas.stages import boxes, mixers
-from nas.units import duration, ratio, si, value_text
 
 
 @dataclass(frozen=True)

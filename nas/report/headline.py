@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.foretold import foretold
+from nas.analysis.architecture_text import TIMES
+from nas.analysis.prediction_quality import foretold
+from nas.analysis.results import STATES, Results
+from nas.analysis.time_breakdown import times_of
+from nas.formatting import MISSING, count, duration, ratio, value_text
 from nas.objectives import OBJECTIVES
-from nas.results import STATES, Results
-from nas.stages import TIMES
-from nas.times import times_of
-from nas.units import MISSING, count, duration, ratio, value_text
 
 _SHOWN_CLASSES = 20
 _SPLITS = (("train", "to train"), ("val", "to validate"), ("test", "held out for the test"))

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from nas.sampler.domain import Choices, Coding, Domain, Floats, Rng, coded, remember
 from search_space import Architecture, SearchSpace
-from search_space.decisions import Decision, decisions_of, nearest_to
 from search_space.errors import SpaceError
+from search_space.spaces.decisions import Decision, decisions_of, nearest_to
 
 REMEMBERED = 20_000  # architectures whose bits are not computed again
 VOCABULARY = 1000  # random architectures whose choices make the bits

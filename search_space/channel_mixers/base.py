@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from search_space.cdg import ChannelGraph, Layer
+from search_space.channel_graph import ChannelGraph, Layer
 from search_space.costs import Cost, Map, Size, Tape, alone
 from search_space.errors import ArchitectureError
 from search_space.registry import Named, Registry

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, Strict
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixer, refuse_unreached
 from search_space.costs import Map, Tape
 from search_space.errors import ArchitectureError
@@ -151,7 +151,7 @@ class MLP(ChannelMixer):
         return found
 
     def build(self, width: int, act: str, out: int | None = None) -> nn.Module:
-        from search_space.layers.mlp import InterlacedMLP
+        from search_space.modules.mlp import InterlacedMLP
 
         return InterlacedMLP(width, self.hidden(out or width), self.groups, act, out, self.bias)
 

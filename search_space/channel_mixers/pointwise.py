@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixer
 from search_space.costs import Map, Tape
 from search_space.errors import ArchitectureError

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer, must_divide
@@ -76,7 +76,7 @@ class AFNO(Mixer):
         return x.like()
 
     def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.layers.afno import AFNO
+        from search_space.modules.afno import AFNO
 
         return AFNO(
             width, self.num_blocks, self.hidden_size_factor, self.sparsity_threshold, self.hard_thresholding_fraction

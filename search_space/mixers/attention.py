@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer, must_divide
@@ -126,7 +126,7 @@ class Attention(Mixer):
 
     def build(self, width: int, size: Size) -> nn.Module:
         """The module; of windows that alternate, that of the first block."""
-        from search_space.layers.attention import ReducedAttention, SelfAttention, WindowAttention
+        from search_space.modules.attention import ReducedAttention, SelfAttention, WindowAttention
 
         if self.window is not None:
             return WindowAttention(width, size, self.heads, self.window, shifted=self.shift == "always")

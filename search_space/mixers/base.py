@@ -1,7 +1,7 @@
 """What a token mixer is: options, the rules of where it fits, its channel graph, its costs, and the module it builds.
 
 A mixer is two short files: `mixers/NAME.py` says *what* it is, without torch, so that spaces, costs and reports need
-none; `layers/NAME.py` holds the `nn.Module` that computes it. Both carry the reference. A further mixer is those two
+none; `modules/NAME.py` holds the `nn.Module` that computes it. Both carry the reference. A further mixer is those two
 files and their test; nothing else is edited, for this package imports all its modules.
 
 Maps are `(B, C, H, W)`; `width` is C and `size` is (H, W).
@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from search_space.cdg import ChannelGraph, Layer
+from search_space.channel_graph import ChannelGraph, Layer
 from search_space.costs import Cost, Map, Size, Tape, alone
 from search_space.errors import ArchitectureError
 from search_space.registry import Named, Registry

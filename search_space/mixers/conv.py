@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer, must_divide
@@ -92,6 +92,6 @@ class Conv(Mixer):
         return self._built(width, stride=2)
 
     def _built(self, width: int, stride: int) -> nn.Module:
-        from search_space.layers.conv import SameConv
+        from search_space.modules.conv import SameConv
 
         return SameConv(width, self.k, self.num_groups(width), self.interlace, stride, self.bias)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.costs import Map, Size, Tape
 from search_space.mixers.base import MIXERS, Mixer
 
@@ -33,6 +33,6 @@ class FNet(Mixer):
         return Map(x.width, x.size)
 
     def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.layers.fnet import FNet
+        from search_space.modules.fnet import FNet
 
         return FNet()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer
@@ -59,7 +59,7 @@ class FNO(Mixer):
         return tape.act("gelu", Map(x.width, x.size))
 
     def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.layers.fno import FNO
+        from search_space.modules.fno import FNO
 
         return FNO(width, size, self.modes)
 

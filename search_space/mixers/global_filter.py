@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.costs import Map, Size, Tape
 from search_space.mixers.base import MIXERS, Mixer
 
@@ -37,6 +37,6 @@ class GlobalFilter(Mixer):
         return Map(x.width, x.size)
 
     def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.layers.global_filter import GlobalFilter
+        from search_space.modules.global_filter import GlobalFilter
 
         return GlobalFilter(width, size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.costs import Map, Size, Tape
 from search_space.mixers.base import MIXERS, Mixer
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer, must_divide
@@ -95,6 +95,6 @@ class Lambda(Mixer):
             tape.add(macs=weights * x.positions * value, params=weights + self.k)
 
     def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.layers.lambda_layer import LambdaLayer
+        from search_space.modules.lambda_layer import LambdaLayer
 
         return LambdaLayer(width, size, self.heads, self.k, self.u, None if self.context == "global" else self.context)

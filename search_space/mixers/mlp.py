@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer
@@ -64,6 +64,6 @@ class TokenMLP(Mixer):
         return Map(x.width, x.size)
 
     def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.layers.token_mlp import TokenMLP
+        from search_space.modules.token_mlp import TokenMLP
 
         return TokenMLP(size, self.hidden(width))

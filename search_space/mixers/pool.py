@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer
@@ -41,6 +41,6 @@ class Pool(Mixer):
         return x.like()
 
     def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.layers.pool import Pooling
+        from search_space.modules.pool import Pooling
 
         return Pooling(self.k)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer
@@ -59,6 +59,6 @@ class SeparableConv(Mixer):
         return tape.conv(y, x.width, bias=False)
 
     def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.layers.separable_conv import SeparableConv
+        from search_space.modules.separable_conv import SeparableConv
 
         return SeparableConv(width, self.hidden(width), self.k, self.act)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer
@@ -70,7 +70,7 @@ class Shift(Mixer):
         return tape.conv(tape.norm("group", y.like()), x.width)
 
     def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.layers.shift import AxialShift, ClampedShift, ZeroShift
+        from search_space.modules.shift import AxialShift, ClampedShift, ZeroShift
 
         match self.kind:
             case "shiftvit":

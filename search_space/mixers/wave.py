@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from search_space import cdg
+from search_space import channel_graph as cdg
 from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, Mixer
@@ -63,6 +63,6 @@ class Wave(Mixer):
         return tape.conv(x.like(), width)
 
     def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.layers.wave import Wave
+        from search_space.modules.wave import Wave
 
         return Wave(width, width // REDUCTION, TAPS, self.mode)

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from nas import objectives
-from nas.front import Bounds, hypervolume
-from nas.storage import open_study
+from nas.analysis.front import Bounds, hypervolume
+from nas.study.storage import open_study
 
 STUDY = Path(__file__).parents[2] / "studies/cifar10.yaml"
 OBJECTIVES = [objectives.get("accuracy"), objectives.get("macs")]

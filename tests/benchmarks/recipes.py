@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from halving import STUDY, words_of
 
-from nas import config as configs
-from nas.evaluate import initial
-from nas.search import space_on
+from nas.driver.run import space_on
+from nas.evaluation.evaluator import initial
+from nas.study import config as configs
 from search_space import Architecture, SearchSpace, cost
 from trainers.config import TrainConfig
-from trainers.data import load
-from trainers.prepared import describe, prepare
-from trainers.proxy import train
+from trainers.data.dataset import load
+from trainers.data.prepared import describe, prepare
+from trainers.training.loop import train
 
 
 def sampled(space: SearchSpace, count: int, least: float, most: float) -> list[Architecture]:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space.layers.fno import from_published
+from search_space.modules.fno import from_published
 
 Tensor = torch.Tensor
 Size = tuple[int, int]

@@ -22,7 +22,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from nas.sampler import ParetoSampler
-from nas.trials import costs_of
+from nas.study.trials import costs_of
 from search_space import Architecture, SearchSpace
 
 Directions = ("maximize", "minimize", "maximize")

@@ -31,14 +31,14 @@ import plotly.graph_objects as go
 from halving import OBJECTIVES, STUDY, History, compare, search, words_of
 from PIL import Image
 
-from nas import config as configs
+from nas.analysis.front import Bounds, hypervolume
+from nas.driver.run import space_on
 from nas.figures.plot import COLOURS, CONFIG, dress
-from nas.front import Bounds, hypervolume
-from nas.search import space_on
-from nas.storage import open_study
+from nas.study import config as configs
+from nas.study.storage import open_study
 from search_space import SearchSpace
-from trainers.data import Dataset, load
-from trainers.prepared import describe, prepare
+from trainers.data.dataset import Dataset, load
+from trainers.data.prepared import describe, prepare
 
 NAMES = ("Ray Tune, OptunaSearch (TPE), timm", "nas search")
 Course = tuple[float, History]  # when the process began, and the whole trainings, each by the time of its end

@@ -106,9 +106,9 @@ def built(description: dict[str, Any]) -> Any:
 def ours(description: dict[str, Any], data: Path, augment: Any) -> Turn:
     """Our training, an epoch a turn."""
     from trainers.config import DataConfig, TrainConfig
-    from trainers.data import load
-    from trainers.prepared import prepare
-    from trainers.proxy import ProxyTraining
+    from trainers.data.dataset import load
+    from trainers.data.prepared import prepare
+    from trainers.training.loop import ProxyTraining
 
     images = load(prepare(DataConfig(source="folder", path=data, image_size=32), data.parent / "prepared"))
     config = TrainConfig(epochs=10_000, batch_size=BATCH, augment=augment)
@@ -127,9 +127,9 @@ def step(description: dict[str, Any], images: int, form: Form) -> Turn:
     import torch
     import torch.nn.functional as F
 
-    from trainers.compilation import compiled
     from trainers.config import TrainConfig
-    from trainers.optimizer import adamw, decay_groups
+    from trainers.training.compilation import compiled
+    from trainers.training.optimizer import adamw, decay_groups
 
     net = built(description).train()
     layout = torch.channels_last if form.channels_last else torch.contiguous_format

@@ -15,8 +15,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from nas.cli import main
-from nas.storage import open_study
+from nas.cli.main import main
+from nas.study.storage import open_study
 
 STUDY = """\
 trials: 6

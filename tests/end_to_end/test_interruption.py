@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from nas.trials import is_trained
+from nas.study.trials import is_trained
 
 
 def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nas.storage import open_study
+from nas.study.storage import open_study
 
 # The other tests' studies time no operators.
 SEARCH = ("search", "small.yaml", "--out", "done", "throughput.operators_s=1", "resources.workers=1")
@@ -87,9 +87,9 @@ def test_exported_model_gives_the_logits_of_the_study(done: Done, cli: Any) -> N
     code = """
 import json, sys, search_space, timm, torch
 from pathlib import Path
-from nas.final import dataset_of
-from nas.results import load
-from trainers.evaluation import evaluate
+from nas.models.test_split import dataset_of
+from nas.analysis.results import load
+from trainers.training.evaluation import evaluate
 best = load(Path("done")).best
 model = timm.create_model("local-dir:model", pretrained=True)
 data = dataset_of(Path("done"))

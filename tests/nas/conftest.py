@@ -14,7 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.objectives import get
-from nas.storage import DATABASE
+from nas.study.storage import DATABASE
 from search_space import Architecture
 
 MIXERS: tuple[dict[str, Any], ...] = (

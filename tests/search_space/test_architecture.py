@@ -249,7 +249,7 @@ def test_map_sizes_halve_and_round_up() -> None:
 def test_descriptions_need_no_torch() -> None:
     code = """
 import sys
-import search_space.architecture, search_space.space, search_space.costs
+import search_space.architecture, search_space.spaces.space, search_space.costs
 space = search_space.SearchSpace.from_dict({"stages": [{"mixer": ["conv", "lambda", "afno", "attention"]}]})
 architecture = next(iter(space))
 assert search_space.cost(architecture).macs > 0

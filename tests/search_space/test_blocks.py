@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space import Architecture, Cost, Stage, blocks, build, cdg, cost
+from search_space import Architecture, Cost, Stage, blocks, build, channel_graph as cdg, cost
 from search_space.blocks import Site
-from search_space.cdg import Stack
+from search_space.channel_graph import Stack
 from search_space.channel_mixers.mlp import MLP
 from search_space.errors import ArchitectureError
-from search_space.layers.blocks import BLOCKS, block
+from search_space.modules.blocks import BLOCKS, block
 
 Tensor = torch.Tensor
 Size = tuple[int, int]

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
 
-from search_space import cdg
-from search_space.cdg import ChannelGraph
+from search_space import channel_graph as cdg
+from search_space.channel_graph import ChannelGraph
 from search_space.errors import SpaceError
 
 

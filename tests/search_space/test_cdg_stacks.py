@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from search_space import cdg
-from search_space.cdg import ChannelGraph, Layer, Pair, Stack
+from search_space import channel_graph as cdg
+from search_space.channel_graph import ChannelGraph, Layer, Pair, Stack
 from search_space.channel_mixers import CHANNEL_MIXERS
 from search_space.channel_mixers.mlp import MLP
 from search_space.channel_mixers.pointwise import Pointwise

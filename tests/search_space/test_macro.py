@@ -14,7 +14,7 @@ from torch import nn
 from search_space import Architecture, Cost, Head, SearchSpace, Stage, Stem, build, cost
 from search_space.costs import alone
 from search_space.errors import ArchitectureError
-from search_space.layers import blocks, macro
+from search_space.modules import blocks, macro
 
 Tensor = torch.Tensor
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 from torch import nn
 
-from search_space.cdg import ChannelGraph
+from search_space.channel_graph import ChannelGraph
 from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixer
 from search_space.costs import Cost, Map, Tape
 from search_space.errors import UnknownNameError
-from search_space.layers.macro import halving_means
 from search_space.mixers import MIXERS, Mixer, create
+from search_space.modules.macro import halving_means
 from search_space.registry import Registry
 
 Size = tuple[int, int]

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from search_space.layers.fno import from_published
 from search_space.mixers import create
+from search_space.modules.fno import from_published
 
 Size = tuple[int, int]
 Weights = dict[str, Tensor]

@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from search_space.layers.depthwise import DepthwiseConv, depthwise_conv
-from search_space.layers.eager import rewritable
-from search_space.layers.local_lambdas import LocalLambdas
-from search_space.layers.pool import FromMean
 from search_space.mixers import create
+from search_space.modules.depthwise import DepthwiseConv, depthwise_conv
+from search_space.modules.eager import rewritable
+from search_space.modules.local_lambdas import LocalLambdas
+from search_space.modules.pool import FromMean
 
 Size = tuple[int, int]
 WIDTH = 12

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from search_space import Architecture, SearchSpace, cost, presets
-from search_space.layers.operators import build
+from search_space.modules.operators import build
 from search_space.operators import Kind, Operator, operators
 
 SPACE = SearchSpace.from_dict(

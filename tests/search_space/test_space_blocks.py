@@ -11,8 +11,8 @@ import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from search_space import Architecture, Downsampling, SearchSpace, build, cost, presets
-from search_space.around import around
 from search_space.errors import ArchitectureError, EmptySpaceError, SpaceError
+from search_space.spaces.around import around
 
 law = settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 

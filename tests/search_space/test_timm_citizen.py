@@ -22,8 +22,8 @@ from torch import nn
 
 from search_space import Architecture, build
 from search_space.errors import SpaceError
-from search_space.layers.macro import DropPath
-from search_space.network import Network
+from search_space.modules.macro import DropPath
+from search_space.modules.network import Network
 
 CLC: dict[str, Any] = {
     "mixer": {"name": "conv", "k": 3, "group_width": 2, "interlace": True, "bias": False},
@@ -634,5 +634,5 @@ def test_the_registry_knows_the_model(create: Callable[..., Any]) -> None:
     import timm
 
     assert timm.list_models("mixfront") == ["mixfront"]
-    assert timm.models.model_entrypoint("mixfront").__module__ == "search_space.timm_entry"
+    assert timm.models.model_entrypoint("mixfront").__module__ == "search_space.timm_support.entrypoint"
     assert create("pyramid").pretrained_cfg["architecture"] == "mixfront"

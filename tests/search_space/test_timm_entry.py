@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from search_space import Architecture, build
-from search_space.timm_entry import register_when_imported
+from search_space.timm_support.entrypoint import register_when_imported
 
 ARCHITECTURE: dict[str, Any] = {
     "stages": [

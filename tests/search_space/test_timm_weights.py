@@ -14,9 +14,9 @@ from torch import nn
 from search_space import Architecture, Downsampling, Stage, build, presets
 from search_space.costs import Size, alone
 from search_space.errors import SpaceError, UnknownNameError
-from search_space.layers.macro import transition
 from search_space.macro import Stride
-from search_space.timm_weights import from_timm
+from search_space.modules.macro import transition
+from search_space.timm_support.weights import from_timm
 
 SIZE = (32, 48)
 WITHOUT_TOKEN: dict[str, Any] = {"class_token": False, "global_pool": "avg", "fc_norm": False}

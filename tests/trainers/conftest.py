@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from trainers.config import DataConfig
-from trainers.data import Dataset, load
-from trainers.prepared import prepare
+from trainers.data.dataset import Dataset, load
+from trainers.data.prepared import prepare
 
 
 @pytest.fixture(autouse=True)

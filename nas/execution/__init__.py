@@ -1,0 +1,1 @@
+"""Where trials run: Ray Tune, or processes of this machine."""

@@ -1,0 +1,1 @@
+"""Models out of a study: test accuracy and export."""

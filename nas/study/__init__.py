@@ -1,0 +1,1 @@
+"""What a study is: its configuration, its storage, its folder."""

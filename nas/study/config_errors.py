@@ -1,0 +1,83 @@
+"""What is wrong with a configuration, in one line: FILE:LINE:COL, the key, the rule and the value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from nas.errors import ConfigError
+from nas.study.study_file import StudyFile
+from search_space.errors import SpaceError, unknown_name
+from search_space.value import dotted, literal_hint
+from trainers.errors import DataError
+
+_TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def check_types(read: object, given: object, place: tuple[str | int, ...], source: StudyFile) -> None:
+    """Raise `ConfigError` where a value was read as another type than was given: `true` as 1, `1e3` or "7" as a whole number."""
+    if isinstance(given, dict):
+        for key, value in given.items():
+            inner = read[key] if isinstance(read, Mapping) else getattr(read, key)
+            check_types(inner, value, (*place, key), source)
+    elif isinstance(given, list) and isinstance(read, Sequence):
+        for index, (inner, value) in enumerate(zip(read, given, strict=True)):
+            check_types(inner, value, (*place, index), source)
+    elif type(read) in _TYPES and type(given) is not type(read) and (type(given), type(read)) != (int, float):
+        rule = f"must be {_TYPES[type(read)]}, found {plain(given)}"
+        raise ConfigError(source.where(place), f"{dotted(place)}: {rule}")
+
+
+def space_config_error(error: SpaceError, source: StudyFile, prefix: str = "space") -> ConfigError:
+    """An error of the space, told with its place in the file."""
+    placed = error.at(prefix)
+    return ConfigError(source.where(split_place(placed.place)), str(placed))
+
+
+def config_error(error: ValidationError, source: StudyFile, model: type[BaseModel]) -> ConfigError:
+    """The first thing that `model` found wrong, with its place in the file."""
+    first = error.errors(include_url=False)[0]
+    loc = first["loc"]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, SpaceError | DataError):
+        inner = cause.place if cause.place != (loc[-1] if loc else "") else ""
+        path = (*loc, *split_place(inner)) if isinstance(cause, SpaceError) and inner not in map(str, loc) else loc
+        text = str(cause).removeprefix(f"{cause.place}: ")
+        return ConfigError(source.where(path), f"{dotted(path)}: {text}")
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(loc[:-1], model)
+        return ConfigError(source.where(loc), str(unknown_name(dotted(loc), "key", loc[-1], known)))
+    message = first["msg"].removeprefix("Value error, ")
+    found = "" if first["type"] in ("missing", "value_error") else f", found {plain(first['input'])}"
+    rule = f"{message[:1].lower()}{message[1:]}{literal_hint(first)}"
+    return ConfigError(source.where(loc), f"{dotted(loc)}: {rule}{found}")
+
+
+def _fields_at(loc: Sequence[str | int], root: type[BaseModel]) -> list[str]:
+    """The keys that may stand at `loc`."""
+    model: Any = root
+    for part in loc:
+        field = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        model = field.annotation if field is not None else None
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def split_place(place: str) -> tuple[str | int, ...]:
+    """`stages[2].mixer` as `("stages", 2, "mixer")`."""
+    parts = place.replace("[", ".").replace("]", "").split(".")
+    return tuple(int(part) if part.isdigit() else part for part in parts if part)
+
+
+def plain(value: object) -> str:
+    """`value` as YAML has it, cut where it is long."""
+    text = (
+        yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip() if _isplain(value) else repr(value)
+    )
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _isplain(value: object) -> bool:
+    return isinstance(value, str | int | float | bool | list | dict) or value is None

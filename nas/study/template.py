@@ -1,0 +1,73 @@
+"""Begin a study: a YAML file around a preset, for the user to read and change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nas.errors import UsageError
+from search_space import presets
+from search_space.errors import SpaceError
+from search_space.spaces.around import around
+
+HEAD = """\
+# A study around the preset {preset}: its own mixers and others, its width and depth and half of them.
+# Command:  nas search {file} --out runs/{name}
+# A list is a choice, a single value is fixed. Image size, channels and classes come from the data.
+
+"""
+
+
+def write_study(file: Path, preset: str, data: Path, image_size: int | None) -> None:
+    """Write a study around `preset` on the image folder `data` to `file`.
+
+    Raises:
+        UsageError: the file is there already, or the preset does not fit the image size.
+    """
+    if file.exists():
+        raise UsageError(f"{file}: is there already; remove it or name another")
+    architecture = presets.get(preset)
+    side = architecture.image_size[0] if image_size is None else image_size
+    try:
+        space = around(architecture.changed(image_size=(side, side)))
+    except SpaceError as error:
+        raise UsageError(f"--image-size: {preset} does not fit images of {side}x{side} pixels: {error}") from None
+    study = {
+        "name": file.stem,
+        "trials": 60,
+        "data": {"source": "folder", "path": str(data), "image_size": side},
+        "space": _plain(space.to_dict()),
+        "train": {"epochs": 10, "batch_size": 64, "lr": 1e-3},
+        "objectives": ["accuracy", "macs", "images_per_s"],
+    }
+    text = HEAD.format(preset=preset, file=file, name=file.stem) + yaml.dump(study, Dumper=_Dumper, sort_keys=False)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def _plain(space: dict[str, Any]) -> dict[str, Any]:
+    """The space as one would write it: single values for what is fixed, nothing of what the data say."""
+
+    def single(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: single(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return single(value[0]) if len(value) == 1 and not isinstance(value[0], list) else value
+        return value
+
+    of_data = ("image_size", "in_chans", "num_classes", "num_stages")
+    written = {key: single(value) for key, value in space.items() if key not in of_data and key != "stages"}
+    return written | {"stages": [single(stage) for stage in space["stages"]]}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists of plain values on one line, mappings below one another."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
+        flat = all(not isinstance(item, dict) for item in sequence)
+        return super().represent_sequence(tag, sequence, flow_style=flat)

@@ -1,0 +1,1 @@
+"""What `nas` shows in the terminal: tables, panels and progress."""

@@ -1,0 +1,59 @@
+"""The adaptive Fourier neural operator of `search_space/mixers/afno.py`."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from search_space.modules.precision import at_least_single
+
+
+class AFNO(nn.Module):
+    """Adaptive Fourier neural operator with its residual, `(B, C, H, W) -> (B, C, H, W)`.
+
+    `w1` is `(2, blocks, C/blocks, hidden)`: real and imaginary parts; so are `b1`, `w2` and `b2`.
+    """
+
+    def __init__(self, width: int, blocks: int, factor: int, threshold: float, fraction: float) -> None:
+        super().__init__()
+        self.blocks, self.threshold, self.fraction = blocks, threshold, fraction
+        block, hidden = width // blocks, width // blocks * factor
+        self.w1 = nn.Parameter(0.02 * torch.randn(2, blocks, block, hidden))
+        self.b1 = nn.Parameter(0.02 * torch.randn(2, blocks, hidden))
+        self.w2 = nn.Parameter(0.02 * torch.randn(2, blocks, hidden, block))
+        self.b2 = nn.Parameter(0.02 * torch.randn(2, blocks, block))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[-2:]
+        spectrum = torch.fft.rfft2(at_least_single(x), norm="ortho")  # (B, C, H, W//2+1)
+        if self.fraction == 1:
+            spectrum = self.mix(spectrum)
+        else:
+            rows, columns = self.kept(height, width, x.device)
+            low = self.mix(spectrum[:, :, rows, :columns])
+            spectrum = torch.zeros_like(spectrum)
+            spectrum[:, :, rows, :columns] = low
+        return x + torch.fft.irfft2(spectrum, s=(height, width), norm="ortho").to(x.dtype)
+
+    def kept(self, height: int, width: int, device: torch.device) -> tuple[torch.Tensor, int]:
+        """The rows (both signs) and the number of columns of the low modes."""
+        low, columns = int(self.fraction * (height // 2 + 1)), int(self.fraction * (width // 2 + 1))
+        negative = torch.arange(max(low, height - low + 1), height, device=device)
+        return torch.cat([torch.arange(low, device=device), negative]), columns
+
+    def mix(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """The two-layer block-diagonal network, alike on every mode, `(B, C, h, w) -> (B, C, h, w)` complex."""
+        batch, channels, height, width = spectrum.shape
+        # Modes last: the matrices then multiply the spectrum as it comes from the transform, without a copy of it.
+        modes = spectrum.reshape(batch, self.blocks, channels // self.blocks, height * width)
+        modes = torch.matmul(as_complex(self.w1).transpose(1, 2), modes) + as_complex(self.b1)[..., None]
+        modes = torch.view_as_complex(F.relu(torch.view_as_real(modes)))
+        modes = torch.matmul(as_complex(self.w2).transpose(1, 2), modes) + as_complex(self.b2)[..., None]
+        modes = torch.view_as_complex(F.softshrink(torch.view_as_real(modes), self.threshold))
+        return modes.view(batch, channels, height, width)
+
+
+def as_complex(parts: torch.Tensor) -> torch.Tensor:
+    """Real and imaginary parts as complex numbers, `(2, ...) -> (...)`."""
+    return torch.view_as_complex(at_least_single(parts).movedim(0, -1).contiguous())

@@ -1,0 +1,38 @@
+"""The convolution mixer of `search_space/mixers/conv.py`."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from search_space.modules.depthwise import depthwise_conv
+
+torch.fx.wrap("depthwise_conv")  # one node of a traced graph, which chooses when it runs
+
+
+def interlace(x: torch.Tensor, groups: int) -> torch.Tensor:
+    """The channel shuffle `y[p] = x[(p % groups) * (C // groups) + p // groups]`, `(B, C, H, W) -> (B, C, H, W)`."""
+    batch, channels, height, width = x.shape
+    return x.view(batch, groups, channels // groups, height, width).transpose(1, 2).reshape(x.shape)
+
+
+class SameConv(nn.Conv2d):
+    """A k x k convolution that keeps the map's size, `(B, C, H, W) -> (B, C, H, W)`; an even k pads more at right and bottom.
+
+    With a stride s, `(B, C, H, W) -> (B, C, ceil(H/s), ceil(W/s))`.
+    """
+
+    def __init__(
+        self, width: int, k: int, groups: int, interlace: bool = False, stride: int = 1, bias: bool = True
+    ) -> None:
+        super().__init__(width, width, k, stride, padding=(k - 1) // 2, groups=groups, bias=bias)
+        self.interlace = interlace
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.groups == self.in_channels and self.stride == (1, 1):
+            return depthwise_conv(x, self.weight, self.bias, (self.kernel_size[0], self.kernel_size[0]))
+        if self.kernel_size[0] % 2 == 0:
+            x = F.pad(x, (0, 1, 0, 1))
+        y = super().forward(x)
+        return interlace(y, self.groups) if self.interlace else y

@@ -1,0 +1,106 @@
+"""The Fourier neural operator of `search_space/mixers/fno.py`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from search_space.costs import Size
+from search_space.mixers.fno import Modes, kept_modes
+from search_space.modules.eager import differentiated, rewritable
+from search_space.modules.precision import at_least_single
+
+
+class FNO(nn.Module):
+    """Fourier neural operator, `(B, C, H, W) -> (B, C, H, W)`.
+
+    `weights1` and `weights2` are `(C_in, C_out, rows, columns, 2)`, for the upper and the lower rows of the spectrum;
+    `w` is the pointwise path.
+    """
+
+    def __init__(self, width: int, size: Size, modes: Modes) -> None:
+        super().__init__()
+        self.modes = modes
+        (top, bottom), columns = kept_modes(modes, size)
+        self.weights1 = nn.Parameter(torch.rand(width, width, top, columns, 2) / width**2)
+        self.weights2 = nn.Parameter(torch.rand(width, width, bottom, columns, 2) / width**2)
+        self.w = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[-2:]
+        top, columns = self.weights1.shape[2:4]
+        bottom = self.weights2.shape[2]
+        spectrum = torch.fft.rfft2(at_least_single(x))  # (B, C, H, W//2+1)
+        mixed = torch.zeros_like(spectrum)
+        mixed[:, :, :top, :columns] = mix(spectrum[:, :, :top, :columns], self.weights1)
+        mixed[:, :, height - bottom :, :columns] = mix(spectrum[:, :, height - bottom :, :columns], self.weights2)
+        y = torch.fft.irfft2(mixed, s=(height, width)).to(x.dtype)
+        return F.gelu(y + self.w(x))
+
+    def resized(self, size: Size) -> FNO:
+        """The same operator on another map: frequencies that both maps have keep their weights, new ones start at zero."""
+        layer = copy.deepcopy(self)
+        (top, bottom), columns = kept_modes(self.modes, size)
+        layer.weights1 = nn.Parameter(resized_corner(self.weights1, top, columns))
+        layer.weights2 = nn.Parameter(resized_corner(self.weights2.flip(2), bottom, columns).flip(2))
+        return layer
+
+
+def mix(modes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Each mode by its own matrix, `(B, C, h, w)` and `(C, C, h, w, 2) -> (B, C, h, w)`, complex."""
+    matrices = torch.view_as_complex(at_least_single(weights))
+    if not (rewritable(weights) and differentiated(modes, weights)):
+        return torch.einsum("bixy,ioxy->boxy", modes, matrices)
+    mixed = ModeProducts.apply(modes.flatten(2).permute(2, 0, 1), matrices.flatten(2))
+    return mixed.permute(1, 2, 0).unflatten(2, modes.shape[2:])
+
+
+class ModeProducts(torch.autograd.Function):
+    """Each of M modes by its own matrix, `(M, B, I)` and `(I, O, M) -> (M, B, O)`, complex.
+
+    For the gradients torch would copy the conjugates of all matrices, one by one, where those of the modes are enough.
+    """
+
+    @staticmethod
+    def forward(modes: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+        return modes.contiguous() @ modes_first(matrices)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor, torch.Tensor], output: torch.Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        (modes, matrices), gradient = ctx.saved_tensors, gradients[0].contiguous()
+        of_modes, of_matrices = ctx.needs_input_grad
+        conjugate = gradient.conj_physical()
+        by_modes = (conjugate @ modes_first(matrices).mT).conj_physical() if of_modes else None
+        by_matrices = None
+        if of_matrices:
+            products = (modes.contiguous().conj_physical().mT @ gradient).flatten(1)  # (M, I * O)
+            by_matrices = products.t().contiguous().view(matrices.shape)
+        return by_modes, by_matrices
+
+
+def modes_first(matrices: torch.Tensor) -> torch.Tensor:
+    """`(I, O, M) -> (M, I, O)`, contiguous."""
+    return matrices.flatten(0, 1).t().contiguous().unflatten(1, matrices.shape[:2])
+
+
+def resized_corner(weights: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """`(C, C, h, w, 2) -> (C, C, rows, columns, 2)`, cut or filled with zeros at the far ends."""
+    kept = weights.detach()[:, :, :rows, :columns]
+    return F.pad(kept, (0, 0, 0, columns - kept.shape[3], 0, rows - kept.shape[2]))
+
+
+def from_published(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A published layer's state dict as ours: complex `weights1` and `weights2` become pairs of real numbers."""
+    return {
+        name: torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+        for name, tensor in state.items()
+    }

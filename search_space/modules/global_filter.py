@@ -1,0 +1,36 @@
+"""The global filter of `search_space/mixers/global_filter.py`."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from search_space.costs import Size
+from search_space.modules.precision import at_least_single
+
+
+class GlobalFilter(nn.Module):
+    """Global filter, `(B, C, H, W) -> (B, C, H, W)`; `complex_weight` `(H, W//2+1, C, 2)`, as GFNet's published weights."""
+
+    def __init__(self, width: int, size: Size) -> None:
+        super().__init__()
+        self.size = size
+        self.complex_weight = nn.Parameter(torch.randn(size[0], size[1] // 2 + 1, width, 2) * 0.02)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight = torch.view_as_complex(at_least_single(self.complex_weight)).permute(2, 0, 1)  # (C, H, W//2+1)
+        spectrum = torch.fft.rfft2(at_least_single(x), norm="ortho")
+        return torch.fft.irfft2(spectrum * weight, s=self.size, norm="ortho").to(x.dtype)
+
+    def resized(self, size: Size) -> GlobalFilter:
+        """The filter for another map: `complex_weight` interpolated over its frequencies (bicubic, ends kept), as GFNet does."""
+        layer = copy.deepcopy(self)
+        rows, columns, channels, _ = self.complex_weight.shape
+        maps = self.complex_weight.detach().reshape(1, rows, columns, -1).permute(0, 3, 1, 2)
+        maps = F.interpolate(maps, size=(size[0], size[1] // 2 + 1), mode="bicubic", align_corners=True)
+        layer.complex_weight = nn.Parameter(maps[0].permute(1, 2, 0).unflatten(2, (channels, 2)).contiguous())
+        layer.size = size
+        return layer

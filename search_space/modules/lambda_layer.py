@@ -1,0 +1,113 @@
+"""The lambda layer of `search_space/mixers/lambda_layer.py`."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from search_space.costs import Size
+from search_space.modules.depthwise import REACH
+from search_space.modules.eager import differentiated, rewritable
+from search_space.modules.local_lambdas import LocalLambdas
+
+
+class LambdaLayer(nn.Module):
+    """Lambda layer, `(B, C, H, W) -> (B, C, H, W)`, C = heads * v.
+
+    `qkv` rows: queries (heads, k), keys (u, k), values (u, v). `context` r: position lambdas by `conv_lambda`, an
+    `(r, r, 1)` convolution from u to k channels; None: `pos_emb` `(2H-1, 2W-1, k, u)` for every relative position.
+    """
+
+    pos_index: torch.Tensor
+
+    def __init__(self, width: int, size: Size, heads: int, k: int, u: int, context: int | None) -> None:
+        super().__init__()
+        self.heads, self.k, self.u, self.v = heads, k, u, width // heads
+        self.qkv = nn.Conv2d(width, heads * k + u * k + u * self.v, 1, bias=False)
+        # On flat positions: torch's BatchNorm2d has wrong gradients on CPUs for a batch of one in einsum's strides.
+        self.norm_q = nn.BatchNorm1d(heads * k)
+        self.norm_v = nn.BatchNorm1d(u * self.v)
+        nn.init.trunc_normal_(self.qkv.weight, std=width**-0.5)
+        if context is None:
+            self.pos_emb = nn.Parameter(torch.empty(2 * size[0] - 1, 2 * size[1] - 1, k, u))
+            nn.init.trunc_normal_(self.pos_emb, std=0.02)
+            self.register_buffer("pos_index", relative_positions(size), persistent=False)
+        else:
+            self.conv_lambda = nn.Conv3d(u, k, (context, context, 1), padding=(context // 2, context // 2, 0))
+            nn.init.trunc_normal_(self.conv_lambda.weight, std=k**-0.5)
+        self.is_global = context is None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, channels, height, width = x.shape
+        n = height * width
+        q, k, v = self.qkv(x).flatten(2).split([self.heads * self.k, self.u * self.k, self.u * self.v], dim=1)
+        q = self.norm_q(q).view(batch, self.heads, self.k, n)
+        k = k.reshape(batch, self.u, self.k, n).softmax(dim=-1)
+        v = self.norm_v(v).view(batch, self.u, self.v, n)
+        content = torch.einsum("bukm,buvm->bkv", k, v)
+        if self.is_global:
+            lambdas = by_table(v, self.pos_emb, self.pos_index)
+        elif self.covers(x):
+            lambdas = by_table(v, self.table(height, width), relative_positions((height, width)).to(x.device))
+            content = content + self.conv_lambda.get_parameter("bias")[:, None]
+        else:
+            maps = v.view(batch, self.u, self.v, height, width).permute(0, 1, 3, 4, 2)  # (B, u, H, W, v)
+            lambdas = self.local(maps, rewritable(x)).flatten(2, 3).transpose(1, 2)  # (B, N, k, v)
+        if rewritable(x):  # more multiplications, but no further pass over the lambdas of all positions
+            y = torch.einsum("bhkn,bnkv->bhvn", q, lambdas) + torch.einsum("bhkn,bkv->bhvn", q, content)
+        else:
+            y = torch.einsum("bhkn,bnkv->bhvn", q, lambdas + content.unsqueeze(1))
+        return y.reshape(batch, channels, height, width)
+
+    def local(self, values: torch.Tensor, rewritten: bool) -> torch.Tensor:
+        """Position lambdas of a local context, `(B, u, H, W, v) -> (B, k, H, W, v)`."""
+        weight, bias = self.conv_lambda.weight, self.conv_lambda.get_parameter("bias")
+        gradients = differentiated(values, weight)
+        if not rewritten or not (gradients or self.conv_lambda.kernel_size[0] > 2 * REACH + 1):
+            return self.conv_lambda(values)
+        run = LocalLambdas.apply if gradients else LocalLambdas.forward
+        return run(values, weight, bias)
+
+    def covers(self, x: torch.Tensor) -> bool:
+        """True where a table of all pairs of positions costs less than the local context it contains.
+
+        That is so where the context is as large as the map, and the table no larger than the lambdas.
+        """
+        batch, _, height, width = x.shape
+        context, positions = self.conv_lambda.kernel_size[0], height * width
+        return rewritable(x) and context**2 >= positions and positions * self.u <= batch * self.v
+
+    def table(self, height: int, width: int) -> torch.Tensor:
+        """The local context as a table `(2H-1, 2W-1, k, u)` of all relative positions: zero where it does not reach."""
+        reach = self.conv_lambda.kernel_size[0] // 2
+        rows, columns = height - 1 - reach, width - 1 - reach  # what the context lacks, or, negative, has in excess
+        kernel = F.pad(self.conv_lambda.weight.squeeze(-1), (columns, columns, rows, rows))
+        return kernel.permute(2, 3, 0, 1)
+
+    def resized(self, size: Size) -> LambdaLayer:
+        """The layer for another map: `pos_emb` interpolated (bicubic), its centre and its ends kept; a local context fits any."""
+        layer = copy.deepcopy(self)
+        if self.is_global:
+            table = self.pos_emb.detach().flatten(2).permute(2, 0, 1)[None]  # (1, k * u, 2H-1, 2W-1)
+            shape = (2 * size[0] - 1, 2 * size[1] - 1)
+            table = F.interpolate(table, size=shape, mode="bicubic", align_corners=True)[0].permute(1, 2, 0)
+            layer.pos_emb = nn.Parameter(table.unflatten(2, (self.k, self.u)).contiguous())
+            layer.pos_index = relative_positions(size).to(self.pos_index.device)
+        return layer
+
+
+def by_table(v: torch.Tensor, table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Position lambdas `(B, N, k, v)` of values `(B, u, v, N)` from a table of relative positions and its flat index."""
+    return torch.einsum("nmku,buvm->bnkv", table.flatten(0, 1)[index], v)
+
+
+def relative_positions(size: Size) -> torch.Tensor:
+    """For positions n, m of a map: the flat index of `pos[m] - pos[n] + size - 1` in a `(2H-1, 2W-1)` table, `(N, N)`."""
+    rows, columns = torch.meshgrid(torch.arange(size[0]), torch.arange(size[1]), indexing="ij")
+    rows, columns = rows.flatten(), columns.flatten()
+    row = rows[None, :] - rows[:, None] + size[0] - 1
+    column = columns[None, :] - columns[:, None] + size[1] - 1
+    return row * (2 * size[1] - 1) + column

@@ -1,0 +1,247 @@
+"""From an architecture to the `nn.Module` that it describes: one of timm's models in all but where it lives.
+
+Every member that timm's tools ask of a model is here, with timm's meaning, and none needs timm to be imported: workers
+never pay for that. The factory (`timm.create_model`) is in `timm_entry.py`.
+
+Feature i is the map behind stage i where there are several stages, and behind block i where there is one, as timm has
+it for pyramids and for isotropic models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from search_space.architecture import Architecture
+from search_space.costs import Size
+from search_space.modules import features, input_size, macro
+from search_space.modules.blocks import block
+from search_space.modules.stage import Stage
+
+
+class Network(nn.Module):
+    """The network of an architecture, `(B, in_chans, H, W) -> (B, num_classes)`.
+
+    Args:
+        architecture: the description.
+        global_pool: "avg", or "" for the map itself (then without classes).
+        drop_rate: dropout before the linear layer, in training.
+        drop_path_rate: stochastic depth of the last block's residual branches, in training; rises linearly from zero at
+            the first block.
+
+    Attributes:
+        architecture: the description it was built from.
+        image_size: (height, width) that it takes; another only by `set_input_size`, where anything is bound to the map.
+        num_classes, in_chans, num_features, head_hidden_size, feature_info, drop_rate: as in timm's models.
+
+    Raises:
+        ValueError: a rate outside [0, 1), or stochastic depth without residual branches; classes without pooling.
+    """
+
+    def __init__(
+        self, architecture: Architecture, global_pool: str = "avg", drop_rate: float = 0.0, drop_path_rate: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.image_size = architecture.image_size
+        self.in_chans = architecture.in_chans
+        last = architecture.stages[-1]
+        self.num_features = self.head_hidden_size = last.width
+        self.stem = macro.ConvStem(architecture.stem, architecture.in_chans, *architecture.entries[0])
+        self.stages = nn.Sequential()
+        for stage, before in zip(architecture.stages, architecture.entries, strict=True):
+            sites = stage.sites(stage.entry(*before))
+            blocks = nn.Sequential(*(block(stage, site, index) for index, site in enumerate(sites)))
+            self.stages.append(Stage(macro.transition(before[0], stage), blocks))
+        self.feature_info = features.listed(architecture)
+        place, kind = architecture.head.norm, architecture.head.kind or last.norm
+        self.norm = macro.norm(kind, last.width) if place == "before" else nn.Identity()
+        self.fc_norm = macro.norm(kind, last.width) if place == "after" else nn.Identity()
+        self.drop_rate = _rate("drop_rate", drop_rate)
+        self.head_drop = nn.Dropout(drop_rate)
+        self.reset_classifier(architecture.num_classes, global_pool)
+        self._set_drop_path(_rate("drop_path_rate", drop_path_rate))
+        self.bound_by = input_size.bound_by(architecture)
+        # What timm's factory and its exporter take over from a model that knows it better than its configuration does.
+        self._traits = {"img_size": self.image_size, "fixed_input_size": bool(self.bound_by), "first_conv": "stem.proj"}
+
+    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+        """`(B, in_chans, H, W) -> (B, C, h, w)`, normed where the head's norm stands before the pooling."""
+        return self.norm(self.stages(self._embedded(x)))
+
+    def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+        """`(B, C, h, w) -> (B, num_classes)`; with `pre_logits`, what the linear layer would see."""
+        if self.global_pool == "avg":
+            x = self.fc_norm(x.mean(dim=(2, 3), keepdim=True)).flatten(1)
+        else:
+            x = self.fc_norm(x)
+        x = self.head_drop(x)
+        return x if pre_logits else self.head(x)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`(B, in_chans, H, W) -> (B, num_classes)`."""
+        return self.forward_head(self.forward_features(x))
+
+    def forward_intermediates(
+        self,
+        x: torch.Tensor,
+        indices: int | Sequence[int] | None = None,
+        norm: bool = False,
+        stop_early: bool = False,
+        output_fmt: str = "NCHW",
+        intermediates_only: bool = False,
+    ) -> list[torch.Tensor] | tuple[torch.Tensor, list[torch.Tensor]]:
+        """`(B, in_chans, H, W)` -> what `forward_features` gives, and features `(B, C_i, H_i, W_i)` in the network's order.
+
+        Args:
+            x: images.
+            indices: which features: the last n for a number, all for None, from the end where negative.
+            norm: apply the final norm to the features of the last stage (others have another width).
+            stop_early: compute nothing behind the last feature asked for; the first result is then that feature.
+            output_fmt: "NCHW".
+            intermediates_only: give the features alone.
+        """
+        if output_fmt != "NCHW":
+            raise ValueError(f"output_fmt: must be 'NCHW', found {output_fmt!r}")
+        taken = features.taken(indices, len(self.feature_info))
+        maps: list[torch.Tensor] = []
+        for index, y in enumerate(self._maps(x)):
+            last, x = index + 1 == len(self.feature_info), y
+            if index in taken:
+                maps.append(self.norm(y) if norm and (last or self._by_block) else y)
+            if stop_early and index == taken[-1]:
+                break
+        if intermediates_only:
+            return maps
+        return self.norm(x) if last or self._by_block else x, maps
+
+    def prune_intermediate_layers(
+        self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
+    ) -> list[int]:
+        """Cut off what the features `indices` do not need; the indices, counted from the front, in order.
+
+        Where the last stage goes, the norm and the head go with it.
+        """
+        taken = features.taken(indices, len(self.feature_info))
+        end = taken[-1] + 1
+        ends_narrower = end < len(self.feature_info) and not self._by_block
+        if self._by_block:
+            self._stages[0].blocks = self._stages[0].blocks[:end]
+        else:
+            self.stages = self.stages[:end]
+        self.feature_info = self.feature_info[:end]
+        if prune_norm or ends_narrower:
+            self.norm = nn.Identity()
+        if prune_head or ends_narrower:
+            self.num_features = self.head_hidden_size = self.feature_info[-1]["num_chs"]
+            self.fc_norm = nn.Identity()
+            self.reset_classifier(0, "")
+        return taken
+
+    def get_classifier(self) -> nn.Module:
+        """The linear layer that gives the classes."""
+        return self.head
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """A new linear layer for `num_classes` (0: none), and another pooling ("avg", or "" for the map itself)."""
+        pool = getattr(self, "global_pool", "avg") if global_pool is None else global_pool
+        if pool not in ("avg", ""):
+            raise ValueError(f"global_pool: must be 'avg' or '', found {pool!r}")
+        if num_classes and not pool:
+            raise ValueError(f"num_classes: must be 0 where global_pool is '', found {num_classes}")
+        self.global_pool, self.num_classes = pool, num_classes
+        weight = self.stem.proj.weight
+        head = (
+            nn.Linear(self.num_features, num_classes, device=weight.device, dtype=weight.dtype)
+            if num_classes
+            else nn.Identity()
+        )
+        self.head = head.train(self.training)
+
+    def set_input_size(self, img_size: int | Sequence[int]) -> None:
+        """Take images of another size from now on. What is bound to the map is interpolated; its parameters are new ones.
+
+        Raises:
+            SpaceError: the architecture does not fit the size, or a mixer cannot be interpolated; then nothing has changed.
+        """
+        size = img_size if isinstance(img_size, int) else tuple(img_size)
+        other = self.architecture.changed(image_size=size)
+        input_size.change(self.stem, self._stages, self.architecture.changed(image_size=self.image_size), other)
+        self.image_size = other.image_size
+        self._traits = self._traits | {"img_size": self.image_size}
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Trade time for memory: compute each block anew in the backward pass. Outputs and gradients are the same."""
+        for stage in self._stages:
+            stage.grad_checkpointing = enable
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Patterns of parameter names, from the stem on: groups of blocks, or of whole stages; the head is the rest."""
+        blocks = [(r"^stages\.(\d+)\.transition", (0,)), (r"^stages\.(\d+)\.blocks\.(\d+)", None)]
+        stages = [(r"^stages\.(\d+)", None)]
+        return {"stem": r"^stem", "blocks": [*(stages if coarse else blocks), (r"^norm", (99999,))]}  # 99999: as before
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters that weight decay should spare: embeddings and biases of positions."""
+        ends = ("pos_embed", "relative_position_bias_table")
+        return {name for name, _ in self.named_parameters() if name.endswith(ends)}
+
+    @property
+    def _stages(self) -> list[Stage]:
+        return cast(list[Stage], list(self.stages))
+
+    @property
+    def _by_block(self) -> bool:
+        return len(self.architecture.stages) == 1
+
+    def _embedded(self, x: torch.Tensor) -> torch.Tensor:
+        if self.bound_by:
+            check_size(x, self.image_size, self.bound_by)
+        return self.stem(x)
+
+    def _maps(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The maps that `feature_info` lists, one after the other."""
+        x = self._embedded(x)
+        for stage in self._stages:
+            if self._by_block:
+                yield from stage.maps(x)
+            else:
+                x = stage(x)
+                yield x
+
+    def _set_drop_path(self, rate: float) -> None:
+        """Rates that rise linearly over the blocks, from zero to `rate`."""
+        blocks = [block for stage in self._stages for block in stage.blocks]
+        paths = [[path for path in block.modules() if isinstance(path, macro.DropPath)] for block in blocks]
+        if rate and not any(paths):
+            raise ValueError(f"drop_path_rate: must be 0 where no block has a residual branch, found {rate}")
+        for index, paths_of_block in enumerate(paths):
+            for path in paths_of_block:
+                path.rate = rate * index / max(len(blocks) - 1, 1)
+
+
+def build(architecture: Architecture) -> Network:
+    """The module that `architecture` describes, with fresh random weights from torch's global generator.
+
+    `(B, in_chans, H, W) -> (B, num_classes)`; every parameter gets a gradient.
+    """
+    return Network(architecture)
+
+
+@torch.fx.wrap  # one node of a traced graph: nothing of a comparison of shapes could be traced
+def check_size(x: torch.Tensor, size: Size, place: str) -> None:
+    """Raise `ValueError` unless the images `x` `(B, in_chans, H, W)` have `size`, to which `place` binds the network."""
+    if tuple(x.shape[-2:]) != size:
+        found, bound = (f"{height}x{width}" for height, width in (x.shape[-2:], size))
+        raise ValueError(
+            f"images: must be {bound}, to which {place} binds the network (see set_input_size), found {found}"
+        )
+
+
+def _rate(name: str, rate: float) -> float:
+    if not 0 <= rate < 1:
+        raise ValueError(f"{name}: must be at least 0 and below 1, found {rate}")
+    return rate

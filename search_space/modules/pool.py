@@ -1,0 +1,68 @@
+"""The pooling mixer of `search_space/mixers/pool.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from search_space.modules.depthwise import correlated
+from search_space.modules.eager import differentiated, rewritable
+
+
+class Pooling(nn.Module):
+    """`avgpool_k(x) - x`, `(B, C, H, W) -> (B, C, H, W)`; padding is not counted in the average."""
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k = k
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return pooled(x, self.k)
+
+
+@torch.fx.wrap  # one node of a traced graph, which chooses when it runs
+def pooled(x: torch.Tensor, k: int) -> torch.Tensor:
+    """`avgpool_k(x) - x`, `(B, C, H, W) -> (B, C, H, W)`."""
+    if not rewritable(x):
+        return F.avg_pool2d(x, k, stride=1, padding=k // 2, count_include_pad=False) - x
+    run = FromMean.apply if differentiated(x) else FromMean.forward
+    return run(x, k)
+
+
+class FromMean(torch.autograd.Function):
+    """The mean of the `k` x `k` window inside the map, minus the pixel, `(B, C, H, W) -> (B, C, H, W)`.
+
+    torch pools maps of contiguous channels number by number; a convolution with ones is several times faster. The sum over
+    windows is its own adjoint: with share = 1 / (pixels of the window inside the map), `y = share * sum(x) - x` has the
+    gradient `dx = sum(share * dy) - dy`.
+    """
+
+    @staticmethod
+    def forward(x: torch.Tensor, k: int) -> torch.Tensor:
+        return window_sums(x, k).mul_(shares(x, k)).sub_(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor, int], output: torch.Tensor) -> None:
+        ctx.k = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (gradient,) = gradients
+        return window_sums(gradient * shares(gradient, ctx.k), ctx.k) - gradient, None
+
+
+def window_sums(x: torch.Tensor, k: int) -> torch.Tensor:
+    """The sum over the window of each pixel, `(B, C, H, W) -> (B, C, H, W)`."""
+    return correlated(x, x.new_ones(x.shape[1], 1, k, k))
+
+
+def shares(x: torch.Tensor, k: int) -> torch.Tensor:
+    """One over the number of pixels of each window inside the map, `(B, C, H, W) -> (H, W)`."""
+    inside = []
+    for side in x.shape[2:]:
+        place = torch.arange(side, device=x.device)
+        inside.append((place + k // 2).clamp(max=side - 1) - (place - k // 2).clamp(min=0) + 1)
+    return (inside[0][:, None] * inside[1]).to(x.dtype).reciprocal()

@@ -1,0 +1,1 @@
+"""timm: the entrypoint `mixfront`, and timm's weights for presets."""

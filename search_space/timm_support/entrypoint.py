@@ -1,0 +1,160 @@
+"""The timm entrypoint `mixfront`: `timm.create_model("mixfront", architecture={...})`, and what `nas export` writes.
+
+timm finds a model outside its own tree only after an import that registers it, but importing timm takes seconds that
+neither a worker nor `nas --help` has. So `register_when_imported` registers at once where timm is already imported, and
+otherwise waits for timm's registry to be imported, by a finder that steps aside once it has seen it.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from search_space.architecture import Architecture
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from search_space.modules.network import Network
+
+REGISTRY = "timm.models._registry"
+ENTRYPOINT = "mixfront"
+
+
+def mixfront(pretrained: bool = False, architecture: dict[str, Any] | None = None, **kwargs: Any) -> nn.Module:
+    """Timm's entrypoint: the network of `architecture` (as `Architecture.to_dict` gives it), weights and all.
+
+    Args:
+        pretrained: load the weights that the `pretrained_cfg` names (timm fills it in for "local-dir:..."); with another
+            `img_size`, what is bound to the map is interpolated.
+        architecture: the description, plain JSON; required.
+        kwargs: what `timm.create_model` hands to every model: `num_classes`, `in_chans`, `global_pool`, `img_size`,
+            `drop_rate`, `drop_path_rate`, `features_only`, `out_indices`, `pretrained_cfg` and its kin.
+    """
+    from timm.models import build_model_with_cfg
+
+    if architecture is None:
+        raise ValueError(f"{ENTRYPOINT}: the keyword `architecture` (a mapping) is required")
+    known = Architecture.from_dict(architecture)
+    given = kwargs.pop("pretrained_cfg", None)
+    if not given or (isinstance(given, dict) and "input_size" not in given):  # then timm would suppose ImageNet's
+        given = default_cfg(known) | (given or {})
+    stages = known.stages
+    return build_model_with_cfg(
+        _network,
+        ENTRYPOINT,
+        pretrained,
+        pretrained_cfg=given,
+        pretrained_filter_fn=_fitted,
+        architecture=architecture,
+        feature_cfg={
+            "out_indices": tuple(range(len(stages))) if len(stages) > 1 else min(3, stages[0].depth),
+            "feature_cls": "getter",
+            "flatten_sequential": True,
+        },
+        **kwargs,
+    )
+
+
+def default_cfg(architecture: Architecture) -> dict[str, Any]:
+    """What timm calls the pretrained configuration of `architecture`: its input and the names of its ends."""
+    from search_space.modules.input_size import bound_by
+
+    return {
+        "architecture": ENTRYPOINT,
+        "num_classes": architecture.num_classes,
+        "input_size": (architecture.in_chans, *architecture.image_size),
+        "fixed_input_size": bool(bound_by(architecture)),
+        "pool_size": architecture.sizes[-1],
+        "crop_pct": 1.0,
+        "interpolation": "bicubic",
+        "first_conv": "stem.proj",
+        "classifier": "head",
+    }
+
+
+def _network(
+    architecture: dict[str, Any],
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    img_size: int | Sequence[int] | None = None,
+    global_pool: str = "avg",
+    drop_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
+) -> Network:
+    from search_space.modules.network import Network
+
+    changes: dict[str, Any] = {"num_classes": num_classes or None, "in_chans": in_chans}
+    if img_size is not None:
+        changes["image_size"] = img_size if isinstance(img_size, int) else tuple(img_size)
+    known = Architecture.from_dict(architecture)
+    known = known.changed(**{name: value for name, value in changes.items() if value is not None})
+    headless = num_classes == 0
+    network = Network(known, "avg" if headless else global_pool, drop_rate, drop_path_rate)
+    if headless:
+        network.reset_classifier(0, global_pool)
+    return network
+
+
+def _fitted(weights: dict[str, Any], network: Network) -> dict[str, Any]:
+    """The `weights` of a checkpoint for the image size of `network`, whatever size they were saved at."""
+    source = _source_size(network)
+    if source == network.image_size or not network.bound_by:
+        return weights
+    changes = {"image_size": source, "in_chans": weights["stem.proj.weight"].shape[1]}
+    headed = "head.weight" in weights
+    if headed:
+        changes["num_classes"] = weights["head.weight"].shape[0]
+    other = type(network)(network.architecture.changed(**changes))
+    if not headed:
+        other.reset_classifier(0)
+    other.load_state_dict(weights)
+    other.set_input_size(network.image_size)
+    return other.state_dict()
+
+
+def _source_size(network: Any) -> tuple[int, ...]:
+    """The image size of the checkpoint that timm is about to load: its arguments say it, else its configuration."""
+    size = network.pretrained_model_args.get("img_size") or network.pretrained_cfg["input_size"][-2:]
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+class _RegisterAfterImport(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Watches for the import of timm's registry, lets it load, then registers the entrypoint."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != REGISTRY:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is None or spec.loader is None:
+            return None
+        self.inner = spec.loader
+        spec.loader = self
+        return spec
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self.inner.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.inner.exec_module(module)
+        if module.__spec__ is not None:
+            module.__spec__.loader = self.inner
+        module.register_model(mixfront)
+
+
+def register_when_imported() -> None:
+    """Make the entrypoint known to timm: now if timm is imported, else as soon as it is. Does it once."""
+    registry = sys.modules.get(REGISTRY)
+    if registry is not None:
+        if not registry.is_model(ENTRYPOINT):
+            registry.register_model(mixfront)
+    elif not any(isinstance(finder, _RegisterAfterImport) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _RegisterAfterImport())

@@ -1,0 +1,204 @@
+"""`nas bench search` as a command: what it prints and writes, how it refuses."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from optuna.samplers import BaseSampler
+
+from nas.bench import compare as comparing, race as racing
+from nas.bench.compare import Contest, entries_of
+from nas.bench.figure import RaceInfo, race_figure, race_info
+from nas.bench.race import Entry, Run
+from nas.bench.roles import Wanted
+from nas.bench.summary import Spread, summaries
+from nas.bench.table import Table, load
+from nas.bench.tables import seconds_text, trainings_text
+from nas.cli import main as cli
+
+Nas = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """27 architectures: accuracy grows with cost, but for one operator that costs nothing."""
+    rows = {
+        "".join(map(str, key)): {
+            "test_acc": [70 + 3 * sum(key) + 2 * (key[0] == 1), 71 + 3 * sum(key)],
+            "flops": 1000 + 100 * sum(k * k for k in key),
+            "params": 10 + key[1],
+        }
+        for key in itertools.product(range(3), repeat=3)
+    }
+    path = tmp_path / "macro.json"
+    path.write_text(json.dumps(rows))
+    return path
+
+
+@pytest.fixture
+def nas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nas:
+    """The command in this process: exit code, output, errors."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nas", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(caught.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_prints_what_the_table_is_and_a_row_per_sampler_and_workers(nas: Nas, table: Path) -> None:
+    words = ["--samplers", "pareto,random", "--seeds", 2, "--trainings", 12, "--workers", 1, "--workers", 3]
+    code, out, err = nas("bench", "search", "--table", table, *words)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == f"{table}: 27 architectures (3 x 3 x 3)"
+    assert "objective   test_acc: to be maximised, known by training" in lines
+    assert "objective   flops: to be minimised, known before training, on a log scale" in lines
+    assert "known too   params" in lines
+    rows = [line.split()[:2] for line in lines if line.strip().startswith(("pareto", "random"))]
+    assert rows == [["pareto", "1"], ["random", "1"], ["pareto", "3"], ["random", "3"]] * 2
+    assert max(map(len, lines[1:])) <= 80
+
+
+def test_json_holds_the_runs(nas: Nas, table: Path) -> None:
+    words = ["--samplers", "evolution", "--seeds", 3, "--seed", 5, "--trainings", 27, "--noise", "--json"]
+    code, out, err = nas("bench", "search", "--table", table, *words)
+    found = json.loads(out)
+    assert (code, err, found["noise"], found["architectures"]) == (0, "", True, 27)
+    (sampler,) = found["samplers"]
+    assert sampler["seeds"] == [5, 6, 7]
+    assert [run["shares"][-1] for run in sampler["runs"]] == [1.0] * 3
+    assert all(1 <= each <= 27 for each in sampler["trainings_to"]["0.99"]["each"])
+    assert sampler["trainings_to"]["0.99"]["max"] == max(sampler["trainings_to"]["0.99"]["each"])
+
+
+def test_objectives_reference_and_processes_by_option(nas: Nas, table: Path) -> None:
+    words = ["--objective", "test_acc", "--objective", "params:min:cheap", "--reference", "test_acc=50", "--jobs", 2]
+    words += ["--samplers", "random,pareto", "--seeds", 1, "--trainings", 5, "--json"]
+    code, out, _ = nas("bench", "search", "--table", table, *words)
+    found = json.loads(out)
+    assert code == 0
+    assert found["reference"] == {"test_acc": 50.0, "params": 12.0}
+    assert found["features"] == ["flops"]
+    assert [s["sampler"] for s in found["samplers"]] == ["random", "pareto"]
+
+
+def test_figure_is_one_page_that_asks_nothing_of_a_network(nas: Nas, table: Path, tmp_path: Path) -> None:
+    page = tmp_path / "new" / "race.html"
+    words = ["--samplers", "random,evolution", "--seeds", 2, "--trainings", 8, "--out", page]
+    code, _, err = nas("bench", "search", "--table", table, *words)
+    assert (code, err) == (0, f"figure: {page}\n")
+    text = page.read_text()
+    assert "evolution" in text
+    assert '<script src="http' not in text
+    assert "macro.json" in text
+
+
+def test_lines_of_the_figure_are_the_quartiles_at_each_training(table: Path) -> None:
+    contest = Contest(load(table, Wanted()), entries_of(["random"], [1], [0, 1, 2]), 3, noise=False)
+    shares = ((0.0, 0.2, 0.2), (0.1, 0.1, 1.0), (0.3, 0.3, 0.3))
+    runs = [Run(Entry("random", 1, seed), one, (0.1,) * 3, 0, 0) for seed, one in enumerate(shares)]
+    info = race_info(contest, summaries(contest, runs))
+    (line,) = info.lines
+    assert (line.q1, line.median, line.q3) == ([0.05, 0.15, 0.25], [0.1, 0.2, 0.3], [0.2, 0.25, 0.65])
+    band, median = race_figure(info).data
+    assert (list(median.x), list(median.y)) == ([1, 2, 3], line.median)
+    assert list(band.y) == line.q3 + line.q1[::-1]
+    assert race_figure(RaceInfo("nothing", [])).data == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--samplers", "pareto,nsga"], "nas: error: --samplers: no such sampler (known: evolution, gp, nsga2"),
+        (["--samplers", ","], "nas: error: --samplers: no such sampler"),
+        (["--objective", "flop"], "nas: error: --objective: no such column"),
+        (["--reference", "flops"], "nas: error: --reference flops: must be of the form NAME=VALUE"),
+        (["--reference", "flops=inf"], "nas: error: --reference flops=inf: must be of the form NAME=VALUE"),
+        (["--reference", "flops=1e4", "--reference", "flops=1e5"], "nas: error: --reference flops=1e5: must name each"),
+        (["--out", "figure.png"], "nas: error: --out figure.png: a figure is an .html file, found '.png'"),
+        (["--choice", "flops"], "nas: error: --choice, --key: a column must have one role"),
+    ],
+)
+def test_wrong_use_is_one_line_and_code_2(nas: Nas, table: Path, words: list[str], expected: str) -> None:
+    code, out, err = nas("bench", "search", "--table", table, *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(expected)
+
+
+def test_bad_table_and_a_folder_for_a_figure_are_one_line_and_code_2(nas: Nas, table: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("op,accuracy\nconv,high\npool,0.5\n")
+    code, out, err = nas("bench", "search", "--table", bad, "--choice", "op")
+    assert (code, out) == (2, "")
+    assert err == f"nas: error: {bad}:2: column 'accuracy': must be a number, found 'high'\n"
+    (tmp_path / "folder.html").mkdir()
+    code, out, err = nas("bench", "search", "--table", table, "--out", tmp_path / "folder.html")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_interrupted_comparison_tells_what_is_finished(
+    nas: Nas, table: Path, monkeypatch: pytest.MonkeyPatch, as_json: bool
+) -> None:
+    compare = comparing.compare
+
+    def interrupted(contest: Contest, jobs: int, advance: Callable[[int], None]) -> Iterator[Run]:
+        yield from itertools.islice(compare(contest, jobs, advance), 3)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparing, "compare", interrupted)
+    words = ["--samplers", "random,evolution", "--seeds", 5, "--trainings", 6, *(["--json"] if as_json else [])]
+    code, out, err = nas("bench", "search", "--table", table, *words)
+    assert (code, err) == (130, "interrupted: 3 of 10 runs are finished\n")
+    if as_json:
+        assert [sampler["seeds"] for sampler in json.loads(out)["samplers"]] == [[0, 1], [0]]
+    else:
+        rows = [line.split() for line in out.splitlines() if line.strip().startswith(("random", "evolution"))]
+        assert [row[:3] for row in rows[:2]] == [["random", "1", "2"], ["evolution", "1", "1"]]
+
+
+def test_what_is_finished_is_told_before_a_sampler_that_fails(
+    nas: Nas, table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create = racing.create
+
+    def brittle(name: str, of: Table, seed: int) -> BaseSampler:
+        if seed == 1:
+            raise ArithmeticError("no seed of luck")
+        return create(name, of, seed)
+
+    monkeypatch.setattr(racing, "create", brittle)
+    with pytest.raises(ArithmeticError, match="no seed of luck"):
+        nas("bench", "search", "--table", table, "--samplers", "random", "--seeds", 3, "--trainings", 5)
+    out, err = capsys.readouterr()
+    assert err == "failed: 1 of 3 runs are finished\n"
+    assert ["random", "1", "1"] in [line.split()[:3] for line in out.splitlines()]
+
+
+def test_help_needs_no_heavy_import() -> None:
+    code = (
+        "import json, sys; import nas.cli.main; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert {"nas", "typer"} <= loaded
+    assert not loaded & {"numpy", "optuna", "torch", "ray", "plotly", "pandas"}
+
+
+def test_numbers_as_they_are_printed() -> None:
+    inf = float("inf")
+    assert trainings_text(Spread(16, 18.5, 21, 31), 200) == "18.5 (16 to 21; 31)"
+    assert trainings_text(Spread(16, 18, inf, inf), 200) == "18 (16 to >200; >200)"
+    assert trainings_text(Spread(inf, inf, inf, inf), 200) == ">200"
+    assert trainings_text(Spread(1500, 1600, 1700, 2000), 9000) == "1600 (1500 to 1700; 2000)"
+    assert [seconds_text(s) for s in (0.00213, 0.44, 3.26, 0.0, 47.2)] == ["0.0021", "0.44", "3.3", "0", "47"]

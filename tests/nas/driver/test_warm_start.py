@@ -1,0 +1,128 @@
+"""What a study begins with: presets and earlier studies as its first architectures, and as knowledge of its sampler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+from nas import objectives
+from nas.driver import warm_start
+from nas.driver.ask_tell import Searcher
+from nas.driver.plan import sampler_of
+from nas.errors import ConfigError
+from nas.study import config as configs
+from nas.study.storage import create_study, open_study
+from search_space import Architecture, SearchSpace, cost
+
+SPACE = {
+    "stem": {"patch": [2, 4]},
+    "num_stages": [1, 2],
+    "stages": [
+        {
+            "mixer": {"conv": {"k": [3, 5, 9]}, "attention": {"heads": [2, 4]}, "pool": None},
+            "depth": [1, 2],
+            "width": [16, 32],
+        }
+    ]
+    * 2,
+}
+TEXT = """\
+space: {stages: [{mixer: pool}]}
+start:
+  presets: [%s]
+  study: %s
+"""
+
+
+def space(image_size: int = 16) -> SearchSpace:
+    return SearchSpace.from_dict({**SPACE, "image_size": image_size})
+
+
+def worth(architecture: Architecture) -> float:
+    """Attention is worth most, whatever it costs."""
+    names = [stage.mixer.name for stage in architecture.stages]
+    return 0.5 + 0.4 * names.count("attention") / len(names)
+
+
+def earlier(folder: Path, trials: int = 30, image_size: int = 8) -> Path:
+    """A finished study of another image size."""
+    chosen = [objectives.get(name) for name in ("accuracy", "macs")]
+    folder.mkdir()
+    attributes = {"objectives": [objective.to_dict() for objective in chosen]}
+    study = create_study(folder, "earlier", [objective.direction for objective in chosen], attributes)
+    study.sampler = optuna.samplers.RandomSampler(seed=0)
+    driver = Searcher(study, space(image_size), chosen, trials, {}, seed=0)
+    while (proposal := driver.propose()) is not None:
+        driver.finish(proposal.number, {"accuracy": worth(proposal.architecture)})
+    return folder
+
+
+def load(tmp_path: Path, presets: str = "", study: str = "null") -> tuple[configs.StudyConfig, Any]:
+    file = tmp_path / "new.yaml"
+    file.write_text(TEXT % (presets, study))
+    return configs.load(file)
+
+
+def test_nearest_to_presets_come_first(tmp_path: Path) -> None:
+    config, file = load(tmp_path, "convmixer_256_8_cifar_k9, vit_tiny_patch16")
+    conv, attention = warm_start.first(config.start, file, space())
+    assert (conv.stages[0].mixer.name, conv.stages[0].mixer.k) == ("conv", 9)
+    assert conv.stages[0].width == 32
+    assert conv.stem.patch == 2
+    assert attention.stages[0].mixer.name == "attention"
+    assert all(space().contains(architecture) for architecture in (conv, attention))
+
+
+def test_front_of_an_earlier_study_comes_first_and_its_accuracies_are_known(tmp_path: Path) -> None:
+    folder = earlier(tmp_path / "old")
+    config, file = load(tmp_path, study=str(folder))
+    front = {trial.number for trial in open_study(folder).best_trials}
+    begun = warm_start.first(config.start, file, space())
+    assert 1 <= len(begun) <= len(front)
+    assert len({architecture.id for architecture in begun}) == len(begun)
+    known = warm_start.prior(config.start, file, space())
+    assert len(known) == 30
+    for architecture, accuracy in known:
+        assert architecture.image_size == (16, 16)
+        assert accuracy == pytest.approx(worth(architecture))
+
+
+def test_earlier_study_of_other_architectures_tells_nothing(tmp_path: Path) -> None:
+    config, file = load(tmp_path, study=str(earlier(tmp_path / "old")))
+    other = SearchSpace.from_dict({"stages": [{"mixer": {"shift": None}, "width": [64, 96]}], "image_size": 16})
+    assert warm_start.prior(config.start, file, other) == ()
+    assert len(warm_start.first(config.start, file, other)) in (1, 2)
+
+
+def test_sampler_that_knows_an_earlier_study_needs_no_start(tmp_path: Path) -> None:
+    """Attention is best everywhere: who knows it from another image size proposes it at once."""
+    config, file = load(tmp_path, study=str(earlier(tmp_path / "old")))
+    config = config.model_copy(update={"objectives": ("accuracy", "macs")})
+    shares = []
+    for known in (warm_start.prior(config.start, file, space()), ()):
+        study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler_of(config, space(), known))
+        found = []
+        for _ in range(5):
+            trial = study.ask()
+            found.append(space().suggest(trial))
+            study.tell(trial, (worth(found[-1]), cost(found[-1]).macs))
+        shares.append(np.mean([worth(architecture) for architecture in found]))
+    assert shares[0] > shares[1]
+    assert shares[0] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("presets", "study", "message"),
+    [
+        ("vit_tiny_patch16, vit_tny", "null", r"new.yaml:3:\d+: start.presets\[1\]: no such preset .*found 'vit_tny'"),
+        ("", "/nowhere", r"new.yaml:4:\d+: start.study: /nowhere: holds no study"),
+    ],
+)
+def test_what_is_not_there_is_told_with_its_place(tmp_path: Path, presets: str, study: str, message: str) -> None:
+    config, file = load(tmp_path, presets, study)
+    with pytest.raises(ConfigError, match=message):
+        warm_start.first(config.start, file, space())

@@ -1,0 +1,175 @@
+"""A worker of `nas fidelity`: what fewer and smaller images are, what it trains and scores, how it fails; and its device."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from nas.errors import UsageError
+from nas.evaluation.evaluator import initial
+from nas.fidelity import worker as workers
+from nas.fidelity.plan import Budget, Job
+from nas.fidelity.run import devices_of
+from nas.fidelity.worker import Worker, different, fewer, smaller, some_batches
+from nas.study.config import Resources
+from search_space import Architecture
+from trainers.config import DataConfig, TrainConfig
+from trainers.data.dataset import load
+from trainers.data.prepared import prepare
+from trainers.training.loop import train
+
+SMALL = Architecture.from_dict(
+    {
+        "stages": [{"mixer": "conv", "width": 8, "depth": 1}],
+        "stem": {"patch": 2},
+        "image_size": 8,
+        "in_chans": 1,
+        "num_classes": 10,
+    }
+)
+HUGE = SMALL.changed(  # 2.5 TB of weights, which no machine holds
+    stages=(SMALL.stages[0].changed(channel_mixer={"name": "mlp", "expansion": 1e10}),)
+)
+TRAIN = TrainConfig(epochs=5, lr=5e-3)
+
+
+def job(budget: Budget | None = None, architecture: Architecture = SMALL, seed: int = 3) -> Job:
+    return Job(architecture.id, architecture.to_json(), budget, 0, seed)
+
+
+@pytest.fixture(scope="module")
+def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepare(DataConfig(limit=200), tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def worker(data_file: Path) -> Worker:
+    return Worker(data_file, TRAIN, "cpu")
+
+
+def test_fewer_images_are_of_each_class_alike_and_the_rest_stays(data_file: Path) -> None:
+    data = load(data_file)
+    half, quarter = fewer(data, 2), fewer(data, 4)
+    assert half.train.labels.bincount().tolist() == [-(-n // 2) for n in data.train.labels.bincount().tolist()]
+    assert quarter.train.labels.bincount().tolist() == [-(-n // 4) for n in data.train.labels.bincount().tolist()]
+    known = {
+        image.numpy().tobytes(): int(label) for image, label in zip(data.train.images, data.train.labels, strict=True)
+    }
+    for image, label in zip(quarter.train.images, quarter.train.labels, strict=True):
+        assert known[image.numpy().tobytes()] == int(label)
+    assert half.val is data.val
+    assert (half.mean, half.std) == (data.mean, data.std)
+    assert len({half.fingerprint, quarter.fingerprint, data.fingerprint}) == 3
+    assert fewer(data, 1) is data
+
+
+def test_smaller_images_are_means_of_pixels_normalised_anew(data_file: Path) -> None:
+    data = load(data_file)
+    half = smaller(data, 2)
+    assert half.image_size == (4, 4)
+    for small, large in ((half.train, data.train), (half.val, data.val), (half.test, data.test)):
+        blocks = large.images.double().unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2))
+        assert torch.equal(small.images, blocks.round().byte())
+        assert small.labels is large.labels
+    shares = half.train.images.double() / 255
+    assert half.mean == pytest.approx([float(shares.mean())])
+    assert half.std == pytest.approx([float(shares.std(correction=0))])
+    assert half.fingerprint != data.fingerprint
+    assert smaller(data, 1) is data
+
+
+def test_a_training_is_the_trainers_own_of_that_budget(worker: Worker, data_file: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "c.pt"
+    record = worker.run(job(Budget("epochs/2", 2)), checkpoint)
+    data = load(data_file)
+    theirs = train(initial(SMALL, 3), data, TrainConfig(epochs=2, lr=5e-3, validate_every=1), seed=3)
+    assert [accuracy for accuracy, _ in record["curve"]] == [epoch.val_accuracy for epoch in theirs]
+    assert all(seconds > 0 for _, seconds in record["curve"])
+    assert (record["id"], record["seed"], record["epochs"]) == (SMALL.id, 3, 2)
+    assert not checkpoint.exists()
+
+
+def test_fewer_and_smaller_images_are_trained_on(worker: Worker, tmp_path: Path) -> None:
+    quarter = worker.run(job(Budget("images/4", 1, images=4)), tmp_path / "c.pt")
+    small = SMALL.changed(image_size=(4, 4))
+    half = worker.run(job(Budget("pixels/2", 1, pixels=2), small), tmp_path / "c.pt")
+    assert (quarter["images"], half["pixels"]) == (4, 2)
+    assert len(quarter["curve"]) == len(half["curve"]) == 1
+    wrong = worker.run(
+        job(Budget("pixels/2", 1, pixels=2), small.changed(stem=small.stem.changed(pos_embed=True), image_size=(8, 8))),
+        tmp_path / "c.pt",
+    )
+    assert "failure" in wrong  # positions of 8x8 do not fit images of 4x4
+
+
+def test_scores_are_finite_timed_and_repeatable(worker: Worker, data_file: Path, tmp_path: Path) -> None:
+    first = worker.run(job(), tmp_path / "c.pt")["scores"]
+    again = Worker(data_file, TRAIN, "cpu").run(job(), tmp_path / "c.pt")["scores"]
+    assert list(first) == ["naswot", "synflow", "zico"]
+    assert [value for value, _ in first.values()] == [value for value, _ in again.values()]
+    assert all(isinstance(value, float) and seconds > 0 for value, seconds in first.values())
+    other = worker.run(job(seed=4), tmp_path / "c.pt")["scores"]
+    assert all(first[name][0] != other[name][0] for name in first)
+
+
+def test_a_score_that_fails_leaves_the_others(worker: Worker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(*words: object) -> float:
+        raise ValueError("there is\nnone")
+
+    monkeypatch.setattr(workers.scores, "zico", broken)
+    monkeypatch.setattr(workers.scores, "naswot", lambda *words: float("-inf"))
+    found = worker.run(job(), tmp_path / "c.pt")["scores"]
+    assert found["zico"][0] == "ValueError: there is"
+    assert found["naswot"][0] == "it is -inf"
+    assert isinstance(found["synflow"][0], float)
+
+
+def test_batches_share_no_image_and_are_normalised(data_file: Path) -> None:
+    data = load(data_file)
+    first, second = some_batches(data, 0)
+    assert len(first[0]) == len(second[0]) == len(data.train) // 2
+    assert torch.cat([first[0], second[0]]).mean().item() == pytest.approx(0, abs=0.05)
+    both = torch.cat([first[1], second[1]]).bincount()
+    assert torch.all(both <= data.train.labels.bincount())
+    assert not torch.equal(first[0], some_batches(data, 1)[0][0])
+    doubled = torch.cat([first[0], first[0][:5]])
+    assert len(different(doubled)) == len(different(first[0])) == len(set(map(str, first[0].tolist())))
+
+
+def test_a_training_that_fails_is_recorded_and_the_next_one_goes_on(worker: Worker, tmp_path: Path) -> None:
+    record = worker.run(job(Budget("proxy", 1), HUGE), tmp_path / "c.pt")
+    assert "memory" in record["failure"]
+    assert "curve" in worker.run(job(Budget("proxy", 1)), tmp_path / "c.pt")
+
+
+def test_devices_are_those_that_the_resources_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.fidelity.run._gpus", lambda: 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
+    assert devices_of(Resources()) == ("cpu",) * 6
+    assert devices_of(Resources(cpus_per_trial=4)) == ("cpu",)
+    assert devices_of(Resources(workers=9)) == ("cpu",) * 9
+    with pytest.raises(UsageError, match="cpus_per_trial: the machine has 6 CPUs, found 7"):
+        devices_of(Resources(cpus_per_trial=7))
+    with pytest.raises(UsageError, match="gpus_per_trial: the machine has 0 GPUs, found 1"):
+        devices_of(Resources(gpus_per_trial=1))
+    with pytest.raises(UsageError, match="address: trains on this machine alone"):
+        devices_of(Resources(address="auto"))
+    monkeypatch.setattr("nas.fidelity.run._gpus", lambda: 2)
+    assert devices_of(Resources()) == ("cuda:0", "cuda:1")
+    assert devices_of(Resources(gpus_per_trial=0)) == ("cpu",) * 6
+    assert devices_of(Resources(gpus_per_trial=0.5)) == ("cuda:0", "cuda:1") * 2
+    assert devices_of(Resources(gpus_per_trial=0.5, workers=3)) == ("cuda:0", "cuda:1", "cuda:0")
+    with pytest.raises(UsageError, match="one GPU at most, found 2"):
+        devices_of(Resources(gpus_per_trial=2))

@@ -1,0 +1,57 @@
+"""The channel graphs of a report: whose they are, what is said of them, what there is no room for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.analysis.results import load
+from nas.report import channels
+from nas.report.channels import channel_graphs
+from nas.report.content import content
+
+
+@pytest.fixture(scope="module")
+def graphs(graph_study: Path) -> dict[str, Any]:
+    found: dict[str, Any] = content(load(graph_study))["channels"]
+    return found
+
+
+def test_the_front_has_graphs_and_no_other_trial(graphs: dict[str, Any]) -> None:
+    assert list(graphs["trials"]) == [1, 0]  # the best first
+
+
+def test_stages_of_one_block_share_an_entry_and_equal_blocks_a_picture(graphs: dict[str, Any]) -> None:
+    found = {trial: [(entry["title"], entry["picture"]) for entry in graphs["trials"][trial]] for trial in (0, 1)}
+    assert found == {1: [("stage 1; stage 2", 0), ("stage 3", 1)], 0: [("stage 1", 1), ("stage 2", 2)]}
+    assert len(graphs["pictures"]) == 3
+    assert all(set(picture) == {"data", "layout", "note"} for picture in graphs["pictures"])
+
+
+def test_each_entry_says_groups_and_rule(graphs: dict[str, Any]) -> None:
+    clc, dense = graphs["trials"][0]
+    assert clc["path"] == "64 -16-> 64 -interlace-> 64 -4-> 64"
+    assert clc["reach"] == "Full channel receptive field: yes (g1*g2 = 16*4 = 64 <= 64)."
+    assert clc["outside"] == ""  # plain: nothing around it
+    assert dense["path"] == "64 -1-> 64 -1-> 256 -1-> 64"
+    assert dense["reach"] == "Full channel receptive field: yes (attention is dense)."
+    assert dense["outside"] == (
+        "Outside the path drawn: the pre norm residual connections add to each channel only itself, "
+        "and the squeeze-excite gate depends on all channels."
+    )
+
+
+def test_what_there_is_no_room_for_is_told_in_words(graph_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels, "PICTURES", 1)
+    graphs = channel_graphs(load(graph_study))
+    assert [entry["picture"] for trial in (1, 0) for entry in graphs["trials"][trial]] == [0, None, None, None]
+    assert graphs["trials"][0][0]["reach"].startswith("Full channel receptive field: yes")
+    assert graphs["about"].endswith(" 1 different block drawn; 2 more of the front are told in words alone.")
+
+
+def test_architectures_that_the_space_does_not_know_have_none(digits_study: Path) -> None:
+    graphs = channel_graphs(load(digits_study))
+    assert graphs["pictures"] == []
+    assert set(map(len, graphs["trials"].values())) == {0}

@@ -1,0 +1,185 @@
+"""Configuration: what is read, what overrides do, and that every error names its place, rule and value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nas.errors import ConfigError
+from nas.study import config
+
+ROOT = Path(__file__).parents[3]
+STUDY = """\
+trials: 5
+space:
+  stem: {patch: 2}
+  image_size: 8
+  stages:
+    - mixer:
+        conv: {k: [3, 5]}
+        attention: {heads: [2, 4]}
+      width: [16, 32]
+train:
+  epochs: 3
+  lr: 1e-3
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+def error_of(path: Path, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, overrides)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_file_gives_values_and_name(study: Path) -> None:
+    loaded, _ = config.load(study)
+    assert (loaded.name, loaded.trials, loaded.train.epochs, loaded.train.lr) == ("mine", 5, 3, 1e-3)
+    assert loaded.data.source == "digits"
+
+
+def test_overrides_replace_values_below_mappings_and_lists(study: Path) -> None:
+    words = ["train.epochs=9", "limits.macs=2e6", "space.stages.0.width=[24]", "name=other"]
+    loaded, _ = config.load(study, words)
+    assert loaded.train.epochs == 9
+    assert loaded.train.lr == 1e-3
+    assert loaded.limits == {"macs": 2e6}
+    assert loaded.space["stages"][0]["width"] == [24]
+    assert loaded.name == "other"
+
+
+def test_a_whole_number_may_stand_for_any_and_none_for_what_may_be_missing(study: Path) -> None:
+    words = ["train.lr=1", "limits.macs=2000000", "resources.workers=null", "objectives=[accuracy, params]"]
+    loaded, _ = config.load(study, words)
+    assert (loaded.train.lr, loaded.limits, loaded.resources.workers) == (1.0, {"macs": 2e6}, None)
+    assert loaded.objectives == ("accuracy", "params")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_that_ships_is_valid(path: Path) -> None:
+    loaded, _ = config.load(path)
+    assert loaded.name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "column", "words"),
+    [
+        ("trials: 5", "trails: 5", 1, 1, ["trails", "did you mean", "trials"]),
+        ("trials: 5", "trials: 0", 1, 1, ["trials", "greater than or equal to 1", "0"]),
+        ("trials: 5", "trials: few", 1, 1, ["trials", "integer", "few"]),
+        ("epochs: 3", "epoch: 3", 11, 3, ["train", "epoch", "did you mean epochs"]),
+        ("attention:", "atention:", 8, 9, ["space.stages[0].mixer.atention", "did you mean attention", "known: afno"]),
+        ("heads: [2, 4]", "head: [2, 4]", 8, 21, ["attention.head", "did you mean heads"]),
+        ("heads: [2, 4]", "heads: [2, 0]", 8, 32, ["heads[1]", "greater than or equal to 1", "0"]),
+        ("width: [16, 32]", "widht: 16", 9, 7, ["space.stages[0].widht", "did you mean width"]),
+        ("width: [16, 32]", "width: [16, '32']", 9, 19, ["space.stages[0].width[1]", "integer", "'32'"]),
+        ("patch: 2", "patch: 16", 3, 10, ["space.stem.patch", "must divide the image 8x8", "16"]),
+        ("lr: 1e-3", "lr: 1e-3\nlimits: {mac: 5}", 13, 10, ["limits.mac", "did you mean macs"]),
+        ("lr: 1e-3", "lr: 1e-3\nlimits: {macs: -5}", 13, 10, ["limits.macs", "greater than 0", "-5"]),
+        ("lr: 1e-3", "lr: 1e-3\nobjectives: [macs]", 13, 1, ["objectives", "must contain accuracy"]),
+        ("lr: 1e-3", "lr: 1e-3\nobjectives: [accuracy, acc]", 13, 1, ["no such objective", "accuracy"]),
+        ("lr: 1e-3", "lr: 1e-3\ndata: {source: digit}", 13, 8, ["data.source", "did you mean digits"]),
+        ("lr: 1e-3", "lr: 1e-3\nsampler: {name: nsga}", 13, 11, ["sampler.name", "did you mean nsga2?, found nsga"]),
+        (
+            "width: [16, 32]",
+            "width: 16\n      norm: batc",
+            10,
+            7,
+            ["stages[0].norm", "did you mean batch?, found 'batc'"],
+        ),
+        ("lr: 1e-3", "lr: 1e-3\n  amp: of", 13, 3, ["train.amp", "did you mean off?, found of"]),
+        ("epochs: 3", "epochs: true", 11, 3, ["train.epochs: must be a whole number, found true"]),
+        ("epochs: 3", "epochs: '3'", 11, 3, ["train.epochs: must be a whole number, found '3'"]),
+        ("lr: 1e-3", "lr: 1e-3\nlimits: {macs: true}", 13, 10, ["limits.macs: must be a number, found true"]),
+        ("lr: 1e-3", "lr: 1e-3\ndata: {source: folder}", 13, 1, ["path", "folder"]),
+        ("train:", "train: [", 12, 5, ["not YAML"]),
+        ("train:", "trials: 6\ntrain:", 10, 1, ["'trials' stands twice"]),
+        ("k: [3, 5]", "k: []", 7, 16, ["conv.k", "must hold one choice at least"]),
+    ],
+)
+def test_errors_name_line_column_rule_and_value(
+    tmp_path: Path, old: str, new: str, line: int, column: int, words: list[str]
+) -> None:
+    path = tmp_path / "bad.yaml"
+    assert old in STUDY
+    text = STUDY.replace(old, new, 1)
+    path.write_text(text)
+    message = error_of(path)
+    for word in words:
+        assert word in message
+    assert message.startswith(f"{path}:{line}:{column}: ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("train.epochs=0", ["train.epochs=0: ", "greater than or equal to 1"]),
+        ("train.epoch=3", ["train.epoch=3: ", "did you mean epochs"]),
+        ("trials=true", ["trials=true: trials: must be a whole number, found true"]),
+        ("trials=1e3", ["trials=1e3: trials: must be a whole number, found 1000.0"]),
+        ("trials='7'", ["trials='7': trials: must be a whole number, found '7'"]),
+        ("resources.workers=2.0", ["must be a whole number, found 2.0"]),
+        ("epochs", ["epochs: ", "key.sub=value"]),
+        ("train..x=3", ["key.sub=value"]),
+        ("trials.x=3", ["'x' stands below a single value, 5"]),
+        ("space.stages.4.width=3", ["must be an index below 1"]),
+        ("trials=[", ["trials=[: ", "not YAML"]),
+    ],
+)
+def test_errors_of_overrides_name_the_word(study: Path, word: str, words: list[str]) -> None:
+    message = error_of(study, word)
+    for part in words:
+        assert part in message
+
+
+def test_empty_space_says_what_does_not_fit(study: Path) -> None:
+    message = error_of(study, "space.stages.0.mixer={lambda: {heads: 7}}")
+    assert message.startswith("space.stages.0.mixer={lambda: {heads: 7}}: space.stages[0].mixer.heads: ")
+    assert message.endswith("must divide the width 16, found 7")
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    assert error_of(tmp_path / "none.yaml") == f"{tmp_path / 'none.yaml'}: a study is a YAML file: no such file"
+
+
+def test_merged_mapping_is_found_where_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "merge.yaml"
+    path.write_text(
+        "space:\n  image_size: 8\n  stages:\n    - &s\n      mixer: conv\n      deepth: 2\n    - {<<: *s, width: 32}\n"
+    )
+    assert error_of(path).startswith(f"{path}:6:7: ")
+
+
+def test_space_is_completed_from_the_data(study: Path) -> None:
+    loaded, file = config.load(study)
+    space = config.space_of(loaded, file, {"image_size": (8, 8), "in_chans": 1, "num_classes": 10})
+    assert (space.image_size, space.in_chans, space.num_classes) == ((8, 8), 1, 10)
+    with pytest.raises(
+        ConfigError, match=r"mine\.yaml:4:3: space\.image_size: must be that of the data, .*16.*found 8"
+    ):
+        config.space_of(loaded, file, {"image_size": (16, 16), "in_chans": 1, "num_classes": 10})
+
+
+def test_changed_study_is_refused_but_trials_and_resources_may_change(study: Path) -> None:
+    began = config.load(study)[0].model_dump(mode="json")
+    same, file = config.load(study, ["trials=50", "resources.workers=1"])
+    config.check_unchanged(same, began, file)
+    other, file = config.load(study, ["space.stages.0.width=[16]"])
+    with pytest.raises(
+        ConfigError, match=r"^space\.stages\.0\.width=\[16\]: space\.stages.*must stay .*as the study began"
+    ):
+        config.check_unchanged(other, began, file)
+    edited = study.with_name("edited.yaml")
+    edited.write_text(STUDY.replace("epochs: 3", "epochs: 4"))
+    other, file = config.load(edited, ["name=mine"])
+    with pytest.raises(ConfigError, match=r"edited\.yaml:11:3: train\.epochs: must stay 3 .*found 4"):
+        config.check_unchanged(other, began, file)

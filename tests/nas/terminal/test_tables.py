@@ -1,0 +1,174 @@
+"""What the terminal shows, rendered at 80 columns without colour and read back as text."""
+
+# ruff: noqa: RUF001 - the multiplication sign is meant
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+
+from nas.analysis.results import load
+from nas.formatting import ratio, si
+from nas.terminal.tables import architecture_drawing, front_table, sparkline, status_panel, status_record, trial_panel
+from search_space import Architecture
+
+
+def rendered(renderable: RenderableType, *, colour: bool = False, width: int = 80) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=width, force_terminal=colour, color_system="truecolor" if colour else None).print(
+        renderable
+    )
+    return stream.getvalue()
+
+
+def test_the_front_is_a_row_per_trial_in_its_order(digits_study: Path) -> None:
+    results = load(digits_study)
+    text = rendered(front_table(results), width=120)
+    rows = [line.split() for line in text.splitlines() if re.match(r"\s*\d+\s", line)]
+    assert [int(row[0]) for row in rows] == results.front["trial"].tolist()
+    for row, record in zip(rows, results.front_records(), strict=True):
+        assert row[1] == ratio(record["accuracy"])
+        assert " ".join(row[2:4]).startswith(si(record["macs"]))
+        assert [row[-3], row[-1]] == [stage["mixer"]["name"] for stage in record["architecture"]["stages"]]
+
+
+def test_tables_fit_80_columns(digits_study: Path) -> None:
+    results = load(digits_study)
+    for renderable in (
+        front_table(results),
+        status_panel(results),
+        *(trial_panel(results, results.trial(n)) for n in (0, 5, 36)),
+    ):
+        assert max(cell_len(line) for line in rendered(renderable).splitlines()) <= 80
+
+
+def test_status_adds_up_the_trials_by_hand(digits_study: Path) -> None:
+    results = load(digits_study)
+    record = json.loads(json.dumps(status_record(results), allow_nan=False))
+    trained = (
+        24 + 3
+    )  # complete and stopped trials carry times: 4 s of 5 s, 0.6 s neither that nor validation, 0.2 s before
+    assert record["trials"] == results.counts
+    assert record["train_s"] == pytest.approx(4.0 * trained)
+    assert record["wall_s"] == pytest.approx(5.0 * trained)
+    assert record["training_share"] == pytest.approx(4 / 5.2)
+    assert record["validation_share"] == pytest.approx(0.4 / 5.2)
+    assert record["overhead_s_per_trial"] == pytest.approx(0.8)
+    assert record["wall_s_per_trial"] == pytest.approx(5.0)
+    assert record["front_size"] == len(results.front)
+    assert record["best_accuracy"] == results.complete["accuracy"].max()
+    assert record["name"] == "digits"
+    assert record["elapsed_s"] >= 0
+    text = rendered(status_panel(results))
+    for part in (
+        "24 complete, 1 running, 3 stopped, 3 refused, 3 duplicate, 3 failed",
+        "76.9 % training, 7.7 % validation",
+        "0.80 s around",
+    ):
+        assert part in text
+
+
+def test_status_of_a_study_in_which_nothing_happened(empty_study: Path) -> None:
+    results = load(empty_study)
+    record = json.loads(json.dumps(status_record(results), allow_nan=False))
+    unknown = (
+        "best_trial",
+        "best_accuracy",
+        "elapsed_s",
+        "wall_s_per_trial",
+        "training_share",
+        "validation_share",
+        "overhead_s_per_trial",
+    )
+    assert all(record[key] is None for key in unknown)
+    assert (record["trials"], record["front_size"], record["wall_s"]) == ({}, 0, 0.0)
+    text = rendered(status_panel(results))
+    assert "none yet" in text
+    assert "no complete trial yet" in text
+
+
+def test_one_is_not_many(tmp_path: Path, study_writer: Any, told: Any) -> None:
+    results = load(study_writer(tmp_path, [told([0.5, 10.0, 1.0], None, {"curve": [{"val_accuracy": 0.5}]})]))
+    assert re.search(r"front +1 trial, hypervolume", rendered(status_panel(results)))
+    assert "in 1 epoch " in rendered(trial_panel(results, results.trial(0)))
+
+
+def test_the_drawing_names_every_stage_size_and_option(architecture: Callable[[int], dict[str, Any]]) -> None:
+    plain = architecture(1)  # attention at 4 x 4 x 32, then conv at 2 x 2 x 64
+    text = rendered(architecture_drawing(plain, "the title"))
+    order = ["the title", "8 × 8 × 1", "stem", "stage 1", "attention", "heads 4", "mlp", "expansion 2, groups 4 × 2",
+             "4 × 4 × 32",
+             "stage 2", "conv", "k 5, groups depthwise", "downsampled by 2", "2 × 2 × 64", "10 classes"]  # fmt: skip
+    at = 0
+    for part in order:  # each behind the one before it
+        at = text.index(part, at) + len(part)
+    assert "2 × attention" in text
+    assert "\x1b" not in text
+    assert "\x1b" in rendered(architecture_drawing(plain), colour=True)
+
+
+def test_the_drawing_tells_the_channels_of_every_block(graph_study: Path) -> None:
+    results = load(graph_study)
+    words = " ".join(re.sub("[│╭╮╰╯─]", " ", rendered(trial_panel(results, results.trial(0)))).split())
+    assert "channels: 64 -16-> 64 -interlace-> 64 -4-> 64; full reach: yes (g1*g2 = 16*4 = 64 <= 64)" in words
+    assert "channels: 64 -1-> 64 -1-> 256 -1-> 64; full reach: yes (attention is dense)" in words
+    changing = {"mixer": {"name": "conv"}, "residual": "plain", "begin": "block", "downsample": 2, "width": 32}
+    words = rendered(architecture_drawing(Architecture.from_dict({"stages": [changing]}).to_dict()))
+    assert "channels of" not in words  # it halves the map alone: its blocks are alike
+    stages = [changing, changing | {"width": 64}]
+    words = rendered(architecture_drawing(Architecture.from_dict({"stages": stages}).to_dict()))
+    assert "channels of the first block: 32 -32-> 32 -1-> 256 -1-> 64;" in words
+    assert "channels of the other blocks: 64 -64-> 64 -1-> 256 -1-> 64;" in words
+
+
+def test_markup_in_names_is_shown_as_it_is(architecture: Callable[[int], dict[str, Any]]) -> None:
+    plain = architecture(0)
+    plain["stages"][0]["mixer"] = {"name": "[red]mix", "note": "[/bold]"}
+    text = rendered(architecture_drawing(plain))
+    assert "[red]mix" in text
+    assert "[/bold]" in text
+
+
+def test_a_trial_of_any_state_is_shown(digits_study: Path) -> None:
+    results = load(digits_study)
+    complete = rendered(trial_panel(results, results.trial(4)))
+    assert "test accuracy" in complete
+    assert "0.8200" in complete
+    assert re.search(r"▁▅▇█  0\.\d{4} to 0\.\d{4} in 4 epochs", complete)
+    assert "failed: loss is <NaN> at epoch 2 & ended" in rendered(trial_panel(results, results.trial(5)))
+    assert "refused: limit macs: 5000 > 4000" in rendered(trial_panel(results, results.trial(7)))
+    running = rendered(trial_panel(results, results.trial(36)))
+    assert "running" in running
+    assert "curve" not in running
+
+
+def test_the_activation_memory_of_a_trial_is_shown(tmp_path: Path, study_writer: Any, told: Any) -> None:
+    study_writer(tmp_path, [told([0.5, 10.0, 1.0], None, {"activation_bytes": 12_345_678}), told([0.5, 10.0, 1.0])])
+    results = load(tmp_path)
+    first, second = (rendered(trial_panel(results, results.trial(number))) for number in range(2))
+    assert re.search("activations +12.3 M bytes an image in training", first)
+    assert "activations" not in second  # of a study that knew of none
+
+
+def test_a_trial_without_an_architecture_is_shown(tmp_path: Path, study_writer: Any, told: Any) -> None:
+    study_writer(tmp_path, [told([0.5, 10.0, 1.0])])
+    results = load(tmp_path)
+    text = rendered(trial_panel(results, results.trial(0)))
+    assert "complete, on the front" in text
+    assert "stage" not in text
+
+
+@pytest.mark.parametrize(
+    ("values", "bars"),
+    [([0.0, 0.5, 1.0], "▁▅█"), ([0.3, 0.3], "▁▁"), ([None, 1.0, float("nan"), 2.0], " ▁ █"), ([], ""), ([None], "")],
+)
+def test_sparkline(values: list[float | None], bars: str) -> None:
+    assert sparkline(values) == bars

@@ -1,0 +1,73 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, strategies as st
+
+from nas.formatting import MISSING, count, duration, ratio, si, value_text
+from nas.objectives import get
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (1_234_567, "MACs", "1.23 M MACs"),
+        (45_600, "params", "45.6 k params"),
+        (842, "MACs", "842 MACs"),
+        (0, "", "0"),
+        (999_499, "", "999 k"),
+        (999_960, "", "1.00 M"),
+        (51.1e9, "", "51.1 G"),
+        (12.34, "images/s", "12.3 images/s"),
+        (0.01234, "", "0.0123"),
+        (-4_560_000, "", "-4.56 M"),
+        (math.inf, "", "∞"),
+        (math.nan, "MACs", MISSING),
+        (None, "MACs", MISSING),
+    ],
+)
+def test_si(value: float | None, unit: str, text: str) -> None:
+    assert si(value, unit) == text
+
+
+@given(st.floats(1e-3, 1e17))
+def test_si_keeps_three_digits(value: float) -> None:
+    number, _, prefix = si(value).partition(" ")
+    factor = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}[prefix]
+    assert float(number) * factor == pytest.approx(value, rel=0.0051)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (4.23, "4.2 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 00 s"),
+        (65, "1 min 05 s"),
+        (3599.6, "1 h 00 min"),
+        (7380, "2 h 03 min"),
+        (86_399, "1 d 00 h"),
+        (273_600, "3 d 04 h"),
+        (None, MISSING),
+        (math.nan, MISSING),
+    ],
+)
+def test_duration(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_values_follow_their_objective() -> None:
+    assert ratio(0.97222) == "0.9722"
+    assert ratio(None) == MISSING
+    assert value_text(get("accuracy"), 0.97222) == "0.9722"
+    assert value_text(get("macs"), 1_234_567) == "1.23 M MACs"
+    assert value_text(get("images_per_s"), 18_140, unit=False) == "18.1 k"
+    assert value_text(get("images_per_s"), math.nan) == MISSING
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 trials"), (1, "1 trial"), (2, "2 trials"), (1200, "1,200 trials")])
+def test_what_is_counted_is_one_or_many(number: int, text: str) -> None:
+    assert count(number, "trial") == text

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trainers.device_lock import Exclusive
+
+# Steps of a millisecond until killed, each noted with its begin and end.
+TRAIN = """
+import sys, time
+from pathlib import Path
+from trainers.device_lock import Exclusive
+device = Exclusive("cpu", Path(sys.argv[1]))
+with device.training() as step_aside:
+    while True:
+        start = time.monotonic()
+        time.sleep(0.001)
+        print(start, time.monotonic(), flush=True)
+        step_aside()
+"""
+# Holds the device until killed.
+MEASURE = """
+import sys, time
+from pathlib import Path
+from trainers.device_lock import Exclusive
+with Exclusive("cpu", Path(sys.argv[1])).measuring():
+    print("begun", flush=True)
+    time.sleep(600)
+"""
+
+
+@contextmanager
+def running(program: str, folder: Path, notes: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of `program` that has begun; killed at the end."""
+    with notes.open("wb") as out, subprocess.Popen([sys.executable, "-c", program, folder], stdout=out) as process:
+        try:
+            while not notes.stat().st_size:
+                assert process.poll() is None
+                time.sleep(0.01)
+            yield process
+        finally:
+            process.kill()
+
+
+def test_no_step_of_any_process_falls_into_a_measurement(tmp_path: Path) -> None:
+    notes = [tmp_path / f"notes-{i}" for i in range(2)]
+    measured = []
+    with running(TRAIN, tmp_path, notes[0]), running(TRAIN, tmp_path, notes[1]):
+        for _ in range(5):
+            with Exclusive("cpu", tmp_path).measuring():
+                start = time.monotonic()
+                time.sleep(0.02)
+                measured.append((start, time.monotonic()))
+            lengths = [file.stat().st_size for file in notes]
+            while any(file.stat().st_size == length for file, length in zip(notes, lengths, strict=True)):
+                time.sleep(0.01)  # both go on
+    for file in notes:
+        steps = [tuple(map(float, line.split())) for line in file.read_text().splitlines()[:-1]]
+        assert len(steps) >= 5
+        for start, end in measured:
+            assert not any(a < end and b > start for a, b in steps)
+
+
+def test_a_killed_training_lets_go(tmp_path: Path) -> None:
+    with running(TRAIN, tmp_path, tmp_path / "notes") as process:
+        process.kill()
+        process.wait()
+        with Exclusive("cpu", tmp_path).measuring():
+            length = (tmp_path / "notes").stat().st_size
+    assert (tmp_path / "notes").stat().st_size == length > 0
+
+
+def test_trainings_stand_still_until_a_killed_measurement_is_gone_and_it_is_counted(tmp_path: Path) -> None:
+    device = Exclusive("cpu", tmp_path)
+    with running(MEASURE, tmp_path, tmp_path / "notes") as process:
+        killed = []
+
+        def kill() -> None:
+            killed.append(time.monotonic())
+            process.kill()
+
+        threading.Timer(0.3, kill).start()
+        start = time.monotonic()
+        with device.training() as step_aside:
+            begun = time.monotonic()
+            step_aside()
+    assert killed[0] < begun
+    assert 0 < device.waited_s <= begun - start
+
+
+def test_devices_do_not_wait_for_one_another(tmp_path: Path) -> None:
+    with Exclusive("cpu", tmp_path).measuring(), Exclusive("meta", tmp_path).measuring():
+        assert {file.name for file in tmp_path.iterdir()} == {"cpu.busy", "cpu.turn", "meta.busy", "meta.turn"}
+
+
+def test_measurements_follow_one_another_in_one_process(tmp_path: Path) -> None:
+    device = Exclusive("cpu", tmp_path)
+    for _ in range(2):
+        with device.measuring():
+            pass
+        with device.training() as step_aside:
+            step_aside()
+    with Exclusive("cpu", tmp_path).measuring():  # all has been let go
+        pass

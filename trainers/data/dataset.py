@@ -1,0 +1,152 @@
+"""Prepared images as tensors on a device.
+
+`trainers.data.prepared.prepare` decodes a source once, into one safetensors file; each worker `load`s that in milliseconds.
+Images stay uint8 `(N, C, H, W)`; they become floats batch by batch. On a CPU they are the file itself, mapped into memory:
+the workers of a machine share its pages, and what does not fit into memory is read when it is wanted. On a GPU they are
+copied there once, if they fit; else they stay in the file, and `Split.pick` moves a batch at a time. Labels are always on
+the device. The search looks at the validation split alone; the test split is for the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from trainers.config import Policy
+from trainers.data.prepared import describe
+from trainers.data.split import PARTS
+from trainers.errors import DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images uint8 `(N, C, H, W)` and their labels int64 `(N,)`, in the order of the images' digests."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def pick(self, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Images uint8 `(B, C, H, W)` and labels `(B,)` of `rows`, on the device of the labels.
+
+        Args:
+            rows: int64 `(B,)` on the device of the images, or a slice.
+        """
+        device, home = self.labels.device, self.images.device
+        if isinstance(rows, slice):
+            images, labels = self.images[rows], self.labels[rows]
+        else:  # faster than an index
+            images = self.images.index_select(0, rows)
+            labels = self.labels.index_select(0, rows.to(device, non_blocking=True))
+        if home != device:
+            # From page-locked memory the copy goes on while the device computes.
+            images = (images.pin_memory() if device.type == "cuda" else images).to(device, non_blocking=True)
+        return images, labels
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same split on `device`, images and all."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything that training needs to know of its data.
+
+    Args:
+        name: of the data, for tables.
+        class_names: a label is an index into it.
+        train, val, test: the splits.
+        mean, std: of each channel of the train split, pixels taken as 0..1.
+        fingerprint: a hexadecimal digest of all the images, their labels and their split.
+        default_augment: the augmentation policy that suits the source.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Split
+    val: Split
+    test: Split
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fingerprint: str
+    default_augment: Policy
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width, in pixels."""
+        height, width = self.train.images.shape[-2:]
+        return int(height), int(width)
+
+    @property
+    def in_chans(self) -> int:
+        """Channels of an image: 1 grey, 3 RGB."""
+        return int(self.train.images.shape[1])
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Images of each class in the train split, in the order of `class_names`."""
+        return tuple(torch.bincount(self.train.labels, minlength=self.num_classes).tolist())
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches and labels are; `train.images` may lie elsewhere, see `Split.pick`."""
+        return self.train.labels.device
+
+    def to(self, device: torch.device | str) -> Dataset:
+        """The same data on `device`, images and all."""
+        return replace(self, train=self.train.to(device), val=self.val.to(device), test=self.test.to(device))
+
+
+def load(file: Path, device: torch.device | str = "cpu", share: float = 0.5) -> Dataset:
+    """The data that `prepare` wrote into `file`.
+
+    Args:
+        file: the file.
+        device: where batches are wanted.
+        share: of the memory of a GPU that images may take, and no more than half of what is free: networks need the rest. If
+            that is too little for them, the images stay in the file.
+
+    Raises:
+        DataError: `file` is not there, or is not such a file.
+    """
+    about = describe(file)
+    device = torch.device(device)
+    home = _home(file.stat().st_size, device, share)
+    try:
+        with safe_open(file, framework="pt", device=str(home)) as content:
+            splits = {
+                part: Split(content.get_tensor(f"{part}.images"), content.get_tensor(f"{part}.labels").to(device))
+                for part in PARTS
+            }
+    except (SafetensorError, OSError) as error:
+        raise DataError(str(file), "cannot be read; remove it and prepare the images again") from error
+    return Dataset(
+        name=about.name,
+        class_names=about.class_names,
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
+        mean=about.mean,
+        std=about.std,
+        fingerprint=about.fingerprint,
+        default_augment=about.default_augment,
+    )
+
+
+def _home(images_bytes: int, device: torch.device, share: float) -> torch.device:
+    """Where so many bytes of images are to lie: on `device`, or on the host if they are too many for it."""
+    if device.type != "cuda":
+        return device
+    free, total = torch.cuda.mem_get_info(device)
+    return device if images_bytes <= min(share * total, free / 2) else torch.device("cpu")

@@ -1,0 +1,17 @@
+"""Where images come from. A new source is one new file in this folder that ends in `register(...)`.
+
+Every module of this folder is imported when the package is, which is what makes its sources known. None of them
+imports torch, so a configuration can be checked without it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from trainers.data.sources.base import SOURCES, Decoded, Found, Pictures, Progress, Reading, Source, get, register
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["SOURCES", "Decoded", "Found", "Pictures", "Progress", "Reading", "Source", "get", "register"]

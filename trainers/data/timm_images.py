@@ -1,0 +1,221 @@
+"""The images of timm's data sets, to be decoded as all others: files, members of archives, rows of tables, streams."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import logging
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from trainers.data.decode import Encoded, read_all
+from trainers.errors import DataError
+
+if TYPE_CHECKING:
+    from trainers.config import DataConfig
+    from trainers.data.sources.base import Part, Reading
+
+
+def read_splits(
+    config: DataConfig, splits: Mapping[Part, str], reading: Reading
+) -> tuple[tuple[str, ...], dict[Part, tuple[NDArray[np.uint8], NDArray[np.int64]]], tuple[str, ...]]:
+    """Class names (none if the data have none), the images and labels of each of `splits`, a line on each image left out.
+
+    Raises:
+        DataError: timm cannot open a split, the splits do not go together, or an image is broken.
+    """
+    with ExitStack() as stack:
+        if config.source.startswith(("hfds/", "hfids/")):
+            stack.enter_context(_hub(online=config.download))
+        lost = stack.enter_context(_lost_by_timm())
+        datasets = {part: _open(config, split) for part, split in splits.items()}
+        stack.callback(_close, datasets)
+        class_names = _same_classes(datasets, splits)
+        images = (image for part, dataset in datasets.items() for image in _images(config, part, dataset, lost))
+        total = sum(len(dataset) for dataset in datasets.values())
+        arrays, broken = read_all(images, total, config.image_size, reading, skip=config.on_error == "skip")
+    return class_names, arrays, (*lost, *broken)
+
+
+def _open(config: DataConfig, split: str) -> Any:
+    """Timm's data set.
+
+    Raises:
+        DataError: timm cannot open it; in timm's words.
+    """
+    from timm.data import create_dataset
+
+    options: dict[str, Any] = {"input_key": config.input_key, "target_key": config.target_key}
+    options = {key: value for key, value in options.items() if value is not None}
+    if config.path is not None and config.path.is_file():
+        options["cache_tarinfo"] = False  # else timm reads a pickled index beside a large archive
+    mode = "RGB" if config.source.startswith("tfds/") else ""  # others keep the mode that an image has
+    root = None if config.path is None else str(config.path)
+    name = "" if config.source == "timm" else config.source
+    try:
+        return create_dataset(name, root=root, split=split, download=config.download, input_img_mode=mode, **options)
+    except Exception as error:  # each package has its own exceptions
+        reason = " ".join(str(error).split()) or type(error).__name__
+        hint = "" if config.download else "; `download: true` fetches what timm can fetch"
+        raise DataError("source", f"{config.source}: timm cannot open the split {split!r} ({reason}){hint}") from error
+
+
+def _images(config: DataConfig, part: Part, dataset: Any, lost: list[str]) -> Iterator[Encoded]:
+    """The images of `dataset`, in its order."""
+    from timm.data import IterableImageDataset
+
+    where = f"{config.source} {part}"
+    files = _image_files(dataset)
+    if isinstance(dataset, IterableImageDataset):
+        yield from _streamed(where, part, dataset, lost, skip=config.on_error == "skip")
+    elif files:
+        for path, label in files:
+            yield Encoded(path, part, _label(label, path), partial(Image.open, path))
+    else:
+        # Encoded images where there is a reader, read one after another, for not every reader bears threads.
+        content = _reader(dataset)
+        for index in range(len(content)):
+            name = str(content.filename(index)) if config.source == "timm" else f"{where} image {index}"
+            yield _fetched(name, part, partial(content.__getitem__, index))
+
+
+def _image_files(dataset: Any) -> Sequence[tuple[str, int]]:
+    """The path and the class of each image, if every one is a file; else nothing."""
+    samples: Sequence[tuple[str, int]] = getattr(_reader(dataset), "samples", ())
+    return samples if len(samples) and isinstance(samples[0][0], str) else ()
+
+
+def _reader(dataset: Any) -> Any:
+    """Where `dataset` has its images from; itself if it is torchvision's."""
+    return getattr(dataset, "reader", dataset)
+
+
+def _close(datasets: Mapping[Part, Any]) -> None:
+    """Close an archive, which timm leaves open."""
+    for dataset in datasets.values():
+        archive = getattr(getattr(_reader(dataset), "tar_state", None), "tf", None)
+        if archive is not None:
+            archive.close()
+
+
+def _fetched(name: str, part: Part, fetch: Callable[[], tuple[Any, Any]]) -> Encoded:
+    """The image that `fetch` gives; what it raises is raised again when the image is opened."""
+    try:
+        content, label = fetch()
+        if not isinstance(content, Image.Image):
+            with content:
+                encoded = content.read()
+            return Encoded(name, part, _label(label, name), lambda: Image.open(io.BytesIO(encoded)))
+    except DataError:
+        raise
+    except Exception as error:
+        return Encoded(name, part, 0, partial(_raise, error))
+    return Encoded(name, part, _label(label, name), lambda: content)
+
+
+def _raise(error: Exception) -> Image.Image:
+    raise error
+
+
+def _streamed(where: str, part: Part, dataset: Any, lost: list[str], *, skip: bool) -> Iterator[Encoded]:
+    """The images of a stream; those that timm itself leaves out appear in `lost`.
+
+    Raises:
+        DataError: the stream breaks, or timm left an image out (unless `skip`).
+    """
+    stream = iter(dataset)
+    for count in range(1 << 62):
+        try:
+            image, label = next(stream, (None, None))
+        except Exception as error:
+            raise DataError(where, f"cannot be read after {count} images ({error or type(error).__name__})") from error
+        if lost and not skip:
+            raise DataError(where, f"holds an image that cannot be read: {lost[0]}")
+        if image is None:
+            return
+        name = f"{where} image {count}"
+        yield Encoded(name, part, _label(label, name), partial(_given, image))
+
+
+def _given(image: Image.Image) -> Image.Image:
+    return image
+
+
+def _label(label: object, name: str) -> int:
+    try:
+        return operator.index(label)  # type: ignore[arg-type]
+    except TypeError:
+        raise DataError(name, "must have the number of one class for its label", label) from None
+
+
+def _same_classes(datasets: Mapping[Part, Any], splits: Mapping[Part, str]) -> tuple[str, ...]:
+    """The class names that all splits have; empty if they have none.
+
+    Raises:
+        DataError: two splits differ in them, or are the same images: timm takes the whole folder where one is missing.
+    """
+    names = {part: _class_names(dataset) for part, dataset in datasets.items()}
+    for part, split in splits.items():
+        if names[part] != names["train"]:
+            raise DataError("splits", f"must have the same classes; {split!r} has other ones than {splits['train']!r}")
+        if part == "train":
+            continue
+        files = _image_files(datasets[part])
+        if files and files == _image_files(datasets["train"]):
+            raise DataError("splits", f"must differ; {split!r} is the same images as {splits['train']!r}")
+    return names["train"]
+
+
+def _class_names(dataset: Any) -> tuple[str, ...]:
+    names = getattr(dataset, "classes", None)
+    if names is None:
+        reader = _reader(dataset)
+        of_archive = getattr(reader, "class_name_to_idx", {})
+        numbers: Mapping[str, int] = getattr(reader, "class_to_idx", of_archive)
+        names = sorted(numbers, key=numbers.__getitem__)
+    return tuple(name if isinstance(name, str) else ", ".join(name) for name in names)
+
+
+@contextmanager
+def _hub(*, online: bool) -> Iterator[None]:
+    """Hugging Face's packages without their progress bars and, unless `online`, without the network they go to unasked."""
+    config: Any = importlib.import_module("datasets.config")
+    constants: Any = importlib.import_module("huggingface_hub.constants")
+    importlib.import_module("datasets").disable_progress_bars()
+    before = config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
+    if not online:
+        config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
+
+
+@contextmanager
+def _lost_by_timm() -> Iterator[list[str]]:
+    """What timm's WebDataset reader logs while it passes over broken images, which is all that tells of them."""
+    lost: list[str] = []
+
+    def note(record: logging.LogRecord) -> None:
+        message = " ".join(record.getMessage().split())
+        if "webdataset error" in message:  # others are of no image
+            lost.append(message)
+
+    handler = logging.Handler()
+    handler.emit = note  # type: ignore[method-assign]
+    logger = logging.getLogger("timm.data.readers.reader_wds")
+    before = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield lost
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
