@@ -2,11 +2,15 @@
 
 StudyError               something about a study cannot go on: exit code 1
 ├── UsageError           wrong use: a folder that holds no study, an unknown trial: exit code 2
-│   └── ConfigError      a configuration that breaks a rule; names file:line:col or the flag: exit code 2
+│   ├── ConfigError      a configuration that breaks a rule; names file:line:col or the flag: exit code 2
+│   └── UnknownNameError a name that no registry has; lists the known ones and the closest match: exit code 2
 └── NothingFeasibleError the search ended and nothing satisfies its limits: exit code 3
 """
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class StudyError(Exception):
@@ -36,6 +40,30 @@ class ConfigError(UsageError):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class UnknownNameError(UsageError, ValueError):
+    """A name that is not registered, such as that of a sampler; also a `ValueError`, so that pydantic reports it.
+
+    Args:
+        place: the key or option to blame, such as `sampler.name`.
+        kind: what the name should be, such as "sampler".
+        name: the name found.
+        known: the registered names.
+    """
+
+    def __init__(self, place: str, kind: str, name: object, known: Iterable[str]) -> None:
+        self.place = place
+        self.kind = kind
+        self.name = name
+        self.known = tuple(sorted(known))
+        super().__init__(place, kind, name, self.known)
+
+    def __str__(self) -> str:
+        matches = difflib.get_close_matches(str(self.name), self.known, n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(matches)}?" if matches else ""
+        place = f"{self.place}: " if self.place else ""
+        return f"{place}no such {self.kind} (known: {', '.join(self.known)}){hint}, found {self.name!r}"
 
 
 class NothingFeasibleError(StudyError):
