@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from nas import objectives
 from nas.analysis.results import Results
 from nas.formatting import finite
 from nas.study import operator_table
+from nas.study.layout import OPERATORS
 from nas.study.operator_table import Floats, OperatorTable
 from search_space import Architecture
 from search_space.errors import SpaceError
@@ -41,7 +43,7 @@ def foretold(results: Results) -> list[Foretold]:
     from nas.analysis.statistics import kendall  # scipy takes its time
 
     found = []
-    for name, table in operator_table.read(results.folder / operator_table.FILE).items():
+    for name, table in operator_table.read_tables(results.folder / OPERATORS).items():
         known = results.trials.dropna(subset=[name, "architecture"]).tail(LATEST)
         pairs = [(_seen(table, name, row["architecture"]), row[name]) for row in known.to_dict("records")]
         seen, truth = np.array([pair for pair in pairs if pair[0] is not None], dtype=np.float64).reshape(-1, 2).T
@@ -62,6 +64,6 @@ def factor_and_error(foretold: Floats, measured: Floats) -> tuple[float, float]:
 def _seen(table: OperatorTable, name: str, architecture: Mapping[str, Any]) -> float | None:
     """What was foretold; None of an architecture that this release does not know."""
     try:
-        return float(getattr(table, name)(Architecture.from_dict(dict(architecture))))
+        return float(table.predict(objectives.get(name), Architecture.from_dict(dict(architecture))))
     except SpaceError:
         return None

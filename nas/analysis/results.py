@@ -1,7 +1,7 @@
-"""A study as it stands, read once: a table of trials, the front, the best, the numbers that sum it up.
+"""The results of a study, read once: a table of trials, the front, the best trial, hypervolume.
 
-Everything comes from the study's Optuna storage (`nas/study/storage.py` names the attributes); reading never writes. A
-`Results` is a snapshot: `load` again to see what happened since.
+Everything comes from the study's Optuna storage (`nas/study/storage.py` lists the attributes); reading never writes. A
+`Results` is a snapshot: load it again to see what happened since.
 """
 
 from __future__ import annotations
@@ -15,49 +15,51 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from nas import objectives
 from nas.analysis.front import Bounds, Floats, front_mask, hypervolume
 from nas.errors import UsageError
-from nas.objectives import OBJECTIVES, Objective
-from nas.study.storage import open_study
-from nas.study.trials import is_duplicate, is_trained
+from nas.objectives import Objective
+from nas.objectives.costs import COST_FIELDS
+from nas.study.stored import StoredStudy
+from nas.study.trials import outcome_name
 
 STATES = ("complete", "running", "waiting", "stopped", "refused", "duplicate", "failed")
-NUMBERS = (
-    *("macs", "fft_flops", "params", "activation_bytes", "images_per_s", "latency_ms", "peak_memory_bytes"),
-    *("train_s", "overhead_s", "idle_s", "wall_s", "test_accuracy"),
-)
+TIMES = ("train_s", "overhead_s", "idle_s", "wall_s")
 TEXTS = ("id", "device", "failure", "refused")
-"""User attributes that are columns as they are: numbers (NaN if missing) and texts (None if missing)."""
+"""User attributes that are columns of text; None if missing."""
 
-_PLAIN_STATES = {
-    TrialState.COMPLETE: "complete",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-    TrialState.FAIL: "failed",
-    TrialState.PRUNED: "stopped",
-}
-_COUNTED = frozenset({"trial", "macs", "fft_flops", "params", "activation_bytes"})
-_RECORD_NUMBERS = ("accuracy", "macs", "params", "images_per_s", "fft_flops", "test_accuracy", "wall_s")
+_UNFINISHED = {TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}
+
+
+def number_columns() -> tuple[str, ...]:
+    """The user attributes that are columns of numbers (NaN if missing): costs, measured and trained values, times."""
+    values = (*objectives.names("cost"), *objectives.names("measured"), *objectives.names("trained"))
+    return tuple(dict.fromkeys((*COST_FIELDS, *values, *TIMES, "test_accuracy")))
+
+
+def record_columns() -> tuple[str, ...]:
+    """The numbers that a record of the front has whatever the study optimises."""
+    shown = [name for name in objectives.names() if objectives.get(name).always_shown]
+    return (*shown, "fft_flops", "test_accuracy", "wall_s")
 
 
 @dataclass(frozen=True)
 class Results:
-    """A study at one moment.
+    """The results of a study at one moment.
 
     Args:
         folder: where it lives.
         name: its name.
         objectives: in the order of the trials' values.
         trials: a row per trial in the order of numbers, indexed by number. Columns: `trial`, `state` (one of `STATES`),
-            each objective under its name (for a trial that is not complete: what is known of it beforehand),
-            `NUMBERS`, `TEXTS`, `seed`, `architecture` (plain dict or None), `curve` (list of dicts), `started`,
-            `finished`, `feasible` and `on_front`.
+            each objective under its name (of a trial that is not complete: the values that are known), `number_columns()`,
+            `TEXTS`, `seed`, `architecture` (plain dict or None), `curve` (list of dicts), `started`, `finished`,
+            `feasible` and `on_front`.
         config: the resolved configuration.
-        dataset: what it was searched on.
+        dataset: the images it was searched on.
         space_size: how many architectures the space holds; None if the study does not say.
     """
 
@@ -68,6 +70,30 @@ class Results:
     config: Mapping[str, Any]
     dataset: Mapping[str, Any]
     space_size: int | None
+
+    @classmethod
+    def of(cls, study: StoredStudy) -> Results:
+        """The `study` as it is now."""
+        tested = study.test_accuracy
+        rows = [_row(trial, study.objectives, tested) for trial in study.trials]
+        return cls(
+            folder=study.folder,
+            name=study.name,
+            objectives=study.objectives,
+            trials=_table(rows, study.objectives),
+            config=study.config,
+            dataset=study.dataset,
+            space_size=study.space_size,
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Results:
+        """The study in `folder` as it is now.
+
+        Raises:
+            UsageError: `folder` holds no study, or one that `nas search` did not write.
+        """
+        return cls.of(StoredStudy.open(folder))
 
     @cached_property
     def complete(self) -> pd.DataFrame:
@@ -88,12 +114,12 @@ class Results:
         A study that does not optimise accuracy has its first objective in that place.
         """
         names = [objective.name for objective in self.objectives]
-        chief = self.objectives[names.index("accuracy") if "accuracy" in names else 0]
-        ranked = self.complete.dropna(subset=[chief.name])
+        primary = self.objectives[names.index("accuracy") if "accuracy" in names else 0]
+        ranked = self.complete.dropna(subset=[primary.name])
         if ranked.empty:
             return None
-        ascending = [chief.direction == "minimize", True, True]
-        by = [chief.name, "macs", "trial"] if chief.name != "macs" else [chief.name, "params", "trial"]
+        ascending = [primary.direction == "minimize", True, True]
+        by = [primary.name, "macs", "trial"] if primary.name != "macs" else [primary.name, "params", "trial"]
         return ranked.sort_values(by, ascending=ascending).iloc[0]
 
     def trial(self, which: int | str) -> pd.Series[Any]:
@@ -104,11 +130,11 @@ class Results:
         """
         if which == "best":
             if self.best is None:
-                raise UsageError(f"trial best: no trial of {self.folder} is complete yet; {self._which_exist()}")
+                raise UsageError(f"trial best: no trial of {self.folder} is complete yet; {self._known_trials()}")
             return self.best
         text = str(which).strip()
         if not text.isdecimal() or int(text) not in self.trials.index:
-            raise UsageError(f"trial {which}: {self.folder} has no such trial; {self._which_exist()}")
+            raise UsageError(f"trial {which}: {self.folder} has no such trial; {self._known_trials()}")
         return self.trials.iloc[int(text)]  # numbers run from 0 without gaps
 
     @cached_property
@@ -145,40 +171,14 @@ class Results:
 
     def _record_keys(self) -> list[str]:
         names = [objective.name for objective in self.objectives]
-        return ["trial", *dict.fromkeys((*names, *_RECORD_NUMBERS)), "id", "architecture"]
+        return ["trial", *dict.fromkeys((*names, *record_columns())), "id", "architecture"]
 
     def _record(self, row: Mapping[Any, Any]) -> dict[str, Any]:
         return {key: plain(key, row.get(key)) for key in self._record_keys()}
 
-    def _which_exist(self) -> str:
+    def _known_trials(self) -> str:
         count = len(self.trials)
         return f"there are the numbers 0 to {count - 1}, and `best`" if count else "it has none yet"
-
-
-def load(folder: Path) -> Results:
-    """The study in `folder` as it stands.
-
-    Raises:
-        UsageError: `folder` holds no study, or one that `nas search` did not write.
-    """
-    return of_study(open_study(folder), folder)
-
-
-def of_study(study: optuna.Study, folder: Path) -> Results:
-    """The open `study` that lives in `folder`: for a process that holds it, since Optuna reads a trial that ended once."""
-    attributes = study.user_attrs
-    objectives = _objectives(attributes.get("objectives"), len(study.directions), folder)
-    tested = attributes.get("test_accuracy") or {}
-    rows = [_row(trial, objectives, tested) for trial in study.get_trials(deepcopy=False)]
-    return Results(
-        folder=folder,
-        name=study.study_name,
-        objectives=objectives,
-        trials=_table(rows, objectives),
-        config=attributes.get("config") or {},
-        dataset=attributes.get("dataset") or {},
-        space_size=int(size) if str(size := attributes.get("space_size", "")).isdecimal() else None,
-    )
 
 
 def outcome(row: Mapping[Any, Any] | pd.Series[Any]) -> str:
@@ -196,31 +196,14 @@ def plain(name: str, value: Any) -> Any:
     number = float(value)
     if not math.isfinite(number):
         return None
-    return round(number) if name in _COUNTED else number
+    return round(number) if name in ("trial", *COST_FIELDS) else number
 
 
-def _objectives(attribute: Any, count: int, folder: Path) -> tuple[Objective, ...]:
-    if not isinstance(attribute, list) or len(attribute) != count:
-        law = f"the attribute `objectives` of its study must list its {count} objectives"
-        raise UsageError(f"{folder}: {law}, found {attribute!r}; did `nas search` write it?")
-    return tuple(_objective(item) for item in attribute)
-
-
-def _objective(item: Mapping[str, Any]) -> Objective:
-    """As stored; what an attribute leaves out comes from the objective registered under that name."""
-    name = item["name"]
-    default: dict[str, Any] = {"label": name, "unit": "", "cheap": False, "log": False}
-    if name in OBJECTIVES:
-        default = OBJECTIVES[name].to_dict()
-    keys = ("name", "label", "unit", "direction", "cheap", "log")
-    return Objective(**{key: item.get(key, default.get(key)) for key in keys})
-
-
-def _row(trial: FrozenTrial, objectives: Sequence[Objective], tested: Mapping[str, float]) -> dict[str, Any]:
+def _row(trial: FrozenTrial, chosen: Sequence[Objective], tested: Mapping[str, float]) -> dict[str, Any]:
     attributes = trial.user_attrs
-    row: dict[str, Any] = {name: attributes.get(name) for name in (*NUMBERS, *TEXTS, "seed", "architecture")}
-    values = trial.values or [attributes.get(objective.name) for objective in objectives]
-    row |= {objective.name: value for objective, value in zip(objectives, values, strict=True)}
+    row: dict[str, Any] = {name: attributes.get(name) for name in (*number_columns(), *TEXTS, "seed", "architecture")}
+    values = trial.values or [attributes.get(objective.name) for objective in chosen]
+    row |= {objective.name: value for objective, value in zip(chosen, values, strict=True)}
     return row | {
         "trial": trial.number,
         "state": _state(trial),
@@ -233,17 +216,18 @@ def _row(trial: FrozenTrial, objectives: Sequence[Objective], tested: Mapping[st
 
 
 def _state(trial: FrozenTrial) -> str:
-    """Optuna's state, with what was refused before training told apart from what failed or was stopped within it."""
-    if is_trained(trial) or not trial.state.is_finished():
-        return _PLAIN_STATES[trial.state]
-    return "duplicate" if is_duplicate(trial) else "refused"
+    """One of `STATES`."""
+    outcome = outcome_name(trial)
+    if outcome is None:
+        return _UNFINISHED[trial.state]
+    return "complete" if outcome == "completed" else outcome
 
 
-def _table(rows: list[dict[str, Any]], objectives: Sequence[Objective]) -> pd.DataFrame:
-    names = [objective.name for objective in objectives]
+def _table(rows: list[dict[str, Any]], chosen: Sequence[Objective]) -> pd.DataFrame:
+    names = [objective.name for objective in chosen]
     rest = ("seed", "architecture", "curve", "started", "finished", "feasible")
-    table = pd.DataFrame(rows, columns=list(dict.fromkeys(["trial", "state", *names, *NUMBERS, *TEXTS, *rest])))
-    numbers = list(dict.fromkeys((*names, *NUMBERS)))
+    numbers = list(dict.fromkeys((*names, *number_columns())))
+    table = pd.DataFrame(rows, columns=list(dict.fromkeys(["trial", "state", *numbers, *TEXTS, *rest])))
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce").astype(np.float64)
     table["trial"] = table["trial"].astype(np.int64)
     table["feasible"] = table["feasible"].astype(bool)
@@ -252,7 +236,7 @@ def _table(rows: list[dict[str, Any]], objectives: Sequence[Objective]) -> pd.Da
     for name in (*TEXTS, "seed", "architecture", "curve", "state"):
         table[name] = table[name].astype(object).where(table[name].notna(), None)
     table.index = pd.Index(table["trial"].to_numpy())
-    table["on_front"] = front_mask(_values(table, names), [objective.direction for objective in objectives])
+    table["on_front"] = front_mask(_values(table, names), [objective.direction for objective in chosen])
     return table
 
 

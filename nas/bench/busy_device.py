@@ -7,18 +7,17 @@ import multiprocessing.synchronize
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from nas.bench.throughput_plan import ThroughputPlan
 from nas.errors import StudyError, UsageError
 from nas.evaluation.measurer import Measurer
-from nas.evaluation.settings import Measuring
+from nas.evaluation.settings import MeasuringSettings
 from nas.execution import environment
-from nas.execution.processes import CONTEXT, deaf, end_with_parent
-from nas.study import operator_table
-from nas.study.operator_table import OperatorTable
+from nas.execution.processes import CONTEXT, end_with_parent, sigint_blocked
+from nas.study.operator_table import OperatorTable, operator_times, operators_to_time
 from search_space import Architecture, SearchSpace, build
 from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset, Split
@@ -26,9 +25,6 @@ from trainers.device_lock import Exclusive
 from trainers.errors import TrainingError
 from trainers.measuring.throughput import Reference, measure
 from trainers.training.loop import ProxyTraining
-
-if TYPE_CHECKING:
-    from nas.bench.throughput import Wanted
 
 IMAGES = 512  # random ones; what they show does not matter
 
@@ -42,63 +38,67 @@ def check_device(name: str) -> None:
 
 
 @contextmanager
-def trainings(space: SearchSpace, device: str, count: int, threads: int, yielding: bool) -> Iterator[None]:
-    """`count` processes that train random architectures of `space` within this block, all of them begun when it begins.
+def run_trainings(
+    space: SearchSpace, device: str, count: int, threads: int, pause_for_measurements: bool
+) -> Iterator[None]:
+    """Within this block `count` processes train random architectures of `space`; all have started when it begins.
 
     Args:
-        space: what is trained.
+        space: of the architectures.
         device: "cpu" or "cuda".
         count: of processes.
         threads: of each, on a CPU.
-        yielding: they stand still for measurements, as the trainings of a study do.
+        pause_for_measurements: whether they pause, as the trainings of a study do.
     """
     environment.keep_memory()
-    begun = [CONTEXT.Event() for _ in range(count)]
+    events = [CONTEXT.Event() for _ in range(count)]
     processes = [
-        CONTEXT.Process(target=train_on, args=(space, device, seed, threads, yielding, event), daemon=True)
-        for seed, event in enumerate(begun)
+        CONTEXT.Process(
+            target=train_random, args=(space, device, seed, threads, pause_for_measurements, event), daemon=True
+        )
+        for seed, event in enumerate(events)
     ]
     started: list[multiprocessing.process.BaseProcess] = []
     try:
         for process in processes:
-            with deaf():
+            with sigint_blocked():
                 process.start()
                 started.append(process)
-        for process, event in zip(processes, begun, strict=True):
+        for process, event in zip(processes, events, strict=True):
             while not event.wait(1):
                 if not process.is_alive():
-                    raise StudyError("a training beside the measurements has ended before it began")
+                    raise StudyError("a training beside the measurements ended before it started")
         yield
     finally:
-        for one in started:
-            one.kill()
-            one.join()
+        for running in started:
+            running.kill()
+            running.join()
 
 
-def train_on(
+def train_random(
     space: SearchSpace,
     device: str,
     seed: int,
     threads: int,
-    yielding: bool,
-    begun: multiprocessing.synchronize.Event,
+    pause_for_measurements: bool,
+    has_started: multiprocessing.synchronize.Event,
 ) -> None:
-    """Train one random architecture after another, for as long as the process that asked for it lives."""
+    """Train one random architecture after another, until the parent process ends."""
     end_with_parent()
     torch.set_num_threads(threads)
     rng = np.random.default_rng(seed)
-    exclusive = Exclusive(device) if yielding else None
+    lock = Exclusive(device) if pause_for_measurements else None
     while True:
         architecture = space.sample(rng)
-        data = images(architecture.in_chans, architecture.image_size, architecture.num_classes, seed).to(device)
+        data = random_images(architecture.in_chans, architecture.image_size, architecture.num_classes, seed).to(device)
         with suppress(TrainingError):
-            training = ProxyTraining(build(architecture), data, TrainConfig(epochs=20), seed=seed, exclusive=exclusive)
-            begun.set()
+            training = ProxyTraining(build(architecture), data, TrainConfig(epochs=20), seed=seed, exclusive=lock)
+            has_started.set()
             for _ in training.epochs():
                 pass
 
 
-def images(in_chans: int, image_size: tuple[int, int], num_classes: int, seed: int) -> Dataset:
+def random_images(in_chans: int, image_size: tuple[int, int], num_classes: int, seed: int) -> Dataset:
     """Random images with random labels."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -119,37 +119,37 @@ def images(in_chans: int, image_size: tuple[int, int], num_classes: int, seed: i
     )
 
 
-def foretelling(space: SearchSpace, wanted: Wanted) -> OperatorTable | None:
-    """What foretells the throughput of architectures of `space`; trainings that yield stand still while it is made."""
-    if not wanted.operators_s:
+def predict_throughput(space: SearchSpace, plan: ThroughputPlan) -> OperatorTable | None:
+    """The table that predicts the throughput of architectures of `space`; trainings pause while it is made."""
+    if not plan.operators_s:
         return None
-    torch.set_num_threads(wanted.threads)
-    measurer = Measurer(Measuring(batch_size=wanted.images), wanted.device, Exclusive(wanted.device))
-    operators = operator_table.wanted(space, wanted.seed)
-    seconds = measurer.operators(operators, wanted.images, wanted.operators_s)
-    return OperatorTable(operator_table.entries_of(operators, seconds), wanted.images)
+    torch.set_num_threads(plan.threads)
+    measurer = Measurer(MeasuringSettings(batch_size=plan.images), plan.device, Exclusive(plan.device))
+    operators = operators_to_time(space, plan.seed)
+    seconds = measurer.time_operators(operators, plan.images, plan.operators_s)
+    return OperatorTable(operator_times(operators, seconds), plan.images)
 
 
-def timings(
-    architectures: Sequence[Architecture], wanted: Wanted, alone: bool
+def time_networks(
+    architectures: Sequence[Architecture], plan: ThroughputPlan, exclusively: bool
 ) -> Iterator[tuple[tuple[int, int], float, float, float]]:
     """(round, index), images per second against the reference, drift, and seconds of each measurement.
 
     Args:
         architectures: what is measured.
-        wanted: how.
-        alone: trainings that yield stand still meanwhile.
+        plan: how.
+        exclusively: trainings that can pause do so meanwhile.
     """
-    torch.set_num_threads(wanted.threads)
-    exclusive, reference = Exclusive(wanted.device), Reference(wanted.device)
-    rng = np.random.default_rng([wanted.seed, alone])
-    for round_ in range(wanted.rounds):
+    torch.set_num_threads(plan.threads)
+    lock, reference = Exclusive(plan.device), Reference(plan.device)
+    rng = np.random.default_rng([plan.seed, exclusively])
+    for round_ in range(plan.rounds):
         for index in rng.permutation(len(architectures)):
             architecture = architectures[index]
             network = build(architecture)
             shape = (architecture.in_chans, *architecture.image_size)
-            with exclusive.measuring() if alone else nullcontext():
-                begun = time.perf_counter()
-                speed = measure(network, shape, device=wanted.device, batch_size=wanted.images, reference=reference)
-                spent = time.perf_counter() - begun
-            yield (round_, int(index)), speed.images_per_s, speed.drift, spent
+            with lock.measuring() if exclusively else nullcontext():
+                start = time.perf_counter()
+                speed = measure(network, shape, device=plan.device, batch_size=plan.images, reference=reference)
+                spent_s = time.perf_counter() - start
+            yield (round_, int(index)), speed.images_per_s, speed.drift, spent_s

@@ -1,16 +1,16 @@
-"""Many runs of a benchmark, here or in processes of their own; what is finished comes at once."""
+"""Many runs of a benchmark of samplers, one after the other or on an executor; each is returned as it ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nas.bench.race import Entry, Run, race
 from nas.bench.table import Table
 from nas.errors import StudyError
-from nas.execution import processes
+from nas.execution.base import Executor, Task
+from nas.execution.queue import TaskQueue
 
 
 @dataclass(frozen=True)
@@ -36,51 +36,63 @@ class Contest:
 
 
 def entries_of(samplers: Sequence[str], workers: Sequence[int], seeds: Sequence[int]) -> tuple[Entry, ...]:
-    """Each sampler with each number of workers from each seed; seed by seed, so that what is finished early compares."""
+    """Each sampler with each number of workers from each seed; seed by seed, so that what ends early compares."""
     return tuple(Entry(name, count, seed) for seed in seeds for count in workers for name in samplers)
 
 
-def compare(contest: Contest, jobs: int = 1, advance: Callable[[int], None] | None = None) -> Iterator[Run]:
-    """The runs of `contest` as they end.
+def compare(
+    contest: Contest,
+    on_run: Callable[[Run], None],
+    advance: Callable[[int], None] = lambda count: None,
+    executor: Executor | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Run all entries of `contest`.
 
     Args:
         contest: what is compared.
-        jobs: runs at a time; with more than one each has a process of its own.
+        on_run: gets each run as it ends.
         advance: is called with a number of trainings that have ended.
+        executor: runs the entries on its workers; None: here, one after the other.
+        check: is called several times a second while an executor runs; it may raise what ends the comparison.
 
     Raises:
-        StudyError: a process died.
+        StudyError: a worker died.
     """
-    step = advance or (lambda count: None)
-    if jobs == 1:
+    if executor is None:
         for entry in contest.entries:
-            yield race(contest.table, entry, contest.trainings, contest.noise, lambda: step(1))
+            on_run(race(contest.table, entry, contest.trainings, contest.noise, lambda: advance(1)))
         return
-    for run in _in_processes(contest, jobs):
-        step(len(run.shares))
-        yield run
+
+    def take(task: Task, result: Mapping[str, Any] | None) -> None:
+        if result is None:
+            raise StudyError("a process of the benchmark died, possibly for want of memory; try a smaller --jobs")
+        run = Run.from_dict(result)
+        advance(len(run.shares))
+        on_run(run)
+
+    tasks = [Task(str(index), {"index": index}) for index in range(len(contest.entries))]
+    executor.run(ContestWorkerFactory(contest), TaskQueue(tasks, take, check))
 
 
-def _in_processes(contest: Contest, jobs: int) -> Iterator[Run]:
-    with processes.pool(min(jobs, len(contest.entries)), _begin, contest) as submit:
-        try:
-            for future in as_completed([submit(_run, entry) for entry in contest.entries]):
-                yield future.result()
-        except BrokenProcessPool:
-            raise StudyError(
-                "a process of the benchmark died, for want of memory perhaps; try a smaller --jobs"
-            ) from None
+@dataclass(frozen=True)
+class ContestWorkerFactory:
+    """Makes the worker of a process: it holds the whole contest."""
+
+    contest: Contest
+
+    def __call__(self, device: str) -> ContestWorker:
+        """The worker; a benchmark of samplers needs no device."""
+        return ContestWorker(self.contest)
 
 
-_contest: Contest | None = None  # of a process of its own
+@dataclass(frozen=True)
+class ContestWorker:
+    """Runs entries of a contest."""
 
+    contest: Contest
 
-def _begin(contest: Contest) -> None:
-    global _contest
-    _contest = contest
-
-
-def _run(entry: Entry) -> Run:
-    if _contest is None:
-        raise RuntimeError("a process runs an entry before it was given the contest")
-    return race(_contest.table, entry, _contest.trainings, _contest.noise)
+    def run(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """The run of the entry number `index`, as JSON."""
+        contest = self.contest
+        return race(contest.table, contest.entries[payload["index"]], contest.trainings, contest.noise).to_dict()

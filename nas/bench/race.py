@@ -16,8 +16,9 @@ from __future__ import annotations
 import heapq
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import optuna
@@ -57,6 +58,21 @@ class Run:
     suggest_s: tuple[float, ...]
     refused: int
     drawn: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Run:
+        """The inverse of `to_dict`."""
+        return cls(
+            entry=Entry(**plain["entry"]),
+            shares=tuple(plain["shares"]),
+            suggest_s=tuple(plain["suggest_s"]),
+            refused=plain["refused"],
+            drawn=plain["drawn"],
+        )
 
 
 def race(

@@ -46,7 +46,8 @@ def _known() -> dict[str, Objective]:
         (_SPEEDS, "maximize", False, True),
         (_LATENCIES, "minimize", False, True),
     ):
-        found |= {name: Objective(name, name, "", direction, cheap, log) for name in names}  # type: ignore[arg-type]
+        source = "cost" if cheap else "trained"
+        found |= {name: Objective(name, name, "", direction, log, source) for name in names}  # type: ignore[arg-type]
     return found
 
 
@@ -141,7 +142,7 @@ def _objective(raw: Raw, word: str) -> Objective:
     if direction not in ("max", "min") or not set(flags) <= {"cheap", "log"}:
         raise ConfigError(f"--objective {word}", "must be NAME, or NAME:max|min[:cheap][:log]")
     way = "maximize" if direction == "max" else "minimize"
-    return Objective(name, name, "", way, cheap="cheap" in flags, log="log" in flags)  # type: ignore[arg-type]
+    return Objective(name, name, "", way, "log" in flags, "cost" if "cheap" in flags else "trained")  # type: ignore[arg-type]
 
 
 def _first(raw: Raw, names: Iterable[str]) -> list[Objective]:

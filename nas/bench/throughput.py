@@ -1,13 +1,13 @@
-"""How far a throughput figure can be believed: the same networks measured again, with trainings beside them.
+"""How far a throughput figure can be trusted: the same networks measured again, with trainings beside them.
 
-Each network is measured once in each round, the networks in an order of each round's own. What agrees between rounds is the
-networks'; what does not is the machine's. Three ways are compared:
+Each network is measured once in each round, the networks in another order in each. What agrees between rounds is due to
+the networks; what does not is due to the machine. Three ways are compared:
 
-    exclusive   as a study measures: the trainings stand still, passes are divided by those of a reference network
-    paused      the trainings stand still; the clock alone
-    beside      the trainings go on; the clock alone
+    exclusive   as a study measures: trainings pause, passes are divided by those of a reference network
+    paused      trainings pause; the clock alone
+    beside      trainings go on; the clock alone
 
-And what a table of operators, timed before, foretells of them is compared with the figures of the first way.
+What a table of operators, timed before, predicts is compared with the figures of the first way.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import numpy as np
 from nas.analysis import statistics as st
 from nas.analysis.prediction_quality import factor_and_error
 from nas.analysis.statistics import Floats
-from nas.errors import UsageError
-from nas.evaluation.settings import BATCH
+from nas.bench.busy_device import check_device, predict_throughput, run_trainings, time_networks
+from nas.bench.throughput_plan import ThroughputPlan, sample_architectures
+from nas.objectives import get
 from nas.study.operator_table import OperatorTable
 from search_space import Architecture, SearchSpace
 
@@ -32,45 +33,15 @@ RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What to measure.
-
-    Args:
-        sample: architectures.
-        rounds: measurements of each.
-        beside: trainings beside them.
-        threads: of each training and of the measurements, on a CPU.
-        batch_size: images a pass; by default those of a study on that device.
-        device: "cpu" or "cuda".
-        seed: of the sample and the order.
-        operators_s: seconds for a table of operators; 0: none.
-    """
-
-    sample: int = 40
-    rounds: int = 2
-    beside: int = 2
-    threads: int = 1
-    batch_size: int | None = None
-    device: str = "cpu"
-    seed: int = 0
-    operators_s: float = 30.0
-
-    @property
-    def images(self) -> int:
-        """Of a pass."""
-        return self.batch_size or BATCH.get(self.device.partition(":")[0], BATCH["cpu"])
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was measured.
+class RepeatedMeasurements:
+    """The measurements of all ways.
 
     Args:
         architectures: in the order of the columns.
         images_per_s: way -> `(rounds, sample)`.
         seconds: that each measurement took, way -> `(rounds, sample)`.
-        predicted: images per second that a table of operators foretold, `(sample,)`; None without one.
-        operators: that were timed for it.
+        predicted: images per second that a table of operators predicted, `(sample,)`; None without one.
+        operators: the number of operators that were timed for it.
     """
 
     architectures: tuple[Architecture, ...]
@@ -80,52 +51,36 @@ class Measured:
     operators: int = 0
 
 
-def sampled(space: SearchSpace, count: int, seed: int) -> tuple[Architecture, ...]:
-    """`count` different random architectures of `space`.
-
-    Raises:
-        UsageError: the space has fewer.
-    """
-    if space.size < count:
-        raise UsageError(f"--sample {count}: the space has {space.size} architectures")
-    rng = np.random.default_rng(seed)
-    found: dict[str, Architecture] = {}
-    while len(found) < count:
-        architecture = space.sample(rng)
-        found[architecture.id] = architecture
-    return tuple(found.values())
-
-
-def measure(space: SearchSpace, wanted: Wanted, advance: Callable[[], None] = lambda: None) -> Measured:
+def measure(
+    space: SearchSpace, plan: ThroughputPlan, advance: Callable[[], None] = lambda: None
+) -> RepeatedMeasurements:
     """Measure a sample of `space` in all ways; `advance` is called after each measurement.
 
     Raises:
         UsageError: there is no such device, or the space has too few architectures.
-        StudyError: a training beside the measurements could not begin.
+        StudyError: a training beside the measurements could not start.
     """
-    from nas.bench.busy_device import check_device, foretelling, timings, trainings
-
-    check_device(wanted.device)
-    architectures = sampled(space, wanted.sample, wanted.seed)
-    shape = (wanted.rounds, wanted.sample)
-    found = {way: np.full(shape, np.nan) for way in WAYS}
+    check_device(plan.device)
+    architectures = sample_architectures(space, plan.sample, plan.seed)
+    shape = (plan.rounds, plan.sample)
+    speeds = {way: np.full(shape, np.nan) for way in WAYS}
     seconds = {way: np.full(shape, np.nan) for way in WAYS}
     table: OperatorTable | None = None
-    for yielding in (True, False):
-        with trainings(space, wanted.device, wanted.beside, wanted.threads, yielding):
-            if yielding:
-                table = foretelling(space, wanted)
-            for place, speed, drift, spent in timings(architectures, wanted, yielding):
-                if yielding:
-                    found["exclusive"][place], found["paused"][place] = speed, speed / drift
-                    seconds["exclusive"][place] = seconds["paused"][place] = spent
+    for trainings_pause in (True, False):
+        with run_trainings(space, plan.device, plan.beside, plan.threads, trainings_pause):
+            if trainings_pause:
+                table = predict_throughput(space, plan)
+            for place, speed, drift, spent_s in time_networks(architectures, plan, trainings_pause):
+                if trainings_pause:
+                    speeds["exclusive"][place], speeds["paused"][place] = speed, speed / drift
+                    seconds["exclusive"][place] = seconds["paused"][place] = spent_s
                 else:
-                    found["beside"][place], seconds["beside"][place] = speed / drift, spent
+                    speeds["beside"][place], seconds["beside"][place] = speed / drift, spent_s
                 advance()
     if table is None:
-        return Measured(architectures, found, seconds)
-    predicted = np.array([table.images_per_s(architecture) for architecture in architectures])
-    return Measured(architectures, found, seconds, predicted, len(table.entries))
+        return RepeatedMeasurements(architectures, speeds, seconds)
+    predicted = np.array([table.predict(get("images_per_s"), architecture) for architecture in architectures])
+    return RepeatedMeasurements(architectures, speeds, seconds, predicted, len(table.times))
 
 
 def agreement(images_per_s: Floats, seed: int = 0) -> st.Estimate:
@@ -134,14 +89,14 @@ def agreement(images_per_s: Floats, seed: int = 0) -> st.Estimate:
     return st.Estimate.of(st.agreement(st.couples(images_per_s), weights, st.kendall))
 
 
-def difference(images_per_s: Floats) -> float:
+def median_difference(images_per_s: Floats) -> float:
     """The median relative difference between two rounds, `(rounds, sample)`."""
     logs = np.log(images_per_s)
     return float(np.median([np.abs(a - b) for a, b in itertools.combinations(logs, 2)]))
 
 
-def foretold(measured: Measured, seed: int = 0) -> dict[str, Any] | None:
-    """How what the operators foretold compares with what was measured, the rounds' geometric mean; None without a table."""
+def prediction_record(measured: RepeatedMeasurements, seed: int = 0) -> dict[str, Any] | None:
+    """How predictions compare with measurements, the geometric mean over rounds; None without a table."""
     if measured.predicted is None:
         return None
     truth = np.exp(np.log(measured.images_per_s["exclusive"]).mean(axis=0))
@@ -154,24 +109,24 @@ def foretold(measured: Measured, seed: int = 0) -> dict[str, Any] | None:
     }
 
 
-def record(measured: Measured, wanted: Wanted) -> dict[str, Any]:
+def record(measured: RepeatedMeasurements, plan: ThroughputPlan) -> dict[str, Any]:
     """All figures as plain JSON."""
     return {
-        "sample": wanted.sample,
-        "rounds": wanted.rounds,
-        "beside": wanted.beside,
-        "threads": wanted.threads,
-        "batch_size": wanted.images,
-        "device": wanted.device,
+        "sample": plan.sample,
+        "rounds": plan.rounds,
+        "beside": plan.beside,
+        "threads": plan.threads,
+        "batch_size": plan.images,
+        "device": plan.device,
         "ways": {
             way: {
                 "kendall_tau": agreement(measured.images_per_s[way]).record(),
-                "median_difference": difference(measured.images_per_s[way]),
+                "median_difference": median_difference(measured.images_per_s[way]),
                 "seconds_a_measurement": float(np.median(measured.seconds[way])),
             }
             for way in WAYS
         },
-        "predicted": foretold(measured),
+        "predicted": prediction_record(measured),
         "architectures": [
             {
                 "id": architecture.id,

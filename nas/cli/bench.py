@@ -1,32 +1,32 @@
-"""`nas bench`: the command line. Each command imports what it needs when it runs."""
+"""`nas bench`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from nas.cli.app import AsJson, Verbose, app
 
+if TYPE_CHECKING:
     from nas.bench.compare import Contest
     from nas.bench.race import Run
 
-app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=None)
+bench_app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(bench_app, name="bench")
 
 DEFAULT = "pareto,evolution,tpe,nsga2,random"
 
 
-@app.callback()
+@bench_app.callback()
 def bench() -> None:
     """Benchmarks."""
 
 
-@app.command()
+@bench_app.command()
 def search(
     file: Annotated[
         Path, typer.Option("--table", metavar="FILE", help="Architectures with their values: .csv, .tsv or .json.")
@@ -61,10 +61,11 @@ def search(
         bool, typer.Option("--noise/--no-noise", help="A training gives one of the values in a cell, not their mean.")
     ] = False,
     jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Runs at a time, each in a process.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     out_file: Annotated[
         Path | None, typer.Option("--out", metavar="FILE.html", help="Write the figure: hypervolume over trainings.")
     ] = None,
+    verbose: Verbose = False,
 ) -> None:
     """Compare samplers on a table of architectures that were all trained."""
     from nas.bench.compare import Contest, entries_of
@@ -81,7 +82,7 @@ def search(
     run_contest(Contest(table, entries, trainings, noise), jobs, as_json, out_file)
 
 
-@app.command()
+@bench_app.command()
 def throughput(
     space_file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="Whose architectures are measured.")],
     sample: Annotated[int, typer.Option(metavar="N", min=3, help="Architectures.")] = 40,
@@ -95,81 +96,71 @@ def throughput(
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the sample.")] = 0,
     operators_s: Annotated[
         float,
-        typer.Option(metavar="SECONDS", min=0, help="For a table of operators that foretells the figures; 0: none."),
+        typer.Option(metavar="SECONDS", min=0, help="For a table of operators that predicts the figures; 0: none."),
     ] = 30.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Measure the same networks again, with trainings beside them: do the figures agree?"""
     from rich.console import Console
 
-    from nas.bench import tables as show, throughput as bench
-    from nas.study import config as configs
+    from nas.bench import tables, throughput as bench
+    from nas.bench.throughput_plan import ThroughputPlan
+    from nas.study.config import StudyConfig
+    from nas.terminal.progress import Display
     from search_space import SearchSpace
 
-    configs.load(space_file)  # tells what is wrong with it
-    wanted = bench.Wanted(sample, rounds, beside, threads, batch_size, device, seed, operators_s)
-    err = Console(stderr=True, highlight=False, markup=False)
-    with counting(err, "measurements", 2 * rounds * sample) as advance:
-        measured = bench.measure(SearchSpace.from_yaml(space_file), wanted, lambda: advance(1))
-    found = bench.record(measured, wanted)
+    StudyConfig.from_file(space_file)  # reports what is wrong with it
+    plan = ThroughputPlan(sample, rounds, beside, threads, batch_size, device, seed, operators_s)
+    display = Display(Console(stderr=True, highlight=False, markup=False))
+    with display.counter("measurements", 2 * rounds * sample) as advance:
+        measured = bench.measure(SearchSpace.from_yaml(space_file), plan, advance)
+    record = bench.record(measured, plan)
     if as_json:
-        print(json.dumps(found, allow_nan=False))
+        print(json.dumps(record, allow_nan=False))
     else:
-        Console(highlight=False, markup=False).print(show.throughput_table(found))
+        Console(highlight=False, markup=False).print(tables.throughput_table(record))
 
 
 def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | None) -> None:
-    """Run, and tell what came of it; of a contest that is cut short what is finished, before the exception goes on."""
+    """Run, and print the results; if it is cut short, of the runs that have ended, before the exception goes on."""
     from rich.console import Console
 
-    from nas.bench import summary, tables as show
+    from nas.bench import summary, tables
     from nas.bench.compare import compare
+    from nas.execution.base import open_executor
+    from nas.study.config import Resources
+    from nas.terminal.progress import Display
 
     out, err = Console(highlight=False, markup=False), Console(stderr=True, highlight=False, markup=False)
     if not as_json:
-        out.print(show.table_text(contest.table), soft_wrap=True)
+        out.print(tables.table_text(contest.table), soft_wrap=True)
     runs: list[Run] = []
-    ended_by: BaseException | None = None
+    exception: BaseException | None = None
     try:
-        with counting(err, "trainings", len(contest.entries) * contest.length) as advance:
-            runs.extend(compare(contest, jobs, advance))  # keeps what came before an exception
+        with ExitStack() as stack:
+            executor = None
+            if jobs > 1:
+                resources = Resources(workers=min(jobs, len(contest.entries)), cpus_per_trial=1, gpus_per_trial=0)
+                executor = stack.enter_context(open_executor("local", resources, Path()))
+            advance = stack.enter_context(Display(err).counter("trainings", len(contest.entries) * contest.length))
+            compare(contest, runs.append, advance, executor)
     except BaseException as caught:  # Ctrl-C, or a sampler that failed: an hour's work of the others is not thrown away
-        ended_by = caught
+        exception = caught
         why = "interrupted" if isinstance(caught, KeyboardInterrupt) else "failed"
         err.print(f"{why}: {len(runs)} of {len(contest.entries)} runs are finished")
     found = summary.summaries(contest, runs)
     if as_json:
         print(json.dumps(summary.record(contest, found), allow_nan=False))
     elif found:
-        out.print(show.result_tables(contest, found))
+        out.print(tables.result_tables(contest, found))
     if out_file is not None and found:
         from nas.bench import figure
 
         figure.write(figure.race_info(contest, found), out_file)
         err.print(f"figure: {out_file}", soft_wrap=True)
-    if ended_by is not None:
-        raise ended_by
-
-
-@contextmanager
-def counting(console: Console, text: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, nothing elsewhere; gives the function to call with how many of `total` have ended."""
-    if not console.is_terminal:
-        yield lambda count: None
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn(text), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda count: bar.advance(task, count)
+    if exception is not None:
+        raise exception
 
 
 def check_out(file: Path | None) -> None:

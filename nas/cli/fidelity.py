@@ -1,19 +1,17 @@
-"""`nas fidelity`: the command line. It imports what it needs when it runs."""
+"""`nas fidelity`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from nas.cli.app import AsJson, Verbose, app, split_words
 
 
+@app.command()
 def fidelity(
     words: Annotated[
         list[str],
@@ -28,24 +26,26 @@ def fidelity(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where the trainings go (default: fidelity in the study's folder)."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Judge a study's proxy: does it rank as longer trainings do, how noisy is it, would a cheaper one do?"""
     from rich.console import Console
 
-    from nas.fidelity.run import Request, run, study_of
+    from nas.fidelity.run import FidelityRequest, fidelity_study, run_fidelity
     from nas.terminal.progress import Display
 
-    request = Request(sample, multiple, seeds)
-    study = study_of(*split(words), out_folder)
+    request = FidelityRequest(sample, multiple, seeds)
+    path, overrides = study_and_overrides(words)
+    study = fidelity_study(path, overrides, out_folder)
     console = Console(stderr=True, highlight=False)
     try:
-        found = run(study, request, Display(console), lambda *counts: progress(console, *counts))
+        found = run_fidelity(study, request, Display(console))
     except KeyboardInterrupt:
         if study.out.is_dir():
-            console.print(f"interrupted; what is trained is kept: the same command goes on with {study.out}")
+            console.print(f"interrupted; finished trainings are kept: the same command continues {study.out}")
         raise
-    from nas.fidelity import page, tables as show
+    from nas.fidelity import page, tables
     from nas.fidelity.verdict import verdict
 
     file = page.write(found, study.out / page.FILE)
@@ -53,34 +53,16 @@ def fidelity(
         print(json.dumps(found.record() | {"verdict": verdict(found), "page": str(file)}, allow_nan=False))
         return
     out = Console(highlight=False, markup=False)
-    out.print(show.summary(found))
+    out.print(tables.summary(found))
     out.print(f"page: {file}", soft_wrap=True)
 
 
-def split(words: list[str]) -> tuple[Path, list[str]]:
+def study_and_overrides(words: list[str]) -> tuple[Path, list[str]]:
     """The study among the `words`, and the `key.sub=value` overrides."""
     from nas.errors import UsageError
+    from nas.study.templates import find_study
 
-    studies = [word for word in words if "=" not in word]
+    studies, overrides = split_words(words)
     if len(studies) != 1:
-        found = ", ".join(studies) or "none"
-        raise UsageError(f"fidelity: needs one study, its file or its folder, found {found}")
-    return Path(studies[0]), [word for word in words if "=" in word]
-
-
-@contextmanager
-def progress(console: Console, total: int, done: int, work: float) -> Iterator[Callable[[float], None]]:
-    """A bar of trainings on a terminal, nothing elsewhere; its time left is by the work that is left, not by their number."""
-    if not console.is_terminal:
-        yield lambda amount: None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn("training {task.fields[done]}/{task.fields[total_jobs]}"), BarColumn())
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("", total=work, done=done, total_jobs=total)
-
-        def advance(amount: float) -> None:
-            bar.update(task, advance=amount, done=bar.tasks[0].fields["done"] + 1)
-
-        yield advance
+        raise UsageError(f"fidelity: needs one study, its file or its folder, found {', '.join(studies) or 'none'}")
+    return find_study(studies[0]), overrides

@@ -1,7 +1,7 @@
-"""What a free worker gets next, and when what came of its last trial is written: no worker waits for the sampler or the disk if
-that can be helped.
+"""Between ask and tell and the executor: no worker waits for the sampler or the disk if that can be avoided.
 
-Knows neither Ray nor torch.
+A result is written when no worker is about to get its next trial, and at the latest after `MAX_WRITE_DELAY_S`. Where trials are
+so short that a suggestion would keep a worker waiting, the next one is asked for while all workers are busy.
 """
 
 from __future__ import annotations
@@ -10,131 +10,128 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from nas.driver.ask_tell import Searcher
-from nas.errors import StudyError
+from nas.driver.ask_tell import AskTell
+from nas.driver.propose import Finished, Proposal, Wait
+from nas.execution.base import FINISHED, WAIT, Signal, Task, TaskSource
 from nas.execution.interrupts import Interrupts
-from nas.study.layout import forget_checkpoint
-from nas.study.trials import Ended, Proposal
-from nas.terminal.progress import Watch
+from nas.study.records import Completed, Failed, Paused, Refused, TrialTask, from_record
 
-LATEST = 0.2  # seconds after which a result is written, whatever else there is to do
-AHEAD = 0.005  # of a trial's time: proposals that take longer are asked for ahead, and know a result less
+MAX_WRITE_DELAY_S = 0.2  # after which a result is written, whatever else there is to do
+MAX_SUGGESTION_SHARE = (
+    0.005  # of a trial's time: a suggestion that takes longer is asked for ahead, and knows one result less
+)
+
+WorkerOutcome = Completed | Paused | Refused | Failed
 
 
-class Dispatch:
-    """Stands between a `Searcher` and the workers; these have names of their own for trials.
+class TrialDispatcher(TaskSource):
+    """Gives an executor the trials of a search as tasks, and takes their outcomes.
 
     Args:
-        searcher: proposes, and is told.
-        folder_of: gives the folder of a trial.
+        ask_tell: proposes and records.
         workers: how many there are.
-        watch: is told of each start and end.
         interrupts: of this process.
+        clock: seconds, rising.
     """
 
     def __init__(
         self,
-        searcher: Searcher,
-        folder_of: Callable[[int], Path],
+        ask_tell: AskTell,
         workers: int,
-        watch: Watch,
-        interrupts: Interrupts,
+        interrupts: Interrupts | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.searcher = searcher
-        self.folder_of = folder_of
+        self.ask_tell = ask_tell
         self.workers = workers
-        self.watch = watch
-        self.interrupts = interrupts
-        self._unfit: str | None = None  # why a worker cannot begin
-        self._numbers: dict[str, int] = {}  # of trials that were handed out
-        self._waiting: set[str] = set()  # those of them that have not begun
-        self._results: deque[tuple[float, int, Mapping[str, Any] | None]] = deque()  # when they came; not yet written
-        self._ahead: Proposal | None = None
-        self._asking_s = 0.0  # what the last proposal took
+        self.interrupts = interrupts or Interrupts()
+        self.clock = clock
+        self._running: dict[str, int] = {}  # name of a task -> its trial
+        self._not_started: set[str] = set()  # tasks that no worker has got yet
+        self._unwritten: deque[tuple[float, int, WorkerOutcome | None]] = deque()  # (when it came, trial, outcome)
+        self._ahead: Proposal | Wait | Finished | None = None
+        self._suggestion_s = 0.0  # what the last proposal took
         self._trials_s: deque[float] = deque(maxlen=8)  # what the last trials took
-        self._handed_out = 0.0  # when the last trial was
+        self._last_given_s = -math.inf  # when a task was given last
+        self._tasks = 0
 
-    def hand_out(self, name: str) -> Proposal | None:
-        """The next trial, which a worker is to run by this `name`; None if there is none, now or (unless `waits`) ever."""
-        self.check()
-        proposal, self._ahead = self._ahead or self._propose(), None
+    def next_task(self) -> Task | Signal:
+        """The next trial as a task."""
+        self._check()
+        proposal, self._ahead = self._ahead, None
         if proposal is None:
-            while self.searcher.stopped:
-                self._ended(self.searcher.stopped.pop())
-            return None
-        self._numbers[name] = proposal.number
-        self._handed_out = time.perf_counter()
-        self._waiting.add(name)
-        self.watch.started(proposal.number)
-        return proposal
+            proposal = self._propose()
+        if isinstance(proposal, Finished):
+            return FINISHED
+        if isinstance(proposal, Wait):
+            return WAIT
+        self._tasks += 1
+        name = f"{proposal.number}/{self._tasks}"
+        self._running[name] = proposal.number
+        self._not_started.add(name)
+        self._last_given_s = self.clock()
+        self.ask_tell.start_trial(proposal.number)
+        task = TrialTask(
+            number=proposal.number,
+            architecture=proposal.architecture.to_json(),
+            seed=proposal.seed,
+            folder=str(self.ask_tell.folder_of(proposal.number)),
+            until=proposal.until,
+            earlier=proposal.earlier,
+        )
+        return Task(name, task.to_dict())
 
-    @property
-    def waits(self) -> bool:
-        """True if there may be a trial to hand out later."""
-        return self.searcher.waits
+    def started(self, task: Task) -> None:
+        self._not_started.discard(task.name)
 
-    def begun(self, name: str) -> None:
-        """A worker has got the trial."""
-        self._waiting.discard(name)
-
-    def done(self, name: str, record: Mapping[str, Any] | None) -> None:
-        """The trial has ended with this `record`, or its worker died: None."""
-        number = self._numbers.pop(name, None)
-        self._waiting.discard(name)
-        if number is None:
-            return
-        if record is not None and "unfit" in record:  # it would be so for trial after trial: this one stays as it was
-            self._unfit = str(record["unfit"])
-            return
-        if record is not None and "wall_s" in record:
-            self._trials_s.append(record["wall_s"])
-        self._results.append((time.perf_counter(), number, record))
+    def ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+        number = self._running.pop(task.name)
+        self._not_started.discard(task.name)
+        outcome = None if result is None else from_record(result)
+        if isinstance(outcome, Completed):
+            self._trials_s.append(outcome.trained.wall_s)
+        elif isinstance(outcome, Failed) and outcome.wall_s is not None:
+            self._trials_s.append(outcome.wall_s)
+        self._unwritten.append((self.clock(), number, outcome))
         self.interrupts.check()
 
-    def pulse(self) -> None:
-        """Do what is due; to be called several times a second."""
-        self.write_soon()
-        self.check()
-        self.look_ahead()
-
-    def check(self) -> None:
-        """Raise what ends the search: `KeyboardInterrupt` after a signal, `StudyError` where a worker cannot begin."""
-        self.interrupts.check()
-        if self._unfit is not None:
-            raise StudyError(f"a worker cannot begin: {self._unfit}")
-
-    def look_ahead(self) -> None:
-        """Where trials are short, a worker is not to wait for its next one: ask for that while all are at work."""
-        shortest_s = min(self._trials_s, default=math.inf)
-        if len(self._numbers) < self.workers or self._ahead is not None or self._asking_s < AHEAD * shortest_s:
-            return
-        # Not sooner: others may end, and it is to know that.
-        if time.perf_counter() - self._handed_out > shortest_s / 3:
-            self._ahead = self._propose()
-
-    def write_soon(self) -> None:
-        """Write results, unless a worker is about to get its next trial: that comes first."""
-        handing = self._waiting or (self._ahead is not None and len(self._numbers) < self.workers)
-        if self._results and (not handing or time.perf_counter() - self._results[0][0] > LATEST):
-            self.write()
+    def tick(self) -> None:
+        self._write_unless_busy()
+        self._check()
+        self._look_ahead()
 
     def write(self) -> None:
-        """Tell the study what came of trials that have ended."""
-        while self._results:
-            _, number, record = self._results.popleft()
-            self._ended(self.searcher.finish(number, record))
+        """Record every outcome that is not recorded yet."""
+        while self._unwritten:
+            _, number, outcome = self._unwritten.popleft()
+            self.ask_tell.record(number, outcome)
 
-    def _propose(self) -> Proposal | None:
+    def _check(self) -> None:
+        """Raise what ends the search: `KeyboardInterrupt` after a signal, `StudyError` if a worker cannot start."""
+        self.interrupts.check()
+        super().tick()
+
+    def _look_ahead(self) -> None:
+        """Ask for the next trial while all workers are busy, if a suggestion would keep a worker waiting."""
+        shortest_s = min(self._trials_s, default=math.inf)
+        busy = len(self._running) >= self.workers
+        if not busy or self._ahead is not None or self._suggestion_s < MAX_SUGGESTION_SHARE * shortest_s:
+            return
+        # Not sooner: other trials may end, and the suggestion should know their results.
+        if self.clock() - self._last_given_s > shortest_s / 3:
+            proposal = self._propose()
+            self._ahead = proposal if isinstance(proposal, Proposal) else None
+
+    def _write_unless_busy(self) -> None:
+        """Record outcomes, unless a worker is about to get its next trial: that comes first."""
+        giving = self._not_started or (self._ahead is not None and len(self._running) < self.workers)
+        if self._unwritten and (not giving or self.clock() - self._unwritten[0][0] > MAX_WRITE_DELAY_S):
+            self.write()
+
+    def _propose(self) -> Proposal | Wait | Finished:
         self.write()
-        begun = time.perf_counter()
-        proposal = self.searcher.propose()
-        self._asking_s = time.perf_counter() - begun
+        start = self.clock()
+        proposal = self.ask_tell.propose()
+        self._suggestion_s = self.clock() - start
         return proposal
-
-    def _ended(self, ended: Ended) -> None:
-        self.watch.ended(ended)
-        if not ended.pauses:
-            forget_checkpoint(self.folder_of(ended.number))

@@ -67,9 +67,9 @@ class Ladder:
     _climbing: dict[int, int] = field(default_factory=dict)  # trial -> the rung it trains towards
 
     @property
-    def paused(self) -> tuple[int, ...]:
-        """The trials that wait at a rung."""
-        return tuple(self._paused)
+    def paused(self) -> dict[int, int]:
+        """The trials that wait at a rung, and which."""
+        return dict(self._paused)
 
     def climb(self, trial: int) -> int:
         """`trial` begins or goes on; the epoch at which it pauses next."""

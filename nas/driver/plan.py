@@ -10,13 +10,13 @@ import numpy as np
 import optuna
 
 from nas import objectives
-from nas.driver import warm_start
 from nas.driver.halving import Halving
+from nas.driver.warm_start import PriorAccuracies
 from nas.errors import ConfigError
-from nas.study import config as configs
+from nas.objectives.costs import cost_value
+from nas.study.config import StudyConfig
 from nas.study.operator_table import OperatorTable
-from nas.study.study_file import StudyFile
-from nas.study.trials import COSTS, costs_of, within
+from nas.study.trials import within
 from search_space import Architecture, SearchSpace
 
 FEATURES = ("macs", "params")  # exact costs that tell something of accuracy
@@ -24,9 +24,9 @@ SURE = 1.5  # what is foreseen to break a limit by this factor is not proposed
 
 
 def sampler_of(
-    config: configs.StudyConfig,
+    config: StudyConfig,
     space: SearchSpace,
-    known: warm_start.Known = (),
+    known: PriorAccuracies = (),
     tables: Mapping[str, OperatorTable] = MappingProxyType({}),
     begun: int = 0,
 ) -> optuna.samplers.BaseSampler:
@@ -47,26 +47,26 @@ def sampler_of(
     from nas.sampler import ParetoSampler  # scipy takes its time
 
     names = config.objectives
-    exact = {index: partial(_exact, name) for index, name in enumerate(names) if name in COSTS}
+    exact = {index: partial(_exact, name) for index, name in enumerate(names) if objectives.get(name).cheap}
     return ParetoSampler(
         space,
         exact,
         primary=names.index("accuracy"),
         features=[
             *(partial(_exact, name) for name in FEATURES if name not in names),
-            *(getattr(table, name) for name, table in tables.items()),
+            *(partial(table.predict, objectives.get(name)) for name, table in tables.items()),
         ],
         feasible=partial(_may_do, limits=config.limits, tables=tables),
         limits={index: config.limits[name] for index, name in enumerate(names) if name in config.limits},
         budget=config.train.epochs,
         prior=[(space.encode(architecture), accuracy) for architecture, accuracy in known],
-        attributes={index: name for index, name in enumerate(names) if name not in ("accuracy", *COSTS)},
+        attributes={index: name for index, name in enumerate(names) if objectives.get(name).source == "measured"},
         seed=seed,
     )
 
 
 def _exact(name: str, architecture: Architecture) -> float:
-    return float(getattr(costs_of(architecture), name))
+    return cost_value(name, architecture)
 
 
 def _may_do(architecture: Architecture, limits: Mapping[str, float], tables: Mapping[str, OperatorTable]) -> bool:
@@ -74,13 +74,14 @@ def _may_do(architecture: Architecture, limits: Mapping[str, float], tables: Map
     if not within(architecture, limits):
         return False
     for name in limits.keys() & tables.keys():
-        objective, seen = objectives.get(name), getattr(tables[name], name)(architecture)
-        if objective.misses(seen * SURE if objective.direction == "maximize" else seen / SURE, limits[name]):
+        objective = objectives.get(name)
+        seen = tables[name].predict(objective, architecture)
+        if objective.violates(seen * SURE if objective.direction == "maximize" else seen / SURE, limits[name]):
             return False
     return True
 
 
-def halving_of(config: configs.StudyConfig) -> Halving | None:
+def halving_of(config: StudyConfig) -> Halving | None:
     """The rungs that `config` asks for; None without a scheduler."""
     scheduler, epochs = config.scheduler, config.train.epochs
     if scheduler.name == "none":
@@ -89,23 +90,24 @@ def halving_of(config: configs.StudyConfig) -> Halving | None:
     return Halving.of(epochs, scheduler.reduction, first)
 
 
-def check_limits(config: configs.StudyConfig, file: StudyFile, space: SearchSpace) -> None:
-    """Raise `ConfigError` if the exact costs of no architecture keep the limits."""
+def check_limits(config: StudyConfig, space: SearchSpace) -> None:
+    """Raise `ConfigError` if the exact costs of no architecture satisfy the limits."""
     for name, limit in config.limits.items():
-        if name not in COSTS:
+        objective = objectives.get(name)
+        if not objective.cheap:
             continue
-        least = getattr(costs_of(cheapest(space, name, config.seed)), name)
-        if least > limit:
-            where = file.where(("limits", name))
-            rule = f"limits.{name}: no architecture of the space is that cheap; the cheapest found has {least}"
-            raise ConfigError(where, f"{rule}, found {limit:g}")
+        best = cost_value(name, cheapest(space, name, config.seed))
+        if objective.violates(best, limit):
+            rule = f"limits.{name}: no architecture of the space is that cheap; the cheapest found has {best:g}"
+            raise ConfigError(config.where("limits", name), f"{rule}, found {limit:g}")
 
 
 def cheapest(space: SearchSpace, name: str, seed: int) -> Architecture:
-    """The architecture of least `name` (macs, params): by descent over neighbours from the best of a random sample."""
+    """The architecture with the best exact cost `name`: by descent over neighbours from the best of a random sample."""
+    sign = -1.0 if objectives.get(name).direction == "maximize" else 1.0
 
-    def price(architecture: Architecture) -> int:
-        return int(getattr(costs_of(architecture), name))
+    def price(architecture: Architecture) -> float:
+        return sign * cost_value(name, architecture)
 
     rng = np.random.default_rng(seed)
     best = min((space.sample(rng) for _ in range(64)), key=price)

@@ -1,284 +1,296 @@
-"""A search from its configuration to a full study: data, space, storage, sampler, then the trials.
+"""A search from its configuration to a complete study: images, space, storage, sampler, then the trials.
 
-The same call goes on where an earlier one stopped. Imports ray only when it runs; torch is the workers' affair.
+The same call continues an interrupted search. ray is imported only when it runs, and torch only by the workers.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 import optuna
-import yaml
 from optuna.trial import TrialState
 
 from nas import objectives
-from nas.driver import warm_start
-from nas.driver.ask_tell import Searcher
-from nas.driver.dispatch import Dispatch
+from nas.driver.ask_tell import AskTell
+from nas.driver.dispatch import TrialDispatcher
 from nas.driver.plan import cheapest, check_limits, halving_of, sampler_of
-from nas.errors import ConfigError, NothingFeasibleError, StudyError, UsageError
-from nas.evaluation.settings import BATCH, MEASURED, Measuring, Setting
+from nas.driver.warm_start import first_architectures, prior_accuracies
+from nas.errors import NothingFeasibleError, StudyError
+from nas.evaluation.settings import BATCH, EvaluationSettings, MeasuringSettings
+from nas.execution.base import Executor, open_executor
 from nas.execution.interrupts import Interrupts
-from nas.execution.resources import Machine
-from nas.study import config as configs, operator_table
-from nas.study.layout import trial_folder
-from nas.study.operator_table import OperatorTable
-from nas.study.storage import CONFIG, create_study, exists, open_study
-from nas.study.study_file import StudyFile
-from nas.study.trials import is_trained
-from nas.terminal.progress import Display, Step
+from nas.study.config import StudyConfig
+from nas.study.events import Observer
+from nas.study.images import prepare_images
+from nas.study.layout import DATA, OPERATORS, RAY, REFERENCE, trial_folder
+from nas.study.lock import locked
+from nas.study.operator_table import (
+    OperatorTable,
+    operator_times,
+    operators_to_time,
+    predicted_objectives,
+    read_tables,
+    write_tables,
+)
+from nas.study.storage import study_exists
+from nas.study.stored import StoredStudy
 from search_space import SearchSpace
-from trainers.data.prepared import Description, describe, prepare
-from trainers.errors import DataError
+from search_space.operators import Operator
+from trainers.data.prepared import Description
+from trainers.data.sources import Progress
+
+logger = logging.getLogger(__name__)
+
+
+class Display(Protocol):
+    """Shows a search while it runs; also an observer of its trials (`nas.terminal.progress`)."""
+
+    def step(self, text: str) -> AbstractContextManager[Progress | None]:
+        """A step before the trials, such as reading images; gives the function to call with (done, total)."""
+
+    def warn(self, text: str) -> None:
+        """A message that does not end the search, but should be seen."""
+
+    def trials(self) -> AbstractContextManager[Observer]:
+        """The trials; gives the observer that shows them."""
+
+
+class NoDisplay:
+    """Shows nothing; warnings are logged."""
+
+    def step(self, text: str) -> AbstractContextManager[Progress | None]:
+        """Nothing."""
+        return nullcontext(None)
+
+    def warn(self, text: str) -> None:
+        """Log it."""
+        logger.warning(text)
+
+    def trials(self) -> AbstractContextManager[Observer]:
+        """An observer that ignores every event."""
+        return nullcontext(_Ignore())
+
+
+class _Ignore:
+    def notify(self, event: object) -> None:
+        """Ignore it."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SearchEnd:
     """How a search ended.
 
     Args:
-        folder: where the study lives.
-        already_complete: True if there was nothing left to do.
+        study: the study, complete.
+        was_complete: True if there was nothing left to do.
     """
 
-    folder: Path
-    already_complete: bool
+    study: StoredStudy
+    was_complete: bool
 
 
-def search(config: configs.StudyConfig, file: StudyFile, folder: Path, display: Display) -> Outcome:
-    """Run the study of `config` in `folder`, or go on with it. Call from the main thread.
+def run_search(
+    config: StudyConfig,
+    folder: Path,
+    display: Display | None = None,
+    observers: Sequence[Observer] = (),
+    open_with: Callable[[], AbstractContextManager[Executor]] | None = None,
+) -> SearchEnd:
+    """Run the study of `config` in `folder`, or continue it. Call from the main thread.
+
+    Args:
+        config: of the study.
+        folder: where it is, or will be.
+        display: shows it.
+        observers: get every event of the trials.
+        open_with: opens the executor; None: the one that the configuration names.
 
     Raises:
-        ConfigError: the configuration, its data or its space break a rule, or the study began as another.
-        UsageError: another search runs on the folder.
+        ConfigError: the configuration, its data or its space break a rule, or the study in `folder` began with another.
+        UsageError: another search runs in the folder.
         NothingFeasibleError: no trial satisfies the limits.
     """
     interrupts = Interrupts()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with interrupts.listening(), locked(folder):
-        if exists(folder):
-            study = open_study(folder)
-            configs.check_unchanged(config, study.user_attrs.get("config", {}), file)
-            if _is_done(study, config):
-                if not _has_images(folder):
-                    images_of(config, file, folder / "data", None)  # the report and an export look at them
-                return Outcome(folder, already_complete=True)
-        _search(config, file, folder, display, interrupts)
-    return Outcome(folder, already_complete=False)
+        if study_exists(folder):
+            study = StoredStudy.open(folder)
+            config.check_continues(study.config)
+            if study.is_complete(config.trials):
+                _restore_images(study, config)
+                return SearchEnd(study, was_complete=True)
+        run = _Run(config, folder, display or NoDisplay(), tuple(observers), interrupts)
+        scratch = folder.resolve() / RAY
+        executor = open_with() if open_with else open_executor(config.resources.executor, config.resources, scratch)
+        return SearchEnd(run.run(executor), was_complete=False)
 
 
-def _is_done(study: optuna.Study, config: configs.StudyConfig) -> bool:
-    trials = study.get_trials(deepcopy=False)
-    return not any(t.state == TrialState.RUNNING for t in trials) and sum(map(is_trained, trials)) >= config.trials
-
-
-def _search(
-    config: configs.StudyConfig, file: StudyFile, folder: Path, display: Display, interrupts: Interrupts
-) -> None:
-    from nas.execution import ray_tune as runner_ray
-
-    with ThreadPoolExecutor(1) as thread, ExitStack() as stack:
-        with display.stage("starting") as progress:
-            # Ray starts in the main thread, which it insists on, while another reads the images.
-            reading = thread.submit(images_of, config, file, folder / "data", progress)
-            machine = stack.enter_context(runner_ray.cluster(config.resources))
-            interrupts.arm()  # Ray has put its own handler of SIGTERM there
-            data_file, dataset = reading.result()
-        if (warning := dataset.warning()) is not None:
-            display.warn(warning)
-        space = space_on(config, file, dataset)
-        setting = setting_of(config, folder, data_file, machine.gpus)
-        known = warm_start.prior(config.start, file, space)
-        study = _study(config, file, folder, space, dataset)
-        tables = _tables(config, folder, space, setting, machine, display, interrupts)
-        begun = sum(trial.state != TrialState.WAITING for trial in study.get_trials(deepcopy=False))
-        study.sampler = sampler_of(config, space, known, tables, begun)
-        chosen = [objectives.get(name) for name in config.objectives]
-        searcher = Searcher(study, space, chosen, config.trials, config.limits, config.seed, halving_of(config))
-        with display.trials(searcher, machine.workers) as watch:
-            home = folder.resolve()
-            folder_of = partial(trial_folder, home)
-            dispatch = Dispatch(searcher, folder_of, machine.workers, watch, interrupts)
-            runner_ray.run(dispatch, setting, home / "ray", machine)
-        _check_feasible(study, config)
-
-
-def _has_images(folder: Path) -> bool:
-    """True if `folder` still holds decoded images that can be read."""
-    for data_file in (folder / "data").glob("*.safetensors"):
-        try:
-            describe(data_file)
-        except DataError:
-            continue
-        return True
-    return False
-
-
-def images_of(
-    config: configs.StudyConfig, file: StudyFile, cache: Path, progress: Step | None
-) -> tuple[Path, Description]:
-    """The decoded images of a study, kept in the folder `cache`.
-
-    Raises:
-        ConfigError: they are missing, broken, or too few.
-    """
+def _restore_images(study: StoredStudy, config: StudyConfig) -> None:
+    """Decode the images again if they are missing: the report and an export need them."""
     try:
-        data_file = prepare(config.data, cache, progress)
-        return data_file, describe(data_file)
-    except DataError as error:
-        raise ConfigError(file.where(("data", *_data_key(error))), f"data: {error}") from None
+        study.images()
+    except StudyError:
+        prepare_images(config, study.folder / DATA)
 
 
-def space_on(config: configs.StudyConfig, file: StudyFile, dataset: Description) -> SearchSpace:
-    """The space of a study on the images of `dataset`.
+@dataclass
+class _Run:
+    """A search in progress."""
 
-    Raises:
-        ConfigError: a rule is broken, or no architecture keeps the limits.
-    """
-    known = {name: getattr(dataset, name) for name in ("image_size", "in_chans", "num_classes")}
-    space = configs.space_of(config, file, known)
-    check_limits(config, file, space)
-    return space
+    config: StudyConfig
+    folder: Path
+    display: Display
+    observers: tuple[Observer, ...]
+    interrupts: Interrupts = field(default_factory=Interrupts)
+
+    def run(self, opening: AbstractContextManager[Executor]) -> StoredStudy:
+        """Until every trial has ended."""
+        config = self.config
+        with ExitStack() as stack:
+            data_file, dataset, executor = self._start(opening, stack)
+            if (warning := dataset.warning()) is not None:
+                self.display.warn(warning)
+            space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
+            check_limits(config, space)
+            settings = evaluation_settings(config, self.folder, data_file, executor)
+            prior = prior_accuracies(config, space)
+            study = self._open_study(space, dataset)
+            tables = self._operator_tables(space, settings.measuring, executor)
+            begun = sum(trial.state != TrialState.WAITING for trial in study.trials)
+            study.optuna.sampler = sampler_of(config, space, prior, tables, begun)
+            self._run_trials(study, space, settings, executor)
+        check_feasible(study, config)
+        return study
+
+    def _start(self, opening: AbstractContextManager[Executor], stack: ExitStack) -> tuple[Path, Description, Executor]:
+        """Read the images in a thread while the executor starts in this one (Ray insists on the main thread)."""
+        thread = stack.enter_context(ThreadPoolExecutor(1))
+        with self.display.step("starting") as progress:
+            reading = thread.submit(prepare_images, self.config, self.folder / DATA, progress)
+            executor = stack.enter_context(opening)
+            self.interrupts.arm()  # Ray has replaced the handler of SIGTERM
+            data_file, dataset = reading.result()
+        return data_file, dataset, executor
+
+    def _open_study(self, space: SearchSpace, dataset: Description) -> StoredStudy:
+        """The study in the folder, created if there is none yet."""
+        if study_exists(self.folder):
+            study = StoredStudy.open(self.folder)
+            study.check_images(self.config, dataset)
+            return study
+        # The cheapest network is on the front whatever its accuracy: it comes first.
+        first = [cheapest(space, "macs", self.config.seed), *first_architectures(self.config, space)]
+        return StoredStudy.create(self.folder, self.config, space, dataset, first)
+
+    def _operator_tables(
+        self, space: SearchSpace, measuring: MeasuringSettings, executor: Executor
+    ) -> dict[str, OperatorTable]:
+        """The tables that predict measured objectives: timed when the study begins, then kept."""
+        names = [name for name in predicted_objectives() if name in measuring.objectives]
+        budget_s = self.config.throughput.operators_s
+        if self.config.sampler.name != "pareto" or not names or not budget_s:
+            return {}
+        file = self.folder / OPERATORS
+        tables = read_tables(file)
+        if tables.keys() >= set(names):
+            return tables
+        operators = operators_to_time(space, self.config.seed)
+        with self.display.step("timing operators"):
+            for name in names:
+                batch_size = objectives.get(name).pass_images or measuring.batch_size
+                threads = self.config.resources.cpus_per_trial
+                arguments = (operators, batch_size, budget_s / len(names), measuring, threads)
+                try:
+                    seconds = executor.call(time_operators, *arguments, tick=self.interrupts.check)
+                except StudyError as error:
+                    self.display.warn(f"operators could not be timed: {error}; throughput is not predicted")
+                    return {}
+                tables[name] = OperatorTable(operator_times(operators, seconds), batch_size)
+        write_tables(tables, file)
+        return tables
+
+    def _run_trials(
+        self, study: StoredStudy, space: SearchSpace, settings: EvaluationSettings, executor: Executor
+    ) -> None:
+        from nas.evaluation.factory import EvaluatorFactory
+
+        config, home = self.config, self.folder.resolve()
+        with self.display.trials() as shown:
+            ask_tell = AskTell(
+                study.optuna,
+                space,
+                study.objectives,
+                config.trials,
+                folder_of=lambda number: trial_folder(home, number),
+                limits=config.limits,
+                seed=config.seed,
+                halving=halving_of(config),
+                observers=(shown, *self.observers),
+            )
+            ask_tell.start(executor.allocation.workers)
+            dispatcher = TrialDispatcher(ask_tell, executor.allocation.workers, self.interrupts)
+            try:
+                executor.run(EvaluatorFactory(settings), dispatcher)
+            finally:
+                dispatcher.write()
 
 
-def setting_of(config: configs.StudyConfig, folder: Path, data_file: Path, gpus: float) -> Setting:
-    """What the trials of the study in `folder` share, with so many GPUs for each."""
-    device = "cuda" if gpus > 0 else "cpu"
-    effort = config.throughput.model_dump(exclude={"operators_s"})
-    named = [name for name in MEASURED if name in config.objectives or name in config.limits]
-    return Setting(
+def evaluation_settings(config: StudyConfig, folder: Path, data_file: Path, executor: Executor) -> EvaluationSettings:
+    """What the trials of the study in `folder` share."""
+    throughput = config.throughput.model_dump(exclude={"operators_s", "batch_size"})
+    device = "cuda" if executor.allocation.gpus > 0 else "cpu"
+    measured = tuple(
+        name for name in objectives.names("measured") if name in config.objectives or name in config.limits
+    )
+    measuring = MeasuringSettings(
+        objectives=measured,
+        limits={name: config.limits[name] for name in measured if name in config.limits},
+        batch_size=config.throughput.batch_size or BATCH[device],
+        reference_file=folder.resolve() / REFERENCE,
+        **throughput,
+    )
+    return EvaluationSettings(
         data_file=data_file.resolve(),
         train=config.train,
-        device=device,
-        gpus=gpus,
-        measuring=Measuring(
-            names=tuple(named),
-            limits={name: config.limits[name] for name in named if name in config.limits},
-            reference_file=folder.resolve() / "reference.json",
-            **{**effort, "batch_size": effort["batch_size"] or BATCH[device]},
-        ),
+        objectives=tuple(name for name in objectives.names("trained") if name in config.objectives),
+        gpus=executor.allocation.gpus,
+        threads=config.resources.cpus_per_trial,
+        measuring=measuring,
     )
 
 
-def _study(
-    config: configs.StudyConfig, file: StudyFile, folder: Path, space: SearchSpace, dataset: Description
-) -> optuna.Study:
-    """The study in `folder`, begun if there is none yet."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if exists(folder):
-        study = open_study(folder)
-        check_same_images(study, file, dataset)
-        return study
-    begin = warm_start.first(config.start, file, space)  # may find an error: before anything is written
-    chosen = [objectives.get(name) for name in config.objectives]
-    attributes = {
-        "objectives": [objective.to_dict() for objective in chosen],
-        "config": config.model_dump(mode="json"),
-        "space_size": str(space.size),  # may exceed what JSON readers take for a number
-        "dataset": {
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "image_size": list(dataset.image_size),
-            "in_chans": dataset.in_chans,
-            "num_classes": dataset.num_classes,
-            "class_names": list(dataset.class_names),
-            "skipped_count": dataset.skipped_count,
-            "skipped": list(dataset.skipped),
-            **{str(part): count for part, count in dataset.counts.items()},
-        },
-    }
-    (folder / CONFIG).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
-    study = create_study(folder, config.name, [objective.direction for objective in chosen], attributes)
-    # The cheapest network is on the front whatever its accuracy: it comes first.
-    for architecture in (cheapest(space, "macs", config.seed), *begin):
-        study.enqueue_trial(dict(space.encode(architecture)))
-    return study
+def time_operators(
+    operators: list[Operator],
+    batch_size: int,
+    max_time_s: float,
+    measuring: MeasuringSettings,
+    threads: int,
+    device: str,
+) -> list[float]:
+    """Seconds of a pass of `batch_size` images through each of `operators`, as far as `max_time_s` go; runs in a worker."""
+    import torch
+
+    from nas.evaluation.measurer import Measurer
+    from trainers.device_lock import Exclusive
+
+    torch.set_num_threads(threads)
+    return Measurer(measuring, device, Exclusive(device)).time_operators(operators, batch_size, max_time_s)
 
 
-def _tables(
-    config: configs.StudyConfig,
-    folder: Path,
-    space: SearchSpace,
-    setting: Setting,
-    machine: Machine,
-    display: Display,
-    interrupts: Interrupts,
-) -> dict[str, OperatorTable]:
-    """What foretells each of the `PREDICTED` objectives that the study measures: timed when the study begins, then kept."""
-    from nas.execution import ray_tune as runner_ray
-
-    names = [name for name in operator_table.PREDICTED if name in setting.measuring.names]
-    if config.sampler.name != "pareto" or not names or not config.throughput.operators_s:
-        return {}
-    tables = operator_table.read(folder / operator_table.FILE)
-    if tables.keys() >= set(names):
-        return tables
-    wanted = operator_table.wanted(space, config.seed)
-    with display.stage("timing operators"):
-        for name in names:
-            batch_size = 1 if name == "latency_ms" else setting.measuring.batch_size
-            limit_s = config.throughput.operators_s / len(names)
-            try:
-                seconds = runner_ray.operator_seconds(wanted, batch_size, limit_s, setting, machine, interrupts)
-            except StudyError as error:
-                display.warn(f"{error}; throughput is not foreseen")
-                return {}
-            tables[name] = OperatorTable(operator_table.entries_of(wanted, seconds), batch_size)
-    operator_table.write(tables, folder / operator_table.FILE)
-    return tables
-
-
-def check_same_images(study: optuna.Study, file: StudyFile, dataset: Description) -> None:
-    """Raise `ConfigError` if `dataset` is not what the `study` began on: accuracies on other images do not compare."""
-    began = study.user_attrs["dataset"]["fingerprint"]
-    if dataset.fingerprint != began:
-        rule = f"data: the images must stay those that the study began on, {began}, found {dataset.fingerprint}"
-        raise ConfigError(file.where(("data", "path")), f"{rule} (another --out begins another study)")
-
-
-def _check_feasible(study: optuna.Study, config: configs.StudyConfig) -> None:
-    trials = study.get_trials(deepcopy=False)
+def check_feasible(study: StoredStudy, config: StudyConfig) -> None:
+    """Raise `NothingFeasibleError` if no trial of the study is complete."""
+    trials = study.trials
     if any(trial.state == TrialState.COMPLETE for trial in trials):
         return
     failures = [trial.user_attrs["failure"] for trial in trials if trial.user_attrs.get("failure")]
     if failures:
         raise NothingFeasibleError(f"all {len(failures)} trainings failed; the last: {failures[-1]}")
-    refused = [trial.user_attrs["refused"] for trial in trials if trial.user_attrs.get("refused")]
-    last = f"; the last: {refused[-1]}" if refused else ""
-    raise NothingFeasibleError(f"no architecture satisfies the limits {config.limits}: {len(refused)} refused{last}")
-
-
-def _data_key(error: DataError) -> tuple[str, ...]:
-    return (error.place,) if error.place in ("source", "path", "splits", "image_size", "limit") else ("path",)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[IO[str]]:
-    """Hold the study in `folder`: one driver at a time. The lock goes with the process, however that ends.
-
-    Raises:
-        UsageError: another process holds it, or the folder cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "lock").open("a+", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{folder}: must be a folder that can be written to: {error.strerror}") from None
-    with file as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            raise UsageError(f"{folder}: another process works on it (process {holder})") from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield lock
+    refusals = [trial.user_attrs["refused"] for trial in trials if trial.user_attrs.get("refused")]
+    last = f"; the last: {refusals[-1]}" if refusals else ""
+    raise NothingFeasibleError(f"no architecture satisfies the limits {config.limits}: {len(refusals)} refused{last}")

@@ -1,160 +1,192 @@
-"""Architecture in, objective values out: the only place where module, trainer and objectives meet. Runs in a worker.
+"""From an architecture to the values of objectives: where network, training and objectives meet. Runs in a worker.
 
-A trial is measured, refused if that breaks a limit, trained, and ends with one final record. Nothing
-that happens to one architecture ends a worker: whatever it raises is the trial's failure, in words.
+A trial is measured, refused if that violates a limit, trained, and ends with one outcome. An exception that an architecture
+causes never ends the worker: it becomes the outcome `Failed` of that trial, with its traceback.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
+from torch import nn
 
+from nas import objectives
 from nas.errors import reason
 from nas.evaluation.measurer import Measurer
-from nas.evaluation.settings import Setting
+from nas.evaluation.settings import EvaluationSettings
 from nas.study.layout import CHECKPOINT, WEIGHTS
+from nas.study.records import (
+    Completed,
+    EarlierSegments,
+    Failed,
+    Measured,
+    Paused,
+    Refused,
+    Trained,
+    TrialTask,
+    from_record,
+    to_record,
+)
 from search_space import Architecture
 from search_space.modules.network import Network, build
-from trainers.data.dataset import load
+from trainers.data.dataset import Dataset, load
 from trainers.device_lock import Exclusive
 from trainers.training import checkpoint, compilation
-from trainers.training.loop import ProxyTraining, identity
+from trainers.training.loop import Epoch, ProxyTraining, identity
+
+logger = logging.getLogger(__name__)
 
 
 class Evaluator:
-    """A worker's life: data loaded once, then trial after trial, each a `run`.
+    """Evaluates trial after trial on one device; the data are loaded once.
 
     Args:
-        setting: what all trials share.
+        settings: what all trials share.
+        device: "cpu", "cuda" or "cuda:1".
     """
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-        if 0 < setting.gpus < 1:  # who shares a GPU runs out of its own memory, whatever the others hold
-            torch.cuda.set_per_process_memory_fraction(setting.gpus)
-        compilation.check(setting.train.compile, setting.device)
-        self.data = load(setting.data_file, setting.device, setting.gpus / 2)
-        self.exclusive = Exclusive(setting.device)
-        self.measurer = Measurer(setting.measuring, setting.device, self.exclusive)
-        self._free_since: float | None = None  # the end of the last trial
+    def __init__(self, settings: EvaluationSettings, device: str) -> None:
+        torch.set_num_threads(settings.threads)
+        self.settings = settings
+        self.device = device
+        if (
+            0 < settings.gpus < 1
+        ):  # a worker that shares a GPU runs out of its own share of the memory, not of the others'
+            torch.cuda.set_per_process_memory_fraction(settings.gpus)
+        compilation.check(settings.train.compile, device)
+        self.data = load(settings.data_file, device, settings.gpus / 2)
+        self.lock = Exclusive(device)
+        self.measurer = Measurer(settings.measuring, device, self.lock)
+        self._idle_since: float | None = None  # the end of the last trial
 
-    def run(
-        self,
-        architecture: str,
-        seed: int,
-        folder: Path,
-        until: int | None = None,
-        before: Mapping[str, Any] = MappingProxyType({}),
-    ) -> dict[str, Any]:
-        """Evaluate the `architecture` in `folder`; the record has the attributes and measured values of the trial, or why there
-        are none, `refused` or `failure`.
+    def run(self, task: Mapping[str, Any]) -> dict[str, Any]:
+        """Evaluate a task (`TrialTask.to_dict`) and return the record of its outcome (`nas.study.records.to_record`)."""
+        return to_record(self.evaluate(TrialTask.from_dict(task)))
 
-        A trial that was cut off goes on from its checkpoint; one that had come to its end is not trained again.
+    def evaluate(self, task: TrialTask) -> Completed | Paused | Refused | Failed:
+        """Evaluate a trial, or its next segment.
 
-        Args:
-            architecture: as JSON.
-            seed: of its training.
-            folder: of its files.
-            until: pause after this epoch, the record then has `"paused"`; None: train to the end.
-            before: the record of an earlier leg of this training: what it measured is not measured again.
+        A training that was cut off continues from its checkpoint; one that had come to its end is not repeated.
         """
         start = time.perf_counter()
-        idle_s = before.get("idle_s", 0.0) + (0.0 if self._free_since is None else start - self._free_since)
+        idle_s = task.earlier.idle_s + (0.0 if self._idle_since is None else start - self._idle_since)
+        outcome: Completed | Paused | Refused | Failed
         try:
-            record = self._run(Architecture.from_json(architecture), seed, folder, start, until, before)
-        except Exception as error:  # whatever it is, it is this trial's own
-            record = {"failure": reason(error), "wall_s": time.perf_counter() - start, "seed": seed}
-        if self.setting.device != "cpu":
+            outcome = self._evaluate(task, start)
+        except Exception as error:  # whatever it is, it belongs to this trial
+            logger.info("trial %d failed", task.number, exc_info=True)
+            outcome = Failed(reason(error), traceback.format_exc(), task.seed, time.perf_counter() - start)
+        if self.device != "cpu":
             torch.cuda.empty_cache()
-        self._free_since = time.perf_counter()
-        return {**record, "idle_s": idle_s}
+        self._idle_since = time.perf_counter()
+        return replace(outcome, idle_s=idle_s)
 
-    def _run(
-        self,
-        architecture: Architecture,
-        seed: int,
-        folder: Path,
-        start: float,
-        until: int | None,
-        before: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        """The record, but for `idle_s`."""
-        setting = self.setting
-        network = initial(architecture, seed)
-        finished = self._finished(architecture, network, seed, folder)
-        if finished is not None:
-            return finished
-        record = {"seed": seed, **self._measured(architecture, network, before)}
-        if "refused" in record:
-            return record
+    def _evaluate(self, task: TrialTask, start: float) -> Completed | Paused | Refused:
+        """The outcome, its `idle_s` apart."""
+        architecture, folder = Architecture.from_json(task.architecture), Path(task.folder)
+        network = initial_network(architecture, task.seed)
+        completed = self._completed_before(architecture, network, task.seed, folder)
+        if completed is not None:
+            logger.info("trial %d: its training had come to its end before", task.number)
+            return completed
+        measured, violated = self._measure(architecture, network, task.earlier)
+        if violated is not None:
+            return Refused(violated, task.seed, measured)
         training = ProxyTraining(
             network,
             self.data,
-            setting.train,
-            seed=seed,
+            self.settings.train,
+            seed=task.seed,
             checkpoint=folder / CHECKPOINT,
-            milestones=() if until is None else (until,),
-            exclusive=self.exclusive,
+            milestones=() if task.until is None else (task.until,),
+            exclusive=self.lock,
         )
-        new_s = 0.0
-        last = time.perf_counter()
-        for epoch in training.epochs():
-            now = time.perf_counter()
-            # An epoch taken over from the checkpoint comes at once; its seconds were spent in an earlier life.
-            new_s += epoch.wall_s if now - last >= epoch.wall_s else 0.0
-            last = now
-            if epoch.epoch == until and until < setting.train.epochs:
-                record["paused"] = until
-                break
+        epochs_s = train_until(training, task.until)
+        pauses = task.until is not None and task.until < self.settings.train.epochs
+        overhead_s = task.earlier.overhead_s - epochs_s - start  # to which the clock is added
+
+        def outcome() -> Completed:
+            trained = self._trained(training, task.until, overhead_s + time.perf_counter())
+            return Completed(task.seed, measured, trained)
+
+        if pauses:
+            return Paused(**vars(outcome()) | {"epoch": task.until})
+        metadata = {
+            "architecture": architecture.to_json(),
+            "training": training.identity,
+            "record": json.dumps(to_record(outcome())),
+        }
+        checkpoint.save_weights(folder / WEIGHTS, training.model, metadata)
+        return outcome()
+
+    def _trained(self, training: ProxyTraining, until: int | None, overhead_s: float) -> Trained:
+        """What the training gave after the epoch `until`, or after its last."""
         history = training.history[:until]
+        result = TrainingResult(training.model, self.data, history)
+        chosen = [objectives.get(name) for name in self.settings.objectives]
+        return Trained(
+            values={objective.name: float(objective.compute(result)) for objective in chosen},
+            curve=[epoch.to_dict() for epoch in history],
+            train_s=sum(epoch.train_s for epoch in history),
+            wall_s=sum(epoch.wall_s for epoch in history) + overhead_s,
+            overhead_s=overhead_s,
+        )
 
-        def ended() -> dict[str, Any]:
-            overhead_s = before.get("overhead_s", 0.0) + (time.perf_counter() - start - new_s)
-            return record | {
-                "accuracy": history[-1].val_accuracy,
-                "curve": [epoch.to_dict() for epoch in history],
-                "train_s": sum(epoch.train_s for epoch in history),
-                "overhead_s": overhead_s,
-                "wall_s": sum(epoch.wall_s for epoch in history) + overhead_s,
-            }
+    def _measure(
+        self, architecture: Architecture, network: Network, earlier: EarlierSegments
+    ) -> tuple[Measured, str | None]:
+        """What is measured of the network, unless an earlier segment has it, and the limit that it violates."""
+        if all(name in earlier.measured for name in self.settings.measuring.objectives):
+            return Measured(), self.measurer.violated_limit(earlier.measured)
+        measured = self.measurer.measure(network, (architecture.in_chans, *architecture.image_size))
+        return measured, self.measurer.violated_limit(measured.values)
 
-        if "paused" not in record:
-            about = {
-                "architecture": architecture.to_json(),
-                "training": training.identity,
-                "record": json.dumps(ended()),
-            }
-            checkpoint.save_weights(folder / WEIGHTS, training.model, about)
-        return ended()
-
-    def _measured(self, architecture: Architecture, network: Network, before: Mapping[str, Any]) -> dict[str, Any]:
-        """What is measured of the network, unless an earlier leg of its training has it; with `refused` if a limit is broken."""
-        names = self.setting.measuring.names
-        if all(name in before for name in names):
-            found, values = {}, {name: before[name] for name in names}
-        else:
-            found = values = self.measurer(network, (architecture.in_chans, *architecture.image_size))
-        refused = self.measurer.broken_limit(values)
-        return found if refused is None else found | {"refused": refused}
-
-    def _finished(self, architecture: Architecture, network: Network, seed: int, folder: Path) -> dict[str, Any] | None:
-        """The record of this very training if it came to its end here, and the driver died before it was told."""
-        about = checkpoint.load_metadata(folder / WEIGHTS)
-        if about.get("architecture") != architecture.to_json():
+    def _completed_before(
+        self, architecture: Architecture, network: Network, seed: int, folder: Path
+    ) -> Completed | None:
+        """The outcome of this very training if it came to its end here, and the driver died before it could record it."""
+        metadata = checkpoint.load_metadata(folder / WEIGHTS)
+        if metadata.get("architecture") != architecture.to_json():
             return None
-        if about.get("training") != identity(network, self.data, self.setting.train, seed):
+        if metadata.get("training") != identity(network, self.data, self.settings.train, seed):
             return None
-        record: dict[str, Any] = json.loads(about["record"])
-        return record
+        outcome = from_record(json.loads(metadata["record"]))
+        return outcome if isinstance(outcome, Completed) else None
 
 
-def initial(architecture: Architecture, seed: int) -> Network:
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained network, as trained objectives get it (`nas.objectives.TrainedNetwork`)."""
+
+    network: nn.Module
+    data: Dataset
+    history: Sequence[Epoch]
+
+
+def train_until(training: ProxyTraining, epoch: int | None) -> float:
+    """Train up to `epoch` (None: to the end); the seconds of the epochs that were trained here and now.
+
+    Epochs that a checkpoint holds come at once; their seconds were spent by an earlier process.
+    """
+    epochs_s, last = 0.0, time.perf_counter()
+    for trained in training.epochs():
+        now = time.perf_counter()
+        epochs_s += trained.wall_s if now - last >= trained.wall_s else 0.0
+        last = now
+        if trained.epoch == epoch:
+            break
+    return epochs_s
+
+
+def initial_network(architecture: Architecture, seed: int) -> Network:
     """The network with the initial weights of `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -165,7 +197,7 @@ def trained_network(architecture: Mapping[str, Any], folder: Path) -> Network:
     """The trained network of a finished trial in `folder`, in evaluation mode.
 
     Raises:
-        FileNotFoundError: its weights are gone.
+        FileNotFoundError: there are no weights.
     """
     network = build(Architecture.from_dict(dict(architecture)))
     network.load_state_dict(checkpoint.load_weights(folder / WEIGHTS))

@@ -1,27 +1,27 @@
-"""What a worker measures of a network before it trains it: throughput, latency, memory; and the operators of networks.
+"""What a worker measures of a network before it trains it, objective by objective, and the times of single operators.
 
-Alone on its device.
+Measurements have the device to themselves: trainings on it pause meanwhile, if the study says so.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from nas import objectives
-from nas.evaluation.settings import Measuring
+from nas.evaluation.settings import MeasuringSettings
+from nas.study.records import Measured
 from search_space.modules import operators as modules
 from search_space.operators import Operator
 from trainers.device import device_name
 from trainers.device_lock import Exclusive
 from trainers.files import replacing
-from trainers.measuring.memory import peak_memory_bytes
 from trainers.measuring.throughput import Effort, Reference, Throughput, measure, measure_layers
 
 
@@ -29,119 +29,123 @@ class Measurer:
     """Measures network after network on one device.
 
     Args:
-        setting: what, and how.
+        settings: what is measured, and how.
         device: where.
-        exclusive: the device's slots.
+        lock: of that device.
     """
 
-    def __init__(self, setting: Measuring, device: str, exclusive: Exclusive) -> None:
-        self.setting = setting
+    def __init__(self, settings: MeasuringSettings, device: str, lock: Exclusive) -> None:
+        self.settings = settings
         self.device = torch.device(device)
-        self.exclusive = exclusive
-        self.effort = Effort(setting.min_time_s, max(setting.min_time_s, setting.max_time_s), setting.interval)
+        self.lock = lock
+        self.effort = Effort(settings.min_time_s, max(settings.min_time_s, settings.max_time_s), settings.interval)
         self._reference: Reference | None = None
 
-    def __call__(self, network: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, Any]:
-        """The trial's attributes: what was measured of `network` on images of `input_shape` (C, H, W)."""
-        setting = self.setting
-        if not setting.names:
-            return {}
-        found: dict[str, Any] = {"device": device_name(self.device)}
-        with self._alone():
-            if "images_per_s" in setting.names:
-                speed = self._timed(network, input_shape, setting.batch_size)
-                found |= {"images_per_s": speed.images_per_s, "throughput": _details(speed)}
-            if "latency_ms" in setting.names:
-                one = self._timed(network, input_shape, 1)
-                found |= {"latency_ms": one.latency_ms, "latency": _details(one)}
-            if "peak_memory_bytes" in setting.names:
-                found["peak_memory_bytes"] = peak_memory_bytes(
-                    network, input_shape, device=self.device, batch_size=setting.batch_size
-                )
-        return found
+    def measure(self, network: nn.Module, input_shape: tuple[int, int, int]) -> Measured:
+        """Measure the objectives of the settings.
 
-    def operators(self, wanted: Sequence[Operator], batch_size: int, max_time_s: float) -> list[float]:
-        """Seconds of a pass of `batch_size` images through each of `wanted`, in order.
-
-        Of fewer where `max_time_s` have passed, of the first few at least.
+        Args:
+            network: `(B, C, H, W) -> (B, classes)`.
+            input_shape: (C, H, W).
         """
-        with self._against() as reference, self._alone():
+        if not self.settings.objectives:
+            return Measured()
+        values: dict[str, float] = {}
+        details: dict[str, Mapping[str, object]] = {}
+        subject = UntrainedNetwork(network, input_shape, self.device, self.settings.batch_size, self)
+        with self._exclusively():
+            for name in self.settings.objectives:
+                objective = objectives.get(name)
+                measurement = objective.compute(subject)
+                values[name] = measurement.value
+                if objective.details_name:
+                    details[objective.details_name] = measurement.details
+        return Measured(values, details, device_name(self.device))
+
+    def time_operators(self, operators: Sequence[Operator], batch_size: int, max_time_s: float) -> list[float]:
+        """Seconds of a pass of `batch_size` images through each of `operators`, in order.
+
+        Once `max_time_s` have passed no more are timed, but always the first few.
+        """
+        with self._with_reference() as reference, self._exclusively():
             return measure_layers(
-                ((modules.build(operator), (operator.width, *operator.size)) for operator in wanted),
+                ((modules.build(operator), (operator.width, *operator.size)) for operator in operators),
                 device=self.device,
                 batch_size=batch_size,
-                precision=self.setting.precision,
+                precision=self.settings.precision,
                 max_time_s=max_time_s,
                 reference=reference,
             )
 
-    def broken_limit(self, found: dict[str, Any]) -> str | None:
-        """The limit that a network of these attributes breaks, in words; None if it keeps all."""
-        for name, limit in self.setting.limits.items():
-            if objectives.get(name).misses(found[name], limit):
-                return f"limit {name}: {found[name]:.4g} {'<' if found[name] < limit else '>'} {limit:g}"
+    def violated_limit(self, values: Mapping[str, float]) -> str | None:
+        """The limit that a network of these measured `values` violates, in words; None if it satisfies all."""
+        for name, limit in self.settings.limits.items():
+            if objectives.get(name).violates(values[name], limit):
+                return f"limit {name}: {values[name]:.4g} {'<' if values[name] < limit else '>'} {limit:g}"
         return None
 
-    def _timed(self, network: nn.Module, input_shape: tuple[int, int, int], batch_size: int) -> Throughput:
-        with self._against() as reference:
+    def time_passes(self, network: nn.Module, input_shape: tuple[int, int, int], batch_size: int) -> Throughput:
+        """Time passes of `batch_size` images, with the effort and against the reference of this study."""
+        with self._with_reference() as reference:
             return measure(
                 network,
                 input_shape,
                 device=self.device,
                 batch_size=batch_size,
-                precision=self.setting.precision,
+                precision=self.settings.precision,
                 effort=self.effort,
                 reference=reference,
             )
 
-    def _alone(self) -> AbstractContextManager[None]:
-        """Within this block trainings stand still, if the study has it so."""
-        return self.exclusive.measuring() if self.setting.exclusive else nullcontext()
+    def _exclusively(self) -> AbstractContextManager[None]:
+        """Within this block trainings on the device pause, if the study says so."""
+        return self.lock.measuring() if self.settings.exclusive else nullcontext()
 
     @contextmanager
-    def _against(self) -> Iterator[Reference]:
-        """What to measure against; what a pass of it takes is remembered if this block finds it out."""
+    def _with_reference(self) -> Iterator[Reference]:
+        """The reference network; the time of its pass is saved if this block is the first to measure it."""
         if self._reference is None:
-            self._reference = Reference(self.device, self._remembered())
-        known = self._reference.seconds is not None
+            self._reference = Reference(self.device, self._saved_reference_s())
+        was_known = self._reference.seconds is not None
         yield self._reference
-        if not known:
-            self._remember(self._reference)
+        if not was_known:
+            self._save_reference(self._reference)
 
     @property
-    def _key(self) -> str:
+    def _reference_key(self) -> str:
         return f"{device_name(self.device)}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
-    def _remembered(self) -> float | None:
+    def _saved_reference_s(self) -> float | None:
         """What a pass of the reference took when the study began, if it has been measured on such a device."""
-        file = self.setting.reference_file
-        return None if file is None else _read(file).get(self._key)
+        file = self.settings.reference_file
+        return None if file is None else _read_seconds(file).get(self._reference_key)
 
-    def _remember(self, reference: Reference) -> None:
-        file = self.setting.reference_file
+    def _save_reference(self, reference: Reference) -> None:
+        file = self.settings.reference_file
         if file is None or reference.seconds is None:
             return
         with replacing(file) as temporary:
-            temporary.write_text(json.dumps({**_read(file), self._key: reference.seconds}, indent=1))
+            seconds = {**_read_seconds(file), self._reference_key: reference.seconds}
+            temporary.write_text(json.dumps(seconds, indent=1))
 
 
-def _read(file: Path) -> dict[str, float]:
+@dataclass(frozen=True)
+class UntrainedNetwork:
+    """An untrained network on its device, as measured objectives get it (`nas.objectives.MeasurableNetwork`)."""
+
+    network: nn.Module
+    input_shape: tuple[int, int, int]
+    device: torch.device
+    batch_size: int
+    measurer: Measurer = field(repr=False)
+
+    def timing(self, batch_size: int) -> Throughput:
+        """Passes of `batch_size` images, timed."""
+        return self.measurer.time_passes(self.network, self.input_shape, batch_size)
+
+
+def _read_seconds(file: Path) -> dict[str, float]:
     try:
         return dict(json.loads(file.read_text()))
     except (FileNotFoundError, ValueError):
         return {}
-
-
-def _details(speed: Throughput) -> dict[str, Any]:
-    """How a figure came about, and how well it is known."""
-    low, high = speed.low, speed.high
-    return {
-        "images_per_s_interval": [low, high],
-        "batch_size": speed.batch_size,
-        "threads": speed.threads,
-        "precision": speed.precision,
-        "repeats": speed.repeats,
-        "drift": speed.drift,
-        "clock_mhz": speed.clock_mhz,
-        "temperature_c": speed.temperature_c,
-    }

@@ -8,28 +8,25 @@ from pathlib import Path
 
 from trainers.config import TrainConfig
 
-MEASURED = ("images_per_s", "latency_ms", "peak_memory_bytes")  # objectives that take a network, and no training
-
-
 BATCH = {"cpu": 16, "cuda": 128}  # images of a timed pass, unless a study says otherwise
 
 
 @dataclass(frozen=True)
-class Measuring:
+class MeasuringSettings:
     """What is measured of each network before it is trained, and how.
 
     Args:
-        names: of `MEASURED`.
-        limits: name -> the worst value allowed: what breaks one is refused before it is trained.
-        batch_size: images a pass (of latency: one).
-        precision: of the passes; None: of the parameters.
+        objectives: names of objectives of source "measured".
+        limits: name -> the worst value allowed: a network that violates one is refused before it is trained.
+        batch_size: images of a pass.
+        precision: dtype of the passes, by autocast; None: that of the parameters.
         min_time_s, max_time_s, interval: the effort (`trainers.measuring.throughput.Effort`).
-        exclusive: trainings on the device stand still meanwhile.
-        reference_file: what a pass of the reference network took when the study began, for each device; None: measure
-            it anew in each worker.
+        exclusive: trainings on the device pause while a measurement runs.
+        reference_file: keeps what a pass of the reference network took when the study began, for each device; None: it is
+            measured anew in each worker.
     """
 
-    names: tuple[str, ...] = ()
+    objectives: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
     batch_size: int = BATCH["cpu"]
     precision: str | None = None
@@ -41,19 +38,21 @@ class Measuring:
 
 
 @dataclass(frozen=True)
-class Setting:
+class EvaluationSettings:
     """What all trials of a study share; loaded once in each worker.
 
     Args:
         data_file: the decoded images (`trainers.data.prepared.prepare`).
         train: the proxy training.
-        device: "cpu" or "cuda".
+        objectives: names of the study's objectives of source "trained".
         gpus: of each worker, a fraction where several share one.
+        threads: CPU threads of each worker.
         measuring: what is measured.
     """
 
     data_file: Path
     train: TrainConfig
-    device: str = "cpu"
+    objectives: tuple[str, ...] = ("accuracy",)
     gpus: float = 0.0
-    measuring: Measuring = Measuring()
+    threads: int = 1
+    measuring: MeasuringSettings = MeasuringSettings()

@@ -1,4 +1,4 @@
-"""Warm processes of this machine, which end with the one that started them, however that ends."""
+"""Pools of warm processes on this machine, which end with the process that started them, however that ends."""
 
 from __future__ import annotations
 
@@ -16,58 +16,59 @@ CONTEXT = multiprocessing.get_context("spawn")
 
 
 @contextmanager
-def pool(count: int, begin: Callable[..., None], *arguments: Any) -> Iterator[Callable[..., Future[Any]]]:
-    """A function that hands a call to the next free one of `count` processes, which end with the block, at once.
+def pool(count: int, initializer: Callable[..., None], *arguments: Any) -> Iterator[Callable[..., Future[Any]]]:
+    """Within this block, a function that submits a call to the next free one of `count` processes; they end with the block, at
+    once.
 
     Call from the main thread.
 
     Args:
         count: of processes.
-        begin: is called in each process before anything else.
-        *arguments: of `begin`.
+        initializer: is called in each process before anything else.
+        *arguments: of `initializer`.
     """
     others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(count, CONTEXT, _begin, (begin, *arguments))
+    executor = ProcessPoolExecutor(count, CONTEXT, _initialize, (initializer, *arguments))
 
-    def submit(work: Callable[..., Any], *words: Any) -> Future[Any]:
-        with deaf():
-            return executor.submit(work, *words)
+    def submit(function: Callable[..., Any], *inputs: Any) -> Future[Any]:
+        with sigint_blocked():
+            return executor.submit(function, *inputs)
 
     try:
         yield submit
     finally:
         for process in set(multiprocessing.active_children()) - others:
-            process.terminate()  # nothing is lost: what is finished has been given out
+            process.terminate()  # nothing is lost: what is finished has been returned
         executor.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
-    """Processes that are started within this block do not hear Ctrl-C, which reaches every process of a terminal.
+def sigint_blocked() -> Iterator[None]:
+    """Processes that are started within this block ignore Ctrl-C, which reaches every process of a terminal.
 
-    They inherit that it is blocked; the one that starts them has to end them. It hears it after the block: some other thread
-    gets what is blocked in this one, and a process that is half started would end with a traceback.
+    They inherit that it is blocked; the process that starts them has to end them, and handles the signal after the block. Some
+    other thread gets a signal that is blocked in this one, and a process that is half started would end with a traceback.
     """
-    heard: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    received: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         signal.signal(signal.SIGINT, handler)
-        if heard:
+        if received:
             signal.raise_signal(signal.SIGINT)
 
 
 def end_with_parent() -> None:
-    """Have this process end when the one that started it does: a parent that is killed cannot see to it."""
+    """Have this process end when the one that started it does: a parent that is killed cannot end it."""
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
-def _begin(begin: Callable[..., None], *arguments: Any) -> None:
+def _initialize(initializer: Callable[..., None], *arguments: Any) -> None:
     end_with_parent()
-    begin(*arguments)
+    initializer(*arguments)
 
 
 def _wait_for_parent() -> None:

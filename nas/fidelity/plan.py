@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,16 @@ class Job:
     budget: Budget | None
     number: int
     seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Job:
+        """The inverse of `to_dict`."""
+        budget = None if plain["budget"] is None else Budget(**plain["budget"])
+        return cls(**{**plain, "budget": budget})
 
     def key(self, setting: Mapping[str, Any]) -> str:
         """The name of its result: it changes with all that could change the result, `setting` being what all jobs share."""

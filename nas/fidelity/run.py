@@ -1,133 +1,148 @@
-"""A fidelity run from the study's configuration to the findings; the same call goes on where an earlier one stopped."""
+"""A fidelity run from the study's configuration to the findings; the same call continues an interrupted one."""
 
 from __future__ import annotations
 
+import logging
+import math
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nas.analysis.statistics import LEAST
-from nas.driver.run import images_of, locked, space_on
+from nas.driver.plan import check_limits
+from nas.driver.run import Display
 from nas.errors import UsageError
-from nas.execution import local_processes as pool
+from nas.execution.base import Executor, Task, open_executor
 from nas.execution.interrupts import Interrupts
-from nas.execution.resources import cpus_of, machine_of, places_of
+from nas.execution.queue import TaskQueue
+from nas.fidelity.factory import FidelityWorkerFactory
 from nas.fidelity.findings import findings_of
 from nas.fidelity.plan import Job, Plan, budgets_of, plan_of, spread, work
+from nas.fidelity.settings import FidelitySettings
 from nas.fidelity.store import Store
 from nas.fidelity.values import Findings
-from nas.study import config as configs, storage
-from nas.study.study_file import StudyFile
+from nas.study.config import StudyConfig
+from nas.study.images import prepare_images
+from nas.study.layout import CONFIG, DATA, RAY
+from nas.study.lock import locked
+from nas.study.stored import StoredStudy
 from nas.study.trials import costs_of
-from nas.terminal.progress import Display
 from search_space import Architecture, cost
 
-Advance = Callable[[float], None]
-"""Told of a training that has ended, how much of the work it was."""
+WORKER_DIED = "its process died, possibly for want of memory"
+
+logger = logging.getLogger(__name__)
+
+
+class CountingDisplay(Display, Protocol):
+    """A display that counts trainings too (`nas.terminal.progress`)."""
+
+    def counter(self, text: str, total: int, done: int = 0, work: float | None = None) -> AbstractContextManager[Any]:
+        """Gives the function to call with the number of trainings that have ended, and their weight."""
 
 
 @dataclass(frozen=True)
-class Request:
+class FidelityRequest:
     """What is asked for.
 
     Args:
         sample: architectures.
-        multiple: epochs of the large budget for each of the proxy's.
+        multiple: epochs of the large budget for each epoch of the proxy.
         seeds: trainings of each architecture at each budget.
 
     Raises:
-        UsageError: there is nothing to be learned of so few, or of a large budget that is no larger.
+        UsageError: nothing can be learned from so few, or from a large budget that is no larger.
     """
 
-    sample: int
-    multiple: float
-    seeds: int
+    sample: int = 16
+    multiple: float = 4.0
+    seeds: int = 3
 
     def __post_init__(self) -> None:
         if self.sample < LEAST:
-            raise UsageError(f"--sample {self.sample}: must be {LEAST} architectures at least, fewer cannot be ranked")
+            raise UsageError(f"--sample: must be at least {LEAST} architectures to be ranked, found {self.sample}")
         if self.seeds < 1:
-            raise UsageError(f"--seeds {self.seeds}: must be 1 at least")
-        if not 1 < self.multiple < float("inf"):
-            raise UsageError(
-                f"--multiple {self.multiple:g}: must be above 1: what the proxy is compared with is longer"
-            )
+            raise UsageError(f"--seeds: must be at least 1, found {self.seeds}")
+        if not 1 < self.multiple < math.inf:
+            raise UsageError(f"--multiple: must be above 1, and finite, found {self.multiple:g}")
 
 
 @dataclass(frozen=True)
-class Study:
+class FidelityStudy:
     """The study that is asked about.
 
     Args:
-        config, file: its configuration, and where each value stands.
-        out: where the trainings go.
-        cache: where its decoded images are, or go.
+        config: its configuration.
+        out: the folder of the trainings.
+        cache: the folder of its decoded images.
     """
 
-    config: configs.StudyConfig
-    file: StudyFile
+    config: StudyConfig
     out: Path
     cache: Path
 
 
-def study_of(path: Path, overrides: list[str], out: Path | None) -> Study:
-    """The study that `path` is: its YAML file, or the folder that it lives in.
+def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) -> FidelityStudy:
+    """The study at `path`: its YAML file, or its folder.
 
     Raises:
         UsageError, ConfigError: there is none, or its configuration breaks a rule.
     """
     if not path.is_dir():
-        config, file = configs.load(path, overrides)
+        config = StudyConfig.from_file(path, *overrides)
         out = out or Path("runs") / config.name / "fidelity"
-        return Study(config, file, out, out / "data")
-    began = storage.open_study(path).user_attrs.get("config", {})
-    config, file = configs.load(path / storage.CONFIG)
-    configs.check_unchanged(config, began, file)  # the file in the folder may have been edited since
-    config, file = configs.load(path / storage.CONFIG, overrides)
-    return Study(config, file, out or path / "fidelity", path / "data")
+        return FidelityStudy(config, out, out / DATA)
+    stored = StoredStudy.open(path).config
+    StudyConfig.from_file(path / CONFIG).check_continues(stored)  # the file in the folder may have been edited since
+    config = StudyConfig.from_file(path / CONFIG, *overrides)
+    return FidelityStudy(config, out or path / "fidelity", path / DATA)
 
 
-def run(study: Study, request: Request, display: Display, bar: Callable[[int, int, float], Any]) -> Findings:
-    """Train what is not trained yet, and say what it comes to. Call from the main thread.
+def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: CountingDisplay) -> Findings:
+    """Train what is not trained yet, and compare. Call from the main thread.
 
     Args:
         study: what is asked about.
         request: how thoroughly.
-        display: shows the reading of images.
-        bar: makes the display of the trainings, a context that gives an `Advance`, from how many there are, how many of
-            them are done, and how much work is left.
+        display: shows the steps and counts the trainings.
 
     Raises:
         ConfigError, UsageError: the configuration, its data or its space break a rule, or there is too little to compare.
         StudyError: too few architectures could be trained.
     """
-    config, file = study.config, study.file
+    config = study.config
     budgets = budgets_of(config.train, request.multiple)
-    devices = devices_of(config.resources)
     interrupts = Interrupts()
-    with interrupts.listening(), locked(study.out):
-        with display.stage("starting") as progress:
-            data_file, dataset = images_of(config, file, study.cache, progress)
+    executor_name = "local" if config.resources.address is None else config.resources.executor
+    with (
+        interrupts.listening(),
+        locked(study.out),
+        open_executor(executor_name, config.resources, study.out.resolve() / RAY) as executor,
+    ):
+        interrupts.arm()
+        with display.step("starting") as progress:
+            data_file, dataset = prepare_images(config, study.cache, progress)
         if (warning := dataset.warning()) is not None:
             display.warn(warning)
-        with display.stage("choosing architectures"):
-            space = space_on(config, file, dataset)
+        with display.step("choosing architectures"):
+            space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
+            check_limits(config, space)
             sample = spread(space, config.limits, request.sample, config.seed)
         plan = plan_of(sample, budgets, request.seeds, config.seed)
         threads = config.resources.cpus_per_trial
         setting = {
             "train": config.train.model_dump(mode="json", exclude={"epochs"}),
             "images": dataset.fingerprint,
-            "device": devices[0].partition(":")[0],  # seconds of another kind do not compare
+            "device": "cuda" if executor.allocation.gpus > 0 else "cpu",  # seconds of another kind do not compare
             "threads": threads,
         }
         store = Store(study.out)
-        crew = pool.Crew(data_file.resolve(), config.train, devices, threads)
-        _train(plan, setting, store, crew, study.out.resolve(), bar, interrupts)
+        settings = FidelitySettings(data_file.resolve(), config.train, threads)
+        _train(plan, setting, store, settings, study.out.resolve(), executor, display, interrupts)
         records = {_place(job): store.results[job.key(setting)] for job in plan.jobs}
     return findings_of(
         plan,
@@ -135,7 +150,7 @@ def run(study: Study, request: Request, display: Display, bar: Callable[[int, in
         request.seeds,
         study=config.name,
         dataset=dataset.name,
-        describe_s=_describe_s(sample),
+        describe_s=_seconds_per_cost(sample),
         seed=config.seed,
     )
 
@@ -144,25 +159,33 @@ def _train(
     plan: Plan,
     setting: Mapping[str, Any],
     store: Store,
-    crew: pool.Crew,
+    settings: FidelitySettings,
     folder: Path,
-    bar: Callable[[int, int, float], Any],
+    executor: Executor,
+    display: CountingDisplay,
     interrupts: Interrupts,
 ) -> None:
-    """Do the jobs that the store holds no result of."""
-    left = [job for job in plan.jobs if job.key(setting) not in store.results]
-    if not left:
+    """Run the jobs that the store holds no result of."""
+    jobs = {job.key(setting): job for job in plan.jobs if job.key(setting) not in store.results}
+    if not jobs:
         return
     macs = {architecture.id: costs_of(architecture).macs for architecture in plan.architectures}
+    weights = {key: work(job, macs[job.id]) for key, job in jobs.items()}
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
-    tasks = [(job, checkpoints / f"{job.key(setting)}.pt") for job in left]
-    amount = sum(work(job, macs[job.id]) for job in left)
-    with bar(len(plan.jobs), len(plan.jobs) - len(left), amount) as advance, closing(pool.run(crew, tasks)) as ended:
-        for job, record in ended:
-            store.add(job.key(setting), record)
-            advance(work(job, macs[job.id]))
-            interrupts.check()
+    tasks = [
+        Task(key, {"job": job.to_dict(), "checkpoint": str(checkpoints / f"{key}.pt")}) for key, job in jobs.items()
+    ]
+    done = len(plan.jobs) - len(jobs)
+    with display.counter("training", len(plan.jobs), done, sum(weights.values())) as advance:
+
+        def store_result(task: Task, result: Mapping[str, Any] | None) -> None:
+            job = jobs[task.name]
+            record = {"id": job.id, "seed": job.seed, "failure": WORKER_DIED} if result is None else dict(result)
+            store.add(task.name, record)
+            advance(1, weights[task.name])
+
+        executor.run(FidelityWorkerFactory(settings), TaskQueue(tasks, store_result, interrupts.check))
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
@@ -170,30 +193,7 @@ def _place(job: Job) -> tuple[str, str, int]:
     return ("scores" if job.budget is None else job.budget.name, job.id, job.number)
 
 
-def devices_of(resources: configs.Resources) -> tuple[str, ...]:
-    """The device of each process that `resources` ask for, on this machine.
-
-    Raises:
-        UsageError: the machine does not have it, or another one is asked for.
-    """
-    if resources.address is not None:
-        raise UsageError(
-            f"resources.address: trains on this machine alone (resources.address=null), found {resources.address}"
-        )
-    gpus = 0 if resources.gpus_per_trial == 0 else _gpus()
-    machine = machine_of(resources, {"CPU": cpus_of(resources), "GPU": gpus})
-    if machine.gpus == 0:
-        return ("cpu",) * machine.workers
-    return tuple(f"cuda:{index}" for _ in range(places_of(machine.gpus)) for index in range(gpus))[: machine.workers]
-
-
-def _gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count()
-
-
-def _describe_s(sample: tuple[Architecture, ...]) -> float:
+def _seconds_per_cost(sample: tuple[Architecture, ...]) -> float:
     """Seconds that the costs of one architecture take, on average."""
     start = time.perf_counter()
     for architecture in sample:

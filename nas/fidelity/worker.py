@@ -1,16 +1,17 @@
-"""A job done, in a process that keeps its data: a training with its curve, or the training-free scores of a fresh network.
+"""The worker of a fidelity run: a training with its curve, or the training-free scores of an untrained network.
 
 Smaller images are means of the pixels they cover, and fewer images are drawn from each class alike, by their content; the
-validation split is the same for all. So budgets differ in what they say they differ in.
+validation split is the same for all. So budgets differ in nothing but what their names say.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,60 +21,58 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas.errors import reason
-from nas.evaluation.evaluator import initial
+from nas.evaluation.evaluator import initial_network
 from nas.fidelity.plan import Budget, Job
+from nas.fidelity.settings import FidelitySettings
 from search_space import Architecture
 from trainers.augment import normalise
-from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset, Split, load
 from trainers.measuring import training_free as scores
 from trainers.training.loop import ProxyTraining
+
+logger = logging.getLogger(__name__)
 
 BATCH = 64  # images that a score looks at, at a time
 CHUNK = 1024  # images that are looked at as floats, at a time
 BATCHES = 2  # of ZiCo: as many as its authors found enough
 
 
-@dataclass
-class Worker:
-    """What a process keeps: the data, and how all jobs train.
+class FidelityWorker:
+    """Runs jobs on one device; the data are loaded once."""
 
-    Args:
-        data_file: the decoded images.
-        train: the study's training; a job's budget replaces its epochs.
-        device: as torch names it.
-    """
-
-    data_file: Path
-    train: TrainConfig
-    device: str
-    data: Dataset = field(init=False)
-    warm: bool = field(init=False, default=False)
-
-    def __post_init__(self) -> None:
-        self.data = load(self.data_file, self.device)
+    def __init__(self, settings: FidelitySettings, device: str) -> None:
+        torch.set_num_threads(settings.threads)
+        self.train = settings.train
+        self.device = device
+        self.data = load(settings.data_file, device)
         self.reduced = lru_cache(maxsize=1)(self._reduced)  # copies of the images: one at a time
+        self.warm = False
 
-    def run(self, job: Job, checkpoint: Path) -> dict[str, Any]:
-        """The record of `job`: `curve`, a [validation accuracy, seconds] an epoch, or `scores`, name -> [value, seconds].
+    def run(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """The record of a job, from `job` (`Job.to_dict`) and `checkpoint`, the file of its checkpoint."""
+        return self.run_job(Job.from_dict(payload["job"]), Path(payload["checkpoint"]))
 
-        Whatever it raises becomes its `failure`. A training that was cut off goes on from the file `checkpoint`, which is
+    def run_job(self, job: Job, checkpoint: Path) -> dict[str, Any]:
+        """The record of `job`: `curve`, a [validation accuracy, seconds] per epoch, or `scores`, name -> [value, seconds].
+
+        An exception becomes the record's `failure`. A training that was cut off continues from the file `checkpoint`, which is
         removed at the end.
         """
         record: dict[str, Any] = {"id": job.id, "seed": job.seed, "device": self.device}
         try:
             budget = job.budget
-            found = self._scores(job) if budget is None else self._train(job, budget, checkpoint)
-        except Exception as error:  # whatever it is, it is this job's own
-            found = {"failure": reason(error)}
+            result = self._scores(job) if budget is None else self._train(job, budget, checkpoint)
+        except Exception as error:  # whatever it is, it belongs to this job
+            logger.info("job %s failed", job.id, exc_info=True)
+            result = {"failure": reason(error)}
         finally:
             if self.device != "cpu":
-                _tidy()
+                _free_gpu_memory()
         checkpoint.unlink(missing_ok=True)
-        return record | found
+        return record | result
 
     def _train(self, job: Job, budget: Budget, checkpoint: Path) -> dict[str, Any]:
-        network = initial(Architecture.from_json(job.architecture), job.seed)
+        network = initial_network(Architecture.from_json(job.architecture), job.seed)
         data = self.reduced(budget.images, budget.pixels)
         config = self.train.model_copy(update={"epochs": budget.epochs, "validate_every": 1})
         training = ProxyTraining(network, data, config, seed=job.seed, checkpoint=checkpoint)
@@ -88,7 +87,7 @@ class Worker:
     def _scores(self, job: Job) -> dict[str, Any]:
         """Each score with its seconds, or the reason why there is none."""
         architecture = Architecture.from_json(job.architecture)
-        network = initial(architecture, job.seed).to(self.device)
+        network = initial_network(architecture, job.seed).to(self.device)
         batches = some_batches(self.data, job.seed)
         of: dict[str, Callable[[], float]] = {
             "naswot": lambda: scores.naswot(network, different(batches[0][0])),
@@ -102,7 +101,7 @@ class Worker:
         return {"scores": {name: timed(score) for name, score in of.items()}}
 
 
-def _tidy() -> None:
+def _free_gpu_memory() -> None:
     """Leave the GPU's memory to the next job. Where the GPU refuses even that, it is lost to this process: another takes over."""
     try:
         torch.cuda.empty_cache()

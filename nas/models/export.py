@@ -1,4 +1,4 @@
-"""A winner as an ordinary timm model: a folder with `config.json` and `model.safetensors`.
+"""A trial of a study as an ordinary timm model: a folder with `config.json` and `model.safetensors`.
 
 import search_space, timm
 model = timm.create_model("local-dir:FOLDER", pretrained=True)
@@ -11,67 +11,67 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
-from nas.analysis import results
+from nas.analysis.results import Results
 from nas.errors import StudyError, UsageError
-from nas.evaluation.evaluator import trained_network
-from nas.models.test_split import dataset_of
-from nas.study.layout import trial_folder
+from nas.models.test_split import load_images
+from nas.models.weights import load_trained
+from nas.study.stored import StoredStudy
 from search_space.modules.network import Network
 from search_space.timm_support.entrypoint import ENTRYPOINT
 
-CONFIG = "config.json"
+CONFIG_FILE = "config.json"
+TOLERANCE = 1e-5  # between the outputs of the trained network and of the model that timm loads
 
 
-def export(study: Path, which: str, out: Path) -> int:
-    """Write trial `which` (a number, or "best") of the study in the folder `study` to the folder `out`; the trial's number.
+def export_trial(study: StoredStudy, trial: int | str, out: Path) -> int:
+    """Write a trained network to the folder `out`; it is loaded again through timm and compared before this returns.
 
-    The folder is loaded again through timm and compared before this returns.
+    Args:
+        study: the study.
+        trial: a number, or "best".
+        out: a new or empty folder, or an earlier export.
+
+    Returns:
+        The number of the trial.
 
     Raises:
-        UsageError: no such trial, one that has no trained network, or a folder that holds something else.
-        StudyError: the weights are gone, or what timm loads differs.
+        UsageError: there is no such trial, it has no trained network, or the folder holds something else.
+        StudyError: weights or images are missing, or what timm loads differs.
     """
-    trial = results.load(study).trial(which)
-    number = int(trial["trial"])
-    if trial["state"] != "complete":
-        raise UsageError(f"trial {number}: only a complete trial has a model, this one is {trial['state']}")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: must be a folder, it is a file")
-    if out.exists() and any(out.iterdir()) and not _is_ours(out):
-        raise UsageError(f"{out}: must be empty, new, or an earlier export; it holds other files")
-    try:
-        network = trained_network(trial["architecture"], trial_folder(study, number))
-    except FileNotFoundError:
-        raise StudyError(f"trial {number}: its weights are gone from {trial_folder(study, number)}") from None
-    except SafetensorError as error:
-        raise StudyError(f"trial {number}: its weights in {trial_folder(study, number)} are damaged: {error}") from None
+    row = Results.of(study).trial(trial)
+    number = int(row["trial"])
+    if row["state"] != "complete":
+        raise UsageError(f"trial {number}: only a complete trial has a model, this one is {row['state']}")
+    _check_out(out)
+    network = load_trained(row["architecture"], number, study.trial_folder(number))
     _write(network, study, number, out)
     _verify(network, out)
     return number
 
 
-def _write(network: Network, study: Path, number: int, out: Path) -> None:
+def _check_out(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: must be a folder, it is a file")
+    if out.exists() and any(out.iterdir()) and not _is_export(out):
+        raise UsageError(f"{out}: must be empty, new, or an earlier export; it holds other files")
+
+
+def _write(network: Network, study: StoredStudy, number: int, out: Path) -> None:
     import timm
     from timm.models import save_for_hf
 
-    import search_space  # noqa: F401  (makes the entrypoint known)
+    import search_space  # noqa: F401  (registers the entrypoint)
 
-    dataset = dataset_of(study)
+    dataset = load_images(study)
     description = network.architecture.to_dict()
-    shell = timm.create_model(ENTRYPOINT, architecture=description)
-    shell.load_state_dict(network.state_dict())
-    shell.pretrained_cfg.update(
-        {
-            "mean": dataset.mean,
-            "std": dataset.std,
-            "label_names": list(dataset.class_names),
-        }
-    )
-    origin = {"study": results.load(study).name, "trial": number, "id": network.architecture.id}
+    model = timm.create_model(ENTRYPOINT, architecture=description)
+    model.load_state_dict(network.state_dict())
+    of_data = {"mean": dataset.mean, "std": dataset.std, "label_names": list(dataset.class_names)}
+    model.pretrained_cfg.update(of_data)
+    origin = {"study": study.name, "trial": number, "id": network.architecture.id}
     save_for_hf(
-        shell,
+        model,
         str(out),
         safe_serialization=True,
         model_args={"architecture": description},
@@ -83,17 +83,17 @@ def _write(network: Network, study: Path, number: int, out: Path) -> None:
 def _verify(network: Network, out: Path) -> None:
     import timm
 
-    loaded = timm.create_model(f"local-dir:{out}", pretrained=True).eval()
+    model = timm.create_model(f"local-dir:{out}", pretrained=True).eval()
     shape = (2, network.in_chans, *network.architecture.image_size)
     images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    difference = float((loaded(images) - network(images)).abs().max())
-    if not difference <= 1e-5:
+    difference = float((model(images) - network(images)).abs().max())
+    if not difference <= TOLERANCE:
         raise StudyError(f"{out}: the exported model differs from the trained one by {difference:g}")
 
 
-def _is_ours(folder: Path) -> bool:
+def _is_export(folder: Path) -> bool:
     try:
-        config: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config: Any = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(config, dict) and config.get("architecture") == ENTRYPOINT

@@ -1,59 +1,71 @@
-"""The test split, touched once: when a study is reported, each trial of its front is tested, and never again."""
+"""Accuracy on the test split, measured once for each trial of the front, when a study is reported, and never again."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
+from dataclasses import dataclass, field
 
 import torch
-from safetensors import SafetensorError
 
-from nas.analysis import results
+from nas.analysis.results import Results
 from nas.errors import StudyError
-from nas.evaluation.evaluator import trained_network
-from nas.study.layout import trial_folder
-from nas.study.storage import open_study
+from nas.models.weights import load_trained
+from nas.study.stored import StoredStudy
 from trainers.data.dataset import Dataset, load
-from trainers.errors import DataError
 from trainers.training.evaluation import evaluate
 
+logger = logging.getLogger(__name__)
 
-def dataset_of(folder: Path, device: str = "cpu") -> Dataset:
-    """The images of the study in `folder` on `device`, from the decoded file that it keeps.
+
+@dataclass(frozen=True)
+class TestAccuracies:
+    """The test accuracies of a study.
+
+    Args:
+        values: trial number as text -> accuracy, of every trial that was tested, now or before.
+        missing: a line on each thing that kept a trial of the front from being tested.
+    """
+
+    __test__ = False  # not a test class of pytest
+
+    values: dict[str, float]
+    missing: tuple[str, ...] = field(default=())
+
+
+def load_images(study: StoredStudy, device: str = "cpu") -> Dataset:
+    """The images of `study` on `device`.
 
     Raises:
-        StudyError: the file is gone or another.
+        StudyError: the decoded file is missing or damaged.
     """
-    fingerprint = open_study(folder).user_attrs["dataset"]["fingerprint"]
-    for file in sorted((folder / "data").glob("*.safetensors")):
-        try:
-            dataset = load(file, device)
-        except DataError:
-            continue  # damaged
-        if dataset.fingerprint == fingerprint:
-            return dataset
-    raise StudyError(
-        f"{folder / 'data'}: the study's decoded images are gone or damaged; `nas search` on it decodes them again"
-    )
+    return load(study.images(), device)
 
 
-def test_front(folder: Path) -> dict[str, float]:
-    """Measure test accuracy of those trials of the front that have none yet; trial number -> accuracy, all of them.
+def test_front(study: StoredStudy) -> TestAccuracies:
+    """Measure the test accuracy of those trials of the front that have none yet.
 
-    A trial whose weights are gone or damaged stays untested.
+    A study that is a copied `study.db` alone, without images or weights, is read all the same: what cannot be tested is named.
     """
-    study = open_study(folder)
-    tested = dict(study.user_attrs.get("test_accuracy", {}))
-    front = results.load(folder).front
-    todo = [row for _, row in front.iterrows() if str(row["trial"]) not in tested]
-    if not todo:
-        return tested
-    dataset = dataset_of(folder, "cuda" if torch.cuda.is_available() else "cpu")
-    for row in todo:
+    values = study.test_accuracy
+    untested = [row for row in Results.of(study).front.to_dict("records") if str(row["trial"]) not in values]
+    if not untested:
+        return TestAccuracies(values)
+    try:
+        dataset = load_images(study, "cuda" if torch.cuda.is_available() else "cpu")
+    except StudyError as error:
+        return TestAccuracies(values, (str(error),))
+    missing: list[str] = []
+    for row in untested:
         number = int(row["trial"])
         try:
-            network = trained_network(row["architecture"], trial_folder(folder, number))
-        except (FileNotFoundError, SafetensorError):
+            network = load_trained(row["architecture"], number, study.trial_folder(number))
+        except StudyError as error:
+            missing.append(str(error))
             continue
-        _, tested[str(number)] = evaluate(network, dataset.test, dataset)
-    study.set_user_attr("test_accuracy", tested)
-    return tested
+        _, values[str(number)] = evaluate(network, dataset.test, dataset)
+        logger.info("trial %d: test accuracy %.4f", number, values[str(number)])
+    study.set_test_accuracy(values)
+    return TestAccuracies(values, tuple(missing))
+
+
+test_front.__test__ = False  # type: ignore[attr-defined]

@@ -1,16 +1,71 @@
-"""What a study optimises: an objective has a name, a unit and a direction, and is cheap (known before training) or not.
+"""What a study optimises: one table of objectives, from which every list of names elsewhere is derived.
 
-One file an objective; `register` refuses a second one of the same name.
+An objective is one file of this package. It says how its value is had, by its `source`:
+
+- "cost": computed from the description of an architecture, before anything is built (MACs, parameters). Exact and free: a
+  candidate that exceeds a limit is never proposed, and the sampler knows the value of every candidate.
+- "measured": measured on the network before it is trained (throughput, latency, memory), in a worker, alone on its device. A
+  network that exceeds a limit is refused before it is trained.
+- "trained": computed after training (accuracy).
+
+    ENERGY_J = register(
+        Objective("energy_j", "energy", "J", "minimize", log=True, source="measured", value=lambda network: Measurement(...))
+    )
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
-from search_space.errors import unknown_name
+from nas.errors import UnknownNameError
 
 Direction = Literal["maximize", "minimize"]
+Source = Literal["cost", "measured", "trained"]
+
+SOURCES: tuple[Source, ...] = ("trained", "cost", "measured")
+"""In the order in which tables show them."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The value of a measured objective.
+
+    Args:
+        value: in the objective's unit.
+        details: how it was measured (interval, batch size, ...), plain JSON.
+    """
+
+    value: float
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class MeasurableNetwork(Protocol):
+    """An untrained network on its device; what a measured objective is a function of (`nas.evaluation.measurer`)."""
+
+    network: Any
+    """The `nn.Module`, `(B, C, H, W) -> (B, classes)`."""
+    input_shape: tuple[int, int, int]
+    """(C, H, W) of an image."""
+    device: Any
+    """A `torch.device`."""
+    batch_size: int
+    """Images of a pass, as the study says."""
+
+    def timing(self, batch_size: int) -> Any:
+        """A `trainers.measuring.throughput.Throughput` of passes of `batch_size` images."""
+
+
+class TrainedNetwork(Protocol):
+    """A network at the end of its training, or where the training pauses; what a trained objective is a function of."""
+
+    network: Any
+    """The trained `nn.Module`, with averaged weights if the study averages them."""
+    data: Any
+    """The `trainers.data.dataset.Dataset` it was trained on."""
+    history: Sequence[Any]
+    """The epochs so far (`trainers.training.loop.Epoch`); the last one is validated."""
 
 
 @dataclass(frozen=True)
@@ -18,37 +73,89 @@ class Objective:
     """An objective.
 
     Args:
-        name: its name in studies, tables and figures; also the key of its value in a trial's result.
-        label: what an axis says.
-        unit: the unit of the value, empty for a ratio.
+        name: its name in studies, tables and figures; also the user attribute under which a trial keeps its value.
+        label: the text of an axis.
+        unit: of the value; empty for a ratio.
         direction: "maximize" or "minimize".
-        cheap: True if the description alone gives it, so that it is known before any training.
         log: True if ratios matter rather than differences: axes and hypervolumes take its logarithm.
+        source: how the value is had, see the module.
+        value: "cost": `Architecture -> float`; "measured": `MeasurableNetwork -> Measurement`; "trained": `TrainedNetwork ->
+            float`. None for the objective of a table, or of a study of a version that has others.
+        details_name: of a measured objective, the user attribute that keeps the details of its measurement; empty: not kept.
+        from_seconds: of a measured objective that a sum of operator times predicts: `(seconds of a pass, images of a pass) ->
+            value`; None: it is not predicted.
+        pass_images: images of the pass that it is predicted by; None: those of the study.
+        always_shown: whether tables show it also in studies that do not optimise it.
     """
 
     name: str
     label: str
     unit: str
     direction: Direction
-    cheap: bool
     log: bool
+    source: Source
+    value: Callable[[Any], Any] | None = field(default=None, compare=False)
+    details_name: str = ""
+    from_seconds: Callable[[float, int], float] | None = field(default=None, compare=False)
+    pass_images: int | None = None
+    always_shown: bool = False
 
-    def misses(self, value: float, limit: float) -> bool:
-        """True if `value` is worse than `limit`, the worst that is allowed."""
+    @property
+    def cheap(self) -> bool:
+        """True if the value is known before training, exactly."""
+        return self.source == "cost"
+
+    def compute(self, subject: Any) -> Any:
+        """`value` of `subject`.
+
+        Raises:
+            ValueError: this version has no function for it.
+        """
+        if self.value is None:
+            raise ValueError(f"objective {self.name!r} has no `value` function in this version")
+        return self.value(subject)
+
+    def violates(self, value: float, limit: float) -> bool:
+        """True if `value` is worse than `limit`, the worst value allowed."""
         return value < limit if self.direction == "maximize" else value > limit
 
+    def excess(self, value: float, limit: float) -> float:
+        """By how much `value` is worse than `limit`: above 0 if it violates the limit, as Optuna's constraints are."""
+        return limit - value if self.direction == "maximize" else value - limit
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON, as it stands in the study's attributes."""
-        return asdict(self)
+        """Plain JSON, as the study's attributes keep it."""
+        names = ("name", "label", "unit", "direction", "cheap", "log", "source")
+        return {name: getattr(self, name) for name in names}
+
+
+def timing_details(timing: Any) -> dict[str, Any]:
+    """How a `Throughput` was measured and how well it is known, as the attributes of a trial keep it."""
+    return {
+        "images_per_s_interval": [timing.low, timing.high],
+        "batch_size": timing.batch_size,
+        "threads": timing.threads,
+        "precision": timing.precision,
+        "repeats": timing.repeats,
+        "drift": timing.drift,
+        "clock_mhz": timing.clock_mhz,
+        "temperature_c": timing.temperature_c,
+    }
 
 
 OBJECTIVES: dict[str, Objective] = {}
 
 
 def register(objective: Objective) -> Objective:
-    """Make `objective` known by its name."""
+    """Make `objective` known by its name.
+
+    Raises:
+        ValueError: the name is registered already, or an objective lacks what its source needs.
+    """
     if objective.name in OBJECTIVES:
-        raise ValueError(f"objective {objective.name!r} is registered already")
+        raise ValueError(f"objective {objective.name!r} is already registered")
+    if objective.value is None:
+        raise ValueError(f"objective {objective.name!r}: a registered objective must have a `value` function")
     OBJECTIVES[objective.name] = objective
     return objective
 
@@ -60,5 +167,32 @@ def get(name: str) -> Objective:
         UnknownNameError: there is none; the error lists the known ones.
     """
     if name not in OBJECTIVES:
-        raise unknown_name("objectives", "objective", name, OBJECTIVES)
+        raise UnknownNameError("objectives", "objective", name, OBJECTIVES)
     return OBJECTIVES[name]
+
+
+def names(source: Source | None = None) -> tuple[str, ...]:
+    """The names of all objectives, or of those of one `source`: by source in the order of `SOURCES`, then by name."""
+    ordered = sorted(OBJECTIVES.values(), key=lambda objective: (SOURCES.index(objective.source), objective.name))
+    return tuple(objective.name for objective in ordered if source in (None, objective.source))
+
+
+def from_dict(item: Mapping[str, Any]) -> Objective:
+    """An objective as a study keeps it; what `item` leaves out comes from the objective registered under its name."""
+    name = item["name"]
+    known = OBJECTIVES.get(name)
+    cheap = item.get("cheap", known is not None and known.cheap)
+    source = item.get("source") or (known.source if known is not None else "cost" if cheap else "trained")
+    return Objective(
+        name=name,
+        label=item.get("label", known.label if known is not None else name),
+        unit=item.get("unit", known.unit if known is not None else ""),
+        direction=item["direction"],
+        log=item.get("log", known is not None and known.log),
+        source=source,
+        value=None if known is None else known.value,
+        details_name="" if known is None else known.details_name,
+        from_seconds=None if known is None else known.from_seconds,
+        pass_images=None if known is None else known.pass_images,
+        always_shown=known is not None and known.always_shown,
+    )

@@ -1,7 +1,25 @@
-"""Measured memory: the most bytes held at one time while one batch passes forward (see `trainers/measuring/memory.py`)."""
+"""Memory: the most bytes held at one time while a batch passes forward (`trainers.measuring.memory`)."""
 
-from nas.objectives.base import Objective, register
+from nas.objectives.base import MeasurableNetwork, Measurement, Objective, register
+
+
+def _measure(network: MeasurableNetwork) -> Measurement:
+    from trainers.measuring.memory import peak_memory_bytes  # torch: only workers measure
+
+    found = peak_memory_bytes(
+        network.network, network.input_shape, device=network.device, batch_size=network.batch_size
+    )
+    return Measurement(found)
+
 
 PEAK_MEMORY_BYTES = register(
-    Objective(name="peak_memory_bytes", label="peak memory", unit="bytes", direction="minimize", cheap=False, log=True)
+    Objective(
+        name="peak_memory_bytes",
+        label="peak memory",
+        unit="bytes",
+        direction="minimize",
+        log=True,
+        source="measured",
+        value=_measure,
+    )
 )

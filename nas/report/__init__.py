@@ -18,7 +18,7 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from nas.analysis.results import Results, load
+from nas.analysis.results import Results
 from nas.errors import UsageError
 from nas.report.content import content
 from nas.report.headline import Fact, dataset_line, headline, search_line
@@ -38,7 +38,7 @@ def write(folder: Path, out: Path | None = None) -> Path:
     out = folder / DEFAULT if out is None else out
     if out.is_dir():
         raise UsageError(f"{out}: is a folder; name the HTML file to write, such as {out / DEFAULT}")
-    text = page(load(folder))
+    text = page(Results.load(folder))
     out.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
     try:

@@ -1,24 +1,25 @@
-"""A study's configuration: YAML with dotted overrides in, a frozen value out, errors with the line and column to blame.
+"""A study's configuration: YAML with dotted overrides in, a frozen value out; errors name the line and column.
 
     nas search studies/digits.yaml train.epochs=5 limits.macs=2e6
 
-An override replaces one value, named by its path; its text is YAML.
+An override replaces the value at its path; its text is YAML.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from nas import objectives
-from nas.errors import ConfigError
-from nas.study.config_errors import check_types, config_error, plain, space_config_error, split_place
+from nas.errors import ConfigError, UnknownNameError
+from nas.study.config_errors import check_types, config_error, space_config_error, split_place
+from nas.study.space_config import AnySpaceConfig
 from nas.study.study_file import StudyFile, read
 from search_space import SearchSpace
-from search_space.errors import EmptySpaceError, SpaceError, unknown_name
+from search_space.errors import SpaceError
 from trainers.config import DataConfig, TrainConfig
 
 
@@ -30,6 +31,7 @@ class Resources(BaseModel):
         cpus_per_trial: CPU threads of a training.
         gpus_per_trial: GPUs of a training, a fraction to share one; by default 1 where there is a GPU, else 0.
         address: of a Ray cluster to join ("auto" or host:port); by default a private one on this machine.
+        executor: where trials run: "ray_tune", or "local": processes of this machine, without Ray.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +40,7 @@ class Resources(BaseModel):
     cpus_per_trial: int = Field(1, ge=1)
     gpus_per_trial: float | None = Field(None, ge=0)
     address: str | None = None
+    executor: str = "ray_tune"
 
 
 class Sampler(BaseModel):
@@ -52,9 +55,9 @@ class Scheduler(BaseModel):
     """How far an architecture is trained: "none": always to the end; "halving": multi-objective successive halving.
 
     Args:
-        reduction: at each rung one in so many goes on.
+        reduction: at each rung one trial in so many is promoted.
         first_epochs: the first rung; by default train.epochs / reduction, the only one before the end: a front needs many
-            whole trainings.
+            complete trainings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,11 +68,12 @@ class Scheduler(BaseModel):
 
 
 class Start(BaseModel):
-    """What is known before the study begins.
+    """Prior knowledge of a study.
 
     Args:
         presets: the architectures of the space nearest to these are trained first.
-        study: folder of an earlier study: those nearest to its front likewise, and its accuracies inform the sampler "pareto".
+        study: folder of an earlier study: the architectures nearest to its front are trained first too, and its accuracies
+            inform the sampler "pareto".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,14 +86,14 @@ class Throughput(BaseModel):
     """How throughput and latency are measured, where they are objectives or limits (`trainers.measuring.throughput`).
 
     Args:
-        batch_size: images a pass, by default 16 on a CPU (short passes tell more: nothing changes meanwhile), 128 on a GPU; a
-            latency is that of one.
-        precision: of the passes, by autocast; by default that of the parameters.
-        min_time_s, max_time_s: seconds of timed passes, at least and at most.
-        interval: half the 95% confidence interval, as a share of the figure, at which they may end.
-        exclusive: trainings on the same device stand still meanwhile.
-        operators_s: seconds spent at most when a study begins on timing the operators that its architectures are made of, by
-            which the sampler "pareto" foresees throughput and latency; 0: none.
+        batch_size: images of a pass, by default 16 on a CPU (in a short pass the machine changes less), 128 on a GPU; a
+            latency is that of one image.
+        precision: dtype of the passes, by autocast; by default that of the parameters.
+        min_time_s, max_time_s: the least and the most seconds of timed passes.
+        interval: half the 95% confidence interval, as a share of the value, at which they may end.
+        exclusive: trainings on the same device pause while a measurement runs.
+        operators_s: the most seconds spent when a study begins on timing the operators of its architectures, from which
+            the sampler "pareto" predicts throughput and latency; 0: no prediction.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -104,7 +108,7 @@ class Throughput(BaseModel):
 
 
 class StudyConfig(BaseModel):
-    """All that a study is.
+    """A study.
 
     Args:
         name: of the study; by default that of its file.
@@ -113,8 +117,9 @@ class StudyConfig(BaseModel):
         data: the images.
         space: the search space, as `search_space.SearchSpace` reads it; image size, channels and classes come from the data.
         train: the proxy training.
-        objectives: what is optimised, names of `nas.objectives`.
-        limits: objective -> the worst value allowed; what a description exceeds is refused before training.
+        objectives: names of `nas.objectives`.
+        limits: objective -> the worst value allowed. An architecture whose exact costs violate one is never proposed, a network
+            whose measurements do is refused before it is trained.
         start, sampler, scheduler, throughput, resources: see there.
     """
 
@@ -124,7 +129,7 @@ class StudyConfig(BaseModel):
     seed: int = Field(0, ge=0, lt=2**31)
     trials: int = Field(40, ge=1)
     data: DataConfig = DataConfig()
-    space: dict[str, Any]
+    space: AnySpaceConfig
     train: TrainConfig = TrainConfig()
     objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("accuracy", "macs", "images_per_s")
     limits: dict[str, Annotated[float, Field(gt=0)]] = {}
@@ -134,103 +139,102 @@ class StudyConfig(BaseModel):
     throughput: Throughput = Throughput()  # type: ignore[call-arg]
     resources: Resources = Resources()  # type: ignore[call-arg]
 
+    _file: StudyFile | None = PrivateAttr(None)
+
     @field_validator("objectives")
     @classmethod
-    def _known_objectives(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _objectives_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             objectives.get(name)
         if len(set(names)) < len(names):
             raise ValueError("must name each objective once")
         if "accuracy" not in names:
-            raise ValueError("must contain accuracy, the only one that is trained for")
+            raise ValueError("must contain accuracy, the objective that networks are trained for")
         return names
 
     @field_validator("limits")
     @classmethod
-    def _known_limits(cls, limits: dict[str, float]) -> dict[str, float]:
-        limitable = [name for name in objectives.OBJECTIVES if name != "accuracy"]
+    def _limits_are_known(cls, limits: dict[str, float]) -> dict[str, float]:
+        known = [*objectives.names("cost"), *objectives.names("measured")]
         for name in limits:
-            if name not in limitable:
-                raise unknown_name(name, "limit", name, limitable)
+            if name not in known:
+                raise UnknownNameError(name, "limit", name, known)
         return limits
 
+    @classmethod
+    def from_file(cls, path: str | Path, *overrides: str) -> Self:
+        """The study that the YAML file `path` describes, with `overrides` such as `"train.epochs=5"`.
 
-def load(path: Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, StudyFile]:
-    """The study that the YAML file `path` describes, with `overrides` such as `train.epochs=5`; and where each value stands.
+        Raises:
+            ConfigError: the file is missing, is no YAML, or breaks a rule; the error names the place, the rule and the value.
+        """
+        return cls.parse(read(Path(path), overrides))
 
-    Raises:
-        ConfigError: the file is missing, is no YAML, or breaks a rule; it names the place, the rule and the value.
-    """
-    source = read(path, overrides)
-    if not isinstance(source.data, dict):
-        raise ConfigError(f"{path}:1:1", "a study must be a mapping with a `space` (see studies/digits.yaml)")
-    data = {"name": path.stem, **source.data}
+    @classmethod
+    def parse(cls, file: StudyFile) -> Self:
+        """The study that `file` describes.
+
+        Raises:
+            ConfigError: as `from_file`.
+        """
+        if not isinstance(file.data, dict):
+            raise ConfigError(f"{file.file}:1:1", "a study must be a mapping with a `space` (see studies/digits.yaml)")
+        try:
+            config = cls.model_validate({"name": file.file.stem, **file.data})
+        except ValidationError as error:
+            raise config_error(error, file, cls) from None
+        config._file = file
+        check_types(config, file.data, (), file)
+        try:
+            config.space.check_size(config.data.image_size)
+        except SpaceError as error:
+            raise space_config_error(error, file) from None
+        return config
+
+    def where(self, *path: str | int) -> str:
+        """`FILE:LINE:COL` of the deepest part of `path` that the file holds, or the override that set it.
+
+        Empty for a configuration that was made in Python.
+        """
+        return "" if self._file is None else self._file.where(path)
+
+    def space_on(self, image_size: tuple[int, int], in_chans: int, num_classes: int) -> SearchSpace:
+        """The search space on such images.
+
+        Raises:
+            ConfigError: the study says otherwise of its images, or no architecture fits them.
+        """
+        try:
+            return self.space.on(image_size, in_chans, num_classes)
+        except SpaceError as error:
+            placed = error.at("space")
+            raise ConfigError(self.where(*split_place(placed.place)), str(placed)) from None
+
+    def check_continues(self, stored: Mapping[str, Any]) -> None:
+        """Raise `ConfigError` unless this configuration goes on with the study `stored`; trials and resources may change."""
+        old, new = flatten(_complete(stored)), flatten(self.model_dump(mode="json"))
+        for key in [*new, *(key for key in old if key not in new)]:
+            if key.split(".")[0] in ("trials", "resources") or old.get(key) == new.get(key):
+                continue
+            rule = f"{key}: must stay {old.get(key)!r} as the study began, found {new.get(key)!r}"
+            raise ConfigError(self.where(*split_place(key)), f"{rule} (another --out begins another study)")
+
+
+def _complete(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The configuration of a study on disk, with the defaults of keys that did not exist when it began."""
     try:
-        config = StudyConfig.model_validate(data)
-    except ValidationError as error:
-        raise config_error(error, source, StudyConfig) from None
-    check_types(config, source.data, (), source)
-    _check_space(config, source)
-    return config, source
-
-
-def space_of(config: StudyConfig, source: StudyFile, known: Mapping[str, Any]) -> SearchSpace:
-    """The search space of `config` on data of `known` image_size, in_chans and num_classes.
-
-    Raises:
-        ConfigError: a rule is broken, or the space says of the images what the data do not.
-    """
-    for key, value in known.items():
-        stated = config.space.get(key, value)
-        if stated != value and not (key == "image_size" and list(value) == [stated, stated]):
-            where = source.where(("space", key))
-            raise ConfigError(where, f"space.{key}: must be that of the data, {plain(value)}, found {stated!r}")
-    try:
-        return SearchSpace.from_dict({**config.space, **known})
-    except SpaceError as error:
-        raise space_config_error(error, source) from None
-
-
-def check_unchanged(config: StudyConfig, began: Mapping[str, Any], source: StudyFile) -> None:
-    """Raise `ConfigError` unless `config` is the study that began as `began`; trials and resources may change."""
-    old, new = flat(_completed(began)), flat(config.model_dump(mode="json"))
-    for key in [*new, *(key for key in old if key not in new)]:
-        if key.split(".")[0] in ("trials", "resources") or old.get(key) == new.get(key):
-            continue
-        where = source.where(split_place(key))
-        rule = f"{key}: must stay {old.get(key)!r} as the study began, found {new.get(key)!r}"
-        raise ConfigError(where, f"{rule} (another --out begins another study)")
-
-
-def _completed(began: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The configuration of a study on disk, with the defaults of keys that there were none of when it began."""
-    try:
-        return StudyConfig.model_validate(began).model_dump(mode="json")
+        return StudyConfig.model_validate(stored).model_dump(mode="json")
     except ValidationError:
-        return began
+        return stored
 
 
-def flat(data: object, prefix: str = "") -> dict[str, Any]:
+def flatten(data: object, prefix: str = "") -> dict[str, Any]:
     """Nested mappings, and lists of them, as one mapping: keys and indices joined by dots."""
     if isinstance(data, list) and any(isinstance(item, Mapping) for item in data):
         data = dict(enumerate(data))
     if not isinstance(data, Mapping) or not data:
         return {prefix: data}
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in data.items():
-        found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return found
-
-
-def _check_space(config: StudyConfig, source: StudyFile) -> None:
-    """Find what is wrong with the space before any image is read, as far as that can be told."""
-    size = config.space.get("image_size", config.data.image_size)
-    try:
-        SearchSpace.from_dict(
-            {"image_size": 32, **config.space} if size is None else {**config.space, "image_size": size}
-        )
-    except EmptySpaceError as error:
-        if size is not None:
-            raise space_config_error(error, source) from None
-    except SpaceError as error:
-        raise space_config_error(error, source) from None
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in one line: FILE:LINE:COL, the key, the rule and the value."""
+"""Errors of a configuration, in one line: FILE:LINE:COL, the key, the rule and the value."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from nas.errors import ConfigError
+from nas.errors import ConfigError, UnknownNameError
+from nas.study.space_config import SpaceConfig
 from nas.study.study_file import StudyFile
-from search_space.errors import SpaceError, unknown_name
+from search_space.errors import SpaceError
 from search_space.value import dotted, literal_hint
 from trainers.errors import DataError
 
@@ -19,6 +20,8 @@ _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 def check_types(read: object, given: object, place: tuple[str | int, ...], source: StudyFile) -> None:
     """Raise `ConfigError` where a value was read as another type than was given: `true` as 1, `1e3` or "7" as a whole number."""
+    if isinstance(read, SpaceConfig):
+        return  # strict itself
     if isinstance(given, dict):
         for key, value in given.items():
             inner = read[key] if isinstance(read, Mapping) else getattr(read, key)
@@ -32,24 +35,25 @@ def check_types(read: object, given: object, place: tuple[str | int, ...], sourc
 
 
 def space_config_error(error: SpaceError, source: StudyFile, prefix: str = "space") -> ConfigError:
-    """An error of the space, told with its place in the file."""
+    """An error of the space, with its place in the file."""
     placed = error.at(prefix)
     return ConfigError(source.where(split_place(placed.place)), str(placed))
 
 
 def config_error(error: ValidationError, source: StudyFile, model: type[BaseModel]) -> ConfigError:
-    """The first thing that `model` found wrong, with its place in the file."""
+    """The first error of validating `model`, with its place in the file."""
     first = error.errors(include_url=False)[0]
     loc = first["loc"]
     cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, SpaceError | DataError):
+    if isinstance(cause, SpaceError | UnknownNameError | DataError):
         inner = cause.place if cause.place != (loc[-1] if loc else "") else ""
-        path = (*loc, *split_place(inner)) if isinstance(cause, SpaceError) and inner not in map(str, loc) else loc
+        is_below = not isinstance(cause, DataError) and inner not in map(str, loc)
+        path = (*loc, *split_place(inner)) if is_below else loc
         text = str(cause).removeprefix(f"{cause.place}: ")
         return ConfigError(source.where(path), f"{dotted(path)}: {text}")
     if first["type"] == "extra_forbidden":
         known = _fields_at(loc[:-1], model)
-        return ConfigError(source.where(loc), str(unknown_name(dotted(loc), "key", loc[-1], known)))
+        return ConfigError(source.where(loc), str(UnknownNameError(dotted(loc), "key", loc[-1], known)))
     message = first["msg"].removeprefix("Value error, ")
     found = "" if first["type"] in ("missing", "value_error") else f", found {plain(first['input'])}"
     rule = f"{message[:1].lower()}{message[1:]}{literal_hint(first)}"
@@ -57,7 +61,7 @@ def config_error(error: ValidationError, source: StudyFile, model: type[BaseMode
 
 
 def _fields_at(loc: Sequence[str | int], root: type[BaseModel]) -> list[str]:
-    """The keys that may stand at `loc`."""
+    """The keys that are allowed at `loc`."""
     model: Any = root
     for part in loc:
         field = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
@@ -72,12 +76,14 @@ def split_place(place: str) -> tuple[str | int, ...]:
 
 
 def plain(value: object) -> str:
-    """`value` as YAML has it, cut where it is long."""
+    """`value` as YAML, cut if it is long."""
     text = (
-        yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip() if _isplain(value) else repr(value)
+        yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
+        if _is_plain(value)
+        else repr(value)
     )
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _isplain(value: object) -> bool:
+def _is_plain(value: object) -> bool:
     return isinstance(value, str | int | float | bool | list | dict) or value is None

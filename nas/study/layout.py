@@ -1,11 +1,31 @@
-"""The files of a trial: weights, and while it trains a checkpoint. Needs neither torch nor Optuna."""
+"""The folder of a study: names of its files, and the files of each trial. Needs neither torch nor Optuna.
+
+DIR/study.db          the Optuna storage (SQLite), one study in it
+DIR/study.yaml        the configuration as it began, resolved
+DIR/trials/NUMBER/    weights (`model.safetensors`, the record in their header), `error.txt` if the trial failed and, while it
+                      trains, `checkpoint.pt`
+DIR/data/             the decoded images
+DIR/reference.json    what a pass of the reference network took when the study began (nas/evaluation/measurer.py)
+DIR/operators.json    times of operators, from which throughput is predicted (nas/study/operator_table.py)
+DIR/ray/              Ray Tune's own files, only while a search runs
+DIR/lock              held by the driver that runs the study
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+DATABASE = "study.db"
+CONFIG = "study.yaml"
+DATA = "data"
+REFERENCE = "reference.json"
+OPERATORS = "operators.json"
+RAY = "ray"
+LOCK = "lock"
+
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"
+ERROR = "error.txt"
 
 
 def trial_folder(study: Path, number: int) -> Path:
@@ -13,6 +33,14 @@ def trial_folder(study: Path, number: int) -> Path:
     return study / "trials" / f"{number:05d}"
 
 
-def forget_checkpoint(folder: Path) -> None:
-    """Remove the checkpoint of the trial in `folder`, which the study has recorded."""
+def remove_checkpoint(folder: Path) -> None:
+    """Remove the checkpoint of the trial in `folder`, if there is one."""
     (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def write_error(folder: Path, traceback: str) -> Path:
+    """Keep the `traceback` of a failed trial in its `folder`; the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / ERROR
+    file.write_text(traceback, encoding="utf-8")
+    return file

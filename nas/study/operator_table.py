@@ -1,11 +1,11 @@
-"""Throughput and latency of an architecture before it is built: the sum of its operators', which were measured one by one.
+"""Throughput and latency of an architecture predicted before it is built: the sum of the times of its operators.
 
-A space has millions of architectures, of a few hundred operators (`search_space.operators`). Those are timed when a study
-begins, the ones that architectures have most of first, for as long as the study allows; of what was not, the time is
-estimated from its family: a sum of shares of its MACs, Fourier operations, numbers and parameters, none negative.
+A space of millions of architectures has a few hundred operators (`search_space.operators`). They are timed one by one when a
+study begins, for as long as the study allows, those that stand for most work first. The time of an operator that was not timed
+is estimated from others of its family: seconds per MAC, per Fourier operation, per number and per parameter, none negative.
 
-What a network's operators do not tell (how well maps stay in the caches from one to the next) is left to what is measured of
-whole networks: the sampler takes a prediction as one feature of the model that it fits to those. Needs no torch.
+What a network's operators do not tell (how well maps stay in the caches from one operator to the next) is learned from
+measurements of whole networks: a prediction is one feature of the sampler's model. Needs no torch.
 """
 
 from __future__ import annotations
@@ -19,26 +19,31 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nas import objectives
+from nas.objectives import Objective
 from search_space import Architecture, SearchSpace
 from search_space.operators import Operator, operators
 from trainers.files import replacing
 
 Floats = NDArray[np.float64]
 
-FILE = "operators.json"
-SAMPLE = 1000  # random architectures whose operators are timed
-FEW = 4  # of each family are timed before any more of others: a cheap one, a dear one, two between
-PREDICTED = ("images_per_s", "latency_ms")
+SAMPLED_ARCHITECTURES = 1000  # whose operators are timed
+MIN_TIMED_PER_FAMILY = 4  # before any more of other families: a cheap one, an expensive one, two between
+
+
+def predicted_objectives() -> tuple[str, ...]:
+    """The names of the objectives that operator times predict."""
+    return tuple(name for name in objectives.names("measured") if objectives.get(name).from_seconds is not None)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A measured operator.
+class OperatorTime:
+    """A timed operator.
 
     Args:
-        family: of `Operator.family`.
-        kind: of `Operator.kind`.
-        traits: `traits_of` it.
+        family: `Operator.family`.
+        kind: `Operator.kind`.
+        traits: `time_features` of the operator.
         seconds: of a pass of the table's batch.
     """
 
@@ -48,8 +53,8 @@ class Entry:
     seconds: float
 
 
-def traits_of(operator: Operator) -> tuple[float, ...]:
-    """What the time of an operator is a sum of shares of: itself, MACs, Fourier operations, numbers, parameters."""
+def time_features(operator: Operator) -> tuple[float, ...]:
+    """What the time of an operator is estimated from: 1, MACs, Fourier operations, numbers of its maps, parameters."""
     cost = operator.cost
     return (1.0, float(cost.macs), float(cost.fft_flops), float(operator.numbers), float(cost.params))
 
@@ -58,94 +63,98 @@ class OperatorTable:
     """The times of operators on one device.
 
     Args:
-        entries: `Operator.key` -> what was measured; one at least.
+        times: `Operator.key` -> its time; at least one.
         batch_size: images of a pass.
     """
 
-    def __init__(self, entries: Mapping[str, Entry], batch_size: int) -> None:
-        self.entries = dict(entries)
+    def __init__(self, times: Mapping[str, OperatorTime], batch_size: int) -> None:
+        self.times = dict(times)
         self.batch_size = batch_size
-        self._shares: dict[str, Floats] = {}
+        self._rates: dict[str, Floats] = {}  # family -> seconds per feature
         self._seconds: dict[Operator, float] = {}
 
     def seconds(self, architecture: Architecture) -> float:
         """Predicted seconds of a pass of `batch_size` images through `architecture`."""
-        return sum(count * self._of_operator(operator) for operator, count in operators(architecture).items())
+        return sum(count * self._operator_s(operator) for operator, count in operators(architecture).items())
 
-    def images_per_s(self, architecture: Architecture) -> float:
-        """Predicted throughput."""
-        return self.batch_size / self.seconds(architecture)
+    def predict(self, objective: Objective, architecture: Architecture) -> float:
+        """The predicted value of a measured `objective`.
 
-    def latency_ms(self, architecture: Architecture) -> float:
-        """Predicted milliseconds of a pass."""
-        return 1000 * self.seconds(architecture)
+        Raises:
+            ValueError: operator times do not predict it.
+        """
+        if objective.from_seconds is None:
+            raise ValueError(f"objective {objective.name!r} is not predicted by operator times")
+        return objective.from_seconds(self.seconds(architecture), self.batch_size)
 
-    def _of_operator(self, operator: Operator) -> float:
+    def _operator_s(self, operator: Operator) -> float:
         if operator not in self._seconds:
-            known = self.entries.get(operator.key)
-            self._seconds[operator] = known.seconds if known is not None else self.estimated(operator)
+            timed = self.times.get(operator.key)
+            self._seconds[operator] = timed.seconds if timed is not None else self.estimate(operator)
         return self._seconds[operator]
 
-    def estimated(self, operator: Operator) -> float:
-        """The seconds of `operator` from those of its like."""
+    def estimate(self, operator: Operator) -> float:
+        """Seconds of `operator`, estimated from the timed operators of its family, or else of its kind, or else from all."""
         family, kind = operator.family, operator.kind
-        if family not in self._shares:
-            levels = (
-                [entry for entry in self.entries.values() if entry.family == family],
-                [entry for entry in self.entries.values() if entry.kind == kind],
-                list(self.entries.values()),
+        if family not in self._rates:
+            groups = (
+                [time for time in self.times.values() if time.family == family],
+                [time for time in self.times.values() if time.kind == kind],
+                list(self.times.values()),
             )
-            self._shares[family] = shares(next((like for like in levels if len(like) >= FEW), levels[-1]))
-        return float(np.array(traits_of(operator)) @ self._shares[family])
+            group = next((group for group in groups if len(group) >= MIN_TIMED_PER_FAMILY), groups[-1])
+            self._rates[family] = fit_rates(group)
+        return float(np.array(time_features(operator)) @ self._rates[family])
 
 
-def shares(entries: Sequence[Entry]) -> Floats:
-    """The seconds for each trait that explain `entries` best, by least squares of relative errors; none negative."""
-    from scipy.optimize import nnls  # takes a while, and a complete table needs none
+def fit_rates(times: Sequence[OperatorTime]) -> Floats:
+    """The seconds per feature that explain `times` best, by least squares of relative errors; none is negative."""
+    from scipy.optimize import nnls  # takes a while to import, and a complete table does not need it
 
-    seconds = np.array([entry.seconds for entry in entries])
-    traits = np.array([entry.traits for entry in entries]) / seconds[:, None]
-    unit = np.maximum(traits.max(axis=0), 1e-300)
-    return np.asarray(nnls(traits / unit, np.ones(len(seconds)))[0] / unit)
+    seconds = np.array([time.seconds for time in times])
+    features = np.array([time.traits for time in times]) / seconds[:, None]
+    unit = np.maximum(features.max(axis=0), 1e-300)
+    return np.asarray(nnls(features / unit, np.ones(len(seconds)))[0] / unit)
 
 
-def wanted(space: SearchSpace, seed: int = 0) -> list[Operator]:
-    """The operators of random architectures of `space`, the ones that tell most first.
+def operators_to_time(space: SearchSpace, seed: int = 0) -> list[Operator]:
+    """The operators of random architectures of `space`, those that are most worth timing first.
 
-    A few of each family, then by how much work they stand for.
+    A few of each family, then the others by how much work they stand for.
     """
     rng = np.random.default_rng(seed)
     counts: Counter[Operator] = Counter()
-    for _ in range(SAMPLE):
+    for _ in range(SAMPLED_ARCHITECTURES):
         counts.update(operators(space.sample(rng)))
-    work = {operator: sum(traits_of(operator)[1:]) for operator in counts}
+    work = {operator: sum(time_features(operator)[1:]) for operator in counts}
     families: defaultdict[str, list[Operator]] = defaultdict(list)
-    for operator in sorted(counts, key=lambda one: (work[one], one.key)):
+    for operator in sorted(counts, key=lambda operator: (work[operator], operator.key)):
         families[operator.family].append(operator)
-    first = dict.fromkeys(operator for like in families.values() for operator in _spread(like))
-    rest = sorted(counts.keys() - first.keys(), key=lambda one: (-counts[one] * work[one], one.key))
+    first = dict.fromkeys(operator for members in families.values() for operator in _spread(members))
+    rest = sorted(counts.keys() - first.keys(), key=lambda operator: (-counts[operator] * work[operator], operator.key))
     return [*first, *rest]
 
 
-def _spread(like: Sequence[Operator]) -> Iterable[Operator]:
-    """`FEW` of operators in order, its ends among them."""
-    return (like[round(i * (len(like) - 1) / (FEW - 1))] for i in range(FEW))
+def _spread(members: Sequence[Operator]) -> Iterable[Operator]:
+    """`MIN_TIMED_PER_FAMILY` of operators in order, evenly from the first to the last."""
+    last = len(members) - 1
+    return (members[round(i * last / (MIN_TIMED_PER_FAMILY - 1))] for i in range(MIN_TIMED_PER_FAMILY))
 
 
-def entries_of(timed: Sequence[Operator], seconds: Iterable[float]) -> dict[str, Entry]:
-    """The entries of `timed` operators."""
+def operator_times(timed: Sequence[Operator], seconds: Iterable[float]) -> dict[str, OperatorTime]:
+    """The entries of a table, from `timed` operators and their `seconds`; operators beyond the last of `seconds` are left out."""
     return {
-        operator.key: Entry(operator.family, operator.kind, traits_of(operator), one)
-        for operator, one in zip(timed, seconds, strict=False)
+        operator.key: OperatorTime(operator.family, operator.kind, time_features(operator), time_s)
+        for operator, time_s in zip(timed, seconds, strict=False)
     }
 
 
-def write(tables: Mapping[str, OperatorTable], file: Path) -> None:
-    """Keep `tables` (objective -> table) in `file`."""
+def write_tables(tables: Mapping[str, OperatorTable], file: Path) -> None:
+    """Write `tables` (objective -> table) to `file`."""
     plain = {
         name: {
             "batch_size": table.batch_size,
-            "operators": {key: asdict(entry) for key, entry in table.entries.items()},
+            "operators": {key: asdict(time) for key, time in table.times.items()},
         }
         for name, table in tables.items()
     }
@@ -153,15 +162,15 @@ def write(tables: Mapping[str, OperatorTable], file: Path) -> None:
         temporary.write_text(json.dumps(plain, indent=1))
 
 
-def read(file: Path) -> dict[str, OperatorTable]:
-    """The tables in `file`; none if there is no such file, or one that is damaged: they tell nothing that cannot be measured."""
+def read_tables(file: Path) -> dict[str, OperatorTable]:
+    """The tables in `file`, by objective; none if it is missing or damaged: nothing depends on them that cannot be measured."""
     try:
         plain = json.loads(file.read_text())
         return {
             name: OperatorTable(
                 {
-                    key: Entry(entry["family"], entry["kind"], tuple(entry["traits"]), float(entry["seconds"]))
-                    for key, entry in table["operators"].items()
+                    key: OperatorTime(time["family"], time["kind"], tuple(time["traits"]), float(time["seconds"]))
+                    for key, time in table["operators"].items()
                 },
                 int(table["batch_size"]),
             )

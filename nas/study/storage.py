@@ -1,32 +1,24 @@
-"""Where a study lives: a folder that holds its Optuna storage, which is the only truth about it.
+"""The Optuna storage of a study, which is the only truth about it (SQLite in its folder, see `nas/study/layout.py`).
 
-    DIR/study.db          the Optuna storage (SQLite), one study in it
-    DIR/study.yaml        the configuration as it began, resolved
-    DIR/trials/NUMBER/    weights (`model.safetensors`, the record in their header) and, while it trains, `checkpoint.pt`
-    DIR/data/             the decoded images
-    DIR/reference.json    what a pass of the reference network took when the study began (nas/evaluation/measurer.py)
-    DIR/operators.json    the times of operators, by which throughput is foretold (nas/study/operator_table.py)
-    DIR/ray/              Ray Tune's own files, only while a search runs
-    DIR/lock              held by the driver that runs the study
-
-User attributes of a trial (all plain JSON):
+User attributes of a trial (all plain JSON; `nas/study/records.py` writes and reads them):
 
     architecture, id      the architecture (`Architecture.to_dict()`) and its canonical id
     macs, fft_flops, params, activation_bytes   exact costs (search_space/costs.py)
     seed                  of its training
     images_per_s, latency_ms, peak_memory_bytes
-                          measured of the network before its training, if an objective or a limit
-    throughput, latency   how that was measured: interval, batch_size, threads, precision, repeats, drift, clock_mhz, ...
-    device                on what
+                          measured before training, if an objective or a limit; likewise other registered objectives
+    throughput, latency   how these were measured: interval, batch_size, threads, precision, repeats, drift, clock_mhz, ...
+    device                the processor or GPU
     curve                 [{"epoch": 1, "train_loss": ..., "val_loss": ..., "val_accuracy": ..., "wall_s": ...}, ...]
     train_s, wall_s       seconds inside training epochs, and from start to end of the trial
-    overhead_s            of wall_s, what was not spent in epochs (their steps and validation)
+    overhead_s            the part of wall_s outside epochs (their steps and validation)
     idle_s                seconds that the worker waited for the trial after its last one
-    until                 the epoch up to which it was last sent to train (only with a scheduler); what it reached before are
-                          its intermediate values, epoch -> validation accuracy; a trial stopped there is PRUNED
+    until                 the epoch to pause at, of the last segment (only with a scheduler); the accuracies at rungs are the
+                          trial's intermediate values; a trial stopped at a rung is PRUNED
+    outcome               "completed", "stopped", "refused", "duplicate" or "failed" (not in studies of version 0.1)
     refused               why it was not trained: "limit macs: 5000 > 4000", "duplicate of trial 3"; its state
-                          is PRUNED, of a duplicate FAIL
-    failure               why it failed; its state is FAIL
+                          is PRUNED, that of a duplicate FAIL
+    failure               why it failed, and the file with its traceback; its state is FAIL
 
 User attributes of the study:
 
@@ -50,9 +42,9 @@ import sqlalchemy
 
 from nas.errors import UsageError
 from nas.objectives import Direction
+from nas.study.layout import DATABASE
 
-DATABASE = "study.db"
-CONFIG = "study.yaml"
+BUSY_TIMEOUT_S = 60  # SQLite waits so long for another process that writes
 
 
 def storage_url(folder: Path) -> str:
@@ -61,7 +53,7 @@ def storage_url(folder: Path) -> str:
 
 
 def open_study(folder: Path) -> optuna.Study:
-    """The study that lives in `folder`, to be read or gone on with.
+    """The Optuna study in `folder`, to be read or continued.
 
     Raises:
         UsageError: `folder` holds no study, or one that cannot be read.
@@ -71,8 +63,10 @@ def open_study(folder: Path) -> optuna.Study:
     try:
         if not _holds_studies(folder / DATABASE):
             raise UsageError(f"{folder / DATABASE}: holds no study; remove the folder and search again")
-        storage = optuna.storages.RDBStorage(storage_url(folder), engine_kwargs={"connect_args": {"timeout": 60}})
-        sqlalchemy.event.listen(storage.engine, "connect", _write_ahead)
+        storage = optuna.storages.RDBStorage(
+            storage_url(folder), engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_S}}
+        )
+        sqlalchemy.event.listen(storage.engine, "connect", _use_write_ahead_log)
         storage.engine.dispose()  # the connection that was opened before the listener
         names = optuna.get_all_study_names(storage)
     except (
@@ -81,33 +75,33 @@ def open_study(folder: Path) -> optuna.Study:
         optuna.exceptions.StorageInternalError,
         RuntimeError,
     ) as error:
-        raise UsageError(f"{folder / DATABASE}: is not a study that can be read: {_cause(error)}") from None
+        raise UsageError(f"{folder / DATABASE}: cannot be read as a study: {_cause(error)}") from None
     if not names:
         raise UsageError(f"{folder / DATABASE}: holds no study; remove the folder and search again")
     return optuna.load_study(study_name=names[0], storage=storage)
 
 
 def _holds_studies(database: Path) -> bool:
-    """True if Optuna's tables are there: it would write them into any file that holds none, even to read."""
+    """True if the database has Optuna's tables: Optuna would create them in any file that has none, even to read it."""
     url = f"{database.resolve().as_uri()}?mode=rw"  # read and write, but do not create
-    with closing(sqlite3.connect(url, uri=True, timeout=60)) as connection:
+    with closing(sqlite3.connect(url, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'studies'").fetchall()
     return bool(tables)
 
 
 def _cause(error: BaseException) -> str:
-    """The database's own words, in one line."""
+    """The message of the database, in one line."""
     inner = error.__cause__ or error
     return str(getattr(inner, "orig", None) or inner).strip().partition("\n")[0]
 
 
-def _write_ahead(connection: Any, _: object) -> None:
-    """SQLite with a write-ahead log: a write takes 1 ms instead of 12, and readers do not wait for the writer."""
+def _use_write_ahead_log(connection: Any, _: object) -> None:
+    """Use a write-ahead log: a write takes 1 ms instead of 12, and readers do not wait for the writer."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def exists(folder: Path) -> bool:
+def study_exists(folder: Path) -> bool:
     """True if `folder` holds a study."""
     return (folder / DATABASE).is_file()
 
@@ -115,7 +109,7 @@ def exists(folder: Path) -> bool:
 def create_study(
     folder: Path, name: str, directions: Sequence[Direction], attributes: Mapping[str, Any]
 ) -> optuna.Study:
-    """A new study in `folder`, its attributes set. It appears whole or not at all."""
+    """Create a study in `folder`, with its attributes; it appears complete or not at all."""
     draft = folder / f"{DATABASE}.new"
     draft.unlink(missing_ok=True)
     storage = optuna.storages.RDBStorage(f"sqlite:///{draft.resolve()}")

@@ -1,67 +1,27 @@
-"""What a trial of a study is: what is proposed, how it ends, what it counts as.
-
-Knows neither Ray nor torch.
-"""
+"""What the trials of a study have in common: their seeds, how they ended, which of them count."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search_space import Architecture, Cost, cost
+from nas.objectives import OBJECTIVES
+from nas.objectives.costs import cost_value, costs_of
+from nas.study.records import OUTCOME
+from search_space import Architecture
 
-COSTS = ("macs", "params", "fft_flops", "activation_bytes")  # exact before training
-
-
-@lru_cache(maxsize=4096)
-def costs_of(architecture: Architecture) -> Cost:
-    """The costs of `architecture`, which a suggestion asks for several times."""
-    return cost(architecture)
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A trial to run.
-
-    Args:
-        number: in the study.
-        architecture: what to train.
-        seed: of its training.
-        until: the epoch at which to pause; None: train to the end.
-        before: what an earlier leg measured.
-    """
-
-    number: int
-    architecture: Architecture
-    seed: int
-    until: int | None = None
-    before: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a trial ended: its state (RUNNING: it pauses), and its values in the order of the objectives if it is complete."""
-
-    number: int
-    state: TrialState
-    values: tuple[float, ...] = ()
-    refused: bool = False
-
-    @property
-    def pauses(self) -> bool:
-        """True if the trial may go on later."""
-        return self.state == TrialState.RUNNING
+__all__ = ["costs_of", "is_trained", "outcome_name", "seed_of", "within"]
 
 
 def within(architecture: Architecture, limits: Mapping[str, float]) -> bool:
-    """True if the exact costs of `architecture` keep the `limits` that concern them."""
-    known = costs_of(architecture)
-    return all(getattr(known, name) <= limit for name, limit in limits.items() if name in COSTS)
+    """True if `architecture` satisfies those of the `limits` that are on exact costs."""
+    return not any(
+        OBJECTIVES[name].violates(cost_value(name, architecture), limit)
+        for name, limit in limits.items()
+        if OBJECTIVES[name].cheap
+    )
 
 
 def seed_of(study_seed: int, architecture_id: str) -> int:
@@ -69,11 +29,21 @@ def seed_of(study_seed: int, architecture_id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{study_seed} {architecture_id}".encode()).digest()[:4], "big")
 
 
+def outcome_name(trial: FrozenTrial) -> str | None:
+    """The outcome of `trial` by name (`nas.study.records.name_of`); None while it waits, runs or pauses.
+
+    Trials of version 0.1 do not name it: there a refused trial has the attribute `refused`, and a duplicate failed by it.
+    """
+    if not trial.state.is_finished():
+        return None
+    name = trial.user_attrs.get(OUTCOME)
+    if name is not None:
+        return str(name)
+    if trial.user_attrs.get("refused"):
+        return "duplicate" if trial.state == TrialState.FAIL else "refused"
+    return {TrialState.COMPLETE: "completed", TrialState.FAIL: "failed"}.get(trial.state, "stopped")
+
+
 def is_trained(trial: FrozenTrial) -> bool:
-    """True if `trial` counts towards the number of trials: complete, failed, or stopped at a rung."""
-    return trial.state.is_finished() and not trial.user_attrs.get("refused")
-
-
-def is_duplicate(trial: FrozenTrial) -> bool:
-    """True if `trial` was refused because its architecture had been proposed before."""
-    return str(trial.user_attrs.get("refused", "")).startswith("duplicate")
+    """True if `trial` counts towards the number of trials of a study: completed, failed, or stopped at a rung."""
+    return outcome_name(trial) in ("completed", "failed", "stopped")

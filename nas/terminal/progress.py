@@ -1,4 +1,4 @@
-"""What a search shows while it runs: one live block on a terminal, nothing elsewhere.
+"""Progress on a terminal, and nothing elsewhere: steps, a search's live block, counters of long work.
 
 training   18/48 ━━━━━━━━━━━━╺━━━━━━━━━━━━━━━━━  0:01:12 2 min 1 s left
 running 2 · failed 0 · refused 3 · best 0.9780 · front 9 · hypervolume 0.7100
@@ -7,149 +7,170 @@ running 2 · failed 0 · refused 3 · best 0.9780 · front 9 · hypervolume 0.71
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from optuna.trial import TrialState
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from nas.analysis.front import front_mask, hypervolume
-from nas.driver.ask_tell import Searcher
 from nas.formatting import duration, ratio
-from nas.study.trials import Ended, is_trained
+from nas.study.events import Event, Observer, SearchStarted, TrialEnded, TrialStarted
+from nas.study.records import Paused, name_of
 
-Step = Callable[[int, int], None]  # (done, of how many)
-
-
-class Watch(Protocol):
-    """Is told what happens to the trials of a search."""
-
-    def started(self, number: int) -> None:
-        """Trial `number` has been handed to a worker."""
-
-    def ended(self, ended: Ended) -> None:
-        """A trial has ended and the study knows."""
+StepProgress = Callable[[int, int], None]
+"""Called with what is done, and of how much."""
 
 
-class Tally:
-    """Counts and values of the trials so far, and what follows from them. A `Watch`."""
+class Advance(Protocol):
+    """Counts what has ended."""
 
-    def __init__(self, searcher: Searcher, workers: int) -> None:
-        trials = searcher.study.get_trials(deepcopy=False)
-        self.objectives = searcher.objectives
-        self.searcher = searcher
-        self.workers = workers
-        self.begun = time.monotonic()
-        self.values = [tuple(trial.values) for trial in trials if trial.state == TrialState.COMPLETE]
-        self.failed = sum(trial.state == TrialState.FAIL and is_trained(trial) for trial in trials)
-        self.refused = sum(trial.state.is_finished() and not is_trained(trial) for trial in trials)
-        self.stopped = sum(map(is_trained, trials)) - len(self.values) - self.failed
-        self.before = self.done
+    def __call__(self, count: int = 1, weight: float | None = None) -> None:
+        """`count` items have ended, which are `weight` of the work (by default their number)."""
+
+
+class SearchTally:
+    """Counts and values of a search so far, from its events. An `Observer`."""
+
+    def __init__(self) -> None:
         self.running: set[int] = set()
+        self.paused: set[int] = set()
+        self.outcomes: Counter[str] = Counter()
+        self.values: list[tuple[float, ...]] = []
+        self.search: SearchStarted | None = None
+        self.trained_before = 0
+        self.started_s = time.monotonic()
 
-    def started(self, number: int) -> None:
-        """A `Watch`'s."""
-        self.running.add(number)
-
-    def ended(self, ended: Ended) -> None:
-        """A `Watch`'s."""
-        self.running.discard(ended.number)
-        self.stopped += ended.state == TrialState.PRUNED and not ended.refused
-        self.failed += ended.state == TrialState.FAIL
-        self.refused += ended.refused
-        if ended.state == TrialState.COMPLETE:
-            self.values.append(ended.values)
+    def notify(self, event: Event) -> None:
+        """Take in `event`."""
+        if isinstance(event, SearchStarted):
+            self.search = event
+            self.outcomes.update(event.counts)
+            self.values += event.values
+            self.trained_before, self.started_s = self.trained, time.monotonic()
+        elif isinstance(event, TrialStarted):
+            self.running.add(event.number)
+            self.paused.discard(event.number)
+        elif isinstance(event, TrialEnded):
+            self.running.discard(event.number)
+            self.paused.discard(event.number)
+            if isinstance(event.outcome, Paused):
+                self.paused.add(event.number)
+                return
+            self.outcomes[name_of(event.outcome)] += 1
+            if event.values:
+                self.values.append(event.values)
 
     @property
-    def done(self) -> int:
-        """Trials trained, to the end or until they were stopped, or failed."""
-        return len(self.values) + self.failed + self.stopped
+    def trained(self) -> int:
+        """Trials that count towards the target: completed, stopped at a rung, or failed."""
+        return sum(self.outcomes[name] for name in ("completed", "stopped", "failed"))
 
     @property
     def left_s(self) -> float | None:
         """Seconds to the end at the pace of this run; None before its first trial has ended."""
-        here = self.done - self.before
-        if here == 0:
+        here = self.trained - self.trained_before
+        if here == 0 or self.search is None:
             return None
-        return (time.monotonic() - self.begun) / here * max(0, self.searcher.trials - self.done)
+        return (time.monotonic() - self.started_s) / here * max(0, self.search.target - self.trained)
 
     def line(self) -> str:
         """The second line of the display."""
-        parts = [f"running {len(self.running)}", f"failed {self.failed}", f"refused {self.refused}"]
-        if self.searcher.ladder is not None:
-            parts += [f"paused {len(self.searcher.ladder.paused)}", f"stopped {self.stopped}"]
-        if self.values:
-            names = [objective.name for objective in self.objectives]
-            best = max(values[names.index("accuracy")] for values in self.values)
-            front = int(front_mask(self.values, [objective.direction for objective in self.objectives]).sum())
-            volume = hypervolume(self.values, self.objectives)
+        refused = self.outcomes["refused"] + self.outcomes["duplicate"]
+        parts = [f"running {len(self.running)}", f"failed {self.outcomes['failed']}", f"refused {refused}"]
+        if self.search is not None and self.search.pauses:
+            parts += [f"paused {len(self.paused)}", f"stopped {self.outcomes['stopped']}"]
+        if self.search is not None and self.values:
+            objectives = self.search.objectives
+            accuracy = [objective.name for objective in objectives].index("accuracy")
+            front = int(front_mask(self.values, [objective.direction for objective in objectives]).sum())
+            volume = hypervolume(self.values, objectives)
+            best = max(values[accuracy] for values in self.values)
             parts += [f"best {ratio(best)}", f"front {front}", f"hypervolume {ratio(volume)}"]
         return " · ".join(parts)
 
 
-class LiveTally(Tally):
-    """A tally that redraws a live block whenever it changes."""
+class LiveTally(SearchTally):
+    """A tally that redraws a live block at every event."""
 
-    def __init__(self, searcher: Searcher, workers: int, live: Live, bar: Progress) -> None:
-        super().__init__(searcher, workers)
+    def __init__(self, live: Live, bar: Progress) -> None:
+        super().__init__()
         self.live = live
         self.bar = bar
-        self.task = bar.add_task("training", total=searcher.trials, completed=self.done, left="")
-        self.draw()
+        self.task = bar.add_task("training", total=None, count="", left="")
 
-    def started(self, number: int) -> None:
-        super().started(number)
-        self.draw()
-
-    def ended(self, ended: Ended) -> None:
-        super().ended(ended)
-        self.draw()
-
-    def draw(self) -> None:
-        """Bring the block up to date."""
+    def notify(self, event: Event) -> None:
+        super().notify(event)
+        target = 0 if self.search is None else self.search.target
         left = "" if self.left_s is None else f"{duration(self.left_s)} left"
-        self.bar.update(self.task, completed=self.done, left=left)
+        self.bar.update(self.task, total=target, completed=self.trained, count=f"{self.trained}/{target}", left=left)
         self.live.update(Group(self.bar, Text(self.line(), style="dim")))
 
 
 class Display:
-    """Shows a search on `console`, if that is a terminal."""
+    """Shows progress on `console`, if that is a terminal."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
 
     @contextmanager
-    def stage(self, text: str) -> Iterator[Step | None]:
+    def step(self, text: str) -> Iterator[StepProgress | None]:
         """A step before the trials, such as reading images; gives the function to call with (done, total)."""
         if not self.console.is_terminal:
             yield None
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"))
-        with Progress(*columns, console=self.console, transient=True) as bar:
-            task = bar.add_task(text, total=None, count="")
+        with _bar(self.console, transient=True) as bar:
+            task = bar.add_task(text, total=None, count="", left="")
             yield lambda done, total: bar.update(task, completed=done, total=total, count=f"{done}/{total}")
 
     def warn(self, text: str) -> None:
-        """Something that does not end the search, but should be seen."""
+        """A message that does not end the work, but should be seen."""
         self.console.print(f"nas: warning: {text}", highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
-    def trials(self, searcher: Searcher, workers: int) -> Iterator[Watch]:
-        """The trials themselves."""
+    def trials(self) -> Iterator[Observer]:
+        """The trials of a search."""
         if not self.console.is_terminal:
-            yield Tally(searcher, workers)
+            yield SearchTally()
             return
-        bar = Progress(
-            TextColumn("{task.description}"),
-            MofNCompleteColumn(),
-            BarColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=self.console,
-        )
         with Live(console=self.console, transient=True, refresh_per_second=4) as live:
-            yield LiveTally(searcher, workers, live, bar)
+            yield LiveTally(live, _bar(self.console))
+
+    @contextmanager
+    def counter(self, text: str, total: int, done: int = 0, work: float | None = None) -> Iterator[Advance]:
+        """`total` items of which `done` have ended; the time left is by the `work` that is left (by default their number)."""
+        if not self.console.is_terminal:
+            yield lambda count=1, weight=None: None
+            return
+        start_s = time.monotonic()
+        with _bar(self.console, transient=True) as bar:
+            all_work = float(total - done) if work is None else work
+            task = bar.add_task(text, total=all_work, count=f"{done}/{total}", left="")
+            ended = done
+
+            def advance(count: int = 1, weight: float | None = None) -> None:
+                nonlocal ended
+                ended += count
+                bar.advance(task, count if weight is None else weight)
+                completed = bar.tasks[0].completed
+                left_s = (time.monotonic() - start_s) * (all_work / completed - 1) if completed else None
+                left = "" if left_s is None else f"{duration(left_s)} left"
+                bar.update(task, count=f"{ended}/{total}", left=left)
+
+            yield advance
+
+
+def _bar(console: Console, transient: bool = False) -> Progress:
+    """The one progress bar: what is counted, how many, the bar, time elapsed, time left."""
+    columns: tuple[ProgressColumn, ...] = (
+        TextColumn("{task.description}"),
+        TextColumn("{task.fields[count]}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    return Progress(*columns, console=console, transient=transient)

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
 import yaml
@@ -50,19 +50,15 @@ class Trial(Protocol):
         """One of `choices`."""
 
 
-class SearchSpace(Value):
-    """The architectures that may be found.
+class SpaceChoices(Value):
+    """The choices of a space, whatever the images are.
 
     Args:
         stages: the choices of each stage, as many as the deepest architecture has stages.
         num_stages: how many of the stages are used, counted from the first; all of them by default.
         layout: "pyramid": stages have widths of their own, and each after the first halves the map, or those that their
-            `downsample` says, one at least; "isotropic": all stages have the map of the first, and its width.
+            `downsample` says, at least one; "isotropic": all stages have the map of the first, and its width.
         stem, head: their choices.
-        image_size, in_chans, num_classes: as in `Architecture`.
-
-    Raises:
-        SpaceError: a choice that can never be, or `EmptySpaceError`: nothing fits together.
     """
 
     stages: Annotated[tuple[StageChoices, ...], Strict(False), Field(min_length=1)]
@@ -70,16 +66,33 @@ class SearchSpace(Value):
     layout: Annotated[tuple[Layout, ...], *Choices] = ("pyramid",)
     stem: StemChoices = StemChoices()
     head: HeadChoices = HeadChoices()
+
+    @model_validator(mode="after")
+    def _has_stages(self) -> Self:
+        if self.num_stages is not None and max(self.num_stages) > len(self.stages):
+            raise ArchitectureError(
+                "num_stages", f"must not exceed the {len(self.stages)} stages", max(self.num_stages)
+            )
+        return self
+
+
+class SearchSpace(SpaceChoices):
+    """The architectures that may be found.
+
+    Args:
+        stages, num_stages, layout, stem, head: as in `SpaceChoices`.
+        image_size, in_chans, num_classes: as in `Architecture`.
+
+    Raises:
+        SpaceError: a choice that can never be, or `EmptySpaceError`: nothing fits together.
+    """
+
     image_size: ImageSize = (32, 32)
     in_chans: Positive = 3
     num_classes: Positive = 10
 
     @model_validator(mode="after")
     def _not_empty(self) -> SearchSpace:
-        if self.num_stages is not None and max(self.num_stages) > len(self.stages):
-            raise ArchitectureError(
-                "num_stages", f"must not exceed the {len(self.stages)} stages", max(self.num_stages)
-            )
         if self.size == 0:
             raise why_empty(self)
         return self

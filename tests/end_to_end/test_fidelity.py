@@ -61,7 +61,7 @@ def test_interrupted_and_killed_runs_go_on_and_train_nothing_twice(cli: Any) -> 
     assert "torn: another" in busy.stderr
     errors = cli.stop(driver, signal.SIGINT)
     assert driver.returncode == 130
-    assert errors == "interrupted; what is trained is kept: the same command goes on with torn\n"
+    assert errors == "interrupted; finished trainings are kept: the same command continues torn\n"
     after_interrupt = trainings(folder)
 
     driver = cli.start(*command)
@@ -115,11 +115,11 @@ def test_a_finished_study_is_judged_in_its_folder_on_its_images(cli: Any) -> Non
             "fidelity: needs one study, its file or its folder, found small.yaml, other.yaml",
         ),
         (["train.epochs=2"], "fidelity: needs one study, its file or its folder, found none"),
-        (["small.yaml", "--sample", "2"], "--sample 2: must be 3 architectures at least"),
-        (["small.yaml", "--seeds", "0"], "--seeds 0: must be 1 at least"),
-        (["small.yaml", "--multiple", "1"], "--multiple 1: must be above 1"),
+        (["small.yaml", "--sample", "2"], "--sample: must be at least 3 architectures to be ranked, found 2"),
+        (["small.yaml", "--seeds", "0"], "--seeds: must be at least 1, found 0"),
+        (["small.yaml", "--multiple", "1"], "--multiple: must be above 1, and finite, found 1"),
         (["small.yaml", "train.epochs=no"], "train.epochs"),
-        (["small.yaml", "resources.address=auto"], "resources.address: trains on this machine alone"),
+        (["small.yaml", "resources.address=127.0.0.1:1"], "resources.address: no Ray cluster answers there"),
         (["small.yaml", "--sample", "9", *FEW], "--sample 9: only 8 architectures were found in the space"),
         (["small.yaml", "--out", "small.yaml"], "small.yaml: must be a folder that can be written to"),
     ],

@@ -96,6 +96,9 @@ def test_trials_that_fail_are_recorded_and_the_search_goes_on(cli: Any) -> None:
     assert (small.state, large.state) == (TrialState.COMPLETE, TrialState.FAIL)
     assert "memory" in large.user_attrs["failure"]
     assert "\n" not in large.user_attrs["failure"]
+    error = cli.home / "failing" / "trials" / f"{large.number:05d}" / "error.txt"
+    assert large.user_attrs["failure"].endswith(f"(see trials/{error.parent.name}/error.txt)")
+    assert error.read_text().startswith("Traceback (most recent call last):")
 
 
 def test_a_worker_that_cannot_begin_ends_the_search_and_no_trial_fails_by_it(cli: Any) -> None:
@@ -103,7 +106,7 @@ def test_a_worker_that_cannot_begin_ends_the_search_and_no_trial_fails_by_it(cli
         (Path(folder) / f"mixfront-{os.getuid()}").write_text("where workers want a folder")
         run = cli.run("search", "small.yaml", "--out", "unfit", "resources.workers=1", TMPDIR=folder)
     assert run.returncode == 1
-    assert run.stderr.startswith("nas: error: a worker cannot begin: ")
+    assert run.stderr.startswith("nas: error: a worker cannot start: ")
     assert run.stderr.count("\n") == 1
     (trial,) = [trial for trial in cli.trials("unfit") if trial.state != TrialState.WAITING]
     assert trial.state == TrialState.RUNNING  # the next search takes it up

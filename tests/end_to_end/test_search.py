@@ -45,7 +45,7 @@ def test_same_command_again_has_nothing_to_do(done: Done, cli: Any) -> None:
     before = [(trial.number, trial.values) for trial in cli.trials("done")]
     again = cli.run(*SEARCH)
     assert again.returncode == 0
-    assert "6 trials already" in again.stdout
+    assert "already has its 6 trials" in again.stdout
     assert [(trial.number, trial.values) for trial in cli.trials("done")] == before
 
 
@@ -87,12 +87,14 @@ def test_exported_model_gives_the_logits_of_the_study(done: Done, cli: Any) -> N
     code = """
 import json, sys, search_space, timm, torch
 from pathlib import Path
-from nas.models.test_split import dataset_of
-from nas.analysis.results import load
+from nas.analysis.results import Results
+from nas.models.test_split import load_images
+from nas.study.stored import StoredStudy
 from trainers.training.evaluation import evaluate
-best = load(Path("done")).best
+study = StoredStudy.open(Path("done"))
+best = Results.of(study).best
 model = timm.create_model("local-dir:model", pretrained=True)
-data = dataset_of(Path("done"))
+data = load_images(study)
 print(json.dumps([evaluate(model, data.val, data)[1], best["accuracy"]]))
 """
     run = subprocess.run([sys.executable, "-c", code], cwd=cli.home, capture_output=True, text=True)

@@ -16,7 +16,7 @@ DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize")
 
 
 def objective(direction: Direction = "maximize", log: bool = False, name: str = "x") -> Objective:
-    return Objective(name=name, label=name, unit="", direction=direction, cheap=False, log=log)
+    return Objective(name=name, label=name, unit="", direction=direction, log=log, source="trained")
 
 
 def dominates(a: np.ndarray, b: np.ndarray, signs: np.ndarray) -> bool:

@@ -14,9 +14,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from nas.analysis.results import load, of_study, outcome
+from nas.analysis.results import Results, outcome
 from nas.errors import UsageError
 from nas.study.storage import DATABASE, open_study
+from nas.study.stored import StoredStudy
 from nas.study.trials import is_trained
 
 Writer = Callable[..., Path]
@@ -24,7 +25,7 @@ STATES = {TrialState.COMPLETE: "complete", TrialState.FAIL: "failed", TrialState
 
 
 def test_rows_are_the_trials_of_the_storage_in_order(digits_study: Path) -> None:
-    results = load(digits_study)
+    results = Results.load(digits_study)
     stored = open_study(digits_study).trials
     assert results.trials["trial"].tolist() == [trial.number for trial in stored] == list(range(37))
     for row, trial in zip(results.trials.to_dict("records"), stored, strict=True):
@@ -40,7 +41,7 @@ def test_rows_are_the_trials_of_the_storage_in_order(digits_study: Path) -> None
 
 
 def test_states_tell_refused_double_and_stopped_apart(digits_study: Path) -> None:
-    results = load(digits_study)
+    results = Results.load(digits_study)
     assert results.counts == {
         "complete": 24, "running": 1, "stopped": 3, "refused": 3, "duplicate": 3, "failed": 3,
     }  # fmt: skip
@@ -54,7 +55,7 @@ def test_states_tell_refused_double_and_stopped_apart(digits_study: Path) -> Non
 
 
 def test_front_is_optunas_best_trials_by_macs(digits_study: Path) -> None:
-    results = load(digits_study)
+    results = Results.load(digits_study)
     best = open_study(digits_study).best_trials
     assert sorted(results.front["trial"]) == sorted(trial.number for trial in best)
     assert results.front["macs"].is_monotonic_increasing
@@ -67,7 +68,7 @@ def test_the_best_is_the_most_accurate_then_the_one_of_fewer_macs(
 ) -> None:
     values = ([0.8, 10.0, 1.0], [0.9, 30.0, 1.0], [0.9, 20.0, 1.0], [0.9, 20.0, 1.0])
     study_writer(tmp_path, [told(list(v), None, {"macs": v[1]}) for v in values])
-    results = load(tmp_path)
+    results = Results.load(tmp_path)
     assert results.best is not None
     assert results.best["trial"] == 2
     assert results.trial("best")["trial"] == 2
@@ -78,7 +79,7 @@ def test_a_study_without_accuracy_has_its_first_objective_as_chief(
     tmp_path: Path, study_writer: Writer, told: Any
 ) -> None:
     study_writer(tmp_path, [told([50.0]), told([20.0]), told([30.0])], objectives=("macs",))
-    results = load(tmp_path)
+    results = Results.load(tmp_path)
     assert results.best is not None
     assert results.best["trial"] == 1
     assert results.front["trial"].tolist() == [1]
@@ -86,7 +87,7 @@ def test_a_study_without_accuracy_has_its_first_objective_as_chief(
 
 @pytest.mark.parametrize("which", [7, "7", " 7 "])
 def test_a_trial_is_found_by_number_whatever_its_state(digits_study: Path, which: int | str) -> None:
-    trial = load(digits_study).trial(which)
+    trial = Results.load(digits_study).trial(which)
     assert trial["trial"] == 7
     assert trial["state"] == "refused"
     assert trial["macs"] > 0  # known before training
@@ -96,12 +97,12 @@ def test_a_trial_is_found_by_number_whatever_its_state(digits_study: Path, which
 @pytest.mark.parametrize("which", [37, "37", -1, "1.5", "first", ""])
 def test_an_unknown_trial_is_refused_with_the_numbers_that_exist(digits_study: Path, which: int | str) -> None:
     with pytest.raises(UsageError, match="has no such trial; there are the numbers 0 to 36, and `best`") as caught:
-        load(digits_study).trial(which)
+        Results.load(digits_study).trial(which)
     assert str(caught.value).startswith(f"trial {which}: ")
 
 
 def test_a_study_without_trials(empty_study: Path) -> None:
-    results = load(empty_study)
+    results = Results.load(empty_study)
     assert (len(results.trials), len(results.front), results.best, results.counts) == (0, 0, None, {})
     assert results.hypervolume == 0.0
     assert results.front_records() == []
@@ -115,14 +116,14 @@ def test_a_study_without_trials(empty_study: Path) -> None:
 def test_a_trial_told_nan_has_failed_and_is_not_counted(tmp_path: Path, study_writer: Writer, told: Any) -> None:
     with pytest.warns(UserWarning, match="nan is not acceptable"):
         study_writer(tmp_path, [told([0.5, 10.0, 1.0]), told([float("nan"), 1.0, 9.0])])
-    results = load(tmp_path)
+    results = Results.load(tmp_path)
     assert results.counts == {"complete": 1, "failed": 1}
     assert results.front["trial"].tolist() == [0]
 
 
 def test_a_trial_beyond_a_limit_is_not_on_the_front(tmp_path: Path, study_writer: Writer, told: Any) -> None:
     study_writer(tmp_path, [told([0.5, 10.0, 1.0]), told([0.9, 5.0, 2.0], constraints={"macs": 3.0})])
-    results = load(tmp_path)
+    results = Results.load(tmp_path)
     assert results.front["trial"].tolist() == [0]
     assert results.best is not None
     assert results.best["trial"] == 0
@@ -130,7 +131,7 @@ def test_a_trial_beyond_a_limit_is_not_on_the_front(tmp_path: Path, study_writer
 
 
 def test_records_are_plain_json_with_the_documented_keys(digits_study: Path) -> None:
-    results = load(digits_study)
+    results = Results.load(digits_study)
     records = json.loads(json.dumps(results.front_records(), allow_nan=False))
     assert [record["trial"] for record in records] == results.front["trial"].tolist()
     keys = [
@@ -158,7 +159,7 @@ def test_records_are_plain_json_with_the_documented_keys(digits_study: Path) -> 
 
 
 def test_csv_holds_the_records(digits_study: Path) -> None:
-    results = load(digits_study)
+    results = Results.load(digits_study)
     rows = list(csv.DictReader(io.StringIO(results.to_csv())))
     for row, record in zip(rows, results.front_records(), strict=True):
         assert json.loads(row["architecture"]) == record["architecture"]
@@ -172,7 +173,7 @@ def test_the_size_of_the_space_is_read_whatever_it_is(
     tmp_path: Path, study_writer: Writer, stored: str | None, size: int | None
 ) -> None:
     study_writer(tmp_path, space_size=stored)
-    assert load(tmp_path).space_size == size
+    assert Results.load(tmp_path).space_size == size
 
 
 def test_what_an_objective_leaves_out_comes_from_the_registered_one(tmp_path: Path, study_writer: Writer) -> None:
@@ -183,7 +184,7 @@ def test_what_an_objective_leaves_out_comes_from_the_registered_one(tmp_path: Pa
     ]
     study_writer(tmp_path, objectives=("accuracy", "macs", "images_per_s"))
     open_study(tmp_path).set_user_attr("objectives", short)
-    accuracy, macs, energy = load(tmp_path).objectives
+    accuracy, macs, energy = Results.load(tmp_path).objectives
     assert (accuracy.label, accuracy.cheap) == ("validation accuracy", False)
     assert (macs.label, macs.cheap, macs.log) == ("MACs", True, True)
     assert (energy.label, energy.unit, energy.cheap, energy.log) == ("energy", "J", False, False)
@@ -191,19 +192,19 @@ def test_what_an_objective_leaves_out_comes_from_the_registered_one(tmp_path: Pa
 
 def test_a_foreign_study_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"holds no study \(study.db is missing\)"):
-        load(tmp_path)
+        Results.load(tmp_path)
     optuna.create_study(storage=f"sqlite:///{tmp_path / DATABASE}", directions=["maximize", "minimize"])
     with pytest.raises(UsageError, match="must list its 2 objectives, found None"):
-        load(tmp_path)
+        Results.load(tmp_path)
 
 
 def test_an_open_study_reads_the_same(digits_study: Path) -> None:
-    opened = of_study(open_study(digits_study), digits_study)
-    assert opened.front_records() == load(digits_study).front_records()
+    opened = Results.of(StoredStudy.open(digits_study))
+    assert opened.front_records() == Results.load(digits_study).front_records()
 
 
 def test_reading_does_not_write(digits_study: Path) -> None:
     before = (digits_study / DATABASE).read_bytes()
-    results = load(digits_study)
+    results = Results.load(digits_study)
     assert results.hypervolume > 0
     assert (digits_study / DATABASE).read_bytes() == before

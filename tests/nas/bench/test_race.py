@@ -22,6 +22,8 @@ from nas.bench.roles import Wanted
 from nas.bench.samplers import SAMPLERS, create
 from nas.bench.summary import Spread, Summary, quantile, record, summaries, trainings_to
 from nas.bench.table import Table, load
+from nas.execution.base import open_executor
+from nas.execution.resources import Resources
 from search_space.errors import UnknownNameError
 
 # acc and cost in the unit box: (0, 1), (.5, .5), (1, 0), (.5, .75); the front is all but the second, its volume 3/8
@@ -254,8 +256,11 @@ def test_entries_go_seed_by_seed_and_summaries_in_their_order(square: Table) -> 
 def test_comparison_in_processes_gives_what_one_here_gives(square: Table) -> None:
     contest = Contest(square, entries_of(["random", "evolution"], [1], [0, 1]), 4, noise=False)
     steps: list[int] = []
-    here = {run.entry: run.shares for run in compare(contest, advance=steps.append)}
-    apart = {run.entry: run.shares for run in compare(contest, jobs=2, advance=steps.append)}
+    here: dict[Entry, tuple[float, ...]] = {}
+    apart: dict[Entry, tuple[float, ...]] = {}
+    compare(contest, lambda run: here.update({run.entry: run.shares}), steps.append)
+    with open_executor("local", Resources(workers=2, cpus_per_trial=1, gpus_per_trial=0), Path()) as executor:
+        compare(contest, lambda run: apart.update({run.entry: run.shares}), steps.append, executor)
     assert here == apart
     assert set(here) == set(contest.entries)
     assert (steps.count(1), steps.count(4)) == (16, 4)
@@ -263,7 +268,9 @@ def test_comparison_in_processes_gives_what_one_here_gives(square: Table) -> Non
 
 def test_record_tells_all_in_the_units_of_the_table(grid: Table) -> None:
     contest = Contest(grid, entries_of(["random"], [1], [0]), 100, noise=False)
-    found = record(contest, summaries(contest, list(compare(contest))))
+    runs: list[Run] = []
+    compare(contest, runs.append)
+    found = record(contest, summaries(contest, runs))
     assert found["reference"] == pytest.approx({"accuracy": 0.5, "macs": float(grid.values[:, 1].max())})
     assert (found["architectures"], found["combinations"], found["trainings"]) == (24, 27, 24)
     sampler = found["samplers"][0]

@@ -6,8 +6,9 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.samplers import BaseSampler
@@ -152,9 +153,16 @@ def test_interrupted_comparison_tells_what_is_finished(
 ) -> None:
     compare = comparing.compare
 
-    def interrupted(contest: Contest, jobs: int, advance: Callable[[int], None]) -> Iterator[Run]:
-        yield from itertools.islice(compare(contest, jobs, advance), 3)
-        raise KeyboardInterrupt
+    def interrupted(contest: Contest, on_run: Callable[[Run], None], *rest: Any) -> None:
+        runs: list[Run] = []
+
+        def count(run: Run) -> None:
+            on_run(run)
+            runs.append(run)
+            if len(runs) == 3:
+                raise KeyboardInterrupt
+
+        compare(contest, count, *rest)
 
     monkeypatch.setattr(comparing, "compare", interrupted)
     words = ["--samplers", "random,evolution", "--seeds", 5, "--trainings", 6, *(["--json"] if as_json else [])]

@@ -11,10 +11,11 @@ import pytest
 from scipy.stats import kendalltau
 from typer.testing import CliRunner
 
-from nas.bench.throughput import WAYS, agreement, difference, sampled
+from nas.bench.throughput import WAYS, agreement, median_difference
+from nas.bench.throughput_plan import sample_architectures
 from nas.cli.main import app
 from nas.errors import UsageError
-from nas.study import operator_table
+from nas.study.operator_table import operators_to_time
 from search_space import SearchSpace
 
 STUDY = """\
@@ -36,16 +37,16 @@ def test_agreement_is_the_mean_of_kendalls_tau_over_pairs_of_rounds() -> None:
 
 def test_difference_is_relative() -> None:
     once = np.array([1.0, 10.0, 100.0])
-    assert difference(np.stack([once, once * math.e**0.1])) == pytest.approx(0.1)
+    assert median_difference(np.stack([once, once * math.e**0.1])) == pytest.approx(0.1)
 
 
 def test_a_sample_has_no_architecture_twice(tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_text(STUDY)
     space = SearchSpace.from_yaml(file)
-    assert len({architecture.id for architecture in sampled(space, space.size, 0)}) == space.size
+    assert len({architecture.id for architecture in sample_architectures(space, space.size, 0)}) == space.size
     with pytest.raises(UsageError, match=f"--sample {space.size + 1}: the space has {space.size}"):
-        sampled(space, space.size + 1, 0)
+        sample_architectures(space, space.size + 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_networks_are_measured_beside_real_trainings(tmp_path: Path) -> None:
     ratios = [row["predicted"] / one for row, one in zip(found["architectures"], truth, strict=True)]
     predicted = found["predicted"]
     assert predicted["ratio"] == pytest.approx(sorted(ratios)[1])
-    assert predicted["operators"] == len(operator_table.wanted(SearchSpace.from_yaml(file)))  # time enough for all
+    assert predicted["operators"] == len(operators_to_time(SearchSpace.from_yaml(file)))  # time enough for all
     foretold = [row["predicted"] for row in found["architectures"]]
     assert predicted["kendall_tau"]["value"] == pytest.approx(kendalltau(foretold, truth).statistic)
     for way in found["ways"].values():

@@ -1,7 +1,8 @@
-"""Ask and tell without workers: limits, duplicates, adoption, exhaustion, on real Optuna studies."""
+"""Ask and tell without workers: limits, duplicates, interrupted trials, exhaustion, rungs, on real Optuna studies."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,305 +10,339 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from nas import objectives
-from nas.driver.ask_tell import Searcher
+from nas.driver.ask_tell import AskTell
 from nas.driver.halving import Halving
+from nas.driver.propose import Finished, Proposal, Wait
 from nas.sampler import ParetoSampler
-from nas.study.storage import create_study, open_study
-from nas.study.trials import Proposal, is_trained, seed_of, within
-from search_space import SearchSpace, cost
+from nas.study.events import TrialEnded
+from nas.study.records import Completed, Duplicate, EarlierSegments, Failed, Measured, Paused, Refused, Stopped
+from nas.study.storage import open_study
+from nas.study.trials import is_trained, outcome_name, seed_of, within
+from search_space import cost
 
-SPACE = SearchSpace.from_dict(
-    {
-        "image_size": 8,
-        "in_chans": 1,
-        "stem": {"patch": [2, 4]},
-        "stages": [{"mixer": {"conv": {"k": [3, 5]}, "pool": None}, "depth": [1, 2], "width": [16, 32]}],
-    }
-)  # 2 patches x 3 mixers x 2 depths x 2 widths = 24
-OBJECTIVES = [objectives.get(name) for name in ("accuracy", "macs", "images_per_s")]
-DIRECTIONS = [objective.direction for objective in OBJECTIVES]
+REFUSED = Refused("limit images_per_s: 3 < 5", 1, Measured({"images_per_s": 3.0}))
 
 
-def new_study(folder: Path | None = None) -> optuna.Study:
-    if folder is not None:
-        study = create_study(folder, "s", DIRECTIONS, {})
-        study.sampler = optuna.samplers.RandomSampler(seed=0)
-        return study
-    return optuna.create_study(directions=DIRECTIONS, sampler=optuna.samplers.RandomSampler(seed=0))
+class Events:
+    """An observer that keeps what it gets."""
 
+    def __init__(self) -> None:
+        self.ended: list[TrialEnded] = []
 
-def searcher(study: optuna.Study, trials: int = 100, **limits: float) -> Searcher:
-    return Searcher(study, SPACE, OBJECTIVES, trials, limits, seed=0)
-
-
-def record(accuracy: float = 0.5, **changes: Any) -> dict[str, Any]:
-    return {"accuracy": accuracy, "images_per_s": 100.0, "train_s": 1.0, "wall_s": 2.0} | changes
+    def notify(self, event: object) -> None:
+        """Keep it."""
+        if isinstance(event, TrialEnded):
+            self.ended.append(event)
 
 
 def states(study: optuna.Study) -> list[TrialState]:
     return [trial.state for trial in study.get_trials()]
 
 
-def test_small_space_is_searched_to_the_end_and_no_architecture_twice() -> None:
-    study = new_study()
-    driver = searcher(study)
+def next_proposal(ask_tell: AskTell) -> Proposal:
+    proposal = ask_tell.propose()
+    assert isinstance(proposal, Proposal)
+    return proposal
+
+
+def test_small_space_is_searched_to_the_end_and_no_architecture_twice(driver: Any) -> None:
+    study, events = driver.study(), Events()
+    ask_tell = driver.ask_tell(study, observers=[events])
     ids = []
-    while (proposal := driver.propose()) is not None:
+    while isinstance(proposal := ask_tell.propose(), Proposal):
         ids.append(proposal.architecture.id)
-        driver.finish(proposal.number, record())
-    assert SPACE.size == 24
+        ask_tell.record(proposal.number, driver.completed(proposal))
+    assert proposal == Finished()
+    assert driver.space.size == 24
     assert len(ids) == len(set(ids)) == 24
-    assert set(ids) == {architecture.id for architecture in SPACE}
-    others = [trial for trial in study.get_trials() if not is_trained(trial)]
-    assert others
-    for trial in others:  # failed, not pruned: samplers would take that for bad
+    assert set(ids) == {architecture.id for architecture in driver.space}
+    duplicates = [trial for trial in study.get_trials() if not is_trained(trial)]
+    assert duplicates
+    for trial in duplicates:  # failed, not pruned: samplers would take a pruned trial for a bad one
         assert trial.state == TrialState.FAIL
+        assert outcome_name(trial) == "duplicate"
         assert trial.user_attrs["refused"].startswith("duplicate of trial")
+    told = {event.number: event.outcome for event in events.ended}
+    assert {number for number, outcome in told.items() if isinstance(outcome, Duplicate)} == {
+        trial.number for trial in duplicates
+    }
+    assert len(told) == len(study.get_trials())
 
 
-def test_proposals_in_flight_are_not_proposed_again() -> None:
-    driver = searcher(new_study())
-    open_ids = [proposal.architecture.id for proposal in iter(driver.propose, None)]
-    assert len(open_ids) == len(set(open_ids)) == 24
+def test_running_architectures_are_not_proposed_again(driver: Any) -> None:
+    ids = [proposal.architecture.id for proposal in driver.proposals(driver.ask_tell(driver.study()))]
+    assert len(ids) == len(set(ids)) == 24
 
 
-def test_stops_at_the_number_of_trials_counting_those_in_flight_and_failed() -> None:
-    study = new_study()
-    driver = searcher(study, trials=3)
-    first, second, third = driver.propose(), driver.propose(), driver.propose()
-    assert None not in (first, second, third)
-    assert driver.propose() is None
-    driver.finish(first.number, record())
-    driver.finish(second.number, {"failure": "MemoryError"})
-    assert driver.propose() is None
-    driver.finish(third.number, record(refused="limit images_per_s: 3 < 5"))
-    assert driver.finished == 2
-    assert driver.propose() is not None  # what was refused has not been trained
+def test_target_counts_running_and_failed_trials_but_not_refused_ones(driver: Any) -> None:
+    ask_tell = driver.ask_tell(driver.study(), target=3, limits={"images_per_s": 5})
+    first, second, third = (next_proposal(ask_tell) for _ in range(3))
+    assert ask_tell.propose() == Wait()  # a trial that runs may still be refused
+    ask_tell.record(first.number, driver.completed(first))
+    ask_tell.record(second.number, Failed("MemoryError"))
+    assert ask_tell.propose() == Wait()
+    ask_tell.record(third.number, REFUSED)
+    assert ask_tell.state.trained == 2
+    assert isinstance(ask_tell.propose(), Proposal)  # the refused trial was not trained
 
 
-def test_costs_and_values_are_stored_as_optuna_users_expect() -> None:
-    study = new_study()
-    driver = searcher(study)
-    proposal = driver.propose()
-    assert proposal is not None
-    driver.finish(proposal.number, record(0.75, curve=[{"epoch": 1}]))
+def test_without_measured_limits_the_target_ends_the_search_at_once(driver: Any) -> None:
+    ask_tell = driver.ask_tell(driver.study(), target=1)
+    next_proposal(ask_tell)
+    assert ask_tell.propose() == Finished()
+
+
+def test_costs_and_values_are_stored_as_optuna_users_expect(driver: Any) -> None:
+    study = driver.study()
+    ask_tell = driver.ask_tell(study)
+    proposal = next_proposal(ask_tell)
+    ask_tell.record(proposal.number, driver.completed(proposal, 0.75, curve=[{"epoch": 1}]))
     trial = study.get_trials()[0]
-    known = cost(proposal.architecture)
-    assert trial.values == [0.75, known.macs, 100.0]
+    costs = cost(proposal.architecture)
+    assert trial.values == [0.75, costs.macs, 100.0]
     assert trial.user_attrs["architecture"] == proposal.architecture.to_dict()
     assert trial.user_attrs["id"] == proposal.architecture.id
-    assert (trial.user_attrs["macs"], trial.user_attrs["params"]) == (known.macs, known.params)
-    assert trial.user_attrs["activation_bytes"] == known.activation_bytes > 0
+    assert (trial.user_attrs["macs"], trial.user_attrs["params"]) == (costs.macs, costs.params)
+    assert trial.user_attrs["activation_bytes"] == costs.activation_bytes > 0
     assert trial.user_attrs["curve"] == [{"epoch": 1}]
+    assert trial.user_attrs["outcome"] == "completed"
+    assert "accuracy" not in trial.user_attrs
 
 
 @pytest.mark.parametrize("name", ["macs", "activation_bytes"])
-def test_over_limit_candidates_are_refused_before_a_worker_sees_them(name: str) -> None:
-    study = new_study()
-    limit = sorted(getattr(cost(architecture), name) for architecture in SPACE)[7]
-    driver = searcher(study, **{name: limit})
-    proposed = list(iter(driver.propose, None))
-    assert {p.architecture.id for p in proposed} == {a.id for a in SPACE if getattr(cost(a), name) <= limit}
-    refused = [
-        trial for trial in study.get_trials() if str(trial.user_attrs.get("refused")).startswith(f"limit {name}")
-    ]
+def test_over_limit_candidates_are_refused_before_a_worker_sees_them(driver: Any, name: str) -> None:
+    study = driver.study()
+    limit = sorted(getattr(cost(architecture), name) for architecture in driver.space)[7]
+    proposals = driver.proposals(driver.ask_tell(study, limits={name: limit}))
+    allowed = {a.id for a in driver.space if getattr(cost(a), name) <= limit}
+    assert {proposal.architecture.id for proposal in proposals} == allowed
+    refused = [trial for trial in study.get_trials() if outcome_name(trial) == "refused"]
     assert refused
     for trial in refused:
         assert trial.state == TrialState.PRUNED
+        assert trial.user_attrs["refused"].startswith(f"limit {name}: ")
         assert trial.constraints[name] == trial.user_attrs[name] - limit > 0
-    assert all(within(p.architecture, {name: limit}) for p in proposed)
+    assert all(within(proposal.architecture, {name: limit}) for proposal in proposals)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
-def test_values_that_are_not_finite_fail_the_trial(value: Any) -> None:
-    study = new_study()
-    driver = searcher(study)
-    proposal = driver.propose()
-    assert proposal is not None
-    ended = driver.finish(proposal.number, record(value))
-    assert ended.state == TrialState.FAIL
-    trial = study.get_trials()[0]
+def test_values_that_are_not_finite_fail_the_trial_and_keep_its_curve(driver: Any, value: Any) -> None:
+    study = driver.study()
+    ask_tell = driver.ask_tell(study)
+    proposal = next_proposal(ask_tell)
+    ask_tell.record(proposal.number, driver.completed(proposal, value, curve=[{"epoch": 1}]))
+    (trial,) = study.get_trials()
     assert trial.state == TrialState.FAIL
     assert "not finite" in trial.user_attrs["failure"]
+    assert trial.user_attrs["curve"] == [{"epoch": 1}]
 
 
-def test_dead_worker_fails_its_trial_and_the_architecture_is_not_tried_again() -> None:
-    study = new_study()
-    driver = searcher(study)
-    proposal = driver.propose()
-    assert proposal is not None
-    driver.finish(proposal.number, None)
+def test_dead_worker_fails_its_trial_and_the_architecture_is_not_tried_again(driver: Any) -> None:
+    study = driver.study()
+    ask_tell = driver.ask_tell(study)
+    proposal = next_proposal(ask_tell)
+    ask_tell.record(proposal.number, None)
     assert study.get_trials()[0].user_attrs["failure"] == "the worker died"
-    rest = [p.architecture.id for p in iter(driver.propose, None)]
+    rest = [other.architecture.id for other in driver.proposals(ask_tell)]
     assert proposal.architecture.id not in rest
     assert len(rest) == 23
 
 
-def test_next_driver_takes_up_what_was_running_first(tmp_path: Path) -> None:
-    driver = searcher(new_study(tmp_path), trials=4)
-    done, first, second = driver.propose(), driver.propose(), driver.propose()
-    assert None not in (done, first, second)
-    driver.finish(done.number, record())
-    again = open_study(tmp_path)
+def test_the_traceback_of_a_failure_is_kept_in_a_file_that_the_failure_names(driver: Any) -> None:
+    study = driver.study()
+    ask_tell = driver.ask_tell(study)
+    proposal = next_proposal(ask_tell)
+    ask_tell.record(proposal.number, Failed("ValueError: bad", "Traceback ...\nValueError: bad\n", proposal.seed, 1.5))
+    (trial,) = study.get_trials()
+    assert trial.user_attrs["failure"] == "ValueError: bad (see trials/00000/error.txt)"
+    assert (driver.folder / "00000" / "error.txt").read_text() == "Traceback ...\nValueError: bad\n"
+    assert (trial.user_attrs["seed"], trial.user_attrs["wall_s"]) == (proposal.seed, 1.5)
+    assert "traceback" not in trial.user_attrs
+
+
+def test_next_driver_takes_up_running_trials_first(driver: Any) -> None:
+    ask_tell = driver.ask_tell(driver.study(stored=True), target=4)
+    done, first, second = (next_proposal(ask_tell) for _ in range(3))
+    ask_tell.record(done.number, driver.completed(done))
+    again = open_study(driver.folder)
     assert states(again) == [TrialState.COMPLETE, TrialState.RUNNING, TrialState.RUNNING]
-    heir = searcher(again, trials=4)
-    adopted = [heir.propose(), heir.propose()]
-    assert [(p.number, p.architecture.id, p.seed) for p in adopted if p] == [
-        (p.number, p.architecture.id, p.seed) for p in (first, second)
-    ]
-    fresh = heir.propose()
-    assert fresh is not None
-    assert fresh.number > max(p.number for p in (done, first, second) if p)
-    assert fresh.architecture.id not in {p.architecture.id for p in (done, first, second) if p}
-    assert heir.propose() is None
+    successor = driver.ask_tell(again, target=4)
+    assert [next_proposal(successor), next_proposal(successor)] == [first, second]
+    fresh = next_proposal(successor)
+    assert fresh.number > second.number
+    assert fresh.architecture.id not in {p.architecture.id for p in (done, first, second)}
+    assert successor.propose() == Finished()
 
 
-def test_trial_cut_off_before_its_architecture_was_written_is_completed(tmp_path: Path) -> None:
-    study = new_study(tmp_path)
+def test_trial_that_was_interrupted_before_its_architecture_was_written_is_completed(driver: Any) -> None:
+    study = driver.study(stored=True)
     trial = study.ask()
     trial.suggest_categorical("stem.patch", [2, 4])  # and then the driver is killed
-    heir = searcher(open_study(tmp_path))
-    proposal = heir.propose()
-    assert proposal is not None
+    successor = driver.ask_tell(open_study(driver.folder))
+    proposal = next_proposal(successor)
     assert proposal.number == 0
     assert proposal.architecture.stem.patch == trial.params["stem.patch"]
-    heir.finish(0, record())
-    assert states(open_study(tmp_path)) == [TrialState.COMPLETE]
+    successor.record(0, driver.completed(proposal))
+    assert states(open_study(driver.folder)) == [TrialState.COMPLETE]
 
 
-def test_adopted_trial_whose_architecture_is_known_by_now_is_refused(tmp_path: Path) -> None:
-    driver = searcher(new_study(tmp_path))
-    proposal = driver.propose()
-    assert proposal is not None
-    driver.finish(proposal.number, record())
-    study = open_study(tmp_path)
-    study.enqueue_trial(dict(SPACE.encode(proposal.architecture)))
+def test_interrupted_trial_whose_architecture_is_known_by_now_is_a_duplicate(driver: Any) -> None:
+    ask_tell = driver.ask_tell(driver.study(stored=True))
+    proposal = next_proposal(ask_tell)
+    ask_tell.record(proposal.number, driver.completed(proposal))
+    study = open_study(driver.folder)
+    study.enqueue_trial(dict(driver.space.encode(proposal.architecture)))
     twin = study.ask()
-    SPACE.suggest(twin)
-    heir = searcher(open_study(tmp_path))
-    after = heir.propose()
-    assert after is not None
-    assert after.architecture.id != proposal.architecture.id
-    assert open_study(tmp_path).get_trials()[twin.number].user_attrs["refused"] == "duplicate of trial 0"
+    driver.space.suggest(twin)
+    following = next_proposal(driver.ask_tell(open_study(driver.folder)))
+    assert following.architecture.id != proposal.architecture.id
+    assert open_study(driver.folder).get_trials()[twin.number].user_attrs["refused"] == "duplicate of trial 0"
 
 
 def test_seeds_depend_on_study_and_architecture_only() -> None:
-    assert seed_of(0, "abc") == seed_of(0, "abc")
+    assert seed_of(0, "abc") == seed_of(0, "abc") == 3344841403
     assert len({seed_of(s, i) for s in range(20) for i in ("abc", "abd")}) == 40
 
 
-def test_throughput_limit_that_all_break_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.driver.ask_tell.HOPELESS", 5)
-    driver = searcher(new_study())
+def test_measured_limit_that_every_network_violates_ends_the_search(
+    driver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.driver.propose.MAX_REFUSALS_BY_WORKERS", 5)
+    ask_tell = driver.ask_tell(driver.study(), limits={"images_per_s": 5})
     for _ in range(5):
-        proposal = driver.propose()
-        assert proposal is not None
-        driver.finish(proposal.number, {"refused": "limit images_per_s: 3 < 5"})
-    assert driver.propose() is None
+        ask_tell.record(next_proposal(ask_tell).number, REFUSED)
+    assert ask_tell.propose() == Finished()
 
 
 @pytest.mark.parametrize("left", ["refused", "failure"])
-def test_reason_left_by_a_driver_that_was_killed_before_telling_is_forgotten(left: str) -> None:
-    study = new_study()
-    proposal = searcher(study).propose()
-    assert proposal is not None
-    trial = optuna.trial.Trial(study, study.get_trials()[proposal.number]._trial_id)
-    trial.set_user_attr(left, "limit images_per_s: 1 < 2")
-    driver = searcher(study)
-    again = driver.propose()
+def test_reason_left_by_a_driver_that_was_killed_before_telling_is_cleared(driver: Any, left: str) -> None:
+    study = driver.study(stored=True)
+    proposal = next_proposal(driver.ask_tell(study))
+    study._storage.set_trial_user_attr(study.get_trials()[0]._trial_id, left, "limit images_per_s: 1 < 2")
+    ask_tell = driver.ask_tell(open_study(driver.folder))
+    again = next_proposal(ask_tell)
     assert again == proposal
-    driver.finish(again.number, record())
-    found = study.get_trials()[again.number]
-    assert found.state == TrialState.COMPLETE
-    assert found.user_attrs[left] is None
+    ask_tell.record(again.number, driver.completed(again))
+    (trial,) = open_study(driver.folder).get_trials()
+    assert trial.state == TrialState.COMPLETE
+    assert trial.user_attrs[left] is None
 
 
 HALVING = Halving((1, 3, 9), 3)
 
 
-def leg(proposal: Proposal) -> dict[str, Any]:
-    """What a worker finds: accuracy rises with parameters and epochs."""
+def segment(driver: Any, proposal: Proposal) -> Completed:
+    """The outcome of a segment: accuracy rises with parameters and epochs."""
     until = proposal.until or 9
     accuracy = 1 - 1 / (cost(proposal.architecture).params * until) ** 0.2
-    found = record(accuracy, curve=[{"epoch": epoch + 1} for epoch in range(until)], overhead_s=0.1)
-    return found if until == 9 else found | {"paused": until}
+    outcome: Completed = driver.completed(proposal, accuracy, curve=[{"epoch": epoch + 1} for epoch in range(until)])
+    return outcome if until == 9 else Paused(**vars(outcome), epoch=until)
 
 
-def halved(folder: Path, trials: int = 18, workers: int = 2, killed_after: int | None = None) -> list[Proposal]:
-    """Run a study with rungs, from where it stands, to its end or until `killed_after` legs; the legs proposed."""
-    study = open_study(folder)
-    study.sampler = ParetoSampler(SPACE, {1: lambda a: cost(a).macs}, budget=9, seed=0)
-    driver = Searcher(study, SPACE, OBJECTIVES, trials, {}, seed=0, halving=HALVING)
-    legs: list[Proposal] = []
+def run_halving(driver: Any, target: int = 18, workers: int = 2, killed_after: int | None = None) -> list[Proposal]:
+    """Run the stored study with rungs to its end, or until `killed_after` segments; the segments proposed."""
+    study = open_study(driver.folder)
+    study.sampler = ParetoSampler(driver.space, {1: lambda a: cost(a).macs}, budget=9, seed=0)
+    ask_tell = driver.ask_tell(study, target, halving=HALVING)
+    segments: list[Proposal] = []
     running: list[Proposal] = []
     while True:
-        while len(running) < workers and (proposal := driver.propose()) is not None:
+        while len(running) < workers and isinstance(proposal := ask_tell.propose(), Proposal):
             running.append(proposal)
-            legs.append(proposal)
-        if not running or (killed_after is not None and len(legs) >= killed_after):
-            assert driver.waits == bool(running)
-            return legs
+            segments.append(proposal)
+        if not running or (killed_after is not None and len(segments) >= killed_after):
+            if not running:
+                assert proposal == Finished()
+            return segments
         proposal = running.pop(0)
-        driver.finish(proposal.number, leg(proposal))
+        ask_tell.record(proposal.number, segment(driver, proposal))
 
 
-def test_rungs_are_climbed_by_a_third_and_the_rest_is_stopped_with_its_curve(tmp_path: Path) -> None:
-    new_study(tmp_path)
-    legs = halved(tmp_path)
-    study = open_study(tmp_path)
+def test_a_third_is_promoted_at_each_rung_and_the_rest_is_stopped_with_its_curve(driver: Any) -> None:
+    driver.study(stored=True)
+    segments = run_halving(driver)
+    study = open_study(driver.folder)
     trained = [trial for trial in study.get_trials() if is_trained(trial)]
     assert len(trained) == len({trial.user_attrs["id"] for trial in trained}) == 18
-    counts = {rung: sum(proposal.until == rung for proposal in legs) for rung in HALVING.rungs}
+    counts = {rung: sum(proposal.until == rung for proposal in segments) for rung in HALVING.rungs}
     assert counts[1] == 18
-    # A third of each rung, asynchronously; at the end ranks decide, whoever went on before.
+    # A third of each rung, asynchronously; at the end ranks decide, whichever were promoted before.
     assert 6 <= counts[3] <= 10
     assert 2 <= counts[9] <= 6
-    assert len({(proposal.number, proposal.until) for proposal in legs}) == len(legs)
-    whole = [trial for trial in trained if trial.state == TrialState.COMPLETE]
-    assert len(whole) == counts[9]
+    assert len({(proposal.number, proposal.until) for proposal in segments}) == len(segments)
+    complete = [trial for trial in trained if trial.state == TrialState.COMPLETE]
+    assert len(complete) == counts[9]
     for trial in trained:
-        reached = [epoch for epoch in HALVING.rungs if (trial.number, epoch) in {(p.number, p.until) for p in legs}]
+        reached = [epoch for epoch in HALVING.rungs if (trial.number, epoch) in {(p.number, p.until) for p in segments}]
         assert list(trial.intermediate_values) == [epoch for epoch in reached if epoch < 9]
         assert len(trial.user_attrs["curve"]) == reached[-1]
         assert trial.state == (TrialState.COMPLETE if reached[-1] == 9 else TrialState.PRUNED)
-    assert {trial.number for trial in study.best_trials} <= {trial.number for trial in whole}
-    assert halved(tmp_path) == []
+        assert outcome_name(trial) == ("completed" if reached[-1] == 9 else "stopped")
+    assert {trial.number for trial in study.best_trials} <= {trial.number for trial in complete}
+    assert run_halving(driver) == []
 
 
 @pytest.mark.parametrize("killed_after", [1, 5, 12, 19, 25, 28])
-def test_killed_driver_with_rungs_loses_no_leg_and_repeats_only_what_ran(tmp_path: Path, killed_after: int) -> None:
-    new_study(tmp_path)
-    before = halved(tmp_path, killed_after=killed_after)
-    after = halved(tmp_path)
-    trials = [trial for trial in open_study(tmp_path).get_trials() if is_trained(trial)]
+def test_killed_driver_with_rungs_loses_no_segment_and_repeats_only_running_ones(
+    driver: Any, killed_after: int
+) -> None:
+    driver.study(stored=True)
+    before = run_halving(driver, killed_after=killed_after)
+    after = run_halving(driver)
+    trials = [trial for trial in open_study(driver.folder).get_trials() if is_trained(trial)]
     assert len(trials) == len({trial.user_attrs["id"] for trial in trials}) == 18
-    assert TrialState.RUNNING not in states(open_study(tmp_path))
+    assert TrialState.RUNNING not in states(open_study(driver.folder))
     again = [(p.number, p.until) for p in after if (p.number, p.until) in {(q.number, q.until) for q in before}]
-    assert len(again) == len(set(again)) <= 2  # what the two workers were at
+    assert len(again) == len(set(again)) <= 2  # those of the two workers
     assert again == [(p.number, p.until) for p in after[: len(again)]]
 
 
-def test_next_leg_brings_what_the_first_measured(tmp_path: Path) -> None:
-    new_study(tmp_path)
-    legs = halved(tmp_path)
-    assert all(proposal.before == {} for proposal in legs if proposal.until == 1)
-    assert all(
-        proposal.before == {"images_per_s": 100.0, "overhead_s": 0.1} for proposal in legs if (proposal.until or 0) > 1
-    )
+def test_next_segment_gets_what_the_first_measured(driver: Any) -> None:
+    driver.study(stored=True)
+    segments = run_halving(driver)
+    assert all(proposal.earlier == EarlierSegments() for proposal in segments if proposal.until == 1)
+    carried = EarlierSegments({"images_per_s": 100.0}, overhead_s=0.1)
+    assert all(proposal.earlier == carried for proposal in segments if (proposal.until or 0) > 1)
 
 
-def test_failure_in_a_later_leg_fails_the_trial(tmp_path: Path) -> None:
-    study = new_study()
-    driver = Searcher(study, SPACE, OBJECTIVES, 3, {}, seed=0, halving=HALVING)
+def test_failure_in_a_later_segment_fails_the_trial_and_the_others_are_stopped(driver: Any) -> None:
+    study, events = driver.study(), Events()
+    ask_tell = driver.ask_tell(study, 3, halving=HALVING, observers=[events])
     for _ in range(3):
-        proposal = driver.propose()
-        assert proposal is not None
-        assert driver.finish(proposal.number, leg(proposal)).pauses
-    promoted = driver.propose()
-    assert promoted is not None
+        proposal = next_proposal(ask_tell)
+        ask_tell.record(proposal.number, segment(driver, proposal))
+    assert all(isinstance(event.outcome, Paused) for event in events.ended)
+    promoted = next_proposal(ask_tell)
     assert promoted.until == 3
-    assert driver.finish(promoted.number, None).state == TrialState.FAIL
-    assert driver.propose() is None
+    ask_tell.record(promoted.number, None)
+    assert ask_tell.propose() == Finished()
     assert sorted(states(study), key=str) == [TrialState.FAIL, TrialState.PRUNED, TrialState.PRUNED]
-    assert driver.finished == 3
+    assert ask_tell.state.trained == 3
+    assert [event.outcome for event in events.ended[-2:]] == [Stopped(1), Stopped(1)]
+
+
+def test_checkpoints_are_removed_when_a_trial_has_ended_and_kept_while_it_pauses(driver: Any) -> None:
+    ask_tell = driver.ask_tell(driver.study(), 1, halving=HALVING)
+    proposal = next_proposal(ask_tell)
+    checkpoint: Path = ask_tell.folder_of(proposal.number) / "checkpoint.pt"
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+    ask_tell.record(proposal.number, segment(driver, proposal))
+    assert checkpoint.exists()
+    for _ in range(2):  # alone at its rung it is promoted to the end
+        proposal = next_proposal(ask_tell)
+        ask_tell.record(proposal.number, segment(driver, proposal))
+    assert not checkpoint.exists()
+    assert ask_tell.propose() == Finished()
+
+
+def test_outcomes_of_a_worker_reach_observers_with_values(driver: Any) -> None:
+    events = Events()
+    ask_tell = driver.ask_tell(driver.study(), 2, observers=[events])
+    first, second = next_proposal(ask_tell), next_proposal(ask_tell)
+    outcome = driver.completed(first, 0.25)
+    ask_tell.record(first.number, outcome)
+    ask_tell.record(second.number, replace(REFUSED, seed=second.seed))
+    done, refused = (event for event in events.ended if not isinstance(event.outcome, Duplicate))
+    assert done == TrialEnded(first.number, outcome, (0.25, float(cost(first.architecture).macs), 100.0))
+    assert (refused.number, refused.values) == (second.number, ())

@@ -1,112 +1,223 @@
-"""What happens between two trials, in order; the trials themselves are run by the end-to-end tests."""
+"""The order of proposals, starts and records, on a simulated executor and by hand; trials of real processes are end-to-end
+tests.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from nas import objectives
-from nas.driver.ask_tell import Searcher
-from nas.driver.dispatch import Dispatch
+from nas.driver.dispatch import TrialDispatcher
+from nas.driver.halving import Halving
 from nas.errors import StudyError
-from nas.execution.interrupts import Interrupts
-from nas.study.trials import Proposal
-from nas.terminal.progress import Tally
-from search_space import SearchSpace
+from nas.execution.base import FINISHED, WAIT, Task
+from nas.execution.simulator import NodeLoss, Script, Simulator, VirtualClock
+from nas.sampler import ParetoSampler
+from nas.study.events import SearchStarted, TrialEnded, TrialStarted
+from nas.study.records import Completed, Measured, Paused, Trained, TrialTask, to_record
+from nas.study.trials import is_trained
+from search_space import Architecture, cost
 
-SPACE = SearchSpace.from_dict({"stages": [{"mixer": "pool", "depth": [1, 2, 3], "width": [8, 16, 32]}]})
-WALL_S = 1e-9  # so short that the next is always asked for ahead
-
-
-@pytest.fixture
-def study() -> optuna.Study:
-    return optuna.create_study(directions=["maximize", "minimize"], sampler=optuna.samplers.RandomSampler(seed=0))
+WALL_S = 1e-9  # so short that the next trial is always asked for ahead
 
 
-def dispatch(study: optuna.Study, folder: Path, workers: int = 1) -> Dispatch:
-    chosen = [objectives.get(name) for name in ("accuracy", "macs")]
-    searcher = Searcher(study, SPACE, chosen, trials=9, limits={}, seed=0)
-    return Dispatch(searcher, lambda number: folder / str(number), workers, Tally(searcher, workers), Interrupts())
+class SimulatedWorker:
+    """Trains nothing: accuracy rises with parameters and epochs."""
+
+    def run(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """The record of a trial, or of its segment."""
+        task = TrialTask.from_dict(payload)
+        until = task.until or 9
+        accuracy = 1 - 1 / (cost(Architecture.from_json(task.architecture)).params * until) ** 0.2
+        curve = [{"epoch": epoch + 1} for epoch in range(until)]
+        trained = Trained({"accuracy": accuracy}, curve, 1.0, 2.0, 0.1)
+        outcome = Completed(task.seed, Measured({"images_per_s": 100.0}), trained)
+        return to_record(outcome if until == 9 else Paused(**vars(outcome), epoch=until))
 
 
-def result(**changes: Any) -> dict[str, Any]:
-    return {"accuracy": 0.5, "wall_s": WALL_S, **changes}
+class Events:
+    """An observer that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.all: list[Any] = []
+
+    def notify(self, event: object) -> None:
+        """Keep it."""
+        self.all.append(event)
 
 
-def complete(study: optuna.Study) -> int:
-    return len(study.get_trials(states=[TrialState.COMPLETE]))
+def result(wall_s: float = WALL_S) -> dict[str, Any]:
+    return to_record(Completed(0, Measured({"images_per_s": 100.0}), Trained({"accuracy": 0.5}, [], 0.0, wall_s, 0.0)))
 
 
-def running(study: optuna.Study) -> int:
-    return len(study.get_trials(states=[TrialState.RUNNING]))
+def number_of(study: optuna.Study, *states: TrialState) -> int:
+    return len(study.get_trials(states=list(states)))
 
 
-def test_what_came_of_a_trial_is_known_when_the_next_is_asked_for(study: optuna.Study, tmp_path: Path) -> None:
-    one = dispatch(study, tmp_path)
+def next_task(dispatcher: TrialDispatcher) -> Task:
+    task = dispatcher.next_task()
+    assert isinstance(task, Task)
+    return task
+
+
+def simulate(driver: Any, study: optuna.Study, script: Script, nodes: tuple[int, ...] = (2,), **options: Any) -> Events:
+    """Run `study` on simulated workers."""
+    events = Events()
+    ask_tell = driver.ask_tell(study, observers=[events], **options)
+    simulator = Simulator(script, nodes)
+    dispatcher = TrialDispatcher(ask_tell, simulator.allocation.workers, clock=simulator.clock)
+    ask_tell.start(simulator.allocation.workers)
+    simulator.run(lambda device: SimulatedWorker(), dispatcher)
+    dispatcher.write()
+    return events
+
+
+def test_a_result_is_known_when_the_next_trial_is_asked_for(driver: Any) -> None:
+    study = driver.study()
+    dispatcher = TrialDispatcher(driver.ask_tell(study, target=9), workers=1)
     for done in range(9):
-        assert isinstance(one.hand_out(f"t{done}"), Proposal)
-        assert complete(study) == done
-        one.begun(f"t{done}")
-        one.done(f"t{done}", result())
-    assert one.hand_out("t9") is None
-    assert not one.waits
-    assert complete(study) == 9
+        task = next_task(dispatcher)
+        assert number_of(study, TrialState.COMPLETE) == done
+        dispatcher.started(task)
+        dispatcher.ended(task, result())
+    assert dispatcher.next_task() is FINISHED
+    assert number_of(study, TrialState.COMPLETE) == 9
 
 
-def test_a_worker_gets_what_was_asked_for_ahead_before_its_last_result_is_written(
-    study: optuna.Study, tmp_path: Path
-) -> None:
-    one = dispatch(study, tmp_path)
-    for name in ("a", "b"):
-        assert isinstance(one.hand_out(name), Proposal)
-        one.begun(name)
-        if name == "a":
-            one.done("a", result())
-    one.look_ahead()  # with all at work
-    assert (complete(study), running(study)) == (1, 2)
-    one.done("b", result())
-    one.write_soon()
-    assert isinstance(one.hand_out("c"), Proposal)
-    one.write_soon()
-    assert (complete(study), running(study)) == (1, 2)
-    one.begun("c")
-    one.write_soon()
-    assert complete(study) == 2
+def test_a_worker_gets_a_trial_asked_for_ahead_before_its_last_result_is_written(driver: Any) -> None:
+    study, clock = driver.study(), VirtualClock()
+    dispatcher = TrialDispatcher(driver.ask_tell(study), workers=1, clock=clock)
+    first = next_task(dispatcher)
+    dispatcher.started(first)
+    dispatcher.ended(first, result(0.0))
+    second = next_task(dispatcher)
+    dispatcher.started(second)
+    clock.now_s += 1.0
+    dispatcher.tick()  # with all workers busy
+    assert (number_of(study, TrialState.COMPLETE), number_of(study, TrialState.RUNNING)) == (1, 2)
+    dispatcher.ended(second, result(0.0))
+    dispatcher.tick()
+    third = next_task(dispatcher)
+    dispatcher.tick()
+    assert number_of(study, TrialState.COMPLETE) == 1
+    dispatcher.started(third)
+    dispatcher.tick()
+    assert number_of(study, TrialState.COMPLETE) == 2
 
 
-def test_a_result_does_not_wait_for_long(study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = dispatch(study, tmp_path, workers=2)
-    for name in ("a", "b"):
-        one.hand_out(name)
-    one.begun("a")
-    one.done("a", result())
-    monkeypatch.setattr("nas.driver.dispatch.LATEST", 1e9)
-    one.write_soon()  # `b` has not begun, nor may it for a long time
-    assert complete(study) == 0
-    monkeypatch.setattr("nas.driver.dispatch.LATEST", 0.0)
-    one.write_soon()
-    assert complete(study) == 1
+def test_a_result_does_not_wait_for_long(driver: Any) -> None:
+    study, clock = driver.study(), VirtualClock()
+    dispatcher = TrialDispatcher(driver.ask_tell(study), workers=2, clock=clock)
+    first, _ = next_task(dispatcher), next_task(dispatcher)
+    dispatcher.started(first)
+    dispatcher.ended(first, result(wall_s=60.0))
+    dispatcher.tick()  # the second has not started, and may not for a long time
+    assert number_of(study, TrialState.COMPLETE) == 0
+    clock.now_s += 0.21
+    dispatcher.tick()
+    assert number_of(study, TrialState.COMPLETE) == 1
 
 
-def test_trials_that_are_cut_off_say_so(study: optuna.Study, tmp_path: Path) -> None:
-    one = dispatch(study, tmp_path)
-    one.hand_out("a")
-    one.done("a", None)
-    one.write()
-    (trial,) = study.trials
-    assert (trial.state, trial.user_attrs["failure"]) == (TrialState.FAIL, "the worker died")
-
-
-def test_a_worker_that_cannot_begin_ends_the_search(study: optuna.Study, tmp_path: Path) -> None:
-    one = dispatch(study, tmp_path)
-    one.hand_out("a")
-    one.done("a", result(unfit="no images"))
-    one.write()
-    with pytest.raises(StudyError, match="a worker cannot begin: no images"):
-        one.check()
+def test_a_worker_that_cannot_start_ends_the_search_and_its_trial_stays(driver: Any) -> None:
+    study = driver.study()
+    dispatcher = TrialDispatcher(driver.ask_tell(study), workers=1)
+    next_task(dispatcher)
+    dispatcher.worker_failed("no images")
+    dispatcher.write()
+    with pytest.raises(StudyError, match="a worker cannot start: no images"):
+        dispatcher.tick()
     (trial,) = study.trials
     assert trial.state == TrialState.RUNNING
+
+
+def test_a_signal_ends_the_search_at_the_next_step(driver: Any) -> None:
+    dispatcher = TrialDispatcher(driver.ask_tell(driver.study()), workers=1)
+    task = next_task(dispatcher)
+    dispatcher.interrupts.caught = True
+    with pytest.raises(KeyboardInterrupt):
+        dispatcher.tick()
+    with pytest.raises(KeyboardInterrupt):
+        dispatcher.ended(task, result())
+
+
+def test_events_tell_of_every_start_and_end_in_order(driver: Any) -> None:
+    study = driver.study()
+    events = simulate(driver, study, Script(), target=5).all
+    assert isinstance(events[0], SearchStarted)
+    assert (events[0].workers, events[0].target) == (2, 5)
+    started = [event.number for event in events if isinstance(event, TrialStarted)]
+    ended = [event.number for event in events if isinstance(event, TrialEnded) and event.values]
+    assert sorted(started) == sorted(ended)
+    for number in ended:
+        assert events.index(TrialStarted(number)) < next(
+            i for i, event in enumerate(events) if isinstance(event, TrialEnded) and event.number == number
+        )
+
+
+def test_a_task_whose_worker_dies_once_is_tried_again_and_twice_fails_its_trial(driver: Any) -> None:
+    study = driver.study()
+    dies = Script(dies=lambda task, attempt: task.payload["number"] in (0, 1) and attempt <= task.payload["number"])
+    simulate(driver, study, dies, target=6)
+    trials = {trial.number: trial for trial in study.trials if is_trained(trial)}
+    assert len(trials) == 6
+    assert [number for number, trial in trials.items() if trial.state == TrialState.FAIL] == [1]
+    assert trials[1].user_attrs["failure"] == "the worker died"
+    assert trials[0].state == TrialState.COMPLETE
+
+
+def test_a_lost_node_loses_no_trial(driver: Any) -> None:
+    study = driver.study()
+    losses = (NodeLoss(2.5, node=1, absent_s=3.0), NodeLoss(9.5, node=0))
+    durations = np.random.default_rng(0)
+    script = Script(duration_s=lambda task, attempt: durations.uniform(0.5, 1.5), losses=losses)
+    simulate(driver, study, script, nodes=(2, 2), target=20)
+    trained = [trial for trial in study.trials if is_trained(trial)]
+    assert len(trained) == len({trial.user_attrs["id"] for trial in trained}) == 20
+    assert all(trial.state == TrialState.COMPLETE for trial in trained)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_halving_with_random_durations_deaths_and_losses_ends_with_every_trial_accounted_for(
+    driver: Any, seed: int
+) -> None:
+    study, rng = driver.study(), np.random.default_rng(seed)
+    study.sampler = ParetoSampler(driver.space, {1: lambda a: cost(a).macs}, budget=9, seed=seed)
+    deaths = rng.random(500) < 0.1
+    script = Script(
+        duration_s=lambda task, attempt: float(rng.exponential()),
+        dies=lambda task, attempt: bool(deaths[3 * task.payload["number"] + attempt]),
+        losses=[NodeLoss(float(time_s), node=1, absent_s=1.0) for time_s in (1.0, 4.0, 7.0)],
+    )
+    events = simulate(driver, study, script, nodes=(1, 2), target=16, halving=Halving((1, 3, 9), 3)).all
+    trials = study.trials
+    assert all(trial.state.is_finished() for trial in trials)
+    trained = [trial for trial in trials if is_trained(trial)]
+    assert len(trained) == len({trial.user_attrs["id"] for trial in trained}) == 16
+    last = {event.number: event.outcome for event in events if isinstance(event, TrialEnded)}
+    assert set(last) == {trial.number for trial in trials}
+    assert not any(isinstance(outcome, Paused) for outcome in last.values())
+
+
+def test_a_source_that_waits_for_nothing_is_a_deadlock(driver: Any) -> None:
+    class Waits(TrialDispatcher):
+        def next_task(self) -> Any:
+            return WAIT
+
+    dispatcher = Waits(driver.ask_tell(driver.study()), workers=1)
+    with pytest.raises(RuntimeError, match="deadlock"):
+        Simulator().run(lambda device: SimulatedWorker(), dispatcher)
+
+
+def test_tasks_name_trial_folder_seed_and_segment(driver: Any) -> None:
+    ask_tell = driver.ask_tell(driver.study(), halving=Halving((3, 9), 3))
+    dispatcher = TrialDispatcher(ask_tell, workers=1)
+    task = TrialTask.from_dict(next_task(dispatcher).payload)
+    assert task.folder == str(ask_tell.folder_of(task.number))
+    assert task.until == 3
+    assert replace(task, number=task.number) == task

@@ -1,20 +1,21 @@
-"""What a study begins with: presets and earlier studies as its first architectures, and as knowledge of its sampler."""
+"""Prior knowledge of a study: presets and earlier studies give its first architectures and inform its sampler."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import optuna
 import pytest
 
 from nas import objectives
-from nas.driver import warm_start
-from nas.driver.ask_tell import Searcher
+from nas.driver.ask_tell import AskTell
 from nas.driver.plan import sampler_of
+from nas.driver.propose import Proposal
+from nas.driver.warm_start import first_architectures, prior_accuracies
 from nas.errors import ConfigError
-from nas.study import config as configs
+from nas.study.config import StudyConfig
+from nas.study.records import Completed, Measured, Trained
 from nas.study.storage import create_study, open_study
 from search_space import Architecture, SearchSpace, cost
 
@@ -55,21 +56,22 @@ def earlier(folder: Path, trials: int = 30, image_size: int = 8) -> Path:
     attributes = {"objectives": [objective.to_dict() for objective in chosen]}
     study = create_study(folder, "earlier", [objective.direction for objective in chosen], attributes)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
-    driver = Searcher(study, space(image_size), chosen, trials, {}, seed=0)
-    while (proposal := driver.propose()) is not None:
-        driver.finish(proposal.number, {"accuracy": worth(proposal.architecture)})
+    ask_tell = AskTell(study, space(image_size), chosen, trials, lambda number: folder / str(number))
+    while isinstance(proposal := ask_tell.propose(), Proposal):
+        trained = Trained({"accuracy": worth(proposal.architecture)}, [], 1.0, 1.0, 0.0)
+        ask_tell.record(proposal.number, Completed(proposal.seed, Measured(), trained))
     return folder
 
 
-def load(tmp_path: Path, presets: str = "", study: str = "null") -> tuple[configs.StudyConfig, Any]:
+def new_config(tmp_path: Path, presets: str = "", study: str = "null") -> StudyConfig:
     file = tmp_path / "new.yaml"
     file.write_text(TEXT % (presets, study))
-    return configs.load(file)
+    return StudyConfig.from_file(file)
 
 
 def test_nearest_to_presets_come_first(tmp_path: Path) -> None:
-    config, file = load(tmp_path, "convmixer_256_8_cifar_k9, vit_tiny_patch16")
-    conv, attention = warm_start.first(config.start, file, space())
+    config = new_config(tmp_path, "convmixer_256_8_cifar_k9, vit_tiny_patch16")
+    conv, attention = first_architectures(config, space())
     assert (conv.stages[0].mixer.name, conv.stages[0].mixer.k) == ("conv", 9)
     assert conv.stages[0].width == 32
     assert conv.stem.patch == 2
@@ -79,12 +81,12 @@ def test_nearest_to_presets_come_first(tmp_path: Path) -> None:
 
 def test_front_of_an_earlier_study_comes_first_and_its_accuracies_are_known(tmp_path: Path) -> None:
     folder = earlier(tmp_path / "old")
-    config, file = load(tmp_path, study=str(folder))
+    config = new_config(tmp_path, study=str(folder))
     front = {trial.number for trial in open_study(folder).best_trials}
-    begun = warm_start.first(config.start, file, space())
+    begun = first_architectures(config, space())
     assert 1 <= len(begun) <= len(front)
     assert len({architecture.id for architecture in begun}) == len(begun)
-    known = warm_start.prior(config.start, file, space())
+    known = prior_accuracies(config, space())
     assert len(known) == 30
     for architecture, accuracy in known:
         assert architecture.image_size == (16, 16)
@@ -92,18 +94,18 @@ def test_front_of_an_earlier_study_comes_first_and_its_accuracies_are_known(tmp_
 
 
 def test_earlier_study_of_other_architectures_tells_nothing(tmp_path: Path) -> None:
-    config, file = load(tmp_path, study=str(earlier(tmp_path / "old")))
+    config = new_config(tmp_path, study=str(earlier(tmp_path / "old")))
     other = SearchSpace.from_dict({"stages": [{"mixer": {"shift": None}, "width": [64, 96]}], "image_size": 16})
-    assert warm_start.prior(config.start, file, other) == ()
-    assert len(warm_start.first(config.start, file, other)) in (1, 2)
+    assert prior_accuracies(config, other) == ()
+    assert len(first_architectures(config, other)) in (1, 2)
 
 
-def test_sampler_that_knows_an_earlier_study_needs_no_start(tmp_path: Path) -> None:
+def test_sampler_that_knows_an_earlier_study_suggests_the_best_at_once(tmp_path: Path) -> None:
     """Attention is best everywhere: who knows it from another image size proposes it at once."""
-    config, file = load(tmp_path, study=str(earlier(tmp_path / "old")))
+    config = new_config(tmp_path, study=str(earlier(tmp_path / "old")))
     config = config.model_copy(update={"objectives": ("accuracy", "macs")})
     shares = []
-    for known in (warm_start.prior(config.start, file, space()), ()):
+    for known in (prior_accuracies(config, space()), ()):
         study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler_of(config, space(), known))
         found = []
         for _ in range(5):
@@ -122,7 +124,9 @@ def test_sampler_that_knows_an_earlier_study_needs_no_start(tmp_path: Path) -> N
         ("", "/nowhere", r"new.yaml:4:\d+: start.study: /nowhere: holds no study"),
     ],
 )
-def test_what_is_not_there_is_told_with_its_place(tmp_path: Path, presets: str, study: str, message: str) -> None:
-    config, file = load(tmp_path, presets, study)
+def test_unknown_presets_and_studies_are_named_with_their_place(
+    tmp_path: Path, presets: str, study: str, message: str
+) -> None:
+    config = new_config(tmp_path, presets, study)
     with pytest.raises(ConfigError, match=message):
-        warm_start.first(config.start, file, space())
+        first_architectures(config, space())

@@ -5,37 +5,36 @@ from __future__ import annotations
 import pytest
 
 from nas.errors import UsageError
-from nas.execution.resources import Machine, machine_of
-from nas.study.config import Resources
+from nas.execution.resources import Allocation, Resources, allocate
 
 
 @pytest.mark.parametrize(
     ("asked", "cpus", "gpus", "found"),
     [
-        ({}, 8, 0, Machine(8, 1, 0)),
-        ({"cpus_per_trial": 3}, 8, 0, Machine(2, 3, 0)),
-        ({"workers": 3}, 8, 0, Machine(3, 1, 0)),
-        ({"workers": 30}, 8, 0, Machine(8, 1, 0)),
-        ({}, 8, 2, Machine(2, 1, 1)),
-        ({"gpus_per_trial": 0}, 8, 2, Machine(8, 1, 0)),
-        ({"gpus_per_trial": 0.1}, 80, 1, Machine(10, 1, 0.1)),
-        ({"gpus_per_trial": 0.5}, 8, 2, Machine(4, 1, 0.5)),
-        ({"gpus_per_trial": 0.5}, 3, 2, Machine(3, 1, 0.5)),
-        ({"gpus_per_trial": 0.4}, 8, 2, Machine(4, 1, 0.4)),  # no training lies on two GPUs
+        ({}, 8, 0, Allocation(8, 1, 0)),
+        ({"cpus_per_trial": 3}, 8, 0, Allocation(2, 3, 0)),
+        ({"workers": 3}, 8, 0, Allocation(3, 1, 0)),
+        ({"workers": 30}, 8, 0, Allocation(8, 1, 0)),
+        ({}, 8, 2, Allocation(2, 1, 1)),
+        ({"gpus_per_trial": 0}, 8, 2, Allocation(8, 1, 0)),
+        ({"gpus_per_trial": 0.1}, 80, 1, Allocation(10, 1, 0.1)),
+        ({"gpus_per_trial": 0.5}, 8, 2, Allocation(4, 1, 0.5)),
+        ({"gpus_per_trial": 0.5}, 3, 2, Allocation(3, 1, 0.5)),
+        ({"gpus_per_trial": 0.4}, 8, 2, Allocation(4, 1, 0.4)),  # no training lies on two GPUs
     ],
 )
-def test_workers(asked: dict[str, float], cpus: float, gpus: float, found: Machine) -> None:
-    assert machine_of(Resources.model_validate(asked), {"CPU": cpus, "GPU": gpus}) == found
+def test_workers(asked: dict[str, float], cpus: float, gpus: float, found: Allocation) -> None:
+    assert allocate(Resources.model_validate(asked), {"CPU": cpus, "GPU": gpus}) == found
 
 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
         ({"gpus_per_trial": 1}, "gpus_per_trial: the machine has 0 GPUs, found 1"),
-        ({"gpus_per_trial": 2}, "gpus_per_trial: a training uses one GPU at most, found 2"),
+        ({"gpus_per_trial": 2}, "gpus_per_trial: a training uses at most one GPU, found 2"),
         ({"cpus_per_trial": 9}, "cpus_per_trial: the machine has 8 CPUs, found 9"),
     ],
 )
 def test_what_the_machine_has_not(asked: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        machine_of(Resources.model_validate(asked), {"CPU": 8, "GPU": 0})
+        allocate(Resources.model_validate(asked), {"CPU": 8, "GPU": 0})

@@ -12,7 +12,7 @@ import pytest
 
 from nas.errors import UsageError
 from nas.fidelity.plan import Budget, Plan, budgets_of, plan_of, spread
-from nas.fidelity.run import Request
+from nas.fidelity.run import FidelityRequest
 from nas.fidelity.store import FILE, Store
 from search_space import Architecture, SearchSpace, cost
 from trainers.config import TrainConfig
@@ -80,7 +80,7 @@ def test_a_multiple_that_adds_no_epoch_is_refused() -> None:
 )
 def test_what_cannot_be_judged_is_refused(sample: int, multiple: float, seeds: int, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Request(sample, multiple, seeds)
+        FidelityRequest(sample, multiple, seeds)
 
 
 def test_the_sample_has_one_architecture_of_each_part_of_the_costs(space: SearchSpace) -> None:

@@ -1,21 +1,19 @@
-"""A worker of `nas fidelity`: what fewer and smaller images are, what it trains and scores, how it fails; and its device."""
+"""A worker of `nas fidelity`: fewer and smaller images, what it trains and scores, how it fails."""
 
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from nas.errors import UsageError
-from nas.evaluation.evaluator import initial
+from nas.evaluation.evaluator import initial_network
 from nas.fidelity import worker as workers
 from nas.fidelity.plan import Budget, Job
-from nas.fidelity.run import devices_of
-from nas.fidelity.worker import Worker, different, fewer, smaller, some_batches
-from nas.study.config import Resources
+from nas.fidelity.settings import FidelitySettings
+from nas.fidelity.worker import FidelityWorker, different, fewer, smaller, some_batches
 from search_space import Architecture
 from trainers.config import DataConfig, TrainConfig
 from trainers.data.dataset import load
@@ -55,8 +53,8 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def worker(data_file: Path) -> Worker:
-    return Worker(data_file, TRAIN, "cpu")
+def worker(data_file: Path) -> FidelityWorker:
+    return FidelityWorker(FidelitySettings(data_file, TRAIN), "cpu")
 
 
 def test_fewer_images_are_of_each_class_alike_and_the_rest_stays(data_file: Path) -> None:
@@ -90,47 +88,49 @@ def test_smaller_images_are_means_of_pixels_normalised_anew(data_file: Path) -> 
     assert smaller(data, 1) is data
 
 
-def test_a_training_is_the_trainers_own_of_that_budget(worker: Worker, data_file: Path, tmp_path: Path) -> None:
+def test_a_training_is_the_trainers_own_of_that_budget(worker: FidelityWorker, data_file: Path, tmp_path: Path) -> None:
     checkpoint = tmp_path / "c.pt"
-    record = worker.run(job(Budget("epochs/2", 2)), checkpoint)
+    record = worker.run_job(job(Budget("epochs/2", 2)), checkpoint)
     data = load(data_file)
-    theirs = train(initial(SMALL, 3), data, TrainConfig(epochs=2, lr=5e-3, validate_every=1), seed=3)
+    theirs = train(initial_network(SMALL, 3), data, TrainConfig(epochs=2, lr=5e-3, validate_every=1), seed=3)
     assert [accuracy for accuracy, _ in record["curve"]] == [epoch.val_accuracy for epoch in theirs]
     assert all(seconds > 0 for _, seconds in record["curve"])
     assert (record["id"], record["seed"], record["epochs"]) == (SMALL.id, 3, 2)
     assert not checkpoint.exists()
 
 
-def test_fewer_and_smaller_images_are_trained_on(worker: Worker, tmp_path: Path) -> None:
-    quarter = worker.run(job(Budget("images/4", 1, images=4)), tmp_path / "c.pt")
+def test_fewer_and_smaller_images_are_trained_on(worker: FidelityWorker, tmp_path: Path) -> None:
+    quarter = worker.run_job(job(Budget("images/4", 1, images=4)), tmp_path / "c.pt")
     small = SMALL.changed(image_size=(4, 4))
-    half = worker.run(job(Budget("pixels/2", 1, pixels=2), small), tmp_path / "c.pt")
+    half = worker.run_job(job(Budget("pixels/2", 1, pixels=2), small), tmp_path / "c.pt")
     assert (quarter["images"], half["pixels"]) == (4, 2)
     assert len(quarter["curve"]) == len(half["curve"]) == 1
-    wrong = worker.run(
+    wrong = worker.run_job(
         job(Budget("pixels/2", 1, pixels=2), small.changed(stem=small.stem.changed(pos_embed=True), image_size=(8, 8))),
         tmp_path / "c.pt",
     )
     assert "failure" in wrong  # positions of 8x8 do not fit images of 4x4
 
 
-def test_scores_are_finite_timed_and_repeatable(worker: Worker, data_file: Path, tmp_path: Path) -> None:
-    first = worker.run(job(), tmp_path / "c.pt")["scores"]
-    again = Worker(data_file, TRAIN, "cpu").run(job(), tmp_path / "c.pt")["scores"]
+def test_scores_are_finite_timed_and_repeatable(worker: FidelityWorker, data_file: Path, tmp_path: Path) -> None:
+    first = worker.run_job(job(), tmp_path / "c.pt")["scores"]
+    again = FidelityWorker(FidelitySettings(data_file, TRAIN), "cpu").run_job(job(), tmp_path / "c.pt")["scores"]
     assert list(first) == ["naswot", "synflow", "zico"]
     assert [value for value, _ in first.values()] == [value for value, _ in again.values()]
     assert all(isinstance(value, float) and seconds > 0 for value, seconds in first.values())
-    other = worker.run(job(seed=4), tmp_path / "c.pt")["scores"]
+    other = worker.run_job(job(seed=4), tmp_path / "c.pt")["scores"]
     assert all(first[name][0] != other[name][0] for name in first)
 
 
-def test_a_score_that_fails_leaves_the_others(worker: Worker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_score_that_fails_leaves_the_others(
+    worker: FidelityWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def broken(*words: object) -> float:
         raise ValueError("there is\nnone")
 
     monkeypatch.setattr(workers.scores, "zico", broken)
     monkeypatch.setattr(workers.scores, "naswot", lambda *words: float("-inf"))
-    found = worker.run(job(), tmp_path / "c.pt")["scores"]
+    found = worker.run_job(job(), tmp_path / "c.pt")["scores"]
     assert found["zico"][0] == "ValueError: there is"
     assert found["naswot"][0] == "it is -inf"
     assert isinstance(found["synflow"][0], float)
@@ -148,28 +148,15 @@ def test_batches_share_no_image_and_are_normalised(data_file: Path) -> None:
     assert len(different(doubled)) == len(different(first[0])) == len(set(map(str, first[0].tolist())))
 
 
-def test_a_training_that_fails_is_recorded_and_the_next_one_goes_on(worker: Worker, tmp_path: Path) -> None:
-    record = worker.run(job(Budget("proxy", 1), HUGE), tmp_path / "c.pt")
+def test_a_training_that_fails_is_recorded_and_the_next_one_goes_on(worker: FidelityWorker, tmp_path: Path) -> None:
+    record = worker.run_job(job(Budget("proxy", 1), HUGE), tmp_path / "c.pt")
     assert "memory" in record["failure"]
-    assert "curve" in worker.run(job(Budget("proxy", 1)), tmp_path / "c.pt")
+    assert "curve" in worker.run_job(job(Budget("proxy", 1)), tmp_path / "c.pt")
 
 
-def test_devices_are_those_that_the_resources_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.fidelity.run._gpus", lambda: 0)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
-    assert devices_of(Resources()) == ("cpu",) * 6
-    assert devices_of(Resources(cpus_per_trial=4)) == ("cpu",)
-    assert devices_of(Resources(workers=9)) == ("cpu",) * 9
-    with pytest.raises(UsageError, match="cpus_per_trial: the machine has 6 CPUs, found 7"):
-        devices_of(Resources(cpus_per_trial=7))
-    with pytest.raises(UsageError, match="gpus_per_trial: the machine has 0 GPUs, found 1"):
-        devices_of(Resources(gpus_per_trial=1))
-    with pytest.raises(UsageError, match="address: trains on this machine alone"):
-        devices_of(Resources(address="auto"))
-    monkeypatch.setattr("nas.fidelity.run._gpus", lambda: 2)
-    assert devices_of(Resources()) == ("cuda:0", "cuda:1")
-    assert devices_of(Resources(gpus_per_trial=0)) == ("cpu",) * 6
-    assert devices_of(Resources(gpus_per_trial=0.5)) == ("cuda:0", "cuda:1") * 2
-    assert devices_of(Resources(gpus_per_trial=0.5, workers=3)) == ("cuda:0", "cuda:1", "cuda:0")
-    with pytest.raises(UsageError, match="one GPU at most, found 2"):
-        devices_of(Resources(gpus_per_trial=2))
+def test_jobs_and_records_are_plain_json(worker: FidelityWorker, tmp_path: Path) -> None:
+    given = job(Budget("epochs/2", 1))
+    assert Job.from_dict(json.loads(json.dumps(given.to_dict()))) == given
+    assert Job.from_dict(json.loads(json.dumps(job().to_dict()))) == job()
+    record = worker.run({"job": given.to_dict(), "checkpoint": str(tmp_path / "c.pt")})
+    assert json.loads(json.dumps(record, allow_nan=False)) == record

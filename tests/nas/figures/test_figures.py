@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nas.analysis.results import Results, load
+from nas.analysis.results import Results
 from nas.figures import (
     CONFIG,
     Palette,
@@ -30,7 +30,7 @@ from nas.objectives import get
 
 @pytest.fixture(scope="module")
 def results(digits_study: Path) -> Results:
-    return load(digits_study)
+    return Results.load(digits_study)
 
 
 def test_every_pair_is_drawn_once_with_the_cheap_objective_as_x() -> None:
@@ -171,13 +171,13 @@ def test_hostile_names_are_escaped_in_the_pointers_box(
     hostile = architecture(0)
     hostile["stages"][1]["mixer"] = {"name": "<b onclick=x>"}
     study_writer(tmp_path, [told([0.5, 10.0, 1.0], None, {"architecture": hostile})])
-    info = front_info(load(tmp_path), get("macs"), get("accuracy"))
+    info = front_info(Results.load(tmp_path), get("macs"), get("accuracy"))
     assert "<b o" not in info.texts[0]
     assert "&lt;b onclick=x&gt;" in info.texts[0]
 
 
 def test_an_empty_study_gives_empty_figures(empty_study: Path) -> None:
-    results = load(empty_study)
+    results = Results.load(empty_study)
     assert front_info(results, get("macs"), get("accuracy")).trials == []
     assert hypervolume_info(results).values == []
     assert curves_info(results).trials == []

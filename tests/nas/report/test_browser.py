@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from nas.analysis.results import Results, load
+from nas.analysis.results import Results
 from nas.report import write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -116,7 +116,7 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def results(digits_study: Path) -> Results:
-    return load(digits_study)
+    return Results.load(digits_study)
 
 
 @contextmanager

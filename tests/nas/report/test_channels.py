@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nas.analysis.results import load
+from nas.analysis.results import Results
 from nas.report import channels
 from nas.report.channels import channel_graphs
 from nas.report.content import content
@@ -15,7 +15,7 @@ from nas.report.content import content
 
 @pytest.fixture(scope="module")
 def graphs(graph_study: Path) -> dict[str, Any]:
-    found: dict[str, Any] = content(load(graph_study))["channels"]
+    found: dict[str, Any] = content(Results.load(graph_study))["channels"]
     return found
 
 
@@ -45,13 +45,13 @@ def test_each_entry_says_groups_and_rule(graphs: dict[str, Any]) -> None:
 
 def test_what_there_is_no_room_for_is_told_in_words(graph_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channels, "PICTURES", 1)
-    graphs = channel_graphs(load(graph_study))
+    graphs = channel_graphs(Results.load(graph_study))
     assert [entry["picture"] for trial in (1, 0) for entry in graphs["trials"][trial]] == [0, None, None, None]
     assert graphs["trials"][0][0]["reach"].startswith("Full channel receptive field: yes")
     assert graphs["about"].endswith(" 1 different block drawn; 2 more of the front are told in words alone.")
 
 
 def test_architectures_that_the_space_does_not_know_have_none(digits_study: Path) -> None:
-    graphs = channel_graphs(load(digits_study))
+    graphs = channel_graphs(Results.load(digits_study))
     assert graphs["pictures"] == []
     assert set(map(len, graphs["trials"].values())) == {0}

@@ -16,7 +16,7 @@ import pytest
 from optuna.trial import TrialState
 from plotly.offline import get_plotlyjs
 
-from nas.analysis.results import load
+from nas.analysis.results import Results
 from nas.errors import UsageError
 from nas.report import embedded, page, write
 from nas.report.content import content
@@ -64,7 +64,7 @@ def data_of(text: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def text(digits_study: Path) -> str:
-    return page(load(digits_study))
+    return page(Results.load(digits_study))
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_plotly_is_there_once(text: str) -> None:
 
 
 def test_the_data_is_the_study(text: str, digits_study: Path) -> None:
-    results = load(digits_study)
+    results = Results.load(digits_study)
     data = data_of(text)
     keys = [column["key"] for column in data["columns"]]
     assert keys == ["trial", "state", "accuracy", "macs", "images_per_s", "params", "test_accuracy", "wall_s", "mixers"]
@@ -125,7 +125,7 @@ def test_the_data_is_the_study(text: str, digits_study: Path) -> None:
 
 
 def test_architectures_come_back_whole_from_their_shared_parts(text: str, digits_study: Path) -> None:
-    results, data = load(digits_study), data_of(text)
+    results, data = Results.load(digits_study), data_of(text)
     for number, ((frame,), stages, boxes) in enumerate(data["architectures"]):
         whole = data["frames"][frame] | {"stages": [data["stages"][index] for index in stages]}
         assert whole == results.trial(number)["architecture"]
@@ -145,7 +145,7 @@ def test_every_pair_of_objectives_has_a_figure(text: str) -> None:
 
 
 def test_headline(digits_study: Path) -> None:
-    results = load(digits_study)
+    results = Results.load(digits_study)
     assert dataset_line(results) == (
         "Searched on digits: images of 8 × 8 × 1, 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9); "
         "1,077 to train, 360 to validate, 360 held out for the test."
@@ -169,7 +169,7 @@ def test_headline(digits_study: Path) -> None:
 
 
 def test_hostile_text_stays_text(hostile_study: Path) -> None:
-    text = page(load(hostile_study))
+    text = page(Results.load(hostile_study))
     reader = Reader(text)
     assert "img" not in {tag for tag, _ in reader.elements}
     assert len(reader.scripts) == 3
@@ -187,7 +187,7 @@ def test_embedded_json_reads_back_and_holds_no_markup(value: str) -> None:
 
 
 def test_a_study_without_a_complete_trial_has_no_figures_and_says_so(empty_study: Path) -> None:
-    text = page(load(empty_study))
+    text = page(Results.load(empty_study))
     data = data_of(text)
     assert (data["figures"], data["rows"], data["front"], data["best"]) == ([], [], [], None)
     assert "No trial of this study is complete yet" in text
@@ -212,7 +212,7 @@ def test_any_number_of_objectives(
         for n in range(2)
     ]
     study_writer(tmp_path, trials, objectives=objectives)
-    figures = content(load(tmp_path))["figures"]
+    figures = content(Results.load(tmp_path))["figures"]
     assert figures[0]["title"] == first
     assert len(figures) == count
     assert figures[0]["wide"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import ConfigError
-from nas.study import config
+from nas.study.config import StudyConfig
 
 ROOT = Path(__file__).parents[3]
 STUDY = """\
@@ -35,37 +35,37 @@ def study(tmp_path: Path) -> Path:
 
 def error_of(path: Path, *overrides: str) -> str:
     with pytest.raises(ConfigError) as caught:
-        config.load(path, overrides)
+        StudyConfig.from_file(path, *overrides)
     assert caught.value.exit_code == 2
     return str(caught.value)
 
 
 def test_file_gives_values_and_name(study: Path) -> None:
-    loaded, _ = config.load(study)
+    loaded = StudyConfig.from_file(study)
     assert (loaded.name, loaded.trials, loaded.train.epochs, loaded.train.lr) == ("mine", 5, 3, 1e-3)
     assert loaded.data.source == "digits"
 
 
 def test_overrides_replace_values_below_mappings_and_lists(study: Path) -> None:
     words = ["train.epochs=9", "limits.macs=2e6", "space.stages.0.width=[24]", "name=other"]
-    loaded, _ = config.load(study, words)
+    loaded = StudyConfig.from_file(study, *words)
     assert loaded.train.epochs == 9
     assert loaded.train.lr == 1e-3
     assert loaded.limits == {"macs": 2e6}
-    assert loaded.space["stages"][0]["width"] == [24]
+    assert loaded.space.stages[0].width == (24,)
     assert loaded.name == "other"
 
 
 def test_a_whole_number_may_stand_for_any_and_none_for_what_may_be_missing(study: Path) -> None:
     words = ["train.lr=1", "limits.macs=2000000", "resources.workers=null", "objectives=[accuracy, params]"]
-    loaded, _ = config.load(study, words)
+    loaded = StudyConfig.from_file(study, *words)
     assert (loaded.train.lr, loaded.limits, loaded.resources.workers) == (1.0, {"macs": 2e6}, None)
     assert loaded.objectives == ("accuracy", "params")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_that_ships_is_valid(path: Path) -> None:
-    loaded, _ = config.load(path)
+    loaded = StudyConfig.from_file(path)
     assert loaded.name == path.stem
 
 
@@ -160,26 +160,25 @@ def test_merged_mapping_is_found_where_it_is_written(tmp_path: Path) -> None:
 
 
 def test_space_is_completed_from_the_data(study: Path) -> None:
-    loaded, file = config.load(study)
-    space = config.space_of(loaded, file, {"image_size": (8, 8), "in_chans": 1, "num_classes": 10})
+    loaded = StudyConfig.from_file(study)
+    space = loaded.space_on((8, 8), in_chans=1, num_classes=10)
     assert (space.image_size, space.in_chans, space.num_classes) == ((8, 8), 1, 10)
     with pytest.raises(
         ConfigError, match=r"mine\.yaml:4:3: space\.image_size: must be that of the data, .*16.*found 8"
     ):
-        config.space_of(loaded, file, {"image_size": (16, 16), "in_chans": 1, "num_classes": 10})
+        loaded.space_on((16, 16), in_chans=1, num_classes=10)
 
 
 def test_changed_study_is_refused_but_trials_and_resources_may_change(study: Path) -> None:
-    began = config.load(study)[0].model_dump(mode="json")
-    same, file = config.load(study, ["trials=50", "resources.workers=1"])
-    config.check_unchanged(same, began, file)
-    other, file = config.load(study, ["space.stages.0.width=[16]"])
+    began = StudyConfig.from_file(study).model_dump(mode="json")
+    StudyConfig.from_file(study, "trials=50", "resources.workers=1").check_continues(began)
+    other = StudyConfig.from_file(study, "space.stages.0.width=[16]")
     with pytest.raises(
         ConfigError, match=r"^space\.stages\.0\.width=\[16\]: space\.stages.*must stay .*as the study began"
     ):
-        config.check_unchanged(other, began, file)
+        other.check_continues(began)
     edited = study.with_name("edited.yaml")
     edited.write_text(STUDY.replace("epochs: 3", "epochs: 4"))
-    other, file = config.load(edited, ["name=mine"])
+    other = StudyConfig.from_file(edited, "name=mine")
     with pytest.raises(ConfigError, match=r"edited\.yaml:11:3: train\.epochs: must stay 3 .*found 4"):
-        config.check_unchanged(other, began, file)
+        other.check_continues(began)

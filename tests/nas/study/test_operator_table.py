@@ -12,9 +12,19 @@ import pytest
 
 from nas.driver.plan import sampler_of
 from nas.evaluation.measurer import Measurer
-from nas.evaluation.settings import Measuring
-from nas.study import config as configs, operator_table
-from nas.study.operator_table import FEW, OperatorTable, entries_of, traits_of, wanted
+from nas.evaluation.settings import MeasuringSettings
+from nas.objectives import get
+from nas.study.config import StudyConfig
+from nas.study.layout import OPERATORS
+from nas.study.operator_table import (
+    MIN_TIMED_PER_FAMILY,
+    OperatorTable,
+    operator_times,
+    operators_to_time,
+    read_tables,
+    time_features,
+    write_tables,
+)
 from search_space import SearchSpace
 from search_space.operators import Operator, operators
 from trainers.device_lock import Exclusive
@@ -40,14 +50,14 @@ SPACE = SearchSpace.from_dict(
 
 def law(operator: Operator) -> float:
     """Seconds that differ by the kind and are a sum of shares."""
-    one, macs, ffts, numbers, params = traits_of(operator)
+    one, macs, ffts, numbers, params = time_features(operator)
     kind = 1 + len(operator.family) % 3
     return kind * (1e-5 * one + 1e-9 * macs + 2e-9 * ffts + 5e-10 * numbers + 1e-10 * params)
 
 
 def table(count: int | None = None) -> OperatorTable:
-    timed = wanted(SPACE)[:count]
-    return OperatorTable(entries_of(timed, map(law, timed)), batch_size=16)
+    timed = operators_to_time(SPACE)[:count]
+    return OperatorTable(operator_times(timed, map(law, timed)), batch_size=16)
 
 
 def test_an_architecture_takes_the_sum_of_its_operators() -> None:
@@ -57,17 +67,17 @@ def test_an_architecture_takes_the_sum_of_its_operators() -> None:
         architecture = SPACE.sample(rng)
         expected = sum(count * law(operator) for operator, count in operators(architecture).items())
         assert whole.seconds(architecture) == pytest.approx(expected)
-        assert whole.images_per_s(architecture) == pytest.approx(16 / expected)
-        assert whole.latency_ms(architecture) == pytest.approx(1000 * expected)
+        assert whole.predict(get("images_per_s"), architecture) == pytest.approx(16 / expected)
+        assert whole.predict(get("latency_ms"), architecture) == pytest.approx(1000 * expected)
 
 
 def test_what_was_not_timed_is_estimated_from_its_family() -> None:
-    timed = wanted(SPACE)
+    timed = operators_to_time(SPACE)
     families = len({operator.family for operator in timed})
-    known = table(FEW * families)
-    left = [operator for operator in timed if operator.key not in known.entries]
+    known = table(MIN_TIMED_PER_FAMILY * families)
+    left = [operator for operator in timed if operator.key not in known.times]
     assert len(left) > 20
-    errors = [abs(known.estimated(operator) / law(operator) - 1) for operator in left]
+    errors = [abs(known.estimate(operator) / law(operator) - 1) for operator in left]
     assert (
         max(errors) < 0.2
     )  # the law is of the form that is fitted; four of a family do not tell all five shares apart
@@ -75,66 +85,68 @@ def test_what_was_not_timed_is_estimated_from_its_family() -> None:
 
 
 def test_a_family_of_which_nothing_was_timed_is_estimated_from_its_kind_and_else_from_all() -> None:
-    timed = [operator for operator in wanted(SPACE) if operator.family != "tokens pool"]
-    assert len(timed) < len(wanted(SPACE))
-    (pool, *_) = (operator for operator in wanted(SPACE) if operator.family == "tokens pool")
-    of_kind = OperatorTable(entries_of(timed, map(law, timed)), 1).estimated(pool)
+    timed = [operator for operator in operators_to_time(SPACE) if operator.family != "tokens pool"]
+    assert len(timed) < len(operators_to_time(SPACE))
+    (pool, *_) = (operator for operator in operators_to_time(SPACE) if operator.family == "tokens pool")
+    of_kind = OperatorTable(operator_times(timed, map(law, timed)), 1).estimate(pool)
     assert law(pool) / 5 < of_kind < law(pool) * 5
     stems = [operator for operator in timed if operator.kind == "stem"]
-    assert OperatorTable(entries_of(stems, map(law, stems)), 1).estimated(pool) > 0
+    assert OperatorTable(operator_times(stems, map(law, stems)), 1).estimate(pool) > 0
 
 
 def test_the_first_operators_to_be_timed_are_some_of_each_family_ends_included() -> None:
-    timed = wanted(SPACE)
+    timed = operators_to_time(SPACE)
     assert len(set(timed)) == len(timed)
-    assert timed == wanted(SPACE)
+    assert timed == operators_to_time(SPACE)
     families = list(dict.fromkeys(operator.family for operator in timed))
-    first = timed[: FEW * len(families)]
+    first = timed[: MIN_TIMED_PER_FAMILY * len(families)]
     for family in families:
         like = [law(operator) for operator in timed if operator.family == family]
         chosen = [law(operator) for operator in first if operator.family == family]
-        assert len(chosen) >= min(FEW, len(like))
+        assert len(chosen) >= min(MIN_TIMED_PER_FAMILY, len(like))
         assert (min(chosen), max(chosen)) == (min(like), max(like))
 
 
 def test_tables_are_kept(tmp_path: Path) -> None:
-    file = tmp_path / operator_table.FILE
-    assert operator_table.read(file) == {}
-    operator_table.write({"images_per_s": table()}, file)
-    (again,) = operator_table.read(file).values()
-    assert (again.entries, again.batch_size) == (table().entries, 16)
+    file = tmp_path / OPERATORS
+    assert read_tables(file) == {}
+    write_tables({"images_per_s": table()}, file)
+    (again,) = read_tables(file).values()
+    assert (again.times, again.batch_size) == (table().times, 16)
     for damage in ("", "[]", '{"images_per_s": 3}', file.read_text()[:-20]):
         file.write_text(damage)
-        assert operator_table.read(file) == {}
+        assert read_tables(file) == {}
 
 
 def test_operators_are_timed_as_far_as_the_time_goes(tmp_path: Path) -> None:
-    measurer = Measurer(Measuring(), "cpu", Exclusive("cpu", tmp_path))
-    timed = wanted(SPACE)[:20]
-    seconds = measurer.operators(timed, 4, 600)
+    measurer = Measurer(MeasuringSettings(), "cpu", Exclusive("cpu", tmp_path))
+    timed = operators_to_time(SPACE)[:20]
+    seconds = measurer.time_operators(timed, 4, 600)
     assert len(seconds) == 20
     assert all(one > 0 for one in seconds)
-    assert len(measurer.operators(timed, 4, 1e-9)) == GROUP
+    assert len(measurer.time_operators(timed, 4, 1e-9)) == GROUP
 
 
-def config(**changes: Any) -> configs.StudyConfig:
-    return configs.StudyConfig.model_validate({"space": {}, "objectives": ["accuracy", "images_per_s"], **changes})
+def config(**changes: Any) -> StudyConfig:
+    return StudyConfig.model_validate(
+        {"space": {"stages": [{"mixer": "pool"}]}, "objectives": ["accuracy", "images_per_s"], **changes}
+    )
 
 
 def test_the_sampler_sees_what_is_foretold_and_leaves_out_what_breaks_a_limit_by_far() -> None:
     whole = table()
     rng = random.Random(2)
     some = [SPACE.sample(rng) for _ in range(20)]
-    limit = float(np.median([whole.images_per_s(one) for one in some]))
+    limit = float(np.median([whole.predict(get("images_per_s"), one) for one in some]))
     sampler = sampler_of(config(limits={"images_per_s": limit}), SPACE, tables={"images_per_s": whole})
     *_, foretold = sampler.features  # type: ignore[attr-defined]
     for one in some:
-        assert foretold(one) == whole.images_per_s(one)
-        assert sampler.feasible(one) == (1.5 * whole.images_per_s(one) >= limit)  # type: ignore[attr-defined]
+        assert foretold(one) == whole.predict(get("images_per_s"), one)
+        assert sampler.feasible(one) == (1.5 * whole.predict(get("images_per_s"), one) >= limit)  # type: ignore[attr-defined]
     assert {sampler.feasible(one) for one in some} == {True, False}  # type: ignore[attr-defined]
 
 
 def test_a_table_is_plain_json(tmp_path: Path) -> None:
-    operator_table.write({"latency_ms": table()}, tmp_path / "t.json")
+    write_tables({"latency_ms": table()}, tmp_path / "t.json")
     found = json.loads((tmp_path / "t.json").read_text())
     assert set(found["latency_ms"]) == {"batch_size", "operators"}

@@ -15,7 +15,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from nas.analysis.results import load
+from nas.analysis.results import Results
 from nas.formatting import ratio, si
 from nas.terminal.tables import architecture_drawing, front_table, sparkline, status_panel, status_record, trial_panel
 from search_space import Architecture
@@ -30,7 +30,7 @@ def rendered(renderable: RenderableType, *, colour: bool = False, width: int = 8
 
 
 def test_the_front_is_a_row_per_trial_in_its_order(digits_study: Path) -> None:
-    results = load(digits_study)
+    results = Results.load(digits_study)
     text = rendered(front_table(results), width=120)
     rows = [line.split() for line in text.splitlines() if re.match(r"\s*\d+\s", line)]
     assert [int(row[0]) for row in rows] == results.front["trial"].tolist()
@@ -41,7 +41,7 @@ def test_the_front_is_a_row_per_trial_in_its_order(digits_study: Path) -> None:
 
 
 def test_tables_fit_80_columns(digits_study: Path) -> None:
-    results = load(digits_study)
+    results = Results.load(digits_study)
     for renderable in (
         front_table(results),
         status_panel(results),
@@ -51,7 +51,7 @@ def test_tables_fit_80_columns(digits_study: Path) -> None:
 
 
 def test_status_adds_up_the_trials_by_hand(digits_study: Path) -> None:
-    results = load(digits_study)
+    results = Results.load(digits_study)
     record = json.loads(json.dumps(status_record(results), allow_nan=False))
     trained = (
         24 + 3
@@ -77,7 +77,7 @@ def test_status_adds_up_the_trials_by_hand(digits_study: Path) -> None:
 
 
 def test_status_of_a_study_in_which_nothing_happened(empty_study: Path) -> None:
-    results = load(empty_study)
+    results = Results.load(empty_study)
     record = json.loads(json.dumps(status_record(results), allow_nan=False))
     unknown = (
         "best_trial",
@@ -96,7 +96,7 @@ def test_status_of_a_study_in_which_nothing_happened(empty_study: Path) -> None:
 
 
 def test_one_is_not_many(tmp_path: Path, study_writer: Any, told: Any) -> None:
-    results = load(study_writer(tmp_path, [told([0.5, 10.0, 1.0], None, {"curve": [{"val_accuracy": 0.5}]})]))
+    results = Results.load(study_writer(tmp_path, [told([0.5, 10.0, 1.0], None, {"curve": [{"val_accuracy": 0.5}]})]))
     assert re.search(r"front +1 trial, hypervolume", rendered(status_panel(results)))
     assert "in 1 epoch " in rendered(trial_panel(results, results.trial(0)))
 
@@ -116,7 +116,7 @@ def test_the_drawing_names_every_stage_size_and_option(architecture: Callable[[i
 
 
 def test_the_drawing_tells_the_channels_of_every_block(graph_study: Path) -> None:
-    results = load(graph_study)
+    results = Results.load(graph_study)
     words = " ".join(re.sub("[│╭╮╰╯─]", " ", rendered(trial_panel(results, results.trial(0)))).split())
     assert "channels: 64 -16-> 64 -interlace-> 64 -4-> 64; full reach: yes (g1*g2 = 16*4 = 64 <= 64)" in words
     assert "channels: 64 -1-> 64 -1-> 256 -1-> 64; full reach: yes (attention is dense)" in words
@@ -138,7 +138,7 @@ def test_markup_in_names_is_shown_as_it_is(architecture: Callable[[int], dict[st
 
 
 def test_a_trial_of_any_state_is_shown(digits_study: Path) -> None:
-    results = load(digits_study)
+    results = Results.load(digits_study)
     complete = rendered(trial_panel(results, results.trial(4)))
     assert "test accuracy" in complete
     assert "0.8200" in complete
@@ -152,7 +152,7 @@ def test_a_trial_of_any_state_is_shown(digits_study: Path) -> None:
 
 def test_the_activation_memory_of_a_trial_is_shown(tmp_path: Path, study_writer: Any, told: Any) -> None:
     study_writer(tmp_path, [told([0.5, 10.0, 1.0], None, {"activation_bytes": 12_345_678}), told([0.5, 10.0, 1.0])])
-    results = load(tmp_path)
+    results = Results.load(tmp_path)
     first, second = (rendered(trial_panel(results, results.trial(number))) for number in range(2))
     assert re.search("activations +12.3 M bytes an image in training", first)
     assert "activations" not in second  # of a study that knew of none
@@ -160,7 +160,7 @@ def test_the_activation_memory_of_a_trial_is_shown(tmp_path: Path, study_writer:
 
 def test_a_trial_without_an_architecture_is_shown(tmp_path: Path, study_writer: Any, told: Any) -> None:
     study_writer(tmp_path, [told([0.5, 10.0, 1.0])])
-    results = load(tmp_path)
+    results = Results.load(tmp_path)
     text = rendered(trial_panel(results, results.trial(0)))
     assert "complete, on the front" in text
     assert "stage" not in text

@@ -1,8 +1,10 @@
-"""Begin a study: a YAML file around a preset, for the user to read and change."""
+"""Studies to begin with: those that are installed, a commented starter, and a study around a preset."""
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import yaml
@@ -12,7 +14,9 @@ from search_space import presets
 from search_space.errors import SpaceError
 from search_space.spaces.around import around
 
-HEAD = """\
+DEFAULT = "digits"
+
+PRESET_HEAD = """\
 # A study around the preset {preset}: its own mixers and others, its width and depth and half of them.
 # Command:  nas search {file} --out runs/{name}
 # A list is a choice, a single value is fixed. Image size, channels and classes come from the data.
@@ -20,14 +24,37 @@ HEAD = """\
 """
 
 
-def write_study(file: Path, preset: str, data: Path, image_size: int | None) -> None:
+def installed_studies() -> dict[str, Path]:
+    """The studies that are installed with the package, by name."""
+    folder = resources.files("nas").joinpath("studies")
+    files = [Path(str(entry)) for entry in folder.iterdir() if entry.name.endswith(".yaml")]
+    return {file.stem: file for file in sorted(files)}
+
+
+def find_study(name: str | None) -> Path:
+    """The file of a study: a path, or the name of an installed study; None: the default one."""
+    if name is not None and (Path(name).exists() or name not in installed_studies()):
+        return Path(name)
+    return installed_studies()[name or DEFAULT]
+
+
+def write_starter_study(file: Path, data: Path, image_size: int) -> None:
+    """Write a commented study on the image folder `data`, with images of `image_size` pixels a side, to `file`.
+
+    Raises:
+        UsageError: the file already exists.
+    """
+    text = resources.files("nas.study").joinpath("starter.yaml").read_text(encoding="utf-8")
+    words = {"title": f"A study of {data}.", "file": file, "name": file.stem, "data": data, "image_size": image_size}
+    _write_new(file, Template(text).substitute(words))
+
+
+def write_preset_study(file: Path, preset: str, data: Path, image_size: int | None) -> None:
     """Write a study around `preset` on the image folder `data` to `file`.
 
     Raises:
-        UsageError: the file is there already, or the preset does not fit the image size.
+        UsageError: the file already exists, or the preset does not fit the image size.
     """
-    if file.exists():
-        raise UsageError(f"{file}: is there already; remove it or name another")
     architecture = presets.get(preset)
     side = architecture.image_size[0] if image_size is None else image_size
     try:
@@ -42,13 +69,19 @@ def write_study(file: Path, preset: str, data: Path, image_size: int | None) -> 
         "train": {"epochs": 10, "batch_size": 64, "lr": 1e-3},
         "objectives": ["accuracy", "macs", "images_per_s"],
     }
-    text = HEAD.format(preset=preset, file=file, name=file.stem) + yaml.dump(study, Dumper=_Dumper, sort_keys=False)
+    head = PRESET_HEAD.format(preset=preset, file=file, name=file.stem)
+    _write_new(file, head + yaml.dump(study, Dumper=_Dumper, sort_keys=False))
+
+
+def _write_new(file: Path, text: str) -> None:
+    if file.exists():
+        raise UsageError(f"{file}: already exists; remove it or name another")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
 
 
 def _plain(space: dict[str, Any]) -> dict[str, Any]:
-    """The space as one would write it: single values for what is fixed, nothing of what the data say."""
+    """The space as a user would write it: single values for what is fixed, without what the images say."""
 
     def single(value: Any) -> Any:
         if isinstance(value, dict):

@@ -1,0 +1,34 @@
+"""`nas init`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.app import Verbose, app
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The file to write.")],
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", metavar="NAME", help="A published architecture to search around (default: none)."),
+    ] = None,
+    data: Annotated[Path, typer.Option("--data", metavar="FOLDER", help="The folder of images.")] = Path("PHOTOS"),
+    image_size: Annotated[
+        int | None,
+        typer.Option("--image-size", metavar="N", help="Pixels a side (default: the preset's, or 32).", min=1),
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Write a study, to be read, changed and searched: a commented starter, or one around a preset."""
+    from nas.study.templates import write_preset_study, write_starter_study
+
+    if preset is None:
+        write_starter_study(file, data, image_size or 32)
+    else:
+        write_preset_study(file, preset, data, image_size)
+    print(f"study: {file}")

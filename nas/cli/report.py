@@ -1,0 +1,28 @@
+"""`nas report`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.app import StudyFolder, Verbose, app
+
+
+@app.command()
+def report(
+    folder: StudyFolder,
+    out_file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Default: DIR/report.html.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """One self-contained HTML page of the study; tests the front on the test split, once."""
+    from nas import report as reports
+    from nas.models.test_split import test_front
+    from nas.study.stored import StoredStudy
+
+    study = StoredStudy.open(folder)
+    for line in test_front(study).missing:
+        print(f"nas: no test accuracy: {line}", file=sys.stderr)
+    print(f"report: {reports.write(folder, out_file)}")

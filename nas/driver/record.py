@@ -1,0 +1,112 @@
+"""What is written when a trial ends or pauses: its attributes, its error, and Optuna's state of it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from nas.driver.state import SearchState
+from nas.objectives import Objective
+from nas.study.events import TrialEnded
+from nas.study.layout import ERROR, remove_checkpoint, write_error
+from nas.study.optuna_adapter import set_intermediate_value
+from nas.study.records import OUTCOME, Completed, Failed, Paused, Refused, Stopped, TrialOutcome, name_of
+
+WORKER_DIED = Failed("the worker died")
+
+logger = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Records outcomes.
+
+    Args:
+        state: of the search; it is updated.
+        objectives: in the order of values.
+        folder_of: the folder of a trial's files.
+    """
+
+    def __init__(self, state: SearchState, objectives: Sequence[Objective], folder_of: Callable[[int], Path]) -> None:
+        self.state = state
+        self.study = state.study
+        self.objectives = tuple(objectives)
+        self.folder_of = folder_of
+
+    def record(self, number: int, outcome: Completed | Paused | Refused | Failed) -> TrialEnded:
+        """Record the `outcome` that a worker returned for the open trial `number`."""
+        self.state.running.discard(number)
+        trial = self.state.open[number]
+        attributes = outcome.to_attributes()
+        outcome, values = self._check_values(trial, outcome)
+        if isinstance(outcome, Failed) and outcome.traceback:
+            file = write_error(self.folder_of(number), outcome.traceback)
+            outcome = replace(outcome, reason=f"{outcome.reason} (see trials/{file.parent.name}/{ERROR})")
+        self._write(trial, outcome, attributes)
+        self.state.refused_in_a_row = self.state.refused_in_a_row + 1 if isinstance(outcome, Refused) else 0
+        if isinstance(outcome, Refused):
+            return self._end(number, outcome, TrialState.PRUNED)
+        if isinstance(outcome, Failed):
+            logger.info("trial %d failed: %s", number, outcome.reason)
+            self.state.trained += 1
+            return self._end(number, outcome, TrialState.FAIL)
+        ladder = self.state.ladder
+        if isinstance(outcome, Paused) and ladder is not None:
+            set_intermediate_value(self.study, trial, outcome.epoch, outcome.trained.values["accuracy"])
+            ladder.reach(number, outcome.epoch, values)
+            return TrialEnded(number, outcome)
+        self.state.trained += 1
+        if ladder is not None:
+            ladder.reach(number, ladder.halving.rungs[-1], values)
+        return self._end(number, outcome, TrialState.COMPLETE, values)
+
+    def stop_paused(self) -> list[TrialEnded]:
+        """Stop every trial that still pauses: nothing runs, and none of them is promoted."""
+        ladder = self.state.ladder
+        if ladder is None:
+            return []
+        ended = []
+        for number, epoch in ladder.paused.items():
+            self.state.trained += 1
+            outcome = Stopped(epoch)
+            self.state.open[number].set_user_attr(OUTCOME, name_of(outcome))
+            ended.append(self._end(number, outcome, TrialState.PRUNED))
+        return ended
+
+    def _check_values(
+        self, trial: optuna.Trial, outcome: Completed | Paused | Refused | Failed
+    ) -> tuple[Completed | Paused | Refused | Failed, tuple[float, ...]]:
+        """The values of the objectives; an outcome that lacks a finite one has failed."""
+        if not isinstance(outcome, Completed):
+            return outcome, ()
+        known = {**trial.user_attrs, **outcome.measured.values, **outcome.trained.values}
+        values = {objective.name: known.get(objective.name) for objective in self.objectives}
+        if all(isinstance(value, int | float) and math.isfinite(value) for value in values.values()):
+            return outcome, tuple(float(value) for value in values.values() if value is not None)
+        reason = f"an objective is not finite: {list(values.values())}"
+        return Failed(reason, seed=outcome.seed, wall_s=outcome.trained.wall_s, idle_s=outcome.idle_s), ()
+
+    def _write(self, trial: optuna.Trial, outcome: TrialOutcome, attributes: Mapping[str, Any]) -> None:
+        """Set `attributes` and those of `outcome`, and clear those that an interrupted driver has left of another outcome."""
+        written = {**attributes, **outcome.to_attributes()}
+        if not isinstance(outcome, Paused):
+            written[OUTCOME] = name_of(outcome)
+        for name in ("refused", "failure"):
+            if name not in written and trial.user_attrs.get(name) is not None:
+                written[name] = None
+        for name, value in written.items():
+            trial.set_user_attr(name, value)
+
+    def _end(self, number: int, outcome: TrialOutcome, state: TrialState, values: tuple[float, ...] = ()) -> TrialEnded:
+        """Tell the study that a trial has ended."""
+        if self.state.ladder is not None:
+            self.state.ladder.leave(number)
+        self.study.tell(self.state.open.pop(number), list(values) or None, state=state)
+        remove_checkpoint(self.folder_of(number))
+        return TrialEnded(number, outcome, values)

@@ -1,0 +1,66 @@
+"""What a driver knows of its study: a fold over the storage's trials, so that a restart or a second reader computes the same.
+
+A trial is *open* while it runs or pauses. An architecture is *seen* once a trial has it, whatever became of the trial.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.driver.halving import Ladder
+from nas.study.optuna_adapter import open_trial
+from nas.study.trials import is_trained, outcome_name
+
+
+class SearchState:
+    """The trials of a study, as the driver counts them.
+
+    Args:
+        study: the Optuna study.
+        ladder: the rungs; None: every trial is trained to the end.
+        objective_names: in the order of values.
+    """
+
+    def __init__(self, study: optuna.Study, ladder: Ladder | None, objective_names: Sequence[str]) -> None:
+        self.study = study
+        self.ladder = ladder
+        trials = study.get_trials(deepcopy=False)
+        self.open: dict[int, optuna.Trial] = {}
+        self.running: set[int] = set()
+        self.interrupted = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        """Trials that an earlier driver left running; they are taken up first."""
+        self.seen = {
+            trial.user_attrs["id"]: trial.number
+            for trial in trials
+            if "id" in trial.user_attrs and trial.state.is_finished() and outcome_name(trial) != "duplicate"
+        }
+        """Id of an architecture -> the first trial that has it."""
+        self.trained = sum(map(is_trained, trials))
+        """Trials that count: completed, failed, or stopped at a rung."""
+        self.refused_in_a_row = 0
+        """Trials that workers refused, since the last one that they did not."""
+        if ladder is not None:
+            self._replay(ladder, trials, objective_names)
+
+    def _replay(self, ladder: Ladder, trials: Sequence[FrozenTrial], objective_names: Sequence[str]) -> None:
+        """Put the trials of an earlier driver on the rungs where they were."""
+        for trial in trials:
+            for epoch, accuracy in sorted(trial.intermediate_values.items()):
+                values = {**trial.user_attrs, "accuracy": accuracy}
+                ladder.reach(trial.number, epoch, [float(values[name]) for name in objective_names])
+            if trial.state == TrialState.COMPLETE:
+                ladder.reach(trial.number, ladder.halving.rungs[-1], trial.values)
+            reached = max(trial.intermediate_values, default=0)
+            pauses = trial.state == TrialState.RUNNING and reached >= trial.user_attrs.get("until", math.inf)
+            if pauses:
+                self.interrupted = [other for other in self.interrupted if other.number != trial.number]
+                self.open[trial.number] = open_trial(self.study, trial)
+                self.seen[trial.user_attrs["id"]] = trial.number
+                continue
+            ladder.leave(trial.number)
+            if trial.state == TrialState.RUNNING and reached:
+                ladder.resume(trial.number, reached)

@@ -1,0 +1,184 @@
+"""Processes of this machine as an executor: no cluster, no daemon; each loads its libraries once and ends with the driver.
+
+If a process dies (mostly for want of memory), the tasks that were running are tried again alone, one after the other: a task
+whose process dies again has ended with None, and the others go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from nas import logs
+from nas.errors import StudyError, UsageError, reason
+from nas.execution import environment, processes
+from nas.execution.base import (
+    FINISHED,
+    WAIT,
+    Executor,
+    Result,
+    Signal,
+    Task,
+    TaskSource,
+    Worker,
+    WorkerFactory,
+    register,
+)
+from nas.execution.resources import Allocation, Resources, allocate, cpus_wanted, shares_per_gpu
+
+TICK_S = 0.05
+
+logger = logging.getLogger(__name__)
+
+
+@register("local")
+@contextmanager
+def open_local(resources: Resources, scratch: Path) -> Iterator[LocalProcesses]:
+    """Processes of this machine.
+
+    Raises:
+        UsageError: the machine does not have what a task needs, or `resources.address` names another.
+    """
+    if resources.address is not None:
+        rule = "must be null for the executor 'local', which runs on this machine"
+        raise UsageError(f"resources.address: {rule}, found {resources.address}")
+    gpus = 0 if resources.gpus_per_trial == 0 else count_gpus()
+    allocation = allocate(resources, {"CPU": cpus_wanted(resources), "GPU": gpus})
+    yield LocalProcesses(allocation, gpus)
+
+
+class LocalProcesses(Executor):
+    """Runs tasks in a pool of processes.
+
+    Args:
+        allocation: the processes, and what each has.
+        gpus: of this machine.
+    """
+
+    def __init__(self, allocation: Allocation, gpus: int = 0) -> None:
+        self.allocation = allocation
+        shares = shares_per_gpu(allocation.gpus) if allocation.gpus > 0 else 0
+        devices = [f"cuda:{index}" for _ in range(shares) for index in range(gpus)]
+        self.devices = (devices or ["cpu"] * allocation.workers)[: allocation.workers]
+
+    def run(self, make_worker: WorkerFactory, source: TaskSource) -> None:
+        interrupted: list[Task] = []  # tasks that ran when a process died
+        while True:
+            with _pool(make_worker, self.devices) as submit:
+                interrupted = _run_until_death(submit, len(self.devices), source)
+            if not interrupted:
+                return
+            for task in interrupted:
+                logger.info("task %s: its process, or one beside it, died; tried again alone", task.name)
+                with _pool(make_worker, self.devices[:1]) as submit:
+                    died = _run_until_death(submit, 1, _Single(task, source))
+                if died:
+                    source.ended(task, None)
+
+    def call(self, function: Callable[..., Result], *arguments: Any, tick: Callable[[], None] = lambda: None) -> Result:
+        environment.keep_memory()
+        with processes.pool(1, logs.configure_worker) as submit:
+            future: Future[Result] = submit(function, *arguments, self.devices[0])
+            while not wait([future], timeout=0.1).done:
+                tick()
+            try:
+                return future.result()
+            except BrokenProcessPool:
+                raise StudyError("its process died, possibly for want of memory") from None
+            except Exception as error:
+                raise StudyError(reason(error)) from None
+
+
+class _Single(TaskSource):
+    """One task of another source, already started."""
+
+    def __init__(self, task: Task, source: TaskSource) -> None:
+        self.tasks = [task]
+        self.source = source
+
+    def next_task(self) -> Task | Signal:
+        return self.tasks.pop() if self.tasks else FINISHED
+
+    def ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+        self.source.ended(task, result)
+
+    def worker_failed(self, reason: str) -> None:
+        self.source.worker_failed(reason)
+
+    def tick(self) -> None:
+        self.source.tick()
+
+
+def _run_until_death(submit: Callable[[Task], Future[dict[str, Any]]], workers: int, source: TaskSource) -> list[Task]:
+    """Run the tasks of `source`; the tasks that ran when a process died, or none if all have ended."""
+    running: dict[Future[dict[str, Any]], Task] = {}
+    finished = False
+    while True:
+        source.tick()
+        while not finished and len(running) < workers:
+            task = source.next_task()
+            if task is WAIT or task is FINISHED or not isinstance(task, Task):
+                finished = task is FINISHED
+                break
+            try:
+                running[submit(task)] = task
+            except BrokenProcessPool:
+                return [*running.values(), task]
+            source.started(task)
+        if not running:
+            if finished:
+                return []
+            time.sleep(TICK_S)
+            continue
+        for future in wait(running, timeout=TICK_S, return_when=FIRST_COMPLETED).done:
+            try:
+                answer = future.result()
+            except BrokenProcessPool:
+                return list(running.values())
+            task = running.pop(future)
+            if "worker_failed" in answer:
+                source.worker_failed(answer["worker_failed"])
+            else:
+                source.ended(task, answer["result"])
+
+
+@contextmanager
+def _pool(make_worker: WorkerFactory, devices: list[str]) -> Iterator[Callable[[Task], Future[dict[str, Any]]]]:
+    """Within this block, a function that submits a task to a pool with a process for each of `devices`."""
+    environment.keep_memory()
+    with closing(processes.CONTEXT.SimpleQueue()) as queue:
+        for device in devices:
+            queue.put(device)
+        with processes.pool(len(devices), _start_worker, make_worker, queue) as submit:
+            yield lambda task: submit(_run_task, dict(task.payload))
+
+
+def count_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+_worker: Worker | None = None  # of a process of the pool
+_failure = ""  # why it has none
+
+
+def _start_worker(make_worker: WorkerFactory, devices: Any) -> None:
+    global _worker, _failure
+    logs.configure_worker()
+    try:
+        _worker = make_worker(devices.get())
+    except Exception as error:  # told by the first task: an exception here would look like the death of the process
+        _failure = reason(error)
+
+
+def _run_task(payload: dict[str, Any]) -> dict[str, Any]:
+    if _worker is None:
+        return {"worker_failed": _failure}
+    return {"result": dict(_worker.run(payload))}

@@ -1,0 +1,196 @@
+"""Tune's side of the executor: the trainable that runs tasks, and the searcher and the callback that ask and tell the source."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.search.searcher import Searcher
+
+from nas import logs
+from nas.errors import StudyError, reason
+from nas.execution.base import FINISHED, Executor, Result, Task, TaskSource, Worker, WorkerFactory
+from nas.execution.resources import Allocation, Resources, allocate, cpus_wanted
+
+RESTARTS = 1  # of a task whose worker died: once may be the machine's fault, twice is the task's
+OBJECT_STORE_BYTES = 100_000_000  # of a private Ray: trials share files, not objects
+
+
+@contextmanager
+def ray_cluster(resources: Resources) -> Iterator[Allocation]:
+    """A running Ray, and what it allows; shut down at the end."""
+    for name in ("ray", "ray.tune", "ray.data", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
+    if resources.address is not None:
+        ray.init(resources.address, **quiet)
+    else:
+        local = {"num_cpus": cpus_wanted(resources), "object_store_memory": OBJECT_STORE_BYTES}
+        ray.init("local", include_dashboard=False, **local, **quiet)
+    try:
+        yield allocate(resources, ray.cluster_resources())
+    finally:
+        ray.shutdown()
+
+
+class RayTune(Executor):
+    """Runs tasks as the trials of one Tune experiment.
+
+    Args:
+        allocation: what each worker has.
+        scratch: a folder for Tune's own files, which nobody reads; removed at the end of a run.
+    """
+
+    def __init__(self, allocation: Allocation, scratch: Path) -> None:
+        self.allocation = allocation
+        self.scratch = scratch
+
+    @property
+    def device(self) -> str:
+        """Of each worker; Ray shows a worker no GPU but its own."""
+        return "cuda" if self.allocation.gpus > 0 else "cpu"
+
+    def run(self, make_worker: WorkerFactory, source: TaskSource) -> None:
+        shutil.rmtree(self.scratch, ignore_errors=True)  # of a driver that was killed
+        searcher = SourceSearcher(source)
+        tuner = tune.Tuner(
+            tune.with_resources(TaskRunner, {"cpu": self.allocation.cpus, "gpu": self.allocation.gpus}),
+            param_space={"make_worker": make_worker, "device": self.device},
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=10**9,
+                max_concurrent_trials=self.allocation.workers,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=str(self.scratch),
+                name="search",
+                verbose=0,
+                callbacks=[Ticks(source, searcher)],
+                failure_config=tune.FailureConfig(max_failures=RESTARTS),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            ),
+        )
+        try:
+            tuner.fit()
+        finally:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def call(self, function: Callable[..., Result], *arguments: Any, tick: Callable[[], None] = lambda: None) -> Result:
+        # `max_calls`: the process ends with the call, and what it holds of a GPU with it.
+        options = {"num_cpus": self.allocation.cpus, "num_gpus": self.allocation.gpus, "max_retries": 0, "max_calls": 1}
+        pending = ray.remote(**options)(function).remote(*arguments, self.device)
+        while not ray.wait([pending], timeout=0.1)[0]:
+            tick()
+        try:
+            result: Result = ray.get(pending)
+        except ray.exceptions.RayTaskError as error:
+            raise StudyError(reason(error.cause or error)) from None
+        except ray.exceptions.RayError as error:
+            raise StudyError(reason(error)) from None
+        return result
+
+
+class TaskRunner(tune.Trainable):
+    """A warm actor: its process, libraries and data outlive its tasks. A `step` is a whole task."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        logs.configure_worker()
+        self.task = config
+        self.worker: Worker | None = None
+        self.failure = ""
+        try:
+            self.worker = config["make_worker"](config["device"])
+        except Exception as error:  # such as images that this machine does not see
+            self.failure = reason(error)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.task = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        answer: dict[str, Any] = {"worker_failed": self.failure}
+        if self.worker is not None:
+            answer = {"result": self.worker.run(self.task["payload"])}
+        return {"answer": json.dumps(answer), "done": True}  # as text: Tune would take nested values apart
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: a trial has its own checkpoint in the study's folder."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing, likewise."""
+
+
+class SourceSearcher(Searcher):
+    """Gives Tune the tasks of a source, and the source their results."""
+
+    def __init__(self, source: TaskSource) -> None:
+        super().__init__()
+        self.source = source
+        self.tasks: dict[str, Task] = {}  # by Tune's name of the trial
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        task = self.source.next_task()
+        if not isinstance(task, Task):
+            return str(self.FINISHED) if task is FINISHED else None
+        self.tasks[trial_id] = task
+        return {"payload": dict(task.payload)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: a task has one result, its last."""
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        task = self.tasks.pop(trial_id, None)
+        if task is None:
+            return
+        answer: Mapping[str, Any] = {}
+        if not error and result is not None and "answer" in result:
+            answer = json.loads(result["answer"])
+        if "worker_failed" in answer:
+            self.source.worker_failed(answer["worker_failed"])
+        else:
+            self.source.ended(task, answer.get("result"))
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing: the study's storage is the state."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles what it is given, for a restore that never happens here
+
+    def get_state(self) -> dict[str, Any]:
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Nothing, likewise."""
+
+
+class Ticks(tune.Callback):
+    """Called by Tune at least ten times a second.
+
+    Args:
+        source: is told that tasks have started, and ticks.
+        searcher: knows the tasks by Tune's names.
+    """
+
+    def __init__(self, source: TaskSource, searcher: SourceSearcher) -> None:
+        self.source = source
+        self.searcher = searcher
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """A worker has got the trial."""
+        if trial.trial_id in self.searcher.tasks:
+            self.source.started(self.searcher.tasks[trial.trial_id])
+
+    def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
+        """The source does what is due; it may raise what ends the run."""
+        self.source.tick()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as that of the searcher

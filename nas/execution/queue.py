@@ -1,0 +1,39 @@
+"""A fixed list of tasks as a source: what fidelity runs and benchmarks give an executor."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from nas.execution.base import FINISHED, Signal, Task, TaskSource
+
+
+class TaskQueue(TaskSource):
+    """Tasks in order.
+
+    Args:
+        tasks: the tasks.
+        on_result: gets each task and its result as it ends, in the order of ends; None: the worker died.
+        on_tick: is called several times a second; it may raise what ends the run, such as `KeyboardInterrupt`.
+    """
+
+    def __init__(
+        self,
+        tasks: Iterable[Task],
+        on_result: Callable[[Task, Mapping[str, Any] | None], None],
+        on_tick: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.tasks = deque(tasks)
+        self.on_result = on_result
+        self.on_tick = on_tick
+
+    def next_task(self) -> Task | Signal:
+        return self.tasks.popleft() if self.tasks else FINISHED
+
+    def ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+        self.on_result(task, result)
+
+    def tick(self) -> None:
+        super().tick()
+        self.on_tick()

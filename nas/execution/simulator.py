@@ -1,0 +1,182 @@
+"""An executor without processes: a virtual clock, scripted durations, deaths of workers and losses of nodes.
+
+The driver's logic is tested on it: what is proposed, recorded and observed depends on the order in which tasks end, and here
+that order is written down.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nas.errors import StudyError, reason
+from nas.execution.base import FINISHED, Executor, Result, Task, TaskSource, Worker, WorkerFactory
+from nas.execution.resources import Allocation
+
+
+class VirtualClock:
+    """Seconds since the start of a simulation; it stands still until the simulator advances it."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        """Now, in seconds."""
+        return self.now_s
+
+
+@dataclass(frozen=True)
+class NodeLoss:
+    """At `time_s` the node `node` (counted from 0) goes, with all its workers; it comes back after `absent_s`."""
+
+    time_s: float
+    node: int
+    absent_s: float = float("inf")
+
+
+@dataclass(frozen=True)
+class Script:
+    """What happens in a simulation.
+
+    Args:
+        duration_s: of a task, by its name and the attempt from 0.
+        dies: whether the worker of a task dies at its end instead of returning a result, likewise.
+        losses: of nodes.
+        restarts: how often a task is tried again whose worker died or whose node was lost.
+    """
+
+    duration_s: Callable[[Task, int], float] = lambda task, attempt: 1.0
+    dies: Callable[[Task, int], bool] = lambda task, attempt: False
+    losses: Sequence[NodeLoss] = ()
+    restarts: int = 1
+
+
+@dataclass(order=True)
+class _Run:
+    """An attempt at a task that ends at `end_s`."""
+
+    end_s: float
+    order: int
+    task: Task = field(compare=False)
+    attempt: int = field(compare=False)
+    node: int = field(compare=False)
+
+
+class Simulator(Executor):
+    """Runs tasks by a script, in this process and in virtual time; results are those of a real worker.
+
+    Args:
+        script: durations, deaths, losses.
+        nodes: the number of workers of each node.
+    """
+
+    def __init__(self, script: Script | None = None, nodes: Sequence[int] = (1,)) -> None:
+        self.script = script or Script()
+        self.nodes = tuple(nodes)
+        self.allocation = Allocation(sum(self.nodes), 1, 0.0)
+        self.clock = VirtualClock()
+
+    def run(self, make_worker: WorkerFactory, source: TaskSource) -> None:
+        try:
+            worker = make_worker("cpu")
+        except Exception as error:
+            source.worker_failed(reason(error))
+            source.tick()
+            return
+        _Simulation(self, worker, source).run()
+
+    def call(self, function: Callable[..., Result], *arguments: Any, tick: Callable[[], None] = lambda: None) -> Result:
+        tick()
+        try:
+            return function(*arguments, "cpu")
+        except Exception as error:
+            raise StudyError(reason(error)) from None
+
+
+class _Simulation:
+    """The state of a run."""
+
+    def __init__(self, simulator: Simulator, worker: Worker, source: TaskSource) -> None:
+        self.script = simulator.script
+        self.clock = simulator.clock
+        self.worker = worker
+        self.source = source
+        self.free = list(simulator.nodes)
+        self.running: list[_Run] = []
+        self.retries: list[tuple[Task, int]] = []  # tasks that wait for a worker once more, and the attempt
+        self.changes: list[tuple[float, int, int]] = []  # (time, node, change of its workers), the next first
+        for loss in self.script.losses:
+            size = simulator.nodes[loss.node]
+            heapq.heappush(self.changes, (loss.time_s, loss.node, -size))
+            if loss.absent_s != float("inf"):
+                heapq.heappush(self.changes, (loss.time_s + loss.absent_s, loss.node, size))
+        self.order = itertools.count()
+
+    def run(self) -> None:
+        """Until the source has finished and every task has ended."""
+        finished = False
+        while True:
+            self.source.tick()
+            finished = self._assign(finished)
+            if not self.running and not self.retries and finished:
+                return
+            self._advance()
+
+    def _assign(self, finished: bool) -> bool:
+        """Give tasks to free workers; True if the source has no more."""
+        while (node := next((node for node, free in enumerate(self.free) if free > 0), None)) is not None:
+            if self.retries:
+                task, attempt = self.retries.pop(0)
+            elif finished:
+                break
+            else:
+                given = self.source.next_task()
+                if not isinstance(given, Task):
+                    return given is FINISHED
+                task, attempt = given, 0
+            self.free[node] -= 1
+            end_s = self.clock.now_s + self.script.duration_s(task, attempt)
+            heapq.heappush(self.running, _Run(end_s, next(self.order), task, attempt, node))
+            self.source.started(task)
+        return finished
+
+    def _advance(self) -> None:
+        """To the next end of a task or change of a node."""
+        ends = self.running[0].end_s if self.running else float("inf")
+        changes = self.changes[0][0] if self.changes else float("inf")
+        if ends == changes == float("inf"):
+            raise RuntimeError("deadlock: the source waits, no task runs, and no node comes back")
+        if changes <= ends:
+            self.clock.now_s, node, change = heapq.heappop(self.changes)
+            self._change_node(node, change)
+            return
+        run = heapq.heappop(self.running)
+        self.clock.now_s = run.end_s
+        self.free[run.node] += 1
+        if self.script.dies(run.task, run.attempt):
+            self._lose(run)
+        else:
+            self.source.ended(run.task, self._result(run.task))
+
+    def _change_node(self, node: int, change: int) -> None:
+        if change > 0:
+            self.free[node] = change
+            return
+        self.free[node] = 0
+        lost = [run for run in self.running if run.node == node]
+        self.running = [run for run in self.running if run.node != node]
+        heapq.heapify(self.running)
+        for run in sorted(lost):
+            self._lose(run)
+
+    def _lose(self, run: _Run) -> None:
+        if run.attempt < self.script.restarts:
+            self.retries.append((run.task, run.attempt + 1))
+        else:
+            self.source.ended(run.task, None)
+
+    def _result(self, task: Task) -> Mapping[str, Any]:
+        return self.worker.run(task.payload)

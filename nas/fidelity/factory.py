@@ -1,0 +1,24 @@
+"""What an executor sends to the workers of a fidelity run. Needs no torch until it is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas.fidelity.settings import FidelitySettings
+
+if TYPE_CHECKING:
+    from nas.fidelity.worker import FidelityWorker
+
+
+@dataclass(frozen=True)
+class FidelityWorkerFactory:
+    """Makes the worker of a process."""
+
+    settings: FidelitySettings
+
+    def __call__(self, device: str) -> FidelityWorker:
+        """The worker on `device`."""
+        from nas.fidelity.worker import FidelityWorker
+
+        return FidelityWorker(self.settings, device)

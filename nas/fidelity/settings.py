@@ -1,0 +1,23 @@
+"""What all jobs of a fidelity run share. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainers.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class FidelitySettings:
+    """What all jobs of a fidelity run share.
+
+    Args:
+        data_file: the decoded images.
+        train: the study's training; a job's budget replaces its epochs.
+        threads: CPU threads of each worker.
+    """
+
+    data_file: Path
+    train: TrainConfig
+    threads: int = 1

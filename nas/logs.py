@@ -1,0 +1,50 @@
+"""Logging: every module logs to the logger of its name, below `nas`, `trainers` or `search_space`. Quiet unless asked for.
+
+`nas --verbose` shows INFO, `MIXFRONT_LOG=debug` DEBUG (or any level of `logging` by name), in the driver and in its workers. A
+program that uses mixfront as a library configures `logging` as it likes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+VARIABLE = "MIXFRONT_LOG"
+PACKAGES = ("nas", "search_space", "trainers")
+FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
+
+
+def configure(verbose: bool = False) -> None:
+    """Show log messages on standard error, if `verbose` or the environment asks for them; workers started later do likewise.
+
+    Raises:
+        ValueError: the environment names no level.
+    """
+    text = os.environ.get(VARIABLE, "info" if verbose else "").strip()
+    if not text:
+        return
+    os.environ[VARIABLE] = text  # workers inherit it
+    level = logging.getLevelNamesMapping().get(text.upper())
+    if level is None:
+        levels = ", ".join(name.lower() for name in ("DEBUG", "INFO", "WARNING", "ERROR"))
+        raise ValueError(f"{VARIABLE}: must be one of {levels}, found {text!r}")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(FORMAT))
+    for name in PACKAGES:
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.addHandler(handler)
+
+
+def configure_worker() -> None:
+    """As `configure`, in a worker; Python's warnings are logged, since nobody reads a worker's screen."""
+    logging.captureWarnings(True)
+    warnings_logger = logging.getLogger("py.warnings")
+    warnings_logger.propagate = False
+    if not warnings_logger.handlers:
+        warnings_logger.addHandler(logging.NullHandler())
+    configure()
+    if os.environ.get(VARIABLE):
+        for handler in logging.getLogger("nas").handlers:
+            warnings_logger.addHandler(handler)

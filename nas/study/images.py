@@ -1,0 +1,45 @@
+"""The decoded images of a study: prepared from its configuration, and found again in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nas.errors import ConfigError, StudyError
+from nas.study.config import StudyConfig
+from trainers.data.prepared import Description, describe, prepare
+from trainers.data.sources import Progress
+from trainers.errors import DataError
+
+KEYS = ("source", "path", "splits", "image_size", "limit")
+"""Keys of `data` that an error may blame; any other is blamed on `path`."""
+
+
+def prepare_images(config: StudyConfig, cache: Path, progress: Progress | None = None) -> tuple[Path, Description]:
+    """Decode the images of a study into a file in the folder `cache`, at once if it exists; the file and what it holds.
+
+    Raises:
+        ConfigError: they are missing, broken, or too few.
+    """
+    try:
+        data_file = prepare(config.data, cache, progress)
+        return data_file, describe(data_file)
+    except DataError as error:
+        key = error.place if error.place in KEYS else "path"
+        raise ConfigError(config.where("data", key), f"data: {error}") from None
+
+
+def find_images(folder: Path, fingerprint: str) -> Path:
+    """The file in `folder` that holds the decoded images of this `fingerprint`.
+
+    Raises:
+        StudyError: there is none.
+    """
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            if describe(file).fingerprint == fingerprint:
+                return file
+        except DataError:
+            continue  # damaged
+    raise StudyError(
+        f"{folder}: the study's decoded images are missing or damaged; `nas search` on it decodes them again"
+    )

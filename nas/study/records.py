@@ -1,0 +1,290 @@
+"""How trials end, as typed values: what crosses from a worker to the driver, and from the driver to the storage and back.
+
+    TrialOutcome
+    ├── Completed    trained to the end
+    ├── Paused       trained to a rung; it may go on
+    ├── Stopped      trained to a rung, and never promoted
+    ├── Refused      not trained: it exceeds a limit
+    ├── Duplicate    not trained: its architecture was proposed before
+    └── Failed       its training, or the worker, failed
+
+Workers send `to_record`, JSON with a schema number; `from_record` reads it, also the records that version 0.1 wrote into the
+headers of weights. The storage keeps `to_attributes` as user attributes of the trial (`nas.study.trials` reads them). Needs
+neither Optuna nor torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from nas import objectives
+
+SCHEMA = 1
+"""Of records; a reader refuses those of a higher number."""
+
+OUTCOME = "outcome"
+"""The key of a record, and the user attribute, that names the kind of an outcome (`name_of`)."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a network before its training.
+
+    Args:
+        values: objective -> value.
+        details: user attribute -> how it was measured.
+        device: the name of the processor or GPU; None: nothing was measured.
+    """
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    device: str | None = None
+
+    def to_attributes(self) -> dict[str, Any]:
+        """User attributes of the trial."""
+        device = {} if self.device is None else {"device": self.device}
+        return {**device, **self.values, **{name: dict(value) for name, value in self.details.items()}}
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Any]) -> Measured:
+        """The inverse of `to_attributes`, of the objectives that are registered."""
+        measured = [objectives.get(name) for name in objectives.names("measured")]
+        return cls(
+            values={o.name: float(attributes[o.name]) for o in measured if attributes.get(o.name) is not None},
+            details={o.details_name: attributes[o.details_name] for o in measured if attributes.get(o.details_name)},
+            device=attributes.get("device"),
+        )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave.
+
+    Args:
+        values: trained objective -> value after the last epoch.
+        curve: an entry per epoch, plain JSON (`trainers.training.loop.Epoch.to_dict`).
+        train_s: seconds of training steps.
+        wall_s: seconds from the start to the end of the trial, all segments together.
+        overhead_s: of these, what was spent outside epochs.
+    """
+
+    values: Mapping[str, float]
+    curve: Sequence[Mapping[str, Any]]
+    train_s: float
+    wall_s: float
+    overhead_s: float
+
+    def to_attributes(self) -> dict[str, Any]:
+        """User attributes of the trial; accuracy is a value of the trial, and an intermediate value at rungs."""
+        values = {name: value for name, value in self.values.items() if name != "accuracy"}
+        times = {"train_s": self.train_s, "overhead_s": self.overhead_s, "wall_s": self.wall_s}
+        return {**values, "curve": [dict(epoch) for epoch in self.curve], **times}
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A trial that was trained to the end."""
+
+    seed: int
+    measured: Measured
+    trained: Trained
+    idle_s: float = 0.0
+    """Seconds that the worker waited for the trial."""
+
+    def to_attributes(self) -> dict[str, Any]:
+        """User attributes of the trial."""
+        waited = {"idle_s": self.idle_s}
+        return {"seed": self.seed, **self.measured.to_attributes(), **self.trained.to_attributes(), **waited}
+
+
+@dataclass(frozen=True)
+class Paused(Completed):
+    """A trial that was trained up to `epoch`, a rung, and may go on."""
+
+    epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A trial that paused at the rung `epoch` and was not promoted until the search ended."""
+
+    epoch: int
+
+    def to_attributes(self) -> dict[str, Any]:
+        """None: what it reached was recorded when it paused."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A trial that was not trained, since it exceeds a limit.
+
+    Args:
+        reason: names the limit, the value and the limit's value: "limit macs: 5000 > 4000".
+        seed: of the training that it did not get; None if no worker saw it.
+        measured: what was measured of it.
+        idle_s: seconds that the worker waited for it.
+    """
+
+    reason: str
+    seed: int | None = None
+    measured: Measured = Measured()
+    idle_s: float | None = None
+
+    def to_attributes(self) -> dict[str, Any]:
+        """User attributes of the trial."""
+        optional = {"seed": self.seed, "idle_s": self.idle_s}
+        given = {name: value for name, value in optional.items() if value is not None}
+        return {"refused": self.reason, **given, **self.measured.to_attributes()}
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A trial that was not trained, since the trial `first` has the same architecture."""
+
+    first: int
+
+    @property
+    def reason(self) -> str:
+        """In words."""
+        return f"duplicate of trial {self.first}"
+
+    def to_attributes(self) -> dict[str, Any]:
+        """User attributes of the trial."""
+        return {"refused": self.reason}
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A trial whose training, or whose worker, failed.
+
+    Args:
+        reason: what failed, in one line.
+        traceback: all of it; empty if there is none. It goes to the file `error.txt` in the trial's folder, not to the storage.
+        seed: of the training; None if it did not begin.
+        wall_s: seconds from the start of the segment to the failure.
+        idle_s: seconds that the worker waited for the trial.
+    """
+
+    reason: str
+    traceback: str = ""
+    seed: int | None = None
+    wall_s: float | None = None
+    idle_s: float | None = None
+
+    def to_attributes(self) -> dict[str, Any]:
+        """User attributes of the trial."""
+        optional = {"wall_s": self.wall_s, "seed": self.seed, "idle_s": self.idle_s}
+        return {"failure": self.reason, **{name: value for name, value in optional.items() if value is not None}}
+
+
+TrialOutcome: TypeAlias = Completed | Paused | Stopped | Refused | Duplicate | Failed
+
+_WORKER_OUTCOMES: dict[str, type[Completed | Paused | Refused | Failed]] = {
+    "completed": Completed,
+    "paused": Paused,
+    "refused": Refused,
+    "failed": Failed,
+}
+_NAMES = {kind: name for name, kind in _WORKER_OUTCOMES.items()} | {Stopped: "stopped", Duplicate: "duplicate"}
+
+
+def name_of(outcome: TrialOutcome) -> str:
+    """The name of its kind: "completed", "paused", "stopped", "refused", "duplicate" or "failed"."""
+    return _NAMES[type(outcome)]
+
+
+def to_record(outcome: Completed | Paused | Refused | Failed) -> dict[str, Any]:
+    """`outcome` as plain JSON, as a worker sends it."""
+    return {"schema": SCHEMA, OUTCOME: name_of(outcome), **_plain(outcome)}
+
+
+def from_record(record: Mapping[str, Any]) -> Completed | Paused | Refused | Failed:
+    """The inverse of `to_record`; a record of version 0.1 (without `schema`) is one of a completed training.
+
+    Raises:
+        ValueError: the record has a higher schema number than this version knows.
+    """
+    if "schema" not in record:
+        return _completed_of_version_0_1(record)
+    if record["schema"] > SCHEMA:
+        raise ValueError(f"record: schema must be at most {SCHEMA}, found {record['schema']}")
+    kind = _WORKER_OUTCOMES[record[OUTCOME]]
+    given = {name: value for name, value in record.items() if name not in ("schema", OUTCOME)}
+    for name, inner in (("measured", Measured), ("trained", Trained)):
+        if name in given:
+            given[name] = inner(**given[name])
+    return kind(**given)
+
+
+def _completed_of_version_0_1(record: Mapping[str, Any]) -> Completed:
+    trained = Trained(
+        values={"accuracy": record["accuracy"]},
+        curve=record["curve"],
+        train_s=record["train_s"],
+        wall_s=record["wall_s"],
+        overhead_s=record["overhead_s"],
+    )
+    return Completed(record["seed"], Measured.from_attributes(record), trained, record.get("idle_s", 0.0))
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass as plain JSON; fields that are dataclasses are taken apart too."""
+    fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
+    return {
+        name: _plain(item)
+        if isinstance(item, Measured | Trained)
+        else dict(item)
+        if isinstance(item, Mapping)
+        else item
+        for name, item in fields.items()
+    }
+
+
+@dataclass(frozen=True)
+class EarlierSegments:
+    """What a trial carries from its segments so far to the next one: measurements are not repeated, times add up."""
+
+    measured: Mapping[str, float] = field(default_factory=dict)
+    overhead_s: float = 0.0
+    idle_s: float = 0.0
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Any]) -> EarlierSegments:
+        """Of the user attributes of a trial."""
+        times = {name: attributes.get(name) or 0.0 for name in ("overhead_s", "idle_s")}
+        return cls(Measured.from_attributes(attributes).values, **times)
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """What a worker gets: an architecture to train, up to a rung or to the end.
+
+    Args:
+        number: of the trial.
+        architecture: as JSON.
+        seed: of its training.
+        folder: of its files.
+        until: the epoch to pause at; None: train to the end.
+        earlier: what the segments before carried over.
+    """
+
+    number: int
+    architecture: str
+    seed: int
+    folder: str
+    until: int | None = None
+    earlier: EarlierSegments = EarlierSegments()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        plain = {name: getattr(self, name) for name in ("number", "architecture", "seed", "folder", "until")}
+        earlier = {name: getattr(self.earlier, name) for name in ("measured", "overhead_s", "idle_s")}
+        return {**plain, "earlier": {**earlier, "measured": dict(self.earlier.measured)}}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> TrialTask:
+        """The inverse of `to_dict`."""
+        return cls(**{**plain, "earlier": EarlierSegments(**plain["earlier"])})

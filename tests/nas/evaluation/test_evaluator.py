@@ -1,0 +1,152 @@
+"""Trials of two epochs on digits: measured, refused, trained, paused, continued, failed."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nas.evaluation.evaluator import Evaluator
+from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
+from nas.study.layout import CHECKPOINT, WEIGHTS
+from nas.study.records import Completed, EarlierSegments, Failed, Paused, Refused, TrialTask, from_record
+from search_space import Architecture, SearchSpace
+from trainers.config import DataConfig, TrainConfig
+from trainers.data.prepared import prepare
+
+QUICK: dict[str, Any] = {"min_time_s": 0.001, "max_time_s": 0.01}
+SPACE = SearchSpace.from_dict(
+    {
+        "stages": [{"mixer": {"conv": {"k": [3, 5]}, "pool": None}, "width": [8, 16], "depth": [1, 2]}],
+        "stem": {"patch": 2},
+        "image_size": 8,
+        "in_chans": 1,
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepare(DataConfig(limit=200), tmp_path_factory.mktemp("data"))
+
+
+def evaluator(digits: Path, *measured: str, epochs: int = 2, **limits: float) -> Evaluator:
+    measuring = MeasuringSettings(measured, limits, **QUICK)
+    return Evaluator(EvaluationSettings(digits, TrainConfig(epochs=epochs), measuring=measuring), "cpu")
+
+
+def task(folder: Path, draw: int = 0, **changes: Any) -> TrialTask:
+    architecture = SPACE.sample(np.random.default_rng(draw))
+    return replace(TrialTask(7, architecture.to_json(), 1, str(folder)), **changes)
+
+
+def test_a_trial_is_measured_then_trained(digits: Path, tmp_path: Path) -> None:
+    outcome = evaluator(digits, "images_per_s").evaluate(task(tmp_path))
+    assert isinstance(outcome, Completed)
+    assert not isinstance(outcome, Paused)
+    trained = outcome.trained
+    assert [epoch["epoch"] for epoch in trained.curve] == [1, 2]
+    assert outcome.measured.values["images_per_s"] > 0
+    assert trained.values == {"accuracy": trained.curve[-1]["val_accuracy"]}
+    assert 0 < trained.train_s < trained.wall_s
+    assert 0 < trained.overhead_s < trained.wall_s
+    assert outcome.idle_s == 0.0  # the worker's first trial
+
+
+def test_tasks_and_records_are_plain_json(digits: Path, tmp_path: Path) -> None:
+    record = evaluator(digits).run(json.loads(json.dumps(task(tmp_path).to_dict())))
+    outcome = from_record(json.loads(json.dumps(record, allow_nan=False)))
+    assert isinstance(outcome, Completed)
+    assert outcome.seed == 1
+
+
+def test_a_trial_that_violates_a_measured_limit_is_not_trained(digits: Path, tmp_path: Path) -> None:
+    outcome = evaluator(digits, "latency_ms", latency_ms=1e-9).evaluate(task(tmp_path))
+    assert isinstance(outcome, Refused)
+    assert outcome.reason.startswith("limit latency_ms")
+    assert outcome.measured.values["latency_ms"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_later_segment_is_not_measured_again(digits: Path, tmp_path: Path) -> None:
+    worker = evaluator(digits, "images_per_s")
+    paused = worker.evaluate(task(tmp_path, until=1))
+    assert isinstance(paused, Paused)
+    assert paused.epoch == 1
+    earlier = EarlierSegments({"images_per_s": 7.0}, overhead_s=10.0, idle_s=2.0)
+    outcome = evaluator(digits, "images_per_s").evaluate(task(tmp_path, earlier=earlier))
+    assert isinstance(outcome, Completed)
+    assert outcome.measured.values == {}  # the trial has it
+    assert [epoch["epoch"] for epoch in outcome.trained.curve] == [1, 2]
+    assert outcome.trained.overhead_s > 10
+    assert outcome.idle_s == 2.0
+
+
+def test_a_training_that_came_to_its_end_is_not_repeated(digits: Path, tmp_path: Path) -> None:
+    """Its driver was killed before it could record the outcome: the next one gives the trial out again."""
+    worker = evaluator(digits, "images_per_s")
+    first = worker.evaluate(task(tmp_path))
+    (tmp_path / CHECKPOINT).unlink(missing_ok=True)
+    again = worker.evaluate(task(tmp_path))
+    assert isinstance(first, Completed)
+    assert isinstance(again, Completed)
+    # The seconds of writing the weights are not in the record that is written with them.
+    times = {"overhead_s": first.trained.overhead_s, "wall_s": first.trained.wall_s}
+    assert replace(again, trained=replace(again.trained, **times), idle_s=first.idle_s) == first
+    assert 0 < again.trained.overhead_s <= first.trained.overhead_s
+    for other in (task(tmp_path, seed=2), task(tmp_path, draw=1)):  # another training is not mistaken for it
+        outcome = worker.evaluate(other)
+        assert isinstance(outcome, Completed)
+        losses = [epoch["train_loss"] for epoch in outcome.trained.curve]
+        assert losses != [epoch["train_loss"] for epoch in first.trained.curve]
+    (tmp_path / WEIGHTS).write_bytes(b"torn")
+    outcome = worker.evaluate(task(tmp_path))
+    assert isinstance(outcome, Completed)
+    assert outcome.trained.values == first.trained.values
+
+
+def test_an_exception_becomes_the_failure_of_its_trial_with_its_traceback(digits: Path, tmp_path: Path) -> None:
+    worker = evaluator(digits)
+    wide = Architecture.from_json(task(tmp_path).architecture)  # 2.5 TB of weights, which no machine holds
+    mlp = {"name": "mlp", "expansion": 1e10}
+    wide = wide.changed(stages=(wide.stages[0].changed(channel_mixer=mlp), *wide.stages[1:]))
+    outcome = worker.evaluate(task(tmp_path, architecture=wide.to_json()))
+    assert isinstance(outcome, Failed)
+    assert "memory" in outcome.reason
+    assert "\n" not in outcome.reason
+    assert outcome.traceback.startswith("Traceback (most recent call last):")
+    assert "initial_network" in outcome.traceback
+    assert isinstance(worker.evaluate(task(tmp_path)), Completed)  # the worker lives on
+
+
+def test_the_wait_between_trials_is_counted(digits: Path, tmp_path: Path) -> None:
+    worker = evaluator(digits, epochs=1)
+    started = time.perf_counter()
+    before = worker.evaluate(task(tmp_path / "a"))
+    ended = time.perf_counter()
+    time.sleep(0.05)
+    begins = time.perf_counter()
+    outcome = worker.evaluate(task(tmp_path / "b"))
+    assert isinstance(before, Completed)
+    assert isinstance(outcome, Completed)
+    longest_s = time.perf_counter() - started - before.trained.wall_s - outcome.trained.wall_s
+    assert begins - ended <= outcome.idle_s <= longest_s
+
+
+def test_torch_uses_the_threads_of_the_settings(digits: Path) -> None:
+    Evaluator(EvaluationSettings(digits, TrainConfig(epochs=1), threads=2), "cpu")
+    assert torch.get_num_threads() == 2

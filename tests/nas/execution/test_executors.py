@@ -1,0 +1,241 @@
+"""The contract of executors: every one that is registered, and the simulator, on real workers where they have processes."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.errors import StudyError, UnknownNameError, UsageError
+from nas.execution.base import (
+    FINISHED,
+    WAIT,
+    Executor,
+    Signal,
+    Task,
+    TaskSource,
+    names,
+    open_executor,
+    register,
+    unregister,
+)
+from nas.execution.executors.local import open_local
+from nas.execution.queue import TaskQueue
+from nas.execution.resources import Resources
+from nas.execution.simulator import Script, Simulator
+
+# What a worker does here; in a file, since processes import it by name.
+WORKERS = """
+import os, signal
+
+class Worker:
+    def __init__(self, device):
+        self.device = device
+
+    def run(self, payload):
+        if payload.get("dies"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"double": 2 * payload["value"], "pid": os.getpid(), "device": self.device}
+
+def broken(device):
+    raise FileNotFoundError("no images here")
+
+def add(a, b, device):
+    return [a + b, device, os.getpid()]
+
+def fail(device):
+    raise ValueError("bad operator")
+"""
+
+Opening = Callable[[], AbstractContextManager[Executor]]
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The module of the workers, which processes import too."""
+    folder = tmp_path_factory.mktemp("workers")
+    (folder / "light_workers.py").write_text(WORKERS)
+    path = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(folder) if path is None else f"{folder}{os.pathsep}{path}"
+    sys.path.insert(0, str(folder))
+    yield importlib.import_module("light_workers")
+    sys.path.remove(str(folder))
+    if path is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = path
+
+
+@pytest.fixture(scope="module", params=[*names(), "simulator"])
+def executor(
+    request: pytest.FixtureRequest, workers: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Executor]:
+    """Each executor, with two workers."""
+    if request.param == "simulator":
+        yield Simulator(Script(dies=lambda task, attempt: bool(task.payload.get("dies"))), nodes=(2,))
+        return
+    resources = Resources(workers=2, cpus_per_trial=1, gpus_per_trial=0)
+    before = set(multiprocessing.active_children())
+    with open_executor(request.param, resources, tmp_path_factory.mktemp("scratch") / "own") as opened:
+        yield opened
+    assert set(multiprocessing.active_children()) == before
+
+
+class Source(TaskSource):
+    """Tasks of numbers; waits before the last until all others have ended."""
+
+    def __init__(self, count: int, **last: Any) -> None:
+        self.left = [Task(f"t{value}", {"value": value}) for value in range(count)]
+        self.left[-1] = Task(f"t{count - 1}", {"value": count - 1, **last})
+        self.started_names: list[str] = []
+        self.results: dict[str, Mapping[str, Any] | None] = {}
+        self.given: set[str] = set()
+        self.ticks = 0
+
+    def next_task(self) -> Task | Signal:
+        if not self.left:
+            return FINISHED
+        if len(self.left) == 1 and len(self.results) < len(self.given):
+            return WAIT
+        self.given.add(self.left[0].name)
+        return self.left.pop(0)
+
+    def started(self, task: Task) -> None:
+        self.started_names.append(task.name)
+
+    def ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+        assert task.name not in self.results
+        self.results[task.name] = result
+
+    def tick(self) -> None:
+        super().tick()
+        self.ticks += 1
+
+
+def test_every_task_runs_once_and_its_result_comes_back(executor: Executor, workers: Any) -> None:
+    source = Source(7)
+    executor.run(workers.Worker, source)
+    assert {name: result and result["double"] for name, result in source.results.items()} == {
+        f"t{value}": 2 * value for value in range(7)
+    }
+    assert sorted(set(source.started_names)) == sorted(source.results)
+    assert list(source.results)[-1] == "t6"  # it was waited with
+    assert source.ticks > 0
+    assert {result["device"] for result in source.results.values() if result} == {"cpu"}
+
+
+def test_few_processes_run_all_tasks(executor: Executor, workers: Any) -> None:
+    results: list[Any] = []
+    tasks = [Task(str(value), {"value": value}) for value in range(8)]
+    executor.run(workers.Worker, TaskQueue(tasks, lambda task, result: results.append(result)))
+    assert len(results) == 8
+    assert len({result["pid"] for result in results}) <= executor.allocation.workers == 2
+
+
+def test_a_task_whose_worker_dies_ends_without_a_result_and_the_others_go_on(executor: Executor, workers: Any) -> None:
+    source = Source(5, dies=True)
+    executor.run(workers.Worker, source)
+    assert {name: result is None for name, result in source.results.items()} == {
+        **{f"t{value}": False for value in range(4)},
+        "t4": True,
+    }
+
+
+def test_a_worker_that_cannot_be_made_ends_the_run_with_the_reason(executor: Executor, workers: Any) -> None:
+    with pytest.raises(StudyError, match=r"a worker cannot start: .*no images here"):
+        executor.run(workers.broken, Source(3))
+
+
+def test_an_exception_of_the_source_ends_the_run(executor: Executor, workers: Any) -> None:
+    class Interrupted(Source):
+        def tick(self) -> None:
+            if self.results:
+                raise KeyboardInterrupt
+
+    source = Interrupted(50)
+    with pytest.raises(KeyboardInterrupt):
+        executor.run(workers.Worker, source)
+    assert 0 < len(source.results) < 50
+
+
+def test_a_call_runs_with_what_a_task_has(executor: Executor, workers: Any) -> None:
+    ticks: list[None] = []
+    total, device, _ = executor.call(workers.add, 2, 3, tick=lambda: ticks.append(None))
+    assert (total, device) == (5, "cpu")
+    with pytest.raises(StudyError, match="bad operator"):
+        executor.call(workers.fail)
+
+
+def test_an_unknown_executor_is_an_error_that_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"resources\.executor: no such executor \(known: local, ray_tune\); did"
+    ):
+        open_executor("ray", Resources.model_validate({}), tmp_path)
+
+
+def test_the_local_executor_has_no_cluster(tmp_path: Path) -> None:
+    resources = Resources.model_validate({"address": "10.0.0.1:6379", "gpus_per_trial": 0})
+    with (
+        pytest.raises(UsageError, match=r"resources\.address: must be null for the executor 'local'"),
+        open_executor("local", resources, tmp_path),
+    ):
+        pass
+
+
+def devices(tmp_path: Path, **asked: Any) -> tuple[str, ...]:
+    """The devices of local processes with the resources `asked` for."""
+    with open_local(Resources.model_validate(asked), tmp_path) as executor:
+        return tuple(executor.devices)
+
+
+def test_local_processes_have_the_devices_that_the_resources_ask_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("nas.execution.executors.local.count_gpus", lambda: 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
+    assert devices(tmp_path) == ("cpu",) * 6
+    assert devices(tmp_path, cpus_per_trial=4) == ("cpu",)
+    assert devices(tmp_path, workers=9) == ("cpu",) * 9
+    with pytest.raises(UsageError, match="cpus_per_trial: the machine has 6 CPUs, found 7"):
+        devices(tmp_path, cpus_per_trial=7)
+    with pytest.raises(UsageError, match="gpus_per_trial: the machine has 0 GPUs, found 1"):
+        devices(tmp_path, gpus_per_trial=1)
+    monkeypatch.setattr("nas.execution.executors.local.count_gpus", lambda: 2)
+    assert devices(tmp_path) == ("cuda:0", "cuda:1")
+    assert devices(tmp_path, gpus_per_trial=0) == ("cpu",) * 6
+    assert devices(tmp_path, gpus_per_trial=0.5) == ("cuda:0", "cuda:1") * 2
+    assert devices(tmp_path, gpus_per_trial=0.5, workers=3) == ("cuda:0", "cuda:1", "cuda:0")
+    with pytest.raises(UsageError, match="at most one GPU, found 2"):
+        devices(tmp_path, gpus_per_trial=2)
+
+
+def test_an_executor_is_one_registration(workers: Any, tmp_path: Path) -> None:
+    @register("in_this_process")
+    @contextmanager
+    def open_here(resources: Resources, scratch: Path) -> Iterator[Executor]:
+        yield Simulator(nodes=(resources.workers or 1,))
+
+    try:
+        assert "in_this_process" in names()
+        with pytest.raises(ValueError, match="already registered"):
+            register("in_this_process")(open_here)
+        with open_executor("in_this_process", Resources.model_validate({"workers": 3}), tmp_path) as opened:
+            source = Source(4)
+            opened.run(workers.Worker, source)
+            assert len(source.results) == 4
+    finally:
+        unregister("in_this_process")
+
+
+def test_ray_leaves_variables_of_the_user_and_its_folder_alone(workers: Any, tmp_path: Path) -> None:
+    from nas.execution.executors import ray_tune
+
+    assert {name for name in ray_tune.SETTINGS if not name.startswith(("RAY_", "TUNE_"))} == set()
+    assert list(tmp_path.iterdir()) == []  # scratch folders are removed at the end of a run
