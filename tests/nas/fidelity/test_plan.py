@@ -71,11 +71,11 @@ def test_a_multiple_that_adds_no_epoch_is_refused() -> None:
 @pytest.mark.parametrize(
     ("sample", "multiple", "seeds", "message"),
     [
-        (2, 4.0, 3, "--sample 2: must be 3 architectures at least"),
-        (3, 1.0, 3, "--multiple 1: must be above 1"),
-        (3, float("nan"), 3, "--multiple nan: must be above 1"),
-        (3, float("inf"), 3, "--multiple inf: must be above 1"),
-        (3, 4.0, 0, "--seeds 0: must be 1 at least"),
+        (2, 4.0, 3, "--sample: must be at least 3 architectures to be ranked, found 2"),
+        (3, 1.0, 3, "--multiple: must be above 1, and finite, found 1"),
+        (3, float("nan"), 3, "--multiple: must be above 1, and finite, found nan"),
+        (3, float("inf"), 3, "--multiple: must be above 1, and finite, found inf"),
+        (3, 4.0, 0, "--seeds: must be at least 1, found 0"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(sample: int, multiple: float, seeds: int, message: str) -> None:
