@@ -24,7 +24,7 @@ import torch
 from trainers.device import synchronise
 
 
-class Exclusive:
+class DeviceLock:
     """One process' share of a device.
 
     Args:
@@ -40,12 +40,12 @@ class Exclusive:
         name = _name(self.device)
         self._busy = _opened(self, folder / f"{name}.busy")
         self._turn = _opened(self, folder / f"{name}.turn")
-        self.waited_s = 0.0
+        self.paused_s = 0.0
         """Seconds that trainings of this process have stood still for others' measurements."""
 
     @contextmanager
-    def measuring(self) -> Iterator[None]:
-        """Nothing trains or measures on the device within this block. Not within `training`."""
+    def exclusive(self) -> Iterator[None]:
+        """Nothing trains or measures on the device within this block. Not within `shared`."""
         fcntl.flock(self._turn, fcntl.LOCK_EX)
         try:
             fcntl.flock(self._busy, fcntl.LOCK_EX)
@@ -57,7 +57,7 @@ class Exclusive:
             fcntl.flock(self._turn, fcntl.LOCK_UN)
 
     @contextmanager
-    def training(self) -> Iterator[Callable[[], None]]:
+    def shared(self) -> Iterator[Callable[[], None]]:
         """Training steps are taken within this block; call what it gives between two steps: that stands still if it must."""
         self._wait()
         try:
@@ -67,7 +67,7 @@ class Exclusive:
 
     def clock(self) -> float:
         """Seconds, those of standing still left out."""
-        return time.perf_counter() - self.waited_s
+        return time.perf_counter() - self.paused_s
 
     def _step_aside(self) -> None:
         try:
@@ -91,7 +91,7 @@ class Exclusive:
         fcntl.flock(self._turn, fcntl.LOCK_SH)
         fcntl.flock(self._busy, fcntl.LOCK_SH)
         fcntl.flock(self._turn, fcntl.LOCK_UN)
-        self.waited_s += time.perf_counter() - start
+        self.paused_s += time.perf_counter() - start
 
 
 def _opened(owner: object, file: Path) -> int:

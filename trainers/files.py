@@ -27,7 +27,7 @@ _DTYPES = {np.dtype(np.int64): "I64", np.dtype(np.uint8): "U8"}
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place if the block ends well, and is removed if it does not."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

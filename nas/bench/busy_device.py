@@ -20,11 +20,11 @@ from nas.execution.processes import CONTEXT, deaf, end_with_parent
 from nas.study import operator_table
 from nas.study.operator_table import OperatorTable
 from search_space import Architecture, SearchSpace, build
-from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset, Split
-from trainers.device_lock import Exclusive
+from trainers.device_lock import DeviceLock
 from trainers.errors import TrainingError
-from trainers.measuring.throughput import Reference, measure
+from trainers.measuring.throughput import ReferenceNetwork, measure
+from trainers.training.config import TrainConfig
 from trainers.training.loop import ProxyTraining
 
 if TYPE_CHECKING:
@@ -87,12 +87,14 @@ def train_on(
     end_with_parent()
     torch.set_num_threads(threads)
     rng = np.random.default_rng(seed)
-    exclusive = Exclusive(device) if yielding else None
+    device_lock = DeviceLock(device) if yielding else None
     while True:
         architecture = space.sample(rng)
         data = images(architecture.in_chans, architecture.image_size, architecture.num_classes, seed).to(device)
         with suppress(TrainingError):
-            training = ProxyTraining(build(architecture), data, TrainConfig(epochs=20), seed=seed, exclusive=exclusive)
+            training = ProxyTraining(
+                build(architecture), data, TrainConfig(epochs=20), seed=seed, device_lock=device_lock
+            )
             begun.set()
             for _ in training.epochs():
                 pass
@@ -124,7 +126,7 @@ def foretelling(space: SearchSpace, wanted: Wanted) -> OperatorTable | None:
     if not wanted.operators_s:
         return None
     torch.set_num_threads(wanted.threads)
-    measurer = Measurer(Measuring(batch_size=wanted.images), wanted.device, Exclusive(wanted.device))
+    measurer = Measurer(Measuring(batch_size=wanted.images), wanted.device, DeviceLock(wanted.device))
     operators = operator_table.wanted(space, wanted.seed)
     seconds = measurer.operators(operators, wanted.images, wanted.operators_s)
     return OperatorTable(operator_table.entries_of(operators, seconds), wanted.images)
@@ -141,14 +143,14 @@ def timings(
         alone: trainings that yield stand still meanwhile.
     """
     torch.set_num_threads(wanted.threads)
-    exclusive, reference = Exclusive(wanted.device), Reference(wanted.device)
+    device_lock, reference = DeviceLock(wanted.device), ReferenceNetwork(wanted.device)
     rng = np.random.default_rng([wanted.seed, alone])
     for round_ in range(wanted.rounds):
         for index in rng.permutation(len(architectures)):
             architecture = architectures[index]
             network = build(architecture)
             shape = (architecture.in_chans, *architecture.image_size)
-            with exclusive.measuring() if alone else nullcontext():
+            with device_lock.exclusive() if alone else nullcontext():
                 begun = time.perf_counter()
                 speed = measure(network, shape, device=wanted.device, batch_size=wanted.images, reference=reference)
                 spent = time.perf_counter() - begun

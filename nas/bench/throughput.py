@@ -23,9 +23,9 @@ from nas.analysis import statistics as st
 from nas.analysis.prediction_quality import factor_and_error
 from nas.analysis.statistics import Floats
 from nas.errors import UsageError
-from nas.evaluation.settings import BATCH
 from nas.study.operator_table import OperatorTable
 from search_space import Architecture, SearchSpace
+from trainers.measuring.effort import default_batch_size
 
 WAYS = ("exclusive", "paused", "beside")
 RESAMPLES = 1000
@@ -58,7 +58,7 @@ class Wanted:
     @property
     def images(self) -> int:
         """Of a pass."""
-        return self.batch_size or BATCH.get(self.device.partition(":")[0], BATCH["cpu"])
+        return self.batch_size or default_batch_size(self.device)
 
 
 @dataclass(frozen=True)

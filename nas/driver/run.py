@@ -25,7 +25,7 @@ from nas.driver.ask_tell import Searcher
 from nas.driver.dispatch import Dispatch
 from nas.driver.plan import cheapest, check_limits, halving_of, sampler_of
 from nas.errors import ConfigError, NothingFeasibleError, StudyError, UsageError
-from nas.evaluation.settings import BATCH, MEASURED, Measuring, Setting
+from nas.evaluation.settings import MEASURED, Measuring, Setting
 from nas.execution.interrupts import Interrupts
 from nas.execution.resources import Machine
 from nas.study import config as configs, operator_table
@@ -36,8 +36,9 @@ from nas.study.study_file import StudyFile
 from nas.study.trials import is_trained
 from nas.terminal.progress import Display, Step
 from search_space import SearchSpace
-from trainers.data.prepared import Description, describe, prepare
+from trainers.data.prepared import DatasetInfo, describe, prepare
 from trainers.errors import DataError
+from trainers.measuring.effort import default_batch_size
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _has_images(folder: Path) -> bool:
 
 def images_of(
     config: configs.StudyConfig, file: StudyFile, cache: Path, progress: Step | None
-) -> tuple[Path, Description]:
+) -> tuple[Path, DatasetInfo]:
     """The decoded images of a study, kept in the folder `cache`.
 
     Raises:
@@ -136,7 +137,7 @@ def images_of(
         raise ConfigError(file.where(("data", *_data_key(error))), f"data: {error}") from None
 
 
-def space_on(config: configs.StudyConfig, file: StudyFile, dataset: Description) -> SearchSpace:
+def space_on(config: configs.StudyConfig, file: StudyFile, dataset: DatasetInfo) -> SearchSpace:
     """The space of a study on the images of `dataset`.
 
     Raises:
@@ -162,13 +163,13 @@ def setting_of(config: configs.StudyConfig, folder: Path, data_file: Path, gpus:
             names=tuple(named),
             limits={name: config.limits[name] for name in named if name in config.limits},
             reference_file=folder.resolve() / "reference.json",
-            **{**effort, "batch_size": effort["batch_size"] or BATCH[device]},
+            **{**effort, "batch_size": effort["batch_size"] or default_batch_size(device)},
         ),
     )
 
 
 def _study(
-    config: configs.StudyConfig, file: StudyFile, folder: Path, space: SearchSpace, dataset: Description
+    config: configs.StudyConfig, file: StudyFile, folder: Path, space: SearchSpace, dataset: DatasetInfo
 ) -> optuna.Study:
     """The study in `folder`, begun if there is none yet."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -235,7 +236,7 @@ def _tables(
     return tables
 
 
-def check_same_images(study: optuna.Study, file: StudyFile, dataset: Description) -> None:
+def check_same_images(study: optuna.Study, file: StudyFile, dataset: DatasetInfo) -> None:
     """Raise `ConfigError` if `dataset` is not what the `study` began on: accuracies on other images do not compare."""
     began = study.user_attrs["dataset"]["fingerprint"]
     if dataset.fingerprint != began:

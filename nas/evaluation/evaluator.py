@@ -22,9 +22,9 @@ from nas.study.layout import CHECKPOINT, WEIGHTS
 from search_space import Architecture
 from search_space.modules.network import Network, build
 from trainers.data.dataset import load
-from trainers.device_lock import Exclusive
+from trainers.device_lock import DeviceLock
 from trainers.training import checkpoint, compilation
-from trainers.training.loop import ProxyTraining, identity
+from trainers.training.loop import ProxyTraining, training_identity
 
 
 class Evaluator:
@@ -38,10 +38,10 @@ class Evaluator:
         self.setting = setting
         if 0 < setting.gpus < 1:  # who shares a GPU runs out of its own memory, whatever the others hold
             torch.cuda.set_per_process_memory_fraction(setting.gpus)
-        compilation.check(setting.train.compile, setting.device)
+        compilation.check_compiler(setting.train.compile, setting.device)
         self.data = load(setting.data_file, setting.device, setting.gpus / 2)
-        self.exclusive = Exclusive(setting.device)
-        self.measurer = Measurer(setting.measuring, setting.device, self.exclusive)
+        self.device_lock = DeviceLock(setting.device)
+        self.measurer = Measurer(setting.measuring, setting.device, self.device_lock)
         self._free_since: float | None = None  # the end of the last trial
 
     def run(
@@ -100,7 +100,7 @@ class Evaluator:
             seed=seed,
             checkpoint=folder / CHECKPOINT,
             milestones=() if until is None else (until,),
-            exclusive=self.exclusive,
+            device_lock=self.device_lock,
         )
         new_s = 0.0
         last = time.perf_counter()
@@ -148,7 +148,7 @@ class Evaluator:
         about = checkpoint.load_metadata(folder / WEIGHTS)
         if about.get("architecture") != architecture.to_json():
             return None
-        if about.get("training") != identity(network, self.data, self.setting.train, seed):
+        if about.get("training") != training_identity(network, self.data, self.setting.train, seed):
             return None
         record: dict[str, Any] = json.loads(about["record"])
         return record

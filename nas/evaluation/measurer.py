@@ -19,10 +19,11 @@ from nas.evaluation.settings import Measuring
 from search_space.modules import operators as modules
 from search_space.operators import Operator
 from trainers.device import device_name
-from trainers.device_lock import Exclusive
-from trainers.files import replacing
+from trainers.device_lock import DeviceLock
+from trainers.files import atomic_write
+from trainers.measuring.effort import Effort
 from trainers.measuring.memory import peak_memory_bytes
-from trainers.measuring.throughput import Effort, Reference, Throughput, measure, measure_layers
+from trainers.measuring.throughput import ReferenceNetwork, ThroughputMeasurement, measure, measure_layers
 
 
 class Measurer:
@@ -31,15 +32,15 @@ class Measurer:
     Args:
         setting: what, and how.
         device: where.
-        exclusive: the device's slots.
+        device_lock: the lock of the device.
     """
 
-    def __init__(self, setting: Measuring, device: str, exclusive: Exclusive) -> None:
+    def __init__(self, setting: Measuring, device: str, device_lock: DeviceLock) -> None:
         self.setting = setting
         self.device = torch.device(device)
-        self.exclusive = exclusive
+        self.device_lock = device_lock
         self.effort = Effort(setting.min_time_s, max(setting.min_time_s, setting.max_time_s), setting.interval)
-        self._reference: Reference | None = None
+        self._reference: ReferenceNetwork | None = None
 
     def __call__(self, network: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, Any]:
         """The trial's attributes: what was measured of `network` on images of `input_shape` (C, H, W)."""
@@ -82,7 +83,7 @@ class Measurer:
                 return f"limit {name}: {found[name]:.4g} {'<' if found[name] < limit else '>'} {limit:g}"
         return None
 
-    def _timed(self, network: nn.Module, input_shape: tuple[int, int, int], batch_size: int) -> Throughput:
+    def _timed(self, network: nn.Module, input_shape: tuple[int, int, int], batch_size: int) -> ThroughputMeasurement:
         with self._against() as reference:
             return measure(
                 network,
@@ -96,14 +97,14 @@ class Measurer:
 
     def _alone(self) -> AbstractContextManager[None]:
         """Within this block trainings stand still, if the study has it so."""
-        return self.exclusive.measuring() if self.setting.exclusive else nullcontext()
+        return self.device_lock.exclusive() if self.setting.exclusive else nullcontext()
 
     @contextmanager
-    def _against(self) -> Iterator[Reference]:
+    def _against(self) -> Iterator[ReferenceNetwork]:
         """What to measure against; what a pass of it takes is remembered if this block finds it out."""
         if self._reference is None:
-            self._reference = Reference(self.device, self._remembered())
-        known = self._reference.seconds is not None
+            self._reference = ReferenceNetwork(self.device, self._remembered())
+        known = self._reference.pass_s is not None
         yield self._reference
         if not known:
             self._remember(self._reference)
@@ -117,12 +118,12 @@ class Measurer:
         file = self.setting.reference_file
         return None if file is None else _read(file).get(self._key)
 
-    def _remember(self, reference: Reference) -> None:
+    def _remember(self, reference: ReferenceNetwork) -> None:
         file = self.setting.reference_file
-        if file is None or reference.seconds is None:
+        if file is None or reference.pass_s is None:
             return
-        with replacing(file) as temporary:
-            temporary.write_text(json.dumps({**_read(file), self._key: reference.seconds}, indent=1))
+        with atomic_write(file) as temporary:
+            temporary.write_text(json.dumps({**_read(file), self._key: reference.pass_s}, indent=1))
 
 
 def _read(file: Path) -> dict[str, float]:
@@ -132,7 +133,7 @@ def _read(file: Path) -> dict[str, float]:
         return {}
 
 
-def _details(speed: Throughput) -> dict[str, Any]:
+def _details(speed: ThroughputMeasurement) -> dict[str, Any]:
     """How a figure came about, and how well it is known."""
     low, high = speed.low, speed.high
     return {

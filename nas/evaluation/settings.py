@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainers.config import TrainConfig
+from trainers.measuring.effort import Effort, default_batch_size
+from trainers.training.config import TrainConfig
 
 MEASURED = ("images_per_s", "latency_ms", "peak_memory_bytes")  # objectives that take a network, and no training
-
-
-BATCH = {"cpu": 16, "cuda": 128}  # images of a timed pass, unless a study says otherwise
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Measuring:
         limits: name -> the worst value allowed: what breaks one is refused before it is trained.
         batch_size: images a pass (of latency: one).
         precision: of the passes; None: of the parameters.
-        min_time_s, max_time_s, interval: the effort (`trainers.measuring.throughput.Effort`).
+        min_time_s, max_time_s, interval: the effort (`trainers.measuring.effort.Effort`).
         exclusive: trainings on the device stand still meanwhile.
         reference_file: what a pass of the reference network took when the study began, for each device; None: measure
             it anew in each worker.
@@ -31,11 +29,11 @@ class Measuring:
 
     names: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
-    batch_size: int = BATCH["cpu"]
+    batch_size: int = default_batch_size("cpu")
     precision: str | None = None
-    min_time_s: float = 0.02
-    max_time_s: float = 0.5
-    interval: float = 0.02
+    min_time_s: float = Effort.min_time_s
+    max_time_s: float = Effort.max_time_s
+    interval: float = Effort.interval
     exclusive: bool = True
     reference_file: Path | None = None
 

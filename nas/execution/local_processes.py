@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from nas.errors import StudyError, reason
 from nas.execution import environment, processes
 from nas.fidelity.plan import Job
-from trainers.config import TrainConfig
+from trainers.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from nas.fidelity.worker import Worker

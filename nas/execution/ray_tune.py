@@ -209,10 +209,10 @@ def _timed(
     import torch
 
     from nas.evaluation.measurer import Measurer
-    from trainers.device_lock import Exclusive
+    from trainers.device_lock import DeviceLock
 
     torch.set_num_threads(threads)
-    return Measurer(measuring, device, Exclusive(device)).operators(wanted, batch_size, max_time_s)
+    return Measurer(measuring, device, DeviceLock(device)).operators(wanted, batch_size, max_time_s)
 
 
 def run(dispatch: Dispatch, setting: Setting, scratch: Path, machine: Machine) -> None:

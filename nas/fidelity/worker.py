@@ -24,9 +24,9 @@ from nas.evaluation.evaluator import initial
 from nas.fidelity.plan import Budget, Job
 from search_space import Architecture
 from trainers.augment import normalise
-from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset, Split, load
 from trainers.measuring import training_free as scores
+from trainers.training.config import TrainConfig
 from trainers.training.loop import ProxyTraining
 
 BATCH = 64  # images that a score looks at, at a time

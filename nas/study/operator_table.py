@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from search_space import Architecture, SearchSpace
 from search_space.operators import Operator, operators
-from trainers.files import replacing
+from trainers.files import atomic_write
 
 Floats = NDArray[np.float64]
 
@@ -149,7 +149,7 @@ def write(tables: Mapping[str, OperatorTable], file: Path) -> None:
         }
         for name, table in tables.items()
     }
-    with replacing(file) as temporary:
+    with atomic_write(file) as temporary:
         temporary.write_text(json.dumps(plain, indent=1))
 
 

@@ -21,9 +21,9 @@ from nas.driver.run import space_on
 from nas.evaluation.evaluator import initial
 from nas.study import config as configs
 from search_space import Architecture, SearchSpace, cost
-from trainers.config import TrainConfig
 from trainers.data.dataset import load
 from trainers.data.prepared import describe, prepare
+from trainers.training.config import TrainConfig
 from trainers.training.loop import train
 
 

@@ -105,9 +105,10 @@ def built(description: dict[str, Any]) -> Any:
 
 def ours(description: dict[str, Any], data: Path, augment: Any) -> Turn:
     """Our training, an epoch a turn."""
-    from trainers.config import DataConfig, TrainConfig
+    from trainers.data.config import DataConfig
     from trainers.data.dataset import load
     from trainers.data.prepared import prepare
+    from trainers.training.config import TrainConfig
     from trainers.training.loop import ProxyTraining
 
     images = load(prepare(DataConfig(source="folder", path=data, image_size=32), data.parent / "prepared"))
@@ -127,8 +128,8 @@ def step(description: dict[str, Any], images: int, form: Form) -> Turn:
     import torch
     import torch.nn.functional as F
 
-    from trainers.config import TrainConfig
-    from trainers.training.compilation import compiled
+    from trainers.training.compilation import compile_module
+    from trainers.training.config import TrainConfig
     from trainers.training.optimizer import adamw, decay_groups
 
     net = built(description).train()
@@ -139,7 +140,7 @@ def step(description: dict[str, Any], images: int, form: Form) -> Turn:
     optimizer: torch.optim.Optimizer = adamw(net, config, x.device)
     if not form.fused:
         optimizer = torch.optim.AdamW(decay_groups(net, config.weight_decay), lr=config.lr, foreach=True)
-    forward = compiled(net, "default" if form.compiled else "off")
+    forward = compile_module(net, "default" if form.compiled else "off")
     steps = max(1, images // form.batch)
 
     def turn() -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainers.config import DataConfig
+from trainers.data.config import DataConfig
 from trainers.data.dataset import Dataset, load
 from trainers.data.prepared import prepare
 

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from trainers.device_lock import Exclusive
+from trainers.device_lock import DeviceLock
 
 # Steps of a millisecond until killed, each noted with its begin and end.
 TRAIN = """
 import sys, time
 from pathlib import Path
-from trainers.device_lock import Exclusive
-device = Exclusive("cpu", Path(sys.argv[1]))
-with device.training() as step_aside:
+from trainers.device_lock import DeviceLock
+device = DeviceLock("cpu", Path(sys.argv[1]))
+with device.shared() as step_aside:
     while True:
         start = time.monotonic()
         time.sleep(0.001)
@@ -27,8 +27,8 @@ with device.training() as step_aside:
 MEASURE = """
 import sys, time
 from pathlib import Path
-from trainers.device_lock import Exclusive
-with Exclusive("cpu", Path(sys.argv[1])).measuring():
+from trainers.device_lock import DeviceLock
+with DeviceLock("cpu", Path(sys.argv[1])).exclusive():
     print("begun", flush=True)
     time.sleep(600)
 """
@@ -52,7 +52,7 @@ def test_no_step_of_any_process_falls_into_a_measurement(tmp_path: Path) -> None
     measured = []
     with running(TRAIN, tmp_path, notes[0]), running(TRAIN, tmp_path, notes[1]):
         for _ in range(5):
-            with Exclusive("cpu", tmp_path).measuring():
+            with DeviceLock("cpu", tmp_path).exclusive():
                 start = time.monotonic()
                 time.sleep(0.02)
                 measured.append((start, time.monotonic()))
@@ -70,13 +70,13 @@ def test_a_killed_training_lets_go(tmp_path: Path) -> None:
     with running(TRAIN, tmp_path, tmp_path / "notes") as process:
         process.kill()
         process.wait()
-        with Exclusive("cpu", tmp_path).measuring():
+        with DeviceLock("cpu", tmp_path).exclusive():
             length = (tmp_path / "notes").stat().st_size
     assert (tmp_path / "notes").stat().st_size == length > 0
 
 
 def test_trainings_stand_still_until_a_killed_measurement_is_gone_and_it_is_counted(tmp_path: Path) -> None:
-    device = Exclusive("cpu", tmp_path)
+    device = DeviceLock("cpu", tmp_path)
     with running(MEASURE, tmp_path, tmp_path / "notes") as process:
         killed = []
 
@@ -86,24 +86,24 @@ def test_trainings_stand_still_until_a_killed_measurement_is_gone_and_it_is_coun
 
         threading.Timer(0.3, kill).start()
         start = time.monotonic()
-        with device.training() as step_aside:
+        with device.shared() as step_aside:
             begun = time.monotonic()
             step_aside()
     assert killed[0] < begun
-    assert 0 < device.waited_s <= begun - start
+    assert 0 < device.paused_s <= begun - start
 
 
 def test_devices_do_not_wait_for_one_another(tmp_path: Path) -> None:
-    with Exclusive("cpu", tmp_path).measuring(), Exclusive("meta", tmp_path).measuring():
+    with DeviceLock("cpu", tmp_path).exclusive(), DeviceLock("meta", tmp_path).exclusive():
         assert {file.name for file in tmp_path.iterdir()} == {"cpu.busy", "cpu.turn", "meta.busy", "meta.turn"}
 
 
 def test_measurements_follow_one_another_in_one_process(tmp_path: Path) -> None:
-    device = Exclusive("cpu", tmp_path)
+    device = DeviceLock("cpu", tmp_path)
     for _ in range(2):
-        with device.measuring():
+        with device.exclusive():
             pass
-        with device.training() as step_aside:
+        with device.shared() as step_aside:
             step_aside()
-    with Exclusive("cpu", tmp_path).measuring():  # all has been let go
+    with DeviceLock("cpu", tmp_path).exclusive():  # all has been let go
         pass

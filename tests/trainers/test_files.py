@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from safetensors import safe_open
 
 from trainers.errors import DataError
-from trainers.files import METADATA_ROOM, Scratch, TensorFile, disk_errors, replacing
+from trainers.files import METADATA_ROOM, Scratch, TensorFile, atomic_write, disk_errors
 
 
 @settings(max_examples=30)
@@ -75,12 +75,12 @@ def test_an_error_of_the_disk_names_the_file_or_the_folder(tmp_path: Path) -> No
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_text("old")
-    with pytest.raises(FileNotFoundError), replacing(file) as temporary:
+    with pytest.raises(FileNotFoundError), atomic_write(file) as temporary:
         temporary.with_name("gone").read_bytes()
-    with pytest.raises(FileNotFoundError), replacing(file):
+    with pytest.raises(FileNotFoundError), atomic_write(file):
         pass  # nothing was written
     assert file.read_text() == "old"
-    with replacing(file) as temporary:
+    with atomic_write(file) as temporary:
         temporary.write_text("new")
     assert file.read_text() == "new"
     assert list(tmp_path.iterdir()) == [file]

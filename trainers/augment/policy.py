@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainers.augment.placement import Placement
 from trainers.augment.strong import Strong
-from trainers.config import Policy
+from trainers.data.types import AugmentPolicy
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Augment:
     strong: Strong | None = None
 
     @staticmethod
-    def of(policy: Policy, image_size: tuple[int, int]) -> Augment:
+    def of(policy: AugmentPolicy, image_size: tuple[int, int]) -> Augment:
         """The augmentation that `policy` means for images of `(H, W)` pixels.
 
         "none": nothing. "flip": mirrored. "shift": by up to an eighth of the size, which is the one pixel of an 8x8 digit.

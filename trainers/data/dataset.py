@@ -16,9 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from trainers.config import Policy
 from trainers.data.prepared import describe
-from trainers.data.split import PARTS
+from trainers.data.types import PARTS, AugmentPolicy
 from trainers.errors import DataError
 
 
@@ -75,7 +74,7 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
-    default_augment: Policy
+    default_augment: AugmentPolicy
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -17,29 +17,24 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from trainers.data.types import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, Arrays, Part, ReadContext
 from trainers.errors import DataError
 from trainers.files import Scratch
-
-if TYPE_CHECKING:
-    from trainers.data.sources.base import Part, Reading
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 TOLD = 256
 """Images from one call of the progress to the next."""
 BATCH = 8
 """Images that a thread is given at a time: to hand over a single small one takes a fifth as long as to decode it."""
-SMALLEST, LARGEST = 4, 1024
-"""Pixels a side that prepared images may have."""
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedImage:
     """An image that is still to be decoded.
 
     Args:
@@ -62,12 +57,12 @@ def read_file(file: Path, size: int | None) -> NDArray[np.uint8]:
         DataError: the file cannot be decoded; names it and the reason.
     """
     with _quiet():
-        return _pixels(Encoded(str(file), "train", 0, lambda: Image.open(file)), size)
+        return _pixels(EncodedImage(str(file), "train", 0, lambda: Image.open(file)), size)
 
 
-def read_all(
-    images: Iterable[Encoded], total: int, size: int | None, reading: Reading, *, skip: bool = False
-) -> tuple[dict[Part, tuple[NDArray[np.uint8], NDArray[np.int64]]], tuple[str, ...]]:
+def decode_all(
+    images: Iterable[EncodedImage], total: int, size: int | None, reading: ReadContext, *, skip: bool = False
+) -> tuple[dict[Part, Arrays], tuple[str, ...]]:
     """Decode `images`, of which those of a part follow one another.
 
     Args:
@@ -102,11 +97,11 @@ def read_all(
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, images: Iterable[Encoded], size: int | None
-) -> Iterator[tuple[Encoded, NDArray[np.uint8] | DataError]]:
+    pool: ThreadPoolExecutor, images: Iterable[EncodedImage], size: int | None
+) -> Iterator[tuple[EncodedImage, NDArray[np.uint8] | DataError]]:
     """`images` in their order, each with its pixels or what is wrong with it; few are decoded before they are asked for."""
     source = iter(images)
-    waiting: deque[Future[list[tuple[Encoded, NDArray[np.uint8] | DataError]]]] = deque()
+    waiting: deque[Future[list[tuple[EncodedImage, NDArray[np.uint8] | DataError]]]] = deque()
     while batch := list(islice(source, BATCH)):
         waiting.append(pool.submit(_decoded, batch, size))
         if len(waiting) > 2 * _cpus():
@@ -115,9 +110,11 @@ def _ahead(
         yield from waiting.popleft().result()
 
 
-def _decoded(batch: Sequence[Encoded], size: int | None) -> list[tuple[Encoded, NDArray[np.uint8] | DataError]]:
+def _decoded(
+    batch: Sequence[EncodedImage], size: int | None
+) -> list[tuple[EncodedImage, NDArray[np.uint8] | DataError]]:
     """Each image of `batch` with its pixels or what is wrong with it."""
-    results: list[tuple[Encoded, NDArray[np.uint8] | DataError]] = []
+    results: list[tuple[EncodedImage, NDArray[np.uint8] | DataError]] = []
     for image in batch:
         try:
             results.append((image, _pixels(image, size)))
@@ -129,14 +126,14 @@ def _decoded(batch: Sequence[Encoded], size: int | None) -> list[tuple[Encoded, 
 class _Canvas:
     """The pixels decoded so far, on disk, with their labels and parts."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: ReadContext) -> None:
         self._reading = reading
         self._scratch = Scratch(reading.scratch)
         self._first: tuple[str, tuple[int, ...]] | None = None
         self._channels = 1
         self._labels: dict[Part, list[int]] = {}
 
-    def append(self, image: Encoded, pixels: NDArray[np.uint8]) -> None:
+    def append(self, image: EncodedImage, pixels: NDArray[np.uint8]) -> None:
         """Add an image.
 
         Raises:
@@ -145,10 +142,9 @@ class _Canvas:
         if self._first is None:
             self._first = image.name, pixels.shape[1:]
             self._channels = len(pixels)
-            if not SMALLEST <= min(pixels.shape[1:]) <= max(pixels.shape[1:]) <= LARGEST:
-                rule = (
-                    f"has to be given, {SMALLEST} to {LARGEST}, for the images' own size is {_size(pixels.shape[1:])}"
-                )
+            if not MIN_IMAGE_SIZE <= min(pixels.shape[1:]) <= max(pixels.shape[1:]) <= MAX_IMAGE_SIZE:
+                own = _size(pixels.shape[1:])
+                rule = f"has to be given, {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE}, for the images' own size is {own}"
                 raise DataError("image_size", f"{rule} ({image.name})")
         name, shape = self._first
         if pixels.shape[1:] != shape:
@@ -169,10 +165,10 @@ class _Canvas:
         """Take no more images; what `parts` gave lives on."""
         self._scratch.close()
 
-    def parts(self) -> dict[Part, tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+    def parts(self) -> dict[Part, Arrays]:
         """Images and labels of each part that has any."""
         images = self._scratch.array()
-        parts: dict[Part, tuple[NDArray[np.uint8], NDArray[np.int64]]] = {}
+        parts: dict[Part, Arrays] = {}
         start = 0
         for part, labels in self._labels.items():
             parts[part] = images[start : start + len(labels)], np.array(labels, np.int64)
@@ -180,7 +176,7 @@ class _Canvas:
         return parts
 
 
-def _pixels(encoded: Encoded, size: int | None) -> NDArray[np.uint8]:
+def _pixels(encoded: EncodedImage, size: int | None) -> NDArray[np.uint8]:
     """The pixels of `encoded`, uint8 `(C, H, W)`."""
     try:
         with encoded.open() as image:

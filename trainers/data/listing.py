@@ -14,13 +14,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from trainers.data.split import thinned
+from trainers.data.split import keep_in_proportion
+from trainers.data.types import Part
 from trainers.errors import DataError
-
-if TYPE_CHECKING:
-    from trainers.data.sources.base import Part
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".tiff")
 PART_NAMES: Mapping[str, Part] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -207,7 +204,7 @@ def _kinds() -> str:
     return "kinds: " + ", ".join(suffix[1:] for suffix in SUFFIXES)
 
 
-def thin(listing: Listing, limit: int | None, seed: int) -> Listing:
+def thin_listing(listing: Listing, limit: int | None, seed: int) -> Listing:
     """`listing` with `limit` images in all, each class of each part in proportion.
 
     They are chosen by their paths, not by their content as elsewhere, so that the others need not be decoded.
@@ -219,7 +216,7 @@ def thin(listing: Listing, limit: int | None, seed: int) -> Listing:
     if limit is None or limit >= sum(map(len, groups.values())):
         return listing
     ranked = [(part, sorted(images, key=lambda image: _draw(image, seed))) for (part, _), images in groups.items()]
-    kept = thinned(ranked, limit, _splits_drawn(listing))
+    kept = keep_in_proportion(ranked, limit, _splits_drawn(listing))
     return Listing(listing.class_names, {part: tuple(kept.get(part, ())) for part in listing.parts}, listing.skipped)
 
 

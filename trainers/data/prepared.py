@@ -22,13 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from trainers.config import DataConfig, Policy
 from trainers.data import sources
-from trainers.data.sources import Decoded, Found, Progress, Reading
-from trainers.data.sources.base import Part
-from trainers.data.split import PARTS, Chosen, partition
+from trainers.data.config import DataConfig
+from trainers.data.split import Chosen, partition
+from trainers.data.types import PARTS, AugmentPolicy, DecodedData, LocatedData, Part, Progress, ReadContext
 from trainers.errors import DataError
-from trainers.files import TensorFile, disk_errors, replacing
+from trainers.files import TensorFile, atomic_write, disk_errors
 
 LAYOUT = 1
 """Of the file that `prepare` writes, and of the split in it; a change makes older files unknown."""
@@ -39,7 +38,7 @@ NAMED = 1000
 
 
 @dataclass(frozen=True)
-class Description:
+class DatasetInfo:
     """What a file of prepared images holds, its pixels apart.
 
     Args:
@@ -63,7 +62,7 @@ class Description:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
-    default_augment: Policy
+    default_augment: AugmentPolicy
     skipped_count: int
     skipped: tuple[str, ...]
 
@@ -98,21 +97,21 @@ def prepare(config: DataConfig, cache: Path, progress: Progress | None = None) -
         DataError: the data are missing, broken, or too few for the split; or the disk is full.
     """
     source = sources.get(config.source)
-    found = source.find(config)
+    found = source.locate(config)
     file = _file_of(config, found, cache)
     if _is_whole(file):
         return file
     with disk_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
-        decoded = found.read(Reading(progress, cache))
+        decoded = found.read(ReadContext(progress, cache))
         if config.download:  # what was found then was not yet all
-            file = _file_of(config, source.find(config), cache)
-        with replacing(file) as temporary:
+            file = _file_of(config, source.locate(config), cache)
+        with atomic_write(file) as temporary:
             _write(temporary, decoded, partition(decoded, config), source.augment)
     return file
 
 
-def _file_of(config: DataConfig, found: Found, cache: Path) -> Path:
+def _file_of(config: DataConfig, found: LocatedData, cache: Path) -> Path:
     """The file in `cache` of the data `found` that `config` asks for; how they are fetched does not matter."""
     wanted = config.model_dump_json(exclude={"path", "download"})
     name = hashlib.sha256(f"{LAYOUT}\n{wanted}\n{found.identity}".encode("utf-8", "surrogateescape")).hexdigest()
@@ -120,7 +119,7 @@ def _file_of(config: DataConfig, found: Found, cache: Path) -> Path:
     return cache / f"{source}-{name[:16]}.safetensors"
 
 
-def _write(file: Path, decoded: Decoded, splits: Mapping[Part, Chosen], augment: Policy) -> None:
+def _write(file: Path, decoded: DecodedData, splits: Mapping[Part, Chosen], augment: AugmentPolicy) -> None:
     """Write the images of the `splits` and what is to be known of them, in one pass."""
     labels = {part: chosen.labels for part, chosen in splits.items()}
     shape = decoded.parts["train"].images.shape[1:]
@@ -155,7 +154,7 @@ def _write(file: Path, decoded: Decoded, splits: Mapping[Part, Chosen], augment:
         tensors.finish({"dataset": json.dumps(about)})
 
 
-def describe(file: Path) -> Description:
+def describe(file: Path) -> DatasetInfo:
     """What the file that `prepare` wrote holds; reads its header alone.
 
     Raises:
@@ -166,7 +165,7 @@ def describe(file: Path) -> Description:
             about = json.loads(content.metadata()["dataset"])
             shapes = {part: content.get_slice(f"{part}.images").get_shape() for part in PARTS}
         _, in_chans, height, width = shapes["train"]
-        return Description(
+        return DatasetInfo(
             name=about["name"],
             class_names=tuple(about["class_names"]),
             image_size=(height, width),

@@ -13,27 +13,22 @@ import heapq
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainers.data.types import PARTS, DecodedData, LabeledImages, Part, SplitRequest
 from trainers.errors import DataError
 
-if TYPE_CHECKING:
-    from trainers.config import DataConfig
-    from trainers.data.sources.base import Decoded, Part, Pictures
-
 Item = TypeVar("Item")
-
-PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class Chosen:
     """Some of the `pictures`, in an order: those of `rows`, int64 `(M,)`."""
 
-    pictures: Pictures
+    images: LabeledImages
     rows: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -42,17 +37,17 @@ class Chosen:
     @property
     def labels(self) -> NDArray[np.int64]:
         """The class of each, `(M,)`."""
-        return self.pictures.labels[self.rows]
+        return self.images.labels[self.rows]
 
     def pieces(self, max_bytes: int = 1 << 20) -> Iterator[NDArray[np.uint8]]:
         """The images, `(n, C, H, W)` at a time, of `max_bytes` or else one: never a copy of all of them."""
-        count = max(1, max_bytes // max(1, int(np.prod(self.pictures.images.shape[1:]))))
+        count = max(1, max_bytes // max(1, int(np.prod(self.images.images.shape[1:]))))
         for start in range(0, len(self.rows), count):
-            yield np.ascontiguousarray(self.pictures.images[self.rows[start : start + count]])
+            yield np.ascontiguousarray(self.images.images[self.rows[start : start + count]])
 
 
-def partition(decoded: Decoded, config: DataConfig) -> dict[Part, Chosen]:
-    """The train, validation and test split of `decoded`, `config.limit` images in all.
+def partition(decoded: DecodedData, request: SplitRequest) -> dict[Part, Chosen]:
+    """The train, validation and test split of `decoded`, `request.limit` images in all.
 
     Raises:
         DataError: a class has too few images to be in every split, or the limit leaves it too few; or two classes are
@@ -60,15 +55,15 @@ def partition(decoded: Decoded, config: DataConfig) -> dict[Part, Chosen]:
     """
     for part, pictures in decoded.parts.items():
         _check_labels(pictures.labels, part, decoded)
-    keys = {part: digests(pictures, config.seed) for part, pictures in decoded.parts.items()}
+    keys = {part: digests(pictures, request.seed) for part, pictures in decoded.parts.items()}
     _check_different(keys["train"], decoded.parts["train"].labels, decoded.class_names)
-    return _drawn(decoded, keys, _thinned(decoded, keys, config), config)
+    return _drawn(decoded, keys, _thinned(decoded, keys, request), request)
 
 
-def digests(pictures: Pictures, seed: int) -> list[bytes]:
+def digests(images: LabeledImages, seed: int) -> list[bytes]:
     """The digest of each image, 32 bytes."""
-    prefix = f"{seed} {pictures.images.shape[1:]} ".encode()
-    return [hashlib.sha256(prefix + image.tobytes()).digest() for image in pictures.images]
+    prefix = f"{seed} {images.images.shape[1:]} ".encode()
+    return [hashlib.sha256(prefix + image.tobytes()).digest() for image in images.images]
 
 
 def allot(counts: Sequence[int], limit: int, at_least: Sequence[int]) -> list[int]:
@@ -101,7 +96,9 @@ def allot(counts: Sequence[int], limit: int, at_least: Sequence[int]) -> list[in
     return kept
 
 
-def thinned(groups: Sequence[tuple[Part, Sequence[Item]]], limit: int, in_train: int) -> dict[Part, list[Item]]:
+def keep_in_proportion(
+    groups: Sequence[tuple[Part, Sequence[Item]]], limit: int, in_train: int
+) -> dict[Part, list[Item]]:
     """The first of each class of each part, `limit` images in all, each class in proportion.
 
     Args:
@@ -184,7 +181,7 @@ def check_classes(
         raise DataError(f"class {class_names[index]!r}", rule, distinct[index])
 
 
-def _check_labels(labels: NDArray[np.int64], part: Part, decoded: Decoded) -> None:
+def _check_labels(labels: NDArray[np.int64], part: Part, decoded: DecodedData) -> None:
     """Every label must be that of a class."""
     wrong = labels[(labels < 0) | (labels >= len(decoded.class_names))]
     if len(wrong):
@@ -209,27 +206,29 @@ def _members(labels: NDArray[np.int64], classes: int) -> list[NDArray[np.int64]]
     return np.split(order, np.cumsum(np.bincount(labels, minlength=classes))[:-1])
 
 
-def _thinned(decoded: Decoded, keys: Mapping[Part, Sequence[bytes]], config: DataConfig) -> dict[Part, list[int]]:
-    """The rows of `config.limit` images in all, each class of each part in proportion; chosen by content."""
+def _thinned(
+    decoded: DecodedData, keys: Mapping[Part, Sequence[bytes]], request: SplitRequest
+) -> dict[Part, list[int]]:
+    """The rows of `request.limit` images in all, each class of each part in proportion; chosen by content."""
     groups = [
         (part, members)
         for part, pictures in decoded.parts.items()
         for members in _members(pictures.labels, len(decoded.class_names))
     ]
     total = sum(len(members) for _, members in groups)
-    if config.limit is None or config.limit >= total:
+    if request.limit is None or request.limit >= total:
         return {part: list(range(len(pictures))) for part, pictures in decoded.parts.items()}
-    in_train = 1 + len(_shares(decoded, config))
+    in_train = 1 + len(_shares(decoded, request))
     ranked = [(part, sorted(members.tolist(), key=keys[part].__getitem__)) for part, members in groups]
-    return thinned(ranked, config.limit, in_train)
+    return keep_in_proportion(ranked, request.limit, in_train)
 
 
 def _drawn(
-    decoded: Decoded, keys: Mapping[Part, Sequence[bytes]], kept: Mapping[Part, list[int]], config: DataConfig
+    decoded: DecodedData, keys: Mapping[Part, Sequence[bytes]], kept: Mapping[Part, list[int]], request: SplitRequest
 ) -> dict[Part, Chosen]:
     """The three splits of the rows `kept`, each in the order of its images' digests, each with every class."""
     train, own = decoded.parts["train"].labels, kept["train"]
-    places = assign([keys["train"][i] for i in own], train[own], _shares(decoded, config))
+    places = assign([keys["train"][i] for i in own], train[own], _shares(decoded, request))
     splits: dict[Part, Chosen] = {}
     for part in PARTS:
         home: Part = part if part in decoded.parts else "train"
@@ -246,7 +245,7 @@ def _drawn(
     return splits
 
 
-def _shares(decoded: Decoded, config: DataConfig) -> dict[Part, float]:
+def _shares(decoded: DecodedData, request: SplitRequest) -> dict[Part, float]:
     """The share of each split that has to be drawn from the train part."""
-    shares: Mapping[Part, float] = {"val": config.val_fraction, "test": config.test_fraction}
+    shares: Mapping[Part, float] = {"val": request.val_fraction, "test": request.test_fraction}
     return {part: share for part, share in shares.items() if part not in decoded.parts}

@@ -9,42 +9,37 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from trainers.data.decode import Encoded, read_all
+from trainers.data.decode import EncodedImage, decode_all
+from trainers.data.types import Arrays, Part, ReadContext, SourceRequest
 from trainers.errors import DataError
-
-if TYPE_CHECKING:
-    from trainers.config import DataConfig
-    from trainers.data.sources.base import Part, Reading
 
 
 def read_splits(
-    config: DataConfig, splits: Mapping[Part, str], reading: Reading
-) -> tuple[tuple[str, ...], dict[Part, tuple[NDArray[np.uint8], NDArray[np.int64]]], tuple[str, ...]]:
+    request: SourceRequest, splits: Mapping[Part, str], context: ReadContext
+) -> tuple[tuple[str, ...], dict[Part, Arrays], tuple[str, ...]]:
     """Class names (none if the data have none), the images and labels of each of `splits`, a line on each image left out.
 
     Raises:
         DataError: timm cannot open a split, the splits do not go together, or an image is broken.
     """
     with ExitStack() as stack:
-        if config.source.startswith(("hfds/", "hfids/")):
-            stack.enter_context(_hub(online=config.download))
+        if request.source.startswith(("hfds/", "hfids/")):
+            stack.enter_context(_hub(online=request.download))
         lost = stack.enter_context(_lost_by_timm())
-        datasets = {part: _open(config, split) for part, split in splits.items()}
+        datasets = {part: _open(request, split) for part, split in splits.items()}
         stack.callback(_close, datasets)
         class_names = _same_classes(datasets, splits)
-        images = (image for part, dataset in datasets.items() for image in _images(config, part, dataset, lost))
+        images = (image for part, dataset in datasets.items() for image in _images(request, part, dataset, lost))
         total = sum(len(dataset) for dataset in datasets.values())
-        arrays, broken = read_all(images, total, config.image_size, reading, skip=config.on_error == "skip")
+        arrays, broken = decode_all(images, total, request.image_size, context, skip=request.on_error == "skip")
     return class_names, arrays, (*lost, *broken)
 
 
-def _open(config: DataConfig, split: str) -> Any:
+def _open(request: SourceRequest, split: str) -> Any:
     """Timm's data set.
 
     Raises:
@@ -52,37 +47,37 @@ def _open(config: DataConfig, split: str) -> Any:
     """
     from timm.data import create_dataset
 
-    options: dict[str, Any] = {"input_key": config.input_key, "target_key": config.target_key}
+    options: dict[str, Any] = {"input_key": request.input_key, "target_key": request.target_key}
     options = {key: value for key, value in options.items() if value is not None}
-    if config.path is not None and config.path.is_file():
+    if request.path is not None and request.path.is_file():
         options["cache_tarinfo"] = False  # else timm reads a pickled index beside a large archive
-    mode = "RGB" if config.source.startswith("tfds/") else ""  # others keep the mode that an image has
-    root = None if config.path is None else str(config.path)
-    name = "" if config.source == "timm" else config.source
+    mode = "RGB" if request.source.startswith("tfds/") else ""  # others keep the mode that an image has
+    root = None if request.path is None else str(request.path)
+    name = "" if request.source == "timm" else request.source
     try:
-        return create_dataset(name, root=root, split=split, download=config.download, input_img_mode=mode, **options)
+        return create_dataset(name, root=root, split=split, download=request.download, input_img_mode=mode, **options)
     except Exception as error:  # each package has its own exceptions
         reason = " ".join(str(error).split()) or type(error).__name__
-        hint = "" if config.download else "; `download: true` fetches what timm can fetch"
-        raise DataError("source", f"{config.source}: timm cannot open the split {split!r} ({reason}){hint}") from error
+        hint = "" if request.download else "; `download: true` fetches what timm can fetch"
+        raise DataError("source", f"{request.source}: timm cannot open the split {split!r} ({reason}){hint}") from error
 
 
-def _images(config: DataConfig, part: Part, dataset: Any, lost: list[str]) -> Iterator[Encoded]:
+def _images(request: SourceRequest, part: Part, dataset: Any, lost: list[str]) -> Iterator[EncodedImage]:
     """The images of `dataset`, in its order."""
     from timm.data import IterableImageDataset
 
-    where = f"{config.source} {part}"
+    where = f"{request.source} {part}"
     files = _image_files(dataset)
     if isinstance(dataset, IterableImageDataset):
-        yield from _streamed(where, part, dataset, lost, skip=config.on_error == "skip")
+        yield from _streamed(where, part, dataset, lost, skip=request.on_error == "skip")
     elif files:
         for path, label in files:
-            yield Encoded(path, part, _label(label, path), partial(Image.open, path))
+            yield EncodedImage(path, part, _label(label, path), partial(Image.open, path))
     else:
         # Encoded images where there is a reader, read one after another, for not every reader bears threads.
         content = _reader(dataset)
         for index in range(len(content)):
-            name = str(content.filename(index)) if config.source == "timm" else f"{where} image {index}"
+            name = str(content.filename(index)) if request.source == "timm" else f"{where} image {index}"
             yield _fetched(name, part, partial(content.__getitem__, index))
 
 
@@ -105,26 +100,26 @@ def _close(datasets: Mapping[Part, Any]) -> None:
             archive.close()
 
 
-def _fetched(name: str, part: Part, fetch: Callable[[], tuple[Any, Any]]) -> Encoded:
+def _fetched(name: str, part: Part, fetch: Callable[[], tuple[Any, Any]]) -> EncodedImage:
     """The image that `fetch` gives; what it raises is raised again when the image is opened."""
     try:
         content, label = fetch()
         if not isinstance(content, Image.Image):
             with content:
                 encoded = content.read()
-            return Encoded(name, part, _label(label, name), lambda: Image.open(io.BytesIO(encoded)))
+            return EncodedImage(name, part, _label(label, name), lambda: Image.open(io.BytesIO(encoded)))
     except DataError:
         raise
     except Exception as error:
-        return Encoded(name, part, 0, partial(_raise, error))
-    return Encoded(name, part, _label(label, name), lambda: content)
+        return EncodedImage(name, part, 0, partial(_raise, error))
+    return EncodedImage(name, part, _label(label, name), lambda: content)
 
 
 def _raise(error: Exception) -> Image.Image:
     raise error
 
 
-def _streamed(where: str, part: Part, dataset: Any, lost: list[str], *, skip: bool) -> Iterator[Encoded]:
+def _streamed(where: str, part: Part, dataset: Any, lost: list[str], *, skip: bool) -> Iterator[EncodedImage]:
     """The images of a stream; those that timm itself leaves out appear in `lost`.
 
     Raises:
@@ -141,7 +136,7 @@ def _streamed(where: str, part: Part, dataset: Any, lost: list[str], *, skip: bo
         if image is None:
             return
         name = f"{where} image {count}"
-        yield Encoded(name, part, _label(label, name), partial(_given, image))
+        yield EncodedImage(name, part, _label(label, name), partial(_given, image))
 
 
 def _given(image: Image.Image) -> Image.Image:

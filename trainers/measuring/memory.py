@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from trainers.device import synchronise
-from trainers.training.evaluation import dtype_of, evaluating
+from trainers.inference import dtype_of, evaluation_mode
 
 
 class _Held(TorchDispatchMode):
@@ -65,7 +65,7 @@ def peak_memory_bytes(
         batch_size: B.
     """
     place = torch.device(device)
-    with evaluating(module, place), torch.no_grad():
+    with evaluation_mode(module, place), torch.no_grad():
         images = torch.zeros(batch_size, *input_shape, dtype=dtype_of(module), device=place)
         images = images.contiguous(memory_format=torch.channels_last)  # as in training
         if place.type == "cuda":

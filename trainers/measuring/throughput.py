@@ -22,38 +22,17 @@ import torch
 from torch import nn
 
 from trainers.device import condition, device_name, synchronise
-from trainers.training.evaluation import dtype_of, evaluating
+from trainers.inference import dtype_of, evaluation_mode
+from trainers.measuring.effort import Effort
 
 WARM_UPS = 10  # passes at most, until they become no faster
-GROUP = 8  # layers between two passes of the reference
+LAYERS_PER_GROUP = 8  # layers between two passes of the reference
 TURNS = 7  # of each layer
 PASS_S = 0.0005  # a layer is repeated until a pass takes as long
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How long to measure.
-
-    Args:
-        min_time_s: seconds of timed passes, at least.
-        max_time_s: seconds after which the interval is what it is.
-        precision: half the 95% interval of the median, as a share of it, at which to stop.
-        min_repeats: passes that count, at least; 2 or more, for there is an interval.
-    """
-
-    min_time_s: float = 0.02
-    max_time_s: float = 0.5
-    precision: float = 0.02
-    min_repeats: int = 5
-
-    def __post_init__(self) -> None:
-        if self.min_repeats < 2 or not 0 <= self.min_time_s <= self.max_time_s or self.precision <= 0:
-            rule = "min_repeats must be 2 or more, 0 <= min_time_s <= max_time_s and precision above 0"
-            raise ValueError(f"{rule}, found {self}")
-
-
-@dataclass(frozen=True)
-class Throughput:
+class ThroughputMeasurement:
     """A measurement.
 
     Args:
@@ -86,17 +65,17 @@ class Throughput:
         return 1000 * self.batch_size / self.images_per_s
 
 
-class Reference:
+class ReferenceNetwork:
     """The fixed network that others are timed against: depthwise and pointwise convolutions, norms, GELU.
 
     Args:
         device: where it runs.
-        seconds: what a pass takes when the machine is as it was at first; None: as it is at the first `measure`.
+        pass_s: what a pass takes when the machine is as it was at first; None: as it is at the first `measure`.
     """
 
-    def __init__(self, device: torch.device | str = "cpu", seconds: float | None = None) -> None:
+    def __init__(self, device: torch.device | str = "cpu", pass_s: float | None = None) -> None:
         self.device = torch.device(device)
-        self.seconds = seconds
+        self.pass_s = pass_s
         # About a millisecond on one core and on a large GPU.
         width, batch = (256, 128) if self.device.type == "cuda" else (64, 16)
         block: list[nn.Module] = []
@@ -108,7 +87,7 @@ class Reference:
             self.network = nn.Sequential(nn.Conv2d(3, width, 4, 4), *block).eval().to(self.device)
             self.images = torch.randn(batch, 3, 32, 32).to(self.device)
 
-    def timed(self) -> float:
+    def time_pass(self) -> float:
         """Seconds of a pass now: the same work in whatever block this is called."""
         always = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False), always:
@@ -123,8 +102,8 @@ def measure(
     batch_size: int = 64,
     precision: str | None = None,
     effort: Effort | None = None,
-    reference: Reference | None = None,
-) -> Throughput:
+    reference: ReferenceNetwork | None = None,
+) -> ThroughputMeasurement:
     """Time `module` on random images.
 
     Args:
@@ -139,26 +118,26 @@ def measure(
     place = torch.device(device)
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, found {batch_size}")
-    reference = reference or Reference(place)
+    reference = reference or ReferenceNetwork(place)
     wanted = _dtype(module, precision)
     with prepared(module, input_shape, place, batch_size, wanted) as run:
         warm_up(lambda: _timed(run, place))
-        warm_up(reference.timed)
-        ratios, beside = _alternate(lambda: _timed(run, place), reference.timed, effort or Effort())
-    if reference.seconds is None:
-        reference.seconds = statistics.median(beside)
+        warm_up(reference.time_pass)
+        ratios, beside = _alternate(lambda: _timed(run, place), reference.time_pass, effort or Effort())
+    if reference.pass_s is None:
+        reference.pass_s = statistics.median(beside)
     low, middle, high = median_interval(ratios)
     clock_mhz, temperature_c = condition(place)
-    return Throughput(
-        images_per_s=batch_size / (middle * reference.seconds),
-        low=batch_size / (high * reference.seconds),
-        high=batch_size / (low * reference.seconds),
+    return ThroughputMeasurement(
+        images_per_s=batch_size / (middle * reference.pass_s),
+        low=batch_size / (high * reference.pass_s),
+        high=batch_size / (low * reference.pass_s),
         batch_size=batch_size,
         threads=torch.get_num_threads(),
         device=device_name(place),
         precision=str(wanted).removeprefix("torch."),
         repeats=len(ratios),
-        drift=statistics.median(beside) / reference.seconds,
+        drift=statistics.median(beside) / reference.pass_s,
         clock_mhz=clock_mhz,
         temperature_c=temperature_c,
     )
@@ -171,7 +150,7 @@ def measure_layers(
     batch_size: int = 64,
     precision: str | None = None,
     max_time_s: float = math.inf,
-    reference: Reference | None = None,
+    reference: ReferenceNetwork | None = None,
 ) -> list[float]:
     """Time many small modules, a few at a time, in turns with the reference: far quicker than each by itself.
 
@@ -187,12 +166,12 @@ def measure_layers(
         Seconds of a pass of each, in order; of the first few at least.
     """
     place, begun = torch.device(device), time.perf_counter()
-    reference = reference or Reference(place)
-    warm_up(reference.timed)
+    reference = reference or ReferenceNetwork(place)
+    warm_up(reference.time_pass)
     found: list[float] = []
     beside: list[float] = []
     waiting = iter(layers)
-    while group := list(itertools.islice(waiting, GROUP)):
+    while group := list(itertools.islice(waiting, LAYERS_PER_GROUP)):
         with ExitStack() as stack:
             runs = []
             for module, input_shape in group:
@@ -200,19 +179,19 @@ def measure_layers(
                 run = stack.enter_context(prepared(module, input_shape, place, batch_size, wanted))
                 runs.append(_repeated(run, place))
             turns = []
-            before = reference.timed()
+            before = reference.time_pass()
             for _ in range(TURNS):
                 seconds = [_timed(run, place) / times for run, times in runs]
-                after = reference.timed()
+                after = reference.time_pass()
                 beside.append((before + after) / 2)
                 turns.append([one / beside[-1] for one in seconds])
                 before = after
         found += [statistics.median(ratios) for ratios in zip(*turns, strict=True)]
         if time.perf_counter() - begun > max_time_s:
             break
-    if reference.seconds is None:
-        reference.seconds = statistics.median(beside)
-    return [ratio * reference.seconds for ratio in found]
+    if reference.pass_s is None:
+        reference.pass_s = statistics.median(beside)
+    return [ratio * reference.pass_s for ratio in found]
 
 
 def _repeated(run: Callable[[], object], device: torch.device) -> tuple[Callable[[], object], int]:
@@ -243,7 +222,7 @@ def prepared(
     # Kernels as they would be chosen in use.
     trying = torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False)
     cast = torch.autocast(device.type, dtype, enabled=dtype != own)
-    with evaluating(module, device), torch.inference_mode(), cast, trying, _as_convolutions(device):
+    with evaluation_mode(module, device), torch.inference_mode(), cast, trying, _as_convolutions(device):
         yield lambda: module(images)
 
 
@@ -278,7 +257,7 @@ def _alternate(
         before, spent = after, time.perf_counter() - start
         if len(ratios) < effort.min_repeats or spent < effort.min_time_s:
             continue
-        if spent >= effort.max_time_s or _half_width(ratios) <= effort.precision:
+        if spent >= effort.max_time_s or _half_width(ratios) <= effort.interval:
             return ratios, beside
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from trainers.augment import Augment, Blend, Normalise, joined, shares
-from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset
+from trainers.training.config import TrainConfig
 
 # Pixels augmented at a time: on a CPU five batches of 64 at 32 pixels, which stay in a core's second cache.
 BLOCK_BYTES = {"cpu": 2**20, "cuda": 2**26}

@@ -12,10 +12,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from trainers.config import Compile
+from trainers.training.config import CompileMode
 
 
-def compiled(module: nn.Module, mode: Compile) -> Callable[[Tensor], Tensor]:
+def compile_module(module: nn.Module, mode: CompileMode) -> Callable[[Tensor], Tensor]:
     """What computes as `module`, with its parameters, for inputs of one shape; compiled when first called.
 
     What torch cannot compile, such as some complex numbers' gradients, runs as it is. What has been compiled before in this
@@ -32,8 +32,8 @@ def compiled(module: nn.Module, mode: Compile) -> Callable[[Tensor], Tensor]:
     return torch.compile(module, mode=mode, dynamic=False)
 
 
-def check(mode: Compile, device: torch.device | str) -> None:
-    """Compile and train a small network, so that a machine without a compiler is found out before it fails every trial.
+def check_compiler(mode: CompileMode, device: torch.device | str) -> None:
+    """CompileMode and train a small network, so that a machine without a compiler is found out before it fails every trial.
 
     Raises:
         Exception: whatever torch raises where it cannot.
@@ -43,6 +43,6 @@ def check(mode: Compile, device: torch.device | str) -> None:
     import torch._dynamo.config as forward
 
     small = nn.Sequential(nn.Linear(8, 8), nn.GELU()).to(device)
-    program = compiled(small, mode)
+    program = compile_module(small, mode)
     with forward.patch(suppress_errors=False):
         program(torch.ones(2, 8, device=device)).sum().backward()

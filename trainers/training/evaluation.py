@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,15 +10,15 @@ from torch import nn
 
 from trainers.augment import Normalise
 from trainers.data.dataset import Dataset, Split
-
-Amp = Literal["auto", "off", "bf16"]
+from trainers.inference import evaluation_mode
+from trainers.training.config import AmpMode
 
 VALIDATION_SHARE = 0.03  # of the time of training steps; the last epoch is always validated
 
 
 @torch.inference_mode()
 def evaluate(
-    module: nn.Module, split: Split, data: Dataset, batch_size: int = 512, amp: Amp = "auto"
+    module: nn.Module, split: Split, data: Dataset, batch_size: int = 512, amp: AmpMode = "auto"
 ) -> tuple[float, float]:
     """Mean cross-entropy and accuracy of `module` on `split`, whose device it is on, in evaluation mode.
 
@@ -36,7 +33,7 @@ def evaluate(
     normalised = Normalise(data.mean, data.std, data.image_size[1], device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
-    with evaluating(module, device):
+    with evaluation_mode(module, device):
         for start in range(0, len(split), batch_size):
             pixels, labels = split.pick(slice(start, start + batch_size))
             with autocast(device, amp):
@@ -54,26 +51,7 @@ def validation_period(train: int, val: int) -> int:
     return math.ceil(val / (3 * train) / VALIDATION_SHARE)
 
 
-def autocast(device: torch.device, amp: Amp) -> torch.autocast:
+def autocast(device: torch.device, amp: AmpMode) -> torch.autocast:
     """The precision that `amp` (see `TrainConfig`) means on `device`."""
     on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, torch.bfloat16, enabled=amp == "bf16" or (amp == "auto" and on_gpu))
-
-
-@contextmanager
-def evaluating(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """`module` in evaluation mode on `device`; each of its parts gets its own mode back, and the module its device."""
-    modes = {part: part.training for part in module.modules()}
-    home = next((parameter.device for parameter in module.parameters()), device)
-    try:
-        module.eval().to(device)
-        yield
-    finally:
-        module.to(home)
-        for part, mode in modes.items():
-            part.training = mode
-
-
-def dtype_of(module: nn.Module) -> torch.dtype:
-    """The type of the parameters of `module`; float32 if it has none."""
-    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)

@@ -24,14 +24,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset
-from trainers.device_lock import Exclusive
+from trainers.device_lock import DeviceLock
 from trainers.errors import TrainingError
 from trainers.training import checkpoint as checkpoints
 from trainers.training.averaging import Average
 from trainers.training.batches import Batches
-from trainers.training.compilation import compiled
+from trainers.training.compilation import compile_module
+from trainers.training.config import TrainConfig
 from trainers.training.evaluation import autocast, evaluate, validation_period
 from trainers.training.optimizer import adamw
 from trainers.training.schedule import lr_at
@@ -79,7 +79,7 @@ class ProxyTraining:
         checkpoint: a file to go on from, written after epochs as long as that takes next to no time (`CHECKPOINT_SHARE`); one
             of another training is passed over.
         milestones: epochs that are validated and saved in any case.
-        exclusive: the slots of the data's device: the training stands still for measurements of others.
+        device_lock: the lock of the data's device: the training stands still for measurements of others.
     """
 
     def __init__(
@@ -91,18 +91,18 @@ class ProxyTraining:
         seed: int,
         checkpoint: Path | None = None,
         milestones: Collection[int] = (),
-        exclusive: Exclusive | None = None,
+        device_lock: DeviceLock | None = None,
     ) -> None:
         if len(data.train) < 2:
             raise TrainingError(0, 0, f"needs 2 training images at least, found {len(data.train)}")
         self.module = module.to(data.device)
-        self._compiled = compiled(self.module, config.compile)
+        self._compiled = compile_module(self.module, config.compile)
         self.data = data
         self.config = config
         self.seed = seed
         self.checkpoint = checkpoint
         self.milestones = frozenset(milestones)
-        self.exclusive = exclusive
+        self.device_lock = device_lock
         self.optimizer = adamw(module, config, data.device)
         self.average = None if config.ema is None else Average(self.module, config.ema)
         self.batches = Batches.of(data, config)
@@ -110,7 +110,7 @@ class ProxyTraining:
         self.steps_per_epoch = len(self.batches)
         self._history: list[Epoch] = []
         self._saved_at, self._saving_s = time.perf_counter(), FIRST_SAVE_S
-        self.identity = identity(module, data, config, seed)
+        self.identity = training_identity(module, data, config, seed)
 
     @property
     def model(self) -> nn.Module:
@@ -152,12 +152,12 @@ class ProxyTraining:
             yield self._history[-1]
 
     def _epoch(self, epoch: int) -> Epoch:
-        with nullcontext(_go_on) if self.exclusive is None else self.exclusive.training() as step_aside:
+        with nullcontext(_go_on) if self.device_lock is None else self.device_lock.shared() as step_aside:
             return self._timed_epoch(epoch, step_aside)
 
     def _timed_epoch(self, epoch: int, step_aside: Callable[[], None]) -> Epoch:
         """Train and validate."""
-        now = time.perf_counter if self.exclusive is None else self.exclusive.clock
+        now = time.perf_counter if self.device_lock is None else self.device_lock.clock
         start = now()
         with _seeded(_epoch_seed(self.seed, epoch), self.data.device) as generator:
             train_loss = self._train(epoch, generator, step_aside)
@@ -295,7 +295,7 @@ def _epoch_seed(seed: int, epoch: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {epoch}".encode()).digest()[:8], "big") >> 1
 
 
-def identity(module: nn.Module, data: Dataset, config: TrainConfig, seed: int) -> str:
+def training_identity(module: nn.Module, data: Dataset, config: TrainConfig, seed: int) -> str:
     """What a training and a checkpoint of it agree in: shapes of parameters, data, configuration and seed."""
     shapes = [(name, list(value.shape)) for name, value in module.state_dict().items()]
     content = json.dumps([shapes, data.fingerprint, config.model_dump(mode="json"), seed])

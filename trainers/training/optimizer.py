@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from trainers.config import TrainConfig
+from trainers.training.config import TrainConfig
 
 
 class PlainAdamW(AdamW):

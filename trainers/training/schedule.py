@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from trainers.config import TrainConfig
+from trainers.training.config import TrainConfig
 
 RISE = 0.3  # the share of a one-cycle that rises, as in fastai and torch
 START = 1 / 25  # of the peak, where a one-cycle begins; same

@@ -17,10 +17,11 @@ from nas.evaluation.measurer import Measurer
 from nas.evaluation.settings import MEASURED, Measuring, Setting
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from search_space import Architecture, SearchSpace, build
-from trainers.config import DataConfig, TrainConfig
+from trainers.data.config import DataConfig
 from trainers.data.prepared import prepare
-from trainers.device_lock import Exclusive
+from trainers.device_lock import DeviceLock
 from trainers.measuring.memory import peak_memory_bytes
+from trainers.training.config import TrainConfig
 
 QUICK: dict[str, Any] = {"min_time_s": 0.001, "max_time_s": 0.01}
 SPACE = SearchSpace.from_dict(
@@ -47,7 +48,7 @@ def architecture() -> Architecture:
 
 
 def measurer(folder: Path, **changes: Any) -> Measurer:
-    return Measurer(Measuring(**{"names": MEASURED, **QUICK, **changes}), "cpu", Exclusive("cpu", folder))
+    return Measurer(Measuring(**{"names": MEASURED, **QUICK, **changes}), "cpu", DeviceLock("cpu", folder))
 
 
 def test_all_that_can_be_measured(architecture: Architecture, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from nas.errors import StudyError
 from nas.execution import local_processes as pool
 from nas.execution.local_processes import Crew, Task
 from nas.fidelity.plan import Job
-from trainers.config import TrainConfig
+from trainers.training.config import TrainConfig
 
 # What a process does instead of training: in a file, for processes import it by name.
 LIGHT = """

@@ -17,9 +17,10 @@ from nas.fidelity.run import devices_of
 from nas.fidelity.worker import Worker, different, fewer, smaller, some_batches
 from nas.study.config import Resources
 from search_space import Architecture
-from trainers.config import DataConfig, TrainConfig
+from trainers.data.config import DataConfig
 from trainers.data.dataset import load
 from trainers.data.prepared import prepare
+from trainers.training.config import TrainConfig
 from trainers.training.loop import train
 
 SMALL = Architecture.from_dict(

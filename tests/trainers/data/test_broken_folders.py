@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.config import DataConfig
 from trainers.data import sources
+from trainers.data.config import DataConfig
 from trainers.data.listing import MANY_CLASSES, scan
-from trainers.data.prepared import Description, describe, prepare
-from trainers.data.sources.base import Decoded, Reading
+from trainers.data.prepared import DatasetInfo, describe, prepare
+from trainers.data.types import DecodedData, ReadContext
 from trainers.errors import DataError
 
 
@@ -35,13 +35,13 @@ def write(root: Path, folders: dict[str, int]) -> Path:
     return root
 
 
-def read(root: Path, **fields: object) -> Decoded:
+def read(root: Path, **fields: object) -> DecodedData:
     """Decode the folder `root`."""
     config = DataConfig.model_validate({"source": "folder", "path": root, **fields})
-    return sources.get("folder").find(config).read(Reading())
+    return sources.get("folder").locate(config).read(ReadContext())
 
 
-def prepared(root: Path, **fields: object) -> Description:
+def prepared(root: Path, **fields: object) -> DatasetInfo:
     """Prepare the folder `root`; what there is."""
     config = DataConfig.model_validate({"source": "folder", "path": root, **fields})
     return describe(prepare(config, root.parent / "cache"))
@@ -123,10 +123,10 @@ def test_not_an_image(name: str, tmp_path: Path) -> None:
 
 def test_removed_between_listing_and_reading(tmp_path: Path) -> None:
     write(tmp_path, {"a": 2, "b": 2})
-    found = sources.get("folder").find(DataConfig(source="folder", path=tmp_path))
+    found = sources.get("folder").locate(DataConfig(source="folder", path=tmp_path))
     shutil.rmtree(tmp_path / "a")
     with pytest.raises(DataError, match=r"a/000.png: cannot be read \(No such file or directory\)"):
-        found.read(Reading())
+        found.read(ReadContext())
 
 
 def test_a_class_of_files_that_are_no_images(tmp_path: Path) -> None:

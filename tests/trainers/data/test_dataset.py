@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers.config import DataConfig
 from trainers.data import dataset as data_module
+from trainers.data.config import DataConfig
 from trainers.data.dataset import Dataset, Split, load
 from trainers.data.prepared import prepare
 from trainers.errors import DataError

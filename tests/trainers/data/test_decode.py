@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from trainers.data.decode import TOLD, Encoded, read_all, read_file
-from trainers.data.sources.base import Reading
+from trainers.data.decode import TOLD, EncodedImage, decode_all, read_file
+from trainers.data.types import ReadContext
 from trainers.errors import DataError
 
 
@@ -26,7 +26,7 @@ def picture(seed: int, size: tuple[int, int] = (8, 8), mode: str = "RGB") -> Ima
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
 
 
-def encoded(name: str, image: Image.Image | bytes, label: int = 0, part: str = "train") -> Encoded:
+def encoded(name: str, image: Image.Image | bytes, label: int = 0, part: str = "train") -> EncodedImage:
     """`image` as a PNG in memory; bytes as they are."""
     if isinstance(image, bytes):
         content = image
@@ -34,7 +34,7 @@ def encoded(name: str, image: Image.Image | bytes, label: int = 0, part: str = "
         stream = io.BytesIO()
         image.save(stream, "png")
         content = stream.getvalue()
-    return Encoded(name, part, label, lambda: Image.open(io.BytesIO(content)))  # type: ignore[arg-type]
+    return EncodedImage(name, part, label, lambda: Image.open(io.BytesIO(content)))  # type: ignore[arg-type]
 
 
 def test_sixteen_bits_keep_their_upper_byte(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_single_pixel_is_enlarged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (3, 40), (8, 1025)])
 def test_own_sizes_that_no_network_takes(size: tuple[int, int]) -> None:
     with pytest.raises(DataError, match=rf"image_size: has to be given, 4 to 1024, .* is {size[1]}x{size[0]} \(one\)"):
-        read_all([encoded("one", picture(0, size))], 1, None, Reading())
+        decode_all([encoded("one", picture(0, size))], 1, None, ReadContext())
 
 
 @settings(max_examples=25)
@@ -180,7 +180,7 @@ def test_laws_of_reading_many(kinds: list[str], tests: int) -> None:
         )
         for i, kind in enumerate(kinds)
     ]
-    parts, skipped = read_all(images, len(images), None, Reading(), skip=True)
+    parts, skipped = decode_all(images, len(images), None, ReadContext(), skip=True)
     # Those that are broken are named, in their order; the others are there, in theirs, in the part that they belong to.
     broken = [i for i, kind in enumerate(kinds) if kind == "broken"]
     assert [line.partition(":")[0] for line in skipped] == [f"image {i}" for i in broken]
@@ -199,7 +199,7 @@ def test_laws_of_reading_many(kinds: list[str], tests: int) -> None:
 def test_a_broken_image_ends_the_work_unless_it_is_skipped() -> None:
     images = [encoded("good", picture(0)), encoded("bad", b"GIF89a"), encoded("fine", picture(1))]
     with pytest.raises(DataError, match=r"^bad: is not an image that can be decoded"):
-        read_all(images, 3, None, Reading())
+        decode_all(images, 3, None, ReadContext())
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
         raise PermissionError(13, "Permission denied", "secret.png")
 
     with pytest.raises(DataError, match=r"^secret.png: cannot be read \(Permission denied\)$"):
-        read_all([Encoded("secret.png", "train", 0, denied)], 1, None, Reading())
+        decode_all([EncodedImage("secret.png", "train", 0, denied)], 1, None, ReadContext())
 
 
 def test_too_little_memory_is_not_taken_for_a_broken_image() -> None:
@@ -215,7 +215,7 @@ def test_too_little_memory_is_not_taken_for_a_broken_image() -> None:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        read_all([Encoded("large.png", "train", 0, large)], 1, None, Reading(), skip=True)
+        decode_all([EncodedImage("large.png", "train", 0, large)], 1, None, ReadContext(), skip=True)
 
 
 def test_images_are_opened_only_a_little_ahead() -> None:
@@ -234,9 +234,9 @@ def test_images_are_opened_only_a_little_ahead() -> None:
         nonlocal most
         for number in range(500):
             most = max(most, number - len(taken()))
-            yield Encoded(str(number), "train", number, partial(open_number, number))
+            yield EncodedImage(str(number), "train", number, partial(open_number, number))
 
-    parts, _ = read_all(images(), 500, None, Reading())  # type: ignore[arg-type]
+    parts, _ = decode_all(images(), 500, None, ReadContext())  # type: ignore[arg-type]
     assert parts["train"][1].tolist() == list(range(500))
     assert most < 500 / 2
 
@@ -244,5 +244,5 @@ def test_images_are_opened_only_a_little_ahead() -> None:
 def test_progress_is_told_and_ends_at_all() -> None:
     calls: list[tuple[int, int]] = []
     images = [encoded("same", picture(0))] * (5 * TOLD)
-    read_all(images, 5 * TOLD, None, Reading(lambda done, total: calls.append((done, total))))
+    decode_all(images, 5 * TOLD, None, ReadContext(lambda done, total: calls.append((done, total))))
     assert calls == [(TOLD * i, 5 * TOLD) for i in range(1, 6)]

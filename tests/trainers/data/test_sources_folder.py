@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.config import DataConfig
 from trainers.data import sources
+from trainers.data.config import DataConfig
 from trainers.data.decode import TOLD
 from trainers.data.listing import scan
-from trainers.data.sources.base import Decoded, Reading
+from trainers.data.types import DecodedData, ReadContext
 from trainers.errors import DataError
 
 
@@ -35,10 +35,10 @@ def write(root: Path, folders: dict[str, int], suffix: str = ".png") -> Path:
     return root
 
 
-def read(root: Path, **fields: object) -> Decoded:
+def read(root: Path, **fields: object) -> DecodedData:
     """Decode the folder `root`."""
     config = DataConfig.model_validate({"source": "folder", "path": root, **fields})
-    return sources.get("folder").find(config).read(Reading())
+    return sources.get("folder").locate(config).read(ReadContext())
 
 
 def test_flat_layout(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_identity_follows_the_data(tmp_path: Path) -> None:
     root = write(tmp_path / "pets", {"a": 3, "b": 3})
 
     def identity() -> str:
-        return sources.get("folder").find(DataConfig(source="folder", path=root)).identity
+        return sources.get("folder").locate(DataConfig(source="folder", path=root)).identity
 
     first = identity()
     assert identity() == first

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from trainers.config import DataConfig
 from trainers.data import sources
+from trainers.data.config import DataConfig
 from trainers.data.dataset import load
 from trainers.data.prepared import describe, prepare
 from trainers.data.sources import timm
-from trainers.data.sources.base import Decoded, Reading
+from trainers.data.types import DecodedData, ReadContext
 from trainers.errors import DataError
 
 
@@ -40,10 +40,10 @@ def write(root: Path, folders: dict[str, int], mode: str = "RGB") -> Path:
     return root
 
 
-def read(source: str, path: Path | None, **fields: object) -> Decoded:
+def read(source: str, path: Path | None, **fields: object) -> DecodedData:
     """Decode what timm calls `source`."""
     config = DataConfig.model_validate({"source": source, "path": path, **fields})
-    return sources.get(source).find(config).read(Reading())
+    return sources.get(source).locate(config).read(ReadContext())
 
 
 def write_mnist(root: Path, counts: dict[str, int]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -185,11 +185,11 @@ def test_commands_in_the_place_of_shards_are_refused(tmp_path: Path, monkeypatch
         ({"source": "torch/cifar10"}, "path: source 'torch/cifar10' reads from a folder, so its path has to be given"),
         ({"source": "torch/"}, "no such data source"),
         ({"source": "trch/cifar10"}, "no such data source"),
-        ({"source": "digits", "download": True}, "download: source 'digits' has none to choose, found True"),
-        ({"source": "folder", "path": "x", "splits": {"train": "a"}}, "splits: source 'folder' has none to choose"),
+        ({"source": "digits", "download": True}, "download: source 'digits' has no such option, found True"),
+        ({"source": "folder", "path": "x", "splits": {"train": "a"}}, "splits: source 'folder' has no such option"),
         (
             {"source": "torch/mnist", "path": "x", "input_key": "img"},
-            "input_key: source 'torch/mnist' has none to choose",
+            "input_key: source 'torch/mnist' has no such option",
         ),
         ({"source": "hfds/a", "splits": {"test": "test"}}, "splits: must name the train split"),
         ({"source": "hfds/a", "splits": {"trian": "test"}}, "'train', 'val' or 'test'"),
@@ -241,7 +241,7 @@ def test_a_hugging_face_folder(kind: str, tmp_path: Path) -> None:
     if kind == "hfids":
         (tmp_path / "cache").mkdir()
     config = DataConfig.model_validate({"source": f"{kind}/{root}", "download": True, **fields})
-    decoded = sources.get(config.source).find(config).read(Reading())
+    decoded = sources.get(config.source).locate(config).read(ReadContext())
     ours = read("folder", root)
     assert decoded.class_names == ("cat", "dog")
     for part, pictures in ours.parts.items():
@@ -253,7 +253,7 @@ def test_timm_is_imported_only_to_decode(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"cat": 5, "dog": 5})
     prepare(DataConfig(source="timm", path=root), tmp_path / "cache")
     code = (
-        "import sys; from pathlib import Path; from trainers.config import DataConfig; "
+        "import sys; from pathlib import Path; from trainers.data.config import DataConfig; "
         "from trainers.data.prepared import prepare; "
         f"prepare(DataConfig(source='timm', path=Path({str(root)!r})), Path({str(tmp_path / 'cache')!r})); "
         "sys.exit(str({'timm', 'torch', 'torchvision'} & set(sys.modules) or ''))"

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from trainers.device import condition, device_name
 from trainers.measuring import throughput
+from trainers.measuring.effort import Effort
 from trainers.measuring.throughput import (
-    GROUP,
+    LAYERS_PER_GROUP,
     PASS_S,
     TURNS,
-    Effort,
-    Reference,
+    ReferenceNetwork,
     measure,
     measure_layers,
     median_interval,
@@ -60,14 +60,14 @@ class Worker(nn.Module):
         return images * self.scale
 
 
-class Paced(Reference):
+class Paced(ReferenceNetwork):
     """A reference whose passes take what it is told, whatever the machine does."""
 
-    def __init__(self, taken: float, seconds: float | None) -> None:
-        super().__init__("cpu", seconds)
+    def __init__(self, taken: float, pass_s: float | None) -> None:
+        super().__init__("cpu", pass_s)
         self.taken = taken
 
-    def timed(self) -> float:
+    def time_pass(self) -> float:
         return self.taken
 
 
@@ -81,7 +81,7 @@ def test_a_known_duration_gives_a_known_rate(clock: Clock) -> None:
 
 def test_the_median_of_the_passes_counts(clock: Clock) -> None:
     module = Worker(clock, 0.01, 0.01, 0.01, 0.01, 0.5)  # every fifth pass is disturbed
-    effort = Effort(0, 10, min_repeats=100, precision=10)
+    effort = Effort(0, 10, min_repeats=100, interval=10)
     result = measure(module, (3, 4, 4), batch_size=8, effort=effort, reference=Paced(0.001, 0.001))
     assert result.images_per_s == pytest.approx(8 / 0.01)
 
@@ -96,19 +96,19 @@ def test_a_machine_that_became_slower_does_not_count(clock: Clock) -> None:
 
 
 def test_the_first_measurement_sets_what_the_reference_takes() -> None:
-    reference = Reference()
+    reference = ReferenceNetwork()
     first = measure(nn.Flatten(), (1, 2, 2), batch_size=1, effort=QUICK, reference=reference)
     assert first.drift == 1.0
-    seconds = reference.seconds
+    seconds = reference.pass_s
     assert seconds is not None
     measure(nn.Flatten(), (1, 2, 2), batch_size=1, effort=QUICK, reference=reference)
-    assert reference.seconds == seconds
+    assert reference.pass_s == seconds
 
 
 def test_the_reference_does_not_touch_the_generator_of_others() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    Reference()
+    ReferenceNetwork()
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -137,7 +137,7 @@ def test_another_precision_is_by_autocast() -> None:
 
 
 def test_the_reference_does_the_same_work_beside_whatever_is_measured() -> None:
-    reference = Reference()
+    reference = ReferenceNetwork()
     seen = []
     reference.network.register_forward_hook(lambda module, args, result: seen.append(result.dtype))
     measure(nn.Linear(2, 2), (1, 2, 2), batch_size=2, precision="bfloat16", effort=QUICK, reference=reference)
@@ -152,8 +152,8 @@ def test_passes_go_on_until_the_interval_is_narrow_or_the_time_is_over(clock: Cl
     assert repeats(Worker(clock, quarter), Effort(5, 100, min_repeats=2)) == 20  # narrow at once; the least time counts
     assert repeats(Worker(clock, quarter), Effort(0, 100, min_repeats=3)) == 3
     uneven = (quarter, 3 * quarter)
-    assert repeats(Worker(clock, *uneven), Effort(0, 50, precision=1e-9, min_repeats=2)) == 100
-    assert repeats(Worker(clock, *uneven), Effort(0, 50, precision=0.6, min_repeats=2)) < 100
+    assert repeats(Worker(clock, *uneven), Effort(0, 50, interval=1e-9, min_repeats=2)) == 100
+    assert repeats(Worker(clock, *uneven), Effort(0, 50, interval=0.6, min_repeats=2)) < 100
 
 
 def test_warm_up_ends_when_a_pass_is_no_faster() -> None:
@@ -202,7 +202,7 @@ def test_condition_of_the_processor_is_plausible_or_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"min_repeats": 1}, {"min_time_s": 1.0, "max_time_s": 0.5}, {"min_time_s": -1.0}, {"precision": 0.0}]
+    "wrong", [{"min_repeats": 1}, {"min_time_s": 1.0, "max_time_s": 0.5}, {"min_time_s": -1.0}, {"interval": 0.0}]
 )
 def test_wrong_efforts(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
@@ -241,9 +241,9 @@ def test_no_more_layers_are_begun_when_the_time_is_over() -> None:
     built = []
 
     def layers() -> Iterator[tuple[nn.Module, tuple[int, int, int]]]:
-        for index in range(5 * GROUP):
+        for index in range(5 * LAYERS_PER_GROUP):
             built.append(index)
             yield nn.Identity(), (1, 2, 2)
 
     seconds = measure_layers(layers(), batch_size=1, max_time_s=0.0)
-    assert len(seconds) == len(built) == GROUP
+    assert len(seconds) == len(built) == LAYERS_PER_GROUP

@@ -12,9 +12,9 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset
 from trainers.training.averaging import Average, decay_at
+from trainers.training.config import TrainConfig
 from trainers.training.evaluation import evaluate
 from trainers.training.loop import ProxyTraining
 

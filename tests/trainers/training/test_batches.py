@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from trainers.augment import normalise
-from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset, Split
 from trainers.training import batches
 from trainers.training.batches import Batches
+from trainers.training.config import TrainConfig
 
 
 def epoch(made: Batches, seed: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainers.training.checkpoint import load, load_metadata, load_weights, replacing, save, save_weights
+from trainers.training.checkpoint import atomic_write, load, load_metadata, load_weights, save, save_weights
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     save(file, {"step": 1})
 
     def interrupted() -> None:
-        with replacing(file) as temporary:
+        with atomic_write(file) as temporary:
             temporary.write_bytes(b"half")
             raise KeyboardInterrupt
 

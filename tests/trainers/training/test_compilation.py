@@ -10,9 +10,9 @@ from torch._dynamo.utils import counters
 from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.settings import Setting
 from search_space import Architecture, build
-from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset
-from trainers.training.compilation import check, compiled
+from trainers.training.compilation import check_compiler, compile_module
+from trainers.training.config import TrainConfig
 from trainers.training.loop import train
 
 
@@ -27,8 +27,8 @@ def network() -> nn.Module:
 
 def test_off_is_the_module_itself() -> None:
     module = nn.Linear(1, 1)
-    assert compiled(module, "off") is module
-    check("off", "no device")
+    assert compile_module(module, "off") is module
+    check_compiler("off", "no device")
 
 
 def test_a_compiled_training_ends_with_the_same_network(few_digits: Dataset) -> None:
@@ -50,7 +50,7 @@ def test_each_network_of_a_long_life_is_compiled() -> None:
         counters.clear()
         module = nn.Linear(width, 2)
         x = torch.ones(2, width)
-        torch.testing.assert_close(compiled(module, "default")(x), module(x))
+        torch.testing.assert_close(compile_module(module, "default")(x), module(x))
         assert counters["stats"]["unique_graphs"] == 1
 
 
@@ -60,7 +60,7 @@ def test_what_torch_cannot_compile_runs_as_it_is() -> None:
     module = build(Architecture.from_dict(description))
     x = torch.randn(2, 1, 8, 8).contiguous(memory_format=torch.channels_last)
     expected = torch.autograd.grad(module(x).square().sum(), [*module.parameters()])
-    found = torch.autograd.grad(compiled(module, "default")(x).square().sum(), [*module.parameters()])
+    found = torch.autograd.grad(compile_module(module, "default")(x).square().sum(), [*module.parameters()])
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 

@@ -17,10 +17,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset, Split
 from trainers.errors import TrainingError
 from trainers.training import checkpoint
+from trainers.training.config import TrainConfig
 from trainers.training.evaluation import evaluate, validation_period
 from trainers.training.loop import Epoch, ProxyTraining, train
 from trainers.training.optimizer import adamw, decay_groups
@@ -64,7 +64,7 @@ import sys, time
 from pathlib import Path
 import torch
 from torch import nn
-from trainers.config import TrainConfig
+from trainers.training.config import TrainConfig
 from trainers.data.dataset import load
 from trainers.training.loop import train
 
@@ -450,7 +450,7 @@ def test_the_optimizer_is_torchs_and_leaves_its_compiler_alone() -> None:
     code = """
 import copy, sys, torch
 from torch import nn
-from trainers.config import TrainConfig
+from trainers.training.config import TrainConfig
 from trainers.training.optimizer import adamw, decay_groups
 torch.manual_seed(0)
 ours = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 5))
