@@ -23,7 +23,7 @@ def device_name(device: torch.device) -> str:
     return device.type
 
 
-def condition(device: torch.device) -> tuple[float | None, float | None]:
+def device_condition(device: torch.device) -> tuple[float | None, float | None]:
     """The clock in MHz and the temperature in degrees Celsius of `device`; None where they cannot be told."""
     if device.type == "cuda":
         try:  # both ask NVML, a package that need not be there

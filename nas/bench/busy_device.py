@@ -23,7 +23,8 @@ from search_space import Architecture, SearchSpace, build
 from trainers.data.dataset import Dataset, Split
 from trainers.device_lock import DeviceLock
 from trainers.errors import TrainingError
-from trainers.measuring.throughput import ReferenceNetwork, measure
+from trainers.measuring.reference import ReferenceNetwork
+from trainers.measuring.throughput import measure
 from trainers.training.config import TrainConfig
 from trainers.training.loop import ProxyTraining
 

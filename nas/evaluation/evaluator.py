@@ -24,7 +24,7 @@ from search_space.modules.network import Network, build
 from trainers.data.dataset import load
 from trainers.device_lock import DeviceLock
 from trainers.training import checkpoint, compilation
-from trainers.training.loop import ProxyTraining, training_identity
+from trainers.training.loop import ProxyTraining
 
 
 class Evaluator:
@@ -148,7 +148,7 @@ class Evaluator:
         about = checkpoint.load_metadata(folder / WEIGHTS)
         if about.get("architecture") != architecture.to_json():
             return None
-        if about.get("training") != training_identity(network, self.data, self.setting.train, seed):
+        if about.get("training") != checkpoint.training_identity(network, self.data, self.setting.train, seed):
             return None
         record: dict[str, Any] = json.loads(about["record"])
         return record

@@ -22,8 +22,10 @@ from trainers.device import device_name
 from trainers.device_lock import DeviceLock
 from trainers.files import atomic_write
 from trainers.measuring.effort import Effort
+from trainers.measuring.layers import measure_layers
 from trainers.measuring.memory import peak_memory_bytes
-from trainers.measuring.throughput import ReferenceNetwork, ThroughputMeasurement, measure, measure_layers
+from trainers.measuring.reference import ReferenceNetwork
+from trainers.measuring.throughput import ThroughputMeasurement, measure
 
 
 class Measurer:

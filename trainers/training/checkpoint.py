@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from trainers.data.dataset import Dataset
 from trainers.files import atomic_write
+from trainers.training.config import TrainConfig
 
 DIGEST_BYTES = 32
 
@@ -72,3 +75,10 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         safetensors.SafetensorError: it is no such file, or damaged.
     """
     return load_file(path)
+
+
+def training_identity(module: nn.Module, data: Dataset, config: TrainConfig, seed: int) -> str:
+    """What a training and a checkpoint of it agree in: shapes of parameters, data, configuration and seed."""
+    shapes = [(name, list(value.shape)) for name, value in module.state_dict().items()]
+    content = json.dumps([shapes, data.fingerprint, config.model_dump(mode="json"), seed])
+    return hashlib.sha256(content.encode()).hexdigest()

@@ -22,7 +22,7 @@ class TrainConfig(BaseModel):
     """How a proxy is trained.
 
     Names, order and defaults of the fields are part of the identity of a checkpoint
-    (`trainers.training.loop.training_identity`): a change of any of them orphans the checkpoints that exist.
+    (`trainers.training.checkpoint.training_identity`): a change of any of them orphans the checkpoints that exist.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

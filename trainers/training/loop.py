@@ -10,7 +10,6 @@ bits as one that was never stopped.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -110,7 +109,7 @@ class ProxyTraining:
         self.steps_per_epoch = len(self.batches)
         self._history: list[Epoch] = []
         self._saved_at, self._saving_s = time.perf_counter(), FIRST_SAVE_S
-        self.identity = training_identity(module, data, config, seed)
+        self.identity = checkpoints.training_identity(module, data, config, seed)
 
     @property
     def model(self) -> nn.Module:
@@ -293,10 +292,3 @@ def _seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
 def _epoch_seed(seed: int, epoch: int) -> int:
     """A seed of 63 bits for one epoch; neighbouring seeds and epochs have nothing in common."""
     return int.from_bytes(hashlib.sha256(f"{seed} {epoch}".encode()).digest()[:8], "big") >> 1
-
-
-def training_identity(module: nn.Module, data: Dataset, config: TrainConfig, seed: int) -> str:
-    """What a training and a checkpoint of it agree in: shapes of parameters, data, configuration and seed."""
-    shapes = [(name, list(value.shape)) for name, value in module.state_dict().items()]
-    content = json.dumps([shapes, data.fingerprint, config.model_dump(mode="json"), seed])
-    return hashlib.sha256(content.encode()).hexdigest()

@@ -18,7 +18,7 @@ from nas.study.operator_table import FEW, OperatorTable, entries_of, traits_of, 
 from search_space import SearchSpace
 from search_space.operators import Operator, operators
 from trainers.device_lock import DeviceLock
-from trainers.measuring.throughput import LAYERS_PER_GROUP
+from trainers.measuring.layers import LAYERS_PER_GROUP
 
 SPACE = SearchSpace.from_dict(
     {
