@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from safetensors import safe_open
 
 from trainers.errors import DataError
-from trainers.files import METADATA_ROOM, Scratch, TensorFile, atomic_write, disk_errors
+from trainers.files import RESERVED_METADATA_BYTES, Scratch, TensorFile, atomic_write, disk_errors
 
 
 @settings(max_examples=30)
@@ -47,7 +47,7 @@ def test_missing_rows_and_too_long_metadata_are_refused(tmp_path: Path) -> None:
             tensors.finish({})
         tensors.write(np.zeros((1, 2), np.uint8))
         with pytest.raises(ValueError, match=r"the header must fit into \d+ bytes, found \d+"):
-            tensors.finish({"long": "x" * (METADATA_ROOM + 100)})
+            tensors.finish({"long": "x" * (RESERVED_METADATA_BYTES + 100)})
         tensors.finish({"long": "x" * 100})
 
 

@@ -1,7 +1,7 @@
-"""Checkpoints and weights, written atomically.
+"""Checkpoints and weights, written atomically; when a checkpoint is worth its time, and which training it belongs to.
 
-A checkpoint begins with the SHA-256 of what follows, so that any damage is noticed before a byte of it is interpreted;
-reading never unpickles more than tensors and plain containers (`weights_only`).
+A checkpoint begins with the SHA-256 of what follows, so that any damage is noticed before a byte of it is interpreted. Reading
+unpickles only tensors and plain containers (`weights_only`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,12 @@ from trainers.files import atomic_write
 from trainers.training.config import TrainConfig
 
 DIGEST_BYTES = 32
+MAX_SAVE_SHARE = 0.005  # of the time since the last checkpoint
+ASSUMED_SAVE_S = 0.02  # seconds of writing a checkpoint, before the first is written
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
-    """Write `state` (tensors and plain containers) into `path`; a reader sees the old file or the new one, whole."""
+    """Write `state` (tensors and plain containers) into `path`; a reader sees the whole old file or the whole new one."""
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     content = buffer.getbuffer()
@@ -37,7 +41,7 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """What `save` wrote into `path`, on the CPU; None if there is no such file or it is damaged."""
+    """What `save` wrote into `path`, on the CPU; None if the file does not exist or is damaged."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -51,7 +55,7 @@ def load(path: Path) -> dict[str, Any] | None:
 
 def save_weights(path: Path, module: nn.Module, metadata: Mapping[str, str]) -> None:
     """Write the parameters and buffers of `module` as safetensors, with `metadata` in its header."""
-    # Copies, for safetensors refuses tensors that share memory.
+    # Copies, because safetensors refuses tensors that share memory.
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in module.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
@@ -59,7 +63,7 @@ def save_weights(path: Path, module: nn.Module, metadata: Mapping[str, str]) -> 
 
 
 def load_metadata(path: Path) -> dict[str, str]:
-    """The metadata that `save_weights` wrote into `path`; empty if there is no such file or it is damaged."""
+    """The metadata that `save_weights` wrote into `path`; empty if the file does not exist or is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
@@ -71,14 +75,41 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     """What `save_weights` wrote, for `module.load_state_dict`; on the CPU.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        safetensors.SafetensorError: it is no such file, or damaged.
+        FileNotFoundError: the file does not exist.
+        safetensors.SafetensorError: the file is damaged or not one of weights.
     """
     return load_file(path)
 
 
 def training_identity(module: nn.Module, data: Dataset, config: TrainConfig, seed: int) -> str:
-    """What a training and a checkpoint of it agree in: shapes of parameters, data, configuration and seed."""
+    """What a training and its checkpoint have in common: shapes of weights, data, configuration and seed; as a digest."""
     shapes = [(name, list(value.shape)) for name, value in module.state_dict().items()]
     content = json.dumps([shapes, data.fingerprint, config.model_dump(mode="json"), seed])
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+class CheckpointSchedule:
+    """When a training writes a checkpoint: at its milestones, and where writing takes at most `MAX_SAVE_SHARE` of the time.
+
+    Args:
+        milestones: epochs after which a checkpoint is written in any case.
+        clock: seconds from any start.
+    """
+
+    def __init__(self, milestones: Collection[int], clock: Callable[[], float] = time.perf_counter) -> None:
+        self._milestones = milestones
+        self._clock = clock
+        self._saved_at = clock()
+        self._save_s = ASSUMED_SAVE_S
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether a checkpoint is to be written after `epoch`."""
+        return epoch in self._milestones or self._clock() - self._saved_at >= self._save_s / MAX_SAVE_SHARE
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Notes how long the block, which writes a checkpoint, takes."""
+        start = self._clock()
+        yield
+        self._saved_at = self._clock()
+        self._save_s = self._saved_at - start

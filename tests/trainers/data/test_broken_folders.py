@@ -13,7 +13,7 @@ from PIL import Image
 
 from trainers.data import sources
 from trainers.data.config import DataConfig
-from trainers.data.listing import MANY_CLASSES, scan
+from trainers.data.listing import MIN_CLASSES_TO_COUNT, scan
 from trainers.data.prepared import DatasetInfo, describe, prepare
 from trainers.data.types import DecodedData, ReadContext
 from trainers.errors import DataError
@@ -54,20 +54,20 @@ def test_empty(tmp_path: Path) -> None:
 
 def test_images_without_classes(tmp_path: Path) -> None:
     picture(0).save(tmp_path / "x.png")
-    with pytest.raises(DataError, match="holds no folder of images; one for each class is wanted"):
+    with pytest.raises(DataError, match="holds no folder of images; must hold one for each class"):
         scan(tmp_path)
 
 
 def test_one_class(tmp_path: Path) -> None:
     write(tmp_path, {"cat": 5})
-    with pytest.raises(DataError, match="needs two classes at least, each in a folder, found 'cat'"):
+    with pytest.raises(DataError, match="must hold at least two classes, each in a folder, found 'cat'"):
         scan(tmp_path)
 
 
 def test_an_empty_class(tmp_path: Path) -> None:
     write(tmp_path, {"cat": 5, "dog": 0})
     (tmp_path / "dog" / "notes.txt").write_text("none yet")
-    with pytest.raises(DataError, match=r"dog: holds no images \(kinds: jpg, jpeg, png,"):
+    with pytest.raises(DataError, match=r"dog: holds no images \(types: jpg, jpeg, png,"):
         scan(tmp_path)
 
 
@@ -225,11 +225,11 @@ def test_a_class_whose_name_is_not_utf8(tmp_path: Path) -> None:
 @pytest.mark.parametrize("parts", [("",), ("train/", "val/"), ("train/", "val/", "test/")])
 def test_an_image_in_a_folder_of_its_own(parts: tuple[str, ...], tmp_path: Path) -> None:
     each = 3 - len(parts)  # one image too few in each, or none
-    write(tmp_path, {f"{part}{i:06d}": max(1, each) for i in range(MANY_CLASSES) for part in parts})
+    write(tmp_path, {f"{part}{i:06d}": max(1, each) for i in range(MIN_CLASSES_TO_COUNT) for part in parts})
     if each == 0:
-        assert len(scan(tmp_path).class_names) == MANY_CLASSES
+        assert len(scan(tmp_path).class_names) == MIN_CLASSES_TO_COUNT
         return
-    wanted = rf"must hold a folder for each class, with {each + 1} images or more, .*found {MANY_CLASSES} folders with"
+    wanted = rf"must hold a folder for each class, with {each + 1} images or more, .*found {MIN_CLASSES_TO_COUNT} folders with"
     with pytest.raises(DataError, match=wanted):
         scan(tmp_path)
 
@@ -237,7 +237,7 @@ def test_an_image_in_a_folder_of_its_own(parts: tuple[str, ...], tmp_path: Path)
 def test_two_classes_of_the_same_images(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"cat": 5, "dog": 6})
     shutil.copytree(root / "cat", root / "copy of cat")
-    with pytest.raises(DataError, match=r"class 'copy of cat': must differ .* the very images of, found 'cat'"):
+    with pytest.raises(DataError, match=r"class 'copy of cat': must differ .* the same images as, found 'cat'"):
         prepared(root)
     picture(99).save(root / "copy of cat" / "another.png")
     assert prepared(root).num_classes == 3

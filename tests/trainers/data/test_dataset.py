@@ -257,8 +257,8 @@ def test_images_stay_on_the_host_where_a_gpu_has_too_little_memory(
     free: int, images_bytes: int, home: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 1000))
-    assert data_module._home(images_bytes, torch.device("cuda"), share=0.3).type == home
-    assert data_module._home(images_bytes, torch.device("cpu"), share=0.3).type == "cpu"
+    assert data_module.images_device(images_bytes, torch.device("cuda"), share=0.3).type == home
+    assert data_module.images_device(images_bytes, torch.device("cpu"), share=0.3).type == "cpu"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

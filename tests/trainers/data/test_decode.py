@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from trainers.data.decode import TOLD, EncodedImage, decode_all, read_file
+from trainers.data.decode import IMAGES_PER_PROGRESS_CALL, decode_all
+from trainers.data.pixels import EncodedImage, decode_file
 from trainers.data.types import ReadContext
 from trainers.errors import DataError
 
@@ -40,7 +41,7 @@ def encoded(name: str, image: Image.Image | bytes, label: int = 0, part: str = "
 def test_sixteen_bits_keep_their_upper_byte(tmp_path: Path) -> None:
     pixels = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1024
     Image.fromarray(pixels).save(tmp_path / "x.png")
-    np.testing.assert_array_equal(read_file(tmp_path / "x.png", None)[0], pixels // 256)
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.png", None)[0], pixels // 256)
 
 
 @pytest.mark.parametrize("mode", ["P", "RGBA", "CMYK", "YCbCr"])
@@ -48,7 +49,7 @@ def test_other_modes_become_rgb(mode: str, tmp_path: Path) -> None:
     image = picture(0, mode="RGBA") if mode == "RGBA" else picture(0).convert(mode)
     image.save(tmp_path / "x.tif")
     expected = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-    np.testing.assert_array_equal(read_file(tmp_path / "x.tif", None), expected)
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.tif", None), expected)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -69,7 +70,7 @@ def test_exif_orientation(orientation: int, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(np.ascontiguousarray(store[orientation](scene))).save(tmp_path / "x.png", exif=exif)
-    np.testing.assert_array_equal(read_file(tmp_path / "x.png", None), scene.transpose(2, 0, 1))
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.png", None), scene.transpose(2, 0, 1))
 
 
 def test_resized_by_the_shorter_side_and_cropped_about_the_centre(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_resized_by_the_shorter_side_and_cropped_about_the_centre(tmp_path: Path
         pixels[:, 16 * third : 16 * (third + 1), third] = 200
     for suffix in ("png", "jpg"):
         Image.fromarray(pixels).save(tmp_path / f"x.{suffix}")
-    image = read_file(tmp_path / "x.png", 8)
+    image = decode_file(tmp_path / "x.png", 8)
     assert image.shape == (3, 8, 8)
     inner = image[:, :, 1:-1]  # at the very edge the neighbour may shine in
     assert (np.abs(inner.astype(int) - np.array([0, 200, 0])[:, None, None]) < 16).all()
@@ -89,19 +90,19 @@ def test_a_large_jpeg_is_reduced_well(tmp_path: Path) -> None:
     smooth = picture(0, (8, 8)).resize((512, 512), Image.Resampling.BICUBIC)
     smooth.save(tmp_path / "x.jpg", quality=95)
     expected = np.asarray(smooth.resize((32, 32), Image.Resampling.BICUBIC)).transpose(2, 0, 1).astype(int)
-    assert np.abs(read_file(tmp_path / "x.jpg", 32) - expected).mean() < 2
+    assert np.abs(decode_file(tmp_path / "x.jpg", 32) - expected).mean() < 2
 
 
 def test_one_bit_is_grey(tmp_path: Path) -> None:
     image = picture(0).convert("1")
     image.save(tmp_path / "x.png")
-    np.testing.assert_array_equal(read_file(tmp_path / "x.png", None)[0], np.asarray(image) * np.uint8(255))
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.png", None)[0], np.asarray(image) * np.uint8(255))
 
 
 def test_alpha_of_grey_is_dropped(tmp_path: Path) -> None:
     image = picture(0, mode="LA")
     image.save(tmp_path / "x.png")
-    np.testing.assert_array_equal(read_file(tmp_path / "x.png", None)[0], np.asarray(image)[..., 0])
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.png", None)[0], np.asarray(image)[..., 0])
 
 
 @pytest.mark.parametrize("transparency", [2, bytes([0, 128, 255, 7])])
@@ -112,7 +113,7 @@ def test_a_palette_with_transparency_keeps_its_colours(transparency: int | bytes
     image.putpalette(palette.tobytes())
     image.putdata(indices.ravel().tolist())
     image.save(tmp_path / "x.png", transparency=transparency)
-    np.testing.assert_array_equal(read_file(tmp_path / "x.png", None), palette[indices].transpose(2, 0, 1))
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.png", None), palette[indices].transpose(2, 0, 1))
 
 
 def test_sixteen_bit_colour_keeps_its_upper_byte(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_sixteen_bit_colour_keeps_its_upper_byte(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 65536, (4, 4, 3), dtype=np.uint16)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
     (tmp_path / "x.png").write_bytes(png(4, 4, 16, 2, rows))
-    np.testing.assert_array_equal(read_file(tmp_path / "x.png", None), (pixels >> 8).transpose(2, 0, 1))
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.png", None), (pixels >> 8).transpose(2, 0, 1))
 
 
 def png(width: int, height: int, bits: int, colour: int, rows: bytes) -> bytes:
@@ -137,25 +138,25 @@ def png(width: int, height: int, bits: int, colour: int, rows: bytes) -> bytes:
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(png(60_000, 60_000, 8, 2, b""))
     with pytest.raises(DataError, match=r"bomb.png: is not an image that can be decoded \(.*decompression bomb"):
-        read_file(tmp_path / "bomb.png", 32)
+        decode_file(tmp_path / "bomb.png", 32)
 
 
 def test_floats_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).random((8, 8), dtype=np.float32)).save(tmp_path / "x.tif")
-    with pytest.raises(DataError, match=r"x.tif: .*pixels are floats, of no known range; 8 or 16 bits are wanted"):
-        read_file(tmp_path / "x.tif", None)
+    with pytest.raises(DataError, match=r"x.tif: .*pixels are floats of unknown range; must be 8 or 16 bits"):
+        decode_file(tmp_path / "x.tif", None)
 
 
 def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
     frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
     expected = np.broadcast_to(np.array([255, 0, 0], np.uint8)[:, None, None], (3, 8, 8))
-    np.testing.assert_array_equal(read_file(tmp_path / "x.gif", None), expected)
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.gif", None), expected)
 
 
 def test_a_single_pixel_is_enlarged(tmp_path: Path) -> None:
     Image.new("RGB", (1, 1), (1, 2, 3)).save(tmp_path / "x.png")
-    image = read_file(tmp_path / "x.png", 8)
+    image = decode_file(tmp_path / "x.png", 8)
     np.testing.assert_array_equal(image, np.broadcast_to(np.array([1, 2, 3], np.uint8)[:, None, None], (3, 8, 8)))
 
 
@@ -243,6 +244,6 @@ def test_images_are_opened_only_a_little_ahead() -> None:
 
 def test_progress_is_told_and_ends_at_all() -> None:
     calls: list[tuple[int, int]] = []
-    images = [encoded("same", picture(0))] * (5 * TOLD)
-    decode_all(images, 5 * TOLD, None, ReadContext(lambda done, total: calls.append((done, total))))
-    assert calls == [(TOLD * i, 5 * TOLD) for i in range(1, 6)]
+    images = [encoded("same", picture(0))] * (5 * IMAGES_PER_PROGRESS_CALL)
+    decode_all(images, 5 * IMAGES_PER_PROGRESS_CALL, None, ReadContext(lambda done, total: calls.append((done, total))))
+    assert calls == [(IMAGES_PER_PROGRESS_CALL * i, 5 * IMAGES_PER_PROGRESS_CALL) for i in range(1, 6)]

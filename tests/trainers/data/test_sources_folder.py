@@ -11,7 +11,7 @@ from PIL import Image
 
 from trainers.data import sources
 from trainers.data.config import DataConfig
-from trainers.data.decode import TOLD
+from trainers.data.decode import IMAGES_PER_PROGRESS_CALL
 from trainers.data.listing import scan
 from trainers.data.types import DecodedData, ReadContext
 from trainers.errors import DataError
@@ -112,11 +112,11 @@ def test_grey_images_have_one_channel(tmp_path: Path) -> None:
 def test_one_coloured_image_after_many_grey_ones_makes_all_rgb(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        for number in range(TOLD // 2 + 20):
+        for number in range(IMAGES_PER_PROGRESS_CALL // 2 + 20):
             picture(number, mode="L").save(tmp_path / name / f"{number:03d}.bmp")
     picture(1).save(tmp_path / "b" / "zzz.bmp")
     images = read(tmp_path).parts["train"].images
-    assert images.shape == (TOLD + 41, 3, 8, 8)
+    assert images.shape == (IMAGES_PER_PROGRESS_CALL + 41, 3, 8, 8)
     np.testing.assert_array_equal(images[0], np.repeat(np.asarray(picture(0, mode="L"))[None], 3, 0))
     np.testing.assert_array_equal(images[-1], np.asarray(picture(1)).transpose(2, 0, 1))
 

@@ -137,13 +137,15 @@ def test_splits_by_their_names(tmp_path: Path) -> None:
 
 def test_a_split_that_timm_replaces_by_the_whole_folder(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"cat": 3, "dog": 3})
-    with pytest.raises(DataError, match="splits: must differ; 'test' is the same images as 'train'"):
+    with pytest.raises(DataError, match="splits: must differ; 'test' has the same images as 'train'"):
         read("timm", root, splits={"train": "train", "test": "test"})
 
 
 def test_splits_of_other_classes(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"train/cat": 3, "train/dog": 3, "test/cat": 3, "test/fox": 3})
-    with pytest.raises(DataError, match="splits: must have the same classes; 'test' has other ones than 'train'"):
+    with pytest.raises(
+        DataError, match="splits: must have the same classes; those of 'test' differ from those of 'train'"
+    ):
         read("timm", root)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from trainers.data.split import allot, assign, check_classes, digests
+from trainers.data.limit import allot
+from trainers.data.split import assign, check_every_class, digest_all
 from trainers.data.types import LabeledImages
 from trainers.errors import DataError
 
@@ -104,12 +105,12 @@ def test_digests_see_pixels_shape_and_seed() -> None:
     images = np.zeros((3, 1, 2, 8), np.uint8)
     images[2, 0, 1, 7] = 1
     labels = np.zeros(3, np.int64)
-    first = digests(LabeledImages(images, labels), seed=0)
+    first = digest_all(LabeledImages(images, labels), seed=0)
     assert first[0] == first[1] != first[2]
-    assert digests(LabeledImages(images, labels), seed=1)[0] != first[0]
-    assert digests(LabeledImages(images.reshape(3, 1, 4, 4), labels), seed=0)[0] != first[0]
+    assert digest_all(LabeledImages(images, labels), seed=1)[0] != first[0]
+    assert digest_all(LabeledImages(images.reshape(3, 1, 4, 4), labels), seed=0)[0] != first[0]
 
 
 def test_an_absent_class_is_named() -> None:
     with pytest.raises(DataError, match=r"class 'dog': has no image for the val split.*found 2"):
-        check_classes(np.array([0, 0, 2]), "val", ("cat", "dog", "fox"), [9, 2, 9])
+        check_every_class(np.array([0, 0, 2]), "val", ("cat", "dog", "fox"), [9, 2, 9])

@@ -152,9 +152,9 @@ def test_scores_are_repeatable_and_leave_the_network_as_it_was(score: str) -> No
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: naswot(small(), batches(1)[0][0][:1]), "images: must be 2 at least, found 1"),
+        (lambda: naswot(small(), batches(1)[0][0][:1]), "images: must be at least 2, found 1"),
         (lambda: naswot(nn.Flatten(), torch.ones(2, 1, 2, 2)), "no activation that switches"),
-        (lambda: zico(small(), batches(1)), "batches: must be 2 at least, found 1"),
+        (lambda: zico(small(), batches(1)), "batches: must be at least 2, found 1"),
         (lambda: zico(small(), [batches(1)[0]] * 2), "no gradient differs"),
     ],
 )

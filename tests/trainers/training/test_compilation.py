@@ -13,7 +13,7 @@ from search_space import Architecture, build
 from trainers.data.dataset import Dataset
 from trainers.training.compilation import check_compiler, compile_module
 from trainers.training.config import TrainConfig
-from trainers.training.loop import train
+from trainers.training.loop import ProxyTraining, train
 
 
 def network() -> nn.Module:
@@ -42,6 +42,23 @@ def test_a_compiled_training_ends_with_the_same_network(few_digits: Dataset) -> 
     assert other.state_dict().keys() == plain.state_dict().keys()
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(other.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_the_settings_of_torchs_compiler_are_not_changed(few_digits: Dataset) -> None:
+    import torch._dynamo.config as dynamo
+    import torch._functorch.config as functorch
+
+    def settings() -> tuple[bool, bool]:
+        return dynamo.suppress_errors, functorch.force_non_lazy_backward_lowering
+
+    before = settings()
+    assert not dynamo.suppress_errors
+    training = ProxyTraining(network(), few_digits, TrainConfig(epochs=1, batch_size=32, compile="default"), seed=0)
+    assert settings() == before
+    list(training.epochs())
+    assert settings() == before
+    check_compiler("default", "cpu")
+    assert settings() == before
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainers.data.decode import resize_all
+from trainers.data.pixels import resize_all
 from trainers.data.sources.base import Source, register
 from trainers.data.types import DecodedData, LabeledImages, LocatedData, ReadContext, SourceRequest
 from trainers.errors import DataError

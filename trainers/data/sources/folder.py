@@ -10,8 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from trainers.data.decode import EncodedImage, decode_all
+from trainers.data.decode import decode_all
 from trainers.data.listing import Listing, scan, thin_listing
+from trainers.data.pixels import EncodedImage
 from trainers.data.sources.base import Source, check_parts, register
 from trainers.data.types import DecodedData, LocatedData, ReadContext, SourceRequest
 from trainers.errors import DataError
