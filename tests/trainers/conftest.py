@@ -1,4 +1,4 @@
-"""Small real data for the tests of training: the digits, prepared once, and folders of own PNGs."""
+"""Small real data for the tests of training: the digits, prepared once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files written in one pass, read back by safetensors itself; arrays that grow on disk."""
+"""Files written in one pass and read by safetensors itself; arrays that grow on disk; atomic writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainers.files import RESERVED_METADATA_BYTES, Scratch, TensorFile, atomic_
     piece=st.integers(1, 50),
     text=st.text(max_size=300),
 )
-def test_tensors_come_back(counts: list[int], piece: int, text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_tensors_round_trip(counts: list[int], piece: int, text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("files") / "x.safetensors"
     rng = np.random.default_rng(0)
     arrays = {f"{i}.labels": rng.integers(-9, 9, count) for i, count in enumerate(counts)}

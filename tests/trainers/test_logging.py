@@ -24,7 +24,7 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
 
 
-def test_prepare_tells_whether_it_decoded_or_reused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_prepare_logs_whether_it_decoded_or_reused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger="trainers.data.prepared")
     file = prepare(DataConfig(limit=100), tmp_path)
     prepare(DataConfig(limit=100), tmp_path)
@@ -34,7 +34,7 @@ def test_prepare_tells_whether_it_decoded_or_reused(tmp_path: Path, caplog: pyte
     ]
 
 
-def test_a_training_tells_that_it_resumed_or_ignored_a_checkpoint(
+def test_a_training_logs_that_it_resumed_or_ignored_a_checkpoint(
     few_digits: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="trainers.training.loop")

@@ -63,7 +63,7 @@ def test_shares_are_of_the_beta_distribution() -> None:
     assert values.var() == pytest.approx(variance, rel=0.03)
 
 
-def test_both_take_turns() -> None:
+def test_mixup_and_cutmix_alternate() -> None:
     random = Random(0)
     cut = [Blend(0.2, 1.0).draw((8, 8), random).box is not None for _ in range(4000)]
     assert abs(sum(cut) - 2000) < 5 * 1000**0.5

@@ -18,7 +18,7 @@ SIZES = [(3, 32, 32), (3, 9, 14), (3, 1, 5), (1, 8, 8), (1, 2, 2)]
 
 
 def some_images(shape: tuple[int, int, int], seed: int, count: int = 12) -> torch.Tensor:
-    """Noise, smooth ramps and flat images, `(count, *shape)`: histograms of every kind."""
+    """Noise, smooth ramps and flat images, `(count, *shape)`: all types of histograms."""
     generator = np.random.default_rng(seed)
     images = generator.integers(0, 256, (count, *shape), dtype=np.uint8)
     _, height, width = shape
@@ -30,7 +30,7 @@ def some_images(shape: tuple[int, int, int], seed: int, count: int = 12) -> torc
 
 
 def pillow(image: torch.Tensor) -> Image.Image:
-    """`(C, H, W)` as Pillow has it."""
+    """`(C, H, W)` as an image of Pillow."""
     array = image.permute(1, 2, 0).numpy()
     return Image.fromarray(array if array.shape[2] == 3 else array[:, :, 0])
 
@@ -41,7 +41,7 @@ def pixels(image: Image.Image) -> torch.Tensor:
 
 
 def check(images: torch.Tensor, result: torch.Tensor, expected: Callable[[Image.Image, int], Image.Image]) -> None:
-    """The same bits as Pillow's, image by image; the images that were given are as they were."""
+    """Check that `result` has the bits of Pillow's, image by image, and that the input is not changed."""
     assert result.dtype == torch.uint8
     assert result.shape == images.shape
     for index, image in enumerate(images):

@@ -1,4 +1,4 @@
-"""Folders of images that are broken, each in its own way: one clear error, which names the place; or, asked for, left out."""
+"""Broken folders of images: each gives one clear error that names the place; or, with `on_error: skip`, is left out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def picture(seed: int, size: tuple[int, int] = (8, 8)) -> Image.Image:
 
 
 def write(root: Path, folders: dict[str, int]) -> Path:
-    """Folders with that many images each, all of them different."""
+    """Write folders with the given number of images, all different."""
     seed = 0
     for folder, count in folders.items():
         (root / folder).mkdir(parents=True)
@@ -42,7 +42,7 @@ def read(root: Path, **fields: object) -> DecodedData:
 
 
 def prepared(root: Path, **fields: object) -> DatasetInfo:
-    """Prepare the folder `root`; what there is."""
+    """Prepare the folder `root` and describe the file."""
     config = DataConfig.model_validate({"source": "folder", "path": root, **fields})
     return describe(prepare(config, root.parent / "cache"))
 
@@ -129,7 +129,7 @@ def test_removed_between_listing_and_reading(tmp_path: Path) -> None:
         found.read(ReadContext())
 
 
-def test_a_class_of_files_that_are_no_images(tmp_path: Path) -> None:
+def test_a_class_without_images(tmp_path: Path) -> None:
     write(tmp_path, {"cat": 3, "dog": 0, "__pycache__": 1})
     for name in (".DS_Store", ".hidden.png", "labels.csv", "weights.npz", "Thumbs.db"):
         (tmp_path / "dog" / name).write_bytes(b"x")
@@ -154,7 +154,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, module: object, name: str, place: Path) -> None:
-    """Let the function `name` of `module` find that it has no permission for `place`."""
+    """Make the function `name` of `module` raise a PermissionError for `place`."""
     call: Callable[[object], object] = getattr(module, name)
 
     def refusing(path: object) -> object:
@@ -166,7 +166,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, module: object, name: str, place: Pa
 
 
 @pytest.mark.parametrize("target", ["self.png", "nowhere.png"])
-def test_a_link_to_itself_or_to_nothing(target: str, tmp_path: Path) -> None:
+def test_circular_and_broken_links(target: str, tmp_path: Path) -> None:
     write(tmp_path, {"a": 2, "b": 2})
     (tmp_path / "a" / "self.png").symlink_to(tmp_path / "a" / target)
     with pytest.raises(DataError, match=r"a/self.png: cannot be read \((Too many levels|No such file)"):
@@ -243,7 +243,7 @@ def test_two_classes_of_the_same_images(tmp_path: Path) -> None:
     assert prepared(root).num_classes == 3
 
 
-def test_own_sizes_that_no_network_takes(tmp_path: Path) -> None:
+def test_own_sizes_out_of_range(tmp_path: Path) -> None:
     for number, name in enumerate("aabb"):
         (tmp_path / name).mkdir(exist_ok=True)
         picture(number, (1, 1)).save(tmp_path / name / f"{number}.png")
@@ -289,14 +289,14 @@ class TestSkip:
         assert whole.skipped == ()
         assert whole.warning() is None
 
-    def test_a_mended_file_comes_in(self, tmp_path: Path) -> None:
+    def test_a_repaired_file_is_used(self, tmp_path: Path) -> None:
         root = write(tmp_path / "root", {"a": 10, "b": 10})
         (root / "b" / "004.png").write_bytes(b"")
         assert prepared(root, on_error="skip").counts["train"] == 11
         picture(77).save(root / "b" / "004.png")
         assert prepared(root, on_error="skip").skipped_count == 0
 
-    def test_nothing_is_left_of_a_class(self, tmp_path: Path) -> None:
+    def test_a_class_without_good_images(self, tmp_path: Path) -> None:
         root = write(tmp_path / "root", {"a": 10, "b": 3})
         for file in (root / "b").iterdir():
             file.write_bytes(b"broken")
@@ -309,7 +309,7 @@ class TestSkip:
         with pytest.raises(DataError, match=r"/b: holds no images"):
             prepared(root, on_error="skip")
 
-    def test_nothing_is_left_at_all(self, tmp_path: Path) -> None:
+    def test_data_without_good_images(self, tmp_path: Path) -> None:
         root = write(tmp_path / "root", {"a": 3, "b": 3})
         for file in root.glob("*/*.png"):
             file.write_bytes(b"broken")

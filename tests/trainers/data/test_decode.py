@@ -1,4 +1,4 @@
-"""One image file after another into pixels: kinds of pixel, orientation, size; many of them, in order, without the broken."""
+"""Decoding: types of pixels, orientation and size of one image; order, progress and broken images of many."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_a_single_pixel_is_enlarged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 40), (8, 1025)])
-def test_own_sizes_that_no_network_takes(size: tuple[int, int]) -> None:
+def test_own_sizes_out_of_range(size: tuple[int, int]) -> None:
     with pytest.raises(DataError, match=rf"image_size: has to be given, 4 to 1024, .* is {size[1]}x{size[0]} \(one\)"):
         decode_all([encoded("one", picture(0, size))], 1, None, ReadContext())
 
@@ -171,7 +171,7 @@ def test_own_sizes_that_no_network_takes(size: tuple[int, int]) -> None:
     kinds=st.lists(st.sampled_from(["L", "RGB", "broken"]), max_size=60),
     tests=st.integers(0, 20),
 )
-def test_laws_of_reading_many(kinds: list[str], tests: int) -> None:
+def test_properties_of_decoding_many(kinds: list[str], tests: int) -> None:
     images = [
         encoded(
             f"image {i}",
@@ -211,7 +211,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
         decode_all([EncodedImage("secret.png", "train", 0, denied)], 1, None, ReadContext())
 
 
-def test_too_little_memory_is_not_taken_for_a_broken_image() -> None:
+def test_a_memory_error_is_not_a_broken_image() -> None:
     def large() -> Image.Image:
         raise MemoryError
 
@@ -242,7 +242,7 @@ def test_images_are_opened_only_a_little_ahead() -> None:
     assert most < 500 / 2
 
 
-def test_progress_is_told_and_ends_at_all() -> None:
+def test_progress_ends_at_the_total() -> None:
     calls: list[tuple[int, int]] = []
     images = [encoded("same", picture(0))] * (5 * IMAGES_PER_PROGRESS_CALL)
     decode_all(images, 5 * IMAGES_PER_PROGRESS_CALL, None, ReadContext(lambda done, total: calls.append((done, total))))

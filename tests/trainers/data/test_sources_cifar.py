@@ -27,7 +27,7 @@ def small(name: str) -> Cifar:
 
 
 def write(source: Cifar, folder: Path) -> dict[str, np.ndarray]:
-    """Write all files of `source` with random pixels and labels 0, 1, 2, ...; the records of each."""
+    """Write all files of `source` with random pixels and labels 0, 1, 2, ...; return the records of each."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     tables = {}
@@ -57,7 +57,7 @@ def test_published_sizes() -> None:
 
 
 @pytest.mark.parametrize("inner", [True, False])
-def test_every_byte_is_where_it_belongs(name: str, inner: bool, tmp_path: Path) -> None:
+def test_bytes_become_pixels_and_labels(name: str, inner: bool, tmp_path: Path) -> None:
     source = small(name)
     tables = write(source, tmp_path / source.folder)
     path = tmp_path / source.folder if inner else tmp_path
@@ -107,7 +107,7 @@ def test_a_file_of_wrong_length_is_named(name: str, change: int, tmp_path: Path)
     assert caught.value.value == len(whole) + change
 
 
-def test_a_label_that_no_class_has(tmp_path: Path) -> None:
+def test_a_label_without_a_class(tmp_path: Path) -> None:
     source = small("cifar10")
     tables = write(source, tmp_path / source.folder)
     table = tables["test_batch.bin"]

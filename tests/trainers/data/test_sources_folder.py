@@ -1,4 +1,4 @@
-"""Folders of images, written here: layouts, kinds of image, and everything that can be wrong with them."""
+"""Folders of images: layouts, types of images, links, limits and the identity of the data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def picture(seed: int, size: tuple[int, int] = (8, 8), mode: str = "RGB") -> Ima
 
 
 def write(root: Path, folders: dict[str, int], suffix: str = ".png") -> Path:
-    """Folders with that many images each, all of them different."""
+    """Write folders with the given number of images, all different."""
     seed = 0
     for folder, count in folders.items():
         (root / folder).mkdir(parents=True)
@@ -65,7 +65,7 @@ def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
     assert read(tmp_path).class_names == ("bus", "car", "train")
 
 
-def test_what_is_passed_over(tmp_path: Path) -> None:
+def test_ignored_files_and_folders(tmp_path: Path) -> None:
     write(tmp_path, {"a": 2, "b": 2, ".git": 1, "__MACOSX": 1})
     (tmp_path / "README.md").write_text("images of a and b")
     (tmp_path / "a" / "notes.txt").write_text("none")
@@ -76,7 +76,7 @@ def test_what_is_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".png", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".TIFF"])
-def test_kinds_of_file(suffix: str, tmp_path: Path) -> None:
+def test_types_of_files(suffix: str, tmp_path: Path) -> None:
     write(tmp_path, {"a": 1, "b": 1}, suffix)
     images = read(tmp_path).parts["train"].images
     assert images.shape == (2, 3, 8, 8)
@@ -84,7 +84,7 @@ def test_kinds_of_file(suffix: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(images[0], np.asarray(picture(1)).transpose(2, 0, 1))
 
 
-def test_deeper_folders_and_links_but_no_circles(tmp_path: Path) -> None:
+def test_subfolders_and_links_but_no_circles(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"a/deep/deeper": 2, "b": 2})
     write(tmp_path, {"elsewhere": 3})
     (root / "b" / "linked").symlink_to(tmp_path / "elsewhere")
@@ -93,7 +93,7 @@ def test_deeper_folders_and_links_but_no_circles(tmp_path: Path) -> None:
     assert [image.label for image in scan(root).parts["train"]] == [0, 0, 1, 1, 1, 1, 1]
 
 
-def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+def test_a_broken_link(tmp_path: Path) -> None:
     write(tmp_path, {"a": 2, "b": 2})
     (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     with pytest.raises(DataError, match=r"gone.png: cannot be read \(No such file or directory\)"):

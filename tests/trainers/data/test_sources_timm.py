@@ -1,4 +1,4 @@
-"""timm's names: its own readers on small data sets that are written here, in the layouts of their publishers."""
+"""timm's own readers on small data sets, written in the layouts of their publishers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def picture(seed: int, mode: str = "RGB") -> Image.Image:
 
 
 def write(root: Path, folders: dict[str, int], mode: str = "RGB") -> Path:
-    """Folders with that many PNGs each, all of them different."""
+    """Write folders with the given number of PNGs, all different."""
     seed = 0
     for folder, count in folders.items():
         (root / folder).mkdir(parents=True)
@@ -41,13 +41,13 @@ def write(root: Path, folders: dict[str, int], mode: str = "RGB") -> Path:
 
 
 def read(source: str, path: Path | None, **fields: object) -> DecodedData:
-    """Decode what timm calls `source`."""
+    """Decode the data set that timm calls `source`."""
     config = DataConfig.model_validate({"source": source, "path": path, **fields})
     return sources.get(source).locate(config).read(ReadContext())
 
 
 def write_mnist(root: Path, counts: dict[str, int]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """MNIST's idx files, as torchvision lays them: big-endian magic number, sizes, bytes."""
+    """Write MNIST's idx files in torchvision's layout: big-endian magic number, sizes, bytes."""
     rng = np.random.default_rng(0)
     folder = root / "MNIST" / "raw"
     folder.mkdir(parents=True)
@@ -63,7 +63,7 @@ def write_mnist(root: Path, counts: dict[str, int]) -> dict[str, tuple[np.ndarra
 
 
 @pytest.mark.parametrize("source", ["timm", "torch/image_folder"])
-def test_a_folder_is_what_the_native_source_reads(source: str, tmp_path: Path) -> None:
+def test_a_folder_equals_that_of_the_native_source(source: str, tmp_path: Path) -> None:
     layout = {f"{part}/{name}": 4 for part in ("train", "val", "test") for name in ("cat", "dog")}
     root = write(tmp_path / "pets", layout, "L")
     ours, theirs = read("folder", root), read(source, root)
@@ -106,7 +106,7 @@ def test_a_broken_image_in_an_archive_is_named(tmp_path: Path) -> None:
         read("timm", tmp_path / "pets.tar")
 
 
-def test_torchvisions_own(tmp_path: Path) -> None:
+def test_a_torchvision_data_set(tmp_path: Path) -> None:
     written = write_mnist(tmp_path / "data", {"train": 40, "t10k": 20})
     config = DataConfig(source="torch/mnist", path=tmp_path / "data")
     file = prepare(config, tmp_path / "cache")
@@ -141,7 +141,7 @@ def test_a_split_that_timm_replaces_by_the_whole_folder(tmp_path: Path) -> None:
         read("timm", root, splits={"train": "train", "test": "test"})
 
 
-def test_splits_of_other_classes(tmp_path: Path) -> None:
+def test_splits_with_different_classes(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"train/cat": 3, "train/dog": 3, "test/cat": 3, "test/fox": 3})
     with pytest.raises(
         DataError, match="splits: must have the same classes; those of 'test' differ from those of 'train'"
@@ -162,7 +162,7 @@ def test_what_timm_cannot_open(source: str, said: str, tmp_path: Path) -> None:
         read(source, tmp_path)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent: no such folder"):
         read("torch/mnist", tmp_path / "absent")
 
@@ -175,7 +175,7 @@ def test_a_missing_package_is_named(source: str, tmp_path: Path, monkeypatch: py
         read(source, tmp_path)
 
 
-def test_commands_in_the_place_of_shards_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_instead_of_shards_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timm, "find_spec", lambda name: name)
     with pytest.raises(DataError, match="splits: must name shards that are files, not commands"):
         read("wds/a", tmp_path, splits={"train": "pipe:touch x.tar"})

@@ -18,7 +18,7 @@ QUICK = Effort(min_time_s=0.0, max_time_s=0.0, min_repeats=5)
 
 
 class ManualClock:
-    """A clock that goes on only when told: what is timed by it takes exactly what it says."""
+    """A clock that only its users advance, so that durations are exact."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -37,7 +37,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
 
 
 class TimedModule(nn.Module):
-    """Takes a known time by `clock`, and notes how it was called."""
+    """A module that takes known times by `clock`, and records how it was called."""
 
     def __init__(self, clock: ManualClock, *seconds: float) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class TimedModule(nn.Module):
 
 
 class FixedReference(ReferenceNetwork):
-    """A reference whose passes take what it is told, whatever the machine does."""
+    """A reference whose passes take a fixed time, whatever the machine does."""
 
     def __init__(self, taken: float, pass_s: float | None) -> None:
         super().__init__("cpu", pass_s)
@@ -80,7 +80,7 @@ def test_the_median_of_the_passes_counts(clock: ManualClock) -> None:
     assert result.images_per_s == pytest.approx(8 / 0.01)
 
 
-def test_a_machine_that_became_slower_does_not_count(clock: ManualClock) -> None:
+def test_the_result_does_not_depend_on_the_speed_of_the_machine(clock: ManualClock) -> None:
     # The reference takes twice what it took at first: so would the module, were the machine as it was.
     module = TimedModule(clock, 0.01)
     as_now = measure(module, (1, 2, 2), batch_size=8, effort=QUICK, reference=FixedReference(0.002, 0.002))
@@ -89,7 +89,7 @@ def test_a_machine_that_became_slower_does_not_count(clock: ManualClock) -> None
     assert as_then.images_per_s == pytest.approx(2 * as_now.images_per_s)
 
 
-def test_the_first_measurement_sets_what_the_reference_takes() -> None:
+def test_the_first_measurement_sets_the_time_of_the_reference() -> None:
     reference = ReferenceNetwork()
     first = measure(nn.Flatten(), (1, 2, 2), batch_size=1, effort=QUICK, reference=reference)
     assert first.drift == 1.0
@@ -99,14 +99,14 @@ def test_the_first_measurement_sets_what_the_reference_takes() -> None:
     assert reference.pass_s == seconds
 
 
-def test_the_reference_does_not_touch_the_generator_of_others() -> None:
+def test_the_reference_does_not_change_the_global_generator() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
     ReferenceNetwork()
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_how_the_module_is_called(clock: ManualClock) -> None:
+def test_the_module_is_called_in_inference_mode_with_its_own_dtype(clock: ManualClock) -> None:
     module = TimedModule(clock, 0.001).to(torch.bfloat16).train()
     result = measure(module, (3, 4, 6), batch_size=2, effort=QUICK, reference=FixedReference(0.001, 0.001))
     assert set(module.calls) == {((2, 3, 4, 6), torch.bfloat16, False, True)}
@@ -115,7 +115,7 @@ def test_how_the_module_is_called(clock: ManualClock) -> None:
     assert result.device == device_name(torch.device("cpu")) != ""
 
 
-def test_another_precision_is_by_autocast() -> None:
+def test_another_precision_uses_autocast() -> None:
     class Noting(nn.Linear):
         seen: torch.dtype | None = None
 
@@ -130,7 +130,7 @@ def test_another_precision_is_by_autocast() -> None:
     assert module.weight.dtype == torch.float32
 
 
-def test_the_reference_does_the_same_work_beside_whatever_is_measured() -> None:
+def test_the_reference_runs_in_float32_whatever_is_measured() -> None:
     reference = ReferenceNetwork()
     seen = []
     reference.network.register_forward_hook(lambda module, args, result: seen.append(result.dtype))
@@ -138,7 +138,7 @@ def test_the_reference_does_the_same_work_beside_whatever_is_measured() -> None:
     assert set(seen) == {torch.float32}
 
 
-def test_passes_go_on_until_the_interval_is_narrow_or_the_time_is_over(clock: ManualClock) -> None:
+def test_passes_are_repeated_until_the_interval_is_narrow_or_the_time_is_over(clock: ManualClock) -> None:
     def repeats(module: TimedModule, effort: Effort) -> int:
         return measure(module, (1, 2, 2), effort=effort, reference=FixedReference(0.001, 0.001)).repeats
 
@@ -152,7 +152,7 @@ def test_passes_go_on_until_the_interval_is_narrow_or_the_time_is_over(clock: Ma
     assert repeats(TimedModule(clock, *uneven), Effort(0, 50, interval=0.6, min_repeats=2)) < 100
 
 
-def test_modes_come_back_even_after_a_failure() -> None:
+def test_modes_are_restored_even_after_a_failure() -> None:
     module = nn.Sequential(nn.Linear(4, 4), nn.Dropout()).train()
     module[0].eval()
     measure(module, (1, 1, 4), batch_size=1, effort=QUICK)
@@ -171,7 +171,7 @@ def test_wrong_batch() -> None:
         measure(nn.Flatten(), (1, 2, 2), batch_size=0)
 
 
-def test_layers_take_what_they_take_whatever_stands_beside_them(clock: ManualClock) -> None:
+def test_the_time_of_a_layer_does_not_depend_on_the_others(clock: ManualClock) -> None:
     taken = [0.002 * (1 + i % 3) for i in range(10)]
     layers = [(TimedModule(clock, seconds), (i + 1, 2, 2)) for i, seconds in enumerate(taken)]
     seconds = measure_layers(layers, batch_size=5, reference=FixedReference(0.001, 0.001))
@@ -189,14 +189,14 @@ def test_quick_layers_are_repeated_within_a_pass(clock: ManualClock) -> None:
     assert len(layer.calls) > TURNS_PER_LAYER * round(MIN_TURN_S / 0.00001)
 
 
-def test_layers_are_counted_against_the_reference_as_it_was_at_first(clock: ManualClock) -> None:
+def test_times_of_layers_refer_to_the_first_time_of_the_reference(clock: ManualClock) -> None:
     layers = [(TimedModule(clock, 0.01), (1, 2, 2))]
     (as_then,) = measure_layers(layers, batch_size=1, reference=FixedReference(0.002, 0.001))
     (as_now,) = measure_layers(layers, batch_size=1, reference=FixedReference(0.002, None))
     assert as_now == pytest.approx(2 * as_then)
 
 
-def test_no_more_layers_are_begun_when_the_time_is_over() -> None:
+def test_no_other_group_is_started_when_the_time_is_over() -> None:
     built = []
 
     def layers() -> Iterator[tuple[nn.Module, tuple[int, int, int]]]:

@@ -1,4 +1,4 @@
-"""Averaged weights: by hand, against timm's, and through a whole training, stopped and gone on with."""
+"""Averaged weights: by hand, against timm's, and through a whole training that is stopped and resumed."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_weights_round_trip_with_shared_and_strided_tensors(tmp_path: Path) -> N
     assert load_metadata(tmp_path / "model.safetensors") == {"id": "abc"}
 
 
-def test_metadata_of_what_is_no_file_of_weights(tmp_path: Path) -> None:
+def test_metadata_of_missing_and_damaged_files_is_empty(tmp_path: Path) -> None:
     assert load_metadata(tmp_path / "none") == {}
     (tmp_path / "torn").write_bytes(b"torn")
     assert load_metadata(tmp_path / "torn") == {}

@@ -62,7 +62,7 @@ def test_the_settings_of_torchs_compiler_are_not_changed(few_digits: Dataset) ->
 
 
 @torch.no_grad()
-def test_each_network_of_a_long_life_is_compiled() -> None:
+def test_every_network_of_a_long_running_process_is_compiled() -> None:
     for width in range(1, 11):  # torch compiles eight of a class
         counters.clear()
         module = nn.Linear(width, 2)
@@ -71,7 +71,7 @@ def test_each_network_of_a_long_life_is_compiled() -> None:
         assert counters["stats"]["unique_graphs"] == 1
 
 
-def test_what_torch_cannot_compile_runs_as_it_is() -> None:
+def test_what_torch_cannot_compile_runs_uncompiled() -> None:
     stage = {"mixer": "fno", "width": 2, "depth": 1}
     description = {"stem": {"patch": 1}, "stages": [stage], "image_size": 8, "in_chans": 1, "num_classes": 2}
     module = build(Architecture.from_dict(description))
@@ -82,7 +82,7 @@ def test_what_torch_cannot_compile_runs_as_it_is() -> None:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_a_worker_on_a_machine_without_a_compiler_does_not_begin(
+def test_a_worker_without_a_compiler_fails_at_its_start(
     digits_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch._inductor.config as inductor

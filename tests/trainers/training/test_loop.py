@@ -1,4 +1,4 @@
-"""The training loop: it learns, it is reproducible to the bit, and it goes on to the same bits after any interruption."""
+"""The training loop: it learns, is reproducible to the bit, and resumes to the same bits after any interruption."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def same(one: nn.Module, two: nn.Module) -> bool:
 
 
 def metrics(epochs: tuple[Epoch, ...]) -> list[tuple[float | None, ...]]:
-    """All but the seconds."""
+    """The metrics of `epochs` without the seconds."""
     return [(e.epoch, e.train_loss, e.val_loss, e.val_accuracy, e.lr) for e in epochs]
 
 
@@ -108,7 +108,7 @@ def test_the_same_seed_gives_the_same_bits(schedule: str, few_digits: Dataset) -
     assert not same(one, other)
 
 
-def test_global_state_is_left_alone(few_digits: Dataset) -> None:
+def test_global_state_is_restored(few_digits: Dataset) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
     flags = (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
@@ -161,9 +161,7 @@ def test_resume_after_kill_9(digits: Dataset, digits_file: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("difference", ["seed", "config", "architecture", "data", "damage"])
-def test_the_checkpoint_of_another_training_is_passed_over(
-    difference: str, few_digits: Dataset, tmp_path: Path
-) -> None:
+def test_the_checkpoint_of_another_training_is_ignored(difference: str, few_digits: Dataset, tmp_path: Path) -> None:
     file = tmp_path / "checkpoint.pt"
     (others,) = train(tiny(), few_digits, TrainConfig(epochs=1), seed=0, checkpoint=file, milestones=EACH)
     if difference == "damage":
@@ -212,7 +210,7 @@ def test_epoch_is_plain_json() -> None:
 
 
 class Recorder(nn.Module):
-    """Notes the batches that it is given."""
+    """A network that records its batches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -275,7 +273,7 @@ def test_a_loss_that_is_not_finite(value: float, call: int, epoch: int, step: in
     assert (caught.value.epoch, caught.value.step) == (epoch, step)
 
 
-def test_a_loss_that_is_not_finite_in_the_midst_of_a_long_epoch(digits: Dataset) -> None:
+def test_a_loss_that_is_not_finite_ends_a_long_epoch_early(digits: Dataset) -> None:
     net = Diverging(math.nan, 3)
     with pytest.raises(TrainingError, match="epoch 1, step 3"):
         train(net, digits, TrainConfig(batch_size=16), seed=0)

@@ -68,7 +68,7 @@ def test_clipping_is_that_of_torch(place: str, limit: float) -> None:
             torch.testing.assert_close(*moments, rtol=1e-3, atol=1e-7)
 
 
-def test_the_optimizer_is_torchs_and_leaves_its_compiler_alone() -> None:
+def test_steps_equal_those_of_torch_and_the_compiler_is_not_imported() -> None:
     code = """
 import copy, sys, torch
 from torch import nn
