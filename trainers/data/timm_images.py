@@ -1,6 +1,6 @@
 """The images of timm's data sets, decoded like all others: files, members of archives, rows of tables, streams.
 
-The only file that uses private parts of timm and of the packages it reads with:
+The only file that uses private parts of timm and of the packages it reads with (tests/trainers/data/test_sources_timm.py):
 
 - `samples`, `tar_state` and `class_to_idx` of timm's readers: timm has no public way to get an encoded image with its
   name, to close an archive, or to get the class names.

@@ -33,7 +33,10 @@ class Folder(Source):
 
 
 def _identity(root: Path, listing: Listing) -> str:
-    """A digest of the paths, sizes and modification times of all images."""
+    """A digest of the paths, sizes and modification times of all images, and of the lines on those left out.
+
+    It names the prepared file: other messages in `trainers.data.listing` orphan the files of folders with such images.
+    """
     digest = hashlib.sha256("\n".join((root.name, *listing.skipped)).encode("utf-8", "surrogateescape"))
     for part, images in listing.parts.items():
         for image in images:
