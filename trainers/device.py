@@ -1,4 +1,4 @@
-"""What a device is called, how it fares, and waiting for it."""
+"""The name and the condition of a device, and how to wait for it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until `device` has done what it was asked to."""
+    """Wait until `device` has finished all work given to it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def device_name(device: torch.device) -> str:
-    """What the maker calls `device`."""
+    """The name of the processor or GPU, as its maker gives it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":
@@ -23,12 +23,12 @@ def device_name(device: torch.device) -> str:
     return device.type
 
 
-def condition(device: torch.device) -> tuple[float | None, float | None]:
-    """The clock in MHz and the temperature in degrees Celsius of `device`; None where they cannot be told."""
+def device_condition(device: torch.device) -> tuple[float | None, float | None]:
+    """The clock in MHz and the temperature in degrees Celsius of `device`; None where they are unknown."""
     if device.type == "cuda":
-        try:  # both ask NVML, a package that need not be there
+        try:  # both use NVML, a package that may be missing
             return float(torch.cuda.clock_rate(device)), float(torch.cuda.temperature(device))
-        except Exception:  # NVML has errors of its own, and these are only notes
+        except Exception:  # NVML has its own exceptions, and these values are only notes
             return None, None
     clock = _cpu_field("cpu MHz") if device.type == "cpu" else None
     zone = Path("/sys/class/thermal/thermal_zone0/temp")
@@ -40,7 +40,7 @@ def condition(device: torch.device) -> tuple[float | None, float | None]:
 
 
 def _cpu_field(name: str) -> str | None:
-    """What Linux says of the first processor under `name`."""
+    """The value of the field `name` of the first processor in Linux's /proc/cpuinfo; None without."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():

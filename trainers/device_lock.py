@@ -1,16 +1,17 @@
-"""Measurements have a device to themselves: while one is taken, the trainings on that device stand still.
+"""A lock for each device: measurements have the device to themselves, and trainings pause meanwhile.
 
-Two files of the machine are locked (`flock`), so that processes that know nothing of one another agree, whatever starts
-them, and so that a killed process lets go:
+It is a readers-writer lock between processes, by two lock files of the machine (`flock`): processes that know nothing of one
+another agree, whatever starts them, and a killed process releases its locks.
 
-- `NAME.busy` is shared by all trainings in the midst of their steps, and exclusive to a measurement.
-- `NAME.turn` is what a measurement takes first. Between two steps a training looks whether it is free (a microsecond); if
-  it is not, the training finishes what it has begun on the device, lets go of `busy`, and waits.
+- `NAME.busy`: trainings hold it shared while they run steps; a measurement holds it exclusively.
+- `NAME.turn`: a measurement takes it first. Between two steps a training checks whether it is free (a microsecond). If not,
+  the training finishes the work it gave to the device, releases `busy`, and waits.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import tempfile
 import time
@@ -23,13 +24,17 @@ import torch
 
 from trainers.device import synchronise
 
+MIN_LOGGED_WAIT_S = 0.001  # free locks are taken in microseconds
 
-class Exclusive:
-    """One process' share of a device.
+log = logging.getLogger(__name__)
+
+
+class DeviceLock:
+    """The lock of one device, for this process.
 
     Args:
-        device: "cpu", "cuda", "cuda:1".
-        folder: of the lock files; by default one of the user's own in the machine's temporary folder.
+        device: "cpu", "cuda" or "cuda:1".
+        folder: of the lock files; None: a folder of the user in the machine's temporary folder.
     """
 
     def __init__(self, device: torch.device | str, folder: Path | None = None) -> None:
@@ -37,15 +42,15 @@ class Exclusive:
         if folder is None:
             folder = Path(tempfile.gettempdir()) / f"mixfront-{os.getuid()}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        name = _name(self.device)
-        self._busy = _opened(self, folder / f"{name}.busy")
-        self._turn = _opened(self, folder / f"{name}.turn")
-        self.waited_s = 0.0
-        """Seconds that trainings of this process have stood still for others' measurements."""
+        name = _machine_wide_name(self.device)
+        self._busy = _open_lock_file(self, folder / f"{name}.busy")
+        self._turn = _open_lock_file(self, folder / f"{name}.turn")
+        self.paused_s = 0.0
+        """Seconds that trainings of this process have waited for measurements."""
 
     @contextmanager
-    def measuring(self) -> Iterator[None]:
-        """Nothing trains or measures on the device within this block. Not within `training`."""
+    def exclusive(self) -> Iterator[None]:
+        """Within the block nothing else trains or measures on the device. Not to be used within `shared`."""
         fcntl.flock(self._turn, fcntl.LOCK_EX)
         try:
             fcntl.flock(self._busy, fcntl.LOCK_EX)
@@ -57,52 +62,55 @@ class Exclusive:
             fcntl.flock(self._turn, fcntl.LOCK_UN)
 
     @contextmanager
-    def training(self) -> Iterator[Callable[[], None]]:
-        """Training steps are taken within this block; call what it gives between two steps: that stands still if it must."""
-        self._wait()
+    def shared(self) -> Iterator[Callable[[], None]]:
+        """Within the block training steps may run. Yields a function to call between two steps: it pauses if it must."""
+        self._acquire_busy()
         try:
-            yield self._step_aside
+            yield self._pause_if_requested
         finally:
-            self._let_go()
+            self._release_busy()
 
     def clock(self) -> float:
-        """Seconds, those of standing still left out."""
-        return time.perf_counter() - self.waited_s
+        """Seconds from an arbitrary start, without those in which this process was paused."""
+        return time.perf_counter() - self.paused_s
 
-    def _step_aside(self) -> None:
+    def _pause_if_requested(self) -> None:
         try:
             fcntl.flock(self._turn, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._let_go()
-            self._wait()
+            self._release_busy()
+            self._acquire_busy()
         else:
             fcntl.flock(self._turn, fcntl.LOCK_UN)
 
-    def _let_go(self) -> None:
-        """Give `busy` back when the device is done, or broken."""
+    def _release_busy(self) -> None:
+        """Release `busy` when the device has finished its work, or has failed."""
         try:
             synchronise(self.device)
         finally:
             fcntl.flock(self._busy, fcntl.LOCK_UN)
 
-    def _wait(self) -> None:
-        """Take `busy` when no measurement has or wants the device."""
+    def _acquire_busy(self) -> None:
+        """Take `busy` when no measurement has the device or waits for it."""
         start = time.perf_counter()
         fcntl.flock(self._turn, fcntl.LOCK_SH)
         fcntl.flock(self._busy, fcntl.LOCK_SH)
         fcntl.flock(self._turn, fcntl.LOCK_UN)
-        self.waited_s += time.perf_counter() - start
+        waited_s = time.perf_counter() - start
+        self.paused_s += waited_s
+        if waited_s >= MIN_LOGGED_WAIT_S:
+            log.debug("paused %.3f s for a measurement on %s", waited_s, self.device)
 
 
-def _opened(owner: object, file: Path) -> int:
-    """A descriptor of `file`, closed with its `owner`: a lock goes with it."""
+def _open_lock_file(owner: object, file: Path) -> int:
+    """A descriptor of `file`, closed when `owner` is deleted, which releases its lock."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     weakref.finalize(owner, os.close, descriptor)
     return descriptor
 
 
-def _name(device: torch.device) -> str:
-    """The device's name on this machine, whatever number it has in this process."""
+def _machine_wide_name(device: torch.device) -> str:
+    """A name of the device that is the same in all processes, whatever its number in this process."""
     if device.type == "cuda":
         return f"cuda-{torch.cuda.get_device_properties(device).uuid}"
     return device.type

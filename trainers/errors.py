@@ -1,8 +1,8 @@
-"""The exceptions of training.
+"""The exceptions of this package.
 
-TrainerError             something about data or training cannot go on
-├── DataError            data, or a description of data, that breaks a rule; also a ValueError
-└── TrainingError        training itself failed: a loss that is not finite
+TrainerError             base class: data or a training failed
+├── DataError            data, or a description of data, that break a rule; also a ValueError
+└── TrainingError        a training failed: a loss that is not finite
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Iterable
 
 
 class TrainerError(Exception):
-    """Something about data or training cannot go on; the text says what."""
+    """Base class of the errors of data and training."""
 
 
 class DataError(TrainerError, ValueError):
     """Data that break a rule.
 
     Args:
-        place: the file, the folder or the key of the configuration to blame.
-        rule: the rule, in words.
-        value: the value found, if one value is to blame.
+        place: the file, the folder or the key of the configuration that is wrong.
+        rule: the rule that it breaks.
+        value: the value found, if there is one.
     """
 
     def __init__(self, place: str, rule: str, value: object = None) -> None:
@@ -31,18 +31,18 @@ class DataError(TrainerError, ValueError):
         super().__init__(place, rule, value)
 
     def __str__(self) -> str:
-        found = "" if self.value is None else f", found {self.value!r}"
-        # A file's name may hold line ends, or bytes that no terminal shows.
+        value = "" if self.value is None else f", found {self.value!r}"
+        # The name of a file may hold line ends, or bytes that no terminal shows.
         place = self.place if self.place.isprintable() else repr(self.place)
-        return f"{place}: {self.rule}{found}"
+        return f"{place}: {self.rule}{value}"
 
 
 class TrainingError(TrainerError):
-    """Training failed.
+    """A training failed.
 
     Args:
-        epoch: the epoch in which it failed, from 1.
-        step: the step within that epoch, from 1; 0 if it failed outside the steps.
+        epoch: the epoch in which it failed, from 1; 0: before the first.
+        step: the step within that epoch, from 1; 0: outside the steps.
         reason: what happened.
     """
 
@@ -56,9 +56,9 @@ class TrainingError(TrainerError):
         return f"epoch {self.epoch}, step {self.step}: {self.reason}"
 
 
-def unknown_source(name: object, known: Iterable[str]) -> DataError:
-    """The error for an unknown data source: lists the `known` ones and asks after the nearest."""
-    names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+def unknown_source(name: object, known_names: Iterable[str]) -> DataError:
+    """The error for an unknown data source: lists `known_names` and suggests the closest."""
+    names = sorted(known_names)
+    matches = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(matches)}?" if matches else ""
     return DataError("source", f"no such data source (known: {', '.join(names)}){hint}", name)

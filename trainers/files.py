@@ -1,8 +1,8 @@
-"""Files that are either whole or not there, and arrays that grow on disk instead of in memory. No torch.
+"""Files that are written atomically, and arrays that grow on disk instead of in memory. No torch.
 
-A file of tensors is safetensors: 8 bytes that tell the length of a JSON header, the header, the tensors one after another.
-`TensorFile` writes one in a single pass, from pieces, so that no tensor has to be in memory as a whole, and its metadata
-last, when they are known.
+A file of tensors is safetensors: 8 bytes with the length of a JSON header, the header, the tensors one after another.
+`TensorFile` writes one in a single pass, a few rows at a time, so that no tensor has to be in memory as a whole, and its
+metadata last, when they are known.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 
 from trainers.errors import DataError
 
-METADATA_ROOM = 4096
-"""Bytes kept in a header for metadata that are not known when writing begins, above those that are."""
+RESERVED_METADATA_BYTES = 4096
+"""Bytes of a header that are reserved for metadata, above the estimate that the caller gives."""
 
 _DTYPES = {np.dtype(np.int64): "I64", np.dtype(np.uint8): "U8"}
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place if the block ends well, and is removed if it does not."""
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yields a temporary file beside `path`. It replaces `path` if the block ends without an error; otherwise it is removed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -40,73 +40,73 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 class Scratch:
-    """Arrays uint8 of one shape, appended to a file that has no name and goes with the last who reads it.
+    """Arrays uint8 of one shape, appended to a file without a name, which is deleted when nothing reads it any more.
 
     Args:
-        folder: where the file's bytes are kept; none: the system's folder for temporary files.
+        folder: where the file is kept; None: the system's folder for temporary files.
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=1 << 20)  # noqa: SIM115 (`close` is ours too)
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=1 << 20)  # noqa: SIM115 (closed by `close`)
         self._count = 0
         self._shape: tuple[int, ...] = ()
 
     def append(self, array: NDArray[np.uint8]) -> None:
-        """Add `array` after the others, which have its shape."""
+        """Add `array` after the others, which must have its shape."""
         self._shape = array.shape
         self._file.write(array.tobytes())
         self._count += 1
 
     def array(self) -> NDArray[np.uint8]:
-        """All that was appended so far, `(N, *shape)`, mapped into memory."""
+        """All arrays appended so far, `(N, *shape)`, mapped into memory."""
         self._file.flush()
         shape = (self._count, *self._shape)
         if not self._count:
             return np.empty(shape, np.uint8)
-        # A plain view: to take a row of a `memmap` costs more than to hash it.
+        # A plain view, because indexing a `memmap` takes longer than hashing the row.
         return np.asarray(np.memmap(self._file, np.uint8, "r", shape=shape))
 
     def close(self) -> None:
-        """Append no more; an `array` lives on."""
+        """Append no more; arrays of `array` stay valid."""
         self._file.close()
 
 
 class TensorFile:
-    """A safetensors file while it is written: every tensor in the order of `shapes`, then `finish`.
+    """Writes a safetensors file: every tensor in the order of `shapes`, then `finish`.
 
     Args:
-        file: open for writing, empty.
-        shapes: type and shape of each tensor; those of wider types first, as readers want them aligned.
-        metadata_bytes: an estimate of the length of the metadata's values.
+        file: an empty file, open for writing.
+        shapes: dtype and shape of each tensor; wider dtypes first, because readers want them aligned.
+        metadata_bytes: estimated length of the metadata's values.
     """
 
     def __init__(
         self, file: BinaryIO, shapes: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], metadata_bytes: int
     ) -> None:
         self._file = file
-        self._entries: dict[str, Any] = {}
+        self._header: dict[str, Any] = {}
         end = 0
         for name, (dtype, shape) in shapes.items():
             start, end = end, end + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-            self._entries[name] = {"dtype": _DTYPES[dtype], "shape": list(shape), "data_offsets": [start, end]}
-        room = len(json.dumps(self._entries)) + metadata_bytes + METADATA_ROOM
-        self._header_bytes = -(-room // 8) * 8
+            self._header[name] = {"dtype": _DTYPES[dtype], "shape": list(shape), "data_offsets": [start, end]}
+        max_bytes = len(json.dumps(self._header)) + metadata_bytes + RESERVED_METADATA_BYTES
+        self._header_bytes = -(-max_bytes // 8) * 8
         self._end = 8 + self._header_bytes + end
         file.seek(8 + self._header_bytes)
 
     def write(self, rows: NDArray[Any]) -> None:
-        """Add the next rows of the tensor that is being written, or the first ones of the next."""
+        """Write the next rows of the current tensor, or the first rows of the next."""
         self._file.write(np.ascontiguousarray(rows).data)
 
     def finish(self, metadata: Mapping[str, str]) -> None:
         """Write the header.
 
         Raises:
-            ValueError: bytes are missing, or too many, or the metadata are longer than was said.
+            ValueError: the tensors have too few or too many bytes, or the metadata are longer than estimated.
         """
         if self._file.tell() != self._end:
             raise ValueError(f"the tensors must end at byte {self._end}, found {self._file.tell()}")
-        header = json.dumps({"__metadata__": dict(metadata), **self._entries}).encode()
+        header = json.dumps({"__metadata__": dict(metadata), **self._header}).encode()
         if len(header) > self._header_bytes:
             raise ValueError(f"the header must fit into {self._header_bytes} bytes, found {len(header)}")
         self._file.seek(0)
@@ -115,7 +115,7 @@ class TensorFile:
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Tell of a full disk, or of files that may not be read or written, as a `DataError` that names the file or `folder`."""
+    """Raise an `OSError` of the block as a `DataError` that names the file, or `folder` where the error names none."""
     try:
         yield
     except OSError as error:

@@ -19,11 +19,12 @@ from nas.execution import environment
 from nas.execution.processes import CONTEXT, end_with_parent, sigint_blocked
 from nas.study.operator_table import OperatorTable, operator_times, operators_to_time
 from search_space import Architecture, SearchSpace, build
-from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset, Split
-from trainers.device_lock import Exclusive
+from trainers.device_lock import DeviceLock
 from trainers.errors import TrainingError
-from trainers.measuring.throughput import Reference, measure
+from trainers.measuring.reference import ReferenceNetwork
+from trainers.measuring.throughput import measure
+from trainers.training.config import TrainConfig
 from trainers.training.loop import ProxyTraining
 
 IMAGES = 512  # random ones; what they show does not matter
@@ -87,12 +88,12 @@ def train_random(
     end_with_parent()
     torch.set_num_threads(threads)
     rng = np.random.default_rng(seed)
-    lock = Exclusive(device) if pause_for_measurements else None
+    lock = DeviceLock(device) if pause_for_measurements else None
     while True:
         architecture = space.sample(rng)
         data = random_images(architecture.in_chans, architecture.image_size, architecture.num_classes, seed).to(device)
         with suppress(TrainingError):
-            training = ProxyTraining(build(architecture), data, TrainConfig(epochs=20), seed=seed, exclusive=lock)
+            training = ProxyTraining(build(architecture), data, TrainConfig(epochs=20), seed=seed, device_lock=lock)
             has_started.set()
             for _ in training.epochs():
                 pass
@@ -124,7 +125,7 @@ def predict_throughput(space: SearchSpace, plan: ThroughputPlan) -> OperatorTabl
     if not plan.operators_s:
         return None
     torch.set_num_threads(plan.threads)
-    measurer = Measurer(MeasuringSettings(batch_size=plan.images), plan.device, Exclusive(plan.device))
+    measurer = Measurer(MeasuringSettings(batch_size=plan.images), plan.device, DeviceLock(plan.device))
     operators = operators_to_time(space, plan.seed)
     seconds = measurer.time_operators(operators, plan.images, plan.operators_s)
     return OperatorTable(operator_times(operators, seconds), plan.images)
@@ -141,14 +142,14 @@ def time_networks(
         exclusively: trainings that can pause do so meanwhile.
     """
     torch.set_num_threads(plan.threads)
-    lock, reference = Exclusive(plan.device), Reference(plan.device)
+    lock, reference = DeviceLock(plan.device), ReferenceNetwork(plan.device)
     rng = np.random.default_rng([plan.seed, exclusively])
     for round_ in range(plan.rounds):
         for index in rng.permutation(len(architectures)):
             architecture = architectures[index]
             network = build(architecture)
             shape = (architecture.in_chans, *architecture.image_size)
-            with lock.measuring() if exclusively else nullcontext():
+            with lock.exclusive() if exclusively else nullcontext():
                 start = time.perf_counter()
                 speed = measure(network, shape, device=plan.device, batch_size=plan.images, reference=reference)
                 spent_s = time.perf_counter() - start

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.errors import UsageError
-from nas.evaluation.settings import BATCH
 from search_space import Architecture, SearchSpace
+from trainers.measuring.effort import default_batch_size
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ThroughputPlan:
     @property
     def images(self) -> int:
         """Of a pass."""
-        return self.batch_size or BATCH.get(self.device.partition(":")[0], BATCH["cpu"])
+        return self.batch_size or default_batch_size(self.device)
 
 
 def sample_architectures(space: SearchSpace, count: int, seed: int) -> tuple[Architecture, ...]:

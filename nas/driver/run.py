@@ -22,7 +22,7 @@ from nas.driver.dispatch import TrialDispatcher
 from nas.driver.plan import cheapest, check_limits, halving_of, sampler_of
 from nas.driver.warm_start import first_architectures, prior_accuracies
 from nas.errors import NothingFeasibleError, StudyError
-from nas.evaluation.settings import BATCH, EvaluationSettings, MeasuringSettings
+from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.execution.base import Executor, open_executor
 from nas.execution.interrupts import Interrupts
 from nas.study.config import StudyConfig
@@ -42,8 +42,9 @@ from nas.study.storage import study_exists
 from nas.study.stored import StoredStudy
 from search_space import SearchSpace
 from search_space.operators import Operator
-from trainers.data.prepared import Description
-from trainers.data.sources import Progress
+from trainers.data.prepared import DatasetInfo
+from trainers.data.types import Progress
+from trainers.measuring.effort import default_batch_size
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ class _Run:
         check_feasible(study, config)
         return study
 
-    def _start(self, opening: AbstractContextManager[Executor], stack: ExitStack) -> tuple[Path, Description, Executor]:
+    def _start(self, opening: AbstractContextManager[Executor], stack: ExitStack) -> tuple[Path, DatasetInfo, Executor]:
         """Read the images in a thread while the executor starts in this one (Ray insists on the main thread)."""
         thread = stack.enter_context(ThreadPoolExecutor(1))
         with self.display.step("starting") as progress:
@@ -178,7 +179,7 @@ class _Run:
             data_file, dataset = reading.result()
         return data_file, dataset, executor
 
-    def _open_study(self, space: SearchSpace, dataset: Description) -> StoredStudy:
+    def _open_study(self, space: SearchSpace, dataset: DatasetInfo) -> StoredStudy:
         """The study in the folder, created if there is none yet."""
         if study_exists(self.folder):
             study = StoredStudy.open(self.folder)
@@ -251,7 +252,7 @@ def evaluation_settings(config: StudyConfig, folder: Path, data_file: Path, exec
     measuring = MeasuringSettings(
         objectives=measured,
         limits={name: config.limits[name] for name in measured if name in config.limits},
-        batch_size=config.throughput.batch_size or BATCH[device],
+        batch_size=config.throughput.batch_size or default_batch_size(device),
         reference_file=folder.resolve() / REFERENCE,
         **throughput,
     )
@@ -277,10 +278,10 @@ def time_operators(
     import torch
 
     from nas.evaluation.measurer import Measurer
-    from trainers.device_lock import Exclusive
+    from trainers.device_lock import DeviceLock
 
     torch.set_num_threads(threads)
-    return Measurer(measuring, device, Exclusive(device)).time_operators(operators, batch_size, max_time_s)
+    return Measurer(measuring, device, DeviceLock(device)).time_operators(operators, batch_size, max_time_s)
 
 
 def check_feasible(study: StoredStudy, config: StudyConfig) -> None:

@@ -38,9 +38,11 @@ from nas.study.records import (
 from search_space import Architecture
 from search_space.modules.network import Network, build
 from trainers.data.dataset import Dataset, load
-from trainers.device_lock import Exclusive
+from trainers.device_lock import DeviceLock
 from trainers.training import checkpoint, compilation
-from trainers.training.loop import Epoch, ProxyTraining, identity
+from trainers.training.checkpoint import training_identity
+from trainers.training.epoch import Epoch
+from trainers.training.loop import ProxyTraining
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +63,9 @@ class Evaluator:
             0 < settings.gpus < 1
         ):  # a worker that shares a GPU runs out of its own share of the memory, not of the others'
             torch.cuda.set_per_process_memory_fraction(settings.gpus)
-        compilation.check(settings.train.compile, device)
+        compilation.check_compiler(settings.train.compile, device)
         self.data = load(settings.data_file, device, settings.gpus / 2)
-        self.lock = Exclusive(device)
+        self.lock = DeviceLock(device)
         self.measurer = Measurer(settings.measuring, device, self.lock)
         self._idle_since: float | None = None  # the end of the last trial
 
@@ -107,7 +109,7 @@ class Evaluator:
             seed=task.seed,
             checkpoint=folder / CHECKPOINT,
             milestones=() if task.until is None else (task.until,),
-            exclusive=self.lock,
+            device_lock=self.lock,
         )
         epochs_s = train_until(training, task.until)
         pauses = task.until is not None and task.until < self.settings.train.epochs
@@ -156,7 +158,7 @@ class Evaluator:
         metadata = checkpoint.load_metadata(folder / WEIGHTS)
         if metadata.get("architecture") != architecture.to_json():
             return None
-        if metadata.get("training") != identity(network, self.data, self.settings.train, seed):
+        if metadata.get("training") != training_identity(network, self.data, self.settings.train, seed):
             return None
         outcome = from_record(json.loads(metadata["record"]))
         return outcome if isinstance(outcome, Completed) else None

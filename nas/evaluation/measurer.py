@@ -20,9 +20,12 @@ from nas.study.records import Measured
 from search_space.modules import operators as modules
 from search_space.operators import Operator
 from trainers.device import device_name
-from trainers.device_lock import Exclusive
-from trainers.files import replacing
-from trainers.measuring.throughput import Effort, Reference, Throughput, measure, measure_layers
+from trainers.device_lock import DeviceLock
+from trainers.files import atomic_write
+from trainers.measuring.effort import Effort
+from trainers.measuring.layers import measure_layers
+from trainers.measuring.reference import ReferenceNetwork
+from trainers.measuring.throughput import ThroughputMeasurement, measure
 
 
 class Measurer:
@@ -34,12 +37,12 @@ class Measurer:
         lock: of that device.
     """
 
-    def __init__(self, settings: MeasuringSettings, device: str, lock: Exclusive) -> None:
+    def __init__(self, settings: MeasuringSettings, device: str, lock: DeviceLock) -> None:
         self.settings = settings
         self.device = torch.device(device)
         self.lock = lock
         self.effort = Effort(settings.min_time_s, max(settings.min_time_s, settings.max_time_s), settings.interval)
-        self._reference: Reference | None = None
+        self._reference: ReferenceNetwork | None = None
 
     def measure(self, network: nn.Module, input_shape: tuple[int, int, int]) -> Measured:
         """Measure the objectives of the settings.
@@ -84,7 +87,9 @@ class Measurer:
                 return f"limit {name}: {values[name]:.4g} {'<' if values[name] < limit else '>'} {limit:g}"
         return None
 
-    def time_passes(self, network: nn.Module, input_shape: tuple[int, int, int], batch_size: int) -> Throughput:
+    def time_passes(
+        self, network: nn.Module, input_shape: tuple[int, int, int], batch_size: int
+    ) -> ThroughputMeasurement:
         """Time passes of `batch_size` images, with the effort and against the reference of this study."""
         with self._with_reference() as reference:
             return measure(
@@ -99,14 +104,14 @@ class Measurer:
 
     def _exclusively(self) -> AbstractContextManager[None]:
         """Within this block trainings on the device pause, if the study says so."""
-        return self.lock.measuring() if self.settings.exclusive else nullcontext()
+        return self.lock.exclusive() if self.settings.exclusive else nullcontext()
 
     @contextmanager
-    def _with_reference(self) -> Iterator[Reference]:
+    def _with_reference(self) -> Iterator[ReferenceNetwork]:
         """The reference network; the time of its pass is saved if this block is the first to measure it."""
         if self._reference is None:
-            self._reference = Reference(self.device, self._saved_reference_s())
-        was_known = self._reference.seconds is not None
+            self._reference = ReferenceNetwork(self.device, self._saved_reference_s())
+        was_known = self._reference.pass_s is not None
         yield self._reference
         if not was_known:
             self._save_reference(self._reference)
@@ -120,12 +125,12 @@ class Measurer:
         file = self.settings.reference_file
         return None if file is None else _read_seconds(file).get(self._reference_key)
 
-    def _save_reference(self, reference: Reference) -> None:
+    def _save_reference(self, reference: ReferenceNetwork) -> None:
         file = self.settings.reference_file
-        if file is None or reference.seconds is None:
+        if file is None or reference.pass_s is None:
             return
-        with replacing(file) as temporary:
-            seconds = {**_read_seconds(file), self._reference_key: reference.seconds}
+        with atomic_write(file) as temporary:
+            seconds = {**_read_seconds(file), self._reference_key: reference.pass_s}
             temporary.write_text(json.dumps(seconds, indent=1))
 
 
@@ -139,7 +144,7 @@ class UntrainedNetwork:
     batch_size: int
     measurer: Measurer = field(repr=False)
 
-    def timing(self, batch_size: int) -> Throughput:
+    def timing(self, batch_size: int) -> ThroughputMeasurement:
         """Passes of `batch_size` images, timed."""
         return self.measurer.time_passes(self.network, self.input_shape, batch_size)
 

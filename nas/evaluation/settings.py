@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainers.config import TrainConfig
-
-BATCH = {"cpu": 16, "cuda": 128}  # images of a timed pass, unless a study says otherwise
+from trainers.measuring.effort import Effort, default_batch_size
+from trainers.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class MeasuringSettings:
         limits: name -> the worst value allowed: a network that violates one is refused before it is trained.
         batch_size: images of a pass.
         precision: dtype of the passes, by autocast; None: that of the parameters.
-        min_time_s, max_time_s, interval: the effort (`trainers.measuring.throughput.Effort`).
+        min_time_s, max_time_s, interval: the effort (`trainers.measuring.effort.Effort`).
         exclusive: trainings on the device pause while a measurement runs.
         reference_file: keeps what a pass of the reference network took when the study began, for each device; None: it is
             measured anew in each worker.
@@ -28,11 +27,11 @@ class MeasuringSettings:
 
     objectives: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
-    batch_size: int = BATCH["cpu"]
+    batch_size: int = default_batch_size("cpu")
     precision: str | None = None
-    min_time_s: float = 0.02
-    max_time_s: float = 0.5
-    interval: float = 0.02
+    min_time_s: float = Effort.min_time_s
+    max_time_s: float = Effort.max_time_s
+    interval: float = Effort.interval
     exclusive: bool = True
     reference_file: Path | None = None
 

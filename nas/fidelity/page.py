@@ -21,7 +21,7 @@ from nas.fidelity.verdict import verdict
 from nas.figures import CONFIG
 from nas.formatting import MISSING, count, duration, ratio, si
 from nas.report import embedded
-from trainers.files import replacing
+from trainers.files import atomic_write
 
 FILE = "fidelity.html"
 
@@ -111,7 +111,7 @@ def write(found: Findings, file: Path) -> Path:
     """Write the page to `file`; all of it or nothing."""
     text = page(found)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as draft:
+    with atomic_write(file) as draft:
         draft.write_text(text, encoding="utf-8")
     return file
 

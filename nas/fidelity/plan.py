@@ -21,7 +21,7 @@ from nas.errors import UsageError
 from nas.study.trials import costs_of, seed_of, within
 from search_space import Architecture, SearchSpace
 from search_space.errors import SpaceError
-from trainers.config import TrainConfig
+from trainers.training.config import TrainConfig
 
 DIVISORS = (2, 4)  # of epochs and of images; an eighth of a proxy is hardly a training
 POOL = 64  # architectures drawn for each that is taken: enough for its place among them to be its place in the space

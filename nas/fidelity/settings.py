@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainers.config import TrainConfig
+from trainers.training.config import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class TrainedNetwork(Protocol):
     data: Any
     """The `trainers.data.dataset.Dataset` it was trained on."""
     history: Sequence[Any]
-    """The epochs so far (`trainers.training.loop.Epoch`); the last one is validated."""
+    """The epochs so far (`trainers.training.epoch.Epoch`); the last one is validated."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ from nas.study.space_config import AnySpaceConfig
 from nas.study.study_file import StudyFile, read
 from search_space import SearchSpace
 from search_space.errors import SpaceError
-from trainers.config import DataConfig, TrainConfig
+from trainers.data.config import DataConfig
+from trainers.measuring.effort import Effort
+from trainers.training.config import TrainConfig
 
 
 class Resources(BaseModel):
@@ -100,9 +102,9 @@ class Throughput(BaseModel):
 
     batch_size: int | None = Field(None, ge=1)
     precision: Literal["float32", "bfloat16", "float16"] | None = None
-    min_time_s: float = Field(0.02, gt=0)
-    max_time_s: float = Field(0.5, gt=0)
-    interval: float = Field(0.02, gt=0, lt=1)
+    min_time_s: float = Field(Effort.min_time_s, gt=0)
+    max_time_s: float = Field(Effort.max_time_s, gt=0)
+    interval: float = Field(Effort.interval, gt=0, lt=1)
     exclusive: bool = True
     operators_s: float = Field(30, ge=0)
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from nas.errors import ConfigError, StudyError
 from nas.study.config import StudyConfig
-from trainers.data.prepared import Description, describe, prepare
-from trainers.data.sources import Progress
+from trainers.data.prepared import DatasetInfo, describe, prepare
+from trainers.data.types import Progress
 from trainers.errors import DataError
 
 KEYS = ("source", "path", "splits", "image_size", "limit")
 """Keys of `data` that an error may blame; any other is blamed on `path`."""
 
 
-def prepare_images(config: StudyConfig, cache: Path, progress: Progress | None = None) -> tuple[Path, Description]:
+def prepare_images(config: StudyConfig, cache: Path, progress: Progress | None = None) -> tuple[Path, DatasetInfo]:
     """Decode the images of a study into a file in the folder `cache`, at once if it exists; the file and what it holds.
 
     Raises:

@@ -23,7 +23,7 @@ from nas import objectives
 from nas.objectives import Objective
 from search_space import Architecture, SearchSpace
 from search_space.operators import Operator, operators
-from trainers.files import replacing
+from trainers.files import atomic_write
 
 Floats = NDArray[np.float64]
 
@@ -158,7 +158,7 @@ def write_tables(tables: Mapping[str, OperatorTable], file: Path) -> None:
         }
         for name, table in tables.items()
     }
-    with replacing(file) as temporary:
+    with atomic_write(file) as temporary:
         temporary.write_text(json.dumps(plain, indent=1))
 
 

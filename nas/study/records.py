@@ -64,7 +64,7 @@ class Trained:
 
     Args:
         values: trained objective -> value after the last epoch.
-        curve: an entry per epoch, plain JSON (`trainers.training.loop.Epoch.to_dict`).
+        curve: an entry per epoch, plain JSON (`trainers.training.epoch.Epoch.to_dict`).
         train_s: seconds of training steps.
         wall_s: seconds from the start to the end of the trial, all segments together.
         overhead_s: of these, what was spent outside epochs.

@@ -21,7 +21,7 @@ from nas.study.layout import CONFIG, DATA, trial_folder
 from nas.study.storage import create_study, open_study
 from nas.study.trials import is_trained
 from search_space import Architecture, SearchSpace
-from trainers.data.prepared import Description
+from trainers.data.prepared import DatasetInfo
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class StoredStudy:
         folder: Path,
         config: StudyConfig,
         space: SearchSpace,
-        dataset: Description,
+        dataset: DatasetInfo,
         first: Sequence[Architecture] = (),
     ) -> StoredStudy:
         """Create the study of `config` in `folder`.
@@ -147,7 +147,7 @@ class StoredStudy:
         known = self.trials
         return not any(t.state == TrialState.RUNNING for t in known) and sum(map(is_trained, known)) >= trials
 
-    def check_images(self, config: StudyConfig, dataset: Description) -> None:
+    def check_images(self, config: StudyConfig, dataset: DatasetInfo) -> None:
         """Raise `ConfigError` unless `dataset` is what the study began on: accuracies on other images do not compare."""
         began = self.dataset.get("fingerprint")
         if dataset.fingerprint != began:
@@ -155,7 +155,7 @@ class StoredStudy:
             raise ConfigError(config.where("data", "path"), f"{rule} (another --out begins another study)")
 
 
-def _dataset_attribute(dataset: Description) -> dict[str, Any]:
+def _dataset_attribute(dataset: DatasetInfo) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,

@@ -1,9 +1,9 @@
-"""What augmentation does to short trainings: validation accuracy of the same networks by policy and number of epochs.
+"""Augmentation in short trainings: validation accuracy of the same networks by policy and number of epochs.
 
     python tests/benchmarks/recipes.py --data CIFAR10_FOLDER --out runs/recipes
 
-Random architectures of `studies/cifar10.yaml` between two costs, each trained with each policy from the same initial weights,
-one thread each. Prints the mean accuracy, and with `--json` all of them.
+Random architectures of `studies/cifar10.yaml` within a range of MACs, each trained with each policy from the same initial
+weights, with one thread. Prints the mean accuracy; with `--json` all accuracies.
 """
 
 from __future__ import annotations
@@ -21,49 +21,52 @@ from nas.driver.run import space_on
 from nas.evaluation.evaluator import initial
 from nas.study import config as configs
 from search_space import Architecture, SearchSpace, cost
-from trainers.config import TrainConfig
 from trainers.data.dataset import load
 from trainers.data.prepared import describe, prepare
+from trainers.training.config import TrainConfig
 from trainers.training.loop import train
 
 
-def sampled(space: SearchSpace, count: int, least: float, most: float) -> list[Architecture]:
-    """`count` random architectures of `least` to `most` MACs."""
+def sample(space: SearchSpace, count: int, min_macs: float, max_macs: float) -> list[Architecture]:
+    """`count` different random architectures of `min_macs` to `max_macs` MACs."""
     rng = np.random.default_rng(0)
-    found: dict[str, Architecture] = {}
-    while len(found) < count:
+    architectures: dict[str, Architecture] = {}
+    while len(architectures) < count:
         architecture = space.sample(rng)
-        if least <= cost(architecture).macs <= most:
-            found[architecture.id] = architecture
-    return list(found.values())
+        if min_macs <= cost(architecture).macs <= max_macs:
+            architectures[architecture.id] = architecture
+    return list(architectures.values())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="images in a folder for each class")
-    parser.add_argument("--out", type=Path, required=True, help="where the decoded images are kept")
+    parser.add_argument("--data", type=Path, required=True, help="a folder of images for each class")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the decoded images")
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, nargs="+", default=[2, 6])
     parser.add_argument("--policies", nargs="+", default=["none", "flip", "shift", "standard", "strong"])
-    parser.add_argument("--sample", type=int, default=4, help="architectures")
-    parser.add_argument("--macs", type=float, nargs=2, default=[1e5, 6e5], help="between which they are")
+    parser.add_argument("--sample", type=int, default=4, help="number of architectures")
+    parser.add_argument("--macs", type=float, nargs=2, default=[1e5, 6e5], help="range of their MACs")
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    config, source = configs.load(STUDY, words_of(given.data, given.images, 1))
-    file = prepare(config.data, given.out)
+    config, source = configs.load(STUDY, words_of(arguments.data, arguments.images, 1))
+    file = prepare(config.data, arguments.out)
     data = load(file)
-    architectures = sampled(space_on(config, source, describe(file)), given.sample, *given.macs)
+    architectures = sample(space_on(config, source, describe(file)), arguments.sample, *arguments.macs)
     rows = []
-    for epochs in given.epochs:
-        for policy in given.policies:
+    for epochs in arguments.epochs:
+        for policy in arguments.policies:
             recipe = TrainConfig.model_validate(config.train.model_dump() | {"epochs": epochs, "augment": policy})
-            trained = [train(initial(one, 1), data, recipe, seed=1) for one in architectures]
-            accuracies = [epochs_of[-1].val_accuracy for epochs_of in trained]
+            histories = [train(initial(architecture, 1), data, recipe, seed=1) for architecture in architectures]
+            accuracies = [history[-1].val_accuracy for history in histories]
             rows.append({"epochs": epochs, "augment": policy, "accuracies": accuracies})
-            if not given.json:
-                print(f"{epochs:4d} epochs, {policy:9s} {mean(a or 0.0 for a in accuracies):.4f}", flush=True)
-    if given.json:
+            if not arguments.json:
+                print(
+                    f"{epochs:4d} epochs, {policy:9s} {mean(accuracy or 0.0 for accuracy in accuracies):.4f}",
+                    flush=True,
+                )
+    if arguments.json:
         print(json.dumps(rows, indent=2))
 
 

@@ -1,7 +1,7 @@
-"""The mixers that timm has: its own modules on maps `(B, C, H, W)`, with their weights as ours are named.
+"""timm's own mixers on maps `(B, C, H, W)`, with the names of our weights.
 
-`weights()` takes the prefix of the wrapping away; what else differs is a trailing axis of one (timm's table of relative
-positions has no intra-depth), which the benchmark reshapes.
+`weights()` removes the prefix of the wrapper. The only other difference is a trailing axis of size 1, which the benchmark
+reshapes: timm's table of relative positions has no intra-depth.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class OnMaps(nn.Module):
 
 
 class OnTokens(OnMaps):
-    """A module that takes tokens `(B, N, C)`, and the map's size where `sized`."""
+    """A module that takes tokens `(B, N, C)`, and the size of the map if `size` is given."""
 
     def __init__(self, inner: nn.Module, size: Size | None = None) -> None:
         super().__init__(inner)
@@ -44,14 +44,14 @@ class OnTokens(OnMaps):
 
 
 class OnChannels(OnMaps):
-    """A module that takes channels as rows, `(B, C, N)`."""
+    """A module that takes the positions of each channel, `(B, C, N)`."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.inner(x.flatten(2)).view(x.shape)
 
 
 class Windows(OnMaps):
-    """The attention of a Swin block: roll, part into windows, attend, join, roll back."""
+    """The attention of a Swin block: roll, partition into windows, attend, merge, roll back."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.inner._attn(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
@@ -66,7 +66,7 @@ def attention(width: int, size: Size) -> nn.Module:
 
 
 def reduced_attention(width: int, size: Size) -> nn.Module:
-    """PVT's attention, keys and values from squares of 2x2 positions."""
+    """PVT's attention, with keys and values from squares of 2x2 positions."""
     return OnTokens(pvt_v2.Attention(width, num_heads=4, sr_ratio=2), size)
 
 
@@ -96,5 +96,5 @@ def pooling(width: int, size: Size) -> nn.Module:
 
 
 def token_mlp(width: int, size: Size) -> nn.Module:
-    """MLP-Mixer's network over the positions."""
+    """MLP-Mixer's token mixing."""
     return OnChannels(Mlp(size[0] * size[1], width // 2))

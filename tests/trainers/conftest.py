@@ -1,4 +1,4 @@
-"""Small real data for the tests of training: the digits, prepared once, and folders of own PNGs."""
+"""Small real data for the tests of training: the digits, prepared once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainers.config import DataConfig
+from trainers.data.config import DataConfig
 from trainers.data.dataset import Dataset, load
 from trainers.data.prepared import prepare
 

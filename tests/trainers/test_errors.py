@@ -5,7 +5,7 @@ import pytest
 from trainers.errors import DataError, TrainerError, TrainingError, unknown_source
 
 
-def test_data_error_says_place_rule_and_value() -> None:
+def test_data_error_names_place_rule_and_value() -> None:
     error = DataError("pets/cat", "must hold images", 0)
     assert str(error) == "pets/cat: must hold images, found 0"
     assert (error.place, error.rule, error.value) == ("pets/cat", "must hold images", 0)
@@ -26,6 +26,6 @@ def test_errors_cross_processes(error: TrainerError) -> None:
     assert vars(copy) == vars(error)
 
 
-def test_unknown_source_lists_the_known_and_the_nearest() -> None:
+def test_unknown_source_lists_known_names_and_the_closest() -> None:
     text = str(unknown_source("cifr10", ["digits", "cifar10"]))
     assert text == "source: no such data source (known: cifar10, digits); did you mean cifar10?, found 'cifr10'"

@@ -1,4 +1,4 @@
-"""Files written in one pass, read back by safetensors itself; arrays that grow on disk."""
+"""Files written in one pass and read by safetensors itself; arrays that grow on disk; atomic writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from safetensors import safe_open
 
 from trainers.errors import DataError
-from trainers.files import METADATA_ROOM, Scratch, TensorFile, disk_errors, replacing
+from trainers.files import RESERVED_METADATA_BYTES, Scratch, TensorFile, atomic_write, disk_errors
 
 
 @settings(max_examples=30)
@@ -20,7 +20,7 @@ from trainers.files import METADATA_ROOM, Scratch, TensorFile, disk_errors, repl
     piece=st.integers(1, 50),
     text=st.text(max_size=300),
 )
-def test_tensors_come_back(counts: list[int], piece: int, text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_tensors_round_trip(counts: list[int], piece: int, text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("files") / "x.safetensors"
     rng = np.random.default_rng(0)
     arrays = {f"{i}.labels": rng.integers(-9, 9, count) for i, count in enumerate(counts)}
@@ -47,7 +47,7 @@ def test_missing_rows_and_too_long_metadata_are_refused(tmp_path: Path) -> None:
             tensors.finish({})
         tensors.write(np.zeros((1, 2), np.uint8))
         with pytest.raises(ValueError, match=r"the header must fit into \d+ bytes, found \d+"):
-            tensors.finish({"long": "x" * (METADATA_ROOM + 100)})
+            tensors.finish({"long": "x" * (RESERVED_METADATA_BYTES + 100)})
         tensors.finish({"long": "x" * 100})
 
 
@@ -75,12 +75,12 @@ def test_an_error_of_the_disk_names_the_file_or_the_folder(tmp_path: Path) -> No
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_text("old")
-    with pytest.raises(FileNotFoundError), replacing(file) as temporary:
+    with pytest.raises(FileNotFoundError), atomic_write(file) as temporary:
         temporary.with_name("gone").read_bytes()
-    with pytest.raises(FileNotFoundError), replacing(file):
+    with pytest.raises(FileNotFoundError), atomic_write(file):
         pass  # nothing was written
     assert file.read_text() == "old"
-    with replacing(file) as temporary:
+    with atomic_write(file) as temporary:
         temporary.write_text("new")
     assert file.read_text() == "new"
     assert list(tmp_path.iterdir()) == [file]

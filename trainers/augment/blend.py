@@ -1,9 +1,9 @@
-"""mixup and cutmix: two images and their two labels as one, so that labels are shares of classes.
+"""mixup and cutmix: two images are combined into one, and their labels into shares of classes.
 
-mixup weighs the pixels of both (Zhang et al., 2018, arXiv:1710.09412); cutmix puts a rectangle of one into the other (Yun
-et al., 2019, arXiv:1905.04899). The share of the first image is drawn from a beta distribution, once a batch; where both are
-on, each batch is given to one of them with equal chances, as in timm. The partner of image i of a batch of B is B - 1 - i:
-batches are in random order.
+mixup is a weighted sum of the pixels (Zhang et al., 2018, arXiv:1710.09412); cutmix puts a rectangle of one image into the
+other (Yun et al., 2019, arXiv:1905.04899). The share of the first image is drawn from a beta distribution, once a batch. If
+both are on, each batch is given to one of them with equal probability, as in timm. The partner of image i of a batch of B is
+B - 1 - i, because batches are in random order anyway.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Box = tuple[int, int, int, int]
+"""Top, bottom, left and right of a rectangle, in pixels; bottom and right are exclusive."""
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """How the images of a batch are joined with their partners.
+    """How the images of a batch are combined with their partners.
 
     Args:
-        share: of an image's own label; its partner has the rest.
-        box: top, bottom, left and right of the pixels that are the partner's alone; None: all are weighed by the shares.
+        share: of an image's own label, 0 to 1; its partner has the rest.
+        box: the pixels that come from the partner alone (cutmix); None: all pixels are weighted by the shares (mixup).
     """
 
     share: float
@@ -33,10 +34,10 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Blend:
-    """Which of the two is on.
+    """Which of mixup and cutmix are on; false if none is.
 
     Args:
-        mixup, cutmix: alpha of the beta distribution, both of its parameters; 0 for off.
+        mixup, cutmix: alpha, both parameters of the beta distribution; 0: off.
     """
 
     mixup: float
@@ -46,27 +47,27 @@ class Blend:
         return self.mixup > 0 or self.cutmix > 0
 
     def draw(self, image_size: tuple[int, int], random: Random) -> Pairing:
-        """The pairing of one batch of images of `(H, W)` pixels; one of the two must be on."""
-        cuts = self.cutmix > 0 and (self.mixup == 0 or random.random() < 0.5)
-        alpha = self.cutmix if cuts else self.mixup
+        """Draw the pairing of one batch of images of `(H, W)` pixels. mixup or cutmix must be on."""
+        use_cutmix = self.cutmix > 0 and (self.mixup == 0 or random.random() < 0.5)
+        alpha = self.cutmix if use_cutmix else self.mixup
         share = random.betavariate(alpha, alpha)
-        if not cuts:
+        if not use_cutmix:
             return Pairing(share, None)
         height, width = image_size
-        top, bottom = _cut(height, share, random)
-        left, right = _cut(width, share, random)
-        # The rectangle may lie outside in part, and its sides are whole pixels: what counts is what is seen.
+        top, bottom = _draw_interval(height, share, random)
+        left, right = _draw_interval(width, share, random)
+        # The share of the pixels that are really replaced: the rectangle may be partly outside, and its sides are whole pixels.
         return Pairing(1 - (bottom - top) * (right - left) / (height * width), (top, bottom, left, right))
 
 
-def _cut(length: int, share: float, random: Random) -> tuple[int, int]:
-    """Begin and end, along one side, of a rectangle with `1 - share` of the pixels, centred anywhere."""
+def _draw_interval(length: int, share: float, random: Random) -> tuple[int, int]:
+    """Begin and end, along one side, of a rectangle with `1 - share` of the pixels, centred at random."""
     side, centre = int(length * math.sqrt(1 - share)), random.randrange(length)
     return max(0, centre - side // 2), min(length, centre + (side + 1) // 2)
 
 
-def joined(images: Tensor, pairing: Pairing) -> Tensor:
-    """`(B, C, H, W) -> (B, C, H, W)`, floats; the images given are not changed."""
+def blend_images(images: Tensor, pairing: Pairing) -> Tensor:
+    """Combine images with their partners: `(B, C, H, W) -> (B, C, H, W)`, floats; the input is not changed."""
     partners = images.flip(0)
     if pairing.box is None:
         return images * pairing.share + partners.mul_(1 - pairing.share)
@@ -76,7 +77,7 @@ def joined(images: Tensor, pairing: Pairing) -> Tensor:
     return blended
 
 
-def shares(labels: Tensor, classes: int, pairing: Pairing) -> Tensor:
+def blend_labels(labels: Tensor, classes: int, pairing: Pairing) -> Tensor:
     """The labels int64 `(B,)` as shares of each class, float32 `(B, classes)`."""
     own = F.one_hot(labels, classes).float()
     return own * pairing.share + own.flip(0) * (1 - pairing.share)

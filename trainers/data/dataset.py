@@ -1,10 +1,10 @@
 """Prepared images as tensors on a device.
 
-`trainers.data.prepared.prepare` decodes a source once, into one safetensors file; each worker `load`s that in milliseconds.
+`trainers.data.prepared.prepare` decodes a source once, into one safetensors file; each worker loads it in milliseconds.
 Images stay uint8 `(N, C, H, W)`; they become floats batch by batch. On a CPU they are the file itself, mapped into memory:
-the workers of a machine share its pages, and what does not fit into memory is read when it is wanted. On a GPU they are
-copied there once, if they fit; else they stay in the file, and `Split.pick` moves a batch at a time. Labels are always on
-the device. The search looks at the validation split alone; the test split is for the end.
+the workers of a machine share its pages, and images that do not fit into memory are read when they are needed. For a GPU
+they are copied once, if they fit; otherwise they stay in the file, and `Split.pick` copies a batch at a time. Labels are
+always on the device. The search uses the validation split alone; the test split is for the end.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from trainers.config import Policy
 from trainers.data.prepared import describe
-from trainers.data.split import PARTS
+from trainers.data.types import PARTS, AugmentPolicy
 from trainers.errors import DataError
 
 
@@ -38,28 +37,28 @@ class Split:
         Args:
             rows: int64 `(B,)` on the device of the images, or a slice.
         """
-        device, home = self.labels.device, self.images.device
+        device, images_device = self.labels.device, self.images.device
         if isinstance(rows, slice):
             images, labels = self.images[rows], self.labels[rows]
         else:  # faster than an index
             images = self.images.index_select(0, rows)
             labels = self.labels.index_select(0, rows.to(device, non_blocking=True))
-        if home != device:
-            # From page-locked memory the copy goes on while the device computes.
+        if images_device != device:
+            # The copy from page-locked memory overlaps with computations of the device.
             images = (images.pin_memory() if device.type == "cuda" else images).to(device, non_blocking=True)
         return images, labels
 
     def to(self, device: torch.device | str) -> Split:
-        """The same split on `device`, images and all."""
+        """The same split with images and labels on `device`."""
         return Split(self.images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Everything that training needs to know of its data.
+    """Data to train on, with all that a training needs to know about them.
 
     Args:
-        name: of the data, for tables.
+        name: the name of the data in tables.
         class_names: a label is an index into it.
         train, val, test: the splits.
         mean, std: of each channel of the train split, pixels taken as 0..1.
@@ -75,7 +74,7 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
-    default_augment: Policy
+    default_augment: AugmentPolicy
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -100,31 +99,31 @@ class Dataset:
 
     @property
     def device(self) -> torch.device:
-        """Where batches and labels are; `train.images` may lie elsewhere, see `Split.pick`."""
+        """Where batches and labels are; `train.images` may be elsewhere, see `Split.pick`."""
         return self.train.labels.device
 
     def to(self, device: torch.device | str) -> Dataset:
-        """The same data on `device`, images and all."""
+        """The same data with images and labels on `device`."""
         return replace(self, train=self.train.to(device), val=self.val.to(device), test=self.test.to(device))
 
 
 def load(file: Path, device: torch.device | str = "cpu", share: float = 0.5) -> Dataset:
-    """The data that `prepare` wrote into `file`.
+    """Load the data that `prepare` wrote into `file`.
 
     Args:
         file: the file.
-        device: where batches are wanted.
-        share: of the memory of a GPU that images may take, and no more than half of what is free: networks need the rest. If
-            that is too little for them, the images stay in the file.
+        device: where batches are needed.
+        share: of a GPU's memory that the images may take; they never take more than half of what is free, because networks
+            need the rest. Images that do not fit stay in the file.
 
     Raises:
-        DataError: `file` is not there, or is not such a file.
+        DataError: `file` does not exist, or is not such a file.
     """
-    about = describe(file)
+    info = describe(file)
     device = torch.device(device)
-    home = _home(file.stat().st_size, device, share)
+    storage = images_device(file.stat().st_size, device, share)
     try:
-        with safe_open(file, framework="pt", device=str(home)) as content:
+        with safe_open(file, framework="pt", device=str(storage)) as content:
             splits = {
                 part: Split(content.get_tensor(f"{part}.images"), content.get_tensor(f"{part}.labels").to(device))
                 for part in PARTS
@@ -132,20 +131,20 @@ def load(file: Path, device: torch.device | str = "cpu", share: float = 0.5) -> 
     except (SafetensorError, OSError) as error:
         raise DataError(str(file), "cannot be read; remove it and prepare the images again") from error
     return Dataset(
-        name=about.name,
-        class_names=about.class_names,
+        name=info.name,
+        class_names=info.class_names,
         train=splits["train"],
         val=splits["val"],
         test=splits["test"],
-        mean=about.mean,
-        std=about.std,
-        fingerprint=about.fingerprint,
-        default_augment=about.default_augment,
+        mean=info.mean,
+        std=info.std,
+        fingerprint=info.fingerprint,
+        default_augment=info.default_augment,
     )
 
 
-def _home(images_bytes: int, device: torch.device, share: float) -> torch.device:
-    """Where so many bytes of images are to lie: on `device`, or on the host if they are too many for it."""
+def images_device(images_bytes: int, device: torch.device, share: float) -> torch.device:
+    """Where `images_bytes` of images are kept: on `device`, or on the host if they are too many for it."""
     if device.type != "cuda":
         return device
     free, total = torch.cuda.mem_get_info(device)

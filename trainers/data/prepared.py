@@ -1,17 +1,18 @@
 """Images decoded once into one file, in a fixed train, validation and test split. No torch.
 
-`prepare` decodes a source into a safetensors file, named by what was asked for and by what the data are. Where the source
-has its own validation or test part, that is the split, untouched. Where it has not, the split is drawn from the train
-part, class by class, by the content of the images (`trainers.data.split`).
+`prepare` decodes a source into a safetensors file, whose name depends on the request and on the data. Where the source has
+its own validation or test part, that is the split, unchanged. Where it has none, the split is drawn from the train part,
+class by class, by the content of the images (`trainers.data.split`).
 
-Images go to disk as they are decoded and from there, in their order, to the file: whatever their number, memory holds
-few of them. While it works, `prepare` needs disk for them twice.
+Images go to disk as they are decoded and from there, in the order of the split, to the file: memory holds few of them,
+whatever their number. Meanwhile `prepare` needs disk space for all images twice.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,37 +23,37 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from trainers.config import DataConfig, Policy
 from trainers.data import sources
-from trainers.data.sources import Decoded, Found, Progress, Reading
-from trainers.data.sources.base import Part
-from trainers.data.split import PARTS, Chosen, partition
+from trainers.data.config import DataConfig
+from trainers.data.split import Selection, partition
+from trainers.data.types import PARTS, AugmentPolicy, DecodedData, LocatedData, Part, Progress, ReadContext
 from trainers.errors import DataError
-from trainers.files import TensorFile, disk_errors, replacing
+from trainers.files import TensorFile, atomic_write, disk_errors
 
-LAYOUT = 1
-"""Of the file that `prepare` writes, and of the split in it; a change makes older files unknown."""
+LAYOUT_VERSION = 1
+"""Of the file that `prepare` writes, and of the split in it; files of another version are not found."""
 
+MAX_SKIPPED_NAMES = 1000
+"""Broken images that a file names; of more it has the number alone."""
 
-NAMED = 1000
-"""Images left out that a file names; of more it gives the number alone."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Description:
-    """What a file of prepared images holds, its pixels apart.
+class DatasetInfo:
+    """What a file of prepared images holds, apart from its pixels.
 
     Args:
-        name: of the data, for tables.
+        name: the name of the data in tables.
         class_names: a label is an index into it.
         image_size: (height, width) in pixels.
         in_chans: 1 grey, 3 RGB.
-        counts: images of each part.
+        counts: number of images of each split.
         mean, std: of each channel of the train split, pixels taken as 0..1.
         fingerprint: a hexadecimal digest of all the images, their labels and their split.
         default_augment: the augmentation policy that suits the source.
-        skipped_count: images that were left out, for they are broken.
-        skipped: a line on each of them (the first `NAMED`): its name and what is wrong with it.
+        skipped_count: number of broken images that were left out.
+        skipped: one line for each of them (the first `MAX_SKIPPED_NAMES`): its name and what is wrong with it.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Description:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
-    default_augment: Policy
+    default_augment: AugmentPolicy
     skipped_count: int
     skipped: tuple[str, ...]
 
@@ -73,111 +74,115 @@ class Description:
         return len(self.class_names)
 
     def warning(self, shown: int = 3) -> str | None:
-        """What a user has to know before trusting these data, in one line: how many images were left out, and which.
+        """What a user has to know before trusting these data: how many images were left out, and which. None: nothing.
 
         Args:
-            shown: images that are named at most.
+            shown: the most images that are named.
         """
         if not self.skipped_count:
             return None
         total = self.skipped_count + sum(self.counts.values())
-        named = "; ".join(self.skipped[:shown])
+        names = "; ".join(self.skipped[:shown])
         more = f"; and {self.skipped_count - shown} more" if self.skipped_count > shown else ""
-        return f"{self.skipped_count} of {total} images of {self.name} are broken and left out: {named}{more}"
+        return f"{self.skipped_count} of {total} images of {self.name} are broken and left out: {names}{more}"
 
 
 def prepare(config: DataConfig, cache: Path, progress: Progress | None = None) -> Path:
-    """Decode the images of `config` into one file in the folder `cache` and return it; at once if it is there already.
+    """Decode the images of `config` into one file in the folder `cache` and return it; at once if it exists already.
 
     Args:
         config: which images.
-        cache: a folder; made if it is not there.
-        progress: told how many images are decoded, and of how many.
+        cache: a folder; created if it does not exist.
+        progress: called with the number of images decoded and the total number.
 
     Raises:
         DataError: the data are missing, broken, or too few for the split; or the disk is full.
     """
     source = sources.get(config.source)
-    found = source.find(config)
-    file = _file_of(config, found, cache)
-    if _is_whole(file):
+    located = source.locate(config)
+    file = _file_for(config, located, cache)
+    if _is_complete(file):
+        log.debug("reused the prepared images of source %r: %s", config.source, file)
         return file
     with disk_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
-        decoded = found.read(Reading(progress, cache))
-        if config.download:  # what was found then was not yet all
-            file = _file_of(config, source.find(config), cache)
-        with replacing(file) as temporary:
+        decoded = located.read(ReadContext(progress, cache))
+        if config.download:  # the data were not complete when they were located
+            file = _file_for(config, source.locate(config), cache)
+        with atomic_write(file) as temporary:
             _write(temporary, decoded, partition(decoded, config), source.augment)
+    counts = ", ".join(f"{len(images)} {part}" for part, images in decoded.parts.items())
+    log.info("decoded source %r (%s; %d left out) into %s", config.source, counts, len(decoded.skipped), file)
     return file
 
 
-def _file_of(config: DataConfig, found: Found, cache: Path) -> Path:
-    """The file in `cache` of the data `found` that `config` asks for; how they are fetched does not matter."""
-    wanted = config.model_dump_json(exclude={"path", "download"})
-    name = hashlib.sha256(f"{LAYOUT}\n{wanted}\n{found.identity}".encode("utf-8", "surrogateescape")).hexdigest()
+def _file_for(config: DataConfig, located: LocatedData, cache: Path) -> Path:
+    """The file in `cache` for `config` and the data `located`; how the data got there is no part of its name."""
+    request = config.model_dump_json(exclude={"path", "download"})
+    text = f"{LAYOUT_VERSION}\n{request}\n{located.identity}"
+    name = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     source = re.sub(r"[^\w.-]+", "-", config.source)[:64]
     return cache / f"{source}-{name[:16]}.safetensors"
 
 
-def _write(file: Path, decoded: Decoded, splits: Mapping[Part, Chosen], augment: Policy) -> None:
-    """Write the images of the `splits` and what is to be known of them, in one pass."""
-    labels = {part: chosen.labels for part, chosen in splits.items()}
+def _write(file: Path, decoded: DecodedData, splits: Mapping[Part, Selection], augment: AugmentPolicy) -> None:
+    """Write labels, images and metadata of the `splits`, in one pass."""
+    labels = {part: selection.labels for part, selection in splits.items()}
     shape = decoded.parts["train"].images.shape[1:]
-    about: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "name": decoded.name,
         "class_names": decoded.class_names,
         "default_augment": augment,
         "skipped_count": len(decoded.skipped),
-        "skipped": decoded.skipped[:NAMED],
+        "skipped": decoded.skipped[:MAX_SKIPPED_NAMES],
     }
     shapes: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
     shapes |= {f"{part}.labels": (np.dtype(np.int64), (len(labels[part]),)) for part in PARTS}
     shapes |= {f"{part}.images": (np.dtype(np.uint8), (len(labels[part]), *shape)) for part in PARTS}
     digest = hashlib.sha256(json.dumps(list(decoded.class_names)).encode())
     with file.open("wb") as stream:
-        tensors = TensorFile(stream, shapes, metadata_bytes=2 * len(json.dumps(about)))
+        tensors = TensorFile(stream, shapes, metadata_bytes=2 * len(json.dumps(metadata)))
         for part in PARTS:
             tensors.write(labels[part])
-        moments = [_Moments() for _ in range(shape[0])]
+        channels = [_PixelStatistics() for _ in range(shape[0])]
         for part in PARTS:
             digest.update(f"{part} {(len(labels[part]), *shape)}".encode())
-            for images in splits[part].pieces():
+            for images in splits[part].blocks():
                 tensors.write(images)
                 digest.update(images.data)
                 if part == "train":
-                    for channel, moment in enumerate(moments):
-                        moment.add(images[:, channel])
+                    for channel, statistics in enumerate(channels):
+                        statistics.add(images[:, channel])
             digest.update(labels[part].tobytes())
-        about |= {"mean": [m.mean for m in moments], "std": [m.std for m in moments]}
-        about["fingerprint"] = digest.hexdigest()[:32]
+        metadata |= {"mean": [c.mean for c in channels], "std": [c.std for c in channels]}
+        metadata["fingerprint"] = digest.hexdigest()[:32]
         # One key, so that the order of the keys is the same for every reader.
-        tensors.finish({"dataset": json.dumps(about)})
+        tensors.finish({"dataset": json.dumps(metadata)})
 
 
-def describe(file: Path) -> Description:
+def describe(file: Path) -> DatasetInfo:
     """What the file that `prepare` wrote holds; reads its header alone.
 
     Raises:
-        DataError: `file` is not there, or is not such a file.
+        DataError: `file` does not exist, or is not such a file.
     """
     try:
         with safe_open(file, framework="numpy") as content:
-            about = json.loads(content.metadata()["dataset"])
+            metadata = json.loads(content.metadata()["dataset"])
             shapes = {part: content.get_slice(f"{part}.images").get_shape() for part in PARTS}
         _, in_chans, height, width = shapes["train"]
-        return Description(
-            name=about["name"],
-            class_names=tuple(about["class_names"]),
+        return DatasetInfo(
+            name=metadata["name"],
+            class_names=tuple(metadata["class_names"]),
             image_size=(height, width),
             in_chans=in_chans,
             counts={part: shape[0] for part, shape in shapes.items()},
-            mean=tuple(about["mean"]),
-            std=tuple(about["std"]),
-            fingerprint=about["fingerprint"],
-            default_augment=about["default_augment"],
-            skipped_count=about.get("skipped_count", 0),  # files of before it could be asked for have no such entry
-            skipped=tuple(about.get("skipped", ())),
+            mean=tuple(metadata["mean"]),
+            std=tuple(metadata["std"]),
+            fingerprint=metadata["fingerprint"],
+            default_augment=metadata["default_augment"],
+            skipped_count=metadata.get("skipped_count", 0),  # the first files had no such key
+            skipped=tuple(metadata.get("skipped", ())),
         )
     except FileNotFoundError as error:
         raise DataError(str(file), "no such file") from error
@@ -185,8 +190,8 @@ def describe(file: Path) -> Description:
         raise DataError(str(file), "is not a file of prepared images; remove it and prepare them again") from error
 
 
-def _is_whole(file: Path) -> bool:
-    """Whether `file` is there with all the bytes that its header speaks of."""
+def _is_complete(file: Path) -> bool:
+    """Whether `file` exists with all the bytes that its header declares."""
     try:
         with safe_open(file, framework="numpy") as content:
             return len(content.keys()) == 2 * len(PARTS)
@@ -194,7 +199,7 @@ def _is_whole(file: Path) -> bool:
         return False
 
 
-class _Moments:
+class _PixelStatistics:
     """Mean and standard deviation of pixels taken as 0..1, from exact counts of the 256 values."""
 
     def __init__(self) -> None:
@@ -210,7 +215,7 @@ class _Moments:
 
     @property
     def std(self) -> float:
-        """One grey level at least, for it is divided by."""
+        """At least one grey level, because it is divided by."""
         variance = float((self._counts * (_LEVELS - self.mean) ** 2).sum() / self._counts.sum())
         return max(variance**0.5, 1 / 255)
 

@@ -1,4 +1,12 @@
-"""The images of timm's data sets, to be decoded as all others: files, members of archives, rows of tables, streams."""
+"""The images of timm's data sets, decoded like all others: files, members of archives, rows of tables, streams.
+
+The only file that uses private parts of timm and of the packages it reads with (tests/trainers/data/test_sources_timm.py):
+
+- `samples`, `tar_state` and `class_to_idx` of timm's readers: timm has no public way to get an encoded image with its
+  name, to close an archive, or to get the class names.
+- `HF_HUB_OFFLINE` of `datasets` and `huggingface_hub`: the environment variable of that name is read at import only.
+- the log of timm's WebDataset reader: nothing else tells which images it left out.
+"""
 
 from __future__ import annotations
 
@@ -9,91 +17,87 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from trainers.data.decode import Encoded, read_all
+from trainers.data.decode import decode_all
+from trainers.data.pixels import EncodedImage
+from trainers.data.types import Arrays, Part, ReadContext, SourceRequest
 from trainers.errors import DataError
-
-if TYPE_CHECKING:
-    from trainers.config import DataConfig
-    from trainers.data.sources.base import Part, Reading
 
 
 def read_splits(
-    config: DataConfig, splits: Mapping[Part, str], reading: Reading
-) -> tuple[tuple[str, ...], dict[Part, tuple[NDArray[np.uint8], NDArray[np.int64]]], tuple[str, ...]]:
-    """Class names (none if the data have none), the images and labels of each of `splits`, a line on each image left out.
+    request: SourceRequest, splits: Mapping[Part, str], context: ReadContext
+) -> tuple[tuple[str, ...], dict[Part, Arrays], tuple[str, ...]]:
+    """Class names (none if the data have none), images and labels of each of `splits`, one line for each image left out.
 
     Raises:
-        DataError: timm cannot open a split, the splits do not go together, or an image is broken.
+        DataError: timm cannot open a split, the splits do not have the same classes, or an image is broken.
     """
     with ExitStack() as stack:
-        if config.source.startswith(("hfds/", "hfids/")):
-            stack.enter_context(_hub(online=config.download))
-        lost = stack.enter_context(_lost_by_timm())
-        datasets = {part: _open(config, split) for part, split in splits.items()}
+        if request.source.startswith(("hfds/", "hfids/")):
+            stack.enter_context(_quiet_hub(online=request.download))
+        dropped = stack.enter_context(_dropped_by_timm())
+        datasets = {part: _open(request, split) for part, split in splits.items()}
         stack.callback(_close, datasets)
-        class_names = _same_classes(datasets, splits)
-        images = (image for part, dataset in datasets.items() for image in _images(config, part, dataset, lost))
+        class_names = _shared_classes(datasets, splits)
+        images = (image for part, dataset in datasets.items() for image in _images(request, part, dataset, dropped))
         total = sum(len(dataset) for dataset in datasets.values())
-        arrays, broken = read_all(images, total, config.image_size, reading, skip=config.on_error == "skip")
-    return class_names, arrays, (*lost, *broken)
+        arrays, broken = decode_all(images, total, request.image_size, context, skip=request.on_error == "skip")
+    return class_names, arrays, (*dropped, *broken)
 
 
-def _open(config: DataConfig, split: str) -> Any:
-    """Timm's data set.
+def _open(request: SourceRequest, split: str) -> Any:
+    """Timm's data set of one split.
 
     Raises:
-        DataError: timm cannot open it; in timm's words.
+        DataError: timm cannot open it; has timm's message.
     """
     from timm.data import create_dataset
 
-    options: dict[str, Any] = {"input_key": config.input_key, "target_key": config.target_key}
+    options: dict[str, Any] = {"input_key": request.input_key, "target_key": request.target_key}
     options = {key: value for key, value in options.items() if value is not None}
-    if config.path is not None and config.path.is_file():
-        options["cache_tarinfo"] = False  # else timm reads a pickled index beside a large archive
-    mode = "RGB" if config.source.startswith("tfds/") else ""  # others keep the mode that an image has
-    root = None if config.path is None else str(config.path)
-    name = "" if config.source == "timm" else config.source
+    if request.path is not None and request.path.is_file():
+        options["cache_tarinfo"] = False  # otherwise timm reads a pickled index beside a large archive
+    mode = "RGB" if request.source.startswith("tfds/") else ""  # others keep the mode that an image has
+    root = None if request.path is None else str(request.path)
+    name = "" if request.source == "timm" else request.source
     try:
-        return create_dataset(name, root=root, split=split, download=config.download, input_img_mode=mode, **options)
+        return create_dataset(name, root=root, split=split, download=request.download, input_img_mode=mode, **options)
     except Exception as error:  # each package has its own exceptions
         reason = " ".join(str(error).split()) or type(error).__name__
-        hint = "" if config.download else "; `download: true` fetches what timm can fetch"
-        raise DataError("source", f"{config.source}: timm cannot open the split {split!r} ({reason}){hint}") from error
+        hint = "" if request.download else "; `download: true` fetches what timm can fetch"
+        raise DataError("source", f"{request.source}: timm cannot open the split {split!r} ({reason}){hint}") from error
 
 
-def _images(config: DataConfig, part: Part, dataset: Any, lost: list[str]) -> Iterator[Encoded]:
+def _images(request: SourceRequest, part: Part, dataset: Any, dropped: list[str]) -> Iterator[EncodedImage]:
     """The images of `dataset`, in its order."""
     from timm.data import IterableImageDataset
 
-    where = f"{config.source} {part}"
+    place = f"{request.source} {part}"
     files = _image_files(dataset)
     if isinstance(dataset, IterableImageDataset):
-        yield from _streamed(where, part, dataset, lost, skip=config.on_error == "skip")
+        yield from _stream_images(place, part, dataset, dropped, skip=request.on_error == "skip")
     elif files:
         for path, label in files:
-            yield Encoded(path, part, _label(label, path), partial(Image.open, path))
+            yield EncodedImage(path, part, _label(label, path), partial(Image.open, path))
     else:
-        # Encoded images where there is a reader, read one after another, for not every reader bears threads.
+        # A reader gives encoded images. They are read one after another, because not every reader is safe in threads.
         content = _reader(dataset)
         for index in range(len(content)):
-            name = str(content.filename(index)) if config.source == "timm" else f"{where} image {index}"
-            yield _fetched(name, part, partial(content.__getitem__, index))
+            name = str(content.filename(index)) if request.source == "timm" else f"{place} image {index}"
+            yield _fetch_image(name, part, partial(content.__getitem__, index))
 
 
 def _image_files(dataset: Any) -> Sequence[tuple[str, int]]:
-    """The path and the class of each image, if every one is a file; else nothing."""
+    """The path and the class of each image if all images are files; otherwise empty."""
     samples: Sequence[tuple[str, int]] = getattr(_reader(dataset), "samples", ())
     return samples if len(samples) and isinstance(samples[0][0], str) else ()
 
 
 def _reader(dataset: Any) -> Any:
-    """Where `dataset` has its images from; itself if it is torchvision's."""
+    """The timm reader of `dataset`; `dataset` itself if it is torchvision's."""
     return getattr(dataset, "reader", dataset)
 
 
@@ -105,27 +109,27 @@ def _close(datasets: Mapping[Part, Any]) -> None:
             archive.close()
 
 
-def _fetched(name: str, part: Part, fetch: Callable[[], tuple[Any, Any]]) -> Encoded:
-    """The image that `fetch` gives; what it raises is raised again when the image is opened."""
+def _fetch_image(name: str, part: Part, fetch: Callable[[], tuple[Any, Any]]) -> EncodedImage:
+    """The image that `fetch` returns; an error of `fetch` is raised again when the image is opened."""
     try:
         content, label = fetch()
         if not isinstance(content, Image.Image):
             with content:
                 encoded = content.read()
-            return Encoded(name, part, _label(label, name), lambda: Image.open(io.BytesIO(encoded)))
+            return EncodedImage(name, part, _label(label, name), lambda: Image.open(io.BytesIO(encoded)))
     except DataError:
         raise
     except Exception as error:
-        return Encoded(name, part, 0, partial(_raise, error))
-    return Encoded(name, part, _label(label, name), lambda: content)
+        return EncodedImage(name, part, 0, partial(_raise, error))
+    return EncodedImage(name, part, _label(label, name), lambda: content)
 
 
 def _raise(error: Exception) -> Image.Image:
     raise error
 
 
-def _streamed(where: str, part: Part, dataset: Any, lost: list[str], *, skip: bool) -> Iterator[Encoded]:
-    """The images of a stream; those that timm itself leaves out appear in `lost`.
+def _stream_images(place: str, part: Part, dataset: Any, dropped: list[str], *, skip: bool) -> Iterator[EncodedImage]:
+    """The images of a stream; those that timm itself leaves out appear in `dropped`.
 
     Raises:
         DataError: the stream breaks, or timm left an image out (unless `skip`).
@@ -135,16 +139,16 @@ def _streamed(where: str, part: Part, dataset: Any, lost: list[str], *, skip: bo
         try:
             image, label = next(stream, (None, None))
         except Exception as error:
-            raise DataError(where, f"cannot be read after {count} images ({error or type(error).__name__})") from error
-        if lost and not skip:
-            raise DataError(where, f"holds an image that cannot be read: {lost[0]}")
+            raise DataError(place, f"cannot be read after {count} images ({error or type(error).__name__})") from error
+        if dropped and not skip:
+            raise DataError(place, f"holds an image that cannot be read: {dropped[0]}")
         if image is None:
             return
-        name = f"{where} image {count}"
-        yield Encoded(name, part, _label(label, name), partial(_given, image))
+        name = f"{place} image {count}"
+        yield EncodedImage(name, part, _label(label, name), partial(_identity, image))
 
 
-def _given(image: Image.Image) -> Image.Image:
+def _identity(image: Image.Image) -> Image.Image:
     return image
 
 
@@ -152,24 +156,26 @@ def _label(label: object, name: str) -> int:
     try:
         return operator.index(label)  # type: ignore[arg-type]
     except TypeError:
-        raise DataError(name, "must have the number of one class for its label", label) from None
+        raise DataError(name, "must have the number of one class as its label", label) from None
 
 
-def _same_classes(datasets: Mapping[Part, Any], splits: Mapping[Part, str]) -> tuple[str, ...]:
-    """The class names that all splits have; empty if they have none.
+def _shared_classes(datasets: Mapping[Part, Any], splits: Mapping[Part, str]) -> tuple[str, ...]:
+    """The class names that all splits share; empty if the data have none.
 
     Raises:
-        DataError: two splits differ in them, or are the same images: timm takes the whole folder where one is missing.
+        DataError: two splits differ in them, or have the same images: timm reads the whole folder where one is missing.
     """
     names = {part: _class_names(dataset) for part, dataset in datasets.items()}
     for part, split in splits.items():
         if names[part] != names["train"]:
-            raise DataError("splits", f"must have the same classes; {split!r} has other ones than {splits['train']!r}")
+            raise DataError(
+                "splits", f"must have the same classes; those of {split!r} differ from those of {splits['train']!r}"
+            )
         if part == "train":
             continue
         files = _image_files(datasets[part])
         if files and files == _image_files(datasets["train"]):
-            raise DataError("splits", f"must differ; {split!r} is the same images as {splits['train']!r}")
+            raise DataError("splits", f"must differ; {split!r} has the same images as {splits['train']!r}")
     return names["train"]
 
 
@@ -177,15 +183,14 @@ def _class_names(dataset: Any) -> tuple[str, ...]:
     names = getattr(dataset, "classes", None)
     if names is None:
         reader = _reader(dataset)
-        of_archive = getattr(reader, "class_name_to_idx", {})
-        numbers: Mapping[str, int] = getattr(reader, "class_to_idx", of_archive)
-        names = sorted(numbers, key=numbers.__getitem__)
+        indices: Mapping[str, int] = getattr(reader, "class_to_idx", getattr(reader, "class_name_to_idx", {}))
+        names = sorted(indices, key=indices.__getitem__)
     return tuple(name if isinstance(name, str) else ", ".join(name) for name in names)
 
 
 @contextmanager
-def _hub(*, online: bool) -> Iterator[None]:
-    """Hugging Face's packages without their progress bars and, unless `online`, without the network they go to unasked."""
+def _quiet_hub(*, online: bool) -> Iterator[None]:
+    """Within the block Hugging Face's packages show no progress bars and, unless `online`, do not use the network."""
     config: Any = importlib.import_module("datasets.config")
     constants: Any = importlib.import_module("huggingface_hub.constants")
     importlib.import_module("datasets").disable_progress_bars()
@@ -199,23 +204,23 @@ def _hub(*, online: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _lost_by_timm() -> Iterator[list[str]]:
-    """What timm's WebDataset reader logs while it passes over broken images, which is all that tells of them."""
-    lost: list[str] = []
+def _dropped_by_timm() -> Iterator[list[str]]:
+    """Collects what timm's WebDataset reader logs about broken images, which it leaves out without any other sign."""
+    dropped: list[str] = []
 
-    def note(record: logging.LogRecord) -> None:
+    def collect(record: logging.LogRecord) -> None:
         message = " ".join(record.getMessage().split())
-        if "webdataset error" in message:  # others are of no image
-            lost.append(message)
+        if "webdataset error" in message:  # other messages are not about an image
+            dropped.append(message)
 
     handler = logging.Handler()
-    handler.emit = note  # type: ignore[method-assign]
+    handler.emit = collect  # type: ignore[method-assign]
     logger = logging.getLogger("timm.data.readers.reader_wds")
     before = logger.propagate
     logger.addHandler(handler)
     logger.propagate = False
     try:
-        yield lost
+        yield dropped
     finally:
         logger.removeHandler(handler)
         logger.propagate = before

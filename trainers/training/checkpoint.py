@@ -1,14 +1,17 @@
-"""Checkpoints and weights, written atomically.
+"""Checkpoints and weights, written atomically; when a checkpoint is worth its time, and which training it belongs to.
 
-A checkpoint begins with the SHA-256 of what follows, so that any damage is noticed before a byte of it is interpreted;
-reading never unpickles more than tensors and plain containers (`weights_only`).
+A checkpoint begins with the SHA-256 of what follows, so that any damage is noticed before a byte of it is interpreted. Reading
+unpickles only tensors and plain containers (`weights_only`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +20,28 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from trainers.files import replacing
+from trainers.data.dataset import Dataset
+from trainers.files import atomic_write
+from trainers.training.config import TrainConfig
 
 DIGEST_BYTES = 32
+MAX_SAVE_SHARE = 0.005  # of the time since the last checkpoint
+ASSUMED_SAVE_S = 0.02  # seconds of writing a checkpoint, before the first is written
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
-    """Write `state` (tensors and plain containers) into `path`; a reader sees the old file or the new one, whole."""
+    """Write `state` (tensors and plain containers) into `path`; a reader sees the whole old file or the whole new one."""
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     content = buffer.getbuffer()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.write(hashlib.sha256(content).digest())
         file.write(content)
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """What `save` wrote into `path`, on the CPU; None if there is no such file or it is damaged."""
+    """What `save` wrote into `path`, on the CPU; None if the file does not exist or is damaged."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -48,15 +55,15 @@ def load(path: Path) -> dict[str, Any] | None:
 
 def save_weights(path: Path, module: nn.Module, metadata: Mapping[str, str]) -> None:
     """Write the parameters and buffers of `module` as safetensors, with `metadata` in its header."""
-    # Copies, for safetensors refuses tensors that share memory.
+    # Copies, because safetensors refuses tensors that share memory.
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in module.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file(tensors, temporary, metadata=dict(metadata))
 
 
 def load_metadata(path: Path) -> dict[str, str]:
-    """The metadata that `save_weights` wrote into `path`; empty if there is no such file or it is damaged."""
+    """The metadata that `save_weights` wrote into `path`; empty if the file does not exist or is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
@@ -68,7 +75,41 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     """What `save_weights` wrote, for `module.load_state_dict`; on the CPU.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        safetensors.SafetensorError: it is no such file, or damaged.
+        FileNotFoundError: the file does not exist.
+        safetensors.SafetensorError: the file is damaged or not one of weights.
     """
     return load_file(path)
+
+
+def training_identity(module: nn.Module, data: Dataset, config: TrainConfig, seed: int) -> str:
+    """What a training and its checkpoint have in common: shapes of weights, data, configuration and seed; as a digest."""
+    shapes = [(name, list(value.shape)) for name, value in module.state_dict().items()]
+    content = json.dumps([shapes, data.fingerprint, config.model_dump(mode="json"), seed])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+class CheckpointSchedule:
+    """When a training writes a checkpoint: at its milestones, and where writing takes at most `MAX_SAVE_SHARE` of the time.
+
+    Args:
+        milestones: epochs after which a checkpoint is written in any case.
+        clock: seconds from any start.
+    """
+
+    def __init__(self, milestones: Collection[int], clock: Callable[[], float] = time.perf_counter) -> None:
+        self._milestones = milestones
+        self._clock = clock
+        self._saved_at = clock()
+        self._save_s = ASSUMED_SAVE_S
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether a checkpoint is to be written after `epoch`."""
+        return epoch in self._milestones or self._clock() - self._saved_at >= self._save_s / MAX_SAVE_SHARE
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Notes how long the block, which writes a checkpoint, takes."""
+        start = self._clock()
+        yield
+        self._saved_at = self._clock()
+        self._save_s = self._saved_at - start

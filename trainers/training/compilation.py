@@ -1,48 +1,67 @@
-"""Training steps by `torch.compile`, for trainings that are long enough to repay it.
+"""Training steps by `torch.compile`, for trainings that are long enough to repay the time of compiling.
 
-GPUs are what it is for, where small networks wait for their kernels to be launched: "reduce-overhead" replays CUDA graphs. On
-a CPU the steps of networks of two blocks became 0.73 (lambda) to 1.5 times (wave) as fast, a convolution's 0.9, and took 8 to
-41 s to compile (`tests/benchmarks/training.py --limits --forms compiled`).
+Compilation is meant for GPUs, where small networks wait for their kernels to be launched: "reduce-overhead" replays CUDA
+graphs. On a CPU the steps of networks of two blocks became 0.73 (lambda) to 1.5 times (wave) as fast, a convolution's 0.9,
+and took 8 to 41 s to compile (`tests/benchmarks/training.py --limits --forms compiled`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trainers.config import Compile
+from trainers.torch_internals import compiler_settings
+from trainers.training.config import CompileMode
 
 
-def compiled(module: nn.Module, mode: Compile) -> Callable[[Tensor], Tensor]:
-    """What computes as `module`, with its parameters, for inputs of one shape; compiled when first called.
+def compile_module(module: nn.Module, mode: CompileMode) -> Callable[[Tensor], Tensor]:
+    """A function that computes what `module` does, with its parameters; compiled at its first call.
 
-    What torch cannot compile, such as some complex numbers' gradients, runs as it is. What has been compiled before in this
-    process is forgotten: torch keeps eight networks of a class, and would run each later one uncompiled.
+    What torch cannot compile, such as some gradients of complex numbers, runs uncompiled. All that has been compiled before
+    in this process is forgotten: torch keeps eight networks of a class, and would run each later one uncompiled.
+
+    Args:
+        module: one tensor -> one tensor.
+        mode: "off" returns the module itself.
     """
     if mode == "off":
         return module
-    import torch._dynamo.config as forward
-    import torch._functorch.config as backward
-
     torch.compiler.reset()
-    forward.suppress_errors = True
-    backward.force_non_lazy_backward_lowering = True  # later it would be too late to run it as it is
-    return torch.compile(module, mode=mode, dynamic=False)
+    return _CompiledModule(module, mode)
 
 
-def check(mode: Compile, device: torch.device | str) -> None:
-    """Compile and train a small network, so that a machine without a compiler is found out before it fails every trial.
+class _CompiledModule:
+    """A compiled module. torch's settings are changed only during calls that may compile, not for the whole process."""
+
+    def __init__(self, module: nn.Module, mode: CompileMode) -> None:
+        self._module = module
+        self._program = torch.compile(module, mode=mode, dynamic=False)
+        self._compiled_for: set[tuple[Any, ...]] = set()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        # torch compiles anew for each of these; to change its settings at each step would take 30 microseconds.
+        key = (x.shape, x.stride(), x.dtype, x.device, self._module.training, torch.is_grad_enabled())
+        if key in self._compiled_for:
+            return self._program(x)
+        with compiler_settings(suppress_errors=True):
+            result = self._program(x)
+        self._compiled_for.add(key)
+        return result
+
+
+def check_compiler(mode: CompileMode, device: torch.device | str) -> None:
+    """Compile and train a small network, so that a machine without a compiler is noticed before it fails every trial.
 
     Raises:
-        Exception: whatever torch raises where it cannot.
+        Exception: whatever torch raises where it cannot compile.
     """
     if mode == "off":
         return
-    import torch._dynamo.config as forward
-
-    small = nn.Sequential(nn.Linear(8, 8), nn.GELU()).to(device)
-    program = compiled(small, mode)
-    with forward.patch(suppress_errors=False):
+    torch.compiler.reset()
+    module = nn.Sequential(nn.Linear(8, 8), nn.GELU()).to(device)
+    program = torch.compile(module, mode=mode, dynamic=False)
+    with compiler_settings(suppress_errors=False):
         program(torch.ones(2, 8, device=device)).sum().backward()

@@ -1,11 +1,8 @@
-"""Loss and accuracy of a module on a split, and how often that is worth its time."""
+"""Loss and accuracy of a module on a split, and how often they are worth their time."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,67 +10,54 @@ from torch import nn
 
 from trainers.augment import Normalise
 from trainers.data.dataset import Dataset, Split
+from trainers.inference import evaluation_mode
+from trainers.training.config import AmpMode
 
-Amp = Literal["auto", "off", "bf16"]
-
-VALIDATION_SHARE = 0.03  # of the time of training steps; the last epoch is always validated
+MAX_VALIDATION_SHARE = 0.03  # of the time of training steps; the last epoch is always validated
 
 
 @torch.inference_mode()
 def evaluate(
-    module: nn.Module, split: Split, data: Dataset, batch_size: int = 512, amp: Amp = "auto"
+    module: nn.Module, split: Split, data: Dataset, batch_size: int = 512, amp: AmpMode = "auto"
 ) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy of `module` on `split`, whose device it is on, in evaluation mode.
+    """Mean cross-entropy and accuracy of `module` on `split`, in evaluation mode.
 
     Args:
-        module: `(B, C, H, W) -> (B, classes)`; its mode is as before afterwards.
-        split: one of `data`.
-        data: whose mean and deviation the images are normalised with.
-        batch_size: images at a time.
-        amp: as in `TrainConfig`.
+        module: `(B, C, H, W) -> (B, classes)`; its mode and device are as before afterwards.
+        split: one of the splits of `data`.
+        data: gives the mean and the standard deviation that images are normalised with.
+        batch_size: number of images at a time.
+        amp: mixed precision, as in `TrainConfig`.
+
+    Returns:
+        The loss, and the accuracy from 0 to 1.
     """
     device = split.labels.device
-    normalised = Normalise(data.mean, data.std, data.image_size[1], device)
+    normalise = Normalise(data.mean, data.std, data.image_size[1], device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
-    with evaluating(module, device):
+    with evaluation_mode(module, device):
         for start in range(0, len(split), batch_size):
             pixels, labels = split.pick(slice(start, start + batch_size))
             with autocast(device, amp):
-                logits = module(normalised(pixels)).float()
+                logits = module(normalise(pixels)).float()
             loss += F.cross_entropy(logits, labels, reduction="sum").double()
             correct += (logits.argmax(1) == labels).sum()
     return float(loss) / len(split), int(correct) / len(split)
 
 
-def validation_period(train: int, val: int) -> int:
-    """Every how many epochs so many images are validated on: as often as it takes `VALIDATION_SHARE` of the time.
+def validation_period(train_count: int, val_count: int) -> int:
+    """Number of epochs from one validation to the next, so that validation takes at most `MAX_VALIDATION_SHARE` of the time.
 
-    An image takes a third of what it takes in a training step.
+    Args:
+        train_count: number of training images.
+        val_count: number of validation images.
     """
-    return math.ceil(val / (3 * train) / VALIDATION_SHARE)
+    # An image in validation takes a third of its time in a training step.
+    return math.ceil(val_count / (3 * train_count) / MAX_VALIDATION_SHARE)
 
 
-def autocast(device: torch.device, amp: Amp) -> torch.autocast:
-    """The precision that `amp` (see `TrainConfig`) means on `device`."""
-    on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, torch.bfloat16, enabled=amp == "bf16" or (amp == "auto" and on_gpu))
-
-
-@contextmanager
-def evaluating(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """`module` in evaluation mode on `device`; each of its parts gets its own mode back, and the module its device."""
-    modes = {part: part.training for part in module.modules()}
-    home = next((parameter.device for parameter in module.parameters()), device)
-    try:
-        module.eval().to(device)
-        yield
-    finally:
-        module.to(home)
-        for part, mode in modes.items():
-            part.training = mode
-
-
-def dtype_of(module: nn.Module) -> torch.dtype:
-    """The type of the parameters of `module`; float32 if it has none."""
-    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+def autocast(device: torch.device, amp: AmpMode) -> torch.autocast:
+    """The mixed precision that `amp` (see `TrainConfig`) means on `device`."""
+    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=amp == "bf16" or (amp == "auto" and has_bf16))

@@ -1,21 +1,19 @@
-"""Proxy training, top to bottom: a module and data in, one `Epoch` of metrics after another out.
+"""Proxy training, top to bottom: a module and data in, the metrics of one `Epoch` after another out.
 
-The whole data set stays uint8, on the device if it fits there; batches are made there (`trainers.training.batches`). Everything
-random in an epoch (order, augmentation, dropout) comes from generators seeded with the training's seed and the epoch's
-number, and the learning rate is a function of the step: so after an epoch, the module's state, the optimizer's moments
-and the metrics are all there is to save, and a resumed training ends, on a CPU with as many threads, with the very same
-bits as one that was never stopped.
+The whole data set stays uint8, on the device if it fits there; batches are made there (`trainers.training.batches`).
+Everything random in an epoch (order, augmentation, dropout) comes from generators that are seeded with the training's seed and
+the epoch's number, and the learning rate is a function of the step. So after an epoch the module's state, the optimizer's
+moments and the metrics are all there is to save, and a resumed training ends, on a CPU with the same number of threads, with
+exactly the bits of an uninterrupted one.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import logging
 import math
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,48 +22,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset
-from trainers.device_lock import Exclusive
+from trainers.device_lock import DeviceLock
 from trainers.errors import TrainingError
 from trainers.training import checkpoint as checkpoints
-from trainers.training.averaging import Average
+from trainers.training.averaging import AveragedWeights
 from trainers.training.batches import Batches
-from trainers.training.compilation import compiled
+from trainers.training.compilation import compile_module
+from trainers.training.config import TrainConfig
+from trainers.training.epoch import Epoch
 from trainers.training.evaluation import autocast, evaluate, validation_period
+from trainers.training.loss import check_finite, class_weights
 from trainers.training.optimizer import adamw
+from trainers.training.randomness import epoch_seed, seeded
 from trainers.training.schedule import lr_at
 
-UNREAD = 16  # losses at most: to read one waits for a GPU
-CHECKPOINT_SHARE = 0.005  # of the time since the last checkpoint
-FIRST_SAVE_S = 0.02  # that writing a checkpoint takes, before it is known
+MAX_UNREAD_LOSSES = 16  # to read a loss waits for the GPU
 
-
-@dataclass(frozen=True)
-class Epoch:
-    """The metrics of one epoch.
-
-    Args:
-        epoch: its number, from 1.
-        train_loss: mean loss of its steps, with label smoothing.
-        val_loss: mean cross-entropy on the validation split, without; None: the epoch was not validated.
-        val_accuracy: share of validation images whose class is predicted, likewise.
-        lr: the learning rate of its last step.
-        train_s: seconds of its steps.
-        wall_s: seconds of its steps and its validation.
-    """
-
-    epoch: int
-    train_loss: float
-    val_loss: float | None
-    val_accuracy: float | None
-    lr: float
-    train_s: float
-    wall_s: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return asdict(self)
+log = logging.getLogger(__name__)
 
 
 class ProxyTraining:
@@ -74,12 +48,15 @@ class ProxyTraining:
     Args:
         module: `(B, C, H, W) -> (B, classes)`; moved to the device of the data and trained in place.
         data: what to train and validate on.
-        config: how.
+        config: how to train.
         seed: of everything random in the training; the initial weights are the caller's.
-        checkpoint: a file to go on from, written after epochs as long as that takes next to no time (`CHECKPOINT_SHARE`); one
-            of another training is passed over.
+        checkpoint: a file to resume from. It is written after those epochs where that takes next to no time
+            (`CheckpointSchedule`). A checkpoint of another training is ignored.
         milestones: epochs that are validated and saved in any case.
-        exclusive: the slots of the data's device: the training stands still for measurements of others.
+        device_lock: the lock of the data's device: the training pauses while others measure.
+
+    Raises:
+        TrainingError: there are fewer than 2 training images.
     """
 
     def __init__(
@@ -91,53 +68,53 @@ class ProxyTraining:
         seed: int,
         checkpoint: Path | None = None,
         milestones: Collection[int] = (),
-        exclusive: Exclusive | None = None,
+        device_lock: DeviceLock | None = None,
     ) -> None:
         if len(data.train) < 2:
-            raise TrainingError(0, 0, f"needs 2 training images at least, found {len(data.train)}")
+            raise TrainingError(0, 0, f"number of training images must be at least 2, found {len(data.train)}")
         self.module = module.to(data.device)
-        self._compiled = compiled(self.module, config.compile)
         self.data = data
         self.config = config
         self.seed = seed
         self.checkpoint = checkpoint
         self.milestones = frozenset(milestones)
-        self.exclusive = exclusive
+        self.device_lock = device_lock
         self.optimizer = adamw(module, config, data.device)
-        self.average = None if config.ema is None else Average(self.module, config.ema)
+        self.average = None if config.ema is None else AveragedWeights(self.module, config.ema)
         self.batches = Batches.of(data, config)
         self.class_weights = class_weights(data) if config.class_weights == "balanced" else None
         self.steps_per_epoch = len(self.batches)
+        self.identity = checkpoints.training_identity(module, data, config, seed)
+        self._forward = compile_module(self.module, config.compile)
+        self._checkpoint_schedule = checkpoints.CheckpointSchedule(self.milestones)
         self._history: list[Epoch] = []
-        self._saved_at, self._saving_s = time.perf_counter(), FIRST_SAVE_S
-        self.identity = identity(module, data, config, seed)
 
     @property
     def model(self) -> nn.Module:
         """The result of the training so far: what is validated, and what to save.
 
-        It is the module itself or, with `ema`, another that holds the averaged weights; training goes on in `module`.
+        It is the module itself or, with `ema`, another one that holds the averaged weights; training goes on in `module`.
         """
         return self.module if self.average is None else self.average.module
 
     @property
     def history(self) -> tuple[Epoch, ...]:
-        """The epochs finished so far, those of a checkpoint among them once `epochs()` has begun."""
+        """The epochs finished so far, including those of a checkpoint once `epochs()` has started."""
         return tuple(self._history)
 
     @property
     def result(self) -> Epoch:
-        """The last epoch finished.
+        """The last finished epoch.
 
         Raises:
-            TrainingError: none is.
+            TrainingError: no epoch is finished.
         """
         if not self._history:
             raise TrainingError(0, 0, "no epoch is finished")
         return self._history[-1]
 
     def epochs(self) -> Iterator[Epoch]:
-        """Train; yields each epoch when it is finished and saved, those that a checkpoint holds first.
+        """Train; yields each epoch when it is finished and saved, those of a checkpoint first.
 
         Raises:
             TrainingError: a loss is not finite.
@@ -146,22 +123,22 @@ class ProxyTraining:
             self._restore()
         yield from self.history
         while len(self._history) < self.config.epochs:
-            self._history.append(self._epoch(len(self._history) + 1))
-            if self.checkpoint is not None and self._is_due():
+            epoch = len(self._history) + 1
+            with (
+                nullcontext(_no_pause) if self.device_lock is None else self.device_lock.shared() as pause_if_requested
+            ):
+                self._history.append(self._run_epoch(epoch, pause_if_requested))
+            if self.checkpoint is not None and self._checkpoint_schedule.is_due(epoch):
                 self._save(self.checkpoint)
             yield self._history[-1]
 
-    def _epoch(self, epoch: int) -> Epoch:
-        with nullcontext(_go_on) if self.exclusive is None else self.exclusive.training() as step_aside:
-            return self._timed_epoch(epoch, step_aside)
-
-    def _timed_epoch(self, epoch: int, step_aside: Callable[[], None]) -> Epoch:
-        """Train and validate."""
-        now = time.perf_counter if self.exclusive is None else self.exclusive.clock
-        start = now()
-        with _seeded(_epoch_seed(self.seed, epoch), self.data.device) as generator:
-            train_loss = self._train(epoch, generator, step_aside)
-        train_s = now() - start
+    def _run_epoch(self, epoch: int, pause_if_requested: Callable[[], None]) -> Epoch:
+        """Train and validate; pauses do not count in the seconds."""
+        clock = time.perf_counter if self.device_lock is None else self.device_lock.clock
+        start = clock()
+        with seeded(epoch_seed(self.seed, epoch), self.data.device) as generator:
+            train_loss = self._train_steps(epoch, generator, pause_if_requested)
+        train_s = clock() - start
         val_loss, val_accuracy = self._validate(epoch)
         return Epoch(
             epoch=epoch,
@@ -170,41 +147,31 @@ class ProxyTraining:
             val_accuracy=val_accuracy,
             lr=lr_at(epoch * self.steps_per_epoch - 1, self.steps_per_epoch, self.config),
             train_s=train_s,
-            wall_s=now() - start,
+            wall_s=clock() - start,
         )
 
-    def _validate(self, epoch: int) -> tuple[float | None, float | None]:
-        """Loss and accuracy on the validation split, if the epoch is validated."""
-        period = self.config.validate_every or validation_period(len(self.data.train), len(self.data.val))
-        if (self.config.epochs - epoch) % period and epoch not in self.milestones:
-            return None, None
-        loss, accuracy = evaluate(self.model, self.data.val, self.data, self.config.eval_batch_size, self.config.amp)
-        if not math.isfinite(loss):
-            raise TrainingError(epoch, self.steps_per_epoch, f"the validation loss is not finite, found {loss}")
-        return loss, accuracy
-
-    def _train(self, epoch: int, generator: torch.Generator, step_aside: Callable[[], None]) -> float:
-        """The steps of one epoch, `step_aside` called before each; their mean loss."""
+    def _train_steps(self, epoch: int, generator: torch.Generator, pause_if_requested: Callable[[], None]) -> float:
+        """All steps of one epoch; their mean loss."""
         self.module.train()
         losses: list[Tensor] = []
-        random = Random(_epoch_seed(self.seed, epoch))
+        random = Random(epoch_seed(self.seed, epoch))
         for step, (images, targets) in enumerate(self.batches.epoch(generator, random)):
-            step_aside()
-            total = (epoch - 1) * self.steps_per_epoch + step
-            losses.append(self._step(images, targets, lr_at(total, self.steps_per_epoch, self.config)))
+            pause_if_requested()
+            total_steps = (epoch - 1) * self.steps_per_epoch + step
+            losses.append(self._step(images, targets, lr_at(total_steps, self.steps_per_epoch, self.config)))
             if self.average is not None:
-                self.average.update(total)
-            if (step + 1) % UNREAD == 0:
-                _check(losses[-UNREAD:], epoch, step + 1)
-        if unread := len(losses) % UNREAD:
-            _check(losses[-unread:], epoch, len(losses))
+                self.average.update(total_steps)
+            if (step + 1) % MAX_UNREAD_LOSSES == 0:
+                check_finite(losses[-MAX_UNREAD_LOSSES:], epoch, step + 1)
+        if unread := len(losses) % MAX_UNREAD_LOSSES:
+            check_finite(losses[-unread:], epoch, len(losses))
         return float(torch.stack(losses).double().mean())
 
     def _step(self, images: Tensor, targets: Tensor, lr: float) -> Tensor:
-        """One step of the optimizer; the loss, not yet read."""
+        """One step of the optimizer. The loss stays on the device, so that the CPU does not wait for it."""
         self.optimizer.set_lr(lr)
         with autocast(images.device, self.config.amp):
-            logits = self._compiled(images)
+            logits = self._forward(images)
             loss = F.cross_entropy(
                 logits.float(), targets, self.class_weights, label_smoothing=self.config.label_smoothing
             )
@@ -215,14 +182,19 @@ class ProxyTraining:
         self.optimizer.step()
         return loss.detach()
 
-    def _is_due(self) -> bool:
-        """True if a checkpoint is wanted after the last epoch."""
-        since_s = time.perf_counter() - self._saved_at
-        return len(self._history) in self.milestones or since_s >= self._saving_s / CHECKPOINT_SHARE
+    def _validate(self, epoch: int) -> tuple[float | None, float | None]:
+        """Loss and accuracy on the validation split; None for both if this epoch is not validated."""
+        period = self.config.validate_every or validation_period(len(self.data.train), len(self.data.val))
+        if (self.config.epochs - epoch) % period and epoch not in self.milestones:
+            return None, None
+        loss, accuracy = evaluate(self.model, self.data.val, self.data, self.config.eval_batch_size, self.config.amp)
+        if not math.isfinite(loss):
+            raise TrainingError(epoch, self.steps_per_epoch, f"the validation loss is not finite, found {loss}")
+        return loss, accuracy
 
     def _save(self, file: Path) -> None:
-        begun = time.perf_counter()
-        state = {
+        """Write a checkpoint."""
+        state: dict[str, Any] = {
             "identity": self.identity,
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -230,20 +202,23 @@ class ProxyTraining:
         }
         if self.average is not None:
             state["average"] = self.average.module.state_dict()
-        checkpoints.save(file, state)
-        self._saved_at = time.perf_counter()
-        self._saving_s = self._saved_at - begun
+        with self._checkpoint_schedule.saving():
+            checkpoints.save(file, state)
 
     def _restore(self) -> None:
-        """Take over what the checkpoint holds, if it is one of this very training."""
+        """Go on from the checkpoint, if there is one of this very training."""
         state = None if self.checkpoint is None else checkpoints.load(self.checkpoint)
-        if state is None or state.get("identity") != self.identity:
+        if state is None:
+            return
+        if state.get("identity") != self.identity:
+            log.info("ignored %s: it is the checkpoint of another training", self.checkpoint)
             return
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
             self.average.module.load_state_dict(state["average"])
         self._history = [Epoch(**epoch) for epoch in state["history"]]
+        log.info("resumed from %s after epoch %d of %d", self.checkpoint, len(self._history), self.config.epochs)
 
 
 def train(
@@ -256,7 +231,20 @@ def train(
     checkpoint: Path | None = None,
     milestones: Collection[int] = (),
 ) -> tuple[Epoch, ...]:
-    """Train to the end and return all epochs; `report` is called with each. See `ProxyTraining`."""
+    """Train to the end and return all epochs.
+
+    Args:
+        module: `(B, C, H, W) -> (B, classes)`; trained in place.
+        data: what to train and validate on.
+        config: how to train.
+        seed: of everything random in the training.
+        report: called with each epoch when it is finished.
+        checkpoint: a file to resume from, as for `ProxyTraining`.
+        milestones: epochs that are validated and saved in any case.
+
+    Raises:
+        TrainingError: a loss is not finite.
+    """
     training = ProxyTraining(module, data, config, seed=seed, checkpoint=checkpoint, milestones=milestones)
     for epoch in training.epochs():
         if report is not None:
@@ -264,39 +252,5 @@ def train(
     return training.history
 
 
-def class_weights(data: Dataset) -> Tensor:
-    """What an image of each class counts in the loss, `(classes,)`: all classes alike, and 1 in the mean over the images."""
-    counts = torch.tensor(data.class_counts, dtype=torch.float32, device=data.device)
-    return counts.sum() / (len(counts) * counts)
-
-
-def _go_on() -> None:
-    """Nobody measures beside a training without slots."""
-
-
-def _check(losses: list[Tensor], epoch: int, last: int) -> None:
-    """Raise `TrainingError` at the first loss that is not finite; the last one is of the step `last`."""
-    for step, value in enumerate(torch.stack(losses).tolist(), last - len(losses) + 1):
-        if not math.isfinite(value):
-            raise TrainingError(epoch, step, f"the loss is not finite, found {value}")
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
-    """A generator on `device`; within the block torch's global ones are seeded too (dropout), and put back after it."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-            yield torch.Generator(device).manual_seed(seed)
-
-
-def _epoch_seed(seed: int, epoch: int) -> int:
-    """A seed of 63 bits for one epoch; neighbouring seeds and epochs have nothing in common."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {epoch}".encode()).digest()[:8], "big") >> 1
-
-
-def identity(module: nn.Module, data: Dataset, config: TrainConfig, seed: int) -> str:
-    """What a training and a checkpoint of it agree in: shapes of parameters, data, configuration and seed."""
-    shapes = [(name, list(value.shape)) for name, value in module.state_dict().items()]
-    content = json.dumps([shapes, data.fingerprint, config.model_dump(mode="json"), seed])
-    return hashlib.sha256(content.encode()).hexdigest()
+def _no_pause() -> None:
+    """What a training without a device lock calls between two steps."""

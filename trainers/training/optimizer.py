@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from trainers.config import TrainConfig
+from trainers.torch_internals import divide_all_, without_compiler_wrapper
+from trainers.training.config import TrainConfig
 
 
 class PlainAdamW(AdamW):
-    """torch's AdamW without the wrappers that tell `torch.compile` to keep out.
+    """torch's AdamW without the import of torch's compiler, and with clipping inside the fused step."""
 
-    The first call of a wrapped method imports torch's compiler, sympy and Triton: 2 s of every worker's start.
-    """
+    add_param_group = without_compiler_wrapper(Optimizer.add_param_group)
+    zero_grad = without_compiler_wrapper(Optimizer.zero_grad)
+    state_dict = without_compiler_wrapper(Optimizer.state_dict)
+    load_state_dict = without_compiler_wrapper(Optimizer.load_state_dict)
+    step = torch.no_grad()(without_compiler_wrapper(AdamW.step))
 
-    add_param_group = inspect.unwrap(Optimizer.add_param_group)
-    zero_grad = inspect.unwrap(Optimizer.zero_grad)
-    state_dict = inspect.unwrap(Optimizer.state_dict)
-    load_state_dict = inspect.unwrap(Optimizer.load_state_dict)
-    step = torch.no_grad()(inspect.unwrap(AdamW.step))
-
-    grad_scale: Tensor | None = None  # what the fused step divides the gradients by, as torch.amp.GradScaler uses it
+    grad_scale: Tensor | None = (
+        None  # the fused step divides the gradients by it; torch.amp.GradScaler uses it likewise
+    )
 
     def set_lr(self, lr: float) -> None:
-        """Make `lr` the rate of the next steps."""
+        """Set the learning rate of the next steps."""
         for group in self.param_groups:
             group["lr"] = lr
 
@@ -35,7 +34,7 @@ class PlainAdamW(AdamW):
     def clip(self, limit: float) -> None:
         """Scale the gradients so that their norm, over all parameters, is at most `limit` in the next step.
 
-        A fused step scales them itself, which saves a pass over them; nothing is waited for.
+        A fused step scales them itself, which saves a pass over them. A GPU is not waited for.
         """
         gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
@@ -43,14 +42,14 @@ class PlainAdamW(AdamW):
         if self.defaults["fused"]:
             self.grad_scale = scale
         else:
-            torch._foreach_div_(gradients, scale)
+            divide_all_(gradients, scale)
 
 
 def adamw(module: nn.Module, config: TrainConfig, device: torch.device) -> PlainAdamW:
     """The optimizer of the trainable parameters of `module`, which are on `device`.
 
-    The moments decay as usual, (0.9, 0.999). Fused where there are such kernels, CPU and CUDA: on a CPU a step over 60
-    small parameters takes a fifth of the time.
+    The betas are the usual ones, (0.9, 0.999). Steps are fused where there are such kernels, on CPU and CUDA: on a CPU a
+    step over 60 small parameters takes a fifth of the time.
     """
     fused = device.type in ("cpu", "cuda")
     return PlainAdamW(decay_groups(module, config.weight_decay), lr=config.lr, fused=fused)
@@ -59,12 +58,13 @@ def adamw(module: nn.Module, config: TrainConfig, device: torch.device) -> Plain
 def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """The trainable parameters in two groups: matrices and kernels decay; norms, biases and scales do not.
 
-    Parameters of one dimension or none do not decay, nor those that `module.no_weight_decay()` names, if it has that.
+    Parameters of one dimension or none do not decay, nor do those that `module.no_weight_decay()` names, if it exists.
     """
-    named = getattr(module, "no_weight_decay", None)
-    spared = set(named()) if callable(named) else set()
-    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    no_weight_decay = getattr(module, "no_weight_decay", None)
+    excluded = set(no_weight_decay()) if callable(no_weight_decay) else set()
+    decayed: list[nn.Parameter] = []
+    not_decayed: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            groups[parameter.ndim > 1 and name not in spared].append(parameter)
-    return [{"params": groups[True], "weight_decay": weight_decay}, {"params": groups[False], "weight_decay": 0.0}]
+            (decayed if parameter.ndim > 1 and name not in excluded else not_decayed).append(parameter)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": not_decayed, "weight_decay": 0.0}]

@@ -17,8 +17,9 @@ from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.records import Completed, EarlierSegments, Failed, Paused, Refused, TrialTask, from_record
 from search_space import Architecture, SearchSpace
-from trainers.config import DataConfig, TrainConfig
+from trainers.data.config import DataConfig
 from trainers.data.prepared import prepare
+from trainers.training.config import TrainConfig
 
 QUICK: dict[str, Any] = {"min_time_s": 0.001, "max_time_s": 0.01}
 SPACE = SearchSpace.from_dict(

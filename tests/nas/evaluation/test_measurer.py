@@ -16,7 +16,7 @@ from nas.evaluation.measurer import Measurer
 from nas.evaluation.settings import MeasuringSettings
 from nas.study.records import Measured
 from search_space import Architecture, SearchSpace, build
-from trainers.device_lock import Exclusive
+from trainers.device_lock import DeviceLock
 from trainers.measuring.memory import peak_memory_bytes
 
 QUICK: dict[str, Any] = {"min_time_s": 0.001, "max_time_s": 0.01}
@@ -45,7 +45,7 @@ def architecture() -> Architecture:
 
 def measurer(folder: Path, **changes: Any) -> Measurer:
     settings = {"objectives": objectives.names("measured"), **QUICK, **changes}
-    return Measurer(MeasuringSettings(**settings), "cpu", Exclusive("cpu", folder))
+    return Measurer(MeasuringSettings(**settings), "cpu", DeviceLock("cpu", folder))
 
 
 def test_every_measured_objective(architecture: Architecture, tmp_path: Path) -> None:

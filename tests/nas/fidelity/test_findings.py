@@ -25,7 +25,7 @@ from nas.fidelity.plan import Plan, budgets_of, plan_of, spread
 from nas.fidelity.values import Findings, Proxy
 from nas.fidelity.verdict import share_text, verdict
 from search_space import SearchSpace, cost
-from trainers.config import TrainConfig
+from trainers.training.config import TrainConfig
 
 COUNT, SEEDS = 12, 3
 Records = dict[tuple[str, str, int], dict[str, Any]]

@@ -15,7 +15,7 @@ from nas.fidelity.plan import Budget, Plan, budgets_of, plan_of, spread
 from nas.fidelity.run import FidelityRequest
 from nas.fidelity.store import FILE, Store
 from search_space import Architecture, SearchSpace, cost
-from trainers.config import TrainConfig
+from trainers.training.config import TrainConfig
 
 STAGE = {
     "mixer": {"conv": {"k": [3, 5]}, "pool": None},

@@ -15,9 +15,10 @@ from nas.fidelity.plan import Budget, Job
 from nas.fidelity.settings import FidelitySettings
 from nas.fidelity.worker import FidelityWorker, different, fewer, smaller, some_batches
 from search_space import Architecture
-from trainers.config import DataConfig, TrainConfig
+from trainers.data.config import DataConfig
 from trainers.data.dataset import load
 from trainers.data.prepared import prepare
+from trainers.training.config import TrainConfig
 from trainers.training.loop import train
 
 SMALL = Architecture.from_dict(

@@ -27,8 +27,8 @@ from nas.study.operator_table import (
 )
 from search_space import SearchSpace
 from search_space.operators import Operator, operators
-from trainers.device_lock import Exclusive
-from trainers.measuring.throughput import GROUP
+from trainers.device_lock import DeviceLock
+from trainers.measuring.layers import LAYERS_PER_GROUP
 
 SPACE = SearchSpace.from_dict(
     {
@@ -119,12 +119,12 @@ def test_tables_are_kept(tmp_path: Path) -> None:
 
 
 def test_operators_are_timed_as_far_as_the_time_goes(tmp_path: Path) -> None:
-    measurer = Measurer(MeasuringSettings(), "cpu", Exclusive("cpu", tmp_path))
+    measurer = Measurer(MeasuringSettings(), "cpu", DeviceLock("cpu", tmp_path))
     timed = operators_to_time(SPACE)[:20]
     seconds = measurer.time_operators(timed, 4, 600)
     assert len(seconds) == 20
     assert all(one > 0 for one in seconds)
-    assert len(measurer.time_operators(timed, 4, 1e-9)) == GROUP
+    assert len(measurer.time_operators(timed, 4, 1e-9)) == LAYERS_PER_GROUP
 
 
 def config(**changes: Any) -> StudyConfig:

@@ -1,4 +1,4 @@
-"""Augmentation against a naive loop over images and pixels, given the same random numbers."""
+"""Augmentation against a naive loop over images and pixels with the same random numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainers.augment import Augment, Draws, Placement, normalise
 
 
 def naive(augment: Placement, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-    """Each pixel of each image, one after another, as the definition has it."""
+    """The definition, pixel by pixel."""
     batch, _, height, width = images.shape
     result = torch.zeros_like(images)
     for b in range(batch):

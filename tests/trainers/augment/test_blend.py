@@ -10,23 +10,23 @@ import torch
 import torch.nn.functional as F
 from timm.data.mixup import mixup_target, rand_bbox
 
-from trainers.augment import Blend, joined, shares
+from trainers.augment import Blend, blend_images, blend_labels
 from trainers.augment.blend import Pairing
 
 
 def test_mixup_by_hand() -> None:
     images = torch.tensor([1.0, 2.0, 4.0]).view(3, 1, 1, 1).expand(3, 2, 2, 2).contiguous()
     before = images.clone()
-    result = joined(images, Pairing(0.75, None))
+    result = blend_images(images, Pairing(0.75, None))
     assert result[:, 0, 0, 0].tolist() == [0.75 * 1 + 0.25 * 4, 2.0, 0.75 * 4 + 0.25 * 1]
     assert torch.equal(images, before)
     expected = [[0.75, 0.0, 0.25], [0.0, 1.0, 0.0], [0.25, 0.0, 0.75]]
-    assert shares(torch.tensor([0, 1, 2]), 3, Pairing(0.75, None)).tolist() == expected
+    assert blend_labels(torch.tensor([0, 1, 2]), 3, Pairing(0.75, None)).tolist() == expected
 
 
 def test_cutmix_by_hand() -> None:
     images = torch.stack([torch.zeros(1, 4, 4), torch.ones(1, 4, 4)])
-    result = joined(images, Pairing(0.75, (1, 3, 0, 2)))
+    result = blend_images(images, Pairing(0.75, (1, 3, 0, 2)))
     assert result[0, 0].tolist() == [[0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]]
     assert torch.equal(result[1], 1 - result[0])
     assert float(images.sum()) == 16
@@ -36,7 +36,7 @@ def test_cutmix_by_hand() -> None:
 def test_the_loss_is_that_of_timms_targets(share: float) -> None:
     generator = torch.Generator().manual_seed(0)
     logits, labels = torch.randn(8, 5, generator=generator), torch.randint(5, (8,), generator=generator)
-    ours = F.cross_entropy(logits, shares(labels, 5, Pairing(share, None)), label_smoothing=0.1)
+    ours = F.cross_entropy(logits, blend_labels(labels, 5, Pairing(share, None)), label_smoothing=0.1)
     targets = mixup_target(labels, 5, share, smoothing=0.1)
     torch.testing.assert_close(ours, -(targets * logits.log_softmax(1)).sum(1).mean())
 
@@ -63,7 +63,7 @@ def test_shares_are_of_the_beta_distribution() -> None:
     assert values.var() == pytest.approx(variance, rel=0.03)
 
 
-def test_both_take_turns() -> None:
+def test_mixup_and_cutmix_alternate() -> None:
     random = Random(0)
     cut = [Blend(0.2, 1.0).draw((8, 8), random).box is not None for _ in range(4000)]
     assert abs(sum(cut) - 2000) < 5 * 1000**0.5

@@ -18,7 +18,7 @@ SIZES = [(3, 32, 32), (3, 9, 14), (3, 1, 5), (1, 8, 8), (1, 2, 2)]
 
 
 def some_images(shape: tuple[int, int, int], seed: int, count: int = 12) -> torch.Tensor:
-    """Noise, smooth ramps and flat images, `(count, *shape)`: histograms of every kind."""
+    """Noise, smooth ramps and flat images, `(count, *shape)`: all types of histograms."""
     generator = np.random.default_rng(seed)
     images = generator.integers(0, 256, (count, *shape), dtype=np.uint8)
     _, height, width = shape
@@ -30,7 +30,7 @@ def some_images(shape: tuple[int, int, int], seed: int, count: int = 12) -> torc
 
 
 def pillow(image: torch.Tensor) -> Image.Image:
-    """`(C, H, W)` as Pillow has it."""
+    """`(C, H, W)` as an image of Pillow."""
     array = image.permute(1, 2, 0).numpy()
     return Image.fromarray(array if array.shape[2] == 3 else array[:, :, 0])
 
@@ -41,7 +41,7 @@ def pixels(image: Image.Image) -> torch.Tensor:
 
 
 def check(images: torch.Tensor, result: torch.Tensor, expected: Callable[[Image.Image, int], Image.Image]) -> None:
-    """The same bits as Pillow's, image by image; the images that were given are as they were."""
+    """Check that `result` has the bits of Pillow's, image by image, and that the input is not changed."""
     assert result.dtype == torch.uint8
     assert result.shape == images.shape
     for index, image in enumerate(images):
@@ -102,7 +102,7 @@ def test_affine_maps(
     a, b, d, e = (round(value * 64) / 64 for value in coefficients)  # exact, so that no order of sums can matter
     c, f = (round(value * 64) / 64 for value in offsets)
     expected = pillow(images[0]).transform((width, height), Image.Transform.AFFINE, (a, b, c, d, e, f))
-    result = geometry.moved(images, torch.tensor([[[a, b, c], [d, e, f]]], dtype=torch.float64))
+    result = geometry.warp(images, torch.tensor([[[a, b, c], [d, e, f]]], dtype=torch.float64))
     assert torch.equal(result[0], pixels(expected))
 
 
@@ -110,23 +110,23 @@ def test_affine_maps(
 def test_rotation_is_that_of_pillow(shape: tuple[int, int, int]) -> None:
     images = some_images(shape, seed=5)
     degrees = torch.linspace(-31, 29, len(images)).double()
-    result = geometry.moved(images, geometry.rotated(degrees, (shape[1], shape[2])))
+    result = geometry.warp(images, geometry.rotate(degrees, (shape[1], shape[2])))
     check(images, result, lambda image, index: image.rotate(float(degrees[index])))
 
 
 def test_shears_keep_the_centre_and_slide_the_rows() -> None:
     images = torch.zeros(2, 1, 5, 5, dtype=torch.uint8)
     images[:, 0, :, 2] = 9  # a line down the middle
-    result = geometry.moved(images, geometry.sheared_x(torch.tensor([1.0, -1.0]).double(), (5, 5)))
+    result = geometry.warp(images, geometry.shear_x(torch.tensor([1.0, -1.0]).double(), (5, 5)))
     assert torch.equal(result[0, 0], 9 * torch.eye(5, dtype=torch.uint8).flip(1))
     assert torch.equal(result[1, 0], 9 * torch.eye(5, dtype=torch.uint8))
-    turned = geometry.moved(images.mT, geometry.sheared_y(torch.tensor([1.0, -1.0]).double(), (5, 5)))
+    turned = geometry.warp(images.mT, geometry.shear_y(torch.tensor([1.0, -1.0]).double(), (5, 5)))
     assert torch.equal(turned, result.mT)
 
 
 def test_shifts() -> None:
     images = torch.arange(12, dtype=torch.uint8).view(1, 1, 3, 4) + 1
-    result = geometry.moved(images, geometry.shifted(torch.tensor([1.0]).double(), torch.tensor([-1.0]).double()))
+    result = geometry.warp(images, geometry.translate(torch.tensor([1.0]).double(), torch.tensor([-1.0]).double()))
     assert result[0, 0].tolist() == [[0, 0, 0, 0], [2, 3, 4, 0], [6, 7, 8, 0]]
 
 

@@ -1,4 +1,4 @@
-"""Folders of images that are broken, each in its own way: one clear error, which names the place; or, asked for, left out."""
+"""Broken folders of images: each gives one clear error that names the place; or, with `on_error: skip`, is left out."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.config import DataConfig
 from trainers.data import sources
-from trainers.data.listing import MANY_CLASSES, scan
-from trainers.data.prepared import Description, describe, prepare
-from trainers.data.sources.base import Decoded, Reading
+from trainers.data.config import DataConfig
+from trainers.data.listing import MIN_CLASSES_TO_COUNT, scan
+from trainers.data.prepared import DatasetInfo, describe, prepare
+from trainers.data.types import DecodedData, ReadContext
 from trainers.errors import DataError
 
 
@@ -25,7 +25,7 @@ def picture(seed: int, size: tuple[int, int] = (8, 8)) -> Image.Image:
 
 
 def write(root: Path, folders: dict[str, int]) -> Path:
-    """Folders with that many images each, all of them different."""
+    """Write folders with the given number of images, all different."""
     seed = 0
     for folder, count in folders.items():
         (root / folder).mkdir(parents=True)
@@ -35,14 +35,14 @@ def write(root: Path, folders: dict[str, int]) -> Path:
     return root
 
 
-def read(root: Path, **fields: object) -> Decoded:
+def read(root: Path, **fields: object) -> DecodedData:
     """Decode the folder `root`."""
     config = DataConfig.model_validate({"source": "folder", "path": root, **fields})
-    return sources.get("folder").find(config).read(Reading())
+    return sources.get("folder").locate(config).read(ReadContext())
 
 
-def prepared(root: Path, **fields: object) -> Description:
-    """Prepare the folder `root`; what there is."""
+def prepared(root: Path, **fields: object) -> DatasetInfo:
+    """Prepare the folder `root` and describe the file."""
     config = DataConfig.model_validate({"source": "folder", "path": root, **fields})
     return describe(prepare(config, root.parent / "cache"))
 
@@ -54,20 +54,20 @@ def test_empty(tmp_path: Path) -> None:
 
 def test_images_without_classes(tmp_path: Path) -> None:
     picture(0).save(tmp_path / "x.png")
-    with pytest.raises(DataError, match="holds no folder of images; one for each class is wanted"):
+    with pytest.raises(DataError, match="holds no folder of images; must hold one for each class"):
         scan(tmp_path)
 
 
 def test_one_class(tmp_path: Path) -> None:
     write(tmp_path, {"cat": 5})
-    with pytest.raises(DataError, match="needs two classes at least, each in a folder, found 'cat'"):
+    with pytest.raises(DataError, match="must hold at least two classes, each in a folder, found 'cat'"):
         scan(tmp_path)
 
 
 def test_an_empty_class(tmp_path: Path) -> None:
     write(tmp_path, {"cat": 5, "dog": 0})
     (tmp_path / "dog" / "notes.txt").write_text("none yet")
-    with pytest.raises(DataError, match=r"dog: holds no images \(kinds: jpg, jpeg, png,"):
+    with pytest.raises(DataError, match=r"dog: holds no images \(types: jpg, jpeg, png,"):
         scan(tmp_path)
 
 
@@ -123,13 +123,13 @@ def test_not_an_image(name: str, tmp_path: Path) -> None:
 
 def test_removed_between_listing_and_reading(tmp_path: Path) -> None:
     write(tmp_path, {"a": 2, "b": 2})
-    found = sources.get("folder").find(DataConfig(source="folder", path=tmp_path))
+    found = sources.get("folder").locate(DataConfig(source="folder", path=tmp_path))
     shutil.rmtree(tmp_path / "a")
     with pytest.raises(DataError, match=r"a/000.png: cannot be read \(No such file or directory\)"):
-        found.read(Reading())
+        found.read(ReadContext())
 
 
-def test_a_class_of_files_that_are_no_images(tmp_path: Path) -> None:
+def test_a_class_without_images(tmp_path: Path) -> None:
     write(tmp_path, {"cat": 3, "dog": 0, "__pycache__": 1})
     for name in (".DS_Store", ".hidden.png", "labels.csv", "weights.npz", "Thumbs.db"):
         (tmp_path / "dog" / name).write_bytes(b"x")
@@ -154,7 +154,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, module: object, name: str, place: Path) -> None:
-    """Let the function `name` of `module` find that it has no permission for `place`."""
+    """Make the function `name` of `module` raise a PermissionError for `place`."""
     call: Callable[[object], object] = getattr(module, name)
 
     def refusing(path: object) -> object:
@@ -166,7 +166,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, module: object, name: str, place: Pa
 
 
 @pytest.mark.parametrize("target", ["self.png", "nowhere.png"])
-def test_a_link_to_itself_or_to_nothing(target: str, tmp_path: Path) -> None:
+def test_circular_and_broken_links(target: str, tmp_path: Path) -> None:
     write(tmp_path, {"a": 2, "b": 2})
     (tmp_path / "a" / "self.png").symlink_to(tmp_path / "a" / target)
     with pytest.raises(DataError, match=r"a/self.png: cannot be read \((Too many levels|No such file)"):
@@ -225,11 +225,11 @@ def test_a_class_whose_name_is_not_utf8(tmp_path: Path) -> None:
 @pytest.mark.parametrize("parts", [("",), ("train/", "val/"), ("train/", "val/", "test/")])
 def test_an_image_in_a_folder_of_its_own(parts: tuple[str, ...], tmp_path: Path) -> None:
     each = 3 - len(parts)  # one image too few in each, or none
-    write(tmp_path, {f"{part}{i:06d}": max(1, each) for i in range(MANY_CLASSES) for part in parts})
+    write(tmp_path, {f"{part}{i:06d}": max(1, each) for i in range(MIN_CLASSES_TO_COUNT) for part in parts})
     if each == 0:
-        assert len(scan(tmp_path).class_names) == MANY_CLASSES
+        assert len(scan(tmp_path).class_names) == MIN_CLASSES_TO_COUNT
         return
-    wanted = rf"must hold a folder for each class, with {each + 1} images or more, .*found {MANY_CLASSES} folders with"
+    wanted = rf"must hold a folder for each class, with {each + 1} images or more, .*found {MIN_CLASSES_TO_COUNT} folders with"
     with pytest.raises(DataError, match=wanted):
         scan(tmp_path)
 
@@ -237,13 +237,13 @@ def test_an_image_in_a_folder_of_its_own(parts: tuple[str, ...], tmp_path: Path)
 def test_two_classes_of_the_same_images(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"cat": 5, "dog": 6})
     shutil.copytree(root / "cat", root / "copy of cat")
-    with pytest.raises(DataError, match=r"class 'copy of cat': must differ .* the very images of, found 'cat'"):
+    with pytest.raises(DataError, match=r"class 'copy of cat': must differ .* the same images as, found 'cat'"):
         prepared(root)
     picture(99).save(root / "copy of cat" / "another.png")
     assert prepared(root).num_classes == 3
 
 
-def test_own_sizes_that_no_network_takes(tmp_path: Path) -> None:
+def test_own_sizes_out_of_range(tmp_path: Path) -> None:
     for number, name in enumerate("aabb"):
         (tmp_path / name).mkdir(exist_ok=True)
         picture(number, (1, 1)).save(tmp_path / name / f"{number}.png")
@@ -289,14 +289,14 @@ class TestSkip:
         assert whole.skipped == ()
         assert whole.warning() is None
 
-    def test_a_mended_file_comes_in(self, tmp_path: Path) -> None:
+    def test_a_repaired_file_is_used(self, tmp_path: Path) -> None:
         root = write(tmp_path / "root", {"a": 10, "b": 10})
         (root / "b" / "004.png").write_bytes(b"")
         assert prepared(root, on_error="skip").counts["train"] == 11
         picture(77).save(root / "b" / "004.png")
         assert prepared(root, on_error="skip").skipped_count == 0
 
-    def test_nothing_is_left_of_a_class(self, tmp_path: Path) -> None:
+    def test_a_class_without_good_images(self, tmp_path: Path) -> None:
         root = write(tmp_path / "root", {"a": 10, "b": 3})
         for file in (root / "b").iterdir():
             file.write_bytes(b"broken")
@@ -309,7 +309,7 @@ class TestSkip:
         with pytest.raises(DataError, match=r"/b: holds no images"):
             prepared(root, on_error="skip")
 
-    def test_nothing_is_left_at_all(self, tmp_path: Path) -> None:
+    def test_data_without_good_images(self, tmp_path: Path) -> None:
         root = write(tmp_path / "root", {"a": 3, "b": 3})
         for file in root.glob("*/*.png"):
             file.write_bytes(b"broken")

@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers.config import DataConfig
 from trainers.data import dataset as data_module
+from trainers.data.config import DataConfig
 from trainers.data.dataset import Dataset, Split, load
 from trainers.data.prepared import prepare
 from trainers.errors import DataError
@@ -71,7 +71,7 @@ def test_a_constant_channel_can_be_divided_by(tmp_path: Path) -> None:
     assert data.mean[1] == pytest.approx(7 / 255)
 
 
-def test_a_second_call_finds_the_file(digits_file: Path) -> None:
+def test_a_second_call_reuses_the_file(digits_file: Path) -> None:
     before = digits_file.stat()
     calls: list[int] = []
     assert prepare(DataConfig(), digits_file.parent, lambda done, total: calls.append(done)) == digits_file
@@ -170,7 +170,7 @@ def test_a_class_too_small_for_the_split(numbers: list[int], tmp_path: Path) -> 
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_load_refuses_what_is_not_there_or_not_ours(tmp_path: Path) -> None:
+def test_load_refuses_missing_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         load(tmp_path / "absent.safetensors")
     (tmp_path / "x.safetensors").write_text("no tensors")
@@ -204,7 +204,7 @@ def test_class_counts(tmp_path: Path) -> None:
     assert data.class_counts == (6, 18)
 
 
-def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: TensorFile, rows: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -214,7 +214,7 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_preparing_takes_memory_for_few_images(tmp_path: Path) -> None:
+def test_prepare_holds_few_images_in_memory(tmp_path: Path) -> None:
     # 1,200 images of 64x64 RGB are 14 MB. Whatever Python and numpy allocate meanwhile has to be much less.
     for name in ("a", "b"):
         (tmp_path / "root" / name).mkdir(parents=True)
@@ -240,7 +240,7 @@ def test_a_batch_is_picked(rows: slice | torch.Tensor, few_digits: Dataset) -> N
     assert torch.equal(labels, few_digits.val.labels[rows])
 
 
-def test_images_that_are_not_on_the_device_are_brought_there_batch_by_batch(few_digits: Dataset) -> None:
+def test_images_on_the_host_are_copied_batch_by_batch(few_digits: Dataset) -> None:
     train = few_digits.train
     apart = dataclasses.replace(few_digits, train=Split(train.images, train.labels.to("meta")))
     assert apart.device.type == "meta"
@@ -257,8 +257,8 @@ def test_images_stay_on_the_host_where_a_gpu_has_too_little_memory(
     free: int, images_bytes: int, home: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 1000))
-    assert data_module._home(images_bytes, torch.device("cuda"), share=0.3).type == home
-    assert data_module._home(images_bytes, torch.device("cpu"), share=0.3).type == "cpu"
+    assert data_module.images_device(images_bytes, torch.device("cuda"), share=0.3).type == home
+    assert data_module.images_device(images_bytes, torch.device("cpu"), share=0.3).type == "cpu"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -1,4 +1,4 @@
-"""One image file after another into pixels: kinds of pixel, orientation, size; many of them, in order, without the broken."""
+"""Decoding: types of pixels, orientation and size of one image; order, progress and broken images of many."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from trainers.data.decode import TOLD, Encoded, read_all, read_file
-from trainers.data.sources.base import Reading
+from trainers.data.decode import IMAGES_PER_PROGRESS_CALL, decode_all
+from trainers.data.pixels import EncodedImage, decode_file
+from trainers.data.types import ReadContext
 from trainers.errors import DataError
 
 
@@ -26,7 +27,7 @@ def picture(seed: int, size: tuple[int, int] = (8, 8), mode: str = "RGB") -> Ima
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
 
 
-def encoded(name: str, image: Image.Image | bytes, label: int = 0, part: str = "train") -> Encoded:
+def encoded(name: str, image: Image.Image | bytes, label: int = 0, part: str = "train") -> EncodedImage:
     """`image` as a PNG in memory; bytes as they are."""
     if isinstance(image, bytes):
         content = image
@@ -34,13 +35,13 @@ def encoded(name: str, image: Image.Image | bytes, label: int = 0, part: str = "
         stream = io.BytesIO()
         image.save(stream, "png")
         content = stream.getvalue()
-    return Encoded(name, part, label, lambda: Image.open(io.BytesIO(content)))  # type: ignore[arg-type]
+    return EncodedImage(name, part, label, lambda: Image.open(io.BytesIO(content)))  # type: ignore[arg-type]
 
 
 def test_sixteen_bits_keep_their_upper_byte(tmp_path: Path) -> None:
     pixels = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1024
     Image.fromarray(pixels).save(tmp_path / "x.png")
-    np.testing.assert_array_equal(read_file(tmp_path / "x.png", None)[0], pixels // 256)
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.png", None)[0], pixels // 256)
 
 
 @pytest.mark.parametrize("mode", ["P", "RGBA", "CMYK", "YCbCr"])
@@ -48,7 +49,7 @@ def test_other_modes_become_rgb(mode: str, tmp_path: Path) -> None:
     image = picture(0, mode="RGBA") if mode == "RGBA" else picture(0).convert(mode)
     image.save(tmp_path / "x.tif")
     expected = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-    np.testing.assert_array_equal(read_file(tmp_path / "x.tif", None), expected)
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.tif", None), expected)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -69,7 +70,7 @@ def test_exif_orientation(orientation: int, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(np.ascontiguousarray(store[orientation](scene))).save(tmp_path / "x.png", exif=exif)
-    np.testing.assert_array_equal(read_file(tmp_path / "x.png", None), scene.transpose(2, 0, 1))
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.png", None), scene.transpose(2, 0, 1))
 
 
 def test_resized_by_the_shorter_side_and_cropped_about_the_centre(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_resized_by_the_shorter_side_and_cropped_about_the_centre(tmp_path: Path
         pixels[:, 16 * third : 16 * (third + 1), third] = 200
     for suffix in ("png", "jpg"):
         Image.fromarray(pixels).save(tmp_path / f"x.{suffix}")
-    image = read_file(tmp_path / "x.png", 8)
+    image = decode_file(tmp_path / "x.png", 8)
     assert image.shape == (3, 8, 8)
     inner = image[:, :, 1:-1]  # at the very edge the neighbour may shine in
     assert (np.abs(inner.astype(int) - np.array([0, 200, 0])[:, None, None]) < 16).all()
@@ -89,19 +90,19 @@ def test_a_large_jpeg_is_reduced_well(tmp_path: Path) -> None:
     smooth = picture(0, (8, 8)).resize((512, 512), Image.Resampling.BICUBIC)
     smooth.save(tmp_path / "x.jpg", quality=95)
     expected = np.asarray(smooth.resize((32, 32), Image.Resampling.BICUBIC)).transpose(2, 0, 1).astype(int)
-    assert np.abs(read_file(tmp_path / "x.jpg", 32) - expected).mean() < 2
+    assert np.abs(decode_file(tmp_path / "x.jpg", 32) - expected).mean() < 2
 
 
 def test_one_bit_is_grey(tmp_path: Path) -> None:
     image = picture(0).convert("1")
     image.save(tmp_path / "x.png")
-    np.testing.assert_array_equal(read_file(tmp_path / "x.png", None)[0], np.asarray(image) * np.uint8(255))
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.png", None)[0], np.asarray(image) * np.uint8(255))
 
 
 def test_alpha_of_grey_is_dropped(tmp_path: Path) -> None:
     image = picture(0, mode="LA")
     image.save(tmp_path / "x.png")
-    np.testing.assert_array_equal(read_file(tmp_path / "x.png", None)[0], np.asarray(image)[..., 0])
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.png", None)[0], np.asarray(image)[..., 0])
 
 
 @pytest.mark.parametrize("transparency", [2, bytes([0, 128, 255, 7])])
@@ -112,7 +113,7 @@ def test_a_palette_with_transparency_keeps_its_colours(transparency: int | bytes
     image.putpalette(palette.tobytes())
     image.putdata(indices.ravel().tolist())
     image.save(tmp_path / "x.png", transparency=transparency)
-    np.testing.assert_array_equal(read_file(tmp_path / "x.png", None), palette[indices].transpose(2, 0, 1))
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.png", None), palette[indices].transpose(2, 0, 1))
 
 
 def test_sixteen_bit_colour_keeps_its_upper_byte(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_sixteen_bit_colour_keeps_its_upper_byte(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 65536, (4, 4, 3), dtype=np.uint16)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
     (tmp_path / "x.png").write_bytes(png(4, 4, 16, 2, rows))
-    np.testing.assert_array_equal(read_file(tmp_path / "x.png", None), (pixels >> 8).transpose(2, 0, 1))
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.png", None), (pixels >> 8).transpose(2, 0, 1))
 
 
 def png(width: int, height: int, bits: int, colour: int, rows: bytes) -> bytes:
@@ -137,32 +138,32 @@ def png(width: int, height: int, bits: int, colour: int, rows: bytes) -> bytes:
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(png(60_000, 60_000, 8, 2, b""))
     with pytest.raises(DataError, match=r"bomb.png: is not an image that can be decoded \(.*decompression bomb"):
-        read_file(tmp_path / "bomb.png", 32)
+        decode_file(tmp_path / "bomb.png", 32)
 
 
 def test_floats_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).random((8, 8), dtype=np.float32)).save(tmp_path / "x.tif")
-    with pytest.raises(DataError, match=r"x.tif: .*pixels are floats, of no known range; 8 or 16 bits are wanted"):
-        read_file(tmp_path / "x.tif", None)
+    with pytest.raises(DataError, match=r"x.tif: .*pixels are floats of unknown range; must be 8 or 16 bits"):
+        decode_file(tmp_path / "x.tif", None)
 
 
 def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
     frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
     expected = np.broadcast_to(np.array([255, 0, 0], np.uint8)[:, None, None], (3, 8, 8))
-    np.testing.assert_array_equal(read_file(tmp_path / "x.gif", None), expected)
+    np.testing.assert_array_equal(decode_file(tmp_path / "x.gif", None), expected)
 
 
 def test_a_single_pixel_is_enlarged(tmp_path: Path) -> None:
     Image.new("RGB", (1, 1), (1, 2, 3)).save(tmp_path / "x.png")
-    image = read_file(tmp_path / "x.png", 8)
+    image = decode_file(tmp_path / "x.png", 8)
     np.testing.assert_array_equal(image, np.broadcast_to(np.array([1, 2, 3], np.uint8)[:, None, None], (3, 8, 8)))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 40), (8, 1025)])
-def test_own_sizes_that_no_network_takes(size: tuple[int, int]) -> None:
+def test_own_sizes_out_of_range(size: tuple[int, int]) -> None:
     with pytest.raises(DataError, match=rf"image_size: has to be given, 4 to 1024, .* is {size[1]}x{size[0]} \(one\)"):
-        read_all([encoded("one", picture(0, size))], 1, None, Reading())
+        decode_all([encoded("one", picture(0, size))], 1, None, ReadContext())
 
 
 @settings(max_examples=25)
@@ -170,7 +171,7 @@ def test_own_sizes_that_no_network_takes(size: tuple[int, int]) -> None:
     kinds=st.lists(st.sampled_from(["L", "RGB", "broken"]), max_size=60),
     tests=st.integers(0, 20),
 )
-def test_laws_of_reading_many(kinds: list[str], tests: int) -> None:
+def test_properties_of_decoding_many(kinds: list[str], tests: int) -> None:
     images = [
         encoded(
             f"image {i}",
@@ -180,7 +181,7 @@ def test_laws_of_reading_many(kinds: list[str], tests: int) -> None:
         )
         for i, kind in enumerate(kinds)
     ]
-    parts, skipped = read_all(images, len(images), None, Reading(), skip=True)
+    parts, skipped = decode_all(images, len(images), None, ReadContext(), skip=True)
     # Those that are broken are named, in their order; the others are there, in theirs, in the part that they belong to.
     broken = [i for i, kind in enumerate(kinds) if kind == "broken"]
     assert [line.partition(":")[0] for line in skipped] == [f"image {i}" for i in broken]
@@ -199,7 +200,7 @@ def test_laws_of_reading_many(kinds: list[str], tests: int) -> None:
 def test_a_broken_image_ends_the_work_unless_it_is_skipped() -> None:
     images = [encoded("good", picture(0)), encoded("bad", b"GIF89a"), encoded("fine", picture(1))]
     with pytest.raises(DataError, match=r"^bad: is not an image that can be decoded"):
-        read_all(images, 3, None, Reading())
+        decode_all(images, 3, None, ReadContext())
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
@@ -207,15 +208,15 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
         raise PermissionError(13, "Permission denied", "secret.png")
 
     with pytest.raises(DataError, match=r"^secret.png: cannot be read \(Permission denied\)$"):
-        read_all([Encoded("secret.png", "train", 0, denied)], 1, None, Reading())
+        decode_all([EncodedImage("secret.png", "train", 0, denied)], 1, None, ReadContext())
 
 
-def test_too_little_memory_is_not_taken_for_a_broken_image() -> None:
+def test_a_memory_error_is_not_a_broken_image() -> None:
     def large() -> Image.Image:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        read_all([Encoded("large.png", "train", 0, large)], 1, None, Reading(), skip=True)
+        decode_all([EncodedImage("large.png", "train", 0, large)], 1, None, ReadContext(), skip=True)
 
 
 def test_images_are_opened_only_a_little_ahead() -> None:
@@ -234,15 +235,15 @@ def test_images_are_opened_only_a_little_ahead() -> None:
         nonlocal most
         for number in range(500):
             most = max(most, number - len(taken()))
-            yield Encoded(str(number), "train", number, partial(open_number, number))
+            yield EncodedImage(str(number), "train", number, partial(open_number, number))
 
-    parts, _ = read_all(images(), 500, None, Reading())  # type: ignore[arg-type]
+    parts, _ = decode_all(images(), 500, None, ReadContext())  # type: ignore[arg-type]
     assert parts["train"][1].tolist() == list(range(500))
     assert most < 500 / 2
 
 
-def test_progress_is_told_and_ends_at_all() -> None:
+def test_progress_ends_at_the_total() -> None:
     calls: list[tuple[int, int]] = []
-    images = [encoded("same", picture(0))] * (5 * TOLD)
-    read_all(images, 5 * TOLD, None, Reading(lambda done, total: calls.append((done, total))))
-    assert calls == [(TOLD * i, 5 * TOLD) for i in range(1, 6)]
+    images = [encoded("same", picture(0))] * (5 * IMAGES_PER_PROGRESS_CALL)
+    decode_all(images, 5 * IMAGES_PER_PROGRESS_CALL, None, ReadContext(lambda done, total: calls.append((done, total))))
+    assert calls == [(IMAGES_PER_PROGRESS_CALL * i, 5 * IMAGES_PER_PROGRESS_CALL) for i in range(1, 6)]

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainers.config import DataConfig
 from trainers.data import sources
-from trainers.data.sources import Reading
+from trainers.data.config import DataConfig
+from trainers.data.types import ReadContext
 from trainers.errors import DataError
 
 
@@ -37,17 +37,19 @@ def test_an_unknown_source_is_an_error() -> None:
 @pytest.mark.parametrize("name", ["folder", "cifar10", "cifar100"])
 def test_a_missing_folder_or_a_file_is_an_error(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
-        sources.get(name).find(DataConfig(source=name, path=tmp_path / "absent"))
+        sources.get(name).locate(DataConfig(source=name, path=tmp_path / "absent"))
     (tmp_path / "archive.tar.gz").write_bytes(b"x")
     with pytest.raises(DataError, match="is not a folder"):
-        sources.get(name).find(DataConfig(source=name, path=tmp_path / "archive.tar.gz"))
+        sources.get(name).locate(DataConfig(source=name, path=tmp_path / "archive.tar.gz"))
 
 
 def test_digits_are_those_of_scikit_learn() -> None:
     from sklearn.datasets import load_digits
 
     calls: list[tuple[int, int]] = []
-    decoded = sources.get("digits").find(DataConfig()).read(Reading(lambda done, total: calls.append((done, total))))
+    decoded = (
+        sources.get("digits").locate(DataConfig()).read(ReadContext(lambda done, total: calls.append((done, total))))
+    )
     assert (decoded.name, decoded.class_names, list(decoded.parts)) == ("digits", tuple("0123456789"), ["train"])
     pictures = decoded.parts["train"]
     assert (pictures.images.shape, pictures.images.dtype) == ((1797, 1, 8, 8), np.uint8)
@@ -60,8 +62,8 @@ def test_digits_are_those_of_scikit_learn() -> None:
 
 
 def test_digits_at_another_size() -> None:
-    decoded = sources.get("digits").find(DataConfig(image_size=16)).read(Reading())
-    small = sources.get("digits").find(DataConfig()).read(Reading()).parts["train"].images
+    decoded = sources.get("digits").locate(DataConfig(image_size=16)).read(ReadContext())
+    small = sources.get("digits").locate(DataConfig()).read(ReadContext()).parts["train"].images
     large = decoded.parts["train"].images
     assert large.shape == (1797, 1, 16, 16)
     # Averaging 2x2 blocks of the enlarged digits gives nearly the digits, and not their mirror images.

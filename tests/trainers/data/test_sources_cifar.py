@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainers.config import DataConfig
 from trainers.data import sources
+from trainers.data.config import DataConfig
 from trainers.data.dataset import load
 from trainers.data.prepared import prepare
-from trainers.data.sources import Reading
 from trainers.data.sources.cifar import Cifar
+from trainers.data.types import ReadContext
 from trainers.errors import DataError
 
 RECORDS = 40
@@ -27,7 +27,7 @@ def small(name: str) -> Cifar:
 
 
 def write(source: Cifar, folder: Path) -> dict[str, np.ndarray]:
-    """Write all files of `source` with random pixels and labels 0, 1, 2, ...; the records of each."""
+    """Write all files of `source` with random pixels and labels 0, 1, 2, ...; return the records of each."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     tables = {}
@@ -57,13 +57,13 @@ def test_published_sizes() -> None:
 
 
 @pytest.mark.parametrize("inner", [True, False])
-def test_every_byte_is_where_it_belongs(name: str, inner: bool, tmp_path: Path) -> None:
+def test_bytes_become_pixels_and_labels(name: str, inner: bool, tmp_path: Path) -> None:
     source = small(name)
     tables = write(source, tmp_path / source.folder)
     path = tmp_path / source.folder if inner else tmp_path
     calls: list[tuple[int, int]] = []
-    found = source.find(DataConfig(source=name, path=path))
-    decoded = found.read(Reading(lambda done, total: calls.append((done, total))))
+    found = source.locate(DataConfig(source=name, path=path))
+    decoded = found.read(ReadContext(lambda done, total: calls.append((done, total))))
     assert decoded.name == name
     assert decoded.class_names == tuple(f"class_{i}" for i in range(source.classes))
     assert set(decoded.parts) == {"train", "test"}
@@ -91,7 +91,7 @@ def test_the_test_batch_is_the_test_split(tmp_path: Path, monkeypatch: pytest.Mo
 def test_resized(tmp_path: Path) -> None:
     source = small("cifar10")
     write(source, tmp_path / source.folder)
-    decoded = source.find(DataConfig(source="cifar10", path=tmp_path, image_size=16)).read(Reading())
+    decoded = source.locate(DataConfig(source="cifar10", path=tmp_path, image_size=16)).read(ReadContext())
     assert decoded.parts["test"].images.shape == (RECORDS, 3, 16, 16)
 
 
@@ -103,18 +103,18 @@ def test_a_file_of_wrong_length_is_named(name: str, change: int, tmp_path: Path)
     whole = tables[file.name].tobytes()
     file.write_bytes(whole[:change] if change < 0 else whole + b"0" * change)
     with pytest.raises(DataError, match=rf"{file.name}: must be {len(whole)} bytes long") as caught:
-        source.find(DataConfig(source=name, path=tmp_path)).read(Reading())
+        source.locate(DataConfig(source=name, path=tmp_path)).read(ReadContext())
     assert caught.value.value == len(whole) + change
 
 
-def test_a_label_that_no_class_has(tmp_path: Path) -> None:
+def test_a_label_without_a_class(tmp_path: Path) -> None:
     source = small("cifar10")
     tables = write(source, tmp_path / source.folder)
     table = tables["test_batch.bin"]
     table[3, 0] = 10
     table.tofile(tmp_path / source.folder / "test_batch.bin")
     with pytest.raises(DataError, match=r"test_batch.bin: must hold labels below 10.*found 10"):
-        source.find(DataConfig(source="cifar10", path=tmp_path)).read(Reading())
+        source.locate(DataConfig(source="cifar10", path=tmp_path)).read(ReadContext())
 
 
 def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
     write(source, tmp_path / source.folder)
     (tmp_path / source.folder / source.names_file).unlink()
     with pytest.raises(DataError, match=rf"{source.names_file}: no such file"):
-        source.find(DataConfig(source=name, path=tmp_path))
+        source.locate(DataConfig(source=name, path=tmp_path))
 
 
 def test_wrong_class_names(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_wrong_class_names(tmp_path: Path) -> None:
     write(source, tmp_path / source.folder)
     (tmp_path / source.folder / source.names_file).write_text("cat\ndog\n")
     with pytest.raises(DataError, match=r"must hold 10 different names.*found 2"):
-        source.find(DataConfig(source="cifar10", path=tmp_path)).read(Reading())
+        source.locate(DataConfig(source="cifar10", path=tmp_path)).read(ReadContext())
 
 
 @pytest.mark.parametrize("pickled", ["data_batch_1", "cifar-10-batches-py/data_batch_1"])
@@ -138,9 +138,9 @@ def test_the_pickled_layout_is_refused(pickled: str, tmp_path: Path) -> None:
     (tmp_path / pickled).parent.mkdir(exist_ok=True)
     (tmp_path / pickled).write_bytes(b"\x80")
     with pytest.raises(DataError, match="pickled layout, which is not read; fetch the binary one"):
-        small("cifar10").find(DataConfig(source="cifar10", path=tmp_path))
+        small("cifar10").locate(DataConfig(source="cifar10", path=tmp_path))
 
 
 def test_an_empty_folder(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds neither .* nor the folder"):
-        small(name).find(DataConfig(source=name, path=tmp_path))
+        small(name).locate(DataConfig(source=name, path=tmp_path))

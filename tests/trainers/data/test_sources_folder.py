@@ -1,4 +1,4 @@
-"""Folders of images, written here: layouts, kinds of image, and everything that can be wrong with them."""
+"""Folders of images: layouts, types of images, links, limits and the identity of the data."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.config import DataConfig
 from trainers.data import sources
-from trainers.data.decode import TOLD
+from trainers.data.config import DataConfig
+from trainers.data.decode import IMAGES_PER_PROGRESS_CALL
 from trainers.data.listing import scan
-from trainers.data.sources.base import Decoded, Reading
+from trainers.data.types import DecodedData, ReadContext
 from trainers.errors import DataError
 
 
@@ -25,7 +25,7 @@ def picture(seed: int, size: tuple[int, int] = (8, 8), mode: str = "RGB") -> Ima
 
 
 def write(root: Path, folders: dict[str, int], suffix: str = ".png") -> Path:
-    """Folders with that many images each, all of them different."""
+    """Write folders with the given number of images, all different."""
     seed = 0
     for folder, count in folders.items():
         (root / folder).mkdir(parents=True)
@@ -35,10 +35,10 @@ def write(root: Path, folders: dict[str, int], suffix: str = ".png") -> Path:
     return root
 
 
-def read(root: Path, **fields: object) -> Decoded:
+def read(root: Path, **fields: object) -> DecodedData:
     """Decode the folder `root`."""
     config = DataConfig.model_validate({"source": "folder", "path": root, **fields})
-    return sources.get("folder").find(config).read(Reading())
+    return sources.get("folder").locate(config).read(ReadContext())
 
 
 def test_flat_layout(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
     assert read(tmp_path).class_names == ("bus", "car", "train")
 
 
-def test_what_is_passed_over(tmp_path: Path) -> None:
+def test_ignored_files_and_folders(tmp_path: Path) -> None:
     write(tmp_path, {"a": 2, "b": 2, ".git": 1, "__MACOSX": 1})
     (tmp_path / "README.md").write_text("images of a and b")
     (tmp_path / "a" / "notes.txt").write_text("none")
@@ -76,7 +76,7 @@ def test_what_is_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".png", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".TIFF"])
-def test_kinds_of_file(suffix: str, tmp_path: Path) -> None:
+def test_types_of_files(suffix: str, tmp_path: Path) -> None:
     write(tmp_path, {"a": 1, "b": 1}, suffix)
     images = read(tmp_path).parts["train"].images
     assert images.shape == (2, 3, 8, 8)
@@ -84,7 +84,7 @@ def test_kinds_of_file(suffix: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(images[0], np.asarray(picture(1)).transpose(2, 0, 1))
 
 
-def test_deeper_folders_and_links_but_no_circles(tmp_path: Path) -> None:
+def test_subfolders_and_links_but_no_circles(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"a/deep/deeper": 2, "b": 2})
     write(tmp_path, {"elsewhere": 3})
     (root / "b" / "linked").symlink_to(tmp_path / "elsewhere")
@@ -93,7 +93,7 @@ def test_deeper_folders_and_links_but_no_circles(tmp_path: Path) -> None:
     assert [image.label for image in scan(root).parts["train"]] == [0, 0, 1, 1, 1, 1, 1]
 
 
-def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+def test_a_broken_link(tmp_path: Path) -> None:
     write(tmp_path, {"a": 2, "b": 2})
     (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     with pytest.raises(DataError, match=r"gone.png: cannot be read \(No such file or directory\)"):
@@ -112,11 +112,11 @@ def test_grey_images_have_one_channel(tmp_path: Path) -> None:
 def test_one_coloured_image_after_many_grey_ones_makes_all_rgb(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        for number in range(TOLD // 2 + 20):
+        for number in range(IMAGES_PER_PROGRESS_CALL // 2 + 20):
             picture(number, mode="L").save(tmp_path / name / f"{number:03d}.bmp")
     picture(1).save(tmp_path / "b" / "zzz.bmp")
     images = read(tmp_path).parts["train"].images
-    assert images.shape == (TOLD + 41, 3, 8, 8)
+    assert images.shape == (IMAGES_PER_PROGRESS_CALL + 41, 3, 8, 8)
     np.testing.assert_array_equal(images[0], np.repeat(np.asarray(picture(0, mode="L"))[None], 3, 0))
     np.testing.assert_array_equal(images[-1], np.asarray(picture(1)).transpose(2, 0, 1))
 
@@ -145,7 +145,7 @@ def test_identity_follows_the_data(tmp_path: Path) -> None:
     root = write(tmp_path / "pets", {"a": 3, "b": 3})
 
     def identity() -> str:
-        return sources.get("folder").find(DataConfig(source="folder", path=root)).identity
+        return sources.get("folder").locate(DataConfig(source="folder", path=root)).identity
 
     first = identity()
     assert identity() == first

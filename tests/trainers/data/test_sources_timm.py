@@ -1,4 +1,4 @@
-"""timm's names: its own readers on small data sets that are written here, in the layouts of their publishers."""
+"""timm's own readers on small data sets, written in the layouts of their publishers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from trainers.config import DataConfig
 from trainers.data import sources
+from trainers.data.config import DataConfig
 from trainers.data.dataset import load
 from trainers.data.prepared import describe, prepare
 from trainers.data.sources import timm
-from trainers.data.sources.base import Decoded, Reading
+from trainers.data.types import DecodedData, ReadContext
 from trainers.errors import DataError
 
 
@@ -30,7 +30,7 @@ def picture(seed: int, mode: str = "RGB") -> Image.Image:
 
 
 def write(root: Path, folders: dict[str, int], mode: str = "RGB") -> Path:
-    """Folders with that many PNGs each, all of them different."""
+    """Write folders with the given number of PNGs, all different."""
     seed = 0
     for folder, count in folders.items():
         (root / folder).mkdir(parents=True)
@@ -40,14 +40,14 @@ def write(root: Path, folders: dict[str, int], mode: str = "RGB") -> Path:
     return root
 
 
-def read(source: str, path: Path | None, **fields: object) -> Decoded:
-    """Decode what timm calls `source`."""
+def read(source: str, path: Path | None, **fields: object) -> DecodedData:
+    """Decode the data set that timm calls `source`."""
     config = DataConfig.model_validate({"source": source, "path": path, **fields})
-    return sources.get(source).find(config).read(Reading())
+    return sources.get(source).locate(config).read(ReadContext())
 
 
 def write_mnist(root: Path, counts: dict[str, int]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """MNIST's idx files, as torchvision lays them: big-endian magic number, sizes, bytes."""
+    """Write MNIST's idx files in torchvision's layout: big-endian magic number, sizes, bytes."""
     rng = np.random.default_rng(0)
     folder = root / "MNIST" / "raw"
     folder.mkdir(parents=True)
@@ -63,7 +63,7 @@ def write_mnist(root: Path, counts: dict[str, int]) -> dict[str, tuple[np.ndarra
 
 
 @pytest.mark.parametrize("source", ["timm", "torch/image_folder"])
-def test_a_folder_is_what_the_native_source_reads(source: str, tmp_path: Path) -> None:
+def test_a_folder_equals_that_of_the_native_source(source: str, tmp_path: Path) -> None:
     layout = {f"{part}/{name}": 4 for part in ("train", "val", "test") for name in ("cat", "dog")}
     root = write(tmp_path / "pets", layout, "L")
     ours, theirs = read("folder", root), read(source, root)
@@ -106,7 +106,7 @@ def test_a_broken_image_in_an_archive_is_named(tmp_path: Path) -> None:
         read("timm", tmp_path / "pets.tar")
 
 
-def test_torchvisions_own(tmp_path: Path) -> None:
+def test_a_torchvision_data_set(tmp_path: Path) -> None:
     written = write_mnist(tmp_path / "data", {"train": 40, "t10k": 20})
     config = DataConfig(source="torch/mnist", path=tmp_path / "data")
     file = prepare(config, tmp_path / "cache")
@@ -137,13 +137,15 @@ def test_splits_by_their_names(tmp_path: Path) -> None:
 
 def test_a_split_that_timm_replaces_by_the_whole_folder(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"cat": 3, "dog": 3})
-    with pytest.raises(DataError, match="splits: must differ; 'test' is the same images as 'train'"):
+    with pytest.raises(DataError, match="splits: must differ; 'test' has the same images as 'train'"):
         read("timm", root, splits={"train": "train", "test": "test"})
 
 
-def test_splits_of_other_classes(tmp_path: Path) -> None:
+def test_splits_with_different_classes(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"train/cat": 3, "train/dog": 3, "test/cat": 3, "test/fox": 3})
-    with pytest.raises(DataError, match="splits: must have the same classes; 'test' has other ones than 'train'"):
+    with pytest.raises(
+        DataError, match="splits: must have the same classes; those of 'test' differ from those of 'train'"
+    ):
         read("timm", root)
 
 
@@ -160,7 +162,7 @@ def test_what_timm_cannot_open(source: str, said: str, tmp_path: Path) -> None:
         read(source, tmp_path)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent: no such folder"):
         read("torch/mnist", tmp_path / "absent")
 
@@ -173,7 +175,7 @@ def test_a_missing_package_is_named(source: str, tmp_path: Path, monkeypatch: py
         read(source, tmp_path)
 
 
-def test_commands_in_the_place_of_shards_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_instead_of_shards_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timm, "find_spec", lambda name: name)
     with pytest.raises(DataError, match="splits: must name shards that are files, not commands"):
         read("wds/a", tmp_path, splits={"train": "pipe:touch x.tar"})
@@ -185,11 +187,11 @@ def test_commands_in_the_place_of_shards_are_refused(tmp_path: Path, monkeypatch
         ({"source": "torch/cifar10"}, "path: source 'torch/cifar10' reads from a folder, so its path has to be given"),
         ({"source": "torch/"}, "no such data source"),
         ({"source": "trch/cifar10"}, "no such data source"),
-        ({"source": "digits", "download": True}, "download: source 'digits' has none to choose, found True"),
-        ({"source": "folder", "path": "x", "splits": {"train": "a"}}, "splits: source 'folder' has none to choose"),
+        ({"source": "digits", "download": True}, "download: source 'digits' has no such option, found True"),
+        ({"source": "folder", "path": "x", "splits": {"train": "a"}}, "splits: source 'folder' has no such option"),
         (
             {"source": "torch/mnist", "path": "x", "input_key": "img"},
-            "input_key: source 'torch/mnist' has none to choose",
+            "input_key: source 'torch/mnist' has no such option",
         ),
         ({"source": "hfds/a", "splits": {"test": "test"}}, "splits: must name the train split"),
         ({"source": "hfds/a", "splits": {"trian": "test"}}, "'train', 'val' or 'test'"),
@@ -241,7 +243,7 @@ def test_a_hugging_face_folder(kind: str, tmp_path: Path) -> None:
     if kind == "hfids":
         (tmp_path / "cache").mkdir()
     config = DataConfig.model_validate({"source": f"{kind}/{root}", "download": True, **fields})
-    decoded = sources.get(config.source).find(config).read(Reading())
+    decoded = sources.get(config.source).locate(config).read(ReadContext())
     ours = read("folder", root)
     assert decoded.class_names == ("cat", "dog")
     for part, pictures in ours.parts.items():
@@ -253,7 +255,7 @@ def test_timm_is_imported_only_to_decode(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"cat": 5, "dog": 5})
     prepare(DataConfig(source="timm", path=root), tmp_path / "cache")
     code = (
-        "import sys; from pathlib import Path; from trainers.config import DataConfig; "
+        "import sys; from pathlib import Path; from trainers.data.config import DataConfig; "
         "from trainers.data.prepared import prepare; "
         f"prepare(DataConfig(source='timm', path=Path({str(root)!r})), Path({str(tmp_path / 'cache')!r})); "
         "sys.exit(str({'timm', 'torch', 'torchvision'} & set(sys.modules) or ''))"

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from trainers.data.sources import Pictures
-from trainers.data.split import allot, assign, check_classes, digests
+from trainers.data.limit import allot
+from trainers.data.split import assign, check_every_class, digest_all
+from trainers.data.types import LabeledImages
 from trainers.errors import DataError
 
 SHARES = {"val": 0.2, "test": 0.2}
@@ -41,7 +42,7 @@ def test_images_of_an_earlier_class_count_where_they_are() -> None:
     assert places[10:] == ["val"] * 2 + ["test"] * 2 + ["train"] * 6
 
 
-def test_no_shares_means_all_is_trained_on() -> None:
+def test_without_shares_all_images_are_trained_on() -> None:
     assert assign(keys_of([3, 1, 2]), np.zeros(3, np.int64), {}) == ["train"] * 3
 
 
@@ -52,7 +53,7 @@ def test_no_shares_means_all_is_trained_on() -> None:
     test=st.floats(0.05, 0.35),
     order=st.randoms(use_true_random=False),
 )
-def test_laws_of_the_split(images: list[tuple[int, int]], val: float, test: float, order: object) -> None:
+def test_properties_of_the_split(images: list[tuple[int, int]], val: float, test: float, order: object) -> None:
     shares = {"val": val, "test": test}
     keys, labels = keys_of([i for i, _ in images]), np.array([label for _, label in images])
     places = assign(keys, labels, shares)
@@ -78,7 +79,7 @@ def test_laws_of_the_split(images: list[tuple[int, int]], val: float, test: floa
 
 @settings(max_examples=150)
 @given(counts=st.lists(st.integers(1, 50), min_size=1, max_size=8), share=st.floats(0.0, 1.0))
-def test_laws_of_the_allotment(counts: list[int], share: float) -> None:
+def test_properties_of_the_allotment(counts: list[int], share: float) -> None:
     at_least = [min(count, 3) for count in counts]
     limit = max(sum(at_least), int(share * sum(counts)))
     kept = allot(counts, limit, at_least)
@@ -95,7 +96,7 @@ def test_allotment_by_hand() -> None:
     assert allot([90, 5, 5], 10, [3, 3, 3]) == [4, 3, 3]
 
 
-def test_a_limit_below_one_image_a_class_and_split_is_refused() -> None:
+def test_a_limit_below_one_image_for_each_class_and_split_is_refused() -> None:
     with pytest.raises(DataError, match=r"limit: must be at least 9, .*, found 8"):
         allot([70, 20, 10], 8, [3, 3, 3])
 
@@ -104,12 +105,12 @@ def test_digests_see_pixels_shape_and_seed() -> None:
     images = np.zeros((3, 1, 2, 8), np.uint8)
     images[2, 0, 1, 7] = 1
     labels = np.zeros(3, np.int64)
-    first = digests(Pictures(images, labels), seed=0)
+    first = digest_all(LabeledImages(images, labels), seed=0)
     assert first[0] == first[1] != first[2]
-    assert digests(Pictures(images, labels), seed=1)[0] != first[0]
-    assert digests(Pictures(images.reshape(3, 1, 4, 4), labels), seed=0)[0] != first[0]
+    assert digest_all(LabeledImages(images, labels), seed=1)[0] != first[0]
+    assert digest_all(LabeledImages(images.reshape(3, 1, 4, 4), labels), seed=0)[0] != first[0]
 
 
-def test_an_absent_class_is_named() -> None:
+def test_a_missing_class_is_named() -> None:
     with pytest.raises(DataError, match=r"class 'dog': has no image for the val split.*found 2"):
-        check_classes(np.array([0, 0, 2]), "val", ("cat", "dog", "fox"), [9, 2, 9])
+        check_every_class(np.array([0, 0, 2]), "val", ("cat", "dog", "fox"), [9, 2, 9])

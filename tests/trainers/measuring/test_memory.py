@@ -31,7 +31,7 @@ class Residual(nn.Module):
         return x
 
 
-def test_what_is_let_go_of_does_not_count_on() -> None:
+def test_freed_memory_does_not_count() -> None:
     images = 4 * 4 * 100
     # The images, x of the step before, and two temporaries.
     assert peak_memory_bytes(Residual(), (1, 10, 10), batch_size=4) == 4 + 4 * images
@@ -42,11 +42,11 @@ class InPlace(nn.Module):
         return x.add_(1).view(-1).mul_(2)[:3]
 
 
-def test_views_and_what_works_in_place_take_nothing() -> None:
+def test_views_and_in_place_operations_take_no_memory() -> None:
     assert peak_memory_bytes(InPlace(), (1, 4, 4), batch_size=3) == 4 * 3 * 16
 
 
-def test_the_module_is_as_it_was() -> None:
+def test_the_mode_of_the_module_is_restored() -> None:
     module = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Dropout()).train()
     peak_memory_bytes(module, (1, 4, 4), batch_size=1)
     assert module.training

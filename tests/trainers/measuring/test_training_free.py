@@ -21,7 +21,7 @@ def linear(rows: list[list[float]]) -> nn.Linear:
 
 
 class Functional(nn.Module):
-    """Activations that are no modules, one of them in place, and one behind windows of the images."""
+    """A network whose activations are functions; one works in place, one on windows of the images."""
 
     def __init__(self, first: nn.Linear, second: nn.Linear) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ def test_naswot_of_three_images_by_hand() -> None:
     assert naswot(network, images) == pytest.approx(math.log(expected))
 
 
-def test_naswot_counts_activations_of_functions_and_of_modules_alike() -> None:
+def test_naswot_counts_functions_like_modules() -> None:
     first = linear([[1.0, -1.0], [2.0, 1.0], [-1.0, 2.0]])
     second = linear([[1.0, 1.0, -1.0], [-1.0, 3.0, 1.0], [-1.0, -1.0, 2.0], [1.0, 0.0, 0.0]])
     images = torch.tensor([[1.0, 2.0], [3.0, -2.0], [-1.0, -4.0]]).view(3, 1, 1, 2)
@@ -87,7 +87,7 @@ def test_synflow_of_two_layers_by_hand() -> None:
     assert synflow(network, (1, 1, 2)) == pytest.approx(2 * 57)
 
 
-def test_synflow_takes_norms_for_the_identity_and_biases_for_flow_that_is_no_weights() -> None:
+def test_synflow_without_norms_and_with_biases_by_hand() -> None:
     body = [linear([[-1.0, 2.0], [3.0, -4.0]]), nn.ReLU(), linear([[5.0, -6.0]])]
     layer = nn.Linear(2, 2)
     layer.weight, layer.bias = body[0].weight, nn.Parameter(torch.tensor([-1.0, 1.0]))
@@ -96,7 +96,7 @@ def test_synflow_takes_norms_for_the_identity_and_biases_for_flow_that_is_no_wei
     assert synflow(normed, (1, 1, 2)) == pytest.approx(57 + 68)
 
 
-def test_zico_is_what_a_loop_over_weights_gives() -> None:
+def test_zico_equals_a_loop_over_weights() -> None:
     network, some = small(), batches(3)
     gradients: list[list[Tensor]] = []
     for images, labels in some:
@@ -116,7 +116,7 @@ def test_zico_is_what_a_loop_over_weights_gives() -> None:
     assert zico(network, some) == pytest.approx(expected, rel=1e-4)
 
 
-def test_zico_leaves_out_what_has_no_deviation() -> None:
+def test_zico_leaves_out_elements_without_deviation() -> None:
     network = nn.Sequential(nn.Flatten(), linear([[1.0, 0.0], [0.0, 1.0]]))
     first = (torch.tensor([[1.0, 0.0]]).view(1, 1, 1, 2), torch.tensor([0]))
     second = (torch.tensor([[2.0, 0.0]]).view(1, 1, 1, 2), torch.tensor([0]))
@@ -127,14 +127,14 @@ def test_zico_leaves_out_what_has_no_deviation() -> None:
     assert zico(network, [first, second]) == pytest.approx(math.log(2 * each), rel=1e-5)
 
 
-def test_weights_are_what_is_trained_and_has_two_dimensions() -> None:
+def test_weights_are_trainable_and_have_two_dimensions() -> None:
     network = small()
     network[0].weight.requires_grad_(False)
     assert [tuple(weight.shape) for weight in weights(network)] == [(4, 4, 1, 1), (3, 64)]
 
 
 @pytest.mark.parametrize("score", ["naswot", "synflow", "zico"])
-def test_scores_are_repeatable_and_leave_the_network_as_it_was(score: str) -> None:
+def test_scores_are_repeatable_and_do_not_change_the_network(score: str) -> None:
     network, some = small().eval(), batches(2)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     run: dict[str, Callable[[], float]] = {
@@ -152,12 +152,12 @@ def test_scores_are_repeatable_and_leave_the_network_as_it_was(score: str) -> No
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: naswot(small(), batches(1)[0][0][:1]), "images: must be 2 at least, found 1"),
+        (lambda: naswot(small(), batches(1)[0][0][:1]), "images: must be at least 2, found 1"),
         (lambda: naswot(nn.Flatten(), torch.ones(2, 1, 2, 2)), "no activation that switches"),
-        (lambda: zico(small(), batches(1)), "batches: must be 2 at least, found 1"),
+        (lambda: zico(small(), batches(1)), "batches: must be at least 2, found 1"),
         (lambda: zico(small(), [batches(1)[0]] * 2), "no gradient differs"),
     ],
 )
-def test_what_cannot_be_scored_is_named(call: Callable[[], float], message: str) -> None:
+def test_networks_that_cannot_be_scored_are_refused(call: Callable[[], float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()

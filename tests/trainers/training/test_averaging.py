@@ -1,4 +1,4 @@
-"""Averaged weights: by hand, against timm's, and through a whole training, stopped and gone on with."""
+"""Averaged weights: by hand, against timm's, and through a whole training that is stopped and resumed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset
-from trainers.training.averaging import Average, decay_at
+from trainers.training.averaging import AveragedWeights, decay_at
+from trainers.training.config import TrainConfig
 from trainers.training.evaluation import evaluate
 from trainers.training.loop import ProxyTraining
 
@@ -41,7 +41,7 @@ def test_decays_by_hand() -> None:
 def test_averages_by_hand() -> None:
     module = nn.Linear(1, 1, bias=False)
     nn.init.constant_(module.weight, 1.0)
-    average = Average(module, 0.15)
+    average = AveragedWeights(module, 0.15)
     nn.init.constant_(module.weight, 3.0)
     average.update(0)  # 0.1 of the old, 0.9 of the new
     assert float(average.module.weight) == pytest.approx(2.8)
@@ -53,7 +53,7 @@ def test_averages_by_hand() -> None:
 
 def test_averages_are_those_of_timm() -> None:
     module = network().train()
-    average, peer = Average(module, 0.6), ModelEmaV3(copy.deepcopy(module), decay=0.6, foreach=False)
+    average, peer = AveragedWeights(module, 0.6), ModelEmaV3(copy.deepcopy(module), decay=0.6, foreach=False)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
     for step in range(20):
         module(torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(step))).square().mean().backward()
@@ -85,14 +85,14 @@ def test_the_average_is_what_is_validated(few_digits: Dataset) -> None:
 
 @pytest.mark.parametrize("stop", [1, 3])
 def test_resume_gives_the_same_bits(stop: int, few_digits: Dataset, tmp_path: Path) -> None:
-    """With all that is random and all that is kept, the average among it."""
+    """With everything that is random and everything that is saved, including the average."""
     fields = {"epochs": 3, "batch_size": 32, "ema": 0.9, "mixup": 0.4, "cutmix": 1.0, "augment": "strong"}
     config, file = TrainConfig.model_validate(fields), tmp_path / "checkpoint.pt"
-    whole = ProxyTraining(network(), few_digits, config, seed=0)
+    whole = ProxyTraining(network(), few_digits, config, seed=0, milestones=range(1, 4))
     expected = list(whole.epochs())
-    stopped = ProxyTraining(network(), few_digits, config, seed=0, checkpoint=file)
+    stopped = ProxyTraining(network(), few_digits, config, seed=0, checkpoint=file, milestones=range(1, 4))
     list(itertools.islice(stopped.epochs(), stop))
-    resumed = ProxyTraining(network(), few_digits, config, seed=0, checkpoint=file)
+    resumed = ProxyTraining(network(), few_digits, config, seed=0, checkpoint=file, milestones=range(1, 4))
     emitted = list(resumed.epochs())
     assert same(resumed.module, whole.module)
     assert same(resumed.model, whole.model)

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from trainers.augment import normalise
-from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset, Split
 from trainers.training import batches
 from trainers.training.batches import Batches
+from trainers.training.config import TrainConfig
 
 
 def epoch(made: Batches, seed: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -46,7 +46,7 @@ def test_images_are_channels_last_in_memory() -> None:
             assert images.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_blended_batches_are_joined_as_their_labels_say(few_digits: Dataset) -> None:
+def test_images_and_labels_are_blended_with_the_same_weights(few_digits: Dataset) -> None:
     """With mixup alone, an image and its target are the same weighted sums, whose weights the target shows."""
     plain = Batches.of(few_digits, TrainConfig(batch_size=32, augment="none"))
     mixed = dataclasses.replace(plain, blend=dataclasses.replace(plain.blend, mixup=0.4))

@@ -7,7 +7,17 @@ import pytest
 import torch
 from torch import nn
 
-from trainers.training.checkpoint import load, load_metadata, load_weights, replacing, save, save_weights
+from trainers.files import atomic_write
+from trainers.training.checkpoint import (
+    ASSUMED_SAVE_S,
+    MAX_SAVE_SHARE,
+    CheckpointSchedule,
+    load,
+    load_metadata,
+    load_weights,
+    save,
+    save_weights,
+)
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -54,7 +64,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     save(file, {"step": 1})
 
     def interrupted() -> None:
-        with replacing(file) as temporary:
+        with atomic_write(file) as temporary:
             temporary.write_bytes(b"half")
             raise KeyboardInterrupt
 
@@ -76,7 +86,24 @@ def test_weights_round_trip_with_shared_and_strided_tensors(tmp_path: Path) -> N
     assert load_metadata(tmp_path / "model.safetensors") == {"id": "abc"}
 
 
-def test_metadata_of_what_is_no_file_of_weights(tmp_path: Path) -> None:
+def test_metadata_of_missing_and_damaged_files_is_empty(tmp_path: Path) -> None:
     assert load_metadata(tmp_path / "none") == {}
     (tmp_path / "torn").write_bytes(b"torn")
     assert load_metadata(tmp_path / "torn") == {}
+
+
+def test_checkpoints_take_a_small_share_of_the_time() -> None:
+    now = 100.0
+    schedule = CheckpointSchedule((7,), clock=lambda: now)
+    assert schedule.is_due(7)  # a milestone
+    assert not schedule.is_due(8)
+    now += 0.99 * ASSUMED_SAVE_S / MAX_SAVE_SHARE
+    assert not schedule.is_due(8)
+    now += 0.02 * ASSUMED_SAVE_S / MAX_SAVE_SHARE
+    assert schedule.is_due(8)
+    with schedule.saving():
+        now += 3.0
+    now += 599.0  # 3 s are 0.5 % of 600 s
+    assert not schedule.is_due(9)
+    now += 1.5
+    assert schedule.is_due(9)

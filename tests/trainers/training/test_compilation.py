@@ -10,10 +10,10 @@ from torch._dynamo.utils import counters
 from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.settings import Setting
 from search_space import Architecture, build
-from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset
-from trainers.training.compilation import check, compiled
-from trainers.training.loop import train
+from trainers.training.compilation import check_compiler, compile_module
+from trainers.training.config import TrainConfig
+from trainers.training.loop import ProxyTraining, train
 
 
 def network() -> nn.Module:
@@ -27,8 +27,8 @@ def network() -> nn.Module:
 
 def test_off_is_the_module_itself() -> None:
     module = nn.Linear(1, 1)
-    assert compiled(module, "off") is module
-    check("off", "no device")
+    assert compile_module(module, "off") is module
+    check_compiler("off", "no device")
 
 
 def test_a_compiled_training_ends_with_the_same_network(few_digits: Dataset) -> None:
@@ -44,28 +44,45 @@ def test_a_compiled_training_ends_with_the_same_network(few_digits: Dataset) -> 
         torch.testing.assert_close(other.state_dict()[name], value, rtol=1e-3, atol=1e-4)
 
 
+def test_the_settings_of_torchs_compiler_are_not_changed(few_digits: Dataset) -> None:
+    import torch._dynamo.config as dynamo
+    import torch._functorch.config as functorch
+
+    def settings() -> tuple[bool, bool]:
+        return dynamo.suppress_errors, functorch.force_non_lazy_backward_lowering
+
+    before = settings()
+    assert not dynamo.suppress_errors
+    training = ProxyTraining(network(), few_digits, TrainConfig(epochs=1, batch_size=32, compile="default"), seed=0)
+    assert settings() == before
+    list(training.epochs())
+    assert settings() == before
+    check_compiler("default", "cpu")
+    assert settings() == before
+
+
 @torch.no_grad()
-def test_each_network_of_a_long_life_is_compiled() -> None:
+def test_every_network_of_a_long_running_process_is_compiled() -> None:
     for width in range(1, 11):  # torch compiles eight of a class
         counters.clear()
         module = nn.Linear(width, 2)
         x = torch.ones(2, width)
-        torch.testing.assert_close(compiled(module, "default")(x), module(x))
+        torch.testing.assert_close(compile_module(module, "default")(x), module(x))
         assert counters["stats"]["unique_graphs"] == 1
 
 
-def test_what_torch_cannot_compile_runs_as_it_is() -> None:
+def test_what_torch_cannot_compile_runs_uncompiled() -> None:
     stage = {"mixer": "fno", "width": 2, "depth": 1}
     description = {"stem": {"patch": 1}, "stages": [stage], "image_size": 8, "in_chans": 1, "num_classes": 2}
     module = build(Architecture.from_dict(description))
     x = torch.randn(2, 1, 8, 8).contiguous(memory_format=torch.channels_last)
     expected = torch.autograd.grad(module(x).square().sum(), [*module.parameters()])
-    found = torch.autograd.grad(compiled(module, "default")(x).square().sum(), [*module.parameters()])
+    found = torch.autograd.grad(compile_module(module, "default")(x).square().sum(), [*module.parameters()])
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_a_worker_on_a_machine_without_a_compiler_does_not_begin(
+def test_a_worker_without_a_compiler_fails_at_its_start(
     digits_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch._inductor.config as inductor

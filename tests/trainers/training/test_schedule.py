@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from trainers.config import TrainConfig
+from trainers.training.config import TrainConfig
 from trainers.training.schedule import lr_at
 
 

@@ -1,108 +1,25 @@
-"""What a data source is: it tells cheaply which data there are, and decodes them when asked.
+"""What a data source is: it locates data cheaply, and decodes them when asked.
 
 `trainers.data.prepared.prepare` calls, in this order,
 
-1. `found = source.find(config)`: looks where the data are; no image is decoded. `found.identity` is a text that changes
-   when the data do; it names the cached file.
-2. `found.read(reading)`: all images, decoded, in the parts that the source itself has. Only when no cached file has
+1. `located = source.locate(request)`: looks where the data are; no image is decoded. `located.identity` is a text that
+   changes when the data do; it is part of the name of the cached file.
+2. `located.read(context)`: decodes all images, in the parts that the source itself has. Called only if no cached file has
    that name.
 
-Images are uint8 `(N, C, H, W)`, labels int64 `(N,)` that index the class names.
+Which fields of a configuration a source takes is declared by the source (`path`, `options`) and checked by `Source.check`,
+so that nothing outside its file knows it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
+from trainers.data.types import Arrays, AugmentPolicy, LabeledImages, LocatedData, Part, SourceOption, SourceRequest
 from trainers.errors import DataError, unknown_source
-
-if TYPE_CHECKING:
-    from trainers.config import DataConfig, Policy
-
-Progress = Callable[[int, int], None]
-"""Called with the number of images done and the number of all."""
-
-Part = Literal["train", "val", "test"]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Where and before whom images are decoded.
-
-    Args:
-        progress: told how many images are decoded, and of how many.
-        scratch: a folder with room for all of them; none: the system's folder for temporary files.
-    """
-
-    progress: Progress | None = None
-    scratch: Path | None = None
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Decoded images uint8 `(N, C, H, W)` and their labels int64 `(N,)`."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """All that a source holds.
-
-    Args:
-        name: what tables call these data.
-        class_names: the name of each class; a label is an index into it.
-        parts: "train" always, "val" and "test" where the source has its own.
-        skipped: a line on each image that was left out because it is broken: its name and what is wrong with it.
-    """
-
-    name: str
-    class_names: tuple[str, ...]
-    parts: Mapping[Part, Pictures]
-    skipped: tuple[str, ...] = ()
-
-
-def complete(
-    place: str,
-    wanted: Iterable[Part],
-    parts: Mapping[Part, tuple[NDArray[np.uint8], NDArray[np.int64]]],
-    skipped: Sequence[str],
-) -> dict[Part, Pictures]:
-    """The images and labels of `parts`, which must be the `wanted` ones: one that is not there would be drawn from another.
-
-    Raises:
-        DataError: one of them has no image; names the `place` and what was `skipped`.
-    """
-    for part in wanted:
-        if part not in parts:
-            left_out = f"; {len(skipped)} are broken and left out, the first: {skipped[0]}" if skipped else ""
-            raise DataError(place, f"holds no {part} image that can be decoded{left_out}")
-    return {part: Pictures(images, labels) for part, (images, labels) in parts.items()}
-
-
-@dataclass(frozen=True)
-class Found:
-    """Data that are there and not yet decoded.
-
-    Args:
-        identity: changes whenever the data do.
-        read: decodes all images, or a stratified `limit` of them where leaving some out saves work; raises `DataError`
-            if an image or a file is broken.
-    """
-
-    identity: str
-    read: Callable[[Reading], Decoded]
 
 
 @dataclass(frozen=True)
@@ -110,23 +27,38 @@ class Source(ABC):
     """A place that images come from.
 
     Args:
-        name: its name in a configuration; one that ends in a slash is that of all names that begin so.
-        path: whether the configuration has to name a folder, may name one, or must not.
+        name: its name in a configuration; a name that ends in a slash covers all names with that prefix.
+        path: whether the request has to name a folder, may name one, or must not.
         augment: the augmentation policy that suits its images.
-        keys: those keys of the configuration that only some sources know and that this one does.
+        options: which of the optional fields of a request the source knows.
     """
 
     name: str
     path: Literal["required", "optional", "none"]
-    augment: Policy
-    keys: frozenset[str] = field(default=frozenset(), kw_only=True)
+    augment: AugmentPolicy
+    options: frozenset[SourceOption] = field(default=frozenset(), kw_only=True)
 
-    @abstractmethod
-    def find(self, config: DataConfig) -> Found:
-        """Look for the data that `config` names, without decoding any.
+    def check(self, request: SourceRequest) -> None:
+        """Check that the fields of `request` fit this source. Looks at no file.
 
         Raises:
-            DataError: they are not there, or not laid out as this source reads them.
+            ValueError: a field is missing, or is set and the source does not know it; names the field.
+        """
+        if self.path == "required" and request.path is None:
+            raise ValueError(f"path: source {request.source!r} reads from a folder, so its path has to be given")
+        if self.path == "none" and request.path is not None:
+            raise ValueError(f"path: source {request.source!r} reads from no folder, found {str(request.path)!r}")
+        for option in get_args(SourceOption):
+            value = getattr(request, option)
+            if value and option not in self.options:
+                raise ValueError(f"{option}: source {request.source!r} has no such option, found {value!r}")
+
+    @abstractmethod
+    def locate(self, request: SourceRequest) -> LocatedData:
+        """Look for the data that `request` names, without decoding any.
+
+        Raises:
+            DataError: they do not exist, or not in the layout that this source reads.
         """
 
 
@@ -134,18 +66,25 @@ SOURCES: dict[str, Source] = {}
 
 
 def register(source: Source) -> Source:
-    """Make `source` known by its name."""
+    """Make `source` known by its name.
+
+    Raises:
+        ValueError: a source of that name is registered already, or `source` declares an option that no request has.
+    """
     if source.name in SOURCES:
         raise ValueError(f"data source {source.name!r} is registered already")
+    if unknown := source.options - set(get_args(SourceOption)):
+        known = ", ".join(get_args(SourceOption))
+        raise ValueError(f"data source {source.name!r}: options must be among {known}, found {sorted(unknown)}")
     SOURCES[source.name] = source
     return source
 
 
 def get(name: str) -> Source:
-    """The source called `name`, or the one of all names that begin as it does: `torch/` of `torch/cifar10`.
+    """The source called `name`, or the one that covers its prefix: `torch/` for `torch/cifar10`.
 
     Raises:
-        DataError: there is none; the error lists the known ones.
+        DataError: there is none; the error lists the known names.
     """
     family, slash, rest = name.partition("/")
     if name in SOURCES and not name.endswith("/"):
@@ -153,3 +92,20 @@ def get(name: str) -> Source:
     if rest and family + slash in SOURCES:
         return SOURCES[family + slash]
     raise unknown_source(name, (f"{key}NAME" if key.endswith("/") else key for key in SOURCES))
+
+
+def check_parts(
+    place: str, expected: Iterable[Part], parts: Mapping[Part, Arrays], skipped: Sequence[str]
+) -> dict[Part, LabeledImages]:
+    """The images and labels of `parts`, all the `expected` ones among them.
+
+    A part without images must be an error here: the split would silently draw it from another part.
+
+    Raises:
+        DataError: an expected part has no image; names the `place` and what was `skipped`.
+    """
+    for part in expected:
+        if part not in parts:
+            note = f"; {len(skipped)} are broken and left out, the first: {skipped[0]}" if skipped else ""
+            raise DataError(place, f"holds no {part} image that can be decoded{note}")
+    return {part: LabeledImages(images, labels) for part, (images, labels) in parts.items()}

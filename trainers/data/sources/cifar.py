@@ -1,6 +1,6 @@
 """CIFAR-10 and CIFAR-100 in their published binary layout (A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html).
 
-A file is a row of records, each one or two label bytes and 3072 bytes of pixels, channels first: `(3, 32, 32)`, RGB.
+A file is a sequence of records, each of one or two label bytes and 3072 bytes of pixels, channels first: `(3, 32, 32)`, RGB.
 
     cifar-10-batches-bin/   data_batch_1.bin ... data_batch_5.bin, test_batch.bin   1 + 3072 bytes; batches.meta.txt
     cifar-100-binary/       train.bin, test.bin                   coarse + fine + 3072 bytes; fine_label_names.txt
@@ -13,31 +13,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainers.data.decode import resize_all
-from trainers.data.sources.base import Decoded, Found, Part, Pictures, Reading, Source, register
+from trainers.data.pixels import resize_all
+from trainers.data.sources.base import Source, register
+from trainers.data.types import DecodedData, LabeledImages, LocatedData, Part, ReadContext, SourceRequest
 from trainers.errors import DataError
-
-if TYPE_CHECKING:
-    from trainers.config import DataConfig
 
 PIXEL_BYTES = 3 * 32 * 32
 
 
 @dataclass(frozen=True)
 class Cifar(Source):
-    """A CIFAR in its binary layout.
+    """CIFAR-10 or CIFAR-100 in the binary layout.
 
     Args:
         folder: the name of the folder that the archive unpacks to.
-        python_folder: that of the pickled layout, which is not read.
-        names_file: the file that holds a class name a line.
+        python_folder: the folder of the pickled layout, which is not read.
+        names_file: the file with one class name a line.
         classes: number of classes.
-        label_bytes: bytes before the pixels; the last one is the label.
-        files: the part and the records of each file.
+        label_bytes: number of bytes before the pixels; the last one is the label.
+        files: the name, the part and the number of records of each file.
     """
 
     folder: str
@@ -47,29 +44,29 @@ class Cifar(Source):
     label_bytes: int
     files: tuple[tuple[str, Part, int], ...]
 
-    def find(self, config: DataConfig) -> Found:
-        folder = self._locate(config)
-        status = [(name, (folder / name).stat()) for name in (self.names_file, *(name for name, _, _ in self.files))]
-        identity = "\n".join(f"{name} {found.st_size} {found.st_mtime_ns}" for name, found in status)
-        return Found(identity, partial(self._read, folder, config.image_size))
+    def locate(self, request: SourceRequest) -> LocatedData:
+        folder = self._find_folder(request)
+        status = [(name, (folder / name).stat()) for name in self._file_names]
+        identity = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in status)
+        return LocatedData(identity, partial(self._read, folder, request.image_size))
 
-    def _read(self, folder: Path, image_size: int | None, reading: Reading) -> Decoded:
+    def _read(self, folder: Path, image_size: int | None, context: ReadContext) -> DecodedData:
         class_names = self._class_names(folder / self.names_file)
         total = sum(records for _, _, records in self.files)
         done = 0
-        parts: dict[Part, list[Pictures]] = {}
+        parts: dict[Part, list[LabeledImages]] = {}
         for name, part, records in self.files:
             parts.setdefault(part, []).append(self._read_file(folder / name, records, image_size))
             done += records
-            if reading.progress is not None:
-                reading.progress(done, total)
-        return Decoded(self.name, class_names, {part: _joined(pieces) for part, pieces in parts.items()})
+            if context.progress is not None:
+                context.progress(done, total)
+        return DecodedData(self.name, class_names, {part: _concatenate(pieces) for part, pieces in parts.items()})
 
-    def _locate(self, config: DataConfig) -> Path:
+    def _find_folder(self, request: SourceRequest) -> Path:
         """The folder of the files: the path itself, or the one of the published name in it."""
-        if config.path is None:
+        if request.path is None:
             raise DataError("path", f"has to be given: it is the folder {self.folder}, or the one that holds it")
-        path = config.path
+        path = request.path
         if not path.exists():
             raise DataError(str(path), "no such folder")
         if not path.is_dir():
@@ -82,40 +79,44 @@ class Cifar(Source):
                     str(path), f"holds the pickled layout, which is not read; fetch the binary one ({self.folder})"
                 )
             raise DataError(str(path), f"holds neither {first} nor the folder {self.folder}")
-        for name in (self.names_file, *(name for name, _, _ in self.files)):
+        for name in self._file_names:
             if not (folder / name).is_file():
-                raise DataError(str(folder / name), f"no such file; {self.name} consists of {self._contents()}")
+                all_names = ", ".join((*self._file_names[1:], self.names_file))
+                raise DataError(str(folder / name), f"no such file; {self.name} consists of {all_names}")
         return folder
 
-    def _contents(self) -> str:
-        return ", ".join([*(name for name, _, _ in self.files), self.names_file])
+    @property
+    def _file_names(self) -> tuple[str, ...]:
+        return (self.names_file, *(name for name, _, _ in self.files))
 
     def _class_names(self, file: Path) -> tuple[str, ...]:
         names = tuple(file.read_text(encoding="utf-8", errors="replace").split())
         if len(names) != self.classes or len(set(names)) != self.classes:
-            raise DataError(str(file), f"must hold {self.classes} different names, a line each", len(names))
+            raise DataError(str(file), f"must hold {self.classes} different names, one a line", len(names))
         return names
 
-    def _read_file(self, file: Path, records: int, image_size: int | None) -> Pictures:
+    def _read_file(self, file: Path, records: int, image_size: int | None) -> LabeledImages:
         """The images of one file.
 
         Raises:
-            DataError: it is too short or too long, or holds a label that no class has.
+            DataError: the file is too short or too long, or holds a label that is not the number of a class.
         """
         raw = np.fromfile(file, np.uint8)
-        wanted = records * (self.label_bytes + PIXEL_BYTES)
-        if len(raw) != wanted:
-            raise DataError(str(file), f"must be {wanted} bytes long ({records} records); fetch it again", len(raw))
+        expected_bytes = records * (self.label_bytes + PIXEL_BYTES)
+        if len(raw) != expected_bytes:
+            raise DataError(
+                str(file), f"must be {expected_bytes} bytes long ({records} records); fetch it again", len(raw)
+            )
         table = raw.reshape(records, self.label_bytes + PIXEL_BYTES)
         labels = table[:, self.label_bytes - 1].astype(np.int64)
         if labels.max() >= self.classes:
             raise DataError(str(file), f"must hold labels below {self.classes}; fetch it again", int(labels.max()))
         images = table[:, self.label_bytes :].reshape(records, 3, 32, 32)
-        return Pictures(images if image_size is None else resize_all(images, image_size), labels)
+        return LabeledImages(images if image_size is None else resize_all(images, image_size), labels)
 
 
-def _joined(pieces: list[Pictures]) -> Pictures:
-    return Pictures(np.concatenate([p.images for p in pieces]), np.concatenate([p.labels for p in pieces]))
+def _concatenate(pieces: list[LabeledImages]) -> LabeledImages:
+    return LabeledImages(np.concatenate([p.images for p in pieces]), np.concatenate([p.labels for p in pieces]))
 
 
 register(

@@ -11,40 +11,37 @@ from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainers.data.decode import resize_all
-from trainers.data.sources.base import Decoded, Found, Pictures, Reading, Source, register
+from trainers.data.pixels import resize_all
+from trainers.data.sources.base import Source, register
+from trainers.data.types import DecodedData, LabeledImages, LocatedData, ReadContext, SourceRequest
 from trainers.errors import DataError
-
-if TYPE_CHECKING:
-    from trainers.config import DataConfig
 
 
 @dataclass(frozen=True)
 class Digits(Source):
     """The digits of scikit-learn."""
 
-    def find(self, config: DataConfig) -> Found:
-        return Found(f"scikit-learn {version('scikit-learn')}", partial(_read, config.image_size))
+    def locate(self, request: SourceRequest) -> LocatedData:
+        return LocatedData(f"scikit-learn {version('scikit-learn')}", partial(_read, request.image_size))
 
 
-def _read(image_size: int | None, reading: Reading) -> Decoded:
-    table = np.loadtxt(_file(), delimiter=",", dtype=np.int64)  # 64 pixels that hold 0..16, and the digit
+def _read(image_size: int | None, context: ReadContext) -> DecodedData:
+    table = np.loadtxt(_digits_file(), delimiter=",", dtype=np.int64)  # 64 pixels of 0..16, then the digit
     ink, labels = table[:, :-1], table[:, -1]
     images = np.rint(ink * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     if image_size is not None:
         images = resize_all(images, image_size)
-    if reading.progress is not None:
-        reading.progress(len(images), len(images))
-    pictures = Pictures(images, labels.copy())
-    return Decoded("digits", tuple(str(digit) for digit in range(10)), {"train": pictures})
+    if context.progress is not None:
+        context.progress(len(images), len(images))
+    train = LabeledImages(images, labels.copy())
+    return DecodedData("digits", tuple(str(digit) for digit in range(10)), {"train": train})
 
 
-def _file() -> Path:
-    """Where scikit-learn keeps them: read as they are, for to import scikit-learn takes more than a second."""
+def _digits_file() -> Path:
+    """Scikit-learn's file of digits. It is read directly, because an import of scikit-learn takes more than a second."""
     spec = find_spec("sklearn")
     if spec is None or not spec.submodule_search_locations:
         raise DataError("digits", "come with scikit-learn, which is not installed")

@@ -1,4 +1,4 @@
-"""A folder of images, a subfolder for each class; see `trainers.data.listing` for how it may be laid out."""
+"""A folder of images, with a subfolder for each class; see `trainers.data.listing` for the layouts."""
 
 from __future__ import annotations
 
@@ -7,35 +7,36 @@ import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from trainers.data.decode import Encoded, read_all
-from trainers.data.listing import Listing, scan, thin
-from trainers.data.sources.base import Decoded, Found, Reading, Source, complete, register
+from trainers.data.decode import decode_all
+from trainers.data.listing import Listing, scan, thin_listing
+from trainers.data.pixels import EncodedImage
+from trainers.data.sources.base import Source, check_parts, register
+from trainers.data.types import DecodedData, LocatedData, ReadContext, SourceRequest
 from trainers.errors import DataError
-
-if TYPE_CHECKING:
-    from trainers.config import DataConfig
 
 
 @dataclass(frozen=True)
 class Folder(Source):
-    """Images in a folder, a subfolder for each class."""
+    """Images in a folder, with a subfolder for each class."""
 
-    def find(self, config: DataConfig) -> Found:
-        if config.path is None:
+    def locate(self, request: SourceRequest) -> LocatedData:
+        if request.path is None:
             raise DataError("path", "has to be given: it is the folder that holds the images")
-        root = Path(os.path.realpath(config.path))
-        skip = config.on_error == "skip"
+        root = Path(os.path.realpath(request.path))
+        skip = request.on_error == "skip"
         listing = scan(root, skip=skip)
-        chosen = thin(listing, config.limit, config.seed)
-        return Found(_identity(root, listing), partial(_read, root, chosen, config.image_size, skip))
+        thinned = thin_listing(listing, request.limit, request.seed)
+        return LocatedData(_identity(root, listing), partial(_read, root, thinned, request.image_size, skip))
 
 
 def _identity(root: Path, listing: Listing) -> str:
-    """A digest of the paths, sizes and times of all images."""
+    """A digest of the paths, sizes and modification times of all images, and of the lines on those left out.
+
+    It names the prepared file: other messages in `trainers.data.listing` orphan the files of folders with such images.
+    """
     digest = hashlib.sha256("\n".join((root.name, *listing.skipped)).encode("utf-8", "surrogateescape"))
     for part, images in listing.parts.items():
         for image in images:
@@ -44,16 +45,16 @@ def _identity(root: Path, listing: Listing) -> str:
     return digest.hexdigest()
 
 
-def _read(root: Path, listing: Listing, image_size: int | None, skip: bool, reading: Reading) -> Decoded:
+def _read(root: Path, listing: Listing, image_size: int | None, skip: bool, context: ReadContext) -> DecodedData:
     encoded = (
-        Encoded(image.path, part, image.label, partial(Image.open, image.path))
+        EncodedImage(image.path, part, image.label, partial(Image.open, image.path))
         for part, images in listing.parts.items()
         for image in images
     )
     total = sum(map(len, listing.parts.values()))
-    parts, broken = read_all(encoded, total, image_size, reading, skip=skip)
+    arrays, broken = decode_all(encoded, total, image_size, context, skip=skip)
     skipped = (*listing.skipped, *broken)
-    return Decoded(root.name, listing.class_names, complete(str(root), listing.parts, parts, skipped), skipped)
+    return DecodedData(root.name, listing.class_names, check_parts(str(root), listing.parts, arrays, skipped), skipped)
 
 
 register(Folder(name="folder", path="required", augment="flip"))

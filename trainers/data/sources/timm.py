@@ -1,17 +1,17 @@
-"""Everything that timm's `create_dataset` reads, by timm's own names (https://huggingface.co/docs/timm).
+"""All data sets that timm's `create_dataset` reads, by timm's own names (https://huggingface.co/docs/timm).
 
     timm                   a folder, or a `.tar`, of images, as timm's own reader takes them
     torch/NAME             torchvision's: cifar10, cifar100, mnist, kmnist, qmnist, fashion_mnist, imagenet, inaturalist,
                            places365, image_folder
     hfds/NAME, hfids/NAME  of the Hugging Face hub, whole or as a stream (needs `datasets`); NAME may be a folder
     tfds/NAME              of TensorFlow Datasets (needs `tensorflow-datasets` and `tensorflow`)
-    wds/NAME               WebDataset shards in the folder `path` (needs `webdataset`); NAME is for tables
+    wds/NAME               WebDataset shards in the folder `path` (needs `webdataset`); NAME appears in tables
 
-`splits` names the splits as timm does, `input_key` and `target_key` the columns; nothing is fetched unless `download` is
+`splits` names the splits as timm does, `input_key` and `target_key` the columns; nothing is downloaded unless `download` is
 set. timm, which takes seconds to import, is imported only to decode. Where timm gives encoded images they are decoded as
 everywhere here (orientation, 16 bits, grey); those of torchvision's arrays and of streams come decoded.
 
-torchvision reads its CIFAR from pickled files, whose MD5 it checks first; the sources `cifar10` and `cifar100` need none.
+torchvision reads CIFAR from pickled files, whose MD5 it checks first; the sources `cifar10` and `cifar100` need no pickle.
 """
 
 from __future__ import annotations
@@ -22,16 +22,21 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainers.data.sources.base import Decoded, Found, Part, Pictures, Reading, Source, complete, register
+from trainers.data.sources.base import Source, check_parts, register
 from trainers.data.timm_images import read_splits
+from trainers.data.types import (
+    DecodedData,
+    LabeledImages,
+    LocatedData,
+    Part,
+    ReadContext,
+    SourceOption,
+    SourceRequest,
+)
 from trainers.errors import DataError
-
-if TYPE_CHECKING:
-    from trainers.config import DataConfig
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "timm": (),
@@ -41,35 +46,35 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "tfds": ("tensorflow_datasets", "tensorflow"),
     "wds": ("webdataset",),
 }
-"""For each kind of name, the packages that timm reads it with."""
+"""For each kind of name, the packages that timm needs to read it."""
 EVALUATION = ("val", "valid", "validation", "eval", "evaluation")
-"""Folders that timm takes for the split `validation`."""
+"""Names of folders that timm reads as the split `validation`."""
 FOLDERS = ("timm", "torch/image_folder", "torch/folder")
 
 
 @dataclass(frozen=True)
 class Timm(Source):
-    """What timm reads under names of one kind."""
+    """Data sets that timm reads under names of one kind, such as `hfds/NAME`."""
 
-    def find(self, config: DataConfig) -> Found:
-        kind, _, name = config.source.partition("/")
+    def locate(self, request: SourceRequest) -> LocatedData:
+        kind, _, name = request.source.partition("/")
         for package in PACKAGES[kind]:
             if find_spec(package) is None:
                 install = package.replace("_", "-")
                 rule = f"is read with the package {install}, which is not installed; `pip install {install}`"
-                raise DataError("source", rule, config.source)
-        path = config.path
-        if path is not None and not config.download and not path.exists():
+                raise DataError("source", rule, request.source)
+        path = request.path
+        if path is not None and not request.download and not path.exists():
             raise DataError(str(path), "no such folder; `download: true` fetches what timm can fetch")
-        for split in (config.splits or {}).values():
+        for split in (request.splits or {}).values():
             if "pipe:" in split:
                 raise DataError("splits", "must name shards that are files, not commands", split)
         local = Path(name) if kind in ("hfds", "hfids") else path
-        return Found("\n".join(_files(local)), partial(_read, config))
+        return LocatedData("\n".join(_describe_files(local)), partial(_read, request))
 
 
-def _files(place: Path | None) -> Iterator[str]:
-    """A line on each file in `place`, or on that file itself; nothing where it is not there."""
+def _describe_files(place: Path | None) -> Iterator[str]:
+    """One line for each file in the folder `place`, or for `place` if it is a file; none if it does not exist."""
     if place is not None and place.is_file():
         yield f"{place.name} {place.stat().st_size} {place.stat().st_mtime_ns}"
     elif place is not None and place.is_dir():
@@ -80,41 +85,41 @@ def _files(place: Path | None) -> Iterator[str]:
                 yield f"{os.path.relpath(folder, place)!r} {name!r} {status.st_size} {status.st_mtime_ns}"
 
 
-def _read(config: DataConfig, reading: Reading) -> Decoded:
-    splits = _splits(config)
-    class_names, arrays, skipped = read_splits(config, splits, reading)
-    parts = complete(config.source, splits, arrays, skipped)
-    name = config.path.name if config.source == "timm" and config.path is not None else config.source
-    return Decoded(name, class_names or _numbers(parts), parts, skipped)
+def _read(request: SourceRequest, context: ReadContext) -> DecodedData:
+    splits = _splits_of(request)
+    class_names, arrays, skipped = read_splits(request, splits, context)
+    parts = check_parts(request.source, splits, arrays, skipped)
+    name = request.path.name if request.source == "timm" and request.path is not None else request.source
+    return DecodedData(name, class_names or _label_names(parts), parts, skipped)
 
 
-def _splits(config: DataConfig) -> Mapping[Part, str]:
-    """Timm's name of each split: as configured, or those that are known to be there."""
-    if config.splits is not None:
-        return config.splits
+def _splits_of(request: SourceRequest) -> Mapping[Part, str]:
+    """Timm's name of each split: as configured, or the splits that are known to exist."""
+    if request.splits is not None:
+        return request.splits
     splits: dict[Part, str] = {"train": "train"}
-    if config.source in FOLDERS and config.path is not None:
-        if any((config.path / name).is_dir() for name in EVALUATION):
+    if request.source in FOLDERS and request.path is not None:
+        if any((request.path / name).is_dir() for name in EVALUATION):
             splits["val"] = "validation"
-        if (config.path / "test").is_dir():
+        if (request.path / "test").is_dir():
             splits["test"] = "test"
-    elif config.source.startswith("torch/"):
-        splits["test"] = "validation"  # the published one, and the only other
+    elif request.source.startswith("torch/"):
+        splits["test"] = "validation"  # the published test split, and the only other one
     return splits
 
 
-def _numbers(parts: Mapping[Part, Pictures]) -> tuple[str, ...]:
-    """Class names where the data have none: the labels."""
-    return tuple(map(str, range(1 + max(int(np.max(pictures.labels)) for pictures in parts.values()))))
+def _label_names(parts: Mapping[Part, LabeledImages]) -> tuple[str, ...]:
+    """Class names for data without: the labels as text."""
+    return tuple(map(str, range(1 + max(int(np.max(images.labels)) for images in parts.values()))))
 
 
-_COLUMNS = frozenset({"splits", "download", "input_key", "target_key"})
-_SPLITS = frozenset({"splits", "download"})
+_ALL_OPTIONS: frozenset[SourceOption] = frozenset({"splits", "download", "input_key", "target_key"})
+_SPLITS: frozenset[SourceOption] = frozenset({"splits", "download"})
 
-register(Timm(name="timm", path="required", augment="flip", keys=frozenset({"splits"})))
-register(Timm(name="torch/", path="required", augment="flip", keys=_SPLITS))
+register(Timm(name="timm", path="required", augment="flip", options=frozenset({"splits"})))
+register(Timm(name="torch/", path="required", augment="flip", options=_SPLITS))
 for _characters in ("mnist", "kmnist", "qmnist"):  # neither mirrored nor cut
-    register(Timm(name=f"torch/{_characters}", path="required", augment="shift", keys=_SPLITS))
+    register(Timm(name=f"torch/{_characters}", path="required", augment="shift", options=_SPLITS))
 for _hub_or_cache in ("hfds/", "hfids/", "tfds/"):
-    register(Timm(name=_hub_or_cache, path="optional", augment="flip", keys=_COLUMNS))
-register(Timm(name="wds/", path="required", augment="flip", keys=_COLUMNS - {"download"}))
+    register(Timm(name=_hub_or_cache, path="optional", augment="flip", options=_ALL_OPTIONS))
+register(Timm(name="wds/", path="required", augment="flip", options=_ALL_OPTIONS - {"download"}))

@@ -1,0 +1,136 @@
+"""What every data source promises, and that a new one is one file: from its registration to a trained epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from trainers.data import sources
+from trainers.data.config import DataConfig
+from trainers.data.dataset import load
+from trainers.data.prepared import describe, prepare
+from trainers.data.sources import Source
+from trainers.data.types import (
+    AugmentPolicy,
+    DecodedData,
+    LabeledImages,
+    LocatedData,
+    ReadContext,
+    SourceOption,
+    SourceRequest,
+)
+from trainers.training.config import TrainConfig
+from trainers.training.loop import train
+
+VALUES: dict[str, object] = {"splits": {"train": "a"}, "input_key": "pixels", "target_key": "class", "download": True}
+
+
+def full_name(source: Source) -> str:
+    """A name that a configuration may give: that of a family needs a rest."""
+    return f"{source.name}anything" if source.name.endswith("/") else source.name
+
+
+def fields(source: Source, **options: object) -> dict[str, object]:
+    """The fields of a configuration that this source accepts, and `options`."""
+    path = {"path": "/images"} if source.path == "required" else {}
+    return {"source": full_name(source), **path, **options}
+
+
+@pytest.mark.parametrize("source", sources.SOURCES.values(), ids=lambda source: source.name)
+class TestEverySource:
+    def test_is_found_by_its_name(self, source: Source) -> None:
+        assert sources.get(full_name(source)) is source
+
+    def test_declares_a_policy_and_options_that_exist(self, source: Source) -> None:
+        assert source.augment in get_args(AugmentPolicy)
+        assert source.options <= set(get_args(SourceOption))
+
+    def test_accepts_exactly_the_options_that_it_declares(self, source: Source) -> None:
+        for option in get_args(SourceOption):
+            values = fields(source, **{option: VALUES[option]})
+            if option in source.options:
+                assert getattr(DataConfig.model_validate(values), option) == VALUES[option]
+            else:
+                with pytest.raises(ValidationError, match=f"{option}: source '{full_name(source)}' has no such option"):
+                    DataConfig.model_validate(values)
+
+    def test_takes_a_path_as_it_declares(self, source: Source) -> None:
+        for path in ({}, {"path": "/images"}):
+            values = {"source": full_name(source), **path}
+            if (source.path == "required" and not path) or (source.path == "none" and path):
+                with pytest.raises(ValidationError, match=r"path: source '.*' reads from (a|no) folder"):
+                    DataConfig.model_validate(values)
+            else:
+                assert DataConfig.model_validate(values).source == full_name(source)
+
+
+@dataclass(frozen=True)
+class Stripes(Source):
+    """Synthetic images: class 0 has dark rows, class 1 has dark columns. The option `input_key` names their colour."""
+
+    def locate(self, request: SourceRequest) -> LocatedData:
+        def read(context: ReadContext) -> DecodedData:
+            size = request.image_size or 8
+            rng = np.random.default_rng(0)
+            images = rng.integers(128, 256, (60, 1, size, size), dtype=np.uint8)
+            labels = np.arange(60, dtype=np.int64) % 2
+            images[labels == 0, :, ::2] = 0
+            images[labels == 1, :, :, ::2] = 0
+            if context.progress is not None:
+                context.progress(60, 60)
+            return DecodedData(
+                f"stripes {request.input_key}", ("rows", "columns"), {"train": LabeledImages(images, labels)}
+            )
+
+        return LocatedData(f"version 1 {request.input_key}", read)
+
+
+@pytest.fixture
+def stripes() -> Iterator[Source]:
+    """The synthetic source, registered."""
+    yield sources.register(Stripes("stripes", path="none", augment="flip", options=frozenset({"input_key"})))
+    del sources.SOURCES["stripes"]
+
+
+def test_a_new_source_is_prepared_described_loaded_and_trained_on(stripes: Source, tmp_path: Path) -> None:
+    config = DataConfig(source="stripes", input_key="grey", image_size=8)
+    calls: list[tuple[int, int]] = []
+    file = prepare(config, tmp_path, lambda done, total: calls.append((done, total)))
+    assert calls == [(60, 60)]
+    assert file.name.startswith("stripes-")
+    info = describe(file)
+    assert (info.name, info.class_names, info.image_size, info.in_chans) == (
+        "stripes grey",
+        ("rows", "columns"),
+        (8, 8),
+        1,
+    )
+    assert (info.counts, info.default_augment) == ({"train": 36, "val": 12, "test": 12}, "flip")
+    data = load(file)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+    (epoch,) = train(net, data, TrainConfig(epochs=1, batch_size=12), seed=0)
+    assert epoch.val_accuracy is not None
+    # The declared rules hold for it as for the others.
+    assert prepare(DataConfig(source="stripes", input_key="red"), tmp_path) != file
+    with pytest.raises(ValidationError, match="download: source 'stripes' has no such option, found True"):
+        DataConfig(source="stripes", download=True)
+    with pytest.raises(ValidationError, match="path: source 'stripes' reads from no folder"):
+        DataConfig(source="stripes", path=tmp_path)
+
+
+def test_an_unknown_option_is_refused_at_registration() -> None:
+    wrong = Stripes("stripes", path="none", augment="flip", options=frozenset({"colour"}))  # type: ignore[arg-type]
+    with pytest.raises(
+        ValueError, match=r"data source 'stripes': options must be among splits, .*, found \['colour'\]"
+    ):
+        sources.register(wrong)
+    assert "stripes" not in sources.SOURCES
