@@ -76,6 +76,6 @@ def _three(value: float) -> str:
     return f"{value:.3g}"
 
 
-def finite(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
     """`value` as JSON has it: None if it is not finite."""
     return value if math.isfinite(value) else None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nas.analysis.results import Results
-from nas.formatting import finite
+from nas.formatting import finite_or_none
 from nas.study import operator_table
 from nas.study.operator_table import Floats, OperatorTable
 from search_space import Architecture
@@ -20,7 +20,7 @@ LEAST = 3
 
 
 @dataclass(frozen=True)
-class Foretold:
+class PredictionQuality:
     """A prediction and what came of it.
 
     Args:
@@ -36,7 +36,7 @@ class Foretold:
     median_error: float
 
 
-def foretold(results: Results) -> list[Foretold]:
+def compare_predictions(results: Results) -> list[PredictionQuality]:
     """What a study foretold, against the trials that measured it; empty where it did not, or before `LEAST` have."""
     from nas.analysis.statistics import kendall  # scipy takes its time
 
@@ -48,7 +48,7 @@ def foretold(results: Results) -> list[Foretold]:
         if len(seen) < LEAST:
             continue
         tau = float(kendall(seen, truth, np.ones((1, len(seen))))[0])
-        found.append(Foretold(name, len(seen), finite(tau), factor_and_error(seen, truth)[1]))
+        found.append(PredictionQuality(name, len(seen), finite_or_none(tau), factor_and_error(seen, truth)[1]))
     return found
 
 

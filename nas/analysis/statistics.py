@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
-from nas.formatting import finite
+from nas.formatting import finite_or_none
 
 Floats = NDArray[np.float64]
 Correlation = Callable[[Floats, Floats, Floats], Floats]
@@ -29,7 +29,7 @@ Pair = tuple[Floats, Floats]
 """Values `(N,)` of a proxy, and of what it stands for; NaN where one is missing."""
 
 LEVEL = 0.95
-LEAST = 3  # values to correlate
+MIN_VALUES = 3  # values to correlate
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,15 @@ class Estimate:
         low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         return cls(float(column[0]), float(low), float(high))
 
-    def record(self) -> dict[str, float | None]:
+    def to_dict(self) -> dict[str, float | None]:
         """As JSON, None for NaN."""
-        return {name: finite(value) for name, value in (("value", self.value), ("low", self.low), ("high", self.high))}
+        return {
+            name: finite_or_none(value)
+            for name, value in (("value", self.value), ("low", self.low), ("high", self.high))
+        }
 
 
-def resamples(count: int, size: int, seed: int) -> Floats:
+def bootstrap_weights(count: int, size: int, seed: int) -> Floats:
     """`(count + 1, size)`: the sample itself, then so many bootstrap resamples of it, as multiplicities."""
     drawn = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=count)
     return np.concatenate([np.ones((1, size)), drawn.astype(np.float64)])
@@ -86,7 +89,7 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
 
 
-def upper_half(values: Floats, weights: Floats) -> Floats:
+def keep_upper_half(values: Floats, weights: Floats) -> Floats:
     """`weights` `(R, N)` of which only the half of the copies with the highest `values` `(N,)` is left, rounded up."""
     order = np.argsort(-values, kind="stable")
     ranked = weights[:, order]
@@ -97,7 +100,7 @@ def upper_half(values: Floats, weights: Floats) -> Floats:
     return kept
 
 
-def agreement(pairs: Sequence[Pair], weights: Floats, correlation: Correlation, upper: bool = False) -> Floats:
+def mean_correlation(pairs: Sequence[Pair], weights: Floats, correlation: Correlation, upper: bool = False) -> Floats:
     """The mean over `pairs` (a seed each) of their `correlation`, for each row of `weights`: `(R,)`.
 
     Args:
@@ -109,17 +112,17 @@ def agreement(pairs: Sequence[Pair], weights: Floats, correlation: Correlation, 
     columns = []
     for x, y in pairs:
         known = np.isfinite(x) & np.isfinite(y)
-        if known.sum() < (2 * LEAST - 1 if upper else LEAST):
+        if known.sum() < (2 * MIN_VALUES - 1 if upper else MIN_VALUES):
             continue
         mine = weights[:, known]
-        columns.append(correlation(x[known], y[known], upper_half(y[known], mine) if upper else mine))
+        columns.append(correlation(x[known], y[known], keep_upper_half(y[known], mine) if upper else mine))
     if not columns:
         return np.full(len(weights), np.nan)
     table = np.stack(columns)
     return _ratio(np.nansum(table, axis=0), np.isfinite(table).sum(axis=0).astype(np.float64))
 
 
-def deviation(values: Floats) -> Estimate:
+def pooled_deviation(values: Floats) -> Estimate:
     """The standard deviation between repetitions, `(S, N)` for N architectures with a mean each, pooled; NaN is missing.
 
     The interval is that of chi-square: exact where the noise is normal and alike for all.
@@ -135,30 +138,32 @@ def deviation(values: Floats) -> Estimate:
     return Estimate(math.sqrt(squares / freedom), math.sqrt(squares / low), math.sqrt(squares / high))
 
 
-def mean_over(values: Floats) -> Floats:
+def column_means(values: Floats) -> Floats:
     """The mean of each column of `values` `(S, N)` over what is known of it: `(N,)`."""
     known = np.isfinite(values)
     return _ratio(np.where(known, values, 0).sum(axis=0), known.sum(axis=0).astype(np.float64))
 
 
-def halves(values: Floats) -> list[Pair]:
+def leave_one_out_pairs(values: Floats) -> list[Pair]:
     """Each row of `values` `(S, N)` with the mean of the others; none if there is one row."""
-    return [(row, mean_over(np.delete(values, i, axis=0))) for i, row in enumerate(values)] if len(values) > 1 else []
+    return (
+        [(row, column_means(np.delete(values, i, axis=0))) for i, row in enumerate(values)] if len(values) > 1 else []
+    )
 
 
-def couples(values: Floats) -> list[Pair]:
+def row_pairs(values: Floats) -> list[Pair]:
     """Each two rows of `values` `(S, N)`."""
     return [(values[i], values[j]) for i in range(len(values)) for j in range(i)]
 
 
-def plain(value: Any) -> Any:
+def to_plain_json(value: Any) -> Any:
     """`value` as JSON: estimates and mappings resolved, NaN as None."""
     if isinstance(value, Estimate):
-        return value.record()
+        return value.to_dict()
     if isinstance(value, float):
-        return finite(value)
+        return finite_or_none(value)
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: to_plain_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [to_plain_json(item) for item in value]
     return value

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from nas.bench.compare import Contest
 from nas.bench.summary import TARGETS, Summary
-from nas.figures.plot import COLOURS, CONFIG, INK, dress
+from nas.figures.plot import COLOURS, PLOTLY_CONFIG, TEXT_COLOUR, apply_style
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
@@ -82,14 +82,14 @@ def race_figure(info: RaceInfo) -> go.Figure:
             )
         )
     for target in TARGETS:
-        figure.add_hline(target, line={"color": INK, "width": 1, "dash": "dot"})
-    _dress(figure, info)
+        figure.add_hline(target, line={"color": TEXT_COLOUR, "width": 1, "dash": "dot"})
+    _apply_style(figure, info)
     return figure
 
 
-def _dress(figure: go.Figure, info: RaceInfo) -> None:
+def _apply_style(figure: go.Figure, info: RaceInfo) -> None:
     """On white: the page holds nothing else."""
-    dress(figure)
+    apply_style(figure)
     figure.update_layout(
         title={"text": html.escape(info.title), "x": 0, "xref": "paper", "font": {"size": 14}},
         height=640,
@@ -103,5 +103,5 @@ def _dress(figure: go.Figure, info: RaceInfo) -> None:
 def write(info: RaceInfo, file: Path) -> None:
     """Write the figure as an HTML page that asks nothing of any network."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    page = race_figure(info).to_html(include_plotlyjs=True, full_html=True, config=CONFIG)
+    page = race_figure(info).to_html(include_plotlyjs=True, full_html=True, config=PLOTLY_CONFIG)
     file.write_text(page, encoding="utf-8")

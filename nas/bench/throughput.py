@@ -130,8 +130,8 @@ def measure(space: SearchSpace, wanted: Wanted, advance: Callable[[], None] = la
 
 def agreement(images_per_s: Floats, seed: int = 0) -> st.Estimate:
     """Kendall's tau between rounds, `(rounds, sample)`, the mean over pairs of rounds, with a bootstrap interval."""
-    weights = st.resamples(RESAMPLES, images_per_s.shape[1], seed)
-    return st.Estimate.of(st.agreement(st.couples(images_per_s), weights, st.kendall))
+    weights = st.bootstrap_weights(RESAMPLES, images_per_s.shape[1], seed)
+    return st.Estimate.of(st.mean_correlation(st.row_pairs(images_per_s), weights, st.kendall))
 
 
 def difference(images_per_s: Floats) -> float:
@@ -147,7 +147,7 @@ def foretold(measured: Measured, seed: int = 0) -> dict[str, Any] | None:
     truth = np.exp(np.log(measured.images_per_s["exclusive"]).mean(axis=0))
     ratio, error = factor_and_error(measured.predicted, truth)
     return {
-        "kendall_tau": agreement(np.stack([measured.predicted, truth]), seed).record(),
+        "kendall_tau": agreement(np.stack([measured.predicted, truth]), seed).to_dict(),
         "ratio": ratio,
         "median_error": error,
         "operators": measured.operators,
@@ -165,7 +165,7 @@ def record(measured: Measured, wanted: Wanted) -> dict[str, Any]:
         "device": wanted.device,
         "ways": {
             way: {
-                "kendall_tau": agreement(measured.images_per_s[way]).record(),
+                "kendall_tau": agreement(measured.images_per_s[way]).to_dict(),
                 "median_difference": difference(measured.images_per_s[way]),
                 "seconds_a_measurement": float(np.median(measured.seconds[way])),
             }

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from nas.fidelity.tables import cost_text, interval, label_text
 from nas.fidelity.values import FAMILIES, Findings, Proxy
-from nas.figures.plot import COLOURS, INK, dress
+from nas.figures.plot import COLOURS, TEXT_COLOUR, apply_style
 from nas.formatting import si
 
 _SYMBOLS = ("star", "diamond", "circle", "square", "triangle-up", "triangle-down", "cross", "x")
@@ -121,7 +121,7 @@ def cost_figure(info: CostInfo) -> go.Figure:
     """Kendall's tau with its interval over cost, a colour and a symbol for each family."""
     figure = go.Figure()
     if info.proxy_tau is not None:
-        figure.add_hline(info.proxy_tau, line={"color": INK, "width": 1, "dash": "dot"})
+        figure.add_hline(info.proxy_tau, line={"color": TEXT_COLOUR, "width": 1, "dash": "dot"})
     for index, (family, name) in enumerate(FAMILIES.items()):
         mine = [mark for mark in info.marks if mark.family == family]
         if not mine:
@@ -146,7 +146,9 @@ def cost_figure(info: CostInfo) -> go.Figure:
                 hovertemplate="%{hovertext}<extra></extra>",
             )
         )
-    _dress(figure, "seconds, as a share of one training of the study's proxy", "Kendall's tau with the large budget")
+    _apply_style(
+        figure, "seconds, as a share of one training of the study's proxy", "Kendall's tau with the large budget"
+    )
     ticks = {info.nothing: "≈ 0"} | _decades([mark.cost for mark in info.marks if mark.cost > info.nothing])
     figure.update_xaxes(type="log", tickvals=list(ticks), ticktext=list(ticks.values()))
     return figure
@@ -157,7 +159,7 @@ def accuracy_figure(info: AccuracyInfo) -> go.Figure:
     bars = {"error_x": _bars(info.x, info.x_range), "error_y": _bars(info.y, info.y_range)}
     hover = "%{text}<br>proxy %{x:.4f}, large %{y:.4f}<extra></extra>"
     figure = go.Figure(go.Scatter(x=info.x, y=info.y, hovertemplate=hover, **bars, **_points(info)))
-    _dress(
+    _apply_style(
         figure, f"accuracy after {info.proxy_epochs} epochs, the proxy", f"accuracy after {info.large_epochs} epochs"
     )
     return figure
@@ -168,9 +170,11 @@ def rank_figure(info: AccuracyInfo) -> go.Figure:
     hover = "%{text}<br>proxy: place %{x}, large: place %{y}<extra></extra>"
     figure = go.Figure(go.Scatter(x=info.x_rank, y=info.y_rank, hovertemplate=hover, **_points(info)))
     ends = [1, max(1, len(info.x_rank))]
-    line = {"color": INK, "width": 1, "dash": "dot"}
+    line = {"color": TEXT_COLOUR, "width": 1, "dash": "dot"}
     figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip", showlegend=False))
-    _dress(figure, f"place after {info.proxy_epochs} epochs, the proxy", f"place after {info.large_epochs} epochs")
+    _apply_style(
+        figure, f"place after {info.proxy_epochs} epochs, the proxy", f"place after {info.large_epochs} epochs"
+    )
     figure.update_xaxes(autorange="reversed", rangemode="normal")
     figure.update_yaxes(autorange="reversed", rangemode="normal")
     return figure
@@ -185,7 +189,7 @@ def _points(info: AccuracyInfo) -> dict[str, Any]:
             "color": info.log_macs,
             "colorscale": "Cividis",
             "reversescale": True,
-            "line": {"width": 1, "color": INK},
+            "line": {"width": 1, "color": TEXT_COLOUR},
             "colorbar": {"title": {"text": "MACs", "side": "right"}, "thickness": 14, **_ticks(info.log_macs)},
         },
         "text": info.texts,
@@ -205,7 +209,7 @@ def _bars(values: list[float], ranges: list[tuple[float, float]]) -> dict[str, A
         "arrayminus": [value - low for value, (low, _) in zip(values, ranges, strict=True)],
         "thickness": 1,
         "width": 0,
-        "color": INK,
+        "color": TEXT_COLOUR,
     }
 
 
@@ -218,8 +222,8 @@ def _ticks(log_macs: list[float]) -> dict[str, Any]:
     return {"tickvals": places, "ticktext": [si(10**place) for place in places]}
 
 
-def _dress(figure: go.Figure, x: str, y: str) -> None:
-    dress(figure)
+def _apply_style(figure: go.Figure, x: str, y: str) -> None:
+    apply_style(figure)
     figure.update_layout(
         margin={"l": 64, "r": 16, "t": 28, "b": 52},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},

@@ -91,12 +91,12 @@ def findings_of(
     """
     table = _Table(plan, records, seeds)
     proxy, large = table.accuracy("proxy"), table.accuracy("large")
-    both = np.isfinite(st.mean_over(proxy)) & np.isfinite(st.mean_over(large))
-    if both.sum() < st.LEAST:
+    both = np.isfinite(st.column_means(proxy)) & np.isfinite(st.column_means(large))
+    if both.sum() < st.MIN_VALUES:
         raise StudyError(
             f"only {both.sum()} of {len(both)} architectures could be trained: {'; '.join(_failures(records))}"
         )
-    weights = st.resamples(RESAMPLES, len(both), seed)
+    weights = st.bootstrap_weights(RESAMPLES, len(both), seed)
     judge = _Judge(weights, large, proxy, table.seconds("proxy"))
     proxies = [judge.judged(*entry) for entry in _entries(plan, table, describe_s)]
     return Findings(
@@ -158,10 +158,10 @@ class _Judge:
 
     def judged(self, name: str, label: str, family: str, values: Floats, seconds: Floats) -> Proxy:
         """A way of ranking by `values` `(S, N)`, which took so many `seconds` `(S, N)`."""
-        reference = st.mean_over(self.large)
-        pairs = st.halves(values) if name == "large" else [(row, reference) for row in values]
-        known = np.isfinite(st.mean_over(values)) & np.isfinite(reference)
-        tau = st.agreement(pairs, self.weights, st.kendall)
+        reference = st.column_means(self.large)
+        pairs = st.leave_one_out_pairs(values) if name == "large" else [(row, reference) for row in values]
+        known = np.isfinite(st.column_means(values)) & np.isfinite(reference)
+        tau = st.mean_correlation(pairs, self.weights, st.kendall)
         beside: list[Pair] = [(np.where(known, row, np.nan), reference) for row in self.proxy]
         return Proxy(
             name=name,
@@ -170,26 +170,26 @@ class _Judge:
             cost=self._cost(seconds, known),
             count=int(known.sum()),
             kendall=Estimate.of(tau),
-            spearman=Estimate.of(st.agreement(pairs, self.weights, st.spearman)),
-            upper=Estimate.of(st.agreement(pairs, self.weights, st.kendall, upper=True)),
-            loss=Estimate.of(st.agreement(beside, self.weights, st.kendall) - tau),
+            spearman=Estimate.of(st.mean_correlation(pairs, self.weights, st.spearman)),
+            upper=Estimate.of(st.mean_correlation(pairs, self.weights, st.kendall, upper=True)),
+            loss=Estimate.of(st.mean_correlation(beside, self.weights, st.kendall) - tau),
         )
 
     def _cost(self, seconds: Floats, known: NDArray[np.bool_]) -> float | None:
-        mine, full = st.mean_over(seconds), st.mean_over(self.seconds)
+        mine, full = st.column_means(seconds), st.column_means(self.seconds)
         both = known & np.isfinite(mine) & np.isfinite(full)
         total = float(full[both].sum())
         return float(mine[both].sum()) / total if total > 0 else None
 
 
 def _noise(budget: Budget, accuracy: Floats, weights: Floats) -> Noise:
-    means = st.mean_over(accuracy)
+    means = st.column_means(accuracy)
     known = means[np.isfinite(means)]
     return Noise(
         epochs=budget.epochs,
-        deviation=st.deviation(100 * accuracy),
+        deviation=st.pooled_deviation(100 * accuracy),
         spread=float(100 * known.std(ddof=1)) if len(known) > 1 else math.nan,
-        repeat=Estimate.of(st.agreement(st.couples(accuracy), weights, st.kendall)),
+        repeat=Estimate.of(st.mean_correlation(st.row_pairs(accuracy), weights, st.kendall)),
     )
 
 

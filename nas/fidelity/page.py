@@ -18,7 +18,7 @@ from nas.fidelity.figure import accuracy_figure, accuracy_info, cost_figure, cos
 from nas.fidelity.tables import cost_text, interval, label_text, value
 from nas.fidelity.values import Findings
 from nas.fidelity.verdict import verdict
-from nas.figures import CONFIG
+from nas.figures import PLOTLY_CONFIG
 from nas.formatting import MISSING, count, duration, ratio, si
 from nas.report import embedded
 from trainers.files import replacing
@@ -143,7 +143,7 @@ def page(found: Findings) -> str:
         else "",
         style=resources.files("nas.report").joinpath("page.css").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
-        data=embedded({"figures": figures, "config": CONFIG}),
+        data=embedded({"figures": figures, "config": PLOTLY_CONFIG}),
     )
 
 

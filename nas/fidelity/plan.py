@@ -102,7 +102,9 @@ def budgets_of(train: TrainConfig, multiple: float) -> tuple[Budget, ...]:
     return (Budget("proxy", epochs), Budget("large", large), *distinct, *fewer, smaller)
 
 
-def spread(space: SearchSpace, limits: Mapping[str, float], count: int, seed: int) -> tuple[Architecture, ...]:
+def sample_over_costs(
+    space: SearchSpace, limits: Mapping[str, float], count: int, seed: int
+) -> tuple[Architecture, ...]:
     """`count` architectures over the costs of `space`: many random ones in order of MACs, one of each of `count` equal parts.
 
     A space of few architectures is taken whole. Of the `limits`, those on measured throughput are passed over.
@@ -146,11 +148,11 @@ def plan_of(architectures: Sequence[Architecture], budgets: Sequence[Budget], se
                 jobs.append(Job(architecture.id, text, budget, number, seed))
     macs = {architecture.id: costs_of(architecture).macs for architecture in architectures}
     # The longest first: none of them is begun last and waited for alone.
-    jobs.sort(key=lambda job: -work(job, macs[job.id]))
+    jobs.sort(key=lambda job: -relative_work(job, macs[job.id]))
     return Plan(tuple(architectures), tuple(budgets), tuple(jobs), {k: tuple(v) for k, v in impossible.items()})
 
 
-def work(job: Job, macs: int) -> float:
+def relative_work(job: Job, macs: int) -> float:
     """About how long `job` takes beside others, `macs` being those of its architecture at the study's image size."""
     fixed = 1e5  # MACs that take as long as what there is to do for each image of any network
     if job.budget is None:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.analysis.statistics import LEAST
+from nas.analysis.statistics import MIN_VALUES
 from nas.driver.run import images_of, locked, space_on
 from nas.errors import UsageError
 from nas.execution import local_processes as pool
 from nas.execution.interrupts import Interrupts
 from nas.execution.resources import cpus_of, machine_of, places_of
 from nas.fidelity.findings import findings_of
-from nas.fidelity.plan import Job, Plan, budgets_of, plan_of, spread, work
+from nas.fidelity.plan import Job, Plan, budgets_of, plan_of, relative_work, sample_over_costs
 from nas.fidelity.store import Store
 from nas.fidelity.values import Findings
 from nas.study import config as configs, storage
@@ -48,8 +48,10 @@ class Request:
     seeds: int
 
     def __post_init__(self) -> None:
-        if self.sample < LEAST:
-            raise UsageError(f"--sample {self.sample}: must be {LEAST} architectures at least, fewer cannot be ranked")
+        if self.sample < MIN_VALUES:
+            raise UsageError(
+                f"--sample {self.sample}: must be {MIN_VALUES} architectures at least, fewer cannot be ranked"
+            )
         if self.seeds < 1:
             raise UsageError(f"--seeds {self.seeds}: must be 1 at least")
         if not 1 < self.multiple < float("inf"):
@@ -116,7 +118,7 @@ def run(study: Study, request: Request, display: Display, bar: Callable[[int, in
             display.warn(warning)
         with display.stage("choosing architectures"):
             space = space_on(config, file, dataset)
-            sample = spread(space, config.limits, request.sample, config.seed)
+            sample = sample_over_costs(space, config.limits, request.sample, config.seed)
         plan = plan_of(sample, budgets, request.seeds, config.seed)
         threads = config.resources.cpus_per_trial
         setting = {
@@ -157,11 +159,11 @@ def _train(
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     tasks = [(job, checkpoints / f"{job.key(setting)}.pt") for job in left]
-    amount = sum(work(job, macs[job.id]) for job in left)
+    amount = sum(relative_work(job, macs[job.id]) for job in left)
     with bar(len(plan.jobs), len(plan.jobs) - len(left), amount) as advance, closing(pool.run(crew, tasks)) as ended:
         for job, record in ended:
             store.add(job.key(setting), record)
-            advance(work(job, macs[job.id]))
+            advance(relative_work(job, macs[job.id]))
             interrupts.check()
     shutil.rmtree(checkpoints, ignore_errors=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nas.analysis.statistics import Estimate, plain
+from nas.analysis.statistics import Estimate, to_plain_json
 
 FAMILIES = {
     "proxy": "the study's proxy",
@@ -104,6 +104,6 @@ class Findings:
         """The proxy called `name`, if there is one."""
         return next((proxy for proxy in self.proxies if proxy.name == name), None)
 
-    def record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain JSON; the fields are those of the classes, estimates are {"value", "low", "high"}, what is unknown null."""
-        return dict(plain(asdict(self)))
+        return dict(to_plain_json(asdict(self)))

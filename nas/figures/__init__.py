@@ -14,11 +14,11 @@ from nas.figures.info import (
     pairs,
     shares_info,
 )
-from nas.figures.plot import CONFIG, Palette, curves_figure, front_figure, history_figure, shares_figure
+from nas.figures.plot import PLOTLY_CONFIG, Palette, curves_figure, front_figure, history_figure, shares_figure
 from nas.figures.plot_channels import channels_figure
 
 __all__ = [
-    "CONFIG",
+    "PLOTLY_CONFIG",
     "Axis",
     "ChannelsInfo",
     "CurvesInfo",

@@ -17,7 +17,7 @@ from nas.analysis.architecture_text import mixers
 from nas.analysis.results import Results
 from nas.figures.info import UNKNOWN, Axis, CurvesInfo, FrontInfo, HistoryInfo, SharesInfo
 
-CONFIG: Final[dict[str, Any]] = {
+PLOTLY_CONFIG: Final[dict[str, Any]] = {
     "displaylogo": False,
     "showSendToCloud": False,
     "responsive": True,
@@ -27,7 +27,7 @@ CONFIG: Final[dict[str, Any]] = {
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8A6D3B", "#7F7F7F")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "pentagon", "star", "hexagon")
-INK, _GRID, NONE = "#55606e", "rgba(128,140,155,0.25)", "rgba(0,0,0,0)"
+TEXT_COLOUR, _GRID, TRANSPARENT = "#55606e", "rgba(128,140,155,0.25)", "rgba(0,0,0,0)"
 _MANY_POINTS = 2000  # above, points are drawn by WebGL
 
 
@@ -56,7 +56,7 @@ def front_figure(info: FrontInfo, palette: Palette, legend: bool = True) -> go.F
     """All trials faint, those on the study's front strong, the trade-off of the two objectives as a step line."""
     figure = _figure(info.x, info.y)
     scatter = go.Scattergl if len(info.trials) > _MANY_POINTS else go.Scatter
-    step = {"color": INK, "width": 1.5, "shape": info.step_shape, "dash": "dot"}
+    step = {"color": TEXT_COLOUR, "width": 1.5, "shape": info.step_shape, "dash": "dot"}
     figure.add_trace(
         go.Scatter(x=info.step_x, y=info.step_y, mode="lines", line=step, hoverinfo="skip", showlegend=False)
     )
@@ -167,14 +167,14 @@ def _count(figure: go.Figure, highest: int) -> None:
         figure.update_xaxes(dtick=1)
 
 
-def dress(figure: go.Figure) -> None:
+def apply_style(figure: go.Figure) -> None:
     """The house's look; backgrounds are transparent, the page decides between light and dark."""
     figure.update_layout(
         template="none",
-        paper_bgcolor=NONE,
-        plot_bgcolor=NONE,
-        font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
-        modebar={"bgcolor": NONE, "color": INK, "activecolor": COLOURS[0]},
+        paper_bgcolor=TRANSPARENT,
+        plot_bgcolor=TRANSPARENT,
+        font={"family": "system-ui, sans-serif", "size": 12, "color": TEXT_COLOUR},
+        modebar={"bgcolor": TRANSPARENT, "color": TEXT_COLOUR, "activecolor": COLOURS[0]},
     )
     for update in (figure.update_xaxes, figure.update_yaxes):
         update(gridcolor=_GRID, zeroline=False, ticks="outside", tickcolor=_GRID, automargin=True, title_standoff=10)
@@ -183,7 +183,7 @@ def dress(figure: go.Figure) -> None:
 def _figure(x: Axis, y: Axis) -> go.Figure:
     """An empty figure with the house's axes."""
     figure = go.Figure()
-    dress(figure)
+    apply_style(figure)
     figure.update_layout(
         margin={"l": 64, "r": 16, "t": 16, "b": 52},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": {"font": {"size": 12}}},

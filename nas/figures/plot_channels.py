@@ -19,7 +19,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale, unlabel_rgb
 
 from nas.figures.channels import FULL, INPUT, ChannelsInfo, Dependency, Link, Run
-from nas.figures.plot import COLOURS, INK, NONE
+from nas.figures.plot import COLOURS, TEXT_COLOUR, TRANSPARENT
 from search_space.channel_graph import Bools
 
 _CHOSEN: Final = COLOURS[1]
@@ -137,9 +137,9 @@ def _lay_out(figure: go.Figure, info: ChannelsInfo) -> None:
     common = {"xref": "x", "yref": "paper", "yanchor": "top", "showarrow": False}
     beside = {"x": 0, "xref": "paper", "xanchor": "left", "y": _MATRICES, "text": _BESIDE, "align": "left"}
     figure.update_layout(
-        paper_bgcolor=NONE,
-        plot_bgcolor=NONE,
-        font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
+        paper_bgcolor=TRANSPARENT,
+        plot_bgcolor=TRANSPARENT,
+        font={"family": "system-ui, sans-serif", "size": 12, "color": TEXT_COLOUR},
         margin={"l": 0, "r": 0, "t": 4, "b": 4},
         hovermode="closest",
         dragmode=False,

@@ -18,7 +18,7 @@ import plotly.graph_objects as go
 from nas.analysis.architecture_text import boxes, mixers
 from nas.analysis.results import Results, outcome
 from nas.figures import (
-    CONFIG,
+    PLOTLY_CONFIG,
     Palette,
     curves_figure,
     curves_info,
@@ -51,7 +51,7 @@ def content(results: Results) -> dict[str, Any]:
     best = results.best
     palette = Palette.of(results)
     return {
-        "config": CONFIG,
+        "config": PLOTLY_CONFIG,
         "figures": _figures(results, palette),
         "columns": [asdict(column) for column in columns],
         "rows": [_row(results, columns, row) for row in results.trials.to_dict("records")],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.analysis.architecture_text import TIMES
-from nas.analysis.prediction_quality import foretold
+from nas.analysis.prediction_quality import compare_predictions
 from nas.analysis.results import STATES, Results
 from nas.analysis.time_breakdown import times_of
 from nas.formatting import MISSING, count, duration, ratio, value_text
@@ -85,7 +85,7 @@ def headline(results: Results) -> list[Fact]:
         around = f"{times.overhead_s_per_trial:.2f} s around a trial"
         note = f"{100 * times.training_share:.0f} % of the workers' time{where}, {around}"
         facts.append(Fact("training", duration(times.train_s), note))
-    for one in foretold(results):
+    for one in compare_predictions(results):
         tau = MISSING if one.kendall_tau is None else f"{one.kendall_tau:.2f}"
         note = f"Kendall tau with what {one.trials} trials measured, {100 * one.median_error:.0f} % off in the median"
         facts.append(Fact(f"{OBJECTIVES[one.name].label} foretold", tau, note))

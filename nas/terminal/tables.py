@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.analysis.architecture_text import TIMES, Box, boxes, mixers, path_text, reach_text, stacks
-from nas.analysis.prediction_quality import foretold
+from nas.analysis.prediction_quality import compare_predictions
 from nas.analysis.results import Results, outcome, plain
 from nas.analysis.time_breakdown import times_of
 from nas.formatting import MISSING, count, duration, ratio, si, value_text
@@ -79,7 +79,7 @@ def status_record(results: Results) -> dict[str, Any]:
         "overhead_s_per_trial": times.overhead_s_per_trial,
         "foretold": {
             one.name: {"trials": one.trials, "kendall_tau": one.kendall_tau, "median_error": one.median_error}
-            for one in foretold(results)
+            for one in compare_predictions(results)
         },
     }
 

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from scipy.stats import kendalltau
 
-from nas.analysis.prediction_quality import foretold
+from nas.analysis.prediction_quality import compare_predictions
 from nas.analysis.results import load
 from nas.report.headline import headline
 from nas.study import operator_table
@@ -50,7 +50,7 @@ def study(tmp_path: Path, study_writer: Callable[..., Path], told: Any) -> Path:
 def test_how_well_it_was_foretold(study: Path) -> None:
     results = load(study)
     (table,) = operator_table.read(study / operator_table.FILE).values()
-    (found,) = foretold(results)
+    (found,) = compare_predictions(results)
     assert (found.name, found.trials) == ("images_per_s", 12)
     known = results.trials.head(12)
     truth = known["images_per_s"].to_numpy()
@@ -71,7 +71,7 @@ def test_it_is_shown(study: Path) -> None:
 
 
 def test_nothing_is_told_of_a_study_that_foretold_nothing(digits_study: Path) -> None:
-    assert foretold(load(digits_study)) == []
+    assert compare_predictions(load(digits_study)) == []
     assert status_record(load(digits_study))["foretold"] == {}
 
 
@@ -83,4 +83,4 @@ def test_two_trials_tell_nothing(tmp_path: Path, study_writer: Callable[..., Pat
     operator_table.write(
         {"images_per_s": OperatorTable(entries_of(timed, [1e-3] * 4), 16)}, folder / operator_table.FILE
     )
-    assert foretold(load(folder)) == []
+    assert compare_predictions(load(folder)) == []

@@ -21,7 +21,7 @@ from nas.errors import StudyError
 from nas.fidelity import page, tables as show
 from nas.fidelity.figure import accuracy_figure, accuracy_info, cost_figure, cost_info, rank_figure
 from nas.fidelity.findings import findings_of
-from nas.fidelity.plan import Plan, budgets_of, plan_of, spread
+from nas.fidelity.plan import Plan, budgets_of, plan_of, sample_over_costs
 from nas.fidelity.values import Findings, Proxy
 from nas.fidelity.verdict import share_text, verdict
 from search_space import SearchSpace, cost
@@ -47,7 +47,7 @@ def plan() -> Plan:
     space = SearchSpace.from_dict(
         {"stages": [STAGE], "image_size": 8, "in_chans": 1, "num_classes": 10, "stem": {"patch": [2, 8]}}
     )
-    return plan_of(spread(space, {}, COUNT, 0), budgets_of(TrainConfig(epochs=8), 4), SEEDS, 0)
+    return plan_of(sample_over_costs(space, {}, COUNT, 0), budgets_of(TrainConfig(epochs=8), 4), SEEDS, 0)
 
 
 def record_of(accuracy: float, epochs: int, second: float) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def test_failures_are_left_out_and_named(plan: Plan, records: Records) -> None:
     assert f"failed: {first}, proxy: MemoryError: 2 TB" in found.notes
     assert f"failed: {second}, large, {SEEDS} trainings: MemoryError: 2 TB" in found.notes
     assert f"ZiCo: {COUNT * SEEDS} untrained networks have none (it is inf)" in found.notes
-    json.dumps(found.record(), allow_nan=False)
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_too_few_that_could_be_trained_end_the_run(plan: Plan, records: Records) -> None:
@@ -195,7 +195,7 @@ def test_with_one_seed_there_is_no_noise_to_tell(plan: Plan, records: Records) -
     assert math.isnan(found.noise["proxy"].deviation.value)
     assert math.isnan(named(found, "large").kendall.value)
     assert any("--seeds 2" in sentence for sentence in verdict(found))
-    assert found.record()["noise"]["proxy"]["deviation"] == {"value": None, "low": None, "high": None}
+    assert found.to_dict()["noise"]["proxy"]["deviation"] == {"value": None, "low": None, "high": None}
     assert "NaN" not in page.page(found).partition("<script>")[0]
 
 
@@ -266,7 +266,7 @@ def test_the_terminal_fits_80_columns_and_has_a_line_for_each_way_of_ranking(fou
 
 
 def test_the_json_is_plain_and_whole(found: Findings) -> None:
-    record = json.loads(json.dumps(found.record(), allow_nan=False))
+    record = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert [proxy["name"] for proxy in record["proxies"]] == [proxy.name for proxy in found.proxies]
     assert record["proxies"][0]["kendall"].keys() == {"value", "low", "high"}
     assert record["noise"].keys() == {"proxy", "large"}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nas.errors import UsageError
-from nas.fidelity.plan import Budget, Plan, budgets_of, plan_of, spread
+from nas.fidelity.plan import Budget, Plan, budgets_of, plan_of, sample_over_costs
 from nas.fidelity.run import Request
 from nas.fidelity.store import FILE, Store
 from search_space import Architecture, SearchSpace, cost
@@ -41,7 +41,7 @@ def space() -> SearchSpace:
 @pytest.fixture(scope="module")
 def plan(space: SearchSpace) -> Plan:
     """Four architectures, two seeds."""
-    return plan_of(spread(space, {}, 4, 0), budgets_of(TrainConfig(epochs=8), 3), 2, study_seed=5)
+    return plan_of(sample_over_costs(space, {}, 4, 0), budgets_of(TrainConfig(epochs=8), 3), 2, study_seed=5)
 
 
 def test_budgets_of_a_proxy_of_twenty_epochs() -> None:
@@ -87,13 +87,15 @@ def test_the_sample_has_one_architecture_of_each_part_of_the_costs(space: Search
     ranked = sorted(cost(architecture).macs for architecture in space)
     assert len(ranked) == space.size == 270
     for seed in range(3):
-        sample = spread(space, {}, 6, seed)
+        sample = sample_over_costs(space, {}, 6, seed)
         macs = [cost(architecture).macs for architecture in sample]
         assert macs == sorted(macs)
         assert len({architecture.id for architecture in sample}) == 6
         for part, value in enumerate(macs):
             assert ranked[45 * part] <= value <= ranked[45 * part + 44]
-    assert spread(space, {}, 6, 0) == spread(space, {}, 6, 0) != spread(space, {}, 6, 1)
+    assert (
+        sample_over_costs(space, {}, 6, 0) == sample_over_costs(space, {}, 6, 0) != sample_over_costs(space, {}, 6, 1)
+    )
 
 
 def test_a_space_too_large_to_be_taken_whole_is_drawn_from(space: SearchSpace) -> None:
@@ -101,20 +103,20 @@ def test_a_space_too_large_to_be_taken_whole_is_drawn_from(space: SearchSpace) -
     assert large.size > 64 * 3
     rng = np.random.default_rng(99)
     macs = np.array([cost(large.sample(rng)).macs for _ in range(1000)])
-    places = [[np.mean(macs < cost(one).macs) for one in spread(large, {}, 3, seed)] for seed in range(8)]
+    places = [[np.mean(macs < cost(one).macs) for one in sample_over_costs(large, {}, 3, seed)] for seed in range(8)]
     assert np.mean(places, axis=0) == pytest.approx([1 / 6, 3 / 6, 5 / 6], abs=0.12)  # four standard errors
 
 
 def test_the_sample_keeps_the_limits_and_says_if_there_are_too_few(space: SearchSpace) -> None:
     limit = sorted(cost(architecture).macs for architecture in space)[9]
     within = [architecture for architecture in space if cost(architecture).macs <= limit]
-    sample = spread(space, {"macs": limit, "images_per_s": 1e9}, 5, 0)
+    sample = sample_over_costs(space, {"macs": limit, "images_per_s": 1e9}, 5, 0)
     assert {architecture.id for architecture in sample} <= {architecture.id for architecture in within}
     message = rf"--sample 60: only {len(within)} architectures within the limits were found in the space"
     with pytest.raises(UsageError, match=message):
-        spread(space, {"macs": limit}, 60, 0)
+        sample_over_costs(space, {"macs": limit}, 60, 0)
     with pytest.raises(UsageError, match="--sample 5: only 4 architectures were found in the space"):
-        spread(space_of(FEW), {}, 5, 0)
+        sample_over_costs(space_of(FEW), {}, 5, 0)
 
 
 def test_every_architecture_has_every_budget_and_the_scores_over_all_seeds(plan: Plan) -> None:
@@ -134,7 +136,7 @@ def test_every_architecture_has_every_budget_and_the_scores_over_all_seeds(plan:
 
 
 def test_what_does_not_fit_smaller_images_is_left_out_and_named() -> None:
-    sample = spread(space_of(STAGE, [2, 8]), {}, 6, 0)
+    sample = sample_over_costs(space_of(STAGE, [2, 8]), {}, 6, 0)
     found = plan_of(sample, budgets_of(TrainConfig(epochs=2), 2), 1, 0)
     large_patches = [architecture.id for architecture in sample if architecture.stem.patch == 8]
     assert large_patches
@@ -160,7 +162,7 @@ def test_a_key_changes_with_what_changes_the_result_and_with_nothing_else(plan: 
 
 
 def test_half_of_the_epochs_is_the_proxy_of_half_the_epochs() -> None:
-    sample = spread(space_of(FEW), {}, 3, 0)
+    sample = sample_over_costs(space_of(FEW), {}, 3, 0)
     keys = [
         {job.budget.name: job.key({}) for job in plan_of(sample[:1], budgets_of(train, 2), 1, 0).jobs if job.budget}
         for train in (TrainConfig(epochs=8), TrainConfig(epochs=4))

@@ -12,7 +12,7 @@ import pytest
 
 from nas.analysis.results import Results, load
 from nas.figures import (
-    CONFIG,
+    PLOTLY_CONFIG,
     Palette,
     curves_figure,
     curves_info,
@@ -161,8 +161,8 @@ def test_a_mixer_has_one_colour_and_symbol_in_every_figure(results: Results) -> 
 
 
 def test_nothing_in_the_toolbar_uploads() -> None:
-    assert CONFIG["showSendToCloud"] is False
-    assert CONFIG["displaylogo"] is False
+    assert PLOTLY_CONFIG["showSendToCloud"] is False
+    assert PLOTLY_CONFIG["displaylogo"] is False
 
 
 def test_hostile_names_are_escaped_in_the_pointers_box(
