@@ -1,4 +1,4 @@
-"""The report as a file: complete, self-contained, safe against what users and failures write into a study."""
+"""The report as a file: complete, self-contained, safe against texts that users and failures write into a study."""
 
 # ruff: noqa: RUF001 - the multiplication sign is meant
 
@@ -18,9 +18,10 @@ from plotly.offline import get_plotlyjs
 
 from nas.analysis.results import load
 from nas.errors import UsageError
-from nas.report import embedded, page, write
+from nas.report import render, write
 from nas.report.content import content
-from nas.report.headline import dataset_line, headline, search_line
+from nas.report.headline import dataset_line, headline, missing_lines, search_line
+from nas.study.storage import DATABASE
 
 HOSTILE = "</script><img src=http://evil.test/x onerror=alert(1)>&amp;"
 
@@ -57,24 +58,24 @@ def data_of(text: str) -> dict[str, Any]:
     """The JSON embedded in a page."""
     reader = Reader(text)
     scripts = [attributes for tag, attributes in reader.elements if tag == "script"]
-    (at,) = [index for index, attributes in enumerate(scripts) if attributes.get("id") == "data"]
-    found: dict[str, Any] = json.loads(reader.scripts[at])
-    return found
+    (index,) = [index for index, attributes in enumerate(scripts) if attributes.get("id") == "data"]
+    data: dict[str, Any] = json.loads(reader.scripts[index])
+    return data
 
 
 @pytest.fixture(scope="module")
 def text(digits_study: Path) -> str:
-    return page(load(digits_study))
+    return render(load(digits_study))
 
 
 @pytest.fixture
-def hostile_study(tmp_path: Path, study_writer: Any, told: Any, architecture: Any) -> Path:
+def hostile_study(tmp_path: Path, study_writer: Any, stored_trial: Any, architecture: Any) -> Path:
     dataset = {"name": HOSTILE, "class_names": [HOSTILE, "b"], "num_classes": 2, "image_size": [8, 8], "in_chans": 1}
     plain = architecture(0)
     plain["stages"][0]["mixer"] = {"name": HOSTILE, "option": HOSTILE}
     trials = [
-        told([0.5, 10.0, 1.0], None, {"architecture": plain, "device": HOSTILE}),
-        told(None, TrialState.FAIL, {"architecture": plain, "failure": HOSTILE}),
+        stored_trial([0.5, 10.0, 1.0], None, {"architecture": plain, "device": HOSTILE}),
+        stored_trial(None, TrialState.FAIL, {"architecture": plain, "failure": HOSTILE}),
     ]
     return study_writer(tmp_path, trials, name=HOSTILE, dataset=dataset)
 
@@ -99,7 +100,7 @@ def test_nothing_is_loaded_from_anywhere(text: str) -> None:
     assert "http" not in policy
 
 
-def test_plotly_is_there_once(text: str) -> None:
+def test_plotly_is_included_once(text: str) -> None:
     assert text.count(get_plotlyjs()) == 1
     assert [len(script) > 1_000_000 for script in Reader(text).scripts] == [True, False, False]
     assert "$" not in re.sub(r"\$\{", "", Reader(text).scripts[2])  # no placeholder of the template is left
@@ -126,29 +127,30 @@ def test_the_data_is_the_study(text: str, digits_study: Path) -> None:
 
 def test_architectures_come_back_whole_from_their_shared_parts(text: str, digits_study: Path) -> None:
     results, data = load(digits_study), data_of(text)
-    for number, ((frame,), stages, boxes) in enumerate(data["architectures"]):
-        whole = data["frames"][frame] | {"stages": [data["stages"][index] for index in stages]}
+    for number, entry in enumerate(data["architectures"]):
+        whole = data["frames"][entry["frame"]] | {"stages": [data["stages"][index] for index in entry["stages"]]}
         assert whole == results.trial(number)["architecture"]
-        titles = [data["boxes"][index]["title"] for index in boxes]
+        assert "note" not in entry
+        titles = [data["parts"][index]["title"] for index in entry["parts"]]
         assert titles == ["image", "stem", "stage 1", "stage 2", "head"]
 
 
 def test_every_pair_of_objectives_has_a_figure(text: str) -> None:
     assert [figure["title"] for figure in data_of(text)["figures"]] == [
-        "Validation accuracy against MACs",
-        "Validation accuracy against throughput",
-        "Throughput against MACs",
-        "Hypervolume over trials",
-        "Mixers: share of blocks",
-        "Learning curves of the front",
+        "validation accuracy against MACs",
+        "validation accuracy against throughput",
+        "throughput against MACs",
+        "hypervolume over trials",
+        "mixers: share of blocks",
+        "learning curves of the front",
     ]
 
 
 def test_headline(digits_study: Path) -> None:
     results = load(digits_study)
     assert dataset_line(results) == (
-        "Searched on digits: images of 8 × 8 × 1, 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9); "
-        "1,077 to train, 360 to validate, 360 held out for the test."
+        "Data: digits, images of 8 × 8 × 1, 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9); "
+        "1,077 training, 360 validation, 360 test images."
     )
     line = search_line(results)
     assert line == (
@@ -162,14 +164,14 @@ def test_headline(digits_study: Path) -> None:
     short = replace(results, config={"train": {"epochs": 1}})
     assert search_line(short).endswith("; 1 epoch a trial.")
     facts = {fact.label: (fact.value, fact.note) for fact in headline(results)}
-    assert facts["trained"] == ("24", "1 running, 3 stopped, 3 refused, 3 duplicate, 3 failed")
+    assert facts["complete trials"] == ("24", "1 running, 3 stopped, 3 refused, 3 duplicate, 3 failed")
     best = results.trial("best")
     assert facts["best validation accuracy"][0] == f"{best['accuracy']:.4f}"
-    assert facts["training"] == ("1 min 48 s", "77 % of the workers' time on cpu, 0.80 s around a trial")
+    assert facts["training time"] == ("1 min 48 s", "77 % of the workers' time on cpu, 0.80 s overhead per trial")
 
 
-def test_hostile_text_stays_text(hostile_study: Path) -> None:
-    text = page(load(hostile_study))
+def test_markup_stays_text(hostile_study: Path) -> None:
+    text = render(load(hostile_study))
     reader = Reader(text)
     assert "img" not in {tag for tag, _ in reader.elements}
     assert len(reader.scripts) == 3
@@ -179,15 +181,8 @@ def test_hostile_text_stays_text(hostile_study: Path) -> None:
     assert data["stages"][0]["mixer"]["name"] == HOSTILE
 
 
-@pytest.mark.parametrize("value", [HOSTILE, "<!--", "\u2028", "é – 日本", 'quote " and \\'])
-def test_embedded_json_reads_back_and_holds_no_markup(value: str) -> None:
-    text = embedded({"key": value})
-    assert json.loads(text) == {"key": value}
-    assert not set("<>&\u2028") & set(text)
-
-
 def test_a_study_without_a_complete_trial_has_no_figures_and_says_so(empty_study: Path) -> None:
-    text = page(load(empty_study))
+    text = render(load(empty_study))
     data = data_of(text)
     assert (data["figures"], data["rows"], data["front"], data["best"]) == ([], [], [], None)
     assert "No trial of this study is complete yet" in text
@@ -197,18 +192,26 @@ def test_a_study_without_a_complete_trial_has_no_figures_and_says_so(empty_study
 @pytest.mark.parametrize(
     ("objectives", "first", "count"),
     [
-        (("accuracy",), "Validation accuracy over trials", 4),
-        (("accuracy", "macs"), "Validation accuracy against MACs", 4),
-        (("accuracy", "macs", "params", "images_per_s"), "Validation accuracy against MACs", 9),
+        (("accuracy",), "validation accuracy over trials", 4),
+        (("accuracy", "macs"), "validation accuracy against MACs", 4),
+        (("accuracy", "macs", "params", "images_per_s"), "validation accuracy against MACs", 9),
     ],
 )
 def test_any_number_of_objectives(
-    tmp_path: Path, study_writer: Any, told: Any, architecture: Any, objectives: tuple[str, ...], first: str, count: int
+    tmp_path: Path,
+    study_writer: Any,
+    stored_trial: Any,
+    architecture: Any,
+    objectives: tuple[str, ...],
+    first: str,
+    count: int,
 ) -> None:
     curve = [{"epoch": 1, "val_accuracy": 0.5}]
     values = {"accuracy": 0.5, "macs": 1e5, "params": 1e3, "images_per_s": 10.0}
     trials = [
-        told([values[name] * (1 + n) for name in objectives], None, {"architecture": architecture(n), "curve": curve})
+        stored_trial(
+            [values[name] * (1 + n) for name in objectives], None, {"architecture": architecture(n), "curve": curve}
+        )
         for n in range(2)
     ]
     study_writer(tmp_path, trials, objectives=objectives)
@@ -218,7 +221,7 @@ def test_any_number_of_objectives(
     assert figures[0]["wide"]
 
 
-def test_write_is_atomic_and_goes_where_it_is_told(
+def test_write_is_atomic_and_creates_the_folder(
     digits_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "a folder" / "front.html"
@@ -233,13 +236,39 @@ def test_write_is_atomic_and_goes_where_it_is_told(
     with pytest.raises(OSError, match="disk full"):
         write(digits_study, out)
     assert out.read_bytes() == before
-    assert [path.name for path in out.parent.iterdir()] == ["front.html"]  # no draft is left
+    assert [path.name for path in out.parent.iterdir()] == ["front.html"]  # no temporary file is left
 
 
-def test_write_stands_in_the_studys_folder_unless_told(empty_study: Path) -> None:
+def test_write_uses_the_folder_of_the_study_by_default(empty_study: Path) -> None:
     assert write(empty_study) == empty_study / "report.html"
 
 
-def test_a_folder_as_the_file_is_refused(digits_study: Path, tmp_path: Path) -> None:
+def test_a_folder_instead_of_a_file_is_refused(digits_study: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder; name the HTML file"):
         write(digits_study, tmp_path)
+
+
+def test_a_copied_database_is_enough_and_the_page_says_what_is_missing(
+    tmp_path: Path, study_writer: Any, stored_trial: Any, architecture: Any
+) -> None:
+    config = {"sampler": {"name": "pareto"}, "throughput": {"operators_s": 30}}
+    attributes = {"architecture": architecture(0), "images_per_s": 9.0}
+    source = study_writer(tmp_path / "source", [stored_trial([0.5, 10.0, 9.0], None, attributes)], config=config)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / DATABASE).write_bytes((source / DATABASE).read_bytes())
+    lines = missing_lines(load(copy))
+    assert lines == [
+        "Test accuracy is missing for 1 of 1 trial on the front: `nas report` measures it where it finds the study's "
+        "decoded images (data/) and weights (trials/).",
+        f"The prediction quality is unknown: {copy / 'operators.json'} is missing or damaged.",
+    ]
+    text = write(copy).read_text(encoding="utf-8")
+    assert all(f"<p>{html.escape(line)}</p>" in text for line in lines)
+
+
+def test_nothing_is_missing_where_the_front_is_tested(
+    tmp_path: Path, study_writer: Any, stored_trial: Any, empty_study: Path
+) -> None:
+    study_writer(tmp_path, [stored_trial([0.5, 10.0, 9.0])], test_accuracy={"0": 0.5})
+    assert missing_lines(load(tmp_path)) == missing_lines(load(empty_study)) == []

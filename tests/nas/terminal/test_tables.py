@@ -1,4 +1,4 @@
-"""What the terminal shows, rendered at 80 columns without colour and read back as text."""
+"""The terminal output, rendered at 80 columns without colour and read back as text."""
 
 # ruff: noqa: RUF001 - the multiplication sign is meant
 
@@ -17,8 +17,9 @@ from rich.console import Console, RenderableType
 
 from nas.analysis.results import load
 from nas.formatting import ratio, si
-from nas.terminal.tables import architecture_drawing, front_table, sparkline, status_panel, status_record, trial_panel
-from search_space import Architecture
+from nas.terminal.drawing import architecture_drawing
+from nas.terminal.tables import front_table, sparkline, status_panel, status_record, trial_panel
+from search_space import Architecture, presets
 
 
 def rendered(renderable: RenderableType, *, colour: bool = False, width: int = 80) -> str:
@@ -53,9 +54,7 @@ def test_tables_fit_80_columns(digits_study: Path) -> None:
 def test_status_adds_up_the_trials_by_hand(digits_study: Path) -> None:
     results = load(digits_study)
     record = json.loads(json.dumps(status_record(results), allow_nan=False))
-    trained = (
-        24 + 3
-    )  # complete and stopped trials carry times: 4 s of 5 s, 0.6 s neither that nor validation, 0.2 s before
+    trained = 24 + 3  # complete and stopped trials: 5 s each, of it 4 s training and 0.6 s overhead, and 0.2 s idle
     assert record["trials"] == results.counts
     assert record["train_s"] == pytest.approx(4.0 * trained)
     assert record["wall_s"] == pytest.approx(5.0 * trained)
@@ -71,12 +70,12 @@ def test_status_adds_up_the_trials_by_hand(digits_study: Path) -> None:
     for part in (
         "24 complete, 1 running, 3 stopped, 3 refused, 3 duplicate, 3 failed",
         "76.9 % training, 7.7 % validation",
-        "0.80 s around",
+        "0.80 s overhead",
     ):
         assert part in text
 
 
-def test_status_of_a_study_in_which_nothing_happened(empty_study: Path) -> None:
+def test_status_of_a_study_without_trials(empty_study: Path) -> None:
     results = load(empty_study)
     record = json.loads(json.dumps(status_record(results), allow_nan=False))
     unknown = (
@@ -95,8 +94,8 @@ def test_status_of_a_study_in_which_nothing_happened(empty_study: Path) -> None:
     assert "no complete trial yet" in text
 
 
-def test_one_is_not_many(tmp_path: Path, study_writer: Any, told: Any) -> None:
-    results = load(study_writer(tmp_path, [told([0.5, 10.0, 1.0], None, {"curve": [{"val_accuracy": 0.5}]})]))
+def test_one_trial_is_singular(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
+    results = load(study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0], None, {"curve": [{"val_accuracy": 0.5}]})]))
     assert re.search(r"front +1 trial, hypervolume", rendered(status_panel(results)))
     assert "in 1 epoch " in rendered(trial_panel(results, results.trial(0)))
 
@@ -104,37 +103,54 @@ def test_one_is_not_many(tmp_path: Path, study_writer: Any, told: Any) -> None:
 def test_the_drawing_names_every_stage_size_and_option(architecture: Callable[[int], dict[str, Any]]) -> None:
     plain = architecture(1)  # attention at 4 x 4 x 32, then conv at 2 x 2 x 64
     text = rendered(architecture_drawing(plain, "the title"))
-    order = ["the title", "8 × 8 × 1", "stem", "stage 1", "attention", "heads 4", "mlp", "expansion 2, groups 4 × 2",
-             "4 × 4 × 32",
-             "stage 2", "conv", "k 5, groups depthwise", "downsampled by 2", "2 × 2 × 64", "10 classes"]  # fmt: skip
-    at = 0
-    for part in order:  # each behind the one before it
-        at = text.index(part, at) + len(part)
+    order = [
+        "the title", "image", "8 × 8 × 1", "stem", "4 × 4 × 32", "conv k 2, stride 2, 1 → 32",
+        "stage 1", "attention", "heads 4", "mlp", "expansion 2, groups 4 × 2", "4 × 4 × 32",
+        "stage 2", "downsampling: conv k 3, stride 2, 32 → 64, batch norm", "conv", "k 5, groups depthwise", "2 × 2 × 64",
+        "head", "10 classes", "batch norm", "average pool", "linear 64 → 10",
+    ]  # fmt: skip
+    position = 0
+    for part in order:
+        position = text.index(part, position) + len(part)
     assert "2 × attention" in text
     assert "\x1b" not in text
     assert "\x1b" in rendered(architecture_drawing(plain), colour=True)
 
 
-def test_the_drawing_tells_the_channels_of_every_block(graph_study: Path) -> None:
+def test_presets_are_drawn_within_80_columns() -> None:
+    for name in ("clcnet_a", "convmixer_768_32", "lambda_resnet26t", "poolformer_s12", "swin_tiny_patch4_window7"):
+        text = rendered(architecture_drawing(presets.get(name).to_dict()))
+        assert max(cell_len(line) for line in text.splitlines()) <= 80
+        assert "does not know" not in text
+
+
+def test_the_drawing_has_the_channels_of_every_block(graph_study: Path) -> None:
     results = load(graph_study)
     words = " ".join(re.sub("[│╭╮╰╯─]", " ", rendered(trial_panel(results, results.trial(0)))).split())
     assert "channels: 64 -16-> 64 -interlace-> 64 -4-> 64; full reach: yes (g1*g2 = 16*4 = 64 <= 64)" in words
     assert "channels: 64 -1-> 64 -1-> 256 -1-> 64; full reach: yes (attention is dense)" in words
     changing = {"mixer": {"name": "conv"}, "residual": "plain", "begin": "block", "downsample": 2, "width": 32}
     words = rendered(architecture_drawing(Architecture.from_dict({"stages": [changing]}).to_dict()))
-    assert "channels of" not in words  # it halves the map alone: its blocks are alike
+    assert "channels of" not in words  # the first block only halves the map: all blocks have the same channels
     stages = [changing, changing | {"width": 64}]
     words = rendered(architecture_drawing(Architecture.from_dict({"stages": stages}).to_dict()))
     assert "channels of the first block: 32 -32-> 32 -1-> 256 -1-> 64;" in words
     assert "channels of the other blocks: 64 -64-> 64 -1-> 256 -1-> 64;" in words
 
 
-def test_markup_in_names_is_shown_as_it_is(architecture: Callable[[int], dict[str, Any]]) -> None:
+def test_markup_in_names_is_shown_as_it_is(
+    tmp_path: Path, study_writer: Any, stored_trial: Any, architecture: Callable[[int], dict[str, Any]]
+) -> None:
     plain = architecture(0)
     plain["stages"][0]["mixer"] = {"name": "[red]mix", "note": "[/bold]"}
     text = rendered(architecture_drawing(plain))
     assert "[red]mix" in text
     assert "[/bold]" in text
+    assert "This version does not know this architecture" in text
+    study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0], None, {"architecture": plain})], name="[/bold]")
+    results = load(tmp_path)
+    for renderable in (front_table(results), status_panel(results), trial_panel(results, results.trial(0))):
+        assert "[/bold]" in rendered(renderable)
 
 
 def test_a_trial_of_any_state_is_shown(digits_study: Path) -> None:
@@ -150,16 +166,19 @@ def test_a_trial_of_any_state_is_shown(digits_study: Path) -> None:
     assert "curve" not in running
 
 
-def test_the_activation_memory_of_a_trial_is_shown(tmp_path: Path, study_writer: Any, told: Any) -> None:
-    study_writer(tmp_path, [told([0.5, 10.0, 1.0], None, {"activation_bytes": 12_345_678}), told([0.5, 10.0, 1.0])])
+def test_the_activation_memory_of_a_trial_is_shown(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
+    study_writer(
+        tmp_path,
+        [stored_trial([0.5, 10.0, 1.0], None, {"activation_bytes": 12_345_678}), stored_trial([0.5, 10.0, 1.0])],
+    )
     results = load(tmp_path)
     first, second = (rendered(trial_panel(results, results.trial(number))) for number in range(2))
     assert re.search("activations +12.3 M bytes an image in training", first)
-    assert "activations" not in second  # of a study that knew of none
+    assert "activations" not in second  # as in studies before activation memory was recorded
 
 
-def test_a_trial_without_an_architecture_is_shown(tmp_path: Path, study_writer: Any, told: Any) -> None:
-    study_writer(tmp_path, [told([0.5, 10.0, 1.0])])
+def test_a_trial_without_an_architecture_is_shown(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
+    study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0])])
     results = load(tmp_path)
     text = rendered(trial_panel(results, results.trial(0)))
     assert "complete, on the front" in text
