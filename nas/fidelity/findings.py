@@ -228,14 +228,14 @@ def _points(plan: Plan, proxy: Floats, large: Floats) -> Iterator[Point]:
 def _notes(plan: Plan, records: Mapping[tuple[str, str, int], Record]) -> Iterator[str]:
     """What could not be trained or scored, a line for each kind."""
     for name, reasons in plan.impossible.items():
-        yield f"{name}: {len(reasons)} of {len(plan.architectures)} architectures cannot be built so ({reasons[0]})"
+        yield f"{name}: {len(reasons)} of {len(plan.architectures)} architectures cannot be built for it ({reasons[0]})"
     for line in _failures(records):
         yield f"failed: {line}"
     for name in SCORES:
         values = [record["scores"][name][0] for record in records.values() if "scores" in record]
         missing = [value for value in values if isinstance(value, str)]
         if missing:
-            yield f"{SCORES[name]}: {len(missing)} untrained networks have none ({missing[0]})"
+            yield f"{SCORES[name]}: no score for {count(len(missing), 'untrained network')} ({missing[0]})"
 
 
 def _failures(records: Mapping[tuple[str, str, int], Record]) -> list[str]:

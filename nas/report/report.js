@@ -104,7 +104,7 @@ function drawTables() {
   };
   const full = drawTable(byId("trials"), all, matching, MAX_ROWS);
   full.after = (count) => {
-    byId("shown").textContent = `${count.toLocaleString("en")} of ${numbers.length.toLocaleString("en")} trials`;
+    byId("shown").textContent = `${count.toLocaleString("en")} of ${numbers.length.toLocaleString("en")} trial${numbers.length === 1 ? "" : "s"}`;
     more.hidden = count <= full.limit;
     more.textContent = `Show all ${count.toLocaleString("en")}`;
   };
