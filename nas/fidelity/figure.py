@@ -15,7 +15,10 @@ from nas.figures.plot import COLOURS, MIDDLE_GREY, apply_style
 from nas.formatting import count, si
 
 _SYMBOLS = ("star", "diamond", "circle", "square", "triangle-up", "triangle-down", "cross", "x")
-_LABEL_POSITIONS = {"cut": "bottom left", "epochs": "top left"}  # elsewhere "middle right"; their costs are alike
+_LABEL_POSITIONS = {
+    "cut": "bottom left",
+    "epochs": "top left",
+}  # elsewhere "middle right"; these two families have similar costs
 _JOINED_FAMILIES = ("cut", "epochs", "images")  # whose members differ in one amount
 _DECADES = {10.0**power: f"{10.0 ** (power + 2):.{max(0, -power - 2)}f} %" for power in range(-7, 3)}
 

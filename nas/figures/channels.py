@@ -48,11 +48,11 @@ class Link:
 class Dependency:
     """All edges on paths to one output of the block, thinned as the figure is.
 
-    `alike` are the outputs of the same group. Their paths differ in the last edge only, which ends at each of them.
+    `group` are the outputs of the same group, this one among them. Their paths differ in the last edge only.
     """
 
     output: int
-    alike: tuple[int, ...]
+    group: tuple[int, ...]
     links: tuple[Link, ...]
 
 
@@ -124,9 +124,9 @@ def _links(number: int, layer: Layer, colours: Sequence[int]) -> list[Link]:
     return sorted(links, key=lambda link: (link.outputs, link.inputs))
 
 
-def _dependency(alike: tuple[int, ...], links: Sequence[Sequence[Link]]) -> Dependency:
-    """The paths to the middle output of `alike`, followed backwards from the last layer."""
-    output = alike[len(alike) // 2]
+def _dependency(group: tuple[int, ...], links: Sequence[Sequence[Link]]) -> Dependency:
+    """The paths to the middle output of `group`, followed backwards from the last layer."""
+    output = group[len(group) // 2]
     needed = {output}
     kept: list[Link] = []
     for of_layer in reversed(links):
@@ -137,7 +137,7 @@ def _dependency(alike: tuple[int, ...], links: Sequence[Sequence[Link]]) -> Depe
         ]
         needed = {channel for link in paths for channel in range(*link.inputs)}
         kept += paths[:: _step(len(paths))]
-    return Dependency(output, alike, tuple(kept))
+    return Dependency(output, group, tuple(kept))
 
 
 def _group_outputs(graph: ChannelGraph) -> list[tuple[int, ...]]:

@@ -4,7 +4,7 @@ Below each column after the first, a matrix shows what its channels depend on: a
 
 Three traces highlight what one output depends on. `layout.meta` holds what a page needs to highlight another output: `first`,
 the index of the first of the three traces; `dependencies`, for each group of outputs the `x` and `y` of the three traces;
-`alike`, the outputs of each group; `last`, the x at which edges end at the output itself; `outputs`, their number.
+`groups`, the outputs of each group; `last`, the x at which edges end at the output itself; `outputs`, their number.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def channels_figure(info: ChannelsInfo) -> go.Figure:
         figure.add_trace(_points(info, column, names))
     _lay_out(figure, info)
     meta = {"first": first, "last": len(info.labels), "outputs": len(info.columns[-1]), "dependencies": paths}
-    figure.update_layout(meta=meta | {"alike": [list(dependency.alike) for dependency in info.dependencies]})
+    figure.update_layout(meta=meta | {"groups": [list(dependency.group) for dependency in info.dependencies]})
     return figure
 
 

@@ -116,8 +116,8 @@ function drawTables() {
 // Channel graphs ----------------------------------------------------------------------------------------------------
 
 function showDependency(div, output) {
-  const { first, last, alike, dependencies } = div.layout.meta;
-  const index = alike.findIndex((outputs) => outputs.includes(output));
+  const { first, last, groups, dependencies } = div.layout.meta;
+  const index = groups.findIndex((outputs) => outputs.includes(output));
   if (index < 0) return;
   const traces = dependencies[index].map((_, i) => first + i), total = div.layout.meta.outputs;
   const x = dependencies[index].map((path) => path.x);

@@ -61,7 +61,7 @@ def status_record(results: Results) -> dict[str, Any]:
     trials = results.trials
     times = break_down_time(results)
     best = results.best
-    quality = {one.objective: one.to_dict() for one in compare_predictions(results)}
+    quality = {entry.objective: entry.to_dict() for entry in compare_predictions(results)}
     return {
         "name": results.name,
         "folder": str(results.folder),

@@ -64,11 +64,11 @@ def test_fewer_images_are_of_each_class_alike_and_the_rest_stays(data_file: Path
     half, quarter = fewer(data, 2), fewer(data, 4)
     assert half.train.labels.bincount().tolist() == [-(-n // 2) for n in data.train.labels.bincount().tolist()]
     assert quarter.train.labels.bincount().tolist() == [-(-n // 4) for n in data.train.labels.bincount().tolist()]
-    known = {
+    labels = {
         image.numpy().tobytes(): int(label) for image, label in zip(data.train.images, data.train.labels, strict=True)
     }
     for image, label in zip(quarter.train.images, quarter.train.labels, strict=True):
-        assert known[image.numpy().tobytes()] == int(label)
+        assert labels[image.numpy().tobytes()] == int(label)
     assert half.val is data.val
     assert (half.mean, half.std) == (data.mean, data.std)
     assert len({half.fingerprint, quarter.fingerprint, data.fingerprint}) == 3
@@ -94,8 +94,8 @@ def test_a_training_is_the_trainers_own_of_that_budget(worker: Worker, data_file
     checkpoint = tmp_path / "c.pt"
     record = worker.run(job(Budget("epochs/2", 2)), checkpoint)
     data = load(data_file)
-    theirs = train(initial(SMALL, 3), data, TrainConfig(epochs=2, lr=5e-3, validate_every=1), seed=3)
-    assert [accuracy for accuracy, _ in record["curve"]] == [epoch.val_accuracy for epoch in theirs]
+    history = train(initial(SMALL, 3), data, TrainConfig(epochs=2, lr=5e-3, validate_every=1), seed=3)
+    assert [accuracy for accuracy, _ in record["curve"]] == [epoch.val_accuracy for epoch in history]
     assert all(seconds > 0 for _, seconds in record["curve"])
     assert (record["id"], record["seed"], record["epochs"]) == (SMALL.id, 3, 2)
     assert not checkpoint.exists()
@@ -130,10 +130,10 @@ def test_a_score_that_fails_leaves_the_others(worker: Worker, monkeypatch: pytes
 
     monkeypatch.setattr(workers.scores, "zico", broken)
     monkeypatch.setattr(workers.scores, "naswot", lambda *words: float("-inf"))
-    found = worker.run(job(), tmp_path / "c.pt")["scores"]
-    assert found["zico"][0] == "ValueError: there is"
-    assert found["naswot"][0] == "it is -inf"
-    assert isinstance(found["synflow"][0], float)
+    scores = worker.run(job(), tmp_path / "c.pt")["scores"]
+    assert scores["zico"][0] == "ValueError: there is"
+    assert scores["naswot"][0] == "it is -inf"
+    assert isinstance(scores["synflow"][0], float)
 
 
 def test_batches_share_no_image_and_are_normalised(data_file: Path) -> None:

@@ -59,7 +59,7 @@ def test_channels_of_one_colour_are_those_that_depend_on_the_same_inputs(block: 
 
 
 def naive_paths(block: Stack, output: int) -> list[set[tuple[int, int]]]:
-    """The edges of each layer on a path to `output`, walked back one by one."""
+    """The edges of each layer on a path to `output`, walked back edge by edge."""
     needed, edges_of = {output}, []
     for layer in reversed(block.layers):
         matrix = layer.graph.matrix
@@ -73,18 +73,18 @@ def test_a_dependency_is_every_edge_on_a_path_to_its_output(block: Stack) -> Non
     info = channels_info(block)
     assert info.dependencies
     for dependency in info.dependencies:
-        drawn: list[set[tuple[int, int]]] = [set() for _ in block.layers]
+        edges_of: list[set[tuple[int, int]]] = [set() for _ in block.layers]
         for link in dependency.links:
-            drawn[link.layer] |= set(product(range(*link.outputs), range(*link.inputs)))
-        assert drawn == naive_paths(block, dependency.output)
-        assert dependency.output in dependency.alike
-        for other in dependency.alike:  # the same, but for the last edges
-            assert naive_paths(block, other)[:-1] == drawn[:-1]
+            edges_of[link.layer] |= set(product(range(*link.outputs), range(*link.inputs)))
+        assert edges_of == naive_paths(block, dependency.output)
+        assert dependency.output in dependency.group
+        for other in dependency.group:  # the same, but for the last edges
+            assert naive_paths(block, other)[:-1] == edges_of[:-1]
 
 
 def test_every_output_of_a_small_block_can_be_chosen() -> None:
-    alike = [set(dependency.alike) for dependency in channels_info(CLC).dependencies]
-    assert sorted(map(sorted, alike)) == [list(range(16 * group, 16 * group + 16)) for group in range(4)]
+    groups = [set(dependency.group) for dependency in channels_info(CLC).dependencies]
+    assert sorted(map(sorted, groups)) == [list(range(16 * group, 16 * group + 16)) for group in range(4)]
 
 
 def test_labels_say_what_each_layer_is() -> None:

@@ -65,11 +65,11 @@ def test_the_step_line_is_the_best_y_attained_at_each_x(results: Results, x: str
     for at in info.x_values:
         attained = [b for a, b in points if (a <= at if fewer_is_better else a >= at)]
         if info.step_shape == "hv":  # the height of the last corner at or left of `at`
-            drawn = [b for a, b in zip(info.step_x, info.step_y, strict=True) if a <= at]
-            height = drawn[-1] if drawn else None
+            corners = [b for a, b in zip(info.step_x, info.step_y, strict=True) if a <= at]
+            height = corners[-1] if corners else None
         else:  # the height of the first corner at or right of `at`
-            drawn = [b for a, b in zip(info.step_x, info.step_y, strict=True) if a >= at]
-            height = drawn[0] if drawn else None
+            corners = [b for a, b in zip(info.step_x, info.step_y, strict=True) if a >= at]
+            height = corners[0] if corners else None
         assert height == (max(attained) if attained else None)
 
 
