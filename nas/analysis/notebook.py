@@ -59,8 +59,7 @@ def results_html(results: StudyResults) -> str:
     states = ", ".join(f"{number} {state}" for state, number in results.counts.items()) or "no trials yet"
     lines = [states]
     if results.best is not None:
-        values = (f"{o.label} {value_text(o, results.best[o.name])}" for o in results.objectives)
-        lines.append(f"best: trial {results.best['trial']}, {', '.join(values)}")
+        lines.append(f"best: trial {results.best['trial']}, {', '.join(_best_values(results, results.best))}")
     front = f"front: {count(len(results.front), 'trial')}, hypervolume {ratio(results.hypervolume)}"
     title = f"<strong>{_escape(results.name)}</strong> <span style='{_NOTE}'>{_escape(results.folder)}</span>"
     text = "<br>".join(map(_escape, [*lines, front]))
@@ -91,6 +90,11 @@ def architecture_html(architecture: PlainArchitecture) -> str:
     text = describe(architecture)
     note = f"<p><em>{_escape(text.note)}</em></p>" if text.note else ""
     return f"<div>{note}{''.join(map(_part_html, text.parts))}</div>"
+
+
+def _best_values(results: StudyResults, best: pd.Series[Any]) -> list[str]:
+    """The objectives with units: "validation accuracy 0.9722", "MACs 6.59 M"."""
+    return [f"{o.label} {value_text(o, best[o.name], unit=o.unit != o.label)}" for o in results.objectives]
 
 
 def _part_html(part: PartText) -> str:

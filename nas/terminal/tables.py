@@ -98,20 +98,20 @@ def status_panel(results: Results) -> Panel:
     grid.add_row("front", f"{count(record['front_size'], 'trial')}, hypervolume {ratio(record['hypervolume'])}")
     grid.add_row("time", f"{duration(record['elapsed_s'])} from first start to last end")
     if record["wall_s_per_trial"] is not None:
-        grid.add_row("average", _time_text(record))
+        grid.add_row("a trial", _time_text(record))
     for label, text in _prediction_rows(results, record["prediction_quality"]):
         grid.add_row(label, text)
     return Panel(grid, title=Text(results.name), title_align="left", box=box.ROUNDED, expand=False, padding=(0, 1))
 
 
 def _time_text(record: dict[str, Any]) -> str:
-    """The mean duration of a trial, and its parts."""
+    """The mean duration of a trial and its parts."""
     shares = ", ".join(
         f"{MISSING if record[key] is None else f'{100 * record[key]:.1f} %'} {noun}"
         for key, noun in (("training_share", "training"), ("validation_share", "validation"))
     )
     overhead = f"{record['overhead_s_per_trial']:.2f} s overhead"
-    return f"{duration(record['wall_s_per_trial'])} a trial: {shares}, {overhead}"
+    return f"{duration(record['wall_s_per_trial'])}: {shares}, {overhead}"
 
 
 def _prediction_rows(results: Results, quality: dict[str, Any]) -> list[tuple[str, str]]:
