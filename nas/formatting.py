@@ -1,7 +1,7 @@
-"""Numbers for people: the one place where values become text in tables, figures and reports.
+"""How values become text in tables, figures and reports.
 
-Large numbers carry an SI prefix and three digits (`1.23 M MACs`), ratios four decimals (`0.9722`), times two units
-(`2 h 03 min`). A value that is missing is a dash. Files for machines (JSON, CSV) never pass through here.
+Large numbers get an SI prefix and three digits (`1.23 M MACs`), ratios four decimals (`0.9722`), durations two units
+(`2 h 03 min`). A missing value is a dash. JSON and CSV output does not use this module.
 """
 
 from __future__ import annotations
@@ -10,20 +10,26 @@ import math
 
 from nas.objectives import Objective
 
-MISSING = "–"  # noqa: RUF001 - an en dash is what tables print for a missing value
+MISSING = "–"  # noqa: RUF001 - tables print an en dash for a missing value
+TIMES = "×"  # noqa: RUF001 - the multiplication sign is meant
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def si(value: float | None, unit: str = "") -> str:
-    """`si(1234567, "MACs")` is `1.23 M MACs`; below a thousand a whole number stays whole: `842 MACs`."""
+    """`si(1234567, "MACs")` is `1.23 M MACs`; whole numbers below 1,000 have no decimals: `842 MACs`."""
     if value is None or math.isnan(value):
         return MISSING
     return f"{_digits(float(value))} {unit}".rstrip()
 
 
-def count(number: int, what: str) -> str:
+def count(number: int, noun: str) -> str:
     """`count(1, "trial")` is `1 trial`, `count(1200, "trial")` is `1,200 trials`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def dimensions(*sizes: object) -> str:
+    """`dimensions(16, 16, 32)` is `16 × 16 × 32`."""
+    return f" {TIMES} ".join(str(size) for size in sizes)
 
 
 def ratio(value: float | None) -> str:
@@ -32,11 +38,17 @@ def ratio(value: float | None) -> str:
 
 
 def value_text(objective: Objective, value: float | None, *, unit: bool = True) -> str:
-    """A value of `objective`: three digits where ratios matter, else four decimals; with its unit unless told."""
-    name = objective.unit if unit else ""
+    """A value of `objective`: three significant digits if the objective has a log scale, else four decimals.
+
+    Args:
+        objective: what the value is of.
+        value: in the objective's unit; None or NaN if it is missing.
+        unit: whether the unit is appended.
+    """
+    suffix = objective.unit if unit else ""
     if value is None or math.isnan(value):
         return MISSING
-    return si(value, name) if objective.log else f"{ratio(value)} {name}".rstrip()
+    return si(value, suffix) if objective.log else f"{ratio(value)} {suffix}".rstrip()
 
 
 def duration(seconds: float | None) -> str:
@@ -56,26 +68,26 @@ def duration(seconds: float | None) -> str:
 
 
 def _digits(value: float) -> str:
-    """Three significant digits and a prefix."""
+    """Three significant digits and an SI prefix."""
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    rounded = float(f"{value:.3g}")  # first, so that 999,960 is 1.00 M and not 1000 k
+    rounded = float(f"{value:.3g}")  # before the prefix is chosen, so that 999,960 is 1.00 M and not 1000 k
     for factor, prefix in _PREFIXES:
         if abs(rounded) >= factor:
-            return f"{_three(rounded / factor)} {prefix}"
-    return str(round(value)) if value == round(value) else _three(rounded)
+            return f"{_three_digits(rounded / factor)} {prefix}"
+    return str(round(value)) if value == round(value) else _three_digits(rounded)
 
 
-def _three(value: float) -> str:
-    """`1.23`, `12.3`, `123`; smaller than one, three digits after the zeros."""
-    size = abs(value)
-    if size >= 1000:
+def _three_digits(value: float) -> str:
+    """`1.23`, `12.3`, `123`; for values below 1, three digits after the leading zeros."""
+    magnitude = abs(value)
+    if magnitude >= 1000:
         return f"{value:.0f}"
-    if size >= 1:
-        return f"{value:.{2 if size < 10 else 1 if size < 100 else 0}f}"
+    if magnitude >= 1:
+        return f"{value:.{2 if magnitude < 10 else 1 if magnitude < 100 else 0}f}"
     return f"{value:.3g}"
 
 
-def finite(value: float) -> float | None:
-    """`value` as JSON has it: None if it is not finite."""
+def finite_or_none(value: float) -> float | None:
+    """`value`, or None if it is not finite: JSON has no NaN and no infinity."""
     return value if math.isfinite(value) else None

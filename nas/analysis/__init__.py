@@ -1,1 +1,1 @@
-"""What a study tells: trials as a table, the front, hypervolume, times, how well predictions held.."""
+"""Reading a study: trials as a table, the Pareto front, hypervolume, times, prediction quality, architectures in text."""

@@ -1,4 +1,8 @@
-"""How well throughput and latency were foretold (`nas.study.operator_table`), told from what trials measured since."""
+"""How well throughput and latency were predicted: the study's operator table against what its trials measured.
+
+The predictions (`nas.study.operator_table`) are recomputed from the table in the study's folder. Without that file, in a
+copied `study.db` for example, nothing can be compared and `missing_note` says so.
+"""
 
 from __future__ import annotations
 
@@ -10,37 +14,37 @@ import numpy as np
 
 from nas import objectives
 from nas.analysis.results import Results
-from nas.formatting import finite
+from nas.formatting import finite_or_none
 from nas.study import operator_table
 from nas.study.layout import OPERATORS
 from nas.study.operator_table import Floats, OperatorTable
 from search_space import Architecture
 from search_space.errors import SpaceError
 
-LATEST = 1000  # trials that are compared
-LEAST = 3
+MAX_COMPARED_TRIALS = 1000
+MIN_COMPARED_TRIALS = 3
 
 
 @dataclass(frozen=True)
-class Foretold:
-    """A prediction and what came of it.
+class PredictionQuality:
+    """How well one objective was predicted.
 
     Args:
-        name: of the objective.
-        trials: that are compared.
-        kendall_tau: between what was foretold and what was measured; None where it cannot be told.
-        median_error: the median of their relative differences, the same factor for all of them apart.
+        objective: its name.
+        trials: number of trials compared.
+        kendall_tau: Kendall's tau-b between predicted and measured values; None if it is undefined.
+        median_error: median relative error after the median factor between the two is divided out.
     """
 
-    name: str
+    objective: str
     trials: int
     kendall_tau: float | None
     median_error: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """As `nas status --json` prints it, under the objective's name."""
+        return {"trials": self.trials, "kendall_tau": self.kendall_tau, "median_error": self.median_error}
 
-def foretold(results: Results) -> list[Foretold]:
-    """What a study foretold, against the trials that measured it; empty where it did not, or before `LEAST` have."""
-    from nas.analysis.statistics import kendall  # scipy takes its time
 
     found = []
     for name, table in operator_table.read_tables(results.folder / OPERATORS).items():
@@ -49,20 +53,33 @@ def foretold(results: Results) -> list[Foretold]:
         seen, truth = np.array([pair for pair in pairs if pair[0] is not None], dtype=np.float64).reshape(-1, 2).T
         if len(seen) < LEAST:
             continue
-        tau = float(kendall(seen, truth, np.ones((1, len(seen))))[0])
-        found.append(Foretold(name, len(seen), finite(tau), factor_and_error(seen, truth)[1]))
-    return found
+        tau = float(kendall(predicted, measured, np.ones((1, len(comparable))))[0])
+        error = factor_and_error(predicted, measured)[1]
+        qualities.append(PredictionQuality(name, len(comparable), finite_or_none(tau), error))
+    return qualities
 
 
-def factor_and_error(foretold: Floats, measured: Floats) -> tuple[float, float]:
-    """The median factor between what was foretold and measured, `(n,)` both, and the median relative error beside it."""
-    ratios = foretold / measured
+def missing_note(results: Results) -> str:
+    """Why there is no prediction quality although the study predicted an objective; empty if nothing is missing."""
+    file = results.folder / operator_table.FILE
+    config = results.config
+    uses_predictions = (config.get("sampler") or {}).get("name") == "pareto"
+    uses_predictions &= bool((config.get("throughput") or {}).get("operators_s"))
+    is_measured = any(results.trials[name].notna().any() for name in PREDICTED if name in results.trials)
+    if not (uses_predictions and is_measured) or operator_table.read(file):
+        return ""
+    return f"unknown: {file} is missing or damaged"
+
+
+def factor_and_error(predicted: Floats, measured: Floats) -> tuple[float, float]:
+    """The median of `predicted / measured`, `(n,)` both, and the median relative error after dividing it out."""
+    ratios = predicted / measured
     factor = float(np.median(ratios))
     return factor, float(np.median(np.abs(ratios / factor - 1)))
 
 
-def _seen(table: OperatorTable, name: str, architecture: Mapping[str, Any]) -> float | None:
-    """What was foretold; None of an architecture that this release does not know."""
+def _predict(table: OperatorTable, name: str, architecture: Mapping[str, Any]) -> float | None:
+    """The predicted value; None for an architecture that this release does not know."""
     try:
         return float(table.predict(objectives.get(name), Architecture.from_dict(dict(architecture))))
     except SpaceError:

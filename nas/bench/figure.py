@@ -1,6 +1,6 @@
-"""The figure of a benchmark: hypervolume over trainings, a line per sampler with a band from quartile to quartile of its seeds.
+"""The figure of a benchmark: hypervolume over trainings, a line per sampler with a band between the quartiles of its seeds.
 
-A pure info, a thin plotly function, and the self-contained HTML page of both.
+An info (plain content), a thin plotly function, and a self-contained HTML page of it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from nas import html as pages
 from nas.bench.compare import Contest
 from nas.bench.summary import TARGETS, Summary
-from nas.figures.plot import COLOURS, CONFIG, INK, dress
+from nas.figures.plot import COLOURS, MIDDLE_GREY, PLOTLY_CONFIG, apply_style
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 @dataclass(frozen=True)
 class LineInfo:
-    """One sampler with one number of workers; the lists have an entry per training, from the first on."""
+    """One sampler with one number of workers; `q1`, `median` and `q3` have a share for each training."""
 
     name: str
     sampler: str
@@ -33,26 +34,33 @@ class LineInfo:
 
 @dataclass(frozen=True)
 class RaceInfo:
-    """All of a benchmark's lines."""
+    """All lines of a benchmark.
+
+    Args:
+        title: name of the table of architectures.
+        lines: in the order of the legend.
+    """
 
     title: str
     lines: list[LineInfo]
 
 
-def race_info(contest: Contest, found: Sequence[Summary]) -> RaceInfo:
-    """The lines of `found`."""
-    several = len({summary.workers for summary in found}) > 1
+def race_info(contest: Contest, summaries: Sequence[Summary]) -> RaceInfo:
+    """A line for each of `summaries`."""
+    several = len({summary.workers for summary in summaries}) > 1
     lines = []
-    for summary in found:
+    for summary in summaries:
         spreads = [summary.share_at(number) for number in range(1, contest.length + 1)]
         name = f"{summary.sampler}, {summary.workers} at a time" if several else summary.sampler
-        q1, median, q3 = ([round(getattr(one, field), 6) for one in spreads] for field in ("q1", "median", "q3"))
+        q1, median, q3 = (
+            [round(getattr(spread, quantile), 6) for spread in spreads] for quantile in ("q1", "median", "q3")
+        )
         lines.append(LineInfo(name, summary.sampler, summary.workers, q1, median, q3))
-    return RaceInfo(f"{contest.table.file.name}: share of the true hypervolume, median and quartiles over seeds", lines)
+    return RaceInfo(contest.table.file.name, lines)
 
 
 def race_figure(info: RaceInfo) -> go.Figure:
-    """A colour per sampler, a dash per number of workers; a band between the quartiles; the targets as thin lines."""
+    """A colour per sampler, a dash per number of workers, a band between the quartiles, thin lines at the targets."""
     figure = go.Figure()
     samplers = list(dict.fromkeys(line.sampler for line in info.lines))
     workers = list(dict.fromkeys(line.workers for line in info.lines))
@@ -82,26 +90,22 @@ def race_figure(info: RaceInfo) -> go.Figure:
             )
         )
     for target in TARGETS:
-        figure.add_hline(target, line={"color": INK, "width": 1, "dash": "dot"})
-    _dress(figure, info)
+        figure.add_hline(target, line={"color": MIDDLE_GREY, "width": 1, "dash": "dot"})
+    apply_style(figure)
+    figure.update_layout(hovermode="closest", margin={"l": 64, "r": 16, "t": 16, "b": 52})
+    figure.update_xaxes(title_text="trainings", rangemode="tozero")
+    figure.update_yaxes(title_text="share of the true hypervolume, higher is better")
     return figure
 
 
-def _dress(figure: go.Figure, info: RaceInfo) -> None:
-    """On white: the page holds nothing else."""
-    dress(figure)
-    figure.update_layout(
-        title={"text": html.escape(info.title), "x": 0, "xref": "paper", "font": {"size": 14}},
-        height=640,
-        paper_bgcolor="#ffffff",
-        hovermode="closest",
-    )
-    figure.update_xaxes(title_text="trainings", rangemode="tozero")
-    figure.update_yaxes(title_text="share of the true hypervolume, higher is better")
-
-
 def write(info: RaceInfo, file: Path) -> None:
-    """Write the figure as an HTML page that asks nothing of any network."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    page = race_figure(info).to_html(include_plotlyjs=True, full_html=True, config=CONFIG)
-    file.write_text(page, encoding="utf-8")
+    """Write the figure as a self-contained HTML page; an existing file is replaced whole or not at all."""
+    figure = pages.figure_record(
+        "hypervolume over trainings, median and quartiles over seeds", race_figure(info), wide=True
+    )
+    page = pages.Page(
+        title=f"Samplers on {info.title}",
+        header="<p>Share of the true hypervolume. Dotted lines: the targets of the benchmark.</p>",
+        data={"figures": [figure], "config": PLOTLY_CONFIG},
+    )
+    pages.write_page(page, file)

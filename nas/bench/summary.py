@@ -15,7 +15,7 @@ import numpy as np
 
 from nas.bench.compare import Contest
 from nas.bench.race import Run
-from nas.formatting import finite
+from nas.formatting import finite_or_none
 
 TARGETS = (0.95, 0.99)  # shares of the true hypervolume
 MARKS = (50, 100, 200)  # trainings after which the share is told
@@ -40,7 +40,7 @@ class Spread:
     def record(self) -> dict[str, float | None]:
         """As JSON."""
         pairs = (("q1", self.q1), ("median", self.median), ("q3", self.q3), ("max", self.largest))
-        return {name: finite(value) for name, value in pairs}
+        return {name: finite_or_none(value) for name, value in pairs}
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _sampler_record(contest: Contest, summary: Summary) -> dict[str, Any]:
         "seeds": [run.entry.seed for run in summary.runs],
         "trainings_to": {
             str(target): summary.trainings_to(target).record()
-            | {"each": [finite(trainings_to(run, target)) for run in summary.runs]}
+            | {"each": [finite_or_none(trainings_to(run, target)) for run in summary.runs]}
             for target in TARGETS
         },
         "share_at": {str(mark): summary.share_at(mark).record() for mark in marks(contest)},

@@ -85,8 +85,8 @@ def measure(
 
 def agreement(images_per_s: Floats, seed: int = 0) -> st.Estimate:
     """Kendall's tau between rounds, `(rounds, sample)`, the mean over pairs of rounds, with a bootstrap interval."""
-    weights = st.resamples(RESAMPLES, images_per_s.shape[1], seed)
-    return st.Estimate.of(st.agreement(st.couples(images_per_s), weights, st.kendall))
+    weights = st.bootstrap_weights(RESAMPLES, images_per_s.shape[1], seed)
+    return st.Estimate.of(st.mean_correlation(st.row_pairs(images_per_s), weights, st.kendall))
 
 
 def median_difference(images_per_s: Floats) -> float:
@@ -102,7 +102,7 @@ def prediction_record(measured: RepeatedMeasurements, seed: int = 0) -> dict[str
     truth = np.exp(np.log(measured.images_per_s["exclusive"]).mean(axis=0))
     ratio, error = factor_and_error(measured.predicted, truth)
     return {
-        "kendall_tau": agreement(np.stack([measured.predicted, truth]), seed).record(),
+        "kendall_tau": agreement(np.stack([measured.predicted, truth]), seed).to_dict(),
         "ratio": ratio,
         "median_error": error,
         "operators": measured.operators,

@@ -50,7 +50,7 @@ def fidelity(
 
     file = page.write(found, study.out / page.FILE)
     if as_json:
-        print(json.dumps(found.record() | {"verdict": verdict(found), "page": str(file)}, allow_nan=False))
+        print(json.dumps(found.to_dict() | {"verdict": verdict(found), "page": str(file)}, allow_nan=False))
         return
     out = Console(highlight=False, markup=False)
     out.print(tables.summary(found))

@@ -1,11 +1,12 @@
-"""How faithful a study's proxy training is: does it rank architectures as a longer training does, and would a cheaper one?
+"""The fidelity of a study's proxy training: does it rank architectures as a longer training does, and would a cheaper one?
 
-plan        which architectures, trained how: budgets and jobs, plain values
-store       what has been trained: one file, a line each
-worker      a job done: the only module here that imports torch
-pool        jobs in warm processes
-statistics  rank correlations, bootstrap, noise
-findings    records -> what they say, and its JSON
-show, figure, page   how it looks in the terminal and as HTML
-run         all of it, from the configuration to the findings
+plan      architectures, budgets and jobs: plain values
+store     the results of jobs: one file, a line each
+worker    runs a job: the only module here that imports torch
+findings  records -> correlations, costs and noise
+values    the findings as values, and their JSON
+verdict   the findings in sentences
+tables    the findings in the terminal
+figure, page  the findings as HTML
+run       a whole run, from the configuration to the findings
 """

@@ -1,4 +1,4 @@
-"""The figures of a fidelity run: for each a pure info, and a thin plotly function."""
+"""The figures of a fidelity run: for each one an info (plain content) and a thin plotly function."""
 
 from __future__ import annotations
 
@@ -9,20 +9,33 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from nas.fidelity.tables import cost_text, interval, label_text
+from nas.fidelity.tables import cost_text, interval_text, label_text
 from nas.fidelity.values import FAMILIES, Findings, Proxy
-from nas.figures.plot import COLOURS, INK, dress
-from nas.formatting import si
+from nas.figures.plot import COLOURS, MIDDLE_GREY, apply_style
+from nas.formatting import count, si
 
 _SYMBOLS = ("star", "diamond", "circle", "square", "triangle-up", "triangle-down", "cross", "x")
-_BESIDE = {"cut": "bottom left", "epochs": "top left"}  # where the label stands of those whose costs are alike
-_JOINED = ("cut", "epochs", "images")  # families that are one thing more or less of it
+_LABEL_POSITIONS = {
+    "cut": "bottom left",
+    "epochs": "top left",
+}  # elsewhere "middle right"; these two families have similar costs
+_JOINED_FAMILIES = ("cut", "epochs", "images")  # whose members differ in one amount
 _DECADES = {10.0**power: f"{10.0 ** (power + 2):.{max(0, -power - 2)}f} %" for power in range(-7, 3)}
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A way of ranking, in the plane of cost and Kendall's tau; `short` stands beside it, `text` in the pointer's box."""
+    """A way of ranking in the plane of cost and Kendall's tau, with its interval.
+
+    Args:
+        family: a key of `FAMILIES`.
+        short: the label beside the mark.
+        text: HTML of the hover box.
+        cost: as a share of the proxy's.
+        tau: Kendall's tau with the reference.
+        low: lower end of its 95 % interval.
+        high: upper end.
+    """
 
     family: str
     short: str
@@ -35,24 +48,25 @@ class Mark:
 
 @dataclass(frozen=True)
 class CostInfo:
-    """All ways of ranking whose cost and correlation are known, by rising cost.
+    """All ways of ranking whose cost and correlation are known.
 
     Args:
-        marks: of them.
-        proxy_tau: the proxy's own tau, to compare with.
-        nothing: where the axis has those that cost next to nothing: a third of what the cheapest other costs.
+        marks: by rising cost.
+        proxy_tau: tau of the study's proxy; None if it is unknown.
+        zero_cost: the place of costs near zero on the logarithmic axis: a third of the smallest other cost.
     """
 
     marks: list[Mark]
     proxy_tau: float | None
-    nothing: float
+    zero_cost: float
 
 
 @dataclass(frozen=True)
 class AccuracyInfo:
-    """Architectures by both accuracies, means over seeds with the lowest and the highest; lists have an entry each.
+    """Architectures by their accuracy at the proxy (x) and at the large budget (y); lists have an entry for each.
 
-    `x_rank` and `y_rank` are the places of the means, 1 the best; equal ones share the mean of their places.
+    `x` and `y` are means over seeds, `x_range` and `y_range` the lowest and the highest seed. `x_rank` and `y_rank` are the
+    ranks of the means, from 1 for the best; equal means share the mean of their ranks.
     """
 
     proxy_epochs: int
@@ -67,23 +81,23 @@ class AccuracyInfo:
     texts: list[str]
 
 
-def cost_info(found: Findings) -> CostInfo:
+def cost_info(findings: Findings) -> CostInfo:
     """Correlation over cost."""
     marks = []
-    for proxy in reversed(found.proxies):
+    for proxy in reversed(findings.proxies):
         tau = proxy.kendall
         if not proxy.cost or math.isnan(tau.value):
             continue
         low, high = (tau.value if math.isnan(end) else end for end in (tau.low, tau.high))
-        lines = (f"tau {interval(tau)}", f"rho {interval(proxy.spearman)}", f"{cost_text(proxy)} of the cost")
-        text = "<br>".join(html.escape(line) for line in (label_text(found, proxy), *lines))
-        marks.append(Mark(proxy.family, _short(proxy), text, proxy.cost, tau.value, low, high))
+        lines = (f"tau {interval_text(tau)}", f"rho {interval_text(proxy.spearman)}", f"{cost_text(proxy)} of the cost")
+        text = "<br>".join(html.escape(line) for line in (label_text(findings, proxy), *lines))
+        marks.append(Mark(proxy.family, _short_label(proxy), text, proxy.cost, tau.value, low, high))
     proxy_tau = next((mark.tau for mark in marks if mark.family == "proxy"), None)
     return CostInfo(marks, proxy_tau, min((mark.cost for mark in marks if mark.family != "cost"), default=1.0) / 3)
 
 
-def _short(proxy: Proxy) -> str:
-    """What stands beside a mark: its name, or of several of a family what tells them apart."""
+def _short_label(proxy: Proxy) -> str:
+    """The label beside a mark; within a family, what distinguishes its members."""
     if proxy.family == "images":
         return proxy.label.partition(" ")[0]
     if proxy.family == "epochs":
@@ -93,16 +107,16 @@ def _short(proxy: Proxy) -> str:
     return proxy.label if proxy.family in ("score", "cost") else ""
 
 
-def accuracy_info(found: Findings) -> AccuracyInfo:
+def accuracy_info(findings: Findings) -> AccuracyInfo:
     """The architectures that have both accuracies."""
-    points = [point for point in found.points if point.proxy and point.large]
+    points = [point for point in findings.points if point.proxy and point.large]
     x = [sum(point.proxy) / len(point.proxy) for point in points]
     y = [sum(point.large) / len(point.large) for point in points]
     return AccuracyInfo(
-        proxy_epochs=found.noise["proxy"].epochs,
-        large_epochs=found.noise["large"].epochs,
-        x_rank=_places(x),
-        y_rank=_places(y),
+        proxy_epochs=findings.noise["proxy"].epochs,
+        large_epochs=findings.noise["large"].epochs,
+        x_rank=_ranks(x),
+        y_rank=_ranks(y),
         x=x,
         y=y,
         x_range=[(min(point.proxy), max(point.proxy)) for point in points],
@@ -112,72 +126,74 @@ def accuracy_info(found: Findings) -> AccuracyInfo:
     )
 
 
-def _places(values: list[float]) -> list[float]:
-    """Of each value, 1 for the highest."""
-    return [sum(other > one for other in values) + (values.count(one) + 1) / 2 for one in values]
+def _ranks(values: list[float]) -> list[float]:
+    """The rank of each value, 1 for the highest; equal values share the mean of their ranks."""
+    return [sum(other > value for other in values) + (values.count(value) + 1) / 2 for value in values]
 
 
 def cost_figure(info: CostInfo) -> go.Figure:
-    """Kendall's tau with its interval over cost, a colour and a symbol for each family."""
+    """Kendall's tau with its interval over cost; a colour and a symbol for each family."""
     figure = go.Figure()
     if info.proxy_tau is not None:
-        figure.add_hline(info.proxy_tau, line={"color": INK, "width": 1, "dash": "dot"})
+        figure.add_hline(info.proxy_tau, line={"color": MIDDLE_GREY, "width": 1, "dash": "dot"})
     for index, (family, name) in enumerate(FAMILIES.items()):
-        mine = [mark for mark in info.marks if mark.family == family]
-        if not mine:
+        marks = [mark for mark in info.marks if mark.family == family]
+        if not marks:
             continue
         figure.add_trace(
             go.Scatter(
-                x=[max(mark.cost, info.nothing) for mark in mine],
-                y=[mark.tau for mark in mine],
+                x=[max(mark.cost, info.zero_cost) for mark in marks],
+                y=[mark.tau for mark in marks],
                 error_y={
-                    "array": [mark.high - mark.tau for mark in mine],
-                    "arrayminus": [mark.tau - mark.low for mark in mine],
+                    "array": [mark.high - mark.tau for mark in marks],
+                    "arrayminus": [mark.tau - mark.low for mark in marks],
                     "thickness": 1,
                     "width": 3,
                 },
-                mode="lines+markers+text" if family in _JOINED else "markers+text",
+                mode="lines+markers+text" if family in _JOINED_FAMILIES else "markers+text",
                 line={"width": 1, "dash": "dot"},
                 marker={"symbol": _SYMBOLS[index], "size": 11, "color": COLOURS[index]},
                 name=name,
-                text=[f" {html.escape(mark.short)} " for mark in mine],
-                textposition=_BESIDE.get(family, "middle right"),
-                hovertext=[mark.text for mark in mine],
+                text=[f" {html.escape(mark.short)} " for mark in marks],
+                textposition=_LABEL_POSITIONS.get(family, "middle right"),
+                hovertext=[mark.text for mark in marks],
                 hovertemplate="%{hovertext}<extra></extra>",
             )
         )
-    _dress(figure, "seconds, as a share of one training of the study's proxy", "Kendall's tau with the large budget")
-    ticks = {info.nothing: "≈ 0"} | _decades([mark.cost for mark in info.marks if mark.cost > info.nothing])
+    _apply_style(
+        figure, "cost: seconds, as a share of one training of the study's proxy", "Kendall's tau with the large budget"
+    )
+    ticks = {info.zero_cost: "≈ 0"} | _decades([mark.cost for mark in info.marks if mark.cost > info.zero_cost])
     figure.update_xaxes(type="log", tickvals=list(ticks), ticktext=list(ticks.values()))
     return figure
 
 
 def accuracy_figure(info: AccuracyInfo) -> go.Figure:
-    """Accuracy of the large budget over that of the proxy; bars from the lowest to the highest seed, colours by MACs."""
+    """Accuracy at the large budget over accuracy at the proxy; bars from the lowest to the highest seed, colours by MACs."""
     bars = {"error_x": _bars(info.x, info.x_range), "error_y": _bars(info.y, info.y_range)}
-    hover = "%{text}<br>proxy %{x:.4f}, large %{y:.4f}<extra></extra>"
+    hover = "%{text}<br>proxy %{x:.4f}, large budget %{y:.4f}<extra></extra>"
     figure = go.Figure(go.Scatter(x=info.x, y=info.y, hovertemplate=hover, **bars, **_points(info)))
-    _dress(
-        figure, f"accuracy after {info.proxy_epochs} epochs, the proxy", f"accuracy after {info.large_epochs} epochs"
+    _apply_style(
+        figure, f"accuracy after {_epochs(info.proxy_epochs)} (proxy)", f"accuracy after {_epochs(info.large_epochs)}"
     )
     return figure
 
 
 def rank_figure(info: AccuracyInfo) -> go.Figure:
-    """The same by places: where the proxy ranks as the large budget does, points stand on the diagonal."""
-    hover = "%{text}<br>proxy: place %{x}, large: place %{y}<extra></extra>"
+    """The same by rank: on the diagonal, the proxy ranks as the large budget does."""
+    hover = "%{text}<br>proxy: rank %{x}, large budget: rank %{y}<extra></extra>"
     figure = go.Figure(go.Scatter(x=info.x_rank, y=info.y_rank, hovertemplate=hover, **_points(info)))
     ends = [1, max(1, len(info.x_rank))]
-    line = {"color": INK, "width": 1, "dash": "dot"}
+    line = {"color": MIDDLE_GREY, "width": 1, "dash": "dot"}
     figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip", showlegend=False))
-    _dress(figure, f"place after {info.proxy_epochs} epochs, the proxy", f"place after {info.large_epochs} epochs")
+    _apply_style(figure, f"rank after {_epochs(info.proxy_epochs)} (proxy)", f"rank after {_epochs(info.large_epochs)}")
     figure.update_xaxes(autorange="reversed", rangemode="normal")
     figure.update_yaxes(autorange="reversed", rangemode="normal")
     return figure
 
 
 def _points(info: AccuracyInfo) -> dict[str, Any]:
-    """The look of the architectures."""
+    """The trace arguments of both figures of architectures."""
     return {
         "mode": "markers",
         "marker": {
@@ -185,7 +201,7 @@ def _points(info: AccuracyInfo) -> dict[str, Any]:
             "color": info.log_macs,
             "colorscale": "Cividis",
             "reversescale": True,
-            "line": {"width": 1, "color": INK},
+            "line": {"width": 1, "color": MIDDLE_GREY},
             "colorbar": {"title": {"text": "MACs", "side": "right"}, "thickness": 14, **_ticks(info.log_macs)},
         },
         "text": info.texts,
@@ -193,8 +209,12 @@ def _points(info: AccuracyInfo) -> dict[str, Any]:
     }
 
 
+def _epochs(number: int) -> str:
+    return count(number, "epoch")
+
+
 def _decades(costs: list[float]) -> dict[float, str]:
-    """The powers of ten that reach around `costs`."""
+    """The ticks at powers of ten around `costs`."""
     low, high = (min(costs), max(costs)) if costs else (1.0, 1.0)
     return {value: text for value, text in _DECADES.items() if low / 10 < value < high * 10}
 
@@ -205,12 +225,12 @@ def _bars(values: list[float], ranges: list[tuple[float, float]]) -> dict[str, A
         "arrayminus": [value - low for value, (low, _) in zip(values, ranges, strict=True)],
         "thickness": 1,
         "width": 0,
-        "color": INK,
+        "color": MIDDLE_GREY,
     }
 
 
 def _ticks(log_macs: list[float]) -> dict[str, Any]:
-    """Four ticks of a logarithmic colour bar."""
+    """Four ticks for a logarithmic colour bar."""
     if not log_macs:
         return {}
     low, high = min(log_macs), max(log_macs)
@@ -218,8 +238,8 @@ def _ticks(log_macs: list[float]) -> dict[str, Any]:
     return {"tickvals": places, "ticktext": [si(10**place) for place in places]}
 
 
-def _dress(figure: go.Figure, x: str, y: str) -> None:
-    dress(figure)
+def _apply_style(figure: go.Figure, x: str, y: str) -> None:
+    apply_style(figure)
     figure.update_layout(
         margin={"l": 64, "r": 16, "t": 28, "b": 52},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},

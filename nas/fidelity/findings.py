@@ -1,11 +1,10 @@
-"""What the trainings say: how well each proxy ranks the architectures, at what cost, and how much of it is noise.
+"""The findings of a fidelity run: how well each proxy ranks the architectures, at what cost, and how large the noise is.
 
-Everything is compared with the *reference*: an architecture's mean accuracy over the seeds of the large budget. A proxy is
-one training, as a search sees it: its correlation is the mean over its seeds. What the large budget itself would reach is
-that of one of its trainings with the mean of its others; no proxy can be expected to reach more. Scores and costs are
-proxies too.
+The *reference* is an architecture's mean accuracy over the seeds of the large budget. A proxy is one training, as a search
+sees it; its correlation with the reference is the mean over seeds. The large budget is judged by the correlation of one of its
+trainings with the mean of its others, the most that a proxy can be expected to reach. Scores and costs are proxies too.
 
-A cost is the seconds of a proxy as a share of those of the study's proxy, over the architectures that have both.
+The cost of a proxy is its seconds as a share of those of the study's proxy, over the architectures that have both.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,41 +25,43 @@ from nas.fidelity.values import Findings, Noise, Point, Proxy
 from nas.formatting import count
 from nas.study.trials import costs_of
 
-RESAMPLES = 2000  # the ends of a 95 % interval move by about a hundredth between as many
+RESAMPLES = 2000  # the ends of a 95 % interval vary by about 0.01 between runs of as many
 SCORES = {"naswot": "NASWOT", "synflow": "SynFlow", "zico": "ZiCo"}
 
 Record = Mapping[str, Any]
 
 
-class _Table:
-    """Records by budget, seed and architecture: arrays `(S, N)`, NaN where there is none."""
+class _RecordTable:
+    """Values of records as arrays `(S, N)`, S seeds of N architectures; NaN where there is no record, or a failed one."""
 
     def __init__(self, plan: Plan, records: Mapping[tuple[str, str, int], Record], seeds: int) -> None:
         self.ids = [architecture.id for architecture in plan.architectures]
         self.records = records
         self.seeds = seeds
 
-    def values(self, budget: str, of: Callable[[Record], float]) -> Floats:
-        rows = [[self._value((budget, i, s), of) for i in self.ids] for s in range(self.seeds)]
+    def values(self, budget: str, value_of: Callable[[Record], float]) -> Floats:
+        """`value_of` each record of `budget`."""
+        rows = [[self._value((budget, i, s), value_of) for i in self.ids] for s in range(self.seeds)]
         return np.array(rows, dtype=np.float64)
 
-    def _value(self, place: tuple[str, str, int], of: Callable[[Record], float]) -> float:
-        record = self.records.get(place)
-        return math.nan if record is None or "failure" in record else of(record)
+    def _value(self, key: tuple[str, str, int], value_of: Callable[[Record], float]) -> float:
+        record = self.records.get(key)
+        return math.nan if record is None or "failure" in record else value_of(record)
 
     def accuracy(self, budget: str, epoch: int = 0) -> Floats:
-        """After that epoch; 0: the last."""
+        """The validation accuracy after `epoch`, from 1; 0 is the last one."""
         return self.values(budget, lambda record: record["curve"][epoch - 1][0])
 
     def seconds(self, budget: str, epoch: int = 0) -> Floats:
+        """The seconds up to `epoch`, from 1; 0 is the last one."""
         return self.values(budget, lambda record: sum(s for _, s in record["curve"][: epoch or None]))
 
     def score(self, name: str) -> tuple[Floats, Floats]:
-        """Values and seconds."""
+        """The values of the training-free score `name`, and its seconds."""
 
         def value(record: Record) -> float:
-            found = record["scores"][name][0]
-            return math.nan if isinstance(found, str) else found
+            score = record["scores"][name][0]
+            return math.nan if isinstance(score, str) else score
 
         return self.values("scores", value), self.values("scores", lambda record: record["scores"][name][1])
 
@@ -75,30 +76,30 @@ def findings_of(
     describe_s: float,
     seed: int,
 ) -> Findings:
-    """What the `records` say.
+    """The findings from the `records` of a plan.
 
     Args:
         plan: what was to be trained.
-        records: (budget or "scores", id of the architecture, number of the seed) -> as `Worker.run` gives it.
-        seeds: how many there are.
-        study: its name.
-        dataset: its name.
-        describe_s: seconds that the costs of one architecture take.
+        records: (name of the budget or "scores", id of the architecture, number of the seed) -> the record of `Worker.run`.
+        seeds: number of seeds.
+        study: the study's name.
+        dataset: the dataset's name.
+        describe_s: seconds that computing the costs of one architecture takes.
         seed: of the bootstrap.
 
     Raises:
-        StudyError: fewer than three architectures have both the proxy's accuracy and the large budget's.
+        StudyError: fewer than three architectures have an accuracy at both the proxy and the large budget.
     """
-    table = _Table(plan, records, seeds)
+    table = _RecordTable(plan, records, seeds)
     proxy, large = table.accuracy("proxy"), table.accuracy("large")
-    both = np.isfinite(st.mean_over(proxy)) & np.isfinite(st.mean_over(large))
-    if both.sum() < st.LEAST:
+    both = np.isfinite(st.column_means(proxy)) & np.isfinite(st.column_means(large))
+    if both.sum() < st.MIN_VALUES:
         raise StudyError(
             f"only {both.sum()} of {len(both)} architectures could be trained: {'; '.join(_failures(records))}"
         )
-    weights = st.resamples(RESAMPLES, len(both), seed)
+    weights = st.bootstrap_weights(RESAMPLES, len(both), seed)
     judge = _Judge(weights, large, proxy, table.seconds("proxy"))
-    proxies = [judge.judged(*entry) for entry in _entries(plan, table, describe_s)]
+    proxies = [judge.judge(candidate) for candidate in _candidates(plan, table, describe_s)]
     return Findings(
         study=study,
         dataset=dataset,
@@ -111,43 +112,59 @@ def findings_of(
     )
 
 
-Entry = tuple[str, str, str, Floats, Floats]
-"""Name, label, family, values `(S, N)`, seconds `(S, N)`."""
+class _Candidate(NamedTuple):
+    """A way of ranking to be judged: `values` and `seconds` are `(S, N)`; the other fields are those of `Proxy`."""
+
+    name: str
+    label: str
+    family: str
+    values: Floats
+    seconds: Floats
 
 
-def _entries(plan: Plan, table: _Table, describe_s: float) -> Iterator[Entry]:
-    """All ways of ranking that were tried."""
+def _candidates(plan: Plan, table: _RecordTable, describe_s: float) -> Iterator[_Candidate]:
+    """All ways of ranking: trainings, trainings that stop early, cheaper budgets, scores, costs."""
     full, large, *cheaper = plan.budgets
-    height, width = plan.architectures[0].image_size
-    yield "proxy", f"proxy: {count(full.epochs, 'epoch')}", "proxy", table.accuracy("proxy"), table.seconds("proxy")
-    yield "large", f"{large.epochs} epochs, one seed", "large", table.accuracy("large"), table.seconds("large")
+    proxy = table.accuracy("proxy"), table.seconds("proxy")
+    yield _Candidate("proxy", f"proxy: {count(full.epochs, 'epoch')}", "proxy", *proxy)
+    of_large = table.accuracy("large"), table.seconds("large")
+    yield _Candidate("large", f"{large.epochs} epochs, one seed", "large", *of_large)
     epoch = 1
     while epoch < full.epochs:
         label = f"stopped at {epoch} of {full.epochs}"
-        yield f"cut/{epoch}", label, "cut", table.accuracy("proxy", epoch), table.seconds("proxy", epoch)
+        until = table.accuracy("proxy", epoch), table.seconds("proxy", epoch)
+        yield _Candidate(f"cut/{epoch}", label, "cut", *until)
         epoch *= 2
     for budget in cheaper:
-        family = budget.name.partition("/")[0]
-        label = {
-            "epochs": f"{count(budget.epochs, 'epoch')} in all",
-            "images": f"1/{budget.images} of the images",
-            "pixels": f"images of {height // budget.pixels}x{width // budget.pixels}",
-        }[family]
-        yield budget.name, label, family, table.accuracy(budget.name), table.seconds(budget.name)
+        family, label = _cheaper_label(budget, plan.architectures[0].image_size)
+        yield _Candidate(budget.name, label, family, table.accuracy(budget.name), table.seconds(budget.name))
     for name, label in SCORES.items():
-        yield name, label, "score", *table.score(name)
+        yield _Candidate(name, label, "score", *table.score(name))
     for name, label in (("params", "parameters"), ("macs", "MACs")):
         values = np.array([[getattr(costs_of(a), name) for a in plan.architectures]], dtype=np.float64)
-        yield name, label, "cost", values, np.full_like(values, describe_s)
+        yield _Candidate(name, label, "cost", values, np.full_like(values, describe_s))
+
+
+def _cheaper_label(budget: Budget, image_size: tuple[int, int]) -> tuple[str, str]:
+    """The family and the label of a cheaper budget."""
+    height, width = image_size
+    family = budget.name.partition("/")[0]
+    labels = {
+        "epochs": f"{count(budget.epochs, 'epoch')} in all",
+        "images": f"1/{budget.images} of the images",
+        "pixels": f"images of {height // budget.pixels}x{width // budget.pixels}",
+    }
+    return family, labels[family]
 
 
 @dataclass(frozen=True)
 class _Judge:
-    """Compares a proxy with the reference.
+    """Compares ways of ranking with the reference.
 
     Args:
         weights: bootstrap resamples `(R, N)`.
-        large, proxy: accuracies `(S, N)` of the large budget and of the study's proxy.
+        large: accuracies `(S, N)` of the large budget.
+        proxy: accuracies `(S, N)` of the study's proxy.
         seconds: of the study's proxy, `(S, N)`.
     """
 
@@ -156,50 +173,52 @@ class _Judge:
     proxy: Floats
     seconds: Floats
 
-    def judged(self, name: str, label: str, family: str, values: Floats, seconds: Floats) -> Proxy:
-        """A way of ranking by `values` `(S, N)`, which took so many `seconds` `(S, N)`."""
-        reference = st.mean_over(self.large)
-        pairs = st.halves(values) if name == "large" else [(row, reference) for row in values]
-        known = np.isfinite(st.mean_over(values)) & np.isfinite(reference)
-        tau = st.agreement(pairs, self.weights, st.kendall)
-        beside: list[Pair] = [(np.where(known, row, np.nan), reference) for row in self.proxy]
+    def judge(self, candidate: _Candidate) -> Proxy:
+        """The correlations and the cost of a way of ranking."""
+        values = candidate.values
+        reference = st.column_means(self.large)
+        pairs = st.leave_one_out_pairs(values) if candidate.name == "large" else [(row, reference) for row in values]
+        ranked = np.isfinite(st.column_means(values)) & np.isfinite(reference)
+        tau = st.mean_correlation(pairs, self.weights, st.kendall)
+        proxy_pairs: list[Pair] = [(np.where(ranked, row, np.nan), reference) for row in self.proxy]
         return Proxy(
-            name=name,
-            label=label,
-            family=family,
-            cost=self._cost(seconds, known),
-            count=int(known.sum()),
+            name=candidate.name,
+            label=candidate.label,
+            family=candidate.family,
+            cost=self._cost(candidate.seconds, ranked),
+            count=int(ranked.sum()),
             kendall=Estimate.of(tau),
-            spearman=Estimate.of(st.agreement(pairs, self.weights, st.spearman)),
-            upper=Estimate.of(st.agreement(pairs, self.weights, st.kendall, upper=True)),
-            loss=Estimate.of(st.agreement(beside, self.weights, st.kendall) - tau),
+            spearman=Estimate.of(st.mean_correlation(pairs, self.weights, st.spearman)),
+            upper=Estimate.of(st.mean_correlation(pairs, self.weights, st.kendall, upper=True)),
+            loss=Estimate.of(st.mean_correlation(proxy_pairs, self.weights, st.kendall) - tau),
         )
 
-    def _cost(self, seconds: Floats, known: NDArray[np.bool_]) -> float | None:
-        mine, full = st.mean_over(seconds), st.mean_over(self.seconds)
-        both = known & np.isfinite(mine) & np.isfinite(full)
+    def _cost(self, seconds: Floats, ranked: NDArray[np.bool_]) -> float | None:
+        """Seconds as a share of the proxy's, over the ranked architectures that have both."""
+        spent, full = st.column_means(seconds), st.column_means(self.seconds)
+        both = ranked & np.isfinite(spent) & np.isfinite(full)
         total = float(full[both].sum())
-        return float(mine[both].sum()) / total if total > 0 else None
+        return float(spent[both].sum()) / total if total > 0 else None
 
 
 def _noise(budget: Budget, accuracy: Floats, weights: Floats) -> Noise:
-    means = st.mean_over(accuracy)
-    known = means[np.isfinite(means)]
+    means = st.column_means(accuracy)
+    means = means[np.isfinite(means)]
     return Noise(
         epochs=budget.epochs,
-        deviation=st.deviation(100 * accuracy),
-        spread=float(100 * known.std(ddof=1)) if len(known) > 1 else math.nan,
-        repeat=Estimate.of(st.agreement(st.couples(accuracy), weights, st.kendall)),
+        deviation=st.pooled_deviation(100 * accuracy),
+        spread=float(100 * means.std(ddof=1)) if len(means) > 1 else math.nan,
+        repeat=Estimate.of(st.mean_correlation(st.row_pairs(accuracy), weights, st.kendall)),
     )
 
 
 def _points(plan: Plan, proxy: Floats, large: Floats) -> Iterator[Point]:
     for index, architecture in enumerate(plan.architectures):
-        known = costs_of(architecture)
+        costs = costs_of(architecture)
         yield Point(
             id=architecture.id,
-            macs=known.macs,
-            params=known.params,
+            macs=costs.macs,
+            params=costs.params,
             mixers=tuple(stage.mixer.name for stage in architecture.stages),
             proxy=tuple(value for value in proxy[:, index].tolist() if math.isfinite(value)),
             large=tuple(value for value in large[:, index].tolist() if math.isfinite(value)),
@@ -207,20 +226,20 @@ def _points(plan: Plan, proxy: Floats, large: Floats) -> Iterator[Point]:
 
 
 def _notes(plan: Plan, records: Mapping[tuple[str, str, int], Record]) -> Iterator[str]:
-    """What is missing, a line for each kind of it."""
+    """What could not be trained or scored, a line for each kind."""
     for name, reasons in plan.impossible.items():
-        yield f"{name}: {len(reasons)} of {len(plan.architectures)} architectures cannot be built so ({reasons[0]})"
+        yield f"{name}: {len(reasons)} of {len(plan.architectures)} architectures cannot be built for it ({reasons[0]})"
     for line in _failures(records):
         yield f"failed: {line}"
     for name in SCORES:
         values = [record["scores"][name][0] for record in records.values() if "scores" in record]
         missing = [value for value in values if isinstance(value, str)]
         if missing:
-            yield f"{SCORES[name]}: {len(missing)} untrained networks have none ({missing[0]})"
+            yield f"{SCORES[name]}: no score for {count(len(missing), 'untrained network')} ({missing[0]})"
 
 
 def _failures(records: Mapping[tuple[str, str, int], Record]) -> list[str]:
-    """Each architecture and budget of which a training failed, with the last reason."""
+    """Each architecture and budget with a failed training, and the last reason."""
     failed: dict[tuple[str, str], list[str]] = {}
     for (budget, architecture, _), record in records.items():
         if "failure" in record:

@@ -1,109 +1,28 @@
-"""The page of a fidelity run: one HTML file that opens anywhere, offline, and asks nothing of any network.
-
-It looks as the report of a study does. Text from outside (names, reasons of failure) is escaped.
-"""
+"""The page of a fidelity run: one self-contained HTML file that opens offline, in the shell of all pages (`nas.html`)."""
 
 from __future__ import annotations
 
 import html
-from importlib import resources
 from pathlib import Path
-from string import Template
-from typing import Any
 
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
-
+from nas import html as pages
 from nas.fidelity.figure import accuracy_figure, accuracy_info, cost_figure, cost_info, rank_figure
-from nas.fidelity.tables import cost_text, interval, label_text, value
+from nas.fidelity.tables import cost_text, interval_text, label_text, number_text
 from nas.fidelity.values import Findings
 from nas.fidelity.verdict import verdict
-from nas.figures import CONFIG
+from nas.figures import PLOTLY_CONFIG
 from nas.formatting import MISSING, count, duration, ratio, si
 from nas.report import embedded
 from trainers.files import atomic_write
 
 FILE = "fidelity.html"
 
-_PAGE = Template("""\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval';
- style-src 'unsafe-inline'; img-src data: blob:">
-<title>$title</title>
-<style>
-$style
-main { max-width: 1680px; margin: 0 auto; }
-.said { max-width: 110ch; }
-th { padding: .3rem .5rem; }
-td:first-child { white-space: normal; }
-</style>
-</head>
-<body>
-<noscript>The figures of this page are drawn by its own script; allow scripts for this file to see them.</noscript>
-<header>
-  <h1>$title</h1>
-  <p>$about</p>
-  <dl class="facts">
-$facts
-  </dl>
-</header>
-<main>
-  <ul class="said">
-$said
-  </ul>
-  <section id="figures" aria-label="Figures"></section>
-  <section>
-    <h2>Ways of ranking</h2>
-    <p class="about">$method</p>
-    <div class="scroll">$proxies</div>
-  </section>
-  <section>
-    <h2>Noise</h2>
-    <div class="scroll">$noise</div>
-  </section>
-  <section>
-    <h2>Architectures</h2>
-    <div class="scroll">$points</div>
-  </section>
-$notes
-</main>
-<script>$plotly</script>
-<script id="data" type="application/json">$data</script>
-<script>
-"use strict";
-const page = JSON.parse(document.getElementById("data").textContent);
-function themed() {
-  const style = getComputedStyle(document.documentElement);
-  const get = (name) => style.getPropertyValue(name).trim();
-  const update = { "font.color": get("--soft"), "hoverlabel.bgcolor": get("--card"), "hoverlabel.font.color": get("--ink") };
-  for (const axis of ["xaxis", "yaxis"]) update[axis + ".gridcolor"] = get("--grid");
-  return update;
-}
-for (const figure of page.figures) {
-  const div = document.createElement("div"), heading = document.createElement("h3"), frame = document.createElement("figure");
-  heading.textContent = figure.title;
-  frame.className = figure.wide ? "figure wide" : "figure";
-  frame.append(heading, div);
-  document.getElementById("figures").append(frame);
-  Plotly.newPlot(div, figure.data, figure.layout, page.config).then(() => Plotly.relayout(div, themed()));
-}
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  for (const div of document.querySelectorAll(".js-plotly-plot")) Plotly.relayout(div, themed());
-});
-</script>
-</body>
-</html>
-""")
-
+_STYLE = "td:first-child { white-space: normal; }\n"
 _METHOD = (
-    "Each row ranks the architectures in its own way; the correlations are with the mean accuracy of the large budget over its"
-    " seeds. A row is one training (or one score) of each architecture, the mean over seeds; the large budget itself is one"
-    " of its trainings with the mean of the others. Brackets: 95 % intervals by bootstrap over architectures. Upper half:"
-    " Kendall's tau among the better half. Lost: by how much the proxy's tau on the same architectures is higher."
+    "Each row is one way to rank the architectures. Correlations are with the mean accuracy of the large budget over its seeds."
+    " A row stands for one training (or one score) of each architecture and gives the mean over seeds; the large budget itself is"
+    " one of its trainings against the mean of the others. Brackets: 95 % intervals by bootstrap over architectures. Upper half:"
+    " Kendall's tau among the better half of the architectures. Loss: the proxy's tau on the same architectures minus this tau."
 )
 
 
@@ -116,87 +35,95 @@ def write(found: Findings, file: Path) -> Path:
     return file
 
 
-def page(found: Findings) -> str:
-    """The whole page."""
+def render(findings: Findings) -> str:
+    """The whole HTML document."""
+    return pages.render(_page(findings))
+
+
+def _page(findings: Findings) -> pages.Page:
     about = (
-        f"{found.dataset}: {count(len(found.points), 'architecture')} over the costs of the space,"
-        f" {count(found.seeds, 'seed')} at each budget; {count(found.noise['proxy'].epochs, 'epoch')}, the study's proxy,"
-        f" against {found.noise['large'].epochs}; {duration(found.proxy_s)} a training of the proxy"
+        f"{findings.dataset}: {count(len(findings.points), 'architecture')} spread over the costs of the space,"
+        f" {count(findings.seeds, 'seed')} at each budget. The study's proxy has"
+        f" {count(findings.noise['proxy'].epochs, 'epoch')}, the large budget {findings.noise['large'].epochs};"
+        f" one training of the proxy takes {duration(findings.proxy_s)}."
     )
-    accuracies = accuracy_info(found)
+    accuracies = accuracy_info(findings)
     figures = [
-        _figure("Correlation over cost", cost_figure(cost_info(found)), wide=True),
-        _figure("Accuracy: the large budget over the proxy", accuracy_figure(accuracies)),
-        _figure("Places: the large budget over the proxy", rank_figure(accuracies)),
+        pages.figure_record("correlation over cost", cost_figure(cost_info(findings)), wide=True),
+        pages.figure_record("accuracy: large budget against proxy", accuracy_figure(accuracies)),
+        pages.figure_record("rank: large budget against proxy", rank_figure(accuracies)),
     ]
-    return _PAGE.substitute(
-        title=html.escape(f"Fidelity of {found.study}"),
-        about=html.escape(about),
-        facts="\n".join(_facts(found)),
-        said=_items(verdict(found)),
-        method=html.escape(_METHOD),
-        proxies=_proxies(found),
-        noise=_noise(found),
-        points=_points(found),
-        notes=f'<section><h2>Left out</h2><ul class="said">{_items(list(found.notes))}</ul></section>'
-        if found.notes
-        else "",
-        style=resources.files("nas.report").joinpath("page.css").read_text(encoding="utf-8"),
-        plotly=get_plotlyjs(),
-        data=embedded({"figures": figures, "config": CONFIG}),
+    return pages.Page(
+        title=f"Fidelity of {findings.study}",
+        header=f"<p>{html.escape(about)}</p>\n{pages.fact_list(_facts(findings))}",
+        body=_body(findings),
+        data={"figures": figures, "config": PLOTLY_CONFIG},
+        style=_STYLE,
     )
 
 
-def _figure(title: str, figure: go.Figure, wide: bool = False) -> dict[str, Any]:
-    plain = figure.to_plotly_json()
-    return {"title": title, "wide": wide, "data": plain["data"], "layout": plain["layout"]}
-
-
-def _facts(found: Findings) -> list[str]:
-    """The numbers on top."""
-    noise = found.noise
-    facts = []
-    for name, label in (("proxy", "the proxy's tau"), ("large", f"{noise['large'].epochs} epochs' own tau")):
-        proxy = found.named(name)
-        if proxy is not None:
-            low, high = value(proxy.kendall.low), value(proxy.kendall.high)
-            facts.append((value(proxy.kendall.value), label, f"{low} to {high}; rho {value(proxy.spearman.value)}"))
-    for name, label in (("proxy", "noise of the proxy"), ("large", f"noise of {noise['large'].epochs} epochs")):
-        one = noise[name]
-        facts.append((value(one.deviation.value), label, f"points; the architectures differ by {value(one.spread)}"))
-    return [
-        f'<div class="fact"><dt>{html.escape(label)}</dt><dd>{html.escape(text)}<small>{html.escape(note)}</small></dd></div>'
-        for text, label, note in facts
+def _body(findings: Findings) -> str:
+    sections = [
+        pages.item_list(verdict(findings)),
+        '<section id="figures" aria-label="Figures"></section>',
+        _section("Ways of ranking", _proxies_table(findings), about=_METHOD),
+        _section("Noise", _noise_table(findings)),
+        _section("Architectures", _points_table(findings)),
     ]
+    if findings.notes:
+        sections.append(_section("Left out", pages.item_list(findings.notes)))
+    return "<main>\n" + "\n".join(sections) + "\n</main>"
 
 
-def _items(lines: list[str]) -> str:
-    return "\n".join(f"<li>{html.escape(line)}</li>" for line in lines)
+def _section(title: str, content: str, about: str = "") -> str:
+    paragraph = f'<p class="about">{html.escape(about)}</p>' if about else ""
+    return f'<section><h2>{html.escape(title)}</h2>{paragraph}<div class="scroll">{content}</div></section>'
 
 
-def _proxies(found: Findings) -> str:
+def _facts(findings: Findings) -> list[pages.Fact]:
+    """The correlations and the noise of both budgets."""
+    noise = findings.noise
+    facts = []
+    for name, label in (("proxy", "tau of the proxy"), ("large", f"tau of {noise['large'].epochs} epochs, one seed")):
+        proxy = findings.proxy(name)
+        if proxy is not None:
+            low, high = number_text(proxy.kendall.low), number_text(proxy.kendall.high)
+            note = f"{low} to {high}; rho {number_text(proxy.spearman.value)}"
+            facts.append(pages.Fact(label, number_text(proxy.kendall.value), note))
+    for name, label in (("proxy", "noise of the proxy"), ("large", f"noise of {noise['large'].epochs} epochs")):
+        note = f"points of accuracy; the architectures differ by {number_text(noise[name].spread)}"
+        facts.append(pages.Fact(label, number_text(noise[name].deviation.value), note))
+    return facts
+
+
+def _proxies_table(findings: Findings) -> str:
     rows = [
         [
-            label_text(found, proxy),
+            label_text(findings, proxy),
             cost_text(proxy),
-            *(interval(estimate) for estimate in (proxy.kendall, proxy.spearman, proxy.upper)),
-            MISSING if proxy.family == "proxy" else interval(proxy.loss),
+            *(interval_text(estimate) for estimate in (proxy.kendall, proxy.spearman, proxy.upper)),
+            MISSING if proxy.family == "proxy" else interval_text(proxy.loss),
         ]
-        for proxy in found.proxies
+        for proxy in findings.proxies
     ]
-    return _table(["ranked by", "cost", "Kendall tau", "Spearman rho", "upper half", "lost"], rows)
+    return pages.table(["ranked by", "cost", "Kendall tau", "Spearman rho", "upper half", "loss"], rows)
 
 
-def _noise(found: Findings) -> str:
+def _noise_table(findings: Findings) -> str:
     rows = [
-        [count(noise.epochs, "epoch"), interval(noise.deviation), value(noise.spread), interval(noise.repeat)]
-        for noise in found.noise.values()
+        [
+            count(noise.epochs, "epoch"),
+            interval_text(noise.deviation),
+            number_text(noise.spread),
+            interval_text(noise.repeat),
+        ]
+        for noise in findings.noise.values()
     ]
     heads = ["budget", "noise of one training, points", "spread of architectures, points", "tau of two trainings"]
-    return _table(heads, rows)
+    return pages.table(heads, rows)
 
 
-def _points(found: Findings) -> str:
+def _points_table(findings: Findings) -> str:
     rows = [
         [
             " → ".join(point.mixers),
@@ -205,18 +132,7 @@ def _points(found: Findings) -> str:
             *(", ".join(map(ratio, values)) or MISSING for values in (point.proxy, point.large)),
             point.id,
         ]
-        for point in found.points
+        for point in findings.points
     ]
-    heads = ["mixers", "MACs", "parameters", "accuracy of the proxy", "of the large budget", "id"]
-    return _table(heads, rows)
-
-
-def _table(heads: list[str], rows: list[list[str]]) -> str:
-    """A table whose first column is text and whose others are numbers."""
-
-    def cells(tag: str, texts: list[str]) -> str:
-        kinds = ["", *[' class="number"'] * (len(texts) - 1)]
-        return "".join(f"<{tag}{kind}>{html.escape(text)}</{tag}>" for kind, text in zip(kinds, texts, strict=True))
-
-    body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{cells('th', heads)}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    heads = ["mixers", "MACs", "parameters", "accuracy of the proxy", "accuracy of the large budget", "id"]
+    return pages.table(heads, rows)

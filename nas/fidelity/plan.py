@@ -1,9 +1,8 @@
-"""What is trained to judge a proxy: a sample of architectures over the costs of the space, each at several budgets.
+"""The plan of a fidelity run: a sample of architectures spread over the costs of the space, each trained at several budgets.
 
-The *proxy* is the training that the study's configuration asks for. The *large* budget is a multiple of its epochs with a
-learning-rate schedule of its own to the end; the mean of its seeds is what everything else is judged by. The cheaper
-budgets have fewer epochs, fewer images or smaller ones. No two trainings share a seed, so that what they have in common
-is the architecture alone.
+The *proxy* is the training that the study's configuration describes. The *large* budget has a multiple of its epochs, with a
+learning-rate schedule over all of them; the mean accuracy over its seeds is the reference. The cheaper budgets have fewer
+epochs, fewer images or smaller images. No two trainings share a seed, so that they have only the architecture in common.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from search_space.errors import SpaceError
 from trainers.training.config import TrainConfig
 
 DIVISORS = (2, 4)  # of epochs and of images; an eighth of a proxy is hardly a training
-POOL = 64  # architectures drawn for each that is taken: enough for its place among them to be its place in the space
+DRAWN_PER_SAMPLE = 64  # architectures: enough to estimate the quantiles of MACs in the space
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,8 @@ class Budget:
 
     Args:
         name: "proxy", "large", "epochs/2", "images/2", "pixels/2", ...
-        epochs: of a schedule that ends with them.
-        images: the images of the train split are divided by this.
+        epochs: length of the training and of its learning-rate schedule.
+        images: the number of training images is divided by this.
         pixels: each side of the images is divided by this.
     """
 
@@ -46,13 +45,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class Job:
-    """One training, or one look at an untrained network.
+    """One training, or the training-free scores of one untrained network.
 
     Args:
         id: of the architecture in the study.
-        architecture: what is built, as JSON; its images may be smaller than the study's.
-        budget: how it is trained; None: it gets its training-free scores.
-        number: which of the seeds, from 0.
+        architecture: the network to build, as JSON; its images may be smaller than the study's.
+        budget: how it is trained; None for training-free scores.
+        number: index of the seed, from 0.
         seed: of initial weights, order of images, augmentation.
     """
 
@@ -73,20 +72,20 @@ class Job:
         return cls(**{**plain, "budget": budget})
 
     def key(self, setting: Mapping[str, Any]) -> str:
-        """The name of its result: it changes with all that could change the result, `setting` being what all jobs share."""
+        """The key of the job's result, a digest of all that can change it; `setting` is what all jobs of a run share."""
         content = [self.architecture, _content(self.budget), self.seed, dict(setting)]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is to be trained.
+    """The jobs of a fidelity run.
 
     Args:
         architectures: the sample, by rising MACs.
         budgets: the proxy, the large one, then the cheaper ones.
-        jobs: the work, the longest first.
-        impossible: budget -> why it cannot be had, architecture by architecture.
+        jobs: the longest first.
+        impossible: name of a budget -> "ID: REASON" for each architecture that cannot be built for it.
     """
 
     architectures: tuple[Architecture, ...]
@@ -96,10 +95,10 @@ class Plan:
 
 
 def budgets_of(train: TrainConfig, multiple: float) -> tuple[Budget, ...]:
-    """The proxy of `train`, the large budget of `multiple` times its epochs, and the cheaper ones that differ from both.
+    """The proxy of `train`, the large budget of `multiple` times its epochs, and the cheaper budgets, each once.
 
     Raises:
-        UsageError: the multiple is no more epochs than the proxy has.
+        UsageError: the large budget has no more epochs than the proxy.
     """
     epochs = train.epochs
     large = round(multiple * epochs)
@@ -112,33 +111,39 @@ def budgets_of(train: TrainConfig, multiple: float) -> tuple[Budget, ...]:
     return (Budget("proxy", epochs), Budget("large", large), *distinct, *fewer, smaller)
 
 
-def spread(space: SearchSpace, limits: Mapping[str, float], count: int, seed: int) -> tuple[Architecture, ...]:
-    """`count` architectures over the costs of `space`: many random ones in order of MACs, one of each of `count` equal parts.
+def sample_over_costs(
+    space: SearchSpace, limits: Mapping[str, float], count: int, seed: int
+) -> tuple[Architecture, ...]:
+    """`count` architectures spread over the costs of `space`, by rising MACs.
 
-    A space of few architectures is taken whole. Of the `limits`, those on measured throughput are passed over.
+    Many random architectures are sorted by MACs and divided into `count` equal parts; one is drawn from each part. A small
+    space is enumerated instead. Limits on measured objectives are ignored.
 
     Raises:
-        UsageError: fewer than `count` architectures keep the limits.
+        UsageError: fewer than `count` architectures are within the limits.
     """
     rng = np.random.default_rng([seed, count])
-    wanted = POOL * count
-    found: dict[str, Architecture] = {}
-    candidates = space if space.size <= wanted else (space.sample(rng) for _ in range(4 * wanted))
+    target = DRAWN_PER_SAMPLE * count
+    drawn: dict[str, Architecture] = {}
+    candidates = space if space.size <= target else (space.sample(rng) for _ in range(4 * target))
     for architecture in candidates:
         if within(architecture, limits):
-            found[architecture.id] = architecture
-        if len(found) == wanted:
+            drawn[architecture.id] = architecture
+        if len(drawn) == target:
             break
-    if len(found) < count:
+    if len(drawn) < count:
         limited = " within the limits" if limits else ""
-        raise UsageError(f"--sample {count}: only {len(found)} architectures{limited} were found in the space")
-    ranked = sorted(found.values(), key=lambda a: (costs_of(a).macs, a.id))
+        raise UsageError(f"--sample {count}: only {len(drawn)} architectures{limited} were found in the space")
+    ranked = sorted(drawn.values(), key=lambda a: (costs_of(a).macs, a.id))
     edges = np.linspace(0, len(ranked), count + 1).astype(int)
     return tuple(ranked[int(rng.integers(low, high))] for low, high in itertools.pairwise(edges))
 
 
 def plan_of(architectures: Sequence[Architecture], budgets: Sequence[Budget], seeds: int, study_seed: int) -> Plan:
-    """Every budget and the scores for each of the `architectures` over so many `seeds`."""
+    """The plan of every budget and the scores, for each of the `architectures` and each of `seeds` seeds.
+
+    A budget with smaller images leaves out the architectures that do not fit them.
+    """
     jobs: list[Job] = []
     impossible: dict[str, list[str]] = {}
     for architecture in architectures:
@@ -155,29 +160,29 @@ def plan_of(architectures: Sequence[Architecture], budgets: Sequence[Budget], se
                 seed = seed_of(study_seed, f"{architecture.id} {_content(budget)} {number}")
                 jobs.append(Job(architecture.id, text, budget, number, seed))
     macs = {architecture.id: costs_of(architecture).macs for architecture in architectures}
-    # The longest first: none of them is begun last and waited for alone.
-    jobs.sort(key=lambda job: -work(job, macs[job.id]))
+    # The longest first, so that no long job starts last while the other workers are idle.
+    jobs.sort(key=lambda job: -relative_work(job, macs[job.id]))
     return Plan(tuple(architectures), tuple(budgets), tuple(jobs), {k: tuple(v) for k, v in impossible.items()})
 
 
-def work(job: Job, macs: int) -> float:
-    """About how long `job` takes beside others, `macs` being those of its architecture at the study's image size."""
-    fixed = 1e5  # MACs that take as long as what there is to do for each image of any network
+def relative_work(job: Job, macs: int) -> float:
+    """The duration of `job` relative to other jobs; `macs` are those of its architecture at the study's image size."""
+    fixed = 1e5  # the time per image that does not depend on the network, in MACs
     if job.budget is None:
         return macs + fixed
     return 10 * job.budget.epochs / job.budget.images * (macs / job.budget.pixels**2 + fixed)
 
 
 def _content(budget: Budget | None) -> list[int]:
-    """What a budget is, whatever it is called: a proxy of 10 epochs is half of one of 20."""
+    """A budget without its name: a proxy of 10 epochs is the same as half a proxy of 20."""
     return [] if budget is None else [budget.epochs, budget.images, budget.pixels]
 
 
 def _shrunk(architecture: Architecture, divisor: int) -> Architecture:
-    """`architecture` for images of sides divided by `divisor`.
+    """`architecture` for images whose sides are divided by `divisor`.
 
     Raises:
-        SpaceError: it does not fit them.
+        SpaceError: it does not fit such images.
     """
     height, width = architecture.image_size
     return architecture.changed(image_size=(height // divisor, width // divisor))

@@ -1,4 +1,4 @@
-"""A fidelity run in the terminal: renderables of rich, good at 80 columns and without colour; nothing here prints."""
+"""A fidelity run in the terminal: renderables of rich for 80 columns, readable without colour; nothing is printed here."""
 
 from __future__ import annotations
 
@@ -15,63 +15,64 @@ from nas.fidelity.verdict import share_text, verdict
 from nas.formatting import MISSING, count, duration
 
 
-def summary(found: Findings) -> RenderableType:
-    """What was trained, a row for each way of ranking, the noise, the verdict, what could not be had."""
-    large = found.noise["large"].epochs
+def summary(findings: Findings) -> RenderableType:
+    """The setting, a row for each way of ranking, the noise, the verdict, and what was left out."""
+    large = findings.noise["large"].epochs
     about = (
-        f"{found.study} on {found.dataset}: {count(len(found.points), 'architecture')}, {count(found.seeds, 'seed')},"
-        f" {duration(found.proxy_s)} a training of the proxy. Correlations of one training, or score, with the mean"
-        f" accuracy after {large} epochs, 95 % intervals by bootstrap over architectures:"
+        f"{findings.study} on {findings.dataset}: {count(len(findings.points), 'architecture')},"
+        f" {count(findings.seeds, 'seed')}, {duration(findings.proxy_s)} a training of the proxy. Correlations of one"
+        f" training, or one score, with the mean accuracy after {large} epochs; 95 % intervals by bootstrap over"
+        f" architectures:"
     )
-    parts: list[RenderableType] = [Text(about), proxies_table(found), noise_table(found)]
-    parts += [Text(f"- {sentence}") for sentence in verdict(found)]
-    parts += [Text(f"- {note}", style="dim") for note in found.notes]
+    parts: list[RenderableType] = [Text(about), proxies_table(findings), noise_table(findings)]
+    parts += [Text(f"- {sentence}") for sentence in verdict(findings)]
+    parts += [Text(f"- {note}", style="dim") for note in findings.notes]
     return Group(*parts)
 
 
-def proxies_table(found: Findings) -> Table:
-    """A row for each way of ranking, by falling cost."""
+def proxies_table(findings: Findings) -> Table:
+    """A row for each way of ranking, the most expensive first."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("ranked by", overflow="fold")
     for head in ("cost", "Kendall tau", "Spearman rho", "upper\nhalf"):
         table.add_column(head, justify="right", no_wrap=True)
-    for proxy in found.proxies:
-        cells = (cost_text(proxy), interval(proxy.kendall), interval(proxy.spearman), value(proxy.upper.value))
+    for proxy in findings.proxies:
+        correlations = (interval_text(proxy.kendall), interval_text(proxy.spearman), number_text(proxy.upper.value))
         style = "bold" if proxy.family == "proxy" else None
-        table.add_row(label_text(found, proxy), *cells, style=style)
+        table.add_row(label_text(findings, proxy), cost_text(proxy), *correlations, style=style)
     return table
 
 
-def noise_table(found: Findings) -> Table:
-    """A row for each of the two budgets: how much its trainings differ, how much the architectures do."""
+def noise_table(findings: Findings) -> Table:
+    """A row for the proxy and one for the large budget: differences between trainings, and between architectures."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("points of accuracy", overflow="fold")
     for head in ("noise of\none training", "spread of\narchitectures", "tau of\ntwo trainings"):
         table.add_column(head, justify="right", no_wrap=True)
-    for noise in found.noise.values():
-        cells = (interval(noise.deviation), value(noise.spread), interval(noise.repeat))
+    for noise in findings.noise.values():
+        cells = (interval_text(noise.deviation), number_text(noise.spread), interval_text(noise.repeat))
         table.add_row(count(noise.epochs, "epoch"), *cells)
     return table
 
 
-def label_text(found: Findings, proxy: Proxy) -> str:
-    """Its label, with the number of architectures if it could not be tried on all."""
-    total = sum(1 for point in found.points if point.large)
+def label_text(findings: Findings, proxy: Proxy) -> str:
+    """The label of `proxy`, with the number of architectures if some could not be ranked."""
+    total = sum(1 for point in findings.points if point.large)
     return proxy.label if proxy.count == total else f"{proxy.label} ({proxy.count} of {total})"
 
 
 def cost_text(proxy: Proxy) -> str:
-    """`25 %`."""
+    """The cost of `proxy` as a share: `25 %`."""
     return MISSING if proxy.cost is None else share_text(proxy.cost)
 
 
-def interval(estimate: Estimate) -> str:
-    """`0.71 [0.42, 0.90]`."""
+def interval_text(estimate: Estimate) -> str:
+    """A value with its interval: `0.71 [0.42, 0.90]`."""
     if math.isnan(estimate.low):
-        return value(estimate.value)
+        return number_text(estimate.value)
     return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 
-def value(number: float) -> str:
-    """`0.71`."""
+def number_text(number: float) -> str:
+    """`0.71`, or a dash for NaN."""
     return MISSING if math.isnan(number) else f"{number:.2f}"

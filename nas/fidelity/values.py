@@ -1,4 +1,4 @@
-"""What the trainings of a fidelity run say, as values: proxies, noise, architectures, and all of it as JSON."""
+"""The findings of a fidelity run as values and as JSON: ways of ranking, noise, architectures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nas.analysis.statistics import Estimate, plain
+from nas.analysis.statistics import Estimate, to_plain_json
 
 FAMILIES = {
     "proxy": "the study's proxy",
@@ -18,22 +18,23 @@ FAMILIES = {
     "score": "training-free score",
     "cost": "cost alone",
 }
-"""Ways of ranking, in the order that tables and legends name them."""
+"""Families of ways to rank, in the order of legends."""
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """A way of ranking architectures.
+    """A way to rank architectures, and how well it agrees with the reference: the large budget's mean accuracy.
 
     Args:
         name: "proxy", "large", "cut/5" (stopped after 5 epochs), "epochs/2", "naswot", "macs", ...
-        label: what tables call it.
+        label: its name in tables.
         family: a key of `FAMILIES`.
-        cost: seconds, as a share of the study's proxy; None if nothing tells.
-        count: architectures that it was tried on.
-        kendall, spearman: with the reference.
-        upper: Kendall's tau among the better half by the reference, which a search is about.
-        loss: by how much the study's proxy, on the same architectures, has the higher tau.
+        cost: seconds, as a share of those of the study's proxy; None if unknown.
+        count: number of architectures ranked.
+        kendall: Kendall's tau-b with the reference.
+        spearman: Spearman's rho with the reference.
+        upper: Kendall's tau-b among the better half by the reference, the half that a search is about.
+        loss: tau of the study's proxy on the same architectures minus `kendall`.
     """
 
     name: str
@@ -49,13 +50,13 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Noise:
-    """How much trainings of one architecture differ.
+    """How much the accuracy of one architecture varies between trainings with different seeds, at one budget.
 
     Args:
         epochs: of the budget.
-        deviation: standard deviation of one training, in points of accuracy.
-        spread: standard deviation of the architectures' means, in points.
-        repeat: Kendall's tau between two trainings of all architectures.
+        deviation: standard deviation between trainings of one architecture, in points of accuracy.
+        spread: standard deviation between the architectures' means, in points of accuracy.
+        repeat: Kendall's tau-b between two trainings of all architectures.
     """
 
     epochs: int
@@ -66,7 +67,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Point:
-    """An architecture: its costs, and its accuracies at both budgets, a seed each, without those that failed."""
+    """An architecture: its costs, and its accuracies at both budgets, one for each seed whose training succeeded."""
 
     id: str
     macs: int
@@ -78,17 +79,17 @@ class Point:
 
 @dataclass(frozen=True)
 class Findings:
-    """All of it.
+    """The findings of a fidelity run.
 
     Args:
-        study: its name.
-        dataset: what it trains on.
-        seeds: trainings of an architecture at each budget.
+        study: the study's name.
+        dataset: the dataset's name.
+        seeds: trainings of each architecture at each budget.
         proxy_s: mean seconds of a training of the study's proxy.
-        noise: of "proxy" and "large".
-        proxies: by falling cost.
-        points: by rising MACs.
-        notes: what could not be trained, and why.
+        noise: of the budgets "proxy" and "large".
+        proxies: all ways of ranking, the most expensive first.
+        points: the architectures by rising MACs.
+        notes: what could not be trained or scored, and why.
     """
 
     study: str
@@ -100,10 +101,10 @@ class Findings:
     points: tuple[Point, ...]
     notes: tuple[str, ...]
 
-    def named(self, name: str) -> Proxy | None:
-        """The proxy called `name`, if there is one."""
+    def proxy(self, name: str) -> Proxy | None:
+        """The way of ranking called `name`, or None."""
         return next((proxy for proxy in self.proxies if proxy.name == name), None)
 
-    def record(self) -> dict[str, Any]:
-        """Plain JSON; the fields are those of the classes, estimates are {"value", "low", "high"}, what is unknown null."""
-        return dict(plain(asdict(self)))
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON with the fields of these classes; an estimate is {"value", "low", "high"}, an unknown value null."""
+        return dict(to_plain_json(asdict(self)))

@@ -1,4 +1,7 @@
-"""What a fidelity run comes to, in sentences: for the terminal, the page and the JSON alike."""
+"""The conclusions of a fidelity run in sentences, the same in the terminal, on the page and in the JSON.
+
+Scripts may read the sentences from `nas fidelity --json`; their wording is that of version 0.1.
+"""
 
 from __future__ import annotations
 
@@ -8,71 +11,71 @@ from collections.abc import Iterator, Sequence
 from nas.analysis.statistics import Estimate
 from nas.fidelity.values import Findings, Proxy
 
-KEEPS = 0.05  # a cheaper proxy keeps the ranking if its tau is at most so much lower
+MAX_TAU_LOSS = 0.05
+"""A cheaper proxy keeps the ranking if its tau is lower by at most this."""
 
 
-def verdict(found: Findings) -> list[str]:
-    """What it comes to, in sentences; empty if neither budget could be judged."""
-    proxy, large = found.named("proxy"), found.named("large")
+def verdict(findings: Findings) -> list[str]:
+    """The conclusions, a sentence each; empty without tau of both budgets."""
+    proxy, large = findings.proxy("proxy"), findings.proxy("large")
     if proxy is None or large is None:
         return []
-    sentences = [_about_proxy(found, proxy, large), *_about_noise(found)]
-    tried = [p for p in found.proxies if p.cost is not None and p.cost < 1 and p.count == proxy.count]
+    sentences = [_proxy_sentence(findings, proxy, large), _noise_sentence(findings)]
+    cheaper = [p for p in findings.proxies if p.cost is not None and p.cost < 1 and p.count == proxy.count]
     if proxy.kendall.low > 0:
-        sentences.append(_about_cheaper(tried))
+        sentences.append(_cheaper_sentence(cheaper))
     else:
         sentences.append("That is no evidence yet that the proxy ranks at all: a larger --sample would tell.")
-    return [*sentences, *_about_scores(proxy, tried)]
+    return [*sentences, *_score_sentences(proxy, cheaper)]
 
 
-def _about_cheaper(tried: Sequence[Proxy]) -> str:
-    """The cheapest that keeps the ranking."""
-    keeping = [p for p in tried if p.family not in ("proxy", "cost") and p.loss.value <= KEEPS]
+def _cheaper_sentence(cheaper: Sequence[Proxy]) -> str:
+    """The cheapest way of ranking that keeps the ranking."""
+    keeping = [p for p in cheaper if p.family not in ("proxy", "cost") and p.loss.value <= MAX_TAU_LOSS]
     if not keeping:
-        return f"Nothing cheaper that was tried comes within {KEEPS:g} of the proxy's tau."
+        return f"No cheaper way of ranking comes within {MAX_TAU_LOSS:g} of the proxy's tau."
     best = min(keeping, key=lambda p: p.cost or 0)
-    loss = f"loses {best.loss.value:.2f} of tau" if best.loss.value > 0 else "loses nothing of tau"
+    loss = f"{best.loss.value:.2f} of tau" if best.loss.value > 0 else "no tau"
     return (
-        f"The cheapest that is within {KEEPS:g} of the proxy's tau: {best.label}, at {share_text(best.cost)} of the cost;"
-        f" it {loss} (95 %: {range_text(best.loss)})."
+        f"The cheapest way of ranking within {MAX_TAU_LOSS:g} of the proxy's tau: {best.label}, at {share_text(best.cost)}"
+        f" of the cost; it loses {loss} (95 %: {range_text(best.loss)})."
     )
 
 
-def _about_proxy(found: Findings, proxy: Proxy, large: Proxy) -> str:
-    epochs = found.noise["large"].epochs
+def _proxy_sentence(findings: Findings, proxy: Proxy, large: Proxy) -> str:
+    epochs = findings.noise["large"].epochs
     text = f"The proxy ranks as {epochs} epochs do with tau {estimate_text(proxy.kendall)}"
     if math.isfinite(large.kendall.value):
         text += f"; one training of {epochs} epochs itself reaches {estimate_text(large.kendall)}"
     return text + "."
 
 
-def _about_noise(found: Findings) -> Iterator[str]:
-    noise = found.noise["proxy"]
-    if math.isfinite(noise.deviation.value):
-        yield (
-            f"One training of the proxy is {estimate_text(noise.deviation)} points of accuracy uncertain, and the"
-            f" architectures differ by {noise.spread:.2f} (standard deviations)."
-        )
-    else:
-        yield "With one seed there is no telling how noisy a training is; --seeds 2 or more does."
+def _noise_sentence(findings: Findings) -> str:
+    noise = findings.noise["proxy"]
+    if not math.isfinite(noise.deviation.value):
+        return "With one seed, the noise of a training is unknown: use --seeds 2 or more."
+    return (
+        f"One training of the proxy is {estimate_text(noise.deviation)} points of accuracy uncertain, and the"
+        f" architectures differ by {noise.spread:.2f} (standard deviations)."
+    )
 
 
-def _about_scores(proxy: Proxy, tried: Sequence[Proxy]) -> Iterator[str]:
-    """Whether the proxy, and training-free scores, are worth having: more than what the costs tell."""
+def _score_sentences(proxy: Proxy, cheaper: Sequence[Proxy]) -> Iterator[str]:
+    """Whether the proxy, and the training-free scores, rank better than the costs alone."""
     scores, costs = (
-        [p for p in tried if p.family == family and math.isfinite(p.kendall.value)] for family in ("score", "cost")
+        [p for p in cheaper if p.family == family and math.isfinite(p.kendall.value)] for family in ("score", "cost")
     )
     if not costs:
         return
-    plain = max(costs, key=lambda p: p.kendall.value)
-    if plain.kendall.value >= proxy.kendall.value:
-        yield f"The number of {plain.label} alone (tau {plain.kendall.value:.2f}) ranks as well as the proxy."
+    best_cost = max(costs, key=lambda p: p.kendall.value)
+    if best_cost.kendall.value >= proxy.kendall.value:
+        yield f"The number of {best_cost.label} alone (tau {best_cost.kendall.value:.2f}) ranks as well as the proxy."
     if scores:
         best = max(scores, key=lambda p: p.kendall.value)
-        more = "more" if best.kendall.value > plain.kendall.value else "no more"
+        comparison = "more" if best.kendall.value > best_cost.kendall.value else "no more"
         yield (
-            f"The best training-free score, {best.label} (tau {best.kendall.value:.2f}), tells {more} than the number of"
-            f" {plain.label} ({plain.kendall.value:.2f})."
+            f"The best training-free score, {best.label} (tau {best.kendall.value:.2f}), tells {comparison} than the number of"
+            f" {best_cost.label} ({best_cost.kendall.value:.2f})."
         )
 
 

@@ -1,4 +1,4 @@
-"""Figures of a study: for each a pure info (`info.py`, what is to be seen) and a thin plotly function (`plot.py`)."""
+"""The figures of a study: for each one an info (`info.py`, plain content) and a thin plotly function (`plot.py`)."""
 
 from nas.figures.channels import ChannelsInfo, channels_info
 from nas.figures.info import (
@@ -11,14 +11,14 @@ from nas.figures.info import (
     front_info,
     hypervolume_info,
     objective_info,
-    pairs,
+    objective_pairs,
     shares_info,
 )
-from nas.figures.plot import CONFIG, Palette, curves_figure, front_figure, history_figure, shares_figure
+from nas.figures.plot import PLOTLY_CONFIG, Palette, curves_figure, front_figure, history_figure, shares_figure
 from nas.figures.plot_channels import channels_figure
 
 __all__ = [
-    "CONFIG",
+    "PLOTLY_CONFIG",
     "Axis",
     "ChannelsInfo",
     "CurvesInfo",
@@ -35,7 +35,7 @@ __all__ = [
     "history_figure",
     "hypervolume_info",
     "objective_info",
-    "pairs",
+    "objective_pairs",
     "shares_figure",
     "shares_info",
 ]

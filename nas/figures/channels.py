@@ -1,12 +1,12 @@
-"""What the picture of a block's channel graph shows: pure, without plotly.
+"""The content of the figure of a block's channel dependency graph, without plotly.
 
-Columns of channels, from the block's input to its output, and links between them. Outputs of a layer that depend on the
-same inputs of it share a link for each run of consecutive channels: a grouped layer is one link a group, within which every
-output depends on every input, and a shuffle is one link a channel. No edge is lost by that, whatever the width.
+The figure has a column of channels for the block's input and for the output of each layer, and links between columns. Outputs
+of a layer that depend on the same inputs share one link for each run of consecutive channels: a grouped layer has one link
+per group, in which every output depends on every input, and a shuffle has one link per channel. This loses no edge.
 
-Channels of one colour depend on the same channels of the block's input; `FULL` is the colour of those that depend on all,
-which is what a block must reach. A column or layer of more than `DRAWN` channels or links is thinned by a step that shares
-no divisor with their number, so that what is left still shows all groups in turn; `ChannelsInfo.note` says so.
+Channels of one colour depend on the same channels of the block's input; `FULL` is the colour of channels that depend on all
+of them, as every output of a block must. At most `MAX_DRAWN` points of a column and links of a layer are drawn. They are
+thinned by a step that is coprime to their number, so that all groups are still seen; `ChannelsInfo.note` says so.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ import numpy as np
 from search_space.channel_graph import Bools, ChannelGraph, Layer, Stack
 
 Run: TypeAlias = tuple[int, int]
-"""Consecutive channels: the first, and one past the last."""
+"""Consecutive channels: the first one, and one past the last."""
 
 INPUT: Final = -2
 """The colour of the block's input."""
 FULL: Final = -1
 """The colour of channels that depend on every input."""
-DRAWN: Final = 128
-"""Points of a column, or links of a layer, that are drawn at most."""
-CHOOSABLE: Final = 16
-"""Outputs, each of another group of the last layer, whose dependencies are held at most."""
+MAX_DRAWN: Final = 128
+"""Maximum number of points of a column, and of links of a layer."""
+MAX_DEPENDENCIES: Final = 16
+"""Maximum number of outputs whose dependencies are kept, each of another group of the last layer."""
 
 
 @dataclass(frozen=True)
@@ -46,28 +46,28 @@ class Link:
 
 @dataclass(frozen=True)
 class Dependency:
-    """What an output of the block depends on: every edge on a path to it, thinned as the picture is.
+    """All edges on paths to one output of the block, thinned as the figure is.
 
-    `alike` are the outputs of its group, for which the same holds but for the last edges, which end at them.
+    `group` are the outputs of the same group, this one among them. Their paths differ in the last edge only.
     """
 
     output: int
-    alike: tuple[int, ...]
+    group: tuple[int, ...]
     links: tuple[Link, ...]
 
 
 @dataclass(frozen=True)
 class ChannelsInfo:
-    """A block's channel graph.
+    """A block's channel dependency graph.
 
     Args:
         columns: the colour of each channel of each column, the block's input first.
-        labels: of each layer: its name, and its groups in words (empty for a shuffle).
+        labels: for each layer, its name and its groups in words (empty for a shuffle).
         points: the channels of each column that are drawn.
         links: the edges that are drawn.
-        shades: of each colour: which one it is of how many that its column brings in.
-        reach: after each layer, which inputs of the block each output depends on.
-        dependencies: of outputs of different groups, the one in the middle of the picture first.
+        shades: for each colour, its index among the colours first used in its column, and their number.
+        reach: after each layer, which inputs of the block each channel depends on.
+        dependencies: of outputs of different groups, starting with the middle group.
         note: what was thinned; empty if nothing.
     """
 
@@ -82,12 +82,12 @@ class ChannelsInfo:
 
 
 def channels_info(block: Stack) -> ChannelsInfo:
-    """The picture of `block`."""
+    """The content of the figure of `block`."""
     columns, shades = _colours(block)
     links = [_links(number, layer, columns[number + 1]) for number, layer in enumerate(block.layers)]
-    groups = _alike(block.layers[-1].graph)
+    groups = _group_outputs(block.layers[-1].graph)
     middle = len(groups) // 2
-    held = [groups[i] for i in _spread((*range(middle, len(groups)), *range(middle)), CHOOSABLE)]
+    chosen = _take_evenly((*range(middle, len(groups)), *range(middle)), MAX_DEPENDENCIES)
     return ChannelsInfo(
         columns=columns,
         labels=tuple((layer.name.replace("_", " "), _groups_text(layer)) for layer in block.layers),
@@ -95,40 +95,40 @@ def channels_info(block: Stack) -> ChannelsInfo:
         links=tuple(link for of_layer in links for link in of_layer[:: _step(len(of_layer))]),
         shades=shades,
         reach=tuple(graph.matrix for graph in block.reach),
-        dependencies=tuple(_dependency(alike, links) for alike in held),
+        dependencies=tuple(_dependency(groups[index], links) for index in chosen),
         note=_note(block, links, len(groups)),
     )
 
 
 def _colours(block: Stack) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, int], ...]]:
     """The colour of each channel of each column, and the shade of each colour."""
-    known: dict[bytes, int] = {np.ones(block.widths[0], np.bool_).tobytes(): FULL}
+    colours: dict[bytes, int] = {np.ones(block.widths[0], np.bool_).tobytes(): FULL}
     shades: list[tuple[int, int]] = []
     columns = [(INPUT,) * block.widths[0]]
     for graph in block.reach:
         keys = [row.tobytes() for row in graph.matrix]
-        new = [key for key in dict.fromkeys(keys) if key not in known]
-        known |= {key: len(shades) + index for index, key in enumerate(new)}
+        new = [key for key in dict.fromkeys(keys) if key not in colours]
+        colours |= {key: len(shades) + index for index, key in enumerate(new)}
         shades += [(index, len(new)) for index in range(len(new))]
-        columns.append(tuple(known[key] for key in keys))
+        columns.append(tuple(colours[key] for key in keys))
     return tuple(columns), tuple(shades)
 
 
 def _links(number: int, layer: Layer, colours: Sequence[int]) -> list[Link]:
-    """The links of a layer by their first output; outputs of one link have one colour."""
+    """The links of a layer sorted by their first output; the outputs of a link have one colour."""
     matrix = layer.graph.matrix
-    found = []
-    for outputs in _alike(layer.graph):
-        inputs = _runs(np.flatnonzero(matrix[outputs[0]]).tolist())
-        found += [Link(number, run, outs, colours[outs[0]]) for outs in _runs(outputs) for run in inputs]
-    return sorted(found, key=lambda link: (link.outputs, link.inputs))
+    links = []
+    for group in _group_outputs(layer.graph):
+        inputs = _runs(np.flatnonzero(matrix[group[0]]).tolist())
+        links += [Link(number, run, outputs, colours[outputs[0]]) for outputs in _runs(group) for run in inputs]
+    return sorted(links, key=lambda link: (link.outputs, link.inputs))
 
 
-def _dependency(alike: tuple[int, ...], links: Sequence[Sequence[Link]]) -> Dependency:
-    """The paths to the middle one of `alike`, followed back from the last layer."""
-    output = alike[len(alike) // 2]
+def _dependency(group: tuple[int, ...], links: Sequence[Sequence[Link]]) -> Dependency:
+    """The paths to the middle output of `group`, followed backwards from the last layer."""
+    output = group[len(group) // 2]
     needed = {output}
-    found: list[Link] = []
+    kept: list[Link] = []
     for of_layer in reversed(links):
         paths = [
             Link(link.layer, link.inputs, run, link.colour)
@@ -136,36 +136,36 @@ def _dependency(alike: tuple[int, ...], links: Sequence[Sequence[Link]]) -> Depe
             for run in _runs(sorted(needed.intersection(range(*link.outputs))))
         ]
         needed = {channel for link in paths for channel in range(*link.inputs)}
-        found += paths[:: _step(len(paths))]
-    return Dependency(output, alike, tuple(found))
+        kept += paths[:: _step(len(paths))]
+    return Dependency(output, group, tuple(kept))
 
 
-def _alike(graph: ChannelGraph) -> list[tuple[int, ...]]:
-    """The outputs that depend on the same inputs, by the first of them; those that depend on none are left out."""
-    found: dict[bytes, list[int]] = {}
+def _group_outputs(graph: ChannelGraph) -> list[tuple[int, ...]]:
+    """Groups of outputs that depend on the same inputs, sorted by their first output; outputs without inputs are left out."""
+    groups: dict[bytes, list[int]] = {}
     for output, row in enumerate(graph.matrix):
         if row.any():
-            found.setdefault(row.tobytes(), []).append(output)
-    return [tuple(outputs) for outputs in found.values()]
+            groups.setdefault(row.tobytes(), []).append(output)
+    return [tuple(outputs) for outputs in groups.values()]
 
 
 def _runs(channels: Iterable[int]) -> list[Run]:
-    """Ascending channels as runs of consecutive ones."""
+    """Ascending channels as runs of consecutive channels."""
     pieces = (list(piece) for _, piece in groupby(enumerate(channels), key=lambda pair: pair[1] - pair[0]))
     return [(piece[0][1], piece[-1][1] + 1) for piece in pieces]
 
 
 def _step(count: int) -> int:
-    """The least step that leaves at most `DRAWN` of `count` and shares no divisor with it."""
-    step = max(1, math.ceil(count / DRAWN))
+    """The smallest step that is coprime to `count` and leaves at most `MAX_DRAWN` of it."""
+    step = max(1, math.ceil(count / MAX_DRAWN))
     while math.gcd(step, count) > 1 and step < count:
         step += 1
     return step
 
 
-def _spread(items: Sequence[int], most: int) -> list[int]:
-    """At most `most` of `items`, evenly, the first among them."""
-    return [items[i * len(items) // most] for i in range(most)] if len(items) > most else list(items)
+def _take_evenly(items: Sequence[int], limit: int) -> list[int]:
+    """At most `limit` of `items`, evenly spaced, starting with the first."""
+    return [items[i * len(items) // limit] for i in range(limit)] if len(items) > limit else list(items)
 
 
 def _groups_text(layer: Layer) -> str:
@@ -174,14 +174,14 @@ def _groups_text(layer: Layer) -> str:
         return ""
     if groups == 1:
         return "dense"
-    return "each channel alone" if layer.graph.matrix.shape == (groups, groups) else f"{groups} groups"
+    return "per channel" if layer.graph.matrix.shape == (groups, groups) else f"{groups} groups"
 
 
 def _note(block: Stack, links: Sequence[Sequence[Link]], groups: int) -> str:
-    """What is not drawn, in words."""
-    parts = [f"of {width} channels one in {_step(width)}" for width in sorted(set(block.widths)) if _step(width) > 1]
+    """A sentence about what is not drawn; empty if everything is."""
+    parts = [f"1 in {_step(width)} of {width} channels" for width in sorted(set(block.widths)) if _step(width) > 1]
     counts = sorted({len(of_layer) for of_layer in links if _step(len(of_layer)) > 1})
-    parts += [f"of {count} links between two columns one in {_step(count)}" for count in counts]
-    if groups > CHOOSABLE:
-        parts.append(f"of {groups} groups of outputs {CHOOSABLE} can be pointed at")
-    return f"Drawn: {', '.join(parts)}." if parts else ""
+    parts += [f"1 in {_step(count)} of {count} links between two columns" for count in counts]
+    if groups > MAX_DEPENDENCIES:
+        parts.append(f"the dependencies of {MAX_DEPENDENCIES} of {groups} groups of outputs")
+    return f"Shown: {', '.join(parts)}." if parts else ""

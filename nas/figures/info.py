@@ -1,4 +1,7 @@
-"""What each figure of a study shows, as plain lists: pure, without plotly, ready for JSON."""
+"""The content of each figure of a study as plain lists, without plotly and ready for JSON.
+
+For each figure there is a dataclass `...Info` and a function that fills it from `Results`; `plot.py` draws them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from nas.analysis.architecture_text import blocks_of, mixers
+from nas.analysis.architecture_text import block_counts, mixer_names
 from nas.analysis.front import front_mask, hypervolume_over
 from nas.analysis.results import Results
 from nas.formatting import value_text
@@ -26,11 +29,11 @@ class Axis:
     """An axis.
 
     Args:
-        name: what it shows.
-        label: what is written beside it.
-        log: whether it is logarithmic.
-        hover: how the pointer's box prints a value (d3-format).
-        from_zero: whether zero is in it whatever the values.
+        name: the quantity.
+        label: the axis title.
+        log: whether the scale is logarithmic.
+        hover: format of a value in the hover box (d3-format).
+        from_zero: whether the axis includes zero whatever the values are.
     """
 
     name: str
@@ -41,7 +44,7 @@ class Axis:
 
     @classmethod
     def of(cls, objective: Objective) -> Axis:
-        """The axis of an objective; says which way is better."""
+        """The axis of an objective; its label says which direction is better."""
         unit = f" ({objective.unit})" if objective.unit and objective.unit != objective.label else ""
         better = "higher" if objective.direction == "maximize" else "lower"
         hover = ".3s" if objective.log else ".4f"
@@ -54,8 +57,8 @@ class Axis:
 class FrontInfo:
     """All complete trials in the plane of two objectives; lists have an entry per trial.
 
-    `step_x`, `step_y` are the corners of the trade-off between these two objectives alone, joined horizontally first
-    ("hv") or vertically first ("vh") so that the line passes through what has been attained and no further.
+    `step_x` and `step_y` are the trials that are Pareto-optimal in these two objectives alone, by rising x. `step_shape`
+    joins them horizontally first ("hv") or vertically first ("vh"), so that the line bounds the attained region.
     """
 
     x: Axis
@@ -73,7 +76,7 @@ class FrontInfo:
 
 @dataclass(frozen=True)
 class HistoryInfo:
-    """A value after each trial that counts, in the order of numbers."""
+    """A value after each complete trial, in the order of trial numbers."""
 
     axis: Axis
     trials: list[int]
@@ -83,7 +86,7 @@ class HistoryInfo:
 
 @dataclass(frozen=True)
 class CurvesInfo:
-    """Validation accuracy over epochs of the trials on the front; an entry per trial."""
+    """Validation accuracy over epochs of the trials on the front; lists have an entry per trial."""
 
     trials: list[int]
     mixers: list[str]
@@ -93,15 +96,15 @@ class CurvesInfo:
 
 @dataclass(frozen=True)
 class SharesInfo:
-    """The share of blocks that each mixer has, 0 to 1, on the front and in all complete trials."""
+    """Each mixer's share of all blocks, 0 to 1, on the front and over all complete trials."""
 
     mixers: list[str]
     on_front: list[float]
     overall: list[float]
 
 
-def pairs(objectives: Sequence[Objective]) -> list[tuple[Objective, Objective]]:
-    """Each pair of objectives as (x, y): the later is x, unless the earlier is cheap and the later is not."""
+def objective_pairs(objectives: Sequence[Objective]) -> list[tuple[Objective, Objective]]:
+    """Each pair of objectives as (x, y): the later one is x, unless only the earlier one is cheap."""
     return [(a, b) if a.cheap and not b.cheap else (b, a) for a, b in combinations(objectives, 2)]
 
 
@@ -116,13 +119,13 @@ def front_info(results: Results, x: Objective, y: Objective) -> FrontInfo:
         x=Axis.of(x),
         y=Axis.of(y),
         trials=[int(number) for number in table["trial"]],
-        x_values=_short(points[:, 0]),
-        y_values=_short(points[:, 1]),
+        x_values=_rounded(points[:, 0]),
+        y_values=_rounded(points[:, 1]),
         mixers=[_last_mixer(architecture) for architecture in table["architecture"]],
-        texts=[_text(row, others) for row in table.to_dict("records")],
+        texts=[_hover_text(row, others) for row in table.to_dict("records")],
         on_front=[bool(on) for on in table["on_front"]],
-        step_x=_short(corners[:, 0]),
-        step_y=_short(corners[:, 1]),
+        step_x=_rounded(corners[:, 0]),
+        step_y=_rounded(corners[:, 1]),
         step_shape="hv" if x.direction == "minimize" else "vh",
     )
 
@@ -130,16 +133,16 @@ def front_info(results: Results, x: Objective, y: Objective) -> FrontInfo:
 def hypervolume_info(results: Results) -> HistoryInfo:
     """The hypervolume after each complete trial."""
     numbers = results.complete.index.to_numpy()
-    over = _short(hypervolume_over(results.values[numbers], results.objectives))
+    volumes = _rounded(hypervolume_over(results.values[numbers], results.objectives))
     axis = Axis("hypervolume", "hypervolume", False, ".4f", from_zero=True)
-    return HistoryInfo(axis, numbers.tolist(), over, over)
+    return HistoryInfo(axis, numbers.tolist(), volumes, volumes)
 
 
 def objective_info(results: Results, objective: Objective) -> HistoryInfo:
-    """One objective over trials, and the best so far: the figure of a study that has a single objective."""
+    """One objective over trials and its best value so far: the main figure of a study with a single objective."""
     values = results.complete[objective.name].to_numpy(dtype=np.float64)
     best = np.maximum.accumulate(values) if objective.direction == "maximize" else np.minimum.accumulate(values)
-    return HistoryInfo(Axis.of(objective), results.complete.index.tolist(), _short(values), _short(best))
+    return HistoryInfo(Axis.of(objective), results.complete.index.tolist(), _rounded(values), _rounded(best))
 
 
 def curves_info(results: Results) -> CurvesInfo:
@@ -155,19 +158,19 @@ def curves_info(results: Results) -> CurvesInfo:
 
 
 def shares_info(results: Results) -> SharesInfo:
-    """Which mixers the front prefers: their shares of blocks there and overall, the commonest on the front first."""
+    """The share of blocks of each mixer on the front and overall, the most frequent on the front first."""
     front, overall = _shares(results.front["architecture"]), _shares(results.complete["architecture"])
     names = sorted(overall, key=lambda name: (-front.get(name, 0.0), -overall[name], name))
     return SharesInfo(names, [front.get(name, 0.0) for name in names], [overall[name] for name in names])
 
 
 def _last_mixer(architecture: dict[str, Any] | None) -> str:
-    return (mixers(architecture) or (UNKNOWN,))[-1]
+    return (mixer_names(architecture) or (UNKNOWN,))[-1]
 
 
-def _text(row: dict[Any, Any], others: Sequence[Objective]) -> str:
-    """What the pointer's box says beside the two values: trial, mixers of the stages, the other objectives."""
-    lines = [f"trial {row['trial']}", " → ".join(mixers(row["architecture"])) or UNKNOWN]
+def _hover_text(row: dict[Any, Any], others: Sequence[Objective]) -> str:
+    """The text of the hover box besides the two values: trial, mixers of the stages, the other objectives."""
+    lines = [f"trial {row['trial']}", " → ".join(mixer_names(row["architecture"])) or UNKNOWN]
     lines += [f"{other.label} {value_text(other, row[other.name])}" for other in others]
     return "<br>".join(html.escape(line) for line in lines)
 
@@ -175,12 +178,12 @@ def _text(row: dict[Any, Any], others: Sequence[Objective]) -> str:
 def _shares(architectures: Iterable[dict[str, Any] | None]) -> dict[str, float]:
     counts: dict[str, int] = {}
     for architecture in architectures:
-        for name, blocks in blocks_of(architecture).items():
+        for name, blocks in block_counts(architecture).items():
             counts[name] = counts.get(name, 0) + blocks
     total = sum(counts.values())
     return {name: count / total for name, count in counts.items()}
 
 
-def _short(values: Any) -> list[float]:
-    """Seven significant digits: more than a screen shows, half the bytes in a page."""
+def _rounded(values: Any) -> list[float]:
+    """Seven significant digits: more than a screen can show, in half the bytes."""
     return [float(f"{value:.7g}") for value in values]

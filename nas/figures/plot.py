@@ -1,8 +1,8 @@
-"""How each figure of a study looks: one thin plotly function per info.
+"""The figures of a study drawn with plotly: one thin function for each info of `info.py`.
 
-A colour and a symbol stand for a mixer, the same in every figure of a study; the colours are Okabe and Ito's, which
-colour-blind eyes tell apart. Points carry their trial's number as `customdata`, a plain list, so that a page can tell
-which one was clicked. Backgrounds are transparent: the page decides between light and dark.
+A mixer has the same colour and symbol in every figure of a study; the colours are those of Okabe and Ito, which colour-blind
+readers can tell apart. Points carry the trial's number as `customdata`, a plain list, so that a page knows which one was
+clicked. Backgrounds are transparent, so that the page chooses between light and dark.
 """
 
 from __future__ import annotations
@@ -13,22 +13,25 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from nas.analysis.architecture_text import mixers
+from nas.analysis.architecture_text import mixer_names
 from nas.analysis.results import Results
 from nas.figures.info import UNKNOWN, Axis, CurvesInfo, FrontInfo, HistoryInfo, SharesInfo
 
-CONFIG: Final[dict[str, Any]] = {
+PLOTLY_CONFIG: Final[dict[str, Any]] = {
     "displaylogo": False,
     "showSendToCloud": False,
     "responsive": True,
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
 }
-"""Plotly's configuration for every figure: no logo, nothing that uploads."""
+"""Plotly's configuration for every figure: no logo and no upload button."""
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8A6D3B", "#7F7F7F")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "pentagon", "star", "hexagon")
-INK, _GRID, NONE = "#55606e", "rgba(128,140,155,0.25)", "rgba(0,0,0,0)"
-_MANY_POINTS = 2000  # above, points are drawn by WebGL
+TEXT_COLOUR = "#55606e"  # until the page applies its theme
+MIDDLE_GREY = "#7d8896"  # of lines, visible on light and on dark pages
+TRANSPARENT = "rgba(0,0,0,0)"
+_GRID = "rgba(128,140,155,0.25)"
+_MAX_SVG_POINTS = 2000  # above, points are drawn with WebGL
 
 
 @dataclass(frozen=True)
@@ -39,34 +42,37 @@ class Palette:
 
     @classmethod
     def of(cls, results: Results) -> Palette:
-        """Every mixer of the study in alphabetical order, so that colours do not depend on the order of trials."""
-        found = {name for architecture in results.trials["architecture"] for name in mixers(architecture)}
-        return cls((*sorted(found), UNKNOWN))
+        """All mixers of the study in alphabetical order, so that colours do not depend on the order of trials."""
+        names = {name for architecture in results.trials["architecture"] for name in mixer_names(architecture)}
+        return cls((*sorted(names), UNKNOWN))
 
     def colour(self, mixer: str) -> str:
-        """Its colour."""
+        """The colour of `mixer`."""
         return COLOURS[self.mixers.index(mixer) % len(COLOURS)]
 
     def symbol(self, mixer: str) -> str:
-        """Its symbol; colours and symbols come round at different numbers, so that the pair stays unique for long."""
+        """The symbol of `mixer`; there is one more symbol than colours, so that pairs of both repeat late."""
         return _SYMBOLS[self.mixers.index(mixer) % len(_SYMBOLS)]
 
 
 def front_figure(info: FrontInfo, palette: Palette, legend: bool = True) -> go.Figure:
-    """All trials faint, those on the study's front strong, the trade-off of the two objectives as a step line."""
+    """All complete trials in the plane of two objectives, the study's front in strong colours.
+
+    A dotted step line shows the Pareto front of these two objectives alone.
+    """
     figure = _figure(info.x, info.y)
-    scatter = go.Scattergl if len(info.trials) > _MANY_POINTS else go.Scatter
-    step = {"color": INK, "width": 1.5, "shape": info.step_shape, "dash": "dot"}
+    scatter = go.Scattergl if len(info.trials) > _MAX_SVG_POINTS else go.Scatter
+    step = {"color": MIDDLE_GREY, "width": 1.5, "shape": info.step_shape, "dash": "dot"}
     figure.add_trace(
         go.Scatter(x=info.step_x, y=info.step_y, mode="lines", line=step, hoverinfo="skip", showlegend=False)
     )
     present = [name for name in palette.mixers if name in set(info.mixers)]
-    for strong in (False, True):
+    for is_front in (False, True):
         for mixer in present:
-            chosen = [i for i, name in enumerate(info.mixers) if name == mixer and info.on_front[i] == strong]
+            chosen = [i for i, name in enumerate(info.mixers) if name == mixer and info.on_front[i] == is_front]
             if chosen:
-                figure.add_trace(scatter(**_points(info, chosen, palette, mixer, strong)))
-    for mixer in present:  # the legend's own entries, so that each mixer has exactly one
+                figure.add_trace(scatter(**_points(info, chosen, palette, mixer, is_front)))
+    for mixer in present:  # traces without points for the legend, so that each mixer has one entry
         marker = {"color": palette.colour(mixer), "symbol": palette.symbol(mixer), "size": 10}
         figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=mixer, legendgroup=mixer, marker=marker))
     figure.update_layout(legend_title_text="last stage's mixer", hovermode="closest", showlegend=legend)
@@ -74,9 +80,9 @@ def front_figure(info: FrontInfo, palette: Palette, legend: bool = True) -> go.F
 
 
 def history_figure(info: HistoryInfo) -> go.Figure:
-    """A value over trials, with the best so far as a step line."""
+    """A value over trials, with the best value so far as a step line."""
     figure = _figure(Axis("trial", "trial", False, "d"), info.axis)
-    _count(figure, max(info.trials, default=0))
+    _tick_each_unit(figure, max(info.trials, default=0))
     if info.values != info.best:
         marker = {"color": COLOURS[0], "size": 6, "opacity": 0.45}
         common = {"customdata": info.trials, "showlegend": False}
@@ -99,11 +105,11 @@ def history_figure(info: HistoryInfo) -> go.Figure:
 
 
 def curves_figure(info: CurvesInfo, palette: Palette) -> go.Figure:
-    """Validation accuracy over epochs, a line per trial of the front in the colour of its last stage's mixer."""
+    """Validation accuracy over epochs, a line per trial on the front in the colour of its last stage's mixer."""
     figure = _figure(
         Axis("epoch", "epoch", False, "d"), Axis("validation accuracy", "validation accuracy", False, ".4f")
     )
-    _count(figure, max((epoch for epochs in info.epochs for epoch in epochs), default=0))
+    _tick_each_unit(figure, max((epoch for epochs in info.epochs for epoch in epochs), default=0))
     for mixer in [name for name in palette.mixers if name in set(info.mixers)]:
         x: list[int | None] = []
         y: list[float | None] = []
@@ -122,7 +128,7 @@ def curves_figure(info: CurvesInfo, palette: Palette) -> go.Figure:
 
 
 def shares_figure(info: SharesInfo) -> go.Figure:
-    """A pair of bars per mixer: its share of blocks on the front beside its share overall."""
+    """Two bars per mixer: its share of blocks on the front and over all complete trials."""
     figure = _figure(Axis("share of blocks", "share of blocks", False, ".1%"), Axis("", "", False, ""))
     for name, values, colour in (
         ("on the front", info.on_front, COLOURS[0]),
@@ -138,10 +144,10 @@ def shares_figure(info: SharesInfo) -> go.Figure:
     return figure
 
 
-def _points(info: FrontInfo, chosen: list[int], palette: Palette, mixer: str, strong: bool) -> dict[str, Any]:
-    """The arguments of the trace of one mixer's points, strong on the front."""
+def _points(info: FrontInfo, chosen: list[int], palette: Palette, mixer: str, is_front: bool) -> dict[str, Any]:
+    """The arguments of the trace of one mixer's points, on the front or not."""
     bright = {"size": 11, "opacity": 1.0, "line": {"width": 1, "color": "rgba(255,255,255,0.7)"}}
-    faint = {"size": 7, "opacity": 0.4} if len(info.trials) <= _MANY_POINTS else {"size": 5, "opacity": 0.25}
+    faint = {"size": 7, "opacity": 0.4} if len(info.trials) <= _MAX_SVG_POINTS else {"size": 5, "opacity": 0.25}
     return {
         "x": [info.x_values[i] for i in chosen],
         "y": [info.y_values[i] for i in chosen],
@@ -151,39 +157,39 @@ def _points(info: FrontInfo, chosen: list[int], palette: Palette, mixer: str, st
         "name": mixer,
         "legendgroup": mixer,
         "showlegend": False,
-        "marker": {"color": palette.colour(mixer), "symbol": palette.symbol(mixer), **(bright if strong else faint)},
+        "marker": {"color": palette.colour(mixer), "symbol": palette.symbol(mixer), **(bright if is_front else faint)},
         "hovertemplate": f"%{{text}}<br>{_hover('y', info.y)}<br>{_hover('x', info.x)}<extra></extra>",
     }
 
 
 def _hover(letter: str, axis: Axis) -> str:
-    """A value in the pointer's box: "MACs 1.23M"."""
+    """A line of the hover box: "MACs 1.23M"."""
     return f"{html.escape(axis.name)} %{{{letter}:{axis.hover}}}"
 
 
-def _count(figure: go.Figure, highest: int) -> None:
-    """The x axis counts: no half epochs where there is room for every whole one."""
+def _tick_each_unit(figure: go.Figure, highest: int) -> None:
+    """A tick at every whole number of a short x axis, so that plotly draws none at half epochs."""
     if highest <= 12:
         figure.update_xaxes(dtick=1)
 
 
-def dress(figure: go.Figure) -> None:
-    """The house's look; backgrounds are transparent, the page decides between light and dark."""
+def apply_style(figure: go.Figure) -> None:
+    """Fonts, colours and axes of every figure; backgrounds are transparent, the page chooses between light and dark."""
     figure.update_layout(
         template="none",
-        paper_bgcolor=NONE,
-        plot_bgcolor=NONE,
-        font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
-        modebar={"bgcolor": NONE, "color": INK, "activecolor": COLOURS[0]},
+        paper_bgcolor=TRANSPARENT,
+        plot_bgcolor=TRANSPARENT,
+        font={"family": "system-ui, sans-serif", "size": 12, "color": TEXT_COLOUR},
+        modebar={"bgcolor": TRANSPARENT, "color": TEXT_COLOUR, "activecolor": COLOURS[0]},
     )
     for update in (figure.update_xaxes, figure.update_yaxes):
         update(gridcolor=_GRID, zeroline=False, ticks="outside", tickcolor=_GRID, automargin=True, title_standoff=10)
 
 
 def _figure(x: Axis, y: Axis) -> go.Figure:
-    """An empty figure with the house's axes."""
+    """An empty figure with two styled axes."""
     figure = go.Figure()
-    dress(figure)
+    apply_style(figure)
     figure.update_layout(
         margin={"l": 64, "r": 16, "t": 16, "b": 52},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": {"font": {"size": 12}}},

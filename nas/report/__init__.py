@@ -1,11 +1,10 @@
-"""The report of a study: one HTML file that opens anywhere, offline, and asks nothing of any network.
+"""The report of a study: one self-contained HTML file that opens offline.
 
-`headline.py` and `content.py` say what is on the page, `page.html`, `page.css` and `page.js` how it looks and answers.
-plotly.js is inlined once. Text from outside (class names, reasons of failure, the study's name) is escaped or set as
-text by the script; a content security policy in the page forbids every request.
+`headline.py` and `content.py` make the content, `page.py` the page; `report.js` and `report.css` add to the script and style
+that all pages share (`nas.html`).
 """
 
-from __future__ import annotations
+from nas.report.page import DEFAULT_FILE, render, write
 
 import html
 import json

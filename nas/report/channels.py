@@ -1,71 +1,72 @@
-"""The channel graphs of a report: for each trial on the front its stages' blocks, each different block drawn once."""
+"""The channel dependency graphs of a report: the blocks of each trial on the front, each different block drawn once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from nas.analysis.architecture_text import path_text, reach_text, stacks
+from nas.analysis.channel_text import block_stacks, path_text, reach_text
 from nas.analysis.results import Results
 from nas.figures import channels_figure, channels_info
 from nas.formatting import count
 from search_space.channel_graph import Stack
 
-PICTURES: Final = 24
-"""Blocks that are drawn at most: some 20 to 150 KB each."""
+MAX_PICTURES: Final = 24
+"""Maximum number of drawn blocks; a picture takes 20 to 150 KB."""
 
 _ABOUT: Final = (
-    "One block of each stage, from its input channels at the left to its output channels at the right. Within a ribbon every "
-    "output depends on every input. Channels of one colour depend on the same inputs; behind the first column grey ones depend "
-    "on all of them, as every output of a block must. Orange: one output and all that it depends on; point at another to see "
-    "its own."
+    "The channel dependencies of one block of each stage, from its input channels (left) to its output channels (right). Within "
+    "a ribbon, every output depends on every input. Channels of one colour depend on the same inputs of the block; after the "
+    "first column, grey channels depend on all of them, as every output of a block must. One output and its dependencies are "
+    "orange; hover over another output to see its dependencies."
 )
 
 
 class _Pictures:
-    """The pictures of different blocks, in the order in which they were first asked for."""
+    """The pictures of different blocks in the order of their first use, at most `MAX_PICTURES`."""
 
     def __init__(self) -> None:
-        self.drawn: list[dict[str, Any]] = []
-        self.left_out = 0
-        self._places: dict[Stack, int | None] = {}
+        self.items: list[dict[str, Any]] = []
+        self.omitted = 0
+        self._indices: dict[Stack, int | None] = {}
 
     def index(self, block: Stack) -> int | None:
-        """The place of the picture of `block`; None if there is no room for it."""
-        if block not in self._places:
-            has_room = len(self.drawn) < PICTURES
-            self._places[block] = len(self.drawn) if has_room else None
+        """The index of the picture of `block`; None if there are too many already."""
+        if block not in self._indices:
+            has_room = len(self.items) < MAX_PICTURES
+            self._indices[block] = len(self.items) if has_room else None
             if has_room:
-                self.drawn.append(_picture(block))
+                self.items.append(_picture(block))
             else:
-                self.left_out += 1
-        return self._places[block]
+                self.omitted += 1
+        return self._indices[block]
 
 
 def channel_graphs(results: Results) -> dict[str, Any]:
-    """What the page's script draws: `about`, `pictures`, and `trials`: number -> an entry for each different block of it.
+    """The data of the script: `about`, `pictures`, and `trials`: number -> an entry for each different block.
 
-    The best trial comes first, then the front in its order; the entry of a block for which there was no room has a text
-    alone.
+    The best trial comes first, then the front in its order. The entry of a block without a picture is text only.
     """
     best = None if results.best is None else int(results.best["trial"])
     rows = sorted(results.front.to_dict("records"), key=lambda row: row["trial"] != best)
     pictures = _Pictures()
     trials = {int(row["trial"]): _entries(row["architecture"] or {}, pictures) for row in rows}
     about = _ABOUT
-    if pictures.left_out:
-        about += f" {count(PICTURES, 'different block')} drawn; {pictures.left_out} more of the front are told in words alone."
-    return {"about": about, "pictures": pictures.drawn, "trials": trials}
+    if pictures.omitted:
+        about += (
+            f" {count(MAX_PICTURES, 'block')} drawn; {pictures.omitted} more on the front are described in words only."
+        )
+    return {"about": about, "pictures": pictures.items, "trials": trials}
 
 
 def _entries(architecture: Mapping[str, Any], pictures: _Pictures) -> list[dict[str, Any]]:
-    """The different blocks of an architecture in the order of its stages, with the stages that consist of each."""
-    found: dict[tuple[Stack, str], list[str]] = {}
-    for number, blocks in enumerate(stacks(architecture), start=1):
-        outside = _outside(architecture["stages"][number - 1])
+    """The different blocks of an architecture in the order of its stages, each with the stages that have it."""
+    titles_of: dict[tuple[Stack, str], list[str]] = {}
+    for number, blocks in enumerate(block_stacks(architecture), start=1):
+        outside = _outside_text(architecture["stages"][number - 1])
         for index, block in enumerate(blocks):
             part = "" if len(blocks) == 1 else (", other blocks" if index else ", first block")
-            found.setdefault((block, outside), []).append(f"stage {number}{part}")
+            titles_of.setdefault((block, outside), []).append(f"stage {number}{part}")
     return [
         {
             "title": "; ".join(titles),
@@ -74,19 +75,19 @@ def _entries(architecture: Mapping[str, Any], pictures: _Pictures) -> list[dict[
             "outside": outside,
             "picture": pictures.index(block),
         }
-        for (block, outside), titles in found.items()
+        for (block, outside), titles in titles_of.items()
     ]
 
 
-def _outside(stage: Mapping[str, Any]) -> str:
-    """What stands around the path that the rule concerns."""
+def _outside_text(stage: Mapping[str, Any]) -> str:
+    """The parts of a block that the graph leaves out."""
     parts = []
     residual = str(stage.get("residual") or "plain").replace("_", " ")
     if residual != "plain":
-        parts.append(f"the {residual} residual connections add to each channel only itself")
+        parts.append(f"the {residual} residual connections add only each channel itself")
     if stage.get("squeeze_excite"):
         parts.append("the squeeze-excite gate depends on all channels")
-    return f"Outside the path drawn: {', and '.join(parts)}." if parts else ""
+    return f"Not drawn: {', and '.join(parts)}." if parts else ""
 
 
 def _picture(block: Stack) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What the script of a report's page gets, as plain values: the tables, the figures, the architectures.
+"""The data of a report's script as plain JSON: tables, figures, architectures.
 
-A study of 10,000 trials holds few different stages: stages and drawn boxes are stored once and named by their index, which
-keeps the page a few hundred bytes a trial.
+The architectures of 10,000 trials share few different stages. Stages and described parts are stored once and referred to by
+index, which keeps the page at a few hundred bytes a trial.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import plotly.graph_objects as go
-
-from nas.analysis.architecture_text import boxes, mixers
+from nas.analysis.architecture_text import describe, mixer_names
 from nas.analysis.results import Results, outcome
 from nas.figures import (
-    CONFIG,
+    PLOTLY_CONFIG,
     Palette,
     curves_figure,
     curves_info,
@@ -27,17 +25,25 @@ from nas.figures import (
     history_figure,
     hypervolume_info,
     objective_info,
-    pairs,
+    objective_pairs,
     shares_figure,
     shares_info,
 )
 from nas.formatting import duration, ratio, si, value_text
+from nas.html import figure_record
 from nas.report.channels import channel_graphs
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the tables: what it says, whether it sorts as numbers, and whether only the full table shows it."""
+    """A column of the tables.
+
+    Args:
+        key: the column of `Results.trials`.
+        label: its heading.
+        number: whether it is sorted by number.
+        front: whether the table of the front shows it too.
+    """
 
     key: str
     label: str
@@ -46,12 +52,12 @@ class Column:
 
 
 def content(results: Results) -> dict[str, Any]:
-    """The data of the page's script: figures, columns, a row per trial, architectures, channel graphs."""
+    """The data of the script: figures, columns, a row per trial, architectures, channel graphs."""
     columns = _columns(results)
     best = results.best
     palette = Palette.of(results)
     return {
-        "config": CONFIG,
+        "config": PLOTLY_CONFIG,
         "figures": _figures(results, palette),
         "columns": [asdict(column) for column in columns],
         "rows": [_row(results, columns, row) for row in results.trials.to_dict("records")],
@@ -66,19 +72,19 @@ def content(results: Results) -> dict[str, Any]:
 
 def _columns(results: Results) -> list[Column]:
     objectives = [Column(o.name, o.label, True, True) for o in results.objectives]
-    named = {o.name for o in results.objectives}
-    more = [Column(key, label, True, True) for key, label in _MORE if key not in named]
-    shown = [column for column in more if results.trials[column.key].notna().any()]
+    names = {o.name for o in results.objectives}
+    candidates = [Column(key, label, True, True) for key, label in _FURTHER_COLUMNS if key not in names]
+    further = [column for column in candidates if results.trials[column.key].notna().any()]
     return [
         Column("trial", "trial", True, True),
         Column("state", "state", False, False),
         *objectives,
-        *shown,
+        *further,
         Column("mixers", "mixers", False, True),
     ]
 
 
-_MORE = (
+_FURTHER_COLUMNS = (
     ("macs", "MACs"),
     ("params", "parameters"),
     ("images_per_s", "images/s"),
@@ -88,10 +94,10 @@ _MORE = (
 
 
 def _row(results: Results, columns: list[Column], row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A trial: per column its text, and for a column of numbers the value to sort by (None if missing)."""
-    values = [_number(row[column.key]) if column.number else None for column in columns]
+    """A trial: a text for each column, and for each column of numbers the value to sort by (None if missing)."""
+    values = [_rounded(row[column.key]) if column.number else None for column in columns]
     entry = {"texts": [_text(results, column.key, row) for column in columns], "values": values}
-    curve = [_number(item["val_accuracy"]) for item in row["curve"] if item.get("val_accuracy") is not None]
+    curve = [_rounded(item["val_accuracy"]) for item in row["curve"] if item.get("val_accuracy") is not None]
     return entry | ({"curve": curve} if curve else {})
 
 
@@ -105,7 +111,7 @@ def _text(results: Results, key: str, row: Mapping[Any, Any]) -> str:
         case "state":
             return outcome(row)
         case "mixers":
-            return " → ".join(mixers(row["architecture"]))
+            return " → ".join(mixer_names(row["architecture"]))
         case "wall_s":
             return duration(row[key])
         case "test_accuracy":
@@ -115,75 +121,80 @@ def _text(results: Results, key: str, row: Mapping[Any, Any]) -> str:
 
 
 def _figures(results: Results, palette: Palette) -> list[dict[str, Any]]:
-    """Each figure with its heading; none without a complete trial."""
+    """The figures with their titles; none without a complete trial."""
     if results.complete.empty:
         return []
-    drawn = [
-        _figure(
+    figures = [
+        figure_record(
             f"{y.label} against {x.label}",
             front_figure(front_info(results, x, y), palette, legend=number == 0),
             wide=number == 0,
         )
-        for number, (x, y) in enumerate(pairs(results.objectives))
+        for number, (x, y) in enumerate(objective_pairs(results.objectives))
     ]
-    if not drawn:
+    if not figures:
         (only,) = results.objectives
-        drawn.append(_figure(f"{only.label} over trials", history_figure(objective_info(results, only)), wide=True))
-    drawn.append(_figure("Hypervolume over trials", history_figure(hypervolume_info(results))))
+        figure = history_figure(objective_info(results, only))
+        figures.append(figure_record(f"{only.label} over trials", figure, wide=True))
+    figures.append(figure_record("hypervolume over trials", history_figure(hypervolume_info(results))))
     shares = shares_info(results)
     if shares.mixers:
-        drawn.append(_figure("Mixers: share of blocks", shares_figure(shares)))
+        figures.append(figure_record("mixers: share of blocks", shares_figure(shares)))
     curves = curves_info(results)
     if curves.trials:
-        alone = len(drawn) % 2 == 1  # the first is wide: an odd number fills its rows
-        drawn.append(_figure("Learning curves of the front", curves_figure(curves, palette), wide=alone))
-    return drawn
-
-
-def _figure(title: str, figure: go.Figure, wide: bool = False) -> dict[str, Any]:
-    plain = figure.to_plotly_json()
-    return {"title": title[:1].upper() + title[1:], "wide": wide, "data": plain["data"], "layout": plain["layout"]}
+        is_alone = len(figures) % 2 == 1  # in its row of two, after the wide first figure
+        figure = curves_figure(curves, palette)
+        figures.append(figure_record("learning curves of the front", figure, wide=is_alone))
+    return figures
 
 
 def _architectures(results: Results) -> dict[str, Any]:
-    """The architectures, each as [frame, stages..., boxes...] by index into tables of what differs."""
-    frames, stages, drawn = _Table(), _Table(), _Table()
-    entries: list[list[list[int]] | None] = []
+    """The architecture of each trial (None if it has none) by index into `frames`, `stages`, `parts` and `notes`.
+
+    A frame is an architecture without its stages. `parts` are those of `describe`; `note` is there for an architecture that
+    this release does not know.
+    """
+    frames, stages, parts, notes = _Interned(), _Interned(), _Interned(), _Interned()
+    architectures: list[dict[str, Any] | None] = []
     for architecture in results.trials["architecture"]:
         if not architecture:
-            entries.append(None)
+            architectures.append(None)
             continue
-        frame = {key: value for key, value in architecture.items() if key != "stages"}
-        entries.append(
-            [
-                [frames.index(frame)],
-                stages.indices(architecture["stages"]),
-                drawn.indices(asdict(box) for box in boxes(architecture)),
-            ]
-        )
-    return {"architectures": entries, "frames": frames.items, "stages": stages.items, "boxes": drawn.items}
+        has_stages = isinstance(architecture.get("stages"), list)
+        frame = {key: value for key, value in architecture.items() if key != "stages" or not has_stages}
+        text = describe(architecture)
+        entry = {
+            "frame": frames.index(frame),
+            "stages": stages.indices(architecture["stages"]) if has_stages else None,
+            "parts": parts.indices(asdict(part) for part in text.parts),
+        }
+        architectures.append(entry | ({"note": notes.index(text.note)} if text.note else {}))
+    tables = {"frames": frames.items, "stages": stages.items, "parts": parts.items, "notes": notes.items}
+    return {"architectures": architectures, **tables}
 
 
-class _Table:
-    """Items by order of first appearance, each once."""
+class _Interned:
+    """Different items in the order of their first appearance, each stored once."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []
-        self._places: dict[str, int] = {}
+        self._indices: dict[str, int] = {}
 
     def index(self, item: Any) -> int:
+        """The index of `item` in `items`, where it is added if it is new."""
         key = json.dumps(item)
-        if key not in self._places:
-            self._places[key] = len(self.items)
+        if key not in self._indices:
+            self._indices[key] = len(self.items)
             self.items.append(item)
-        return self._places[key]
+        return self._indices[key]
 
     def indices(self, items: Iterable[Any]) -> list[int]:
+        """The index of each of `items`."""
         return [self.index(item) for item in items]
 
 
-def _number(value: Any) -> float | None:
-    """Seven digits of a finite number, else None."""
+def _rounded(value: Any) -> float | None:
+    """A finite number with seven significant digits, else None."""
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.7g}")

@@ -1,108 +1,126 @@
-"""What stands at the head of a report: what was searched on, how, and the numbers that sum the study up."""
+"""The head of a report: the data, the search, the numbers that sum the study up, and what is missing."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from nas.analysis.architecture_text import TIMES
-from nas.analysis.prediction_quality import foretold
+from nas.analysis.prediction_quality import compare_predictions, missing_note
 from nas.analysis.results import STATES, Results
-from nas.analysis.time_breakdown import times_of
-from nas.formatting import MISSING, count, duration, ratio, value_text
+from nas.analysis.time_breakdown import break_down_time
+from nas.formatting import MISSING, count, dimensions, duration, ratio, value_text
+from nas.html import Fact
 from nas.objectives import OBJECTIVES
 
-_SHOWN_CLASSES = 20
-_SPLITS = (("train", "to train"), ("val", "to validate"), ("test", "held out for the test"))
-_SAID: tuple[tuple[tuple[str, ...], Callable[[Any], str]], ...] = (
+_MAX_SHOWN_CLASSES = 20
+_SPLITS = (("train", "training"), ("val", "validation"), ("test", "test"))
+_SETTINGS: tuple[tuple[tuple[str, ...], Callable[[Any], str]], ...] = (
     (("sampler", "name"), "sampler {}".format),
     (("train", "epochs"), lambda epochs: f"{count(epochs, 'epoch')} a trial"),
     (("seed",), "seed {}".format),
 )
 
 
-@dataclass(frozen=True)
-class Fact:
-    """A number at the head of the page."""
-
-    label: str
-    value: str
-    note: str = ""
-
-
 def dataset_line(results: Results) -> str:
-    """What was searched on: images, their size, classes, the split."""
+    """The data: images, their size, classes, the split."""
     data = results.dataset
     if not data:
-        return "The study does not say what it was searched on."
+        return "The study does not record its data."
     height, width = data.get("image_size") or ("?", "?")
-    size = f" {TIMES} ".join(str(side) for side in (height, width, data.get("in_chans", "?")))
-    counts = ", ".join(f"{data[key]:,} {word}" for key, word in _SPLITS if isinstance(data.get(key), int))
+    size = dimensions(height, width, data.get("in_chans", "?"))
+    splits = ", ".join(f"{data[key]:,} {word}" for key, word in _SPLITS if isinstance(data.get(key), int))
     names = [str(name) for name in data.get("class_names") or ()]
-    listed = ", ".join(names[:_SHOWN_CLASSES]) + (" …" if len(names) > _SHOWN_CLASSES else "")
+    listed = ", ".join(names[:_MAX_SHOWN_CLASSES]) + (" …" if len(names) > _MAX_SHOWN_CLASSES else "")
     classes = f"{data.get('num_classes', '?')} classes" + (f" ({listed})" if listed else "")
-    return f"Searched on {data.get('name', '?')}: images of {size}, {classes}; {counts or 'split not recorded'}."
+    split = f"{splits} images" if splits else "split not recorded"
+    return f"Data: {data.get('name', '?')}, images of {size}, {classes}; {split}."
 
 
 def search_line(results: Results) -> str:
-    """How it was searched: objectives, limits, the size of the space, sampler, epochs and seed, as far as the study says."""
+    """The search: objectives, limits, size of the space, sampler, epochs and seed, as far as the study records them."""
     parts = ["Objectives: " + ", ".join(f"{o.label} ({o.direction[:3]})" for o in results.objectives)]
     limits = _at(results.config, "limits") or {}
-    parts += [_limit(name, worst) for name, worst in limits.items()]
+    parts += [_limit_text(name, worst) for name, worst in limits.items()]
     if results.space_size is not None:
         parts.append(f"{results.space_size:,} architectures in the space")
-    for path, words in _SAID:
-        found = _at(results.config, *path)
-        parts += [words(found)] if found is not None else []
+    for path, text_of in _SETTINGS:
+        value = _at(results.config, *path)
+        parts += [text_of(value)] if value is not None else []
     return "; ".join(parts) + "."
 
 
 def headline(results: Results) -> list[Fact]:
     """The numbers at the head of the page."""
-    counts, trials, best = results.counts, results.trials, results.best
+    counts = results.counts
     others = [f"{counts[state]} {state}" for state in STATES[1:] if state in counts]
-    facts = [Fact("trained", str(counts.get("complete", 0)), ", ".join(others) or "no other trials")]
-    if best is None:
-        facts.append(Fact("best", MISSING, "no trial is complete yet"))
-    else:
-        chief = next((o for o in results.objectives if o.name == "accuracy"), results.objectives[0])
-        tested = "" if math.isnan(best["test_accuracy"]) else f", test {ratio(best['test_accuracy'])}"
-        facts.append(Fact(f"best {chief.label}", value_text(chief, best[chief.name]), f"trial {best['trial']}{tested}"))
-    facts += [
-        Fact(
-            "front",
-            str(len(results.front)),
-            f"trial{'' if len(results.front) == 1 else 's'} that no other beats in everything",
-        ),
-        Fact("hypervolume", ratio(results.hypervolume), "share of the box from worst to best seen"),
+    front_size = len(results.front)
+    return [
+        Fact("complete trials", str(counts.get("complete", 0)), ", ".join(others) or "no other trials"),
+        _best_fact(results),
+        Fact("Pareto front", str(front_size), f"non-dominated trial{'' if front_size == 1 else 's'}"),
+        Fact("hypervolume", ratio(results.hypervolume), "of the box from the worst to the best values seen"),
+        *_time_facts(results),
+        *_prediction_facts(results),
     ]
-    times = times_of(results)
-    if times.training_share is not None:
-        devices = " and ".join(sorted({device for device in trials["device"] if device}))
-        where = f" on {devices}" if devices else ""
-        around = f"{times.overhead_s_per_trial:.2f} s around a trial"
-        note = f"{100 * times.training_share:.0f} % of the workers' time{where}, {around}"
-        facts.append(Fact("training", duration(times.train_s), note))
-    for one in foretold(results):
-        tau = MISSING if one.kendall_tau is None else f"{one.kendall_tau:.2f}"
-        note = f"Kendall tau with what {one.trials} trials measured, {100 * one.median_error:.0f} % off in the median"
-        facts.append(Fact(f"{OBJECTIVES[one.name].label} foretold", tau, note))
+
+
+def missing_lines(results: Results) -> list[str]:
+    """What the report cannot show because files of the study's folder are missing, a sentence each."""
+    lines = []
+    untested = int(results.front["test_accuracy"].isna().sum())
+    if untested:
+        lines.append(
+            f"Test accuracy is missing for {untested} of {count(len(results.front), 'trial')} on the front:"
+            " `nas report` measures it where it finds the study's decoded images (data/) and weights (trials/)."
+        )
+    note = missing_note(results)
+    return lines + ([f"The prediction quality is {note}."] if note else [])
+
+
+def _best_fact(results: Results) -> Fact:
+    best = results.best
+    if best is None:
+        return Fact("best", MISSING, "no trial is complete yet")
+    objective = next((o for o in results.objectives if o.name == "accuracy"), results.objectives[0])
+    tested = "" if math.isnan(best["test_accuracy"]) else f", test {ratio(best['test_accuracy'])}"
+    value = value_text(objective, best[objective.name])
+    return Fact(f"best {objective.label}", value, f"trial {best['trial']}{tested}")
+
+
+def _time_facts(results: Results) -> list[Fact]:
+    times = break_down_time(results)
+    if times.training_share is None:
+        return []
+    devices = " and ".join(sorted({device for device in results.trials["device"] if device}))
+    where = f" on {devices}" if devices else ""
+    overhead = f"{times.overhead_s_per_trial:.2f} s overhead per trial"
+    note = f"{100 * times.training_share:.0f} % of the workers' time{where}, {overhead}"
+    return [Fact("training time", duration(times.train_s), note)]
+
+
+def _prediction_facts(results: Results) -> list[Fact]:
+    """Kendall's tau of each predicted objective."""
+    facts = []
+    for quality in compare_predictions(results):
+        tau = MISSING if quality.kendall_tau is None else f"{quality.kendall_tau:.2f}"
+        note = f"Kendall tau over {quality.trials} trials, median error {100 * quality.median_error:.0f} %"
+        facts.append(Fact(f"prediction of {OBJECTIVES[quality.objective].label}", tau, note))
     return facts
 
 
-def _limit(name: str, worst: float) -> str:
+def _limit_text(name: str, worst: float) -> str:
     """A limit in words: "MACs at most 2.00 M"."""
-    known = OBJECTIVES.get(name)
-    if known is None:
+    objective = OBJECTIVES.get(name)
+    if objective is None:
         return f"limit {name} {worst:g}"
-    return f"{known.label} at {'least' if known.direction == 'maximize' else 'most'} {value_text(known, worst, unit=False)}"
+    bound = "least" if objective.direction == "maximize" else "most"
+    return f"{objective.label} at {bound} {value_text(objective, worst, unit=False)}"
 
 
 def _at(config: Mapping[str, Any], *path: str) -> Any:
-    """The value at a path of the configuration; None if it leads nowhere."""
-    found: Any = config
+    """The value at `path` of the configuration; None if there is none."""
+    value: Any = config
     for key in path:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

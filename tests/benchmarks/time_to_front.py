@@ -33,7 +33,7 @@ from PIL import Image
 
 from nas.analysis.front import Bounds, hypervolume
 from nas.driver.run import space_on
-from nas.figures.plot import COLOURS, CONFIG, dress
+from nas.figures.plot import COLOURS, PLOTLY_CONFIG, apply_style
 from nas.study import config as configs
 from nas.study.storage import open_study
 from search_space import SearchSpace
@@ -225,7 +225,7 @@ def ours(out: Path, words: list[str]) -> Course:
 def draw(rows: list[dict[str, Any]], file: Path) -> None:
     """Write the figure: hypervolume over seconds, a line for each search."""
     figure = go.Figure()
-    dress(figure)
+    apply_style(figure)
     for row in rows:
         bounds = Bounds.of([values for course in row["courses"] for _, *values in course], OBJECTIVES)
         for name, colour, course in zip(NAMES, COLOURS, row["courses"], strict=False):
@@ -246,7 +246,9 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
     figure.update_layout(
         paper_bgcolor="#ffffff", height=400, width=840, legend=corner, margin={"t": 20, "r": 20, "b": 50}
     )
-    file.write_text(figure.to_html(include_plotlyjs=True, config=CONFIG | {"displayModeBar": False}), encoding="utf-8")
+    file.write_text(
+        figure.to_html(include_plotlyjs=True, config=PLOTLY_CONFIG | {"displayModeBar": False}), encoding="utf-8"
+    )
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""Studies on disk for the tests of the reading side: real Optuna SQLite storages, written as `nas search` does."""
+"""For the tests of the reading side: studies on disk (real Optuna storages, as `nas search` writes them), and a browser."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,22 @@ import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from nas.objectives import get
 from nas.study.storage import DATABASE
 from search_space import Architecture
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM_FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+)  # fmt: skip
 MIXERS: tuple[dict[str, Any], ...] = (
     {"name": "conv", "k": 5, "groups": "depthwise"},
-    {"name": "attention", "heads": 4, "window": None},
+    {"name": "attention", "heads": 4},
     {"name": "pool"},
-    {"name": "shift", "variant": "shiftvit"},
+    {"name": "shift", "kind": "shiftvit"},
     {"name": "global_filter"},
 )
 DATASET = {
@@ -38,28 +44,32 @@ DATASET = {
 
 
 def architecture_of(index: int) -> dict[str, Any]:
-    """The `index`-th of many different architectures of two stages."""
+    """The `index`-th of many different architectures of two stages, as the study stores it."""
     width = 16 * (1 + index % 6)
     stages = [
         {
-            "mixer": copy.deepcopy(MIXERS[(index // (1 + 4 * late)) % len(MIXERS)]),
-            "channel_mixer": {"name": "mlp", "expansion": 2, "groups": [4, 2]},
+            "mixer": MIXERS[(index // (1 + 4 * late)) % len(MIXERS)],
+            "channel_mixer": {"name": "mlp", "expansion": 2.0, "groups": [4, 2]},
             "depth": 1 + (index + late) % 4,
             "width": width * (1 + late),
             "downsample": 1 + late,
-            "norm": "batch",
-            "act": "gelu",
-            "residual": "pre_norm",
         }
         for late in (0, 1)
     ]
-    stem = {"kind": "patch", "patch": 2, "width": None}
-    return {"image_size": [8, 8], "in_chans": 1, "num_classes": 10, "stem": stem, "stages": stages}
+    described = {"image_size": [8, 8], "in_chans": 1, "num_classes": 10, "stem": {"patch": 2}, "stages": stages}
+    return Architecture.from_dict(described).to_dict()
 
 
 @dataclass
-class Told:
-    """A trial to be written: values (None: none yet), the state it is told in (None: by the values), attributes."""
+class StoredTrial:
+    """A trial to write into a study.
+
+    Args:
+        values: of the objectives; None for a trial without values.
+        state: Optuna's state; None for complete if there are values, else running.
+        attributes: user attributes.
+        constraints: Optuna's constraints.
+    """
 
     values: list[float] | None
     state: TrialState | None = None
@@ -67,10 +77,10 @@ class Told:
     constraints: dict[str, float] = field(default_factory=dict)
 
 
-def random_trials(count: int, seed: int = 0) -> list[Told]:
-    """Complete trials (accuracy, macs, images_per_s), with a failed, refused, doubled and stopped one in every 12."""
+def random_trials(count: int, seed: int = 0) -> list[StoredTrial]:
+    """Trials (accuracy, macs, images_per_s): of each 12, one failed, refused, duplicate and stopped, the others complete."""
     rng = np.random.default_rng(seed)
-    told: list[Told] = []
+    trials: list[StoredTrial] = []
     for index in range(count):
         macs = float(round(10 ** rng.uniform(4.5, 7)))
         accuracy = float(np.clip(0.75 + 0.1 * (np.log10(macs) - 5) + rng.normal(0, 0.03), 0, 1))
@@ -98,28 +108,30 @@ def random_trials(count: int, seed: int = 0) -> list[Told]:
         }  # fmt: skip
         match index % 12:
             case 5:
-                told.append(Told(None, TrialState.FAIL, attributes | {"failure": "loss is <NaN> at epoch 2 & ended"}))
+                trials.append(
+                    StoredTrial(None, TrialState.FAIL, attributes | {"failure": "loss is <NaN> at epoch 2 & ended"})
+                )
             case 7:
-                told.append(Told(None, TrialState.PRUNED, attributes | {"refused": "limit macs: 5000 > 4000"}))
+                trials.append(StoredTrial(None, TrialState.PRUNED, attributes | {"refused": "limit macs: 5000 > 4000"}))
             case 9:
-                told.append(Told(None, TrialState.FAIL, attributes | {"refused": "duplicate of trial 3"}))
+                trials.append(StoredTrial(None, TrialState.FAIL, attributes | {"refused": "duplicate of trial 3"}))
             case 11:
-                told.append(Told(None, TrialState.PRUNED, attributes | trained))
+                trials.append(StoredTrial(None, TrialState.PRUNED, attributes | trained))
             case _:
-                told.append(Told([accuracy, macs, speed], None, attributes | trained))
-    return told
+                trials.append(StoredTrial([accuracy, macs, speed], None, attributes | trained))
+    return trials
 
 
 def write_study(
     folder: Path,
-    trials: Iterable[Told] = (),
+    trials: Iterable[StoredTrial] = (),
     *,
     objectives: tuple[str, ...] = ("accuracy", "macs", "images_per_s"),
     name: str = "digits",
     dataset: dict[str, Any] | None = None,
     **attributes: Any,
 ) -> Path:
-    """A study in `folder` with `trials` told in order; `attributes` are further attributes of the study."""
+    """A study in `folder` with `trials` in this order; `attributes` are further attributes of the study."""
     folder.mkdir(parents=True, exist_ok=True)
     directions = [get(objective).direction for objective in objectives]
     study = optuna.create_study(study_name=name, storage=f"sqlite:///{folder / DATABASE}", directions=directions)
@@ -128,15 +140,15 @@ def write_study(
     study.set_user_attr("dataset", dataset or DATASET)
     for key, value in attributes.items():
         study.set_user_attr(key, value)
-    memory = optuna.create_study(directions=directions)  # asked and told here, since SQLite syncs every attribute
-    for told in trials:
+    memory = optuna.create_study(directions=directions)  # in memory first, since SQLite syncs every attribute
+    for stored in trials:
         trial = memory.ask()
-        for key, value in told.attributes.items():
+        for key, value in stored.attributes.items():
             trial.set_user_attr(key, value)
-        for key, value in told.constraints.items():
+        for key, value in stored.constraints.items():
             trial.set_constraint(key, value)
-        if told.values is not None or told.state is not None:
-            memory.tell(trial, told.values, state=told.state)
+        if stored.values is not None or stored.state is not None:
+            memory.tell(trial, stored.values, state=stored.state)
     study.add_trials(memory.trials)
     return folder
 
@@ -148,9 +160,9 @@ def study_writer() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def told() -> type[Told]:
-    """`Told`, for tests that write trials of their own."""
-    return Told
+def stored_trial() -> type[StoredTrial]:
+    """`StoredTrial`, for tests that write trials of their own."""
+    return StoredTrial
 
 
 @pytest.fixture(scope="session")
@@ -163,7 +175,10 @@ def architecture() -> Callable[[int], dict[str, Any]]:
 def digits_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of 36 trials in all states, trial 36 still running; the tests only read it."""
     folder = tmp_path_factory.mktemp("studies") / "digits"
-    trials = [*random_trials(36), Told(None, None, {"architecture": architecture_of(36), "id": "run", "macs": 1e6})]
+    trials = [
+        *random_trials(36),
+        StoredTrial(None, None, {"architecture": architecture_of(36), "id": "run", "macs": 1e6}),
+    ]
     return write_study(folder, trials, test_accuracy={"0": 0.71, "4": 0.82})
 
 
@@ -189,9 +204,67 @@ DENSE_STAGE = {"mixer": {"name": "attention", "heads": 4}, "width": 64, "downsam
 
 @pytest.fixture(scope="session")
 def graph_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of architectures that the search space knows, trial 1 the best, 0 on the front too, 2 behind both."""
+    """A study of three architectures with various channel graphs: trial 1 the best, 0 on the front too, 2 dominated."""
     stages = [[CLC_STAGE, DENSE_STAGE], [MLP_STAGE, MLP_STAGE, CLC_STAGE], [DENSE_STAGE]]
-    plain = [Architecture.from_dict({"stages": several}).to_dict() for several in stages]
     values = [[0.5, 10.0, 3.0], [0.6, 20.0, 2.0], [0.4, 30.0, 1.0]]
-    trials = [Told(value, None, {"architecture": one}) for value, one in zip(values, plain, strict=True)]
+    trials = [
+        StoredTrial(value, None, {"architecture": Architecture.from_dict({"stages": described}).to_dict()})
+        for value, described in zip(values, stages, strict=True)
+    ]
     return write_study(tmp_path_factory.mktemp("studies") / "graphs", trials)
+
+
+@dataclass
+class PageVisit:
+    """A page in the browser, with the requests it made and the errors it logged."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("request", self._add_request)
+        self.page.on("console", self._add_message)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _add_request(self, request: Request) -> None:
+        self.requests.append(request.url)
+
+    def _add_message(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def check_quiet(self) -> None:
+        """Assert that nothing but the file itself was requested, and that no script failed."""
+        remote = [url for url in self.requests if not url.startswith(("data:", "blob:"))]
+        assert [url.partition(":")[0] for url in remote] == ["file"]
+        assert self.errors == []
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium without a window."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine; install it with `apt-get install chromium`")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def visit(browser: Browser) -> Iterator[Callable[..., PageVisit]]:
+    """Opens an HTML file in the browser and waits until its figures are drawn."""
+    pages: list[Page] = []
+
+    def open_file(file: Path, color_scheme: Any = "light", figures: int = 1) -> PageVisit:
+        page = browser.new_page(viewport={"width": 1500, "height": 1200}, color_scheme=color_scheme)
+        pages.append(page)
+        opened = PageVisit(page)
+        page.goto(file.as_uri())
+        page.wait_for_function(f"document.querySelectorAll('.js-plotly-plot .main-svg').length >= {figures}")
+        return opened
+
+    yield open_file
+    for page in pages:
+        page.close()

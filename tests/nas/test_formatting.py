@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Values as text in tables, figures and reports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
-from nas.formatting import MISSING, count, duration, ratio, si, value_text
+from nas.formatting import MISSING, count, dimensions, duration, finite_or_none, ratio, si, value_text
 from nas.objectives import get
 
 
@@ -34,7 +34,7 @@ def test_si(value: float | None, unit: str, text: str) -> None:
 
 
 @given(st.floats(1e-3, 1e17))
-def test_si_keeps_three_digits(value: float) -> None:
+def test_si_keeps_three_significant_digits(value: float) -> None:
     number, _, prefix = si(value).partition(" ")
     factor = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}[prefix]
     assert float(number) * factor == pytest.approx(value, rel=0.0051)
@@ -59,7 +59,7 @@ def test_duration(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_values_follow_their_objective() -> None:
+def test_a_value_is_formatted_by_its_objective() -> None:
     assert ratio(0.97222) == "0.9722"
     assert ratio(None) == MISSING
     assert value_text(get("accuracy"), 0.97222) == "0.9722"
@@ -69,5 +69,10 @@ def test_values_follow_their_objective() -> None:
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 trials"), (1, "1 trial"), (2, "2 trials"), (1200, "1,200 trials")])
-def test_what_is_counted_is_one_or_many(number: int, text: str) -> None:
+def test_a_count_has_a_singular_and_a_plural(number: int, text: str) -> None:
     assert count(number, "trial") == text
+
+
+def test_dimensions_and_finite_values() -> None:
+    assert dimensions(16, "?", 3) == "16 × ? × 3"  # noqa: RUF001
+    assert [finite_or_none(value) for value in (0.5, math.nan, -math.inf)] == [0.5, None, None]

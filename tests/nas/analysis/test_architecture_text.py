@@ -1,4 +1,4 @@
-"""An architecture told in words: sizes worked out by hand, options whatever they are."""
+"""Architectures described part by part: presets and a pyramid against values worked out by hand, and unknown architectures."""
 
 # ruff: noqa: RUF001 - the multiplication sign is meant
 
@@ -7,102 +7,164 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+import pytest
 
-from nas.analysis.architecture_text import Box, blocks_of, boxes, mixers, options_text, path_text, reach_text, stacks
-from search_space import channel_graph as cdg
-from search_space.channel_graph import ChannelGraph, Layer, Stack
+from nas.analysis.architecture_text import PartText, block_counts, describe, mixer_names, options_text
+from search_space import Architecture, presets
 
-PYRAMID = {
-    "image_size": [30, 48],
-    "in_chans": 3,
-    "num_classes": 5,
-    "stem": {"patch": 2, "pos_embed": False},
-    "stages": [
-        {"mixer": {"name": "pool"}, "depth": 2, "width": 32, "downsample": 1},
-        {
-            "mixer": {"name": "attention", "heads": 4, "window": None, "bias": True, "inner": {"k": 3, "scale": 0.5}},
-            "channel_mixer": {"name": "mlp", "expansion": 2.0, "groups": [4, 2]},
-            "depth": 3,
-            "width": 64,
-            "downsample": 2,
-            "norm": "layer",
-            "act": "gelu",
-            "residual": "pre_norm",
-            "layer_scale": 1e-5,
-        },
-        {"mixer": {"name": "pool"}, "depth": 1, "width": 96, "downsample": 2},
-    ],
-}
+PYRAMID = Architecture.from_dict(
+    {
+        "image_size": [30, 44],
+        "in_chans": 3,
+        "num_classes": 5,
+        "stem": {"patch": 2, "pos_embed": True, "act": "gelu", "norm": "batch"},
+        "head": {"norm": "before", "kind": "layer"},
+        "stages": [
+            {"mixer": "pool", "depth": 2, "width": 32},
+            {
+                "mixer": {"name": "attention", "heads": 4},
+                "channel_mixer": {"name": "mlp", "expansion": 2.0, "groups": [4, 2]},
+                "depth": 3,
+                "width": 64,
+                "downsample": 2,
+                "norm": "layer",
+                "layer_scale": 1e-5,
+            },
+            {"mixer": "pool", "depth": 1, "width": 96, "downsampling": {"norm": "after", "bias": False}},
+            {"mixer": "pool", "depth": 1, "width": 96, "downsample": 2, "squeeze_excite": {"reduction": 8}},
+        ],
+    }
+).to_dict()
 
 
-def test_boxes_from_image_to_head() -> None:
-    image, stem, first, second, third, head = boxes(PYRAMID)
-    assert image == Box("image", "30 × 48 × 3", ())
-    assert stem == Box("stem", "15 × 24 × 32", (("", "patch 2, pos_embed no"),))
-    assert first == Box("stage 1", "15 × 24 × 32", (("pool", ""),), depth=2, mixer="pool")
-    assert second.shape == "8 × 12 × 64"  # halved and rounded up
-    assert second.layers == (
-        ("attention", "heads 4, bias yes, inner (k 3, scale 0.5)"),
-        ("mlp", "expansion 2, groups 4 × 2"),
+def parts_of(preset: str) -> tuple[PartText, ...]:
+    text = describe(presets.get(preset).to_dict())
+    assert text.note == ""
+    return text.parts
+
+
+def test_a_pyramid_with_odd_maps() -> None:
+    image, stem, first, second, third, fourth, head = describe(PYRAMID).parts
+    assert image == PartText("image", "30 × 44 × 3")
+    assert stem == PartText(
+        "stem", "15 × 22 × 32", (("conv", "k 2, stride 2, 3 → 32, gelu, batch norm"), ("position embedding", ""))
     )
+    assert (first.shape, first.depth, first.mixer, first.transition) == ("15 × 22 × 32", 2, "pool", "")
+    assert first.notes == "batch norm · gelu · residual form pre_norm"
+    assert second.shape == "8 × 11 × 64"  # halved and rounded up
+    assert second.transition == "downsampling: conv k 3, stride 2, 32 → 64, layer norm before"
+    assert second.layers[0][0] == "attention"
+    assert second.layers[0][1].startswith("heads 4, ")
+    assert second.layers[1] == ("mlp", "expansion 2, groups 4 × 2, bias yes")
     assert second.depth == 3
-    assert second.notes == "downsampled by 2 · layer norm · gelu · pre norm residual · layer_scale 1e-05"
-    assert third.shape == "4 × 6 × 96"
-    assert (head.title, head.shape) == ("head", "5 classes")
+    assert second.notes == "layer norm · gelu · residual form pre_norm · layer scale 1e-05"
+    assert third.shape == "8 × 11 × 96"
+    assert third.transition == "change of width: conv k 1, stride 1, 64 → 96, no bias, batch norm after"
+    assert fourth.shape == "4 × 6 × 96"
+    assert fourth.notes.endswith("squeeze-excite (reduction 8)")
+    assert head == PartText("head", "5 classes", (("layer norm", ""), ("average pool", ""), ("linear", "96 → 5")))
+
+
+def test_clcnet_has_a_stem_of_half_the_width_and_no_norm_in_its_head() -> None:
+    image, stem, *stages, head = parts_of("clcnet_a")
+    assert image.shape == "224 × 224 × 3"
+    assert stem.shape == "112 × 112 × 32"
+    assert stem.layers == (("conv", "k 3, stride 2, 3 → 32, no bias, batch norm, relu"),)
+    assert [stage.shape for stage in stages] == [
+        "112 × 112 × 64", "56 × 56 × 128", "28 × 28 × 256", "14 × 14 × 512", "7 × 7 × 1024",
+    ]  # fmt: skip
+    assert [stage.depth for stage in stages] == [1, 2, 2, 6, 3]
+    assert stages[0].transition == "first block: 112 × 112 × 32 → 112 × 112 × 64"
+    assert stages[1].transition == "first block: 112 × 112 × 64 → 56 × 56 × 128"
+    assert stages[0].notes == "batch norm · relu · residual form plain"
+    assert head == PartText("head", "1000 classes", (("average pool", ""), ("linear", "1024 → 1000")))
+
+
+def test_poolformer_has_its_last_norm_after_the_pooling() -> None:
+    _, stem, first, second, *_, head = parts_of("poolformer_s12")
+    assert stem == PartText("stem", "56 × 56 × 64", (("conv", "k 7, stride 4, 3 → 64"),))
+    assert (first.shape, first.transition) == ("56 × 56 × 64", "")
+    assert (second.shape, second.transition) == ("28 × 28 × 128", "downsampling: conv k 3, stride 2, 64 → 128")
+    assert head.layers == (("average pool", ""), ("layer norm", ""), ("linear", "512 → 1000"))
+
+
+def test_lambda_resnet_has_a_tiered_stem_with_pooling_and_shortcuts() -> None:
+    image, stem, *stages, head = parts_of("lambda_resnet26t")
+    assert image.shape == "256 × 256 × 3"
+    assert stem.shape == "64 × 64 × 64"
+    assert stem.layers == (
+        ("conv", "k 3, stride 2, 3 → 24, no bias, batch norm, relu"),
+        ("conv", "k 3, stride 1, 24 → 32, no bias, batch norm, relu"),
+        ("conv", "k 3, stride 1, 32 → 64, no bias, batch norm, relu"),
+        ("max pool", "k 3, stride 2"),
+    )
+    assert [stage.shape for stage in stages] == [
+        "64 × 64 × 256", "32 × 32 × 512", "16 × 16 × 1024", "16 × 16 × 1024", "8 × 8 × 2048",
+    ]  # fmt: skip
+    assert stages[1].transition == (
+        "first block: 64 × 64 × 256 → 32 × 32 × 512; shortcut: conv k 1, stride 2, 256 → 512, no bias, batch norm after"
+    )
+    assert stages[3].transition == ""
+    assert [stage.mixer for stage in stages] == ["conv", "conv", "conv", "lambda", "lambda"]
+    assert head.layers == (("average pool", ""), ("linear", "2048 → 1000"))
+
+
+def test_swin_has_norms_on_patches() -> None:
+    _, stem, _, second, *_ = parts_of("swin_tiny_patch4_window7")
+    assert stem.layers == (("conv", "k 4, stride 4, 3 → 96, layer norm"),)
+    assert second.transition == ("downsampling: conv k 2, stride 2, 96 → 192, no bias, layer norm on 2 × 2 patches")
+
+
+@pytest.mark.parametrize("preset", presets.names())
+def test_shapes_are_those_of_the_architecture(preset: str) -> None:
+    architecture = presets.get(preset)
+    _, _, *stages, head = parts_of(preset)
+    for part, stage, (height, width) in zip(stages, architecture.stages, architecture.sizes, strict=True):
+        assert part.shape == f"{height} × {width} × {stage.width}"
+        assert [name for name, _ in part.layers] == [stage.mixer.name, stage.channel_mixer.name]
+    assert head.shape == f"{architecture.num_classes} classes"
 
 
 def test_mixers_and_their_blocks() -> None:
-    assert mixers(PYRAMID) == ("pool", "attention", "pool")
-    assert blocks_of(PYRAMID) == {"pool": 3, "attention": 3}
-    assert mixers(None) == ()
-    assert blocks_of(None) == {}
+    assert mixer_names(PYRAMID) == ("pool", "attention", "pool", "pool")
+    assert block_counts(PYRAMID) == {"pool": 4, "attention": 3}
+    assert mixer_names(None) == ()
+    assert block_counts(None) == {}
 
 
-def test_a_stem_may_name_its_kind_and_width(architecture: Callable[[int], dict[str, Any]]) -> None:
-    plain = architecture(0)
-    plain["stem"] = {"kind": "conv", "stride": 4, "width": 24}
-    assert boxes(plain)[1] == Box("stem", "2 × 2 × 24", (("conv", "stride 4"),))
+def test_an_unknown_architecture_is_described_from_its_json(architecture: Callable[[int], dict[str, Any]]) -> None:
+    newer = architecture(0)
+    newer["stages"][0]["mixer"] = {"name": "hyena", "order": 2}
+    newer["stages"][0]["gate"] = True
+    text = describe(newer)
+    assert text.note.startswith("This version does not know this architecture (stages[0].mixer: no such mixer (known: ")
+    image, stem, first, second, head = text.parts
+    assert image == PartText("image", "8 × 8 × 1")
+    assert stem.layers[0][1].startswith("patch 2, pos_embed no, ratio 1")
+    assert (first.shape, first.mixer, first.layers[0]) == ("width 16", "hyena", ("hyena", "order 2"))
+    assert first.notes.endswith("residual pre_norm, gate yes")
+    assert second.depth == 2
+    assert head.shape == "10 classes"
+    assert mixer_names(newer) == ("hyena", "conv")
 
 
-def test_options_are_shown_whatever_they_are() -> None:
-    assert (
-        options_text({"k": 5, "groups": "depthwise", "window": None, "sizes": [3, 5]})
-        == "k 5, groups depthwise, sizes 3 × 5"
-    )
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {},
+        {"stages": "of another form"},
+        {"stages": [3, {"mixer": "pool", "depth": "deep"}], "stem": "s", "image_size": 8},
+    ],
+)
+def test_json_of_any_form_is_described(plain: dict[str, Any]) -> None:
+    text = describe(plain)
+    assert text.note
+    assert [text.parts[0].title, text.parts[-1].title] == ["image", "head"]
+    assert len(mixer_names(plain)) == len(text.parts) - 3
+    assert sum(block_counts(plain).values()) == len(text.parts) - 3
+
+
+def test_options_in_one_line() -> None:
+    options = {"k": 5, "groups": "depthwise", "window": None, "sizes": [3, 5], "bias": True, "inner": {"scale": 0.5}}
+    assert options_text(options) == "k 5, groups depthwise, sizes 3 × 5, bias yes, inner (scale 0.5)"
     assert options_text({}) == ""
-
-
-CLC = {"mixer": {"name": "conv", "k": 3, "groups": 16, "interlace": True}, "channel_mixer": {"name": "pointwise"}}
-
-
-def test_blocks_of_a_stage_are_told_layer_by_layer(architecture: Callable[[int], dict[str, Any]]) -> None:
-    stage = {
-        "mixer": {"name": "conv"},
-        "channel_mixer": {"name": "mlp", "expansion": 2.0, "groups": [8, 4]},
-        "width": 32,
-    }
-    ((block,),) = stacks({"stages": [stage]})
-    assert path_text(block) == "32 -32-> 32 -8-> 64 -interlace-> 64 -4-> 32"
-    assert reach_text(block) == "yes (g1*g2 = 8*4 = 32 <= 64)"
-    assert stacks(architecture(0)) == ()  # a description of options that the search space does not know
-
-
-def test_a_first_block_that_changes_the_width_is_one_of_its_own() -> None:
-    stages = [CLC | {"width": 32, "residual": "plain"}]
-    stages.append(CLC | {"width": 64, "residual": "plain", "begin": "block", "downsample": 2, "depth": 3})
-    (only,), (first, other) = stacks({"stages": stages})
-    assert path_text(only) == "32 -16-> 32 -interlace-> 32 -1-> 32"
-    assert path_text(first) == "32 -16-> 32 -interlace-> 32 -1-> 64"
-    assert path_text(other) == "64 -16-> 64 -interlace-> 64 -1-> 64"
-
-
-def test_reach_is_told_with_its_reason() -> None:
-    dense, alone = Layer("attention", cdg.dense(8)), Layer("pool", cdg.identity(8))
-    assert reach_text(Stack((dense,))) == "yes (attention is dense)"
-    assert reach_text(Stack((dense, Layer("fc1", cdg.grouped(8, 8, 4))))) == "yes (g1*g2 = 1*4 = 4 <= 8)"
-    assert reach_text(Stack((alone, alone))) == "no (output 0 misses 7 of 8 inputs)"
-    halves = ChannelGraph(np.array([[True, True, False], [False, True, True]]))
-    assert reach_text(Stack((Layer("odd", halves), Layer("even", ChannelGraph(np.ones((1, 2), np.bool_)))))) == (
-        "yes (even is dense)"
-    )

@@ -1,4 +1,4 @@
-"""What a study foretold of throughput, against what its trials measured."""
+"""The prediction quality of throughput: the operator table against what trials measured."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ SPACE = SearchSpace.from_dict(
         "image_size": 8,
     }
 )
+PREDICTING = {"sampler": {"name": "pareto"}, "throughput": {"operators_s": 30}}
+UNKNOWN = {"stages": [{"mixer": {"name": "a mixer of a newer version"}}]}
 
 
 @pytest.fixture
@@ -73,9 +75,20 @@ def test_it_is_shown(study: Path) -> None:
     assert record["trials"] == 12
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(status_panel(results))
-    assert f"throughput of 12 trials: Kendall tau {record['kendall_tau']:.2f}, 0 % off" in console.export_text()
-    (fact,) = (fact for fact in headline(results) if fact.label == "throughput foretold")
+    return console.export_text()
+
+
+def test_the_status_and_the_report_show_it(study: Path) -> None:
+    results = load(study)
+    record = status_record(results)["prediction_quality"]["images_per_s"]
+    assert list(record) == ["trials", "kendall_tau", "median_error"]
+    assert record["trials"] == 12
+    assert status_record(results)["foretold"] == {"images_per_s": record}  # its name in version 0.1
+    expected = f"throughput of 12 trials: Kendall tau {record['kendall_tau']:.2f}, median error 0 %"
+    assert expected in status_text(results)
+    (fact,) = (fact for fact in headline(results) if fact.label == "prediction of throughput")
     assert fact.value == f"{record['kendall_tau']:.2f}"
+    assert missing_lines(results)[-1].startswith("Test accuracy is missing")
 
 
 def test_nothing_is_told_of_a_study_that_foretold_nothing(digits_study: Path) -> None:
@@ -86,7 +99,7 @@ def test_nothing_is_told_of_a_study_that_foretold_nothing(digits_study: Path) ->
 def test_two_trials_tell_nothing(tmp_path: Path, study_writer: Callable[..., Path], told: Any) -> None:
     timed = operators_to_time(SPACE)[:4]
     architecture = SPACE.sample(random.Random(1)).to_dict()
-    trials = [told([0.5, 1e5, 9.0], None, {"architecture": architecture, "images_per_s": 9.0})] * 2
+    trials = [stored_trial([0.5, 1e5, 9.0], None, {"architecture": architecture, "images_per_s": 9.0})] * 2
     folder = study_writer(tmp_path / "study", trials)
     write_tables({"images_per_s": OperatorTable(operator_times(timed, [1e-3] * 4), 16)}, folder / OPERATORS)
     assert foretold(Results.load(folder)) == []

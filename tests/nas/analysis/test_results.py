@@ -64,7 +64,7 @@ def test_front_is_optunas_best_trials_by_macs(digits_study: Path) -> None:
 
 
 def test_the_best_is_the_most_accurate_then_the_one_of_fewer_macs(
-    tmp_path: Path, study_writer: Writer, told: Any
+    tmp_path: Path, study_writer: Writer, stored_trial: Any
 ) -> None:
     values = ([0.8, 10.0, 1.0], [0.9, 30.0, 1.0], [0.9, 20.0, 1.0], [0.9, 20.0, 1.0])
     study_writer(tmp_path, [told(list(v), None, {"macs": v[1]}) for v in values])
@@ -76,7 +76,7 @@ def test_the_best_is_the_most_accurate_then_the_one_of_fewer_macs(
 
 
 def test_a_study_without_accuracy_has_its_first_objective_as_chief(
-    tmp_path: Path, study_writer: Writer, told: Any
+    tmp_path: Path, study_writer: Writer, stored_trial: Any
 ) -> None:
     study_writer(tmp_path, [told([50.0]), told([20.0]), told([30.0])], objectives=("macs",))
     results = Results.load(tmp_path)
@@ -113,7 +113,9 @@ def test_a_study_without_trials(empty_study: Path) -> None:
         results.trial(0)
 
 
-def test_a_trial_told_nan_has_failed_and_is_not_counted(tmp_path: Path, study_writer: Writer, told: Any) -> None:
+def test_a_trial_told_nan_has_failed_and_is_not_counted(
+    tmp_path: Path, study_writer: Writer, stored_trial: Any
+) -> None:
     with pytest.warns(UserWarning, match="nan is not acceptable"):
         study_writer(tmp_path, [told([0.5, 10.0, 1.0]), told([float("nan"), 1.0, 9.0])])
     results = Results.load(tmp_path)

@@ -1,4 +1,4 @@
-"""What `nas fidelity` trains: budgets, the sample over the costs, jobs and their keys; and where results are kept."""
+"""The plan of `nas fidelity`: budgets, the sample over the costs, jobs and their keys; and the store of results."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def space() -> SearchSpace:
 @pytest.fixture(scope="module")
 def plan(space: SearchSpace) -> Plan:
     """Four architectures, two seeds."""
-    return plan_of(spread(space, {}, 4, 0), budgets_of(TrainConfig(epochs=8), 3), 2, study_seed=5)
+    return plan_of(sample_over_costs(space, {}, 4, 0), budgets_of(TrainConfig(epochs=8), 3), 2, study_seed=5)
 
 
 def test_budgets_of_a_proxy_of_twenty_epochs() -> None:
-    found = {budget.name: budget for budget in budgets_of(TrainConfig(epochs=20), 4)}
-    assert found == {
+    budgets = {budget.name: budget for budget in budgets_of(TrainConfig(epochs=20), 4)}
+    assert budgets == {
         "proxy": Budget("proxy", 20),
         "large": Budget("large", 80),
         "epochs/2": Budget("epochs/2", 10),
@@ -58,7 +58,7 @@ def test_budgets_of_a_proxy_of_twenty_epochs() -> None:
 
 
 @pytest.mark.parametrize(("epochs", "shorter"), [(1, []), (2, [1]), (3, [1]), (4, [2, 1]), (5, [2, 1])])
-def test_short_proxies_have_no_budget_of_no_epochs_and_none_twice(epochs: int, shorter: list[int]) -> None:
+def test_short_proxies_have_no_budget_without_epochs_and_no_duplicate(epochs: int, shorter: list[int]) -> None:
     budgets = budgets_of(TrainConfig(epochs=epochs), 2)
     assert [budget.epochs for budget in budgets if budget.name.startswith("epochs/")] == shorter
 
@@ -78,7 +78,7 @@ def test_a_multiple_that_adds_no_epoch_is_refused() -> None:
         (3, 4.0, 0, "--seeds: must be at least 1, found 0"),
     ],
 )
-def test_what_cannot_be_judged_is_refused(sample: int, multiple: float, seeds: int, message: str) -> None:
+def test_requests_that_cannot_be_judged_are_refused(sample: int, multiple: float, seeds: int, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         FidelityRequest(sample, multiple, seeds)
 
@@ -87,34 +87,39 @@ def test_the_sample_has_one_architecture_of_each_part_of_the_costs(space: Search
     ranked = sorted(cost(architecture).macs for architecture in space)
     assert len(ranked) == space.size == 270
     for seed in range(3):
-        sample = spread(space, {}, 6, seed)
+        sample = sample_over_costs(space, {}, 6, seed)
         macs = [cost(architecture).macs for architecture in sample]
         assert macs == sorted(macs)
         assert len({architecture.id for architecture in sample}) == 6
         for part, value in enumerate(macs):
             assert ranked[45 * part] <= value <= ranked[45 * part + 44]
-    assert spread(space, {}, 6, 0) == spread(space, {}, 6, 0) != spread(space, {}, 6, 1)
+    assert (
+        sample_over_costs(space, {}, 6, 0) == sample_over_costs(space, {}, 6, 0) != sample_over_costs(space, {}, 6, 1)
+    )
 
 
-def test_a_space_too_large_to_be_taken_whole_is_drawn_from(space: SearchSpace) -> None:
+def test_a_large_space_is_sampled(space: SearchSpace) -> None:
     large = space_of({**STAGE, "width": list(range(8, 136, 8)), "depth": list(range(1, 9))}, [1, 2, 4])
     assert large.size > 64 * 3
     rng = np.random.default_rng(99)
     macs = np.array([cost(large.sample(rng)).macs for _ in range(1000)])
-    places = [[np.mean(macs < cost(one).macs) for one in spread(large, {}, 3, seed)] for seed in range(8)]
+    places = [
+        [np.mean(macs < cost(architecture).macs) for architecture in sample_over_costs(large, {}, 3, seed)]
+        for seed in range(8)
+    ]
     assert np.mean(places, axis=0) == pytest.approx([1 / 6, 3 / 6, 5 / 6], abs=0.12)  # four standard errors
 
 
 def test_the_sample_keeps_the_limits_and_says_if_there_are_too_few(space: SearchSpace) -> None:
     limit = sorted(cost(architecture).macs for architecture in space)[9]
     within = [architecture for architecture in space if cost(architecture).macs <= limit]
-    sample = spread(space, {"macs": limit, "images_per_s": 1e9}, 5, 0)
+    sample = sample_over_costs(space, {"macs": limit, "images_per_s": 1e9}, 5, 0)
     assert {architecture.id for architecture in sample} <= {architecture.id for architecture in within}
     message = rf"--sample 60: only {len(within)} architectures within the limits were found in the space"
     with pytest.raises(UsageError, match=message):
-        spread(space, {"macs": limit}, 60, 0)
+        sample_over_costs(space, {"macs": limit}, 60, 0)
     with pytest.raises(UsageError, match="--sample 5: only 4 architectures were found in the space"):
-        spread(space_of(FEW), {}, 5, 0)
+        sample_over_costs(space_of(FEW), {}, 5, 0)
 
 
 def test_every_architecture_has_every_budget_and_the_scores_over_all_seeds(plan: Plan) -> None:
@@ -133,14 +138,14 @@ def test_every_architecture_has_every_budget_and_the_scores_over_all_seeds(plan:
     assert sizes == {budget: (4, 4) if budget and budget.pixels == 2 else (8, 8) for budget in (*plan.budgets, None)}
 
 
-def test_what_does_not_fit_smaller_images_is_left_out_and_named() -> None:
-    sample = spread(space_of(STAGE, [2, 8]), {}, 6, 0)
-    found = plan_of(sample, budgets_of(TrainConfig(epochs=2), 2), 1, 0)
+def test_architectures_that_do_not_fit_smaller_images_are_left_out_and_named() -> None:
+    sample = sample_over_costs(space_of(STAGE, [2, 8]), {}, 6, 0)
+    plan = plan_of(sample, budgets_of(TrainConfig(epochs=2), 2), 1, 0)
     large_patches = [architecture.id for architecture in sample if architecture.stem.patch == 8]
     assert large_patches
-    assert [line.partition(":")[0] for line in found.impossible["pixels/2"]] == large_patches
-    assert "stem.patch: must divide the image 4x4, found 8" in found.impossible["pixels/2"][0]
-    trained = {job.id for job in found.jobs if job.budget and job.budget.pixels == 2}
+    assert [line.partition(":")[0] for line in plan.impossible["pixels/2"]] == large_patches
+    assert "stem.patch: must divide the image 4x4, found 8" in plan.impossible["pixels/2"][0]
+    trained = {job.id for job in plan.jobs if job.budget and job.budget.pixels == 2}
     assert trained == {architecture.id for architecture in sample} - set(large_patches)
 
 
@@ -160,7 +165,7 @@ def test_a_key_changes_with_what_changes_the_result_and_with_nothing_else(plan: 
 
 
 def test_half_of_the_epochs_is_the_proxy_of_half_the_epochs() -> None:
-    sample = spread(space_of(FEW), {}, 3, 0)
+    sample = sample_over_costs(space_of(FEW), {}, 3, 0)
     keys = [
         {job.budget.name: job.key({}) for job in plan_of(sample[:1], budgets_of(train, 2), 1, 0).jobs if job.budget}
         for train in (TrainConfig(epochs=8), TrainConfig(epochs=4))
@@ -169,7 +174,7 @@ def test_half_of_the_epochs_is_the_proxy_of_half_the_epochs() -> None:
     assert keys[0]["proxy"] == keys[1]["large"]
 
 
-def test_the_store_keeps_results_and_drops_a_line_that_was_cut_off(tmp_path: Path) -> None:
+def test_the_store_keeps_results_and_drops_an_incomplete_line(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert store.results == {}
     store.add("a", {"curve": [[0.5, 1.0]]})

@@ -63,11 +63,11 @@ def test_fewer_images_are_of_each_class_alike_and_the_rest_stays(data_file: Path
     half, quarter = fewer(data, 2), fewer(data, 4)
     assert half.train.labels.bincount().tolist() == [-(-n // 2) for n in data.train.labels.bincount().tolist()]
     assert quarter.train.labels.bincount().tolist() == [-(-n // 4) for n in data.train.labels.bincount().tolist()]
-    known = {
+    labels = {
         image.numpy().tobytes(): int(label) for image, label in zip(data.train.images, data.train.labels, strict=True)
     }
     for image, label in zip(quarter.train.images, quarter.train.labels, strict=True):
-        assert known[image.numpy().tobytes()] == int(label)
+        assert labels[image.numpy().tobytes()] == int(label)
     assert half.val is data.val
     assert (half.mean, half.std) == (data.mean, data.std)
     assert len({half.fingerprint, quarter.fingerprint, data.fingerprint}) == 3

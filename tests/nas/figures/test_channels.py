@@ -1,4 +1,4 @@
-"""The picture of a block's channel graph: its edges against the graphs, what it thins, how it is drawn."""
+"""The figure of a block's channel graph: its edges against the graph, its thinning, its drawing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from nas.figures import ChannelsInfo, channels_figure, channels_info
-from nas.figures.channels import CHOOSABLE, DRAWN, FULL, INPUT
+from nas.figures.channels import FULL, INPUT, MAX_DEPENDENCIES, MAX_DRAWN
 from search_space import channel_graph as cdg
 from search_space.channel_graph import ChannelGraph, Layer, Stack
 from search_space.channel_mixers.mlp import MLP
@@ -29,11 +29,11 @@ BLOCKS = [CLC, DEPTHWISE, SHORT, ODD]
 
 def edges(info: ChannelsInfo, layer: int, shape: tuple[int, ...]) -> np.ndarray:
     """The matrix of a layer, from its links."""
-    found = np.zeros(shape, dtype=int)
+    counts = np.zeros(shape, dtype=int)
     for link in info.links:
         if link.layer == layer:
-            found[slice(*link.outputs), slice(*link.inputs)] += 1
-    return found
+            counts[slice(*link.outputs), slice(*link.inputs)] += 1
+    return counts
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -59,13 +59,13 @@ def test_channels_of_one_colour_are_those_that_depend_on_the_same_inputs(block: 
 
 
 def naive_paths(block: Stack, output: int) -> list[set[tuple[int, int]]]:
-    """The edges of each layer on a path to `output`, walked back one by one."""
-    needed, found = {output}, []
+    """The edges of each layer on a path to `output`, walked back edge by edge."""
+    needed, edges_of = {output}, []
     for layer in reversed(block.layers):
         matrix = layer.graph.matrix
-        found.append({(o, i) for o in needed for i in range(matrix.shape[1]) if matrix[o, i]})
-        needed = {i for _, i in found[-1]}
-    return found[::-1]
+        edges_of.append({(o, i) for o in needed for i in range(matrix.shape[1]) if matrix[o, i]})
+        needed = {i for _, i in edges_of[-1]}
+    return edges_of[::-1]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -73,37 +73,37 @@ def test_a_dependency_is_every_edge_on_a_path_to_its_output(block: Stack) -> Non
     info = channels_info(block)
     assert info.dependencies
     for dependency in info.dependencies:
-        drawn: list[set[tuple[int, int]]] = [set() for _ in block.layers]
+        edges_of: list[set[tuple[int, int]]] = [set() for _ in block.layers]
         for link in dependency.links:
-            drawn[link.layer] |= set(product(range(*link.outputs), range(*link.inputs)))
-        assert drawn == naive_paths(block, dependency.output)
-        assert dependency.output in dependency.alike
-        for other in dependency.alike:  # the same, but for the last edges
-            assert naive_paths(block, other)[:-1] == drawn[:-1]
+            edges_of[link.layer] |= set(product(range(*link.outputs), range(*link.inputs)))
+        assert edges_of == naive_paths(block, dependency.output)
+        assert dependency.output in dependency.group
+        for other in dependency.group:  # the same, but for the last edges
+            assert naive_paths(block, other)[:-1] == edges_of[:-1]
 
 
 def test_every_output_of_a_small_block_can_be_chosen() -> None:
-    alike = [set(dependency.alike) for dependency in channels_info(CLC).dependencies]
-    assert sorted(map(sorted, alike)) == [list(range(16 * group, 16 * group + 16)) for group in range(4)]
+    groups = [set(dependency.group) for dependency in channels_info(CLC).dependencies]
+    assert sorted(map(sorted, groups)) == [list(range(16 * group, 16 * group + 16)) for group in range(4)]
 
 
 def test_labels_say_what_each_layer_is() -> None:
     assert channels_info(CLC).labels == (("conv", "16 groups"), ("interlace", ""), ("pointwise", "4 groups"))
     dense = channels_info(Stack((Layer("global_filter", cdg.identity(4)), Layer("attention", cdg.dense(4)))))
-    assert dense.labels == (("global filter", "each channel alone"), ("attention", "dense"))
+    assert dense.labels == (("global filter", "per channel"), ("attention", "dense"))
 
 
 def test_a_wide_block_is_thinned_and_says_so() -> None:
     info = channels_info(WIDE)
-    assert all(len(points) <= DRAWN for points in info.points)
+    assert all(len(points) <= MAX_DRAWN for points in info.points)
     for layer in range(len(WIDE.layers)):
-        assert sum(link.layer == layer for link in info.links) <= DRAWN
-    assert len(info.dependencies) == CHOOSABLE
+        assert sum(link.layer == layer for link in info.links) <= MAX_DRAWN
+    assert len(info.dependencies) == MAX_DEPENDENCIES
     assert info.note == (
-        "Drawn: of 384 channels one in 5, of 1536 channels one in 13, of 384 links between two columns one in 5, "
-        "of 1536 links between two columns one in 13, of 32 groups of outputs 16 can be pointed at."
+        "Shown: 1 in 5 of 384 channels, 1 in 13 of 1536 channels, 1 in 5 of 384 links between two columns, "
+        "1 in 13 of 1536 links between two columns, the dependencies of 16 of 32 groups of outputs."
     )
-    # What is left of the shuffled column still shows every group, which one in 12 or 16 would not.
+    # The shuffled column still shows every group; a step of 12 or 16 would not.
     shuffled = info.columns[3]
     assert {shuffled[point] for point in info.points[3]} == set(shuffled)
     assert len(json.dumps(channels_figure(info).to_plotly_json())) < 200_000

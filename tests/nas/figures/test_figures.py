@@ -1,4 +1,4 @@
-"""What figures show, against the table they show; how they look, as far as plotly's own validation and JSON go."""
+"""The content of figures against the table of trials, and their drawing as far as plotly's validation and JSON go."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from nas.analysis.results import Results
 from nas.figures import (
-    CONFIG,
+    PLOTLY_CONFIG,
     Palette,
     curves_figure,
     curves_info,
@@ -21,7 +21,7 @@ from nas.figures import (
     history_figure,
     hypervolume_info,
     objective_info,
-    pairs,
+    objective_pairs,
     shares_figure,
     shares_info,
 )
@@ -35,12 +35,12 @@ def results(digits_study: Path) -> Results:
 
 def test_every_pair_is_drawn_once_with_the_cheap_objective_as_x() -> None:
     three = [get("accuracy"), get("macs"), get("images_per_s")]
-    assert [(x.name, y.name) for x, y in pairs(three)] == [
+    assert [(x.name, y.name) for x, y in objective_pairs(three)] == [
         ("macs", "accuracy"),
         ("images_per_s", "accuracy"),
         ("macs", "images_per_s"),
     ]
-    assert pairs(three[:1]) == []
+    assert objective_pairs(three[:1]) == []
 
 
 def test_front_info_holds_every_complete_trial_and_its_values(results: Results) -> None:
@@ -57,7 +57,7 @@ def test_front_info_holds_every_complete_trial_and_its_values(results: Results) 
 
 @pytest.mark.parametrize(("x", "y"), [("macs", "accuracy"), ("images_per_s", "accuracy"), ("macs", "images_per_s")])
 def test_the_step_line_is_the_best_y_attained_at_each_x(results: Results, x: str, y: str) -> None:
-    """Read the drawn steps at each trial's x, and compare with the best y of all trials that are at least as good in x."""
+    """The height of the line at each trial's x is the best y of all trials that are at least as good in x."""
     info = front_info(results, get(x), get(y))
     assert info.step_x == sorted(info.step_x)
     points = list(zip(info.x_values, info.y_values, strict=True))
@@ -65,11 +65,11 @@ def test_the_step_line_is_the_best_y_attained_at_each_x(results: Results, x: str
     for at in info.x_values:
         attained = [b for a, b in points if (a <= at if fewer_is_better else a >= at)]
         if info.step_shape == "hv":  # the height of the last corner at or left of `at`
-            drawn = [b for a, b in zip(info.step_x, info.step_y, strict=True) if a <= at]
-            height = drawn[-1] if drawn else None
+            corners = [b for a, b in zip(info.step_x, info.step_y, strict=True) if a <= at]
+            height = corners[-1] if corners else None
         else:  # the height of the first corner at or right of `at`
-            drawn = [b for a, b in zip(info.step_x, info.step_y, strict=True) if a >= at]
-            height = drawn[0] if drawn else None
+            corners = [b for a, b in zip(info.step_x, info.step_y, strict=True) if a >= at]
+            height = corners[0] if corners else None
         assert height == (max(attained) if attained else None)
 
 
@@ -92,7 +92,7 @@ def test_front_figure_draws_each_trial_once_and_carries_its_number(results: Resu
     assert all(isinstance(trace["customdata"], list) for trace in traces if "customdata" in trace)
 
 
-def test_many_points_go_to_webgl(results: Results) -> None:
+def test_many_points_are_drawn_with_webgl(results: Results) -> None:
     info = front_info(results, get("macs"), get("accuracy"))
     keys = ("trials", "x_values", "y_values", "mixers", "texts", "on_front")
     for times, kind in ((1, "scatter"), (2000 // len(info.trials) + 1, "scattergl")):
@@ -101,7 +101,7 @@ def test_many_points_go_to_webgl(results: Results) -> None:
         assert {trace["type"] for trace in traces if trace.get("customdata")} == {kind}
 
 
-def test_hypervolume_info_never_falls_and_ends_at_the_studys(results: Results) -> None:
+def test_hypervolume_info_never_falls_and_ends_at_that_of_the_study(results: Results) -> None:
     info = hypervolume_info(results)
     assert info.trials == results.complete["trial"].tolist()
     assert info.values == sorted(info.values)
@@ -114,7 +114,7 @@ def test_objective_info_keeps_the_best_so_far(results: Results, name: str, best:
     assert info.best == [best(info.values[: n + 1]) for n in range(len(info.values))]
 
 
-def test_curves_info_is_the_front_and_no_one_else(results: Results) -> None:
+def test_curves_info_is_the_front_only(results: Results) -> None:
     info = curves_info(results)
     assert info.trials == results.front["trial"].tolist()
     for trial, epochs, accuracies in zip(info.trials, info.epochs, info.accuracies, strict=True):
@@ -140,7 +140,7 @@ def test_shares_count_blocks_not_stages(results: Results) -> None:
 def test_figures_are_plain_json(results: Results) -> None:
     palette = Palette.of(results)
     figures = [
-        *(front_figure(front_info(results, x, y), palette) for x, y in pairs(results.objectives)),
+        *(front_figure(front_info(results, x, y), palette) for x, y in objective_pairs(results.objectives)),
         history_figure(hypervolume_info(results)),
         history_figure(objective_info(results, get("accuracy"))),
         curves_figure(curves_info(results), palette),
@@ -161,12 +161,12 @@ def test_a_mixer_has_one_colour_and_symbol_in_every_figure(results: Results) -> 
 
 
 def test_nothing_in_the_toolbar_uploads() -> None:
-    assert CONFIG["showSendToCloud"] is False
-    assert CONFIG["displaylogo"] is False
+    assert PLOTLY_CONFIG["showSendToCloud"] is False
+    assert PLOTLY_CONFIG["displaylogo"] is False
 
 
-def test_hostile_names_are_escaped_in_the_pointers_box(
-    tmp_path: Path, study_writer: Any, told: Any, architecture: Any
+def test_names_with_markup_are_escaped_in_the_hover_box(
+    tmp_path: Path, study_writer: Any, stored_trial: Any, architecture: Any
 ) -> None:
     hostile = architecture(0)
     hostile["stages"][1]["mixer"] = {"name": "<b onclick=x>"}

@@ -1,19 +1,9 @@
-"""The report in a real browser, where one is installed: no request, no error, and clicks choose a trial.
-
-Chromium is driven over its DevTools pipe (file descriptors 3 and 4, messages that end in a zero byte), so that no driver
-needs to be installed.
-"""
+"""The report in a real browser: figures, selection of a trial, sorting, filter, dark mode, no request and no error."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,96 +12,7 @@ import pytest
 from nas.analysis.results import Results
 from nas.report import write
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--window-size=1500,1200",
-)  # fmt: skip
-LAUNCHER = """
-import fcntl, os, sys
-hear, tell = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3])  # out of the way of 3 and 4
-os.dup2(hear, 3)
-os.dup2(tell, 4)
-os.execv(sys.argv[3], sys.argv[3:])
-"""  # chromium expects its pipe at 3 and 4
-PATIENCE_S = 30.0
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-
-
-class Browser:
-    """A page in a headless Chromium."""
-
-    def __init__(self, profile: Path) -> None:
-        hear, say_to = os.pipe()
-        listen, tell_us = os.pipe()
-        words = [sys.executable, "-c", LAUNCHER, str(hear), str(tell_us), str(CHROMIUM), *FLAGS]
-        words += ["--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]
-        self._process = subprocess.Popen(
-            words, pass_fds=(hear, tell_us), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        os.close(hear)
-        os.close(tell_us)
-        self._out, self._in = say_to, listen
-        self._buffer, self._count, self._session = b"", 0, ""
-        self.events: list[dict[str, Any]] = []
-
-    def attach(self) -> None:
-        """To the page, with its events."""
-        page = next(t for t in self.send("Target.getTargets")["targetInfos"] if t["type"] == "page")
-        self._session = self.send("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Network", "Log"):
-            self.send(f"{domain}.enable")
-
-    def send(self, method: str, **arguments: Any) -> dict[str, Any]:
-        """The result of a DevTools command; events on the way are kept."""
-        self._count += 1
-        message = {"id": self._count, "method": method, "params": arguments}
-        if self._session:
-            message["sessionId"] = self._session
-        os.write(self._out, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._read()
-            if answer.get("id") == self._count:
-                assert "error" not in answer, answer
-                result: dict[str, Any] = answer["result"]
-                return result
-            self.events.append(answer)
-
-    def _read(self) -> dict[str, Any]:
-        while b"\0" not in self._buffer:
-            chunk = os.read(self._in, 1 << 16)
-            assert chunk, "the browser ended"
-            self._buffer += chunk
-        line, self._buffer = self._buffer.split(b"\0", 1)
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def eval(self, expression: str) -> Any:
-        """The value of a JavaScript expression, promises awaited."""
-        answer = self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def wait(self, expression: str) -> None:
-        """Until the expression is true."""
-        end = time.monotonic() + PATIENCE_S
-        while not self.eval(expression):
-            assert time.monotonic() < end, f"never true: {expression}"
-            time.sleep(0.05)
-
-    def click(self, x: float, y: float) -> None:
-        """A real click of the mouse at a point of the window."""
-        for kind, button in (("mouseMoved", "none"), ("mousePressed", "left"), ("mouseReleased", "left")):
-            self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=int(button == "left"))
-            time.sleep(0.1)  # plotly looks for the nearest point at most every 50 ms
-
-    def close(self) -> None:
-        """End the browser."""
-        self._process.kill()
-        self._process.wait()
-        os.close(self._out)
-        os.close(self._in)
+HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
@@ -119,135 +20,175 @@ def results(digits_study: Path) -> Results:
     return Results.load(digits_study)
 
 
-@contextmanager
-def opened(study: Path, home: Path) -> Iterator[Browser]:
-    """The report of a study in a browser, drawn."""
-    out = write(study, home / "report.html")
-    browser = Browser(home / "profile")
-    try:
-        browser.attach()
-        browser.send("Page.navigate", url=out.as_uri())
-        browser.wait("document.querySelectorAll('.js-plotly-plot .main-svg').length > 0 && typeof study === 'object'")
-        browser.wait("document.querySelectorAll('#panel h2').length === 1")
-        yield browser
-    finally:
-        browser.close()
-
-
 @pytest.fixture(scope="module")
-def browser(digits_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with opened(digits_study, tmp_path_factory.mktemp("report")) as found:
-        yield found
+def visited(digits_study: Path, visit: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The report of `digits_study`, opened once; tests leave the filter empty."""
+    opened = visit(write(digits_study, tmp_path_factory.mktemp("report") / "report.html"), figures=6)
+    opened.page.wait_for_selector("#panel h2")
+    return opened
 
 
-def place_of(browser: Browser, figure: int, trial: int) -> tuple[float, float]:
-    """Where the point of a trial stands in the window, scrolled into view."""
-    found = browser.eval(
-        f"""(() => {{
-          const div = document.querySelectorAll('.js-plotly-plot')[{figure}];
-          div.scrollIntoView({{block: 'center', behavior: 'instant'}});
-          const {{xaxis, yaxis}} = div._fullLayout, box = div.getBoundingClientRect();
-          for (const trace of div.data) {{
-            const at = (trace.customdata || []).indexOf({trial});
+def point_position(page: Any, figure: int, trial: int) -> tuple[float, float]:
+    """The position of a trial's point in the window, after scrolling the figure into view."""
+    x, y = page.evaluate(
+        """([figure, trial]) => {
+          const div = document.querySelectorAll('.js-plotly-plot')[figure];
+          div.scrollIntoView({block: 'center', behavior: 'instant'});
+          const {xaxis, yaxis} = div._fullLayout, box = div.getBoundingClientRect();
+          for (const trace of div.data) {
+            const at = (trace.customdata || []).indexOf(trial);
             if (trace.mode === 'markers' && at >= 0)
               return [box.left + xaxis._offset + xaxis.d2p(trace.x[at]), box.top + yaxis._offset + yaxis.d2p(trace.y[at])];
-          }}
-        }})()"""
+          }
+        }""",
+        [figure, trial],
     )
-    return found[0], found[1]
+    return x, y
 
 
-def test_the_best_is_chosen_at_first(browser: Browser, results: Results) -> None:
+def click_point(page: Any, x: float, y: float) -> None:
+    """A click of the mouse; plotly looks for the nearest point at most every 50 ms."""
+    page.mouse.move(x, y)
+    page.wait_for_timeout(100)
+    page.mouse.click(x, y, delay=100)
+
+
+def select_trial(page: Any, trial: int) -> None:
+    page.locator(f'#trials tr[data-trial="{trial}"]').click()
+
+
+def shown_trials(page: Any) -> list[int]:
+    """The numbers in the table of all trials, in its order."""
+    return [int(number) for number in page.locator("#trials tbody tr td:first-child").all_text_contents()]
+
+
+def test_the_best_trial_is_selected_at_first(visited: Any, results: Results) -> None:
     best = results.trial("best")
-    assert (
-        browser.eval("document.querySelector('#panel h2').textContent") == f"Trial {best['trial']} (on the front, best)"
-    )
-    assert browser.eval("document.querySelectorAll('.js-plotly-plot').length") == 6
+    assert visited.page.locator("#panel h2").text_content() == f"Trial {best['trial']} (on the front, best)"
+    assert visited.page.locator("#figures .js-plotly-plot").count() == 6
 
 
-def test_a_click_on_a_point_fills_the_panel_and_marks_its_row(browser: Browser, results: Results) -> None:
+def test_titles_of_figures_are_capitalised(visited: Any) -> None:
+    assert visited.page.locator("#figures h3").all_text_contents()[:2] == [
+        "Validation accuracy against MACs",
+        "Validation accuracy against throughput",
+    ]
+
+
+def test_a_click_on_a_point_fills_the_panel_and_marks_its_row(visited: Any, results: Results) -> None:
+    page = visited.page
     number = int(results.front["trial"].iloc[0])
     for figure in (0, 1, 2):
-        browser.eval("choose(study.best)")
-        browser.click(*place_of(browser, figure, number))
-        browser.wait(f"document.querySelector('#panel h2').textContent.startsWith('Trial {number} ')")
-        assert browser.eval("[...document.querySelectorAll('#front tr.chosen')].map((row) => row.dataset.trial)") == [
-            str(number)
-        ]
-    panel = browser.eval("document.querySelector('#panel').textContent")
+        select_trial(page, int(results.trial("best")["trial"]))
+        click_point(page, *point_position(page, figure, number))
+        page.wait_for_function(f"document.querySelector('#panel h2').textContent.startsWith('Trial {number} ')")
+        rows = page.locator("#front tr.selected")
+        assert rows.evaluate_all("(rows) => rows.map((row) => row.dataset.trial)") == [str(number)]
+    panel = page.locator("#panel").text_content()
     for stage in results.trial(number)["architecture"]["stages"]:
         assert stage["mixer"]["name"] in panel
-    shown = browser.eval("document.querySelector('#panel details pre').textContent")
-    assert json.loads(shown) == results.trial(number)["architecture"]
-    command = browser.eval("document.querySelector('#panel code').textContent")
+    assert json.loads(page.locator("#panel details pre").text_content()) == results.trial(number)["architecture"]
+    command = page.locator("#panel code").text_content()
     assert command == f"nas export {results.folder} {number} --out model-{number}"
 
 
-def test_a_row_of_a_failed_trial_says_why(browser: Browser) -> None:
-    browser.eval("document.querySelector('#trials tr[data-trial=\"5\"]').click()")
-    assert "failed: loss is <NaN> at epoch 2 & ended" in browser.eval("document.querySelector('#panel').textContent")
-    assert browser.eval("document.querySelector('#panel .command') === null")
+def test_the_panel_draws_the_network_from_image_to_head(visited: Any, results: Results) -> None:
+    select_trial(visited.page, 0)
+    titles = visited.page.locator("#panel .network b").all_text_contents()
+    assert titles == ["image", "stem", "stage 1", "conv", "mlp", "stage 2", "conv", "mlp", "head"]
+    text = visited.page.locator("#panel .network").text_content()
+    assert "downsampling: conv k 3, stride 2, 16 → 32, batch norm before" in text
+    assert "conv k 2, stride 2, 1 → 16" in text
 
 
-def test_a_header_sorts_and_what_is_missing_comes_last(browser: Browser, results: Results) -> None:
-    read = "[...document.querySelectorAll('#trials tbody tr')].map((row) => Number(row.dataset.trial))"
-    head = "[...document.querySelectorAll('#trials th button')].find((b) => b.textContent === 'validation accuracy')"
+def test_a_row_of_a_failed_trial_says_why(visited: Any) -> None:
+    select_trial(visited.page, 5)
+    assert "failed: loss is <NaN> at epoch 2 & ended" in visited.page.locator("#panel").text_content()
+    assert visited.page.locator("#panel .command").count() == 0
+
+
+def test_a_heading_sorts_and_missing_values_come_last(visited: Any, results: Results) -> None:
+    button = visited.page.locator("#trials th button", has_text="validation accuracy")
     ranked = results.trials.dropna(subset=["accuracy"]).sort_values(["accuracy", "trial"])["trial"].tolist()
     missing = sorted(set(results.trials["trial"]) - set(ranked))
-    browser.eval(f"{head}.click()")
-    assert browser.eval(read) == ranked + missing
-    browser.eval(f"{head}.click()")
-    assert browser.eval(read) == ranked[::-1] + missing
-    assert browser.eval(f"{head}.parentElement.getAttribute('aria-sort')") == "descending"
+    button.click()
+    assert shown_trials(visited.page) == ranked + missing
+    button.click()
+    assert shown_trials(visited.page) == ranked[::-1] + missing
+    assert button.locator("..").get_attribute("aria-sort") == "descending"
 
 
-def test_the_filter_keeps_what_it_names(browser: Browser) -> None:
-    browser.eval(
-        "(() => { const f = byId('filter'); f.value = 'refused limit'; f.dispatchEvent(new Event('input')); })()"
-    )
-    states = browser.eval("[...document.querySelectorAll('#trials td.state')].map((cell) => cell.textContent)")
-    assert states == ["refused: limit macs: 5000 > 4000"] * 3
-    assert browser.eval("byId('shown').textContent") == "3 of 37 trials"
-    browser.eval("(() => { const f = byId('filter'); f.value = ''; f.dispatchEvent(new Event('input')); })()")
+def test_the_filter_keeps_the_trials_that_contain_all_its_words(visited: Any) -> None:
+    visited.page.fill("#filter", "refused limit")
+    assert visited.page.locator("#trials td.state").all_text_contents() == ["refused: limit macs: 5000 > 4000"] * 3
+    assert visited.page.locator("#shown").text_content() == "3 of 37 trials"
+    visited.page.fill("#filter", "")
+    assert len(shown_trials(visited.page)) == 37
 
 
-def test_channel_graphs_follow_the_chosen_trial_and_the_pointer(graph_study: Path, tmp_path: Path) -> None:
-    titles = "[...document.querySelectorAll('#channels h3')].map((heading) => heading.firstChild.textContent)"
+def test_figures_follow_the_theme(visited: Any) -> None:
+    read = """() => {
+      const root = getComputedStyle(document.documentElement), div = document.querySelector('.js-plotly-plot');
+      return {page: getComputedStyle(document.body).backgroundColor, soft: root.getPropertyValue('--soft').trim(),
+              font: div.layout.font.color, ring: div.data.at(-1).marker.color, ink: root.getPropertyValue('--ink').trim()};
+    }"""
+    seen = {}
+    for scheme in ("dark", "light"):
+        visited.page.emulate_media(color_scheme=scheme)
+        visited.page.wait_for_function(f"({read})().font === ({read})().soft")
+        seen[scheme] = visited.page.evaluate(read)
+        assert seen[scheme]["ring"] == seen[scheme]["ink"]
+    assert seen["dark"]["page"] == "rgb(20, 24, 29)"
+    assert seen["light"]["page"] == "rgb(255, 255, 255)"
+    assert seen["dark"]["font"] != seen["light"]["font"]
+
+
+def test_channel_graphs_follow_the_selected_trial_and_the_pointer(
+    graph_study: Path, visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    opened = visit(write(graph_study, tmp_path / "report.html"))
+    page = opened.page
+    headings = "[...document.querySelectorAll('#channels h3')].map((heading) => heading.firstChild.textContent)"
     graph = "document.querySelector('#channels .js-plotly-plot')"
-    with opened(graph_study, tmp_path) as browser:
-        assert browser.eval(titles) == ["Stage 1; stage 2", "Stage 3"]
-        browser.eval("choose(0)")
-        assert browser.eval(titles) == ["Stage 1", "Stage 2"]
-        assert "yes (g1*g2 = 16*4 = 64 <= 64)" in browser.eval("byId('channels').textContent")
-        browser.wait(f"{graph}._fullLayout && {graph}.querySelectorAll('image').length === 3")
-        x, y = browser.eval(
-            f"""(() => {{
-              const div = {graph};
-              div.scrollIntoView({{block: 'center', behavior: 'instant'}});
-              const {{xaxis, yaxis}} = div._fullLayout, box = div.getBoundingClientRect();
-              return [box.left + xaxis._offset + xaxis.d2p(3), box.top + yaxis._offset + yaxis.d2p(5.5 / 64)];
-            }})()"""
-        )
-        chosen = f"{graph}.data[{graph}.layout.meta.first + 2].y[0] * 64 - 0.5"
-        assert browser.eval(chosen) == pytest.approx(40, abs=0.01)  # the middle one of the third group
-        browser.send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, button="none")
-        browser.wait(f"Math.round({chosen}) === 5")
-        browser.eval("choose(2)")
-        assert browser.eval("byId('channels-section').hidden")
-        check_quiet(browser)
+    page.wait_for_selector("#channels h3")
+    assert page.evaluate(headings) == ["Stage 1; stage 2", "Stage 3"]
+    select_trial(page, 0)
+    assert page.evaluate(headings) == ["Stage 1", "Stage 2"]
+    assert "yes (g1*g2 = 16*4 = 64 <= 64)" in page.locator("#channels").text_content()
+    page.wait_for_function(f"{graph}._fullLayout && {graph}.querySelectorAll('image').length === 3")
+    x, y = page.evaluate(
+        f"""() => {{
+          const div = {graph};
+          div.scrollIntoView({{block: 'center', behavior: 'instant'}});
+          const {{xaxis, yaxis}} = div._fullLayout, box = div.getBoundingClientRect();
+          return [box.left + xaxis._offset + xaxis.d2p(3), box.top + yaxis._offset + yaxis.d2p(5.5 / 64)];
+        }}"""
+    )
+    highlighted = f"{graph}.data[{graph}.layout.meta.first + 2].y[0] * 64 - 0.5"
+    assert page.evaluate(highlighted) == pytest.approx(40, abs=0.01)  # the middle output of the third group
+    page.mouse.move(x, y)
+    page.wait_for_function(f"Math.round({highlighted}) === 5")
+    select_trial(page, 2)
+    assert not page.locator("#channels-section").is_visible()
+    opened.check_quiet()
 
 
-def test_no_request_and_no_error(browser: Browser) -> None:
-    check_quiet(browser)
+def test_names_with_markup_stay_text(
+    tmp_path: Path, study_writer: Any, stored_trial: Any, architecture: Any, visit: Callable[..., Any]
+) -> None:
+    unknown = architecture(0)
+    unknown["stages"][0]["mixer"] = {"name": HOSTILE, "option": HOSTILE}
+    dataset = {"name": HOSTILE, "class_names": [HOSTILE], "num_classes": 1, "image_size": [8, 8], "in_chans": 1}
+    trials = [stored_trial([0.5, 10.0, 1.0], None, {"architecture": unknown, "device": HOSTILE})]
+    study_writer(tmp_path, trials, name=HOSTILE, dataset=dataset)
+    opened = visit(write(tmp_path, tmp_path / "report.html"))
+    assert opened.page.locator("h1").text_content() == HOSTILE
+    network = opened.page.locator("#panel .network").text_content()
+    assert f"option {HOSTILE}" in network
+    assert "This version does not know this architecture" in network
+    assert opened.page.locator("img").count() == 0
+    opened.check_quiet()
 
 
-def check_quiet(browser: Browser) -> None:
-    """Nothing was asked of any network, and no script failed."""
-    browser.eval("1")
-    asked = [e["params"]["request"]["url"] for e in browser.events if e.get("method") == "Network.requestWillBeSent"]
-    assert [url.split(":")[0] for url in asked if not url.startswith(("data:", "blob:"))] == ["file"]
-    bad = [e for e in browser.events if e.get("method") == "Runtime.exceptionThrown"]
-    bad += [
-        e for e in browser.events if e.get("method") == "Log.entryAdded" and e["params"]["entry"]["level"] == "error"
-    ]
-    assert bad == []
+def test_no_request_and_no_error(visited: Any) -> None:
+    visited.check_quiet()

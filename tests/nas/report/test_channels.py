@@ -1,4 +1,4 @@
-"""The channel graphs of a report: whose they are, what is said of them, what there is no room for."""
+"""The channel graphs of a report: trials, texts, and the limit on pictures."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ def graphs(graph_study: Path) -> dict[str, Any]:
     return found
 
 
-def test_the_front_has_graphs_and_no_other_trial(graphs: dict[str, Any]) -> None:
+def test_only_the_front_has_graphs(graphs: dict[str, Any]) -> None:
     assert list(graphs["trials"]) == [1, 0]  # the best first
 
 
-def test_stages_of_one_block_share_an_entry_and_equal_blocks_a_picture(graphs: dict[str, Any]) -> None:
-    found = {trial: [(entry["title"], entry["picture"]) for entry in graphs["trials"][trial]] for trial in (0, 1)}
-    assert found == {1: [("stage 1; stage 2", 0), ("stage 3", 1)], 0: [("stage 1", 1), ("stage 2", 2)]}
+def test_stages_with_equal_blocks_share_an_entry_and_equal_blocks_a_picture(graphs: dict[str, Any]) -> None:
+    entries = {trial: [(entry["title"], entry["picture"]) for entry in graphs["trials"][trial]] for trial in (0, 1)}
+    assert entries == {1: [("stage 1; stage 2", 0), ("stage 3", 1)], 0: [("stage 1", 1), ("stage 2", 2)]}
     assert len(graphs["pictures"]) == 3
     assert all(set(picture) == {"data", "layout", "note"} for picture in graphs["pictures"])
 
 
-def test_each_entry_says_groups_and_rule(graphs: dict[str, Any]) -> None:
+def test_each_entry_has_groups_and_rule(graphs: dict[str, Any]) -> None:
     clc, dense = graphs["trials"][0]
     assert clc["path"] == "64 -16-> 64 -interlace-> 64 -4-> 64"
     assert clc["reach"] == "Full channel receptive field: yes (g1*g2 = 16*4 = 64 <= 64)."
-    assert clc["outside"] == ""  # plain: nothing around it
+    assert clc["outside"] == ""  # residual form plain: nothing outside
     assert dense["path"] == "64 -1-> 64 -1-> 256 -1-> 64"
     assert dense["reach"] == "Full channel receptive field: yes (attention is dense)."
     assert dense["outside"] == (
-        "Outside the path drawn: the pre norm residual connections add to each channel only itself, "
+        "Not drawn: the pre norm residual connections add only each channel itself, "
         "and the squeeze-excite gate depends on all channels."
     )
 
@@ -48,10 +48,10 @@ def test_what_there_is_no_room_for_is_told_in_words(graph_study: Path, monkeypat
     graphs = channel_graphs(Results.load(graph_study))
     assert [entry["picture"] for trial in (1, 0) for entry in graphs["trials"][trial]] == [0, None, None, None]
     assert graphs["trials"][0][0]["reach"].startswith("Full channel receptive field: yes")
-    assert graphs["about"].endswith(" 1 different block drawn; 2 more of the front are told in words alone.")
+    assert graphs["about"].endswith(" 1 block drawn; 2 more on the front are described in words only.")
 
 
 def test_architectures_that_the_space_does_not_know_have_none(digits_study: Path) -> None:
     graphs = channel_graphs(Results.load(digits_study))
     assert graphs["pictures"] == []
-    assert set(map(len, graphs["trials"].values())) == {0}
+    assert graphs["trials"] == {0: []}

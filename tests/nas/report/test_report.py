@@ -1,13 +1,10 @@
-"""The report as a file: complete, self-contained, safe against what users and failures write into a study."""
-
-# ruff: noqa: RUF001 - the multiplication sign is meant
+"""The report as a file: complete, self-contained, safe against texts that users and failures write into a study."""
 
 from __future__ import annotations
 
 import html
 import json
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,9 +15,8 @@ from plotly.offline import get_plotlyjs
 
 from nas.analysis.results import Results
 from nas.errors import UsageError
-from nas.report import embedded, page, write
+from nas.report import render, write
 from nas.report.content import content
-from nas.report.headline import dataset_line, headline, search_line
 
 HOSTILE = "</script><img src=http://evil.test/x onerror=alert(1)>&amp;"
 
@@ -57,9 +53,9 @@ def data_of(text: str) -> dict[str, Any]:
     """The JSON embedded in a page."""
     reader = Reader(text)
     scripts = [attributes for tag, attributes in reader.elements if tag == "script"]
-    (at,) = [index for index, attributes in enumerate(scripts) if attributes.get("id") == "data"]
-    found: dict[str, Any] = json.loads(reader.scripts[at])
-    return found
+    (index,) = [index for index, attributes in enumerate(scripts) if attributes.get("id") == "data"]
+    data: dict[str, Any] = json.loads(reader.scripts[index])
+    return data
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +64,13 @@ def text(digits_study: Path) -> str:
 
 
 @pytest.fixture
-def hostile_study(tmp_path: Path, study_writer: Any, told: Any, architecture: Any) -> Path:
+def hostile_study(tmp_path: Path, study_writer: Any, stored_trial: Any, architecture: Any) -> Path:
     dataset = {"name": HOSTILE, "class_names": [HOSTILE, "b"], "num_classes": 2, "image_size": [8, 8], "in_chans": 1}
     plain = architecture(0)
     plain["stages"][0]["mixer"] = {"name": HOSTILE, "option": HOSTILE}
     trials = [
-        told([0.5, 10.0, 1.0], None, {"architecture": plain, "device": HOSTILE}),
-        told(None, TrialState.FAIL, {"architecture": plain, "failure": HOSTILE}),
+        stored_trial([0.5, 10.0, 1.0], None, {"architecture": plain, "device": HOSTILE}),
+        stored_trial(None, TrialState.FAIL, {"architecture": plain, "failure": HOSTILE}),
     ]
     return study_writer(tmp_path, trials, name=HOSTILE, dataset=dataset)
 
@@ -99,7 +95,7 @@ def test_nothing_is_loaded_from_anywhere(text: str) -> None:
     assert "http" not in policy
 
 
-def test_plotly_is_there_once(text: str) -> None:
+def test_plotly_is_included_once(text: str) -> None:
     assert text.count(get_plotlyjs()) == 1
     assert [len(script) > 1_000_000 for script in Reader(text).scripts] == [True, False, False]
     assert "$" not in re.sub(r"\$\{", "", Reader(text).scripts[2])  # no placeholder of the template is left
@@ -129,18 +125,19 @@ def test_architectures_come_back_whole_from_their_shared_parts(text: str, digits
     for number, ((frame,), stages, boxes) in enumerate(data["architectures"]):
         whole = data["frames"][frame] | {"stages": [data["stages"][index] for index in stages]}
         assert whole == results.trial(number)["architecture"]
-        titles = [data["boxes"][index]["title"] for index in boxes]
+        assert "note" not in entry
+        titles = [data["parts"][index]["title"] for index in entry["parts"]]
         assert titles == ["image", "stem", "stage 1", "stage 2", "head"]
 
 
 def test_every_pair_of_objectives_has_a_figure(text: str) -> None:
     assert [figure["title"] for figure in data_of(text)["figures"]] == [
-        "Validation accuracy against MACs",
-        "Validation accuracy against throughput",
-        "Throughput against MACs",
-        "Hypervolume over trials",
-        "Mixers: share of blocks",
-        "Learning curves of the front",
+        "validation accuracy against MACs",
+        "validation accuracy against throughput",
+        "throughput against MACs",
+        "hypervolume over trials",
+        "mixers: share of blocks",
+        "learning curves of the front",
     ]
 
 
@@ -179,13 +176,6 @@ def test_hostile_text_stays_text(hostile_study: Path) -> None:
     assert data["stages"][0]["mixer"]["name"] == HOSTILE
 
 
-@pytest.mark.parametrize("value", [HOSTILE, "<!--", "\u2028", "é – 日本", 'quote " and \\'])
-def test_embedded_json_reads_back_and_holds_no_markup(value: str) -> None:
-    text = embedded({"key": value})
-    assert json.loads(text) == {"key": value}
-    assert not set("<>&\u2028") & set(text)
-
-
 def test_a_study_without_a_complete_trial_has_no_figures_and_says_so(empty_study: Path) -> None:
     text = page(Results.load(empty_study))
     data = data_of(text)
@@ -197,18 +187,26 @@ def test_a_study_without_a_complete_trial_has_no_figures_and_says_so(empty_study
 @pytest.mark.parametrize(
     ("objectives", "first", "count"),
     [
-        (("accuracy",), "Validation accuracy over trials", 4),
-        (("accuracy", "macs"), "Validation accuracy against MACs", 4),
-        (("accuracy", "macs", "params", "images_per_s"), "Validation accuracy against MACs", 9),
+        (("accuracy",), "validation accuracy over trials", 4),
+        (("accuracy", "macs"), "validation accuracy against MACs", 4),
+        (("accuracy", "macs", "params", "images_per_s"), "validation accuracy against MACs", 9),
     ],
 )
 def test_any_number_of_objectives(
-    tmp_path: Path, study_writer: Any, told: Any, architecture: Any, objectives: tuple[str, ...], first: str, count: int
+    tmp_path: Path,
+    study_writer: Any,
+    stored_trial: Any,
+    architecture: Any,
+    objectives: tuple[str, ...],
+    first: str,
+    count: int,
 ) -> None:
     curve = [{"epoch": 1, "val_accuracy": 0.5}]
     values = {"accuracy": 0.5, "macs": 1e5, "params": 1e3, "images_per_s": 10.0}
     trials = [
-        told([values[name] * (1 + n) for name in objectives], None, {"architecture": architecture(n), "curve": curve})
+        stored_trial(
+            [values[name] * (1 + n) for name in objectives], None, {"architecture": architecture(n), "curve": curve}
+        )
         for n in range(2)
     ]
     study_writer(tmp_path, trials, objectives=objectives)
@@ -218,7 +216,7 @@ def test_any_number_of_objectives(
     assert figures[0]["wide"]
 
 
-def test_write_is_atomic_and_goes_where_it_is_told(
+def test_write_is_atomic_and_creates_the_folder(
     digits_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "a folder" / "front.html"
@@ -233,13 +231,13 @@ def test_write_is_atomic_and_goes_where_it_is_told(
     with pytest.raises(OSError, match="disk full"):
         write(digits_study, out)
     assert out.read_bytes() == before
-    assert [path.name for path in out.parent.iterdir()] == ["front.html"]  # no draft is left
+    assert [path.name for path in out.parent.iterdir()] == ["front.html"]  # no temporary file is left
 
 
-def test_write_stands_in_the_studys_folder_unless_told(empty_study: Path) -> None:
+def test_write_uses_the_folder_of_the_study_by_default(empty_study: Path) -> None:
     assert write(empty_study) == empty_study / "report.html"
 
 
-def test_a_folder_as_the_file_is_refused(digits_study: Path, tmp_path: Path) -> None:
+def test_a_folder_instead_of_a_file_is_refused(digits_study: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder; name the HTML file"):
         write(digits_study, tmp_path)

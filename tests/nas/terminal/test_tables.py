@@ -1,4 +1,4 @@
-"""What the terminal shows, rendered at 80 columns without colour and read back as text."""
+"""The terminal output, rendered at 80 columns without colour and read back as text."""
 
 # ruff: noqa: RUF001 - the multiplication sign is meant
 
@@ -17,8 +17,9 @@ from rich.console import Console, RenderableType
 
 from nas.analysis.results import Results
 from nas.formatting import ratio, si
-from nas.terminal.tables import architecture_drawing, front_table, sparkline, status_panel, status_record, trial_panel
-from search_space import Architecture
+from nas.terminal.drawing import architecture_drawing
+from nas.terminal.tables import front_table, sparkline, status_panel, status_record, trial_panel
+from search_space import Architecture, presets
 
 
 def rendered(renderable: RenderableType, *, colour: bool = False, width: int = 80) -> str:
@@ -53,9 +54,7 @@ def test_tables_fit_80_columns(digits_study: Path) -> None:
 def test_status_adds_up_the_trials_by_hand(digits_study: Path) -> None:
     results = Results.load(digits_study)
     record = json.loads(json.dumps(status_record(results), allow_nan=False))
-    trained = (
-        24 + 3
-    )  # complete and stopped trials carry times: 4 s of 5 s, 0.6 s neither that nor validation, 0.2 s before
+    trained = 24 + 3  # complete and stopped trials: 5 s each, of it 4 s training and 0.6 s overhead, and 0.2 s idle
     assert record["trials"] == results.counts
     assert record["train_s"] == pytest.approx(4.0 * trained)
     assert record["wall_s"] == pytest.approx(5.0 * trained)
@@ -71,7 +70,7 @@ def test_status_adds_up_the_trials_by_hand(digits_study: Path) -> None:
     for part in (
         "24 complete, 1 running, 3 stopped, 3 refused, 3 duplicate, 3 failed",
         "76.9 % training, 7.7 % validation",
-        "0.80 s around",
+        "0.80 s overhead",
     ):
         assert part in text
 
@@ -104,12 +103,15 @@ def test_one_is_not_many(tmp_path: Path, study_writer: Any, told: Any) -> None:
 def test_the_drawing_names_every_stage_size_and_option(architecture: Callable[[int], dict[str, Any]]) -> None:
     plain = architecture(1)  # attention at 4 x 4 x 32, then conv at 2 x 2 x 64
     text = rendered(architecture_drawing(plain, "the title"))
-    order = ["the title", "8 × 8 × 1", "stem", "stage 1", "attention", "heads 4", "mlp", "expansion 2, groups 4 × 2",
-             "4 × 4 × 32",
-             "stage 2", "conv", "k 5, groups depthwise", "downsampled by 2", "2 × 2 × 64", "10 classes"]  # fmt: skip
-    at = 0
-    for part in order:  # each behind the one before it
-        at = text.index(part, at) + len(part)
+    order = [
+        "the title", "image", "8 × 8 × 1", "stem", "4 × 4 × 32", "conv k 2, stride 2, 1 → 32",
+        "stage 1", "attention", "heads 4", "mlp", "expansion 2, groups 4 × 2", "4 × 4 × 32",
+        "stage 2", "downsampling: conv k 3, stride 2, 32 → 64, batch norm", "conv", "k 5, groups depthwise", "2 × 2 × 64",
+        "head", "10 classes", "batch norm", "average pool", "linear 64 → 10",
+    ]  # fmt: skip
+    position = 0
+    for part in order:
+        position = text.index(part, position) + len(part)
     assert "2 × attention" in text
     assert "\x1b" not in text
     assert "\x1b" in rendered(architecture_drawing(plain), colour=True)
@@ -122,19 +124,26 @@ def test_the_drawing_tells_the_channels_of_every_block(graph_study: Path) -> Non
     assert "channels: 64 -1-> 64 -1-> 256 -1-> 64; full reach: yes (attention is dense)" in words
     changing = {"mixer": {"name": "conv"}, "residual": "plain", "begin": "block", "downsample": 2, "width": 32}
     words = rendered(architecture_drawing(Architecture.from_dict({"stages": [changing]}).to_dict()))
-    assert "channels of" not in words  # it halves the map alone: its blocks are alike
+    assert "channels of" not in words  # the first block only halves the map: all blocks have the same channels
     stages = [changing, changing | {"width": 64}]
     words = rendered(architecture_drawing(Architecture.from_dict({"stages": stages}).to_dict()))
     assert "channels of the first block: 32 -32-> 32 -1-> 256 -1-> 64;" in words
     assert "channels of the other blocks: 64 -64-> 64 -1-> 256 -1-> 64;" in words
 
 
-def test_markup_in_names_is_shown_as_it_is(architecture: Callable[[int], dict[str, Any]]) -> None:
+def test_markup_in_names_is_shown_as_it_is(
+    tmp_path: Path, study_writer: Any, stored_trial: Any, architecture: Callable[[int], dict[str, Any]]
+) -> None:
     plain = architecture(0)
     plain["stages"][0]["mixer"] = {"name": "[red]mix", "note": "[/bold]"}
     text = rendered(architecture_drawing(plain))
     assert "[red]mix" in text
     assert "[/bold]" in text
+    assert "This version does not know this architecture" in text
+    study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0], None, {"architecture": plain})], name="[/bold]")
+    results = load(tmp_path)
+    for renderable in (front_table(results), status_panel(results), trial_panel(results, results.trial(0))):
+        assert "[/bold]" in rendered(renderable)
 
 
 def test_a_trial_of_any_state_is_shown(digits_study: Path) -> None:
@@ -155,7 +164,7 @@ def test_the_activation_memory_of_a_trial_is_shown(tmp_path: Path, study_writer:
     results = Results.load(tmp_path)
     first, second = (rendered(trial_panel(results, results.trial(number))) for number in range(2))
     assert re.search("activations +12.3 M bytes an image in training", first)
-    assert "activations" not in second  # of a study that knew of none
+    assert "activations" not in second  # as in studies before activation memory was recorded
 
 
 def test_a_trial_without_an_architecture_is_shown(tmp_path: Path, study_writer: Any, told: Any) -> None:

@@ -1,39 +1,13 @@
-"use strict";
-// The page of a report. All text from the study enters the document as text nodes, never as markup.
+// The script of a report, after `page.js`. All text from the study enters the document as text nodes, never as markup.
 
-const study = JSON.parse(document.getElementById("data").textContent);
-const byId = (id) => document.getElementById(id);
-const PAGE = 200; // rows of the full table drawn at once
-const plots = []; // {div, places: trial -> {x, y}, ring: index of the trace that rings the chosen trial}
-let webgl = null; // whether the browser has it, once asked: without it many points are drawn as SVG
-let chosen = null;
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
-// Figures -----------------------------------------------------------------------------------------------------------
-
-function themed() {
-  const style = getComputedStyle(document.documentElement);
-  const get = (name) => style.getPropertyValue(name).trim();
-  const update = { "font.color": get("--soft"), "hoverlabel.bgcolor": get("--card"), "hoverlabel.font.color": get("--ink") };
-  for (const axis of ["xaxis", "yaxis"]) update[`${axis}.gridcolor`] = get("--grid");
-  return update;
-}
+const study = pageData;
+const MAX_ROWS = 200; // of the full table, until the button below it is pressed
+const plots = []; // {div, places: trial -> {x, y}, ring: index of the trace that rings the selected trial}
+let selected = null; // number of a trial
 
 function ring() {
-  const ink = getComputedStyle(document.documentElement).getPropertyValue("--ink").trim();
-  const marker = { size: 20, symbol: "circle-open", color: ink, line: { width: 2.5 } };
+  const marker = { size: 20, symbol: "circle-open", color: themeColour("--ink"), line: { width: 2.5 } };
   return { x: [], y: [], mode: "markers", type: "scatter", marker, hoverinfo: "skip", showlegend: false };
-}
-
-function hasWebgl() {
-  webgl ??= document.createElement("canvas").getContext("webgl") !== null;
-  return webgl;
 }
 
 function placesOf(traces) {
@@ -45,25 +19,20 @@ function placesOf(traces) {
   return places;
 }
 
-function drawFigure(figure) {
-  const div = element("div");
-  const heading = element("h3", {}, figure.title);
-  byId("figures").append(element("figure", { class: figure.wide ? "figure wide" : "figure" }, heading, div));
+function drawStudyFigure(figure) {
   const places = placesOf(figure.data);
-  const drawable = figure.data.map((trace) => trace.type === "scattergl" && !hasWebgl() ? { ...trace, type: "scatter" } : trace);
-  const traces = places.size ? [...drawable, ring()] : drawable;
-  Plotly.newPlot(div, traces, figure.layout, study.config).then(() => Plotly.relayout(div, themed()));
+  const div = drawFigure(figure, ...(places.size ? [ring()] : []));
   div.on("plotly_click", (event) => {
     const trial = event.points[0].customdata;
-    if (trial !== undefined && trial !== null) choose(trial);
+    if (trial !== undefined && trial !== null) select(trial);
   });
-  if (places.size) plots.push({ div, places, ring: traces.length - 1 });
+  if (places.size) plots.push({ div, places, ring: figure.data.length });
 }
 
-function ringChosen() {
-  for (const plot of plots) {
-    const place = plot.places.get(chosen);
-    Plotly.restyle(plot.div, { x: [place ? [place.x] : []], y: [place ? [place.y] : []] }, [plot.ring]);
+function ringSelected() {
+  for (const { div, places, ring: trace } of plots) {
+    const place = places.get(selected);
+    Plotly.restyle(div, { x: [place ? [place.x] : []], y: [place ? [place.y] : []] }, [trace]);
   }
 }
 
@@ -75,7 +44,7 @@ function compare(column, down) {
     const x = number ? study.rows[a].values[column] : study.rows[a].texts[column];
     const y = number ? study.rows[b].values[column] : study.rows[b].texts[column];
     const noX = x === null || x === "", noY = y === null || y === "";
-    if (noX || noY) return noX - noY || a - b; // what is missing comes last either way
+    if (noX || noY) return noX - noY || a - b; // missing values come last in both directions
     return (number ? x - y : x.localeCompare(y)) * (down ? -1 : 1) || a - b;
   };
 }
@@ -112,9 +81,9 @@ function drawRow(trial, columns) {
     const { number, key } = study.columns[column];
     row.append(element("td", number ? { class: "number" } : { class: key }, study.rows[trial].texts[column]));
   }
-  row.classList.toggle("chosen", trial === chosen);
-  row.addEventListener("click", () => choose(trial));
-  row.addEventListener("keydown", (event) => { if (event.key === "Enter") choose(trial); });
+  row.classList.toggle("selected", trial === selected);
+  row.addEventListener("click", () => select(trial));
+  row.addEventListener("keydown", (event) => { if (event.key === "Enter") select(trial); });
   return row;
 }
 
@@ -133,13 +102,13 @@ function drawTables() {
       return words.every((word) => text.includes(word));
     });
   };
-  const full = drawTable(byId("trials"), all, matching, PAGE);
+  const full = drawTable(byId("trials"), all, matching, MAX_ROWS);
   full.after = (count) => {
-    byId("shown").textContent = `${count.toLocaleString("en")} of ${numbers.length.toLocaleString("en")} trials`;
+    byId("shown").textContent = `${count.toLocaleString("en")} of ${numbers.length.toLocaleString("en")} trial${numbers.length === 1 ? "" : "s"}`;
     more.hidden = count <= full.limit;
     more.textContent = `Show all ${count.toLocaleString("en")}`;
   };
-  filter.addEventListener("input", () => { full.limit = PAGE; full.refresh(); });
+  filter.addEventListener("input", () => { full.limit = MAX_ROWS; full.refresh(); });
   more.addEventListener("click", () => { full.limit = Infinity; full.refresh(); });
   full.refresh();
 }
@@ -147,8 +116,8 @@ function drawTables() {
 // Channel graphs ----------------------------------------------------------------------------------------------------
 
 function showDependency(div, output) {
-  const { first, last, alike, dependencies } = div.layout.meta;
-  const index = alike.findIndex((outputs) => outputs.includes(output));
+  const { first, last, groups, dependencies } = div.layout.meta;
+  const index = groups.findIndex((outputs) => outputs.includes(output));
   if (index < 0) return;
   const traces = dependencies[index].map((_, i) => first + i), total = div.layout.meta.outputs;
   const x = dependencies[index].map((path) => path.x);
@@ -158,7 +127,7 @@ function showDependency(div, output) {
 }
 
 function drawBlock(entry) {
-  const heading = element("h3", {}, entry.title[0].toUpperCase() + entry.title.slice(1), element("span", {}, entry.path));
+  const heading = element("h3", {}, capitalised(entry.title), element("span", {}, entry.path));
   const figure = element("figure", { class: "block-graph" }, heading);
   byId("channels").append(figure);
   const picture = study.channels.pictures[entry.picture], div = element("div");
@@ -166,8 +135,8 @@ function drawBlock(entry) {
   const caption = element("figcaption", {}, element("b", {}, entry.reach), ` ${more}`);
   figure.append(...(picture ? [div, caption] : [caption]));
   if (!picture) return;
-  const { data, layout } = structuredClone(picture); // plotly writes into what it draws
-  Plotly.newPlot(div, data, layout, { ...study.config, displayModeBar: false }).then(() => Plotly.relayout(div, themed()));
+  const { data, layout } = structuredClone(picture); // plotly changes the objects that it draws
+  plot(div, data, layout, { displayModeBar: false });
   div.on("plotly_hover", (event) => {
     const output = event.points[0].customdata;
     if (output !== undefined && output !== null) showDependency(div, output);
@@ -184,48 +153,54 @@ function drawChannels(trial) {
   entries.forEach(drawBlock);
 }
 
-// The chosen trial --------------------------------------------------------------------------------------------------
+// The selected trial ------------------------------------------------------------------------------------------------
 
 function architectureOf(trial) {
   const entry = study.architectures[trial];
   if (!entry) return null;
-  const [[frame], stages, boxes] = entry;
-  return { plain: { ...study.frames[frame], stages: stages.map((i) => study.stages[i]) }, boxes: boxes.map((i) => study.boxes[i]) };
+  const { frame, stages, parts, note } = entry;
+  return {
+    plain: stages === null ? study.frames[frame] : { ...study.frames[frame], stages: stages.map((i) => study.stages[i]) },
+    parts: parts.map((i) => study.parts[i]),
+    note: note === undefined ? "" : study.notes[note],
+  };
 }
 
-function drawBox(box) {
-  if (!box.mixer) {
-    const words = box.layers.map((layer) => layer.filter(Boolean).join(" ")).filter(Boolean).join(", ");
-    return element("div", { class: "step" }, element("b", {}, box.title), ` ${[words, box.shape].filter(Boolean).join(" · ")}`);
+function drawPart(part) {
+  if (!part.mixer) {
+    const step = element("div", { class: "step" }, element("b", {}, part.title), ` ${part.shape}`);
+    step.append(...part.layers.map((layer) => element("div", { class: "layer" }, layer.filter(Boolean).join(" "))));
+    return step;
   }
   const block = element("div", { class: "block" });
-  box.layers.forEach(([name, options], index) => block.append(
-    element("span", { class: "depth" }, index ? "" : `${box.depth} ×`),
+  part.layers.forEach(([name, options], index) => block.append(
+    element("span", { class: "depth" }, index ? "" : `${part.depth} ×`),
     element("b", {}, name),
     element("span", { class: "options" }, options),
   ));
-  const top = element("div", { class: "top" }, element("b", {}, box.title), element("span", {}, box.shape));
-  const stage = element("div", { class: "stage" }, top, block, element("div", { class: "notes" }, box.notes));
-  stage.style.setProperty("--mixer", study.colours[box.mixer]);
+  const top = element("div", { class: "top" }, element("b", {}, part.title), element("span", {}, part.shape));
+  const transition = part.transition ? [element("div", { class: "transition" }, part.transition)] : [];
+  const stage = element("div", { class: "stage" }, top, ...transition, block, element("div", { class: "notes" }, part.notes));
+  stage.style.setProperty("--mixer", study.colours[part.mixer]);
   return stage;
 }
 
-function drawNetwork(boxes) {
-  const network = element("div", { class: "network" });
-  boxes.forEach((box, index) => {
+function drawNetwork({ parts, note }) {
+  const network = element("div", { class: "network" }, ...(note ? [element("p", { class: "note" }, note)] : []));
+  parts.forEach((part, index) => {
     if (index) network.append(element("div", { class: "arrow" }));
-    network.append(drawBox(box));
+    network.append(drawPart(part));
   });
   return network;
 }
 
 function drawCurve(values) {
-  const known = values.filter((value) => value !== null);
-  if (known.length < 2) return "";
-  const low = Math.min(...known), height = (Math.max(...known) - low) || 1;
+  const finite = values.filter((value) => value !== null);
+  if (finite.length < 2) return "";
+  const low = Math.min(...finite), height = (Math.max(...finite) - low) || 1;
   const points = values.map((value, i) => value === null ? "" : `${(100 * i) / (values.length - 1)},${38 - (36 * (value - low)) / height}`);
-  const space = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(space, "svg"), line = document.createElementNS(space, "polyline");
+  const namespace = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(namespace, "svg"), line = document.createElementNS(namespace, "polyline");
   svg.setAttribute("viewBox", "0 0 100 40");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("class", "curve");
@@ -264,7 +239,7 @@ function drawPanel(trial) {
   if (architecture) {
     const text = JSON.stringify(architecture.plain, null, 2);
     const json = element("details", {}, element("summary", {}, "JSON of the architecture"), copyButton(text), element("pre", {}, text));
-    parts.push(drawNetwork(architecture.boxes), json);
+    parts.push(drawNetwork(architecture), json);
     if (row.texts[1] === "complete") {
       const command = `${study.export} ${trial} --out model-${trial}`;
       parts.push(element("div", { class: "command" }, element("code", {}, command), copyButton(command)));
@@ -273,18 +248,18 @@ function drawPanel(trial) {
   byId("panel").replaceChildren(...parts);
 }
 
-function choose(trial) {
-  chosen = trial;
+function select(trial) {
+  selected = trial;
   drawPanel(trial);
   drawChannels(trial);
-  for (const row of document.querySelectorAll("tr[data-trial]")) row.classList.toggle("chosen", Number(row.dataset.trial) === trial);
-  ringChosen();
+  for (const row of document.querySelectorAll("tr[data-trial]")) row.classList.toggle("selected", Number(row.dataset.trial) === trial);
+  ringSelected();
 }
 
 byId("nothing").hidden = study.figures.length > 0;
-study.figures.forEach(drawFigure);
+study.figures.forEach(drawStudyFigure);
 drawTables();
-if (study.best !== null) choose(study.best);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  for (const div of document.querySelectorAll(".js-plotly-plot")) Plotly.relayout(div, themed());
+if (study.best !== null) select(study.best);
+document.addEventListener("themechange", () => {
+  for (const { div, ring: trace } of plots) Plotly.restyle(div, { "marker.color": themeColour("--ink") }, [trace]);
 });

@@ -1,0 +1,101 @@
+"""HTML fragments for notebooks: complete, escaped, without scripts."""
+
+# ruff: noqa: RUF001 - the multiplication sign is meant
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.analysis.notebook import architecture_html, front_html, results_html
+from nas.analysis.results import load
+from nas.formatting import ratio, si
+from search_space import presets
+
+HOSTILE = "</td><script>alert(1)</script>"
+
+
+class TagReader(HTMLParser):
+    """The tags of a fragment, which must be balanced, its text, and the cells of its table by row."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.text = ""
+        self.rows: list[list[str]] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag != "br":
+            self._open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("th", "td"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if {"th", "td"} & set(self._open):
+            self.rows[-1][-1] += data
+
+
+def test_the_front_is_a_table_with_a_row_for_each_trial(digits_study: Path) -> None:
+    results = load(digits_study)
+    heads, *rows = TagReader(front_html(results)).rows
+    assert heads == ["trial", "validation accuracy", "MACs", "throughput", "parameters", "mixers"]
+    assert [row[0] for row in rows] == [str(number) for number in results.front["trial"]]
+    assert [row[2] for row in rows] == [si(macs) for macs in results.front["macs"]]
+    best = results.trial("best")["trial"]
+    assert f"<td><b>{best}</b></td>" in front_html(results)
+
+
+def test_results_show_the_state_and_the_front(digits_study: Path) -> None:
+    results = load(digits_study)
+    reader = TagReader(results_html(results))
+    assert "24 complete, 1 running, 3 stopped, 3 refused, 3 duplicate, 3 failed" in reader.text
+    assert f"hypervolume {ratio(results.hypervolume)}" in reader.text
+    assert f"best: trial {results.trial('best')['trial']}, validation accuracy" in reader.text
+    assert front_html(results) in results_html(results)
+    assert not reader.tags & {"script", "style", "img", "link"}
+
+
+def test_a_study_without_trials(empty_study: Path) -> None:
+    text = TagReader(results_html(load(empty_study))).text
+    assert "no trials yet" in text
+    assert "front: 0 trials" in text
+
+
+def test_an_architecture_is_a_box_for_each_part() -> None:
+    reader = TagReader(architecture_html(presets.get("clcnet_a").to_dict()))
+    for text in (
+        "image",
+        "112 × 112 × 32",
+        "stage 5",
+        "6 × conv",
+        "first block: 28 × 28 × 256 → 14 × 14 × 512",
+        "head",
+    ):
+        assert text in reader.text
+    assert not reader.tags & {"script", "style", "img", "link"}
+
+
+@pytest.mark.parametrize("name", ["name", "option"])
+def test_texts_are_escaped(name: str, tmp_path: Path, study_writer: Any, stored_trial: Any, architecture: Any) -> None:
+    unknown = architecture(0)
+    unknown["stages"][0]["mixer"] = {"name": "pool", "option": "x"} | {name: HOSTILE}
+    study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0], None, {"architecture": unknown})], name=HOSTILE)
+    for text in (results_html(load(tmp_path)), architecture_html(unknown)):
+        reader = TagReader(text)
+        assert "script" not in reader.tags
+    assert HOSTILE in reader.text
+    assert "This version does not know this architecture" in reader.text
