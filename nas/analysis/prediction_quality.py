@@ -15,9 +15,8 @@ import numpy as np
 from nas import objectives
 from nas.analysis.results import Results
 from nas.formatting import finite_or_none
-from nas.study import operator_table
 from nas.study.layout import OPERATORS
-from nas.study.operator_table import Floats, OperatorTable
+from nas.study.operator_table import Floats, OperatorTable, predicted_objectives, read_tables
 from search_space import Architecture
 from search_space.errors import SpaceError
 
@@ -46,12 +45,20 @@ class PredictionQuality:
         return {"trials": self.trials, "kendall_tau": self.kendall_tau, "median_error": self.median_error}
 
 
-    found = []
-    for name, table in operator_table.read_tables(results.folder / OPERATORS).items():
-        known = results.trials.dropna(subset=[name, "architecture"]).tail(LATEST)
-        pairs = [(_seen(table, name, row["architecture"]), row[name]) for row in known.to_dict("records")]
-        seen, truth = np.array([pair for pair in pairs if pair[0] is not None], dtype=np.float64).reshape(-1, 2).T
-        if len(seen) < LEAST:
+def compare_predictions(results: Results) -> list[PredictionQuality]:
+    """The prediction quality of each predicted objective, over its latest `MAX_COMPARED_TRIALS` measured trials.
+
+    An objective with fewer than `MIN_COMPARED_TRIALS` comparable trials is left out.
+    """
+    from nas.analysis.statistics import kendall  # imports scipy, which takes a while
+
+    qualities = []
+    for name, table in read_tables(results.folder / OPERATORS).items():
+        measured_trials = results.trials.dropna(subset=[name, "architecture"]).tail(MAX_COMPARED_TRIALS)
+        pairs = [(_predict(table, name, row["architecture"]), row[name]) for row in measured_trials.to_dict("records")]
+        comparable = np.array([pair for pair in pairs if pair[0] is not None], dtype=np.float64).reshape(-1, 2)
+        predicted, measured = comparable.T
+        if len(comparable) < MIN_COMPARED_TRIALS:
             continue
         tau = float(kendall(predicted, measured, np.ones((1, len(comparable))))[0])
         error = factor_and_error(predicted, measured)[1]
@@ -61,12 +68,12 @@ class PredictionQuality:
 
 def missing_note(results: Results) -> str:
     """Why there is no prediction quality although the study predicted an objective; empty if nothing is missing."""
-    file = results.folder / operator_table.FILE
+    file = results.folder / OPERATORS
     config = results.config
     uses_predictions = (config.get("sampler") or {}).get("name") == "pareto"
     uses_predictions &= bool((config.get("throughput") or {}).get("operators_s"))
-    is_measured = any(results.trials[name].notna().any() for name in PREDICTED if name in results.trials)
-    if not (uses_predictions and is_measured) or operator_table.read(file):
+    is_measured = any(results.trials[name].notna().any() for name in predicted_objectives() if name in results.trials)
+    if not (uses_predictions and is_measured) or read_tables(file):
         return ""
     return f"unknown: {file} is missing or damaged"
 
@@ -81,6 +88,6 @@ def factor_and_error(predicted: Floats, measured: Floats) -> tuple[float, float]
 def _predict(table: OperatorTable, name: str, architecture: Mapping[str, Any]) -> float | None:
     """The predicted value; None for an architecture that this release does not know."""
     try:
-        return float(table.predict(objectives.get(name), Architecture.from_dict(dict(architecture))))
+        return table.predict(objectives.get(name), Architecture.from_dict(dict(architecture)))
     except SpaceError:
         return None

@@ -120,7 +120,7 @@ def record(measured: RepeatedMeasurements, plan: ThroughputPlan) -> dict[str, An
         "device": plan.device,
         "ways": {
             way: {
-                "kendall_tau": agreement(measured.images_per_s[way]).record(),
+                "kendall_tau": agreement(measured.images_per_s[way]).to_dict(),
                 "median_difference": median_difference(measured.images_per_s[way]),
                 "seconds_a_measurement": float(np.median(measured.seconds[way])),
             }

@@ -12,8 +12,6 @@ from nas.fidelity.values import Findings
 from nas.fidelity.verdict import verdict
 from nas.figures import PLOTLY_CONFIG
 from nas.formatting import MISSING, count, duration, ratio, si
-from nas.report import embedded
-from trainers.files import atomic_write
 
 FILE = "fidelity.html"
 
@@ -26,13 +24,9 @@ _METHOD = (
 )
 
 
-def write(found: Findings, file: Path) -> Path:
-    """Write the page to `file`; all of it or nothing."""
-    text = page(found)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(file) as draft:
-        draft.write_text(text, encoding="utf-8")
-    return file
+def write(findings: Findings, file: Path) -> Path:
+    """Write the page of `findings` to `file`; an existing file is replaced whole or not at all."""
+    return pages.write_page(_page(findings), file)
 
 
 def render(findings: Findings) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from nas.analysis.statistics import LEAST
+from nas.analysis.statistics import MIN_VALUES
 from nas.driver.plan import check_limits
 from nas.driver.run import Display
 from nas.errors import UsageError
@@ -21,7 +21,7 @@ from nas.execution.interrupts import Interrupts
 from nas.execution.queue import TaskQueue
 from nas.fidelity.factory import FidelityWorkerFactory
 from nas.fidelity.findings import findings_of
-from nas.fidelity.plan import Job, Plan, budgets_of, plan_of, spread, work
+from nas.fidelity.plan import Job, Plan, budgets_of, plan_of, relative_work, sample_over_costs
 from nas.fidelity.settings import FidelitySettings
 from nas.fidelity.store import Store
 from nas.fidelity.values import Findings
@@ -63,8 +63,8 @@ class FidelityRequest:
     seeds: int = 3
 
     def __post_init__(self) -> None:
-        if self.sample < LEAST:
-            raise UsageError(f"--sample: must be at least {LEAST} architectures to be ranked, found {self.sample}")
+        if self.sample < MIN_VALUES:
+            raise UsageError(f"--sample: must be at least {MIN_VALUES} architectures to be ranked, found {self.sample}")
         if self.seeds < 1:
             raise UsageError(f"--seeds: must be at least 1, found {self.seeds}")
         if not 1 < self.multiple < math.inf:
@@ -131,7 +131,7 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
         with display.step("choosing architectures"):
             space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
             check_limits(config, space)
-            sample = spread(space, config.limits, request.sample, config.seed)
+            sample = sample_over_costs(space, config.limits, request.sample, config.seed)
         plan = plan_of(sample, budgets, request.seeds, config.seed)
         threads = config.resources.cpus_per_trial
         setting = {
@@ -170,7 +170,7 @@ def _train(
     if not jobs:
         return
     macs = {architecture.id: costs_of(architecture).macs for architecture in plan.architectures}
-    weights = {key: work(job, macs[job.id]) for key, job in jobs.items()}
+    weights = {key: relative_work(job, macs[job.id]) for key, job in jobs.items()}
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     tasks = [

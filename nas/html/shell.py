@@ -13,7 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from trainers.files import replacing
+from trainers.files import atomic_write
 
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _FIGURES = '<main><section id="figures" aria-label="Figures"></section></main>'
@@ -75,7 +75,7 @@ def write_page(page: Page, file: Path) -> Path:
     """
     text = render(page)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as draft:
+    with atomic_write(file) as draft:
         draft.write_text(text, encoding="utf-8")
     return file
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 
 from nas import html as pages
-from nas.analysis.results import Results, load
+from nas.analysis.results import Results
 from nas.errors import UsageError
 from nas.report.content import content
 from nas.report.headline import dataset_line, headline, missing_lines, search_line
@@ -36,7 +36,7 @@ def write(folder: Path, out: Path | None = None) -> Path:
     out = folder / DEFAULT_FILE if out is None else out
     if out.is_dir():
         raise UsageError(f"{out}: is a folder; name the HTML file to write, such as {out / DEFAULT_FILE}")
-    return pages.write_page(_page(load(folder)), out)
+    return pages.write_page(_page(Results.load(folder)), out)
 
 
 def render(results: Results) -> str:

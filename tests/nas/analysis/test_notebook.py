@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nas.analysis.notebook import architecture_html, front_html, results_html
-from nas.analysis.results import load
+from nas.analysis.results import Results
 from nas.formatting import ratio, si
 from search_space import presets
 
@@ -50,7 +50,7 @@ class TagReader(HTMLParser):
 
 
 def test_the_front_is_a_table_with_a_row_for_each_trial(digits_study: Path) -> None:
-    results = load(digits_study)
+    results = Results.load(digits_study)
     heads, *rows = TagReader(front_html(results)).rows
     assert heads == ["trial", "validation accuracy", "MACs", "throughput", "parameters", "mixers"]
     assert [row[0] for row in rows] == [str(number) for number in results.front["trial"]]
@@ -60,7 +60,7 @@ def test_the_front_is_a_table_with_a_row_for_each_trial(digits_study: Path) -> N
 
 
 def test_results_show_the_state_and_the_front(digits_study: Path) -> None:
-    results = load(digits_study)
+    results = Results.load(digits_study)
     reader = TagReader(results_html(results))
     assert "24 complete, 1 running, 3 stopped, 3 refused, 3 duplicate, 3 failed" in reader.text
     assert f"hypervolume {ratio(results.hypervolume)}" in reader.text
@@ -70,7 +70,7 @@ def test_results_show_the_state_and_the_front(digits_study: Path) -> None:
 
 
 def test_a_study_without_trials(empty_study: Path) -> None:
-    text = TagReader(results_html(load(empty_study))).text
+    text = TagReader(results_html(Results.load(empty_study))).text
     assert "no trials yet" in text
     assert "front: 0 trials" in text
 
@@ -94,7 +94,7 @@ def test_texts_are_escaped(name: str, tmp_path: Path, study_writer: Any, stored_
     unknown = architecture(0)
     unknown["stages"][0]["mixer"] = {"name": "pool", "option": "x"} | {name: HOSTILE}
     study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0], None, {"architecture": unknown})], name=HOSTILE)
-    for text in (results_html(load(tmp_path)), architecture_html(unknown)):
+    for text in (results_html(Results.load(tmp_path)), architecture_html(unknown)):
         reader = TagReader(text)
         assert "script" not in reader.tags
     assert HOSTILE in reader.text

@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 from scipy.stats import kendalltau
 
-from nas.analysis.prediction_quality import foretold
+from nas.analysis.prediction_quality import compare_predictions, missing_note
 from nas.analysis.results import Results
 from nas.objectives import get
-from nas.report.headline import headline
+from nas.report.headline import headline, missing_lines
 from nas.study.layout import OPERATORS
 from nas.study.operator_table import (
     OperatorTable,
@@ -40,46 +40,46 @@ UNKNOWN = {"stages": [{"mixer": {"name": "a mixer of a newer version"}}]}
 
 
 @pytest.fixture
-def study(tmp_path: Path, study_writer: Callable[..., Path], told: Any) -> Path:
-    """Trials that were 1.1 times as fast as foretold, give or take; one without a measurement, one that is not understood."""
-    timed = operators_to_time(SPACE)
-    table = OperatorTable(operator_times(timed, [sum(time_features(one)) * 1e-8 for one in timed]), 16)
+def study(tmp_path: Path, study_writer: Callable[..., Path], stored_trial: Any) -> Path:
+    """Twelve trials about 1.1 times as fast as predicted, and one of an architecture that this release does not know."""
+    operators = operators_to_time(SPACE)
+    seconds = [sum(time_features(operator)) * 1e-8 for operator in operators]
+    table = OperatorTable(operator_times(operators, seconds), 16)
     rng = random.Random(0)
     trials = []
     for number in range(12):
         architecture = SPACE.sample(rng)
         speed = 1.1 * table.predict(get("images_per_s"), architecture) * (1.3 if number % 3 == 0 else 1.0)
         attributes = {"architecture": architecture.to_dict(), "images_per_s": speed}
-        trials.append(told([0.5, 1e5, speed], None, attributes))
-    trials.append(told([0.5, 1e5, 7.0], None, {"architecture": {"stages": "of another release"}, "images_per_s": 7.0}))
-    folder = study_writer(tmp_path / "study", trials)
+        trials.append(stored_trial([0.5, 1e5, speed], None, attributes))
+    trials.append(stored_trial([0.5, 1e5, 7.0], None, {"architecture": UNKNOWN, "images_per_s": 7.0}))
+    folder = study_writer(tmp_path / "study", trials, config=PREDICTING)
     write_tables({"images_per_s": table}, folder / OPERATORS)
     return folder
 
 
-def test_how_well_it_was_foretold(study: Path) -> None:
+def test_predictions_are_compared_with_measurements(study: Path) -> None:
     results = Results.load(study)
     (table,) = read_tables(study / OPERATORS).values()
-    (found,) = foretold(results)
-    assert (found.name, found.trials) == ("images_per_s", 12)
-    known = results.trials.head(12)
-    truth = known["images_per_s"].to_numpy()
-    seen = np.array([table.predict(get("images_per_s"), Architecture.from_dict(one)) for one in known["architecture"]])
-    assert found.kendall_tau == pytest.approx(kendalltau(seen, truth).statistic)
-    assert found.median_error == pytest.approx(0.0, abs=1e-9)  # the same factor for two of three
+    (quality,) = compare_predictions(results)
+    assert (quality.objective, quality.trials) == ("images_per_s", 12)
+    compared = results.trials.head(12)
+    measured = compared["images_per_s"].to_numpy()
+    predicted = np.array(
+        [table.predict(get("images_per_s"), Architecture.from_dict(plain)) for plain in compared["architecture"]]
+    )
+    assert quality.kendall_tau == pytest.approx(kendalltau(predicted, measured).statistic)
+    assert quality.median_error == pytest.approx(0.0, abs=1e-9)  # the same factor for two of three
 
 
-def test_it_is_shown(study: Path) -> None:
-    results = Results.load(study)
-    record = status_record(results)["foretold"]["images_per_s"]
-    assert record["trials"] == 12
+def status_text(results: Results) -> str:
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(status_panel(results))
     return console.export_text()
 
 
 def test_the_status_and_the_report_show_it(study: Path) -> None:
-    results = load(study)
+    results = Results.load(study)
     record = status_record(results)["prediction_quality"]["images_per_s"]
     assert list(record) == ["trials", "kendall_tau", "median_error"]
     assert record["trials"] == 12
@@ -91,15 +91,30 @@ def test_the_status_and_the_report_show_it(study: Path) -> None:
     assert missing_lines(results)[-1].startswith("Test accuracy is missing")
 
 
-def test_nothing_is_told_of_a_study_that_foretold_nothing(digits_study: Path) -> None:
-    assert foretold(Results.load(digits_study)) == []
-    assert status_record(Results.load(digits_study))["foretold"] == {}
+@pytest.mark.parametrize("content", [None, "{torn"])
+def test_without_the_operator_table_a_line_says_that_it_is_unknown(study: Path, content: str | None) -> None:
+    file = study / OPERATORS
+    file.unlink()
+    if content is not None:
+        file.write_text(content)
+    results = Results.load(study)
+    assert compare_predictions(results) == []
+    assert missing_note(results) == f"unknown: {file} is missing or damaged"
+    assert "is missing or damaged" in " ".join(status_text(results).replace("│", " ").split())
+    assert missing_lines(results)[-1] == f"The prediction quality is unknown: {file} is missing or damaged."
 
 
-def test_two_trials_tell_nothing(tmp_path: Path, study_writer: Callable[..., Path], told: Any) -> None:
-    timed = operators_to_time(SPACE)[:4]
+def test_a_study_without_predictions_has_none_and_misses_nothing(digits_study: Path) -> None:
+    results = Results.load(digits_study)
+    assert compare_predictions(results) == []
+    assert status_record(results)["foretold"] == status_record(results)["prediction_quality"] == {}
+    assert missing_note(results) == ""
+
+
+def test_two_trials_are_too_few(tmp_path: Path, study_writer: Callable[..., Path], stored_trial: Any) -> None:
+    operators = operators_to_time(SPACE)[:4]
     architecture = SPACE.sample(random.Random(1)).to_dict()
     trials = [stored_trial([0.5, 1e5, 9.0], None, {"architecture": architecture, "images_per_s": 9.0})] * 2
     folder = study_writer(tmp_path / "study", trials)
-    write_tables({"images_per_s": OperatorTable(operator_times(timed, [1e-3] * 4), 16)}, folder / OPERATORS)
-    assert foretold(Results.load(folder)) == []
+    write_tables({"images_per_s": OperatorTable(operator_times(operators, [1e-3] * 4), 16)}, folder / OPERATORS)
+    assert compare_predictions(Results.load(folder)) == []

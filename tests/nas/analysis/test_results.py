@@ -67,7 +67,7 @@ def test_the_best_is_the_most_accurate_then_the_one_of_fewer_macs(
     tmp_path: Path, study_writer: Writer, stored_trial: Any
 ) -> None:
     values = ([0.8, 10.0, 1.0], [0.9, 30.0, 1.0], [0.9, 20.0, 1.0], [0.9, 20.0, 1.0])
-    study_writer(tmp_path, [told(list(v), None, {"macs": v[1]}) for v in values])
+    study_writer(tmp_path, [stored_trial(list(v), None, {"macs": v[1]}) for v in values])
     results = Results.load(tmp_path)
     assert results.best is not None
     assert results.best["trial"] == 2
@@ -78,7 +78,7 @@ def test_the_best_is_the_most_accurate_then_the_one_of_fewer_macs(
 def test_a_study_without_accuracy_has_its_first_objective_as_chief(
     tmp_path: Path, study_writer: Writer, stored_trial: Any
 ) -> None:
-    study_writer(tmp_path, [told([50.0]), told([20.0]), told([30.0])], objectives=("macs",))
+    study_writer(tmp_path, [stored_trial([50.0]), stored_trial([20.0]), stored_trial([30.0])], objectives=("macs",))
     results = Results.load(tmp_path)
     assert results.best is not None
     assert results.best["trial"] == 1
@@ -117,14 +117,14 @@ def test_a_trial_told_nan_has_failed_and_is_not_counted(
     tmp_path: Path, study_writer: Writer, stored_trial: Any
 ) -> None:
     with pytest.warns(UserWarning, match="nan is not acceptable"):
-        study_writer(tmp_path, [told([0.5, 10.0, 1.0]), told([float("nan"), 1.0, 9.0])])
+        study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0]), stored_trial([float("nan"), 1.0, 9.0])])
     results = Results.load(tmp_path)
     assert results.counts == {"complete": 1, "failed": 1}
     assert results.front["trial"].tolist() == [0]
 
 
-def test_a_trial_beyond_a_limit_is_not_on_the_front(tmp_path: Path, study_writer: Writer, told: Any) -> None:
-    study_writer(tmp_path, [told([0.5, 10.0, 1.0]), told([0.9, 5.0, 2.0], constraints={"macs": 3.0})])
+def test_a_trial_beyond_a_limit_is_not_on_the_front(tmp_path: Path, study_writer: Writer, stored_trial: Any) -> None:
+    study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0]), stored_trial([0.9, 5.0, 2.0], constraints={"macs": 3.0})])
     results = Results.load(tmp_path)
     assert results.front["trial"].tolist() == [0]
     assert results.best is not None

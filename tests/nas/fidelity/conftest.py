@@ -12,7 +12,7 @@ from nas.fidelity.findings import findings_of
 from nas.fidelity.plan import Plan, budgets_of, plan_of, sample_over_costs
 from nas.fidelity.values import Findings
 from search_space import SearchSpace
-from trainers.config import TrainConfig
+from trainers.training.config import TrainConfig
 
 Records: TypeAlias = dict[tuple[str, str, int], dict[str, Any]]
 

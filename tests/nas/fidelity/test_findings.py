@@ -17,9 +17,8 @@ from nas.fidelity import page
 from nas.fidelity.figure import accuracy_figure, accuracy_info, cost_figure, cost_info, rank_figure
 from nas.fidelity.plan import Plan
 from nas.fidelity.values import Findings, Proxy
-from nas.fidelity.verdict import share_text, verdict
-from search_space import SearchSpace, cost
-from trainers.training.config import TrainConfig
+from nas.fidelity.verdict import verdict
+from search_space import cost
 
 Records: TypeAlias = dict[tuple[str, str, int], dict[str, Any]]
 Judge: TypeAlias = Callable[..., Findings]

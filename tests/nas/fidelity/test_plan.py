@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nas.errors import UsageError
-from nas.fidelity.plan import Budget, Plan, budgets_of, plan_of, spread
+from nas.fidelity.plan import Budget, Plan, budgets_of, plan_of, sample_over_costs
 from nas.fidelity.run import FidelityRequest
 from nas.fidelity.store import FILE, Store
 from search_space import Architecture, SearchSpace, cost

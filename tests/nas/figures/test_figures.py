@@ -170,7 +170,7 @@ def test_names_with_markup_are_escaped_in_the_hover_box(
 ) -> None:
     hostile = architecture(0)
     hostile["stages"][1]["mixer"] = {"name": "<b onclick=x>"}
-    study_writer(tmp_path, [told([0.5, 10.0, 1.0], None, {"architecture": hostile})])
+    study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0], None, {"architecture": hostile})])
     info = front_info(Results.load(tmp_path), get("macs"), get("accuracy"))
     assert "<b o" not in info.texts[0]
     assert "&lt;b onclick=x&gt;" in info.texts[0]

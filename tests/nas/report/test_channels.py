@@ -15,8 +15,8 @@ from nas.report.content import content
 
 @pytest.fixture(scope="module")
 def graphs(graph_study: Path) -> dict[str, Any]:
-    found: dict[str, Any] = content(Results.load(graph_study))["channels"]
-    return found
+    graphs: dict[str, Any] = content(Results.load(graph_study))["channels"]
+    return graphs
 
 
 def test_only_the_front_has_graphs(graphs: dict[str, Any]) -> None:
@@ -43,15 +43,20 @@ def test_each_entry_has_groups_and_rule(graphs: dict[str, Any]) -> None:
     )
 
 
-def test_what_there_is_no_room_for_is_told_in_words(graph_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channels, "PICTURES", 1)
+def test_blocks_beyond_the_limit_are_described_in_words(graph_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels, "MAX_PICTURES", 1)
     graphs = channel_graphs(Results.load(graph_study))
     assert [entry["picture"] for trial in (1, 0) for entry in graphs["trials"][trial]] == [0, None, None, None]
     assert graphs["trials"][0][0]["reach"].startswith("Full channel receptive field: yes")
     assert graphs["about"].endswith(" 1 block drawn; 2 more on the front are described in words only.")
 
 
-def test_architectures_that_the_space_does_not_know_have_none(digits_study: Path) -> None:
-    graphs = channel_graphs(Results.load(digits_study))
+def test_unknown_architectures_have_none(
+    tmp_path: Path, study_writer: Any, stored_trial: Any, architecture: Any
+) -> None:
+    unknown = architecture(0)
+    unknown["stages"][0]["mixer"] = {"name": "hyena"}
+    study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0], None, {"architecture": unknown})])
+    graphs = channel_graphs(Results.load(tmp_path))
     assert graphs["pictures"] == []
     assert graphs["trials"] == {0: []}

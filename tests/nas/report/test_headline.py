@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas.analysis.results import load
+from nas.analysis.results import Results
 from nas.report import write
 from nas.report.headline import dataset_line, headline, missing_lines, search_line
 from nas.study.storage import DATABASE
 
 
 def test_the_lines_and_facts_of_a_study(digits_study: Path) -> None:
-    results = load(digits_study)
+    results = Results.load(digits_study)
     assert dataset_line(results) == (
         "Data: digits, images of 8 × 8 × 1, 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9); "
         "1,077 training, 360 validation, 360 test images."
@@ -48,7 +48,7 @@ def test_a_copied_database_is_enough_and_the_page_says_what_is_missing(
     copy = tmp_path / "copy"
     copy.mkdir()
     (copy / DATABASE).write_bytes((source / DATABASE).read_bytes())
-    lines = missing_lines(load(copy))
+    lines = missing_lines(Results.load(copy))
     assert lines == [
         "Test accuracy is missing for 1 of 1 trial on the front: `nas report` measures it where it finds the study's "
         "decoded images (data/) and weights (trials/).",
@@ -62,4 +62,4 @@ def test_nothing_is_missing_where_the_front_is_tested(
     tmp_path: Path, study_writer: Any, stored_trial: Any, empty_study: Path
 ) -> None:
     study_writer(tmp_path, [stored_trial([0.5, 10.0, 9.0])], test_accuracy={"0": 0.5})
-    assert missing_lines(load(tmp_path)) == missing_lines(load(empty_study)) == []
+    assert missing_lines(Results.load(tmp_path)) == missing_lines(Results.load(empty_study)) == []

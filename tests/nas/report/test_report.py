@@ -60,7 +60,7 @@ def data_of(text: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def text(digits_study: Path) -> str:
-    return page(Results.load(digits_study))
+    return render(Results.load(digits_study))
 
 
 @pytest.fixture
@@ -122,8 +122,8 @@ def test_the_data_is_the_study(text: str, digits_study: Path) -> None:
 
 def test_architectures_come_back_whole_from_their_shared_parts(text: str, digits_study: Path) -> None:
     results, data = Results.load(digits_study), data_of(text)
-    for number, ((frame,), stages, boxes) in enumerate(data["architectures"]):
-        whole = data["frames"][frame] | {"stages": [data["stages"][index] for index in stages]}
+    for number, entry in enumerate(data["architectures"]):
+        whole = data["frames"][entry["frame"]] | {"stages": [data["stages"][index] for index in entry["stages"]]}
         assert whole == results.trial(number)["architecture"]
         assert "note" not in entry
         titles = [data["parts"][index]["title"] for index in entry["parts"]]
@@ -141,32 +141,8 @@ def test_every_pair_of_objectives_has_a_figure(text: str) -> None:
     ]
 
 
-def test_headline(digits_study: Path) -> None:
-    results = Results.load(digits_study)
-    assert dataset_line(results) == (
-        "Searched on digits: images of 8 × 8 × 1, 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9); "
-        "1,077 to train, 360 to validate, 360 held out for the test."
-    )
-    line = search_line(results)
-    assert line == (
-        "Objectives: validation accuracy (max), MACs (min), throughput (max); sampler tpe; 4 epochs a trial; seed 7."
-    )
-    limited = replace(results, space_size=10**15, config={"limits": {"macs": 2e6, "images_per_s": 500, "joules": 3}})
-    assert search_line(limited) == (
-        "Objectives: validation accuracy (max), MACs (min), throughput (max); MACs at most 2.00 M; "
-        "throughput at least 500; limit joules 3; 1,000,000,000,000,000 architectures in the space."
-    )
-    short = replace(results, config={"train": {"epochs": 1}})
-    assert search_line(short).endswith("; 1 epoch a trial.")
-    facts = {fact.label: (fact.value, fact.note) for fact in headline(results)}
-    assert facts["trained"] == ("24", "1 running, 3 stopped, 3 refused, 3 duplicate, 3 failed")
-    best = results.trial("best")
-    assert facts["best validation accuracy"][0] == f"{best['accuracy']:.4f}"
-    assert facts["training"] == ("1 min 48 s", "77 % of the workers' time on cpu, 0.80 s around a trial")
-
-
-def test_hostile_text_stays_text(hostile_study: Path) -> None:
-    text = page(Results.load(hostile_study))
+def test_markup_stays_text(hostile_study: Path) -> None:
+    text = render(Results.load(hostile_study))
     reader = Reader(text)
     assert "img" not in {tag for tag, _ in reader.elements}
     assert len(reader.scripts) == 3
@@ -177,7 +153,7 @@ def test_hostile_text_stays_text(hostile_study: Path) -> None:
 
 
 def test_a_study_without_a_complete_trial_has_no_figures_and_says_so(empty_study: Path) -> None:
-    text = page(Results.load(empty_study))
+    text = render(Results.load(empty_study))
     data = data_of(text)
     assert (data["figures"], data["rows"], data["front"], data["best"]) == ([], [], [], None)
     assert "No trial of this study is complete yet" in text

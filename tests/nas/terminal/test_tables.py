@@ -75,7 +75,7 @@ def test_status_adds_up_the_trials_by_hand(digits_study: Path) -> None:
         assert part in text
 
 
-def test_status_of_a_study_in_which_nothing_happened(empty_study: Path) -> None:
+def test_status_of_a_study_without_trials(empty_study: Path) -> None:
     results = Results.load(empty_study)
     record = json.loads(json.dumps(status_record(results), allow_nan=False))
     unknown = (
@@ -94,8 +94,10 @@ def test_status_of_a_study_in_which_nothing_happened(empty_study: Path) -> None:
     assert "no complete trial yet" in text
 
 
-def test_one_is_not_many(tmp_path: Path, study_writer: Any, told: Any) -> None:
-    results = Results.load(study_writer(tmp_path, [told([0.5, 10.0, 1.0], None, {"curve": [{"val_accuracy": 0.5}]})]))
+def test_one_trial_is_singular(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
+    results = Results.load(
+        study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0], None, {"curve": [{"val_accuracy": 0.5}]})])
+    )
     assert re.search(r"front +1 trial, hypervolume", rendered(status_panel(results)))
     assert "in 1 epoch " in rendered(trial_panel(results, results.trial(0)))
 
@@ -117,7 +119,14 @@ def test_the_drawing_names_every_stage_size_and_option(architecture: Callable[[i
     assert "\x1b" in rendered(architecture_drawing(plain), colour=True)
 
 
-def test_the_drawing_tells_the_channels_of_every_block(graph_study: Path) -> None:
+def test_presets_are_drawn_within_80_columns() -> None:
+    for name in ("clcnet_a", "convmixer_768_32", "lambda_resnet26t", "poolformer_s12", "swin_tiny_patch4_window7"):
+        text = rendered(architecture_drawing(presets.get(name).to_dict()))
+        assert max(cell_len(line) for line in text.splitlines()) <= 80
+        assert "does not know" not in text
+
+
+def test_the_drawing_has_the_channels_of_every_block(graph_study: Path) -> None:
     results = Results.load(graph_study)
     words = " ".join(re.sub("[│╭╮╰╯─]", " ", rendered(trial_panel(results, results.trial(0)))).split())
     assert "channels: 64 -16-> 64 -interlace-> 64 -4-> 64; full reach: yes (g1*g2 = 16*4 = 64 <= 64)" in words
@@ -141,7 +150,7 @@ def test_markup_in_names_is_shown_as_it_is(
     assert "[/bold]" in text
     assert "This version does not know this architecture" in text
     study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0], None, {"architecture": plain})], name="[/bold]")
-    results = load(tmp_path)
+    results = Results.load(tmp_path)
     for renderable in (front_table(results), status_panel(results), trial_panel(results, results.trial(0))):
         assert "[/bold]" in rendered(renderable)
 
@@ -159,16 +168,19 @@ def test_a_trial_of_any_state_is_shown(digits_study: Path) -> None:
     assert "curve" not in running
 
 
-def test_the_activation_memory_of_a_trial_is_shown(tmp_path: Path, study_writer: Any, told: Any) -> None:
-    study_writer(tmp_path, [told([0.5, 10.0, 1.0], None, {"activation_bytes": 12_345_678}), told([0.5, 10.0, 1.0])])
+def test_the_activation_memory_of_a_trial_is_shown(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
+    study_writer(
+        tmp_path,
+        [stored_trial([0.5, 10.0, 1.0], None, {"activation_bytes": 12_345_678}), stored_trial([0.5, 10.0, 1.0])],
+    )
     results = Results.load(tmp_path)
     first, second = (rendered(trial_panel(results, results.trial(number))) for number in range(2))
     assert re.search("activations +12.3 M bytes an image in training", first)
     assert "activations" not in second  # as in studies before activation memory was recorded
 
 
-def test_a_trial_without_an_architecture_is_shown(tmp_path: Path, study_writer: Any, told: Any) -> None:
-    study_writer(tmp_path, [told([0.5, 10.0, 1.0])])
+def test_a_trial_without_an_architecture_is_shown(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
+    study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0])])
     results = Results.load(tmp_path)
     text = rendered(trial_panel(results, results.trial(0)))
     assert "complete, on the front" in text
