@@ -15,13 +15,15 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import yaml
 from pydantic import BeforeValidator, Field, PlainSerializer, Strict, model_validator
 
 from search_space import blocks, forms, yaml_text
-from search_space.blocks import Site
+from search_space.blocks import BlockShape, MapShape
+from search_space.channel_graph import Layer
 from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixer
 from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError, SpaceError
@@ -112,21 +114,25 @@ class Stage(Value):
         """The map size of the stage, given that of the one before."""
         return blocks.halved(size, self.downsample)
 
-    def entry(self, width_before: int, size_before: Size) -> Site:
-        """What the stage as a whole changes, given what comes in."""
-        return Site(width_before, self.width, size_before, self.downsample)
+    def shape(self, stage_input: MapShape) -> BlockShape:
+        """Width and map before and after the stage as a whole, given those that come in."""
+        return BlockShape(stage_input.width, self.width, stage_input.size, self.downsample)
 
-    def sites(self, entry: Site) -> tuple[Site, ...]:
-        """Where each block stands."""
-        first, *rest = blocks.sites(self.begin, self.depth, entry)
+    def block_shapes(self, stage_input: MapShape) -> tuple[BlockShape, ...]:
+        """Width and map before and after each block, given those that come into the stage."""
+        first, *rest = blocks.sites(self.begin, self.depth, self.shape(stage_input))
         return (first, *(rest or [first]) * (self.depth - 1))
+
+    def layers(self, shape: BlockShape) -> tuple[Layer, ...]:
+        """The layers of a block of `shape` that mix channels, in order, shortcuts apart."""
+        return blocks.layers(self, shape)
 
     def trace(self, x: Map, tape: Tape) -> Map:
         """Write on `tape` what the stage does to `x`, its downsampling included; the map that comes out."""
-        entry = self.entry(x.width, x.size)
+        shapes = self.block_shapes(MapShape(x.width, x.size))
         if self.has_transition(x.width):
             x = self.downsampling.trace(x, tape, self.width, self.norm, self.downsample)
-        return forms.trace(self, entry, x, tape)
+        return forms.trace(self, shapes, x, tape)
 
     def has_transition(self, width_before: int) -> bool:
         """True if something stands before the first block: the map or the width changes, and not within the block."""
@@ -169,7 +175,7 @@ class Architecture(Value):
             raise error.at("stem") from None
         stages = tuple(
             checked(stage, *before, f"stages[{index}]")
-            for index, (stage, before) in enumerate(zip(self.stages, self.entries, strict=True))
+            for index, (stage, before) in enumerate(zip(self.stages, self.stage_inputs, strict=True))
         )
         object.__setattr__(self, "stages", stages)
         if self.head.kind == stages[-1].norm:
@@ -179,18 +185,18 @@ class Architecture(Value):
     @cached_property
     def sizes(self) -> tuple[Size, ...]:
         """The map size (height, width) of each stage."""
-        return tuple(stage.size_after(size) for stage, (_, size) in zip(self.stages, self.entries, strict=True))
+        return tuple(stage.size_after(size) for stage, (_, size) in zip(self.stages, self.stage_inputs, strict=True))
 
     @cached_property
-    def entries(self) -> tuple[tuple[int, Size], ...]:
-        """The channels and the map (height, width) that come into each stage; into the first, from the stem."""
+    def stage_inputs(self) -> tuple[MapShape, ...]:
+        """Channels and map size (height, width) of the input of each stage; of the first, the output of the stem."""
         width = self.stem.width(self.stages[0].width)
         size = (self.image_size[0] // self.stem.patch, self.image_size[1] // self.stem.patch)
-        entries = []
+        inputs = []
         for stage in self.stages:
-            entries.append((width, size))
+            inputs.append(MapShape(width, size))
             width, size = stage.width, stage.size_after(size)
-        return tuple(entries)
+        return tuple(inputs)
 
     @cached_property
     def id(self) -> str:
@@ -238,6 +244,15 @@ class Architecture(Value):
             raise ArchitectureError("", f"not YAML: {error}") from None
         return cls.from_dict(data)
 
+    @classmethod
+    def from_file(cls, path: str | Path) -> Architecture:
+        """The architecture in the YAML file `path`; errors name the file."""
+        text = Path(path).read_text(encoding="utf-8")
+        try:
+            return cls.from_yaml(text)
+        except SpaceError as error:
+            raise error.in_file(path) from None
+
 
 def checked(stage: Stage, width_before: int, size_before: Size, place: str = "") -> Stage:
     """The canonical spelling of `stage` where `width_before` channels and a map of `size_before` come in.
@@ -245,7 +260,7 @@ def checked(stage: Stage, width_before: int, size_before: Size, place: str = "")
     Raises:
         SpaceError: a mixer does not fit, or a block does not reach every channel; the error names the place below `place`.
     """
-    entry = stage.entry(width_before, size_before)
+    entry = stage.shape(MapShape(width_before, size_before))
     if stage.begin == "block" and not entry.changes:
         stage = stage.changed(begin="transition", downsampling=Downsampling())  # nothing changes: one spelling
     where = blocks.sites(stage.begin, stage.depth, entry)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from search_space.channel_graph import ChannelGraph, Layer
 from search_space.channel_mixers import ChannelMixer
-from search_space.channel_mixers.mlp import MLP
+from search_space.channel_mixers.mlp import MLPSpec
 from search_space.costs import Size
 from search_space.errors import ArchitectureError, SpaceError
 from search_space.macro import Begin, Residual, Stride
@@ -23,10 +23,15 @@ from search_space.mixers.base import graph_of
 if TYPE_CHECKING:
     from search_space.architecture import Stage
 
-Spot = tuple[int, Size]  # width and map that a token mixer works at
+
+class MapShape(NamedTuple):
+    """Channels and map size (height, width)."""
+
+    width: int
+    size: Size
 
 
-class Site(NamedTuple):
+class BlockShape(NamedTuple):
     """Where a block stands.
 
     Args:
@@ -56,34 +61,34 @@ def halved(size: Size, stride: Stride) -> Size:
     return (-(-size[0] // stride), -(-size[1] // stride))
 
 
-def sites(begin: Begin, depth: int, entry: Site) -> tuple[Site, ...]:
+def sites(begin: Begin, depth: int, entry: BlockShape) -> tuple[BlockShape, ...]:
     """The distinct sites of a stage's `depth` blocks, the last block's last; `entry`: what the stage as a whole changes."""
-    rest = Site(entry.width, entry.width, entry.size)
+    rest = BlockShape(entry.width, entry.width, entry.size)
     if begin == "transition" or not entry.changes:
         return (rest,)
     return (entry,) if depth == 1 else (entry, rest)
 
 
-def spot(residual: Residual, channel_mixer: ChannelMixer, site: Site) -> Spot:
+def spot(residual: Residual, channel_mixer: ChannelMixer, site: BlockShape) -> MapShape:
     """Where the token mixer of a block works; its map is the one that comes in."""
     if residual == "bottleneck":
-        return (pair_of(channel_mixer).hidden(site.width), site.size_before)
-    return (site.width_before, site.size_before)
+        return MapShape(pair_of(channel_mixer).hidden(site.width), site.size_before)
+    return MapShape(site.width_before, site.size_before)
 
 
-def pair_of(channel_mixer: ChannelMixer) -> MLP:
+def pair_of(channel_mixer: ChannelMixer) -> MLPSpec:
     """The channel mixer as two layers that a token mixer can stand between.
 
     Raises:
         ArchitectureError: it is another.
     """
-    if not isinstance(channel_mixer, MLP):
+    if not isinstance(channel_mixer, MLPSpec):
         rule = "must be mlp for residual 'bottleneck', whose token mixer stands between its two layers"
         raise ArchitectureError("", rule, channel_mixer.name)
     return channel_mixer
 
 
-def canonical(mixer: Mixer, spots: Sequence[Spot]) -> Mixer:
+def canonical(mixer: Mixer, spots: Sequence[MapShape]) -> Mixer:
     """The one spelling of a token mixer that works at `spots`; it is the same function as `mixer` at each of them."""
     spellings = [mixer.canonical(width, size) for width, size in spots]
     for one in reversed(spellings):
@@ -92,7 +97,7 @@ def canonical(mixer: Mixer, spots: Sequence[Spot]) -> Mixer:
     return mixer
 
 
-def check(residual: Residual, mixer: Mixer, channel_mixer: ChannelMixer, where: Sequence[Site]) -> Mixer:
+def check(residual: Residual, mixer: Mixer, channel_mixer: ChannelMixer, where: Sequence[BlockShape]) -> Mixer:
     """The canonical spelling of `mixer` in blocks that stand at the sites `where`.
 
     Raises:
@@ -116,7 +121,7 @@ def _below(place: str) -> Iterator[None]:
         raise error.at(place) from None
 
 
-def check_channel_mixer(residual: Residual, channel_mixer: ChannelMixer, where: Sequence[Site]) -> None:
+def check_channel_mixer(residual: Residual, channel_mixer: ChannelMixer, where: Sequence[BlockShape]) -> None:
     """Raise `SpaceError` if the channel mixer does not fit the sites `where`, or not the residual form."""
     if residual == "bottleneck":
         pair_of(channel_mixer)
@@ -124,14 +129,14 @@ def check_channel_mixer(residual: Residual, channel_mixer: ChannelMixer, where: 
         channel_mixer.check(site.width_before, site.width)
 
 
-def check_mixer(mixer: Mixer, spots: Sequence[Spot]) -> None:
+def check_mixer(mixer: Mixer, spots: Sequence[MapShape]) -> None:
     """Raise `SpaceError` if the token mixer does not fit one of `spots`."""
     for width, size in spots:
         mixer.check(width, size)
 
 
 def check_reaches(
-    residual: Residual, graphs: Sequence[ChannelGraph], channel_mixer: ChannelMixer, where: Sequence[Site]
+    residual: Residual, graphs: Sequence[ChannelGraph], channel_mixer: ChannelMixer, where: Sequence[BlockShape]
 ) -> None:
     """Raise `SpaceError` if a block does not reach every channel; the token mixer has one of `graphs` at each site."""
     for graph, site in zip(graphs, where, strict=True):
@@ -141,18 +146,18 @@ def check_reaches(
             channel_mixer.check_reach(site.width_before, graph, site.width)
 
 
-def layers(stage: Stage, site: Site) -> tuple[Layer, ...]:
+def layers(stage: Stage, site: BlockShape) -> tuple[Layer, ...]:
     """The layers of a block that mix channels, in order, shortcuts apart."""
     width, _ = spot(stage.residual, stage.channel_mixer, site)
     mixing, others = stage.mixer.layers(width), stage.channel_mixer.layers(site.width_before, site.width)
     return (*others[:-1], *mixing, others[-1]) if stage.residual == "bottleneck" else (*mixing, *others)
 
 
-def at_spot(stage: Stage, where: Spot) -> Mixer:
+def at_spot(stage: Stage, where: MapShape) -> Mixer:
     """The token mixer of a `stage` in the spelling of one of its spots."""
     return _spelled(stage.mixer, where) if stage.begin == "block" else stage.mixer
 
 
 @lru_cache(maxsize=4096)
-def _spelled(mixer: Mixer, where: Spot) -> Mixer:
+def _spelled(mixer: Mixer, where: MapShape) -> Mixer:
     return mixer.canonical(*where)

@@ -38,6 +38,10 @@ class SpaceError(ValueError):
         joint = "" if not self.place or self.place.startswith("[") or not prefix else "."
         return type(self)(f"{prefix}{joint}{self.place}", self.rule, self.value)
 
+    def in_file(self, path: object) -> SpaceError:
+        """The same error with the file at `path` before the place."""
+        return type(self)(f"{path}: {self.place}" if self.place else str(path), self.rule, self.value)
+
 
 class ArchitectureError(SpaceError):
     """An architecture that breaks a rule."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from search_space import blocks
-from search_space.blocks import Site
+from search_space.blocks import BlockShape
 from search_space.costs import Map, Tape
 from search_space.macro import Residual
 from search_space.mixers import Mixer
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from search_space.architecture import Stage
 
 
-def trace(stage: Stage, entry: Site, x: Map, tape: Tape) -> Map:
+def trace(stage: Stage, sites: tuple[BlockShape, ...], x: Map, tape: Tape) -> Map:
     """Write on `tape` what the blocks of `stage` do to `x`; the map that comes out.
 
     A block that is like one before it, where a like map comes in, costs the same.
     """
-    sites, form = stage.sites(entry), FORMS[stage.residual]
+    form = FORMS[stage.residual]
     spelled = [_spelled(stage, site) for site in (sites[0], sites[-1])]
     known: dict[tuple[bool, int, bool, bool], _Block] = {}
     for index, site in enumerate(sites):
@@ -49,40 +49,40 @@ class _Block(NamedTuple):
     kept: bool
 
 
-def _spelled(stage: Stage, site: Site) -> Mixer:
+def _spelled(stage: Stage, site: BlockShape) -> Mixer:
     return blocks.at_spot(stage, blocks.spot(stage.residual, stage.channel_mixer, site))
 
 
-def _pre_norm(stage: Stage, mixer: Mixer, site: Site, x: Map, tape: Tape) -> Map:
+def _pre_norm(stage: Stage, mixer: Mixer, site: BlockShape, x: Map, tape: Tape) -> Map:
     _scaled(stage, mixer.trace(tape.norm(stage.norm, x), tape), tape)
     x = x.like()
     _scaled(stage, _channels(stage, tape.norm(stage.norm, x), tape), tape)
     return x.like()
 
 
-def _single(stage: Stage, mixer: Mixer, site: Site, x: Map, tape: Tape) -> Map:
+def _single(stage: Stage, mixer: Mixer, site: BlockShape, x: Map, tape: Tape) -> Map:
     y = mixer.trace(tape.norm(stage.norm, x), tape)
     _scaled(stage, _channels(stage, tape.norm(stage.norm, y), tape), tape)
     return x.like()
 
 
-def _convmixer(stage: Stage, mixer: Mixer, site: Site, x: Map, tape: Tape) -> Map:
+def _convmixer(stage: Stage, mixer: Mixer, site: BlockShape, x: Map, tape: Tape) -> Map:
     _scaled(stage, tape.norm(stage.norm, tape.act(stage.act, mixer.trace(x, tape))), tape)
     return tape.norm(stage.norm, tape.act(stage.act, _channels(stage, x.like(), tape)))
 
 
-def _shiftvit(stage: Stage, mixer: Mixer, site: Site, x: Map, tape: Tape) -> Map:
+def _shiftvit(stage: Stage, mixer: Mixer, site: BlockShape, x: Map, tape: Tape) -> Map:
     x = mixer.trace(x, tape)
     _scaled(stage, _channels(stage, tape.norm(stage.norm, x), tape), tape)
     return x.like()
 
 
-def _plain(stage: Stage, mixer: Mixer, site: Site, x: Map, tape: Tape) -> Map:
+def _plain(stage: Stage, mixer: Mixer, site: BlockShape, x: Map, tape: Tape) -> Map:
     y = tape.norm(stage.norm, _tokens(mixer, site, x, tape))
     return tape.act(stage.act, tape.norm(stage.norm, _channels(stage, y, tape)))
 
 
-def _bottleneck(stage: Stage, mixer: Mixer, site: Site, x: Map, tape: Tape) -> Map:
+def _bottleneck(stage: Stage, mixer: Mixer, site: BlockShape, x: Map, tape: Tape) -> Map:
     pair = blocks.pair_of(stage.channel_mixer)
     y = tape.act(stage.act, tape.norm(stage.norm, pair.trace_first(x, tape, site.width)))
     y = _tokens(mixer, site, pair.trace_between(y, tape), tape)
@@ -94,7 +94,7 @@ def _bottleneck(stage: Stage, mixer: Mixer, site: Site, x: Map, tape: Tape) -> M
     return tape.act(stage.act, x.like())
 
 
-FORMS: dict[Residual, Callable[[Stage, Mixer, Site, Map, Tape], Map]] = {
+FORMS: dict[Residual, Callable[[Stage, Mixer, BlockShape, Map, Tape], Map]] = {
     "pre_norm": _pre_norm,
     "single": _single,
     "convmixer": _convmixer,
@@ -104,7 +104,7 @@ FORMS: dict[Residual, Callable[[Stage, Mixer, Site, Map, Tape], Map]] = {
 }
 
 
-def _tokens(mixer: Mixer, site: Site, x: Map, tape: Tape) -> Map:
+def _tokens(mixer: Mixer, site: BlockShape, x: Map, tape: Tape) -> Map:
     return mixer.trace_halving(x, tape) if site.stride == 2 else mixer.trace(x, tape)
 
 

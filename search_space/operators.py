@@ -16,8 +16,8 @@ from typing import Any, Literal, NamedTuple
 
 from search_space import blocks
 from search_space.architecture import Architecture, Stage
-from search_space.blocks import Site
-from search_space.channel_mixers.pointwise import Pointwise
+from search_space.blocks import BlockShape, MapShape
+from search_space.channel_mixers.pointwise import PointwiseSpec
 from search_space.costs import Cost, Map, Size, Tape
 from search_space.macro import Head, SqueezeExcite, Stem, Stride
 from search_space.value import Value
@@ -104,8 +104,8 @@ def operators(architecture: Architecture) -> Counter[Operator]:
     first, last = architecture.stages[0], architecture.stages[-1]
     width = architecture.stem.width(first.width)
     found = Counter([_stem(architecture.stem, architecture.in_chans, architecture.image_size, width)])
-    for stage, before in zip(architecture.stages, architecture.entries, strict=True):
-        found.update(_of_stage(stage, *before))
+    for stage, before in zip(architecture.stages, architecture.stage_inputs, strict=True):
+        found.update(_of_stage(stage, before))
     found[_head(architecture.head, last, architecture.sizes[-1], architecture.num_classes)] += 1
     return found
 
@@ -119,24 +119,24 @@ def _head(head: Head, last: Stage, size: Size, num_classes: int) -> Operator:
 
 
 @lru_cache(maxsize=8192)
-def _of_stage(stage: Stage, width_before: int, size_before: Size) -> Counter[Operator]:
-    entry = stage.entry(width_before, size_before)
+def _of_stage(stage: Stage, stage_input: MapShape) -> Counter[Operator]:
+    entry = stage.shape(stage_input)
     found: Counter[Operator] = Counter()
-    if stage.has_transition(width_before):
+    if stage.has_transition(stage_input.width):
         found[_downsampling(stage, entry)] += 1
-    for index, site in enumerate(stage.sites(entry)):
+    for index, site in enumerate(stage.block_shapes(stage_input)):
         found.update(_of_block(stage, site, index))
     return found
 
 
-def _downsampling(stage: Stage, site: Site) -> Operator:
+def _downsampling(stage: Stage, site: BlockShape) -> Operator:
     stride = site.stride
     return Operator(
         "downsampling", stage.downsampling, site.width_before, site.size_before, site.width, stride, stage.norm
     )
 
 
-def _of_block(stage: Stage, site: Site, index: int) -> Iterator[Operator]:
+def _of_block(stage: Stage, site: BlockShape, index: int) -> Iterator[Operator]:
     """The operators of a block in the order in which they come (`modules/blocks.py`)."""
     width, size = site.width, site.size
     inner, _ = where = blocks.spot(stage.residual, stage.channel_mixer, site)
@@ -162,7 +162,7 @@ def _of_block(stage: Stage, site: Site, index: int) -> Iterator[Operator]:
             yield from (tokens, before, channels, *gate, norm, act)
         case "bottleneck":
             pair = blocks.pair_of(stage.channel_mixer)
-            first, second = (Pointwise(groups=groups, bias=pair.bias) for groups in pair.groups)
+            first, second = (PointwiseSpec(groups=groups, bias=pair.bias) for groups in pair.groups)
             yield Operator("channels", first, site.width_before, site.size_before, inner, how=stage.act)
             for at in (site.size_before, size):
                 yield Operator("norm", stage.norm, inner, at, inner)

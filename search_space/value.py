@@ -51,7 +51,7 @@ def _essence(value: object) -> object:
 def space_error(error: ValidationError, model: type[BaseModel]) -> SpaceError:
     """The first complaint of a pydantic `error` about `model`, as an error of this package."""
     first = error.errors(include_url=False)[0]
-    place = dotted(first["loc"])
+    place = dotted_path(first["loc"])
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, SpaceError):
         return cause.at(place)
@@ -70,7 +70,7 @@ def literal_hint(complaint: ErrorDetails) -> str:
     return nearest(complaint["input"], re.findall("'([^']+)'", complaint["ctx"]["expected"]))
 
 
-def dotted(loc: tuple[str | int, ...]) -> str:
+def dotted_path(loc: tuple[str | int, ...]) -> str:
     """A pydantic location as a path: `("stages", 2, "mixer")` is `stages[2].mixer`."""
     text = ""
     for part in loc:

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from search_space import blocks
 from search_space.architecture import Architecture
 from search_space.channel_graph import Stack
 from search_space.errors import SpaceError
@@ -91,10 +90,9 @@ def stacks(architecture: Plain) -> tuple[tuple[Stack, ...], ...]:
         known = Architecture.from_dict(dict(architecture))
     except SpaceError:
         return ()
-    entered = [(stage, stage.entry(*before)) for stage, before in zip(known.stages, known.entries, strict=True)]
     return tuple(
-        tuple(dict.fromkeys(Stack(blocks.layers(stage, site)) for site in dict.fromkeys(stage.sites(entry))))
-        for stage, entry in entered
+        tuple(dict.fromkeys(Stack(stage.layers(shape)) for shape in dict.fromkeys(stage.block_shapes(stage_input))))
+        for stage, stage_input in zip(known.stages, known.stage_inputs, strict=True)
     )
 
 

@@ -110,7 +110,7 @@ def throughput(
     wanted = bench.Wanted(sample, rounds, beside, threads, batch_size, device, seed, operators_s)
     err = Console(stderr=True, highlight=False, markup=False)
     with counting(err, "measurements", 2 * rounds * sample) as advance:
-        measured = bench.measure(SearchSpace.from_yaml(space_file), wanted, lambda: advance(1))
+        measured = bench.measure(SearchSpace.from_file(space_file), wanted, lambda: advance(1))
     found = bench.record(measured, wanted)
     if as_json:
         print(json.dumps(found, allow_nan=False))

@@ -10,7 +10,7 @@ import yaml
 from nas.errors import UsageError
 from search_space import presets
 from search_space.errors import SpaceError
-from search_space.spaces.around import around
+from search_space.spaces.neighbourhood import neighbourhood
 
 HEAD = """\
 # A study around the preset {preset}: its own mixers and others, its width and depth and half of them.
@@ -31,7 +31,7 @@ def write_study(file: Path, preset: str, data: Path, image_size: int | None) -> 
     architecture = presets.get(preset)
     side = architecture.image_size[0] if image_size is None else image_size
     try:
-        space = around(architecture.changed(image_size=(side, side)))
+        space = neighbourhood(architecture.changed(image_size=(side, side)))
     except SpaceError as error:
         raise UsageError(f"--image-size: {preset} does not fit images of {side}x{side} pixels: {error}") from None
     study = {

@@ -29,7 +29,7 @@ Groups = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)
 
 
 @CHANNEL_MIXERS.register
-class MLP(ChannelMixer):
+class MLPSpec(ChannelMixer):
     """Two pointwise layers, `(B, C, H, W) -> (B, out, H, W)`.
 
     Args:

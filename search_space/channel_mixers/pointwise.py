@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @CHANNEL_MIXERS.register
-class Pointwise(ChannelMixer):
+class PointwiseSpec(ChannelMixer):
     """A 1x1 convolution, `(B, C, H, W) -> (B, out, H, W)`.
 
     Args:

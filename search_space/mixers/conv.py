@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @MIXERS.register
-class Conv(Mixer):
+class ConvSpec(Mixer):
     """Convolution, `(B, C, H, W) -> (B, C, H, W)`.
 
     Args:
@@ -48,10 +48,10 @@ class Conv(Mixer):
             must_divide("group_width", self.group_width, "width", width)
         must_divide("groups", self.num_groups(width), "width", width)
 
-    def canonical(self, width: int, size: Size) -> Conv:
+    def canonical(self, width: int, size: Size) -> ConvSpec:
         """`groups == width` is "depthwise"; shuffling among 1 or `width` groups changes nothing; groups are counted."""
         groups = self.num_groups(width)
-        return Conv(
+        return ConvSpec(
             k=self.k,
             groups="depthwise" if groups == width else groups,
             interlace=self.interlace and 1 < groups < width,

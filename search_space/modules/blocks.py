@@ -13,7 +13,7 @@ from torch import nn
 
 from search_space import blocks
 from search_space.architecture import Stage
-from search_space.blocks import Site
+from search_space.blocks import BlockShape
 from search_space.costs import Size
 from search_space.macro import Residual
 from search_space.mixers import Mixer
@@ -29,7 +29,7 @@ from search_space.modules.macro import (
 from search_space.modules.mlp import InterlacedMLP
 
 
-def token_mixer(stage: Stage, site: Site) -> tuple[nn.Module, nn.Module]:
+def token_mixer(stage: Stage, site: BlockShape) -> tuple[nn.Module, nn.Module]:
     """The token mixer of `stage` at `site`, and what stands behind it: means of 2x2 where it cannot halve the map itself."""
     width, size = blocks.spot(stage.residual, stage.channel_mixer, site)
     if site.stride == 1:
@@ -66,7 +66,7 @@ def layer_scale(stage: Stage) -> nn.Module:
 class PreNormBlock(nn.Module):
     """Two residuals, `(B, C, H, W) -> (B, C, H, W)`: `x = x + mixer(norm1 x)`, then `x = x + mlp(norm2 x)`."""
 
-    def __init__(self, stage: Stage, site: Site) -> None:
+    def __init__(self, stage: Stage, site: BlockShape) -> None:
         super().__init__()
         self.norm1 = norm(stage.norm, stage.width)
         self.mixer = stage.mixer.build(site.width, site.size)
@@ -84,7 +84,7 @@ class PreNormBlock(nn.Module):
 class SingleResidualBlock(nn.Module):
     """GFNet's one residual, `(B, C, H, W) -> (B, C, H, W)`: `x + mlp(norm2(mixer(norm1 x)))`."""
 
-    def __init__(self, stage: Stage, site: Site) -> None:
+    def __init__(self, stage: Stage, site: BlockShape) -> None:
         super().__init__()
         self.norm1 = norm(stage.norm, stage.width)
         self.mixer = stage.mixer.build(site.width, site.size)
@@ -100,7 +100,7 @@ class SingleResidualBlock(nn.Module):
 class ConvMixerBlock(nn.Module):
     """ConvMixer's, `(B, C, H, W) -> (B, C, H, W)`: `z = x + norm1(act(mixer x))`, then `norm2(act(mlp z))`."""
 
-    def __init__(self, stage: Stage, site: Site) -> None:
+    def __init__(self, stage: Stage, site: BlockShape) -> None:
         super().__init__()
         self.mixer = stage.mixer.build(site.width, site.size)
         self.norm1 = norm(stage.norm, stage.width)
@@ -118,7 +118,7 @@ class ConvMixerBlock(nn.Module):
 class ShiftViTBlock(nn.Module):
     """ShiftViT's, `(B, C, H, W) -> (B, C, H, W)`: `s = mixer x`, then `s + mlp(norm2 s)`."""
 
-    def __init__(self, stage: Stage, site: Site) -> None:
+    def __init__(self, stage: Stage, site: BlockShape) -> None:
         super().__init__()
         self.mixer = stage.mixer.build(site.width, site.size)
         self.norm2 = norm(stage.norm, stage.width)
@@ -137,7 +137,7 @@ class PlainBlock(nn.Module):
     `(B, C, H, W) -> (B, C, H, W)`, or `(B, C_before, H, W) -> (B, C, ceil(H/s), ceil(W/s))` where the stage begins in it.
     """
 
-    def __init__(self, stage: Stage, site: Site) -> None:
+    def __init__(self, stage: Stage, site: BlockShape) -> None:
         super().__init__()
         self.mixer, self.pool = token_mixer(stage, site)
         self.norm1 = norm(stage.norm, site.width_before)
@@ -156,7 +156,7 @@ class BottleneckBlock(nn.Module):
     then the shortcut is its downsampling, else the identity.
     """
 
-    def __init__(self, stage: Stage, site: Site) -> None:
+    def __init__(self, stage: Stage, site: BlockShape) -> None:
         super().__init__()
         self.shortcut = downsampling(site.width_before, stage) if site.changes else nn.Identity()
         pair = blocks.pair_of(stage.channel_mixer)
@@ -178,7 +178,7 @@ class BottleneckBlock(nn.Module):
         return self.act(self.shortcut(x) + self.drop_path(self.ls(y)))
 
 
-BLOCKS: dict[Residual, Callable[[Stage, Site], nn.Module]] = {
+BLOCKS: dict[Residual, Callable[[Stage, BlockShape], nn.Module]] = {
     "pre_norm": PreNormBlock,
     "single": SingleResidualBlock,
     "convmixer": ConvMixerBlock,
@@ -188,7 +188,7 @@ BLOCKS: dict[Residual, Callable[[Stage, Site], nn.Module]] = {
 }
 
 
-def block(stage: Stage, site: Site, index: int) -> nn.Module:
+def block(stage: Stage, site: BlockShape, index: int) -> nn.Module:
     """Block `index` of `stage`, which stands at `site`, in the stage's residual form."""
     mixer = blocks.at_spot(stage, blocks.spot(stage.residual, stage.channel_mixer, site)).at(index)
     return BLOCKS[stage.residual](stage if mixer == stage.mixer else stage.changed(mixer=mixer), site)

@@ -26,7 +26,7 @@ def bound_by(architecture: Architecture) -> str:
 def _maps(architecture: Architecture, index: int) -> list[Size]:
     """The map that the token mixer of each block of a stage works at."""
     stage = architecture.stages[index]
-    return [site.size_before for site in stage.sites(stage.entry(*architecture.entries[index]))]
+    return [site.size_before for site in stage.block_shapes(architecture.stage_inputs[index])]
 
 
 def of_stem(architecture: Architecture) -> Size:

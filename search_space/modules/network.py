@@ -50,12 +50,12 @@ class Network(nn.Module):
         self.in_chans = architecture.in_chans
         last = architecture.stages[-1]
         self.num_features = self.head_hidden_size = last.width
-        self.stem = macro.ConvStem(architecture.stem, architecture.in_chans, *architecture.entries[0])
+        self.stem = macro.ConvStem(architecture.stem, architecture.in_chans, *architecture.stage_inputs[0])
         self.stages = nn.Sequential()
-        for stage, before in zip(architecture.stages, architecture.entries, strict=True):
-            sites = stage.sites(stage.entry(*before))
+        for stage, before in zip(architecture.stages, architecture.stage_inputs, strict=True):
+            sites = stage.block_shapes(before)
             blocks = nn.Sequential(*(block(stage, site, index) for index, site in enumerate(sites)))
-            self.stages.append(Stage(macro.transition(before[0], stage), blocks))
+            self.stages.append(Stage(macro.transition(before.width, stage), blocks))
         self.feature_info = features.listed(architecture)
         place, kind = architecture.head.norm, architecture.head.kind or last.norm
         self.norm = macro.norm(kind, last.width) if place == "before" else nn.Identity()

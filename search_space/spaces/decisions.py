@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_space.architecture import Architecture, Stage
-from search_space.blocks import Site
+from search_space.blocks import BlockShape
 from search_space.macro import Stem
 from search_space.spaces.choices import option_values
 from search_space.spaces.counting import Counter
@@ -67,7 +67,7 @@ def walk_fields(decide: Decide, prefix: str, left: Sequence[Any], declared: Mapp
     return left[0]
 
 
-def walk_entry(decide: Decide, prefix: str, left: Sequence[Site], choices: StageChoices) -> Site:
+def walk_entry(decide: Decide, prefix: str, left: Sequence[BlockShape], choices: StageChoices) -> BlockShape:
     """Decide which of the sites `left` it is that a stage as a whole changes: its width, then whether it halves the map."""
     width = decide(f"{prefix}.width", option_values(left, "width"), choices.width)
     left = [entry for entry in left if entry.width == width]
@@ -75,7 +75,7 @@ def walk_entry(decide: Decide, prefix: str, left: Sequence[Site], choices: Stage
     return next(entry for entry in left if entry.stride == stride)
 
 
-def walk_stage(decide: Decide, index: int, entry: Site, counter: Counter) -> Stage:
+def walk_stage(decide: Decide, index: int, entry: BlockShape, counter: Counter) -> Stage:
     """Decide what stage `index` is that changes `entry`."""
     choices, prefix = counter.stages[index], f"stages.{index}"
     forms = counter.forms(index, entry)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from search_space.blocks import Site
+from search_space.blocks import BlockShape
 from search_space.errors import EmptySpaceError, SpaceError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def why_empty(space: SearchSpace) -> SpaceError:
     return EmptySpaceError("stages", "one at least must halve the map in the pyramid layout (see downsample)")
 
 
-def _first_error(space: SearchSpace, index: int, entries: Sequence[Site]) -> SpaceError | None:
+def _first_error(space: SearchSpace, index: int, entries: Sequence[BlockShape]) -> SpaceError | None:
     """Why stage `index` fits none of `entries`."""
     for entry in entries:
         error = space.stages[index].first_error(entry)

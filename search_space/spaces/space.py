@@ -92,16 +92,22 @@ class SearchSpace(Value):
         return cls(**data)
 
     @classmethod
-    def from_yaml(cls, path: str | Path) -> SearchSpace:
-        """The space in a YAML file: the `space` of a study, or a file that holds nothing but a space."""
+    def from_yaml(cls, text: str) -> SearchSpace:
+        """The space that the YAML `text` describes: a space by itself, or a study, whose `space` is read."""
         try:
-            data = yaml_text.load(Path(path).read_text(encoding="utf-8"))
+            data = yaml_text.load(text)
         except yaml.YAMLError as error:
-            raise ArchitectureError(str(path), f"not YAML: {error}") from None
+            raise ArchitectureError("", f"not YAML: {error}") from None
+        return cls.from_dict(data["space"] if isinstance(data, dict) and "space" in data else data)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> SearchSpace:
+        """The space in the YAML file `path`, as `from_yaml` reads it; errors name the file."""
+        text = Path(path).read_text(encoding="utf-8")
         try:
-            return cls.from_dict(data["space"] if isinstance(data, dict) and "space" in data else data)
+            return cls.from_yaml(text)
         except SpaceError as error:
-            raise error.at(f"{path}: ") from None
+            raise error.in_file(path) from None
 
     def to_dict(self) -> dict[str, Any]:
         """The space as plain JSON values."""

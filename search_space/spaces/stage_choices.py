@@ -10,7 +10,7 @@ from pydantic import Field
 
 from search_space import blocks
 from search_space.architecture import Stage, checked
-from search_space.blocks import Site, Spot
+from search_space.blocks import BlockShape, MapShape
 from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixer
 from search_space.errors import SpaceError
 from search_space.macro import (
@@ -37,7 +37,7 @@ class Form(NamedTuple):
     residual: Residual
     begin: Begin
     depth: int
-    sites: tuple[Site, ...]
+    sites: tuple[BlockShape, ...]
 
 
 class StageChoices(Value):
@@ -70,7 +70,7 @@ class StageChoices(Value):
             return (1,)
         return self.downsample or ((1,) if index == 0 else (2,))
 
-    def forms(self, entry: Site) -> tuple[Form, ...]:
+    def forms(self, entry: BlockShape) -> tuple[Form, ...]:
         """The residual forms, beginnings and depths that go together, where the stage as a whole changes `entry`."""
         return tuple(
             Form(residual, begin, depth, blocks.sites(begin, depth, entry))
@@ -80,7 +80,7 @@ class StageChoices(Value):
             for depth in self.depth
         )
 
-    def _begins(self, residual: Residual, entry: Site) -> tuple[Begin, ...]:
+    def _begins(self, residual: Residual, entry: BlockShape) -> tuple[Begin, ...]:
         if not entry.changes:
             return ("transition",)
         return tuple(begin for begin in self.begin if begin == "transition" or residual in CHANGING)
@@ -89,12 +89,12 @@ class StageChoices(Value):
         """The layer scales that go with a residual form."""
         return tuple(scale for scale in self.layer_scale if scale is None or BRANCHES[residual])
 
-    def downsamplings(self, form: Form, entry: Site) -> tuple[Downsampling, ...]:
+    def downsamplings(self, form: Form, entry: BlockShape) -> tuple[Downsampling, ...]:
         """The downsamplings of a stage of `form`; where there is nothing to choose, the default alone."""
         stands = entry.changes and (form.begin == "transition" or CHANGING[form.residual])
         return self.downsampling if stands else (Downsampling(),)
 
-    def pairs(self, residual: Residual, where: Sequence[Site]) -> dict[Mixer, tuple[ChannelMixer, ...]]:
+    def pairs(self, residual: Residual, where: Sequence[BlockShape]) -> dict[Mixer, tuple[ChannelMixer, ...]]:
         """The distinct token mixers, canonical, that fit blocks at the sites `where`, and the channel mixers with each.
 
         Both in the order of their choices; the two together reach every channel.
@@ -118,23 +118,23 @@ class StageChoices(Value):
         return {mixer: tuple(behind) for mixer, behind in found.items()}
 
     def _channel_mixers_by_spots(
-        self, residual: Residual, where: Sequence[Site]
-    ) -> dict[tuple[Spot, ...], list[ChannelMixer]]:
+        self, residual: Residual, where: Sequence[BlockShape]
+    ) -> dict[tuple[MapShape, ...], list[ChannelMixer]]:
         """The channel mixers that fit the sites, by where the token mixers work beside them."""
-        groups: dict[tuple[Spot, ...], list[ChannelMixer]] = {}
+        groups: dict[tuple[MapShape, ...], list[ChannelMixer]] = {}
         for mixer in self._channel_variants(where[-1]):
             if _passes(blocks.check_channel_mixer, residual, mixer, where):
                 groups.setdefault(tuple(blocks.spot(residual, mixer, site) for site in where), []).append(mixer)
         return groups
 
-    def _channel_variants(self, site: Site) -> list[ChannelMixer]:
+    def _channel_variants(self, site: BlockShape) -> list[ChannelMixer]:
         return [
             mixer
             for name, options in self.channel_mixer.items()
             for mixer in CHANNEL_MIXERS[name].variants(options, site.width_before, site.width)
         ]
 
-    def first_error(self, entry: Site) -> SpaceError | None:
+    def first_error(self, entry: BlockShape) -> SpaceError | None:
         """Why something does not fit where the stage as a whole changes `entry`, to explain an empty space."""
         for residual, begin, depth in itertools.product(self.residual, self.begin, self.depth):
             where = blocks.sites(begin, depth, entry)
@@ -156,7 +156,7 @@ def _passes(check: Callable[..., object], *arguments: object) -> bool:
     return True
 
 
-def _error(parts: dict[str, Any], entry: Site) -> SpaceError | None:
+def _error(parts: dict[str, Any], entry: BlockShape) -> SpaceError | None:
     try:
         checked(Stage(downsample=entry.stride, **parts), entry.width_before, entry.size_before)
     except SpaceError as error:

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space import Architecture, Cost, Stage, blocks, build, channel_graph as cdg, cost
-from search_space.blocks import Site
+from search_space import Architecture, Cost, Stage, build, channel_graph as cdg, cost
+from search_space.blocks import BlockShape
 from search_space.channel_graph import Stack
-from search_space.channel_mixers.mlp import MLP
+from search_space.channel_mixers.mlp import MLPSpec
 from search_space.errors import ArchitectureError
 from search_space.modules.blocks import BLOCKS, block
 
@@ -53,7 +53,7 @@ EQUATIONS: dict[str, Any] = {
 def test_residual_forms_are_their_equations(residual: Any, norm: Any) -> None:
     scale = None if residual == "plain" else 0.5
     stage = Stage(mixer="conv", width=8, residual=residual, norm=norm, layer_scale=scale)
-    built = randomised(block(stage, Site(8, 8, (5, 4)), 0))
+    built = randomised(block(stage, BlockShape(8, 8, (5, 4)), 0))
     x = maps(8, (5, 4))
     torch.testing.assert_close(built(x), EQUATIONS[residual](built, x), rtol=1e-12, atol=1e-12)
 
@@ -87,7 +87,7 @@ def halving(built: Any, x: Tensor, mixer: Any) -> Tensor:
 )
 def test_a_plain_block_that_changes_map_and_width(size: Size, mixer: dict[str, Any]) -> None:
     description: dict[str, Any] = {"mixer": mixer, "width": 12, "downsample": 2, "residual": "plain", "begin": "block"}
-    site = Site(8, 12, size, 2)
+    site = BlockShape(8, 12, size, 2)
     built = randomised(block(Stage(**description), site, 0))
     x = maps(8, size)
     y = built.norm1(halving(built, x, mixer))
@@ -113,7 +113,7 @@ def test_a_bottleneck_block_that_changes_map_and_width(size: Size, mixer: dict[s
         downsampling={"kernel": 1, "norm": "after", "bias": False},
         squeeze_excite={"reduction": 4},
     )
-    built = randomised(block(stage, Site(8, 12, size, 2), 0))
+    built = randomised(block(stage, BlockShape(8, 12, size, 2), 0))
     x = maps(8, size)
     y = F.silu(built.norm1(F.conv2d(x, built.mlp.fc1.weight, groups=2)))
     y = y[:, [0, 3, 1, 4, 2, 5]]  # six channels of two groups, interlaced
@@ -184,8 +184,8 @@ def test_every_parameter_gets_a_gradient_that_agrees_with_differences(form: str)
 @every_form
 @pytest.mark.parametrize("place", [0, -1])
 def test_the_layers_of_a_block_compose_to_what_its_branch_depends_on(form: str, place: int) -> None:
-    stage, before = network(form).stages[1], network(form).entries[1]
-    site = stage.sites(stage.entry(*before))[place]
+    stage, before = network(form).stages[1], network(form).stage_inputs[1]
+    site = stage.block_shapes(before)[place]
     built = randomised(block(stage, site, 0))
     branch = built.norm3 if stage.residual == "bottleneck" else built.norm2
     seen: list[Tensor] = []
@@ -196,7 +196,7 @@ def test_the_layers_of_a_block_compose_to_what_its_branch_depends_on(form: str, 
         built.norm3.register_forward_hook(lambda module, args, output: seen.append(output))
     built(x)
     rows = [torch.autograd.grad(y.sum(), x, retain_graph=True)[0][0].abs().sum((1, 2)) for y in seen[-1][0]]
-    stack = Stack(blocks.layers(stage, site))
+    stack = Stack(stage.layers(site))
     assert (torch.stack(rows) > 1e-12).tolist() == stack.graph.matrix.tolist()
     assert stack.graph.is_full
 
@@ -278,7 +278,7 @@ def test_a_dense_token_mixer_frees_the_layers_around_it() -> None:
 
 
 def test_a_token_mixer_that_sorts_the_channels_back_undoes_the_reach_of_the_pair() -> None:
-    pair = MLP(expansion=1.0, groups=(2, 2))
+    pair = MLPSpec(expansion=1.0, groups=(2, 2))
     pair.check_reach_around(4, cdg.identity(4), 4)
     with pytest.raises(ArchitectureError, match="the block must reach every channel: output 0 misses 2 of 4 inputs"):
         pair.check_reach_around(4, cdg.interlaced(4, 2), 4)  # of four channels, interlacing twice is none

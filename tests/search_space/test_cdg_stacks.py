@@ -9,11 +9,11 @@ from hypothesis import given, strategies as st
 from search_space import channel_graph as cdg
 from search_space.channel_graph import ChannelGraph, Layer, Pair, Stack
 from search_space.channel_mixers import CHANNEL_MIXERS
-from search_space.channel_mixers.mlp import MLP
-from search_space.channel_mixers.pointwise import Pointwise
+from search_space.channel_mixers.mlp import MLPSpec
+from search_space.channel_mixers.pointwise import PointwiseSpec
 from search_space.errors import SpaceError
 from search_space.mixers import MIXERS
-from search_space.mixers.conv import Conv
+from search_space.mixers.conv import ConvSpec
 
 WIDTH = 48  # the groups, heads and blocks of all defaults divide it
 
@@ -31,7 +31,7 @@ def test_the_layers_of_every_mixer_compose_to_its_graph(name: str) -> None:
 @pytest.mark.parametrize("groups", ["depthwise", 1, 4, 16])
 @pytest.mark.parametrize("interlace", [True, False])
 def test_the_layers_of_a_convolution(groups: object, interlace: bool) -> None:
-    conv = Conv(groups=groups, interlace=interlace)  # type: ignore[arg-type]
+    conv = ConvSpec(groups=groups, interlace=interlace)  # type: ignore[arg-type]
     layers = conv.layers(WIDTH)
     assert Stack(layers).graph == conv.graph(WIDTH)
     assert [layer.name for layer in layers] == ["conv", "interlace"][: 1 + interlace]
@@ -47,7 +47,7 @@ def test_the_layers_of_every_channel_mixer_compose_to_its_graph(name: str, out: 
 
 @pytest.mark.parametrize("groups", [(1, 1), (1, 4), (4, 1), (4, 8), (16, 24)])
 def test_the_layers_of_an_mlp(groups: tuple[int, int]) -> None:
-    mlp = MLP(expansion=2.0, groups=groups)
+    mlp = MLPSpec(expansion=2.0, groups=groups)
     block = Stack(mlp.layers(WIDTH))
     assert block.graph == mlp.graph(WIDTH)
     assert [layer.name for layer in block.layers] == (
@@ -59,7 +59,7 @@ def test_the_layers_of_an_mlp(groups: tuple[int, int]) -> None:
 
 
 def test_the_layers_of_a_pointwise_convolution_in_groups() -> None:
-    (layer,) = Pointwise(groups=4).layers(WIDTH, 24)
+    (layer,) = PointwiseSpec(groups=4).layers(WIDTH, 24)
     assert (layer.name, layer.graph) == ("pointwise", cdg.grouped(WIDTH, 24, 4))
 
 

@@ -286,7 +286,7 @@ def test_encodings_that_lead_nowhere_are_refused() -> None:
 
 
 def test_the_space_of_the_first_study_is_read() -> None:
-    space = SearchSpace.from_yaml(STUDY)
+    space = SearchSpace.from_file(STUDY)
     assert space.image_size == (8, 8)
     assert [tuple(stage.mixer) for stage in space.stages] == [
         ("conv", "lambda", "global_filter", "afno", "attention", "shift", "pool")
@@ -298,10 +298,10 @@ def test_the_space_of_the_first_study_is_read() -> None:
 def test_a_file_that_holds_nothing_but_a_space_is_read(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     path.write_text(json.dumps(TINY))
-    assert SearchSpace.from_yaml(path) == SearchSpace.from_dict(TINY)
+    assert SearchSpace.from_file(path) == SearchSpace.from_dict(TINY)
     path.write_text("stages: [")
     with pytest.raises(SpaceError, match=r"space\.yaml: not YAML"):
-        SearchSpace.from_yaml(path)
+        SearchSpace.from_file(path)
     path.write_text("- 1")
     with pytest.raises(SpaceError, match=r"space\.yaml: .*a search space must be a mapping"):
-        SearchSpace.from_yaml(path)
+        SearchSpace.from_file(path)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from search_space import Architecture, Downsampling, SearchSpace, build, cost, presets
 from search_space.errors import ArchitectureError, EmptySpaceError, SpaceError
-from search_space.spaces.around import around
+from search_space.spaces.neighbourhood import neighbourhood
 
 law = settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
@@ -270,7 +270,7 @@ def test_a_choice_that_can_never_be_is_refused(parts: dict[str, Any], text: str)
 @pytest.mark.parametrize("name", ["clcnet_a", "lambda_resnet26t"])
 def test_the_space_around_a_preset_of_changing_blocks_holds_other_networks_that_build(name: str) -> None:
     preset = presets.get(name).changed(image_size=64)
-    space = around(preset)
+    space = neighbourhood(preset)
     assert space.contains(preset)
     for architecture in [space.sample(np.random.default_rng(seed)) for seed in range(6)]:
         with torch.device("meta"):

@@ -24,7 +24,7 @@ ALTERNATIVES: dict[str, dict[str, Any]] = {
 }
 
 
-def around(architecture: Architecture) -> SearchSpace:
+def neighbourhood(architecture: Architecture) -> SearchSpace:
     """The space around `architecture`, which it contains.
 
     Raises:
