@@ -179,7 +179,7 @@ class Architecture(Value):
         )
         object.__setattr__(self, "stages", stages)
         if self.head.kind == stages[-1].norm:
-            object.__setattr__(self, "head", self.head.changed(kind=None))  # one spelling
+            object.__setattr__(self, "head", self.head.replace(kind=None))  # one spelling
         return self
 
     @cached_property
@@ -262,10 +262,10 @@ def checked(stage: Stage, width_before: int, size_before: Size, place: str = "")
     """
     entry = stage.shape(MapShape(width_before, size_before))
     if stage.begin == "block" and not entry.changes:
-        stage = stage.changed(begin="transition", downsampling=Downsampling())  # nothing changes: one spelling
+        stage = stage.replace(begin="transition", downsampling=Downsampling())  # nothing changes: one spelling
     where = blocks.sites(stage.begin, stage.depth, entry)
     try:
         mixer = blocks.check(stage.residual, stage.mixer, stage.channel_mixer, where)
     except SpaceError as error:
         raise error.at(place) from None
-    return stage if mixer == stage.mixer else stage.changed(mixer=mixer)
+    return stage if mixer == stage.mixer else stage.replace(mixer=mixer)

@@ -90,7 +90,7 @@ class Operator(NamedTuple):
         return tape.cost
 
     @property
-    def numbers(self) -> int:
+    def io_numel(self) -> int:
         """Numbers of the maps that come in and go out, of one image."""
         before = self.size[0] * self.size[1]
         if self.kind == "head":

@@ -37,8 +37,8 @@ class Value(BaseModel):
         given = {name: getattr(self, name) for name in fields}
         return {name: _essence(value) for name, value in given.items() if value != fields[name].default}
 
-    def changed(self: T, **changes: Any) -> T:
-        """A copy with `changes`, validated anew."""
+    def replace(self: T, **changes: Any) -> T:
+        """A copy with `changes` to its fields, validated again."""
         return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | changes)
 
 

@@ -51,7 +51,7 @@ class Entry:
 def traits_of(operator: Operator) -> tuple[float, ...]:
     """What the time of an operator is a sum of shares of: itself, MACs, Fourier operations, numbers, parameters."""
     cost = operator.cost
-    return (1.0, float(cost.macs), float(cost.fft_flops), float(operator.numbers), float(cost.params))
+    return (1.0, float(cost.macs), float(cost.fft_flops), float(operator.io_numel), float(cost.params))
 
 
 class OperatorTable:

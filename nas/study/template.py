@@ -31,7 +31,7 @@ def write_study(file: Path, preset: str, data: Path, image_size: int | None) -> 
     architecture = presets.get(preset)
     side = architecture.image_size[0] if image_size is None else image_size
     try:
-        space = neighbourhood(architecture.changed(image_size=(side, side)))
+        space = neighbourhood(architecture.replace(image_size=(side, side)))
     except SpaceError as error:
         raise UsageError(f"--image-size: {preset} does not fit images of {side}x{side} pixels: {error}") from None
     study = {

@@ -66,7 +66,7 @@ class Attention(Mixer):
     def canonical(self, width: int, size: Size) -> Attention:
         """Windows that do not move on a map of `size` have no shift."""
         moves = self.window is not None and any(axis_shift(self.window, side) for side in size)
-        return self if moves or self.shift == "none" else self.changed(shift="none")
+        return self if moves or self.shift == "none" else self.replace(shift="none")
 
     def at(self, index: int) -> Attention:
         """Of blocks that alternate, the first, third, ... stay and the others shift."""
@@ -137,7 +137,7 @@ class Attention(Mixer):
 
 @lru_cache(maxsize=4096)
 def _moved(mixer: Attention, shift: str) -> Attention:
-    return mixer.changed(shift=shift)
+    return mixer.replace(shift=shift)
 
 
 def axis_shift(window: int, side: int) -> int:

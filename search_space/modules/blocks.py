@@ -191,4 +191,4 @@ BLOCKS: dict[Residual, Callable[[Stage, BlockShape], nn.Module]] = {
 def block(stage: Stage, site: BlockShape, index: int) -> nn.Module:
     """Block `index` of `stage`, which stands at `site`, in the stage's residual form."""
     mixer = blocks.at_spot(stage, blocks.spot(stage.residual, stage.channel_mixer, site)).at(index)
-    return BLOCKS[stage.residual](stage if mixer == stage.mixer else stage.changed(mixer=mixer), site)
+    return BLOCKS[stage.residual](stage if mixer == stage.mixer else stage.replace(mixer=mixer), site)

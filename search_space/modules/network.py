@@ -168,8 +168,8 @@ class Network(nn.Module):
             SpaceError: the architecture does not fit the size, or a mixer cannot be interpolated; then nothing has changed.
         """
         size = img_size if isinstance(img_size, int) else tuple(img_size)
-        other = self.architecture.changed(image_size=size)
-        input_size.change(self.stem, self._stages, self.architecture.changed(image_size=self.image_size), other)
+        other = self.architecture.replace(image_size=size)
+        input_size.change(self.stem, self._stages, self.architecture.replace(image_size=self.image_size), other)
         self.image_size = other.image_size
         self._traits = self._traits | {"img_size": self.image_size}
 

@@ -93,7 +93,7 @@ def _network(
     if img_size is not None:
         changes["image_size"] = img_size if isinstance(img_size, int) else tuple(img_size)
     known = Architecture.from_dict(architecture)
-    known = known.changed(**{name: value for name, value in changes.items() if value is not None})
+    known = known.replace(**{name: value for name, value in changes.items() if value is not None})
     headless = num_classes == 0
     network = Network(known, "avg" if headless else global_pool, drop_rate, drop_path_rate)
     if headless:
@@ -110,7 +110,7 @@ def _fitted(weights: dict[str, Any], network: Network) -> dict[str, Any]:
     headed = "head.weight" in weights
     if headed:
         changes["num_classes"] = weights["head.weight"].shape[0]
-    other = type(network)(network.architecture.changed(**changes))
+    other = type(network)(network.architecture.replace(**changes))
     if not headed:
         other.reset_classifier(0)
     other.load_state_dict(weights)

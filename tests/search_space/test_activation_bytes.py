@@ -79,7 +79,7 @@ EVERYTHING = SearchSpace.from_dict(
 )
 HEADS = [Head(norm=norm, kind=kind) for norm in ("before", "after", None) for kind in ("batch", "layer", "group")]
 SAMPLED = [
-    EVERYTHING.sample(np.random.default_rng([7, index])).changed(head=HEADS[index % len(HEADS)]) for index in range(60)
+    EVERYTHING.sample(np.random.default_rng([7, index])).replace(head=HEADS[index % len(HEADS)]) for index in range(60)
 ]
 
 

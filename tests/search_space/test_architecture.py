@@ -233,10 +233,10 @@ def test_architectures_are_immutable_hashable_and_copied_with_changes() -> None:
     with pytest.raises(ValueError, match="frozen"):
         architecture.stages[0].width = 3
     assert {architecture: 1}[Architecture.from_dict(RICH)] == 1
-    assert architecture.changed(num_classes=3).num_classes == 3
+    assert architecture.replace(num_classes=3).num_classes == 3
     assert architecture.num_classes == 7
     with pytest.raises(ArchitectureError, match=r"stem\.patch"):
-        architecture.changed(image_size=(9, 9))
+        architecture.replace(image_size=(9, 9))
     assert pickle.loads(pickle.dumps(architecture)) == copy.deepcopy(architecture) == architecture
 
 

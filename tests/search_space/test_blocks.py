@@ -207,7 +207,7 @@ def test_shapes_bound_to_the_map_follow_another_size_in_each_block() -> None:
     tables = [b.mixer.pos_emb.shape[:2] for stage in net.stages for b in stage.blocks]
     assert tables == [(19, 27), (19, 27), (19, 27), (9, 13), (9, 13)]  # each reaches over the map that comes in
     net.set_input_size((12, 16))
-    other = build(architecture.changed(image_size=(12, 16)))
+    other = build(architecture.replace(image_size=(12, 16)))
     assert {n: p.shape for n, p in net.named_parameters()} == {n: p.shape for n, p in other.named_parameters()}
     assert net(torch.zeros(1, 3, 12, 16)).shape == (1, 10)
 

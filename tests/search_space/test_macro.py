@@ -48,12 +48,12 @@ def test_squeeze_excite_is_timms() -> None:
     theirs.load_state_dict(ours.gate.state_dict())
     x = torch.randn(2, 12, 5, 3, dtype=torch.float64)
     torch.testing.assert_close(ours(x), theirs(ours.mixer(x)), rtol=1e-12, atol=1e-12)
-    gated, plain = (Architecture(stages=(s,)) for s in (stage, stage.changed(squeeze_excite=None)))
+    gated, plain = (Architecture(stages=(s,)) for s in (stage, stage.replace(squeeze_excite=None)))
     assert cost(gated).macs - cost(plain).macs == 2 * (12 * 4 + 4 * 12)  # two blocks
     assert cost(gated).params - cost(plain).params == 2 * (12 * 4 + 4 + 4 * 12 + 12)
     assert sum(p.numel() for p in build(gated).parameters()) == cost(gated).params
     space = SearchSpace.from_dict({"stages": [{"mixer": "pool", "squeeze_excite": [None, {"reduction": 4}]}]})
-    assert {a.stages[0].squeeze_excite for a in space} == {None, stage.squeeze_excite.changed(reduction=4)}
+    assert {a.stages[0].squeeze_excite for a in space} == {None, stage.squeeze_excite.replace(reduction=4)}
     assert all(space.decode(space.encode(a)) == a for a in space)
 
 

@@ -81,7 +81,7 @@ def test_each_operator_is_a_module_of_its_shape_and_parameters() -> None:
             y = module(torch.randn(2, operator.width, *operator.size))
         assert sum(parameter.numel() for parameter in module.parameters()) == operator.cost.params, operator.key
         assert y.shape[:2] == (2, operator.out), operator.key
-        assert operator.numbers == operator.width * operator.size[0] * operator.size[1] + y[0].numel(), operator.key
+        assert operator.io_numel == operator.width * operator.size[0] * operator.size[1] + y[0].numel(), operator.key
 
 
 def test_equal_operators_alone_have_equal_keys() -> None:

@@ -42,7 +42,7 @@ PUBLISHED: dict[str, tuple[str, float]] = {
 
 def small(architecture: Architecture) -> Architecture:
     """`architecture` for small images of few classes, on maps that are not square."""
-    return architecture.changed(image_size=(32, 48), num_classes=5)
+    return architecture.replace(image_size=(32, 48), num_classes=5)
 
 
 SMALL: dict[str, Architecture] = {
@@ -109,8 +109,8 @@ def test_activation_memory_is_that_of_a_training_step(name: str, kept_bytes: Cal
     preset = presets.get(name)
     windows = preset.stages[0].mixer.to_dict().get("window") is not None
     side = 112 if windows else 4 * preset.stem.patch if len(preset.stages) == 1 else 32
-    stages = tuple(stage.changed(depth=min(stage.depth, 2)) for stage in preset.stages)
-    architecture = preset.changed(image_size=side, stages=stages[:3] if windows else stages)
+    stages = tuple(stage.replace(depth=min(stage.depth, 2)) for stage in preset.stages)
+    architecture = preset.replace(image_size=side, stages=stages[:3] if windows else stages)
     assert cost(architecture).activation_bytes == kept_bytes(build(architecture), (3, side, side))
 
 

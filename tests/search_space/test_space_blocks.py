@@ -269,7 +269,7 @@ def test_a_choice_that_can_never_be_is_refused(parts: dict[str, Any], text: str)
 
 @pytest.mark.parametrize("name", ["clcnet_a", "lambda_resnet26t"])
 def test_the_space_around_a_preset_of_changing_blocks_holds_other_networks_that_build(name: str) -> None:
-    preset = presets.get(name).changed(image_size=64)
+    preset = presets.get(name).replace(image_size=64)
     space = neighbourhood(preset)
     assert space.contains(preset)
     for architecture in [space.sample(np.random.default_rng(seed)) for seed in range(6)]:

@@ -475,7 +475,7 @@ def test_what_is_bound_to_the_map_takes_another_size_when_told(name: str, place:
     built.set_input_size((48, 32))
     assert built.image_size == (48, 32)
     assert built(x).shape == (2, 10)
-    other = build(built.architecture.changed(image_size=(48, 32)))
+    other = build(built.architecture.replace(image_size=(48, 32)))
     after = dict(built.named_parameters())
     assert {n: p.shape for n, p in after.items()} == {n: p.shape for n, p in other.named_parameters()}
     resized = {n.rpartition(".")[2] for n in after if after[n] is not before[n] and after[n].shape != before[n].shape}

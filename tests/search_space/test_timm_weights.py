@@ -82,8 +82,8 @@ def vit_scaled(timm: ModuleType) -> tuple[nn.Module, Architecture]:
     options = WITHOUT_TOKEN | {"fc_norm": True, "init_values": 0.1}
     model = timm.models.VisionTransformer(SIZE, 8, num_classes=7, embed_dim=24, depth=1, num_heads=2, **options)
     plain = presets.vit(24, 1, heads=2, patch=8)
-    stage = plain.stages[0].changed(layer_scale=0.1)
-    return model, plain.changed(stages=(stage,), head=plain.head.changed(norm="after"))
+    stage = plain.stages[0].replace(layer_scale=0.1)
+    return model, plain.replace(stages=(stage,), head=plain.head.replace(norm="after"))
 
 
 def mlp_mixer(timm: ModuleType) -> tuple[nn.Module, Architecture]:
@@ -156,7 +156,7 @@ def images(size: tuple[int, int], batch: int = 2) -> torch.Tensor:
 
 def pair(timm: ModuleType, model: Model) -> tuple[nn.Module, nn.Module, Architecture]:
     theirs, architecture = model(timm)
-    architecture = architecture.changed(image_size=SIZE, num_classes=7)
+    architecture = architecture.replace(image_size=SIZE, num_classes=7)
     return randomised(theirs), loaded(theirs, architecture), architecture
 
 
@@ -249,7 +249,7 @@ def test_patches_of_one_position_are_normed_before_the_convolution() -> None:
 def test_mapping_draws_no_random_numbers_and_leaves_timms_weights_alone(timm: ModuleType) -> None:
     theirs, architecture = convmixer(timm)
     before, state = {name: tensor.clone() for name, tensor in theirs.state_dict().items()}, torch.get_rng_state()
-    weights = from_timm(theirs, architecture.changed(num_classes=7))
+    weights = from_timm(theirs, architecture.replace(num_classes=7))
     assert torch.equal(torch.get_rng_state(), state)
     assert not any(tensor.requires_grad for tensor in weights.values())
     assert all(torch.equal(tensor, before[name]) for name, tensor in theirs.state_dict().items())
@@ -264,7 +264,7 @@ def test_the_convolutions_of_convmixer_are_tied_to_their_own_blocks(timm: Module
 
 def test_a_tensor_of_another_shape_is_named_with_both_shapes(timm: ModuleType) -> None:
     theirs, _ = convmixer(timm)
-    wider = presets.convmixer(16, 2, k=7, patch=4).changed(num_classes=7)
+    wider = presets.convmixer(16, 2, k=7, patch=4).replace(num_classes=7)
     with pytest.raises(
         SpaceError, match=r"\(16, 1, 5, 5\), but stages.0.blocks.0.mixer.weight .* \(16, 1, 7, 7\)"
     ) as error:
@@ -277,27 +277,27 @@ def test_positions_of_another_image_size_are_refused(timm: ModuleType) -> None:
     with pytest.raises(
         SpaceError, match=r"^pos_embed: has the shape \(1, 24, 24\), but stem.pos_embed .* \(1, 24, 28, 28\)"
     ):
-        from_timm(theirs, architecture.changed(num_classes=7))
+        from_timm(theirs, architecture.replace(num_classes=7))
 
 
 def test_a_block_too_many_is_named(timm: ModuleType) -> None:
     theirs, _ = convmixer(timm)
     with pytest.raises(SpaceError, match=r"no stages.0.blocks.1.mixer.weight, .*\(16, 1, 5, 5\)") as error:
-        from_timm(theirs, presets.convmixer(16, 1, k=5, patch=4).changed(num_classes=7))
+        from_timm(theirs, presets.convmixer(16, 1, k=5, patch=4).replace(num_classes=7))
     assert error.value.place == "blocks.1.0.fn.0.weight"
 
 
 def test_a_block_too_few_is_named(timm: ModuleType) -> None:
     theirs, _ = convmixer(timm)
     with pytest.raises(SpaceError, match=r"^stages.0.blocks.2.mixer.weight: of shape \(16, 1, 5, 5\) .*\(14 missing\)"):
-        from_timm(theirs, presets.convmixer(16, 3, k=5, patch=4).changed(num_classes=7))
+        from_timm(theirs, presets.convmixer(16, 3, k=5, patch=4).replace(num_classes=7))
 
 
 def test_nothing_is_dropped_in_silence(timm: ModuleType) -> None:
     theirs, architecture = convmixer(timm)
     weights = theirs.state_dict() | {"blocks.0.gate": torch.zeros(1)}
     with pytest.raises(SpaceError, match=r"^blocks\.0\.gate: has no place"):
-        from_timm(weights, architecture.changed(num_classes=7))
+        from_timm(weights, architecture.replace(num_classes=7))
 
 
 def test_a_class_token_is_refused_with_what_to_do(timm: ModuleType) -> None:
@@ -310,7 +310,7 @@ def test_weights_of_another_mixer_are_refused(timm: ModuleType) -> None:
     theirs, architecture = poolformer(timm)
     weights = theirs.state_dict() | {"stages.0.blocks.0.token_mixer.qkv.weight": torch.zeros(24, 8)}
     with pytest.raises(SpaceError, match=r"^stages\.0\.blocks\.0\.token_mixer\.qkv\.weight: has no place"):
-        from_timm(weights, architecture.changed(num_classes=7))
+        from_timm(weights, architecture.replace(num_classes=7))
 
 
 def test_other_families_and_presets_are_refused(timm: ModuleType) -> None:
