@@ -12,24 +12,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, Strict
 
 from search_space import channel_graph as cdg
-from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixer, refuse_unreached
-from search_space.costs import Map, Tape
+from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixerSpec, check_full
 from search_space.errors import ArchitectureError
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.tape import FeatureMap, Tape
 
 KEYWORDS = ("full", "cheapest")
 Groups = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], Strict(False)]
 
 
 @CHANNEL_MIXERS.register
-class MLPSpec(ChannelMixer):
+class MLPSpec(ChannelMixerSpec):
     """Two pointwise layers, `(B, C, H, W) -> (B, out, H, W)`.
 
     Args:
@@ -74,7 +71,7 @@ class MLPSpec(ChannelMixer):
             return  # the token mixer keeps at least what the pair alone reaches
         block = _graph_around(inner, width, hidden, out, g1, g2)
         if g1 * g2 <= hidden:
-            refuse_unreached(block)
+            check_full(block)
         elif not block.is_full:
             raise self._unreached(hidden)
 
@@ -100,21 +97,11 @@ class MLPSpec(ChannelMixer):
         fc1, fc2 = cdg.grouped(width, hidden, g1), cdg.grouped(hidden, out, g2)
         return (cdg.Layer("fc1", fc1), *shuffle, cdg.Layer("fc2", fc2))
 
-    def trace(self, x: Map, tape: Tape, act: str, out: int | None = None) -> Map:
+    def trace(self, x: FeatureMap, tape: Tape, act: str, out: int | None = None) -> FeatureMap:
         out = out or x.width
-        return self.trace_second(self.trace_between(tape.act(act, self.trace_first(x, tape, out)), tape), tape, out)
-
-    def trace_first(self, x: Map, tape: Tape, out: int) -> Map:
-        """The first layer, where `out` channels go out in the end."""
-        return tape.conv(x, self.hidden(out), groups=self.groups[0], bias=self.bias)
-
-    def trace_between(self, x: Map, tape: Tape) -> Map:
-        """What stands between the activation and the second layer: interlacing."""
-        return tape.interlace(x, self.groups[0]) if self.groups[1] > 1 else x
-
-    def trace_second(self, x: Map, tape: Tape, out: int) -> Map:
-        """The second layer."""
-        return tape.conv(x, out, groups=self.groups[1], bias=self.bias)
+        g1, g2 = self.groups
+        y = tape.act(act, tape.conv(x, self.hidden(out), groups=g1, bias=self.bias))
+        return tape.conv(tape.interlace(y, g1) if g2 > 1 else y, out, groups=g2, bias=self.bias)
 
     @classmethod
     def choices(cls, option: str, given: object) -> tuple[Any, ...]:
@@ -149,11 +136,6 @@ class MLPSpec(ChannelMixer):
                     for bias in options.get("bias", (True,))
                 ]
         return found
-
-    def build(self, width: int, act: str, out: int | None = None) -> nn.Module:
-        from search_space.modules.mlp import InterlacedMLP
-
-        return InterlacedMLP(width, self.hidden(out or width), self.groups, act, out, self.bias)
 
 
 @lru_cache(maxsize=4096)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from search_space import channel_graph as cdg
-from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixer
-from search_space.costs import Map, Tape
+from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixerSpec
 from search_space.errors import ArchitectureError
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.tape import FeatureMap, Tape
 
 
 @CHANNEL_MIXERS.register
-class PointwiseSpec(ChannelMixer):
+class PointwiseSpec(ChannelMixerSpec):
     """A 1x1 convolution, `(B, C, H, W) -> (B, out, H, W)`.
 
     Args:
@@ -41,10 +38,5 @@ class PointwiseSpec(ChannelMixer):
     def graph(self, width: int, out: int | None = None) -> cdg.ChannelGraph:
         return cdg.grouped(width, out or width, self.groups)
 
-    def trace(self, x: Map, tape: Tape, act: str, out: int | None = None) -> Map:
+    def trace(self, x: FeatureMap, tape: Tape, act: str, out: int | None = None) -> FeatureMap:
         return tape.conv(x, out or x.width, groups=self.groups, bias=self.bias)
-
-    def build(self, width: int, act: str, out: int | None = None) -> nn.Module:
-        from torch import nn
-
-        return nn.Conv2d(width, out or width, 1, groups=self.groups, bias=self.bias)

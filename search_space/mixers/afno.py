@@ -11,21 +11,19 @@ are the same.)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from search_space import channel_graph as cdg
-from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
-from search_space.mixers.base import MIXERS, Mixer, must_divide
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.mixers.base import MIXERS, TokenMixerSpec, check_divides
+from search_space.shapes import Size
+from search_space.tape import FeatureMap, Tape
 
 
 @MIXERS.register
-class AFNO(Mixer):
+class AFNOSpec(TokenMixerSpec):
     """Adaptive Fourier neural operator, `(B, C, H, W) -> (B, C, H, W)`.
 
     Args:
@@ -42,7 +40,7 @@ class AFNO(Mixer):
     hard_thresholding_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     def check(self, width: int, size: Size) -> None:
-        must_divide("num_blocks", self.num_blocks, "width", width)
+        check_divides("num_blocks", self.num_blocks, "width", width)
         if min(self.kept(size)) < 1:
             rule = f"keeps no mode of a {size[0]}x{size[1]} map"
             raise ArchitectureError("hard_thresholding_fraction", rule, self.hard_thresholding_fraction)
@@ -60,11 +58,11 @@ class AFNO(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.grouped(width, width, self.num_blocks)
 
-    def trace(self, x: Map, tape: Tape) -> Map:
+    def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
         """Kept are x, the modes before each matrix and before the shrinkage, and the matrices: torch copies those of several
         blocks for each image.
         """
-        tape.keep(x)
+        tape.save(x)
         tape.real_fft2(x.width, x.size, times=2)
         modes, block = self.modes(x.size), x.width // self.num_blocks
         hidden = block * self.hidden_size_factor
@@ -72,12 +70,5 @@ class AFNO(Mixer):
         biases = 2 * self.num_blocks * (hidden + block)
         copies = 2 * weights if self.num_blocks > 1 else 0
         spectra = 2 * modes * self.num_blocks * (2 * block + hidden)
-        tape.add(macs=modes * 2 * weights * 2, params=2 * weights + biases, kept=spectra + copies)
+        tape.add(macs=modes * 2 * weights * 2, params=2 * weights + biases, saved=spectra + copies)
         return x.like()
-
-    def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.modules.afno import AFNO
-
-        return AFNO(
-            width, self.num_blocks, self.hidden_size_factor, self.sparsity_threshold, self.hard_thresholding_fraction
-        )

@@ -7,21 +7,19 @@ one more at the right and bottom. With bias, as in ConvMixer, or without, as whe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from search_space import channel_graph as cdg
-from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
-from search_space.mixers.base import MIXERS, Mixer, must_divide
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.mixers.base import MIXERS, TokenMixerSpec, check_divides
+from search_space.shapes import Size
+from search_space.tape import FeatureMap, Tape
 
 
 @MIXERS.register
-class ConvSpec(Mixer):
+class ConvSpec(TokenMixerSpec):
     """Convolution, `(B, C, H, W) -> (B, C, H, W)`.
 
     Args:
@@ -45,8 +43,8 @@ class ConvSpec(Mixer):
             if self.groups != "depthwise":
                 rule = f"must be null where groups is {self.groups}"
                 raise ArchitectureError("group_width", rule, self.group_width)
-            must_divide("group_width", self.group_width, "width", width)
-        must_divide("groups", self.num_groups(width), "width", width)
+            check_divides("group_width", self.group_width, "width", width)
+        check_divides("groups", self.num_groups(width), "width", width)
 
     def canonical(self, width: int, size: Size) -> ConvSpec:
         """`groups == width` is "depthwise"; shuffling among 1 or `width` groups changes nothing; groups are counted."""
@@ -74,24 +72,13 @@ class ConvSpec(Mixer):
         conv = cdg.Layer(self.name, cdg.grouped(width, width, groups))
         return (conv, cdg.Layer("interlace", cdg.interlaced(width, groups))) if self.interlace else (conv,)
 
-    def trace(self, x: Map, tape: Tape) -> Map:
+    def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
         return self._traced(x, tape, x.size)
 
-    def build(self, width: int, size: Size) -> nn.Module:
-        return self._built(width, stride=1)
-
-    def trace_halving(self, x: Map, tape: Tape) -> Map:
+    def trace_strided(self, x: FeatureMap, tape: Tape) -> FeatureMap:
         return self._traced(x, tape, (-(-x.size[0] // 2), -(-x.size[1] // 2)))
 
-    def _traced(self, x: Map, tape: Tape, size: Size) -> Map:
+    def _traced(self, x: FeatureMap, tape: Tape, size: Size) -> FeatureMap:
         uneven, groups = 1 - self.k % 2, self.num_groups(x.width)
         y = tape.conv(tape.pad(x, uneven, uneven), x.width, self.k, size, groups, self.bias)
         return tape.interlace(y, groups) if self.interlace else y
-
-    def build_halving(self, width: int, size: Size) -> nn.Module:
-        return self._built(width, stride=2)
-
-    def _built(self, width: int, stride: int) -> nn.Module:
-        from search_space.modules.conv import SameConv
-
-        return SameConv(width, self.k, self.num_groups(width), self.interlace, stride, self.bias)

@@ -13,22 +13,20 @@ c*3 + branch). Parameters are named and laid out as in the published code (huawe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from search_space import channel_graph as cdg
-from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
-from search_space.mixers.base import MIXERS, Mixer
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.mixers.base import MIXERS, TokenMixerSpec
+from search_space.shapes import Size
+from search_space.tape import FeatureMap, Tape
 
 TAPS = 7
 REDUCTION = 4  # channels over hidden units of the network that weighs the branches
 
 
 @MIXERS.register
-class Wave(Mixer):
+class WaveSpec(TokenMixerSpec):
     """Phase-aware token mixing, `(B, C, H, W) -> (B, C, H, W)`.
 
     Args:
@@ -45,7 +43,7 @@ class Wave(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.dense(width)
 
-    def trace(self, x: Map, tape: Tape) -> Map:
+    def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
         width, weights = x.width, 2 * x.width * TAPS
         for _ in ("h", "w"):
             kernel, groups = (1, 1) if self.mode == "fc" else (3, width)
@@ -53,16 +51,11 @@ class Wave(Mixer):
             theta = tape.act("relu", tape.norm("batch", theta))
             amplitude = tape.conv(x, width, bias=False)
             for kept in (theta, amplitude):
-                tape.keep(kept)
+                tape.save(kept)
             # cosine, sine, the products of both with the amplitude, and what their convolution gives
-            tape.add(macs=weights * x.positions, params=weights, kept=5 * x.numbers)
-        tape.keep(tape.conv(x, width, bias=False))
-        hidden = tape.act("gelu", tape.conv(Map(width, (1, 1)), width // REDUCTION))
+            tape.add(macs=weights * x.positions, params=weights, saved=5 * x.numel)
+        tape.save(tape.conv(x, width, bias=False))
+        hidden = tape.act("gelu", tape.conv(FeatureMap(width, (1, 1)), width // REDUCTION))
         tape.conv(hidden, 3 * width)
-        tape.add(kept=3 * width)  # p
+        tape.add(saved=3 * width)  # p
         return tape.conv(x.like(), width)
-
-    def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.modules.wave import Wave
-
-        return Wave(width, width // REDUCTION, TAPS, self.mode)

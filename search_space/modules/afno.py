@@ -6,7 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from search_space.mixers.afno import AFNOSpec
+from search_space.modules.builders import builds
 from search_space.modules.precision import at_least_single
+from search_space.shapes import Size
 
 
 class AFNO(nn.Module):
@@ -57,3 +60,10 @@ class AFNO(nn.Module):
 def as_complex(parts: torch.Tensor) -> torch.Tensor:
     """Real and imaginary parts as complex numbers, `(2, ...) -> (...)`."""
     return torch.view_as_complex(at_least_single(parts).movedim(0, -1).contiguous())
+
+
+@builds(AFNOSpec)
+def build_afno(spec: AFNOSpec, width: int, size: Size) -> nn.Module:
+    return AFNO(
+        width, spec.num_blocks, spec.hidden_size_factor, spec.sparsity_threshold, spec.hard_thresholding_fraction
+    )

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space.costs import Size
-from search_space.mixers.attention import axis_shift
+from search_space.mixers.attention import AttentionSpec, axis_shift
+from search_space.modules.builders import builds
+from search_space.shapes import Size
 
 
 class SelfAttention(nn.Module):
@@ -158,3 +159,13 @@ def apart(size: Size, window: int, shift: Size) -> torch.Tensor:
     rows, columns = region.shape[0] // window, region.shape[1] // window
     region = region.view(rows, window, columns, window).transpose(1, 2).reshape(rows * columns, -1)
     return region[:, :, None] != region[:, None, :]
+
+
+@builds(AttentionSpec)
+def build_attention(spec: AttentionSpec, width: int, size: Size) -> nn.Module:
+    """The module; of alternating windows, that of the first block."""
+    if spec.window is not None:
+        return WindowAttention(width, size, spec.heads, spec.window, shifted=spec.shift == "always")
+    if spec.kv_pool is not None or spec.kv_reduction > 1:
+        return ReducedAttention(width, spec.heads, spec.kv_reduction, spec.kv_pool)
+    return SelfAttention(width, spec.heads)

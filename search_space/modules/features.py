@@ -17,7 +17,7 @@ def by_block(architecture: Architecture) -> bool:
     return len(architecture.stages) == 1
 
 
-def listed(architecture: Architecture) -> list[dict[str, Any]]:
+def feature_info(architecture: Architecture) -> list[dict[str, Any]]:
     """Timm's `feature_info`: for each feature its channels, pixels of the image for one of its own, and module."""
     features, reduction = [], architecture.stem.patch
     for index, stage in enumerate(architecture.stages):
@@ -28,7 +28,7 @@ def listed(architecture: Architecture) -> list[dict[str, Any]]:
     return features
 
 
-def taken(indices: int | Sequence[int] | None, count: int) -> list[int]:
+def feature_indices(indices: int | Sequence[int] | None, count: int) -> list[int]:
     """The features of `count` that `indices` names, in order: the last n for a number, all for None."""
     if indices is None or isinstance(indices, int):
         last = count if indices is None else indices

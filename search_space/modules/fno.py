@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space.costs import Size
-from search_space.mixers.fno import Modes, kept_modes
+from search_space.mixers.fno import FNOSpec, Modes, kept_modes
+from search_space.modules.builders import builds
 from search_space.modules.eager import differentiated, rewritable
 from search_space.modules.precision import at_least_single
+from search_space.shapes import Size
 
 
 class FNO(nn.Module):
@@ -42,7 +43,7 @@ class FNO(nn.Module):
         y = torch.fft.irfft2(mixed, s=(height, width)).to(x.dtype)
         return F.gelu(y + self.w(x))
 
-    def resized(self, size: Size) -> FNO:
+    def for_size(self, size: Size) -> FNO:
         """The same operator on another map: frequencies that both maps have keep their weights, new ones start at zero."""
         layer = copy.deepcopy(self)
         (top, bottom), columns = kept_modes(self.modes, size)
@@ -104,3 +105,8 @@ def from_published(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]
         name: torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
         for name, tensor in state.items()
     }
+
+
+@builds(FNOSpec)
+def build_fno(spec: FNOSpec, width: int, size: Size) -> nn.Module:
+    return FNO(width, size, spec.modes)

@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space.costs import Size
+from search_space.mixers.lambda_layer import LambdaSpec
+from search_space.modules.builders import builds
 from search_space.modules.depthwise import REACH
 from search_space.modules.eager import differentiated, rewritable
 from search_space.modules.local_lambdas import LocalLambdas
+from search_space.shapes import Size
 
 
 class LambdaLayer(nn.Module):
@@ -87,7 +89,7 @@ class LambdaLayer(nn.Module):
         kernel = F.pad(self.conv_lambda.weight.squeeze(-1), (columns, columns, rows, rows))
         return kernel.permute(2, 3, 0, 1)
 
-    def resized(self, size: Size) -> LambdaLayer:
+    def for_size(self, size: Size) -> LambdaLayer:
         """The layer for another map: `pos_emb` interpolated (bicubic), its centre and its ends kept; a local context fits any."""
         layer = copy.deepcopy(self)
         if self.is_global:
@@ -111,3 +113,9 @@ def relative_positions(size: Size) -> torch.Tensor:
     row = rows[None, :] - rows[:, None] + size[0] - 1
     column = columns[None, :] - columns[:, None] + size[1] - 1
     return row * (2 * size[1] - 1) + column
+
+
+@builds(LambdaSpec)
+def build_lambda(spec: LambdaSpec, width: int, size: Size) -> nn.Module:
+    context = None if spec.context == "global" else spec.context
+    return LambdaLayer(width, size, spec.heads, spec.k, spec.u, context)

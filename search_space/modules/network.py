@@ -16,10 +16,13 @@ import torch
 from torch import nn
 
 from search_space.architecture import Architecture
-from search_space.costs import Size
-from search_space.modules import features, input_size, macro
-from search_space.modules.blocks import block
-from search_space.modules.stage import Stage
+from search_space.modules import features, input_size
+from search_space.modules.block import build_block
+from search_space.modules.downsampling import transition_of
+from search_space.modules.layers import DropPath, build_norm
+from search_space.modules.stage import NetworkStage
+from search_space.modules.stem import Stem
+from search_space.shapes import Size
 
 
 class Network(nn.Module):
@@ -50,16 +53,16 @@ class Network(nn.Module):
         self.in_chans = architecture.in_chans
         last = architecture.stages[-1]
         self.num_features = self.head_hidden_size = last.width
-        self.stem = macro.ConvStem(architecture.stem, architecture.in_chans, *architecture.stage_inputs[0])
+        self.stem = Stem(architecture.stem, architecture.in_chans, *architecture.stage_inputs[0])
         self.stages = nn.Sequential()
-        for stage, before in zip(architecture.stages, architecture.stage_inputs, strict=True):
-            sites = stage.block_shapes(before)
-            blocks = nn.Sequential(*(block(stage, site, index) for index, site in enumerate(sites)))
-            self.stages.append(Stage(macro.transition(before.width, stage), blocks))
-        self.feature_info = features.listed(architecture)
+        for stage, stage_input in zip(architecture.stages, architecture.stage_inputs, strict=True):
+            shapes = stage.block_shapes(stage_input)
+            blocks = nn.Sequential(*(build_block(stage, shape, index) for index, shape in enumerate(shapes)))
+            self.stages.append(NetworkStage(transition_of(stage, stage_input.width), blocks))
+        self.feature_info = features.feature_info(architecture)
         place, kind = architecture.head.norm, architecture.head.kind or last.norm
-        self.norm = macro.norm(kind, last.width) if place == "before" else nn.Identity()
-        self.fc_norm = macro.norm(kind, last.width) if place == "after" else nn.Identity()
+        self.norm = build_norm(kind, last.width) if place == "before" else nn.Identity()
+        self.fc_norm = build_norm(kind, last.width) if place == "after" else nn.Identity()
         self.drop_rate = _rate("drop_rate", drop_rate)
         self.head_drop = nn.Dropout(drop_rate)
         self.reset_classifier(architecture.num_classes, global_pool)
@@ -106,7 +109,7 @@ class Network(nn.Module):
         """
         if output_fmt != "NCHW":
             raise ValueError(f"output_fmt: must be 'NCHW', found {output_fmt!r}")
-        taken = features.taken(indices, len(self.feature_info))
+        taken = features.feature_indices(indices, len(self.feature_info))
         maps: list[torch.Tensor] = []
         for index, y in enumerate(self._maps(x)):
             last, x = index + 1 == len(self.feature_info), y
@@ -125,7 +128,7 @@ class Network(nn.Module):
 
         Where the last stage goes, the norm and the head go with it.
         """
-        taken = features.taken(indices, len(self.feature_info))
+        taken = features.feature_indices(indices, len(self.feature_info))
         end = taken[-1] + 1
         ends_narrower = end < len(self.feature_info) and not self._by_block
         if self._by_block:
@@ -190,8 +193,8 @@ class Network(nn.Module):
         return {name for name, _ in self.named_parameters() if name.endswith(ends)}
 
     @property
-    def _stages(self) -> list[Stage]:
-        return cast(list[Stage], list(self.stages))
+    def _stages(self) -> list[NetworkStage]:
+        return cast(list[NetworkStage], list(self.stages))
 
     @property
     def _by_block(self) -> bool:
@@ -215,7 +218,7 @@ class Network(nn.Module):
     def _set_drop_path(self, rate: float) -> None:
         """Rates that rise linearly over the blocks, from zero to `rate`."""
         blocks = [block for stage in self._stages for block in stage.blocks]
-        paths = [[path for path in block.modules() if isinstance(path, macro.DropPath)] for block in blocks]
+        paths = [[path for path in block.modules() if isinstance(path, DropPath)] for block in blocks]
         if rate and not any(paths):
             raise ValueError(f"drop_path_rate: must be 0 where no block has a residual branch, found {rate}")
         for index, paths_of_block in enumerate(paths):

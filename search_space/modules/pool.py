@@ -8,11 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from search_space.mixers.pool import PoolSpec
+from search_space.modules.builders import builds
 from search_space.modules.depthwise import correlated
 from search_space.modules.eager import differentiated, rewritable
+from search_space.shapes import Size
 
 
-class Pooling(nn.Module):
+class Pool(nn.Module):
     """`avgpool_k(x) - x`, `(B, C, H, W) -> (B, C, H, W)`; padding is not counted in the average."""
 
     def __init__(self, k: int) -> None:
@@ -66,3 +69,8 @@ def shares(x: torch.Tensor, k: int) -> torch.Tensor:
         place = torch.arange(side, device=x.device)
         inside.append((place + k // 2).clamp(max=side - 1) - (place - k // 2).clamp(min=0) + 1)
     return (inside[0][:, None] * inside[1]).to(x.dtype).reciprocal()
+
+
+@builds(PoolSpec)
+def build_pool(spec: PoolSpec, width: int, size: Size) -> nn.Module:
+    return Pool(spec.k)

@@ -6,6 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from search_space.mixers.shift import ShiftSpec
+from search_space.modules.builders import builds
+from search_space.shapes import Size
+
 
 class ZeroShift(nn.Module):
     """ShiftViT's shift, `(B, C, H, W) -> (B, C, H, W)`: four groups of `group` channels left, right, up, down; zeros enter."""
@@ -102,3 +106,14 @@ def shift_groups(x: torch.Tensor, shift_size: int, dim: int) -> torch.Tensor:
     padded = F.pad(x, (reach, reach) if dim == 3 else (0, 0, reach, reach))
     groups = padded.split(-(-x.shape[1] // shift_size), dim=1)
     return torch.cat([group.narrow(dim, 2 * reach - g, side) for g, group in enumerate(groups)], dim=1)
+
+
+@builds(ShiftSpec)
+def build_shift(spec: ShiftSpec, width: int, size: Size) -> nn.Module:
+    match spec.kind:
+        case "shiftvit":
+            return ZeroShift(width // spec.fraction)
+        case "s2":
+            return ClampedShift()
+        case "axial":
+            return AxialShift(width, spec.shift_size)

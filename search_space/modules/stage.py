@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 
-class Stage(nn.Module):
+class NetworkStage(nn.Module):
     """A transition (norm and convolution, or nothing), then blocks, `(B, C_before, H_before, W_before) -> (B, C, H, W)`.
 
     With `grad_checkpointing`, the backward pass computes each block anew instead of keeping its inner maps.

@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from search_space.mixers.wave import REDUCTION, TAPS, WaveSpec
+from search_space.modules.builders import builds
 from search_space.modules.depthwise import depthwise_conv
+from search_space.shapes import Size
 
 torch.fx.wrap("depthwise_conv")  # one node of a traced graph, which chooses when it runs
 
@@ -84,3 +87,8 @@ def pairwise(conv: nn.Conv2d, parts: torch.Tensor) -> torch.Tensor:
     y = depthwise_conv(parts, kernels, None, (conv.kernel_size[0], conv.kernel_size[1]))
     first, second = y.view(batch, channels // 2, 2, height, width).unbind(2)
     return first + second
+
+
+@builds(WaveSpec)
+def build_wave(spec: WaveSpec, width: int, size: Size) -> nn.Module:
+    return Wave(width, width // REDUCTION, TAPS, spec.mode)

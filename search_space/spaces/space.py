@@ -1,9 +1,9 @@
 """A search space: choices per stage, correct by construction.
 
-Every architecture of the space is reached by one sequence of decisions (how many stages, layout, patch, then for each
-stage its width, mixer, options, ...). `SearchSpace.walk` makes them in order and offers at each only the values from
-which a valid architecture can still be completed, so nothing is sampled and then thrown away. All else is a way of
-walking: sampling, enumerating, encoding, neighbours, an Optuna trial; `size` counts the leaves exactly.
+Every architecture of the space is reached by exactly one sequence of decisions (number of stages, layout, patch, then for
+each stage its width, mixer, options, ...). `SearchSpace.walk` makes them in order and offers at each only the values from which
+a valid architecture can still be completed, so no sample is ever rejected. Sampling, enumerating, encoding, neighbours and an
+Optuna trial are ways of walking; `size` counts the leaves exactly.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import yaml
 from pydantic import Field, Strict, model_validator
 
 from search_space import yaml_text
-from search_space.architecture import Architecture, ImageSize, Stage
+from search_space.architecture import Architecture, ImageSize
 from search_space.errors import ArchitectureError, SpaceError
-from search_space.macro import Head, Positive, Stem
+from search_space.field_types import Positive
+from search_space.head import HeadSpec
 from search_space.spaces.choices import Choices, HeadChoices, StemChoices
-from search_space.spaces.counting import Counter
+from search_space.spaces.counting import ArchitectureCounter
 from search_space.spaces.decisions import (
     Choose,
     Decision,
@@ -31,12 +32,14 @@ from search_space.spaces.decisions import (
     decisions_of,
     label,
     nearest_to,
-    walk_entry,
     walk_fields,
+    walk_shape,
     walk_stage,
 )
-from search_space.spaces.emptiness import why_empty
+from search_space.spaces.emptiness import explain_empty
 from search_space.spaces.stage_choices import StageChoices
+from search_space.stage import Stage
+from search_space.stem import StemSpec
 from search_space.value import Value
 
 Layout = Literal["isotropic", "pyramid"]
@@ -44,25 +47,25 @@ Rng = np.random.Generator | random.Random
 
 
 class Trial(Protocol):
-    """What is needed of an Optuna trial."""
+    """The part of an Optuna trial that is used."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of `choices`."""
+        """Suggest one of `choices`."""
 
 
 class SearchSpace(Value):
-    """The architectures that may be found.
+    """A set of architectures, described by choices.
 
     Args:
-        stages: the choices of each stage, as many as the deepest architecture has stages.
-        num_stages: how many of the stages are used, counted from the first; all of them by default.
-        layout: "pyramid": stages have widths of their own, and each after the first halves the map, or those that their
-            `downsample` says, one at least; "isotropic": all stages have the map of the first, and its width.
+        stages: the choices of each stage, for as many stages as an architecture has at most.
+        num_stages: numbers of stages, counted from the first; by default all stages.
+        layout: "pyramid": each stage has its own width, and each after the first halves the map, or those whose `downsample`
+            says so, at least one; "isotropic": all stages have the map and the width of the first.
         stem, head: their choices.
         image_size, in_chans, num_classes: as in `Architecture`.
 
     Raises:
-        SpaceError: a choice that can never be, or `EmptySpaceError`: nothing fits together.
+        SpaceError: an invalid choice; `EmptySpaceError`: no combination of the choices is valid.
     """
 
     stages: Annotated[tuple[StageChoices, ...], Strict(False), Field(min_length=1)]
@@ -81,7 +84,8 @@ class SearchSpace(Value):
                 "num_stages", f"must not exceed the {len(self.stages)} stages", max(self.num_stages)
             )
         if self.size == 0:
-            raise why_empty(self)
+            n = min(self.stage_counts)
+            raise explain_empty(self.counter, self.stem, self.stems, n, self.layouts(n)[0])
         return self
 
     @classmethod
@@ -114,9 +118,9 @@ class SearchSpace(Value):
         return self.model_dump(mode="json")
 
     @cached_property
-    def counter(self) -> Counter:
-        """What fits where in this space, and how much of it; memoised."""
-        return Counter(self.stages, self.image_size)
+    def counter(self) -> ArchitectureCounter:
+        """Which choices fit in this space, and how many architectures they make; cached."""
+        return ArchitectureCounter(self.stages, self.image_size)
 
     @property
     def stage_counts(self) -> tuple[int, ...]:
@@ -127,14 +131,14 @@ class SearchSpace(Value):
     def size(self) -> int:
         """The exact number of architectures in the space."""
         return len(self.head.norm) * sum(
-            self.counter.networks(n, layout, stem.patch, stem.ratio)
+            self.counter.architectures(n, layout, stem.patch, stem.ratio)
             for n in self.stage_counts
             for layout in self.layouts(n)
             for stem in self.stems
         )
 
     @cached_property
-    def stems(self) -> tuple[Stem, ...]:
+    def stems(self) -> tuple[StemSpec, ...]:
         """The distinct stems of the space."""
         try:
             return self.stem.variants()
@@ -146,7 +150,7 @@ class SearchSpace(Value):
         return self.layout if n > 1 else ("pyramid",)  # one stage alone is the same in either layout
 
     def walk(self, choose: Choose) -> Architecture:
-        """Make all decisions, each by `choose`, and return the architecture; a decision has at least two values."""
+        """Make all decisions and return the architecture; `choose` is called where there are two or more open values."""
         counter = self.counter
 
         def decide(place: str, values: Sequence[Any], declared: Sequence[Any]) -> Any:
@@ -158,37 +162,37 @@ class SearchSpace(Value):
             return [value for value in values if count(value)]
 
         def networks(n: int, layout: str) -> int:
-            return sum(counter.networks(n, layout, stem.patch, stem.ratio) for stem in self.stems)
+            return sum(counter.architectures(n, layout, stem.patch, stem.ratio) for stem in self.stems)
 
         of_n = lambda n: sum(networks(n, layout) for layout in self.layouts(n))  # noqa: E731
         n = decide("num_stages", open_values(self.stage_counts, of_n), self.stage_counts)
         layout = decide("layout", open_values(self.layouts(n), partial(networks, n)), self.layouts(n))
-        stems = [stem for stem in self.stems if counter.networks(n, layout, stem.patch, stem.ratio)]
-        stem = walk_fields(decide, "stem", stems, {field: getattr(self.stem, field) for field in Stem.model_fields})
+        stems = [stem for stem in self.stems if counter.architectures(n, layout, stem.patch, stem.ratio)]
+        stem = walk_fields(decide, "stem", stems, {field: getattr(self.stem, field) for field in StemSpec.model_fields})
         stages: list[Stage] = []
-        entries, flat = counter.first(layout, stem.patch, stem.ratio), True
+        shapes, flat = counter.first_shapes(layout, stem.patch, stem.ratio), True
         for index in range(n):
-            left = [entry for entry in entries if counter.completions(n, layout, index, entry, flat)]
-            entry = walk_entry(decide, f"stages.{index}", left, self.stages[index])
-            stages.append(walk_stage(decide, index, entry, counter))
-            flat = flat and entry.stride == 1
-            entries = counter.next(layout, index + 1, entry.width, entry.size) if index + 1 < n else ()
+            open_shapes = [shape for shape in shapes if counter.completions(n, layout, index, shape, flat)]
+            shape = walk_shape(decide, f"stages.{index}", open_shapes, self.stages[index])
+            stages.append(walk_stage(decide, index, shape, counter))
+            flat = flat and shape.stride == 1
+            shapes = counter.next_shapes(layout, index + 1, shape.width, shape.size) if index + 1 < n else ()
         return Architecture(
             stages=tuple(stages),
             stem=stem,
-            head=Head(norm=decide("head.norm", self.head.norm, self.head.norm), kind=self.head.kind),
+            head=HeadSpec(norm=decide("head.norm", self.head.norm, self.head.norm), kind=self.head.kind),
             image_size=self.image_size,
             in_chans=self.in_chans,
             num_classes=self.num_classes,
         )
 
     def sample(self, rng: Rng) -> Architecture:
-        """A random architecture: each decision uniform among the values that can be completed."""
+        """A random architecture: each decision is uniform over its open values."""
         return self.walk(lambda decision: decision.values[_below(len(decision.values), rng)])
 
     def __iter__(self) -> Iterator[Architecture]:  # type: ignore[override]
         """All architectures of the space, each once."""
-        path: list[tuple[int, int]] = []  # (index taken, number of values) of each decision
+        path: list[tuple[int, int]] = []  # (index chosen, number of values) of each decision
         while True:
             depth = 0
 
@@ -210,7 +214,7 @@ class SearchSpace(Value):
         """The decisions that lead to `architecture`, name -> label, as an Optuna trial stores them.
 
         Raises:
-            SpaceError: the architecture is not in the space; the error names the decision it departs at.
+            SpaceError: the architecture is not in the space; the error names the first decision that differs.
         """
         return {decision.name: label(value) for decision, value in self._trace(architecture)}
 
@@ -227,7 +231,7 @@ class SearchSpace(Value):
         return self.walk(choose)
 
     def contains(self, architecture: Architecture) -> bool:
-        """True if `architecture` is a point of the space."""
+        """True if `architecture` is in the space."""
         try:
             self._trace(architecture)
         except SpaceError:
@@ -235,42 +239,43 @@ class SearchSpace(Value):
         return True
 
     def _trace(self, architecture: Architecture) -> list[tuple[Decision, Any]]:
-        wanted = decisions_of(architecture)
+        """The decisions that lead to `architecture`, each with the value chosen."""
+        targets = decisions_of(architecture)
         trace: list[tuple[Decision, Any]] = []
 
         def choose(decision: Decision) -> Any:
-            value = wanted.get(decision.place)
+            value = targets.get(decision.place)
             if value not in decision.values:
                 raise SpaceError(decision.place, f"must be one of {list(decision.labels)}", value)
             trace.append((decision, value))
             return value
 
         if self.walk(choose) != architecture:
-            raise SpaceError("", "the architecture differs from this space in what the space leaves no choice of")
+            raise SpaceError("", "the architecture differs from this space in a field that the space fixes")
         return trace
 
     def nearest(self, architecture: Architecture) -> Architecture:
-        """The architecture of the space that takes each decision as `architecture` does, or as nearly as it can."""
+        """The architecture of the space that makes each decision as `architecture` does, or chooses the nearest open value."""
         return self.walk(nearest_to(decisions_of(architecture)))
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """The architectures one decision away, each once; what the changed decision leaves open goes to the nearest value.
+        """The architectures one decision away, each once; decisions that follow choose the nearest open value.
 
         Raises:
             SpaceError: the architecture is not in the space.
         """
-        wanted = decisions_of(architecture)
-        found: dict[str, Architecture] = {}
+        targets = decisions_of(architecture)
+        neighbours: dict[str, Architecture] = {}
         for decision, value in self._trace(architecture):
             for other in decision.values:
                 if other != value:
-                    neighbour = self.walk(nearest_to({**wanted, decision.place: other}))
-                    found[neighbour.id] = neighbour
-        found.pop(architecture.id, None)
-        return list(found.values())
+                    neighbour = self.walk(nearest_to({**targets, decision.place: other}))
+                    neighbours[neighbour.id] = neighbour
+        neighbours.pop(architecture.id, None)
+        return list(neighbours.values())
 
     def suggest(self, trial: Trial) -> Architecture:
-        """The architecture that an Optuna `trial` suggests, define-by-run: only the decisions that arise are asked for."""
+        """The architecture that an Optuna `trial` suggests, define-by-run: only the decisions that arise are suggested."""
 
         def choose(decision: Decision) -> Any:
             chosen = trial.suggest_categorical(decision.name, list(decision.labels))

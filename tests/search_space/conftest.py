@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from search_space.costs import Cost
+from search_space.tape import Cost
 
 CountedForward = Callable[[nn.Module, tuple[int, ...]], Cost]
 KeptBytes = Callable[..., int]

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from search_space import Architecture, Head, SearchSpace, build, cost
-from search_space.costs import Cost, Map, Tape
-from search_space.macro import BRANCHES
+from search_space import Architecture, HeadSpec, SearchSpace, build, cost
 from search_space.mixers import MIXERS
+from search_space.residual_forms import RESIDUAL_FORMS
+from search_space.tape import Cost, FeatureMap, Tape
 
 KeptBytes = Callable[..., int]
 
@@ -45,7 +45,7 @@ STAGE: dict[str, Any] = {
     "depth": [1, 2, 3],
     "norm": ["batch", "layer", "group"],
     "act": ["gelu", "relu", "silu"],
-    "residual": sorted(BRANCHES),
+    "residual": sorted(RESIDUAL_FORMS),
     "begin": ["transition", "block"],
     "downsampling": [
         {"kernel": 1},
@@ -77,7 +77,7 @@ EVERYTHING = SearchSpace.from_dict(
         "stages": [STAGE, STAGE],
     }
 )
-HEADS = [Head(norm=norm, kind=kind) for norm in ("before", "after", None) for kind in ("batch", "layer", "group")]
+HEADS = [HeadSpec(norm=norm, kind=kind) for norm in ("before", "after", None) for kind in ("batch", "layer", "group")]
 SAMPLED = [
     EVERYTHING.sample(np.random.default_rng([7, index])).replace(head=HEADS[index % len(HEADS)]) for index in range(60)
 ]
@@ -86,7 +86,7 @@ SAMPLED = [
 def test_the_samples_hold_every_mixer_form_norm_and_activation() -> None:
     stages = [stage for architecture in SAMPLED for stage in architecture.stages]
     assert {stage.mixer.name for stage in stages} == set(MIXERS) == set(MIXER_CHOICES)
-    assert {stage.residual for stage in stages} == set(BRANCHES)
+    assert {stage.residual for stage in stages} == set(RESIDUAL_FORMS)
     assert {(stage.norm, stage.act) for stage in stages} == {
         (n, a) for n in ("batch", "layer", "group") for a in ("gelu", "relu", "silu")
     }
@@ -115,16 +115,16 @@ def test_the_count_by_hand(kept_bytes: KeptBytes) -> None:
 
 
 def test_a_map_is_counted_once_however_many_keep_it() -> None:
-    tape, x = Tape(), Map(3, (4, 5))
+    tape, x = Tape(), FeatureMap(3, (4, 5))
     for y in (x, tape.pad(x, 0, 0), tape.interlace(x, 1)):
         tape.conv(y, 6)
     assert tape.cost.activation_bytes == 4 * 60
-    tape.keep(x.like())  # another of the same shape
+    tape.save(x.like())  # another of the same shape
     assert tape.cost.activation_bytes == 8 * 60
     assert tape.cost == Cost(macs=3 * 60 * 6, params=3 * (18 + 6), activation_bytes=480)
 
 
-@pytest.mark.parametrize("residual", sorted(BRANCHES))
+@pytest.mark.parametrize("residual", sorted(RESIDUAL_FORMS))
 def test_each_further_block_costs_the_same(residual: Any) -> None:
     def of_depth(depth: int) -> Cost:
         stage = {"mixer": {"name": "attention", "heads": 2}, "width": 12, "depth": depth, "residual": residual}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from search_space import Architecture, Stage, Stem
+from search_space import Architecture, Stage, StemSpec
 from search_space.errors import ArchitectureError, SpaceError, UnknownNameError
 from search_space.mixers import MIXERS
 
@@ -242,7 +242,7 @@ def test_architectures_are_immutable_hashable_and_copied_with_changes() -> None:
 
 def test_map_sizes_halve_and_round_up() -> None:
     stages = tuple(Stage(mixer=MIXERS["pool"](), downsample=d) for d in (1, 2, 2, 1, 2))
-    architecture = Architecture(stages=stages, stem=Stem(patch=2), image_size=(14, 10))
+    architecture = Architecture(stages=stages, stem=StemSpec(patch=2), image_size=(14, 10))
     assert architecture.sizes == ((7, 5), (4, 3), (2, 2), (2, 2), (1, 1))
 
 

@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from search_space import Architecture, Cost, Stage, build, channel_graph as cdg, cost
-from search_space.blocks import BlockShape
 from search_space.channel_graph import Stack
 from search_space.channel_mixers.mlp import MLPSpec
 from search_space.errors import ArchitectureError
-from search_space.modules.blocks import BLOCKS, block
+from search_space.modules.block import build_block
+from search_space.residual_forms import RESIDUAL_FORMS
+from search_space.shapes import BlockShape
 
 Tensor = torch.Tensor
 Size = tuple[int, int]
@@ -48,12 +49,12 @@ EQUATIONS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("residual", list(BLOCKS))
+@pytest.mark.parametrize("residual", sorted(RESIDUAL_FORMS))
 @pytest.mark.parametrize("norm", ["batch", "layer", "group"])
 def test_residual_forms_are_their_equations(residual: Any, norm: Any) -> None:
     scale = None if residual == "plain" else 0.5
     stage = Stage(mixer="conv", width=8, residual=residual, norm=norm, layer_scale=scale)
-    built = randomised(block(stage, BlockShape(8, 8, (5, 4)), 0))
+    built = randomised(build_block(stage, BlockShape(8, 8, (5, 4)), 0))
     x = maps(8, (5, 4))
     torch.testing.assert_close(built(x), EQUATIONS[residual](built, x), rtol=1e-12, atol=1e-12)
 
@@ -88,7 +89,7 @@ def halving(built: Any, x: Tensor, mixer: Any) -> Tensor:
 def test_a_plain_block_that_changes_map_and_width(size: Size, mixer: dict[str, Any]) -> None:
     description: dict[str, Any] = {"mixer": mixer, "width": 12, "downsample": 2, "residual": "plain", "begin": "block"}
     site = BlockShape(8, 12, size, 2)
-    built = randomised(block(Stage(**description), site, 0))
+    built = randomised(build_block(Stage(**description), site, 0))
     x = maps(8, size)
     y = built.norm1(halving(built, x, mixer))
     y = F.conv2d(
@@ -113,7 +114,7 @@ def test_a_bottleneck_block_that_changes_map_and_width(size: Size, mixer: dict[s
         downsampling={"kernel": 1, "norm": "after", "bias": False},
         squeeze_excite={"reduction": 4},
     )
-    built = randomised(block(stage, BlockShape(8, 12, size, 2), 0))
+    built = randomised(build_block(stage, BlockShape(8, 12, size, 2), 0))
     x = maps(8, size)
     y = F.silu(built.norm1(F.conv2d(x, built.mlp.fc1.weight, groups=2)))
     y = y[:, [0, 3, 1, 4, 2, 5]]  # six channels of two groups, interlaced
@@ -186,13 +187,13 @@ def test_every_parameter_gets_a_gradient_that_agrees_with_differences(form: str)
 def test_the_layers_of_a_block_compose_to_what_its_branch_depends_on(form: str, place: int) -> None:
     stage, before = network(form).stages[1], network(form).stage_inputs[1]
     site = stage.block_shapes(before)[place]
-    built = randomised(block(stage, site, 0))
+    built = randomised(build_block(stage, site, 0))
     branch = built.norm3 if stage.residual == "bottleneck" else built.norm2
     seen: list[Tensor] = []
     branch.register_forward_hook(lambda module, args, output: seen.append(output))
     x = maps(site.width_before, (6, 6), batch=1).requires_grad_()
-    if stage.mixer.map_bound:
-        built = randomised(block(stage, site := site._replace(size_before=(6, 6)), 0))
+    if stage.mixer.is_bound_to_size:
+        built = randomised(build_block(stage, site := site._replace(size_before=(6, 6)), 0))
         built.norm3.register_forward_hook(lambda module, args, output: seen.append(output))
     built(x)
     rows = [torch.autograd.grad(y.sum(), x, retain_graph=True)[0][0].abs().sum((1, 2)) for y in seen[-1][0]]

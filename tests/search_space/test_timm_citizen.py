@@ -22,7 +22,7 @@ from torch import nn
 
 from search_space import Architecture, build
 from search_space.errors import SpaceError
-from search_space.modules.macro import DropPath
+from search_space.modules.layers import DropPath
 from search_space.modules.network import Network
 
 CLC: dict[str, Any] = {

@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from search_space import Architecture, Downsampling, Stage, build, presets
-from search_space.costs import Size, alone
+from search_space import Architecture, DownsamplingSpec, Stage, build, presets
 from search_space.errors import SpaceError, UnknownNameError
-from search_space.macro import Stride
-from search_space.modules.macro import transition
+from search_space.field_types import Stride
+from search_space.modules.downsampling import transition_of
+from search_space.shapes import Size
+from search_space.tape import cost_of_layer
 from search_space.timm_support.weights import from_timm
 
 SIZE = (32, 48)
@@ -217,9 +218,9 @@ def test_a_whole_preset_gives_timms_output(timm: ModuleType, preset: str) -> Non
 def test_the_merging_of_normed_patches_is_swins(timm: ModuleType, size: tuple[int, int]) -> None:
     theirs = randomised(timm.models.swin_transformer.PatchMerging(6, 10)).double()
     theirs.norm.eps = 1e-6
-    how = Downsampling(kernel=2, norm="patches", bias=False)
+    how = DownsamplingSpec(kernel=2, norm="patches", bias=False)
     stage = Stage(mixer="pool", width=10, downsample=2, downsampling=how, norm="layer")
-    ours = transition(6, stage).double()
+    ours = transition_of(stage, 6).double()
     ours.load_state_dict(
         {"conv.weight": theirs.reduction.weight[:, :, None, None].detach()}
         | {f"norm.{name}": tensor for name, tensor in theirs.norm.state_dict().items()}
@@ -231,19 +232,19 @@ def test_the_merging_of_normed_patches_is_swins(timm: ModuleType, size: tuple[in
     assert sum(p.numel() for p in ours.parameters()) == params_of(how, size, 2)
 
 
-def params_of(how: Downsampling, size: Size, stride: Stride) -> int:
+def params_of(how: DownsamplingSpec, size: Size, stride: Stride) -> int:
     """Parameters from 6 channels and a map of `size` to 10, with layer norms."""
-    return alone(lambda x, tape: how.trace(x, tape, 10, "layer", stride), 6, size).params
+    return cost_of_layer(lambda x, tape: how.trace(x, tape, 10, "layer", stride), 6, size).params
 
 
 def test_patches_of_one_position_are_normed_before_the_convolution() -> None:
-    stage = Stage(mixer="pool", width=10, downsampling=Downsampling(kernel=2, norm="patches"), norm="layer")
-    widening = transition(6, stage).eval()
+    stage = Stage(mixer="pool", width=10, downsampling=DownsamplingSpec(kernel=2, norm="patches"), norm="layer")
+    widening = transition_of(stage, 6).eval()
     x = images((4, 4)).repeat(1, 2, 1, 1)
     torch.testing.assert_close(widening(x), widening.conv(widening.norm_before(x)))
     assert sum(p.numel() for p in widening.parameters()) == params_of(stage.downsampling, (4, 4), 1)
-    with pytest.raises(SpaceError, match="kernel: must be 2 where the norm stands on patches, found 3"):
-        Downsampling(norm="patches")
+    with pytest.raises(SpaceError, match="kernel: must be 2 where norm is 'patches', found 3"):
+        DownsamplingSpec(norm="patches")
 
 
 def test_mapping_draws_no_random_numbers_and_leaves_timms_weights_alone(timm: ModuleType) -> None:

@@ -1,7 +1,7 @@
 """What each mixer computes, against naive loops written from its definition, in float64.
 
 The oracles know nothing of torch's convolutions, einsums or transforms; each takes the weights by their published names
-and layouts and a map `(C, H, W)`. `test_mixers_timm.py` compares with timm's modules.
+and layouts and a map `(C, H, W)`. `test_mixers_against_timm.py` compares with timm's modules.
 """
 
 from __future__ import annotations

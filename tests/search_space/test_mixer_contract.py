@@ -15,12 +15,13 @@ import torch
 from torch import nn
 
 from search_space.channel_graph import ChannelGraph
-from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixer
-from search_space.costs import Cost, Map, Tape
+from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixerSpec
 from search_space.errors import UnknownNameError
-from search_space.mixers import MIXERS, Mixer, create
-from search_space.modules.macro import halving_means
+from search_space.mixers import MIXERS, TokenMixerSpec, create
+from search_space.modules.block import strided_token_mixer
+from search_space.modules.builders import build_channel_mixer, build_token_mixer
 from search_space.registry import Registry
+from search_space.tape import Cost, FeatureMap, Tape
 
 Size = tuple[int, int]
 Shape = tuple[int, Size]
@@ -100,7 +101,7 @@ ACTIVATIONS = ("gelu", "relu", "silu")
 class Case:
     """One mixer at one width and map size."""
 
-    def __init__(self, mixer: Mixer | ChannelMixer, shape: Shape, act: str = "gelu") -> None:
+    def __init__(self, mixer: TokenMixerSpec | ChannelMixerSpec, shape: Shape, act: str = "gelu") -> None:
         self.mixer, self.width, self.size, self.act = mixer, *shape, act
 
     def __repr__(self) -> str:
@@ -109,15 +110,15 @@ class Case:
 
     def build(self, seed: int = 0) -> nn.Module:
         torch.manual_seed(seed)
-        if isinstance(self.mixer, Mixer):
+        if isinstance(self.mixer, TokenMixerSpec):
             self.mixer.check(self.width, self.size)
-            return self.mixer.build(self.width, self.size)
+            return build_token_mixer(self.mixer, self.width, self.size)
         self.mixer.check(self.width)
-        return self.mixer.build(self.width, self.act)
+        return build_channel_mixer(self.mixer, self.width, self.act)
 
     @property
     def cost(self) -> Cost:
-        if isinstance(self.mixer, Mixer):
+        if isinstance(self.mixer, TokenMixerSpec):
             return self.mixer.cost(self.width, self.size)
         return self.mixer.cost(self.width, self.size, self.act)
 
@@ -191,23 +192,23 @@ def test_the_cost_is_that_of_a_counted_forward(
 
 @every_case
 def test_the_memory_kept_of_a_map_that_lies_channels_last(case: Case, kept_bytes: Callable[..., int]) -> None:
-    tape, x = Tape(), Map(case.width, case.size, last=True)
-    y = case.mixer.trace(x, tape) if isinstance(case.mixer, Mixer) else case.mixer.trace(x, tape, case.act)
+    tape, x = Tape(), FeatureMap(case.width, case.size, channels_last=True)
+    y = case.mixer.trace(x, tape) if isinstance(case.mixer, TokenMixerSpec) else case.mixer.trace(x, tape, case.act)
     module = nn.Sequential(case.build(), nn.SiLU())  # what comes next and keeps the map that comes out
     tape.act("silu", y)
     assert tape.cost.activation_bytes == kept_bytes(module, (case.width, *case.size), last=True)
-    memory_format = torch.channels_last if y.last else torch.contiguous_format
+    memory_format = torch.channels_last if y.channels_last else torch.contiguous_format
     lies = case.build().double()(case.input().double().to(memory_format=torch.channels_last))
     assert lies.is_contiguous(memory_format=memory_format)
 
 
-@pytest.mark.parametrize("case", [case for case in cases() if isinstance(case.mixer, Mixer)], ids=repr)
+@pytest.mark.parametrize("case", [case for case in cases() if isinstance(case.mixer, TokenMixerSpec)], ids=repr)
 def test_the_memory_kept_where_the_map_is_halved(case: Case, kept_bytes: Callable[..., int]) -> None:
-    assert isinstance(case.mixer, Mixer)
-    tape, module = Tape(), case.mixer.build_halving(case.width, case.size)
-    y = case.mixer.trace_halving(Map(case.width, case.size), tape)
+    assert isinstance(case.mixer, TokenMixerSpec)
+    tape = Tape()
+    y = case.mixer.trace_strided(FeatureMap(case.width, case.size), tape)
     assert y.size == tuple(-(-side // 2) for side in case.size)
-    module = nn.Sequential(case.build(), halving_means()) if module is None else module
+    module = nn.Sequential(*strided_token_mixer(case.mixer, case.width, case.size))
     assert tape.cost.activation_bytes == kept_bytes(module, (case.width, *case.size))
 
 
@@ -235,14 +236,14 @@ def jacobian_pattern(case: Case, draws: int = 4) -> ChannelGraph:
 
 @every_variant
 def test_a_description_survives_a_round_trip(case: Case) -> None:
-    registry: Registry[Any] = MIXERS if isinstance(case.mixer, Mixer) else CHANNEL_MIXERS
+    registry: Registry[Any] = MIXERS if isinstance(case.mixer, TokenMixerSpec) else CHANNEL_MIXERS
     assert registry.parse(json.loads(json.dumps(case.mixer.to_dict()))) == case.mixer
     assert registry.parse(case.mixer) is case.mixer
 
 
-@pytest.mark.parametrize("case", [case for case in cases() if isinstance(case.mixer, Mixer)], ids=repr)
+@pytest.mark.parametrize("case", [case for case in cases() if isinstance(case.mixer, TokenMixerSpec)], ids=repr)
 def test_the_canonical_spelling_is_the_same_mixer(case: Case) -> None:
-    assert isinstance(case.mixer, Mixer)
+    assert isinstance(case.mixer, TokenMixerSpec)
     canonical = case.mixer.canonical(case.width, case.size)
     assert canonical.canonical(case.width, case.size) == canonical
     assert canonical.cost(case.width, case.size) == case.mixer.cost(case.width, case.size)
