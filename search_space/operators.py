@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 from search_space.architecture import Architecture
 from search_space.channel_mixers import ChannelMixerSpec
 from search_space.field_types import Stride
+from search_space.mixers import TokenMixerSpec
 from search_space.residual_forms import BlockLayers
 from search_space.shapes import BlockShape, MapShape, Size, strided_size
 from search_space.stage import Stage
@@ -116,10 +117,15 @@ def _stage_operators(stage: Stage, stage_input: MapShape) -> Counter[Operator]:
     counts: Counter[Operator] = Counter()
     if stage.has_transition(stage_input.width):
         counts[_downsampling(stage, stage.shape(stage_input))] += 1
-    for index, shape in enumerate(stage.block_shapes(stage_input)):
-        layers = OperatorLayers(stage, shape, index)
+    blocks = Counter(
+        (shape, stage.canonical_mixer(shape).for_block(index))
+        for index, shape in enumerate(stage.block_shapes(stage_input))
+    )
+    for (shape, mixer), times in blocks.items():
+        layers = OperatorLayers(stage, mixer, shape)
         stage.residual_form.trace(layers, FeatureMap(shape.width_before, shape.size_before))
-        counts.update(layers.operators)
+        for operator in layers.operators:
+            counts[operator] += times
     return counts
 
 
@@ -133,15 +139,15 @@ class OperatorLayers(BlockLayers):
 
     Args:
         stage: the stage.
+        mixer: its token mixer in this block.
         shape: the shapes of the block's input and output.
-        index: the number of the block in the stage.
     """
 
-    __slots__ = ("index", "operators", "stage")
+    __slots__ = ("mixer", "operators", "stage")
 
-    def __init__(self, stage: Stage, shape: BlockShape, index: int) -> None:
+    def __init__(self, stage: Stage, mixer: TokenMixerSpec, shape: BlockShape) -> None:
         super().__init__(shape, stage.channel_mixer)
-        self.stage, self.index = stage, index
+        self.stage, self.mixer = stage, mixer
         self.operators: list[Operator] = []
 
     def _add(self, kind: Kind, spec: Any, x: FeatureMap, out: int, detail: str = "", stride: Stride = 1) -> FeatureMap:
@@ -150,8 +156,7 @@ class OperatorLayers(BlockLayers):
         return FeatureMap(out, strided_size(x.size, stride))
 
     def token_mixer(self, x: FeatureMap) -> FeatureMap:
-        mixer = self.stage.canonical_mixer(self.shape).for_block(self.index)
-        return self._add("tokens", mixer, x, x.width, stride=self.shape.stride)
+        return self._add("tokens", self.mixer, x, x.width, stride=self.shape.stride)
 
     def channel_mixer(self, x: FeatureMap) -> FeatureMap:
         return self.gate(self.part_of_channel_mixer(self.channel_mixer_spec, x, self.shape.width))

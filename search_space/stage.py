@@ -23,6 +23,7 @@ AnyTokenMixer = Annotated[TokenMixerSpec, BeforeValidator(MIXERS.parse), PlainSe
 AnyChannelMixer = Annotated[
     ChannelMixerSpec, BeforeValidator(CHANNEL_MIXERS.parse), PlainSerializer(lambda mixer: mixer.to_dict())
 ]
+DEFAULT_DOWNSAMPLING = DownsamplingSpec()
 
 
 class Stage(Value):
@@ -50,7 +51,7 @@ class Stage(Value):
     width: Positive = 64
     downsample: Stride = 1
     begin: Begin = "transition"
-    downsampling: DownsamplingSpec = DownsamplingSpec()
+    downsampling: DownsamplingSpec = DEFAULT_DOWNSAMPLING
     norm: Norm = "batch"
     act: Activation = "gelu"
     residual: ResidualName = "pre_norm"
@@ -75,9 +76,9 @@ class Stage(Value):
 
     def canonical_changes(self) -> dict[str, Any]:
         """The default downsampling where there is none: the first block changes the map and has no shortcut."""
-        unused = self.begin == "block" and not self.residual_form.has_downsampling_shortcut
-        default = DownsamplingSpec()
-        return {"downsampling": default} if unused and self.downsampling != default else {}
+        if self.begin == "transition" or self.residual_form.has_downsampling_shortcut:
+            return {}
+        return {} if self.downsampling == DEFAULT_DOWNSAMPLING else {"downsampling": DEFAULT_DOWNSAMPLING}
 
     @property
     def residual_form(self) -> ResidualForm:
@@ -121,7 +122,7 @@ class Stage(Value):
         """
         shape, stage = self.shape(stage_input), self
         if stage.begin == "block" and not shape.is_changing:
-            stage = stage.replace(begin="transition", downsampling=DownsamplingSpec())
+            stage = stage.replace(begin="transition", downsampling=DEFAULT_DOWNSAMPLING)
         shapes = distinct_block_shapes(stage.begin, stage.depth, shape)
         mixer = fit_token_mixer(stage.residual_form, stage.mixer, stage.channel_mixer, shapes)
         return stage if mixer == stage.mixer else stage.replace(mixer=mixer)
