@@ -1,10 +1,10 @@
 """mlp: two pointwise layers with an activation between, each possibly in groups, interlaced (clcNet; Zhang, CVPR 2018).
 
 `fc2(interlace(act(fc1 x)))`, hidden L = expansion * C channels, g1 groups in `fc1` and g2 in `fc2`. The pair reaches every
-channel if and only if g1*g2 <= L. Groups (1, 1) are the MLP of ViT and MetaFormer. C are the channels that go out.
+channel if and only if g1*g2 <= L. Groups (1, 1) are the MLP of ViT and MetaFormer. C are the output channels.
 
-In the residual form "bottleneck" a token mixer of L channels stands between the two layers (`..._around`): expansion 1/4 is
-then ResNet's block, and (g1, g2) groups around a depthwise convolution are ShuffleNet's.
+In the residual form "bottleneck" a token mixer of L channels comes between the two layers (`check_reach_around`): expansion 1/4
+is then ResNet's block, and (g1, g2) groups around a depthwise convolution are ShuffleNet's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class MLPSpec(ChannelMixerSpec):
     Args:
         expansion: hidden channels over channels; `expansion * C` must be whole.
         groups: (g1, g2), groups of the first and the second layer.
-        bias: whether the layers have one.
+        bias: whether the layers have a bias.
     """
 
     name: ClassVar[str] = "mlp"
@@ -41,7 +41,7 @@ class MLPSpec(ChannelMixerSpec):
     bias: bool = True
 
     def hidden(self, out: int) -> int:
-        """Hidden channels L where `out` channels go out."""
+        """Hidden channels L for `out` output channels."""
         return max(1, round(self.expansion * out))
 
     def check(self, width: int, out: int | None = None) -> None:
@@ -68,7 +68,7 @@ class MLPSpec(ChannelMixerSpec):
         """As `check_reach`, with a token mixer of graph `inner` between the two layers."""
         (g1, g2), hidden = self.groups, self.hidden(out)
         if g1 * g2 <= hidden and inner.matrix.diagonal().all():
-            return  # the token mixer keeps at least what the pair alone reaches
+            return  # the block then reaches at least what the pair reaches by itself
         block = _graph_around(inner, width, hidden, out, g1, g2)
         if g1 * g2 <= hidden:
             check_full(block)
@@ -84,8 +84,8 @@ class MLPSpec(ChannelMixerSpec):
         """True if every output depends on every input of a token mixer of graph `before` followed by this."""
         (g1, g2), out = self.groups, out or width
         if g1 * g2 <= self.hidden(out):
-            return bool(before.matrix.any(axis=0).all())  # full behind anything that drops no channel
-        return _full_behind(before, width, self.hidden(out), out, g1, g2)
+            return bool(before.matrix.any(axis=0).all())  # full after any token mixer that drops no channel
+        return _is_full_after(before, width, self.hidden(out), out, g1, g2)
 
     def graph(self, width: int, out: int | None = None) -> cdg.ChannelGraph:
         return cdg.grouped_pair(width, self.hidden(out or width), out or width, *self.groups)
@@ -118,8 +118,8 @@ class MLPSpec(ChannelMixerSpec):
 
     @classmethod
     def variants(cls, options: Mapping[str, tuple[Any, ...]], width: int, out: int | None = None) -> list[Self]:
-        """All combinations; "full" stands for every pair with g1*g2 <= L, "cheapest" for the one of fewest MACs."""
-        found = []
+        """All combinations; "full" means every pair with g1*g2 <= L, "cheapest" the pair of fewest MACs."""
+        variants = []
         out = out or width
         for expansion in options.get("expansion", (cls.model_fields["expansion"].default,)):
             hidden = cls(expansion=expansion).hidden(out)
@@ -130,16 +130,16 @@ class MLPSpec(ChannelMixerSpec):
                     pairs = (cdg.cheapest_groups(width, hidden, out),)
                 else:
                     pairs = (choice,)
-                found += [
+                variants += [
                     cls(expansion=expansion, groups=groups, bias=bias)
                     for groups in pairs
                     for bias in options.get("bias", (True,))
                 ]
-        return found
+        return variants
 
 
 @lru_cache(maxsize=4096)
-def _full_behind(before: cdg.ChannelGraph, width: int, hidden: int, out: int, g1: int, g2: int) -> bool:
+def _is_full_after(before: cdg.ChannelGraph, width: int, hidden: int, out: int, g1: int, g2: int) -> bool:
     return before.then(cdg.grouped_pair(width, hidden, out, g1, g2)).is_full
 
 

@@ -17,8 +17,8 @@ class PointwiseSpec(ChannelMixerSpec):
     """A 1x1 convolution, `(B, C, H, W) -> (B, out, H, W)`.
 
     Args:
-        groups: of the convolution; more than one only behind a token mixer that spreads channels over the groups.
-        bias: whether the convolution has one.
+        groups: of the convolution; more than one only after a token mixer that mixes channels across the groups.
+        bias: whether the convolution has a bias.
     """
 
     name: ClassVar[str] = "pointwise"
@@ -31,7 +31,7 @@ class PointwiseSpec(ChannelMixerSpec):
                 raise ArchitectureError("groups", f"must divide the width {channels}", self.groups)
 
     def check_reach(self, width: int, before: cdg.ChannelGraph, out: int | None = None) -> None:
-        # An output sees its whole group; so it misses nothing that any channel of the group depends on.
+        # An output depends on its whole group, so it misses no input that any channel of the group depends on.
         if not before.matrix.reshape(self.groups, width // self.groups, width).any(axis=1).all():
             super().check_reach(width, before, out)
 

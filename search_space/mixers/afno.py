@@ -1,7 +1,7 @@
 """afno: the adaptive Fourier neural operator (AFNO; Guibas et al., ICLR 2022).
 
 `y = x + irfft2(S(W2 . relu(W1 . X + b1) + b2))`, X = rfft2(x), 'ortho' both ways. W1 and W2 are complex, block-diagonal in
-the channels and shared by all modes; relu and the soft shrinkage S act on real and imaginary parts apart.
+the channels and shared by all modes; relu and the soft shrinkage S act on real and imaginary parts separately.
 The residual is inside the mixer. Parameters `w1 (2, blocks, C/blocks, hidden)`, `b1`, `w2`, `b2` as in the published code.
 
 `hard_thresholding_fraction` keeps the low modes of both axes and sets the others to zero. (The published code slices
@@ -41,25 +41,25 @@ class AFNOSpec(TokenMixerSpec):
 
     def check(self, width: int, size: Size) -> None:
         check_divides("num_blocks", self.num_blocks, "width", width)
-        if min(self.kept(size)) < 1:
+        if min(self.kept_modes(size)) < 1:
             rule = f"keeps no mode of a {size[0]}x{size[1]} map"
             raise ArchitectureError("hard_thresholding_fraction", rule, self.hard_thresholding_fraction)
 
-    def kept(self, size: Size) -> tuple[int, int]:
+    def kept_modes(self, size: Size) -> tuple[int, int]:
         """Non-negative frequencies kept along each axis."""
         fraction = self.hard_thresholding_fraction
         return int(fraction * (size[0] // 2 + 1)), int(fraction * (size[1] // 2 + 1))
 
     def modes(self, size: Size) -> int:
         """Complex modes kept: rows of both signs, columns of the half spectrum."""
-        rows, columns = self.kept(size)
+        rows, columns = self.kept_modes(size)
         return min(2 * rows - 1, size[0]) * columns
 
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.grouped(width, width, self.num_blocks)
 
     def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
-        """Kept are x, the modes before each matrix and before the shrinkage, and the matrices: torch copies those of several
+        """Saved are x, the modes before each matrix and before the shrinkage, and the matrices: torch copies those of several
         blocks for each image.
         """
         tape.save(x)

@@ -14,7 +14,7 @@ from pydantic import Field
 from search_space import channel_graph as cdg
 from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, TokenMixerSpec, check_divides
-from search_space.shapes import Size
+from search_space.shapes import Size, strided_size
 from search_space.tape import FeatureMap, Tape
 
 
@@ -26,9 +26,9 @@ class ConvSpec(TokenMixerSpec):
         k: kernel size, any, even too.
         groups: "depthwise" (one group a channel), or the number of groups; 1 is a dense convolution.
         interlace: shuffle the output channels among the groups.
-        group_width: channels of each group, which says the number of groups at any width (ResNeXt); then `groups` says
-            nothing and stays "depthwise".
-        bias: whether the convolution has one.
+        group_width: channels of each group, which gives the number of groups at any width (ResNeXt); `groups` must then be
+            "depthwise", its default.
+        bias: whether the convolution has a bias.
     """
 
     name: ClassVar[str] = "conv"
@@ -47,7 +47,7 @@ class ConvSpec(TokenMixerSpec):
         check_divides("groups", self.num_groups(width), "width", width)
 
     def canonical(self, width: int, size: Size) -> ConvSpec:
-        """`groups == width` is "depthwise"; shuffling among 1 or `width` groups changes nothing; groups are counted."""
+        """`groups == width` is "depthwise"; shuffling among 1 or `width` groups is none; `group_width` becomes `groups`."""
         groups = self.num_groups(width)
         return ConvSpec(
             k=self.k,
@@ -73,12 +73,12 @@ class ConvSpec(TokenMixerSpec):
         return (conv, cdg.Layer("interlace", cdg.interlaced(width, groups))) if self.interlace else (conv,)
 
     def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
-        return self._traced(x, tape, x.size)
+        return self._trace(x, tape, x.size)
 
     def trace_strided(self, x: FeatureMap, tape: Tape) -> FeatureMap:
-        return self._traced(x, tape, (-(-x.size[0] // 2), -(-x.size[1] // 2)))
+        return self._trace(x, tape, strided_size(x.size, 2))
 
-    def _traced(self, x: FeatureMap, tape: Tape, size: Size) -> FeatureMap:
+    def _trace(self, x: FeatureMap, tape: Tape, size: Size) -> FeatureMap:
         uneven, groups = 1 - self.k % 2, self.num_groups(x.width)
         y = tape.conv(tape.pad(x, uneven, uneven), x.width, self.k, size, groups, self.bias)
         return tape.interlace(y, groups) if self.interlace else y

@@ -1,8 +1,8 @@
 """fnet: the real part of a Fourier transform over positions and channels (FNet; Lee-Thorp et al., NAACL 2022).
 
 `Re(FFT_sequence(FFT_hidden(x)))` of the tokens `(N, C)`, row-major positions n = i*W + j; neither parameters nor a
-normalisation of the transform. The sequence is one-dimensional, as in the paper: the map's two axes are not transformed
-apart.
+normalisation of the transform. The sequence is one-dimensional, as in the paper: the two axes of the map are not transformed
+separately.
 """
 
 from __future__ import annotations

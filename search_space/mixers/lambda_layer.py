@@ -56,8 +56,8 @@ class LambdaSpec(TokenMixerSpec):
         return cdg.dense(width)
 
     def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
-        """Kept are x, its queries, keys and values as they come from one convolution, K, V, the queries once more, in order of
-        positions, and the lambdas of all positions; with u > 1 further copies, see `_copies`.
+        """Saved are x, the queries, keys and values as one convolution returns them, K, V, the queries once more with positions
+        first, and the lambdas of all positions; with u > 1 further copies, see `_copies`.
         """
         positions, value = x.positions, x.width // self.heads
         queries, keys, values = self.heads * self.k, self.u * self.k, self.u * value
@@ -69,13 +69,13 @@ class LambdaSpec(TokenMixerSpec):
             saved=positions * (2 * queries + 2 * keys + 2 * values + self.k * value),
         )
         tape.add(saved=positions * self._copies(positions, value))
-        # Products of one term are no matrix products, and torch lays their maps out as it finds the queries of several heads.
+        # With k = 1 einsum makes no matrix product, and its output has the memory format of the queries.
         return FeatureMap(x.width, x.size, channels_last=self.k > 1 or self.heads == 1)
 
     def _copies(self, positions: int, value: int) -> int:
-        """Channels of K and of V that are copied: torch sums over u and positions as one axis, which they are not in memory.
+        """The number of channels of K and V that are copied: torch sums over u and positions as one axis, which needs a copy.
 
-        The convolution of a local context keeps V as it lies, the table of a global one another copy.
+        The convolution of a local context saves V itself, the table of a global one a further copy.
         """
         keys, values = self.u * self.k, self.u * value
         if self.u == 1:

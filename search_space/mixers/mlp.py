@@ -38,7 +38,7 @@ class TokenMLPSpec(TokenMixerSpec):
             raise ArchitectureError("ratio", f"times the width {width} must be at least 1", self.ratio)
 
     def canonical(self, width: int, size: Size) -> TokenMLPSpec:
-        """Ratios that round down to the same number of hidden units are one: that number over the width."""
+        """Ratios with the same number of hidden units are equal: that number over the width."""
         hidden = self.hidden(width)
         ratio = hidden / width
         return TokenMLPSpec(ratio=ratio if int(ratio * width) == hidden else math.nextafter(ratio, math.inf))
@@ -58,5 +58,5 @@ class TokenMLPSpec(TokenMixerSpec):
             tape.add(saved=x.numel)  # a copy
         tape.linear(x.positions, hidden, x.width)
         tape.linear(hidden, x.positions, x.width)
-        tape.add(saved=2 * hidden * x.width)  # before and behind the activation
+        tape.add(saved=2 * hidden * x.width)  # input and output of the activation
         return FeatureMap(x.width, x.size)

@@ -50,7 +50,7 @@ class ShiftSpec(TokenMixerSpec):
             raise ArchitectureError(option, rule, getattr(self, option))
 
     def canonical(self, width: int, size: Size) -> ShiftSpec:
-        """Options of the other kinds stand at their defaults."""
+        """Options of the other kinds have their defaults."""
         options = {"shiftvit": ("fraction",), "s2": (), "axial": ("shift_size",)}[self.kind]
         return ShiftSpec(kind=self.kind, **{option: getattr(self, option) for option in options})
 
@@ -59,7 +59,7 @@ class ShiftSpec(TokenMixerSpec):
 
     def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
         if self.kind != "axial":
-            # Where a part is empty, torch puts the parts together channel after channel.
+            # Where a part is empty, the concatenation of the parts is contiguous.
             empty = min(x.size) == 1 or (self.kind == "shiftvit" and 4 * (x.width // self.fraction) == x.width)
             return FeatureMap(x.width, x.size, channels_last=x.channels_last and not empty)
         a = tape.act("gelu", tape.norm("group", tape.conv(x, x.width)))

@@ -1,10 +1,10 @@
 """wave: the phase-aware token mixing of Wave-MLP (PATM; Tang et al., "An Image Patch is a Wave", CVPR 2022).
 
-Each token is a wave of amplitude a = FC(x) and phase theta = ReLU(BN(conv(x))). For the two axes apart:
+Each token is a wave of amplitude a = FC(x) and phase theta = ReLU(BN(conv(x))). For each of the two axes:
 
     h = conv_{1x7, C groups}([a_h cos theta_h, a_h sin theta_h])      along W
     w = conv_{7x1, C groups}([a_w cos theta_w, a_w sin theta_w])      along H
-    c = FC(x)                                                        the channels alone
+    c = FC(x)                                                        channels only
     y = proj(p_h h + p_w w + p_c c)
 
 p is a softmax of three for each channel, by a two-layer network on the mean of h + w + c (its outputs ordered channel-major,
@@ -30,7 +30,7 @@ class WaveSpec(TokenMixerSpec):
     """Phase-aware token mixing, `(B, C, H, W) -> (B, C, H, W)`.
 
     Args:
-        mode: how the phase sees its input: "fc" (all channels of the pixel) or "depthwise" (3x3 pixels of the channel).
+        mode: the input of the phase: "fc" (all channels of the pixel) or "depthwise" (3x3 pixels of the channel).
     """
 
     name: ClassVar[str] = "wave"
@@ -50,9 +50,9 @@ class WaveSpec(TokenMixerSpec):
             theta = tape.conv(x, width, kernel, groups=groups, bias=self.mode == "fc")
             theta = tape.act("relu", tape.norm("batch", theta))
             amplitude = tape.conv(x, width, bias=False)
-            for kept in (theta, amplitude):
-                tape.save(kept)
-            # cosine, sine, the products of both with the amplitude, and what their convolution gives
+            tape.save(theta)
+            tape.save(amplitude)
+            # cosine, sine, the products of both with the amplitude, and the output of their convolution
             tape.add(macs=weights * x.positions, params=weights, saved=5 * x.numel)
         tape.save(tape.conv(x, width, bias=False))
         hidden = tape.act("gelu", tape.conv(FeatureMap(width, (1, 1)), width // REDUCTION))

@@ -11,7 +11,7 @@ from search_space.modules.builders import builds
 from search_space.modules.depthwise import depthwise_conv
 from search_space.shapes import Size
 
-torch.fx.wrap("depthwise_conv")  # one node of a traced graph, which chooses when it runs
+torch.fx.wrap("depthwise_conv")  # one node of a traced graph; the kernel is chosen when it runs
 
 
 def interlace(x: torch.Tensor, groups: int) -> torch.Tensor:
@@ -21,7 +21,7 @@ def interlace(x: torch.Tensor, groups: int) -> torch.Tensor:
 
 
 class Conv(nn.Conv2d):
-    """A k x k convolution that keeps the map's size, `(B, C, H, W) -> (B, C, H, W)`; an even k pads more at right and bottom.
+    """A k x k convolution with 'same' padding, `(B, C, H, W) -> (B, C, H, W)`; an even k pads one more at right and bottom.
 
     With a stride s, `(B, C, H, W) -> (B, C, ceil(H/s), ceil(W/s))`.
     """

@@ -28,7 +28,7 @@ class GlobalFilter(nn.Module):
         return torch.fft.irfft2(spectrum * weight, s=self.size, norm="ortho").to(x.dtype)
 
     def for_size(self, size: Size) -> GlobalFilter:
-        """The filter for another map: `complex_weight` interpolated over its frequencies (bicubic, ends kept), as GFNet does."""
+        """The filter for another map: `complex_weight` interpolated over its frequencies (bicubic, ends fixed), as in GFNet."""
         layer = copy.deepcopy(self)
         rows, columns, channels, _ = self.complex_weight.shape
         maps = self.complex_weight.detach().reshape(1, rows, columns, -1).permute(0, 3, 1, 2)

@@ -29,10 +29,10 @@ class MLP(nn.Module):
         self.fc2 = nn.Conv2d(hidden, out or width, 1, groups=groups[1], bias=bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.fc2(self.between(self.act(self.fc1(x))))
+        return self.fc2(self.interlace_hidden(self.act(self.fc1(x))))
 
-    def between(self, x: torch.Tensor) -> torch.Tensor:
-        """What stands between the activation and the second layer, `(B, L, H, W) -> (B, L, H, W)`: interlacing."""
+    def interlace_hidden(self, x: torch.Tensor) -> torch.Tensor:
+        """The channel shuffle between the activation and the second layer, `(B, L, H, W) -> (B, L, H, W)`."""
         return interlace(x, self.fc1.groups) if self.fc1.groups > 1 and self.fc2.groups > 1 else x
 
 

@@ -11,7 +11,7 @@ from search_space.modules.builders import builds
 from search_space.modules.depthwise import depthwise_conv
 from search_space.shapes import Size
 
-torch.fx.wrap("depthwise_conv")  # one node of a traced graph, which chooses when it runs
+torch.fx.wrap("depthwise_conv")  # one node of a traced graph, the kernel is chosen when it runs
 
 
 class StarReLU(nn.Module):

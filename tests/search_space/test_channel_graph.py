@@ -90,7 +90,7 @@ def test_composition_is_the_pattern_of_the_jacobian_of_real_layers(g1: int, g2: 
 
     jacobian = torch.autograd.functional.jacobian(network, torch.zeros(12, dtype=torch.float64))
     pair = cdg.grouped(12, 24, g1).then(cdg.interlaced(24, g1)).then(cdg.grouped(24, 12, g2))
-    graph = pair.beside(cdg.identity(12)).then(cdg.grouped(12, 36, g3))
+    graph = pair.plus(cdg.identity(12)).then(cdg.grouped(12, 36, g3))
     assert graph == ChannelGraph((jacobian.abs() > 1e-12).numpy())
 
 
@@ -114,7 +114,7 @@ def test_composition_is_the_boolean_product_and_is_associative(data: st.DataObje
 
 
 def test_sums_of_layers_depend_on_what_either_depends_on() -> None:
-    both = cdg.grouped(4, 4, 2).beside(cdg.permuted((3, 2, 1, 0)))
+    both = cdg.grouped(4, 4, 2).plus(cdg.permuted((3, 2, 1, 0)))
     assert both.missing() == {0: (2,), 1: (3,), 2: (0,), 3: (1,)}
 
 

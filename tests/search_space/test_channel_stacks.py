@@ -70,7 +70,7 @@ def test_groups_are_those_a_layer_was_made_of(groups: int, ins: int, outs: int) 
 
 def test_what_is_not_in_groups_of_consecutive_channels_has_no_number_of_them() -> None:
     assert cdg.interlaced(12, 3).groups is None
-    assert cdg.identity(4).beside(cdg.permuted((1, 0, 2, 3))).groups is None
+    assert cdg.identity(4).plus(cdg.permuted((1, 0, 2, 3))).groups is None
     assert ChannelGraph(np.array([[True, True, False], [False, False, True]])).groups is None  # of unequal size
 
 
@@ -106,5 +106,5 @@ def test_the_rule_that_holds_is_found(block: Stack, rule: Pair | None) -> None:
 def test_layers_that_do_not_fit_and_no_layers_are_refused() -> None:
     with pytest.raises(SpaceError, match="a layer of 8 inputs follows one of 4 outputs"):
         stack(cdg.dense(4), cdg.dense(8))
-    with pytest.raises(SpaceError, match="layers: must be one at least"):
+    with pytest.raises(SpaceError, match="layers: must not be empty"):
         Stack(())

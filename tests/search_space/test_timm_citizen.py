@@ -253,7 +253,7 @@ def test_indices_count_from_the_end_too_and_can_stop_the_network(name: str) -> N
         (0, "must be within 1 to"),
         (count + 1, "must be within 1 to"),
         ([count], "must be within -"),
-        ([], "must name a feature"),
+        ([], "must not be empty"),
     ):
         with pytest.raises(ValueError, match=f"indices.*{rule}"):
             features_of(built, x, wrong)

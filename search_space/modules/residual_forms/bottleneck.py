@@ -17,7 +17,7 @@ from search_space.stage import Stage
 
 @builds(Bottleneck)
 class BottleneckBlock(nn.Module):
-    """ResNet's: `act(shortcut x + norm3 fc2(act(norm2 mixer(act(norm1 fc1 x)))))`, fc1 and fc2 the layers of `mlp`.
+    """The block of ResNet, `act(shortcut x + norm3 fc2(act(norm2 mixer(act(norm1 fc1 x)))))`, fc1 and fc2 the layers of `mlp`.
 
     `(B, C, H, W) -> (B, C, H, W)`, or `(B, C_before, H, W) -> (B, C, ceil(H/s), ceil(W/s))` where the block changes map or width;
     then the shortcut is its downsampling, else the identity.
@@ -39,7 +39,7 @@ class BottleneckBlock(nn.Module):
         self.act = build_activation(stage.act)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.mlp.between(self.act(self.norm1(self.mlp.fc1(x))))
+        y = self.mlp.interlace_hidden(self.act(self.norm1(self.mlp.fc1(x))))
         y = self.act(self.norm2(self.pool(self.mixer(y))))
         y = self.gate(self.norm3(self.mlp.fc2(y)))
         return self.act(self.shortcut(x) + self.drop_path(self.ls(y)))
