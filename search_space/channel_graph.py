@@ -186,7 +186,7 @@ class Stack:
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
-        """The pairs of layers to which the closed rule applies: grouped and interlaced (interlacing is not needed if one is dense).
+        """The pairs of layers to which the closed rule applies: grouped and interlaced (no need to interlace if one is dense).
 
         Depthwise layers in between do not matter.
         """

@@ -15,7 +15,7 @@ from search_space.modules.eager import may_rewrite, needs_gradients
 from search_space.shapes import Size
 
 
-class Pool(nn.Module):
+class Pooling(nn.Module):
     """`avgpool_k(x) - x`, `(B, C, H, W) -> (B, C, H, W)`; padding is not counted in the average."""
 
     def __init__(self, k: int) -> None:
@@ -73,4 +73,4 @@ def window_weights(x: torch.Tensor, k: int) -> torch.Tensor:
 
 @builds(PoolSpec)
 def build_pool(spec: PoolSpec, width: int, size: Size) -> nn.Module:
-    return Pool(spec.k)
+    return Pooling(spec.k)

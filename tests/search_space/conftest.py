@@ -2,7 +2,7 @@
 
 The count is fvcore's, by a table of its own: what multiplies has a handle, what is elementwise is named as free, and
 an operation that is neither fails the test, so that nothing is ever counted as zero because nobody thought of it.
-Activation memory is counted by what autograd really saves in a training step (see `kept_bytes_of`).
+Activation memory is counted by what autograd really saves in a training step (see `saved_bytes_of`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import nn
 from search_space.tape import Cost
 
 CountedForward = Callable[[nn.Module, tuple[int, ...]], Cost]
-KeptBytes = Callable[..., int]
+SavedBytes = Callable[..., int]
 
 # Norms, poolings, activations, shifts, sums and products of like shapes: no MACs by convention (search_space/costs.py).
 FREE = (
@@ -92,12 +92,12 @@ def _real_fft2_flops(real: list[int]) -> int:
 
 
 @pytest.fixture(scope="session")
-def kept_bytes() -> KeptBytes:
-    """`kept_bytes(module, (C, H, W), last=False)`, see `kept_bytes_of`."""
-    return kept_bytes_of
+def saved_bytes() -> SavedBytes:
+    """`saved_bytes(module, (C, H, W), last=False)`, see `saved_bytes_of`."""
+    return saved_bytes_of
 
 
-def kept_bytes_of(module: nn.Module, image: tuple[int, ...], last: bool = False) -> int:
+def saved_bytes_of(module: nn.Module, image: tuple[int, ...], last: bool = False) -> int:
     """Bytes that the backward pass keeps of each further image `(C, H, W)` in a training step, 4 for each number.
 
     Counted in float64, in which every layer is computed by its definition's operations: the storages that autograd saves,
@@ -155,6 +155,6 @@ def counted_forward() -> CountedForward:
         assert not unknown, f"operations that the count knows nothing about: {unknown}"
         fft_flops = operations.pop("fft_rfft2", 0) + operations.pop("fft_irfft2", 0)
         macs, params = round(sum(operations.values())), sum(p.numel() for p in module.parameters())
-        return Cost(macs, params, round(fft_flops), kept_bytes_of(module, shape[1:]))
+        return Cost(macs, params, round(fft_flops), saved_bytes_of(module, shape[1:]))
 
     return count

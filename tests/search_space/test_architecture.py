@@ -1,4 +1,4 @@
-"""An architecture is a value: its texts, its id, its one spelling, and what it refuses."""
+"""An architecture is a value: its texts, its id, its canonical form, and what it refuses."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_json_and_yaml_go_both_ways() -> None:
     assert Architecture.from_json(architecture.to_json()).id == architecture.id
 
 
-def test_the_canonical_form_spells_out_every_option() -> None:
+def test_the_canonical_form_contains_every_option() -> None:
     assert arch().to_dict() == {
         "stages": [
             {
@@ -93,8 +93,8 @@ def test_the_id_does_not_change_from_release_to_release() -> None:
 
 def test_the_id_is_that_of_another_process() -> None:
     code = f"from search_space import Architecture; print(Architecture.from_dict({RICH!r}).id)"
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
-    assert told == Architecture.from_dict(RICH).id
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    assert output == Architecture.from_dict(RICH).id
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_the_id_is_that_of_another_process() -> None:
         ({"channel_mixer": "mlp"}, {}),
     ],
 )
-def test_two_spellings_of_one_architecture_are_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
+def test_descriptions_of_one_architecture_are_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert arch(**one) == arch(**other)
     assert arch(**one).id == arch(**other).id
     assert hash(arch(**one)) == hash(arch(**other))
@@ -191,7 +191,7 @@ def test_bad_input_is_refused_by_place_rule_and_value(
     assert str(again) == str(caught.value)
 
 
-def test_texts_that_hold_no_architecture_are_refused() -> None:
+def test_texts_without_an_architecture_are_refused() -> None:
     with pytest.raises(ArchitectureError, match=r"^1:2: not JSON"):
         Architecture.from_json("{")
     with pytest.raises(ArchitectureError, match="not YAML"):
@@ -216,7 +216,7 @@ def test_a_block_must_reach_every_channel() -> None:
     assert arch(channel_mixer={**beyond, "groups": [8, 8]}).stages[0].width == 64
 
 
-def test_a_block_diagonal_mixer_lends_its_reach() -> None:
+def test_a_block_diagonal_mixer_extends_the_reach() -> None:
     # 480 hidden channels in (32, 16) groups: an output sees 30 hidden channels in a row, of 30 of the 32 first groups,
     # so it misses two neighbouring groups of 3 channels. AFNO's blocks of 12 channels span four groups, which closes the gap.
     channel_mixer = {"name": "mlp", "expansion": 5.0, "groups": [32, 16]}
@@ -255,5 +255,5 @@ architecture = next(iter(space))
 assert search_space.cost(architecture).macs > 0
 print(sorted({name.split(".")[0] for name in sys.modules} & {"torch", "timm", "torchvision", "ray", "optuna"}))
 """
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
-    assert told == "[]"
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    assert output == "[]"

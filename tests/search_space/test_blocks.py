@@ -51,7 +51,7 @@ EQUATIONS: dict[str, Any] = {
 
 @pytest.mark.parametrize("residual", sorted(RESIDUAL_FORMS))
 @pytest.mark.parametrize("norm", ["batch", "layer", "group"])
-def test_residual_forms_are_their_equations(residual: Any, norm: Any) -> None:
+def test_residual_forms_compute_their_equations(residual: Any, norm: Any) -> None:
     scale = None if residual == "plain" else 0.5
     stage = Stage(mixer="conv", width=8, residual=residual, norm=norm, layer_scale=scale)
     built = randomised(build_block(stage, BlockShape(8, 8, (5, 4)), 0))
@@ -74,7 +74,7 @@ SIZES = [(8, 6), (5, 7), (1, 3)]
 
 
 def halving(built: Any, x: Tensor, mixer: Any) -> Tensor:
-    """What the token mixer of a block with stride does: a convolution by its stride, others by means behind them."""
+    """What the token mixer of a block with stride does: a convolution by its stride, others by means after them."""
     if mixer["name"] == "conv":
         k = built.mixer.weight.shape[-1]
         padded = F.pad(x, ((k - 1) // 2, k // 2, (k - 1) // 2, k // 2))
@@ -88,15 +88,15 @@ def halving(built: Any, x: Tensor, mixer: Any) -> Tensor:
 )
 def test_a_plain_block_that_changes_map_and_width(size: Size, mixer: dict[str, Any]) -> None:
     description: dict[str, Any] = {"mixer": mixer, "width": 12, "downsample": 2, "residual": "plain", "begin": "block"}
-    site = BlockShape(8, 12, size, 2)
-    built = randomised(build_block(Stage(**description), site, 0))
+    shape = BlockShape(8, 12, size, 2)
+    built = randomised(build_block(Stage(**description), shape, 0))
     x = maps(8, size)
     y = built.norm1(halving(built, x, mixer))
     y = F.conv2d(
         F.gelu(F.conv2d(y, built.mlp.fc1.weight, built.mlp.fc1.bias)), built.mlp.fc2.weight, built.mlp.fc2.bias
     )
     expected = F.gelu(built.norm2(y))
-    assert built(x).shape == (2, 12, *site.size) == (2, 12, -(-size[0] // 2), -(-size[1] // 2))
+    assert built(x).shape == (2, 12, *shape.size) == (2, 12, -(-size[0] // 2), -(-size[1] // 2))
     torch.testing.assert_close(built(x), expected, rtol=1e-10, atol=1e-10)
 
 
@@ -186,18 +186,18 @@ def test_every_parameter_gets_a_gradient_that_agrees_with_differences(form: str)
 @pytest.mark.parametrize("place", [0, -1])
 def test_the_layers_of_a_block_compose_to_what_its_branch_depends_on(form: str, place: int) -> None:
     stage, before = network(form).stages[1], network(form).stage_inputs[1]
-    site = stage.block_shapes(before)[place]
-    built = randomised(build_block(stage, site, 0))
+    shape = stage.block_shapes(before)[place]
+    built = randomised(build_block(stage, shape, 0))
     branch = built.norm3 if stage.residual == "bottleneck" else built.norm2
     seen: list[Tensor] = []
     branch.register_forward_hook(lambda module, args, output: seen.append(output))
-    x = maps(site.width_before, (6, 6), batch=1).requires_grad_()
+    x = maps(shape.width_before, (6, 6), batch=1).requires_grad_()
     if stage.mixer.is_bound_to_size:
-        built = randomised(build_block(stage, site := site._replace(size_before=(6, 6)), 0))
+        built = randomised(build_block(stage, shape := shape._replace(size_before=(6, 6)), 0))
         built.norm3.register_forward_hook(lambda module, args, output: seen.append(output))
     built(x)
     rows = [torch.autograd.grad(y.sum(), x, retain_graph=True)[0][0].abs().sum((1, 2)) for y in seen[-1][0]]
-    stack = Stack(stage.layers(site))
+    stack = Stack(stage.layers(shape))
     assert (torch.stack(rows) > 1e-12).tolist() == stack.graph.matrix.tolist()
     assert stack.graph.is_full
 
@@ -267,7 +267,9 @@ def stage(**parts: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_does_not_fit_a_block_is_refused_by_place_rule_and_value(parts: dict[str, Any], message: str) -> None:
+def test_mixers_that_do_not_fit_a_block_are_refused_by_place_rule_and_value(
+    parts: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ArchitectureError, match=message):
         Architecture.from_dict({"stages": [{"mixer": "pool", "width": 8}, stage(**parts)]})
 
@@ -285,10 +287,10 @@ def test_a_token_mixer_that_sorts_the_channels_back_undoes_the_reach_of_the_pair
         pair.check_reach_around(4, cdg.interlaced(4, 2), 4)  # of four channels, interlacing twice is none
 
 
-# One spelling
+# Canonical forms
 
 
-def test_a_block_that_changes_nothing_does_not_begin_a_stage() -> None:
+def test_a_block_that_keeps_its_shape_has_the_canonical_beginning() -> None:
     same = {"mixer": "conv", "width": 8, "residual": "bottleneck", "begin": "block", "downsampling": {"kernel": 1}}
     plain = {"mixer": "conv", "width": 8, "residual": "bottleneck"}
     assert Architecture.from_dict({"stages": [same]}) == Architecture.from_dict({"stages": [plain]})
@@ -296,11 +298,11 @@ def test_a_block_that_changes_nothing_does_not_begin_a_stage() -> None:
     assert (halved.begin, halved.downsampling.kernel, kept.begin) == ("block", 1, "transition")
 
 
-def test_a_plain_block_has_no_downsampling_to_speak_of() -> None:
+def test_a_plain_block_has_no_downsampling() -> None:
     assert Stage(**stage(downsampling={"kernel": 2})) == Stage(**stage())
 
 
-def test_the_groups_of_two_widths_have_a_spelling_for_both() -> None:
+def test_the_groups_at_two_widths_have_one_canonical_form() -> None:
     def mixer(options: dict[str, Any], depth: int) -> dict[str, Any]:
         clc = {"channel_mixer": {"name": "mlp"}, "width": 16, "depth": depth, "mixer": {"name": "conv", **options}}
         whole = Architecture.from_dict({"stages": [{"mixer": "pool", "width": 8}, stage(**clc)]})
@@ -311,4 +313,4 @@ def test_the_groups_of_two_widths_have_a_spelling_for_both() -> None:
     assert mixer({"group_width": 2}, depth=2) == by_width  # 4 groups of 8, then 8 of 16
     assert mixer({"groups": 4}, depth=2) == counted  # 4 groups in both
     assert mixer({"group_width": 1}, depth=2) == mixer({}, depth=2) == {"groups": "depthwise", "group_width": None}
-    assert mixer({"groups": 8}, depth=2) == {"groups": 8, "group_width": None}  # depthwise in the first alone
+    assert mixer({"groups": 8}, depth=2) == {"groups": 8, "group_width": None}  # depthwise only in the first

@@ -1,4 +1,4 @@
-"""Blocks told layer by layer: every mixer's layers compose to its graph, and the closed rule is found where it holds."""
+"""Blocks as stacks of layers: every mixer's layers compose to its graph, and the closed rule is found where it holds."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ def test_the_layers_of_a_pointwise_convolution_in_groups() -> None:
 
 
 @given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 5))
-def test_groups_are_those_a_layer_was_made_of(groups: int, ins: int, outs: int) -> None:
+def test_the_number_of_groups_is_recovered(groups: int, ins: int, outs: int) -> None:
     assert cdg.grouped(groups * ins, groups * outs, groups).groups == groups
 
 
-def test_what_is_not_in_groups_of_consecutive_channels_has_no_number_of_them() -> None:
+def test_layers_without_groups_of_consecutive_channels_have_no_number_of_groups() -> None:
     assert cdg.interlaced(12, 3).groups is None
     assert cdg.identity(4).plus(cdg.permuted((1, 0, 2, 3))).groups is None
     assert ChannelGraph(np.array([[True, True, False], [False, False, True]])).groups is None  # of unequal size
@@ -98,7 +98,7 @@ def test_reach_grows_layer_by_layer() -> None:
         (stack(cdg.identity(4)), None),
     ],
 )
-def test_the_rule_that_holds_is_found(block: Stack, rule: Pair | None) -> None:
+def test_the_closed_rule_that_holds_is_found(block: Stack, rule: Pair | None) -> None:
     assert block.rule == rule
     assert block.graph.is_full == (rule is not None)
 

@@ -96,7 +96,7 @@ def test_the_gradients_written_by_hand_agree_with_differences_twice_over(name: s
     assert torch.autograd.gradgradcheck(function, inputs, fast_mode=True)
 
 
-def test_only_what_is_asked_for_is_differentiated() -> None:
+def test_only_the_needed_gradients_are_computed() -> None:
     x, weight = torch.randn(2, 3, 6, 6), torch.randn(3, 1, 5, 5, requires_grad=True)
     depthwise_conv(x, weight, None, (5, 5)).sum().backward()
     assert weight.grad is not None
@@ -127,7 +127,7 @@ TRACED: list[tuple[str, dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("name", "options", "operation"), TRACED, ids=label)
-def test_what_is_exported_traced_or_compiled_is_the_definition(
+def test_exported_traced_and_compiled_code_is_the_definition(
     name: str, options: dict[str, object], operation: str
 ) -> None:
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""What options mean together: which are refused and how the error reads, which spellings are one, which blocks alternate."""
+"""Combinations of options: which are refused and with which error, canonical forms, and blocks that alternate."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REFUSED: list[tuple[str, int, tuple[int, int], dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("name", "width", "size", "options", "message"), REFUSED)
-def test_what_does_not_fit_is_refused(
+def test_options_that_do_not_fit_are_refused(
     name: str, width: int, size: tuple[int, int], options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(SpaceError, match=f"^{re.escape(message)}$"):
@@ -87,7 +87,7 @@ def test_windows_that_cannot_move_have_no_shift(shift: str, window: int, size: t
     assert torch.equal(still(x), shifted(x)) != moves
 
 
-def test_options_of_another_kind_of_shift_are_one_spelling() -> None:
+def test_options_of_another_kind_of_shift_are_reset() -> None:
     assert ShiftSpec(kind="s2", fraction=5, shift_size=3).canonical(12, (4, 4)) == ShiftSpec(kind="s2")
     assert ShiftSpec(fraction=5, shift_size=3).canonical(12, (4, 4)) == ShiftSpec(fraction=5)
     assert ShiftSpec(kind="axial", fraction=5, shift_size=3).canonical(12, (4, 4)) == ShiftSpec(
@@ -96,8 +96,10 @@ def test_options_of_another_kind_of_shift_are_one_spelling() -> None:
 
 
 @pytest.mark.parametrize("width", range(1, 70))
-def test_ratios_of_the_same_hidden_units_are_one_spelling(width: int) -> None:
+def test_ratios_of_the_same_hidden_units_have_one_canonical_form(width: int) -> None:
     for hidden in range(1, 2 * width):
-        spellings = {TokenMLPSpec(ratio=(hidden + part) / width).canonical(width, (2, 2)) for part in (0.01, 0.5, 0.99)}
-        assert len(spellings) == 1
-        assert spellings.pop().hidden(width) == hidden
+        canonical_forms = {
+            TokenMLPSpec(ratio=(hidden + part) / width).canonical(width, (2, 2)) for part in (0.01, 0.5, 0.99)
+        }
+        assert len(canonical_forms) == 1
+        assert canonical_forms.pop().hidden(width) == hidden

@@ -29,7 +29,7 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize("mixer", VARIANTS, ids=repr)
-def test_a_mixer_is_bound_to_its_map_if_and_only_if_its_weights_have_the_maps_shape(mixer: object) -> None:
+def test_a_mixer_is_bound_to_its_size_if_and_only_if_the_shapes_of_its_weights_depend_on_it(mixer: object) -> None:
     assert isinstance(mixer, MIXERS.base)
     shapes = [
         {name: tensor.shape for name, tensor in build_token_mixer(mixer, 24, size).state_dict().items()}

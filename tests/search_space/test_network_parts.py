@@ -1,4 +1,4 @@
-"""What stands around the mixers: stems, transitions, scales, gates and heads against plain layers."""
+"""The parts besides the mixers: stems, transitions, scales, gates and heads against plain torch operations."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_stems_give_a_token_for_each_patch(
     module = randomised(Stem(stem, 3, 16, tokens))
     y = x = torch.randn(2, 3, size, 2 * size, dtype=torch.float64)
     assert module(x).shape == (2, 16, *tokens)
-    # The strides as they are told: all at once, or 2, 1 and what is left, of convolutions that keep the map but for them.
+    # The strides of the definition: all at once, or 2, 1 and the rest, of convolutions with 'same' padding.
     left = stem.patch // 2 if stem.pool else stem.patch
     strides, widths = ([2, 1, left // 2], [6, 8, 16]) if stem.tiered else ([left], [16])
     act = {None: lambda v: v, "gelu": F.gelu, "relu": F.relu}[stem.act]
@@ -120,7 +120,7 @@ def test_stems_give_a_token_for_each_patch(
     assert expected == counted_forward(module.float(), (1, 3, size, 2 * size))
 
 
-def test_stems_that_cannot_be_are_refused() -> None:
+def test_invalid_stems_are_refused() -> None:
     for options, message in (
         ({"patch": 4, "kernel": 3}, "kernel: must not be smaller than the patch 4, found 3"),
         ({"patch": 1, "kernel": 4}, "kernel: must be odd where the patch is 1, found 4"),
@@ -149,7 +149,7 @@ def test_stems_that_cannot_be_are_refused() -> None:
         Architecture(stages=(Stage(mixer="pool", width=6),), stem=StemSpec(ratio=0.25))
 
 
-def test_equal_stems_have_one_spelling() -> None:
+def test_equal_stems_have_one_canonical_form() -> None:
     assert StemSpec(patch=4, kernel=4) == StemSpec(patch=4)
     assert StemSpec(patch=4, kernel=2, pool=True) == StemSpec(patch=4, pool=True)
     assert StemSpec(patch=4, kernel=3, tiered=True) == StemSpec(patch=4, tiered=True)
@@ -170,10 +170,10 @@ def test_a_stem_narrower_than_the_first_stage_is_followed_by_a_change_of_width()
 
 @pytest.mark.parametrize("place", ["before", "after", None])
 @pytest.mark.parametrize("kind", ["layer", "group", None])
-def test_the_norm_of_the_head_stands_where_it_is_said(place: Any, kind: Any) -> None:
+def test_the_norm_of_the_head_is_before_or_after_the_pooling(place: Any, kind: Any) -> None:
     head = HeadSpec(norm=place, kind=kind)
     architecture = Architecture(stages=(Stage(mixer="pool", width=8, norm="group"),), head=head)
-    assert architecture.head.kind == ("layer" if place and kind == "layer" else None)  # one spelling
+    assert architecture.head.kind == ("layer" if place and kind == "layer" else None)  # canonical
     net = randomised(build(architecture))
     x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
     y = net.stages(net.stem(x))
@@ -190,7 +190,7 @@ def test_the_norm_of_the_head_stands_where_it_is_said(place: Any, kind: Any) -> 
     assert sum(p.numel() for p in net.parameters()) == cost(architecture).params
 
 
-def test_all_of_the_macro_is_a_choice_of_the_space() -> None:
+def test_stem_head_and_blocks_are_choices_of_a_space() -> None:
     space = SearchSpace.from_dict(
         {
             "image_size": 16,
@@ -220,7 +220,7 @@ def test_all_of_the_macro_is_a_choice_of_the_space() -> None:
         assert all(space.contains(neighbour) for neighbour in space.neighbours(architecture))
 
 
-def test_a_first_stage_that_halves_the_map_is_priced_behind_the_stem() -> None:
+def test_the_cost_of_a_first_stage_that_halves_the_map() -> None:
     stage = Stage(mixer="conv", width=8, downsample=2)
     architecture = Architecture(stages=(stage,), stem=StemSpec(patch=2, pos_embed=True), image_size=16)
     assert sum(p.numel() for p in build(architecture).parameters()) == cost(architecture).params

@@ -178,7 +178,7 @@ def test_samples_come_back_from_their_encoding_and_have_neighbours(space: Search
 
 @given(spaces(), st.integers(0, 2**32))
 @settings(law, max_examples=25)
-def test_samples_are_built_as_they_are_described(space: SearchSpace, seed: int) -> None:
+def test_samples_are_built(space: SearchSpace, seed: int) -> None:
     architecture = space.sample(np.random.default_rng(seed))
     net = build(architecture).eval()
     x = torch.zeros(2, 1, *architecture.image_size)
@@ -246,7 +246,9 @@ def test_the_decisions_of_a_changing_space_have_names() -> None:
         ),
     ],
 )
-def test_an_empty_space_names_what_nothing_satisfies(stages: list[dict[str, Any]], rest: Any, text: str) -> None:
+def test_the_error_of_an_empty_space_names_the_choice_that_never_fits(
+    stages: list[dict[str, Any]], rest: Any, text: str
+) -> None:
     with pytest.raises(EmptySpaceError) as caught:
         SearchSpace.from_dict({"stages": [{"mixer": "pool", **stage} for stage in stages], **rest})
     assert str(caught.value).startswith(text)
@@ -265,7 +267,7 @@ def test_an_empty_space_names_what_nothing_satisfies(stages: list[dict[str, Any]
         ({"downsampling": {"kernel": 4}}, "stages[0].downsampling[0].kernel: input should be 1, 2 or 3"),
     ],
 )
-def test_a_choice_that_can_never_be_is_refused(parts: dict[str, Any], text: str) -> None:
+def test_invalid_choices_are_refused(parts: dict[str, Any], text: str) -> None:
     with pytest.raises(SpaceError) as caught:
         SearchSpace.from_dict({"stages": [{"mixer": "conv", **parts}]})
     assert str(caught.value).startswith(text)

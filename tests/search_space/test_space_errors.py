@@ -42,14 +42,16 @@ def space(stage: dict[str, Any] | None = None, **rest: Any) -> SearchSpace:
         ),
     ],
 )
-def test_an_empty_space_names_what_nothing_satisfies(stage: dict[str, Any], rest: dict[str, Any], text: str) -> None:
+def test_the_error_of_an_empty_space_names_the_choice_to_blame(
+    stage: dict[str, Any], rest: dict[str, Any], text: str
+) -> None:
     with pytest.raises(EmptySpaceError) as caught:
         space(stage, **rest)
     assert str(caught.value).startswith(text)
     assert caught.value.value is not None
 
 
-def test_an_empty_later_stage_is_named_with_its_own_map() -> None:
+def test_the_error_of_an_empty_later_stage_has_its_own_map_size() -> None:
     late = {"mixer": {"attention": {"kv_reduction": 8}}}
     with pytest.raises(
         EmptySpaceError, match=r"stages\[1\]\.mixer\.kv_reduction: nothing fits a map of 4x4: .*found 8"
@@ -57,7 +59,7 @@ def test_an_empty_later_stage_is_named_with_its_own_map() -> None:
         SearchSpace.from_dict({"stages": [{"mixer": "conv"}, late]})
 
 
-def test_an_isotropic_space_is_judged_at_the_width_of_its_first_stage() -> None:
+def test_an_isotropic_space_is_checked_at_the_width_of_its_first_stage() -> None:
     late = {"mixer": {"attention": {"heads": 7}}, "width": 14}
     with pytest.raises(EmptySpaceError, match=r"stages\[1\]\.mixer\.heads: .*must divide the width 64, found 7"):
         SearchSpace.from_dict({"stages": [{"mixer": "conv"}, late], "layout": "isotropic"})
@@ -100,7 +102,7 @@ def test_an_isotropic_space_is_judged_at_the_width_of_its_first_stage() -> None:
         ),
     ],
 )
-def test_a_choice_that_can_never_be_is_refused(
+def test_invalid_choices_are_refused(
     stage: dict[str, Any], rest: dict[str, Any], kind: type[SpaceError], text: str
 ) -> None:
     with pytest.raises(kind) as caught:

@@ -79,7 +79,7 @@ def vit(timm: ModuleType) -> tuple[nn.Module, Architecture]:
 
 
 def vit_scaled(timm: ModuleType) -> tuple[nn.Module, Architecture]:
-    """With layer scale and its norm behind the pooling."""
+    """With layer scale, and the norm after the pooling."""
     options = WITHOUT_TOKEN | {"fc_norm": True, "init_values": 0.1}
     model = timm.models.VisionTransformer(SIZE, 8, num_classes=7, embed_dim=24, depth=1, num_heads=2, **options)
     plain = presets.vit(24, 1, heads=2, patch=8)
@@ -294,14 +294,14 @@ def test_a_block_too_few_is_named(timm: ModuleType) -> None:
         from_timm(theirs, presets.convmixer(16, 3, k=5, patch=4).replace(num_classes=7))
 
 
-def test_nothing_is_dropped_in_silence(timm: ModuleType) -> None:
+def test_unknown_tensors_are_refused(timm: ModuleType) -> None:
     theirs, architecture = convmixer(timm)
     weights = theirs.state_dict() | {"blocks.0.gate": torch.zeros(1)}
     with pytest.raises(SpaceError, match=r"^blocks\.0\.gate: has no place"):
         from_timm(weights, architecture.replace(num_classes=7))
 
 
-def test_a_class_token_is_refused_with_what_to_do(timm: ModuleType) -> None:
+def test_the_error_for_a_class_token_says_what_to_do(timm: ModuleType) -> None:
     theirs = timm.models.VisionTransformer(32, 8, num_classes=7, embed_dim=24, depth=1, num_heads=2)
     with pytest.raises(SpaceError, match=r"^cls_token: .*class_token=False"):
         from_timm(theirs, presets.vit(24, 1, heads=2, patch=8))
