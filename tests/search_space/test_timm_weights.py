@@ -317,7 +317,7 @@ def test_weights_of_another_mixer_are_refused(timm: ModuleType) -> None:
 def test_other_families_and_presets_are_refused(timm: ModuleType) -> None:
     with pytest.raises(
         SpaceError,
-        match=r"no known family \(convmixer, poolformer, vit, swin, mixer, byobnet\), found \['conv.weight'\]",
+        match=r"must be of a supported family \(convmixer, poolformer, vit, swin, mixer, byobnet\), found \['conv.weight'\]",
     ):
         from_timm({"conv.weight": torch.zeros(1)}, "mixer_s16")
     with pytest.raises(UnknownNameError, match="did you mean mixer_s16"):
