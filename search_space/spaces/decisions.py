@@ -103,6 +103,19 @@ def walk_stage(decide: Decide, index: int, shape: BlockShape, counter: Architect
     )
 
 
+def walk_stages(decide: Decide, n: int, layout: str, stem: StemSpec, counter: ArchitectureCounter) -> tuple[Stage, ...]:
+    """Decide `n` stages in `layout` after `stem`, from first to last."""
+    stages: list[Stage] = []
+    shapes, flat = counter.first_shapes(layout, stem.patch, stem.ratio), True
+    for index in range(n):
+        open_shapes = [shape for shape in shapes if counter.completions(n, layout, index, shape, flat)]
+        shape = walk_shape(decide, f"stages.{index}", open_shapes, counter.stages[index])
+        stages.append(walk_stage(decide, index, shape, counter))
+        flat = flat and shape.stride == 1
+        shapes = counter.next_shapes(layout, index + 1, shape.width, shape.size) if index + 1 < n else ()
+    return tuple(stages)
+
+
 def decisions_of(architecture: Architecture) -> dict[str, Any]:
     """Every decision that could have led to `architecture`, place -> value."""
     stages = architecture.stages

@@ -9,8 +9,8 @@ Optuna trial are ways of walking; `size` counts the leaves exactly.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
@@ -33,12 +33,10 @@ from search_space.spaces.decisions import (
     label,
     nearest_to,
     walk_fields,
-    walk_shape,
-    walk_stage,
+    walk_stages,
 )
 from search_space.spaces.emptiness import explain_empty
 from search_space.spaces.stage_choices import StageChoices
-from search_space.stage import Stage
 from search_space.stem import StemSpec
 from search_space.value import Value
 
@@ -131,11 +129,12 @@ class SearchSpace(Value):
     def size(self) -> int:
         """The exact number of architectures in the space."""
         return len(self.head.norm) * sum(
-            self.counter.architectures(n, layout, stem.patch, stem.ratio)
-            for n in self.stage_counts
-            for layout in self.layouts(n)
-            for stem in self.stems
+            self._count(n, layout) for n in self.stage_counts for layout in self.layouts(n)
         )
+
+    def _count(self, n: int, layout: str) -> int:
+        """The number of architectures of `n` stages in `layout`, without the choices of the head."""
+        return sum(self.counter.architectures(n, layout, stem.patch, stem.ratio) for stem in self.stems)
 
     @cached_property
     def stems(self) -> tuple[StemSpec, ...]:
@@ -151,34 +150,21 @@ class SearchSpace(Value):
 
     def walk(self, choose: Choose) -> Architecture:
         """Make all decisions and return the architecture; `choose` is called where there are two or more open values."""
-        counter = self.counter
 
         def decide(place: str, values: Sequence[Any], declared: Sequence[Any]) -> Any:
             if len(values) == 1:
                 return values[0]
             return choose(Decision(place, tuple(values), tuple(declared)))
 
-        def open_values(values: Sequence[Any], count: Callable[[Any], int]) -> list[Any]:
-            return [value for value in values if count(value)]
-
-        def networks(n: int, layout: str) -> int:
-            return sum(counter.architectures(n, layout, stem.patch, stem.ratio) for stem in self.stems)
-
-        of_n = lambda n: sum(networks(n, layout) for layout in self.layouts(n))  # noqa: E731
-        n = decide("num_stages", open_values(self.stage_counts, of_n), self.stage_counts)
-        layout = decide("layout", open_values(self.layouts(n), partial(networks, n)), self.layouts(n))
-        stems = [stem for stem in self.stems if counter.architectures(n, layout, stem.patch, stem.ratio)]
+        open_counts = [n for n in self.stage_counts if any(self._count(n, layout) for layout in self.layouts(n))]
+        n = decide("num_stages", open_counts, self.stage_counts)
+        open_layouts = [layout for layout in self.layouts(n) if self._count(n, layout)]
+        layout = decide("layout", open_layouts, self.layouts(n))
+        stems = [stem for stem in self.stems if self.counter.architectures(n, layout, stem.patch, stem.ratio)]
         stem = walk_fields(decide, "stem", stems, {field: getattr(self.stem, field) for field in StemSpec.model_fields})
-        stages: list[Stage] = []
-        shapes, flat = counter.first_shapes(layout, stem.patch, stem.ratio), True
-        for index in range(n):
-            open_shapes = [shape for shape in shapes if counter.completions(n, layout, index, shape, flat)]
-            shape = walk_shape(decide, f"stages.{index}", open_shapes, self.stages[index])
-            stages.append(walk_stage(decide, index, shape, counter))
-            flat = flat and shape.stride == 1
-            shapes = counter.next_shapes(layout, index + 1, shape.width, shape.size) if index + 1 < n else ()
+        stages = walk_stages(decide, n, layout, stem, self.counter)
         return Architecture(
-            stages=tuple(stages),
+            stages=stages,
             stem=stem,
             head=HeadSpec(norm=decide("head.norm", self.head.norm, self.head.norm), kind=self.head.kind),
             image_size=self.image_size,
