@@ -73,7 +73,7 @@ class ChannelGraph:
         """The number of groups if this is a layer in groups of consecutive channels (1: dense), else None."""
         c_out, c_in = self.matrix.shape
         groups = len({row.tobytes() for row in self.matrix})
-        if c_in % groups or c_out % groups or grouped(c_in, c_out, groups) != self:
+        if c_in % groups or c_out % groups or grouped_layer(c_in, c_out, groups) != self:
             return None
         return groups
 
@@ -94,7 +94,7 @@ def identity(channels: int) -> ChannelGraph:
     return ChannelGraph(np.eye(channels, dtype=np.bool_))
 
 
-def grouped(c_in: int, c_out: int, groups: int) -> ChannelGraph:
+def grouped_layer(c_in: int, c_out: int, groups: int) -> ChannelGraph:
     """A layer in `groups` groups of consecutive channels.
 
     Raises:
@@ -105,12 +105,12 @@ def grouped(c_in: int, c_out: int, groups: int) -> ChannelGraph:
     return ChannelGraph(np.kron(np.eye(groups, dtype=np.bool_), np.ones((c_out // groups, c_in // groups), np.bool_)))
 
 
-def interlaced(channels: int, groups: int) -> ChannelGraph:
+def interlace_layer(channels: int, groups: int) -> ChannelGraph:
     """The channel shuffle `y[p] = x[(p % groups) * (channels // groups) + p // groups]`."""
-    return permuted(interlacing(channels, groups))
+    return permutation(interlacing(channels, groups))
 
 
-def permuted(order: Sequence[int]) -> ChannelGraph:
+def permutation(order: Sequence[int]) -> ChannelGraph:
     """A permutation of channels, `y[p] = x[order[p]]`."""
     return ChannelGraph(np.eye(len(order), dtype=np.bool_)[np.asarray(order)])
 
@@ -122,9 +122,9 @@ def interlacing(channels: int, groups: int) -> tuple[int, ...]:
     return tuple((p % groups) * (channels // groups) + p // groups for p in range(channels))
 
 
-def grouped_pair(c_in: int, hidden: int, c_out: int, g1: int, g2: int) -> ChannelGraph:
+def grouped_layer_pair(c_in: int, hidden: int, c_out: int, g1: int, g2: int) -> ChannelGraph:
     """Grouped layer, interlacing, grouped layer: `c_in -> hidden (g1) -> hidden -> c_out (g2)`."""
-    return grouped(c_in, hidden, g1).then(interlaced(hidden, g1)).then(grouped(hidden, c_out, g2))
+    return grouped_layer(c_in, hidden, g1).then(interlace_layer(hidden, g1)).then(grouped_layer(hidden, c_out, g2))
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _pairs(graphs: Sequence[ChannelGraph]) -> list[Pair]:
     spaced = [
         (first, second)
         for first, shuffle, second in zip(graphs, graphs[1:], graphs[2:], strict=False)
-        if first.groups and shuffle == interlaced(len(first.matrix), first.groups)
+        if first.groups and shuffle == interlace_layer(len(first.matrix), first.groups)
     ]
     joined = [(first, second) for first, second in pairwise(graphs) if 1 in (first.groups, second.groups)]
     return [

@@ -70,7 +70,7 @@ class Registry(dict[str, T], Generic[T]):
         """Remove what is registered under `name`."""
         del self[name]
 
-    def named(self, name: str) -> T:
+    def find(self, name: str) -> T:
         """What is registered under `name`; `UnknownNameError` lists the known names and suggests the closest."""
         if name not in self:
             raise unknown_name("", self.kind, name, self)
@@ -94,9 +94,9 @@ class SpecRegistry(Registry[type[S]], Generic[S]):
         if isinstance(description, self.base):
             return description
         if isinstance(description, str):
-            return self.named(description)()
+            return self.find(description)()
         if isinstance(description, dict) and isinstance(description.get("name"), str):
-            return self.named(description["name"])(**{k: v for k, v in description.items() if k != "name"})
+            return self.find(description["name"])(**{k: v for k, v in description.items() if k != "name"})
         raise ArchitectureError(
             "", f"must be the name of a {self.kind}, or a mapping with `name` and options", description
         )

@@ -88,13 +88,13 @@ class MLPSpec(ChannelMixerSpec):
         return _is_full_after(before, width, self.hidden(out), out, g1, g2)
 
     def graph(self, width: int, out: int | None = None) -> cdg.ChannelGraph:
-        return cdg.grouped_pair(width, self.hidden(out or width), out or width, *self.groups)
+        return cdg.grouped_layer_pair(width, self.hidden(out or width), out or width, *self.groups)
 
     def layers(self, width: int, out: int | None = None) -> tuple[cdg.Layer, ...]:
         out = out or width
         hidden, (g1, g2) = self.hidden(out), self.groups
-        shuffle = (cdg.Layer("interlace", cdg.interlaced(hidden, g1)),) if g1 > 1 and g2 > 1 else ()
-        fc1, fc2 = cdg.grouped(width, hidden, g1), cdg.grouped(hidden, out, g2)
+        shuffle = (cdg.Layer("interlace", cdg.interlace_layer(hidden, g1)),) if g1 > 1 and g2 > 1 else ()
+        fc1, fc2 = cdg.grouped_layer(width, hidden, g1), cdg.grouped_layer(hidden, out, g2)
         return (cdg.Layer("fc1", fc1), *shuffle, cdg.Layer("fc2", fc2))
 
     def trace(self, x: FeatureMap, tape: Tape, act: str, out: int | None = None) -> FeatureMap:
@@ -140,11 +140,11 @@ class MLPSpec(ChannelMixerSpec):
 
 @lru_cache(maxsize=4096)
 def _is_full_after(before: cdg.ChannelGraph, width: int, hidden: int, out: int, g1: int, g2: int) -> bool:
-    return before.then(cdg.grouped_pair(width, hidden, out, g1, g2)).is_full
+    return before.then(cdg.grouped_layer_pair(width, hidden, out, g1, g2)).is_full
 
 
 @lru_cache(maxsize=4096)
 def _graph_around(inner: cdg.ChannelGraph, width: int, hidden: int, out: int, g1: int, g2: int) -> cdg.ChannelGraph:
-    first = cdg.grouped(width, hidden, g1)
-    shuffled = first.then(cdg.interlaced(hidden, g1)) if g1 > 1 and g2 > 1 else first
-    return shuffled.then(inner).then(cdg.grouped(hidden, out, g2))
+    first = cdg.grouped_layer(width, hidden, g1)
+    shuffled = first.then(cdg.interlace_layer(hidden, g1)) if g1 > 1 and g2 > 1 else first
+    return shuffled.then(inner).then(cdg.grouped_layer(hidden, out, g2))

@@ -36,7 +36,7 @@ class PointwiseSpec(ChannelMixerSpec):
             super().check_reach(width, before, out)
 
     def graph(self, width: int, out: int | None = None) -> cdg.ChannelGraph:
-        return cdg.grouped(width, out or width, self.groups)
+        return cdg.grouped_layer(width, out or width, self.groups)
 
     def trace(self, x: FeatureMap, tape: Tape, act: str, out: int | None = None) -> FeatureMap:
         return tape.conv(x, out or x.width, groups=self.groups, bias=self.bias)

@@ -56,7 +56,7 @@ class AFNOSpec(TokenMixerSpec):
         return min(2 * rows - 1, size[0]) * columns
 
     def graph(self, width: int) -> cdg.ChannelGraph:
-        return cdg.grouped(width, width, self.num_blocks)
+        return cdg.grouped_layer(width, width, self.num_blocks)
 
     def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
         """Saved are x, the modes before each matrix and before the shrinkage, and the matrices: torch copies those of several

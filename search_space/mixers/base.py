@@ -95,7 +95,7 @@ def create(name: str, *, width: int, size: Size, **options: Any) -> Any:
     Raises:
         SpaceError: unknown name or option, an option out of range, or one that does not fit `width` or `size`.
     """
-    mixer = MIXERS.named(name)(**options)
+    mixer = MIXERS.find(name)(**options)
     mixer.check(width, size)
     # By name: descriptions do not depend on modules, and torch is imported here for the first time.
     return importlib.import_module("search_space.modules.builders").build_token_mixer(mixer, width, size)

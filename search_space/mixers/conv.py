@@ -64,13 +64,13 @@ class ConvSpec(TokenMixerSpec):
 
     def graph(self, width: int) -> cdg.ChannelGraph:
         groups = self.num_groups(width)
-        graph = cdg.grouped(width, width, groups)
-        return graph.then(cdg.interlaced(width, groups)) if self.interlace else graph
+        graph = cdg.grouped_layer(width, width, groups)
+        return graph.then(cdg.interlace_layer(width, groups)) if self.interlace else graph
 
     def layers(self, width: int) -> tuple[cdg.Layer, ...]:
         groups = self.num_groups(width)
-        conv = cdg.Layer(self.name, cdg.grouped(width, width, groups))
-        return (conv, cdg.Layer("interlace", cdg.interlaced(width, groups))) if self.interlace else (conv,)
+        conv = cdg.Layer(self.name, cdg.grouped_layer(width, width, groups))
+        return (conv, cdg.Layer("interlace", cdg.interlace_layer(width, groups))) if self.interlace else (conv,)
 
     def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
         return self._trace(x, tape, x.size)

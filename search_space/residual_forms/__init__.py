@@ -10,7 +10,7 @@ With x the input of the block, m the token mixer and c the channel mixer:
 - "bottleneck" (ResNet, BoTNet, LambdaResNet): `x = act(x + norm3 c2(act(norm2 m(act(norm1 c1 x)))))`, with c1 and c2 the two
   layers of the channel mixer, an `mlp`
 
-A form is one file here, its equation told once as layers, and one in `modules/residual_forms/`; nothing else is edited.
+A form is one file here, its equation described once as layers, and one in `modules/residual_forms/`; nothing else is edited.
 """
 
 import importlib

@@ -130,7 +130,7 @@ RESIDUAL_FORMS: Registry[ResidualForm] = Registry("residual form")
 
 
 def _known(name: str) -> str:
-    return RESIDUAL_FORMS.named(name).name
+    return RESIDUAL_FORMS.find(name).name
 
 
 ResidualName = Annotated[str, AfterValidator(_known)]

@@ -45,7 +45,7 @@ def mixer_choices(registry: SpecRegistry[Any]) -> BeforeValidator:
 
 def _options(registry: SpecRegistry[Any], name: str, given: object) -> Options:
     try:
-        named = registry.named(name)
+        named = registry.find(name)
     except SpaceError as error:
         raise error.at(str(name)) from None
     if given is not None and not isinstance(given, Mapping):

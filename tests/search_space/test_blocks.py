@@ -284,7 +284,7 @@ def test_a_token_mixer_that_sorts_the_channels_back_undoes_the_reach_of_the_pair
     pair = MLPSpec(expansion=1.0, groups=(2, 2))
     pair.check_reach_around(4, cdg.identity(4), 4)
     with pytest.raises(ArchitectureError, match="the block must reach every channel: output 0 misses 2 of 4 inputs"):
-        pair.check_reach_around(4, cdg.interlaced(4, 2), 4)  # of four channels, interlacing twice is none
+        pair.check_reach_around(4, cdg.interlace_layer(4, 2), 4)  # of four channels, interlacing twice is none
 
 
 # Canonical forms

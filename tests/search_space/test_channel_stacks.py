@@ -60,23 +60,23 @@ def test_the_layers_of_an_mlp(groups: tuple[int, int]) -> None:
 
 def test_the_layers_of_a_pointwise_convolution_in_groups() -> None:
     (layer,) = PointwiseSpec(groups=4).layers(WIDTH, 24)
-    assert (layer.name, layer.graph) == ("pointwise", cdg.grouped(WIDTH, 24, 4))
+    assert (layer.name, layer.graph) == ("pointwise", cdg.grouped_layer(WIDTH, 24, 4))
 
 
 @given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 5))
 def test_the_number_of_groups_is_recovered(groups: int, ins: int, outs: int) -> None:
-    assert cdg.grouped(groups * ins, groups * outs, groups).groups == groups
+    assert cdg.grouped_layer(groups * ins, groups * outs, groups).groups == groups
 
 
 def test_layers_without_groups_of_consecutive_channels_have_no_number_of_groups() -> None:
-    assert cdg.interlaced(12, 3).groups is None
-    assert cdg.identity(4).plus(cdg.permuted((1, 0, 2, 3))).groups is None
+    assert cdg.interlace_layer(12, 3).groups is None
+    assert cdg.identity(4).plus(cdg.permutation((1, 0, 2, 3))).groups is None
     assert ChannelGraph(np.array([[True, True, False], [False, False, True]])).groups is None  # of unequal size
 
 
 def test_reach_grows_layer_by_layer() -> None:
     # 8 channels: pairs, dealt in turn to 4 places each, then groups of 4: each output sees one channel of every pair.
-    block = stack(cdg.grouped(8, 8, 4), cdg.interlaced(8, 4), cdg.grouped(8, 4, 2))
+    block = stack(cdg.grouped_layer(8, 8, 4), cdg.interlace_layer(8, 4), cdg.grouped_layer(8, 4, 2))
     assert block.widths == (8, 8, 8, 4)
     assert [int(graph.matrix.sum(axis=1).max()) for graph in block.reach] == [2, 2, 8]
     assert np.flatnonzero(block.reach[1].matrix[1]).tolist() == [2, 3]
@@ -86,13 +86,24 @@ def test_reach_grows_layer_by_layer() -> None:
 @pytest.mark.parametrize(
     ("block", "rule"),
     [
-        (stack(cdg.grouped(64, 64, 16), cdg.interlaced(64, 16), cdg.grouped(64, 64, 4)), Pair(16, 4, 64)),
-        (stack(cdg.grouped(64, 64, 16), cdg.interlaced(64, 16), cdg.grouped(64, 64, 8)), None),  # 128 > 64
-        (stack(cdg.grouped(64, 64, 16), cdg.interlaced(64, 4), cdg.grouped(64, 64, 4)), None),  # shuffled otherwise
-        (stack(cdg.grouped(64, 64, 16), cdg.grouped(64, 64, 4)), None),  # not shuffled
+        (
+            stack(cdg.grouped_layer(64, 64, 16), cdg.interlace_layer(64, 16), cdg.grouped_layer(64, 64, 4)),
+            Pair(16, 4, 64),
+        ),
+        (
+            stack(cdg.grouped_layer(64, 64, 16), cdg.interlace_layer(64, 16), cdg.grouped_layer(64, 64, 8)),
+            None,
+        ),  # 128 > 64
+        (
+            stack(cdg.grouped_layer(64, 64, 16), cdg.interlace_layer(64, 4), cdg.grouped_layer(64, 64, 4)),
+            None,
+        ),  # other shuffle
+        (stack(cdg.grouped_layer(64, 64, 16), cdg.grouped_layer(64, 64, 4)), None),  # not shuffled
         (stack(cdg.identity(32), cdg.dense(32, 128), cdg.dense(128, 32)), Pair(32, 1, 32)),  # depthwise, pointwise
         (
-            stack(cdg.grouped(8, 16, 4), cdg.interlaced(16, 4), cdg.identity(16), cdg.grouped(16, 8, 4)),
+            stack(
+                cdg.grouped_layer(8, 16, 4), cdg.interlace_layer(16, 4), cdg.identity(16), cdg.grouped_layer(16, 8, 4)
+            ),
             Pair(4, 4, 16),  # ShuffleNet's unit: a depthwise layer between
         ),
         (stack(cdg.identity(4)), None),

@@ -100,7 +100,7 @@ def test_a_first_block_that_changes_the_width_is_one_of_its_own() -> None:
 def test_reach_is_told_with_its_reason() -> None:
     dense, alone = Layer("attention", cdg.dense(8)), Layer("pool", cdg.identity(8))
     assert reach_text(Stack((dense,))) == "yes (attention is dense)"
-    assert reach_text(Stack((dense, Layer("fc1", cdg.grouped(8, 8, 4))))) == "yes (g1*g2 = 1*4 = 4 <= 8)"
+    assert reach_text(Stack((dense, Layer("fc1", cdg.grouped_layer(8, 8, 4))))) == "yes (g1*g2 = 1*4 = 4 <= 8)"
     assert reach_text(Stack((alone, alone))) == "no (output 0 misses 7 of 8 inputs)"
     halves = ChannelGraph(np.array([[True, True, False], [False, True, True]]))
     assert reach_text(Stack((Layer("odd", halves), Layer("even", ChannelGraph(np.ones((1, 2), np.bool_)))))) == (
