@@ -179,7 +179,7 @@ class Network(nn.Module):
         self._traits = self._traits | {"img_size": self.image_size}
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Trade time for memory: compute each block anew in the backward pass. Outputs and gradients are the same."""
+        """Trade time for memory: recompute each block in the backward pass. Outputs and gradients are the same."""
         for stage in self._stages:
             stage.grad_checkpointing = enable
 

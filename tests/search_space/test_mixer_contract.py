@@ -196,7 +196,7 @@ def test_the_memory_saved_for_a_channels_last_input(case: Case, saved_bytes: Cal
     y = case.mixer.trace(x, tape) if isinstance(case.mixer, TokenMixerSpec) else case.mixer.trace(x, tape, case.act)
     module = nn.Sequential(case.build(), nn.SiLU())  # what comes next and keeps the map that comes out
     tape.act("silu", y)
-    assert tape.cost.activation_bytes == saved_bytes(module, (case.width, *case.size), last=True)
+    assert tape.cost.activation_bytes == saved_bytes(module, (case.width, *case.size), channels_last=True)
     memory_format = torch.channels_last if y.channels_last else torch.contiguous_format
     lies = case.build().double()(case.input().double().to(memory_format=torch.channels_last))
     assert lies.is_contiguous(memory_format=memory_format)
