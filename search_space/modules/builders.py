@@ -17,7 +17,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import nn
 
@@ -90,7 +90,7 @@ def _find(description: type, stride: int) -> Callable[..., nn.Module] | None:
 
 
 @cache
-def _import_modules() -> Any:
+def _import_modules() -> None:
     """Import every file of this package, each of which registers its builders."""
     package = importlib.import_module(__package__ or "")
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):

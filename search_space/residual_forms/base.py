@@ -129,8 +129,8 @@ class ResidualForm(ABC):
 RESIDUAL_FORMS: Registry[ResidualForm] = Registry("residual form")
 
 
-def _known(name: str) -> str:
+def _check_name(name: str) -> str:
     return RESIDUAL_FORMS.find(name).name
 
 
-ResidualName = Annotated[str, AfterValidator(_known)]
+ResidualName = Annotated[str, AfterValidator(_check_name)]

@@ -27,7 +27,7 @@ def mlp_of(channel_mixer: ChannelMixerSpec) -> MLPSpec:
         ArchitectureError: it is another channel mixer.
     """
     if not isinstance(channel_mixer, MLPSpec):
-        rule = "must be mlp for residual 'bottleneck', whose token mixer stands between its two layers"
+        rule = "must be mlp for residual 'bottleneck', whose token mixer is between its two layers"
         raise ArchitectureError("", rule, channel_mixer.name)
     return channel_mixer
 

@@ -37,7 +37,9 @@ def mixer_choices(registry: SpecRegistry[Any]) -> BeforeValidator:
         if isinstance(given, list | tuple):
             given = dict.fromkeys(given)
         if not isinstance(given, Mapping) or not given:
-            raise ArchitectureError("", f"must be a {registry.kind}, a list, or a mapping of them to options", given)
+            raise ArchitectureError(
+                "", f"must be the name of a {registry.kind}, a list of names, or a mapping of names to options", given
+            )
         return {name: _options(registry, name, options) for name, options in given.items()}
 
     return BeforeValidator(normalise)

@@ -161,7 +161,9 @@ def from_timm(
     for name, tensor in weights.items():
         ours = names[name]
         if ours not in shapes:
-            raise SpaceError(name, f"the architecture has no {ours}, where this of shape {tuple(tensor.shape)} belongs")
+            raise SpaceError(
+                name, f"belongs to {ours}, which the architecture does not have (shape {tuple(tensor.shape)})"
+            )
         converted[ours] = _reshape(name, tensor, ours, shapes[ours])
     missing = [name for name in shapes if name not in converted]
     if missing:
