@@ -283,7 +283,9 @@ def test_positions_of_another_image_size_are_refused(timm: ModuleType) -> None:
 
 def test_a_block_too_many_is_named(timm: ModuleType) -> None:
     theirs, _ = convmixer(timm)
-    with pytest.raises(SpaceError, match=r"belongs to stages.0.blocks.1.mixer.weight, which the .*\(16, 1, 5, 5\)") as error:
+    with pytest.raises(
+        SpaceError, match=r"belongs to stages.0.blocks.1.mixer.weight, which the .*\(16, 1, 5, 5\)"
+    ) as error:
         from_timm(theirs, presets.convmixer(16, 1, k=5, patch=4).replace(num_classes=7))
     assert error.value.place == "blocks.1.0.fn.0.weight"
 
