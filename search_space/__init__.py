@@ -1,9 +1,9 @@
-"""search_space: what an architecture is, what it costs, and the module it describes.
+"""search_space: what an architecture is, what it costs, and the module that it describes.
 
-    from search_space import Architecture, SearchSpace, build, cost, mixers
+    from search_space import Architecture, SearchSpace, build, cost, mixers, presets
 
-Descriptions, spaces and costs need no torch; `build` imports it when called. Importing this package makes the timm
-entrypoint `mixfront` known, now or as soon as timm is imported (`search_space/timm_support/entrypoint.py`).
+Descriptions, spaces and costs need no torch; `build` imports it when it is first used. Importing this package registers the
+timm entrypoint `mixfront`, at once or as soon as timm is imported (`search_space/timm_support/entrypoint.py`).
 """
 
 from __future__ import annotations
@@ -11,14 +11,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from search_space import mixers, presets
-from search_space.architecture import Architecture, Stage
-from search_space.costs import Cost, cost
-from search_space.macro import Downsampling, Head, Stem
+from search_space.architecture import Architecture
+from search_space.costs import cost
+from search_space.downsampling import DownsamplingSpec
+from search_space.head import HeadSpec
 from search_space.spaces.space import SearchSpace
+from search_space.squeeze_excite import SqueezeExciteSpec
+from search_space.stage import Stage
+from search_space.stem import StemSpec
+from search_space.tape import Cost
 from search_space.timm_support.entrypoint import register_when_imported
 
 if TYPE_CHECKING:
     from search_space.modules.network import build
+
+    __version__: str
 
 register_when_imported()
 
@@ -28,17 +35,23 @@ def __getattr__(name: str) -> Any:
         from search_space.modules.network import build
 
         return build
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mixfront")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [
     "Architecture",
     "Cost",
-    "Downsampling",
-    "Head",
+    "DownsamplingSpec",
+    "HeadSpec",
     "SearchSpace",
+    "SqueezeExciteSpec",
     "Stage",
-    "Stem",
+    "StemSpec",
+    "__version__",
     "build",
     "cost",
     "mixers",

@@ -1,13 +1,14 @@
-"""An architecture is a value: a stem, stages of like blocks, a linear head. It is valid if it exists.
+"""An architecture is a value: a stem, stages of equal blocks, a linear head. It is valid if it exists.
 
     image (B, in_chans, H, W)
       stem      patches of `patch` x `patch` pixels -> tokens on a map (H/patch, W/patch)
       stage*    [downsampling] then `depth` blocks of token mixer + channel mixer
       head      norm, global average pool, linear -> (B, num_classes)
 
-Stem, downsampling and head are described in `macro.py`, mixers in `mixers/` and `channel_mixers/`.
+The parts are described in `stem.py`, `downsampling.py`, `squeeze_excite.py` and `head.py`, the mixers in `mixers/` and
+`channel_mixers/`, the blocks in `residual_forms/`.
 
-The JSON of an architecture spells out every option, so equal architectures have equal JSON; `id` is a short digest.
+The JSON of an architecture contains every option, so equal architectures have equal JSON; `id` is a short digest.
 """
 
 from __future__ import annotations
@@ -15,129 +16,34 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import yaml
-from pydantic import BeforeValidator, Field, PlainSerializer, Strict, model_validator
+from pydantic import BeforeValidator, Field, Strict, model_validator
 
-from search_space import blocks, forms, yaml_text
-from search_space.blocks import Site
-from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixer
-from search_space.costs import Map, Size, Tape
+from search_space import yaml_text
 from search_space.errors import ArchitectureError, SpaceError
-from search_space.macro import (
-    BRANCHES,
-    CHANGING,
-    Activation,
-    Begin,
-    Downsampling,
-    Head,
-    Norm,
-    Positive,
-    Residual,
-    SqueezeExcite,
-    Stem,
-    Stride,
-)
-from search_space.mixers import MIXERS, Mixer
+from search_space.field_types import Positive
+from search_space.head import HeadSpec
+from search_space.shapes import MapShape, Size
+from search_space.stage import Stage
+from search_space.stem import StemSpec
 from search_space.value import Value
 
 
-def _size(value: object) -> object:
+def _height_and_width(value: object) -> object:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-ImageSize = Annotated[tuple[Positive, Positive], Strict(False), BeforeValidator(_size)]
-AnyMixer = Annotated[Mixer, BeforeValidator(MIXERS.parse), PlainSerializer(lambda mixer: mixer.to_dict())]
-AnyChannelMixer = Annotated[
-    ChannelMixer, BeforeValidator(CHANNEL_MIXERS.parse), PlainSerializer(lambda mixer: mixer.to_dict())
-]
-
-
-class Stage(Value):
-    """`depth` blocks of a token mixer and a channel mixer at one width and map size.
-
-    Args:
-        mixer: the token mixer: a name, a mapping with `name` and options, or a `Mixer`.
-        channel_mixer: the channel mixer, likewise.
-        depth: number of blocks.
-        width: channels.
-        downsample: 2 halves the map (rounding up) where the stage begins; 1 keeps it.
-        begin: where map and width change: "transition": before the first block, by `downsampling`; "block": within it
-            (residual forms "plain" and "bottleneck" only), see `macro.py`.
-        downsampling: the convolution before the first block, or on its shortcut; 1x1 where only the width changes.
-        norm: "batch", "layer" (over channels), "group" (one group over channels and positions).
-        act: activation of the channel mixer.
-        residual: the residual form of the blocks, see `macro.py`.
-        layer_scale: initial value of a learned scale for each channel of each residual branch; None: no scale.
-        squeeze_excite: a gate behind each channel mixer; None: no gate.
-    """
-
-    mixer: AnyMixer
-    channel_mixer: AnyChannelMixer = CHANNEL_MIXERS["mlp"]()
-    depth: Positive = 2
-    width: Positive = 64
-    downsample: Stride = 1
-    begin: Begin = "transition"
-    downsampling: Downsampling = Downsampling()
-    norm: Norm = "batch"
-    act: Activation = "gelu"
-    residual: Residual = "pre_norm"
-    layer_scale: Annotated[float, Field(gt=0)] | None = None
-    squeeze_excite: SqueezeExcite | None = None
-
-    @model_validator(mode="after")
-    def _has_branches(self) -> Stage:
-        if self.layer_scale is not None and not BRANCHES[self.residual]:
-            rule = f"must be null for residual {self.residual!r}, which has no residual branch"
-            raise ArchitectureError("layer_scale", rule, self.layer_scale)
-        return self
-
-    @model_validator(mode="after")
-    def _has_a_form(self) -> Stage:
-        if self.residual == "bottleneck":
-            try:
-                blocks.pair_of(self.channel_mixer)
-            except SpaceError as error:
-                raise error.at("channel_mixer") from None
-        if self.begin == "block":
-            if self.residual not in CHANGING:
-                rule = f"must be 'transition' for residual {self.residual!r} (a block of {' or '.join(CHANGING)} can change)"
-                raise ArchitectureError("begin", rule, self.begin)
-            if not CHANGING[self.residual]:
-                object.__setattr__(self, "downsampling", Downsampling())  # there is none: one spelling
-        return self
-
-    def size_after(self, size: Size) -> Size:
-        """The map size of the stage, given that of the one before."""
-        return blocks.halved(size, self.downsample)
-
-    def entry(self, width_before: int, size_before: Size) -> Site:
-        """What the stage as a whole changes, given what comes in."""
-        return Site(width_before, self.width, size_before, self.downsample)
-
-    def sites(self, entry: Site) -> tuple[Site, ...]:
-        """Where each block stands."""
-        first, *rest = blocks.sites(self.begin, self.depth, entry)
-        return (first, *(rest or [first]) * (self.depth - 1))
-
-    def trace(self, x: Map, tape: Tape) -> Map:
-        """Write on `tape` what the stage does to `x`, its downsampling included; the map that comes out."""
-        entry = self.entry(x.width, x.size)
-        if self.has_transition(x.width):
-            x = self.downsampling.trace(x, tape, self.width, self.norm, self.downsample)
-        return forms.trace(self, entry, x, tape)
-
-    def has_transition(self, width_before: int) -> bool:
-        """True if something stands before the first block: the map or the width changes, and not within the block."""
-        return self.begin == "transition" and (self.downsample == 2 or width_before != self.width)
+ImageSize = Annotated[tuple[Positive, Positive], Strict(False), BeforeValidator(_height_and_width)]
 
 
 class Architecture(Value):
     """A vision backbone with its classifier.
 
     Args:
-        stages: one to any number of stages.
+        stages: one or more stages.
         stem: how pixels become tokens.
         head: how the last map becomes classes.
         image_size: (height, width) in pixels; one number for a square.
@@ -149,8 +55,8 @@ class Architecture(Value):
     """
 
     stages: Annotated[tuple[Stage, ...], Strict(False), Field(min_length=1)]
-    stem: Stem = Stem()
-    head: Head = Head()
+    stem: StemSpec = StemSpec()
+    head: HeadSpec = HeadSpec()
     image_size: ImageSize = (32, 32)
     in_chans: Positive = 3
     num_classes: Positive = 10
@@ -158,7 +64,7 @@ class Architecture(Value):
     FORMAT: ClassVar[str] = "mixfront architecture"
 
     @model_validator(mode="after")
-    def _fits(self) -> Architecture:
+    def _check_stem(self) -> Architecture:
         for side in self.image_size:
             if side < self.stem.patch or side % self.stem.patch:
                 height, width = self.image_size
@@ -167,42 +73,55 @@ class Architecture(Value):
             self.stem.check(self.stages[0].width)
         except SpaceError as error:
             raise error.at("stem") from None
-        stages = tuple(
-            checked(stage, *before, f"stages[{index}]")
-            for index, (stage, before) in enumerate(zip(self.stages, self.entries, strict=True))
-        )
-        object.__setattr__(self, "stages", stages)
-        if self.head.kind == stages[-1].norm:
-            object.__setattr__(self, "head", self.head.changed(kind=None))  # one spelling
         return self
+
+    def canonical_changes(self) -> dict[str, Any]:
+        """Stages that are not canonical for their input; a norm of the head that is of the last stage's kind anyway.
+
+        Raises:
+            SpaceError: a stage does not fit its input.
+        """
+        changes: dict[str, Any] = {}
+        stages = tuple(self._canonical_stage(index) for index in range(len(self.stages)))
+        if any(canonical is not stage for canonical, stage in zip(stages, self.stages, strict=True)):
+            changes["stages"] = stages
+        if self.head.kind == stages[-1].norm:
+            changes["head"] = self.head.replace(kind=None)
+        return changes
+
+    def _canonical_stage(self, index: int) -> Stage:
+        try:
+            return self.stages[index].canonical(self.stage_inputs[index])
+        except SpaceError as error:
+            raise error.at(f"stages[{index}]") from None
 
     @cached_property
     def sizes(self) -> tuple[Size, ...]:
         """The map size (height, width) of each stage."""
-        return tuple(stage.size_after(size) for stage, (_, size) in zip(self.stages, self.entries, strict=True))
+        return tuple(stage.size_after(size) for stage, (_, size) in zip(self.stages, self.stage_inputs, strict=True))
 
     @cached_property
-    def entries(self) -> tuple[tuple[int, Size], ...]:
-        """The channels and the map (height, width) that come into each stage; into the first, from the stem."""
+    def stage_inputs(self) -> tuple[MapShape, ...]:
+        """Channels and map size (height, width) of the input of each stage; of the first, the output of the stem."""
         width = self.stem.width(self.stages[0].width)
         size = (self.image_size[0] // self.stem.patch, self.image_size[1] // self.stem.patch)
-        entries = []
+        inputs = []
         for stage in self.stages:
-            entries.append((width, size))
+            inputs.append(MapShape(width, size))
             width, size = stage.width, stage.size_after(size)
-        return tuple(entries)
+        return tuple(inputs)
 
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits: equal architectures, and only they, have equal ids, also in later releases.
 
-        A digest of what differs from the defaults, so that a further option does not change the ids there are.
+        A digest of what differs from the defaults, so that a new option does not change existing ids.
         """
-        text = json.dumps(self.essence(), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(self.non_defaults(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
-        """The canonical form as plain JSON values, every option spelled out."""
+        """The canonical form as plain JSON values, with every option."""
         return self.model_dump(mode="json")
 
     def to_json(self) -> str:
@@ -238,19 +157,11 @@ class Architecture(Value):
             raise ArchitectureError("", f"not YAML: {error}") from None
         return cls.from_dict(data)
 
-
-def checked(stage: Stage, width_before: int, size_before: Size, place: str = "") -> Stage:
-    """The canonical spelling of `stage` where `width_before` channels and a map of `size_before` come in.
-
-    Raises:
-        SpaceError: a mixer does not fit, or a block does not reach every channel; the error names the place below `place`.
-    """
-    entry = stage.entry(width_before, size_before)
-    if stage.begin == "block" and not entry.changes:
-        stage = stage.changed(begin="transition", downsampling=Downsampling())  # nothing changes: one spelling
-    where = blocks.sites(stage.begin, stage.depth, entry)
-    try:
-        mixer = blocks.check(stage.residual, stage.mixer, stage.channel_mixer, where)
-    except SpaceError as error:
-        raise error.at(place) from None
-    return stage if mixer == stage.mixer else stage.changed(mixer=mixer)
+    @classmethod
+    def from_file(cls, path: str | Path) -> Architecture:
+        """The architecture in the YAML file `path`; errors name the file."""
+        text = Path(path).read_text(encoding="utf-8")
+        try:
+            return cls.from_yaml(text)
+        except SpaceError as error:
+            raise error.in_file(path) from None

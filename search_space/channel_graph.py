@@ -8,7 +8,7 @@ receptive field* (FCRF) if every output depends on every input.
 For a pair of grouped layers with L channels between them, g1 and g2 groups and interlacing in between, FCRF holds
 if and only if `g1 * g2 <= L`.
 
-A `Stack` is a block told layer by layer, as a picture of it needs; its composition is the block's graph.
+A `Stack` is a block as a sequence of layers, to be drawn; their composition is the block's graph.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ChannelGraph:
     """Which inputs each output channel depends on.
 
     Args:
-        matrix: boolean `(C_out, C_in)`; kept read-only.
+        matrix: boolean `(C_out, C_in)`; made read-only.
     """
 
     matrix: Bools = field(repr=False)
@@ -51,7 +51,7 @@ class ChannelGraph:
         """The graph of this layer followed by `after`.
 
         Raises:
-            SpaceError: `after` takes another number of channels than this layer gives.
+            SpaceError: `after` has another number of inputs than this layer has outputs.
         """
         if after.matrix.shape[1] != self.matrix.shape[0]:
             raise SpaceError(
@@ -59,8 +59,8 @@ class ChannelGraph:
             )
         return ChannelGraph((after.matrix.astype(np.float32) @ self.matrix.astype(np.float32)) > 0)
 
-    def beside(self, other: ChannelGraph) -> ChannelGraph:
-        """The graph of the sum of two layers (a residual connection is `beside(identity(C))`)."""
+    def plus(self, other: ChannelGraph) -> ChannelGraph:
+        """The graph of the sum of two layers (a residual connection is `plus(identity(C))`)."""
         return ChannelGraph(self.matrix | other.matrix)
 
     @property
@@ -73,7 +73,7 @@ class ChannelGraph:
         """The number of groups if this is a layer in groups of consecutive channels (1: dense), else None."""
         c_out, c_in = self.matrix.shape
         groups = len({row.tobytes() for row in self.matrix})
-        if c_in % groups or c_out % groups or grouped(c_in, c_out, groups) != self:
+        if c_in % groups or c_out % groups or grouped_layer(c_in, c_out, groups) != self:
             return None
         return groups
 
@@ -90,11 +90,11 @@ def dense(c_in: int, c_out: int | None = None) -> ChannelGraph:
 
 
 def identity(channels: int) -> ChannelGraph:
-    """Every output from its own input alone: depthwise convolution, pooling, a global filter."""
+    """Every output from its own input only: depthwise convolution, pooling, a global filter."""
     return ChannelGraph(np.eye(channels, dtype=np.bool_))
 
 
-def grouped(c_in: int, c_out: int, groups: int) -> ChannelGraph:
+def grouped_layer(c_in: int, c_out: int, groups: int) -> ChannelGraph:
     """A layer in `groups` groups of consecutive channels.
 
     Raises:
@@ -105,12 +105,12 @@ def grouped(c_in: int, c_out: int, groups: int) -> ChannelGraph:
     return ChannelGraph(np.kron(np.eye(groups, dtype=np.bool_), np.ones((c_out // groups, c_in // groups), np.bool_)))
 
 
-def interlaced(channels: int, groups: int) -> ChannelGraph:
+def interlace_layer(channels: int, groups: int) -> ChannelGraph:
     """The channel shuffle `y[p] = x[(p % groups) * (channels // groups) + p // groups]`."""
-    return permuted(interlacing(channels, groups))
+    return permutation(interlacing(channels, groups))
 
 
-def permuted(order: Sequence[int]) -> ChannelGraph:
+def permutation(order: Sequence[int]) -> ChannelGraph:
     """A permutation of channels, `y[p] = x[order[p]]`."""
     return ChannelGraph(np.eye(len(order), dtype=np.bool_)[np.asarray(order)])
 
@@ -122,9 +122,9 @@ def interlacing(channels: int, groups: int) -> tuple[int, ...]:
     return tuple((p % groups) * (channels // groups) + p // groups for p in range(channels))
 
 
-def grouped_pair(c_in: int, hidden: int, c_out: int, g1: int, g2: int) -> ChannelGraph:
+def grouped_layer_pair(c_in: int, hidden: int, c_out: int, g1: int, g2: int) -> ChannelGraph:
     """Grouped layer, interlacing, grouped layer: `c_in -> hidden (g1) -> hidden -> c_out (g2)`."""
-    return grouped(c_in, hidden, g1).then(interlaced(hidden, g1)).then(grouped(hidden, c_out, g2))
+    return grouped_layer(c_in, hidden, g1).then(interlace_layer(hidden, g1)).then(grouped_layer(hidden, c_out, g2))
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ class Layer:
     """A layer of a block.
 
     Args:
-        name: what it is, in words.
-        graph: which of its inputs each of its outputs depends on.
+        name: its name.
+        graph: which inputs each output depends on.
     """
 
     name: str
@@ -156,18 +156,18 @@ class Pair:
 
 @dataclass(frozen=True)
 class Stack:
-    """The layers of a block in order; there is one at least.
+    """The layers of a block in order, at least one.
 
     Raises:
-        SpaceError: there is no layer, or one takes another number of channels than the layer before it gives.
+        SpaceError: there is no layer, or one has another number of inputs than the layer before it has outputs.
     """
 
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
         if not self.layers:
-            raise SpaceError("layers", "must be one at least")
-        _ = self.reach  # a layer that does not fit is refused here
+            raise SpaceError("layers", "must not be empty")
+        _ = self.reach  # raises for layers that do not fit together
 
     @cached_property
     def reach(self) -> tuple[ChannelGraph, ...]:
@@ -181,31 +181,31 @@ class Stack:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """The channels that enter, and those after each layer."""
+        """The input channels, and the channels after each layer."""
         return (self.layers[0].graph.matrix.shape[1], *(layer.graph.matrix.shape[0] for layer in self.layers))
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
-        """The pairs of layers that the closed rule speaks of: in groups, interlaced between (one dense: no need to be).
+        """The pairs of layers to which the closed rule applies: grouped and interlaced (no need to interlace if one is dense).
 
-        A layer of each channel alone may stand between them too: it moves nothing.
+        Depthwise layers in between do not matter.
         """
-        every = [layer.graph for layer in self.layers]
-        moving = [graph for graph in every if graph != identity(len(graph.matrix))]
-        return tuple(dict.fromkeys((*_pairs(every), *_pairs(moving))))
+        graphs = [layer.graph for layer in self.layers]
+        mixing = [graph for graph in graphs if graph != identity(len(graph.matrix))]
+        return tuple(dict.fromkeys((*_pairs(graphs), *_pairs(mixing))))
 
     @property
     def rule(self) -> Pair | None:
-        """Of the pairs that reach every channel by the closed rule, that of the most groups; None if there is none."""
+        """The pair of most groups among those that reach every channel by the closed rule; None if there is none."""
         return max((pair for pair in self.pairs if pair.is_full), key=lambda pair: pair.g1 * pair.g2, default=None)
 
 
 def _pairs(graphs: Sequence[ChannelGraph]) -> list[Pair]:
-    """The pairs that the closed rule speaks of among layers of `graphs`."""
+    """The pairs to which the closed rule applies among layers of `graphs`."""
     spaced = [
         (first, second)
         for first, shuffle, second in zip(graphs, graphs[1:], graphs[2:], strict=False)
-        if first.groups and shuffle == interlaced(len(first.matrix), first.groups)
+        if first.groups and shuffle == interlace_layer(len(first.matrix), first.groups)
     ]
     joined = [(first, second) for first, second in pairwise(graphs) if 1 in (first.groups, second.groups)]
     return [
@@ -224,7 +224,7 @@ def divisors(number: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=4096)
 def group_pairs(c_in: int, hidden: int, c_out: int, full: bool = True) -> tuple[tuple[int, int], ...]:
-    """All `(g1, g2)` that divide the channels at hand; with `full`, those that reach every channel (g1*g2 <= hidden)."""
+    """All `(g1, g2)` that divide the channels; with `full`, those that reach every channel (g1*g2 <= hidden)."""
     return tuple(
         (g1, g2)
         for g1 in divisors(c_in)

@@ -1,88 +1,89 @@
-"""The operators that an architecture is made of, from its description alone: what a table of their latencies is about.
+"""The operators that an architecture consists of, from its description alone: the rows of a table of latencies.
 
-An operator is a layer, or a few that always stand together, at a place: a token mixer, a channel mixer with its activation, a
-norm, a sum with the shortcut. It can be built alone (`modules/operators.py`), and so be timed alone; the time of a network is
-about the sum of its operators' (Cai et al., "ProxylessNAS", 2019). No torch.
+An operator is a layer, or a few that always occur together, with the shape of its input: a token mixer, a channel mixer with
+its activation, a norm, a sum with the shortcut. It can be built by itself (`modules/operators.py`), and so be timed by itself;
+the time of a network is about the sum over its operators (Cai et al., "ProxylessNAS", 2019). No torch.
 
-What is left out: the shuffle of channels within a "bottleneck", and stochastic depth, which costs nothing in use.
+Not included: the channel shuffle within a "bottleneck", and stochastic depth, which costs nothing in inference.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from search_space import blocks
-from search_space.architecture import Architecture, Stage
-from search_space.blocks import Site
-from search_space.channel_mixers.pointwise import Pointwise
-from search_space.costs import Cost, Map, Size, Tape
-from search_space.macro import Head, SqueezeExcite, Stem, Stride
+from search_space.architecture import Architecture
+from search_space.channel_mixers import ChannelMixerSpec
+from search_space.field_types import Stride
+from search_space.mixers import TokenMixerSpec
+from search_space.residual_forms import BlockLayers
+from search_space.shapes import BlockShape, MapShape, Size, strided_size
+from search_space.stage import Stage
+from search_space.tape import Cost, FeatureMap, Tape
 from search_space.value import Value
 
 Kind = Literal["stem", "tokens", "channels", "downsampling", "norm", "act", "scale", "gate", "sum", "head"]
 
 
 class Operator(NamedTuple):
-    """A layer where it stands.
+    """A layer with the shape of its input and output.
 
     Args:
-        kind: what it does.
-        what: its description; for a norm or an activation its name, for a sum or a scale nothing.
-        width, size: channels and map that come in.
-        out: channels that go out.
+        kind: the kind of layer.
+        spec: its description; of a norm or an activation its name, of a sum or a scale an empty string.
+        width, size: channels and map size of the input.
+        out: channels of the output.
         stride: 2 halves the map.
-        how: the activation of a channel mixer, the norm of a downsampling or head.
+        detail: the activation of a channel mixer, the norm of a downsampling or head.
     """
 
     kind: Kind
-    what: Any
+    spec: Any
     width: int
     size: Size
     out: int
     stride: Stride = 1
-    how: str = ""
+    detail: str = ""
 
     @property
     def family(self) -> str:
-        """Operators that differ in numbers alone are of one family: what is known of some tells something of the others."""
-        if not isinstance(self.what, Value):
-            return f"{self.kind} {self.what} {self.how}".strip()
-        name = getattr(self.what, "name", "")
-        choices = [f"{key} {value}" for key, value in self.what if isinstance(value, str | bool)]
-        return " ".join(filter(None, [self.kind, name, *choices, self.how]))
+        """Operators that differ only in numbers are of one family: times of some predict those of the others."""
+        if not isinstance(self.spec, Value):
+            return f"{self.kind} {self.spec} {self.detail}".strip()
+        name = getattr(self.spec, "name", "")
+        choices = [f"{key} {value}" for key, value in self.spec if isinstance(value, str | bool)]
+        return " ".join(filter(None, [self.kind, name, *choices, self.detail]))
 
     @property
     def key(self) -> str:
-        """Equal for equal operators, and only for them; also in later releases."""
-        what = self.what
-        if isinstance(what, Value):
-            options = ", ".join(f"{key} {value}" for key, value in what.essence().items() if key != "name")
-            what = f"{getattr(what, 'name', '')}({options})"
+        """Equal for equal operators, and only for them, also in later releases."""
+        spec = self.spec
+        if isinstance(spec, Value):
+            options = ", ".join(f"{key} {value}" for key, value in spec.non_defaults().items() if key != "name")
+            spec = f"{getattr(spec, 'name', '')}({options})"
         shape = f"{self.width}x{self.size[0]}x{self.size[1]} to {self.out}"
-        return " ".join(filter(None, [self.kind, str(what), self.how, shape, "halved" if self.stride == 2 else ""]))
+        return " ".join(filter(None, [self.kind, str(spec), self.detail, shape, "halved" if self.stride == 2 else ""]))
 
     @property
     def cost(self) -> Cost:
-        """Of one image."""
-        tape, x = Tape(), Map(self.width, self.size)
+        """The cost of one image."""
+        tape, x = Tape(), FeatureMap(self.width, self.size)
         match self.kind:
             case "stem":
-                self.what.trace(x, tape, self.out)
+                self.spec.trace(x, tape, self.out)
             case "tokens":
-                (self.what.trace_halving if self.stride == 2 else self.what.trace)(x, tape)
+                (self.spec.trace_strided if self.stride == 2 else self.spec.trace)(x, tape)
             case "channels":
-                self.what.trace(x, tape, self.how, self.out)
+                self.spec.trace(x, tape, self.detail, self.out)
             case "downsampling":
-                self.what.trace(x, tape, self.out, self.how, self.stride)
+                self.spec.trace(x, tape, self.out, self.detail, self.stride)
             case "gate":
-                self.what.trace(x, tape)
+                self.spec.trace(x, tape)
             case "head":
-                self.what.trace(x, tape, self.out, self.how)
+                self.spec.trace(x, tape, self.out, self.detail)
             case "norm":
-                tape.norm(self.what, x)
+                tape.norm(self.spec, x)
             case "scale":
                 tape.scale(x)
             case _:
@@ -90,88 +91,99 @@ class Operator(NamedTuple):
         return tape.cost
 
     @property
-    def numbers(self) -> int:
-        """Numbers of the maps that come in and go out, of one image."""
+    def io_numel(self) -> int:
+        """Numbers in the input and the output of one image."""
         before = self.size[0] * self.size[1]
         if self.kind == "head":
             return self.width * before + self.out
-        stride = self.what.patch if self.kind == "stem" else self.stride
+        stride = self.spec.patch if self.kind == "stem" else self.stride
         return self.width * before + self.out * -(-self.size[0] // stride) * -(-self.size[1] // stride)
 
 
 def operators(architecture: Architecture) -> Counter[Operator]:
-    """The operators of `architecture`, and how often it has each."""
-    first, last = architecture.stages[0], architecture.stages[-1]
-    width = architecture.stem.width(first.width)
-    found = Counter([_stem(architecture.stem, architecture.in_chans, architecture.image_size, width)])
-    for stage, before in zip(architecture.stages, architecture.entries, strict=True):
-        found.update(_of_stage(stage, *before))
-    found[_head(architecture.head, last, architecture.sizes[-1], architecture.num_classes)] += 1
-    return found
-
-
-def _stem(stem: Stem, in_chans: int, image_size: Size, width: int) -> Operator:
-    return Operator("stem", stem, in_chans, image_size, width)
-
-
-def _head(head: Head, last: Stage, size: Size, num_classes: int) -> Operator:
-    return Operator("head", head, last.width, size, num_classes, how=head.kind or last.norm)
+    """The operators of `architecture`, with the number of each."""
+    stem, head, last = architecture.stem, architecture.head, architecture.stages[-1]
+    width = stem.width(architecture.stages[0].width)
+    counts = Counter([Operator("stem", stem, architecture.in_chans, architecture.image_size, width)])
+    for stage, stage_input in zip(architecture.stages, architecture.stage_inputs, strict=True):
+        counts.update(_stage_operators(stage, stage_input))
+    kind = head.kind or last.norm
+    counts[Operator("head", head, last.width, architecture.sizes[-1], architecture.num_classes, detail=kind)] += 1
+    return counts
 
 
 @lru_cache(maxsize=8192)
-def _of_stage(stage: Stage, width_before: int, size_before: Size) -> Counter[Operator]:
-    entry = stage.entry(width_before, size_before)
-    found: Counter[Operator] = Counter()
-    if stage.has_transition(width_before):
-        found[_downsampling(stage, entry)] += 1
-    for index, site in enumerate(stage.sites(entry)):
-        found.update(_of_block(stage, site, index))
-    return found
-
-
-def _downsampling(stage: Stage, site: Site) -> Operator:
-    stride = site.stride
-    return Operator(
-        "downsampling", stage.downsampling, site.width_before, site.size_before, site.width, stride, stage.norm
+def _stage_operators(stage: Stage, stage_input: MapShape) -> Counter[Operator]:
+    counts: Counter[Operator] = Counter()
+    if stage.has_transition(stage_input.width):
+        counts[_downsampling(stage, stage.shape(stage_input))] += 1
+    blocks = Counter(
+        (shape, stage.canonical_mixer(shape).for_block(index))
+        for index, shape in enumerate(stage.block_shapes(stage_input))
     )
+    for (shape, mixer), times in blocks.items():
+        layers = OperatorLayers(stage, mixer, shape)
+        stage.residual_form.trace(layers, FeatureMap(shape.width_before, shape.size_before))
+        for operator in layers.operators:
+            counts[operator] += times
+    return counts
 
 
-def _of_block(stage: Stage, site: Site, index: int) -> Iterator[Operator]:
-    """The operators of a block in the order in which they come (`modules/blocks.py`)."""
-    width, size = site.width, site.size
-    inner, _ = where = blocks.spot(stage.residual, stage.channel_mixer, site)
-    mixer = blocks.at_spot(stage, where).at(index)
-    tokens = Operator("tokens", mixer, inner, site.size_before, inner, site.stride)
-    channels = Operator("channels", stage.channel_mixer, site.width_before, size, width, how=stage.act)
-    norm = Operator("norm", stage.norm, width, size, width)
-    act = Operator("act", stage.act, width, size, width)
-    scale = [] if stage.layer_scale is None else [Operator("scale", "", width, size, width)]
-    gate = [_gate(stage.squeeze_excite, width, size)] if stage.squeeze_excite is not None else []
-    branch = [*gate, *scale, Operator("sum", "", width, size, width)]
-    match stage.residual:
-        case "pre_norm":
-            yield from (norm, tokens, *scale, branch[-1], norm, channels, *branch)
-        case "single":
-            yield from (norm, tokens, norm, channels, *branch)
-        case "convmixer":
-            yield from (tokens, act, norm, *scale, branch[-1], channels, *gate, act, norm)
-        case "shiftvit":
-            yield from (tokens, norm, channels, *branch)
-        case "plain":
-            before = Operator("norm", stage.norm, site.width_before, size, site.width_before)
-            yield from (tokens, before, channels, *gate, norm, act)
-        case "bottleneck":
-            pair = blocks.pair_of(stage.channel_mixer)
-            first, second = (Pointwise(groups=groups, bias=pair.bias) for groups in pair.groups)
-            yield Operator("channels", first, site.width_before, site.size_before, inner, how=stage.act)
-            for at in (site.size_before, size):
-                yield Operator("norm", stage.norm, inner, at, inner)
-                yield Operator("act", stage.act, inner, at, inner)
-            yield from (tokens, Operator("channels", second, inner, size, width, how=stage.act), norm)
-            yield from (*branch, act)
-            if site.changes:
-                yield _downsampling(stage, site)
+def _downsampling(stage: Stage, shape: BlockShape) -> Operator:
+    width, size, stride = shape.width_before, shape.size_before, shape.stride
+    return Operator("downsampling", stage.downsampling, width, size, shape.width, stride, stage.norm)
 
 
-def _gate(gate: SqueezeExcite, width: int, size: Size) -> Operator:
-    return Operator("gate", gate, width, size, width)
+class OperatorLayers(BlockLayers):
+    """The layers of a block, collected as `operators` in the order of the forward pass.
+
+    Args:
+        stage: the stage.
+        mixer: its token mixer in this block.
+        shape: the shapes of the block's input and output.
+    """
+
+    __slots__ = ("mixer", "operators", "stage")
+
+    def __init__(self, stage: Stage, mixer: TokenMixerSpec, shape: BlockShape) -> None:
+        super().__init__(shape, stage.channel_mixer)
+        self.stage, self.mixer = stage, mixer
+        self.operators: list[Operator] = []
+
+    def _add(self, kind: Kind, spec: Any, x: FeatureMap, out: int, detail: str = "", stride: Stride = 1) -> FeatureMap:
+        operator = Operator(kind, spec, x.width, x.size, out, stride, detail)
+        self.operators.append(operator)
+        return FeatureMap(out, strided_size(x.size, stride))
+
+    def token_mixer(self, x: FeatureMap) -> FeatureMap:
+        return self._add("tokens", self.mixer, x, x.width, stride=self.shape.stride)
+
+    def channel_mixer(self, x: FeatureMap) -> FeatureMap:
+        return self.gate(self.part_of_channel_mixer(self.channel_mixer_spec, x, self.shape.width))
+
+    def part_of_channel_mixer(self, spec: ChannelMixerSpec, x: FeatureMap, width: int) -> FeatureMap:
+        return self._add("channels", spec, x, width, self.stage.act)
+
+    def interlace(self, x: FeatureMap, groups: int) -> FeatureMap:
+        return x
+
+    def norm(self, x: FeatureMap) -> FeatureMap:
+        return self._add("norm", self.stage.norm, x, x.width)
+
+    def act(self, x: FeatureMap) -> FeatureMap:
+        return self._add("act", self.stage.act, x, x.width)
+
+    def gate(self, x: FeatureMap) -> FeatureMap:
+        gate = self.stage.squeeze_excite
+        return x if gate is None else self._add("gate", gate, x, x.width)
+
+    def shortcut(self, x: FeatureMap) -> FeatureMap:
+        if not self.shape.is_changing:
+            return x
+        self.operators.append(_downsampling(self.stage, self.shape))
+        return FeatureMap(self.shape.width, self.shape.size)
+
+    def residual_sum(self, x: FeatureMap, branch: FeatureMap) -> FeatureMap:
+        if self.stage.layer_scale is not None:
+            self._add("scale", "", branch, branch.width)
+        return self._add("sum", "", x, x.width)

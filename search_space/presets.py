@@ -1,4 +1,4 @@
-"""Architectures of the literature, by name: each is a point of the space, described by its choices like any other.
+"""Architectures of the literature, by name, described like any other architecture.
 
     from search_space import build, presets
     network = build(presets.get("poolformer_s12"))
@@ -7,7 +7,7 @@ Each family is a function that gives its members of any size; `PRESETS` holds th
 224 x 224 and 1000 classes unless their name says otherwise. No torch.
 
 - ConvMixer: Trockman & Kolter, "Patches Are All You Need?", 2022. The activation of 768/32 is ReLU, as trained.
-- ViT: Dosovitskiy et al., 2021, in the sizes of DeiT (Touvron et al., 2021); the mean over the positions stands in for the
+- ViT: Dosovitskiy et al., 2021, in the sizes of DeiT (Touvron et al., 2021); the mean over the positions replaces the
   class token, as in timm with `class_token=False, global_pool="avg", fc_norm=False`.
 - MLP-Mixer: Tolstikhin et al., "MLP-Mixer: An all-MLP Architecture for Vision", 2021.
 - GFNet: Rao et al., "Global Filter Networks for Image Classification", 2021; the pyramids ("h") with their layer scale.
@@ -18,7 +18,7 @@ Each family is a function that gives its members of any size; `PRESETS` holds th
 - AS-MLP: Lian et al., "AS-MLP: An Axial Shifted MLP Architecture for Vision", 2022.
 - Wave-MLP: Tang et al., "An Image Patch is a Wave", 2022; T, whose norms are batch norms.
 - clcNet: Zhang, "clcNet: Improving the Efficiency of Convolutional Neural Network Using Channel Local Convolutions", CVPR
-  2018. No convolution has a bias (each has a batch norm behind it): with biases A would have 3.267 M parameters, not 3.254.
+  2018. No convolution has a bias (a batch norm follows each): with biases A would have 3.267 M parameters, not 3.254.
 - LambdaResNet: Bello, "LambdaNetworks: Modeling Long-Range Interactions Without Attention", 2021; 26t as in timm.
 """
 
@@ -34,7 +34,7 @@ from search_space.errors import unknown_name
 
 
 def names() -> tuple[str, ...]:
-    """The names that `get` knows."""
+    """The names of all presets."""
     return tuple(PRESETS)
 
 
@@ -43,7 +43,7 @@ def get(name: str) -> Architecture:
     """The architecture called `name`.
 
     Raises:
-        UnknownNameError: there is none; the error lists the known names and asks after the nearest.
+        UnknownSpaceNameError: there is no such preset; the error lists the known names and suggests the closest.
     """
     if name not in PRESETS:
         raise unknown_name("", "preset", name, PRESETS)
@@ -92,7 +92,7 @@ def afnonet(width: int, depth: int, num_blocks: int, patch: int = 16) -> Archite
 
 
 def poolformer(widths: Sequence[int], depths: Sequence[int]) -> Architecture:
-    """PoolFormer: a pyramid with overlapping patches; outside the blocks there is but the last norm."""
+    """PoolFormer: a pyramid with overlapping patches; the last norm is the only one outside the blocks."""
     stage = {"mixer": {"name": "pool", "k": 3}, "norm": "group", "layer_scale": 1e-5}
     stages = _pyramid(widths, depths, stage, {"kernel": 3, "norm": None})
     return _network(stages, {"patch": 4, "kernel": 7}, {"norm": "after", "kind": "layer"})
@@ -110,8 +110,8 @@ def swin(widths: Sequence[int], depths: Sequence[int], heads: Sequence[int], win
     """Swin Transformer: a pyramid of attention in windows, shifted in every second block."""
     stage = {"norm": "layer"}
     stages = _pyramid(widths, depths, stage, {"kernel": 2, "norm": "patches", "bias": False})
-    for described, count in zip(stages, heads, strict=True):
-        described["mixer"] = {"name": "attention", "heads": count, "window": window, "shift": "alternate"}
+    for description, count in zip(stages, heads, strict=True):
+        description["mixer"] = {"name": "attention", "heads": count, "window": window, "shift": "alternate"}
     return _network(stages, {"patch": 4, "norm": "layer"})
 
 
@@ -123,7 +123,7 @@ def as_mlp(widths: Sequence[int], depths: Sequence[int], shift_size: int = 5) ->
 
 
 def wave_mlp(widths: Sequence[int], depths: Sequence[int]) -> Architecture:
-    """Wave-MLP: a pyramid with overlapping patches, a norm behind each convolution outside the blocks."""
+    """Wave-MLP: a pyramid with overlapping patches, a norm after each convolution outside the blocks."""
     stage = {"mixer": {"name": "wave", "mode": "fc"}, "norm": "batch"}
     stages = _pyramid(widths, depths, stage, {"kernel": 3, "norm": "after"})
     return _network(stages, {"patch": 4, "kernel": 7, "norm": "batch"})
@@ -146,10 +146,10 @@ def clcnet(widths: Sequence[int], depths: Sequence[int]) -> Architecture:
 def lambda_resnet(
     widths: Sequence[int], depths: Sequence[int], lambdas: Sequence[bool], context: int = 9, image_size: int = 256
 ) -> Architecture:
-    """LambdaResNet: bottleneck blocks behind timm's tiered stem, of 1/4 of the first width, with its pooling.
+    """LambdaResNet: bottleneck blocks after timm's tiered stem with pooling, which has 1/4 of the first width.
 
     Args:
-        widths: of the stages; one of the width of the stage before it keeps its map, all others halve it.
+        widths: of the stages; a stage halves the map unless it has the width of the stage before.
         depths: blocks of the stages.
         lambdas: whether the blocks of a stage have a lambda layer instead of the 3x3 convolution.
         context: side of what the position lambdas reach.
@@ -162,8 +162,8 @@ def lambda_resnet(
     stage |= {"downsampling": {"kernel": 1, "norm": "after", "bias": False}}
     shapes = zip(mixers, widths, depths, strict=True)
     stages = [stage | {"mixer": mixer, "width": width, "depth": depth} for mixer, width, depth in shapes]
-    for before, later in pairwise(stages):
-        later["downsample"] = 1 if later["width"] == before["width"] else 2
+    for previous, stage in pairwise(stages):
+        stage["downsample"] = 1 if stage["width"] == previous["width"] else 2
     stem = {
         "patch": 4,
         "tiered": True,

@@ -1,4 +1,4 @@
-"""Things found by name: a registry refuses duplicates, and a name it does not know is answered with those it does."""
+"""Registries: things found by name. A registry refuses duplicates, and its error for an unknown name lists the known ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from search_space.errors import ArchitectureError, unknown_name
-from search_space.value import Value, distinct
+from search_space.value import Value, distinct_choices
 
 
-class Named(Value):
-    """A value whose class has a name: its fields are the options of what the name stands for."""
+class Spec(Value):
+    """The description of a layer: a value whose class has a name; its fields are the options of the layer."""
 
     name: ClassVar[str]
 
@@ -19,14 +19,14 @@ class Named(Value):
         """Name and all options, as plain JSON."""
         return {"name": self.name, **self.model_dump(mode="json")}
 
-    def essence(self) -> dict[str, Any]:
+    def non_defaults(self) -> dict[str, Any]:
         """The name, and the options that differ from their defaults."""
-        return {"name": self.name, **super().essence()}
+        return {"name": self.name, **super().non_defaults()}
 
     @classmethod
     def choices(cls, option: str, given: object) -> tuple[Any, ...]:
-        """The choices that `given`, one value or a list, stands for in a search space; without repetitions."""
-        return distinct(given)
+        """The choices of `option` in a search space: `given` is one value or a list; without repetitions."""
+        return distinct_choices(given)
 
     @classmethod
     def check_choice(cls, option: str, choice: object) -> None:
@@ -35,47 +35,68 @@ class Named(Value):
 
     @classmethod
     def variants(cls, options: Mapping[str, tuple[Any, ...]], width: int) -> list[Self]:
-        """All combinations of the `options`' choices at `width`, whether or not they fit."""
+        """All combinations of the choices of `options` at `width`, whether they fit or not."""
         return [cls(**dict(zip(options, values, strict=True))) for values in itertools.product(*options.values())]
 
 
-N = TypeVar("N", bound=Named)
+T = TypeVar("T")
+S = TypeVar("S", bound=Spec)
 
 
-class Registry(dict[str, type[N]], Generic[N]):
-    """Classes of named values, by name.
+class Registry(dict[str, T], Generic[T]):
+    """Named things, by name.
 
     Args:
-        kind: what they are, as errors say it.
-        base: their common class.
+        kind: what they are, for error messages.
     """
 
-    def __init__(self, kind: str, base: type[N]) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
-        self.base = base
 
-    def register(self, named: type[N]) -> type[N]:
-        """Class decorator: make the class known by its name."""
-        if named.name in self:
-            raise ValueError(f"{self.kind} {named.name!r} is registered already")
-        self[named.name] = named
-        return named
+    def register(self, item: T) -> T:
+        """Add `item` under its `name` and return it, so that this is a class decorator too.
 
-    def named(self, name: str) -> type[N]:
-        """The class called `name`; `UnknownNameError` lists the known ones and asks after the nearest."""
+        Raises:
+            ValueError: the name already exists.
+        """
+        name: str = item.name  # type: ignore[attr-defined]
+        if name in self:
+            raise ValueError(f"{self.kind} {name!r} already exists")
+        self[name] = item
+        return item
+
+    def unregister(self, name: str) -> None:
+        """Remove what is registered under `name`."""
+        del self[name]
+
+    def find(self, name: str) -> T:
+        """What is registered under `name`; `UnknownSpaceNameError` lists the known names and suggests the closest."""
         if name not in self:
             raise unknown_name("", self.kind, name, self)
         return self[name]
 
-    def parse(self, description: object) -> N:
-        """A value from `"pool"`, from `{"name": "conv", "k": 5}`, or from itself."""
+
+class SpecRegistry(Registry[type[S]], Generic[S]):
+    """Classes of descriptions, by name.
+
+    Args:
+        kind: what they are, for error messages.
+        base: their common base class.
+    """
+
+    def __init__(self, kind: str, base: type[S]) -> None:
+        super().__init__(kind)
+        self.base = base
+
+    def parse(self, description: object) -> S:
+        """A description from `"pool"`, from `{"name": "conv", "k": 5}`, or from itself."""
         if isinstance(description, self.base):
             return description
         if isinstance(description, str):
-            return self.named(description)()
+            return self.find(description)()
         if isinstance(description, dict) and isinstance(description.get("name"), str):
-            return self.named(description["name"])(**{k: v for k, v in description.items() if k != "name"})
+            return self.find(description["name"])(**{k: v for k, v in description.items() if k != "name"})
         raise ArchitectureError(
             "", f"must be the name of a {self.kind}, or a mapping with `name` and options", description
         )

@@ -1,7 +1,7 @@
-"""The base of every description here: a frozen, strictly typed value that is valid if it exists.
+"""The base class of every description: a frozen, strictly typed value, validated and made canonical at construction.
 
-A thin layer over pydantic that turns its errors into this package's one error tree, so that a typo in
-`stages[2].mixer` is reported the same way whether it came from YAML, JSON or Python.
+A thin layer over pydantic that turns its errors into those of this package, so that a typo in `stages[2].mixer` is
+reported the same way from YAML, JSON and Python.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from search_space.errors import ArchitectureError, SpaceError, nearest, unknown_name
+from search_space.errors import ArchitectureError, SpaceError, suggestion, unknown_name
 
 T = TypeVar("T", bound="Value")
 
@@ -20,7 +20,7 @@ T = TypeVar("T", bound="Value")
 class Value(BaseModel):
     """A frozen value; construction raises `SpaceError` on bad input.
 
-    Types are strict (no `"3"` for 3, no 1 for True); unknown keys are refused, and numbers that are not finite.
+    Types are strict (no `"3"` for 3, no 1 for True); unknown keys and numbers that are not finite are refused.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -28,30 +28,40 @@ class Value(BaseModel):
     def __init__(self, **data: Any) -> None:
         try:
             super().__init__(**data)
+            changes = self.canonical_changes()
+            if changes:
+                super().__init__(**(data | changes))
         except ValidationError as error:
             raise space_error(error, type(self)) from None
 
-    def essence(self) -> dict[str, Any]:
-        """What differs from the defaults, as plain JSON: what a new option with a default leaves as it was."""
+    def canonical_changes(self) -> dict[str, Any]:
+        """The fields to construct this value with instead, so that descriptions with one meaning are equal.
+
+        Called once the fields are valid; empty for the canonical form.
+        """
+        return {}
+
+    def non_defaults(self) -> dict[str, Any]:
+        """The fields that differ from their defaults, as plain JSON; a new option with a default does not change it."""
         fields = type(self).model_fields
         given = {name: getattr(self, name) for name in fields}
-        return {name: _essence(value) for name, value in given.items() if value != fields[name].default}
+        return {name: _plain_non_defaults(value) for name, value in given.items() if value != fields[name].default}
 
-    def changed(self: T, **changes: Any) -> T:
-        """A copy with `changes`, validated anew."""
+    def replace(self: T, **changes: Any) -> T:
+        """A copy with `changes` to its fields, validated again."""
         return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | changes)
 
 
-def _essence(value: object) -> object:
+def _plain_non_defaults(value: object) -> object:
     if isinstance(value, Value):
-        return value.essence()
-    return [_essence(item) for item in value] if isinstance(value, tuple) else value
+        return value.non_defaults()
+    return [_plain_non_defaults(item) for item in value] if isinstance(value, tuple) else value
 
 
 def space_error(error: ValidationError, model: type[BaseModel]) -> SpaceError:
-    """The first complaint of a pydantic `error` about `model`, as an error of this package."""
+    """The first of the errors in a pydantic `error` about `model`, as an error of this package."""
     first = error.errors(include_url=False)[0]
-    place = dotted(first["loc"])
+    place = dotted_path(first["loc"])
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, SpaceError):
         return cause.at(place)
@@ -63,14 +73,14 @@ def space_error(error: ValidationError, model: type[BaseModel]) -> SpaceError:
     return ArchitectureError(place, rule, first["input"])
 
 
-def literal_hint(complaint: ErrorDetails) -> str:
-    """Of a pydantic complaint about a name that is none of a few: asks after the nearest; of any other: nothing."""
-    if complaint["type"] != "literal_error" or not isinstance(complaint["input"], str):
+def literal_hint(details: ErrorDetails) -> str:
+    """A suggestion of the closest names for a pydantic error about a `Literal`; empty for any other error."""
+    if details["type"] != "literal_error" or not isinstance(details["input"], str):
         return ""
-    return nearest(complaint["input"], re.findall("'([^']+)'", complaint["ctx"]["expected"]))
+    return suggestion(details["input"], re.findall("'([^']+)'", details["ctx"]["expected"]))
 
 
-def dotted(loc: tuple[str | int, ...]) -> str:
+def dotted_path(loc: tuple[str | int, ...]) -> str:
     """A pydantic location as a path: `("stages", 2, "mixer")` is `stages[2].mixer`."""
     text = ""
     for part in loc:
@@ -81,8 +91,8 @@ def dotted(loc: tuple[str | int, ...]) -> str:
     return text
 
 
-def distinct(given: object) -> tuple[Any, ...]:
-    """The choices that `given`, one value or a list, stands for: each once, in order; lists among them as tuples."""
+def distinct_choices(given: object) -> tuple[Any, ...]:
+    """The choices in `given`, one value or a list: each once, in order; lists among them as tuples."""
     values = given if isinstance(given, list | tuple) else (given,)
     plain = [tuple(value) if isinstance(value, list) else value for value in values]
-    return tuple({(type(value), repr(value)): value for value in plain}.values())  # 1 and True are two
+    return tuple({(type(value), repr(value)): value for value in plain}.values())  # 1 and True are distinct

@@ -1,4 +1,4 @@
-"""YAML as its users mean it: numbers like `1e-3` are numbers, `no` and `12:30` are strings (the core schema of YAML 1.2).
+"""YAML with the core schema of YAML 1.2: `1e-3` is a number, `no` and `12:30` are strings.
 
 PyYAML follows YAML 1.1, which reads `1e-3` as a string, `no` as False and `12:30` as 750.
 """
@@ -12,14 +12,14 @@ import yaml
 
 
 class Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with the scalars of YAML 1.2; a key that stands twice in one mapping is an error."""
+    """PyYAML's safe loader with the scalars of YAML 1.2; duplicate keys are errors."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
-                    problem = f"the key {key.value!r} stands twice in one mapping"
+                    problem = f"duplicate key {key.value!r}"
                     raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
@@ -49,5 +49,5 @@ Loader.add_constructor("tag:yaml.org,2002:int", _int)
 
 
 def load(text: str) -> Any:
-    """The value of one YAML document; `yaml.YAMLError` if it is none."""
+    """The value of one YAML document; raises `yaml.YAMLError` if it is invalid."""
     return yaml.load(text, Loader=Loader)

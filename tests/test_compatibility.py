@@ -58,7 +58,7 @@ def frozen(name: str) -> Any:
 
 def sampled(study: str) -> Iterator[Any]:
     """Random architectures of the space in studies/STUDY.yaml."""
-    space = SearchSpace.from_yaml(ROOT / "studies" / f"{study}.yaml")
+    space = SearchSpace.from_file(ROOT / "studies" / f"{study}.yaml")
     rng = np.random.default_rng(0)
     return (space.sample(rng) for _ in range(SAMPLE))
 

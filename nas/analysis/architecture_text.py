@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from nas.formatting import dimensions
-from search_space.architecture import Architecture, Stage
+from search_space.architecture import Architecture
 from search_space.errors import SpaceError
-from search_space.macro import CHANGING
+from search_space.shapes import MapShape
+from search_space.stage import Stage
 
 PlainArchitecture: TypeAlias = Mapping[str, Any]
 """An architecture as JSON: `Architecture.to_dict()`."""
@@ -91,13 +92,8 @@ def options_text(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {_value_text(value)}" for key, value in options.items() if value is not None)
 
 
-def stage_inputs(architecture: Architecture) -> tuple[tuple[int, tuple[int, int]], ...]:
-    """The channels and the map (height, width) that enter each stage."""
-    return architecture.entries
-
-
 def _parts(architecture: Architecture) -> Iterator[PartText]:
-    inputs = stage_inputs(architecture)
+    inputs = architecture.stage_inputs
     yield PartText("image", dimensions(*architecture.image_size, architecture.in_chans))
     yield _stem_part(architecture, *inputs[0])
     for index, stage in enumerate(architecture.stages):
@@ -123,7 +119,7 @@ def _stem_part(architecture: Architecture, width: int, size: tuple[int, int]) ->
     return PartText("stem", dimensions(*size, width), tuple(layers))
 
 
-def _stage_part(number: int, stage: Stage, inputs: tuple[int, tuple[int, int]], size: tuple[int, int]) -> PartText:
+def _stage_part(number: int, stage: Stage, stage_input: MapShape, size: tuple[int, int]) -> PartText:
     described = (stage.mixer.to_dict(), stage.channel_mixer.to_dict())
     notes = [f"{stage.norm} norm", stage.act, f"residual form {stage.residual}"]
     if stage.layer_scale is not None:
@@ -135,22 +131,22 @@ def _stage_part(number: int, stage: Stage, inputs: tuple[int, tuple[int, int]], 
         shape=dimensions(*size, stage.width),
         layers=tuple((str(options.pop("name")), options_text(options)) for options in described),
         depth=stage.depth,
-        transition=_transition_text(stage, inputs, size),
+        transition=_transition_text(stage, stage_input, size),
         notes=" · ".join(notes),
         mixer=stage.mixer.name,
     )
 
 
-def _transition_text(stage: Stage, inputs: tuple[int, tuple[int, int]], size: tuple[int, int]) -> str:
+def _transition_text(stage: Stage, stage_input: MapShape, size: tuple[int, int]) -> str:
     """Where the map or the width changes: before the first block, or within it."""
-    width_before, size_before = inputs
+    width_before, size_before = stage_input
     convolution = _downsampling_text(stage, width_before)
     if stage.has_transition(width_before):
         return f"{'downsampling' if stage.downsample == 2 else 'change of width'}: {convolution}"
     if stage.begin == "transition":
         return ""
     change = f"{dimensions(*size_before, width_before)} → {dimensions(*size, stage.width)}"
-    shortcut = f"; shortcut: {convolution}" if CHANGING[stage.residual] else ""
+    shortcut = f"; shortcut: {convolution}" if stage.residual_form.has_downsampling_shortcut else ""
     return f"first block: {change}{shortcut}"
 
 

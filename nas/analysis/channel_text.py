@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from nas.analysis.architecture_text import PlainArchitecture, stage_inputs
-from search_space import blocks
+from nas.analysis.architecture_text import PlainArchitecture
 from search_space.architecture import Architecture
 from search_space.channel_graph import Stack
 from search_space.errors import SpaceError
@@ -19,12 +18,9 @@ def block_stacks(architecture: PlainArchitecture) -> tuple[tuple[Stack, ...], ..
         known = Architecture.from_dict(dict(architecture))
     except SpaceError:
         return ()
-    positions = [
-        stage.sites(stage.entry(*inputs)) for stage, inputs in zip(known.stages, stage_inputs(known), strict=True)
-    ]
     return tuple(
-        tuple(dict.fromkeys(Stack(blocks.layers(stage, position)) for position in dict.fromkeys(of_stage)))
-        for stage, of_stage in zip(known.stages, positions, strict=True)
+        tuple(dict.fromkeys(Stack(stage.layers(shape)) for shape in dict.fromkeys(stage.block_shapes(stage_input))))
+        for stage, stage_input in zip(known.stages, known.stage_inputs, strict=True)
     )
 
 

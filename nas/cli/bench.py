@@ -114,7 +114,7 @@ def throughput(
     plan = ThroughputPlan(sample, rounds, beside, threads, batch_size, device, seed, operators_s)
     display = Display(Console(stderr=True, highlight=False, markup=False))
     with display.counter("measurements", 2 * rounds * sample) as advance:
-        measured = bench.measure(SearchSpace.from_yaml(space_file), plan, advance)
+        measured = bench.measure(SearchSpace.from_file(space_file), plan, advance)
     record = bench.record(measured, plan)
     if as_json:
         print(json.dumps(record, allow_nan=False))

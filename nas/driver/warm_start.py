@@ -68,7 +68,7 @@ def prior_accuracies(config: StudyConfig, space: SearchSpace) -> PriorAccuracies
 def _fit(architecture: Architecture, space: SearchSpace) -> Architecture:
     """`architecture` for the images and classes of `space`; itself where it does not fit them."""
     try:
-        return architecture.changed(image_size=space.image_size, in_chans=space.in_chans, num_classes=space.num_classes)
+        return architecture.replace(image_size=space.image_size, in_chans=space.in_chans, num_classes=space.num_classes)
     except SpaceError:
         return architecture
 

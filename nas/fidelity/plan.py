@@ -185,4 +185,4 @@ def _shrunk(architecture: Architecture, divisor: int) -> Architecture:
         SpaceError: it does not fit such images.
     """
     height, width = architecture.image_size
-    return architecture.changed(image_size=(height // divisor, width // divisor))
+    return architecture.replace(image_size=(height // divisor, width // divisor))

@@ -12,7 +12,7 @@ from nas.errors import ConfigError, UnknownNameError
 from nas.study.space_config import SpaceConfig
 from nas.study.study_file import StudyFile
 from search_space.errors import SpaceError
-from search_space.value import dotted, literal_hint
+from search_space.value import dotted_path, literal_hint
 from trainers.errors import DataError
 
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
@@ -31,7 +31,7 @@ def check_types(read: object, given: object, place: tuple[str | int, ...], sourc
             check_types(inner, value, (*place, index), source)
     elif type(read) in _TYPES and type(given) is not type(read) and (type(given), type(read)) != (int, float):
         rule = f"must be {_TYPES[type(read)]}, found {plain(given)}"
-        raise ConfigError(source.where(place), f"{dotted(place)}: {rule}")
+        raise ConfigError(source.where(place), f"{dotted_path(place)}: {rule}")
 
 
 def space_config_error(error: SpaceError, source: StudyFile, prefix: str = "space") -> ConfigError:
@@ -50,14 +50,14 @@ def config_error(error: ValidationError, source: StudyFile, model: type[BaseMode
         is_below = not isinstance(cause, DataError) and inner not in map(str, loc)
         path = (*loc, *split_place(inner)) if is_below else loc
         text = str(cause).removeprefix(f"{cause.place}: ")
-        return ConfigError(source.where(path), f"{dotted(path)}: {text}")
+        return ConfigError(source.where(path), f"{dotted_path(path)}: {text}")
     if first["type"] == "extra_forbidden":
         known = _fields_at(loc[:-1], model)
-        return ConfigError(source.where(loc), str(UnknownNameError(dotted(loc), "key", loc[-1], known)))
+        return ConfigError(source.where(loc), str(UnknownNameError(dotted_path(loc), "key", loc[-1], known)))
     message = first["msg"].removeprefix("Value error, ")
     found = "" if first["type"] in ("missing", "value_error") else f", found {plain(first['input'])}"
     rule = f"{message[:1].lower()}{message[1:]}{literal_hint(first)}"
-    return ConfigError(source.where(loc), f"{dotted(loc)}: {rule}{found}")
+    return ConfigError(source.where(loc), f"{dotted_path(loc)}: {rule}{found}")
 
 
 def _fields_at(loc: Sequence[str | int], root: type[BaseModel]) -> list[str]:

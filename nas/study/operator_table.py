@@ -56,7 +56,7 @@ class OperatorTime:
 def time_features(operator: Operator) -> tuple[float, ...]:
     """What the time of an operator is estimated from: 1, MACs, Fourier operations, numbers of its maps, parameters."""
     cost = operator.cost
-    return (1.0, float(cost.macs), float(cost.fft_flops), float(operator.numbers), float(cost.params))
+    return (1.0, float(cost.macs), float(cost.fft_flops), float(operator.io_numel), float(cost.params))
 
 
 class OperatorTable:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, PlainSerializer, PrivateAttr
 from search_space import SearchSpace
 from search_space.architecture import ImageSize
 from search_space.errors import ArchitectureError
-from search_space.macro import Positive
+from search_space.field_types import Positive
 from search_space.spaces.space import SpaceChoices
 
 OF_THE_DATA = ("image_size", "in_chans", "num_classes")

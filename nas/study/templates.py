@@ -12,7 +12,7 @@ import yaml
 from nas.errors import UsageError
 from search_space import presets
 from search_space.errors import SpaceError
-from search_space.spaces.around import around
+from search_space.spaces.neighbourhood import neighbourhood
 
 DEFAULT = "digits"
 
@@ -58,7 +58,7 @@ def write_preset_study(file: Path, preset: str, data: Path, image_size: int | No
     architecture = presets.get(preset)
     side = architecture.image_size[0] if image_size is None else image_size
     try:
-        space = around(architecture.changed(image_size=(side, side)))
+        space = neighbourhood(architecture.replace(image_size=(side, side)))
     except SpaceError as error:
         raise UsageError(f"--image-size: {preset} does not fit images of {side}x{side} pixels: {error}") from None
     study = {

@@ -3,9 +3,9 @@
 import importlib
 import pkgutil
 
-from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixer
+from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixerSpec
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["CHANNEL_MIXERS", "ChannelMixer"]
+__all__ = ["CHANNEL_MIXERS", "ChannelMixerSpec"]

@@ -1,10 +1,10 @@
 """mlp: two pointwise layers with an activation between, each possibly in groups, interlaced (clcNet; Zhang, CVPR 2018).
 
 `fc2(interlace(act(fc1 x)))`, hidden L = expansion * C channels, g1 groups in `fc1` and g2 in `fc2`. The pair reaches every
-channel if and only if g1*g2 <= L. Groups (1, 1) are the MLP of ViT and MetaFormer. C are the channels that go out.
+channel if and only if g1*g2 <= L. Groups (1, 1) are the MLP of ViT and MetaFormer. C are the output channels.
 
-In the residual form "bottleneck" a token mixer of L channels stands between the two layers (`..._around`): expansion 1/4 is
-then ResNet's block, and (g1, g2) groups around a depthwise convolution are ShuffleNet's.
+In the residual form "bottleneck" a token mixer of L channels comes between the two layers (`check_reach_around`): expansion 1/4
+is then ResNet's block, and (g1, g2) groups around a depthwise convolution are ShuffleNet's.
 """
 
 from __future__ import annotations
@@ -12,30 +12,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, Strict
 
 from search_space import channel_graph as cdg
-from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixer, refuse_unreached
-from search_space.costs import Map, Tape
+from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixerSpec, check_full
 from search_space.errors import ArchitectureError
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.tape import FeatureMap, Tape
 
 KEYWORDS = ("full", "cheapest")
 Groups = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], Strict(False)]
 
 
 @CHANNEL_MIXERS.register
-class MLP(ChannelMixer):
+class MLPSpec(ChannelMixerSpec):
     """Two pointwise layers, `(B, C, H, W) -> (B, out, H, W)`.
 
     Args:
         expansion: hidden channels over channels; `expansion * C` must be whole.
         groups: (g1, g2), groups of the first and the second layer.
-        bias: whether the layers have one.
+        bias: whether the layers have a bias.
     """
 
     name: ClassVar[str] = "mlp"
@@ -44,7 +41,7 @@ class MLP(ChannelMixer):
     bias: bool = True
 
     def hidden(self, out: int) -> int:
-        """Hidden channels L where `out` channels go out."""
+        """Hidden channels L for `out` output channels."""
         return max(1, round(self.expansion * out))
 
     def check(self, width: int, out: int | None = None) -> None:
@@ -71,10 +68,10 @@ class MLP(ChannelMixer):
         """As `check_reach`, with a token mixer of graph `inner` between the two layers."""
         (g1, g2), hidden = self.groups, self.hidden(out)
         if g1 * g2 <= hidden and inner.matrix.diagonal().all():
-            return  # the token mixer keeps at least what the pair alone reaches
+            return  # the block then reaches at least what the pair reaches by itself
         block = _graph_around(inner, width, hidden, out, g1, g2)
         if g1 * g2 <= hidden:
-            refuse_unreached(block)
+            check_full(block)
         elif not block.is_full:
             raise self._unreached(hidden)
 
@@ -87,34 +84,24 @@ class MLP(ChannelMixer):
         """True if every output depends on every input of a token mixer of graph `before` followed by this."""
         (g1, g2), out = self.groups, out or width
         if g1 * g2 <= self.hidden(out):
-            return bool(before.matrix.any(axis=0).all())  # full behind anything that drops no channel
-        return _full_behind(before, width, self.hidden(out), out, g1, g2)
+            return bool(before.matrix.any(axis=0).all())  # full after any token mixer that drops no channel
+        return _is_full_after(before, width, self.hidden(out), out, g1, g2)
 
     def graph(self, width: int, out: int | None = None) -> cdg.ChannelGraph:
-        return cdg.grouped_pair(width, self.hidden(out or width), out or width, *self.groups)
+        return cdg.grouped_layer_pair(width, self.hidden(out or width), out or width, *self.groups)
 
     def layers(self, width: int, out: int | None = None) -> tuple[cdg.Layer, ...]:
         out = out or width
         hidden, (g1, g2) = self.hidden(out), self.groups
-        shuffle = (cdg.Layer("interlace", cdg.interlaced(hidden, g1)),) if g1 > 1 and g2 > 1 else ()
-        fc1, fc2 = cdg.grouped(width, hidden, g1), cdg.grouped(hidden, out, g2)
+        shuffle = (cdg.Layer("interlace", cdg.interlace_layer(hidden, g1)),) if g1 > 1 and g2 > 1 else ()
+        fc1, fc2 = cdg.grouped_layer(width, hidden, g1), cdg.grouped_layer(hidden, out, g2)
         return (cdg.Layer("fc1", fc1), *shuffle, cdg.Layer("fc2", fc2))
 
-    def trace(self, x: Map, tape: Tape, act: str, out: int | None = None) -> Map:
+    def trace(self, x: FeatureMap, tape: Tape, act: str, out: int | None = None) -> FeatureMap:
         out = out or x.width
-        return self.trace_second(self.trace_between(tape.act(act, self.trace_first(x, tape, out)), tape), tape, out)
-
-    def trace_first(self, x: Map, tape: Tape, out: int) -> Map:
-        """The first layer, where `out` channels go out in the end."""
-        return tape.conv(x, self.hidden(out), groups=self.groups[0], bias=self.bias)
-
-    def trace_between(self, x: Map, tape: Tape) -> Map:
-        """What stands between the activation and the second layer: interlacing."""
-        return tape.interlace(x, self.groups[0]) if self.groups[1] > 1 else x
-
-    def trace_second(self, x: Map, tape: Tape, out: int) -> Map:
-        """The second layer."""
-        return tape.conv(x, out, groups=self.groups[1], bias=self.bias)
+        g1, g2 = self.groups
+        y = tape.act(act, tape.conv(x, self.hidden(out), groups=g1, bias=self.bias))
+        return tape.conv(tape.interlace(y, g1) if g2 > 1 else y, out, groups=g2, bias=self.bias)
 
     @classmethod
     def choices(cls, option: str, given: object) -> tuple[Any, ...]:
@@ -131,8 +118,8 @@ class MLP(ChannelMixer):
 
     @classmethod
     def variants(cls, options: Mapping[str, tuple[Any, ...]], width: int, out: int | None = None) -> list[Self]:
-        """All combinations; "full" stands for every pair with g1*g2 <= L, "cheapest" for the one of fewest MACs."""
-        found = []
+        """All combinations; "full" means every pair with g1*g2 <= L, "cheapest" the pair of fewest MACs."""
+        variants = []
         out = out or width
         for expansion in options.get("expansion", (cls.model_fields["expansion"].default,)):
             hidden = cls(expansion=expansion).hidden(out)
@@ -143,26 +130,21 @@ class MLP(ChannelMixer):
                     pairs = (cdg.cheapest_groups(width, hidden, out),)
                 else:
                     pairs = (choice,)
-                found += [
+                variants += [
                     cls(expansion=expansion, groups=groups, bias=bias)
                     for groups in pairs
                     for bias in options.get("bias", (True,))
                 ]
-        return found
-
-    def build(self, width: int, act: str, out: int | None = None) -> nn.Module:
-        from search_space.modules.mlp import InterlacedMLP
-
-        return InterlacedMLP(width, self.hidden(out or width), self.groups, act, out, self.bias)
+        return variants
 
 
 @lru_cache(maxsize=4096)
-def _full_behind(before: cdg.ChannelGraph, width: int, hidden: int, out: int, g1: int, g2: int) -> bool:
-    return before.then(cdg.grouped_pair(width, hidden, out, g1, g2)).is_full
+def _is_full_after(before: cdg.ChannelGraph, width: int, hidden: int, out: int, g1: int, g2: int) -> bool:
+    return before.then(cdg.grouped_layer_pair(width, hidden, out, g1, g2)).is_full
 
 
 @lru_cache(maxsize=4096)
 def _graph_around(inner: cdg.ChannelGraph, width: int, hidden: int, out: int, g1: int, g2: int) -> cdg.ChannelGraph:
-    first = cdg.grouped(width, hidden, g1)
-    shuffled = first.then(cdg.interlaced(hidden, g1)) if g1 > 1 and g2 > 1 else first
-    return shuffled.then(inner).then(cdg.grouped(hidden, out, g2))
+    first = cdg.grouped_layer(width, hidden, g1)
+    shuffled = first.then(cdg.interlace_layer(hidden, g1)) if g1 > 1 and g2 > 1 else first
+    return shuffled.then(inner).then(cdg.grouped_layer(hidden, out, g2))

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from search_space import channel_graph as cdg
-from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixer
-from search_space.costs import Map, Tape
+from search_space.channel_mixers.base import CHANNEL_MIXERS, ChannelMixerSpec
 from search_space.errors import ArchitectureError
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.tape import FeatureMap, Tape
 
 
 @CHANNEL_MIXERS.register
-class Pointwise(ChannelMixer):
+class PointwiseSpec(ChannelMixerSpec):
     """A 1x1 convolution, `(B, C, H, W) -> (B, out, H, W)`.
 
     Args:
-        groups: of the convolution; more than one only behind a token mixer that spreads channels over the groups.
-        bias: whether the convolution has one.
+        groups: of the convolution; more than one only after a token mixer that mixes channels across the groups.
+        bias: whether the convolution has a bias.
     """
 
     name: ClassVar[str] = "pointwise"
@@ -34,17 +31,12 @@ class Pointwise(ChannelMixer):
                 raise ArchitectureError("groups", f"must divide the width {channels}", self.groups)
 
     def check_reach(self, width: int, before: cdg.ChannelGraph, out: int | None = None) -> None:
-        # An output sees its whole group; so it misses nothing that any channel of the group depends on.
+        # An output depends on its whole group, so it misses no input that any channel of the group depends on.
         if not before.matrix.reshape(self.groups, width // self.groups, width).any(axis=1).all():
             super().check_reach(width, before, out)
 
     def graph(self, width: int, out: int | None = None) -> cdg.ChannelGraph:
-        return cdg.grouped(width, out or width, self.groups)
+        return cdg.grouped_layer(width, out or width, self.groups)
 
-    def trace(self, x: Map, tape: Tape, act: str, out: int | None = None) -> Map:
+    def trace(self, x: FeatureMap, tape: Tape, act: str, out: int | None = None) -> FeatureMap:
         return tape.conv(x, out or x.width, groups=self.groups, bias=self.bias)
-
-    def build(self, width: int, act: str, out: int | None = None) -> nn.Module:
-        from torch import nn
-
-        return nn.Conv2d(width, out or width, 1, groups=self.groups, bias=self.bias)

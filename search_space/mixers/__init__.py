@@ -3,9 +3,9 @@
 import importlib
 import pkgutil
 
-from search_space.mixers.base import MIXERS, Mixer, create
+from search_space.mixers.base import MIXERS, TokenMixerSpec, create
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["MIXERS", "Mixer", "create"]
+__all__ = ["MIXERS", "TokenMixerSpec", "create"]

@@ -7,30 +7,28 @@ one more at the right and bottom. With bias, as in ConvMixer, or without, as whe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from search_space import channel_graph as cdg
-from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
-from search_space.mixers.base import MIXERS, Mixer, must_divide
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.mixers.base import MIXERS, TokenMixerSpec, check_divides
+from search_space.shapes import Size, strided_size
+from search_space.tape import FeatureMap, Tape
 
 
 @MIXERS.register
-class Conv(Mixer):
+class ConvSpec(TokenMixerSpec):
     """Convolution, `(B, C, H, W) -> (B, C, H, W)`.
 
     Args:
         k: kernel size, any, even too.
         groups: "depthwise" (one group a channel), or the number of groups; 1 is a dense convolution.
         interlace: shuffle the output channels among the groups.
-        group_width: channels of each group, which says the number of groups at any width (ResNeXt); then `groups` says
-            nothing and stays "depthwise".
-        bias: whether the convolution has one.
+        group_width: channels of each group, which gives the number of groups at any width (ResNeXt); `groups` must then be
+            "depthwise", its default.
+        bias: whether the convolution has a bias.
     """
 
     name: ClassVar[str] = "conv"
@@ -45,13 +43,13 @@ class Conv(Mixer):
             if self.groups != "depthwise":
                 rule = f"must be null where groups is {self.groups}"
                 raise ArchitectureError("group_width", rule, self.group_width)
-            must_divide("group_width", self.group_width, "width", width)
-        must_divide("groups", self.num_groups(width), "width", width)
+            check_divides("group_width", self.group_width, "width", width)
+        check_divides("groups", self.num_groups(width), "width", width)
 
-    def canonical(self, width: int, size: Size) -> Conv:
-        """`groups == width` is "depthwise"; shuffling among 1 or `width` groups changes nothing; groups are counted."""
+    def canonical(self, width: int, size: Size) -> ConvSpec:
+        """`groups == width` is "depthwise"; shuffling among 1 or `width` groups is none; `group_width` becomes `groups`."""
         groups = self.num_groups(width)
-        return Conv(
+        return ConvSpec(
             k=self.k,
             groups="depthwise" if groups == width else groups,
             interlace=self.interlace and 1 < groups < width,
@@ -66,32 +64,21 @@ class Conv(Mixer):
 
     def graph(self, width: int) -> cdg.ChannelGraph:
         groups = self.num_groups(width)
-        graph = cdg.grouped(width, width, groups)
-        return graph.then(cdg.interlaced(width, groups)) if self.interlace else graph
+        graph = cdg.grouped_layer(width, width, groups)
+        return graph.then(cdg.interlace_layer(width, groups)) if self.interlace else graph
 
     def layers(self, width: int) -> tuple[cdg.Layer, ...]:
         groups = self.num_groups(width)
-        conv = cdg.Layer(self.name, cdg.grouped(width, width, groups))
-        return (conv, cdg.Layer("interlace", cdg.interlaced(width, groups))) if self.interlace else (conv,)
+        conv = cdg.Layer(self.name, cdg.grouped_layer(width, width, groups))
+        return (conv, cdg.Layer("interlace", cdg.interlace_layer(width, groups))) if self.interlace else (conv,)
 
-    def trace(self, x: Map, tape: Tape) -> Map:
-        return self._traced(x, tape, x.size)
+    def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
+        return self._trace(x, tape, x.size)
 
-    def build(self, width: int, size: Size) -> nn.Module:
-        return self._built(width, stride=1)
+    def trace_strided(self, x: FeatureMap, tape: Tape) -> FeatureMap:
+        return self._trace(x, tape, strided_size(x.size, 2))
 
-    def trace_halving(self, x: Map, tape: Tape) -> Map:
-        return self._traced(x, tape, (-(-x.size[0] // 2), -(-x.size[1] // 2)))
-
-    def _traced(self, x: Map, tape: Tape, size: Size) -> Map:
+    def _trace(self, x: FeatureMap, tape: Tape, size: Size) -> FeatureMap:
         uneven, groups = 1 - self.k % 2, self.num_groups(x.width)
         y = tape.conv(tape.pad(x, uneven, uneven), x.width, self.k, size, groups, self.bias)
         return tape.interlace(y, groups) if self.interlace else y
-
-    def build_halving(self, width: int, size: Size) -> nn.Module:
-        return self._built(width, stride=2)
-
-    def _built(self, width: int, stride: int) -> nn.Module:
-        from search_space.modules.conv import SameConv
-
-        return SameConv(width, self.k, self.num_groups(width), self.interlace, stride, self.bias)

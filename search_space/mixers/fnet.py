@@ -1,24 +1,21 @@
 """fnet: the real part of a Fourier transform over positions and channels (FNet; Lee-Thorp et al., NAACL 2022).
 
 `Re(FFT_sequence(FFT_hidden(x)))` of the tokens `(N, C)`, row-major positions n = i*W + j; neither parameters nor a
-normalisation of the transform. The sequence is one-dimensional, as in the paper: the map's two axes are not transformed
-apart.
+normalisation of the transform. The sequence is one-dimensional, as in the paper: the two axes of the map are not transformed
+separately.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from search_space import channel_graph as cdg
-from search_space.costs import Map, Size, Tape
-from search_space.mixers.base import MIXERS, Mixer
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.mixers.base import MIXERS, TokenMixerSpec
+from search_space.tape import FeatureMap, Tape
 
 
 @MIXERS.register
-class FNet(Mixer):
+class FNetSpec(TokenMixerSpec):
     """Fourier token mixing, `(B, C, H, W) -> (B, C, H, W)`; no options."""
 
     name: ClassVar[str] = "fnet"
@@ -26,13 +23,8 @@ class FNet(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.dense(width)
 
-    def trace(self, x: Map, tape: Tape) -> Map:
+    def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
         """One real transform of the `C x N` matrix: half of `C` complex ones of N points and `N` of C points."""
-        tape.keep(x)
+        tape.save(x)
         tape.real_fft2(1, (x.width, x.positions))
-        return Map(x.width, x.size)
-
-    def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.modules.fnet import FNet
-
-        return FNet()
+        return FeatureMap(x.width, x.size)

@@ -6,37 +6,29 @@ circular convolution at O(N log N); K is bound to the map size, and interpolated
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from search_space import channel_graph as cdg
-from search_space.costs import Map, Size, Tape
-from search_space.mixers.base import MIXERS, Mixer
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.mixers.base import MIXERS, TokenMixerSpec
+from search_space.tape import FeatureMap, Tape
 
 
 @MIXERS.register
-class GlobalFilter(Mixer):
+class GlobalFilterSpec(TokenMixerSpec):
     """Global filter, `(B, C, H, W) -> (B, C, H, W)`, bound to its map size; no options."""
 
     name: ClassVar[str] = "global_filter"
 
     @property
-    def map_bound(self) -> bool:
+    def is_bound_to_size(self) -> bool:
         return True
 
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.identity(width)
 
-    def trace(self, x: Map, tape: Tape) -> Map:
-        tape.keep(x)
+    def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
+        tape.save(x)
         tape.real_fft2(x.width, x.size, times=2)
         numbers = x.size[0] * (x.size[1] // 2 + 1) * x.width * 2  # of the filter, and of the spectrum
-        tape.add(params=numbers, kept=numbers)
-        return Map(x.width, x.size)
-
-    def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.modules.global_filter import GlobalFilter
-
-        return GlobalFilter(width, size)
+        tape.add(params=numbers, saved=numbers)
+        return FeatureMap(x.width, x.size)

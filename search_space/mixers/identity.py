@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from search_space import channel_graph as cdg
-from search_space.costs import Map, Size, Tape
-from search_space.mixers.base import MIXERS, Mixer
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.mixers.base import MIXERS, TokenMixerSpec
+from search_space.tape import FeatureMap, Tape
 
 
 @MIXERS.register
-class Identity(Mixer):
+class IdentitySpec(TokenMixerSpec):
     """Identity, `(B, C, H, W) -> (B, C, H, W)`; no options."""
 
     name: ClassVar[str] = "identity"
@@ -21,10 +18,5 @@ class Identity(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.identity(width)
 
-    def trace(self, x: Map, tape: Tape) -> Map:
+    def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
         return x
-
-    def build(self, width: int, size: Size) -> nn.Module:
-        from torch import nn
-
-        return nn.Identity()

@@ -14,21 +14,19 @@ Parameters are named and laid out as in timm's `LambdaLayer`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from search_space import channel_graph as cdg
-from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
-from search_space.mixers.base import MIXERS, Mixer, must_divide
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.mixers.base import MIXERS, TokenMixerSpec, check_divides
+from search_space.shapes import Size
+from search_space.tape import FeatureMap, Tape
 
 
 @MIXERS.register
-class Lambda(Mixer):
+class LambdaSpec(TokenMixerSpec):
     """Lambda layer, `(B, C, H, W) -> (B, C, H, W)`.
 
     Args:
@@ -46,20 +44,20 @@ class Lambda(Mixer):
     context: Literal["global"] | Annotated[int, Field(ge=1)] = 7
 
     def check(self, width: int, size: Size) -> None:
-        must_divide("heads", self.heads, "width", width)
+        check_divides("heads", self.heads, "width", width)
         if isinstance(self.context, int) and self.context % 2 == 0:
             raise ArchitectureError("context", "must be odd, or 'global'", self.context)
 
     @property
-    def map_bound(self) -> bool:
+    def is_bound_to_size(self) -> bool:
         return self.context == "global"
 
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.dense(width)
 
-    def trace(self, x: Map, tape: Tape) -> Map:
-        """Kept are x, its queries, keys and values as they come from one convolution, K, V, the queries once more, in order of
-        positions, and the lambdas of all positions; with u > 1 further copies, see `_copies`.
+    def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
+        """Saved are x, the queries, keys and values as one convolution returns them, K, V, the queries once more with positions
+        first, and the lambdas of all positions; with u > 1 further copies, see `_copies`.
         """
         positions, value = x.positions, x.width // self.heads
         queries, keys, values = self.heads * self.k, self.u * self.k, self.u * value
@@ -68,16 +66,16 @@ class Lambda(Mixer):
         tape.add(
             macs=positions * (keys * value + self.k * x.width),
             params=2 * (queries + values),
-            kept=positions * (2 * queries + 2 * keys + 2 * values + self.k * value),
+            saved=positions * (2 * queries + 2 * keys + 2 * values + self.k * value),
         )
-        tape.add(kept=positions * self._copies(positions, value))
-        # Products of one term are no matrix products, and torch lays their maps out as it finds the queries of several heads.
-        return Map(x.width, x.size, last=self.k > 1 or self.heads == 1)
+        tape.add(saved=positions * self._copies(positions, value))
+        # With k = 1 einsum makes no matrix product, and its output has the memory format of the queries.
+        return FeatureMap(x.width, x.size, channels_last=self.k > 1 or self.heads == 1)
 
     def _copies(self, positions: int, value: int) -> int:
-        """Channels of K and of V that are copied: torch sums over u and positions as one axis, which they are not in memory.
+        """The number of channels of K and V that are copied: torch sums over u and positions as one axis, which needs a copy.
 
-        The convolution of a local context keeps V as it lies, the table of a global one another copy.
+        The convolution of a local context saves V itself, the table of a global one a further copy.
         """
         keys, values = self.u * self.k, self.u * value
         if self.u == 1:
@@ -86,15 +84,10 @@ class Lambda(Mixer):
             return keys + values
         return values if value > 1 and self.context == "global" else 0
 
-    def _trace_positions(self, x: Map, tape: Tape, value: int) -> None:
+    def _trace_positions(self, x: FeatureMap, tape: Tape, value: int) -> None:
         if self.context == "global":
             table = (2 * x.size[0] - 1) * (2 * x.size[1] - 1) * self.k * self.u
             tape.add(macs=x.positions**2 * self.k * self.u * value, params=table)
         else:
             weights = self.context**2 * self.u * self.k
             tape.add(macs=weights * x.positions * value, params=weights + self.k)
-
-    def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.modules.lambda_layer import LambdaLayer
-
-        return LambdaLayer(width, size, self.heads, self.k, self.u, None if self.context == "global" else self.context)

@@ -7,21 +7,19 @@ matrices are bound to the map size. Parameters are named and laid out as the tok
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from search_space import channel_graph as cdg
-from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
-from search_space.mixers.base import MIXERS, Mixer
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.mixers.base import MIXERS, TokenMixerSpec
+from search_space.shapes import Size
+from search_space.tape import FeatureMap, Tape
 
 
 @MIXERS.register
-class TokenMLP(Mixer):
+class TokenMLPSpec(TokenMixerSpec):
     """Network over positions, `(B, C, H, W) -> (B, C, H, W)`; for its own map size only.
 
     Args:
@@ -39,31 +37,26 @@ class TokenMLP(Mixer):
         if self.hidden(width) < 1:
             raise ArchitectureError("ratio", f"times the width {width} must be at least 1", self.ratio)
 
-    def canonical(self, width: int, size: Size) -> TokenMLP:
-        """Ratios that round down to the same number of hidden units are one: that number over the width."""
+    def canonical(self, width: int, size: Size) -> TokenMLPSpec:
+        """Ratios with the same number of hidden units are equal: that number over the width."""
         hidden = self.hidden(width)
         ratio = hidden / width
-        return TokenMLP(ratio=ratio if int(ratio * width) == hidden else math.nextafter(ratio, math.inf))
+        return TokenMLPSpec(ratio=ratio if int(ratio * width) == hidden else math.nextafter(ratio, math.inf))
 
     @property
-    def map_bound(self) -> bool:
+    def is_bound_to_size(self) -> bool:
         return True
 
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.identity(width)
 
-    def trace(self, x: Map, tape: Tape) -> Map:
+    def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
         hidden = self.hidden(x.width)
-        if x.by_channels:
-            tape.keep(x)
+        if x.has_channel_view:
+            tape.save(x)
         else:
-            tape.add(kept=x.numbers)  # a copy
+            tape.add(saved=x.numel)  # a copy
         tape.linear(x.positions, hidden, x.width)
         tape.linear(hidden, x.positions, x.width)
-        tape.add(kept=2 * hidden * x.width)  # before and behind the activation
-        return Map(x.width, x.size)
-
-    def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.modules.token_mlp import TokenMLP
-
-        return TokenMLP(size, self.hidden(width))
+        tape.add(saved=2 * hidden * x.width)  # input and output of the activation
+        return FeatureMap(x.width, x.size)

@@ -5,21 +5,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from search_space import channel_graph as cdg
-from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
-from search_space.mixers.base import MIXERS, Mixer
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.mixers.base import MIXERS, TokenMixerSpec
+from search_space.shapes import Size
+from search_space.tape import FeatureMap, Tape
 
 
 @MIXERS.register
-class Pool(Mixer):
+class PoolSpec(TokenMixerSpec):
     """Pooling, `(B, C, H, W) -> (B, C, H, W)`.
 
     Args:
@@ -36,11 +34,6 @@ class Pool(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.identity(width)
 
-    def trace(self, x: Map, tape: Tape) -> Map:
-        tape.keep(x)
+    def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
+        tape.save(x)
         return x.like()
-
-    def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.modules.pool import Pooling
-
-        return Pooling(self.k)

@@ -9,21 +9,19 @@ Parameters are named and laid out as in timm's `SepConv`.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from search_space import channel_graph as cdg
-from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
-from search_space.mixers.base import MIXERS, Mixer
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.mixers.base import MIXERS, TokenMixerSpec
+from search_space.shapes import Size
+from search_space.tape import FeatureMap, Tape
 
 
 @MIXERS.register
-class SeparableConv(Mixer):
+class SeparableConvSpec(TokenMixerSpec):
     """Inverted separable convolution, `(B, C, H, W) -> (B, C, H, W)`.
 
     Args:
@@ -49,16 +47,11 @@ class SeparableConv(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.dense(width)
 
-    def trace(self, x: Map, tape: Tape) -> Map:
+    def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
         hidden, uneven = self.hidden(x.width), 1 - self.k % 2
         y = tape.act("relu" if self.act == "star_relu" else self.act, tape.conv(x, hidden, bias=False))
         if self.act == "star_relu":
-            tape.add(params=2, kept=y.numbers)  # the squares, for the gradient of the scale
+            tape.add(params=2, saved=y.numel)  # the squares, for the gradient of the scale
             y = y.like()
         y = tape.conv(tape.pad(y, uneven, uneven), hidden, self.k, x.size, groups=hidden, bias=False)
         return tape.conv(y, x.width, bias=False)
-
-    def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.modules.separable_conv import SeparableConv
-
-        return SeparableConv(width, self.hidden(width), self.k, self.act)

@@ -11,21 +11,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from search_space import channel_graph as cdg
-from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
-from search_space.mixers.base import MIXERS, Mixer
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.mixers.base import MIXERS, TokenMixerSpec
+from search_space.shapes import Size
+from search_space.tape import FeatureMap, Tape
 
 
 @MIXERS.register
-class Shift(Mixer):
+class ShiftSpec(TokenMixerSpec):
     """Shift, `(B, C, H, W) -> (B, C, H, W)`.
 
     Args:
@@ -51,31 +49,20 @@ class Shift(Mixer):
             rule = f"needs at least {groups} channels, the width is {width}"
             raise ArchitectureError(option, rule, getattr(self, option))
 
-    def canonical(self, width: int, size: Size) -> Shift:
-        """Options of the other kinds stand at their defaults."""
+    def canonical(self, width: int, size: Size) -> ShiftSpec:
+        """Options of the other kinds have their defaults."""
         options = {"shiftvit": ("fraction",), "s2": (), "axial": ("shift_size",)}[self.kind]
-        return Shift(kind=self.kind, **{option: getattr(self, option) for option in options})
+        return ShiftSpec(kind=self.kind, **{option: getattr(self, option) for option in options})
 
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.dense(width) if self.kind == "axial" else cdg.identity(width)
 
-    def trace(self, x: Map, tape: Tape) -> Map:
+    def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
         if self.kind != "axial":
-            # Where a part is empty, torch puts the parts together channel after channel.
+            # Where a part is empty, the concatenation of the parts is contiguous.
             empty = min(x.size) == 1 or (self.kind == "shiftvit" and 4 * (x.width // self.fraction) == x.width)
-            return Map(x.width, x.size, last=x.last and not empty)
+            return FeatureMap(x.width, x.size, channels_last=x.channels_last and not empty)
         a = tape.act("gelu", tape.norm("group", tape.conv(x, x.width)))
         for _ in ("along W", "along H"):
             y = tape.act("gelu", tape.conv(a.like(), x.width))  # of a copy, shifted
         return tape.conv(tape.norm("group", y.like()), x.width)
-
-    def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.modules.shift import AxialShift, ClampedShift, ZeroShift
-
-        match self.kind:
-            case "shiftvit":
-                return ZeroShift(width // self.fraction)
-            case "s2":
-                return ClampedShift()
-            case "axial":
-                return AxialShift(width, self.shift_size)

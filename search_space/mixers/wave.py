@@ -1,10 +1,10 @@
 """wave: the phase-aware token mixing of Wave-MLP (PATM; Tang et al., "An Image Patch is a Wave", CVPR 2022).
 
-Each token is a wave of amplitude a = FC(x) and phase theta = ReLU(BN(conv(x))). For the two axes apart:
+Each token is a wave of amplitude a = FC(x) and phase theta = ReLU(BN(conv(x))). For each of the two axes:
 
     h = conv_{1x7, C groups}([a_h cos theta_h, a_h sin theta_h])      along W
     w = conv_{7x1, C groups}([a_w cos theta_w, a_w sin theta_w])      along H
-    c = FC(x)                                                        the channels alone
+    c = FC(x)                                                        channels only
     y = proj(p_h h + p_w w + p_c c)
 
 p is a softmax of three for each channel, by a two-layer network on the mean of h + w + c (its outputs ordered channel-major,
@@ -13,26 +13,24 @@ c*3 + branch). Parameters are named and laid out as in the published code (huawe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from search_space import channel_graph as cdg
-from search_space.costs import Map, Size, Tape
 from search_space.errors import ArchitectureError
-from search_space.mixers.base import MIXERS, Mixer
-
-if TYPE_CHECKING:
-    from torch import nn
+from search_space.mixers.base import MIXERS, TokenMixerSpec
+from search_space.shapes import Size
+from search_space.tape import FeatureMap, Tape
 
 TAPS = 7
 REDUCTION = 4  # channels over hidden units of the network that weighs the branches
 
 
 @MIXERS.register
-class Wave(Mixer):
+class WaveSpec(TokenMixerSpec):
     """Phase-aware token mixing, `(B, C, H, W) -> (B, C, H, W)`.
 
     Args:
-        mode: how the phase sees its input: "fc" (all channels of the pixel) or "depthwise" (3x3 pixels of the channel).
+        mode: the input of the phase: "fc" (all channels of the pixel) or "depthwise" (3x3 pixels of the channel).
     """
 
     name: ClassVar[str] = "wave"
@@ -45,24 +43,19 @@ class Wave(Mixer):
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.dense(width)
 
-    def trace(self, x: Map, tape: Tape) -> Map:
+    def trace(self, x: FeatureMap, tape: Tape) -> FeatureMap:
         width, weights = x.width, 2 * x.width * TAPS
         for _ in ("h", "w"):
             kernel, groups = (1, 1) if self.mode == "fc" else (3, width)
             theta = tape.conv(x, width, kernel, groups=groups, bias=self.mode == "fc")
             theta = tape.act("relu", tape.norm("batch", theta))
             amplitude = tape.conv(x, width, bias=False)
-            for kept in (theta, amplitude):
-                tape.keep(kept)
-            # cosine, sine, the products of both with the amplitude, and what their convolution gives
-            tape.add(macs=weights * x.positions, params=weights, kept=5 * x.numbers)
-        tape.keep(tape.conv(x, width, bias=False))
-        hidden = tape.act("gelu", tape.conv(Map(width, (1, 1)), width // REDUCTION))
+            tape.save(theta)
+            tape.save(amplitude)
+            # cosine, sine, the products of both with the amplitude, and the output of their convolution
+            tape.add(macs=weights * x.positions, params=weights, saved=5 * x.numel)
+        tape.save(tape.conv(x, width, bias=False))
+        hidden = tape.act("gelu", tape.conv(FeatureMap(width, (1, 1)), width // REDUCTION))
         tape.conv(hidden, 3 * width)
-        tape.add(kept=3 * width)  # p
+        tape.add(saved=3 * width)  # p
         return tape.conv(x.like(), width)
-
-    def build(self, width: int, size: Size) -> nn.Module:
-        from search_space.modules.wave import Wave
-
-        return Wave(width, width // REDUCTION, TAPS, self.mode)

@@ -6,7 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from search_space.mixers.afno import AFNOSpec
+from search_space.modules.builders import builds
 from search_space.modules.precision import at_least_single
+from search_space.shapes import Size
 
 
 class AFNO(nn.Module):
@@ -30,22 +33,22 @@ class AFNO(nn.Module):
         if self.fraction == 1:
             spectrum = self.mix(spectrum)
         else:
-            rows, columns = self.kept(height, width, x.device)
+            rows, columns = self.low_modes(height, width, x.device)
             low = self.mix(spectrum[:, :, rows, :columns])
             spectrum = torch.zeros_like(spectrum)
             spectrum[:, :, rows, :columns] = low
         return x + torch.fft.irfft2(spectrum, s=(height, width), norm="ortho").to(x.dtype)
 
-    def kept(self, height: int, width: int, device: torch.device) -> tuple[torch.Tensor, int]:
+    def low_modes(self, height: int, width: int, device: torch.device) -> tuple[torch.Tensor, int]:
         """The rows (both signs) and the number of columns of the low modes."""
         low, columns = int(self.fraction * (height // 2 + 1)), int(self.fraction * (width // 2 + 1))
         negative = torch.arange(max(low, height - low + 1), height, device=device)
         return torch.cat([torch.arange(low, device=device), negative]), columns
 
     def mix(self, spectrum: torch.Tensor) -> torch.Tensor:
-        """The two-layer block-diagonal network, alike on every mode, `(B, C, h, w) -> (B, C, h, w)` complex."""
+        """The two-layer block-diagonal network, the same for every mode, `(B, C, h, w) -> (B, C, h, w)` complex."""
         batch, channels, height, width = spectrum.shape
-        # Modes last: the matrices then multiply the spectrum as it comes from the transform, without a copy of it.
+        # Modes last: the matrices then multiply the spectrum without copying it.
         modes = spectrum.reshape(batch, self.blocks, channels // self.blocks, height * width)
         modes = torch.matmul(as_complex(self.w1).transpose(1, 2), modes) + as_complex(self.b1)[..., None]
         modes = torch.view_as_complex(F.relu(torch.view_as_real(modes)))
@@ -57,3 +60,10 @@ class AFNO(nn.Module):
 def as_complex(parts: torch.Tensor) -> torch.Tensor:
     """Real and imaginary parts as complex numbers, `(2, ...) -> (...)`."""
     return torch.view_as_complex(at_least_single(parts).movedim(0, -1).contiguous())
+
+
+@builds(AFNOSpec)
+def build_afno(spec: AFNOSpec, width: int, size: Size) -> nn.Module:
+    return AFNO(
+        width, spec.num_blocks, spec.hidden_size_factor, spec.sparsity_threshold, spec.hard_thresholding_fraction
+    )

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space.costs import Size
-from search_space.mixers.attention import axis_shift
+from search_space.mixers.attention import AttentionSpec, axis_shift
+from search_space.modules.builders import builds
+from search_space.shapes import Size
 
 
 class SelfAttention(nn.Module):
@@ -73,12 +74,16 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(width, width)
         self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
-        self.register_buffer("relative_position_index", relative_positions(window), persistent=False)
-        mask = apart(size, window, self.shift(size)) if any(self.shift(size)) else torch.empty(0, dtype=torch.bool)
+        self.register_buffer("relative_position_index", relative_position_index(window), persistent=False)
+        mask = (
+            separated_positions(size, window, self.shift(size))
+            if any(self.shift(size))
+            else torch.empty(0, dtype=torch.bool)
+        )
         self.register_buffer("attn_mask", mask, persistent=False)
 
     def shift(self, size: Size) -> Size:
-        """How far the windows move on a map of `size`."""
+        """The shift of the windows on a map of `size`."""
         if not self.shifted:
             return (0, 0)
         return (axis_shift(self.window, size[0]), axis_shift(self.window, size[1]))
@@ -100,21 +105,23 @@ class WindowAttention(nn.Module):
         rows, columns = -(-height // w), -(-width // w)
         if (rows * w, columns * w) != (height, width):
             x = F.pad(x, (0, columns * w - width, 0, rows * w - height))
-        # Channels last before anything else: so does the gradient come back, without being turned round.
+        # Channels last first of all: the gradient then comes back in that format, without a copy.
         windows = x.permute(0, 2, 3, 1).view(batch, rows, w, columns, w, channels).transpose(2, 3)
         qkv = self.qkv(windows.reshape(-1, area, channels))
         qkv = qkv.view(-1, area, 3, self.heads, channels // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B * windows, heads, area, head_dim)
-        y = self.share(q, k, v, batch, (height, width))
+        y = self.attention_output(q, k, v, batch, (height, width))
         y = y.transpose(1, 2).reshape(batch, rows, columns, w, w, channels).transpose(2, 3)
         return y.reshape(batch, rows * w, columns * w, channels)[:, :height, :width]
 
-    def share(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, batch: int, size: Size) -> torch.Tensor:
+    def attention_output(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, batch: int, size: Size
+    ) -> torch.Tensor:
         """`softmax(q k^T / sqrt(head_dim) + bias) v`, each `(B * windows, heads, area, head_dim)`.
 
-        For gradients of the bias CPUs have no fused kernel, and masked by -100 the shares, about 1e-44, are denormal numbers,
-        which slow a training step down several times. There no logit is more than 60 below its row's greatest: exp(-60)
-        is nothing beside 1 in double precision either.
+        CPUs have no fused kernel with gradients of the bias. Attention weights masked by -100 are denormal numbers (about
+        1e-44), which slow a training step down several times. Logits are therefore clamped to 60 below the greatest of their row:
+        exp(-60) vanishes next to 1 even in double precision.
         """
         bias = self.bias(batch, size)
         if q.device.type != "cpu" or not torch.is_grad_enabled():
@@ -125,16 +132,20 @@ class WindowAttention(nn.Module):
         return logits.softmax(dim=-1) @ v
 
     def bias(self, batch: int, size: Size) -> torch.Tensor:
-        """What is added to the products of queries and keys, `(1 or B * windows, heads, area, area)`."""
+        """The bias added to the products of queries and keys, `(1 or B * windows, heads, area, area)`."""
         bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
         if not any(self.shift(size)):
             return bias.unsqueeze(0)
-        mask = self.attn_mask if size == self.size else apart(size, self.window, self.shift(size)).to(bias.device)
+        mask = (
+            self.attn_mask
+            if size == self.size
+            else separated_positions(size, self.window, self.shift(size)).to(bias.device)
+        )
         biases = bias - 100 * mask.unsqueeze(1).to(bias.dtype)  # (windows, heads, area, area)
         return biases.expand(batch, *biases.shape).flatten(0, 1)
 
 
-def relative_positions(window: int) -> torch.Tensor:
+def relative_position_index(window: int) -> torch.Tensor:
     """For queries n and keys m of a window: the flat index of `pos[n] - pos[m] + window - 1`, `(area, area)`."""
     position = torch.arange(window)
     rows, columns = position.repeat_interleave(window), position.repeat(window)
@@ -143,11 +154,11 @@ def relative_positions(window: int) -> torch.Tensor:
     return row * (2 * window - 1) + column
 
 
-def apart(size: Size, window: int, shift: Size) -> torch.Tensor:
-    """Which positions of the windows of a rolled map are no neighbours: `(windows, area, area)`, boolean.
+def separated_positions(size: Size, window: int, shift: Size) -> torch.Tensor:
+    """Which pairs of positions in the windows of a rolled map must not attend to each other: `(windows, area, area)`, boolean.
 
-    As Swin has it: along each axis, what lies before the last window, in its part that stayed, and in what rolled over from the
-    other end are apart, on the padded map.
+    As in Swin: along each axis of the padded map, the part before the last window, the part of the last window that was there
+    before, and the part that was rolled over from the other end are separate regions.
     """
     regions = []
     for side, moved in zip(size, shift, strict=True):
@@ -158,3 +169,13 @@ def apart(size: Size, window: int, shift: Size) -> torch.Tensor:
     rows, columns = region.shape[0] // window, region.shape[1] // window
     region = region.view(rows, window, columns, window).transpose(1, 2).reshape(rows * columns, -1)
     return region[:, :, None] != region[:, None, :]
+
+
+@builds(AttentionSpec)
+def build_attention(spec: AttentionSpec, width: int, size: Size) -> nn.Module:
+    """The module; of alternating windows, that of the first block."""
+    if spec.window is not None:
+        return WindowAttention(width, size, spec.heads, spec.window, shifted=spec.shift == "always")
+    if spec.kv_pool is not None or spec.kv_reduction > 1:
+        return ReducedAttention(width, spec.heads, spec.kv_reduction, spec.kv_pool)
+    return SelfAttention(width, spec.heads)

@@ -6,9 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from search_space.mixers.conv import ConvSpec
+from search_space.modules.builders import builds
 from search_space.modules.depthwise import depthwise_conv
+from search_space.shapes import Size
 
-torch.fx.wrap("depthwise_conv")  # one node of a traced graph, which chooses when it runs
+torch.fx.wrap("depthwise_conv")  # one node of a traced graph; the kernel is chosen when it runs
 
 
 def interlace(x: torch.Tensor, groups: int) -> torch.Tensor:
@@ -17,8 +20,8 @@ def interlace(x: torch.Tensor, groups: int) -> torch.Tensor:
     return x.view(batch, groups, channels // groups, height, width).transpose(1, 2).reshape(x.shape)
 
 
-class SameConv(nn.Conv2d):
-    """A k x k convolution that keeps the map's size, `(B, C, H, W) -> (B, C, H, W)`; an even k pads more at right and bottom.
+class Conv(nn.Conv2d):
+    """A k x k convolution with 'same' padding, `(B, C, H, W) -> (B, C, H, W)`; an even k pads one more at right and bottom.
 
     With a stride s, `(B, C, H, W) -> (B, C, ceil(H/s), ceil(W/s))`.
     """
@@ -36,3 +39,13 @@ class SameConv(nn.Conv2d):
             x = F.pad(x, (0, 1, 0, 1))
         y = super().forward(x)
         return interlace(y, self.groups) if self.interlace else y
+
+
+@builds(ConvSpec)
+def build_conv(spec: ConvSpec, width: int, size: Size) -> nn.Module:
+    return Conv(width, spec.k, spec.num_groups(width), spec.interlace, 1, spec.bias)
+
+
+@builds(ConvSpec, stride=2)
+def build_strided_conv(spec: ConvSpec, width: int, size: Size) -> nn.Module:
+    return Conv(width, spec.k, spec.num_groups(width), spec.interlace, 2, spec.bias)

@@ -1,4 +1,4 @@
-"""Depthwise convolution with 'same' padding and the gradients that CPUs lack.
+"""Depthwise convolution with 'same' padding and gradients that are fast on CPUs.
 
 oneDNN has fast kernels for a wide depthwise convolution, but the gradient of its weights falls back to one matrix product a
 channel, ten times slower than all the rest; and so does the convolution itself for kernels over 13 wide, or over twice the
@@ -15,10 +15,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from search_space.modules.eager import differentiated, rewritable
+from search_space.modules.eager import may_rewrite, needs_gradients
 
-WELL_KEPT = 3  # kernel width up to which oneDNN has a kernel for the gradient of the weights
-REACH = 6  # padding up to which it has one for the convolution
+MAX_KERNEL_WITH_FAST_GRADIENT = 3  # kernel width up to which oneDNN has a kernel for the gradient of the weights
+MAX_FAST_PADDING = 6  # padding up to which it has one for the convolution
 
 Tensor = torch.Tensor
 
@@ -31,12 +31,12 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None, kernel: tuple
     rows, columns = kernel
     before = ((rows - 1) // 2, (columns - 1) // 2)
     uneven = (1 - columns % 2, 1 - rows % 2)  # 1 for an even side
-    gradients = differentiated(x, weight)
-    gains = gradients or any(uneven) or max(before) > REACH
-    if columns > WELL_KEPT and gains and rewritable(x) and x.shape[2] * x.shape[3] > 1:
+    gradients = needs_gradients(x, weight)
+    is_faster = gradients or any(uneven) or max(before) > MAX_FAST_PADDING
+    if columns > MAX_KERNEL_WITH_FAST_GRADIENT and is_faster and may_rewrite(x) and x.shape[2] * x.shape[3] > 1:
         # An odd kernel whose first row and column are zero is the even one, and the map need not be padded.
         odd = F.pad(weight, (uneven[0], 0, uneven[1], 0)) if any(uneven) else weight
-        run = DepthwiseConv.apply if gradients else correlated
+        run = DepthwiseConv.apply if gradients else correlate
         return run(x, odd, bias)
     if any(uneven):
         x = F.pad(x, (0, uneven[0], 0, uneven[1]))
@@ -48,7 +48,7 @@ class DepthwiseConv(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return correlated(x, weight, bias)
+        return correlate(x, weight, bias)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], output: Tensor) -> None:
@@ -59,36 +59,36 @@ class DepthwiseConv(torch.autograd.Function):
         (x, weight), (gradient,) = ctx.saved_tensors, gradients
         of_x, of_weight, of_bias = ctx.needs_input_grad
         return (
-            correlated(gradient, weight.flip(2, 3)) if of_x else None,
-            of_kernels(x, gradient, (weight.shape[2], weight.shape[3])) if of_weight else None,
+            correlate(gradient, weight.flip(2, 3)) if of_x else None,
+            kernel_gradient(x, gradient, (weight.shape[2], weight.shape[3])) if of_weight else None,
             gradient.sum((0, 2, 3)) if of_bias else None,
         )
 
 
-def correlated(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def correlate(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`(B, C, H, W) -> (B, C, H, W)` by odd kernels `(C, 1, rows, columns)`, zeros around the map."""
     padding, channels = (weight.shape[2] // 2, weight.shape[3] // 2), weight.shape[0]
-    if fits(padding, x) or not x.is_contiguous():
+    if has_fast_kernel(padding, x) or not x.is_contiguous():
         return F.conv2d(x, weight, bias, padding=padding, groups=channels)
     return F.conv_transpose2d(x, weight.flip(2, 3), bias, padding=padding, groups=channels)
 
 
-def of_kernels(x: Tensor, gradient: Tensor, kernel: tuple[int, int]) -> Tensor:
+def kernel_gradient(x: Tensor, gradient: Tensor, kernel: tuple[int, int]) -> Tensor:
     """The gradient of odd kernels, `(C, 1, *kernel)`, from the maps and their gradient, `(B, C, H, W)` both."""
     batch, channels, height, width = gradient.shape
     padding = (kernel[0] // 2, kernel[1] // 2)
-    if not fits(padding, x):
-        x, padding = padded(x, padding), (0, 0)
+    if not has_fast_kernel(padding, x):
+        x, padding = pad(x, padding), (0, 0)
     maps = x.reshape(1, batch * channels, *x.shape[2:])
     kernels = gradient.reshape(batch * channels, 1, height, width)
     return F.conv2d(maps, kernels, padding=padding, groups=batch * channels).view(batch, channels, 1, *kernel).sum(0)
 
 
-def fits(padding: tuple[int, int], x: Tensor) -> bool:
+def has_fast_kernel(padding: tuple[int, int], x: Tensor) -> bool:
     """True if oneDNN has a fast convolution of maps `x` with this padding."""
-    return max(padding) <= REACH and padding[0] < x.shape[2] and padding[1] < x.shape[3]
+    return max(padding) <= MAX_FAST_PADDING and padding[0] < x.shape[2] and padding[1] < x.shape[3]
 
 
-def padded(x: Tensor, padding: tuple[int, int]) -> Tensor:
+def pad(x: Tensor, padding: tuple[int, int]) -> Tensor:
     """`x` with zeros around it: rows above and below, columns left and right."""
     return F.pad(x, (padding[1], padding[1], padding[0], padding[0]))

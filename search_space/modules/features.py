@@ -1,7 +1,7 @@
 """Which maps of a network are its features, in timm's sense.
 
-Feature i is the map behind stage i where there are several stages, and behind block i where there is one, as timm has
-it for pyramids and for isotropic models.
+Feature i is the output of stage i where there are several stages, and of block i where there is one, as in timm's pyramids
+and isotropic models.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from search_space.architecture import Architecture
 
 
 def by_block(architecture: Architecture) -> bool:
-    """True where each block gives a feature, not each stage."""
+    """True if each block gives a feature, rather than each stage."""
     return len(architecture.stages) == 1
 
 
-def listed(architecture: Architecture) -> list[dict[str, Any]]:
-    """Timm's `feature_info`: for each feature its channels, pixels of the image for one of its own, and module."""
+def feature_info(architecture: Architecture) -> list[dict[str, Any]]:
+    """Timm's `feature_info`: channels, reduction and module of each feature."""
     features, reduction = [], architecture.stem.patch
     for index, stage in enumerate(architecture.stages):
         reduction *= stage.downsample
@@ -28,8 +28,8 @@ def listed(architecture: Architecture) -> list[dict[str, Any]]:
     return features
 
 
-def taken(indices: int | Sequence[int] | None, count: int) -> list[int]:
-    """The features of `count` that `indices` names, in order: the last n for a number, all for None."""
+def feature_indices(indices: int | Sequence[int] | None, count: int) -> list[int]:
+    """The indices from 0 to `count` - 1 that `indices` selects, in order: the last n for a number, all for None."""
     if indices is None or isinstance(indices, int):
         last = count if indices is None else indices
         if not 0 < last <= count:
@@ -39,5 +39,5 @@ def taken(indices: int | Sequence[int] | None, count: int) -> list[int]:
         if not -count <= index < count:
             raise ValueError(f"indices: must be within {-count} to {count - 1}, found {index}")
     if not indices:
-        raise ValueError("indices: must name a feature, found none")
+        raise ValueError("indices: must not be empty")
     return sorted({index % count for index in indices})

@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from search_space.mixers.fnet import FNetSpec
+from search_space.modules.builders import builds
 from search_space.modules.precision import at_least_single
+from search_space.shapes import Size
 
 
 class FNet(nn.Module):
@@ -20,3 +23,8 @@ class FNet(nn.Module):
         mirrored = half[..., 1 : n - n // 2].flip(1, 2)  # the columns N//2 + 1 to N - 1; rows C-1 to 0
         rest = torch.cat((mirrored[:, -1:], mirrored[:, :-1]), dim=1)  # rows 0, C-1 to 1
         return torch.cat((half, rest), dim=-1).view(x.shape).to(x.dtype)
+
+
+@builds(FNetSpec)
+def build_fnet(spec: FNetSpec, width: int, size: Size) -> nn.Module:
+    return FNet()

@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space.costs import Size
-from search_space.mixers.fno import Modes, kept_modes
-from search_space.modules.eager import differentiated, rewritable
+from search_space.mixers.fno import FNOSpec, Modes, kept_modes
+from search_space.modules.builders import builds
+from search_space.modules.eager import may_rewrite, needs_gradients
 from search_space.modules.precision import at_least_single
+from search_space.shapes import Size
 
 
 class FNO(nn.Module):
@@ -42,19 +43,19 @@ class FNO(nn.Module):
         y = torch.fft.irfft2(mixed, s=(height, width)).to(x.dtype)
         return F.gelu(y + self.w(x))
 
-    def resized(self, size: Size) -> FNO:
+    def for_size(self, size: Size) -> FNO:
         """The same operator on another map: frequencies that both maps have keep their weights, new ones start at zero."""
         layer = copy.deepcopy(self)
         (top, bottom), columns = kept_modes(self.modes, size)
-        layer.weights1 = nn.Parameter(resized_corner(self.weights1, top, columns))
-        layer.weights2 = nn.Parameter(resized_corner(self.weights2.flip(2), bottom, columns).flip(2))
+        layer.weights1 = nn.Parameter(resize_corner(self.weights1, top, columns))
+        layer.weights2 = nn.Parameter(resize_corner(self.weights2.flip(2), bottom, columns).flip(2))
         return layer
 
 
 def mix(modes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Each mode by its own matrix, `(B, C, h, w)` and `(C, C, h, w, 2) -> (B, C, h, w)`, complex."""
     matrices = torch.view_as_complex(at_least_single(weights))
-    if not (rewritable(weights) and differentiated(modes, weights)):
+    if not (may_rewrite(weights) and needs_gradients(modes, weights)):
         return torch.einsum("bixy,ioxy->boxy", modes, matrices)
     mixed = ModeProducts.apply(modes.flatten(2).permute(2, 0, 1), matrices.flatten(2))
     return mixed.permute(1, 2, 0).unflatten(2, modes.shape[2:])
@@ -63,7 +64,7 @@ def mix(modes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
 class ModeProducts(torch.autograd.Function):
     """Each of M modes by its own matrix, `(M, B, I)` and `(I, O, M) -> (M, B, O)`, complex.
 
-    For the gradients torch would copy the conjugates of all matrices, one by one, where those of the modes are enough.
+    torch's own gradient copies the conjugates of all matrices, one by one; conjugates of the modes are enough.
     """
 
     @staticmethod
@@ -92,10 +93,10 @@ def modes_first(matrices: torch.Tensor) -> torch.Tensor:
     return matrices.flatten(0, 1).t().contiguous().unflatten(1, matrices.shape[:2])
 
 
-def resized_corner(weights: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
-    """`(C, C, h, w, 2) -> (C, C, rows, columns, 2)`, cut or filled with zeros at the far ends."""
-    kept = weights.detach()[:, :, :rows, :columns]
-    return F.pad(kept, (0, 0, 0, columns - kept.shape[3], 0, rows - kept.shape[2]))
+def resize_corner(weights: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """`(C, C, h, w, 2) -> (C, C, rows, columns, 2)`, cropped or padded with zeros at the far ends."""
+    corner = weights.detach()[:, :, :rows, :columns]
+    return F.pad(corner, (0, 0, 0, columns - corner.shape[3], 0, rows - corner.shape[2]))
 
 
 def from_published(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -104,3 +105,8 @@ def from_published(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]
         name: torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
         for name, tensor in state.items()
     }
+
+
+@builds(FNOSpec)
+def build_fno(spec: FNOSpec, width: int, size: Size) -> nn.Module:
+    return FNO(width, size, spec.modes)

@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space.costs import Size
+from search_space.mixers.global_filter import GlobalFilterSpec
+from search_space.modules.builders import builds
 from search_space.modules.precision import at_least_single
+from search_space.shapes import Size
 
 
 class GlobalFilter(nn.Module):
@@ -25,8 +27,8 @@ class GlobalFilter(nn.Module):
         spectrum = torch.fft.rfft2(at_least_single(x), norm="ortho")
         return torch.fft.irfft2(spectrum * weight, s=self.size, norm="ortho").to(x.dtype)
 
-    def resized(self, size: Size) -> GlobalFilter:
-        """The filter for another map: `complex_weight` interpolated over its frequencies (bicubic, ends kept), as GFNet does."""
+    def for_size(self, size: Size) -> GlobalFilter:
+        """The filter for another map: `complex_weight` interpolated over its frequencies (bicubic, ends fixed), as in GFNet."""
         layer = copy.deepcopy(self)
         rows, columns, channels, _ = self.complex_weight.shape
         maps = self.complex_weight.detach().reshape(1, rows, columns, -1).permute(0, 3, 1, 2)
@@ -34,3 +36,8 @@ class GlobalFilter(nn.Module):
         layer.complex_weight = nn.Parameter(maps[0].permute(1, 2, 0).unflatten(2, (channels, 2)).contiguous())
         layer.size = size
         return layer
+
+
+@builds(GlobalFilterSpec)
+def build_global_filter(spec: GlobalFilterSpec, width: int, size: Size) -> nn.Module:
+    return GlobalFilter(width, size)

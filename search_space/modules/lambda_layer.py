@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space.costs import Size
-from search_space.modules.depthwise import REACH
-from search_space.modules.eager import differentiated, rewritable
+from search_space.mixers.lambda_layer import LambdaSpec
+from search_space.modules.builders import builds
+from search_space.modules.depthwise import MAX_FAST_PADDING
+from search_space.modules.eager import may_rewrite, needs_gradients
 from search_space.modules.local_lambdas import LocalLambdas
+from search_space.shapes import Size
 
 
 class LambdaLayer(nn.Module):
@@ -34,7 +36,7 @@ class LambdaLayer(nn.Module):
         if context is None:
             self.pos_emb = nn.Parameter(torch.empty(2 * size[0] - 1, 2 * size[1] - 1, k, u))
             nn.init.trunc_normal_(self.pos_emb, std=0.02)
-            self.register_buffer("pos_index", relative_positions(size), persistent=False)
+            self.register_buffer("pos_index", relative_offset_index(size), persistent=False)
         else:
             self.conv_lambda = nn.Conv3d(u, k, (context, context, 1), padding=(context // 2, context // 2, 0))
             nn.init.trunc_normal_(self.conv_lambda.weight, std=k**-0.5)
@@ -50,13 +52,13 @@ class LambdaLayer(nn.Module):
         content = torch.einsum("bukm,buvm->bkv", k, v)
         if self.is_global:
             lambdas = by_table(v, self.pos_emb, self.pos_index)
-        elif self.covers(x):
-            lambdas = by_table(v, self.table(height, width), relative_positions((height, width)).to(x.device))
+        elif self.is_covered(x):
+            lambdas = by_table(v, self.table(height, width), relative_offset_index((height, width)).to(x.device))
             content = content + self.conv_lambda.get_parameter("bias")[:, None]
         else:
             maps = v.view(batch, self.u, self.v, height, width).permute(0, 1, 3, 4, 2)  # (B, u, H, W, v)
-            lambdas = self.local(maps, rewritable(x)).flatten(2, 3).transpose(1, 2)  # (B, N, k, v)
-        if rewritable(x):  # more multiplications, but no further pass over the lambdas of all positions
+            lambdas = self.local(maps, may_rewrite(x)).flatten(2, 3).transpose(1, 2)  # (B, N, k, v)
+        if may_rewrite(x):  # more multiplications, but one pass less over the lambdas of all positions
             y = torch.einsum("bhkn,bnkv->bhvn", q, lambdas) + torch.einsum("bhkn,bkv->bhvn", q, content)
         else:
             y = torch.einsum("bhkn,bnkv->bhvn", q, lambdas + content.unsqueeze(1))
@@ -65,37 +67,37 @@ class LambdaLayer(nn.Module):
     def local(self, values: torch.Tensor, rewritten: bool) -> torch.Tensor:
         """Position lambdas of a local context, `(B, u, H, W, v) -> (B, k, H, W, v)`."""
         weight, bias = self.conv_lambda.weight, self.conv_lambda.get_parameter("bias")
-        gradients = differentiated(values, weight)
-        if not rewritten or not (gradients or self.conv_lambda.kernel_size[0] > 2 * REACH + 1):
+        gradients = needs_gradients(values, weight)
+        if not rewritten or not (gradients or self.conv_lambda.kernel_size[0] > 2 * MAX_FAST_PADDING + 1):
             return self.conv_lambda(values)
         run = LocalLambdas.apply if gradients else LocalLambdas.forward
         return run(values, weight, bias)
 
-    def covers(self, x: torch.Tensor) -> bool:
-        """True where a table of all pairs of positions costs less than the local context it contains.
+    def is_covered(self, x: torch.Tensor) -> bool:
+        """True if a table of all pairs of positions costs less than the convolution over the local context.
 
-        That is so where the context is as large as the map, and the table no larger than the lambdas.
+        This holds where the context covers the map and the table is not larger than the lambdas.
         """
         batch, _, height, width = x.shape
         context, positions = self.conv_lambda.kernel_size[0], height * width
-        return rewritable(x) and context**2 >= positions and positions * self.u <= batch * self.v
+        return may_rewrite(x) and context**2 >= positions and positions * self.u <= batch * self.v
 
     def table(self, height: int, width: int) -> torch.Tensor:
         """The local context as a table `(2H-1, 2W-1, k, u)` of all relative positions: zero where it does not reach."""
         reach = self.conv_lambda.kernel_size[0] // 2
-        rows, columns = height - 1 - reach, width - 1 - reach  # what the context lacks, or, negative, has in excess
+        rows, columns = height - 1 - reach, width - 1 - reach  # what the context lacks; negative: what it has in excess
         kernel = F.pad(self.conv_lambda.weight.squeeze(-1), (columns, columns, rows, rows))
         return kernel.permute(2, 3, 0, 1)
 
-    def resized(self, size: Size) -> LambdaLayer:
-        """The layer for another map: `pos_emb` interpolated (bicubic), its centre and its ends kept; a local context fits any."""
+    def for_size(self, size: Size) -> LambdaLayer:
+        """The layer for another map: `pos_emb` interpolated (bicubic), centre and ends fixed; a local context fits any map."""
         layer = copy.deepcopy(self)
         if self.is_global:
             table = self.pos_emb.detach().flatten(2).permute(2, 0, 1)[None]  # (1, k * u, 2H-1, 2W-1)
             shape = (2 * size[0] - 1, 2 * size[1] - 1)
             table = F.interpolate(table, size=shape, mode="bicubic", align_corners=True)[0].permute(1, 2, 0)
             layer.pos_emb = nn.Parameter(table.unflatten(2, (self.k, self.u)).contiguous())
-            layer.pos_index = relative_positions(size).to(self.pos_index.device)
+            layer.pos_index = relative_offset_index(size).to(self.pos_index.device)
         return layer
 
 
@@ -104,10 +106,16 @@ def by_table(v: torch.Tensor, table: torch.Tensor, index: torch.Tensor) -> torch
     return torch.einsum("nmku,buvm->bnkv", table.flatten(0, 1)[index], v)
 
 
-def relative_positions(size: Size) -> torch.Tensor:
+def relative_offset_index(size: Size) -> torch.Tensor:
     """For positions n, m of a map: the flat index of `pos[m] - pos[n] + size - 1` in a `(2H-1, 2W-1)` table, `(N, N)`."""
     rows, columns = torch.meshgrid(torch.arange(size[0]), torch.arange(size[1]), indexing="ij")
     rows, columns = rows.flatten(), columns.flatten()
     row = rows[None, :] - rows[:, None] + size[0] - 1
     column = columns[None, :] - columns[:, None] + size[1] - 1
     return row * (2 * size[1] - 1) + column
+
+
+@builds(LambdaSpec)
+def build_lambda(spec: LambdaSpec, width: int, size: Size) -> nn.Module:
+    context = None if spec.context == "global" else spec.context
+    return LambdaLayer(width, size, spec.heads, spec.k, spec.u, context)

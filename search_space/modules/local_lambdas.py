@@ -1,9 +1,9 @@
-"""Position lambdas of a local context: a convolution of each value from u to k channels, with the gradients that CPUs lack.
+"""Position lambdas of a local context: a convolution of each value from u to k channels, with gradients that are fast on CPUs.
 
-The k channels are the last axis in memory, so that each position's lambdas are a matrix that multiplies its queries as it
-lies. oneDNN takes several times as long for the gradient of the values as for the convolution itself, for it has no good
-kernel from many channels to one. It has one for depthwise convolutions: each channel of the gradient is convolved alone, and
-their sum is what is wanted.
+The k channels are the last axis in memory, so that the lambdas of a position are a matrix that multiplies its queries without
+a copy. oneDNN takes several times as long for the gradient of the values as for the convolution itself, because it has no fast
+kernel from many channels to one. It has one for depthwise convolutions: each channel of the gradient is convolved separately,
+and the results are summed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from search_space.modules.depthwise import REACH, correlated
+from search_space.modules.depthwise import MAX_FAST_PADDING, correlate
 
 Tensor = torch.Tensor
 CHANNELS_LAST = torch.channels_last_3d
@@ -25,10 +25,10 @@ class LocalLambdas(torch.autograd.Function):
     @staticmethod
     def forward(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         reach = weight.shape[2] // 2
-        if reach <= REACH:
+        if reach <= MAX_FAST_PADDING:
             values = values.contiguous(memory_format=CHANNELS_LAST)
             y = F.conv3d(values, weight, bias, padding=(reach, reach, 0))
-        else:  # of wide kernels the one for channels first is so much faster that a copy pays
+        else:  # for wide kernels the channels-first kernel is so much faster that a copy pays
             values, weight = values.permute(0, 1, 4, 2, 3), weight.permute(0, 1, 4, 2, 3)
             y = F.conv3d(values, weight, bias, padding=(0, reach, reach)).permute(0, 1, 3, 4, 2)
         return y.contiguous(memory_format=CHANNELS_LAST)
@@ -51,20 +51,20 @@ class LocalLambdas(torch.autograd.Function):
         )
 
 
-def _by_library(gradient: Tensor, values: Tensor, weight: Tensor, wanted: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
-    """The gradients of values and weight, those that are `wanted`, as torch has them."""
+def _by_library(gradient: Tensor, values: Tensor, weight: Tensor, needed: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
+    """The gradients of values and weight by torch's own kernels; `needed`: which of the two."""
     values, weight = (tensor.contiguous(memory_format=CHANNELS_LAST) for tensor in (values, weight))
     reach, ones, zeros = weight.shape[2] // 2, [1, 1, 1], [0, 0, 0]
     of_values, of_weight, _ = torch.ops.aten.convolution_backward(
-        gradient, values, weight, None, ones, [reach, reach, 0], ones, False, zeros, 1, [*wanted, False]
+        gradient, values, weight, None, ones, [reach, reach, 0], ones, False, zeros, 1, [*needed, False]
     )
     return of_values, of_weight
 
 
 def _by_channels(gradient: Tensor, weight: Tensor) -> Tensor:
-    """The gradient of values `(B, 1, H, W, v)`: each of v * k channels convolved alone, then the sum over k."""
+    """The gradient of values `(B, 1, H, W, v)`: a depthwise convolution of v * k channels, then the sum over k."""
     batch, k, height, width, v = gradient.shape
     kernels = weight[:, :, :, :, 0].flip(2, 3).repeat(v, 1, 1, 1)  # (v * k, 1, r, r)
     maps = gradient.permute(0, 4, 1, 2, 3).reshape(batch, v * k, height, width)  # channels last, no copy
-    parts = correlated(maps, kernels).permute(0, 2, 3, 1).reshape(-1, k)
+    parts = correlate(maps, kernels).permute(0, 2, 3, 1).reshape(-1, k)
     return (parts @ parts.new_ones(k)).view(batch, 1, height, width, v)

@@ -1,10 +1,10 @@
-"""From an architecture to the `nn.Module` that it describes: one of timm's models in all but where it lives.
+"""The `nn.Module` of an architecture, with the interface of timm's models.
 
-Every member that timm's tools ask of a model is here, with timm's meaning, and none needs timm to be imported: workers
-never pay for that. The factory (`timm.create_model`) is in `timm_entry.py`.
+It has every member that timm's tools expect of a model, with timm's meaning, and imports no timm, which would take workers
+seconds. The factory (`timm.create_model`) is in `timm_support/entrypoint.py`.
 
-Feature i is the map behind stage i where there are several stages, and behind block i where there is one, as timm has
-it for pyramids and for isotropic models.
+Feature i is the output of stage i where there are several stages, and of block i where there is one, as in timm's pyramids
+and isotropic models.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ import torch
 from torch import nn
 
 from search_space.architecture import Architecture
-from search_space.costs import Size
-from search_space.modules import features, input_size, macro
-from search_space.modules.blocks import block
-from search_space.modules.stage import Stage
+from search_space.modules import features, input_size
+from search_space.modules.block import build_block
+from search_space.modules.downsampling import transition_of
+from search_space.modules.layers import DropPath, build_norm
+from search_space.modules.stage import NetworkStage
+from search_space.modules.stem import Stem
+from search_space.shapes import Size
 
 
 class Network(nn.Module):
@@ -33,8 +36,8 @@ class Network(nn.Module):
             the first block.
 
     Attributes:
-        architecture: the description it was built from.
-        image_size: (height, width) that it takes; another only by `set_input_size`, where anything is bound to the map.
+        architecture: the description.
+        image_size: (height, width) of its images; where parameters are bound to the map, change it by `set_input_size`.
         num_classes, in_chans, num_features, head_hidden_size, feature_info, drop_rate: as in timm's models.
 
     Raises:
@@ -50,30 +53,30 @@ class Network(nn.Module):
         self.in_chans = architecture.in_chans
         last = architecture.stages[-1]
         self.num_features = self.head_hidden_size = last.width
-        self.stem = macro.ConvStem(architecture.stem, architecture.in_chans, *architecture.entries[0])
+        self.stem = Stem(architecture.stem, architecture.in_chans, *architecture.stage_inputs[0])
         self.stages = nn.Sequential()
-        for stage, before in zip(architecture.stages, architecture.entries, strict=True):
-            sites = stage.sites(stage.entry(*before))
-            blocks = nn.Sequential(*(block(stage, site, index) for index, site in enumerate(sites)))
-            self.stages.append(Stage(macro.transition(before[0], stage), blocks))
-        self.feature_info = features.listed(architecture)
+        for stage, stage_input in zip(architecture.stages, architecture.stage_inputs, strict=True):
+            shapes = stage.block_shapes(stage_input)
+            blocks = nn.Sequential(*(build_block(stage, shape, index) for index, shape in enumerate(shapes)))
+            self.stages.append(NetworkStage(transition_of(stage, stage_input.width), blocks))
+        self.feature_info = features.feature_info(architecture)
         place, kind = architecture.head.norm, architecture.head.kind or last.norm
-        self.norm = macro.norm(kind, last.width) if place == "before" else nn.Identity()
-        self.fc_norm = macro.norm(kind, last.width) if place == "after" else nn.Identity()
-        self.drop_rate = _rate("drop_rate", drop_rate)
+        self.norm = build_norm(kind, last.width) if place == "before" else nn.Identity()
+        self.fc_norm = build_norm(kind, last.width) if place == "after" else nn.Identity()
+        self.drop_rate = _check_rate("drop_rate", drop_rate)
         self.head_drop = nn.Dropout(drop_rate)
         self.reset_classifier(architecture.num_classes, global_pool)
-        self._set_drop_path(_rate("drop_path_rate", drop_path_rate))
+        self._set_drop_path(_check_rate("drop_path_rate", drop_path_rate))
         self.bound_by = input_size.bound_by(architecture)
-        # What timm's factory and its exporter take over from a model that knows it better than its configuration does.
+        # timm's factory and exporter read these from the model rather than from its configuration.
         self._traits = {"img_size": self.image_size, "fixed_input_size": bool(self.bound_by), "first_conv": "stem.proj"}
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        """`(B, in_chans, H, W) -> (B, C, h, w)`, normed where the head's norm stands before the pooling."""
-        return self.norm(self.stages(self._embedded(x)))
+        """`(B, in_chans, H, W) -> (B, C, h, w)`, with the head's norm if it comes before the pooling."""
+        return self.norm(self.stages(self._embed(x)))
 
     def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
-        """`(B, C, h, w) -> (B, num_classes)`; with `pre_logits`, what the linear layer would see."""
+        """`(B, C, h, w) -> (B, num_classes)`; with `pre_logits`, the input of the linear layer."""
         if self.global_pool == "avg":
             x = self.fc_norm(x.mean(dim=(2, 3), keepdim=True)).flatten(1)
         else:
@@ -94,25 +97,25 @@ class Network(nn.Module):
         output_fmt: str = "NCHW",
         intermediates_only: bool = False,
     ) -> list[torch.Tensor] | tuple[torch.Tensor, list[torch.Tensor]]:
-        """`(B, in_chans, H, W)` -> what `forward_features` gives, and features `(B, C_i, H_i, W_i)` in the network's order.
+        """`(B, in_chans, H, W)` -> the output of `forward_features`, and features `(B, C_i, H_i, W_i)` in the network's order.
 
         Args:
             x: images.
-            indices: which features: the last n for a number, all for None, from the end where negative.
+            indices: which features: the last n for a number, all for None; negative indices count from the end.
             norm: apply the final norm to the features of the last stage (others have another width).
-            stop_early: compute nothing behind the last feature asked for; the first result is then that feature.
+            stop_early: stop after the last feature asked for; the first result is then that feature.
             output_fmt: "NCHW".
-            intermediates_only: give the features alone.
+            intermediates_only: return only the features.
         """
         if output_fmt != "NCHW":
             raise ValueError(f"output_fmt: must be 'NCHW', found {output_fmt!r}")
-        taken = features.taken(indices, len(self.feature_info))
+        selected = features.feature_indices(indices, len(self.feature_info))
         maps: list[torch.Tensor] = []
         for index, y in enumerate(self._maps(x)):
             last, x = index + 1 == len(self.feature_info), y
-            if index in taken:
+            if index in selected:
                 maps.append(self.norm(y) if norm and (last or self._by_block) else y)
-            if stop_early and index == taken[-1]:
+            if stop_early and index == selected[-1]:
                 break
         if intermediates_only:
             return maps
@@ -121,12 +124,12 @@ class Network(nn.Module):
     def prune_intermediate_layers(
         self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Cut off what the features `indices` do not need; the indices, counted from the front, in order.
+        """Remove the layers that the features `indices` do not need; returns the indices, counted from the front, in order.
 
-        Where the last stage goes, the norm and the head go with it.
+        Where the last stage is removed, so are the norm and the head.
         """
-        taken = features.taken(indices, len(self.feature_info))
-        end = taken[-1] + 1
+        selected = features.feature_indices(indices, len(self.feature_info))
+        end = selected[-1] + 1
         ends_narrower = end < len(self.feature_info) and not self._by_block
         if self._by_block:
             self._stages[0].blocks = self._stages[0].blocks[:end]
@@ -139,10 +142,10 @@ class Network(nn.Module):
             self.num_features = self.head_hidden_size = self.feature_info[-1]["num_chs"]
             self.fc_norm = nn.Identity()
             self.reset_classifier(0, "")
-        return taken
+        return selected
 
     def get_classifier(self) -> nn.Module:
-        """The linear layer that gives the classes."""
+        """The linear layer of the classes."""
         return self.head
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
@@ -162,19 +165,21 @@ class Network(nn.Module):
         self.head = head.train(self.training)
 
     def set_input_size(self, img_size: int | Sequence[int]) -> None:
-        """Take images of another size from now on. What is bound to the map is interpolated; its parameters are new ones.
+        """Take images of another size from now on. Parameters that are bound to the map are interpolated, as new parameters.
 
         Raises:
-            SpaceError: the architecture does not fit the size, or a mixer cannot be interpolated; then nothing has changed.
+            SpaceError: the architecture does not fit the size, or a mixer cannot be interpolated; nothing is changed then.
         """
         size = img_size if isinstance(img_size, int) else tuple(img_size)
-        other = self.architecture.changed(image_size=size)
-        input_size.change(self.stem, self._stages, self.architecture.changed(image_size=self.image_size), other)
+        other = self.architecture.replace(image_size=size)
+        input_size.change_input_size(
+            self.stem, self._stages, self.architecture.replace(image_size=self.image_size), other
+        )
         self.image_size = other.image_size
         self._traits = self._traits | {"img_size": self.image_size}
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Trade time for memory: compute each block anew in the backward pass. Outputs and gradients are the same."""
+        """Trade time for memory: recompute each block in the backward pass. Outputs and gradients are the same."""
         for stage in self._stages:
             stage.grad_checkpointing = enable
 
@@ -182,7 +187,10 @@ class Network(nn.Module):
         """Patterns of parameter names, from the stem on: groups of blocks, or of whole stages; the head is the rest."""
         blocks = [(r"^stages\.(\d+)\.transition", (0,)), (r"^stages\.(\d+)\.blocks\.(\d+)", None)]
         stages = [(r"^stages\.(\d+)", None)]
-        return {"stem": r"^stem", "blocks": [*(stages if coarse else blocks), (r"^norm", (99999,))]}  # 99999: as before
+        return {
+            "stem": r"^stem",
+            "blocks": [*(stages if coarse else blocks), (r"^norm", (99999,))],
+        }  # 99999: with the last group
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that weight decay should spare: embeddings and biases of positions."""
@@ -190,21 +198,21 @@ class Network(nn.Module):
         return {name for name, _ in self.named_parameters() if name.endswith(ends)}
 
     @property
-    def _stages(self) -> list[Stage]:
-        return cast(list[Stage], list(self.stages))
+    def _stages(self) -> list[NetworkStage]:
+        return cast(list[NetworkStage], list(self.stages))
 
     @property
     def _by_block(self) -> bool:
         return len(self.architecture.stages) == 1
 
-    def _embedded(self, x: torch.Tensor) -> torch.Tensor:
+    def _embed(self, x: torch.Tensor) -> torch.Tensor:
         if self.bound_by:
             check_size(x, self.image_size, self.bound_by)
         return self.stem(x)
 
     def _maps(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
-        """The maps that `feature_info` lists, one after the other."""
-        x = self._embedded(x)
+        """The features that `feature_info` lists, in order."""
+        x = self._embed(x)
         for stage in self._stages:
             if self._by_block:
                 yield from stage.maps(x)
@@ -215,7 +223,7 @@ class Network(nn.Module):
     def _set_drop_path(self, rate: float) -> None:
         """Rates that rise linearly over the blocks, from zero to `rate`."""
         blocks = [block for stage in self._stages for block in stage.blocks]
-        paths = [[path for path in block.modules() if isinstance(path, macro.DropPath)] for block in blocks]
+        paths = [[path for path in block.modules() if isinstance(path, DropPath)] for block in blocks]
         if rate and not any(paths):
             raise ValueError(f"drop_path_rate: must be 0 where no block has a residual branch, found {rate}")
         for index, paths_of_block in enumerate(paths):
@@ -231,7 +239,7 @@ def build(architecture: Architecture) -> Network:
     return Network(architecture)
 
 
-@torch.fx.wrap  # one node of a traced graph: nothing of a comparison of shapes could be traced
+@torch.fx.wrap  # one node of a traced graph: comparisons of shapes cannot be traced
 def check_size(x: torch.Tensor, size: Size, place: str) -> None:
     """Raise `ValueError` unless the images `x` `(B, in_chans, H, W)` have `size`, to which `place` binds the network."""
     if tuple(x.shape[-2:]) != size:
@@ -241,7 +249,7 @@ def check_size(x: torch.Tensor, size: Size, place: str) -> None:
         )
 
 
-def _rate(name: str, rate: float) -> float:
+def _check_rate(name: str, rate: float) -> float:
     if not 0 <= rate < 1:
         raise ValueError(f"{name}: must be at least 0 and below 1, found {rate}")
     return rate

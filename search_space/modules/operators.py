@@ -1,4 +1,4 @@
-"""Operators (`search_space/operators.py`) as modules, each alone."""
+"""Operators (`search_space/operators.py`) as modules, each by itself."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from typing import cast
 import torch
 from torch import nn
 
-from search_space.architecture import Stage
-from search_space.macro import Norm
-from search_space.mixers import MIXERS
-from search_space.modules import macro
-from search_space.modules.blocks import halving_mixer
+from search_space.field_types import Norm
+from search_space.modules.block import strided_token_mixer
+from search_space.modules.builders import build_channel_mixer, build_token_mixer
+from search_space.modules.downsampling import build_downsampling
+from search_space.modules.layers import LayerScale, build_activation, build_norm
+from search_space.modules.squeeze_excite import SqueezeExcite
+from search_space.modules.stem import Stem
 from search_space.operators import Operator
 
 
 class Sum(nn.Module):
-    """What a shortcut costs, `(B, C, H, W) -> (B, C, H, W)`."""
+    """The cost of a shortcut, `(B, C, H, W) -> (B, C, H, W)`."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + x
 
 
 class Classifier(nn.Module):
-    """The end of a network, `(B, C, H, W) -> (B, classes)`."""
+    """The head of a network, `(B, C, H, W) -> (B, classes)`."""
 
     def __init__(self, operator: Operator) -> None:
         super().__init__()
-        place, kind, width = operator.what.norm, operator.how, operator.width
-        self.norm = macro.norm(kind, width) if place == "before" else nn.Identity()
-        self.fc_norm = macro.norm(kind, width) if place == "after" else nn.Identity()
+        place, kind, width = operator.spec.norm, operator.detail, operator.width
+        self.norm = build_norm(kind, width) if place == "before" else nn.Identity()
+        self.fc_norm = build_norm(kind, width) if place == "after" else nn.Identity()
         self.head = nn.Linear(width, operator.out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -38,33 +40,26 @@ class Classifier(nn.Module):
 
 def build(operator: Operator) -> nn.Module:
     """The module of `operator`, `(B, width, *size) -> (B, out, ...)`, with random weights."""
-    what, width, size, out = operator.what, operator.width, operator.size, operator.out
+    spec, width, size, out = operator.spec, operator.width, operator.size, operator.out
     match operator.kind:
         case "stem":
-            return macro.ConvStem(what, width, out, (size[0] // what.patch, size[1] // what.patch))
+            return Stem(spec, width, out, (size[0] // spec.patch, size[1] // spec.patch))
         case "tokens" if operator.stride == 2:
-            return nn.Sequential(*halving_mixer(what, width, size))
+            return nn.Sequential(*strided_token_mixer(spec, width, size))
         case "tokens":
-            return what.build(width, size)
+            return build_token_mixer(spec, width, size)
         case "channels":
-            return what.build(width, operator.how, out)
+            return build_channel_mixer(spec, width, operator.detail, out)
         case "downsampling":
-            stage = Stage(
-                mixer=MIXERS["identity"](),
-                width=out,
-                downsample=operator.stride,
-                downsampling=what,
-                norm=cast(Norm, operator.how),
-            )
-            return macro.downsampling(width, stage)
+            return build_downsampling(spec, width, out, cast(Norm, operator.detail), operator.stride)
         case "norm":
-            return macro.norm(what, width)
+            return build_norm(spec, width)
         case "act":
-            return macro.activation(what)
+            return build_activation(spec)
         case "scale":
-            return macro.LayerScale(width, 1.0)
+            return LayerScale(width, 1.0)
         case "gate":
-            return macro.SqueezeExcite(width, what.hidden(width))
+            return SqueezeExcite(width, spec.hidden(width))
         case "sum":
             return Sum()
         case "head":

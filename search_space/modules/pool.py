@@ -8,8 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space.modules.depthwise import correlated
-from search_space.modules.eager import differentiated, rewritable
+from search_space.mixers.pool import PoolSpec
+from search_space.modules.builders import builds
+from search_space.modules.depthwise import correlate
+from search_space.modules.eager import may_rewrite, needs_gradients
+from search_space.shapes import Size
 
 
 class Pooling(nn.Module):
@@ -20,29 +23,29 @@ class Pooling(nn.Module):
         self.k = k
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return pooled(x, self.k)
+        return pool_minus_input(x, self.k)
 
 
-@torch.fx.wrap  # one node of a traced graph, which chooses when it runs
-def pooled(x: torch.Tensor, k: int) -> torch.Tensor:
+@torch.fx.wrap  # one node of a traced graph, the kernel is chosen when it runs
+def pool_minus_input(x: torch.Tensor, k: int) -> torch.Tensor:
     """`avgpool_k(x) - x`, `(B, C, H, W) -> (B, C, H, W)`."""
-    if not rewritable(x):
+    if not may_rewrite(x):
         return F.avg_pool2d(x, k, stride=1, padding=k // 2, count_include_pad=False) - x
-    run = FromMean.apply if differentiated(x) else FromMean.forward
+    run = PoolMinusInput.apply if needs_gradients(x) else PoolMinusInput.forward
     return run(x, k)
 
 
-class FromMean(torch.autograd.Function):
+class PoolMinusInput(torch.autograd.Function):
     """The mean of the `k` x `k` window inside the map, minus the pixel, `(B, C, H, W) -> (B, C, H, W)`.
 
     torch pools maps of contiguous channels number by number; a convolution with ones is several times faster. The sum over
-    windows is its own adjoint: with share = 1 / (pixels of the window inside the map), `y = share * sum(x) - x` has the
-    gradient `dx = sum(share * dy) - dy`.
+    windows is its own adjoint: with weight = 1 / (pixels of the window inside the map), `y = weight * sum(x) - x` has the
+    gradient `dx = sum(weight * dy) - dy`.
     """
 
     @staticmethod
     def forward(x: torch.Tensor, k: int) -> torch.Tensor:
-        return window_sums(x, k).mul_(shares(x, k)).sub_(x)
+        return window_sums(x, k).mul_(window_weights(x, k)).sub_(x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[torch.Tensor, int], output: torch.Tensor) -> None:
@@ -51,18 +54,23 @@ class FromMean(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
         (gradient,) = gradients
-        return window_sums(gradient * shares(gradient, ctx.k), ctx.k) - gradient, None
+        return window_sums(gradient * window_weights(gradient, ctx.k), ctx.k) - gradient, None
 
 
 def window_sums(x: torch.Tensor, k: int) -> torch.Tensor:
     """The sum over the window of each pixel, `(B, C, H, W) -> (B, C, H, W)`."""
-    return correlated(x, x.new_ones(x.shape[1], 1, k, k))
+    return correlate(x, x.new_ones(x.shape[1], 1, k, k))
 
 
-def shares(x: torch.Tensor, k: int) -> torch.Tensor:
+def window_weights(x: torch.Tensor, k: int) -> torch.Tensor:
     """One over the number of pixels of each window inside the map, `(B, C, H, W) -> (H, W)`."""
     inside = []
     for side in x.shape[2:]:
         place = torch.arange(side, device=x.device)
         inside.append((place + k // 2).clamp(max=side - 1) - (place - k // 2).clamp(min=0) + 1)
     return (inside[0][:, None] * inside[1]).to(x.dtype).reciprocal()
+
+
+@builds(PoolSpec)
+def build_pool(spec: PoolSpec, width: int, size: Size) -> nn.Module:
+    return Pooling(spec.k)

@@ -6,9 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from search_space.mixers.separable_conv import SeparableConvSpec
+from search_space.modules.builders import builds
 from search_space.modules.depthwise import depthwise_conv
+from search_space.shapes import Size
 
-torch.fx.wrap("depthwise_conv")  # one node of a traced graph, which chooses when it runs
+torch.fx.wrap("depthwise_conv")  # one node of a traced graph, the kernel is chosen when it runs
 
 
 class StarReLU(nn.Module):
@@ -41,3 +44,8 @@ class SeparableConv(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.act1(self.pwconv1(x))
         return self.pwconv2(depthwise_conv(x, self.dwconv.weight, None, self.kernel))
+
+
+@builds(SeparableConvSpec)
+def build_separable_conv(spec: SeparableConvSpec, width: int, size: Size) -> nn.Module:
+    return SeparableConv(width, spec.hidden(width), spec.k, spec.act)

@@ -1,10 +1,14 @@
-"""The shifts of `search_space/mixers/shift.py`. None writes in place: the input stays as it was."""
+"""The shifts of `search_space/mixers/shift.py`. The input is never changed in place."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from search_space.mixers.shift import ShiftSpec
+from search_space.modules.builders import builds
+from search_space.shapes import Size
 
 
 class ZeroShift(nn.Module):
@@ -18,7 +22,7 @@ class ZeroShift(nn.Module):
         g = self.group
         parts = x.split([g, g, g, g, x.shape[1] - 4 * g], dim=1)
         if not (torch.is_grad_enabled() and x.requires_grad):
-            return self.written(x, *parts)
+            return self.shift_without_gradients(x, *parts)
         left, right, up, down, rest = parts
         return torch.cat(
             (
@@ -31,8 +35,8 @@ class ZeroShift(nn.Module):
             dim=1,
         )
 
-    def written(self, x: torch.Tensor, *parts: torch.Tensor) -> torch.Tensor:
-        """The same without gradients: each number is copied once, straight to its place."""
+    def shift_without_gradients(self, x: torch.Tensor, *parts: torch.Tensor) -> torch.Tensor:
+        """The same shift without gradients: each number is copied only once."""
         y, g = torch.empty_like(x), self.group
         to_left, to_right, to_up, to_down, to_rest = y.split([g, g, g, g, x.shape[1] - 4 * g], dim=1)
         left, right, up, down, rest = parts
@@ -51,7 +55,7 @@ class ClampedShift(nn.Module):
         c = x.shape[1]
         down, up, right, left = x.tensor_split((c // 4, c // 2, c * 3 // 4), dim=1)
         if not (torch.is_grad_enabled() and x.requires_grad):
-            return self.written(x, down, up, right, left)
+            return self.shift_without_gradients(x, down, up, right, left)
         return torch.cat(
             (
                 torch.cat((down[..., :1, :], down[..., :-1, :]), dim=-2),
@@ -63,8 +67,8 @@ class ClampedShift(nn.Module):
         )
 
     @staticmethod
-    def written(x: torch.Tensor, *quarters: torch.Tensor) -> torch.Tensor:
-        """The same without gradients: each number is copied once, straight to its place."""
+    def shift_without_gradients(x: torch.Tensor, *quarters: torch.Tensor) -> torch.Tensor:
+        """The same shift without gradients: each number is copied only once."""
         y = torch.empty_like(x)
         c = x.shape[1]
         to_down, to_up, to_right, to_left = y.tensor_split((c // 4, c // 2, c * 3 // 4), dim=1)
@@ -102,3 +106,14 @@ def shift_groups(x: torch.Tensor, shift_size: int, dim: int) -> torch.Tensor:
     padded = F.pad(x, (reach, reach) if dim == 3 else (0, 0, reach, reach))
     groups = padded.split(-(-x.shape[1] // shift_size), dim=1)
     return torch.cat([group.narrow(dim, 2 * reach - g, side) for g, group in enumerate(groups)], dim=1)
+
+
+@builds(ShiftSpec)
+def build_shift(spec: ShiftSpec, width: int, size: Size) -> nn.Module:
+    match spec.kind:
+        case "shiftvit":
+            return ZeroShift(width // spec.fraction)
+        case "s2":
+            return ClampedShift()
+        case "axial":
+            return AxialShift(width, spec.shift_size)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from search_space.costs import Size
 from search_space.errors import ArchitectureError
+from search_space.mixers.mlp import TokenMLPSpec
+from search_space.modules.builders import builds
+from search_space.shapes import Size
 
 
 class TokenMLP(nn.Module):
@@ -22,7 +24,7 @@ class TokenMLP(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc2(self.act(self.fc1(x.flatten(2)))).view(x.shape)
 
-    def resized(self, size: Size) -> TokenMLP:
+    def for_size(self, size: Size) -> TokenMLP:
         """Refused: no way to carry its matrices over is established.
 
         Raises:
@@ -31,3 +33,8 @@ class TokenMLP(nn.Module):
         height, width = self.size
         rule = f"mlp is bound to its map of {height}x{width}: a matrix over positions has no accepted interpolation"
         raise ArchitectureError("", rule, size)
+
+
+@builds(TokenMLPSpec)
+def build_token_mlp(spec: TokenMLPSpec, width: int, size: Size) -> nn.Module:
+    return TokenMLP(size, spec.hidden(width))

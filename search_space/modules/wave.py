@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from search_space.mixers.wave import REDUCTION, TAPS, WaveSpec
+from search_space.modules.builders import builds
 from search_space.modules.depthwise import depthwise_conv
+from search_space.shapes import Size
 
-torch.fx.wrap("depthwise_conv")  # one node of a traced graph, which chooses when it runs
+torch.fx.wrap("depthwise_conv")  # one node of a traced graph, the kernel is chosen when it runs
 
 
 class MapBatchNorm(nn.BatchNorm2d):
@@ -20,7 +23,7 @@ class MapBatchNorm(nn.BatchNorm2d):
         return super().forward(x) if x.shape[0] > 1 else super().forward(x.flatten(2)).view(x.shape)
 
     def _check_input_dim(self, input: torch.Tensor) -> None:
-        """Flat positions are as good as maps."""
+        """Accept flat positions too."""
 
 
 class Reweight(nn.Module):
@@ -61,12 +64,12 @@ class Wave(nn.Module):
         self.theta_w_conv = phase(width, mode)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        h = pairwise(self.tfc_h, wave(self.fc_h(x), self.theta_h_conv(x)))
-        w = pairwise(self.tfc_w, wave(self.fc_w(x), self.theta_w_conv(x)))
+        h = grouped_pair_conv(self.tfc_h, wave(self.fc_h(x), self.theta_h_conv(x)))
+        w = grouped_pair_conv(self.tfc_w, wave(self.fc_w(x), self.theta_w_conv(x)))
         c = self.fc_c(x)
         mean = (h + w + c).mean((2, 3), keepdim=True)
-        shares = self.reweight(mean).view(x.shape[0], x.shape[1], 3, 1, 1).softmax(dim=2)
-        return self.proj(h * shares[:, :, 0] + w * shares[:, :, 1] + c * shares[:, :, 2])
+        weights = self.reweight(mean).view(x.shape[0], x.shape[1], 3, 1, 1).softmax(dim=2)
+        return self.proj(h * weights[:, :, 0] + w * weights[:, :, 1] + c * weights[:, :, 2])
 
 
 def wave(amplitude: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
@@ -74,13 +77,18 @@ def wave(amplitude: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     return torch.cat((amplitude * theta.cos(), amplitude * theta.sin()), dim=1)
 
 
-def pairwise(conv: nn.Conv2d, parts: torch.Tensor) -> torch.Tensor:
+def grouped_pair_conv(conv: nn.Conv2d, parts: torch.Tensor) -> torch.Tensor:
     """`conv(parts)` of a convolution in C groups of two channels, `(B, 2C, H, W) -> (B, C, H, W)`.
 
-    As a depthwise convolution and a sum of pairs it is the same and several times faster.
+    The same as a depthwise convolution and a sum of pairs, which is several times faster.
     """
     batch, channels, height, width = parts.shape
     kernels = conv.weight.flatten(0, 1).unsqueeze(1)
     y = depthwise_conv(parts, kernels, None, (conv.kernel_size[0], conv.kernel_size[1]))
     first, second = y.view(batch, channels // 2, 2, height, width).unbind(2)
     return first + second
+
+
+@builds(WaveSpec)
+def build_wave(spec: WaveSpec, width: int, size: Size) -> nn.Module:
+    return Wave(width, width // REDUCTION, TAPS, spec.mode)

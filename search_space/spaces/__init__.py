@@ -1,1 +1,1 @@
-"""Search spaces: choices for each stage, counted exactly and walked decision by decision."""
+"""Search spaces: choices for each stage, their exact number, and decisions one by one."""

@@ -1,4 +1,4 @@
-"""What may be chosen in a search space: options of mixers, the stem, the head; stages are in `stage_choices.py`.
+"""The choices in a search space: options of mixers, the stem, the head; those of stages are in `stage_choices.py`.
 
 A list is a choice, a single value is fixed:
 
@@ -20,14 +20,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, Strict
 
 from search_space.errors import ArchitectureError, SpaceError, unknown_name
-from search_space.macro import Activation, Norm, Positive, Stem
-from search_space.registry import Registry
-from search_space.value import Value, distinct
+from search_space.field_types import Activation, Norm, Positive
+from search_space.registry import SpecRegistry
+from search_space.stem import StemSpec
+from search_space.value import Value, distinct_choices
 
 Options = dict[str, tuple[Any, ...]]  # option -> the values it may take
 
 
-def mixer_choices(registry: Registry[Any]) -> BeforeValidator:
+def mixer_choices(registry: SpecRegistry[Any]) -> BeforeValidator:
     """A validator of `{name: {option: value or list}}`, also given as a name or a list of names."""
 
     def normalise(given: object) -> dict[str, Options]:
@@ -36,15 +37,17 @@ def mixer_choices(registry: Registry[Any]) -> BeforeValidator:
         if isinstance(given, list | tuple):
             given = dict.fromkeys(given)
         if not isinstance(given, Mapping) or not given:
-            raise ArchitectureError("", f"must be a {registry.kind}, a list, or a mapping of them to options", given)
+            raise ArchitectureError(
+                "", f"must be the name of a {registry.kind}, a list of names, or a mapping of names to options", given
+            )
         return {name: _options(registry, name, options) for name, options in given.items()}
 
     return BeforeValidator(normalise)
 
 
-def _options(registry: Registry[Any], name: str, given: object) -> Options:
+def _options(registry: SpecRegistry[Any], name: str, given: object) -> Options:
     try:
-        named = registry.named(name)
+        named = registry.find(name)
     except SpaceError as error:
         raise error.at(str(name)) from None
     if given is not None and not isinstance(given, Mapping):
@@ -55,7 +58,7 @@ def _options(registry: Registry[Any], name: str, given: object) -> Options:
             raise unknown_name(f"{name}.{option}", f"option of {name}", option, named.model_fields)
         options[option] = named.choices(option, value)
         if not options[option]:
-            raise ArchitectureError(f"{name}.{option}", "must hold one choice at least", value)
+            raise ArchitectureError(f"{name}.{option}", "must have at least one choice", value)
         for index, choice in enumerate(options[option]):
             try:
                 named.check_choice(option, choice)
@@ -65,11 +68,11 @@ def _options(registry: Registry[Any], name: str, given: object) -> Options:
     return options
 
 
-Choices = Strict(False), BeforeValidator(distinct), Field(min_length=1)
+Choices = Strict(False), BeforeValidator(distinct_choices), Field(min_length=1)
 
 
 class StemChoices(Value):
-    """What may be chosen in the stem; each field as in `Stem`, a list where there is a choice."""
+    """The choices in the stem; each field as in `StemSpec`, a list where there is a choice."""
 
     patch: Annotated[tuple[Positive, ...], *Choices] = (4,)
     kernel: Annotated[tuple[Positive | None, ...], *Choices] = (None,)
@@ -82,32 +85,32 @@ class StemChoices(Value):
     pool: Annotated[tuple[bool, ...], *Choices] = (False,)
     bias: Annotated[tuple[bool, ...], *Choices] = (True,)
 
-    def variants(self) -> tuple[Stem, ...]:
-        """The distinct stems, in the order of their choices.
+    def variants(self) -> tuple[StemSpec, ...]:
+        """The distinct valid stems, in the order of their choices.
 
         Raises:
-            SpaceError: there is none.
+            SpaceError: no combination is valid; the error of the first.
         """
         fields = list(type(self).model_fields)
-        found: dict[Stem, None] = {}
-        error: SpaceError | None = None
+        stems: dict[StemSpec, None] = {}
+        first_error: SpaceError | None = None
         for values in itertools.product(*(getattr(self, field) for field in fields)):
             try:
-                found[Stem(**dict(zip(fields, values, strict=True)))] = None
-            except SpaceError as this:
-                error = error or this
-        if not found and error is not None:
-            raise error
-        return tuple(found)
+                stems[StemSpec(**dict(zip(fields, values, strict=True)))] = None
+            except SpaceError as error:
+                first_error = first_error or error
+        if not stems and first_error is not None:
+            raise first_error
+        return tuple(stems)
 
 
 class HeadChoices(Value):
-    """What may be chosen in the head: where its norm stands. The norm's kind, as in `Head`, is no choice but fixed."""
+    """The choices in the head: the place of its norm. The norm's kind, as in `HeadSpec`, is fixed."""
 
     norm: Annotated[tuple[Literal["before", "after"] | None, ...], *Choices] = ("before",)
     kind: Norm | None = None
 
 
-def option_values(described: Sequence[Any], option: str) -> tuple[Any, ...]:
-    """The distinct values that `option` takes in what is `described`, in order."""
-    return tuple(dict.fromkeys(getattr(one, option) for one in described))
+def field_values(values: Sequence[Any], field: str) -> tuple[Any, ...]:
+    """The distinct values that `field` has in `values`, in order."""
+    return tuple(dict.fromkeys(getattr(value, field) for value in values))

@@ -1,97 +1,98 @@
-"""How many architectures there are: exact counts by sums over the stages one after the other, memoised."""
+"""How many architectures a space has: exact counts, as sums over the stages from first to last, cached."""
 
 from __future__ import annotations
 
 from functools import cache
 from math import prod
 
-from search_space.blocks import Site
-from search_space.channel_mixers import ChannelMixer
-from search_space.costs import Size
+from search_space.channel_mixers import ChannelMixerSpec
 from search_space.errors import SpaceError
-from search_space.macro import Residual, Stem
-from search_space.mixers import Mixer
-from search_space.spaces.stage_choices import Form, StageChoices
+from search_space.mixers import TokenMixerSpec
+from search_space.shapes import BlockShape, Size
+from search_space.spaces.stage_choices import StageChoices, StageForm
+from search_space.stem import StemSpec
 
 
-class Counter:
-    """What fits where in a space of `stages` on images of `image_size`, and how many networks that makes.
+class ArchitectureCounter:
+    """Which choices fit in a space of `stages` on images of `image_size`, and how many architectures they make.
 
-    What a stage as a whole changes is a `Site`: the width and map that come in, and what it makes of them.
+    A stage as a whole has a `BlockShape`: the width and map of its input, and those of its output.
     """
 
     def __init__(self, stages: tuple[StageChoices, ...], image_size: Size) -> None:
         self.stages = stages
         self.image_size = image_size
-        # Caches of this object, not of the class: they go when the space goes.
-        self.pairs = cache(self._pairs)
+        # Caches of this object, not of the class: they are freed with the space.
+        self.mixer_pairs = cache(self._mixer_pairs)
         self.forms = cache(self._forms)
-        self.stage = cache(self._stage)
-        self.first = cache(self._first)
+        self.stage_count = cache(self._stage_count)
+        self.first_shapes = cache(self._first_shapes)
         self.completions = cache(self._completions)
-        self.networks = cache(self._networks)
+        self.architectures = cache(self._architectures)
 
-    def __reduce__(self) -> tuple[type[Counter], tuple[tuple[StageChoices, ...], Size]]:
-        """A pickle or copy counts anew."""
-        return Counter, (self.stages, self.image_size)
+    def __reduce__(self) -> tuple[type[ArchitectureCounter], tuple[tuple[StageChoices, ...], Size]]:
+        """A pickle or copy starts with empty caches."""
+        return ArchitectureCounter, (self.stages, self.image_size)
 
-    def _pairs(self, index: int, residual: Residual, where: tuple[Site, ...]) -> dict[Mixer, tuple[ChannelMixer, ...]]:
-        """The token mixers that fit blocks of stage `index` at the sites `where`, each with its channel mixers."""
-        return self.stages[index].pairs(residual, where)
+    def _mixer_pairs(
+        self, index: int, residual: str, block_shapes: tuple[BlockShape, ...]
+    ) -> dict[TokenMixerSpec, tuple[ChannelMixerSpec, ...]]:
+        """The token mixers that fit blocks of stage `index` of `block_shapes`, each with its channel mixers."""
+        return self.stages[index].mixer_pairs(residual, block_shapes)
 
-    def _forms(self, index: int, entry: Site) -> tuple[Form, ...]:
-        """The forms of stage `index` that some mixers fit."""
-        forms = self.stages[index].forms(entry)
-        return tuple(form for form in forms if self.pairs(index, form.residual, form.sites))
+    def _forms(self, index: int, shape: BlockShape) -> tuple[StageForm, ...]:
+        """The forms of a stage `index` of `shape` for which some mixers fit."""
+        forms = self.stages[index].forms(shape)
+        return tuple(form for form in forms if self.mixer_pairs(index, form.residual, form.block_shapes))
 
-    def _stage(self, index: int, entry: Site) -> int:
-        """Stages `index` that change `entry`."""
+    def _stage_count(self, index: int, shape: BlockShape) -> int:
+        """The number of stages `index` of `shape`."""
         choices = self.stages[index]
         forms = sum(
-            sum(map(len, self.pairs(index, form.residual, form.sites).values()))
+            sum(map(len, self.mixer_pairs(index, form.residual, form.block_shapes).values()))
             * len(choices.layer_scales(form.residual))
-            * len(choices.downsamplings(form, entry))
-            for form in self.forms(index, entry)
+            * len(choices.downsamplings(form, shape))
+            for form in self.forms(index, shape)
         )
-        return forms * prod(len(getattr(choices, field)) for field in choices.plain)
+        return forms * prod(len(getattr(choices, field)) for field in choices.independent_fields)
 
-    def _first(self, layout: str, patch: int, ratio: float) -> tuple[Site, ...]:
-        """What the first stage may make of the map behind a stem of `patch` and `ratio`."""
+    def _first_shapes(self, layout: str, patch: int, ratio: float) -> tuple[BlockShape, ...]:
+        """The shapes that the first stage may have after a stem of `patch` and `ratio`."""
         height, width = self.image_size
         if height % patch or width % patch:
             return ()
-        stem, size = Stem(patch=patch, ratio=ratio), (height // patch, width // patch)
+        stem, size = StemSpec(patch=patch, ratio=ratio), (height // patch, width // patch)
         return tuple(
-            Site(stem.width(width), width, size, stride)
+            BlockShape(stem.width(width), width, size, stride)
             for width in self.stages[0].width
-            if _is_whole(stem, width)
+            if _has_whole_width(stem, width)
             for stride in self.stages[0].strides(0, layout)
         )
 
-    def next(self, layout: str, index: int, width: int, size: Size) -> tuple[Site, ...]:
-        """What stage `index`, not the first, may make of the width and map before it."""
+    def next_shapes(self, layout: str, index: int, width: int, size: Size) -> tuple[BlockShape, ...]:
+        """The shapes that stage `index`, not the first, may have after a stage of `width` and map `size`."""
         choices = self.stages[index]
         widths = choices.width if layout == "pyramid" else (width,)
         strides = choices.strides(index, layout)
-        return tuple(Site(width, wider, size, stride) for wider in widths for stride in strides)
+        return tuple(BlockShape(width, next_width, size, stride) for next_width in widths for stride in strides)
 
-    def _completions(self, n: int, layout: str, index: int, entry: Site, flat: bool) -> int:
-        """Sequences of the stages from `index` to the last of `n`, this one changing `entry`; `flat`: none before halves."""
-        flat = flat and entry.stride == 1
-        here = self.stage(index, entry)
+    def _completions(self, n: int, layout: str, index: int, shape: BlockShape, flat: bool) -> int:
+        """Sequences of stages from `index` to the last of `n`, this one of `shape`; `flat`: none before halves the map."""
+        flat = flat and shape.stride == 1
+        count = self.stage_count(index, shape)
         if index + 1 == n:
-            return 0 if flat and n > 1 and layout == "pyramid" else here
-        if not here:
+            return 0 if flat and n > 1 and layout == "pyramid" else count
+        if not count:
             return 0
-        following = self.next(layout, index + 1, entry.width, entry.size)
-        return here * sum(self.completions(n, layout, index + 1, entry, flat) for entry in following)
+        following = self.next_shapes(layout, index + 1, shape.width, shape.size)
+        return count * sum(self.completions(n, layout, index + 1, next_shape, flat) for next_shape in following)
 
-    def _networks(self, n: int, layout: str, patch: int, ratio: float) -> int:
-        """Networks of `n` stages behind a stem of `patch` and `ratio`; the other choices of stem and head apart."""
-        return sum(self.completions(n, layout, 0, entry, True) for entry in self.first(layout, patch, ratio))
+    def _architectures(self, n: int, layout: str, patch: int, ratio: float) -> int:
+        """Architectures of `n` stages after a stem of `patch` and `ratio`, without the other choices of stem and head."""
+        return sum(self.completions(n, layout, 0, shape, True) for shape in self.first_shapes(layout, patch, ratio))
 
 
-def _is_whole(stem: Stem, width: int) -> bool:
+def _has_whole_width(stem: StemSpec, width: int) -> bool:
     try:
         stem.check(width)
     except SpaceError:

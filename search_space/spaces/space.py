@@ -1,16 +1,16 @@
 """A search space: choices per stage, correct by construction.
 
-Every architecture of the space is reached by one sequence of decisions (how many stages, layout, patch, then for each
-stage its width, mixer, options, ...). `SearchSpace.walk` makes them in order and offers at each only the values from
-which a valid architecture can still be completed, so nothing is sampled and then thrown away. All else is a way of
-walking: sampling, enumerating, encoding, neighbours, an Optuna trial; `size` counts the leaves exactly.
+Every architecture of the space is reached by exactly one sequence of decisions (number of stages, layout, patch, then for
+each stage its width, mixer, options, ...). `SearchSpace.walk` makes them in order and offers at each only the values from which
+a valid architecture can still be completed, so no sample is ever rejected. Sampling, enumerating, encoding, neighbours and an
+Optuna trial are ways of walking; `size` counts the leaves exactly.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self
 
@@ -19,11 +19,12 @@ import yaml
 from pydantic import Field, Strict, model_validator
 
 from search_space import yaml_text
-from search_space.architecture import Architecture, ImageSize, Stage
+from search_space.architecture import Architecture, ImageSize
 from search_space.errors import ArchitectureError, SpaceError
-from search_space.macro import Head, Positive, Stem
+from search_space.field_types import Positive
+from search_space.head import HeadSpec
 from search_space.spaces.choices import Choices, HeadChoices, StemChoices
-from search_space.spaces.counting import Counter
+from search_space.spaces.counting import ArchitectureCounter
 from search_space.spaces.decisions import (
     Choose,
     Decision,
@@ -31,12 +32,12 @@ from search_space.spaces.decisions import (
     decisions_of,
     label,
     nearest_to,
-    walk_entry,
     walk_fields,
-    walk_stage,
+    walk_stages,
 )
-from search_space.spaces.emptiness import why_empty
+from search_space.spaces.emptiness import explain_empty
 from search_space.spaces.stage_choices import StageChoices
+from search_space.stem import StemSpec
 from search_space.value import Value
 
 Layout = Literal["isotropic", "pyramid"]
@@ -44,20 +45,20 @@ Rng = np.random.Generator | random.Random
 
 
 class Trial(Protocol):
-    """What is needed of an Optuna trial."""
+    """The part of an Optuna trial that is used."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of `choices`."""
+        """Suggest one of `choices`."""
 
 
 class SpaceChoices(Value):
-    """The choices of a space, whatever the images are.
+    """The choices of a space, for images of any size.
 
     Args:
-        stages: the choices of each stage, as many as the deepest architecture has stages.
-        num_stages: how many of the stages are used, counted from the first; all of them by default.
-        layout: "pyramid": stages have widths of their own, and each after the first halves the map, or those that their
-            `downsample` says, at least one; "isotropic": all stages have the map of the first, and its width.
+        stages: the choices of each stage, for as many stages as an architecture has at most.
+        num_stages: numbers of stages, counted from the first; by default all stages.
+        layout: "pyramid": each stage has its own width, and each after the first halves the map, or those whose `downsample`
+            says so, at least one; "isotropic": all stages have the map and the width of the first.
         stem, head: their choices.
     """
 
@@ -77,14 +78,14 @@ class SpaceChoices(Value):
 
 
 class SearchSpace(SpaceChoices):
-    """The architectures that may be found.
+    """A set of architectures, described by choices.
 
     Args:
         stages, num_stages, layout, stem, head: as in `SpaceChoices`.
         image_size, in_chans, num_classes: as in `Architecture`.
 
     Raises:
-        SpaceError: a choice that can never be, or `EmptySpaceError`: nothing fits together.
+        SpaceError: an invalid choice; `EmptySpaceError`: no combination of the choices is valid.
     """
 
     image_size: ImageSize = (32, 32)
@@ -94,7 +95,8 @@ class SearchSpace(SpaceChoices):
     @model_validator(mode="after")
     def _not_empty(self) -> SearchSpace:
         if self.size == 0:
-            raise why_empty(self)
+            n = min(self.stage_counts)
+            raise explain_empty(self.counter, self.stem, self.stems, n, self.layouts(n)[0])
         return self
 
     @classmethod
@@ -105,25 +107,31 @@ class SearchSpace(SpaceChoices):
         return cls(**data)
 
     @classmethod
-    def from_yaml(cls, path: str | Path) -> SearchSpace:
-        """The space in a YAML file: the `space` of a study, or a file that holds nothing but a space."""
+    def from_yaml(cls, text: str) -> SearchSpace:
+        """The space that the YAML `text` describes: a space by itself, or a study, whose `space` is read."""
         try:
-            data = yaml_text.load(Path(path).read_text(encoding="utf-8"))
+            data = yaml_text.load(text)
         except yaml.YAMLError as error:
-            raise ArchitectureError(str(path), f"not YAML: {error}") from None
+            raise ArchitectureError("", f"not YAML: {error}") from None
+        return cls.from_dict(data["space"] if isinstance(data, dict) and "space" in data else data)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> SearchSpace:
+        """The space in the YAML file `path`, as `from_yaml` reads it; errors name the file."""
+        text = Path(path).read_text(encoding="utf-8")
         try:
-            return cls.from_dict(data["space"] if isinstance(data, dict) and "space" in data else data)
+            return cls.from_yaml(text)
         except SpaceError as error:
-            raise error.at(f"{path}: ") from None
+            raise error.in_file(path) from None
 
     def to_dict(self) -> dict[str, Any]:
         """The space as plain JSON values."""
         return self.model_dump(mode="json")
 
     @cached_property
-    def counter(self) -> Counter:
-        """What fits where in this space, and how much of it; memoised."""
-        return Counter(self.stages, self.image_size)
+    def counter(self) -> ArchitectureCounter:
+        """Which choices fit in this space, and how many architectures they make; cached."""
+        return ArchitectureCounter(self.stages, self.image_size)
 
     @property
     def stage_counts(self) -> tuple[int, ...]:
@@ -134,14 +142,15 @@ class SearchSpace(SpaceChoices):
     def size(self) -> int:
         """The exact number of architectures in the space."""
         return len(self.head.norm) * sum(
-            self.counter.networks(n, layout, stem.patch, stem.ratio)
-            for n in self.stage_counts
-            for layout in self.layouts(n)
-            for stem in self.stems
+            self._count(n, layout) for n in self.stage_counts for layout in self.layouts(n)
         )
 
+    def _count(self, n: int, layout: str) -> int:
+        """The number of architectures of `n` stages in `layout`, without the choices of the head."""
+        return sum(self.counter.architectures(n, layout, stem.patch, stem.ratio) for stem in self.stems)
+
     @cached_property
-    def stems(self) -> tuple[Stem, ...]:
+    def stems(self) -> tuple[StemSpec, ...]:
         """The distinct stems of the space."""
         try:
             return self.stem.variants()
@@ -153,49 +162,36 @@ class SearchSpace(SpaceChoices):
         return self.layout if n > 1 else ("pyramid",)  # one stage alone is the same in either layout
 
     def walk(self, choose: Choose) -> Architecture:
-        """Make all decisions, each by `choose`, and return the architecture; a decision has at least two values."""
-        counter = self.counter
+        """Make all decisions and return the architecture; `choose` is called where there are two or more open values."""
 
         def decide(place: str, values: Sequence[Any], declared: Sequence[Any]) -> Any:
             if len(values) == 1:
                 return values[0]
             return choose(Decision(place, tuple(values), tuple(declared)))
 
-        def open_values(values: Sequence[Any], count: Callable[[Any], int]) -> list[Any]:
-            return [value for value in values if count(value)]
-
-        def networks(n: int, layout: str) -> int:
-            return sum(counter.networks(n, layout, stem.patch, stem.ratio) for stem in self.stems)
-
-        of_n = lambda n: sum(networks(n, layout) for layout in self.layouts(n))  # noqa: E731
-        n = decide("num_stages", open_values(self.stage_counts, of_n), self.stage_counts)
-        layout = decide("layout", open_values(self.layouts(n), partial(networks, n)), self.layouts(n))
-        stems = [stem for stem in self.stems if counter.networks(n, layout, stem.patch, stem.ratio)]
-        stem = walk_fields(decide, "stem", stems, {field: getattr(self.stem, field) for field in Stem.model_fields})
-        stages: list[Stage] = []
-        entries, flat = counter.first(layout, stem.patch, stem.ratio), True
-        for index in range(n):
-            left = [entry for entry in entries if counter.completions(n, layout, index, entry, flat)]
-            entry = walk_entry(decide, f"stages.{index}", left, self.stages[index])
-            stages.append(walk_stage(decide, index, entry, counter))
-            flat = flat and entry.stride == 1
-            entries = counter.next(layout, index + 1, entry.width, entry.size) if index + 1 < n else ()
+        open_counts = [n for n in self.stage_counts if any(self._count(n, layout) for layout in self.layouts(n))]
+        n = decide("num_stages", open_counts, self.stage_counts)
+        open_layouts = [layout for layout in self.layouts(n) if self._count(n, layout)]
+        layout = decide("layout", open_layouts, self.layouts(n))
+        stems = [stem for stem in self.stems if self.counter.architectures(n, layout, stem.patch, stem.ratio)]
+        stem = walk_fields(decide, "stem", stems, {field: getattr(self.stem, field) for field in StemSpec.model_fields})
+        stages = walk_stages(decide, n, layout, stem, self.counter)
         return Architecture(
-            stages=tuple(stages),
+            stages=stages,
             stem=stem,
-            head=Head(norm=decide("head.norm", self.head.norm, self.head.norm), kind=self.head.kind),
+            head=HeadSpec(norm=decide("head.norm", self.head.norm, self.head.norm), kind=self.head.kind),
             image_size=self.image_size,
             in_chans=self.in_chans,
             num_classes=self.num_classes,
         )
 
     def sample(self, rng: Rng) -> Architecture:
-        """A random architecture: each decision uniform among the values that can be completed."""
+        """A random architecture: each decision is uniform over its open values."""
         return self.walk(lambda decision: decision.values[_below(len(decision.values), rng)])
 
     def __iter__(self) -> Iterator[Architecture]:  # type: ignore[override]
         """All architectures of the space, each once."""
-        path: list[tuple[int, int]] = []  # (index taken, number of values) of each decision
+        path: list[tuple[int, int]] = []  # (index chosen, number of values) of each decision
         while True:
             depth = 0
 
@@ -217,7 +213,7 @@ class SearchSpace(SpaceChoices):
         """The decisions that lead to `architecture`, name -> label, as an Optuna trial stores them.
 
         Raises:
-            SpaceError: the architecture is not in the space; the error names the decision it departs at.
+            SpaceError: the architecture is not in the space; the error names the first decision that differs.
         """
         return {decision.name: label(value) for decision, value in self._trace(architecture)}
 
@@ -234,7 +230,7 @@ class SearchSpace(SpaceChoices):
         return self.walk(choose)
 
     def contains(self, architecture: Architecture) -> bool:
-        """True if `architecture` is a point of the space."""
+        """True if `architecture` is in the space."""
         try:
             self._trace(architecture)
         except SpaceError:
@@ -242,42 +238,43 @@ class SearchSpace(SpaceChoices):
         return True
 
     def _trace(self, architecture: Architecture) -> list[tuple[Decision, Any]]:
-        wanted = decisions_of(architecture)
+        """The decisions that lead to `architecture`, each with the value chosen."""
+        targets = decisions_of(architecture)
         trace: list[tuple[Decision, Any]] = []
 
         def choose(decision: Decision) -> Any:
-            value = wanted.get(decision.place)
+            value = targets.get(decision.place)
             if value not in decision.values:
                 raise SpaceError(decision.place, f"must be one of {list(decision.labels)}", value)
             trace.append((decision, value))
             return value
 
         if self.walk(choose) != architecture:
-            raise SpaceError("", "the architecture differs from this space in what the space leaves no choice of")
+            raise SpaceError("", "the architecture differs from this space in a field that the space fixes")
         return trace
 
     def nearest(self, architecture: Architecture) -> Architecture:
-        """The architecture of the space that takes each decision as `architecture` does, or as nearly as it can."""
+        """The architecture of the space that makes each decision as `architecture` does, or chooses the nearest open value."""
         return self.walk(nearest_to(decisions_of(architecture)))
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """The architectures one decision away, each once; what the changed decision leaves open goes to the nearest value.
+        """The architectures one decision away, each once; decisions that follow choose the nearest open value.
 
         Raises:
             SpaceError: the architecture is not in the space.
         """
-        wanted = decisions_of(architecture)
-        found: dict[str, Architecture] = {}
+        targets = decisions_of(architecture)
+        neighbours: dict[str, Architecture] = {}
         for decision, value in self._trace(architecture):
             for other in decision.values:
                 if other != value:
-                    neighbour = self.walk(nearest_to({**wanted, decision.place: other}))
-                    found[neighbour.id] = neighbour
-        found.pop(architecture.id, None)
-        return list(found.values())
+                    neighbour = self.walk(nearest_to({**targets, decision.place: other}))
+                    neighbours[neighbour.id] = neighbour
+        neighbours.pop(architecture.id, None)
+        return list(neighbours.values())
 
     def suggest(self, trial: Trial) -> Architecture:
-        """The architecture that an Optuna `trial` suggests, define-by-run: only the decisions that arise are asked for."""
+        """The architecture that an Optuna `trial` suggests, define-by-run: only the decisions that arise are suggested."""
 
         def choose(decision: Decision) -> Any:
             chosen = trial.suggest_categorical(decision.name, list(decision.labels))

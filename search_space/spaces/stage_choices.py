@@ -1,4 +1,4 @@
-"""What may be chosen in each stage of a search space, and which of it fits the widths and the maps of its blocks."""
+"""The choices in each stage of a search space, and which of them fit the shapes of its blocks."""
 
 from __future__ import annotations
 
@@ -8,42 +8,35 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from search_space import blocks
-from search_space.architecture import Stage, checked
-from search_space.blocks import Site, Spot
-from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixer
+from search_space.block_fit import canonical_token_mixer, check_channel_mixer, check_reach, check_token_mixer
+from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixerSpec
+from search_space.downsampling import DownsamplingSpec
 from search_space.errors import SpaceError
-from search_space.macro import (
-    BRANCHES,
-    CHANGING,
-    Activation,
-    Begin,
-    Downsampling,
-    Norm,
-    Positive,
-    Residual,
-    SqueezeExcite,
-    Stride,
-)
-from search_space.mixers import MIXERS, Mixer
-from search_space.mixers.base import graph_of
+from search_space.field_types import Activation, Begin, Norm, Positive, Stride
+from search_space.mixers import MIXERS, TokenMixerSpec
+from search_space.mixers.base import channel_graph_of
+from search_space.residual_forms import RESIDUAL_FORMS
+from search_space.residual_forms.base import ResidualName
+from search_space.shapes import BlockShape, MapShape, distinct_block_shapes
 from search_space.spaces.choices import Choices, Options, mixer_choices
+from search_space.squeeze_excite import SqueezeExciteSpec
+from search_space.stage import Stage
 from search_space.value import Value
 
 
-class Form(NamedTuple):
-    """A residual form, how a stage begins, its depth, and the sites of its blocks."""
+class StageForm(NamedTuple):
+    """A residual form, where a stage changes its map, its depth, and the distinct shapes of its blocks."""
 
-    residual: Residual
+    residual: str
     begin: Begin
     depth: int
-    sites: tuple[Site, ...]
+    block_shapes: tuple[BlockShape, ...]
 
 
 class StageChoices(Value):
-    """What may be chosen in a stage; each field as in `Stage`, a list where there is a choice.
+    """The choices in a stage; each field as in `Stage`, a list where there is a choice.
 
-    `downsample` is a choice of the layout "pyramid" alone; None: 1 in the first stage, 2 in all others.
+    `downsample` is a choice of the layout "pyramid" only; None: 1 in the first stage, 2 in all others.
     """
 
     mixer: Annotated[dict[str, Options], mixer_choices(MIXERS)]
@@ -54,95 +47,105 @@ class StageChoices(Value):
     act: Annotated[tuple[Activation, ...], *Choices] = ("gelu",)
     downsample: Annotated[tuple[Stride, ...], *Choices] | None = None
     begin: Annotated[tuple[Begin, ...], *Choices] = ("transition",)
-    residual: Annotated[tuple[Residual, ...], *Choices] = ("pre_norm",)
+    residual: Annotated[tuple[ResidualName, ...], *Choices] = ("pre_norm",)
     layer_scale: Annotated[tuple[Annotated[float, Field(gt=0)] | None, ...], *Choices] = (None,)
-    downsampling: Annotated[tuple[Downsampling, ...], *Choices] = (Downsampling(),)
-    squeeze_excite: Annotated[tuple[SqueezeExcite | None, ...], *Choices] = (None,)
+    downsampling: Annotated[tuple[DownsamplingSpec, ...], *Choices] = (DownsamplingSpec(),)
+    squeeze_excite: Annotated[tuple[SqueezeExciteSpec | None, ...], *Choices] = (None,)
 
     @property
-    def plain(self) -> tuple[str, ...]:
-        """The fields whose choices depend on nothing."""
+    def independent_fields(self) -> tuple[str, ...]:
+        """The fields whose choices do not depend on other choices."""
         return ("norm", "act", "squeeze_excite")
 
     def strides(self, index: int, layout: str) -> tuple[Stride, ...]:
-        """What may happen to the map where this is stage `index`."""
+        """The strides to choose from where this is stage `index`."""
         if layout == "isotropic":
             return (1,)
         return self.downsample or ((1,) if index == 0 else (2,))
 
-    def forms(self, entry: Site) -> tuple[Form, ...]:
-        """The residual forms, beginnings and depths that go together, where the stage as a whole changes `entry`."""
+    def forms(self, shape: BlockShape) -> tuple[StageForm, ...]:
+        """The valid combinations of residual form, `begin` and depth for a stage of `shape`."""
         return tuple(
-            Form(residual, begin, depth, blocks.sites(begin, depth, entry))
+            StageForm(residual, begin, depth, distinct_block_shapes(begin, depth, shape))
             for residual in self.residual
             if self.layer_scales(residual)
-            for begin in self._begins(residual, entry)
+            for begin in self._begins(residual, shape)
             for depth in self.depth
         )
 
-    def _begins(self, residual: Residual, entry: Site) -> tuple[Begin, ...]:
-        if not entry.changes:
+    def _begins(self, residual: str, shape: BlockShape) -> tuple[Begin, ...]:
+        if not shape.is_changing:
             return ("transition",)
-        return tuple(begin for begin in self.begin if begin == "transition" or residual in CHANGING)
+        may_change = RESIDUAL_FORMS[residual].may_change_shape
+        return tuple(begin for begin in self.begin if begin == "transition" or may_change)
 
-    def layer_scales(self, residual: Residual) -> tuple[float | None, ...]:
-        """The layer scales that go with a residual form."""
-        return tuple(scale for scale in self.layer_scale if scale is None or BRANCHES[residual])
+    def layer_scales(self, residual: str) -> tuple[float | None, ...]:
+        """The layer scales to choose from with a residual form."""
+        branches = RESIDUAL_FORMS[residual].branches
+        return tuple(scale for scale in self.layer_scale if scale is None or branches)
 
-    def downsamplings(self, form: Form, entry: Site) -> tuple[Downsampling, ...]:
-        """The downsamplings of a stage of `form`; where there is nothing to choose, the default alone."""
-        stands = entry.changes and (form.begin == "transition" or CHANGING[form.residual])
-        return self.downsampling if stands else (Downsampling(),)
+    def downsamplings(self, form: StageForm, shape: BlockShape) -> tuple[DownsamplingSpec, ...]:
+        """The downsamplings to choose from in a stage of `form` and `shape`; where there is none, only the default."""
+        has_shortcut = RESIDUAL_FORMS[form.residual].has_downsampling_shortcut
+        has_downsampling = shape.is_changing and (form.begin == "transition" or has_shortcut)
+        return self.downsampling if has_downsampling else (DownsamplingSpec(),)
 
-    def pairs(self, residual: Residual, where: Sequence[Site]) -> dict[Mixer, tuple[ChannelMixer, ...]]:
-        """The distinct token mixers, canonical, that fit blocks at the sites `where`, and the channel mixers with each.
+    def mixer_pairs(
+        self, residual: str, block_shapes: Sequence[BlockShape]
+    ) -> dict[TokenMixerSpec, tuple[ChannelMixerSpec, ...]]:
+        """The distinct canonical token mixers that fit blocks of `block_shapes`, each with the channel mixers that fit it.
 
         Both in the order of their choices; the two together reach every channel.
         """
-        found: dict[Mixer, dict[ChannelMixer, None]] = {}
-        reaching: dict[Hashable, tuple[ChannelMixer, ...]] = {}
-        groups = self._channel_mixers_by_spots(residual, where)
+        form = RESIDUAL_FORMS[residual]
+        pairs: dict[TokenMixerSpec, dict[ChannelMixerSpec, None]] = {}
+        reaching: dict[Hashable, tuple[ChannelMixerSpec, ...]] = {}
+        by_inputs = self._channel_mixers_by_inputs(residual, block_shapes)
         for name, options in self.mixer.items():
-            for mixer in MIXERS[name].variants(options, where[-1].width):
-                for spots, channel_mixers in groups.items():
-                    if not _passes(blocks.check_mixer, mixer, spots):
+            for mixer in MIXERS[name].variants(options, block_shapes[-1].width):
+                for inputs, channel_mixers in by_inputs.items():
+                    if not _passes(check_token_mixer, mixer, inputs):
                         continue
-                    graphs = tuple(graph_of(mixer, width) for width, _ in spots)
-                    if (spots, graphs) not in reaching:
-                        reaching[spots, graphs] = tuple(
-                            one for one in channel_mixers if _passes(blocks.check_reaches, residual, graphs, one, where)
+                    graphs = tuple(channel_graph_of(mixer, width) for width, _ in inputs)
+                    if (inputs, graphs) not in reaching:
+                        reaching[inputs, graphs] = tuple(
+                            channel_mixer
+                            for channel_mixer in channel_mixers
+                            if _passes(check_reach, form, graphs, channel_mixer, block_shapes)
                         )
-                    if reaching[spots, graphs]:
-                        one = blocks.canonical(mixer, spots)
-                        found.setdefault(one, {}).update(dict.fromkeys(reaching[spots, graphs]))
-        return {mixer: tuple(behind) for mixer, behind in found.items()}
+                    if reaching[inputs, graphs]:
+                        canonical = canonical_token_mixer(mixer, inputs)
+                        pairs.setdefault(canonical, {}).update(dict.fromkeys(reaching[inputs, graphs]))
+        return {mixer: tuple(channel_mixers) for mixer, channel_mixers in pairs.items()}
 
-    def _channel_mixers_by_spots(
-        self, residual: Residual, where: Sequence[Site]
-    ) -> dict[tuple[Spot, ...], list[ChannelMixer]]:
-        """The channel mixers that fit the sites, by where the token mixers work beside them."""
-        groups: dict[tuple[Spot, ...], list[ChannelMixer]] = {}
-        for mixer in self._channel_variants(where[-1]):
-            if _passes(blocks.check_channel_mixer, residual, mixer, where):
-                groups.setdefault(tuple(blocks.spot(residual, mixer, site) for site in where), []).append(mixer)
-        return groups
+    def _channel_mixers_by_inputs(
+        self, residual: str, block_shapes: Sequence[BlockShape]
+    ) -> dict[tuple[MapShape, ...], list[ChannelMixerSpec]]:
+        """The channel mixers that fit the blocks, by the shapes of the inputs that the token mixers have with them."""
+        form = RESIDUAL_FORMS[residual]
+        by_inputs: dict[tuple[MapShape, ...], list[ChannelMixerSpec]] = {}
+        for mixer in self._channel_mixer_variants(block_shapes[-1]):
+            if _passes(check_channel_mixer, form, mixer, block_shapes):
+                inputs = tuple(form.token_mixer_shape(mixer, shape) for shape in block_shapes)
+                by_inputs.setdefault(inputs, []).append(mixer)
+        return by_inputs
 
-    def _channel_variants(self, site: Site) -> list[ChannelMixer]:
+    def _channel_mixer_variants(self, shape: BlockShape) -> list[ChannelMixerSpec]:
         return [
             mixer
             for name, options in self.channel_mixer.items()
-            for mixer in CHANNEL_MIXERS[name].variants(options, site.width_before, site.width)
+            for mixer in CHANNEL_MIXERS[name].variants(options, shape.width_before, shape.width)
         ]
 
-    def first_error(self, entry: Site) -> SpaceError | None:
-        """Why something does not fit where the stage as a whole changes `entry`, to explain an empty space."""
+    def first_error(self, shape: BlockShape) -> SpaceError | None:
+        """The first reason why a choice does not fit a stage of `shape`, to explain an empty space."""
         for residual, begin, depth in itertools.product(self.residual, self.begin, self.depth):
-            where = blocks.sites(begin, depth, entry)
-            for channel in self._channel_variants(where[-1]):
+            block_shapes = distinct_block_shapes(begin, depth, shape)
+            for channel_mixer in self._channel_mixer_variants(block_shapes[-1]):
                 for name, options in self.mixer.items():
-                    for mixer in MIXERS[name].variants(options, entry.width):
-                        parts = {"residual": residual, "begin": begin, "depth": depth, "width": entry.width}
-                        error = _error({"mixer": mixer, "channel_mixer": channel, **parts}, entry)
+                    for mixer in MIXERS[name].variants(options, shape.width):
+                        fields = {"residual": residual, "begin": begin, "depth": depth, "width": shape.width}
+                        error = _error({"mixer": mixer, "channel_mixer": channel_mixer, **fields}, shape)
                         if error is not None:
                             return error
         return None
@@ -156,9 +159,9 @@ def _passes(check: Callable[..., object], *arguments: object) -> bool:
     return True
 
 
-def _error(parts: dict[str, Any], entry: Site) -> SpaceError | None:
+def _error(fields: dict[str, Any], shape: BlockShape) -> SpaceError | None:
     try:
-        checked(Stage(downsample=entry.stride, **parts), entry.width_before, entry.size_before)
+        Stage(downsample=shape.stride, **fields).canonical(MapShape(shape.width_before, shape.size_before))
     except SpaceError as error:
         return error
     return None

@@ -1,8 +1,8 @@
 """The timm entrypoint `mixfront`: `timm.create_model("mixfront", architecture={...})`, and what `nas export` writes.
 
-timm finds a model outside its own tree only after an import that registers it, but importing timm takes seconds that
-neither a worker nor `nas --help` has. So `register_when_imported` registers at once where timm is already imported, and
-otherwise waits for timm's registry to be imported, by a finder that steps aside once it has seen it.
+timm finds models of other packages only after an import that registers them, but importing timm takes seconds that neither a
+worker nor `nas --help` should spend. So `register_when_imported` registers at once where timm is already imported, and otherwise
+when timm's registry is imported, by an import hook that then removes itself.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ def mixfront(pretrained: bool = False, architecture: dict[str, Any] | None = Non
 
     Args:
         pretrained: load the weights that the `pretrained_cfg` names (timm fills it in for "local-dir:..."); with another
-            `img_size`, what is bound to the map is interpolated.
+            `img_size`, parameters that are bound to the map are interpolated.
         architecture: the description, plain JSON; required.
-        kwargs: what `timm.create_model` hands to every model: `num_classes`, `in_chans`, `global_pool`, `img_size`,
-            `drop_rate`, `drop_path_rate`, `features_only`, `out_indices`, `pretrained_cfg` and its kin.
+        kwargs: what `timm.create_model` passes to every model: `num_classes`, `in_chans`, `global_pool`, `img_size`,
+            `drop_rate`, `drop_path_rate`, `features_only`, `out_indices`, `pretrained_cfg` and so on.
     """
     from timm.models import build_model_with_cfg
 
     if architecture is None:
         raise ValueError(f"{ENTRYPOINT}: the keyword `architecture` (a mapping) is required")
-    known = Architecture.from_dict(architecture)
-    given = kwargs.pop("pretrained_cfg", None)
-    if not given or (isinstance(given, dict) and "input_size" not in given):  # then timm would suppose ImageNet's
-        given = default_cfg(known) | (given or {})
-    stages = known.stages
+    description = Architecture.from_dict(architecture)
+    pretrained_cfg = kwargs.pop("pretrained_cfg", None)
+    if not pretrained_cfg or (isinstance(pretrained_cfg, dict) and "input_size" not in pretrained_cfg):
+        pretrained_cfg = default_cfg(description) | (pretrained_cfg or {})  # timm would assume ImageNet's
+    stages = description.stages
     return build_model_with_cfg(
-        _network,
+        _build_network,
         ENTRYPOINT,
         pretrained,
-        pretrained_cfg=given,
-        pretrained_filter_fn=_fitted,
+        pretrained_cfg=pretrained_cfg,
+        pretrained_filter_fn=_weights_for_size,
         architecture=architecture,
         feature_cfg={
             "out_indices": tuple(range(len(stages))) if len(stages) > 1 else min(3, stages[0].depth),
@@ -62,7 +62,7 @@ def mixfront(pretrained: bool = False, architecture: dict[str, Any] | None = Non
 
 
 def default_cfg(architecture: Architecture) -> dict[str, Any]:
-    """What timm calls the pretrained configuration of `architecture`: its input and the names of its ends."""
+    """Timm's pretrained configuration of `architecture`: its input, and the names of its first and last layer."""
     from search_space.modules.input_size import bound_by
 
     return {
@@ -78,7 +78,7 @@ def default_cfg(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-def _network(
+def _build_network(
     architecture: dict[str, Any],
     num_classes: int | None = None,
     in_chans: int | None = None,
@@ -92,40 +92,40 @@ def _network(
     changes: dict[str, Any] = {"num_classes": num_classes or None, "in_chans": in_chans}
     if img_size is not None:
         changes["image_size"] = img_size if isinstance(img_size, int) else tuple(img_size)
-    known = Architecture.from_dict(architecture)
-    known = known.changed(**{name: value for name, value in changes.items() if value is not None})
+    description = Architecture.from_dict(architecture)
+    description = description.replace(**{name: value for name, value in changes.items() if value is not None})
     headless = num_classes == 0
-    network = Network(known, "avg" if headless else global_pool, drop_rate, drop_path_rate)
+    network = Network(description, "avg" if headless else global_pool, drop_rate, drop_path_rate)
     if headless:
         network.reset_classifier(0, global_pool)
     return network
 
 
-def _fitted(weights: dict[str, Any], network: Network) -> dict[str, Any]:
-    """The `weights` of a checkpoint for the image size of `network`, whatever size they were saved at."""
+def _weights_for_size(weights: dict[str, Any], network: Network) -> dict[str, Any]:
+    """The `weights` of a checkpoint, interpolated to the image size of `network` where they were saved at another."""
     source = _source_size(network)
     if source == network.image_size or not network.bound_by:
         return weights
     changes = {"image_size": source, "in_chans": weights["stem.proj.weight"].shape[1]}
-    headed = "head.weight" in weights
-    if headed:
+    has_head = "head.weight" in weights
+    if has_head:
         changes["num_classes"] = weights["head.weight"].shape[0]
-    other = type(network)(network.architecture.changed(**changes))
-    if not headed:
-        other.reset_classifier(0)
-    other.load_state_dict(weights)
-    other.set_input_size(network.image_size)
-    return other.state_dict()
+    source_network = type(network)(network.architecture.replace(**changes))
+    if not has_head:
+        source_network.reset_classifier(0)
+    source_network.load_state_dict(weights)
+    source_network.set_input_size(network.image_size)
+    return source_network.state_dict()
 
 
 def _source_size(network: Any) -> tuple[int, ...]:
-    """The image size of the checkpoint that timm is about to load: its arguments say it, else its configuration."""
+    """The image size of the checkpoint that timm is about to load, from its arguments or else its configuration."""
     size = network.pretrained_model_args.get("img_size") or network.pretrained_cfg["input_size"][-2:]
     return (size, size) if isinstance(size, int) else tuple(size)
 
 
 class _RegisterAfterImport(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Watches for the import of timm's registry, lets it load, then registers the entrypoint."""
+    """An import hook that registers the entrypoint right after timm's registry is imported."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -151,7 +151,7 @@ class _RegisterAfterImport(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def register_when_imported() -> None:
-    """Make the entrypoint known to timm: now if timm is imported, else as soon as it is. Does it once."""
+    """Register the entrypoint with timm: at once if timm is imported, else as soon as it is. Repeated calls do nothing."""
     registry = sys.modules.get(REGISTRY)
     if registry is not None:
         if not registry.is_model(ENTRYPOINT):

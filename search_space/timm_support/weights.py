@@ -7,12 +7,12 @@
     network = build(presets.get("convmixer_768_32"))
     network.load_state_dict(from_timm(timm.create_model("convmixer_768_32", pretrained=True), "convmixer_768_32"))
 
-Known are ConvMixer, PoolFormer, ViT without a class token (timm: `class_token=False, global_pool="avg", fc_norm=False`),
-Swin, MLP-Mixer and the bottleneck networks of timm's `byobnet` (LambdaResNet); `FAMILIES` is a table of the names, timm's on
-the left. Every tensor must find its place and every place its tensor, or there is no result. What a state dict does not tell
-must agree by itself: activations, attention heads, eps of norms.
+Supported are ConvMixer, PoolFormer, ViT without a class token (timm: `class_token=False, global_pool="avg", fc_norm=False`),
+Swin, MLP-Mixer and the bottleneck networks of timm's `byobnet` (LambdaResNet); `FAMILIES` maps timm's
+names to ours. Every tensor of timm's must have a place and every tensor of ours a source, or an error is raised. A state dict
+does not contain activations, numbers of heads and eps of norms: they must agree.
 
-A stage of timm's whose blocks differ is several of ours: where the numbers of stages differ, the blocks are counted through.
+A stage of timm's whose blocks differ is several stages of ours: where the stages differ, blocks are matched by their order.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class Family:
     r"""How timm names the tensors of one family of models.
 
     Args:
-        telltale: a tensor that this family has and no other.
-        rules: patterns of timm's names, and ours, in which `\1`, `\2`, ... are the pattern's groups.
-        refused: patterns of timm's names that have no place in ours, and why.
+        marker: a tensor that only this family has.
+        rules: pattern of timm's names -> name of ours, in which `\1`, `\2`, ... are the pattern's groups.
+        unsupported: pattern of timm's names that have no place in ours -> the reason.
     """
 
-    telltale: str
+    marker: str
     rules: Mapping[str, str]
-    refused: Mapping[str, str]
+    unsupported: Mapping[str, str]
 
 
 _TOKENS = "the network averages its tokens: create the timm model with class_token=False, global_pool='avg'"
@@ -148,26 +148,28 @@ def from_timm(
 
     Args:
         source: the timm model, or its state dict.
-        architecture: what it is in this space, or the name of a preset.
+        architecture: the architecture of the model, or the name of a preset.
 
     Raises:
         SpaceError: a tensor has no place in the architecture, does not fit there, or is missing; the error names it, and shapes.
     """
     weights = source if isinstance(source, Mapping) else source.state_dict()
     family = _family(weights)
-    wanted = _shapes(presets.get(architecture) if isinstance(architecture, str) else architecture)
-    found: dict[str, torch.Tensor] = {}
-    names = _regrouped({name: _renamed(name, family) for name in weights}, wanted)
+    shapes = _shapes(presets.get(architecture) if isinstance(architecture, str) else architecture)
+    converted: dict[str, torch.Tensor] = {}
+    names = _match_blocks({name: _rename(name, family) for name in weights}, shapes)
     for name, tensor in weights.items():
         ours = names[name]
-        if ours not in wanted:
-            raise SpaceError(name, f"the architecture has no {ours}, where this of shape {tuple(tensor.shape)} belongs")
-        found[ours] = _fitted(name, tensor, ours, wanted[ours])
-    missing = [name for name in wanted if name not in found]
+        if ours not in shapes:
+            raise SpaceError(
+                name, f"belongs to {ours}, which the architecture does not have (shape {tuple(tensor.shape)})"
+            )
+        converted[ours] = _reshape(name, tensor, ours, shapes[ours])
+    missing = [name for name in shapes if name not in converted]
     if missing:
-        rule = f"of shape {tuple(wanted[missing[0]])} is not among the weights ({len(missing)} missing)"
+        rule = f"of shape {tuple(shapes[missing[0]])} is not among the weights ({len(missing)} missing)"
         raise SpaceError(missing[0], rule)
-    return found
+    return converted
 
 
 def _shapes(architecture: Architecture) -> dict[str, torch.Size]:
@@ -182,16 +184,16 @@ def _shapes(architecture: Architecture) -> dict[str, torch.Size]:
 
 def _family(weights: Mapping[str, torch.Tensor]) -> Family:
     for family in FAMILIES.values():
-        if family.telltale in weights:
+        if family.marker in weights:
             return family
-    rule = f"the weights are of no known family ({', '.join(FAMILIES)})"
+    rule = f"the weights must be of a supported family ({', '.join(FAMILIES)})"
     raise SpaceError("", rule, list(weights)[:3])
 
 
-def _renamed(name: str, family: Family) -> str:
-    for pattern, why in family.refused.items():
+def _rename(name: str, family: Family) -> str:
+    for pattern, reason in family.unsupported.items():
         if re.fullmatch(pattern, name):
-            raise SpaceError(name, why)
+            raise SpaceError(name, reason)
     for pattern, ours in family.rules.items():
         match = re.fullmatch(pattern, name)
         if match:
@@ -199,27 +201,27 @@ def _renamed(name: str, family: Family) -> str:
     raise SpaceError(name, "has no place in a network of this package")
 
 
-def _regrouped(names: Mapping[str, str], wanted: Iterable[str]) -> dict[str, str]:
-    """`names` of timm's -> ours, the blocks counted through where ours, as many, are in other stages than timm's."""
-    theirs, ours = _blocks(names.values()), _blocks(wanted)
+def _match_blocks(names: Mapping[str, str], our_names: Iterable[str]) -> dict[str, str]:
+    """`names` of timm's -> ours, with blocks matched by their order where as many of ours are in other stages."""
+    theirs, ours = _block_prefixes(names.values()), _block_prefixes(our_names)
     if len(theirs) != len(ours) or theirs == ours:
         return dict(names)
-    places = dict(zip(theirs, ours, strict=True))
+    prefixes = dict(zip(theirs, ours, strict=True))
 
-    def placed(name: str) -> str:
+    def move(name: str) -> str:
         match = re.match(_OURS, name)
-        return name if match is None else places[match[0]] + name[match.end() :]
+        return name if match is None else prefixes[match[0]] + name[match.end() :]
 
-    return {name: placed(renamed) for name, renamed in names.items()}
-
-
-def _blocks(names: Iterable[str]) -> list[str]:
-    """The beginnings `stages.I.blocks.J.` of `names`, each once, in the order of the network."""
-    found = {match[0]: (int(match[1]), int(match[2])) for name in names if (match := re.match(_OURS, name))}
-    return sorted(found, key=lambda beginning: found[beginning])
+    return {name: move(renamed) for name, renamed in names.items()}
 
 
-def _fitted(name: str, tensor: torch.Tensor, ours: str, shape: torch.Size) -> torch.Tensor:
+def _block_prefixes(names: Iterable[str]) -> list[str]:
+    """The distinct prefixes `stages.I.blocks.J.` of `names`, in the order of the network."""
+    prefixes = {match[0]: (int(match[1]), int(match[2])) for name in names if (match := re.match(_OURS, name))}
+    return sorted(prefixes, key=lambda prefix: prefixes[prefix])
+
+
+def _reshape(name: str, tensor: torch.Tensor, ours: str, shape: torch.Size) -> torch.Tensor:
     """`tensor` in our layout: linear `(o, i)` as convolution `(o, i, 1, 1)`, tokens `(1, N, C)` as a map `(1, C, H, W)`."""
     tensor = tensor.detach()
     if tensor.shape == shape:

@@ -6,8 +6,8 @@ A row is a mixer with options, a map size and a pass: the forward pass of infere
 step. Both forms get the same weights and must give the same numbers before they are timed. One thread; they take turns in
 short samples of a few milliseconds, so that a drift of the machine meets both; CPU time of the process (on a GPU, time
 between events on its stream). The ratio is reference / ours of neighbouring samples (above 1: ours is faster): its median
-and quartiles. Freed memory stays with the process: pages that come and go with every pass cost as much as many a layer, and
-no form is to blame for them. `kept` is what the forward pass of training keeps for the backward pass, in MiB, parameters apart.
+and quartiles. Freed memory stays with the process: returning and requesting pages in every pass costs as much as some
+layers. `kept` is what the forward pass of training saves for the backward pass, in MiB, without parameters.
 
 `--device cuda` runs under bf16 autocast and shows each form's peak memory too.
 """
@@ -31,7 +31,7 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent))
-import reference_layers as plain
+import reference_layers as naive
 import reference_timm as timms
 
 from search_space import mixers
@@ -41,11 +41,11 @@ Build = Callable[[int, tuple[int, int]], nn.Module]
 WINDOW: dict[str, object] = {"window": 7}
 # Mixer, options, reference. A reference from `timms` is timm's own layer.
 ROWS: tuple[tuple[str, dict[str, object], Build], ...] = (
-    *(("conv", {"k": k}, partial(plain.Conv, k=k)) for k in (3, 5, 7, 9, 4, 15)),
-    ("conv", {"k": 3, "groups": 8, "interlace": True}, partial(plain.Conv, k=3, groups=8, interlace=True)),
-    ("conv", {"k": 3, "groups": 1}, partial(plain.Conv, k=3, groups=1)),
+    *(("conv", {"k": k}, partial(naive.NaiveConv, k=k)) for k in (3, 5, 7, 9, 4, 15)),
+    ("conv", {"k": 3, "groups": 8, "interlace": True}, partial(naive.NaiveConv, k=3, groups=8, interlace=True)),
+    ("conv", {"k": 3, "groups": 1}, partial(naive.NaiveConv, k=3, groups=1)),
     ("separable_conv", {}, timms.separable_conv),
-    ("attention", {}, plain.Attention),
+    ("attention", {}, naive.NaiveAttention),
     ("attention", {}, timms.attention),
     ("attention", {"kv_reduction": 2}, timms.reduced_attention),
     ("attention", {"kv_pool": 7}, timms.pooled_attention),
@@ -53,22 +53,22 @@ ROWS: tuple[tuple[str, dict[str, object], Build], ...] = (
     ("attention", WINDOW | {"shift": "always"}, partial(timms.windows, shift=3)),
     *(("lambda", {"context": r}, partial(timms.lambdas, context=r)) for r in (7, 23)),
     ("lambda", {"context": "global"}, partial(timms.lambdas, context=None)),
-    *(("lambda", {"context": r}, partial(plain.Lambda, context=r)) for r in (7, 23)),
-    ("lambda", {"context": "global"}, partial(plain.Lambda, context=None)),
-    ("lambda", {"context": 7, "u": 4}, partial(plain.Lambda, context=7, u=4)),
-    ("global_filter", {}, plain.GlobalFilter),
-    ("afno", {}, plain.AFNO),
-    ("fno", {}, plain.FNO),
-    ("fno", {"modes": 4}, partial(plain.FNO, modes=4)),
-    ("fnet", {}, plain.FNet),
-    ("shift", {"kind": "shiftvit"}, plain.ZeroShift),
-    ("shift", {"kind": "s2"}, plain.ClampedShift),
-    ("shift", {"kind": "axial"}, plain.AxialShift),
+    *(("lambda", {"context": r}, partial(naive.NaiveLambda, context=r)) for r in (7, 23)),
+    ("lambda", {"context": "global"}, partial(naive.NaiveLambda, context=None)),
+    ("lambda", {"context": 7, "u": 4}, partial(naive.NaiveLambda, context=7, u=4)),
+    ("global_filter", {}, naive.NaiveGlobalFilter),
+    ("afno", {}, naive.NaiveAFNO),
+    ("fno", {}, naive.NaiveFNO),
+    ("fno", {"modes": 4}, partial(naive.NaiveFNO, modes=4)),
+    ("fnet", {}, naive.NaiveFNet),
+    ("shift", {"kind": "shiftvit"}, naive.NaiveZeroShift),
+    ("shift", {"kind": "s2"}, naive.NaiveClampedShift),
+    ("shift", {"kind": "axial"}, naive.NaiveAxialShift),
     ("pool", {}, timms.pooling),
     ("mlp", {}, timms.token_mlp),
-    ("wave", {}, partial(plain.Wave, depthwise=False)),
-    ("wave", {"mode": "depthwise"}, partial(plain.Wave, depthwise=True)),
-    ("identity", {}, plain.Identity),
+    ("wave", {}, partial(naive.NaiveWave, depthwise=False)),
+    ("wave", {"mode": "depthwise"}, partial(naive.NaiveWave, depthwise=True)),
+    ("identity", {}, naive.NaiveIdentity),
 )
 
 
@@ -133,7 +133,7 @@ class Subject:
         return (time.process_time() - begin) / passes
 
     def kept_mib(self) -> float:
-        """MiB that a forward pass of training keeps for the backward pass: storages, parameters and input apart."""
+        """MiB that a forward pass of training keeps for the backward pass: storages, parameters and input difference."""
         own = {tensor.untyped_storage().data_ptr() for tensor in (*self.module.parameters(), *self.module.buffers())}
         kept: dict[int, int] = {}
 
@@ -184,9 +184,9 @@ def check(ours: Subject, theirs: Subject, label: str) -> None:
     """Both forms give the same numbers, or the comparison means nothing."""
     with torch.no_grad(), ours.amp():
         mine, reference = ours.module(ours.images).float(), theirs.module(theirs.images).float()
-    apart = ((mine - reference).abs().max() / reference.abs().max()).item()
-    if not apart < (5e-2 if ours.images.is_cuda else 1e-4):
-        sys.exit(f"{label}: ours and the reference differ by {apart:.1e} of the greatest value")
+    difference = ((mine - reference).abs().max() / reference.abs().max()).item()
+    if not difference < (5e-2 if ours.images.is_cuda else 1e-4):
+        sys.exit(f"{label}: ours and the reference differ by {difference:.1e} of the greatest value")
 
 
 def measure(ours: Subject, theirs: Subject, budget_s: float, rounds: int) -> tuple[list[float], list[float]]:

@@ -1,7 +1,7 @@
-"""Each mixer as its paper or published code writes it down, without a thought for speed: what the benchmark compares with.
+"""Each mixer as its paper or published code defines it, not optimised for speed: the reference of the benchmark.
 
-All map `(B, C, H, W) -> (B, C, H, W)`. Where timm has the layer, `reference_timm.py` holds timm's. Parameters are named as
-ours, or `weights()` gives them so: the benchmark makes sure that both forms give the same numbers before it times them.
+All map `(B, C, H, W) -> (B, C, H, W)`. Where timm has the layer, `reference_timm.py` holds timm's. Parameters have
+our names, or `weights()` returns them by our names: the benchmark checks that both give the same numbers before it times them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Tensor = torch.Tensor
 Size = tuple[int, int]
 
 
-class Conv(nn.Module):
+class NaiveConv(nn.Module):
     """Convolution, 'same', then, interlaced, a channel shuffle."""
 
     def __init__(self, width: int, size: Size, k: int, groups: int | None = None, interlace: bool = False) -> None:
@@ -35,7 +35,7 @@ class Conv(nn.Module):
         return self.conv.state_dict()
 
 
-class Attention(nn.Module):
+class NaiveAttention(nn.Module):
     """Softmax attention, written out."""
 
     def __init__(self, width: int, size: Size, heads: int = 4) -> None:
@@ -52,7 +52,7 @@ class Attention(nn.Module):
         return y.transpose(1, 2).reshape(b, c, h, w)
 
 
-class Lambda(nn.Module):
+class NaiveLambda(nn.Module):
     """Lambda layer: a 3-D convolution over the values for a local context, an einsum over all pairs for a global one."""
 
     def __init__(self, width: int, size: Size, context: int | None, u: int = 1, heads: int = 4, k: int = 16) -> None:
@@ -87,7 +87,7 @@ class Lambda(nn.Module):
         return y.reshape(b, c, h, w)
 
 
-class GlobalFilter(nn.Module):
+class NaiveGlobalFilter(nn.Module):
     """GFNet's filter, channels last as its code has it."""
 
     def __init__(self, width: int, size: Size) -> None:
@@ -101,7 +101,7 @@ class GlobalFilter(nn.Module):
         return torch.fft.irfft2(y, s=(h, w), dim=(1, 2), norm="ortho").permute(0, 3, 1, 2)
 
 
-class AFNO(nn.Module):
+class NaiveAFNO(nn.Module):
     """AFNO, channels last: four real einsums for each complex layer, as its code has it."""
 
     def __init__(self, width: int, size: Size, blocks: int = 8, shrink: float = 0.01) -> None:
@@ -134,7 +134,7 @@ class AFNO(nn.Module):
         )
 
 
-class FNO(nn.Module):
+class NaiveFNO(nn.Module):
     """FNO's layer: complex weights, one einsum for the upper and one for the lower rows of the kept modes."""
 
     def __init__(self, width: int, size: Size, modes: int | None = None) -> None:
@@ -160,7 +160,7 @@ class FNO(nn.Module):
         return from_published(self.state_dict())
 
 
-class FNet(nn.Module):
+class NaiveFNet(nn.Module):
     """FNet: two complex transforms, of which the real part is kept."""
 
     def __init__(self, width: int, size: Size) -> None:
@@ -171,7 +171,7 @@ class FNet(nn.Module):
         return torch.fft.fft(torch.fft.fft(tokens, dim=-1), dim=-2).real.transpose(1, 2).reshape(x.shape)
 
 
-class ZeroShift(nn.Module):
+class NaiveZeroShift(nn.Module):
     """ShiftViT's shift: zeros, then slice by slice."""
 
     def __init__(self, width: int, size: Size) -> None:
@@ -188,7 +188,7 @@ class ZeroShift(nn.Module):
         return y
 
 
-class ClampedShift(nn.Module):
+class NaiveClampedShift(nn.Module):
     """S2-MLP's shift: a copy, then slice by slice."""
 
     def __init__(self, width: int, size: Size) -> None:
@@ -203,7 +203,7 @@ class ClampedShift(nn.Module):
         return y
 
 
-class AxialShift(nn.Module):
+class NaiveAxialShift(nn.Module):
     """AS-MLP's axial shift: pad, roll each chunk of channels by its distance, cut the padding off."""
 
     def __init__(self, width: int, size: Size, shift_size: int = 5) -> None:
@@ -225,7 +225,7 @@ class AxialShift(nn.Module):
         return self.conv3(self.norm2(F.gelu(along_width) + F.gelu(along_height)))
 
 
-class Wave(nn.Module):
+class NaiveWave(nn.Module):
     """Wave-MLP's PATM: the real and imaginary parts side by side, in C groups of two channels."""
 
     def __init__(self, width: int, size: Size, depthwise: bool) -> None:
@@ -253,7 +253,7 @@ class Wave(nn.Module):
         return self.proj(h * a[0] + w * a[1] + c * a[2])
 
 
-class Identity(nn.Module):
+class NaiveIdentity(nn.Module):
     """Nothing."""
 
     def __init__(self, width: int, size: Size) -> None:

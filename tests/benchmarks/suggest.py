@@ -119,7 +119,7 @@ def main() -> None:
     rows = []
     for trials in given.trials:
         for objectives in (2, 3):
-            case = BoxCase() if given.space is None else SpaceCase(SearchSpace.from_yaml(given.space))
+            case = BoxCase() if given.space is None else SpaceCase(SearchSpace.from_file(given.space))
             rows.append(measure(case, trials, objectives, given.repeats))
             if not given.json:
                 row = rows[-1]

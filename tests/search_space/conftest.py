@@ -1,8 +1,8 @@
-"""What the tests of the search space share: one thread, and a counted forward pass as the oracle of every cost.
+"""Fixtures of the search space's tests: one thread, and a counted forward pass as the oracle of every cost.
 
-The count is fvcore's, by a table of its own: what multiplies has a handle, what is elementwise is named as free, and
-an operation that is neither fails the test, so that nothing is ever counted as zero because nobody thought of it.
-Activation memory is counted by what autograd really saves in a training step (see `kept_bytes_of`).
+fvcore counts, with our own table: operations that multiply have a handle, elementwise ones are listed as free, and any other
+operation fails the test, so that none is counted as zero by mistake. Activation memory is what autograd really saves in a
+training step (see `saved_bytes_of`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import pytest
 import torch
 from torch import nn
 
-from search_space.costs import Cost
+from search_space.tape import Cost
 
 CountedForward = Callable[[nn.Module, tuple[int, ...]], Cost]
-KeptBytes = Callable[..., int]
+SavedBytes = Callable[..., int]
 
-# Norms, poolings, activations, shifts, sums and products of like shapes: no MACs by convention (search_space/costs.py).
+# Norms, poolings, activations, shifts, elementwise sums and products: no MACs by convention (search_space/tape.py).
 FREE = (
     *("add", "add_", "sub", "mul", "neg", "mean", "pad", "lt", "minimum", "sum", "cos", "sin", "roll", "flip", "real"),
     *("amax", "clamp_min"),
@@ -92,39 +92,39 @@ def _real_fft2_flops(real: list[int]) -> int:
 
 
 @pytest.fixture(scope="session")
-def kept_bytes() -> KeptBytes:
-    """`kept_bytes(module, (C, H, W), last=False)`, see `kept_bytes_of`."""
-    return kept_bytes_of
+def saved_bytes() -> SavedBytes:
+    """`saved_bytes(module, (C, H, W), channels_last=False)`, see `saved_bytes_of`."""
+    return saved_bytes_of
 
 
-def kept_bytes_of(module: nn.Module, image: tuple[int, ...], last: bool = False) -> int:
-    """Bytes that the backward pass keeps of each further image `(C, H, W)` in a training step, 4 for each number.
+def saved_bytes_of(module: nn.Module, image: tuple[int, ...], channels_last: bool = False) -> int:
+    """Bytes that autograd saves of each further image `(C, H, W)` in a training step, 4 for each number.
 
-    Counted in float64, in which every layer is computed by its definition's operations: the storages that autograd saves,
-    each once, of three images less those of two, so that what does not grow with the batch drops out. `last`: the images lie
-    channels last.
+    Counted in float64, where every layer is computed by the operations of its definition: the storages that autograd saves, each
+    once, for three images minus those for two, so that only what grows with the batch counts. `channels_last`: the memory
+    format of the images.
     """
     module = copy.deepcopy(module).double().train()
     constant = {t.untyped_storage().data_ptr() for t in [*module.parameters(), *module.buffers()]}
 
-    def kept(batch: int) -> int:
-        saved: list[torch.Tensor] = []  # all of them live on, so that no address is used twice
+    def saved(batch: int) -> int:
+        tensors: list[torch.Tensor] = []  # they stay alive, so that no address is used twice
 
         def pack(tensor: torch.Tensor) -> torch.Tensor:
-            saved.append(tensor)
+            tensors.append(tensor)
             return tensor
 
         x = torch.randn(batch, *image, dtype=torch.float64)
-        if last:
+        if channels_last:
             x = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
         x.requires_grad_()
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             y = module(x)
         assert y.requires_grad
-        storages = {t.untyped_storage().data_ptr(): t for t in saved}
+        storages = {t.untyped_storage().data_ptr(): t for t in tensors}
         return sum(_single_bytes(t) for address, t in storages.items() if address not in constant)
 
-    return kept(3) - kept(2)
+    return saved(3) - saved(2)
 
 
 def _single_bytes(tensor: torch.Tensor) -> int:
@@ -155,6 +155,6 @@ def counted_forward() -> CountedForward:
         assert not unknown, f"operations that the count knows nothing about: {unknown}"
         fft_flops = operations.pop("fft_rfft2", 0) + operations.pop("fft_irfft2", 0)
         macs, params = round(sum(operations.values())), sum(p.numel() for p in module.parameters())
-        return Cost(macs, params, round(fft_flops), kept_bytes_of(module, shape[1:]))
+        return Cost(macs, params, round(fft_flops), saved_bytes_of(module, shape[1:]))
 
     return count

@@ -1,4 +1,4 @@
-"""An architecture is a value: its texts, its id, its one spelling, and what it refuses."""
+"""An architecture is a value: its texts, its id, its canonical form, and what it refuses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from search_space import Architecture, Stage, Stem
-from search_space.errors import ArchitectureError, SpaceError, UnknownNameError
+from search_space import Architecture, Stage, StemSpec
+from search_space.errors import ArchitectureError, SpaceError, UnknownSpaceNameError
 from search_space.mixers import MIXERS
 
 RICH: dict[str, Any] = {
@@ -51,7 +51,7 @@ def test_json_and_yaml_go_both_ways() -> None:
     assert Architecture.from_json(architecture.to_json()).id == architecture.id
 
 
-def test_the_canonical_form_spells_out_every_option() -> None:
+def test_the_canonical_form_contains_every_option() -> None:
     assert arch().to_dict() == {
         "stages": [
             {
@@ -93,8 +93,8 @@ def test_the_id_does_not_change_from_release_to_release() -> None:
 
 def test_the_id_is_that_of_another_process() -> None:
     code = f"from search_space import Architecture; print(Architecture.from_dict({RICH!r}).id)"
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
-    assert told == Architecture.from_dict(RICH).id
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    assert output == Architecture.from_dict(RICH).id
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_the_id_is_that_of_another_process() -> None:
         ({"channel_mixer": "mlp"}, {}),
     ],
 )
-def test_two_spellings_of_one_architecture_are_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
+def test_descriptions_of_one_architecture_are_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert arch(**one) == arch(**other)
     assert arch(**one).id == arch(**other).id
     assert hash(arch(**one)) == hash(arch(**other))
@@ -137,11 +137,15 @@ def test_different_architectures_have_different_ids(stage: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("change", "kind", "text"),
     [
-        ({"stage": []}, UnknownNameError, r"^stage: no such key \(known: .*did you mean stages"),
-        ({"stages[0].widht": 3}, UnknownNameError, r"^stages\[0\]\.widht: no such key .*did you mean width"),
-        ({"stages[1].mixer": "polo"}, UnknownNameError, r"^stages\[1\]\.mixer: no such mixer .*did you mean pool"),
-        ({"stages[1].channel_mixer": "x"}, UnknownNameError, r"^stages\[1\]\.channel_mixer: no such channel mixer"),
-        ({"stages[0].mixer.head": 2}, UnknownNameError, r"^stages\[0\]\.mixer\.head: .*did you mean heads"),
+        ({"stage": []}, UnknownSpaceNameError, r"^stage: no such key \(known: .*did you mean stages"),
+        ({"stages[0].widht": 3}, UnknownSpaceNameError, r"^stages\[0\]\.widht: no such key .*did you mean width"),
+        ({"stages[1].mixer": "polo"}, UnknownSpaceNameError, r"^stages\[1\]\.mixer: no such mixer .*did you mean pool"),
+        (
+            {"stages[1].channel_mixer": "x"},
+            UnknownSpaceNameError,
+            r"^stages\[1\]\.channel_mixer: no such channel mixer",
+        ),
+        ({"stages[0].mixer.head": 2}, UnknownSpaceNameError, r"^stages\[0\]\.mixer\.head: .*did you mean heads"),
         ({"stages[0].mixer.heads": 5}, ArchitectureError, r"^stages\[0\]\.mixer\.heads: must divide the width 24, f"),
         ({"stages[0].mixer.heads": "2"}, ArchitectureError, r"^stages\[0\]\.mixer\.heads: .*integer, found '2'"),
         ({"stages[0].mixer.heads": True}, ArchitectureError, r"^stages\[0\]\.mixer\.heads: .*integer, found True"),
@@ -191,7 +195,7 @@ def test_bad_input_is_refused_by_place_rule_and_value(
     assert str(again) == str(caught.value)
 
 
-def test_texts_that_hold_no_architecture_are_refused() -> None:
+def test_texts_without_an_architecture_are_refused() -> None:
     with pytest.raises(ArchitectureError, match=r"^1:2: not JSON"):
         Architecture.from_json("{")
     with pytest.raises(ArchitectureError, match="not YAML"):
@@ -216,7 +220,7 @@ def test_a_block_must_reach_every_channel() -> None:
     assert arch(channel_mixer={**beyond, "groups": [8, 8]}).stages[0].width == 64
 
 
-def test_a_block_diagonal_mixer_lends_its_reach() -> None:
+def test_a_block_diagonal_mixer_extends_the_reach() -> None:
     # 480 hidden channels in (32, 16) groups: an output sees 30 hidden channels in a row, of 30 of the 32 first groups,
     # so it misses two neighbouring groups of 3 channels. AFNO's blocks of 12 channels span four groups, which closes the gap.
     channel_mixer = {"name": "mlp", "expansion": 5.0, "groups": [32, 16]}
@@ -233,16 +237,16 @@ def test_architectures_are_immutable_hashable_and_copied_with_changes() -> None:
     with pytest.raises(ValueError, match="frozen"):
         architecture.stages[0].width = 3
     assert {architecture: 1}[Architecture.from_dict(RICH)] == 1
-    assert architecture.changed(num_classes=3).num_classes == 3
+    assert architecture.replace(num_classes=3).num_classes == 3
     assert architecture.num_classes == 7
     with pytest.raises(ArchitectureError, match=r"stem\.patch"):
-        architecture.changed(image_size=(9, 9))
+        architecture.replace(image_size=(9, 9))
     assert pickle.loads(pickle.dumps(architecture)) == copy.deepcopy(architecture) == architecture
 
 
 def test_map_sizes_halve_and_round_up() -> None:
     stages = tuple(Stage(mixer=MIXERS["pool"](), downsample=d) for d in (1, 2, 2, 1, 2))
-    architecture = Architecture(stages=stages, stem=Stem(patch=2), image_size=(14, 10))
+    architecture = Architecture(stages=stages, stem=StemSpec(patch=2), image_size=(14, 10))
     assert architecture.sizes == ((7, 5), (4, 3), (2, 2), (2, 2), (1, 1))
 
 
@@ -255,5 +259,5 @@ architecture = next(iter(space))
 assert search_space.cost(architecture).macs > 0
 print(sorted({name.split(".")[0] for name in sys.modules} & {"torch", "timm", "torchvision", "ray", "optuna"}))
 """
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
-    assert told == "[]"
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    assert output == "[]"

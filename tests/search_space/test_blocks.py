@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space import Architecture, Cost, Stage, blocks, build, channel_graph as cdg, cost
-from search_space.blocks import Site
+from search_space import Architecture, Cost, Stage, build, channel_graph as cdg, cost
 from search_space.channel_graph import Stack
-from search_space.channel_mixers.mlp import MLP
+from search_space.channel_mixers.mlp import MLPSpec
 from search_space.errors import ArchitectureError
-from search_space.modules.blocks import BLOCKS, block
+from search_space.modules.block import build_block
+from search_space.residual_forms import RESIDUAL_FORMS
+from search_space.shapes import BlockShape
 
 Tensor = torch.Tensor
 Size = tuple[int, int]
@@ -48,12 +49,12 @@ EQUATIONS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("residual", list(BLOCKS))
+@pytest.mark.parametrize("residual", sorted(RESIDUAL_FORMS))
 @pytest.mark.parametrize("norm", ["batch", "layer", "group"])
-def test_residual_forms_are_their_equations(residual: Any, norm: Any) -> None:
+def test_residual_forms_compute_their_equations(residual: Any, norm: Any) -> None:
     scale = None if residual == "plain" else 0.5
     stage = Stage(mixer="conv", width=8, residual=residual, norm=norm, layer_scale=scale)
-    built = randomised(block(stage, Site(8, 8, (5, 4)), 0))
+    built = randomised(build_block(stage, BlockShape(8, 8, (5, 4)), 0))
     x = maps(8, (5, 4))
     torch.testing.assert_close(built(x), EQUATIONS[residual](built, x), rtol=1e-12, atol=1e-12)
 
@@ -73,7 +74,7 @@ SIZES = [(8, 6), (5, 7), (1, 3)]
 
 
 def halving(built: Any, x: Tensor, mixer: Any) -> Tensor:
-    """What the token mixer of a block with stride does: a convolution by its stride, others by means behind them."""
+    """What the token mixer of a block with stride does: a convolution by its stride, others by means after them."""
     if mixer["name"] == "conv":
         k = built.mixer.weight.shape[-1]
         padded = F.pad(x, ((k - 1) // 2, k // 2, (k - 1) // 2, k // 2))
@@ -87,15 +88,15 @@ def halving(built: Any, x: Tensor, mixer: Any) -> Tensor:
 )
 def test_a_plain_block_that_changes_map_and_width(size: Size, mixer: dict[str, Any]) -> None:
     description: dict[str, Any] = {"mixer": mixer, "width": 12, "downsample": 2, "residual": "plain", "begin": "block"}
-    site = Site(8, 12, size, 2)
-    built = randomised(block(Stage(**description), site, 0))
+    shape = BlockShape(8, 12, size, 2)
+    built = randomised(build_block(Stage(**description), shape, 0))
     x = maps(8, size)
     y = built.norm1(halving(built, x, mixer))
     y = F.conv2d(
         F.gelu(F.conv2d(y, built.mlp.fc1.weight, built.mlp.fc1.bias)), built.mlp.fc2.weight, built.mlp.fc2.bias
     )
     expected = F.gelu(built.norm2(y))
-    assert built(x).shape == (2, 12, *site.size) == (2, 12, -(-size[0] // 2), -(-size[1] // 2))
+    assert built(x).shape == (2, 12, *shape.size) == (2, 12, -(-size[0] // 2), -(-size[1] // 2))
     torch.testing.assert_close(built(x), expected, rtol=1e-10, atol=1e-10)
 
 
@@ -113,7 +114,7 @@ def test_a_bottleneck_block_that_changes_map_and_width(size: Size, mixer: dict[s
         downsampling={"kernel": 1, "norm": "after", "bias": False},
         squeeze_excite={"reduction": 4},
     )
-    built = randomised(block(stage, Site(8, 12, size, 2), 0))
+    built = randomised(build_block(stage, BlockShape(8, 12, size, 2), 0))
     x = maps(8, size)
     y = F.silu(built.norm1(F.conv2d(x, built.mlp.fc1.weight, groups=2)))
     y = y[:, [0, 3, 1, 4, 2, 5]]  # six channels of two groups, interlaced
@@ -184,19 +185,19 @@ def test_every_parameter_gets_a_gradient_that_agrees_with_differences(form: str)
 @every_form
 @pytest.mark.parametrize("place", [0, -1])
 def test_the_layers_of_a_block_compose_to_what_its_branch_depends_on(form: str, place: int) -> None:
-    stage, before = network(form).stages[1], network(form).entries[1]
-    site = stage.sites(stage.entry(*before))[place]
-    built = randomised(block(stage, site, 0))
+    stage, before = network(form).stages[1], network(form).stage_inputs[1]
+    shape = stage.block_shapes(before)[place]
+    built = randomised(build_block(stage, shape, 0))
     branch = built.norm3 if stage.residual == "bottleneck" else built.norm2
     seen: list[Tensor] = []
     branch.register_forward_hook(lambda module, args, output: seen.append(output))
-    x = maps(site.width_before, (6, 6), batch=1).requires_grad_()
-    if stage.mixer.map_bound:
-        built = randomised(block(stage, site := site._replace(size_before=(6, 6)), 0))
+    x = maps(shape.width_before, (6, 6), batch=1).requires_grad_()
+    if stage.mixer.is_bound_to_size:
+        built = randomised(build_block(stage, shape := shape._replace(size_before=(6, 6)), 0))
         built.norm3.register_forward_hook(lambda module, args, output: seen.append(output))
     built(x)
     rows = [torch.autograd.grad(y.sum(), x, retain_graph=True)[0][0].abs().sum((1, 2)) for y in seen[-1][0]]
-    stack = Stack(blocks.layers(stage, site))
+    stack = Stack(stage.layers(shape))
     assert (torch.stack(rows) > 1e-12).tolist() == stack.graph.matrix.tolist()
     assert stack.graph.is_full
 
@@ -207,7 +208,7 @@ def test_shapes_bound_to_the_map_follow_another_size_in_each_block() -> None:
     tables = [b.mixer.pos_emb.shape[:2] for stage in net.stages for b in stage.blocks]
     assert tables == [(19, 27), (19, 27), (19, 27), (9, 13), (9, 13)]  # each reaches over the map that comes in
     net.set_input_size((12, 16))
-    other = build(architecture.changed(image_size=(12, 16)))
+    other = build(architecture.replace(image_size=(12, 16)))
     assert {n: p.shape for n, p in net.named_parameters()} == {n: p.shape for n, p in other.named_parameters()}
     assert net(torch.zeros(1, 3, 12, 16)).shape == (1, 10)
 
@@ -266,7 +267,9 @@ def stage(**parts: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_does_not_fit_a_block_is_refused_by_place_rule_and_value(parts: dict[str, Any], message: str) -> None:
+def test_mixers_that_do_not_fit_a_block_are_refused_by_place_rule_and_value(
+    parts: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ArchitectureError, match=message):
         Architecture.from_dict({"stages": [{"mixer": "pool", "width": 8}, stage(**parts)]})
 
@@ -278,16 +281,16 @@ def test_a_dense_token_mixer_frees_the_layers_around_it() -> None:
 
 
 def test_a_token_mixer_that_sorts_the_channels_back_undoes_the_reach_of_the_pair() -> None:
-    pair = MLP(expansion=1.0, groups=(2, 2))
+    pair = MLPSpec(expansion=1.0, groups=(2, 2))
     pair.check_reach_around(4, cdg.identity(4), 4)
     with pytest.raises(ArchitectureError, match="the block must reach every channel: output 0 misses 2 of 4 inputs"):
-        pair.check_reach_around(4, cdg.interlaced(4, 2), 4)  # of four channels, interlacing twice is none
+        pair.check_reach_around(4, cdg.interlace_layer(4, 2), 4)  # of four channels, interlacing twice is none
 
 
-# One spelling
+# Canonical forms
 
 
-def test_a_block_that_changes_nothing_does_not_begin_a_stage() -> None:
+def test_a_block_that_keeps_its_shape_has_the_canonical_beginning() -> None:
     same = {"mixer": "conv", "width": 8, "residual": "bottleneck", "begin": "block", "downsampling": {"kernel": 1}}
     plain = {"mixer": "conv", "width": 8, "residual": "bottleneck"}
     assert Architecture.from_dict({"stages": [same]}) == Architecture.from_dict({"stages": [plain]})
@@ -295,11 +298,11 @@ def test_a_block_that_changes_nothing_does_not_begin_a_stage() -> None:
     assert (halved.begin, halved.downsampling.kernel, kept.begin) == ("block", 1, "transition")
 
 
-def test_a_plain_block_has_no_downsampling_to_speak_of() -> None:
+def test_a_plain_block_has_no_downsampling() -> None:
     assert Stage(**stage(downsampling={"kernel": 2})) == Stage(**stage())
 
 
-def test_the_groups_of_two_widths_have_a_spelling_for_both() -> None:
+def test_the_groups_at_two_widths_have_one_canonical_form() -> None:
     def mixer(options: dict[str, Any], depth: int) -> dict[str, Any]:
         clc = {"channel_mixer": {"name": "mlp"}, "width": 16, "depth": depth, "mixer": {"name": "conv", **options}}
         whole = Architecture.from_dict({"stages": [{"mixer": "pool", "width": 8}, stage(**clc)]})
@@ -310,4 +313,4 @@ def test_the_groups_of_two_widths_have_a_spelling_for_both() -> None:
     assert mixer({"group_width": 2}, depth=2) == by_width  # 4 groups of 8, then 8 of 16
     assert mixer({"groups": 4}, depth=2) == counted  # 4 groups in both
     assert mixer({"group_width": 1}, depth=2) == mixer({}, depth=2) == {"groups": "depthwise", "group_width": None}
-    assert mixer({"groups": 8}, depth=2) == {"groups": 8, "group_width": None}  # depthwise in the first alone
+    assert mixer({"groups": 8}, depth=2) == {"groups": 8, "group_width": None}  # depthwise only in the first

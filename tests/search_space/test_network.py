@@ -157,10 +157,10 @@ def test_the_cost_of_a_tiny_architecture_by_hand() -> None:
     fft_flops = 2 * 8 * 5
     # Kept is the image, of 24 numbers. In a block of stage 0, where maps have 24 too: x, for its norm; the normed map, as
     # tokens; q, k, v and the output, and 6 sums for each of 2 heads; what the first scale sees; the sum, for its norm; the
-    # normed map; 48 hidden numbers before the activation, and interlaced behind it; what the second scale sees.
+    # normed map; 48 hidden numbers before the activation, and interlaced after it; the input of the second scale.
     kept = 24 + 2 * (24 + 24 + 4 * 24 + 12 + 24 + 24 + 24 + 2 * 48 + 24)
     # The transition: x and the normed map. The block of stage 1, of 16: x; the normed map and its spectrum of 2 complex
-    # numbers for 8 channels; the filtered map; normed; before and behind the activation. Head: the map, and 8 means.
+    # numbers for 8 channels; the filtered map; normed; before and after the activation. Head: the map, and 8 means.
     kept += 2 * 24 + (16 + 16 + 32 + 16 + 16 + 2 * 16) + 16 + 8
     assert cost(architecture) == Cost(macs, params, fft_flops, activation_bytes=4 * kept)
     assert (macs, params, kept) == (2584, 879, 920)

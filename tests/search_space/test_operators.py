@@ -81,16 +81,16 @@ def test_each_operator_is_a_module_of_its_shape_and_parameters() -> None:
             y = module(torch.randn(2, operator.width, *operator.size))
         assert sum(parameter.numel() for parameter in module.parameters()) == operator.cost.params, operator.key
         assert y.shape[:2] == (2, operator.out), operator.key
-        assert operator.numbers == operator.width * operator.size[0] * operator.size[1] + y[0].numel(), operator.key
+        assert operator.io_numel == operator.width * operator.size[0] * operator.size[1] + y[0].numel(), operator.key
 
 
-def test_equal_operators_alone_have_equal_keys() -> None:
+def test_only_equal_operators_have_equal_keys() -> None:
     known = {operator for architecture in architectures() for operator in operators(architecture)}
     known |= {operator for name in presets.names() for operator in operators(presets.get(name))}
     assert len({operator.key for operator in known}) == len(known) > 200
 
 
-def test_a_family_differs_in_numbers_alone() -> None:
+def test_operators_of_a_family_differ_only_in_numbers() -> None:
     def family(**mixer: object) -> str:
         architecture = Architecture.from_dict({"stages": [{"mixer": mixer, "width": 16}], "image_size": 16})
         (tokens,) = (operator for operator in operators(architecture) if operator.kind == "tokens")

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from search_space import Architecture, Cost, SearchSpace, build, cost, presets
-from search_space.errors import UnknownNameError
+from search_space.errors import UnknownSpaceNameError
 
 # Millions of parameters to the digits shown, and billions of multiply-adds (Fourier transforms apart).
 PUBLISHED: dict[str, tuple[str, float]] = {
@@ -42,7 +42,7 @@ PUBLISHED: dict[str, tuple[str, float]] = {
 
 def small(architecture: Architecture) -> Architecture:
     """`architecture` for small images of few classes, on maps that are not square."""
-    return architecture.changed(image_size=(32, 48), num_classes=5)
+    return architecture.replace(image_size=(32, 48), num_classes=5)
 
 
 SMALL: dict[str, Architecture] = {
@@ -66,7 +66,7 @@ of_each_family = pytest.mark.parametrize("architecture", SMALL.values(), ids=SMA
 of_each_preset = pytest.mark.parametrize("name", PUBLISHED)
 
 
-def test_the_published_numbers_are_known_of_every_preset() -> None:
+def test_every_preset_has_published_numbers() -> None:
     assert set(presets.names()) == set(PUBLISHED)
 
 
@@ -89,7 +89,7 @@ def test_multiply_adds_of_vit_small_by_hand() -> None:
 
 
 @of_each_preset
-def test_what_is_built_has_the_parameters_of_the_description(name: str) -> None:
+def test_networks_have_the_parameters_of_the_description(name: str) -> None:
     with torch.device("meta"):
         network = build(presets.get(name))
     assert sum(parameter.numel() for parameter in network.parameters()) == cost(presets.get(name)).params
@@ -103,15 +103,15 @@ def test_the_cost_is_that_of_a_counted_forward(
 
 
 @of_each_preset
-def test_activation_memory_is_that_of_a_training_step(name: str, kept_bytes: Callable[..., int]) -> None:
+def test_activation_memory_is_that_of_a_training_step(name: str, saved_bytes: Callable[..., int]) -> None:
     # On small images that the preset's patches fit, with two blocks of the many that are alike; of the stages of windows
     # those that they fit.
     preset = presets.get(name)
     windows = preset.stages[0].mixer.to_dict().get("window") is not None
     side = 112 if windows else 4 * preset.stem.patch if len(preset.stages) == 1 else 32
-    stages = tuple(stage.changed(depth=min(stage.depth, 2)) for stage in preset.stages)
-    architecture = preset.changed(image_size=side, stages=stages[:3] if windows else stages)
-    assert cost(architecture).activation_bytes == kept_bytes(build(architecture), (3, side, side))
+    stages = tuple(stage.replace(depth=min(stage.depth, 2)) for stage in preset.stages)
+    architecture = preset.replace(image_size=side, stages=stages[:3] if windows else stages)
+    assert cost(architecture).activation_bytes == saved_bytes(build(architecture), (3, side, side))
 
 
 @of_each_family
@@ -125,7 +125,7 @@ def test_each_family_gives_logits_and_every_parameter_a_gradient(architecture: A
 
 
 @of_each_preset
-def test_a_preset_is_a_plain_description_that_returns_from_its_json(name: str) -> None:
+def test_presets_survive_a_round_trip_through_json(name: str) -> None:
     assert Architecture.from_json(presets.get(name).to_json()) == presets.get(name)
 
 
@@ -152,9 +152,9 @@ def test_each_family_is_a_point_of_a_space_of_ordinary_choices(architecture: Arc
     assert space.decode(space.encode(architecture)) == architecture
 
 
-def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+def test_the_error_for_an_unknown_name_suggests_the_closest() -> None:
     with pytest.raises(
-        UnknownNameError, match=r"no such preset .*did you mean poolformer_s12 or poolformer_s24"
+        UnknownSpaceNameError, match=r"no such preset .*did you mean poolformer_s12 or poolformer_s24"
     ) as error:
         presets.get("poolformer_s13")
     assert error.value.value == "poolformer_s13"
@@ -167,5 +167,5 @@ from search_space import cost, presets
 assert all(cost(presets.get(name)).macs > 0 for name in presets.names())
 print(sorted({name.split(".")[0] for name in sys.modules} & {"torch", "timm", "torchvision", "ray", "optuna"}))
 """
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
-    assert told == "[]"
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    assert output == "[]"

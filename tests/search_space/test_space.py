@@ -237,7 +237,7 @@ def test_symmetric_choices_have_symmetric_neighbours() -> None:
         assert len(space.neighbours(architecture)) == 1 + 1 + 2  # another patch, another width, two other depths
 
 
-def test_what_a_changed_decision_leaves_open_goes_to_the_nearest() -> None:
+def test_decisions_after_a_changed_one_choose_the_nearest_value() -> None:
     stage = {"mixer": {"conv": {"k": [3, 5]}}, "width": [8, 32], "channel_mixer": {"mlp": {"groups": "full"}}}
     space = SearchSpace.from_dict({"stages": [stage]})
     wide = next(a for a in space if a.stages[0].width == 32 and a.stages[0].channel_mixer.groups == (32, 4))  # type: ignore[attr-defined]
@@ -276,7 +276,7 @@ def test_a_foreign_architecture_is_not_in_the_space(change: dict[str, Any]) -> N
         space.neighbours(foreign)
 
 
-def test_encodings_that_lead_nowhere_are_refused() -> None:
+def test_invalid_encodings_are_refused() -> None:
     space = SearchSpace.from_dict(TINY)
     encoded = space.encode(next(iter(space)))
     with pytest.raises(SpaceError, match=r"stages\.0\.width: must be one of \[8, 12\], found 7"):
@@ -286,7 +286,7 @@ def test_encodings_that_lead_nowhere_are_refused() -> None:
 
 
 def test_the_space_of_the_first_study_is_read() -> None:
-    space = SearchSpace.from_yaml(STUDY)
+    space = SearchSpace.from_file(STUDY)
     assert space.image_size == (8, 8)
     assert [tuple(stage.mixer) for stage in space.stages] == [
         ("conv", "lambda", "global_filter", "afno", "attention", "shift", "pool")
@@ -295,13 +295,13 @@ def test_the_space_of_the_first_study_is_read() -> None:
     assert all(space.contains(space.sample(rng)) for _ in range(20))
 
 
-def test_a_file_that_holds_nothing_but_a_space_is_read(tmp_path: Path) -> None:
+def test_a_file_with_only_a_space_is_read(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     path.write_text(json.dumps(TINY))
-    assert SearchSpace.from_yaml(path) == SearchSpace.from_dict(TINY)
+    assert SearchSpace.from_file(path) == SearchSpace.from_dict(TINY)
     path.write_text("stages: [")
     with pytest.raises(SpaceError, match=r"space\.yaml: not YAML"):
-        SearchSpace.from_yaml(path)
+        SearchSpace.from_file(path)
     path.write_text("- 1")
     with pytest.raises(SpaceError, match=r"space\.yaml: .*a search space must be a mapping"):
-        SearchSpace.from_yaml(path)
+        SearchSpace.from_file(path)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from search_space import Architecture, Downsampling, SearchSpace, build, cost, presets
-from search_space.errors import ArchitectureError, EmptySpaceError, SpaceError
-from search_space.spaces.around import around
+from search_space import Architecture, DownsamplingSpec, SearchSpace, build, cost, presets
+from search_space.errors import EmptySpaceError, SpaceError
+from search_space.spaces.neighbourhood import neighbourhood
 
 law = settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
@@ -86,7 +86,7 @@ def raw_stages(stage: dict[str, Any], before: int, width: int, stride: int) -> l
     forms = product(stage["depth"], stage["residual"], stage["begin"] if changes else ["transition"])
     for depth, residual, begin in forms:
         has_downsampling = changes and not (begin == "block" and residual == "plain")
-        downsamplings = stage["downsampling"] if has_downsampling else [Downsampling().model_dump()]
+        downsamplings = stage["downsampling"] if has_downsampling else [DownsamplingSpec().model_dump()]
         for (mixer, channel), scale, how in product(
             raw_blocks(stage, width, before), stage["layer_scale"], downsamplings
         ):
@@ -178,7 +178,7 @@ def test_samples_come_back_from_their_encoding_and_have_neighbours(space: Search
 
 @given(spaces(), st.integers(0, 2**32))
 @settings(law, max_examples=25)
-def test_samples_are_built_as_they_are_described(space: SearchSpace, seed: int) -> None:
+def test_samples_are_built(space: SearchSpace, seed: int) -> None:
     architecture = space.sample(np.random.default_rng(seed))
     net = build(architecture).eval()
     x = torch.zeros(2, 1, *architecture.image_size)
@@ -223,7 +223,7 @@ def test_the_decisions_of_a_changing_space_have_names() -> None:
 @pytest.mark.parametrize(
     ("stages", "rest", "text"),
     [
-        ([{}, {"downsample": 1}], {}, "stages: one at least must halve the map in the pyramid layout (see downsample)"),
+        ([{}, {"downsample": 1}], {}, "stages: at least one must halve the map in the pyramid layout (see downsample)"),
         (
             [{"width": [6, 10]}],
             {"stem": {"ratio": 0.25}},
@@ -246,7 +246,9 @@ def test_the_decisions_of_a_changing_space_have_names() -> None:
         ),
     ],
 )
-def test_an_empty_space_names_what_nothing_satisfies(stages: list[dict[str, Any]], rest: Any, text: str) -> None:
+def test_the_error_of_an_empty_space_names_the_choice_that_never_fits(
+    stages: list[dict[str, Any]], rest: Any, text: str
+) -> None:
     with pytest.raises(EmptySpaceError) as caught:
         SearchSpace.from_dict({"stages": [{"mixer": "pool", **stage} for stage in stages], **rest})
     assert str(caught.value).startswith(text)
@@ -257,20 +259,24 @@ def test_an_empty_space_names_what_nothing_satisfies(stages: list[dict[str, Any]
     [
         ({"begin": "blok"}, "stages[0].begin[0]: input should be 'transition' or 'block'"),
         ({"downsample": [1, 4]}, "stages[0].downsample[1]: input should be 1 or 2"),
-        ({"residual": "bottleneck "}, "stages[0].residual[0]: input should be"),
+        (
+            {"residual": "bottleneck "},
+            "stages[0].residual[0]: no such residual form (known: bottleneck, convmixer, plain, pre_norm, shiftvit, single); "
+            "did you mean bottleneck?, found 'bottleneck '",
+        ),
         ({"downsampling": {"kernel": 4}}, "stages[0].downsampling[0].kernel: input should be 1, 2 or 3"),
     ],
 )
-def test_a_choice_that_can_never_be_is_refused(parts: dict[str, Any], text: str) -> None:
-    with pytest.raises(ArchitectureError) as caught:
+def test_invalid_choices_are_refused(parts: dict[str, Any], text: str) -> None:
+    with pytest.raises(SpaceError) as caught:
         SearchSpace.from_dict({"stages": [{"mixer": "conv", **parts}]})
     assert str(caught.value).startswith(text)
 
 
 @pytest.mark.parametrize("name", ["clcnet_a", "lambda_resnet26t"])
 def test_the_space_around_a_preset_of_changing_blocks_holds_other_networks_that_build(name: str) -> None:
-    preset = presets.get(name).changed(image_size=64)
-    space = around(preset)
+    preset = presets.get(name).replace(image_size=64)
+    space = neighbourhood(preset)
     assert space.contains(preset)
     for architecture in [space.sample(np.random.default_rng(seed)) for seed in range(6)]:
         with torch.device("meta"):

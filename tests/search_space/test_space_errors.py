@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from search_space import SearchSpace
-from search_space.errors import ArchitectureError, EmptySpaceError, SpaceError, UnknownNameError
+from search_space.errors import ArchitectureError, EmptySpaceError, SpaceError, UnknownSpaceNameError
 
 
 def space(stage: dict[str, Any] | None = None, **rest: Any) -> SearchSpace:
@@ -42,14 +42,16 @@ def space(stage: dict[str, Any] | None = None, **rest: Any) -> SearchSpace:
         ),
     ],
 )
-def test_an_empty_space_names_what_nothing_satisfies(stage: dict[str, Any], rest: dict[str, Any], text: str) -> None:
+def test_the_error_of_an_empty_space_names_the_choice_to_blame(
+    stage: dict[str, Any], rest: dict[str, Any], text: str
+) -> None:
     with pytest.raises(EmptySpaceError) as caught:
         space(stage, **rest)
     assert str(caught.value).startswith(text)
     assert caught.value.value is not None
 
 
-def test_an_empty_later_stage_is_named_with_its_own_map() -> None:
+def test_the_error_of_an_empty_later_stage_has_its_own_map_size() -> None:
     late = {"mixer": {"attention": {"kv_reduction": 8}}}
     with pytest.raises(
         EmptySpaceError, match=r"stages\[1\]\.mixer\.kv_reduction: nothing fits a map of 4x4: .*found 8"
@@ -57,7 +59,7 @@ def test_an_empty_later_stage_is_named_with_its_own_map() -> None:
         SearchSpace.from_dict({"stages": [{"mixer": "conv"}, late]})
 
 
-def test_an_isotropic_space_is_judged_at_the_width_of_its_first_stage() -> None:
+def test_an_isotropic_space_is_checked_at_the_width_of_its_first_stage() -> None:
     late = {"mixer": {"attention": {"heads": 7}}, "width": 14}
     with pytest.raises(EmptySpaceError, match=r"stages\[1\]\.mixer\.heads: .*must divide the width 64, found 7"):
         SearchSpace.from_dict({"stages": [{"mixer": "conv"}, late], "layout": "isotropic"})
@@ -68,22 +70,42 @@ def test_an_isotropic_space_is_judged_at_the_width_of_its_first_stage() -> None:
 @pytest.mark.parametrize(
     ("stage", "rest", "kind", "text"),
     [
-        ({"mixer": "covn"}, {}, UnknownNameError, "stages[0].mixer.covn: no such mixer (known: afno, attention, conv,"),
-        ({"mixer": ["conv", "lambada"]}, {}, UnknownNameError, "did you mean lambda?, found 'lambada'"),
+        (
+            {"mixer": "covn"},
+            {},
+            UnknownSpaceNameError,
+            "stages[0].mixer.covn: no such mixer (known: afno, attention, conv,",
+        ),
+        ({"mixer": ["conv", "lambada"]}, {}, UnknownSpaceNameError, "did you mean lambda?, found 'lambada'"),
         (
             {"mixer": {"conv": {"kernel": 3}}},
             {},
-            UnknownNameError,
+            UnknownSpaceNameError,
             "stages[0].mixer.conv.kernel: no such option of conv (kn",
         ),
         ({"mixer": {"conv": {"k": [3, 0]}}}, {}, ArchitectureError, "stages[0].mixer.conv.k[1]: input should be gre"),
         ({"mixer": {"conv": {"k": "3"}}}, {}, ArchitectureError, "stages[0].mixer.conv.k: "),
         ({"mixer": {"conv": 3}}, {}, ArchitectureError, "stages[0].mixer.conv: must be a mapping of options to values"),
-        ({"mixer": {}}, {}, ArchitectureError, "stages[0].mixer: must be a mixer, a list, or a mapping"),
-        ({"mixer": 3}, {}, ArchitectureError, "stages[0].mixer: must be a mixer, a list, or a mapping"),
+        (
+            {"mixer": {}},
+            {},
+            ArchitectureError,
+            "stages[0].mixer: must be the name of a mixer, a list of names, or a mapping",
+        ),
+        (
+            {"mixer": 3},
+            {},
+            ArchitectureError,
+            "stages[0].mixer: must be the name of a mixer, a list of names, or a mapping",
+        ),
         ({"channel_mixer": {"mlp": {"groups": "half"}}}, {}, ArchitectureError, "stages[0].channel_mixer.mlp.groups: "),
-        ({"channel_mixer": {"mpl": {}}}, {}, UnknownNameError, "did you mean mlp?"),
-        ({"widht": 3}, {}, UnknownNameError, "stages[0].widht: no such key (known: act, begin, channel_mixer, depth,"),
+        ({"channel_mixer": {"mpl": {}}}, {}, UnknownSpaceNameError, "did you mean mlp?"),
+        (
+            {"widht": 3},
+            {},
+            UnknownSpaceNameError,
+            "stages[0].widht: no such key (known: act, begin, channel_mixer, depth,",
+        ),
         ({"width": [8, 0]}, {}, ArchitectureError, "stages[0].width[1]: input should be greater than or equal to 1"),
         ({"width": ["8"]}, {}, ArchitectureError, "stages[0].width[0]: input should be a valid integer, found '8'"),
         ({"width": []}, {}, ArchitectureError, "stages[0].width: "),
@@ -95,12 +117,12 @@ def test_an_isotropic_space_is_judged_at_the_width_of_its_first_stage() -> None:
         (
             {},
             {"stem": {"path": 4}},
-            UnknownNameError,
+            UnknownSpaceNameError,
             "stem.path: no such key (known: act, bias, kernel, norm, order, patch, pool, pos_embed, ratio, tiered); did you",
         ),
     ],
 )
-def test_a_choice_that_can_never_be_is_refused(
+def test_invalid_choices_are_refused(
     stage: dict[str, Any], rest: dict[str, Any], kind: type[SpaceError], text: str
 ) -> None:
     with pytest.raises(kind) as caught:

@@ -50,7 +50,7 @@ def samplers() -> list[optuna.samplers.BaseSampler]:
 
 
 @pytest.mark.parametrize("sampler", samplers(), ids=lambda sampler: type(sampler).__name__)
-def test_two_hundred_trials_are_suggested_told_and_read_back(sampler: optuna.samplers.BaseSampler) -> None:
+def test_two_hundred_trials_are_suggested_and_read_back(sampler: optuna.samplers.BaseSampler) -> None:
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     ids = []
     for _ in range(200):

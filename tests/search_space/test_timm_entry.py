@@ -47,7 +47,7 @@ def timm() -> ModuleType:
 
 
 @pytest.mark.parametrize("imports", ["search_space, timm", "timm, search_space"])
-def test_the_entrypoint_is_known_in_either_order_of_imports(imports: str) -> None:
+def test_the_entrypoint_is_registered_in_either_order_of_imports(imports: str) -> None:
     model = f"timm.create_model('mixfront', architecture={ARCHITECTURE})"
     assert python(f"import {imports}; print(timm.is_model('mixfront'), {model}.num_classes)") == "True 7"
 

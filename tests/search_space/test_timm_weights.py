@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from search_space import Architecture, Downsampling, Stage, build, presets
-from search_space.costs import Size, alone
-from search_space.errors import SpaceError, UnknownNameError
-from search_space.macro import Stride
-from search_space.modules.macro import transition
+from search_space import Architecture, DownsamplingSpec, Stage, build, presets
+from search_space.errors import SpaceError, UnknownSpaceNameError
+from search_space.field_types import Stride
+from search_space.modules.downsampling import transition_of
+from search_space.shapes import Size
+from search_space.tape import cost_of_layer
 from search_space.timm_support.weights import from_timm
 
 SIZE = (32, 48)
@@ -78,12 +79,12 @@ def vit(timm: ModuleType) -> tuple[nn.Module, Architecture]:
 
 
 def vit_scaled(timm: ModuleType) -> tuple[nn.Module, Architecture]:
-    """With layer scale and its norm behind the pooling."""
+    """With layer scale, and the norm after the pooling."""
     options = WITHOUT_TOKEN | {"fc_norm": True, "init_values": 0.1}
     model = timm.models.VisionTransformer(SIZE, 8, num_classes=7, embed_dim=24, depth=1, num_heads=2, **options)
     plain = presets.vit(24, 1, heads=2, patch=8)
-    stage = plain.stages[0].changed(layer_scale=0.1)
-    return model, plain.changed(stages=(stage,), head=plain.head.changed(norm="after"))
+    stage = plain.stages[0].replace(layer_scale=0.1)
+    return model, plain.replace(stages=(stage,), head=plain.head.replace(norm="after"))
 
 
 def mlp_mixer(timm: ModuleType) -> tuple[nn.Module, Architecture]:
@@ -156,7 +157,7 @@ def images(size: tuple[int, int], batch: int = 2) -> torch.Tensor:
 
 def pair(timm: ModuleType, model: Model) -> tuple[nn.Module, nn.Module, Architecture]:
     theirs, architecture = model(timm)
-    architecture = architecture.changed(image_size=SIZE, num_classes=7)
+    architecture = architecture.replace(image_size=SIZE, num_classes=7)
     return randomised(theirs), loaded(theirs, architecture), architecture
 
 
@@ -217,9 +218,9 @@ def test_a_whole_preset_gives_timms_output(timm: ModuleType, preset: str) -> Non
 def test_the_merging_of_normed_patches_is_swins(timm: ModuleType, size: tuple[int, int]) -> None:
     theirs = randomised(timm.models.swin_transformer.PatchMerging(6, 10)).double()
     theirs.norm.eps = 1e-6
-    how = Downsampling(kernel=2, norm="patches", bias=False)
+    how = DownsamplingSpec(kernel=2, norm="patches", bias=False)
     stage = Stage(mixer="pool", width=10, downsample=2, downsampling=how, norm="layer")
-    ours = transition(6, stage).double()
+    ours = transition_of(stage, 6).double()
     ours.load_state_dict(
         {"conv.weight": theirs.reduction.weight[:, :, None, None].detach()}
         | {f"norm.{name}": tensor for name, tensor in theirs.norm.state_dict().items()}
@@ -231,25 +232,25 @@ def test_the_merging_of_normed_patches_is_swins(timm: ModuleType, size: tuple[in
     assert sum(p.numel() for p in ours.parameters()) == params_of(how, size, 2)
 
 
-def params_of(how: Downsampling, size: Size, stride: Stride) -> int:
+def params_of(how: DownsamplingSpec, size: Size, stride: Stride) -> int:
     """Parameters from 6 channels and a map of `size` to 10, with layer norms."""
-    return alone(lambda x, tape: how.trace(x, tape, 10, "layer", stride), 6, size).params
+    return cost_of_layer(lambda x, tape: how.trace(x, tape, 10, "layer", stride), 6, size).params
 
 
 def test_patches_of_one_position_are_normed_before_the_convolution() -> None:
-    stage = Stage(mixer="pool", width=10, downsampling=Downsampling(kernel=2, norm="patches"), norm="layer")
-    widening = transition(6, stage).eval()
+    stage = Stage(mixer="pool", width=10, downsampling=DownsamplingSpec(kernel=2, norm="patches"), norm="layer")
+    widening = transition_of(stage, 6).eval()
     x = images((4, 4)).repeat(1, 2, 1, 1)
     torch.testing.assert_close(widening(x), widening.conv(widening.norm_before(x)))
     assert sum(p.numel() for p in widening.parameters()) == params_of(stage.downsampling, (4, 4), 1)
-    with pytest.raises(SpaceError, match="kernel: must be 2 where the norm stands on patches, found 3"):
-        Downsampling(norm="patches")
+    with pytest.raises(SpaceError, match="kernel: must be 2 where norm is 'patches', found 3"):
+        DownsamplingSpec(norm="patches")
 
 
 def test_mapping_draws_no_random_numbers_and_leaves_timms_weights_alone(timm: ModuleType) -> None:
     theirs, architecture = convmixer(timm)
     before, state = {name: tensor.clone() for name, tensor in theirs.state_dict().items()}, torch.get_rng_state()
-    weights = from_timm(theirs, architecture.changed(num_classes=7))
+    weights = from_timm(theirs, architecture.replace(num_classes=7))
     assert torch.equal(torch.get_rng_state(), state)
     assert not any(tensor.requires_grad for tensor in weights.values())
     assert all(torch.equal(tensor, before[name]) for name, tensor in theirs.state_dict().items())
@@ -264,7 +265,7 @@ def test_the_convolutions_of_convmixer_are_tied_to_their_own_blocks(timm: Module
 
 def test_a_tensor_of_another_shape_is_named_with_both_shapes(timm: ModuleType) -> None:
     theirs, _ = convmixer(timm)
-    wider = presets.convmixer(16, 2, k=7, patch=4).changed(num_classes=7)
+    wider = presets.convmixer(16, 2, k=7, patch=4).replace(num_classes=7)
     with pytest.raises(
         SpaceError, match=r"\(16, 1, 5, 5\), but stages.0.blocks.0.mixer.weight .* \(16, 1, 7, 7\)"
     ) as error:
@@ -277,30 +278,32 @@ def test_positions_of_another_image_size_are_refused(timm: ModuleType) -> None:
     with pytest.raises(
         SpaceError, match=r"^pos_embed: has the shape \(1, 24, 24\), but stem.pos_embed .* \(1, 24, 28, 28\)"
     ):
-        from_timm(theirs, architecture.changed(num_classes=7))
+        from_timm(theirs, architecture.replace(num_classes=7))
 
 
 def test_a_block_too_many_is_named(timm: ModuleType) -> None:
     theirs, _ = convmixer(timm)
-    with pytest.raises(SpaceError, match=r"no stages.0.blocks.1.mixer.weight, .*\(16, 1, 5, 5\)") as error:
-        from_timm(theirs, presets.convmixer(16, 1, k=5, patch=4).changed(num_classes=7))
+    with pytest.raises(
+        SpaceError, match=r"belongs to stages.0.blocks.1.mixer.weight, which the .*\(16, 1, 5, 5\)"
+    ) as error:
+        from_timm(theirs, presets.convmixer(16, 1, k=5, patch=4).replace(num_classes=7))
     assert error.value.place == "blocks.1.0.fn.0.weight"
 
 
 def test_a_block_too_few_is_named(timm: ModuleType) -> None:
     theirs, _ = convmixer(timm)
     with pytest.raises(SpaceError, match=r"^stages.0.blocks.2.mixer.weight: of shape \(16, 1, 5, 5\) .*\(14 missing\)"):
-        from_timm(theirs, presets.convmixer(16, 3, k=5, patch=4).changed(num_classes=7))
+        from_timm(theirs, presets.convmixer(16, 3, k=5, patch=4).replace(num_classes=7))
 
 
-def test_nothing_is_dropped_in_silence(timm: ModuleType) -> None:
+def test_unknown_tensors_are_refused(timm: ModuleType) -> None:
     theirs, architecture = convmixer(timm)
     weights = theirs.state_dict() | {"blocks.0.gate": torch.zeros(1)}
     with pytest.raises(SpaceError, match=r"^blocks\.0\.gate: has no place"):
-        from_timm(weights, architecture.changed(num_classes=7))
+        from_timm(weights, architecture.replace(num_classes=7))
 
 
-def test_a_class_token_is_refused_with_what_to_do(timm: ModuleType) -> None:
+def test_the_error_for_a_class_token_says_what_to_do(timm: ModuleType) -> None:
     theirs = timm.models.VisionTransformer(32, 8, num_classes=7, embed_dim=24, depth=1, num_heads=2)
     with pytest.raises(SpaceError, match=r"^cls_token: .*class_token=False"):
         from_timm(theirs, presets.vit(24, 1, heads=2, patch=8))
@@ -310,14 +313,14 @@ def test_weights_of_another_mixer_are_refused(timm: ModuleType) -> None:
     theirs, architecture = poolformer(timm)
     weights = theirs.state_dict() | {"stages.0.blocks.0.token_mixer.qkv.weight": torch.zeros(24, 8)}
     with pytest.raises(SpaceError, match=r"^stages\.0\.blocks\.0\.token_mixer\.qkv\.weight: has no place"):
-        from_timm(weights, architecture.changed(num_classes=7))
+        from_timm(weights, architecture.replace(num_classes=7))
 
 
 def test_other_families_and_presets_are_refused(timm: ModuleType) -> None:
     with pytest.raises(
         SpaceError,
-        match=r"no known family \(convmixer, poolformer, vit, swin, mixer, byobnet\), found \['conv.weight'\]",
+        match=r"must be of a supported family \(convmixer, poolformer, vit, swin, mixer, byobnet\), found \['conv.weight'\]",
     ):
         from_timm({"conv.weight": torch.zeros(1)}, "mixer_s16")
-    with pytest.raises(UnknownNameError, match="did you mean mixer_s16"):
+    with pytest.raises(UnknownSpaceNameError, match="did you mean mixer_s16"):
         from_timm(mlp_mixer(timm)[0], "mixer_s61")

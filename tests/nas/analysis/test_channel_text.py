@@ -39,7 +39,7 @@ def test_a_first_block_that_changes_the_width_is_a_block_of_its_own() -> None:
 def test_the_reach_of_a_block_is_given_with_its_reason() -> None:
     dense, per_channel = Layer("attention", cdg.dense(8)), Layer("pool", cdg.identity(8))
     assert reach_text(Stack((dense,))) == "yes (attention is dense)"
-    assert reach_text(Stack((dense, Layer("fc1", cdg.grouped(8, 8, 4))))) == "yes (g1*g2 = 1*4 = 4 <= 8)"
+    assert reach_text(Stack((dense, Layer("fc1", cdg.grouped_layer(8, 8, 4))))) == "yes (g1*g2 = 1*4 = 4 <= 8)"
     assert reach_text(Stack((per_channel, per_channel))) == "no (output 0 misses 7 of 8 inputs)"
     halves = ChannelGraph(np.array([[True, True, False], [False, True, True]]))
     full = ChannelGraph(np.ones((1, 2), np.bool_))

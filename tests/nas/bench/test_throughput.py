@@ -43,7 +43,7 @@ def test_difference_is_relative() -> None:
 def test_a_sample_has_no_architecture_twice(tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_text(STUDY)
-    space = SearchSpace.from_yaml(file)
+    space = SearchSpace.from_file(file)
     assert len({architecture.id for architecture in sample_architectures(space, space.size, 0)}) == space.size
     with pytest.raises(UsageError, match=f"--sample {space.size + 1}: the space has {space.size}"):
         sample_architectures(space, space.size + 1, 0)
@@ -84,7 +84,7 @@ def test_networks_are_measured_beside_real_trainings(tmp_path: Path) -> None:
     ratios = [row["predicted"] / one for row, one in zip(found["architectures"], truth, strict=True)]
     predicted = found["predicted"]
     assert predicted["ratio"] == pytest.approx(sorted(ratios)[1])
-    assert predicted["operators"] == len(operators_to_time(SearchSpace.from_yaml(file)))  # time enough for all
+    assert predicted["operators"] == len(operators_to_time(SearchSpace.from_file(file)))  # time enough for all
     foretold = [row["predicted"] for row in found["architectures"]]
     assert predicted["kendall_tau"]["value"] == pytest.approx(kendalltau(foretold, truth).statistic)
     for way in found["ways"].values():

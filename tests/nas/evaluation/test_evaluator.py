@@ -124,7 +124,7 @@ def test_an_exception_becomes_the_failure_of_its_trial_with_its_traceback(digits
     worker = evaluator(digits)
     wide = Architecture.from_json(task(tmp_path).architecture)  # 2.5 TB of weights, which no machine holds
     mlp = {"name": "mlp", "expansion": 1e10}
-    wide = wide.changed(stages=(wide.stages[0].changed(channel_mixer=mlp), *wide.stages[1:]))
+    wide = wide.replace(stages=(wide.stages[0].replace(channel_mixer=mlp), *wide.stages[1:]))
     outcome = worker.evaluate(task(tmp_path, architecture=wide.to_json()))
     assert isinstance(outcome, Failed)
     assert "memory" in outcome.reason

@@ -30,8 +30,8 @@ SMALL = Architecture.from_dict(
         "num_classes": 10,
     }
 )
-HUGE = SMALL.changed(  # 2.5 TB of weights, which no machine holds
-    stages=(SMALL.stages[0].changed(channel_mixer={"name": "mlp", "expansion": 1e10}),)
+HUGE = SMALL.replace(  # 2.5 TB of weights, which no machine holds
+    stages=(SMALL.stages[0].replace(channel_mixer={"name": "mlp", "expansion": 1e10}),)
 )
 TRAIN = TrainConfig(epochs=5, lr=5e-3)
 
@@ -102,12 +102,12 @@ def test_a_training_is_the_trainers_own_of_that_budget(worker: FidelityWorker, d
 
 def test_fewer_and_smaller_images_are_trained_on(worker: FidelityWorker, tmp_path: Path) -> None:
     quarter = worker.run_job(job(Budget("images/4", 1, images=4)), tmp_path / "c.pt")
-    small = SMALL.changed(image_size=(4, 4))
+    small = SMALL.replace(image_size=(4, 4))
     half = worker.run_job(job(Budget("pixels/2", 1, pixels=2), small), tmp_path / "c.pt")
     assert (quarter["images"], half["pixels"]) == (4, 2)
     assert len(quarter["curve"]) == len(half["curve"]) == 1
     wrong = worker.run_job(
-        job(Budget("pixels/2", 1, pixels=2), small.changed(stem=small.stem.changed(pos_embed=True), image_size=(8, 8))),
+        job(Budget("pixels/2", 1, pixels=2), small.replace(stem=small.stem.replace(pos_embed=True), image_size=(8, 8))),
         tmp_path / "c.pt",
     )
     assert "failure" in wrong  # positions of 8x8 do not fit images of 4x4

@@ -15,15 +15,15 @@ from nas.figures import ChannelsInfo, channels_figure, channels_info
 from nas.figures.channels import FULL, INPUT, MAX_DEPENDENCIES, MAX_DRAWN
 from search_space import channel_graph as cdg
 from search_space.channel_graph import ChannelGraph, Layer, Stack
-from search_space.channel_mixers.mlp import MLP
-from search_space.channel_mixers.pointwise import Pointwise
-from search_space.mixers.conv import Conv
+from search_space.channel_mixers.mlp import MLPSpec
+from search_space.channel_mixers.pointwise import PointwiseSpec
+from search_space.mixers.conv import ConvSpec
 
-CLC = Stack((*Conv(groups=16, interlace=True).layers(64), *Pointwise(groups=4).layers(64)))
-DEPTHWISE = Stack((*Conv().layers(24), *MLP(expansion=2.0, groups=(4, 6)).layers(24, 48)))
-SHORT = Stack((*Conv(groups=8, interlace=True).layers(16), *Pointwise(groups=4).layers(16)))  # 8*4 > 16
+CLC = Stack((*ConvSpec(groups=16, interlace=True).layers(64), *PointwiseSpec(groups=4).layers(64)))
+DEPTHWISE = Stack((*ConvSpec().layers(24), *MLPSpec(expansion=2.0, groups=(4, 6)).layers(24, 48)))
+SHORT = Stack((*ConvSpec(groups=8, interlace=True).layers(16), *PointwiseSpec(groups=4).layers(16)))  # 8*4 > 16
 ODD = Stack((Layer("odd", ChannelGraph(np.array([[1, 0, 1, 1], [0, 0, 0, 0], [1, 0, 1, 1]], dtype=np.bool_))),))
-WIDE = Stack((*Conv().layers(384), *MLP(groups=(32, 32)).layers(384)))
+WIDE = Stack((*ConvSpec().layers(384), *MLPSpec(groups=(32, 32)).layers(384)))
 BLOCKS = [CLC, DEPTHWISE, SHORT, ODD]
 
 

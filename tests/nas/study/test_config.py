@@ -101,8 +101,8 @@ def test_every_study_that_ships_is_valid(path: Path) -> None:
         ("lr: 1e-3", "lr: 1e-3\nlimits: {macs: true}", 13, 10, ["limits.macs: must be a number, found true"]),
         ("lr: 1e-3", "lr: 1e-3\ndata: {source: folder}", 13, 1, ["path", "folder"]),
         ("train:", "train: [", 12, 5, ["not YAML"]),
-        ("train:", "trials: 6\ntrain:", 10, 1, ["'trials' stands twice"]),
-        ("k: [3, 5]", "k: []", 7, 16, ["conv.k", "must hold one choice at least"]),
+        ("train:", "trials: 6\ntrain:", 10, 1, ["duplicate key 'trials'"]),
+        ("k: [3, 5]", "k: []", 7, 16, ["conv.k", "must have at least one choice"]),
     ],
 )
 def test_errors_name_line_column_rule_and_value(

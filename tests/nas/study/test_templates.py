@@ -11,13 +11,13 @@ from nas.study.config import StudyConfig
 from nas.study.templates import find_study, installed_studies, write_preset_study, write_starter_study
 from search_space import Architecture, presets
 from search_space.errors import ArchitectureError
-from search_space.spaces.around import around
+from search_space.spaces.neighbourhood import neighbourhood
 
 
 @pytest.mark.parametrize("name", presets.names())
 def test_a_space_around_a_preset_holds_it_and_others(name: str) -> None:
     architecture = presets.get(name)
-    space = around(architecture)
+    space = neighbourhood(architecture)
     assert space.contains(architecture)
     assert space.size > 20
     mixers = {neighbour.stages[0].mixer.name for neighbour in space.neighbours(architecture)}
@@ -30,7 +30,7 @@ def test_the_written_study_is_that_space(tmp_path: Path, name: str) -> None:
     write_preset_study(file, name, tmp_path / "images", None)
     loaded = StudyConfig.from_file(file)
     assert loaded.name == "mine"
-    assert loaded.space_on((224, 224), in_chans=3, num_classes=1000) == around(presets.get(name))
+    assert loaded.space_on((224, 224), in_chans=3, num_classes=1000) == neighbourhood(presets.get(name))
 
 
 def test_another_image_size_is_taken_or_refused(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_network_without_a_layout_has_no_space_around_it() -> None:
     with pytest.raises(
         ArchitectureError, match=r"stages: must be of one width where none halves the map, found \[8, 16\]"
     ):
-        around(odd)
+        neighbourhood(odd)
 
 
 def test_installed_studies_are_those_of_the_repository() -> None:

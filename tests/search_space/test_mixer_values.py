@@ -1,7 +1,7 @@
 """What each mixer computes, against naive loops written from its definition, in float64.
 
 The oracles know nothing of torch's convolutions, einsums or transforms; each takes the weights by their published names
-and layouts and a map `(C, H, W)`. `test_mixers_timm.py` compares with timm's modules.
+and layouts and a map `(C, H, W)`. `test_mixers_against_timm.py` compares with timm's modules.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def test_global_filter_is_a_circular_convolution(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", [(4, 6), (5, 7), (7, 4)])
 @pytest.mark.parametrize("fraction", [1.0, 0.6, 0.34])
 @pytest.mark.parametrize(("blocks", "factor", "threshold"), [(1, 1, 0.0), (2, 3, 0.4), (4, 2, 0.01)])
-def test_afno_mixes_each_low_mode_alike(
+def test_afno_mixes_each_low_mode_by_the_same_network(
     size: tuple[int, int], fraction: float, blocks: int, factor: int, threshold: float
 ) -> None:
     width = 4
@@ -236,7 +236,7 @@ def test_afno_mixes_each_low_mode_alike(
 
 @pytest.mark.parametrize("size", [(4, 5), (1, 3), (3, 1)])
 @pytest.mark.parametrize(("width", "fraction"), [(12, 12), (26, 12), (9, 4), (8, 5)])
-def test_shiftvit_moves_four_groups_and_lets_zeros_in(size: tuple[int, int], width: int, fraction: int) -> None:
+def test_shiftvit_moves_four_groups_and_pads_with_zeros(size: tuple[int, int], width: int, fraction: int) -> None:
     group = width // fraction
     # What is seen from (i, j): a map that moves left shows its right neighbour.
     steps = {0: (0, 1), 1: (0, -1), 2: (1, 0), 3: (-1, 0)}
@@ -284,5 +284,5 @@ def test_pool_is_the_mean_of_the_window_inside_the_map_minus_the_pixel(size: tup
     agree(create("pool", width=3, size=size, k=k), oracle, 3, size)
 
 
-def test_identity_gives_back_what_it_got() -> None:
+def test_identity_returns_its_input() -> None:
     agree(create("identity", width=3, size=(2, 3)), lambda x, weights: x, 3, (2, 3))

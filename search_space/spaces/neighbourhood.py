@@ -1,17 +1,18 @@
-"""A search space around one architecture: the architecture itself, smaller ones, and other mixers in its stages.
+"""The neighbourhood of an architecture as a search space: itself, smaller ones, and other mixers in its stages.
 
-The macro structure (stem, norms, residual form, downsampling) stays; each stage chooses among its own token mixer and
-cheap or strong alternatives, between its width and half of it, and between its depth and half of it. Where its channel
-mixer is in groups, it may be dense too.
+Stem, norms, residual forms and downsampling stay; each stage chooses among its own token mixer and cheap or strong
+alternatives, between its width and half of it, and between its depth and half of it. Where its channel mixer is grouped, a
+dense one is a choice too.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from search_space.architecture import Architecture, Stage
+from search_space.architecture import Architecture
 from search_space.errors import ArchitectureError
 from search_space.spaces.space import SearchSpace
+from search_space.stage import Stage
 
 ALTERNATIVES: dict[str, dict[str, Any]] = {
     "conv": {"k": [3, 7]},
@@ -24,12 +25,11 @@ ALTERNATIVES: dict[str, dict[str, Any]] = {
 }
 
 
-def around(architecture: Architecture) -> SearchSpace:
-    """The space around `architecture`, which it contains.
+def neighbourhood(architecture: Architecture) -> SearchSpace:
+    """The search space around `architecture`, which is one of its points.
 
     Raises:
-        ArchitectureError: its stages change the width and none halves the map: such networks are points of no space with
-            a layout.
+        ArchitectureError: its stages differ in width and none halves the map; no layout contains such networks.
     """
     pyramid = any(stage.downsample == 2 for stage in architecture.stages)
     widths = [stage.width for stage in architecture.stages]
@@ -52,8 +52,8 @@ def around(architecture: Architecture) -> SearchSpace:
 def _choices(stage: Stage, index: int) -> dict[str, Any]:
     own = {name: [value] for name, value in stage.mixer.model_dump().items()}
     channel = {name: [value] for name, value in stage.channel_mixer.model_dump().items()}
-    dense = type(stage.channel_mixer)().model_dump()["groups"]
-    if dense not in channel["groups"]:  # what a token mixer needs that spreads no channels over the groups
+    dense = type(stage.channel_mixer)().model_dump().get("groups")
+    if dense is not None and dense not in channel["groups"]:  # for token mixers that mix no channels
         channel["groups"].append(dense)
     usual = 1 if index == 0 else 2
     others = {name: options for name, options in ALTERNATIVES.items() if name != stage.mixer.name}

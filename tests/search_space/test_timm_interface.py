@@ -22,7 +22,7 @@ from torch import nn
 
 from search_space import Architecture, build
 from search_space.errors import SpaceError
-from search_space.modules.macro import DropPath
+from search_space.modules.layers import DropPath
 from search_space.modules.network import Network
 
 CLC: dict[str, Any] = {
@@ -190,7 +190,7 @@ def test_a_new_classifier_is_like_the_model() -> None:
 
 
 @every
-def test_the_head_without_pooling_is_normed_and_its_mean_is_not_forgotten(name: str) -> None:
+def test_the_head_without_pooling_has_its_norm_and_gets_its_pooling_back(name: str) -> None:
     built = network(name).eval()
     features = built.forward_features(images(built.image_size))
     pooled = built.forward_head(features, pre_logits=True)
@@ -204,7 +204,7 @@ def test_the_head_without_pooling_is_normed_and_its_mean_is_not_forgotten(name: 
 
 
 @every
-def test_features_have_the_channels_and_reductions_that_are_told(create: Callable[..., Any], name: str) -> None:
+def test_features_have_the_channels_and_reductions_of_feature_info(create: Callable[..., Any], name: str) -> None:
     model = create(name, features_only=True).eval()
     size = Architecture.from_dict(ARCHITECTURES[name]).image_size
     outputs = model(images(size))
@@ -217,7 +217,7 @@ def test_features_have_the_channels_and_reductions_that_are_told(create: Callabl
 
 
 @every
-def test_intermediates_are_the_outputs_of_the_modules_that_are_told(name: str) -> None:
+def test_intermediates_are_the_outputs_of_the_modules_in_feature_info(name: str) -> None:
     built = network(name).eval()
     x, seen = images(built.image_size), list[torch.Tensor]()
     hooks = [
@@ -230,8 +230,8 @@ def test_intermediates_are_the_outputs_of_the_modules_that_are_told(name: str) -
     assert torch.equal(final, built.forward_features(x))
     assert len(features) == len(seen) == len(built.feature_info)
     assert all(torch.equal(feature, output) for feature, output in zip(features, seen, strict=True))
-    alone = features_of(built, x)
-    assert all(torch.equal(feature, other) for feature, other in zip(features, alone, strict=True))
+    expected = features_of(built, x)
+    assert all(torch.equal(feature, other) for feature, other in zip(features, expected, strict=True))
     assert torch.equal(features_of(built, x, 1, norm=True)[0], final)
 
 
@@ -244,8 +244,8 @@ def test_indices_count_from_the_end_too_and_can_stop_the_network(name: str) -> N
     for indices, expected in ((2, [count - 2, count - 1]), ((-1, 0), [0, count - 1]), ([1, 1], [1])):
         maps = features_of(built, x, indices)
         assert all(torch.equal(y, features[index]) for y, index in zip(maps, expected, strict=True))
-    behind = built.get_submodule(built.feature_info[1]["module"])
-    behind.register_forward_hook(lambda *args: pytest.fail("computed a map that nobody asked for"))
+    following = built.get_submodule(built.feature_info[1]["module"])
+    following.register_forward_hook(lambda *args: pytest.fail("computed a map after the last feature"))
     last, (only,) = built.forward_intermediates(x, indices=[0], stop_early=True)
     assert torch.equal(only, features[0])
     assert torch.equal(last, features[0])
@@ -253,7 +253,7 @@ def test_indices_count_from_the_end_too_and_can_stop_the_network(name: str) -> N
         (0, "must be within 1 to"),
         (count + 1, "must be within 1 to"),
         ([count], "must be within -"),
-        ([], "must name a feature"),
+        ([], "must not be empty"),
     ):
         with pytest.raises(ValueError, match=f"indices.*{rule}"):
             features_of(built, x, wrong)
@@ -263,7 +263,7 @@ def test_indices_count_from_the_end_too_and_can_stop_the_network(name: str) -> N
 
 @every
 @pytest.mark.parametrize("norm", [False, True])
-def test_a_pruned_network_gives_the_same_features_and_holds_nothing_else(name: str, norm: bool) -> None:
+def test_a_pruned_network_has_the_same_features_and_no_other_parameters(name: str, norm: bool) -> None:
     built = network(name).eval()
     x, first = images(built.image_size), built.feature_info[0]["num_chs"]
     expected = features_of(built, x, [0], norm=norm)
@@ -276,7 +276,7 @@ def test_a_pruned_network_gives_the_same_features_and_holds_nothing_else(name: s
     assert built(x).shape == maps[0].shape
 
 
-def test_a_network_pruned_behind_its_last_feature_may_keep_its_head() -> None:
+def test_a_network_pruned_after_its_last_feature_may_keep_its_head() -> None:
     built = network("pyramid").eval()
     x = images(built.image_size)
     logits = built(x)
@@ -318,7 +318,7 @@ def kept_for_backward(built: Network) -> tuple[torch.Tensor, int]:
 
 
 @every
-def test_checkpointing_computes_the_blocks_anew_and_changes_nothing(name: str) -> None:
+def test_gradient_checkpointing_recomputes_the_blocks_and_changes_nothing(name: str) -> None:
     plain, saving = network(name).train(), network(name).train()
     saving.set_grad_checkpointing()
     calls: list[int] = []
@@ -396,7 +396,7 @@ def test_layer_decay_scales_the_stem_least(create: Callable[..., Any], name: str
 
 
 @every
-def test_dropout_and_stochastic_depth_act_in_training_alone(create: Callable[..., Any], name: str) -> None:
+def test_dropout_and_stochastic_depth_act_only_in_training(create: Callable[..., Any], name: str) -> None:
     rates = {"drop_rate": 0.5} | ({} if name in WITHOUT_BRANCHES else {"drop_path_rate": 0.6})
     model, plain = create(name, **rates), create(name)
     x = images(model.image_size)
@@ -413,7 +413,7 @@ def test_dropout_and_stochastic_depth_act_in_training_alone(create: Callable[...
     assert model.drop_rate == 0.5
 
 
-def test_rates_that_cannot_be_are_refused(create: Callable[..., Any]) -> None:
+def test_invalid_rates_are_refused(create: Callable[..., Any]) -> None:
     with pytest.raises(ValueError, match=r"drop_path_rate: must be 0 where no block has a residual branch, found 0\.1"):
         create("plain", drop_path_rate=0.1)
     for rate in ("drop_rate", "drop_path_rate"):
@@ -435,7 +435,7 @@ def test_a_dropped_path_is_dropped_for_whole_samples_and_keeps_its_mean() -> Non
 
 
 @pytest.mark.parametrize("name", ["convmixer", "pyramid", "gfnet", "shiftvit"])
-def test_a_block_whose_branches_are_dropped_is_its_skip(name: str) -> None:
+def test_a_block_whose_branches_are_dropped_is_its_shortcut(name: str) -> None:
     built = network(name)
     block = cast(Any, built.get_submodule("stages.0.blocks.0"))
     (path,) = (module for module in block.modules() if isinstance(module, DropPath))
@@ -452,7 +452,7 @@ def test_a_block_whose_branches_are_dropped_is_its_skip(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", UNBOUND)
-def test_what_is_not_bound_to_the_map_takes_images_of_any_size(create: Callable[..., Any], name: str) -> None:
+def test_networks_that_are_not_bound_to_a_size_take_images_of_any_size(create: Callable[..., Any], name: str) -> None:
     model, x = create(name).eval(), images((24, 40))
     logits = model(x)
     model.set_input_size((24, 40))
@@ -464,7 +464,7 @@ def test_what_is_not_bound_to_the_map_takes_images_of_any_size(create: Callable[
     ("name", "place"),
     [("gfnet", r"stem\.pos_embed"), ("bottleneck", r"stages\[1\]\.mixer"), ("mixed", r"stages\[1\]\.mixer")],
 )
-def test_what_is_bound_to_the_map_takes_another_size_when_told(name: str, place: str) -> None:
+def test_networks_that_are_bound_to_a_size_take_another_after_set_input_size(name: str, place: str) -> None:
     built = network(name).eval()
     height, width = built.image_size
     x = images((48, 32))
@@ -475,7 +475,7 @@ def test_what_is_bound_to_the_map_takes_another_size_when_told(name: str, place:
     built.set_input_size((48, 32))
     assert built.image_size == (48, 32)
     assert built(x).shape == (2, 10)
-    other = build(built.architecture.changed(image_size=(48, 32)))
+    other = build(built.architecture.replace(image_size=(48, 32)))
     after = dict(built.named_parameters())
     assert {n: p.shape for n, p in after.items()} == {n: p.shape for n, p in other.named_parameters()}
     resized = {n.rpartition(".")[2] for n in after if after[n] is not before[n] and after[n].shape != before[n].shape}
@@ -491,7 +491,7 @@ def test_the_same_size_again_changes_nothing() -> None:
     assert all(one is other for one, other in zip(weights, built.parameters(), strict=True))
 
 
-def test_a_smooth_position_embedding_stays_what_it_is_at_another_size() -> None:
+def test_a_smooth_position_embedding_is_the_same_function_at_another_size() -> None:
     built = network("gfnet")
     ramp = torch.linspace(-1, 1, 8).view(1, 1, 8, 1).expand(1, 12, 8, 8)
     built.stem.pos_embed = nn.Parameter(ramp.clone())
@@ -502,7 +502,7 @@ def test_a_smooth_position_embedding_stays_what_it_is_at_another_size() -> None:
     torch.testing.assert_close(built.stem.pos_embed.detach()[:, :, 4:-4], expected[:, :, 4:-4], atol=1e-3, rtol=0)
 
 
-def test_a_size_that_cannot_be_leaves_the_network_as_it_was() -> None:
+def test_an_invalid_size_leaves_the_network_unchanged() -> None:
     description = {"stages": [{"mixer": "global_filter"}, {"mixer": "mlp"}], "stem": {"pos_embed": True}}
     built = build(Architecture.from_dict(description)).eval()
     x = images(built.image_size)
@@ -519,7 +519,7 @@ def test_a_size_that_cannot_be_leaves_the_network_as_it_was() -> None:
 
 
 def saved(model: nn.Module, folder: Path) -> str:
-    """The name by which timm loads `model` again, of which it is told nothing but the model itself."""
+    """Save `model` with its own configuration; returns the name by which timm loads it."""
     from timm.models import save_for_hf
 
     save_for_hf(model, str(folder), safe_serialization=True)
@@ -527,7 +527,9 @@ def saved(model: nn.Module, folder: Path) -> str:
 
 
 @every
-def test_a_saved_model_comes_back_whole_cut_and_changed(create: Callable[..., Any], name: str, tmp_path: Path) -> None:
+def test_a_saved_model_is_loaded_whole_pruned_and_changed(
+    create: Callable[..., Any], name: str, tmp_path: Path
+) -> None:
     import timm
 
     model = create(name, drop_rate=0.1).train()
@@ -630,7 +632,7 @@ print([name for name in ("timm", "torchvision") if name in sys.modules])
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
 
 
-def test_the_registry_knows_the_model(create: Callable[..., Any]) -> None:
+def test_the_model_is_in_timms_registry(create: Callable[..., Any]) -> None:
     import timm
 
     assert timm.list_models("mixfront") == ["mixfront"]

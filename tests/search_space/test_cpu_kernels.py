@@ -15,9 +15,9 @@ from torch import nn
 
 from search_space.mixers import create
 from search_space.modules.depthwise import DepthwiseConv, depthwise_conv
-from search_space.modules.eager import rewritable
+from search_space.modules.eager import may_rewrite
 from search_space.modules.local_lambdas import LocalLambdas
-from search_space.modules.pool import FromMean
+from search_space.modules.pool import PoolMinusInput
 
 Size = tuple[int, int]
 WIDTH = 12
@@ -82,7 +82,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., torch.Tensor], list[torch.Tensor]]] = {
     "depthwise": (DepthwiseConv.apply, tensors((2, 3, 4, 5), (3, 1, 3, 5), (3,))),
     "depthwise, wider than the map": (DepthwiseConv.apply, tensors((2, 2, 3, 2), (2, 1, 5, 7), (2,))),
     "depthwise, far": (DepthwiseConv.apply, tensors((1, 2, 3, 4), (2, 1, 1, 15), (2,))),
-    "pool": (lambda x: FromMean.apply(x, 3), tensors((2, 2, 3, 4))),
+    "pool": (lambda x: PoolMinusInput.apply(x, 3), tensors((2, 2, 3, 4))),
     "lambda": (LocalLambdas.apply, tensors((2, 1, 3, 4, 2), (3, 1, 3, 3, 1), (3,))),
     "lambda u=2": (LocalLambdas.apply, tensors((2, 2, 3, 2, 2), (3, 2, 3, 3, 1), (3,))),
     "lambda, far": (LocalLambdas.apply, tensors((1, 1, 2, 2, 2), (2, 1, 15, 15, 1), (2,))),
@@ -96,7 +96,7 @@ def test_the_gradients_written_by_hand_agree_with_differences_twice_over(name: s
     assert torch.autograd.gradgradcheck(function, inputs, fast_mode=True)
 
 
-def test_only_what_is_asked_for_is_differentiated() -> None:
+def test_only_the_needed_gradients_are_computed() -> None:
     x, weight = torch.randn(2, 3, 6, 6), torch.randn(3, 1, 5, 5, requires_grad=True)
     depthwise_conv(x, weight, None, (5, 5)).sum().backward()
     assert weight.grad is not None
@@ -109,14 +109,14 @@ def test_only_what_is_asked_for_is_differentiated() -> None:
 
 def test_other_precisions_and_devices_and_mixed_precision_keep_the_definition(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.zeros(1)
-    assert rewritable(x)
-    assert not rewritable(x.double())
-    assert not rewritable(x.bfloat16())
-    assert not rewritable(x.to("meta"))
+    assert may_rewrite(x)
+    assert not may_rewrite(x.double())
+    assert not may_rewrite(x.bfloat16())
+    assert not may_rewrite(x.to("meta"))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert not rewritable(x)
+        assert not may_rewrite(x)
     monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
-    assert not rewritable(x)
+    assert not may_rewrite(x)
 
 
 TRACED: list[tuple[str, dict[str, object], str]] = [
@@ -127,7 +127,7 @@ TRACED: list[tuple[str, dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("name", "options", "operation"), TRACED, ids=label)
-def test_what_is_exported_traced_or_compiled_is_the_definition(
+def test_exported_traced_and_compiled_code_is_the_definition(
     name: str, options: dict[str, object], operation: str
 ) -> None:
     torch.manual_seed(0)

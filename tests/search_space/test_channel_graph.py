@@ -42,7 +42,7 @@ def test_a_pair_reaches_every_channel_iff_g1_times_g2_is_at_most_the_hidden_chan
     c_in: int, hidden: int, c_out: int
 ) -> None:
     for g1, g2 in pairs(c_in, hidden, c_out):
-        graph = cdg.grouped_pair(c_in, hidden, c_out, g1, g2)
+        graph = cdg.grouped_layer_pair(c_in, hidden, c_out, g1, g2)
         assert np.array_equal(graph.matrix, reach(c_in, hidden, c_out, g1, g2)), (g1, g2)
         assert graph.is_full == (g1 * g2 <= hidden), (g1, g2)
 
@@ -59,7 +59,7 @@ def layers(draw: st.DrawFn) -> tuple[int, int, int, int, int]:
 @settings(max_examples=150)
 def test_the_closed_rule_holds_for_any_layers(pair: tuple[int, int, int, int, int]) -> None:
     _, hidden, _, g1, g2 = pair
-    graph = cdg.grouped_pair(*pair)
+    graph = cdg.grouped_layer_pair(*pair)
     assert graph.is_full == (g1 * g2 <= hidden)
     assert graph.is_full == (graph.missing() == {})
 
@@ -69,7 +69,7 @@ def test_interlacing_takes_one_channel_of_each_group_in_turn(groups: int, each: 
     channels = groups * each
     dealt = [group * each + turn for turn in range(each) for group in range(groups)]
     assert list(cdg.interlacing(channels, groups)) == dealt
-    graph = cdg.interlaced(channels, groups).matrix
+    graph = cdg.interlace_layer(channels, groups).matrix
     assert [list(np.flatnonzero(row)) for row in graph] == [[source] for source in dealt]
 
 
@@ -89,8 +89,8 @@ def test_composition_is_the_pattern_of_the_jacobian_of_real_layers(g1: int, g2: 
         return c(y + x[None, :, None, None])[0, :, 0, 0]
 
     jacobian = torch.autograd.functional.jacobian(network, torch.zeros(12, dtype=torch.float64))
-    pair = cdg.grouped(12, 24, g1).then(cdg.interlaced(24, g1)).then(cdg.grouped(24, 12, g2))
-    graph = pair.beside(cdg.identity(12)).then(cdg.grouped(12, 36, g3))
+    pair = cdg.grouped_layer(12, 24, g1).then(cdg.interlace_layer(24, g1)).then(cdg.grouped_layer(24, 12, g2))
+    graph = pair.plus(cdg.identity(12)).then(cdg.grouped_layer(12, 36, g3))
     assert graph == ChannelGraph((jacobian.abs() > 1e-12).numpy())
 
 
@@ -114,7 +114,7 @@ def test_composition_is_the_boolean_product_and_is_associative(data: st.DataObje
 
 
 def test_sums_of_layers_depend_on_what_either_depends_on() -> None:
-    both = cdg.grouped(4, 4, 2).beside(cdg.permuted((3, 2, 1, 0)))
+    both = cdg.grouped_layer(4, 4, 2).plus(cdg.permutation((3, 2, 1, 0)))
     assert both.missing() == {0: (2,), 1: (3,), 2: (0,), 3: (1,)}
 
 
@@ -156,7 +156,7 @@ def test_divisors_are_those_that_leave_no_rest() -> None:
 
 def test_missing_names_the_inputs_that_no_path_reaches() -> None:
     # Two groups of two after four groups of one: outputs 0 and 1 see inputs 0 and 2 (interlaced among 4: as they are).
-    assert cdg.grouped_pair(4, 4, 4, 4, 2).missing() == {0: (2, 3), 1: (2, 3), 2: (0, 1), 3: (0, 1)}
+    assert cdg.grouped_layer_pair(4, 4, 4, 4, 2).missing() == {0: (2, 3), 1: (2, 3), 2: (0, 1), 3: (0, 1)}
     assert cdg.dense(3).missing() == {}
     assert cdg.dense(3, 2).matrix.shape == (2, 3)
     assert cdg.identity(2).missing() == {0: (1,), 1: (0,)}
@@ -164,10 +164,10 @@ def test_missing_names_the_inputs_that_no_path_reaches() -> None:
 
 def test_graphs_are_values() -> None:
     graph = cdg.identity(3)
-    assert graph == cdg.grouped(3, 3, 3)
+    assert graph == cdg.grouped_layer(3, 3, 3)
     assert graph != cdg.dense(3)
     assert graph != "identity"
-    assert len({graph, cdg.grouped(3, 3, 3), cdg.dense(3)}) == 2
+    assert len({graph, cdg.grouped_layer(3, 3, 3), cdg.dense(3)}) == 2
     with pytest.raises(ValueError, match="read-only"):
         graph.matrix[0, 0] = False
 
@@ -175,7 +175,7 @@ def test_graphs_are_values() -> None:
 @pytest.mark.parametrize("groups", [0, -1, 5])
 def test_groups_that_do_not_divide_are_refused(groups: int) -> None:
     with pytest.raises(SpaceError, match=rf"groups: must divide the 6 input and 12 output channels, found {groups}"):
-        cdg.grouped(6, 12, groups)
+        cdg.grouped_layer(6, 12, groups)
     with pytest.raises(SpaceError, match=rf"groups: must divide the 6 channels to interlace, found {groups}"):
         cdg.interlacing(6, groups)
 

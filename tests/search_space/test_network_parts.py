@@ -1,4 +1,4 @@
-"""What stands around the mixers: stems, transitions, scales, gates and heads against plain layers."""
+"""The parts besides the mixers: stems, transitions, scales, gates and heads against plain torch operations."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space import Architecture, Cost, Head, SearchSpace, Stage, Stem, build, cost
-from search_space.costs import alone
+from search_space import Architecture, Cost, HeadSpec, SearchSpace, Stage, StemSpec, build, cost
 from search_space.errors import ArchitectureError
-from search_space.modules import blocks, macro
+from search_space.modules.block import channel_mixer_of
+from search_space.modules.downsampling import transition_of
+from search_space.modules.layers import LayerScale
+from search_space.modules.stem import Stem
+from search_space.tape import cost_of_layer
 
 Tensor = torch.Tensor
 
@@ -31,7 +34,7 @@ def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def test_a_layer_scale_multiplies_each_channel_of_a_branch() -> None:
-    scale = macro.LayerScale(3, 0.1)
+    scale = LayerScale(3, 0.1)
     x = torch.randn(2, 3, 4, 4)
     scale.gamma.data = torch.tensor([1.0, 2.0, 3.0])
     torch.testing.assert_close(scale(x)[:, 2], 3 * x[:, 2])
@@ -43,17 +46,17 @@ def test_squeeze_excite_is_timms() -> None:
     from timm.layers import SqueezeExcite
 
     stage = Stage(mixer="pool", width=12, squeeze_excite={"reduction": 3}, norm="layer")
-    ours = randomised(blocks.channel_mixer(stage))
+    ours = randomised(channel_mixer_of(stage))
     theirs = SqueezeExcite(12, rd_channels=4).double()
     theirs.load_state_dict(ours.gate.state_dict())
     x = torch.randn(2, 12, 5, 3, dtype=torch.float64)
     torch.testing.assert_close(ours(x), theirs(ours.mixer(x)), rtol=1e-12, atol=1e-12)
-    gated, plain = (Architecture(stages=(s,)) for s in (stage, stage.changed(squeeze_excite=None)))
+    gated, plain = (Architecture(stages=(s,)) for s in (stage, stage.replace(squeeze_excite=None)))
     assert cost(gated).macs - cost(plain).macs == 2 * (12 * 4 + 4 * 12)  # two blocks
     assert cost(gated).params - cost(plain).params == 2 * (12 * 4 + 4 + 4 * 12 + 12)
     assert sum(p.numel() for p in build(gated).parameters()) == cost(gated).params
     space = SearchSpace.from_dict({"stages": [{"mixer": "pool", "squeeze_excite": [None, {"reduction": 4}]}]})
-    assert {a.stages[0].squeeze_excite for a in space} == {None, stage.squeeze_excite.changed(reduction=4)}
+    assert {a.stages[0].squeeze_excite for a in space} == {None, stage.squeeze_excite.replace(reduction=4)}
     assert all(space.decode(space.encode(a)) == a for a in space)
 
 
@@ -62,7 +65,7 @@ def test_squeeze_excite_is_timms() -> None:
 @pytest.mark.parametrize("norm", ["before", "after", None])
 def test_transitions_halve_the_map_rounding_up(size: tuple[int, int], kernel: Any, norm: Any) -> None:
     stage = Stage(mixer="conv", width=12, downsample=2, downsampling={"kernel": kernel, "norm": norm, "bias": False})
-    module = randomised(macro.transition(8, stage))
+    module = randomised(transition_of(stage, 8))
     x = torch.randn(2, 8, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     assert module(x).shape == (2, 12, *stage.size_after(size)) == (2, 12, -(-size[0] // 2), -(-size[1] // 2))
     y = module.norm_before(x)
@@ -80,29 +83,29 @@ def test_transitions_halve_the_map_rounding_up(size: tuple[int, int], kernel: An
 @pytest.mark.parametrize(
     ("stem", "size"),
     [
-        (Stem(patch=4), 16),
-        (Stem(patch=4, kernel=7), 16),
-        (Stem(patch=2, kernel=3, norm="batch", act="relu"), 10),
-        (Stem(patch=2, kernel=3, norm="batch", act="relu", order="norm_act", bias=False), 10),
-        (Stem(patch=1, kernel=3), 5),
-        (Stem(patch=3, kernel=4, norm="layer"), 9),
-        (Stem(patch=7, act="gelu", norm="batch", pos_embed=True), 14),
-        (Stem(patch=4, kernel=7, pool=True, norm="batch", act="relu", order="norm_act"), 12),
-        (Stem(patch=2, kernel=3, pool=True), 6),
-        (Stem(patch=2, tiered=True, norm="batch", act="relu", order="norm_act", bias=False), 6),
-        (Stem(patch=4, tiered=True, norm="batch", act="gelu"), 12),
-        (Stem(patch=4, tiered=True, kernel=5, pool=True, norm="batch", act="relu", pos_embed=True), 12),
-        (Stem(patch=8, tiered=True, pool=True), 16),
+        (StemSpec(patch=4), 16),
+        (StemSpec(patch=4, kernel=7), 16),
+        (StemSpec(patch=2, kernel=3, norm="batch", act="relu"), 10),
+        (StemSpec(patch=2, kernel=3, norm="batch", act="relu", order="norm_act", bias=False), 10),
+        (StemSpec(patch=1, kernel=3), 5),
+        (StemSpec(patch=3, kernel=4, norm="layer"), 9),
+        (StemSpec(patch=7, act="gelu", norm="batch", pos_embed=True), 14),
+        (StemSpec(patch=4, kernel=7, pool=True, norm="batch", act="relu", order="norm_act"), 12),
+        (StemSpec(patch=2, kernel=3, pool=True), 6),
+        (StemSpec(patch=2, tiered=True, norm="batch", act="relu", order="norm_act", bias=False), 6),
+        (StemSpec(patch=4, tiered=True, norm="batch", act="gelu"), 12),
+        (StemSpec(patch=4, tiered=True, kernel=5, pool=True, norm="batch", act="relu", pos_embed=True), 12),
+        (StemSpec(patch=8, tiered=True, pool=True), 16),
     ],
 )
 def test_stems_give_a_token_for_each_patch(
-    stem: Stem, size: int, counted_forward: Callable[[nn.Module, tuple[int, ...]], Cost]
+    stem: StemSpec, size: int, counted_forward: Callable[[nn.Module, tuple[int, ...]], Cost]
 ) -> None:
     tokens, side = (size // stem.patch, 2 * size // stem.patch), stem.side
-    module = randomised(macro.ConvStem(stem, 3, 16, tokens))
+    module = randomised(Stem(stem, 3, 16, tokens))
     y = x = torch.randn(2, 3, size, 2 * size, dtype=torch.float64)
     assert module(x).shape == (2, 16, *tokens)
-    # The strides as they are told: all at once, or 2, 1 and what is left, of convolutions that keep the map but for them.
+    # The strides of the definition: all at once, or 2, 1 and the rest, of convolutions with 'same' padding.
     left = stem.patch // 2 if stem.pool else stem.patch
     strides, widths = ([2, 1, left // 2], [6, 8, 16]) if stem.tiered else ([left], [16])
     act = {None: lambda v: v, "gelu": F.gelu, "relu": F.relu}[stem.act]
@@ -113,11 +116,11 @@ def test_stems_give_a_token_for_each_patch(
         y = act(layer.norm(y)) if stem.order == "norm_act" else layer.norm(act(y))
     y = F.max_pool2d(y, 3, 2, 1) if stem.pool else y
     torch.testing.assert_close(module(x), y if module.pos_embed is None else y + module.pos_embed)
-    expected = alone(lambda image, tape: stem.trace(image, tape, 16), 3, (size, 2 * size))
+    expected = cost_of_layer(lambda image, tape: stem.trace(image, tape, 16), 3, (size, 2 * size))
     assert expected == counted_forward(module.float(), (1, 3, size, 2 * size))
 
 
-def test_stems_that_cannot_be_are_refused() -> None:
+def test_invalid_stems_are_refused() -> None:
     for options, message in (
         ({"patch": 4, "kernel": 3}, "kernel: must not be smaller than the patch 4, found 3"),
         ({"patch": 1, "kernel": 4}, "kernel: must be odd where the patch is 1, found 4"),
@@ -139,25 +142,25 @@ def test_stems_that_cannot_be_are_refused() -> None:
         ({"ratio": 0}, "ratio: input should be greater than 0"),
     ):
         with pytest.raises(ArchitectureError, match=message):
-            Stem(**options)
+            StemSpec(**options)
     with pytest.raises(
         ArchitectureError, match=r"stem\.ratio: times the width 6 of the first stage must be whole.* 0\.25"
     ):
-        Architecture(stages=(Stage(mixer="pool", width=6),), stem=Stem(ratio=0.25))
+        Architecture(stages=(Stage(mixer="pool", width=6),), stem=StemSpec(ratio=0.25))
 
 
-def test_equal_stems_have_one_spelling() -> None:
-    assert Stem(patch=4, kernel=4) == Stem(patch=4)
-    assert Stem(patch=4, kernel=2, pool=True) == Stem(patch=4, pool=True)
-    assert Stem(patch=4, kernel=3, tiered=True) == Stem(patch=4, tiered=True)
-    assert Stem(act="relu", order="norm_act") == Stem(act="relu")
-    assert Stem(norm="batch", act="relu", order="norm_act") != Stem(norm="batch", act="relu")
+def test_equal_stems_have_one_canonical_form() -> None:
+    assert StemSpec(patch=4, kernel=4) == StemSpec(patch=4)
+    assert StemSpec(patch=4, kernel=2, pool=True) == StemSpec(patch=4, pool=True)
+    assert StemSpec(patch=4, kernel=3, tiered=True) == StemSpec(patch=4, tiered=True)
+    assert StemSpec(act="relu", order="norm_act") == StemSpec(act="relu")
+    assert StemSpec(norm="batch", act="relu", order="norm_act") != StemSpec(norm="batch", act="relu")
 
 
 def test_a_stem_narrower_than_the_first_stage_is_followed_by_a_change_of_width() -> None:
     for begin, residual in (("transition", "pre_norm"), ("block", "plain")):
         stage = Stage(mixer="conv", width=16, begin=begin, residual=residual)
-        architecture = Architecture(stages=(stage,), stem=Stem(ratio=0.5), image_size=16)
+        architecture = Architecture(stages=(stage,), stem=StemSpec(ratio=0.5), image_size=16)
         net = build(architecture)
         assert net.stem(torch.zeros(1, 3, 16, 16)).shape == (1, 8, 4, 4)
         assert net.forward_features(torch.zeros(1, 3, 16, 16)).shape == (1, 16, 4, 4)
@@ -167,10 +170,10 @@ def test_a_stem_narrower_than_the_first_stage_is_followed_by_a_change_of_width()
 
 @pytest.mark.parametrize("place", ["before", "after", None])
 @pytest.mark.parametrize("kind", ["layer", "group", None])
-def test_the_norm_of_the_head_stands_where_it_is_said(place: Any, kind: Any) -> None:
-    head = Head(norm=place, kind=kind)
+def test_the_norm_of_the_head_is_before_or_after_the_pooling(place: Any, kind: Any) -> None:
+    head = HeadSpec(norm=place, kind=kind)
     architecture = Architecture(stages=(Stage(mixer="pool", width=8, norm="group"),), head=head)
-    assert architecture.head.kind == ("layer" if place and kind == "layer" else None)  # one spelling
+    assert architecture.head.kind == ("layer" if place and kind == "layer" else None)  # canonical
     net = randomised(build(architecture))
     x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
     y = net.stages(net.stem(x))
@@ -187,7 +190,7 @@ def test_the_norm_of_the_head_stands_where_it_is_said(place: Any, kind: Any) -> 
     assert sum(p.numel() for p in net.parameters()) == cost(architecture).params
 
 
-def test_all_of_the_macro_is_a_choice_of_the_space() -> None:
+def test_stem_head_and_blocks_are_choices_of_a_space() -> None:
     space = SearchSpace.from_dict(
         {
             "image_size": 16,
@@ -217,8 +220,8 @@ def test_all_of_the_macro_is_a_choice_of_the_space() -> None:
         assert all(space.contains(neighbour) for neighbour in space.neighbours(architecture))
 
 
-def test_a_first_stage_that_halves_the_map_is_priced_behind_the_stem() -> None:
+def test_the_cost_of_a_first_stage_that_halves_the_map() -> None:
     stage = Stage(mixer="conv", width=8, downsample=2)
-    architecture = Architecture(stages=(stage,), stem=Stem(patch=2, pos_embed=True), image_size=16)
+    architecture = Architecture(stages=(stage,), stem=StemSpec(patch=2, pos_embed=True), image_size=16)
     assert sum(p.numel() for p in build(architecture).parameters()) == cost(architecture).params
     assert build(architecture).stem.pos_embed.shape == (1, 8, 8, 8)

@@ -15,12 +15,13 @@ import torch
 from torch import nn
 
 from search_space.channel_graph import ChannelGraph
-from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixer
-from search_space.costs import Cost, Map, Tape
-from search_space.errors import UnknownNameError
-from search_space.mixers import MIXERS, Mixer, create
-from search_space.modules.macro import halving_means
+from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixerSpec
+from search_space.errors import UnknownSpaceNameError
+from search_space.mixers import MIXERS, TokenMixerSpec, create
+from search_space.modules.block import strided_token_mixer
+from search_space.modules.builders import build_channel_mixer, build_token_mixer
 from search_space.registry import Registry
+from search_space.tape import Cost, FeatureMap, Tape
 
 Size = tuple[int, int]
 Shape = tuple[int, Size]
@@ -87,7 +88,7 @@ CHANNEL_VARIANTS: dict[str, list[dict[str, object]]] = {
         {"expansion": 1.0, "groups": (4, 6)},
         {"expansion": 0.5, "groups": (3, 4)},
         {"expansion": 2.0, "groups": (24, 1)},
-        {"expansion": 1.0, "groups": (8, 12)},  # reaches every channel behind dense mixers only
+        {"expansion": 1.0, "groups": (8, 12)},  # reaches every channel only after dense mixers
         {"expansion": 4.0, "groups": (8, 12)},
         {"expansion": 1.0, "groups": (2, 3), "bias": False},
     ],
@@ -100,7 +101,7 @@ ACTIVATIONS = ("gelu", "relu", "silu")
 class Case:
     """One mixer at one width and map size."""
 
-    def __init__(self, mixer: Mixer | ChannelMixer, shape: Shape, act: str = "gelu") -> None:
+    def __init__(self, mixer: TokenMixerSpec | ChannelMixerSpec, shape: Shape, act: str = "gelu") -> None:
         self.mixer, self.width, self.size, self.act = mixer, *shape, act
 
     def __repr__(self) -> str:
@@ -109,15 +110,15 @@ class Case:
 
     def build(self, seed: int = 0) -> nn.Module:
         torch.manual_seed(seed)
-        if isinstance(self.mixer, Mixer):
+        if isinstance(self.mixer, TokenMixerSpec):
             self.mixer.check(self.width, self.size)
-            return self.mixer.build(self.width, self.size)
+            return build_token_mixer(self.mixer, self.width, self.size)
         self.mixer.check(self.width)
-        return self.mixer.build(self.width, self.act)
+        return build_channel_mixer(self.mixer, self.width, self.act)
 
     @property
     def cost(self) -> Cost:
-        if isinstance(self.mixer, Mixer):
+        if isinstance(self.mixer, TokenMixerSpec):
             return self.mixer.cost(self.width, self.size)
         return self.mixer.cost(self.width, self.size, self.act)
 
@@ -162,7 +163,7 @@ def test_a_new_mixer_or_option_without_a_variant_would_be_noticed() -> None:
 
 
 @every_case
-def test_the_shape_and_the_precision_stay(case: Case) -> None:
+def test_shape_and_precision_are_those_of_the_input(case: Case) -> None:
     module, x = case.build(), case.input()
     assert module(x).shape == x.shape
     assert module(x).dtype == torch.float32
@@ -190,25 +191,25 @@ def test_the_cost_is_that_of_a_counted_forward(
 
 
 @every_case
-def test_the_memory_kept_of_a_map_that_lies_channels_last(case: Case, kept_bytes: Callable[..., int]) -> None:
-    tape, x = Tape(), Map(case.width, case.size, last=True)
-    y = case.mixer.trace(x, tape) if isinstance(case.mixer, Mixer) else case.mixer.trace(x, tape, case.act)
+def test_the_memory_saved_for_a_channels_last_input(case: Case, saved_bytes: Callable[..., int]) -> None:
+    tape, x = Tape(), FeatureMap(case.width, case.size, channels_last=True)
+    y = case.mixer.trace(x, tape) if isinstance(case.mixer, TokenMixerSpec) else case.mixer.trace(x, tape, case.act)
     module = nn.Sequential(case.build(), nn.SiLU())  # what comes next and keeps the map that comes out
     tape.act("silu", y)
-    assert tape.cost.activation_bytes == kept_bytes(module, (case.width, *case.size), last=True)
-    memory_format = torch.channels_last if y.last else torch.contiguous_format
+    assert tape.cost.activation_bytes == saved_bytes(module, (case.width, *case.size), channels_last=True)
+    memory_format = torch.channels_last if y.channels_last else torch.contiguous_format
     lies = case.build().double()(case.input().double().to(memory_format=torch.channels_last))
     assert lies.is_contiguous(memory_format=memory_format)
 
 
-@pytest.mark.parametrize("case", [case for case in cases() if isinstance(case.mixer, Mixer)], ids=repr)
-def test_the_memory_kept_where_the_map_is_halved(case: Case, kept_bytes: Callable[..., int]) -> None:
-    assert isinstance(case.mixer, Mixer)
-    tape, module = Tape(), case.mixer.build_halving(case.width, case.size)
-    y = case.mixer.trace_halving(Map(case.width, case.size), tape)
+@pytest.mark.parametrize("case", [case for case in cases() if isinstance(case.mixer, TokenMixerSpec)], ids=repr)
+def test_the_memory_saved_with_a_stride_of_two(case: Case, saved_bytes: Callable[..., int]) -> None:
+    assert isinstance(case.mixer, TokenMixerSpec)
+    tape = Tape()
+    y = case.mixer.trace_strided(FeatureMap(case.width, case.size), tape)
     assert y.size == tuple(-(-side // 2) for side in case.size)
-    module = nn.Sequential(case.build(), halving_means()) if module is None else module
-    assert tape.cost.activation_bytes == kept_bytes(module, (case.width, *case.size))
+    module = nn.Sequential(*strided_token_mixer(case.mixer, case.width, case.size))
+    assert tape.cost.activation_bytes == saved_bytes(module, (case.width, *case.size))
 
 
 @every_case
@@ -226,7 +227,7 @@ def jacobian_pattern(case: Case, draws: int = 4) -> ChannelGraph:
             nn.init.normal_(parameter, generator=generator)
         x = torch.randn(1, case.width, *case.size, generator=generator, dtype=torch.float64)
         step = torch.randn(x.shape, generator=generator, dtype=torch.float64)
-        one_channel = torch.eye(case.width, dtype=torch.float64)[:, :, None, None]  # sample i steps in channel i alone
+        one_channel = torch.eye(case.width, dtype=torch.float64)[:, :, None, None]  # sample i differs only in channel i
         with torch.no_grad():
             change = module(x + step * one_channel) - module(x.expand(case.width, -1, -1, -1))
         moved |= change.abs().amax((2, 3)).T > 1e-9
@@ -235,14 +236,14 @@ def jacobian_pattern(case: Case, draws: int = 4) -> ChannelGraph:
 
 @every_variant
 def test_a_description_survives_a_round_trip(case: Case) -> None:
-    registry: Registry[Any] = MIXERS if isinstance(case.mixer, Mixer) else CHANNEL_MIXERS
+    registry: Registry[Any] = MIXERS if isinstance(case.mixer, TokenMixerSpec) else CHANNEL_MIXERS
     assert registry.parse(json.loads(json.dumps(case.mixer.to_dict()))) == case.mixer
     assert registry.parse(case.mixer) is case.mixer
 
 
-@pytest.mark.parametrize("case", [case for case in cases() if isinstance(case.mixer, Mixer)], ids=repr)
-def test_the_canonical_spelling_is_the_same_mixer(case: Case) -> None:
-    assert isinstance(case.mixer, Mixer)
+@pytest.mark.parametrize("case", [case for case in cases() if isinstance(case.mixer, TokenMixerSpec)], ids=repr)
+def test_the_canonical_form_is_the_same_mixer(case: Case) -> None:
+    assert isinstance(case.mixer, TokenMixerSpec)
     canonical = case.mixer.canonical(case.width, case.size)
     assert canonical.canonical(case.width, case.size) == canonical
     assert canonical.cost(case.width, case.size) == case.mixer.cost(case.width, case.size)
@@ -259,7 +260,7 @@ def test_a_seed_decides_the_weights_and_nothing_else_is_random(case: Case) -> No
 
 
 @every_variant
-def test_the_input_stays_as_it_was(case: Case) -> None:
+def test_the_input_is_not_changed(case: Case) -> None:
     x = case.input()
     before = x.clone()
     case.build()(x)
@@ -275,7 +276,7 @@ def test_a_batch_of_one_works_in_either_mode(case: Case, training: bool) -> None
 
 
 @every_variant
-def test_samples_do_not_see_each_other_in_eval_mode(case: Case) -> None:
+def test_samples_are_independent_in_eval_mode(case: Case) -> None:
     module, x = case.build().eval(), case.input(batch=3)
     apart = torch.cat([module(sample[None]) for sample in x])
     assert torch.allclose(module(x), apart, atol=1e-5)
@@ -330,10 +331,10 @@ def test_create_refuses_what_does_not_fit_or_is_not_known() -> None:
         create("attention", width=30, size=(4, 4))
     with pytest.raises(ValueError, match=r"kv_reduction: must not exceed the map 4x3, found 4"):
         create("attention", width=32, size=(4, 3), kv_reduction=4)
-    with pytest.raises(UnknownNameError, match=r"no such mixer .*did you mean attention.*'atention'"):
+    with pytest.raises(UnknownSpaceNameError, match=r"no such mixer .*did you mean attention.*'atention'"):
         create("atention", width=32, size=(4, 4))
     with pytest.raises(
-        UnknownNameError,
+        UnknownSpaceNameError,
         match=r"no such key \(known: heads, kv_pool, kv_reduction, shift, window\); did you mean heads\?",
     ):
         create("attention", width=32, size=(4, 4), head=4)

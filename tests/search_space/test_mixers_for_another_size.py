@@ -11,35 +11,37 @@ from numpy.typing import NDArray
 from torch import nn
 
 from search_space.mixers import MIXERS, create
-from search_space.mixers.attention import Attention
-from search_space.mixers.fno import FNO
-from search_space.mixers.lambda_layer import Lambda
+from search_space.mixers.attention import AttentionSpec
+from search_space.mixers.fno import FNOSpec
+from search_space.mixers.lambda_layer import LambdaSpec
+from search_space.modules.builders import build_token_mixer
 
 Size = tuple[int, int]
 Array = NDArray[np.float64]
 
 VARIANTS = [
     *(mixer() for mixer in MIXERS.values()),
-    Lambda(context="global"),
-    FNO(modes=2),
-    Attention(window=3, shift="always"),
-    Attention(kv_pool=2),
+    LambdaSpec(context="global"),
+    FNOSpec(modes=2),
+    AttentionSpec(window=3, shift="always"),
+    AttentionSpec(kv_pool=2),
 ]
 
 
 @pytest.mark.parametrize("mixer", VARIANTS, ids=repr)
-def test_a_mixer_is_bound_to_its_map_if_and_only_if_its_weights_have_the_maps_shape(mixer: object) -> None:
+def test_a_mixer_is_bound_to_its_size_if_and_only_if_the_shapes_of_its_weights_depend_on_it(mixer: object) -> None:
     assert isinstance(mixer, MIXERS.base)
     shapes = [
-        {name: tensor.shape for name, tensor in mixer.build(24, size).state_dict().items()} for size in ((6, 6), (9, 8))
+        {name: tensor.shape for name, tensor in build_token_mixer(mixer, 24, size).state_dict().items()}
+        for size in ((6, 6), (9, 8))
     ]
-    assert mixer.map_bound == (shapes[0] != shapes[1])
+    assert mixer.is_bound_to_size == (shapes[0] != shapes[1])
 
 
-@pytest.mark.parametrize("mixer", [mixer for mixer in VARIANTS if not mixer.map_bound], ids=repr)
+@pytest.mark.parametrize("mixer", [mixer for mixer in VARIANTS if not mixer.is_bound_to_size], ids=repr)
 def test_a_mixer_that_is_not_bound_runs_on_any_map(mixer: object) -> None:
     assert isinstance(mixer, MIXERS.base)
-    module, other = (mixer.build(24, size).eval() for size in ((6, 6), (9, 8)))
+    module, other = (build_token_mixer(mixer, 24, size).eval() for size in ((6, 6), (9, 8)))
     other.load_state_dict(module.state_dict())
     x = torch.randn(2, 24, 9, 8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(module(x), other(x))
@@ -76,7 +78,7 @@ RESIZINGS: list[tuple[Size, Size]] = [((4, 6), (7, 9)), ((7, 5), (3, 4)), ((4, 4
 def test_the_global_filter_is_interpolated_over_its_frequencies(old: Size, new: Size) -> None:
     module = randomised(create("global_filter", width=3, size=old)).eval()
     before = module.complex_weight.detach().clone()
-    resized = module.resized(new)
+    resized = module.for_size(new)
     expected = bicubic(before.numpy(), new[0], new[1] // 2 + 1)
     np.testing.assert_allclose(resized.complex_weight.detach().numpy(), expected, atol=1e-12)
     assert resized(torch.ones(1, 3, *new, dtype=torch.float64)).shape == (1, 3, *new)
@@ -87,7 +89,7 @@ def test_the_global_filter_is_interpolated_over_its_frequencies(old: Size, new: 
 @pytest.mark.parametrize(("old", "new"), RESIZINGS)
 def test_the_table_of_relative_positions_is_interpolated(old: Size, new: Size) -> None:
     module = randomised(create("lambda", width=8, size=old, heads=2, k=3, u=2, context="global"))
-    resized = module.resized(new)
+    resized = module.for_size(new)
     expected = bicubic(module.pos_emb.detach().numpy(), 2 * new[0] - 1, 2 * new[1] - 1)
     np.testing.assert_allclose(resized.pos_emb.detach().numpy(), expected, atol=1e-12)
     fresh = create("lambda", width=8, size=new, heads=2, k=3, u=2, context="global").double()
@@ -99,7 +101,7 @@ def test_the_table_of_relative_positions_is_interpolated(old: Size, new: Size) -
 def test_a_lambda_of_a_local_context_is_the_same_on_any_map() -> None:
     module = create("lambda", width=8, size=(4, 4), context=3)
     x = torch.randn(2, 8, 5, 3, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(module.resized((5, 3))(x), module(x))
+    assert torch.equal(module.for_size((5, 3))(x), module(x))
 
 
 @pytest.mark.parametrize("modes", ["all", 1])
@@ -113,13 +115,13 @@ def test_an_fno_sees_the_same_function_at_twice_the_samples(modes: int | str) ->
     finer = torch.fft.ifft2(torch.fft.ifftshift(finer, dim=(2, 3)))
     assert finer.imag.abs().max() < 1e-12
     torch.testing.assert_close(finer.real[:, :, ::2, ::2], x, rtol=1e-12, atol=1e-12)
-    y = module.resized((10, 6))(finer.real)
+    y = module.for_size((10, 6))(finer.real)
     torch.testing.assert_close(y[:, :, ::2, ::2], module(x), rtol=1e-10, atol=1e-10)
-    back = module.resized((10, 6)).resized((5, 3))
+    back = module.for_size((10, 6)).for_size((5, 3))
     assert all(torch.equal(tensor, back.state_dict()[name]) for name, tensor in module.state_dict().items())
 
 
 def test_the_token_mlp_says_that_it_cannot_be_resized() -> None:
     module = create("mlp", width=4, size=(2, 3))
     with pytest.raises(ValueError, match=r"bound to its map of 2x3: .*no accepted interpolation, found \(4, 4\)"):
-        module.resized((4, 4))
+        module.for_size((4, 4))

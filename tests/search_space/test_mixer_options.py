@@ -1,4 +1,4 @@
-"""What options mean together: which are refused and how the error reads, which spellings are one, which blocks alternate."""
+"""Combinations of options: which are refused and with which error, canonical forms, and blocks that alternate."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import re
 import pytest
 import torch
 
-from search_space.costs import Cost
 from search_space.errors import ArchitectureError, SpaceError
 from search_space.mixers import MIXERS, create
-from search_space.mixers.attention import Attention
-from search_space.mixers.mlp import TokenMLP
-from search_space.mixers.shift import Shift
+from search_space.mixers.attention import AttentionSpec
+from search_space.mixers.mlp import TokenMLPSpec
+from search_space.mixers.shift import ShiftSpec
+from search_space.modules.builders import build_token_mixer
+from search_space.tape import Cost
 
 REFUSED: list[tuple[str, int, tuple[int, int], dict[str, object], str]] = [
     ("attention", 12, (4, 7), {"window": 5}, "window: must not exceed the map 4x7, found 5"),
@@ -44,7 +45,7 @@ REFUSED: list[tuple[str, int, tuple[int, int], dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("name", "width", "size", "options", "message"), REFUSED)
-def test_what_does_not_fit_is_refused(
+def test_options_that_do_not_fit_are_refused(
     name: str, width: int, size: tuple[int, int], options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(SpaceError, match=f"^{re.escape(message)}$"):
@@ -58,12 +59,12 @@ def test_modes_are_a_number_or_all(option: str, value: object) -> None:
 
 
 def test_every_second_block_shifts_its_windows() -> None:
-    alternate = Attention(window=2, shift="alternate")
-    assert [alternate.at(index).shift for index in range(4)] == ["none", "always", "none", "always"]
+    alternate = AttentionSpec(window=2, shift="alternate")
+    assert [alternate.for_block(index).shift for index in range(4)] == ["none", "always", "none", "always"]
     for shift in ("none", "always"):
-        same = Attention(window=2, shift=shift)
-        assert [same.at(index) for index in range(3)] == [same] * 3
-    still, shifted = (alternate.at(index).cost(12, (5, 7)) for index in range(2))
+        same = AttentionSpec(window=2, shift=shift)
+        assert [same.for_block(index) for index in range(3)] == [same] * 3
+    still, shifted = (alternate.for_block(index).cost(12, (5, 7)) for index in range(2))
     assert still == alternate.cost(12, (5, 7))
     # 3 x 4 windows of 4 positions; where they are masked, the logits of each pair and of 4 heads are kept as well.
     assert shifted == still + Cost(activation_bytes=4 * 12 * 4 * 4 * 4)
@@ -74,24 +75,31 @@ def test_every_second_block_shifts_its_windows() -> None:
     ("window", "size", "moves"), [(4, (4, 4), False), (4, (4, 5), True), (1, (4, 4), False), (3, (4, 3), True)]
 )
 def test_windows_that_cannot_move_have_no_shift(shift: str, window: int, size: tuple[int, int], moves: bool) -> None:
-    mixer = Attention(window=window, shift=shift)
+    mixer = AttentionSpec(window=window, shift=shift)
     assert mixer.canonical(12, size).shift == (shift if moves else "none")
     torch.manual_seed(0)
-    still, shifted = Attention(window=window).build(12, size), mixer.at(1).build(12, size)
+    still, shifted = (
+        build_token_mixer(AttentionSpec(window=window), 12, size),
+        build_token_mixer(mixer.for_block(1), 12, size),
+    )
     still.load_state_dict(shifted.state_dict())
     x = torch.randn(2, 12, *size)
     assert torch.equal(still(x), shifted(x)) != moves
 
 
-def test_options_of_another_kind_of_shift_are_one_spelling() -> None:
-    assert Shift(kind="s2", fraction=5, shift_size=3).canonical(12, (4, 4)) == Shift(kind="s2")
-    assert Shift(fraction=5, shift_size=3).canonical(12, (4, 4)) == Shift(fraction=5)
-    assert Shift(kind="axial", fraction=5, shift_size=3).canonical(12, (4, 4)) == Shift(kind="axial", shift_size=3)
+def test_options_of_another_kind_of_shift_are_reset() -> None:
+    assert ShiftSpec(kind="s2", fraction=5, shift_size=3).canonical(12, (4, 4)) == ShiftSpec(kind="s2")
+    assert ShiftSpec(fraction=5, shift_size=3).canonical(12, (4, 4)) == ShiftSpec(fraction=5)
+    assert ShiftSpec(kind="axial", fraction=5, shift_size=3).canonical(12, (4, 4)) == ShiftSpec(
+        kind="axial", shift_size=3
+    )
 
 
 @pytest.mark.parametrize("width", range(1, 70))
-def test_ratios_of_the_same_hidden_units_are_one_spelling(width: int) -> None:
+def test_ratios_of_the_same_hidden_units_have_one_canonical_form(width: int) -> None:
     for hidden in range(1, 2 * width):
-        spellings = {TokenMLP(ratio=(hidden + part) / width).canonical(width, (2, 2)) for part in (0.01, 0.5, 0.99)}
-        assert len(spellings) == 1
-        assert spellings.pop().hidden(width) == hidden
+        canonical_forms = {
+            TokenMLPSpec(ratio=(hidden + part) / width).canonical(width, (2, 2)) for part in (0.01, 0.5, 0.99)
+        }
+        assert len(canonical_forms) == 1
+        assert canonical_forms.pop().hidden(width) == hidden

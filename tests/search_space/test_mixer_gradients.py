@@ -1,7 +1,7 @@
 """Further mixers against naive forms written from their definitions, with gradients, in float64.
 
 The oracles are sums over indices and DFT matrices on whole batches; autograd differentiates them, so that gradients of
-the input and of every weight are compared too. `test_mixers_timm_more.py` compares with timm's modules.
+the input and of every weight are compared too. `test_mixers_against_timm.py` compares with timm's modules.
 """
 
 from __future__ import annotations
