@@ -6,9 +6,9 @@ which they end.
 
 **Duplicates** are never trained: a proposal that was made before, or that the table does not hold, is told the study as
 failed, which every sampler overlooks, and the sampler is asked again. (As pruned it would count among the bad ones of TPE,
-which then needs several times as many trainings.) A sampler of `REPEATS` is told the known values instead, since it does
-better with them. After `PATIENCE` such proposals in a row an architecture that is left is drawn at random. None of that
-counts as a training, but it counts in the time of a suggestion.
+which then needs several times as many trainings.) A sampler that learns from duplicates is told the known values instead.
+After `PATIENCE` such proposals in a row an architecture that is left is drawn at random. None of that counts as a training,
+but it counts in the time of a suggestion.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from optuna.trial import Trial, TrialState
 from threadpoolctl import threadpool_limits
 
 from nas.analysis.front import Volume
-from nas.bench.samplers import LOGGED, REPEATS, create
+from nas.bench.samplers import context_of, find_sampler
 from nas.bench.table import Table
 
 PATIENCE = 20  # refused proposals in a row before one is drawn at random
@@ -86,7 +86,9 @@ class _Race:
         self.rng = np.random.default_rng([entry.seed, entry.workers])
         self.draws = np.random.default_rng([entry.seed, entry.workers, 1]) if noise else None
         directions = [objective.direction for objective in table.objectives]
-        self.study = optuna.create_study(directions=directions, sampler=create(entry.sampler, table, entry.seed))
+        self.sampler = find_sampler(entry.sampler)
+        sampler = self.sampler.create(context_of(table, entry.seed))
+        self.study = optuna.create_study(directions=directions, sampler=sampler)
         self.told: dict[
             int, list[float] | None
         ] = {}  # what came of each row that was proposed; None also while it runs
@@ -125,7 +127,7 @@ class _Race:
             if row is not None and row not in self.told:
                 self.told[row] = None
                 return trial, row
-            repeats = self.entry.sampler in REPEATS
+            repeats = self.sampler.learns_from_duplicates
             self._tell(trial, self.told[row] if repeats and row is not None else None)
             self.refused += 1
         left = [row for row in range(len(self.table)) if row not in self.told]
@@ -137,7 +139,7 @@ class _Race:
 
     def _tell(self, trial: Trial, values: list[float] | None) -> None:
         """Tell the study; None is a failure."""
-        if values is not None and self.entry.sampler in LOGGED:
+        if values is not None and self.sampler.needs_log_values:
             pairs = zip(self.table.objectives, values, strict=True)
             values = [math.log10(value) if objective.log else value for objective, value in pairs]
         self.study.tell(trial, values, state=TrialState.FAIL if values is None else None)

@@ -69,15 +69,15 @@ def search(
     """Compare samplers on a table of architectures that were all trained."""
     from nas.bench.compare import Contest, entries_of
     from nas.bench.roles import Wanted
-    from nas.bench.samplers import known
+    from nas.bench.samplers import find_sampler
     from nas.bench.table import load
 
     check_out(out_file)
-    names = [known(name) for name in dict.fromkeys(word.strip() for word in samplers.split(",")) if name]
+    names = [find_sampler(name).name for name in dict.fromkeys(word.strip() for word in samplers.split(",")) if name]
     wanted = Wanted(tuple(objective or ()), tuple(choice or ()), key, tuple(feature or ()))
     table = load(file, wanted, references(reference or []))
     counts = list(dict.fromkeys(workers or [1]))
-    entries = entries_of(names or [known("")], counts, range(seed, seed + seeds))
+    entries = entries_of(names or [find_sampler("").name], counts, range(seed, seed + seeds))
     run_contest(Contest(table, entries, trainings, noise), jobs, as_json, out_file)
 
 

@@ -9,10 +9,11 @@ from types import MappingProxyType
 import numpy as np
 import optuna
 
-from nas import objectives
+from nas import objectives, sampler as samplers
 from nas.driver import warm_start
 from nas.driver.halving import Halving
 from nas.errors import ConfigError
+from nas.sampler import SamplerContext, SamplerObjective
 from nas.study import config as configs
 from nas.study.operator_table import OperatorTable
 from nas.study.study_file import StudyFile
@@ -39,29 +40,34 @@ def sampler_of(
         tables: what foretells measured objectives and limits.
         begun: trials there are: going on, it must not draw the first ones again.
     """
-    seed = config.seed + begun
-    if config.sampler.name != "pareto":
-        from nas.sampler import baselines as samplers
-
-        return samplers.baseline(config.sampler.name, seed)
-    from nas.sampler import ParetoSampler  # scipy takes its time
-
     names = config.objectives
-    exact = {index: partial(_exact, name) for index, name in enumerate(names) if name in COSTS}
-    return ParetoSampler(
+    context = SamplerContext(
         space,
-        exact,
+        tuple(_sampler_objective(name, config) for name in names),
         primary=names.index("accuracy"),
-        features=[
+        features=(
             *(partial(_exact, name) for name in FEATURES if name not in names),
             *(getattr(table, name) for name, table in tables.items()),
-        ],
+        ),
         feasible=partial(_may_do, limits=config.limits, tables=tables),
-        limits={index: config.limits[name] for index, name in enumerate(names) if name in config.limits},
         budget=config.train.epochs,
         prior=[(space.encode(architecture), accuracy) for architecture, accuracy in known],
-        attributes={index: name for index, name in enumerate(names) if name not in ("accuracy", *COSTS)},
-        seed=seed,
+        seed=config.seed + begun,
+    )
+    return samplers.create(config.sampler.name, context)
+
+
+def _sampler_objective(name: str, config: configs.StudyConfig) -> SamplerObjective:
+    """What the sampler is told of the objective `name`."""
+    objective = objectives.get(name)
+    exact = name in COSTS
+    return SamplerObjective(
+        name,
+        objective.direction,
+        objective.log,
+        compute=partial(_exact, name) if exact else None,
+        limit=config.limits.get(name),
+        attribute=None if exact or name == "accuracy" else name,
     )
 
 

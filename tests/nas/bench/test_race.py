@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,14 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from nas.analysis.front import Volume
-from nas.bench import race as racing
 from nas.bench.compare import Contest, compare, entries_of
 from nas.bench.race import PATIENCE, Entry, Run, race
 from nas.bench.roles import Wanted
-from nas.bench.samplers import SAMPLERS, create
+from nas.bench.samplers import find_sampler
 from nas.bench.summary import Spread, Summary, quantile, record, summaries, trainings_to
 from nas.bench.table import Table, load
-from search_space.errors import UnknownNameError
+from nas.errors import UnknownNameError
+from nas.sampler.registry import SAMPLERS, benchmark_names, register
 
 # acc and cost in the unit box: (0, 1), (.5, .5), (1, 0), (.5, .75); the front is all but the second, its volume 3/8
 SQUARE = "k,d,acc,cost\n1,1,0,0\n1,2,0.5,2\n2,1,1,4\n2,2,0.5,1\n"
@@ -72,15 +72,17 @@ class Scripted(BaseSampler):
 
 
 @pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
-    """Lets a scripted sampler run in place of any."""
+def scripted() -> Iterator[Callable[..., Scripted]]:
+    """Registers a scripted sampler under the name "scripted", with the given properties."""
 
-    def install(*points: dict[str, Any]) -> Scripted:
+    def install(*points: dict[str, Any], **properties: bool) -> Scripted:
         sampler = Scripted(*points)
-        monkeypatch.setattr(racing, "create", lambda name, table, seed: sampler)
+        SAMPLERS.pop("scripted", None)
+        register("scripted", **properties)(lambda context: sampler)
         return sampler
 
-    return install
+    yield install
+    SAMPLERS.pop("scripted", None)
 
 
 def point(k: int, d: int) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def point(k: int, d: int) -> dict[str, Any]:
 
 def test_shares_and_trainings_to_targets_worked_out_by_hand(square: Table, scripted: Callable[..., Scripted]) -> None:
     scripted(point(1, 1), point(1, 2), point(2, 2), point(2, 1))
-    run = race(square, Entry("random", 1, 0), 4)
+    run = race(square, Entry("scripted", 1, 0), 4)
     assert run.shares == pytest.approx([0, 0.25 / 0.375, 1, 1])
     assert [trainings_to(run, target) for target in (0.5, 0.95, 0.99)] == [2, 3, 3]
     assert (run.refused, run.drawn, len(run.suggest_s)) == (0, 0, 4)
@@ -97,7 +99,7 @@ def test_shares_and_trainings_to_targets_worked_out_by_hand(square: Table, scrip
 
 def test_duplicates_are_refused_and_never_counted(square: Table, scripted: Callable[..., Scripted]) -> None:
     sampler = scripted(point(1, 1), point(1, 1), point(1, 2), point(1, 1), point(1, 2), point(2, 2))
-    run = race(square, Entry("random", 1, 0), 3)
+    run = race(square, Entry("scripted", 1, 0), 3)
     assert run.shares == pytest.approx([0, 2 / 3, 1])
     assert (run.refused, run.drawn) == (3, 0)
     assert [state for state, _ in sampler.told].count(TrialState.FAIL) == 3
@@ -106,8 +108,8 @@ def test_duplicates_are_refused_and_never_counted(square: Table, scripted: Calla
 def test_sampler_of_generations_is_told_the_known_values_of_duplicates(
     square: Table, scripted: Callable[..., Scripted]
 ) -> None:
-    sampler = scripted(point(1, 2), point(1, 2), point(2, 2))
-    run = race(square, Entry("nsga2", 1, 0), 2)
+    sampler = scripted(point(1, 2), point(1, 2), point(2, 2), learns_from_duplicates=True)
+    run = race(square, Entry("scripted", 1, 0), 2)
     assert sampler.told == [(TrialState.COMPLETE, values) for values in ([0.5, 2], [0.5, 2], [0.5, 1])]
     assert (len(run.shares), run.refused) == (2, 1)
 
@@ -117,15 +119,15 @@ def test_sampler_that_models_values_is_told_logarithms_of_what_is_on_a_log_scale
 ) -> None:
     (tmp_path / "log.csv").write_text("k,d,acc,cost\n1,1,0.1,1\n1,2,0.5,100\n2,1,0.9,1000\n2,2,0.3,10\n")
     table = load(tmp_path / "log.csv", Wanted(objectives=("acc", "cost:min:cheap:log"), choices=("k", "d")))
-    for name, cost in (("gp", 2.0), ("random", 100.0), ("pareto", 100.0)):
-        sampler = scripted(point(1, 2))
-        race(table, Entry(name, 1, 0), 1)
+    for needs_log_values, cost in ((True, 2.0), (False, 100.0)):
+        sampler = scripted(point(1, 2), needs_log_values=needs_log_values)
+        race(table, Entry("scripted", 1, 0), 1)
         assert sampler.told == [(TrialState.COMPLETE, [0.5, cost])]
 
 
 def test_stubborn_sampler_gets_random_rows_that_are_left(square: Table, scripted: Callable[..., Scripted]) -> None:
     scripted(point(1, 1))
-    run = race(square, Entry("random", 1, 0), 100)
+    run = race(square, Entry("scripted", 1, 0), 100)
     assert len(run.shares) == len(square) == 4
     assert run.shares[-1] == pytest.approx(1)
     assert (run.refused, run.drawn) == (3 * PATIENCE, 3)
@@ -134,8 +136,8 @@ def test_stubborn_sampler_gets_random_rows_that_are_left(square: Table, scripted
 def test_combinations_that_are_not_in_the_table_are_refused(tmp_path: Path, scripted: Callable[..., Scripted]) -> None:
     (tmp_path / "part.csv").write_text(SQUARE.replace("2,2,0.5,1\n", ""))
     table = load(tmp_path / "part.csv", Wanted(objectives=("acc", "cost:min:cheap"), choices=("k", "d")))
-    scripted(point(2, 2), point(1, 2), point(2, 2), point(2, 1))
-    run = race(table, Entry("nsga2", 1, 0), 2)
+    scripted(point(2, 2), point(1, 2), point(2, 2), point(2, 1), learns_from_duplicates=True)
+    run = race(table, Entry("scripted", 1, 0), 2)
     assert run.shares == pytest.approx([1, 1])
     assert run.refused == 2
 
@@ -144,7 +146,7 @@ def test_failed_training_counts_and_adds_nothing(tmp_path: Path, scripted: Calla
     (tmp_path / "failing.csv").write_text(SQUARE.replace("2,2,0.5,1", "2,2,,1"))
     table = load(tmp_path / "failing.csv", Wanted(objectives=("acc", "cost:min:cheap"), choices=("k", "d")))
     sampler = scripted(point(2, 2), point(1, 2))
-    assert race(table, Entry("random", 1, 0), 2).shares == pytest.approx([0, 1])
+    assert race(table, Entry("scripted", 1, 0), 2).shares == pytest.approx([0, 1])
     assert sampler.told == [(TrialState.FAIL, None), (TrialState.COMPLETE, [0.5, 2])]
 
 
@@ -153,7 +155,7 @@ def test_as_many_run_at_a_time_as_there_are_workers(
     grid: Table, scripted: Callable[..., Scripted], workers: int
 ) -> None:
     sampler = scripted(*grid.params)
-    run = race(grid, Entry("random", workers, 5), 20)
+    run = race(grid, Entry("scripted", workers, 5), 20)
     assert max(sampler.running) == workers
     assert sampler.running[:workers] == list(range(1, workers + 1))
     assert len(run.shares) == len(run.suggest_s) == len(sampler.told) == 20
@@ -166,12 +168,12 @@ def test_noise_is_told_while_the_share_is_that_of_the_means(tmp_path: Path, scri
     told = set()
     for seed in range(12):
         sampler = scripted(point(2, 2))
-        assert race(table, Entry("random", 1, seed), 1, noise=True).shares == pytest.approx([1])
+        assert race(table, Entry("scripted", 1, seed), 1, noise=True).shares == pytest.approx([1])
         told.add(sampler.told[0][1][0])
     assert told == {0.4, 0.6}
 
 
-FAST = [name for name in SAMPLERS if name != "gp"]
+FAST = [name for name in benchmark_names() if name != "gp"]
 
 
 def test_gp_takes_part_too(grid: Table) -> None:
@@ -201,9 +203,11 @@ def test_run_repeats_from_its_seed(grid: Table, name: str) -> None:
     assert first.shares != other.shares
 
 
-def test_unknown_sampler_lists_the_known(grid: Table) -> None:
-    with pytest.raises(UnknownNameError, match=r"no such sampler \(known: evolution, gp, .*did you mean nsga2"):
-        create("nsga", grid, 0)
+def test_unknown_sampler_lists_the_registered_ones() -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"--samplers: no such sampler \(known: evolution, gp, .*did you mean nsga2"
+    ):
+        find_sampler("nsga")
 
 
 @given(st.integers(1, 3).flatmap(lambda m: st.lists(st.tuples(*[st.integers(0, 4)] * m), min_size=1, max_size=8)))

@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, RandomSampler
 
-from nas.bench import compare as comparing, race as racing
+from nas.bench import compare as comparing
 from nas.bench.compare import Contest, entries_of
 from nas.bench.figure import RaceInfo, race_figure, race_info
 from nas.bench.race import Entry, Run
 from nas.bench.roles import Wanted
 from nas.bench.summary import Spread, summaries
-from nas.bench.table import Table, load
+from nas.bench.table import load
 from nas.bench.tables import seconds_text, trainings_text
 from nas.cli import main as cli
+from nas.sampler.registry import SAMPLERS, RegisteredSampler, SamplerContext
 
 Nas = Callable[..., tuple[int, str, str]]
 
@@ -170,19 +171,17 @@ def test_interrupted_comparison_tells_what_is_finished(
 def test_what_is_finished_is_told_before_a_sampler_that_fails(
     nas: Nas, table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    create = racing.create
-
-    def brittle(name: str, of: Table, seed: int) -> BaseSampler:
-        if seed == 1:
+    def create_brittle(context: SamplerContext) -> BaseSampler:
+        if context.seed == 1:
             raise ArithmeticError("no seed of luck")
-        return create(name, of, seed)
+        return RandomSampler(seed=context.seed)
 
-    monkeypatch.setattr(racing, "create", brittle)
+    monkeypatch.setitem(SAMPLERS, "brittle", RegisteredSampler("brittle", create_brittle))
     with pytest.raises(ArithmeticError, match="no seed of luck"):
-        nas("bench", "search", "--table", table, "--samplers", "random", "--seeds", 3, "--trainings", 5)
+        nas("bench", "search", "--table", table, "--samplers", "brittle", "--seeds", 3, "--trainings", 5)
     out, err = capsys.readouterr()
     assert err == "failed: 1 of 3 runs are finished\n"
-    assert ["random", "1", "1"] in [line.split()[:3] for line in out.splitlines()]
+    assert ["brittle", "1", "1"] in [line.split()[:3] for line in out.splitlines()]
 
 
 def test_help_needs_no_heavy_import() -> None:
@@ -202,3 +201,17 @@ def test_numbers_as_they_are_printed() -> None:
     assert trainings_text(Spread(inf, inf, inf, inf), 200) == ">200"
     assert trainings_text(Spread(1500, 1600, 1700, 2000), 9000) == "1600 (1500 to 1700; 2000)"
     assert [seconds_text(s) for s in (0.00213, 0.44, 3.26, 0.0, 47.2)] == ["0.0021", "0.44", "3.3", "0", "47"]
+
+
+def test_new_sampler_takes_part(nas: Nas, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def create_synthetic(context: SamplerContext) -> BaseSampler:
+        (primary,) = (objective for objective in context.objectives if objective.compute is None)
+        assert primary.name == "test_acc"
+        return RandomSampler(seed=context.seed)
+
+    monkeypatch.setitem(SAMPLERS, "synthetic", RegisteredSampler("synthetic", create_synthetic))
+    words = ["--samplers", "synthetic,random", "--seeds", 2, "--trainings", 9, "--json"]
+    code, out, _ = nas("bench", "search", "--table", table, *words)
+    synthetic, uniform = json.loads(out)["samplers"]
+    assert (code, synthetic["sampler"]) == (0, "synthetic")
+    assert synthetic["runs"] == uniform["runs"]
