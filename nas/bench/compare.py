@@ -7,8 +7,8 @@ from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
-from nas.bench.race import Entry, Run, race
-from nas.bench.table import Table
+from nas.bench.simulation import RunResult, RunSpec, simulate
+from nas.bench.table import BenchmarkTable
 from nas.errors import StudyError
 from nas.execution import processes
 
@@ -24,8 +24,8 @@ class Contest:
         noise: a training gives one of an architecture's trainings, not their mean.
     """
 
-    table: Table
-    entries: tuple[Entry, ...]
+    table: BenchmarkTable
+    entries: tuple[RunSpec, ...]
     trainings: int
     noise: bool
 
@@ -35,12 +35,12 @@ class Contest:
         return min(self.trainings, len(self.table))
 
 
-def entries_of(samplers: Sequence[str], workers: Sequence[int], seeds: Sequence[int]) -> tuple[Entry, ...]:
+def entries_of(samplers: Sequence[str], workers: Sequence[int], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
     """Each sampler with each number of workers from each seed; seed by seed, so that what is finished early compares."""
-    return tuple(Entry(name, count, seed) for seed in seeds for count in workers for name in samplers)
+    return tuple(RunSpec(name, count, seed) for seed in seeds for count in workers for name in samplers)
 
 
-def compare(contest: Contest, jobs: int = 1, advance: Callable[[int], None] | None = None) -> Iterator[Run]:
+def compare(contest: Contest, jobs: int = 1, advance: Callable[[int], None] | None = None) -> Iterator[RunResult]:
     """The runs of `contest` as they end.
 
     Args:
@@ -54,14 +54,14 @@ def compare(contest: Contest, jobs: int = 1, advance: Callable[[int], None] | No
     step = advance or (lambda count: None)
     if jobs == 1:
         for entry in contest.entries:
-            yield race(contest.table, entry, contest.trainings, contest.noise, lambda: step(1))
+            yield simulate(contest.table, entry, contest.trainings, contest.noise, lambda: step(1))
         return
     for run in _in_processes(contest, jobs):
         step(len(run.shares))
         yield run
 
 
-def _in_processes(contest: Contest, jobs: int) -> Iterator[Run]:
+def _in_processes(contest: Contest, jobs: int) -> Iterator[RunResult]:
     with processes.pool(min(jobs, len(contest.entries)), _begin, contest) as submit:
         try:
             for future in as_completed([submit(_run, entry) for entry in contest.entries]):
@@ -80,7 +80,7 @@ def _begin(contest: Contest) -> None:
     _contest = contest
 
 
-def _run(entry: Entry) -> Run:
+def _run(entry: RunSpec) -> RunResult:
     if _contest is None:
         raise RuntimeError("a process runs an entry before it was given the contest")
-    return race(_contest.table, entry, _contest.trainings, _contest.noise)
+    return simulate(_contest.table, entry, _contest.trainings, _contest.noise)

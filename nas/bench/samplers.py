@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.bench.table import Table
+from nas.bench.table import BenchmarkTable
 from nas.sampler.registry import RegisteredSampler, SamplerContext, SamplerObjective, find
 
 
@@ -21,7 +21,7 @@ def find_sampler(name: str) -> RegisteredSampler:
     return find(name, "--samplers")
 
 
-def context_of(table: Table, seed: int) -> SamplerContext:
+def context_of(table: BenchmarkTable, seed: int) -> SamplerContext:
     """What is known of `table` before training: cheap objectives, features, and the combinations that it holds."""
     objectives = tuple(
         SamplerObjective(
@@ -42,7 +42,7 @@ def context_of(table: Table, seed: int) -> SamplerContext:
     )
 
 
-def _lookup(table: Table, column: NDArray[np.float64]) -> Callable[[Mapping[str, Any]], float]:
+def _lookup(table: BenchmarkTable, column: NDArray[np.float64]) -> Callable[[Mapping[str, Any]], float]:
     """`column` as a function of the choices. Combinations outside the table, which are never proposed, get the median."""
     median = float(np.median(column))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nas.bench.compare import Contest
-    from nas.bench.race import Run
+    from nas.bench.simulation import RunResult
 
 app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -67,15 +67,15 @@ def search(
     ] = None,
 ) -> None:
     """Compare samplers on a table of architectures that were all trained."""
+    from nas.bench.column_roles import ColumnOptions
     from nas.bench.compare import Contest, entries_of
-    from nas.bench.roles import Wanted
     from nas.bench.samplers import find_sampler
-    from nas.bench.table import load
+    from nas.bench.table import load_table
 
     check_out(out_file)
     names = [find_sampler(name).name for name in dict.fromkeys(word.strip() for word in samplers.split(",")) if name]
-    wanted = Wanted(tuple(objective or ()), tuple(choice or ()), key, tuple(feature or ()))
-    table = load(file, wanted, references(reference or []))
+    wanted = ColumnOptions(tuple(objective or ()), tuple(choice or ()), key, tuple(feature or ()))
+    table = load_table(file, wanted, references(reference or []))
     counts = list(dict.fromkeys(workers or [1]))
     entries = entries_of(names or [find_sampler("").name], counts, range(seed, seed + seeds))
     run_contest(Contest(table, entries, trainings, noise), jobs, as_json, out_file)
@@ -102,7 +102,7 @@ def throughput(
     """Measure the same networks again, with trainings beside them: do the figures agree?"""
     from rich.console import Console
 
-    from nas.bench import tables as show, throughput as bench
+    from nas.bench import terminal_tables as show, throughput as bench
     from nas.study import config as configs
     from search_space import SearchSpace
 
@@ -122,13 +122,13 @@ def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | Non
     """Run, and tell what came of it; of a contest that is cut short what is finished, before the exception goes on."""
     from rich.console import Console
 
-    from nas.bench import summary, tables as show
+    from nas.bench import summary, terminal_tables as show
     from nas.bench.compare import compare
 
     out, err = Console(highlight=False, markup=False), Console(stderr=True, highlight=False, markup=False)
     if not as_json:
-        out.print(show.table_text(contest.table), soft_wrap=True)
-    runs: list[Run] = []
+        out.print(show.describe_table(contest.table), soft_wrap=True)
+    runs: list[RunResult] = []
     ended_by: BaseException | None = None
     try:
         with counting(err, "trainings", len(contest.entries) * contest.length) as advance:
@@ -137,15 +137,15 @@ def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | Non
         ended_by = caught
         why = "interrupted" if isinstance(caught, KeyboardInterrupt) else "failed"
         err.print(f"{why}: {len(runs)} of {len(contest.entries)} runs are finished")
-    found = summary.summaries(contest, runs)
+    found = summary.summarize(contest, runs)
     if as_json:
-        print(json.dumps(summary.record(contest, found), allow_nan=False))
+        print(json.dumps(summary.benchmark_to_dict(contest, found), allow_nan=False))
     elif found:
         out.print(show.result_tables(contest, found))
     if out_file is not None and found:
         from nas.bench import figure
 
-        figure.write(figure.race_info(contest, found), out_file)
+        figure.write_page(figure.benchmark_info(contest, found), out_file)
         err.print(f"figure: {out_file}", soft_wrap=True)
     if ended_by is not None:
         raise ended_by
