@@ -19,7 +19,7 @@ import optuna
 import yaml
 from optuna.trial import TrialState
 
-from nas import objectives
+from nas import objectives, sampler as samplers
 from nas.driver import warm_start
 from nas.driver.ask_tell import Searcher
 from nas.driver.dispatch import Dispatch
@@ -215,7 +215,7 @@ def _tables(
     from nas.execution import ray_tune as runner_ray
 
     names = [name for name in operator_table.PREDICTED if name in setting.measuring.names]
-    if config.sampler.name != "pareto" or not names or not config.throughput.operators_s:
+    if not samplers.find(config.sampler.name).uses_features or not names or not config.throughput.operators_s:
         return {}
     tables = operator_table.read(folder / operator_table.FILE)
     if tables.keys() >= set(names):

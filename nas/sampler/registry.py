@@ -105,6 +105,8 @@ class RegisteredSampler:
         learns_from_duplicates: a benchmark tells it the known values of an architecture that it proposes again; other
             samplers are told that the trial failed.
         needs_log_values: a benchmark tells it the logarithms of the objectives on a log scale.
+        uses_features: the sampler uses numbers known before training. Only for such a sampler does a study time its operators,
+            to predict throughput.
         benchmark_only: a variant that `nas bench search` knows and `nas search` does not.
     """
 
@@ -112,6 +114,7 @@ class RegisteredSampler:
     create: Factory
     learns_from_duplicates: bool = False
     needs_log_values: bool = False
+    uses_features: bool = False
     benchmark_only: bool = False
 
 
@@ -123,6 +126,7 @@ def register(
     *,
     learns_from_duplicates: bool = False,
     needs_log_values: bool = False,
+    uses_features: bool = False,
     benchmark_only: bool = False,
 ) -> Callable[[Factory], Factory]:
     """Register the decorated function as the factory of the sampler `name`; see `RegisteredSampler` for the properties.
@@ -134,7 +138,9 @@ def register(
     def add(factory: Factory) -> Factory:
         if name in SAMPLERS:
             raise ValueError(f"sampler {name!r} is already registered")
-        SAMPLERS[name] = RegisteredSampler(name, factory, learns_from_duplicates, needs_log_values, benchmark_only)
+        SAMPLERS[name] = RegisteredSampler(
+            name, factory, learns_from_duplicates, needs_log_values, uses_features, benchmark_only
+        )
         return factory
 
     return add

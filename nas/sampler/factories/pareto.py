@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 
-@register("pareto")
+@register("pareto", uses_features=True)
 def create_pareto(context: SamplerContext) -> BaseSampler:
     """A `ParetoSampler` with all of the context."""
     from nas.sampler.pareto import ParetoSampler

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ from nas.driver.ask_tell import Searcher
 from nas.driver.plan import sampler_of
 from nas.errors import UnknownNameError
 from nas.objectives import get
-from nas.sampler import ParetoSampler
+from nas.sampler import ParetoSampler, factories
 from nas.sampler.evolution import RegularisedEvolution
+from nas.sampler.optuna_adapter import contains
 from nas.sampler.registry import (
     SAMPLERS,
     SamplerContext,
@@ -95,17 +97,19 @@ def proposals(name: str, search: SamplerContext, pickled_at: int | None = None) 
     return [trial.params for trial in study.get_trials()]
 
 
+def is_point(params: Params, fixed: bool) -> bool:
+    if not fixed:
+        return SPACE.contains(SPACE.decode(params))
+    return set(params) == set(BOX) and all(contains(BOX[parameter], value) for parameter, value in params.items())
+
+
 @pytest.mark.parametrize("objectives", [1, 2, 3])
 @pytest.mark.parametrize("fixed", [True, False], ids=["box", "architectures"])
 @pytest.mark.parametrize("name", benchmark_names())
 def test_sampler_proposes_points_of_the_space(name: str, fixed: bool, objectives: int) -> None:
-    found = proposals(name, context(fixed, objectives, seed=3))
-    if fixed:
-        assert all(set(params) == set(BOX) for params in found)
-        assert all(params["kernel"] in (3, 5, 7) and 1 <= params["depth"] <= 4 for params in found)
-    else:
-        assert all(SPACE.contains(SPACE.decode(params)) for params in found)
-    assert len({tuple(params.items()) for params in found}) > 5
+    proposed = proposals(name, context(fixed, objectives, seed=3))
+    assert all(is_point(params, fixed) for params in proposed)
+    assert len({tuple(params.items()) for params in proposed}) > 5
 
 
 @pytest.mark.parametrize("fixed", [True, False], ids=["box", "architectures"])
@@ -114,7 +118,10 @@ def test_sampler_repeats_from_its_seed_and_goes_on_after_a_pickle(name: str, fix
     first = proposals(name, context(fixed, 2, seed=3))
     assert first == proposals(name, context(fixed, 2, seed=3))
     assert first != proposals(name, context(fixed, 2, seed=4))
-    assert len(proposals(name, context(fixed, 2, seed=3), pickled_at=12)) == len(first)
+    continued = proposals(name, context(fixed, 2, seed=3), pickled_at=12)
+    assert continued[:12] == first[:12]
+    assert len(continued) == len(first)
+    assert all(is_point(params, fixed) for params in continued)
 
 
 def test_each_name_has_its_class() -> None:
@@ -122,9 +129,10 @@ def test_each_name_has_its_class() -> None:
         assert {name: type(create(name, context(fixed, 2, 0))) for name in benchmark_names()} == CLASSES
 
 
-def test_properties_that_a_benchmark_needs() -> None:
+def test_properties() -> None:
     assert {name for name in SAMPLERS if find(name).learns_from_duplicates} == {"nsga2", "nsga2_50"}
     assert {name for name in SAMPLERS if find(name).needs_log_values} == {"gp"}
+    assert {name for name in SAMPLERS if find(name).uses_features} == {"pareto"}
     assert set(benchmark_names()) - set(names()) == {"nsga2_50"}
 
 
@@ -181,6 +189,10 @@ def test_context_that_describes_no_search_is_refused(changes: dict[str, Any], me
     values = {"search_space": search.search_space, "objectives": search.objectives, **changes}
     with pytest.raises(ValueError, match=message):
         SamplerContext(**values)
+
+
+def test_every_file_of_the_package_registers_the_sampler_of_its_name() -> None:
+    assert {module.name for module in pkgutil.iter_modules(factories.__path__)} == set(names())
 
 
 def test_names_need_no_heavy_import() -> None:
