@@ -104,7 +104,9 @@ def assign_roles(raw: RawTable, options: ColumnOptions) -> ColumnRoles:
     else:
         source, choices = _find_choices(raw, options.choices, value_columns)
     if both := value_columns & set(source):
-        raise ConfigError("--choice, --key", f"a column must have one role, {min(both)!r} is a value already")
+        raise ConfigError(
+            "--choice, --key", f"a column must have one role, found {min(both)!r} as a choice and as a value"
+        )
     ignored = tuple(name for name in raw.columns if name not in value_columns and name not in source)
     return ColumnRoles(objectives, choices, features, ignored)
 
@@ -150,7 +152,9 @@ def _well_known_objective(name: str) -> Objective:
 def _choose_features(raw: RawTable, names: Sequence[str], objectives: set[str]) -> tuple[str, ...]:
     if names:
         if both := objectives & set(names):
-            raise ConfigError("--feature", f"a column must have one role, {min(both)!r} is an objective already")
+            raise ConfigError(
+                "--feature", f"a column must have one role, found {min(both)!r} as a feature and as an objective"
+            )
         return tuple(dict.fromkeys(_require_column(raw, name, "--feature") for name in names))
     well_known = [name for name in raw.columns if name.lower() in WELL_KNOWN_OBJECTIVES]
     costs = [name for name in well_known if WELL_KNOWN_OBJECTIVES[name.lower()].cheap]

@@ -51,7 +51,7 @@ def sampler_of(
         ),
         feasible=partial(_may_do, limits=config.limits, tables=tables),
         budget=config.train.epochs,
-        prior=[(space.encode(architecture), accuracy) for architecture, accuracy in known],
+        prior=tuple((space.encode(architecture), accuracy) for architecture, accuracy in known),
         seed=config.seed + begun,
     )
     return samplers.create(config.sampler.name, context)

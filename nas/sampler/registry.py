@@ -14,7 +14,7 @@ Imports neither Optuna nor SciPy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -73,7 +73,7 @@ class SamplerContext:
     features: tuple[Callable[[Any], float], ...] = ()
     feasible: Callable[[Any], bool] | None = None
     budget: int | None = None
-    prior: Sequence[tuple[Mapping[str, Any], float]] = ()
+    prior: tuple[tuple[Mapping[str, Any], float], ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:

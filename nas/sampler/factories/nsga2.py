@@ -1,6 +1,6 @@
 """`nsga2`: Optuna's NSGA-II with a population of 20, and `nsga2_50` for benchmarks with Optuna's default of 50.
 
-Both gain from the known values of duplicates: a duplicate, too, brings the next generation nearer.
+Both gain from the known values of duplicates: a duplicate fills a place in the current generation too.
 """
 
 from __future__ import annotations

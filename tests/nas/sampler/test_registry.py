@@ -146,7 +146,7 @@ def test_pareto_sampler_gets_all_of_the_context() -> None:
         features=(macs_of,),
         feasible=SPACE.contains,
         budget=9,
-        prior=[({}, 0.5)],
+        prior=(({}, 0.5),),
         seed=1,
     )
     sampler = create("pareto", search)
