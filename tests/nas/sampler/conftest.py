@@ -44,6 +44,14 @@ class CellProblem:
         """A study in memory; by default accuracy is maximised and MACs are minimised."""
         return optuna.create_study(directions=directions or ("maximize", "minimize"), sampler=sampler)
 
+    def report(self, study: optuna.Study, trial: optuna.Trial, step: int, value: float) -> None:
+        """Set an intermediate value as the driver does: `Trial.report` refuses studies of several objectives."""
+        study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
+
+    def key(self, trial: optuna.trial.FrozenTrial) -> tuple[Any, ...]:
+        """Equal for trials with the same parameters."""
+        return tuple(sorted(trial.params.items()))
+
 
 @pytest.fixture(scope="session")
 def cells() -> CellProblem:

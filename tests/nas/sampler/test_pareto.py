@@ -18,15 +18,6 @@ from search_space import SearchSpace, cost
 SMALL = {"a": CategoricalDistribution(["x", "y", "z"]), "b": IntDistribution(1, 4)}
 
 
-def key(trial: optuna.trial.FrozenTrial) -> tuple[Any, ...]:
-    return tuple(sorted(trial.params.items()))
-
-
-def report(study: optuna.Study, trial: optuna.Trial, step: int, value: float) -> None:
-    """Set an intermediate value as the driver does: Optuna's public `Trial.report` refuses studies of several objectives."""
-    study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
-
-
 def test_first_points_are_of_lowest_highest_and_medium_cost(cells: Any) -> None:
     study = cells.study(ParetoSampler(cells.space, {1: cells.macs}, seed=0))
     study.optimize(cells.objective, n_trials=3)
@@ -42,7 +33,7 @@ def test_every_point_once_whatever_its_state_then_any(cells: Any, state: TrialSt
     for _ in range(12):
         trial = study.ask(SMALL)
         study.tell(trial, (0.5, 1.0) if state == TrialState.COMPLETE else None, state=state)
-    assert len({key(trial) for trial in study.trials}) == 12
+    assert len({cells.key(trial) for trial in study.trials}) == 12
     assert set(study.ask(SMALL).params) == {"a", "b"}
 
 
@@ -53,7 +44,7 @@ def test_parallel_trials_are_all_different_from_the_first_on(cells: Any) -> None
         trial = running.pop(0)
         study.tell(trial, (cells.accuracy(trial.params), cells.macs(trial.params)))
         running.append(study.ask(cells.space))
-    assert len({key(trial) for trial in study.trials}) == 40
+    assert len({cells.key(trial) for trial in study.trials}) == 40
 
 
 def test_resumed_study_repeats_no_point(cells: Any, tmp_path: Any) -> None:
@@ -71,7 +62,7 @@ def test_resumed_study_repeats_no_point(cells: Any, tmp_path: Any) -> None:
         storage=storage, study_name="s", sampler=ParetoSampler(cells.space, {1: cells.macs}, seed=0)
     )
     resumed.optimize(cells.objective, n_trials=6)
-    assert len({key(trial) for trial in resumed.trials}) == 13
+    assert len({cells.key(trial) for trial in resumed.trials}) == 13
 
 
 def test_same_seed_gives_the_same_proposals(cells: Any) -> None:
@@ -79,7 +70,7 @@ def test_same_seed_gives_the_same_proposals(cells: Any) -> None:
     for _ in range(2):
         study = cells.study(ParetoSampler(cells.space, {1: cells.macs}, seed=7))
         study.optimize(cells.objective, n_trials=8)
-        runs.append([key(trial) for trial in study.trials])
+        runs.append([cells.key(trial) for trial in study.trials])
     assert runs[0] == runs[1]
 
 
@@ -93,7 +84,7 @@ def test_nan_failed_and_infinite_values_are_tolerated(cells: Any) -> None:
                 study.tell(trial, (math.nan, cells.macs(trial.params)))
         else:
             study.tell(trial, (value, cells.macs(trial.params)))
-    assert len({key(trial) for trial in study.trials}) == 15
+    assert len({cells.key(trial) for trial in study.trials}) == 15
     assert study.trials[1].state == TrialState.FAIL
 
 
@@ -110,7 +101,7 @@ def test_scale_and_direction_of_accuracy_do_not_matter(cells: Any, scale: float,
                 cells.accuracy(trial.params) if direction == "maximize" else 1 - cells.accuracy(trial.params)
             )
             study.tell(trial, (value, cells.macs(trial.params)))
-        return [key(trial) for trial in study.trials]
+        return [cells.key(trial) for trial in study.trials]
 
     assert proposals(scale, direction) == proposals(1.0, "maximize")
 
@@ -124,7 +115,7 @@ def test_parallel_trials_of_three_objectives(cells: Any) -> None:
             trial, (cells.accuracy(trial.params), cells.macs(trial.params), 2.0 + len(set(trial.params.values())))
         )
         running.append(study.ask(cells.space))
-    assert len({key(trial) for trial in study.trials}) == 18
+    assert len({cells.key(trial) for trial in study.trials}) == 18
 
 
 def test_study_in_which_every_training_was_stopped(cells: Any) -> None:
@@ -133,9 +124,9 @@ def test_study_in_which_every_training_was_stopped(cells: Any) -> None:
     )
     for _ in range(8):
         trial = study.ask(cells.space)
-        report(study, trial, 1, cells.accuracy(trial.params))
+        cells.report(study, trial, 1, cells.accuracy(trial.params))
         study.tell(trial, state=TrialState.PRUNED)
-    assert len({key(trial) for trial in study.trials}) == 8
+    assert len({cells.key(trial) for trial in study.trials}) == 8
 
 
 def test_nothing_beyond_limits_or_infeasible_is_proposed(cells: Any) -> None:
@@ -156,7 +147,7 @@ def test_nothing_beyond_limits_or_infeasible_is_proposed(cells: Any) -> None:
 def test_threads_share_a_sampler(cells: Any) -> None:
     study = cells.study(ParetoSampler(cells.space, {1: cells.macs}, seed=0))
     study.optimize(cells.objective, n_trials=16, n_jobs=4)
-    assert len({key(trial) for trial in study.trials}) == 16
+    assert len({cells.key(trial) for trial in study.trials}) == 16
 
 
 def test_sampler_can_be_pickled_and_copied() -> None:

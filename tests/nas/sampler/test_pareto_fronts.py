@@ -13,15 +13,6 @@ from optuna.trial import TrialState
 from nas.sampler import ParetoSampler, engine, objective_models
 
 
-def key(trial: optuna.trial.FrozenTrial) -> tuple[Any, ...]:
-    return tuple(sorted(trial.params.items()))
-
-
-def report(study: optuna.Study, trial: optuna.Trial, step: int, value: float) -> None:
-    """Set an intermediate value as the driver does: Optuna's public `Trial.report` refuses studies of several objectives."""
-    study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
-
-
 def hypervolume(points: list[tuple[float, float]], reference: tuple[float, float]) -> float:
     """The area that points (accuracy, MACs) dominate in the plane of accuracy and log MACs, by strips."""
     total, best = 0.0, reference[0]
@@ -89,13 +80,13 @@ def test_stopped_trainings_inform_the_model(cells: Any) -> None:
     for number in range(36):
         trial = study.ask(cells.space)
         trial.set_user_attr("speed", 100 / cells.macs(trial.params))
-        report(study, trial, 3, after(trial, 3))
+        cells.report(study, trial, 3, after(trial, 3))
         if number % 4:
             study.tell(trial, state=TrialState.PRUNED)
         else:
             study.tell(trial, (after(trial, 9), cells.macs(trial.params), 100 / cells.macs(trial.params)))
         best = max(best, cells.accuracy(trial.params))
-    assert len({key(trial) for trial in study.trials}) == 36
+    assert len({cells.key(trial) for trial in study.trials}) == 36
     assert best > 0.985  # of 1024 the best has 0.9943; a random 36 reach 0.97
 
 
@@ -127,5 +118,5 @@ def test_many_observations_are_thinned(cells: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(objective_models, "MAX_MODEL_OBSERVATIONS", 20)
     study = cells.study(ParetoSampler(cells.space, {1: cells.macs}, seed=0))
     study.optimize(cells.objective, n_trials=60)
-    assert len({key(trial) for trial in study.trials}) == 60
+    assert len({cells.key(trial) for trial in study.trials}) == 60
     assert max(trial.values[0] for trial in study.trials) > 0.97
