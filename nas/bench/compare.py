@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas.bench.race import Entry, Run, race
-from nas.bench.table import Table
+from nas.bench.simulation import RunResult, RunSpec, simulate
+from nas.bench.table import BenchmarkTable
 from nas.errors import StudyError
 from nas.execution.base import Executor, Task
 from nas.execution.queue import TaskQueue
@@ -24,8 +24,8 @@ class Contest:
         noise: a training gives one of an architecture's trainings, not their mean.
     """
 
-    table: Table
-    entries: tuple[Entry, ...]
+    table: BenchmarkTable
+    entries: tuple[RunSpec, ...]
     trainings: int
     noise: bool
 
@@ -35,14 +35,14 @@ class Contest:
         return min(self.trainings, len(self.table))
 
 
-def entries_of(samplers: Sequence[str], workers: Sequence[int], seeds: Sequence[int]) -> tuple[Entry, ...]:
-    """Each sampler with each number of workers from each seed; seed by seed, so that what ends early compares."""
-    return tuple(Entry(name, count, seed) for seed in seeds for count in workers for name in samplers)
+def entries_of(samplers: Sequence[str], workers: Sequence[int], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
+    """Each sampler with each number of workers from each seed; seed by seed, so that what is finished early compares."""
+    return tuple(RunSpec(name, count, seed) for seed in seeds for count in workers for name in samplers)
 
 
 def compare(
     contest: Contest,
-    on_run: Callable[[Run], None],
+    on_run: Callable[[RunResult], None],
     advance: Callable[[int], None] = lambda count: None,
     executor: Executor | None = None,
     check: Callable[[], None] = lambda: None,
@@ -61,13 +61,13 @@ def compare(
     """
     if executor is None:
         for entry in contest.entries:
-            on_run(race(contest.table, entry, contest.trainings, contest.noise, lambda: advance(1)))
+            on_run(simulate(contest.table, entry, contest.trainings, contest.noise, lambda: advance(1)))
         return
 
     def take(task: Task, result: Mapping[str, Any] | None) -> None:
         if result is None:
             raise StudyError("a process of the benchmark died, possibly for want of memory; try a smaller --jobs")
-        run = Run.from_dict(result)
+        run = RunResult.from_dict(result)
         advance(len(run.shares))
         on_run(run)
 
@@ -95,4 +95,4 @@ class ContestWorker:
     def run(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The run of the entry number `index`, as JSON."""
         contest = self.contest
-        return race(contest.table, contest.entries[payload["index"]], contest.trainings, contest.noise).to_dict()
+        return simulate(contest.table, contest.entries[payload["index"]], contest.trainings, contest.noise).to_dict()

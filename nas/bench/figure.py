@@ -14,14 +14,14 @@ import plotly.graph_objects as go
 
 from nas import html as pages
 from nas.bench.compare import Contest
-from nas.bench.summary import TARGETS, Summary
+from nas.bench.summary import HYPERVOLUME_TARGETS, SamplerSummary
 from nas.figures.plot import COLOURS, MIDDLE_GREY, PLOTLY_CONFIG, apply_style
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 @dataclass(frozen=True)
-class LineInfo:
+class SamplerLineInfo:
     """One sampler with one number of workers; `q1`, `median` and `q3` have a share for each training."""
 
     name: str
@@ -33,7 +33,7 @@ class LineInfo:
 
 
 @dataclass(frozen=True)
-class RaceInfo:
+class BenchmarkInfo:
     """All lines of a benchmark.
 
     Args:
@@ -42,54 +42,32 @@ class RaceInfo:
     """
 
     title: str
-    lines: list[LineInfo]
+    lines: list[SamplerLineInfo]
 
 
-def race_info(contest: Contest, summaries: Sequence[Summary]) -> RaceInfo:
+def benchmark_info(contest: Contest, summaries: Sequence[SamplerSummary]) -> BenchmarkInfo:
     """A line for each of `summaries`."""
-    several = len({summary.workers for summary in summaries}) > 1
+    several_counts = len({summary.workers for summary in summaries}) > 1
     lines = []
     for summary in summaries:
-        spreads = [summary.share_at(number) for number in range(1, contest.length + 1)]
-        name = f"{summary.sampler}, {summary.workers} at a time" if several else summary.sampler
-        q1, median, q3 = (
-            [round(getattr(spread, quantile), 6) for spread in spreads] for quantile in ("q1", "median", "q3")
-        )
-        lines.append(LineInfo(name, summary.sampler, summary.workers, q1, median, q3))
-    return RaceInfo(contest.table.file.name, lines)
+        spreads = [summary.share_after(number) for number in range(1, contest.length + 1)]
+        name = f"{summary.sampler}, {summary.workers} at a time" if several_counts else summary.sampler
+        q1, median, q3 = ([round(getattr(spread, field), 6) for spread in spreads] for field in ("q1", "median", "q3"))
+        lines.append(SamplerLineInfo(name, summary.sampler, summary.workers, q1, median, q3))
+    return BenchmarkInfo(contest.table.file.name, lines)
 
 
-def race_figure(info: RaceInfo) -> go.Figure:
-    """A colour per sampler, a dash per number of workers, a band between the quartiles, thin lines at the targets."""
+def benchmark_figure(info: BenchmarkInfo) -> go.Figure:
+    """A colour per sampler, a dash per number of workers, a band between the quartiles, and a thin line at each target."""
     figure = go.Figure()
     samplers = list(dict.fromkeys(line.sampler for line in info.lines))
     workers = list(dict.fromkeys(line.workers for line in info.lines))
     for line in info.lines:
         colour = COLOURS[samplers.index(line.sampler) % len(COLOURS)]
-        x = list(range(1, len(line.median) + 1))
-        band = {"fill": "toself", "fillcolor": colour, "opacity": 0.15, "line": {"width": 0}, "mode": "lines"}
-        figure.add_trace(
-            go.Scatter(
-                x=x + x[::-1],
-                y=line.q3 + line.q1[::-1],
-                legendgroup=line.name,
-                showlegend=False,
-                hoverinfo="skip",
-                **band,
-            )
-        )
-        figure.add_trace(
-            go.Scatter(
-                x=x,
-                y=line.median,
-                mode="lines",
-                name=html.escape(line.name),
-                legendgroup=line.name,
-                line={"color": colour, "width": 2, "dash": _DASHES[workers.index(line.workers) % len(_DASHES)]},
-                hovertemplate=f"{html.escape(line.name)}<br>after %{{x}} trainings: %{{y:.4f}}<extra></extra>",
-            )
-        )
-    for target in TARGETS:
+        dash = _DASHES[workers.index(line.workers) % len(_DASHES)]
+        figure.add_trace(_quartile_band(line, colour))
+        figure.add_trace(_median_line(line, colour, dash))
+    for target in HYPERVOLUME_TARGETS:
         figure.add_hline(target, line={"color": MIDDLE_GREY, "width": 1, "dash": "dot"})
     apply_style(figure)
     figure.update_layout(hovermode="closest", margin={"l": 64, "r": 16, "t": 16, "b": 52})
@@ -98,10 +76,38 @@ def race_figure(info: RaceInfo) -> go.Figure:
     return figure
 
 
-def write(info: RaceInfo, file: Path) -> None:
+def _quartile_band(line: SamplerLineInfo, colour: str) -> go.Scatter:
+    x = list(range(1, len(line.median) + 1))
+    return go.Scatter(
+        x=x + x[::-1],
+        y=line.q3 + line.q1[::-1],
+        legendgroup=line.name,
+        showlegend=False,
+        hoverinfo="skip",
+        fill="toself",
+        fillcolor=colour,
+        opacity=0.15,
+        line={"width": 0},
+        mode="lines",
+    )
+
+
+def _median_line(line: SamplerLineInfo, colour: str, dash: str) -> go.Scatter:
+    return go.Scatter(
+        x=list(range(1, len(line.median) + 1)),
+        y=line.median,
+        mode="lines",
+        name=html.escape(line.name),
+        legendgroup=line.name,
+        line={"color": colour, "width": 2, "dash": dash},
+        hovertemplate=f"{html.escape(line.name)}<br>after %{{x}} trainings: %{{y:.4f}}<extra></extra>",
+    )
+
+
+def write_page(info: BenchmarkInfo, file: Path) -> None:
     """Write the figure as a self-contained HTML page; an existing file is replaced whole or not at all."""
     figure = pages.figure_record(
-        "hypervolume over trainings, median and quartiles over seeds", race_figure(info), wide=True
+        "hypervolume over trainings, median and quartiles over seeds", benchmark_figure(info), wide=True
     )
     page = pages.Page(
         title=f"Samplers on {info.title}",

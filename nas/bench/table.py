@@ -1,10 +1,10 @@
-"""A table of architectures that were all trained: what a training would give is looked up.
+"""A table of architectures that were all trained, in which the result of a training is looked up.
 
 The space is the product of the choices. A combination that the table does not hold cannot be trained: it is refused
-before training and counts for nothing. A combination whose trained objective is missing is a training that fails.
+before training and not counted. A combination without a value of a trained objective is a training that fails.
 
-A value may hold several trainings of the same architecture (seeds). A training then gives one of them at random if there is to
-be noise, else their mean; the front and the hypervolume are always those of the means.
+A cell may hold several trainings of the same architecture (seeds). A training then gives one of them at random if noise is
+asked for, else their mean; the front and the hypervolume are always those of the means.
 """
 
 from __future__ import annotations
@@ -21,37 +21,36 @@ from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution
 
 from nas.analysis.front import Bounds, Volume, normalise
-from nas.bench.reading import Raw, read
-from nas.bench.roles import Wanted, roles_of
-from nas.errors import ConfigError
+from nas.bench.column_roles import ColumnOptions, assign_roles
+from nas.bench.table_file import RawTable, read_table
+from nas.errors import ConfigError, UnknownNameError
 from nas.objectives import Objective
-from search_space.errors import unknown_name
 
 Floats = NDArray[np.float64]
-Levels = tuple[Hashable, ...]
+ChoiceValues = tuple[Hashable, ...]
 
-LEAST_COVERAGE = 0.01  # of the combinations; below, hardly a proposal of any sampler would be in the table
+MIN_COVERAGE = 0.01  # share of the combinations; below it hardly a proposal of any sampler would be in the table
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    """A table.
+class BenchmarkTable:
+    """A table of trained architectures.
 
     Args:
-        file: where it was read from.
+        file: the file of the table.
         objectives: in the order of values.
-        choices: choice -> its values.
+        choices: choice -> its possible values.
         rows: the values of the choices, in their order -> the number of the row.
-        trainings: of each row, for each objective, what its trainings gave, NaN for one that failed.
+        trainings: for each row and objective the results of its trainings, NaN for one that failed.
         features: name -> a further number known before training, `(n,)`.
-        ignored: columns of the file that are none of these.
-        bounds: the corners of the box that hypervolume is a share of: the reference point, and the best values.
+        ignored: the other columns of the file.
+        bounds: the corners of the box that hypervolume is a share of: the reference point and the best values.
     """
 
     file: Path
     objectives: tuple[Objective, ...]
-    choices: Mapping[str, Levels]
-    rows: Mapping[Levels, int]
+    choices: Mapping[str, ChoiceValues]
+    rows: Mapping[ChoiceValues, int]
     trainings: Sequence[tuple[tuple[float, ...], ...]]
     features: Mapping[str, Floats]
     ignored: tuple[str, ...]
@@ -62,139 +61,143 @@ class Table:
 
     @property
     def combinations(self) -> int:
-        """The number of combinations of choices, in the table or not."""
+        """The number of combinations of choices, whether in the table or not."""
         return math.prod(map(len, self.choices.values()))
 
     @cached_property
     def distributions(self) -> dict[str, CategoricalDistribution]:
-        """The space as Optuna takes it."""
+        """The space as Optuna distributions."""
         return {name: CategoricalDistribution(values) for name, values in self.choices.items()}  # type: ignore[arg-type]
 
     @cached_property
     def values(self) -> Floats:
         """The mean of each row's trainings, `(n, objectives)`; NaN where all failed."""
-        return means(self.trainings)
+        return mean_values(self.trainings)
 
     @cached_property
-    def unit(self) -> Floats:
+    def unit_values(self) -> Floats:
         """`values` in the box: 0 at the reference point or worse, 1 at the best; NaN in a row that failed."""
         return normalise(self.values, self.objectives, self.bounds)
 
     @cached_property
-    def volume(self) -> float:
+    def hypervolume(self) -> float:
         """The hypervolume of the whole table, as a share of the box."""
         volume = Volume(len(self.objectives))
-        for point in self.unit:
+        for point in self.unit_values:
             volume.add(point)
         return volume.value
 
     @cached_property
     def params(self) -> list[dict[str, Any]]:
         """The choices of each row."""
-        return [dict(zip(self.choices, levels, strict=True)) for levels in self.rows]
+        return [dict(zip(self.choices, values, strict=True)) for values in self.rows]
 
     def row(self, params: Mapping[str, Any]) -> int | None:
         """The row with these choices; None if the table does not hold it."""
         return self.rows.get(tuple(params[name] for name in self.choices))
 
     def train(self, row: int, rng: np.random.Generator | None) -> list[float] | None:
-        """What a training of `row` gives: the means, or with an `rng` one of the trainings; None if it fails."""
+        """The result of a training of `row`: the means, or with an `rng` one of the trainings; None if it fails."""
         if rng is None:
-            given = self.values[row].tolist()
+            values = self.values[row].tolist()
         else:
-            place = float(rng.random())  # values of as many trainings belong together
-            given = [seeds[int(place * len(seeds))] for seeds in self.trainings[row]]
-        return given if all(map(math.isfinite, given)) else None
+            position = float(rng.random())  # one draw: cells of equally many trainings list the same trainings
+            values = [seeds[int(position * len(seeds))] for seeds in self.trainings[row]]
+        return values if all(map(math.isfinite, values)) else None
 
 
-def load(file: Path, wanted: Wanted, reference: Mapping[str, float] | None = None) -> Table:
+def load_table(file: Path, options: ColumnOptions, reference: Mapping[str, float] | None = None) -> BenchmarkTable:
     """The table in `file`.
 
     Args:
-        file: CSV or JSON, see `reading`.
-        wanted: what the columns are, see `roles`.
-        reference: objective -> its value at the reference point; the worst of the table for the others.
+        file: CSV or JSON, see `table_file`.
+        options: the roles of columns, see `column_roles`.
+        reference: objective -> its value at the reference point; by default the worst of the table.
 
     Raises:
         ConfigError: a rule is broken; names file, row, column and value.
     """
-    raw = read(file)
-    roles = roles_of(raw, wanted)
-    choices = {name: _levels(values) for name, values in roles.choices.items()}
+    raw = read_table(file)
+    roles = assign_roles(raw, options)
+    choices = {name: _sorted_values(values) for name, values in roles.choices.items()}
     rows = _rows(raw, roles.choices)
     combinations = math.prod(map(len, choices.values()))
-    if len(rows) < LEAST_COVERAGE * combinations:
-        rule = f"a table must hold {LEAST_COVERAGE:.0%} of the combinations of its choices at least"
+    if len(rows) < MIN_COVERAGE * combinations:
+        rule = f"a table must hold at least {MIN_COVERAGE:.0%} of the combinations of its choices"
         raise ConfigError(str(file), f"{rule}, found {len(rows):,} of {combinations:,} (choices: {', '.join(choices)})")
-    trainings = [tuple(_trainings(raw, row, one) for one in roles.objectives) for row in range(len(rows))]
-    features = {name: np.array([_certain(raw, row, name) for row in range(len(rows))]) for name in roles.features}
-    bounds = _bounds(file, means(trainings), roles.objectives, reference or {})
-    table = Table(file, roles.objectives, choices, rows, trainings, features, roles.ignored, bounds)
-    if table.volume == 0:
-        rule = "an architecture of a table must be better than the reference point in every objective, found none"
-        raise ConfigError(str(file), f"{rule}: give a worse one with --reference")
+    trainings = [tuple(_trainings(raw, row, objective) for objective in roles.objectives) for row in range(len(rows))]
+    features = {
+        name: np.array([_required_number(raw, row, name) for row in range(len(rows))]) for name in roles.features
+    }
+    bounds = _bounds(file, mean_values(trainings), roles.objectives, reference or {})
+    table = BenchmarkTable(file, roles.objectives, choices, rows, trainings, features, roles.ignored, bounds)
+    if table.hypervolume == 0:
+        rule = "at least one architecture must be better than the reference point in every objective, found none"
+        raise ConfigError(str(file), f"{rule}: give a worse point with --reference")
     return table
 
 
-def means(trainings: Sequence[tuple[tuple[float, ...], ...]]) -> Floats:
+def mean_values(trainings: Sequence[tuple[tuple[float, ...], ...]]) -> Floats:
     """The mean of the trainings that did not fail, of each row and objective; NaN where all did."""
     return np.array([[_mean(seeds) for seeds in row] for row in trainings], dtype=np.float64)
 
 
 def _mean(seeds: Sequence[float]) -> float:
-    known = [value for value in seeds if not math.isnan(value)]
-    return math.fsum(known) / len(known) if known else math.nan
+    finite = [value for value in seeds if not math.isnan(value)]
+    return math.fsum(finite) / len(finite) if finite else math.nan
 
 
-def _levels(values: Sequence[Any]) -> Levels:
-    """The different values of a choice in order: numbers by size, texts by alphabet."""
+def _sorted_values(values: Sequence[Any]) -> ChoiceValues:
+    """The distinct values of a choice: numbers in ascending, texts in alphabetical order."""
     return tuple(sorted(set(values), key=lambda value: (isinstance(value, str), value)))
 
 
-def _rows(raw: Raw, choices: Mapping[str, Sequence[Any]]) -> dict[Levels, int]:
-    rows: dict[Levels, int] = {}
-    for row, levels in enumerate(zip(*choices.values(), strict=True)):
-        if levels in rows:
-            first = raw.places[rows[levels]].rpartition(":")[2].strip()
-            rule = f"an architecture must stand once (several trainings of it are a list in one cell), found it at {first} too"
-            raise ConfigError(raw.places[row], f"{rule}: {dict(zip(choices, levels, strict=True))}")
-        rows[levels] = row
+def _rows(raw: RawTable, choices: Mapping[str, Sequence[Any]]) -> dict[ChoiceValues, int]:
+    rows: dict[ChoiceValues, int] = {}
+    for row, values in enumerate(zip(*choices.values(), strict=True)):
+        if values in rows:
+            first = raw.places[rows[values]].rpartition(":")[2].strip()
+            rule = f"architectures must be unique (several trainings of one are a list in one cell), found it also at {first}"
+            raise ConfigError(raw.places[row], f"{rule}: {dict(zip(choices, values, strict=True))}")
+        rows[values] = row
     return rows
 
 
-def _trainings(raw: Raw, row: int, objective: Objective) -> tuple[float, ...]:
-    """What the trainings of `row` gave: NaN for one that failed. What is cheap has one value, and has it always."""
+def _trainings(raw: RawTable, row: int, objective: Objective) -> tuple[float, ...]:
+    """The results of the trainings of `row`, NaN for one that failed. A cheap objective has exactly one value."""
     name = objective.name
-    given = (_certain(raw, row, name),) if objective.cheap else raw.numbers(row, name)
-    if objective.log and any(value is not None and value <= 0 for value in given):
-        raise raw.error(row, name, "must be above 0, since its logarithm counts")
-    return tuple(math.nan if value is None else value for value in given)
+    numbers = (_required_number(raw, row, name),) if objective.cheap else raw.numbers(row, name)
+    if objective.log and any(value is not None and value <= 0 for value in numbers):
+        raise raw.error(row, name, "must be above 0, since its logarithm is used")
+    return tuple(math.nan if value is None else value for value in numbers)
 
 
-def _certain(raw: Raw, row: int, name: str) -> float:
-    """A number that must be known before training."""
+def _required_number(raw: RawTable, row: int, name: str) -> float:
+    """A number that is known before training, so that it must not be missing."""
     number = raw.number(row, name)
     if number is None:
-        raise raw.error(row, name, "what is known before training must not be missing")
+        raise raw.error(row, name, "a value known before training must not be missing")
     return number
 
 
 def _bounds(file: Path, values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> Bounds:
     if not np.isfinite(values).all(axis=1).any():
         raise ConfigError(
-            str(file), "a table must hold one architecture at least whose training did not fail, found none"
+            str(file), "a table must hold at least one architecture whose training did not fail, found none"
         )
     bounds = Bounds.of(values, objectives)
     if bounds.is_point:
-        raise ConfigError(str(file), "a table must hold architectures that differ in an objective, found none")
+        raise ConfigError(
+            str(file), "the architectures of a table must differ in at least one objective, found none that do"
+        )
     worst = list(bounds.worst)
     names = [objective.name for objective in objectives]
     for name, value in reference.items():
         if name not in names:
-            raise unknown_name("--reference", "objective", name, names)
+            raise UnknownNameError("--reference", "objective", name, names)
         i = names.index(name)
         if objectives[i].log and value <= 0:
-            raise ConfigError(f"--reference {name}={value:g}", "must be above 0, since its logarithm counts")
+            raise ConfigError(f"--reference {name}={value:g}", "must be above 0, since its logarithm is used")
         worst[i] = math.log10(value) if objectives[i].log else value
         if (worst[i] < bounds.best[i]) != (objectives[i].direction == "maximize") or worst[i] == bounds.best[i]:
             best = 10 ** bounds.best[i] if objectives[i].log else bounds.best[i]

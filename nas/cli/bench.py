@@ -13,7 +13,7 @@ from nas.cli.app import AsJson, Verbose, app
 
 if TYPE_CHECKING:
     from nas.bench.compare import Contest
-    from nas.bench.race import Run
+    from nas.bench.simulation import RunResult
 
 bench_app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(bench_app, name="bench")
@@ -68,17 +68,17 @@ def search(
     verbose: Verbose = False,
 ) -> None:
     """Compare samplers on a table of architectures that were all trained."""
+    from nas.bench.column_roles import ColumnOptions
     from nas.bench.compare import Contest, entries_of
-    from nas.bench.roles import Wanted
-    from nas.bench.samplers import known
-    from nas.bench.table import load
+    from nas.bench.samplers import find_sampler
+    from nas.bench.table import load_table
 
     check_out(out_file)
-    names = [known(name) for name in dict.fromkeys(word.strip() for word in samplers.split(",")) if name]
-    wanted = Wanted(tuple(objective or ()), tuple(choice or ()), key, tuple(feature or ()))
-    table = load(file, wanted, references(reference or []))
+    names = [find_sampler(name).name for name in dict.fromkeys(word.strip() for word in samplers.split(",")) if name]
+    wanted = ColumnOptions(tuple(objective or ()), tuple(choice or ()), key, tuple(feature or ()))
+    table = load_table(file, wanted, references(reference or []))
     counts = list(dict.fromkeys(workers or [1]))
-    entries = entries_of(names or [known("")], counts, range(seed, seed + seeds))
+    entries = entries_of(names or [find_sampler("").name], counts, range(seed, seed + seeds))
     run_contest(Contest(table, entries, trainings, noise), jobs, as_json, out_file)
 
 
@@ -104,7 +104,7 @@ def throughput(
     """Measure the same networks again, with trainings beside them: do the figures agree?"""
     from rich.console import Console
 
-    from nas.bench import tables, throughput as bench
+    from nas.bench import terminal_tables, throughput as bench
     from nas.bench.throughput_plan import ThroughputPlan
     from nas.study.config import StudyConfig
     from nas.terminal.progress import Display
@@ -119,14 +119,14 @@ def throughput(
     if as_json:
         print(json.dumps(record, allow_nan=False))
     else:
-        Console(highlight=False, markup=False).print(tables.throughput_table(record))
+        Console(highlight=False, markup=False).print(terminal_tables.throughput_table(record))
 
 
 def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | None) -> None:
     """Run, and print the results; if it is cut short, of the runs that have ended, before the exception goes on."""
     from rich.console import Console
 
-    from nas.bench import summary, tables
+    from nas.bench import summary, terminal_tables
     from nas.bench.compare import compare
     from nas.execution.base import open_executor
     from nas.study.config import Resources
@@ -134,8 +134,8 @@ def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | Non
 
     out, err = Console(highlight=False, markup=False), Console(stderr=True, highlight=False, markup=False)
     if not as_json:
-        out.print(tables.table_text(contest.table), soft_wrap=True)
-    runs: list[Run] = []
+        out.print(terminal_tables.describe_table(contest.table), soft_wrap=True)
+    runs: list[RunResult] = []
     exception: BaseException | None = None
     try:
         with ExitStack() as stack:
@@ -149,15 +149,15 @@ def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | Non
         exception = caught
         why = "interrupted" if isinstance(caught, KeyboardInterrupt) else "failed"
         err.print(f"{why}: {len(runs)} of {len(contest.entries)} runs are finished")
-    found = summary.summaries(contest, runs)
+    found = summary.summarize(contest, runs)
     if as_json:
-        print(json.dumps(summary.record(contest, found), allow_nan=False))
+        print(json.dumps(summary.benchmark_to_dict(contest, found), allow_nan=False))
     elif found:
-        out.print(tables.result_tables(contest, found))
+        out.print(terminal_tables.result_tables(contest, found))
     if out_file is not None and found:
         from nas.bench import figure
 
-        figure.write(figure.race_info(contest, found), out_file)
+        figure.write_page(figure.benchmark_info(contest, found), out_file)
         err.print(f"figure: {out_file}", soft_wrap=True)
     if exception is not None:
         raise exception

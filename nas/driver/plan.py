@@ -9,59 +9,64 @@ from types import MappingProxyType
 import numpy as np
 import optuna
 
-from nas import objectives
+from nas import objectives, sampler as samplers
 from nas.driver.halving import Halving
 from nas.driver.warm_start import PriorAccuracies
 from nas.errors import ConfigError
 from nas.objectives.costs import cost_value
+from nas.sampler import SamplerContext, SamplerObjective
 from nas.study.config import StudyConfig
 from nas.study.operator_table import OperatorTable
 from nas.study.trials import within
 from search_space import Architecture, SearchSpace
 
-FEATURES = ("macs", "params")  # exact costs that tell something of accuracy
-SURE = 1.5  # what is foreseen to break a limit by this factor is not proposed
+COST_FEATURES = ("macs", "params")  # costs that correlate with accuracy
+PREDICTION_MARGIN = 1.5  # an architecture is not proposed if its predicted value exceeds a limit by this factor
 
 
 def sampler_of(
     config: StudyConfig,
     space: SearchSpace,
-    known: PriorAccuracies = (),
+    prior: PriorAccuracies = (),
     tables: Mapping[str, OperatorTable] = MappingProxyType({}),
-    begun: int = 0,
+    num_trials: int = 0,
 ) -> optuna.samplers.BaseSampler:
     """The sampler that `config` names.
 
     Args:
         config: of the study.
-        space: what it proposes from.
-        known: what an earlier study found.
-        tables: what foretells measured objectives and limits.
-        begun: trials there are: going on, it must not draw the first ones again.
+        space: the space it proposes from.
+        prior: architectures of an earlier study, and their accuracies.
+        tables: the operator tables, by the measured objective that they predict.
+        num_trials: the trials that the study has already; a resumed study must not draw its first ones again.
     """
-    seed = config.seed + begun
-    if config.sampler.name != "pareto":
-        from nas.sampler import baselines as samplers
-
-        return samplers.baseline(config.sampler.name, seed)
-    from nas.sampler import ParetoSampler  # scipy takes its time
-
     names = config.objectives
-    exact = {index: partial(_exact, name) for index, name in enumerate(names) if objectives.get(name).cheap}
-    return ParetoSampler(
+    context = SamplerContext(
         space,
-        exact,
+        tuple(_sampler_objective(name, config) for name in names),
         primary=names.index("accuracy"),
-        features=[
-            *(partial(_exact, name) for name in FEATURES if name not in names),
+        features=(
+            *(partial(_exact, name) for name in COST_FEATURES if name not in names),
             *(partial(table.predict, objectives.get(name)) for name, table in tables.items()),
-        ],
-        feasible=partial(_may_do, limits=config.limits, tables=tables),
-        limits={index: config.limits[name] for index, name in enumerate(names) if name in config.limits},
+        ),
+        feasible=partial(_may_be_feasible, limits=config.limits, tables=tables),
         budget=config.train.epochs,
-        prior=[(space.encode(architecture), accuracy) for architecture, accuracy in known],
-        attributes={index: name for index, name in enumerate(names) if objectives.get(name).source == "measured"},
-        seed=seed,
+        prior=tuple((space.encode(architecture), accuracy) for architecture, accuracy in prior),
+        seed=config.seed + num_trials,
+    )
+    return samplers.create(config.sampler.name, context)
+
+
+def _sampler_objective(name: str, config: StudyConfig) -> SamplerObjective:
+    """What the sampler may know of the objective `name`."""
+    objective = objectives.get(name)
+    return SamplerObjective(
+        name,
+        objective.direction,
+        objective.log,
+        compute=partial(_exact, name) if objective.source == "cost" else None,
+        limit=config.limits.get(name),
+        attribute=name if objective.source == "measured" else None,
     )
 
 
@@ -69,14 +74,17 @@ def _exact(name: str, architecture: Architecture) -> float:
     return cost_value(name, architecture)
 
 
-def _may_do(architecture: Architecture, limits: Mapping[str, float], tables: Mapping[str, OperatorTable]) -> bool:
-    """True unless `architecture` breaks one of `limits` for certain, or as good as certain by the operators' `tables`."""
+def _may_be_feasible(
+    architecture: Architecture, limits: Mapping[str, float], tables: Mapping[str, OperatorTable]
+) -> bool:
+    """False if the exact costs of `architecture` exceed a limit, or its predicted values exceed one by `PREDICTION_MARGIN`."""
     if not within(architecture, limits):
         return False
     for name in limits.keys() & tables.keys():
         objective = objectives.get(name)
-        seen = tables[name].predict(objective, architecture)
-        if objective.violates(seen * SURE if objective.direction == "maximize" else seen / SURE, limits[name]):
+        predicted = tables[name].predict(objective, architecture)
+        margin = PREDICTION_MARGIN if objective.direction == "maximize" else 1 / PREDICTION_MARGIN
+        if objective.violates(predicted * margin, limits[name]):
             return False
     return True
 

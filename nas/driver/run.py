@@ -16,7 +16,7 @@ from typing import Protocol
 import optuna
 from optuna.trial import TrialState
 
-from nas import objectives
+from nas import objectives, sampler as samplers
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.plan import cheapest, check_limits, halving_of, sampler_of
@@ -195,7 +195,7 @@ class _Run:
         """The tables that predict measured objectives: timed when the study begins, then kept."""
         names = [name for name in predicted_objectives() if name in measuring.objectives]
         budget_s = self.config.throughput.operators_s
-        if self.config.sampler.name != "pareto" or not names or not budget_s:
+        if not samplers.find(self.config.sampler.name).uses_features or not names or not budget_s:
             return {}
         file = self.folder / OPERATORS
         tables = read_tables(file)

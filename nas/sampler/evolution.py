@@ -1,12 +1,11 @@
 """Regularised (aging) evolution for several objectives, as an Optuna sampler.
 
-The population is the last P complete trials: the oldest dies, however good it is, so that what was lucky once has to prove
-itself again (Real, Aggarwal, Huang, Le: Regularized Evolution for Image Classifier Architecture Search, AAAI 2019,
-algorithm 1). A child is the winner of a tournament of S random members, with one parameter made anew. Where there are
-several objectives the tournament goes by Pareto rank, then by crowding distance (Deb et al.: NSGA-II, 2002), both within the
-population.
+The population is the last P complete trials. The oldest member dies, however good it is, so that a lucky result has to be
+reproduced (Real, Aggarwal, Huang, Le: Regularized Evolution for Image Classifier Architecture Search, AAAI 2019,
+algorithm 1). A child is the winner of a tournament of S random members with one parameter mutated. With several objectives
+the tournament is decided by Pareto rank, then by crowding distance (Deb et al.: NSGA-II, 2002), both within the population.
 
-Nothing is remembered between trials but the state of the generator: the population is read from the study.
+Between trials only the state of the random generator is kept: the population is read from the study.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.sampler.domain import allows
+from nas.sampler.optuna_adapter import contains
 
 Floats = NDArray[np.float64]
 
-REDRAWS = 100  # of a number, until it differs from the parent's
+MAX_REDRAWS = 100  # of a number, until it differs from the parent's
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """A child: what it has of its parent, and the parameter that is made anew; nothing of either for a random one."""
+class _ChildPlan:
+    """The inherited parameters of a child and the name of the mutated one; empty for a random child."""
 
     inherited: Mapping[str, Any] = field(default_factory=dict)
     mutated: str | None = None
@@ -44,13 +43,12 @@ class _Plan:
 class RegularisedEvolution(BaseSampler):
     """Regularised evolution.
 
-    Works with a fixed search space and with one that arises as the objective asks for it: parameters that the parent does
-    not have are random.
+    The search space may be fixed or defined by run: parameters that the parent does not have are random.
 
     Args:
-        population_size: the number of trials that live; so many are random before the first child.
-        tournament_size: the number of members that a parent is the best of.
-        seed: of all that is random.
+        population_size: the number of members, at least 1; this many trials are random before the first child.
+        tournament_size: the number of random members of which the best is the parent, 1 to `population_size`.
+        seed: of all random draws.
 
     Raises:
         ValueError: a size below 1, or a tournament larger than the population.
@@ -64,11 +62,11 @@ class RegularisedEvolution(BaseSampler):
         self.tournament_size = tournament_size
         self._rng = np.random.default_rng(seed)
         self._random = RandomSampler(seed=int(self._rng.integers(2**31)))
-        self._plans: dict[int, _Plan] = {}
+        self._plans: dict[int, _ChildPlan] = {}
         self._lock = threading.Lock()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """None: every parameter is answered when it is asked for."""
+        """Nothing: parameters are sampled one by one, when the objective suggests them."""
         return {}
 
     def sample_relative(
@@ -80,7 +78,7 @@ class RegularisedEvolution(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """The parent's value, another one for the mutated parameter, a random one for what the parent does not have."""
+        """The parent's value; another one for the mutated parameter; a random one if the parent has no value."""
         with self._lock:
             if trial.number not in self._plans:
                 self._plans[trial.number] = self._plan(study)
@@ -88,8 +86,8 @@ class RegularisedEvolution(BaseSampler):
             if param_name in plan.inherited:
                 value = plan.inherited[param_name]
                 if param_name == plan.mutated:
-                    return self._other(study, trial, param_name, param_distribution, value)
-                if allows(param_distribution, value):
+                    return self._different_value(study, trial, param_name, param_distribution, value)
+                if contains(param_distribution, value):
                     return value
             return self._random.sample_independent(study, trial, param_name, param_distribution)
 
@@ -103,16 +101,16 @@ class RegularisedEvolution(BaseSampler):
         self._rng = np.random.default_rng()
         self._random.reseed_rng()
 
-    def _plan(self, study: Study) -> _Plan:
+    def _plan(self, study: Study) -> _ChildPlan:
         population = self._population(study)
         if len(population) < self.population_size:
-            return _Plan()
+            return _ChildPlan()
         signs = [1.0 if direction == StudyDirection.MINIMIZE else -1.0 for direction in study.directions]
-        order = best_first(np.array([trial.values for trial in population]) * signs)
-        places = self._rng.choice(len(population), self.tournament_size, replace=False)
-        parent = population[order[places.min()]]
-        free = sorted(name for name, distribution in parent.distributions.items() if not distribution.single())
-        return _Plan(parent.params, free[int(self._rng.integers(len(free)))] if free else None)
+        order = rank_order(np.array([trial.values for trial in population]) * signs)
+        ranks = self._rng.choice(len(population), self.tournament_size, replace=False)
+        parent = population[order[ranks.min()]]
+        variable = sorted(name for name, distribution in parent.distributions.items() if not distribution.single())
+        return _ChildPlan(parent.params, variable[int(self._rng.integers(len(variable)))] if variable else None)
 
     def _population(self, study: Study) -> list[FrozenTrial]:
         """The last complete trials whose values are all finite."""
@@ -120,12 +118,14 @@ class RegularisedEvolution(BaseSampler):
         finite = [trial for trial in complete if all(map(math.isfinite, trial.values))]
         return heapq.nlargest(self.population_size, finite, key=_age)
 
-    def _other(self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution, value: Any) -> Any:
-        """A value of `distribution` that is not `value`."""
+    def _different_value(
+        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution, value: Any
+    ) -> Any:
+        """A random value of `distribution` other than `value`, if there is one."""
         if isinstance(distribution, CategoricalDistribution):
             others = [choice for choice in distribution.choices if choice != value]
             return others[int(self._rng.integers(len(others)))] if others else value
-        for _ in range(REDRAWS):
+        for _ in range(MAX_REDRAWS):
             drawn = self._random.sample_independent(study, trial, name, distribution)
             if drawn != value:
                 return drawn
@@ -138,8 +138,8 @@ class RegularisedEvolution(BaseSampler):
         self.__dict__.update(state, _lock=threading.Lock())
 
 
-def best_first(losses: Floats) -> list[int]:
-    """The rows of `losses`, `(n, m)`, all to be minimised: by Pareto rank, and within a rank the least crowded first."""
+def rank_order(losses: Floats) -> list[int]:
+    """The order of the rows of `losses` `(n, m)`, all minimised: by Pareto rank, within a rank the least crowded first."""
     if losses.shape[1] == 1:
         return [int(i) for i in np.argsort(losses[:, 0], kind="stable")]
     rank = moocore.pareto_rank(losses)
@@ -150,21 +150,21 @@ def best_first(losses: Floats) -> list[int]:
 
 
 def crowding_distance(losses: Floats) -> Floats:
-    """How far each row's neighbours are from one another, summed over objectives scaled to 1: `(n, m) -> (n,)`.
+    """The distance between each row's neighbours, summed over objectives scaled to 1: `(n, m) -> (n,)`.
 
-    The ends of an objective have none on one side: infinite.
+    It is infinite for the rows at the ends of an objective, which have one neighbour only.
     """
     distance = np.zeros(len(losses))
     for column in losses.T:
         order = np.argsort(column, kind="stable")
         span = float(column[order[-1]] - column[order[0]])
         if span == 0:
-            continue  # tells no row from another
+            continue  # all rows are equal in this objective
         distance[order[[0, -1]]] = np.inf
         distance[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / span
     return distance
 
 
 def _age(trial: FrozenTrial) -> tuple[float, int]:
-    """Later for the younger."""
+    """Sorts trials from the oldest to the youngest."""
     return (trial.datetime_complete.timestamp() if trial.datetime_complete else 0.0), trial.number

@@ -1,11 +1,11 @@
-"""Scales on which objectives are modelled and weighed.
+"""Scales on which objectives are modelled and weighted.
 
-Accuracies crowd below a ceiling, and what a choice changes is a share of the error: so an objective is modelled as
-`z = -log(ceiling - y)`, in which differences at the top are stretched. The ceiling is chosen by likelihood among some
-above the best observed; the highest leave the objective nearly as it is.
+Accuracies crowd below a ceiling, and the effect of a choice is a share of the error. So an objective is modelled as
+`z = -log(ceiling - y)`, which stretches differences at the top. The ceiling is chosen by likelihood among several values
+above the best observation; the highest ones leave the objective nearly as it is.
 
-Costs spread over magnitudes, and neither their logarithm nor they themselves are the only right scale of a front:
-`CostScale` is the mean of both, from 0 at the cheapest to 1 at the dearest.
+Costs spread over orders of magnitude, and neither a logarithmic nor a linear scale alone is right for a front: `CostScale` is
+the mean of both, from 0 at the lowest cost to 1 at the highest.
 """
 
 from __future__ import annotations
@@ -18,13 +18,18 @@ from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
 
-SAME = 1e-9  # share of the values within which they are taken as one
-MARGINS = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 3.0, 20.0)  # of the ceiling above the best, in ranges of what was observed
+EQUAL_VALUES_TOLERANCE = 1e-9  # share of the largest value; within it all values count as equal
+CEILING_MARGINS = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 3.0, 20.0)  # of the ceiling above the best, in observed ranges
 
 
 @dataclass(frozen=True)
-class LogError:
-    """`z = -log((ceiling - y) / unit)`, rising with y."""
+class LogErrorWarp:
+    """`z = -log((ceiling - y) / unit)`, increasing in y.
+
+    Args:
+        ceiling: an upper bound of y.
+        unit: the error at which z is 0.
+    """
 
     ceiling: float
     unit: float
@@ -34,34 +39,35 @@ class LogError:
         return -np.log((self.ceiling - y) / self.unit)
 
     def inverse(self, z: Floats) -> Floats:
-        """The values that are warped to `z`."""
+        """The values y whose warped values are `z`."""
         return np.asarray(self.ceiling - self.unit * np.exp(-z))
 
     def log_slope(self, y: Floats) -> Floats:
         """log(dz/dy)."""
         return -np.log(self.ceiling - y)
 
-    def improvement(self, mean: Floats, deviation: Floats, level: Floats) -> Floats:
-        """`E[max(y - level, 0)]` where z is normal, by broadcasting; `level` below the ceiling."""
+    def expected_improvement(self, mean: Floats, deviation: Floats, level: Floats) -> Floats:
+        """`E[max(y - level, 0)]` where z is normal, by broadcasting; `level` must be below the ceiling."""
         room = self.ceiling - level
         depth = (mean + np.log(room / self.unit)) / deviation
         expected_error = self.unit * np.exp(np.minimum(-mean + 0.5 * deviation**2, 700.0))
         return np.maximum(room * ndtr(depth) - expected_error * ndtr(depth - deviation), 0.0)
 
 
-def ceilings(y: Floats) -> list[LogError]:
-    """The warps to choose from for observations `y`."""
+def candidate_warps(y: Floats) -> list[LogErrorWarp]:
+    """The warps to choose from for the observations `y`, `(n,)`."""
     best, spread = float(y.max()), float(y.max() - y.min())
-    if spread <= SAME * max(abs(best), 1e-300):
+    if spread <= EQUAL_VALUES_TOLERANCE * max(abs(best), 1e-300):
         spread = max(abs(best), 1.0)
-    return [LogError(best + margin * spread, spread) for margin in MARGINS]
+    return [LogErrorWarp(best + margin * spread, spread) for margin in CEILING_MARGINS]
 
 
 @dataclass(frozen=True)
 class CostScale:
-    """A rising scale of costs: 0 at `low`, 1 at `high`; where they have one sign the mean of a linear and a logarithmic one.
+    """An increasing scale of costs, 0 at `low` and 1 at `high`: the mean of a linear and a logarithmic scale.
 
-    Negative costs are a benefit to be maximised: their logarithm is that of the benefit, mirrored.
+    Costs of both signs have a linear scale only. Negative costs are a benefit to be maximised: their logarithm is that of the
+    benefit, mirrored.
     """
 
     low: float
@@ -69,7 +75,7 @@ class CostScale:
 
     @classmethod
     def of(cls, values: Floats) -> CostScale:
-        """The scale on which `values` fill 0 to 1."""
+        """The scale on which `values` span 0 to 1."""
         return cls(float(values.min()), float(values.max()))
 
     def __call__(self, values: Floats) -> Floats:
@@ -80,13 +86,13 @@ class CostScale:
         return np.asarray((linear + self.logarithmic(values)) / 2)
 
     def logarithmic(self, values: Floats) -> Floats:
-        """Only the logarithmic scale; the linear one where there is none."""
+        """`values` on the logarithmic scale alone; on the linear one where there is no logarithm."""
         if self.high <= self.low:
             return np.zeros_like(values)
         if self._sign == 0:
             return np.asarray((values - self.low) / (self.high - self.low))
-        least = 1e-3 * min(abs(self.low), abs(self.high))
-        magnitude = np.maximum(self._sign * values, least)
+        min_magnitude = 1e-3 * min(abs(self.low), abs(self.high))
+        magnitude = np.maximum(self._sign * values, min_magnitude)
         return np.asarray(np.log(magnitude / abs(self.low)) / np.log(self.high / self.low))
 
     def from_logarithmic(self, scaled: Floats) -> Floats:
@@ -97,4 +103,5 @@ class CostScale:
 
     @property
     def _sign(self) -> int:
+        """The sign that all costs have; 0 if they differ."""
         return 1 if self.low > 0 else -1 if self.high < 0 else 0

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
-from nas import objectives
+from nas import objectives, sampler as samplers
 from nas.errors import ConfigError, UnknownNameError
 from nas.study.config_errors import check_types, config_error, space_config_error, split_place
 from nas.study.space_config import AnySpaceConfig
@@ -46,11 +46,18 @@ class Resources(BaseModel):
 
 
 class Sampler(BaseModel):
-    """Who proposes architectures: the cost-aware Pareto sampler, or one to compare it with (`nas.sampler.baselines`)."""
+    """Who proposes architectures: the cost-aware Pareto sampler, or one to compare it with (`nas.sampler.factories`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Literal["pareto", "tpe", "nsga2", "gp", "evolution", "random"] = "pareto"
+    name: str = "pareto"
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if name not in samplers.names():
+            raise UnknownNameError("", "sampler", name, samplers.names())
+        return name
 
 
 class Scheduler(BaseModel):

@@ -1,11 +1,11 @@
-"""Seconds a suggestion of the sampler takes, with more and more finished trials.
+"""Seconds that a suggestion of the sampler takes, for increasing numbers of finished trials.
 
     python tests/benchmarks/suggest.py --space studies/folder.yaml
     python tests/benchmarks/suggest.py            # 28 parameters, 36^7 points
 
-A study in memory is filled with random points (the outcome is a smooth function of the choices and noise), then asked a number
-of times; each suggestion is told before the next. Prints the first (which fits everything anew), the median and the
-slowest of the rest, in seconds of the process's CPU time (one thread); `--json` for machines.
+A study in memory is filled with random points, whose values are a smooth function of the choices plus noise. Then suggestions
+are timed; the values of each are told before the next. Prints the first (which fits all models from scratch), and the
+median and the slowest of the others, in seconds of CPU time (one thread); `--json` prints JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nas.sampler import ParetoSampler
 from nas.study.trials import costs_of
 from search_space import Architecture, SearchSpace
 
-Directions = ("maximize", "minimize", "maximize")
+DIRECTIONS = ("maximize", "minimize", "maximize")
 BOX: dict[str, BaseDistribution] = {
     f"{name}{stage}": CategoricalDistribution(choices)
     for stage in range(7)
@@ -39,9 +39,9 @@ def macs(params: dict[str, Any]) -> float:
     )
 
 
-def outcome(known: float, rng: np.random.Generator) -> tuple[float, float, float]:
-    """Accuracy, cost and throughput of a point whose cost is `known`."""
-    return 1 - known**-0.1 + 0.01 * rng.normal(), known, 1e10 / known * np.exp(0.1 * rng.normal())
+def random_values(cost: float, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Accuracy, cost and throughput of a point of the given `cost`."""
+    return 1 - cost**-0.1 + 0.01 * rng.normal(), cost, 1e10 / cost * np.exp(0.1 * rng.normal())
 
 
 class BoxCase:
@@ -49,14 +49,16 @@ class BoxCase:
 
     sampler = ParetoSampler(BOX, cheap={1: macs}, seed=0)
 
-    def random(self, rng: np.random.Generator, objectives: int) -> optuna.trial.FrozenTrial:
-        params = {name: one.choices[rng.integers(len(one.choices))] for name, one in BOX.items()}  # type: ignore[attr-defined]
-        values = outcome(macs(params), rng)[:objectives]
+    def random_trial(self, rng: np.random.Generator, objectives: int) -> optuna.trial.FrozenTrial:
+        params = {
+            name: distribution.choices[rng.integers(len(distribution.choices))] for name, distribution in BOX.items()
+        }  # type: ignore[attr-defined]
+        values = random_values(macs(params), rng)[:objectives]
         return optuna.create_trial(params=params, distributions=BOX, values=values)
 
     def ask(self, study: optuna.Study, rng: np.random.Generator) -> tuple[optuna.Trial, tuple[float, ...]]:
         trial = study.ask(BOX)
-        return trial, outcome(macs(trial.params), rng)
+        return trial, random_values(macs(trial.params), rng)
 
 
 class SpaceCase:
@@ -68,7 +70,7 @@ class SpaceCase:
             space, cheap={1: lambda a: costs_of(a).macs}, features=[lambda a: costs_of(a).params], seed=0
         )
 
-    def random(self, rng: np.random.Generator, objectives: int) -> optuna.trial.FrozenTrial:
+    def random_trial(self, rng: np.random.Generator, objectives: int) -> optuna.trial.FrozenTrial:
         labels: dict[str, Any] = {}
         distributions: dict[str, BaseDistribution] = {}
 
@@ -78,25 +80,25 @@ class SpaceCase:
             distributions[decision.name] = CategoricalDistribution(decision.labels)
             return decision.values[index]
 
-        values = outcome(costs_of(self.space.walk(choose)).macs, rng)[:objectives]
+        values = random_values(costs_of(self.space.walk(choose)).macs, rng)[:objectives]
         return optuna.create_trial(params=labels, distributions=distributions, values=values)
 
     def ask(self, study: optuna.Study, rng: np.random.Generator) -> tuple[optuna.Trial, tuple[float, ...]]:
         trial = study.ask()
         architecture: Architecture = self.space.suggest(trial)
-        return trial, outcome(costs_of(architecture).macs, rng)
+        return trial, random_values(costs_of(architecture).macs, rng)
 
 
 def measure(case: BoxCase | SpaceCase, trials: int, objectives: int, repeats: int) -> dict[str, float]:
-    """Seconds of the first suggestion after `trials` trials, and the median and slowest of those after it."""
+    """Seconds of the first suggestion after `trials` trials, and the median and slowest of the `repeats` after it."""
     rng = np.random.default_rng(0)
-    study = optuna.create_study(directions=Directions[:objectives], sampler=case.sampler)
-    study.add_trials([case.random(rng, objectives) for _ in range(trials)])
+    study = optuna.create_study(directions=DIRECTIONS[:objectives], sampler=case.sampler)
+    study.add_trials([case.random_trial(rng, objectives) for _ in range(trials)])
     seconds = []
     for _ in range(repeats + 1):
-        begin = time.process_time()
+        start = time.process_time()
         trial, values = case.ask(study, rng)
-        seconds.append(time.process_time() - begin)
+        seconds.append(time.process_time() - start)
         study.tell(trial, values[:objectives])
     first, *rest = seconds
     return {
@@ -114,21 +116,21 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 500, 2000, 10_000])
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    args = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     rows = []
-    for trials in given.trials:
+    for trials in args.trials:
         for objectives in (2, 3):
-            case = BoxCase() if given.space is None else SpaceCase(SearchSpace.from_file(given.space))
-            rows.append(measure(case, trials, objectives, given.repeats))
-            if not given.json:
+            case = BoxCase() if args.space is None else SpaceCase(SearchSpace.from_file(args.space))
+            rows.append(measure(case, trials, objectives, args.repeats))
+            if not args.json:
                 row = rows[-1]
                 print(
                     f"{trials:6d} trials, {objectives} objectives: median {row['median_s']:.3f} s, "
                     f"slowest {row['slowest_s']:.3f} s, the first {row['first_s']:.2f} s",
                     flush=True,
                 )
-    if given.json:
+    if args.json:
         print(json.dumps(rows, indent=2))
 
 

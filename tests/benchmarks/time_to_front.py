@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from halving import OBJECTIVES, STUDY, History, compare, search, words_of
+from halving import OBJECTIVES, STUDY, History, compare, overrides_of, search
 from PIL import Image
 
 from nas.analysis.front import Bounds, hypervolume
@@ -269,7 +269,7 @@ def main() -> None:
     given = parser.parse_args()
     out = given.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    words = words_of(given.data, given.images, given.epochs)
+    words = overrides_of(given.data, given.images, given.epochs)
     data_file = prepare(configs.load(STUDY, words)[0].data, out / "data").resolve()
     if not (out / "images").is_dir():
         write_images(load(data_file), out / "images")

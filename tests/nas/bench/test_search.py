@@ -1,4 +1,4 @@
-"""`nas bench search` as a command: what it prints and writes, how it refuses."""
+"""`nas bench search` as a command: what it prints and writes, and its errors."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, RandomSampler
 
-from nas.bench import compare as comparing, race as racing
+from nas.bench import compare as comparing
+from nas.bench.column_roles import ColumnOptions
 from nas.bench.compare import Contest, entries_of
-from nas.bench.figure import RaceInfo, race_figure, race_info
-from nas.bench.race import Entry, Run
-from nas.bench.roles import Wanted
-from nas.bench.summary import Spread, summaries
-from nas.bench.table import Table, load
-from nas.bench.tables import seconds_text, trainings_text
+from nas.bench.figure import BenchmarkInfo, benchmark_figure, benchmark_info
+from nas.bench.simulation import RunResult, RunSpec
+from nas.bench.summary import Spread, summarize
+from nas.bench.table import load_table
+from nas.bench.terminal_tables import format_seconds, format_trainings
 from nas.cli import main as cli
+from nas.sampler.registry import SAMPLERS, RegisteredSampler, SamplerContext
 
 Nas = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """27 architectures: accuracy grows with cost, but for one operator that costs nothing."""
+    """27 architectures: accuracy grows with cost, except for one operator that is free."""
     rows = {
         "".join(map(str, key)): {
             "test_acc": [70 + 3 * sum(key) + 2 * (key[0] == 1), 71 + 3 * sum(key)],
@@ -73,9 +74,9 @@ def test_prints_what_the_table_is_and_a_row_per_sampler_and_workers(nas: Nas, ta
 def test_json_holds_the_runs(nas: Nas, table: Path) -> None:
     words = ["--samplers", "evolution", "--seeds", 3, "--seed", 5, "--trainings", 27, "--noise", "--json"]
     code, out, err = nas("bench", "search", "--table", table, *words)
-    found = json.loads(out)
-    assert (code, err, found["noise"], found["architectures"]) == (0, "", True, 27)
-    (sampler,) = found["samplers"]
+    report = json.loads(out)
+    assert (code, err, report["noise"], report["architectures"]) == (0, "", True, 27)
+    (sampler,) = report["samplers"]
     assert sampler["seeds"] == [5, 6, 7]
     assert [run["shares"][-1] for run in sampler["runs"]] == [1.0] * 3
     assert all(1 <= each <= 27 for each in sampler["trainings_to"]["0.99"]["each"])
@@ -86,14 +87,14 @@ def test_objectives_reference_and_processes_by_option(nas: Nas, table: Path) -> 
     words = ["--objective", "test_acc", "--objective", "params:min:cheap", "--reference", "test_acc=50", "--jobs", 2]
     words += ["--samplers", "random,pareto", "--seeds", 1, "--trainings", 5, "--json"]
     code, out, _ = nas("bench", "search", "--table", table, *words)
-    found = json.loads(out)
+    report = json.loads(out)
     assert code == 0
-    assert found["reference"] == {"test_acc": 50.0, "params": 12.0}
-    assert found["features"] == ["flops"]
-    assert [s["sampler"] for s in found["samplers"]] == ["random", "pareto"]
+    assert report["reference"] == {"test_acc": 50.0, "params": 12.0}
+    assert report["features"] == ["flops"]
+    assert [s["sampler"] for s in report["samplers"]] == ["random", "pareto"]
 
 
-def test_figure_is_one_page_that_asks_nothing_of_a_network(nas: Nas, table: Path, tmp_path: Path) -> None:
+def test_figure_is_a_self_contained_page(nas: Nas, table: Path, tmp_path: Path) -> None:
     page = tmp_path / "new" / "race.html"
     words = ["--samplers", "random,evolution", "--seeds", 2, "--trainings", 8, "--out", page]
     code, _, err = nas("bench", "search", "--table", table, *words)
@@ -105,16 +106,18 @@ def test_figure_is_one_page_that_asks_nothing_of_a_network(nas: Nas, table: Path
 
 
 def test_lines_of_the_figure_are_the_quartiles_at_each_training(table: Path) -> None:
-    contest = Contest(load(table, Wanted()), entries_of(["random"], [1], [0, 1, 2]), 3, noise=False)
+    contest = Contest(load_table(table, ColumnOptions()), entries_of(["random"], [1], [0, 1, 2]), 3, noise=False)
     shares = ((0.0, 0.2, 0.2), (0.1, 0.1, 1.0), (0.3, 0.3, 0.3))
-    runs = [Run(Entry("random", 1, seed), one, (0.1,) * 3, 0, 0) for seed, one in enumerate(shares)]
-    info = race_info(contest, summaries(contest, runs))
+    runs = [
+        RunResult(RunSpec("random", 1, seed), seed_shares, (0.1,) * 3, 0, 0) for seed, seed_shares in enumerate(shares)
+    ]
+    info = benchmark_info(contest, summarize(contest, runs))
     (line,) = info.lines
     assert (line.q1, line.median, line.q3) == ([0.05, 0.15, 0.25], [0.1, 0.2, 0.3], [0.2, 0.25, 0.65])
-    band, median = race_figure(info).data
+    band, median = benchmark_figure(info).data
     assert (list(median.x), list(median.y)) == ([1, 2, 3], line.median)
     assert list(band.y) == line.q3 + line.q1[::-1]
-    assert race_figure(RaceInfo("nothing", [])).data == ()
+    assert benchmark_figure(BenchmarkInfo("nothing", [])).data == ()
 
 
 @pytest.mark.parametrize(
@@ -148,15 +151,15 @@ def test_bad_table_and_a_folder_for_a_figure_are_one_line_and_code_2(nas: Nas, t
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_interrupted_comparison_tells_what_is_finished(
+def test_interrupted_comparison_reports_finished_runs(
     nas: Nas, table: Path, monkeypatch: pytest.MonkeyPatch, as_json: bool
 ) -> None:
     compare = comparing.compare
 
-    def interrupted(contest: Contest, on_run: Callable[[Run], None], *rest: Any) -> None:
-        runs: list[Run] = []
+    def interrupted(contest: Contest, on_run: Callable[[RunResult], None], *rest: Any) -> None:
+        runs: list[RunResult] = []
 
-        def count(run: Run) -> None:
+        def count(run: RunResult) -> None:
             on_run(run)
             runs.append(run)
             if len(runs) == 3:
@@ -175,22 +178,20 @@ def test_interrupted_comparison_tells_what_is_finished(
         assert [row[:3] for row in rows[:2]] == [["random", "1", "2"], ["evolution", "1", "1"]]
 
 
-def test_what_is_finished_is_told_before_a_sampler_that_fails(
+def test_finished_runs_are_reported_when_a_sampler_fails(
     nas: Nas, table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    create = racing.create
+    def create_brittle(context: SamplerContext) -> BaseSampler:
+        if context.seed == 1:
+            raise ArithmeticError("seed 1 fails")
+        return RandomSampler(seed=context.seed)
 
-    def brittle(name: str, of: Table, seed: int) -> BaseSampler:
-        if seed == 1:
-            raise ArithmeticError("no seed of luck")
-        return create(name, of, seed)
-
-    monkeypatch.setattr(racing, "create", brittle)
-    with pytest.raises(ArithmeticError, match="no seed of luck"):
-        nas("bench", "search", "--table", table, "--samplers", "random", "--seeds", 3, "--trainings", 5)
+    monkeypatch.setitem(SAMPLERS, "brittle", RegisteredSampler("brittle", create_brittle))
+    with pytest.raises(ArithmeticError, match="seed 1 fails"):
+        nas("bench", "search", "--table", table, "--samplers", "brittle", "--seeds", 3, "--trainings", 5)
     out, err = capsys.readouterr()
     assert err == "failed: 1 of 3 runs are finished\n"
-    assert ["random", "1", "1"] in [line.split()[:3] for line in out.splitlines()]
+    assert ["brittle", "1", "1"] in [line.split()[:3] for line in out.splitlines()]
 
 
 def test_help_needs_no_heavy_import() -> None:
@@ -203,10 +204,24 @@ def test_help_needs_no_heavy_import() -> None:
     assert not loaded & {"numpy", "optuna", "torch", "ray", "plotly", "pandas"}
 
 
-def test_numbers_as_they_are_printed() -> None:
+def test_number_formats() -> None:
     inf = float("inf")
-    assert trainings_text(Spread(16, 18.5, 21, 31), 200) == "18.5 (16 to 21; 31)"
-    assert trainings_text(Spread(16, 18, inf, inf), 200) == "18 (16 to >200; >200)"
-    assert trainings_text(Spread(inf, inf, inf, inf), 200) == ">200"
-    assert trainings_text(Spread(1500, 1600, 1700, 2000), 9000) == "1600 (1500 to 1700; 2000)"
-    assert [seconds_text(s) for s in (0.00213, 0.44, 3.26, 0.0, 47.2)] == ["0.0021", "0.44", "3.3", "0", "47"]
+    assert format_trainings(Spread(16, 18.5, 21, 31), 200) == "18.5 (16 to 21; 31)"
+    assert format_trainings(Spread(16, 18, inf, inf), 200) == "18 (16 to >200; >200)"
+    assert format_trainings(Spread(inf, inf, inf, inf), 200) == ">200"
+    assert format_trainings(Spread(1500, 1600, 1700, 2000), 9000) == "1600 (1500 to 1700; 2000)"
+    assert [format_seconds(s) for s in (0.00213, 0.44, 3.26, 0.0, 47.2)] == ["0.0021", "0.44", "3.3", "0", "47"]
+
+
+def test_new_sampler_takes_part(nas: Nas, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def create_synthetic(context: SamplerContext) -> BaseSampler:
+        (primary,) = (objective for objective in context.objectives if objective.compute is None)
+        assert primary.name == "test_acc"
+        return RandomSampler(seed=context.seed)
+
+    monkeypatch.setitem(SAMPLERS, "synthetic", RegisteredSampler("synthetic", create_synthetic))
+    words = ["--samplers", "synthetic,random", "--seeds", 2, "--trainings", 9, "--json"]
+    code, out, _ = nas("bench", "search", "--table", table, *words)
+    synthetic, uniform = json.loads(out)["samplers"]
+    assert (code, synthetic["sampler"]) == (0, "synthetic")
+    assert synthetic["runs"] == uniform["runs"]

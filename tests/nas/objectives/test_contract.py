@@ -16,7 +16,7 @@ from nas.errors import ConfigError, UnknownNameError
 from nas.execution.resources import Allocation
 from nas.execution.simulator import Simulator
 from nas.objectives import Measurement, Objective
-from nas.report import page
+from nas.report import render
 from nas.study.config import StudyConfig
 from nas.study.trials import is_trained, outcome_name
 from nas.terminal import tables
@@ -143,7 +143,7 @@ def test_synthetic_objectives_of_every_source_run_from_proposal_to_report(tmp_pa
     assert {*names} <= set(results.front_records()[0])
     assert "energy_j" in results.to_csv().splitlines()[0]
     assert re.search("blocks", str(tables.front_table(results).columns[2].header))
-    text = page(results)
+    text = render(results)
     for objective in SYNTHETIC:
         assert objective.label in text
 

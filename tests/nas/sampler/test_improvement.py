@@ -9,15 +9,15 @@ from hypothesis import given, strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from nas.sampler.improvement import Front
-from nas.sampler.warp import CostScale, LogError, ceilings
+from nas.sampler.improvement import HypervolumeImprovement
+from nas.sampler.warp import CostScale, LogErrorWarp, candidate_warps
 
 UNIT = st.floats(0.01, 0.99)
 
 
 @given(st.floats(-3, 3), st.floats(0.01, 1.0), st.floats(-5.0, 0.99))
-def test_expected_improvement_is_the_integral(mean: float, deviation: float, level: float) -> None:
-    warp = LogError(ceiling=1.0, unit=2.0)
+def test_expected_improvement_equals_quadrature(mean: float, deviation: float, level: float) -> None:
+    warp = LogErrorWarp(ceiling=1.0, unit=2.0)
 
     def gain(standard: float) -> float:
         y = float(warp.inverse(np.array(mean + deviation * standard)))
@@ -25,14 +25,14 @@ def test_expected_improvement_is_the_integral(mean: float, deviation: float, lev
 
     kink = (float(warp(np.array(level))) - mean) / deviation
     expected = quad(gain, min(max(kink, -9.0), 9.0), 9.0, epsabs=1e-12)[0]
-    found = warp.improvement(np.array(mean), np.array(deviation), np.array(level))
-    assert float(found) == pytest.approx(expected, rel=1e-5, abs=1e-8)
+    value = warp.expected_improvement(np.array(mean), np.array(deviation), np.array(level))
+    assert float(value) == pytest.approx(expected, rel=1e-5, abs=1e-8)
 
 
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=20))
 def test_ceilings_are_above_all_and_warps_invert(values: list[float]) -> None:
     y = np.array(values)
-    for warp in ceilings(y):
+    for warp in candidate_warps(y):
         assert warp.ceiling > y.max()
         assert warp.inverse(warp(y)) == pytest.approx(y, abs=1e-6)
         order = np.argsort(y, kind="stable")
@@ -56,7 +56,7 @@ def test_cost_scale_of_both_signs_is_linear_and_of_one_value_zero() -> None:
     assert CostScale.of(np.array([5.0, 5.0]))(np.array([5.0])) == pytest.approx([0])
 
 
-def simulated(costs: np.ndarray, y: np.ndarray, worst: float, at: np.ndarray, outcomes: np.ndarray) -> float:
+def simulated_gain(costs: np.ndarray, y: np.ndarray, worst: float, at: np.ndarray, outcomes: np.ndarray) -> float:
     """The mean gain of hypervolume, the reference (1, ..., 1; worst), over `outcomes` of a candidate with costs `at`."""
     reference = [*np.ones(costs.shape[1]), -worst]
     before = moocore.hypervolume(np.column_stack([costs, -y]), ref=reference)
@@ -67,33 +67,33 @@ def simulated(costs: np.ndarray, y: np.ndarray, worst: float, at: np.ndarray, ou
     return total / len(outcomes)
 
 
-# With one cost the strips are exact, the 400 outcomes are not; with more, 512 places stand for the box.
+# With one cost the volumes are exact, the 400 outcomes are not; with more costs, 512 places approximate the box.
 @pytest.mark.parametrize(("dimensions", "tolerance"), [(1, 0.002), (2, 0.004), (3, 0.008)])
 @pytest.mark.parametrize("seed", range(4))
-def test_expected_hypervolume_improvement_is_that_of_simulations(dimensions: int, tolerance: float, seed: int) -> None:
+def test_expected_hypervolume_improvement_equals_simulation(dimensions: int, tolerance: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     costs, y = rng.random((8, dimensions)), rng.random(8)
-    warp, worst = LogError(1.5, 1.0), float(y.min())
+    warp, worst = LogErrorWarp(1.5, 1.0), float(y.min())
     candidates = rng.random((5, dimensions)) * 0.6
     mean, deviation = rng.normal(0.2, 0.3, 5), np.full(5, 0.4)
-    found = Front(costs, y, worst).expected_improvement(candidates, mean, deviation, warp)
+    values = HypervolumeImprovement(costs, y, worst).expected(candidates, mean, deviation, warp)
     shares = (np.arange(400) + 0.5) / 400
-    for candidate, m, s, value in zip(candidates, mean, deviation, found, strict=True):
+    for candidate, m, s, value in zip(candidates, mean, deviation, values, strict=True):
         outcomes = warp.inverse(norm.ppf(shares, m, s))
-        assert value == pytest.approx(simulated(costs, y, worst, candidate, outcomes), rel=0.02, abs=tolerance)
+        assert value == pytest.approx(simulated_gain(costs, y, worst, candidate, outcomes), rel=0.02, abs=tolerance)
 
 
-def test_without_costs_it_is_the_improvement_on_the_best() -> None:
-    front = Front(np.zeros((3, 0)), np.array([0.1, 0.7, 0.3]), 0.1)
-    warp = LogError(2.0, 1.0)
+def test_without_costs_it_is_the_expected_improvement_over_the_best() -> None:
+    improvement = HypervolumeImprovement(np.zeros((3, 0)), np.array([0.1, 0.7, 0.3]), 0.1)
+    warp = LogErrorWarp(2.0, 1.0)
     mean, deviation = np.array([0.0, 0.3]), np.array([0.2, 0.1])
-    found = front.expected_improvement(np.zeros((2, 0)), mean, deviation, warp)
-    assert found == pytest.approx(warp.improvement(mean, deviation, np.array(0.7)))
+    values = improvement.expected(np.zeros((2, 0)), mean, deviation, warp)
+    assert values == pytest.approx(warp.expected_improvement(mean, deviation, np.array(0.7)))
 
 
-def test_certain_candidate_that_is_dominated_improves_nothing() -> None:
-    front = Front(np.array([[0.2], [0.6]]), np.array([0.5, 0.9]), 0.0)
-    warp = LogError(2.0, 1.0)
+def test_certainly_dominated_candidate_improves_nothing() -> None:
+    improvement = HypervolumeImprovement(np.array([[0.2], [0.6]]), np.array([0.5, 0.9]), 0.0)
+    warp = LogErrorWarp(2.0, 1.0)
     z = warp(np.array([0.4, 0.85]))
-    found = front.expected_improvement(np.array([[0.3], [0.7]]), z, np.full(2, 1e-4), warp)
-    assert found == pytest.approx([0, 0], abs=1e-12)
+    values = improvement.expected(np.array([[0.3], [0.7]]), z, np.full(2, 1e-4), warp)
+    assert values == pytest.approx([0, 0], abs=1e-12)

@@ -87,7 +87,7 @@ def test_every_study_that_ships_is_valid(path: Path) -> None:
         ("lr: 1e-3", "lr: 1e-3\nobjectives: [macs]", 13, 1, ["objectives", "must contain accuracy"]),
         ("lr: 1e-3", "lr: 1e-3\nobjectives: [accuracy, acc]", 13, 1, ["no such objective", "accuracy"]),
         ("lr: 1e-3", "lr: 1e-3\ndata: {source: digit}", 13, 8, ["data.source", "did you mean digits"]),
-        ("lr: 1e-3", "lr: 1e-3\nsampler: {name: nsga}", 13, 11, ["sampler.name", "did you mean nsga2?, found nsga"]),
+        ("lr: 1e-3", "lr: 1e-3\nsampler: {name: nsga}", 13, 11, ["sampler.name", "did you mean nsga2?, found 'nsga'"]),
         (
             "width: [16, 32]",
             "width: 16\n      norm: batc",

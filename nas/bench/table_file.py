@@ -4,7 +4,7 @@
     table.tsv     the same with tabs
     table.json    [{"kernel": 3, "acc": 91.2}, ...], or {"02012100": {"acc": [91.2, 91.4]}, ...}, whose keys are the column `key`
 
-A cell of CSV stays text, since only its column's role says what it is: `0120` may be a number or four choices.
+A cell of CSV stays text, since only the role of its column decides its type: `0120` may be a number or four choices.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from typing import Any
 
 from nas.errors import ConfigError
 
-KEY = "key"
-_ABSENT = ("", "nan", "na", "n/a", "null", "none")
+KEY_COLUMN = "key"
+_MISSING_TEXTS = ("", "nan", "na", "n/a", "null", "none")
 
 
 @dataclass(frozen=True)
-class Raw:
-    """A table as its file has it.
+class RawTable:
+    """A table as it stands in its file, with uninterpreted cells.
 
     Args:
-        file: where it stands.
-        places: of each row in the file, `FILE:LINE` or `FILE: row 3`.
-        columns: name -> a cell per row; None where there is none.
-        keyed: the rows are the values of a mapping, its keys in the column `KEY`.
+        file: the file.
+        places: the place of each row, `FILE:LINE` or `FILE: row 3`.
+        columns: name -> one cell per row; None for a missing cell.
+        keyed: the rows are the values of a mapping, whose keys are in the column `KEY_COLUMN`.
     """
 
     file: Path
@@ -41,15 +41,15 @@ class Raw:
     keyed: bool = False
 
     def error(self, row: int, column: str, rule: str) -> ConfigError:
-        """The error that names the cell, the `rule` it breaks, and what stands there."""
-        return ConfigError(self.places[row], f"column {column!r}: {rule}, found {_short(self.columns[column][row])}")
+        """The error that names the cell, the `rule` it breaks, and its content."""
+        return ConfigError(self.places[row], f"column {column!r}: {rule}, found {_shorten(self.columns[column][row])}")
 
     def number(self, row: int, column: str) -> float | None:
         """The number in a cell; None if it is missing."""
         return self._number(self.columns[column][row], row, column)
 
     def numbers(self, row: int, column: str) -> tuple[float | None, ...]:
-        """The numbers in a cell, one at least: of a JSON list, or of text such as `91.2;91.4`."""
+        """The numbers in a cell, at least one: of a JSON list, or of text such as `91.2;91.4`; None for a missing one."""
         cell = self.columns[column][row]
         if isinstance(cell, str) and cell.lstrip().startswith("["):
             try:
@@ -60,10 +60,10 @@ class Raw:
             cell = cell.split(";")
         if not isinstance(cell, list):
             return (self._number(cell, row, column),)
-        return tuple(self._number(one, row, column) for one in cell) or (None,)
+        return tuple(self._number(value, row, column) for value in cell) or (None,)
 
     def _number(self, value: Any, row: int, column: str) -> float | None:
-        if is_absent(value):
+        if is_missing(value):
             return None
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise self.error(row, column, "must be a number")
@@ -78,18 +78,18 @@ class Raw:
         return number
 
 
-def is_absent(cell: Any) -> bool:
-    """True if nothing is known there."""
+def is_missing(cell: Any) -> bool:
+    """True if the cell holds no value."""
     if isinstance(cell, str):
-        return cell.strip().lower() in _ABSENT
+        return cell.strip().lower() in _MISSING_TEXTS
     return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 
-def read(file: Path) -> Raw:
+def read_table(file: Path) -> RawTable:
     """The table in `file`.
 
     Raises:
-        ConfigError: it cannot be read, or is no table; it names the place and the rule.
+        ConfigError: the file cannot be read or holds no table; the error names the place and the rule.
     """
     kind = file.suffix.lower()
     if kind not in (".csv", ".tsv", ".json"):
@@ -103,11 +103,11 @@ def read(file: Path) -> Raw:
         raise ConfigError(str(file), f"a table must be in UTF-8: {error.reason} at byte {error.start}") from None
     raw = _from_json(file, text) if kind == ".json" else _from_csv(file, text, "\t" if kind == ".tsv" else ",")
     if not raw.places:
-        raise ConfigError(str(file), "a table must hold one architecture at least, found none")
+        raise ConfigError(str(file), "a table must hold at least one architecture, found none")
     return raw
 
 
-def _from_csv(file: Path, text: str, delimiter: str) -> Raw:
+def _from_csv(file: Path, text: str, delimiter: str) -> RawTable:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     places: list[str] = []
     rows: list[list[str]] = []
@@ -124,51 +124,53 @@ def _from_csv(file: Path, text: str, delimiter: str) -> Raw:
             rows.append([cell.strip() for cell in cells])
     except csv.Error as error:
         raise ConfigError(f"{file}:{reader.line_num}", f"not CSV: {error}") from None
-    return Raw(file, places, {name: [row[i] for row in rows] for i, name in enumerate(names)})
+    return RawTable(file, places, {name: [row[i] for row in rows] for i, name in enumerate(names)})
 
 
 def _check_names(file: Path, names: Sequence[str]) -> None:
     for i, name in enumerate(names):
         if not name:
-            raise ConfigError(f"{file}:1", f"a column must have a name, column {i + 1} has none")
+            raise ConfigError(f"{file}:1", f"a column must have a name, found none for column {i + 1}")
         if name in names[:i]:
-            raise ConfigError(f"{file}:1", f"a column's name must stand once, found {name!r} twice")
+            raise ConfigError(f"{file}:1", f"column names must be unique, found {name!r} twice")
 
 
-def _from_json(file: Path, text: str) -> Raw:
+def _from_json(file: Path, text: str) -> RawTable:
+    records, keyed = _json_records(file, text)
+    keys: set[str | None] = set()
+    columns: dict[str, list[Any]] = {KEY_COLUMN: [key for _, _, key in records]} if keyed else {}
+    for i, (place, value, key) in enumerate(records):
+        if not isinstance(value, _JsonObject):
+            raise ConfigError(place, f"must be an object with the columns of an architecture, found {_shorten(value)}")
+        if key is not None and key in keys:
+            raise ConfigError(place, "keys must be unique, found this one twice")
+        keys.add(key)
+        row_names: set[str] = set()
+        for name, cell in value.pairs:
+            if name in row_names or (key is not None and name == KEY_COLUMN):
+                raise ConfigError(place, f"column names must be unique, found {name!r} twice")
+            row_names.add(name)
+            columns.setdefault(name, [None] * len(records))[i] = cell
+    return RawTable(file, [place for place, _, _ in records], columns, keyed)
+
+
+def _json_records(file: Path, text: str) -> tuple[list[tuple[str, Any, str | None]], bool]:
+    """The place, value and key of each row; and whether the rows have keys."""
     try:
-        data = json.loads(text, object_pairs_hook=_Pairs)
+        data = json.loads(text, object_pairs_hook=_JsonObject)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{file}:{error.lineno}:{error.colno}", f"not JSON: {error.msg}") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; a thousand brackets
         raise ConfigError(str(file), f"not JSON that can be read: {error}") from None
-    if isinstance(data, _Pairs):
-        records: list[tuple[str, Any, str | None]] = [
-            (f"{file}: {_short(key)}", value, key) for key, value in data.pairs
-        ]
-    elif isinstance(data, list):
-        records = [(f"{file}: row {i + 1}", value, None) for i, value in enumerate(data)]
-    else:
-        raise ConfigError(str(file), f"must be a list of objects, or an object of them, found {_short(data)}")
-    seen: set[str | None] = set()
-    columns: dict[str, list[Any]] = {KEY: [key for _, _, key in records]} if isinstance(data, _Pairs) else {}
-    for i, (place, value, key) in enumerate(records):
-        if not isinstance(value, _Pairs):
-            raise ConfigError(place, f"must be an object with the columns of an architecture, found {_short(value)}")
-        if key is not None and key in seen:
-            raise ConfigError(place, "a key must stand once, found twice")
-        seen.add(key)
-        within: set[str] = set()
-        for name, cell in value.pairs:
-            if name in within or (key is not None and name == KEY):
-                raise ConfigError(place, f"a column's name must stand once, found {name!r} twice")
-            within.add(name)
-            columns.setdefault(name, [None] * len(records))[i] = cell
-    return Raw(file, [place for place, _, _ in records], columns, keyed=isinstance(data, _Pairs))
+    if isinstance(data, _JsonObject):
+        return [(f"{file}: {_shorten(key)}", value, key) for key, value in data.pairs], True
+    if isinstance(data, list):
+        return [(f"{file}: row {i + 1}", value, None) for i, value in enumerate(data)], False
+    raise ConfigError(str(file), f"must be a list of objects, or an object of them, found {_shorten(data)}")
 
 
-class _Pairs:
-    """A JSON object, with names that stand twice."""
+class _JsonObject:
+    """A JSON object that keeps duplicate names."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         self.pairs = pairs
@@ -177,6 +179,6 @@ class _Pairs:
         return repr(dict(self.pairs))
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

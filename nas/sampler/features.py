@@ -1,0 +1,156 @@
+"""What is known of points before training, as numbers: the values of the cheap functions, and the features of the models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.sampler.bounded_cache import BoundedCache
+from nas.sampler.domain import Domain, Point, Rng
+from nas.sampler.warp import CostScale
+
+Floats = NDArray[np.float64]
+Index = NDArray[np.intp] | NDArray[np.bool_]
+PointFunction = Callable[[Any], float]
+
+NUM_REFERENCE_POINTS = 1000  # random points by which features are standardised
+MAX_CACHED_POINTS = 100_000  # points whose function values are kept
+CLIMB_MUTATIONS = 400  # mutations tried to reach the point of lowest and of highest cost
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of n points.
+
+    Args:
+        bits: zeros and ones, `(n, p)`.
+        linear: about standard normal over the space, `(n, q)`.
+        smooth: about standard normal over the space, `(n, k)`.
+        shortfall: 0 for a complete training, up to 1 for the shortest, `(n,)`.
+    """
+
+    bits: Floats
+    linear: Floats
+    smooth: Floats
+    shortfall: Floats
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    def __getitem__(self, index: Index) -> Features:
+        return Features(self.bits[index], self.linear[index], self.smooth[index], self.shortfall[index])
+
+    def concatenate(self, other: Features) -> Features:
+        """These points followed by `other`."""
+        return Features(
+            np.concatenate([self.bits, other.bits]),
+            np.concatenate([self.linear, other.linear]),
+            np.concatenate([self.smooth, other.smooth]),
+            np.concatenate([self.shortfall, other.shortfall]),
+        )
+
+
+class FeatureExtractor(Generic[Point]):
+    """Computes what is known of points before training: costs on a scale of the space, feasibility, and features.
+
+    Args:
+        domain: the points.
+        cheap: functions that give the cheap objectives, to be minimised.
+        extra: functions that give further numbers, such as the parameters of a network.
+        limits: the highest value allowed of each cheap objective; inf where there is no limit.
+        feasible: False for points that must not be proposed; None if all may be.
+        enumerate_all: scales are those of all points of the domain, not of random ones.
+        rng: draws the random points.
+    """
+
+    def __init__(
+        self,
+        domain: Domain[Point],
+        cheap: Sequence[PointFunction],
+        extra: Sequence[PointFunction],
+        limits: Sequence[float],
+        feasible: Callable[[Any], bool] | None,
+        enumerate_all: bool,
+        rng: Rng,
+    ) -> None:
+        self.domain = domain
+        self.functions = (*cheap, *extra)
+        self.num_cheap = len(cheap)
+        self._rows: BoundedCache[Hashable, tuple[float, ...]] = BoundedCache(MAX_CACHED_POINTS)
+        self._limits, self._feasible = np.asarray(limits, dtype=np.float64), feasible
+        self.reference_points = list(domain.points()) if enumerate_all else self._sample_reference(rng)
+        values = self.function_values(self.reference_points)
+        self.scales = self._scales(values)
+        raw = self._raw_features(domain.encode(self.reference_points), values)
+        self._center, self._spread = raw.mean(0), raw.std(0)
+        self._spread[self._spread < 1e-9] = np.inf  # a constant feature has no effect
+        self.num_linear, self.num_smooth = raw.shape[1], len(self.functions)
+
+    def function_values(self, points: Sequence[Point]) -> Floats:
+        """The cheap objectives and further numbers of `points`, `(n, cheap + extra)`."""
+        return np.array([self._row(point) for point in points]).reshape(len(points), len(self.functions))
+
+    def _row(self, point: Point) -> tuple[float, ...]:
+        key = self.domain.key(point)
+        if key not in self._rows:
+            argument = self.domain.function_argument(point)
+            return self._rows.store(key, tuple(float(function(argument)) for function in self.functions))
+        return self._rows[key]
+
+    def feasible(self, points: Sequence[Point], values: Floats) -> NDArray[np.bool_]:
+        """Which of `points`, of the given function values, may be proposed, `(n,)`."""
+        allowed = (values[:, : self.num_cheap] <= self._limits).all(1)
+        if self._feasible is not None:
+            arguments = (self.domain.function_argument(point) for point in points)
+            allowed &= np.array([bool(self._feasible(argument)) for argument in arguments], dtype=bool)
+        return np.asarray(allowed)
+
+    def costs(self, values: Floats) -> Floats:
+        """The cheap objectives on the scale of the space, `(n, cheap)`."""
+        columns = [self.scales[j](values[:, j]) for j in range(self.num_cheap)]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(values), 0))
+
+    def features(self, points: Sequence[Point], values: Floats) -> Features:
+        """The features of `points` of the given function values, as of complete trainings."""
+        bits = self.domain.encode(points)
+        standard = (self._raw_features(bits, values) - self._center) / self._spread
+        return Features(bits, standard, standard[:, : len(self.functions)], np.zeros(len(points)))
+
+    def _raw_features(self, bits: Floats, values: Floats) -> Floats:
+        logs = [scale.logarithmic(column) for scale, column in zip(self.scales, values.T, strict=True)]
+        counts = bits @ self.domain.encoding.count_matrix
+        return np.concatenate([np.stack(logs, axis=1) if logs else np.zeros((len(bits), 0)), counts], axis=1)
+
+    def _scales(self, values: Floats) -> tuple[CostScale, ...]:
+        """The scale of each function; costs above a limit do not matter, so the scale of a cheap objective ends there."""
+        scales = [CostScale.of(column) for column in values.T]
+        for j, limit in enumerate(self._limits):
+            if scales[j].low < limit < scales[j].high:
+                scales[j] = CostScale(scales[j].low, float(limit))
+        return tuple(scales)
+
+    def _sample_reference(self, rng: Rng) -> list[Point]:
+        """Random points, and the points of lowest and highest cost that a random climb finds."""
+        samples = (self.domain.sample(rng) for _ in range(NUM_REFERENCE_POINTS))
+        points = list({self.domain.key(point): point for point in samples}.values())
+        for j in range(self.num_cheap):
+            points += [self._climb(points, j, sign, rng) for sign in (1.0, -1.0)]
+        return points
+
+    def _climb(self, points: Sequence[Point], j: int, sign: float, rng: Rng) -> Point:
+        """The point of lowest (`sign` 1) or highest (-1) cost `j` that mutations of the best of `points` reach."""
+
+        def signed_cost(point: Point) -> float:
+            return sign * self._row(point)[j]
+
+        best = min(points, key=signed_cost)
+        lowest = signed_cost(best)
+        for _ in range(CLIMB_MUTATIONS):
+            mutant = self.domain.mutate(best, rng)
+            if (mutant_cost := signed_cost(mutant)) < lowest:
+                best, lowest = mutant, mutant_cost
+        return best

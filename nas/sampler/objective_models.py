@@ -1,0 +1,183 @@
+"""The models of the objectives that need training, and the front that they estimate.
+
+The primary objective is modelled by a Gaussian process of its log-warped error. Each secondary one (a measured throughput) has
+a Gaussian process too, but only its predicted mean is used. Pending points, which are being trained, count as if their results
+were those predicted (kriging believer), so that parallel workers get different points.
+
+Costs are minimised; the primary objective y is maximised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Generic
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.sampler.domain import Point, Rng
+from nas.sampler.features import FeatureExtractor, Features
+from nas.sampler.gaussian_process import GaussianProcess
+from nas.sampler.improvement import HypervolumeImprovement
+from nas.sampler.warp import CostScale, LogErrorWarp, candidate_warps
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+MAX_MODEL_OBSERVATIONS = 400  # observations that a model is conditioned on
+REFIT_GROWTH = 1.1  # factor by which observations grow between two fits of the hyper-parameters
+PRIOR_COST_TREND = 2.5  # rise of the primary objective from lowest to highest cost without data, in standard deviations
+
+
+@dataclass(frozen=True)
+class Observations(Generic[Point]):
+    """The results of n trainings, complete or stopped early.
+
+    Args:
+        points: the trained points.
+        y: the primary objective, `(n,)`.
+        secondary: further modelled objectives, minimised, `(n, m)`; NaN where unknown.
+        shortfall: 0 for a complete training, up to 1 for the shortest, `(n,)`.
+    """
+
+    points: Sequence[Point]
+    y: Floats
+    secondary: Floats
+    shortfall: Floats
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: Indices) -> Observations[Point]:
+        points = [self.points[i] for i in index]
+        return Observations(points, self.y[index], self.secondary[index], self.shortfall[index])
+
+
+@dataclass(frozen=True)
+class FrontEstimate:
+    """The estimated front while trials run.
+
+    Args:
+        improvement: the expected hypervolume improvement over the front.
+        warp: the scale on which the primary objective is modelled.
+        members: indices of the points on the front, among those observed and pending.
+        refitted: the hyper-parameters of the primary model are new.
+    """
+
+    improvement: HypervolumeImprovement
+    warp: LogErrorWarp
+    members: Indices
+    refitted: bool
+
+
+class ObjectiveModels(Generic[Point]):
+    """The models of the primary and the secondary objectives.
+
+    Args:
+        extractor: computes the costs and features of points.
+        num_secondary: number of secondary objectives.
+    """
+
+    def __init__(self, extractor: FeatureExtractor[Point], num_secondary: int) -> None:
+        self.extractor = extractor
+        encoding = extractor.domain.encoding
+        shape = (encoding.decision, encoding.distance, extractor.num_linear, extractor.num_smooth)
+        self.primary = GaussianProcess(*shape)
+        self.secondary = [GaussianProcess(*shape) for _ in range(num_secondary)]
+        self.secondary_scales = [CostScale(0.0, 1.0) for _ in range(num_secondary)]
+        self._warp: LogErrorWarp | None = None
+        self._fitted_on = 0
+        self._kept: Indices = np.arange(0)
+
+    def estimate_from_costs(self, points: Sequence[Point]) -> FrontEstimate:
+        """The front of `points` without results: each is assumed to be as good as its cost lets expect."""
+        values = self.extractor.function_values(points)
+        features = self.extractor.features(points, values)
+        self.primary.theta = self.primary.prior_mean.copy()
+        self.primary.condition(features, PRIOR_COST_TREND * self.extractor.scales[0].logarithmic(values[:, 0]))
+        z = self.primary.predict_mean(features)
+        return _front(self.extractor.costs(values), z, LogErrorWarp(1.0, 1.0), np.ones(len(z), dtype=bool), True)
+
+    def estimate_front(self, observations: Observations[Point], pending: Sequence[Point], rng: Rng) -> FrontEstimate:
+        """Condition the models on `observations` and, as predicted, on `pending` points; the front of both."""
+        count = len(observations)
+        warp = self._warp
+        refit = warp is None or count >= REFIT_GROWTH * self._fitted_on or observations.y.max() >= warp.ceiling
+        if refit:
+            self._kept = self._representative(observations, rng)
+            self._fitted_on = count
+        trained = observations[np.concatenate([self._kept[self._kept < count], np.arange(self._fitted_on, count)])]
+        values = self.extractor.function_values(trained.points)
+        features = replace(self.extractor.features(trained.points, values), shortfall=trained.shortfall)
+        if warp is None or refit:
+            warp = self._warp = self._fit(features, trained, rng)
+        z = warp(trained.y)
+        self.primary.condition(features, z)
+        self._condition_secondary(features, trained)
+        costs = np.column_stack([self.extractor.costs(values), self._scale_secondary(trained.secondary)])
+        complete = trained.shortfall == 0
+        if len(pending):
+            values = self.extractor.function_values(pending)
+            pending_features = self.extractor.features(pending, values)
+            z = np.concatenate([z, self.primary.predict_mean(pending_features)])
+            predicted = [self.predict_cost(j, pending_features) for j in range(len(self.secondary))]
+            costs = np.concatenate([costs, np.column_stack([self.extractor.costs(values), *predicted])])
+            features = features.concatenate(pending_features)
+            complete = np.concatenate([complete, np.ones(len(pending), dtype=bool)])
+            self.primary.condition(features, z)
+        return _front(costs, self.primary.predict_mean(features), warp, complete, refit)
+
+    def predict_cost(self, j: int, features: Features) -> Floats:
+        """The predicted secondary objective `j` on its scale, `(n,)`; 0 as long as nothing was measured."""
+        scale, model = self.secondary_scales[j], self.secondary[j]
+        if not model.num_observations:
+            return np.zeros(len(features))
+        return scale(scale.from_logarithmic(model.predict_mean(features)))
+
+    def _representative(self, observations: Observations[Point], rng: Rng) -> Indices:
+        """The indices of at most `MAX_MODEL_OBSERVATIONS`: half of them the nearest to the front, the others random."""
+        count, half = len(observations), MAX_MODEL_OBSERVATIONS // 2
+        if count <= MAX_MODEL_OBSERVATIONS:
+            return np.arange(count)
+        costs = self.extractor.costs(self.extractor.function_values(observations.points))
+        losses = np.column_stack([costs, observations.secondary, -observations.y])
+        rank = moocore.pareto_rank(np.nan_to_num(losses, nan=np.inf))
+        order = np.lexsort((rank, observations.shortfall > 0))
+        others = rng.choice(order[half:], MAX_MODEL_OBSERVATIONS - half, replace=False)
+        return np.sort(np.concatenate([order[:half], others]))
+
+    def _fit(self, features: Features, trained: Observations[Point], rng: Rng) -> LogErrorWarp:
+        """Choose the hyper-parameters, and the warp, which is returned."""
+        y = trained.y
+        warp = min(candidate_warps(y), key=lambda warp: self.primary.loss(features, warp(y)) - warp.log_slope(y).sum())
+        self.primary.fit(features, warp(y), rng)
+        for j, model in enumerate(self.secondary):
+            measured = np.isfinite(trained.secondary[:, j])
+            if measured.any():
+                values = trained.secondary[measured, j]
+                self.secondary_scales[j] = CostScale.of(values)
+                model.fit(features[measured], self.secondary_scales[j].logarithmic(values), rng)
+        return warp
+
+    def _condition_secondary(self, features: Features, trained: Observations[Point]) -> None:
+        for j, model in enumerate(self.secondary):
+            measured = np.isfinite(trained.secondary[:, j])
+            if measured.any():
+                scaled = self.secondary_scales[j].logarithmic(trained.secondary[measured, j])
+                model.condition(features[measured], scaled)
+
+    def _scale_secondary(self, secondary: Floats) -> Floats:
+        columns = [scale(column) for scale, column in zip(self.secondary_scales, secondary.T, strict=True)]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(secondary), 0))
+
+
+def _front(costs: Floats, z: Floats, warp: LogErrorWarp, complete: NDArray[np.bool_], refitted: bool) -> FrontEstimate:
+    """The front of the posterior means `z`, which are nearer the truth than noisy observations, of complete trainings."""
+    y = warp.inverse(z)
+    index = np.nonzero(complete)[0]
+    table = np.column_stack([costs[index], -y[index]])
+    members = index[moocore.is_nondominated(table)] if len(table) else index
+    improvement = HypervolumeImprovement(costs[members], y[members], float(y.min()) - 1e-9)
+    return FrontEstimate(improvement, warp, members, refitted)

@@ -1,0 +1,135 @@
+"""The Gaussian process against formulas written out naively, and its gradients against differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nas.sampler.features import Features
+from nas.sampler.gaussian_process import (
+    CONSTANT_VARIANCE,
+    DIAGONAL_JITTER,
+    Floats,
+    GaussianProcess,
+    cholesky_with_jitter,
+)
+
+DECISION = np.array([0, 0, 0, 1, 1, 2, 2])
+DISTANCE = np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
+
+
+def features(n: int, seed: int, stopped: bool = False) -> Features:
+    """Three categorical decisions of 3, 2 and 2 choices, two smooth features that are linear ones too, and a count."""
+    rng = np.random.default_rng(seed)
+    choices = [np.eye(count)[rng.integers(count, size=n)] for count in (3, 2, 2)]
+    linear = rng.normal(size=(n, 3))
+    shortfall = rng.choice([0.0, 0.5, 1.0], n) if stopped else np.zeros(n)
+    return Features(np.concatenate(choices, 1), linear, linear[:, :2], shortfall)
+
+
+def model() -> GaussianProcess:
+    gp = GaussianProcess(DECISION, DISTANCE, num_linear=3, num_smooth=2)
+    gp.theta = gp.prior_mean + np.random.default_rng(3).normal(size=len(gp.theta)) * 0.5
+    return gp
+
+
+def naive_covariance(gp: GaussianProcess, a: Features, b: Features) -> Floats:
+    bits, linear, smooth, short = np.exp(gp.theta[:4])
+    ranges, weights = np.exp(gp.theta[5:7]), np.exp(gp.theta[7:])
+    table = np.empty((len(a), len(b)))
+    for i in range(len(a)):
+        for j in range(len(b)):
+            differ = [not np.array_equal(a.bits[i, g == DECISION], b.bits[j, g == DECISION]) for g in range(3)]
+            alike = np.exp(-sum(w for w, d in zip(weights, differ, strict=True) if d))
+            near = np.exp(-0.5 * sum(((a.smooth[i] - b.smooth[j]) / ranges) ** 2))
+            table[i, j] = CONSTANT_VARIANCE + bits * alike + linear * (a.linear[i] @ b.linear[j]) / 3 + smooth * near
+            table[i, j] += short * a.shortfall[i] * b.shortfall[j] * (1 + alike)
+    return table
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_posterior_equals_the_textbook_formula(stopped: bool) -> None:
+    gp, points, new = model(), features(12, 0, stopped), features(5, 1)
+    y = np.random.default_rng(2).normal(3.0, 2.0, 12)
+    gp.condition(points, y)
+    standard = (y - y.mean()) / y.std()
+    inverse = np.linalg.inv(naive_covariance(gp, points, points) + (gp.noise + DIAGONAL_JITTER) * np.eye(12))
+    cross = naive_covariance(gp, new, points)
+    mean = cross @ inverse @ standard * y.std() + y.mean()
+    variance = np.diag(naive_covariance(gp, new, new)) - np.einsum("ij,jk,ik->i", cross, inverse, cross)
+    covariance = gp.covariance(new)
+    assert gp.mean(covariance) == pytest.approx(mean, rel=1e-9)
+    assert gp.standard_deviation(covariance, new) == pytest.approx(np.sqrt(variance) * y.std(), rel=1e-6)
+    assert gp.prior_standard_deviation(new) == pytest.approx(
+        np.sqrt(np.diag(naive_covariance(gp, new, new))) * y.std(), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_gradient_equals_finite_differences(stopped: bool) -> None:
+    gp, points = model(), features(15, 4, stopped)
+    y = np.random.default_rng(5).normal(size=15)
+    _, gradient = gp.negative_log_posterior(gp.theta, points, y)
+    for i in range(len(gp.theta)):
+        step = np.zeros(len(gp.theta))
+        step[i] = 1e-5
+        difference = (
+            gp.negative_log_posterior(gp.theta + step, points, y)[0]
+            - gp.negative_log_posterior(gp.theta - step, points, y)[0]
+        ) / 2e-5
+        assert gradient[i] == pytest.approx(difference, rel=1e-5, abs=1e-7)
+
+
+def test_fit_finds_the_relevant_decision() -> None:
+    points = features(120, 6)
+    y = 3.0 * points.bits[:, 3] + 0.01 * np.random.default_rng(7).normal(size=120)
+    gp = GaussianProcess(DECISION, DISTANCE, num_linear=3, num_smooth=2)
+    before = gp.loss(points, y)
+    gp.fit(points, y, np.random.default_rng(0))
+    assert gp.loss(points, y) < before
+    weights = gp.theta[7:]
+    assert weights[1] > weights[0]
+    assert weights[1] > weights[2]
+    gp.condition(points, y)
+    new = features(50, 8)
+    assert gp.mean(gp.covariance(new)) == pytest.approx(3.0 * new.bits[:, 3], abs=0.1)
+
+
+def test_equal_observations() -> None:
+    gp, points = GaussianProcess(DECISION, DISTANCE, num_linear=3, num_smooth=2), features(6, 9)
+    gp.fit(points, np.full(6, 2.5), np.random.default_rng(0))
+    gp.condition(points, np.full(6, 2.5))
+    assert gp.mean(gp.covariance(features(4, 10))) == pytest.approx(np.full(4, 2.5), abs=1e-6)
+
+
+def test_gain_of_the_remaining_epochs_is_learned() -> None:
+    """Stopped trainings lie 1 below the complete ones: the prediction for a stopped one adds that."""
+    points = features(60, 11)
+    truth = points.bits[:, 0] - points.bits[:, 5]
+    half = Features(points.bits, points.linear, points.smooth, np.ones(60))
+    y = np.concatenate([truth[:40], truth - 1.0])
+    gp = GaussianProcess(DECISION, DISTANCE, num_linear=3, num_smooth=2)
+    both = points[np.arange(40)].concatenate(half)
+    gp.fit(both, y, np.random.default_rng(0))
+    gp.condition(both, y)
+    assert gp.mean(gp.covariance(points[np.arange(40, 60)])) == pytest.approx(truth[40:], abs=0.1)
+
+
+def test_different_observations_of_one_point() -> None:
+    """The same point many times, with vast and with tiny differences: the covariance is singular to rounding."""
+    point = features(1, 12)
+    points = point[np.zeros(30, dtype=int)]
+    for spread in (1e-12, 1.0, 1e12):
+        y = spread * np.random.default_rng(0).normal(size=30)
+        gp = GaussianProcess(DECISION, DISTANCE, num_linear=3, num_smooth=2)
+        gp.fit(points, y, np.random.default_rng(0))
+        assert (np.abs(gp.theta - gp.prior_mean) <= 6 * gp.prior_sd + 1e-9).all()
+        gp.condition(points, y)
+        assert gp.mean(gp.covariance(point)) == pytest.approx(y.mean(), abs=0.5 * spread)
+
+
+def test_singular_covariance_is_factored_with_jitter() -> None:
+    covariance = np.ones((4, 4)) * 3.0
+    covariance[0, 1] = covariance[1, 0] = 3.0 + 1e-12  # not even positive
+    factor = cholesky_with_jitter(covariance)
+    assert factor @ factor.T == pytest.approx(covariance, rel=1e-6)
