@@ -26,6 +26,7 @@ from search_space import yaml_text
 from search_space.errors import ArchitectureError, SpaceError
 from search_space.field_types import Positive
 from search_space.head import HeadSpec
+from search_space.html_table import html_table
 from search_space.shapes import MapShape, Size
 from search_space.stage import Stage
 from search_space.stem import StemSpec
@@ -127,6 +128,24 @@ class Architecture(Value):
     def to_json(self) -> str:
         """The canonical form as one line of JSON with sorted keys."""
         return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+
+    def _repr_html_(self) -> str:
+        """The stages as a table, for notebooks."""
+        rows = [
+            (
+                number,
+                f"{height} x {width} x {stage.width}",
+                stage.mixer.name,
+                stage.channel_mixer.name,
+                stage.depth,
+                stage.residual,
+            )
+            for number, (stage, (height, width)) in enumerate(zip(self.stages, self.sizes, strict=True), start=1)
+        ]
+        height, width = self.image_size
+        images = f"images of {height} x {width} x {self.in_chans}, patch {self.stem.patch}, {self.num_classes} classes"
+        heads = ("stage", "map", "token mixer", "channel mixer", "depth", "residual form")
+        return html_table(f"Architecture {self.id}: {images}", heads, rows)
 
     def to_yaml(self) -> str:
         """The canonical form as YAML."""

@@ -1,7 +1,7 @@
-"""Small standalone HTML for notebooks: a study, its front, an architecture. Every text of a study is escaped.
+"""Small standalone HTML for notebooks: a study and its front. Every text of a study is escaped.
 
-`results_html`, `front_html` and `architecture_html` return a fragment without scripts and with inline styles only, fit for
-`_repr_html_`. They take a `StudyResults`, the part of `nas.analysis.results.Results` that they read.
+`results_html` and `front_html` return a fragment without scripts and with inline styles only, fit for `_repr_html_`. They take
+a `StudyResults`, the part of `nas.analysis.results.Results` that they read.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from nas.analysis.architecture_text import PartText, PlainArchitecture, describe, mixer_names
-from nas.formatting import TIMES, count, ratio, si, value_text
+from nas.analysis.architecture_text import mixer_names
+from nas.formatting import count, ratio, si, value_text
 from nas.objectives import Objective
 
-_BOX = "border:1px solid #8888;border-radius:4px;padding:.3em .6em;margin:.3em 0;max-width:42em"
 _NOTE = "opacity:.7;font-size:.9em"
 _COSTS = (("macs", "MACs"), ("params", "parameters"))
 
@@ -81,31 +80,9 @@ def front_html(results: StudyResults) -> str:
     return _table(map(_escape, heads), rows)
 
 
-def architecture_html(architecture: PlainArchitecture) -> str:
-    """An architecture as a column of boxes from the image to the head.
-
-    Args:
-        architecture: as JSON, `Architecture.to_dict()`.
-    """
-    text = describe(architecture)
-    note = f"<p><em>{_escape(text.note)}</em></p>" if text.note else ""
-    return f"<div>{note}{''.join(map(_part_html, text.parts))}</div>"
-
-
 def _best_values(results: StudyResults, best: pd.Series[Any]) -> list[str]:
     """The objectives with units: "validation accuracy 0.9722", "MACs 6.59 M"."""
     return [f"{o.label} {value_text(o, best[o.name], unit=o.unit != o.label)}" for o in results.objectives]
-
-
-def _part_html(part: PartText) -> str:
-    depth = f"{part.depth} {TIMES} " if part.mixer else ""
-    lines = [part.transition] if part.transition else []
-    layers = [f"<b>{_escape(name)}</b> {_escape(options)}".strip() for name, options in part.layers]
-    body = [f"<div style='{_NOTE}'>{_escape(line)}</div>" for line in lines]
-    body += [f"<div>{depth if index == 0 else ''}{layer}</div>" for index, layer in enumerate(layers)]
-    body += [f"<div style='{_NOTE}'>{_escape(part.notes)}</div>"] if part.notes else []
-    head = f"<div><b>{_escape(part.title)}</b> <span style='float:right'>{_escape(part.shape)}</span></div>"
-    return f"<div style='{_BOX}'>{head}{''.join(body)}</div>"
 
 
 def _table(heads: Iterable[str], rows: Iterable[list[str]]) -> str:

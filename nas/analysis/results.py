@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas import objectives
 from nas.analysis.front import Bounds, Floats, front_mask, hypervolume
+from nas.analysis.notebook import results_html
 from nas.errors import UsageError
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
@@ -94,6 +95,9 @@ class Results:
             UsageError: `folder` holds no study, or one that `nas search` did not write.
         """
         return cls.of(StoredStudy.open(folder))
+
+    def _repr_html_(self) -> str:
+        return results_html(self)
 
     @cached_property
     def complete(self) -> pd.DataFrame:

@@ -132,6 +132,35 @@ def run_search(
         return SearchEnd(run.run(executor), was_complete=False)
 
 
+def open_or_create_study(config: StudyConfig, folder: Path) -> StoredStudy:
+    """The study of `config` in `folder`; if there is none yet, its images are decoded and it is created.
+
+    Raises:
+        ConfigError: the configuration, its data or its space break a rule, or the study in `folder` has another one.
+        UsageError: a search runs in the folder while the study would be created.
+    """
+    if study_exists(folder):
+        study = StoredStudy.open(folder)
+        config.check_continues(study.config)
+        return study
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with locked(folder):
+        _, dataset = prepare_images(config, folder / DATA)
+        space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
+        check_limits(config, space)
+        return _open_or_create(config, folder, space, dataset)
+
+
+def _open_or_create(config: StudyConfig, folder: Path, space: SearchSpace, dataset: DatasetInfo) -> StoredStudy:
+    if study_exists(folder):
+        study = StoredStudy.open(folder)
+        study.check_images(config, dataset)
+        return study
+    # The cheapest network is on the front whatever its accuracy: it comes first.
+    first = [cheapest(space, "macs", config.seed), *first_architectures(config, space)]
+    return StoredStudy.create(folder, config, space, dataset, first)
+
+
 def _restore_images(study: StoredStudy, config: StudyConfig) -> None:
     """Decode the images again if they are missing: the report and an export need them."""
     try:
@@ -161,7 +190,7 @@ class _Run:
             check_limits(config, space)
             settings = evaluation_settings(config, self.folder, data_file, executor)
             prior = prior_accuracies(config, space)
-            study = self._open_study(space, dataset)
+            study = _open_or_create(config, self.folder, space, dataset)
             tables = self._operator_tables(space, settings.measuring, executor)
             begun = sum(trial.state != TrialState.WAITING for trial in study.trials)
             study.optuna.sampler = sampler_of(config, space, prior, tables, begun)
@@ -178,16 +207,6 @@ class _Run:
             self.interrupts.arm()  # Ray has replaced the handler of SIGTERM
             data_file, dataset = reading.result()
         return data_file, dataset, executor
-
-    def _open_study(self, space: SearchSpace, dataset: DatasetInfo) -> StoredStudy:
-        """The study in the folder, created if there is none yet."""
-        if study_exists(self.folder):
-            study = StoredStudy.open(self.folder)
-            study.check_images(self.config, dataset)
-            return study
-        # The cheapest network is on the front whatever its accuracy: it comes first.
-        first = [cheapest(space, "macs", self.config.seed), *first_architectures(self.config, space)]
-        return StoredStudy.create(self.folder, self.config, space, dataset, first)
 
     def _operator_tables(
         self, space: SearchSpace, measuring: MeasuringSettings, executor: Executor

@@ -1,0 +1,137 @@
+"""The Python API: what `nas search`, `nas front`, `nas report` and `nas export` do, from a script or a notebook.
+
+    from nas import Study, StudyConfig, export, search
+
+    config = StudyConfig.from_file("studies/digits.yaml", "trials=20", "train.epochs=5")
+    study = Study.open_or_create("runs/digits", config)
+    search(study)                                    # the same call continues what was interrupted
+    study.results().front                            # a pandas.DataFrame
+    export(study, "best", "model/")
+
+The names are exported by `nas` itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from nas.analysis.results import Results
+from nas.driver.run import Display, open_or_create_study, run_search
+from nas.models.export import export_trial
+from nas.models.test_split import test_front
+from nas.report import write
+from nas.study.config import StudyConfig
+from nas.study.events import Observer
+from nas.study.layout import CONFIG
+from nas.study.stored import StoredStudy
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Study(StoredStudy):
+    """A study: a folder with its configuration, its Optuna study `optuna`, and the files of its trials.
+
+    Make one with `Study.open_or_create` or `Study.open`. Everything is read from the folder; a study can be open in several
+    processes, of which one at a time may `search`.
+    """
+
+    requested: StudyConfig | None = None
+    """The configuration to search with; None: the one in the folder."""
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Self:
+        """The study in `folder`, such as `runs/digits`; a copied `study.db` alone is enough to read it.
+
+        Raises:
+            UsageError: `folder` holds no study, or one that cannot be read.
+        """
+        stored = StoredStudy.open(Path(folder))
+        return cls(stored.folder, stored.optuna)
+
+    @classmethod
+    def open_or_create(cls, folder: Path | str, config: StudyConfig) -> Self:
+        """The study of `config` in `folder`; if there is none yet, its images are decoded and it is created.
+
+        Args:
+            folder: where it is, or will be.
+            config: its configuration. For an existing study it may differ in what may change while a study goes on, such as
+                the number of trials.
+
+        Raises:
+            ConfigError: the configuration, its data or its space break a rule, or the study in `folder` has another one.
+            UsageError: a search runs in the folder while the study would be created.
+        """
+        stored = open_or_create_study(config, Path(folder))
+        return cls(stored.folder, stored.optuna, config)
+
+    def results(self) -> Results:
+        """The trials, the front and the best trial as they are now; call it again to see what happened since."""
+        return Results.of(self)
+
+    def report(self, out: Path | str | None = None) -> Path:
+        """Measure the test accuracy of the front, once, and write the report.
+
+        Args:
+            out: the HTML file; by default `report.html` in the folder of the study.
+
+        Returns:
+            The file written. What could not be tested (images or weights are missing) is logged as a warning.
+
+        Raises:
+            UsageError: `out` is a folder.
+        """
+        for line in test_front(self).missing:
+            logger.warning("no test accuracy: %s", line)
+        return write(self.folder, None if out is None else Path(out))
+
+    def _repr_html_(self) -> str:
+        return self.results()._repr_html_()
+
+
+def search(study: Study, display: Display | None = None, observers: Sequence[Observer] = ()) -> Results:
+    """Train trials until the study has as many as its configuration asks for; continues an interrupted search.
+
+    Call it from the main thread. Ctrl-C ends it with `KeyboardInterrupt`; nothing that was trained is lost.
+
+    Args:
+        study: the study.
+        display: shows the progress, such as `nas.terminal.progress.Display(rich.console.Console())`; None: nothing is shown.
+        observers: get every event of the trials (`nas.study.events`).
+
+    Returns:
+        The results.
+
+    Raises:
+        ConfigError: the configuration breaks a rule, or the study began with another one.
+        UsageError: another search runs in the folder, or it holds no configuration.
+        NothingFeasibleError: no trial satisfies the limits.
+    """
+    config = study.requested or StudyConfig.from_file(study.folder / CONFIG)
+    run_search(config, study.folder, display, observers)
+    return study.results()
+
+
+def export(study: Study, trial: int | str, out: Path | str) -> int:
+    """Write the trained network of a trial as a folder that timm loads; what timm loads is compared before this returns.
+
+        import search_space, timm
+        model = timm.create_model("local-dir:FOLDER", pretrained=True)
+
+    Args:
+        study: the study.
+        trial: a number, or "best".
+        out: a new or empty folder, or an earlier export.
+
+    Returns:
+        The number of the trial.
+
+    Raises:
+        UsageError: there is no such trial, it has no trained network, or the folder holds something else.
+        StudyError: weights or images are missing, or what timm loads differs.
+    """
+    return export_trial(study, trial, Path(out))
