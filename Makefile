@@ -5,9 +5,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/digits
+# The public packages, and the registries and interfaces that an extension uses.
+DOCUMENTED := search_space search_space.channel_mixers search_space.residual_forms search_space.errors \
+  trainers trainers.data.sources trainers.errors \
+  nas nas.objectives nas.sampler nas.sampler.registry nas.execution.base nas.study.config nas.study.events nas.errors
 
 .DEFAULT_GOAL := help
-.PHONY: help search test lint format clean
+.PHONY: help search test coverage lint format docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,14 +24,22 @@ search: $(VENV)/.installed ## search a real space on scikit-learn's digits: a fr
 test: $(VENV)/.installed-dev ## run the tests
 	@$(BIN)/pytest -n auto --dist loadfile
 
-lint: $(VENV)/.installed-dev ## format check, lint and types
+coverage: $(VENV)/.installed-dev ## run the tests and report which lines they reach
+	@$(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage
+
+lint: $(VENV)/.installed-dev ## format check, lint, types, import law, dependencies
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/deptry .
 
 format: $(VENV)/.installed-dev ## format and fix what can be fixed
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.installed-dev ## build the API reference from the docstrings: build/docs/index.html
+	@$(BIN)/pdoc --docformat google --output-directory build/docs $(DOCUMENTED)
 
 clean: ## remove the virtual environment and what was built
 	rm -rf $(VENV) build *.egg-info

@@ -39,13 +39,15 @@ _MODULE_OF = {
 
 
 def __getattr__(name: str) -> object:
+    value: object
     if name == "__version__":
         from importlib.metadata import version
 
-        return version("mixfront")
-    if name not in _MODULE_OF:
+        value = version("mixfront")
+    elif name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
 

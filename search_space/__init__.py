@@ -31,15 +31,19 @@ register_when_imported()
 
 
 def __getattr__(name: str) -> Any:
+    value: object
     if name == "build":
-        from search_space.modules.network import build
+        from search_space.modules import network
 
-        return build
-    if name == "__version__":
+        value = network.build
+    elif name == "__version__":
         from importlib.metadata import version
 
-        return version("mixfront")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = version("mixfront")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
 
 __all__ = [

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,11 @@ from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
 from nas.study.stored import StoredStudy
 from nas.study.trials import outcome_name
+
+if TYPE_CHECKING:
+    Row: TypeAlias = pd.Series[Any]
+else:
+    Row = pd.Series  # `pd.Series[Any]` is known to the stubs only
 
 STATES = ("complete", "running", "waiting", "stopped", "refused", "duplicate", "failed")
 TIMES = ("train_s", "overhead_s", "idle_s", "wall_s")
@@ -112,7 +117,7 @@ class Results:
         return self.trials[self.trials["on_front"]].sort_values([order, "trial"])
 
     @cached_property
-    def best(self) -> pd.Series[Any] | None:
+    def best(self) -> Row | None:
         """The complete trial of the highest accuracy (ties: fewer MACs, then the earlier); None if there is none.
 
         A study that does not optimise accuracy has its first objective in that place.
@@ -126,7 +131,7 @@ class Results:
         by = [primary.name, "macs", "trial"] if primary.name != "macs" else [primary.name, "params", "trial"]
         return ranked.sort_values(by, ascending=ascending).iloc[0]
 
-    def trial(self, which: int | str) -> pd.Series[Any]:
+    def trial(self, which: int | str) -> Row:
         """A trial by its number, or the "best" one, whatever its state.
 
         Raises:
@@ -185,7 +190,7 @@ class Results:
         return f"there are the numbers 0 to {count - 1}, and `best`" if count else "it has none yet"
 
 
-def outcome(row: Mapping[Any, Any] | pd.Series[Any]) -> str:
+def outcome(row: Mapping[Any, Any] | Row) -> str:
     """The state of a trial in words, with the reason if it was refused or failed: "failed: out of memory"."""
     state, reason = str(row["state"]), row["refused"] or row["failure"]
     if not reason:

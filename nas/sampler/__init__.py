@@ -40,5 +40,6 @@ def __getattr__(name: str) -> Any:
     if name == "ParetoSampler":
         from nas.sampler.pareto import ParetoSampler
 
+        globals()[name] = ParetoSampler
         return ParetoSampler
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
