@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
-from nas.bench.figure import LineInfo, RaceInfo, write
+from nas.bench.figure import BenchmarkInfo, SamplerLineInfo, write_page as write_benchmark
 from nas.html import Page, figure_record, write_page
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -20,11 +20,11 @@ SOFT = "getComputedStyle(document.documentElement).getPropertyValue('--soft').tr
 @pytest.fixture(scope="module")
 def race_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [
-        LineInfo(f"{sampler}, 1 at a time", sampler, 1, [0.1, 0.2, 0.4], [0.2, 0.4, 0.6], [0.3, 0.5, 0.9])
+        SamplerLineInfo(f"{sampler}, 1 at a time", sampler, 1, [0.1, 0.2, 0.4], [0.2, 0.4, 0.6], [0.3, 0.5, 0.9])
         for sampler in ("pareto", HOSTILE)
     ]
     file = tmp_path_factory.mktemp("bench") / "race.html"
-    write(RaceInfo(f"{HOSTILE}.json", lines), file)
+    write_benchmark(BenchmarkInfo(f"{HOSTILE}.json", lines), file)
     return file
 
 

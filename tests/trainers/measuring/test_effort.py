@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nas.evaluation.settings import Measuring
+from nas.evaluation.settings import MeasuringSettings
 from nas.study.config import Throughput
 from trainers.measuring.effort import Effort, default_batch_size
 
@@ -22,7 +22,7 @@ def test_wrong_efforts(wrong: dict[str, float]) -> None:
 
 
 def test_a_study_and_its_workers_measure_with_the_same_defaults() -> None:
-    config, settings, effort = Throughput(), Measuring(), Effort()  # type: ignore[call-arg]
+    config, settings, effort = Throughput(), MeasuringSettings(), Effort()  # type: ignore[call-arg]
     for name in ("min_time_s", "max_time_s", "interval"):
         assert getattr(config, name) == getattr(settings, name) == getattr(effort, name)
     assert settings.batch_size == default_batch_size("cpu")

@@ -8,7 +8,7 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from nas.evaluation.evaluator import Evaluator
-from nas.evaluation.settings import Setting
+from nas.evaluation.settings import EvaluationSettings
 from search_space import Architecture, build
 from trainers.data.dataset import Dataset
 from trainers.training.compilation import check_compiler, compile_module
@@ -90,4 +90,4 @@ def test_a_worker_without_a_compiler_fails_at_its_start(
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # what was compiled before is not found
     monkeypatch.setattr(inductor.cpp, "cxx", ("no-such-compiler",))
     with pytest.raises(Exception, match="no-such-compiler"):
-        Evaluator(Setting(digits_file, TrainConfig(compile="default")))
+        Evaluator(EvaluationSettings(digits_file, TrainConfig(compile="default")), "cpu")
