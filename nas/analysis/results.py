@@ -104,6 +104,13 @@ class Results:
     def _repr_html_(self) -> str:
         return results_html(self)
 
+    @property
+    def further_objectives(self) -> tuple[Objective, ...]:
+        """The objectives that tables show although the study does not optimise them, such as the number of parameters."""
+        names = {objective.name for objective in self.objectives}
+        shown = (objective for objective in map(objectives.get, objectives.names()) if objective.always_shown)
+        return tuple(objective for objective in shown if objective.name not in names)
+
     @cached_property
     def complete(self) -> pd.DataFrame:
         """The trials that count: complete, and within the study's limits."""

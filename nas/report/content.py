@@ -72,8 +72,8 @@ def content(results: Results) -> dict[str, Any]:
 
 def _columns(results: Results) -> list[Column]:
     objectives = [Column(o.name, o.label, True, True) for o in results.objectives]
-    names = {o.name for o in results.objectives}
-    candidates = [Column(key, label, True, True) for key, label in _FURTHER_COLUMNS if key not in names]
+    candidates = [Column(o.name, o.unit or o.label, True, True) for o in results.further_objectives]
+    candidates += [Column("test_accuracy", "test accuracy", True, True), Column("wall_s", "time", True, True)]
     further = [column for column in candidates if results.trials[column.key].notna().any()]
     return [
         Column("trial", "trial", True, True),
@@ -82,15 +82,6 @@ def _columns(results: Results) -> list[Column]:
         *further,
         Column("mixers", "mixers", False, True),
     ]
-
-
-_FURTHER_COLUMNS = (
-    ("macs", "MACs"),
-    ("params", "parameters"),
-    ("images_per_s", "images/s"),
-    ("test_accuracy", "test accuracy"),
-    ("wall_s", "time"),
-)
 
 
 def _row(results: Results, columns: list[Column], row: Mapping[Any, Any]) -> dict[str, Any]:
