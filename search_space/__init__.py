@@ -15,6 +15,8 @@ from search_space.architecture import Architecture
 from search_space.costs import cost
 from search_space.downsampling import DownsamplingSpec
 from search_space.head import HeadSpec
+from search_space.mixers.base import use_module_builder
+from search_space.shapes import Size
 from search_space.spaces.space import SearchSpace
 from search_space.squeeze_excite import SqueezeExciteSpec
 from search_space.stage import Stage
@@ -28,6 +30,15 @@ if TYPE_CHECKING:
     __version__: str
 
 register_when_imported()
+
+
+def _build_token_mixer(mixer: mixers.TokenMixerSpec, width: int, size: Size) -> Any:
+    from search_space.modules.builders import build_token_mixer  # imports torch
+
+    return build_token_mixer(mixer, width, size)
+
+
+use_module_builder(_build_token_mixer)
 
 
 def __getattr__(name: str) -> Any:

@@ -9,8 +9,8 @@ Feature maps are `(B, C, H, W)`; `width` is C and `size` is (H, W).
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -81,6 +81,19 @@ def channel_graph_of(mixer: TokenMixerSpec, width: int) -> ChannelGraph:
     return mixer.graph(width)
 
 
+ModuleBuilder = Callable[["TokenMixerSpec", int, Size], Any]
+_module_builder: ModuleBuilder
+
+
+def use_module_builder(builder: ModuleBuilder) -> None:
+    """Let `create` build modules with `builder(mixer, width, size)`.
+
+    Modules know their descriptions, never the reverse: `search_space/__init__.py`, which stands above both, says how.
+    """
+    global _module_builder
+    _module_builder = builder
+
+
 def create(name: str, *, width: int, size: Size, **options: Any) -> Any:
     """A token mixer as an `nn.Module`, `(B, C, H, W) -> (B, C, H, W)`.
 
@@ -97,5 +110,4 @@ def create(name: str, *, width: int, size: Size, **options: Any) -> Any:
     """
     mixer = MIXERS.find(name)(**options)
     mixer.check(width, size)
-    # By name: descriptions do not depend on modules, and torch is imported here for the first time.
-    return importlib.import_module("search_space.modules.builders").build_token_mixer(mixer, width, size)
+    return _module_builder(mixer, width, size)

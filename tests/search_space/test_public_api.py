@@ -23,7 +23,7 @@ def test_all_lists_every_public_name() -> None:
     assert len(search_space.__all__) == len(NAMES)
     public = {name for name in vars(search_space) if not name.startswith("_")}
     modules = {name for name in public if isinstance(getattr(search_space, name), type(sys))}
-    helpers = {"Any", "TYPE_CHECKING", "annotations", "register_when_imported", "build"}
+    helpers = {"Any", "TYPE_CHECKING", "annotations", "register_when_imported", "use_module_builder", "Size", "build"}
     assert public - modules - helpers <= NAMES
 
 
