@@ -38,7 +38,7 @@ def ratio(value: float | None) -> str:
 
 
 def value_text(objective: Objective, value: float | None, *, unit: bool = True) -> str:
-    """A value of `objective`: three significant digits if the objective has a log scale, else four decimals.
+    """A value of `objective`: four decimals for a ratio (no unit, no log scale), three significant digits for all others.
 
     Args:
         objective: what the value is of.
@@ -48,7 +48,7 @@ def value_text(objective: Objective, value: float | None, *, unit: bool = True) 
     suffix = objective.unit if unit else ""
     if value is None or math.isnan(value):
         return MISSING
-    return si(value, suffix) if objective.log else f"{ratio(value)} {suffix}".rstrip()
+    return si(value, suffix) if objective.log or objective.unit else ratio(value)
 
 
 def duration(seconds: float | None) -> str:

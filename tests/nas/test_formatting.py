@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, strategies as st
@@ -66,6 +67,8 @@ def test_a_value_is_formatted_by_its_objective() -> None:
     assert value_text(get("macs"), 1_234_567) == "1.23 M MACs"
     assert value_text(get("images_per_s"), 18_140, unit=False) == "18.1 k"
     assert value_text(get("images_per_s"), math.nan) == MISSING
+    blocks = replace(get("accuracy"), name="blocks", unit="blocks")
+    assert value_text(blocks, 2) == "2 blocks"
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 trials"), (1, "1 trial"), (2, "2 trials"), (1200, "1,200 trials")])
