@@ -16,7 +16,7 @@ from nas.errors import StudyError, UsageError
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.settings import MeasuringSettings
 from nas.execution import environment
-from nas.execution.processes import CONTEXT, end_with_parent, sigint_blocked
+from nas.execution.processes import CONTEXT, block_sigint, end_with_parent
 from nas.study.operator_table import OperatorTable, operator_times, operators_to_time
 from search_space import Architecture, SearchSpace, build
 from trainers.data.dataset import Dataset, Split
@@ -27,7 +27,7 @@ from trainers.measuring.throughput import measure
 from trainers.training.config import TrainConfig
 from trainers.training.loop import ProxyTraining
 
-IMAGES = 512  # random ones; what they show does not matter
+TRAIN_IMAGES = 512  # random ones; what they show does not matter
 
 
 def check_device(name: str) -> None:
@@ -62,7 +62,7 @@ def run_trainings(
     started: list[multiprocessing.process.BaseProcess] = []
     try:
         for process in processes:
-            with sigint_blocked():
+            with block_sigint():
                 process.start()
                 started.append(process)
         for process, event in zip(processes, events, strict=True):
@@ -110,7 +110,7 @@ def random_images(in_chans: int, image_size: tuple[int, int], num_classes: int, 
     return Dataset(
         name="random",
         class_names=tuple(map(str, range(num_classes))),
-        train=split(IMAGES),
+        train=split(TRAIN_IMAGES),
         val=split(64),
         test=split(1),
         mean=(0.5,) * in_chans,

@@ -35,7 +35,7 @@ class Contest:
         return min(self.trainings, len(self.table))
 
 
-def entries_of(samplers: Sequence[str], workers: Sequence[int], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
+def create_entries(samplers: Sequence[str], workers: Sequence[int], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
     """Each sampler with each number of workers from each seed; seed by seed, so that what is finished early compares."""
     return tuple(RunSpec(name, count, seed) for seed in seeds for count in workers for name in samplers)
 

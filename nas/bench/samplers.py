@@ -21,7 +21,7 @@ def find_sampler(name: str) -> RegisteredSampler:
     return find(name, "--samplers")
 
 
-def context_of(table: BenchmarkTable, seed: int) -> SamplerContext:
+def create_context(table: BenchmarkTable, seed: int) -> SamplerContext:
     """What is known of `table` before training: cheap objectives, features, and the combinations that it holds."""
     objectives = tuple(
         SamplerObjective(

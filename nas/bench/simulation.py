@@ -26,7 +26,7 @@ from optuna.trial import Trial, TrialState
 from threadpoolctl import threadpool_limits
 
 from nas.analysis.front import Volume
-from nas.bench.samplers import context_of, find_sampler
+from nas.bench.samplers import create_context, find_sampler
 from nas.bench.table import BenchmarkTable
 
 MAX_REFUSALS_IN_A_ROW = 20
@@ -99,7 +99,7 @@ def simulate(
     """
     # BLAS threads that compete for the cores make a small model slower and timings random.
     with threadpool_limits(limits=1):
-        return _Simulation(table, spec, noise).run(min(trainings, len(table)), on_training_end)
+        return _SimulatedSearch(table, spec, noise).run(min(trainings, len(table)), on_training_end)
 
 
 class _RunningTraining(NamedTuple):
@@ -111,7 +111,7 @@ class _RunningTraining(NamedTuple):
     row: int
 
 
-class _Simulation:
+class _SimulatedSearch:
     """The state of a run."""
 
     def __init__(self, table: BenchmarkTable, spec: RunSpec, noise: bool) -> None:
@@ -122,7 +122,7 @@ class _Simulation:
         self.noise_rng = np.random.default_rng([spec.seed, spec.workers, 1]) if noise else None
         directions = [objective.direction for objective in table.objectives]
         self.sampler = find_sampler(spec.sampler)
-        sampler = self.sampler.create(context_of(table, spec.seed))
+        sampler = self.sampler.create(create_context(table, spec.seed))
         self.study = optuna.create_study(directions=directions, sampler=sampler)
         self.results: dict[int, list[float] | None] = {}  # by row of the table; None while it runs and where it failed
         self.refused = self.drawn = 0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 bench_app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(bench_app, name="bench")
 
-DEFAULT = "pareto,evolution,tpe,nsga2,random"
+DEFAULT_SAMPLERS = "pareto,evolution,tpe,nsga2,random"
 
 
 @bench_app.callback()
@@ -33,7 +33,7 @@ def search(
     ],
     samplers: Annotated[
         str, typer.Option(metavar="NAMES", help="Of pareto, evolution, tpe, nsga2, nsga2_50, gp, random.")
-    ] = DEFAULT,
+    ] = DEFAULT_SAMPLERS,
     trainings: Annotated[int, typer.Option(metavar="N", min=1, help="Trainings of each run.")] = 200,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Runs of each sampler.")] = 10,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The first seed.")] = 0,
@@ -69,7 +69,7 @@ def search(
 ) -> None:
     """Compare samplers on a table of architectures that were all trained."""
     from nas.bench.column_roles import ColumnOptions
-    from nas.bench.compare import Contest, entries_of
+    from nas.bench.compare import Contest, create_entries
     from nas.bench.samplers import find_sampler
     from nas.bench.table import load_table
 
@@ -78,7 +78,7 @@ def search(
     wanted = ColumnOptions(tuple(objective or ()), tuple(choice or ()), key, tuple(feature or ()))
     table = load_table(file, wanted, references(reference or []))
     counts = list(dict.fromkeys(workers or [1]))
-    entries = entries_of(names or [find_sampler("").name], counts, range(seed, seed + seeds))
+    entries = create_entries(names or [find_sampler("").name], counts, range(seed, seed + seeds))
     run_contest(Contest(table, entries, trainings, noise), jobs, as_json, out_file)
 
 
@@ -107,12 +107,12 @@ def throughput(
     from nas.bench import terminal_tables, throughput as bench
     from nas.bench.throughput_plan import ThroughputPlan
     from nas.study.config import StudyConfig
-    from nas.terminal.progress import Display
+    from nas.terminal.progress import TerminalDisplay
     from search_space import SearchSpace
 
     StudyConfig.from_file(space_file)  # reports what is wrong with it
     plan = ThroughputPlan(sample, rounds, beside, threads, batch_size, device, seed, operators_s)
-    display = Display(Console(stderr=True, highlight=False, markup=False))
+    display = TerminalDisplay(Console(stderr=True, highlight=False, markup=False))
     with display.counter("measurements", 2 * rounds * sample) as advance:
         measured = bench.measure(SearchSpace.from_file(space_file), plan, advance)
     record = bench.record(measured, plan)
@@ -130,7 +130,7 @@ def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | Non
     from nas.bench.compare import compare
     from nas.execution.base import open_executor
     from nas.study.config import Resources
-    from nas.terminal.progress import Display
+    from nas.terminal.progress import TerminalDisplay
 
     out, err = Console(highlight=False, markup=False), Console(stderr=True, highlight=False, markup=False)
     if not as_json:
@@ -143,7 +143,9 @@ def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | Non
             if jobs > 1:
                 resources = Resources(workers=min(jobs, len(contest.entries)), cpus_per_trial=1, gpus_per_trial=0)
                 executor = stack.enter_context(open_executor("local", resources, Path()))
-            advance = stack.enter_context(Display(err).counter("trainings", len(contest.entries) * contest.length))
+            advance = stack.enter_context(
+                TerminalDisplay(err).counter("trainings", len(contest.entries) * contest.length)
+            )
             compare(contest, runs.append, advance, executor)
     except BaseException as caught:  # Ctrl-C, or a sampler that failed: an hour's work of the others is not thrown away
         exception = caught

@@ -33,14 +33,14 @@ def fidelity(
     from rich.console import Console
 
     from nas.fidelity.run import FidelityRequest, fidelity_study, run_fidelity
-    from nas.terminal.progress import Display
+    from nas.terminal.progress import TerminalDisplay
 
     request = FidelityRequest(sample, multiple, seeds)
     path, overrides = study_and_overrides(words)
     study = fidelity_study(path, overrides, out_folder)
     console = Console(stderr=True, highlight=False)
     try:
-        found = run_fidelity(study, request, Display(console))
+        found = run_fidelity(study, request, TerminalDisplay(console))
     except KeyboardInterrupt:
         if study.out.is_dir():
             console.print(f"interrupted; finished trainings are kept: the same command continues {study.out}")

@@ -19,10 +19,10 @@ def report(
 ) -> None:
     """One self-contained HTML page of the study; tests the front on the test split, once."""
     from nas import report as reports
-    from nas.models.test_split import test_front
+    from nas.models.test_split import measure_test_accuracy
     from nas.study.stored import StoredStudy
 
     study = StoredStudy.open(folder)
-    for line in test_front(study).missing:
+    for line in measure_test_accuracy(study).missing:
         print(f"nas: no test accuracy: {line}", file=sys.stderr)
     print(f"report: {reports.write(folder, out_file)}")

@@ -31,14 +31,14 @@ def search(
     from nas.study.config import StudyConfig
     from nas.study.storage import study_exists
     from nas.study.templates import find_study
-    from nas.terminal.progress import Display
+    from nas.terminal.progress import TerminalDisplay
 
     path, overrides = study_and_overrides(words or [])
     config = StudyConfig.from_file(find_study(path), *overrides)
     folder = out_folder or Path("runs") / config.name
     console = Console(stderr=True)
     try:
-        ended = run_search(config, folder, Display(console))
+        ended = run_search(config, folder, TerminalDisplay(console))
     except KeyboardInterrupt:
         if study_exists(folder):
             console.print(f"interrupted; nothing is lost: the same command continues {folder}", highlight=False)

@@ -83,13 +83,13 @@ class TaskSource(ABC):
         """The next task, `WAIT` or `FINISHED`."""
 
     @abstractmethod
-    def ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
         """`task` has ended with `result`; None: its worker died."""
 
-    def started(self, task: Task) -> None:  # noqa: B027 (optional)
+    def on_started(self, task: Task) -> None:  # noqa: B027 (optional)
         """A worker has got `task`."""
 
-    def worker_failed(self, reason: str) -> None:
+    def on_worker_failed(self, reason: str) -> None:
         """A worker could not be made, in words: the next `tick` raises it."""
         self._failure = reason
 

@@ -35,7 +35,7 @@ class Interrupts:
             signal.signal(number, self._handle)
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def handle_signals(self) -> Iterator[None]:
         """Handle SIGINT and SIGTERM within the block. Call from the main thread."""
         before = {number: signal.getsignal(number) for number in SIGNALS}
         self.arm()

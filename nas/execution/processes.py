@@ -31,7 +31,7 @@ def pool(count: int, initializer: Callable[..., None], *arguments: Any) -> Itera
     executor = ProcessPoolExecutor(count, CONTEXT, _initialize, (initializer, *arguments))
 
     def submit(function: Callable[..., Any], *inputs: Any) -> Future[Any]:
-        with sigint_blocked():
+        with block_sigint():
             return executor.submit(function, *inputs)
 
     try:
@@ -43,7 +43,7 @@ def pool(count: int, initializer: Callable[..., None], *arguments: Any) -> Itera
 
 
 @contextmanager
-def sigint_blocked() -> Iterator[None]:
+def block_sigint() -> Iterator[None]:
     """Processes that are started within this block ignore Ctrl-C, which reaches every process of a terminal.
 
     They inherit that it is blocked; the process that starts them has to end them, and handles the signal after the block. Some

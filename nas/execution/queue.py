@@ -31,7 +31,7 @@ class TaskQueue(TaskSource):
     def next_task(self) -> Task | Signal:
         return self.tasks.popleft() if self.tasks else FINISHED
 
-    def ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
         self.on_result(task, result)
 
     def tick(self) -> None:

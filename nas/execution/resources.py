@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from nas.errors import UsageError
 from nas.study.config import Resources
 
-__all__ = ["Allocation", "Resources", "allocate", "check_answers", "cpus_wanted", "shares_per_gpu"]
+__all__ = ["Allocation", "Resources", "allocate", "check_reachable", "requested_cpus", "shares_per_gpu"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Allocation:
     gpus: float
 
 
-def check_answers(address: str) -> None:
+def check_reachable(address: str) -> None:
     """Raise `UsageError` at once if nothing answers at `address` (host:port); Ray itself would try for minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
@@ -65,7 +65,7 @@ def shares_per_gpu(share: float) -> int:
     return int(1 / share + 1e-9)
 
 
-def cpus_wanted(resources: Resources) -> int:
+def requested_cpus(resources: Resources) -> int:
     """The CPUs of this machine that `resources` ask for: those of all workers, or all that this process may use."""
     if resources.workers is not None:
         return resources.workers * resources.cpus_per_trial

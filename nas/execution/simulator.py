@@ -55,7 +55,7 @@ class Script:
 
 
 @dataclass(order=True)
-class _Run:
+class _Attempt:
     """An attempt at a task that ends at `end_s`."""
 
     end_s: float
@@ -83,7 +83,7 @@ class Simulator(Executor):
         try:
             worker = make_worker("cpu")
         except Exception as error:
-            source.worker_failed(reason(error))
+            source.on_worker_failed(reason(error))
             source.tick()
             return
         _Simulation(self, worker, source).run()
@@ -105,7 +105,7 @@ class _Simulation:
         self.worker = worker
         self.source = source
         self.free = list(simulator.nodes)
-        self.running: list[_Run] = []
+        self.running: list[_Attempt] = []
         self.retries: list[tuple[Task, int]] = []  # tasks that wait for a worker once more, and the attempt
         self.changes: list[tuple[float, int, int]] = []  # (time, node, change of its workers), the next first
         for loss in self.script.losses:
@@ -139,8 +139,8 @@ class _Simulation:
                 task, attempt = given, 0
             self.free[node] -= 1
             end_s = self.clock.now_s + self.script.duration_s(task, attempt)
-            heapq.heappush(self.running, _Run(end_s, next(self.order), task, attempt, node))
-            self.source.started(task)
+            heapq.heappush(self.running, _Attempt(end_s, next(self.order), task, attempt, node))
+            self.source.on_started(task)
         return finished
 
     def _advance(self) -> None:
@@ -159,7 +159,7 @@ class _Simulation:
         if self.script.dies(run.task, run.attempt):
             self._lose(run)
         else:
-            self.source.ended(run.task, self._result(run.task))
+            self.source.on_ended(run.task, self._result(run.task))
 
     def _change_node(self, node: int, change: int) -> None:
         if change > 0:
@@ -172,11 +172,11 @@ class _Simulation:
         for run in sorted(lost):
             self._lose(run)
 
-    def _lose(self, run: _Run) -> None:
+    def _lose(self, run: _Attempt) -> None:
         if run.attempt < self.script.restarts:
             self.retries.append((run.task, run.attempt + 1))
         else:
-            self.source.ended(run.task, None)
+            self.source.on_ended(run.task, None)
 
     def _result(self, task: Task) -> Mapping[str, Any]:
         return self.worker.run(task.payload)

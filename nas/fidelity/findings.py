@@ -66,7 +66,7 @@ class _RecordTable:
         return self.values("scores", value), self.values("scores", lambda record: record["scores"][name][1])
 
 
-def findings_of(
+def compute_findings(
     plan: Plan,
     records: Mapping[tuple[str, str, int], Record],
     seeds: int,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from nas.errors import UsageError
-from nas.study.trials import costs_of, seed_of, within
+from nas.study.trials import costs_of, satisfies_limits, seed_of
 from search_space import Architecture, SearchSpace
 from search_space.errors import SpaceError
 from trainers.training.config import TrainConfig
@@ -94,7 +94,7 @@ class Plan:
     impossible: Mapping[str, tuple[str, ...]]
 
 
-def budgets_of(train: TrainConfig, multiple: float) -> tuple[Budget, ...]:
+def create_budgets(train: TrainConfig, multiple: float) -> tuple[Budget, ...]:
     """The proxy of `train`, the large budget of `multiple` times its epochs, and the cheaper budgets, each once.
 
     Raises:
@@ -127,7 +127,7 @@ def sample_over_costs(
     drawn: dict[str, Architecture] = {}
     candidates = space if space.size <= target else (space.sample(rng) for _ in range(4 * target))
     for architecture in candidates:
-        if within(architecture, limits):
+        if satisfies_limits(architecture, limits):
             drawn[architecture.id] = architecture
         if len(drawn) == target:
             break
@@ -139,7 +139,7 @@ def sample_over_costs(
     return tuple(ranked[int(rng.integers(low, high))] for low, high in itertools.pairwise(edges))
 
 
-def plan_of(architectures: Sequence[Architecture], budgets: Sequence[Budget], seeds: int, study_seed: int) -> Plan:
+def create_plan(architectures: Sequence[Architecture], budgets: Sequence[Budget], seeds: int, study_seed: int) -> Plan:
     """The plan of every budget and the scores, for each of the `architectures` and each of `seeds` seeds.
 
     A budget with smaller images leaves out the architectures that do not fit them.
@@ -151,7 +151,7 @@ def plan_of(architectures: Sequence[Architecture], budgets: Sequence[Budget], se
             built = architecture
             if budget is not None and budget.pixels > 1:
                 try:
-                    built = _shrunk(architecture, budget.pixels)
+                    built = _shrink(architecture, budget.pixels)
                 except SpaceError as error:
                     impossible.setdefault(budget.name, []).append(f"{architecture.id}: {error}")
                     continue
@@ -178,7 +178,7 @@ def _content(budget: Budget | None) -> list[int]:
     return [] if budget is None else [budget.epochs, budget.images, budget.pixels]
 
 
-def _shrunk(architecture: Architecture, divisor: int) -> Architecture:
+def _shrink(architecture: Architecture, divisor: int) -> Architecture:
     """`architecture` for images whose sides are divided by `divisor`.
 
     Raises:

@@ -13,22 +13,22 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nas.analysis.statistics import MIN_VALUES
+from nas.driver.display import Display
 from nas.driver.plan import check_limits
-from nas.driver.run import Display
 from nas.errors import UsageError
 from nas.execution.base import Executor, Task, open_executor
 from nas.execution.interrupts import Interrupts
 from nas.execution.queue import TaskQueue
 from nas.fidelity.factory import FidelityWorkerFactory
-from nas.fidelity.findings import findings_of
-from nas.fidelity.plan import Job, Plan, budgets_of, plan_of, relative_work, sample_over_costs
+from nas.fidelity.findings import compute_findings
+from nas.fidelity.plan import Job, Plan, create_budgets, create_plan, relative_work, sample_over_costs
 from nas.fidelity.settings import FidelitySettings
 from nas.fidelity.store import Store
 from nas.fidelity.values import Findings
 from nas.study.config import StudyConfig
 from nas.study.images import prepare_images
 from nas.study.layout import CONFIG, DATA, RAY
-from nas.study.lock import locked
+from nas.study.lock import lock_folder
 from nas.study.stored import StoredStudy
 from nas.study.trials import costs_of
 from search_space import Architecture, cost
@@ -115,12 +115,12 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
         StudyError: too few architectures could be trained.
     """
     config = study.config
-    budgets = budgets_of(config.train, request.multiple)
+    budgets = create_budgets(config.train, request.multiple)
     interrupts = Interrupts()
     executor_name = "local" if config.resources.address is None else config.resources.executor
     with (
-        interrupts.listening(),
-        locked(study.out),
+        interrupts.handle_signals(),
+        lock_folder(study.out),
         open_executor(executor_name, config.resources, study.out.resolve() / RAY) as executor,
     ):
         interrupts.arm()
@@ -132,7 +132,7 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
             space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
             check_limits(config, space)
             sample = sample_over_costs(space, config.limits, request.sample, config.seed)
-        plan = plan_of(sample, budgets, request.seeds, config.seed)
+        plan = create_plan(sample, budgets, request.seeds, config.seed)
         threads = config.resources.cpus_per_trial
         setting = {
             "train": config.train.model_dump(mode="json", exclude={"epochs"}),
@@ -144,7 +144,7 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
         settings = FidelitySettings(data_file.resolve(), config.train, threads)
         _train(plan, setting, store, settings, study.out.resolve(), executor, display, interrupts)
         records = {_place(job): store.results[job.key(setting)] for job in plan.jobs}
-    return findings_of(
+    return compute_findings(
         plan,
         records,
         request.seeds,

@@ -32,9 +32,9 @@ from trainers.training.loop import ProxyTraining
 
 logger = logging.getLogger(__name__)
 
-BATCH = 64  # images that a score looks at, at a time
-CHUNK = 1024  # images that are looked at as floats, at a time
-BATCHES = 2  # of ZiCo: as many as its authors found enough
+SCORE_BATCH_IMAGES = 64  # images that a score looks at, at a time
+CHUNK_IMAGES = 1024  # images that are looked at as floats, at a time
+ZICO_BATCHES = 2  # of ZiCo: as many as its authors found enough
 
 
 class FidelityWorker:
@@ -82,23 +82,23 @@ class FidelityWorker:
         return {"epochs": budget.epochs, "images": budget.images, "pixels": budget.pixels, "curve": curve}
 
     def _reduced(self, images: int, pixels: int) -> Dataset:
-        return smaller(fewer(self.data, images), pixels)
+        return reduce_pixels(reduce_images(self.data, images), pixels)
 
     def _scores(self, job: Job) -> dict[str, Any]:
         """Each score with its seconds, or the reason why there is none."""
         architecture = Architecture.from_json(job.architecture)
         network = initial_network(architecture, job.seed).to(self.device)
-        batches = some_batches(self.data, job.seed)
+        batches = draw_batches(self.data, job.seed)
         of: dict[str, Callable[[], float]] = {
-            "naswot": lambda: scores.naswot(network, different(batches[0][0])),
+            "naswot": lambda: scores.naswot(network, drop_duplicates(batches[0][0])),
             "synflow": lambda: scores.synflow(network, (architecture.in_chans, *architecture.image_size)),
             "zico": lambda: scores.zico(network, batches),
         }
         if not self.warm:  # what a process does once, such as loading kernels, is no part of a score's time
             for score in of.values():
-                timed(score)
+                time_score(score)
             self.warm = True
-        return {"scores": {name: timed(score) for name, score in of.items()}}
+        return {"scores": {name: time_score(score) for name, score in of.items()}}
 
 
 def _free_gpu_memory() -> None:
@@ -109,7 +109,7 @@ def _free_gpu_memory() -> None:
         os._exit(1)
 
 
-def timed(score: Callable[[], float]) -> list[Any]:
+def time_score(score: Callable[[], float]) -> list[Any]:
     """[value, seconds], or [reason, seconds] of a score that there is none of."""
     start = time.perf_counter()
     value: float | str
@@ -122,20 +122,22 @@ def timed(score: Callable[[], float]) -> list[Any]:
     return [value, time.perf_counter() - start]
 
 
-def some_batches(data: Dataset, seed: int) -> list[scores.Batch]:
+def draw_batches(data: Dataset, seed: int) -> list[scores.Batch]:
     """Batches of training images, no image in two of them, normalised, drawn by `seed`; smaller ones of few images."""
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))
-    size = min(BATCH, len(order) // BATCHES)
-    picked = [data.train.pick(order[i * size : (i + 1) * size].to(data.train.images.device)) for i in range(BATCHES)]
+    size = min(SCORE_BATCH_IMAGES, len(order) // ZICO_BATCHES)
+    picked = [
+        data.train.pick(order[i * size : (i + 1) * size].to(data.train.images.device)) for i in range(ZICO_BATCHES)
+    ]
     return [(normalise(images, data.mean, data.std), labels) for images, labels in picked]
 
 
-def different(images: Tensor) -> Tensor:
+def drop_duplicates(images: Tensor) -> Tensor:
     """`(B, C, H, W)` -> `(B', C, H, W)`: each image once, of those that are alike."""
     return torch.unique(images.flatten(1), dim=0).view(-1, *images.shape[1:])
 
 
-def fewer(data: Dataset, divisor: int) -> Dataset:
+def reduce_images(data: Dataset, divisor: int) -> Dataset:
     """`data` with one in `divisor` images of each class to train on, one at least; the rest of it as it is."""
     if divisor == 1:
         return data
@@ -149,25 +151,25 @@ def fewer(data: Dataset, divisor: int) -> Dataset:
     return replace(data, train=part, fingerprint=f"{data.fingerprint} /{divisor}")
 
 
-def smaller(data: Dataset, divisor: int) -> Dataset:
+def reduce_pixels(data: Dataset, divisor: int) -> Dataset:
     """`data` with images of sides divided by `divisor`, each pixel the mean of those that it covers, normalised anew."""
     if divisor == 1:
         return data
     height, width = (side // divisor for side in data.image_size)
     whole = (data.train, data.val, data.test)
-    train, val, test = (Split(means(split.images, (height, width)), split.labels) for split in whole)
-    mean, std = moments(train.images)
+    train, val, test = (Split(average_pixels(split.images, (height, width)), split.labels) for split in whole)
+    mean, std = channel_statistics(train.images)
     fingerprint = f"{data.fingerprint} {height}x{width}"
     return replace(data, train=train, val=val, test=test, mean=mean, std=std, fingerprint=fingerprint)
 
 
-def means(images: Tensor, size: tuple[int, int]) -> Tensor:
+def average_pixels(images: Tensor, size: tuple[int, int]) -> Tensor:
     """uint8 `(N, C, H, W)` as uint8 `(N, C, *size)`; a chunk at a time, for floats take four times the memory."""
-    chunks = images.split(CHUNK)
+    chunks = images.split(CHUNK_IMAGES)
     return torch.cat([F.interpolate(chunk.float(), size, mode="area").round().byte() for chunk in chunks])
 
 
-def moments(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel of uint8 `(N, C, H, W)`, pixels taken as 0..1.
 
     From counts of the 256 values; a channel of one value gets a deviation of one grey level, for it is divided by.
@@ -176,7 +178,7 @@ def moments(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     values = torch.arange(256, dtype=torch.float64) / 255
     for channel in range(images.shape[1]):
         counts = torch.zeros(256, dtype=torch.float64)
-        for chunk in images.split(CHUNK):
+        for chunk in images.split(CHUNK_IMAGES):
             counts += torch.bincount(chunk[:, channel].flatten().long(), minlength=256).cpu()
         mean = float((counts * values).sum() / counts.sum())
         variance = float((counts * (values - mean) ** 2).sum() / counts.sum())

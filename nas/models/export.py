@@ -21,7 +21,7 @@ from search_space.modules.network import Network
 from search_space.timm_support.entrypoint import ENTRYPOINT
 
 CONFIG_FILE = "config.json"
-TOLERANCE = 1e-5  # between the outputs of the trained network and of the model that timm loads
+OUTPUT_TOLERANCE = 1e-5  # between the outputs of the trained network and of the model that timm loads
 
 
 def export_trial(study: StoredStudy, trial: int | str, out: Path) -> int:
@@ -87,7 +87,7 @@ def _verify(network: Network, out: Path) -> None:
     shape = (2, network.in_chans, *network.architecture.image_size)
     images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     difference = float((model(images) - network(images)).abs().max())
-    if not difference <= TOLERANCE:
+    if not difference <= OUTPUT_TOLERANCE:
         raise StudyError(f"{out}: the exported model differs from the trained one by {difference:g}")
 
 

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TestAccuracies:
+class FrontTestAccuracies:
     """The test accuracies of a study.
 
     Args:
@@ -41,7 +41,7 @@ def load_images(study: StoredStudy, device: str = "cpu") -> Dataset:
     return load(study.images(), device)
 
 
-def test_front(study: StoredStudy) -> TestAccuracies:
+def measure_test_accuracy(study: StoredStudy) -> FrontTestAccuracies:
     """Measure the test accuracy of those trials of the front that have none yet.
 
     A study that is a copied `study.db` alone, without images or weights, is read all the same: what cannot be tested is named.
@@ -49,11 +49,11 @@ def test_front(study: StoredStudy) -> TestAccuracies:
     values = study.test_accuracy
     untested = [row for row in Results.of(study).front.to_dict("records") if str(row["trial"]) not in values]
     if not untested:
-        return TestAccuracies(values)
+        return FrontTestAccuracies(values)
     try:
         dataset = load_images(study, "cuda" if torch.cuda.is_available() else "cpu")
     except StudyError as error:
-        return TestAccuracies(values, (str(error),))
+        return FrontTestAccuracies(values, (str(error),))
     missing: list[str] = []
     for row in untested:
         number = int(row["trial"])
@@ -65,7 +65,7 @@ def test_front(study: StoredStudy) -> TestAccuracies:
         _, values[str(number)] = evaluate(network, dataset.test, dataset)
         logger.info("trial %d: test accuracy %.4f", number, values[str(number)])
     study.set_test_accuracy(values)
-    return TestAccuracies(values, tuple(missing))
+    return FrontTestAccuracies(values, tuple(missing))
 
 
-test_front.__test__ = False  # type: ignore[attr-defined]
+measure_test_accuracy.__test__ = False  # type: ignore[attr-defined]

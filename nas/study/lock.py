@@ -13,7 +13,7 @@ from nas.study.layout import LOCK
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Hold `folder`, which is made if it does not exist. The lock ends with the process, however that ends.
 
     Raises:

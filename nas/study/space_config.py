@@ -13,7 +13,7 @@ from search_space.errors import ArchitectureError
 from search_space.field_types import Positive
 from search_space.spaces.space import SpaceChoices
 
-OF_THE_DATA = ("image_size", "in_chans", "num_classes")
+DATA_FIELDS = ("image_size", "in_chans", "num_classes")
 """What the images say; a study may repeat it."""
 
 

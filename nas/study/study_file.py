@@ -12,7 +12,7 @@ import yaml
 from nas.errors import ConfigError
 from search_space import yaml_text
 
-Path_ = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class StudyFile:
     file: Path
     data: Any
     node: yaml.Node | None
-    overrides: dict[Path_, str]
+    overrides: dict[KeyPath, str]
 
     def where(self, path: Sequence[str | int]) -> str:
         """`FILE:LINE:COL` of the deepest part of `path` that is written down, or the override that wrote it."""
@@ -86,7 +86,7 @@ def read(file: Path, overrides: Sequence[str] = ()) -> StudyFile:
         raise ConfigError(where, f"not YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise ConfigError(str(file), f"not YAML: {' '.join(str(error).split())}") from None
-    applied: dict[Path_, str] = {}
+    applied: dict[KeyPath, str] = {}
     for word in overrides:
         path, value = _parse(word)
         data = _set({} if data is None else data, path, value, word)
@@ -94,7 +94,7 @@ def read(file: Path, overrides: Sequence[str] = ()) -> StudyFile:
     return StudyFile(file, data, node, applied)
 
 
-def _parse(word: str) -> tuple[Path_, Any]:
+def _parse(word: str) -> tuple[KeyPath, Any]:
     key, equals, text = word.partition("=")
     if not equals or not key or not all(key.split(".")):
         raise ConfigError(word, "an override must be of the form key.sub=value")
@@ -105,7 +105,7 @@ def _parse(word: str) -> tuple[Path_, Any]:
     return tuple(int(part) if part.isdigit() else part for part in key.split(".")), value
 
 
-def _set(data: Any, path: Path_, value: Any, word: str) -> Any:
+def _set(data: Any, path: KeyPath, value: Any, word: str) -> Any:
     """A copy of `data` with `value` at `path`."""
     if not path:
         return value

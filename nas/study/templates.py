@@ -14,7 +14,7 @@ from search_space import presets
 from search_space.errors import SpaceError
 from search_space.spaces.neighbourhood import neighbourhood
 
-DEFAULT = "digits"
+DEFAULT_STUDY = "digits"
 
 PRESET_HEAD = """\
 # A study around the preset {preset}: its own mixers and others, its width and depth and half of them.
@@ -35,7 +35,7 @@ def find_study(name: str | None) -> Path:
     """The file of a study: a path, or the name of an installed study; None: the default one."""
     if name is not None and (Path(name).exists() or name not in installed_studies()):
         return Path(name)
-    return installed_studies()[name or DEFAULT]
+    return installed_studies()[name or DEFAULT_STUDY]
 
 
 def write_starter_study(file: Path, data: Path, image_size: int) -> None:

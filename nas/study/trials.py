@@ -12,10 +12,10 @@ from nas.objectives.costs import cost_value, costs_of
 from nas.study.records import OUTCOME
 from search_space import Architecture
 
-__all__ = ["costs_of", "is_trained", "outcome_name", "seed_of", "within"]
+__all__ = ["costs_of", "is_trained", "outcome_name", "satisfies_limits", "seed_of"]
 
 
-def within(architecture: Architecture, limits: Mapping[str, float]) -> bool:
+def satisfies_limits(architecture: Architecture, limits: Mapping[str, float]) -> bool:
     """True if `architecture` satisfies those of the `limits` that are on exact costs."""
     return not any(
         OBJECTIVES[name].violates(cost_value(name, architecture), limit)

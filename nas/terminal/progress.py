@@ -111,7 +111,7 @@ class LiveTally(SearchTally):
         self.live.update(Group(self.bar, Text(self.line(), style="dim")))
 
 
-class Display:
+class TerminalDisplay:
     """Shows progress on `console`, if that is a terminal."""
 
     def __init__(self, console: Console) -> None:

@@ -30,7 +30,7 @@ from nas.execution.base import (
     WorkerFactory,
     register,
 )
-from nas.execution.resources import Allocation, Resources, allocate, cpus_wanted, shares_per_gpu
+from nas.execution.resources import Allocation, Resources, allocate, requested_cpus, shares_per_gpu
 
 TICK_S = 0.05
 
@@ -49,7 +49,7 @@ def open_local(resources: Resources, scratch: Path) -> Iterator[LocalProcesses]:
         rule = "must be null for the executor 'local', which runs on this machine"
         raise UsageError(f"resources.address: {rule}, found {resources.address}")
     gpus = 0 if resources.gpus_per_trial == 0 else count_gpus()
-    allocation = allocate(resources, {"CPU": cpus_wanted(resources), "GPU": gpus})
+    allocation = allocate(resources, {"CPU": requested_cpus(resources), "GPU": gpus})
     yield LocalProcesses(allocation, gpus)
 
 
@@ -77,9 +77,9 @@ class LocalProcesses(Executor):
             for task in interrupted:
                 logger.info("task %s: its process, or one beside it, died; tried again alone", task.name)
                 with _pool(make_worker, self.devices[:1]) as submit:
-                    died = _run_until_death(submit, 1, _Single(task, source))
+                    died = _run_until_death(submit, 1, _SingleTask(task, source))
                 if died:
-                    source.ended(task, None)
+                    source.on_ended(task, None)
 
     def call(self, function: Callable[..., Result], *arguments: Any, tick: Callable[[], None] = lambda: None) -> Result:
         environment.keep_memory()
@@ -95,7 +95,7 @@ class LocalProcesses(Executor):
                 raise StudyError(reason(error)) from None
 
 
-class _Single(TaskSource):
+class _SingleTask(TaskSource):
     """One task of another source, already started."""
 
     def __init__(self, task: Task, source: TaskSource) -> None:
@@ -105,11 +105,11 @@ class _Single(TaskSource):
     def next_task(self) -> Task | Signal:
         return self.tasks.pop() if self.tasks else FINISHED
 
-    def ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
-        self.source.ended(task, result)
+    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+        self.source.on_ended(task, result)
 
-    def worker_failed(self, reason: str) -> None:
-        self.source.worker_failed(reason)
+    def on_worker_failed(self, reason: str) -> None:
+        self.source.on_worker_failed(reason)
 
     def tick(self) -> None:
         self.source.tick()
@@ -130,7 +130,7 @@ def _run_until_death(submit: Callable[[Task], Future[dict[str, Any]]], workers: 
                 running[submit(task)] = task
             except BrokenProcessPool:
                 return [*running.values(), task]
-            source.started(task)
+            source.on_started(task)
         if not running:
             if finished:
                 return []
@@ -143,9 +143,9 @@ def _run_until_death(submit: Callable[[Task], Future[dict[str, Any]]], workers: 
                 return list(running.values())
             task = running.pop(future)
             if "worker_failed" in answer:
-                source.worker_failed(answer["worker_failed"])
+                source.on_worker_failed(answer["worker_failed"])
             else:
-                source.ended(task, answer["result"])
+                source.on_ended(task, answer["result"])
 
 
 @contextmanager

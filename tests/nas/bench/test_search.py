@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 
 from nas.bench import compare as comparing
 from nas.bench.column_roles import ColumnOptions
-from nas.bench.compare import Contest, entries_of
+from nas.bench.compare import Contest, create_entries
 from nas.bench.figure import BenchmarkInfo, benchmark_figure, benchmark_info
 from nas.bench.simulation import RunResult, RunSpec
 from nas.bench.summary import Spread, summarize
@@ -106,7 +106,7 @@ def test_figure_is_a_self_contained_page(nas: Nas, table: Path, tmp_path: Path) 
 
 
 def test_lines_of_the_figure_are_the_quartiles_at_each_training(table: Path) -> None:
-    contest = Contest(load_table(table, ColumnOptions()), entries_of(["random"], [1], [0, 1, 2]), 3, noise=False)
+    contest = Contest(load_table(table, ColumnOptions()), create_entries(["random"], [1], [0, 1, 2]), 3, noise=False)
     shares = ((0.0, 0.2, 0.2), (0.1, 0.1, 1.0), (0.3, 0.3, 0.3))
     runs = [
         RunResult(RunSpec("random", 1, seed), seed_shares, (0.1,) * 3, 0, 0) for seed, seed_shares in enumerate(shares)

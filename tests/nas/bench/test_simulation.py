@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from nas.analysis.front import Volume
 from nas.bench.column_roles import ColumnOptions
-from nas.bench.compare import Contest, compare, entries_of
+from nas.bench.compare import Contest, compare, create_entries
 from nas.bench.samplers import find_sampler
 from nas.bench.simulation import MAX_REFUSALS_IN_A_ROW, RunResult, RunSpec, simulate
 from nas.bench.summary import SamplerSummary, Spread, benchmark_to_dict, quantile, summarize, trainings_to
@@ -251,7 +251,7 @@ def test_quantile_of_finite_values_is_numpys(values: list[float], q: float) -> N
 
 
 def test_runs_are_ordered_by_seed_and_summaries_by_sampler(square: BenchmarkTable) -> None:
-    entries = entries_of(["random", "tpe"], [1, 2], [7, 8])
+    entries = create_entries(["random", "tpe"], [1, 2], [7, 8])
     assert [(e.seed, e.workers, e.sampler) for e in entries[:5]] == [
         (7, 1, "random"), (7, 1, "tpe"), (7, 2, "random"), (7, 2, "tpe"), (8, 1, "random"),
     ]  # fmt: skip
@@ -264,7 +264,7 @@ def test_runs_are_ordered_by_seed_and_summaries_by_sampler(square: BenchmarkTabl
 
 
 def test_comparison_in_processes_gives_the_same_runs(square: BenchmarkTable) -> None:
-    contest = Contest(square, entries_of(["random", "evolution"], [1], [0, 1]), 4, noise=False)
+    contest = Contest(square, create_entries(["random", "evolution"], [1], [0, 1]), 4, noise=False)
     steps: list[int] = []
     serial: dict[RunSpec, tuple[float, ...]] = {}
     parallel: dict[RunSpec, tuple[float, ...]] = {}
@@ -277,7 +277,7 @@ def test_comparison_in_processes_gives_the_same_runs(square: BenchmarkTable) -> 
 
 
 def test_report_is_in_the_units_of_the_table(grid: BenchmarkTable) -> None:
-    contest = Contest(grid, entries_of(["random"], [1], [0]), 100, noise=False)
+    contest = Contest(grid, create_entries(["random"], [1], [0]), 100, noise=False)
     runs: list[RunResult] = []
     compare(contest, runs.append)
     report = benchmark_to_dict(contest, summarize(contest, runs))

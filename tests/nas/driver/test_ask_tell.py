@@ -17,13 +17,13 @@ from nas.sampler import ParetoSampler
 from nas.study.events import TrialEnded
 from nas.study.records import Completed, Duplicate, EarlierSegments, Failed, Measured, Paused, Refused, Stopped
 from nas.study.storage import open_study
-from nas.study.trials import is_trained, outcome_name, seed_of, within
+from nas.study.trials import is_trained, outcome_name, satisfies_limits, seed_of
 from search_space import cost
 
 REFUSED = Refused("limit images_per_s: 3 < 5", 1, Measured({"images_per_s": 3.0}))
 
 
-class Events:
+class EndedTrials:
     """An observer that keeps what it gets."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ def next_proposal(ask_tell: AskTell) -> Proposal:
 
 
 def test_small_space_is_searched_to_the_end_and_no_architecture_twice(driver: Any) -> None:
-    study, events = driver.study(), Events()
+    study, events = driver.study(), EndedTrials()
     ask_tell = driver.ask_tell(study, observers=[events])
     ids = []
     while isinstance(proposal := ask_tell.propose(), Proposal):
@@ -122,7 +122,7 @@ def test_over_limit_candidates_are_refused_before_a_worker_sees_them(driver: Any
         assert trial.state == TrialState.PRUNED
         assert trial.user_attrs["refused"].startswith(f"limit {name}: ")
         assert trial.constraints[name] == trial.user_attrs[name] - limit > 0
-    assert all(within(proposal.architecture, {name: limit}) for proposal in proposals)
+    assert all(satisfies_limits(proposal.architecture, {name: limit}) for proposal in proposals)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
@@ -306,7 +306,7 @@ def test_next_segment_gets_what_the_first_measured(driver: Any) -> None:
 
 
 def test_failure_in_a_later_segment_fails_the_trial_and_the_others_are_stopped(driver: Any) -> None:
-    study, events = driver.study(), Events()
+    study, events = driver.study(), EndedTrials()
     ask_tell = driver.ask_tell(study, 3, halving=HALVING, observers=[events])
     for _ in range(3):
         proposal = next_proposal(ask_tell)
@@ -337,7 +337,7 @@ def test_checkpoints_are_removed_when_a_trial_has_ended_and_kept_while_it_pauses
 
 
 def test_outcomes_of_a_worker_reach_observers_with_values(driver: Any) -> None:
-    events = Events()
+    events = EndedTrials()
     ask_tell = driver.ask_tell(driver.study(), 2, observers=[events])
     first, second = next_proposal(ask_tell), next_proposal(ask_tell)
     outcome = driver.completed(first, 0.25)

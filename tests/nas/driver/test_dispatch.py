@@ -41,7 +41,7 @@ class SimulatedWorker:
         return to_record(outcome if until == 9 else Paused(**vars(outcome), epoch=until))
 
 
-class Events:
+class EventRecorder:
     """An observer that keeps what it gets."""
 
     def __init__(self) -> None:
@@ -66,9 +66,11 @@ def next_task(dispatcher: TrialDispatcher) -> Task:
     return task
 
 
-def simulate(driver: Any, study: optuna.Study, script: Script, nodes: tuple[int, ...] = (2,), **options: Any) -> Events:
+def simulate(
+    driver: Any, study: optuna.Study, script: Script, nodes: tuple[int, ...] = (2,), **options: Any
+) -> EventRecorder:
     """Run `study` on simulated workers."""
-    events = Events()
+    events = EventRecorder()
     ask_tell = driver.ask_tell(study, observers=[events], **options)
     simulator = Simulator(script, nodes)
     dispatcher = TrialDispatcher(ask_tell, simulator.allocation.workers, clock=simulator.clock)
@@ -84,8 +86,8 @@ def test_a_result_is_known_when_the_next_trial_is_asked_for(driver: Any) -> None
     for done in range(9):
         task = next_task(dispatcher)
         assert number_of(study, TrialState.COMPLETE) == done
-        dispatcher.started(task)
-        dispatcher.ended(task, result())
+        dispatcher.on_started(task)
+        dispatcher.on_ended(task, result())
     assert dispatcher.next_task() is FINISHED
     assert number_of(study, TrialState.COMPLETE) == 9
 
@@ -94,19 +96,19 @@ def test_a_worker_gets_a_trial_asked_for_ahead_before_its_last_result_is_written
     study, clock = driver.study(), VirtualClock()
     dispatcher = TrialDispatcher(driver.ask_tell(study), workers=1, clock=clock)
     first = next_task(dispatcher)
-    dispatcher.started(first)
-    dispatcher.ended(first, result(0.0))
+    dispatcher.on_started(first)
+    dispatcher.on_ended(first, result(0.0))
     second = next_task(dispatcher)
-    dispatcher.started(second)
+    dispatcher.on_started(second)
     clock.now_s += 1.0
     dispatcher.tick()  # with all workers busy
     assert (number_of(study, TrialState.COMPLETE), number_of(study, TrialState.RUNNING)) == (1, 2)
-    dispatcher.ended(second, result(0.0))
+    dispatcher.on_ended(second, result(0.0))
     dispatcher.tick()
     third = next_task(dispatcher)
     dispatcher.tick()
     assert number_of(study, TrialState.COMPLETE) == 1
-    dispatcher.started(third)
+    dispatcher.on_started(third)
     dispatcher.tick()
     assert number_of(study, TrialState.COMPLETE) == 2
 
@@ -115,8 +117,8 @@ def test_a_result_does_not_wait_for_long(driver: Any) -> None:
     study, clock = driver.study(), VirtualClock()
     dispatcher = TrialDispatcher(driver.ask_tell(study), workers=2, clock=clock)
     first, _ = next_task(dispatcher), next_task(dispatcher)
-    dispatcher.started(first)
-    dispatcher.ended(first, result(wall_s=60.0))
+    dispatcher.on_started(first)
+    dispatcher.on_ended(first, result(wall_s=60.0))
     dispatcher.tick()  # the second has not started, and may not for a long time
     assert number_of(study, TrialState.COMPLETE) == 0
     clock.now_s += 0.21
@@ -128,7 +130,7 @@ def test_a_worker_that_cannot_start_ends_the_search_and_its_trial_stays(driver: 
     study = driver.study()
     dispatcher = TrialDispatcher(driver.ask_tell(study), workers=1)
     next_task(dispatcher)
-    dispatcher.worker_failed("no images")
+    dispatcher.on_worker_failed("no images")
     dispatcher.write()
     with pytest.raises(StudyError, match="a worker cannot start: no images"):
         dispatcher.tick()
@@ -143,7 +145,7 @@ def test_a_signal_ends_the_search_at_the_next_step(driver: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
         dispatcher.tick()
     with pytest.raises(KeyboardInterrupt):
-        dispatcher.ended(task, result())
+        dispatcher.on_ended(task, result())
 
 
 def test_events_tell_of_every_start_and_end_in_order(driver: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nas import objectives
-from nas.driver.halving import Halving, Ladder, ranked
+from nas.driver.halving import Halving, Ladder, rank_trials
 
 OBJECTIVES = (objectives.get("accuracy"), objectives.get("macs"))
 HALVING = Halving((1, 3, 9), 3)
@@ -47,15 +47,15 @@ def test_rank_is_by_fronts_then_by_what_each_adds() -> None:
         4: (0.89, 1.1e6),  # behind 0 and 1
         5: (0.30, 2e7),  # behind all
     }
-    order = ranked(values, OBJECTIVES)
+    order = rank_trials(values, OBJECTIVES)
     assert set(order[:2]) == {2, 3}
     assert set(order[2:4]) == {0, 1}
     assert order[4:] == [4, 5]
 
 
 def test_rank_of_equals_is_by_number_and_of_none_empty() -> None:
-    assert ranked({3: (0.5, 1e6), 1: (0.5, 1e6)}, OBJECTIVES) == [1, 3]
-    assert ranked({}, OBJECTIVES) == []
+    assert rank_trials({3: (0.5, 1e6), 1: (0.5, 1e6)}, OBJECTIVES) == [1, 3]
+    assert rank_trials({}, OBJECTIVES) == []
 
 
 def reached(ladder: Ladder, outcomes: dict[int, tuple[float, float]]) -> None:
@@ -90,10 +90,10 @@ def test_at_the_end_shares_are_rounded_up_where_nothing_is_on_its_way() -> None:
     ladder = Ladder(HALVING, OBJECTIVES)
     reached(ladder, {0: (0.5, 1e6), 1: (0.6, 1e6)})
     ladder.climb(2)
-    assert ladder.promotion(last=True) is None  # trial 2 may yet be better
+    assert ladder.promotion(no_new_trials=True) is None  # trial 2 may yet be better
     ladder.leave(2)
     assert ladder.promotion() is None
-    assert ladder.promotion(last=True) == 1
+    assert ladder.promotion(no_new_trials=True) == 1
 
 
 def test_trial_that_failed_is_not_promoted_but_was_compared_with() -> None:
@@ -125,7 +125,7 @@ def test_every_run_ends_with_some_whole_trainings_and_shares_kept(
     begun = 0
     while True:
         while len(running) < workers:
-            trial = ladder.promotion(last=begun == trials)
+            trial = ladder.promotion(no_new_trials=begun == trials)
             if trial is None and begun < trials:
                 trial, begun = next(fresh), begun + 1
             if trial is None:
@@ -140,10 +140,10 @@ def test_every_run_ends_with_some_whole_trainings_and_shares_kept(
     for lower, upper in ((1, 2), (2, 4)):
         assert set(arrived[upper]) <= set(arrived[lower])
         assert arrived[upper]
-        top = ranked({trial: truth[trial] for trial in arrived[lower]}, OBJECTIVES)
+        top = rank_trials({trial: truth[trial] for trial in arrived[lower]}, OBJECTIVES)
         assert top[0] in arrived[upper]
     assert set(ladder.paused) == set(range(trials)) - set(arrived[4])
 
 
 def test_values_that_are_not_finite_rank_last() -> None:
-    assert ranked({0: (np.nan, 1e6), 1: (0.1, 1e6), 2: (0.9, 1e5)}, OBJECTIVES)[-1] == 0
+    assert rank_trials({0: (np.nan, 1e6), 1: (0.1, 1e6), 2: (0.9, 1e5)}, OBJECTIVES)[-1] == 0

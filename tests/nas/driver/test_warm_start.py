@@ -10,7 +10,7 @@ import pytest
 
 from nas import objectives
 from nas.driver.ask_tell import AskTell
-from nas.driver.plan import sampler_of
+from nas.driver.plan import create_sampler
 from nas.driver.propose import Proposal
 from nas.driver.warm_start import first_architectures, prior_accuracies
 from nas.errors import ConfigError
@@ -106,7 +106,7 @@ def test_sampler_that_knows_an_earlier_study_suggests_the_best_at_once(tmp_path:
     config = config.model_copy(update={"objectives": ("accuracy", "macs")})
     shares = []
     for known in (prior_accuracies(config, space()), ()):
-        study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler_of(config, space(), known))
+        study = optuna.create_study(directions=["maximize", "minimize"], sampler=create_sampler(config, space(), known))
         found = []
         for _ in range(5):
             trial = study.ask()

@@ -88,7 +88,7 @@ def executor(
     assert set(multiprocessing.active_children()) == before
 
 
-class Source(TaskSource):
+class ListSource(TaskSource):
     """Tasks of numbers; waits before the last until all others have ended."""
 
     def __init__(self, count: int, **last: Any) -> None:
@@ -107,10 +107,10 @@ class Source(TaskSource):
         self.given.add(self.left[0].name)
         return self.left.pop(0)
 
-    def started(self, task: Task) -> None:
+    def on_started(self, task: Task) -> None:
         self.started_names.append(task.name)
 
-    def ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
         assert task.name not in self.results
         self.results[task.name] = result
 
@@ -120,7 +120,7 @@ class Source(TaskSource):
 
 
 def test_every_task_runs_once_and_its_result_comes_back(executor: Executor, workers: Any) -> None:
-    source = Source(7)
+    source = ListSource(7)
     executor.run(workers.Worker, source)
     assert {name: result and result["double"] for name, result in source.results.items()} == {
         f"t{value}": 2 * value for value in range(7)
@@ -140,7 +140,7 @@ def test_few_processes_run_all_tasks(executor: Executor, workers: Any) -> None:
 
 
 def test_a_task_whose_worker_dies_ends_without_a_result_and_the_others_go_on(executor: Executor, workers: Any) -> None:
-    source = Source(5, dies=True)
+    source = ListSource(5, dies=True)
     executor.run(workers.Worker, source)
     assert {name: result is None for name, result in source.results.items()} == {
         **{f"t{value}": False for value in range(4)},
@@ -150,11 +150,11 @@ def test_a_task_whose_worker_dies_ends_without_a_result_and_the_others_go_on(exe
 
 def test_a_worker_that_cannot_be_made_ends_the_run_with_the_reason(executor: Executor, workers: Any) -> None:
     with pytest.raises(StudyError, match=r"a worker cannot start: .*no images here"):
-        executor.run(workers.broken, Source(3))
+        executor.run(workers.broken, ListSource(3))
 
 
 def test_an_exception_of_the_source_ends_the_run(executor: Executor, workers: Any) -> None:
-    class Interrupted(Source):
+    class Interrupted(ListSource):
         def tick(self) -> None:
             if self.results:
                 raise KeyboardInterrupt
@@ -227,7 +227,7 @@ def test_an_executor_is_one_registration(workers: Any, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="already registered"):
             register("in_this_process")(open_here)
         with open_executor("in_this_process", Resources.model_validate({"workers": 3}), tmp_path) as opened:
-            source = Source(4)
+            source = ListSource(4)
             opened.run(workers.Worker, source)
             assert len(source.results) == 4
     finally:
@@ -237,5 +237,5 @@ def test_an_executor_is_one_registration(workers: Any, tmp_path: Path) -> None:
 def test_ray_leaves_variables_of_the_user_and_its_folder_alone(workers: Any, tmp_path: Path) -> None:
     from nas.execution.executors import ray_tune
 
-    assert {name for name in ray_tune.SETTINGS if not name.startswith(("RAY_", "TUNE_"))} == set()
+    assert {name for name in ray_tune.RAY_ENVIRONMENT if not name.startswith(("RAY_", "TUNE_"))} == set()
     assert list(tmp_path.iterdir()) == []  # scratch folders are removed at the end of a run

@@ -14,7 +14,7 @@ from nas.execution.interrupts import Interrupts
 def test_signal_interrupts_and_is_remembered(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     interrupts = Interrupts()
-    with interrupts.listening():
+    with interrupts.handle_signals():
         interrupts.check()
         signal.signal(number, signal.SIG_IGN)  # as a library might
         interrupts.arm()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.execution.processes import sigint_blocked
+from nas.execution.processes import block_sigint
 
 STUDY = """\
 space:
@@ -100,7 +100,7 @@ def test_ctrl_c_waits_until_a_process_is_started() -> None:
     thread = threading.Thread(target=ended.wait)
 
     def start() -> None:
-        with sigint_blocked():
+        with block_sigint():
             os.kill(os.getpid(), signal.SIGINT)
             for step in range(1000):
                 steps.append(step)

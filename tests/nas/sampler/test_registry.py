@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from threadpoolctl import threadpool_limits
 
 from nas.driver.ask_tell import AskTell
-from nas.driver.plan import sampler_of
+from nas.driver.plan import create_sampler
 from nas.driver.propose import Proposal
 from nas.errors import UnknownNameError
 from nas.objectives import get
@@ -226,7 +226,7 @@ def test_new_sampler_runs_in_a_study(synthetic_sampler: str, tmp_path: Path) -> 
         space=ARCHITECTURES, objectives=("accuracy", "macs"), sampler={"name": synthetic_sampler}, seed=5
     )
     study = optuna.create_study(
-        directions=[objective.direction for objective in objectives], sampler=sampler_of(config, SPACE)
+        directions=[objective.direction for objective in objectives], sampler=create_sampler(config, SPACE)
     )
     ask_tell = AskTell(study, SPACE, objectives, target=8, folder_of=lambda number: tmp_path, seed=config.seed)
     while isinstance(proposal := ask_tell.propose(), Proposal):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.driver.plan import sampler_of
+from nas.driver.plan import create_sampler
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.settings import MeasuringSettings
 from nas.objectives import get
@@ -138,7 +138,7 @@ def test_the_sampler_sees_what_is_foretold_and_leaves_out_what_breaks_a_limit_by
     rng = random.Random(2)
     some = [SPACE.sample(rng) for _ in range(20)]
     limit = float(np.median([whole.predict(get("images_per_s"), one) for one in some]))
-    sampler = sampler_of(config(limits={"images_per_s": limit}), SPACE, tables={"images_per_s": whole})
+    sampler = create_sampler(config(limits={"images_per_s": limit}), SPACE, tables={"images_per_s": whole})
     *_, foretold = sampler.features  # type: ignore[attr-defined]
     for one in some:
         assert foretold(one) == whole.predict(get("images_per_s"), one)

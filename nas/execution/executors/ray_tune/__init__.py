@@ -14,9 +14,9 @@ from pathlib import Path
 
 from nas.execution import environment
 from nas.execution.base import Executor, register
-from nas.execution.resources import Resources, check_answers
+from nas.execution.resources import Resources, check_reachable
 
-SETTINGS = {
+RAY_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",
@@ -49,8 +49,8 @@ def open_ray(resources: Resources, scratch: Path) -> Iterator[Executor]:
         UsageError: no cluster answers at the address, or it does not have what a task needs.
     """
     if resources.address is not None:
-        check_answers(resources.address)
-    for name, value in SETTINGS.items():
+        check_reachable(resources.address)
+    for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     environment.keep_memory()
     adapter = importlib.import_module(f"{__name__}.adapter")  # ray reads the environment when it is imported

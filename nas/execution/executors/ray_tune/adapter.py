@@ -17,9 +17,9 @@ from ray.tune.search.searcher import Searcher
 from nas import logs
 from nas.errors import StudyError, reason
 from nas.execution.base import FINISHED, Executor, Result, Task, TaskSource, Worker, WorkerFactory
-from nas.execution.resources import Allocation, Resources, allocate, cpus_wanted
+from nas.execution.resources import Allocation, Resources, allocate, requested_cpus
 
-RESTARTS = 1  # of a task whose worker died: once may be the machine's fault, twice is the task's
+MAX_RESTARTS = 1  # of a task whose worker died: once may be the machine's fault, twice is the task's
 OBJECT_STORE_BYTES = 100_000_000  # of a private Ray: trials share files, not objects
 
 
@@ -32,7 +32,7 @@ def ray_cluster(resources: Resources) -> Iterator[Allocation]:
     if resources.address is not None:
         ray.init(resources.address, **quiet)
     else:
-        local = {"num_cpus": cpus_wanted(resources), "object_store_memory": OBJECT_STORE_BYTES}
+        local = {"num_cpus": requested_cpus(resources), "object_store_memory": OBJECT_STORE_BYTES}
         ray.init("local", include_dashboard=False, **local, **quiet)
     try:
         yield allocate(resources, ray.cluster_resources())
@@ -73,8 +73,8 @@ class RayTune(Executor):
                 storage_path=str(self.scratch),
                 name="search",
                 verbose=0,
-                callbacks=[Ticks(source, searcher)],
-                failure_config=tune.FailureConfig(max_failures=RESTARTS),
+                callbacks=[TickCallback(source, searcher)],
+                failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         )
@@ -154,9 +154,9 @@ class SourceSearcher(Searcher):
         if not error and result is not None and "answer" in result:
             answer = json.loads(result["answer"])
         if "worker_failed" in answer:
-            self.source.worker_failed(answer["worker_failed"])
+            self.source.on_worker_failed(answer["worker_failed"])
         else:
-            self.source.ended(task, answer.get("result"))
+            self.source.on_ended(task, answer.get("result"))
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the study's storage is the state."""
@@ -171,7 +171,7 @@ class SourceSearcher(Searcher):
         """Nothing, likewise."""
 
 
-class Ticks(tune.Callback):
+class TickCallback(tune.Callback):
     """Called by Tune at least ten times a second.
 
     Args:
@@ -186,7 +186,7 @@ class Ticks(tune.Callback):
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """A worker has got the trial."""
         if trial.trial_id in self.searcher.tasks:
-            self.source.started(self.searcher.tasks[trial.trial_id])
+            self.source.on_started(self.searcher.tasks[trial.trial_id])
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
         """The source does what is due; it may raise what ends the run."""
