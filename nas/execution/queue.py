@@ -1,4 +1,4 @@
-"""A fixed list of tasks as a source: what fidelity runs and benchmarks give an executor."""
+"""A fixed list of tasks as a `TaskSource`, for fidelity runs and benchmarks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from nas.execution.base import FINISHED, Signal, Task, TaskSource
 
 
 class TaskQueue(TaskSource):
-    """Tasks in order.
+    """Gives tasks in order.
 
     Args:
         tasks: the tasks.
-        on_result: gets each task and its result as it ends, in the order of ends; None: the worker died.
-        on_tick: is called several times a second; it may raise what ends the run, such as `KeyboardInterrupt`.
+        on_result: called with each task that has ended and its result; None: the worker died.
+        on_tick: called several times a second; an exception, such as `KeyboardInterrupt`, ends the run.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Accuracy on the test split, measured once for each trial of the front, when a study is reported, and never again."""
+"""Accuracy on the test split: measured once for each trial of the front, when a report is written, and then stored."""
 
 from __future__ import annotations
 
@@ -22,18 +22,16 @@ class FrontTestAccuracies:
     """The test accuracies of a study.
 
     Args:
-        values: trial number as text -> accuracy, of every trial that was tested, now or before.
-        missing: a line on each thing that kept a trial of the front from being tested.
+        values: trial number as text -> test accuracy, of every trial that was ever tested.
+        missing: a line for each reason why trials of the front could not be tested.
     """
-
-    __test__ = False  # not a test class of pytest
 
     values: dict[str, float]
     missing: tuple[str, ...] = field(default=())
 
 
 def load_images(study: StoredStudy, device: str = "cpu") -> Dataset:
-    """The images of `study` on `device`.
+    """Load the images of `study` to `device`.
 
     Raises:
         StudyError: the decoded file is missing or damaged.
@@ -42,9 +40,9 @@ def load_images(study: StoredStudy, device: str = "cpu") -> Dataset:
 
 
 def measure_test_accuracy(study: StoredStudy) -> FrontTestAccuracies:
-    """Measure the test accuracy of those trials of the front that have none yet.
+    """Measure and store the test accuracy of the trials of the front that have none yet.
 
-    A study that is a copied `study.db` alone, without images or weights, is read all the same: what cannot be tested is named.
+    A copied `study.db` without images or weights is no error: `missing` of the result names the reasons.
     """
     values = study.test_accuracy
     untested = [row for row in Results.of(study).front.to_dict("records") if str(row["trial"]) not in values]
@@ -66,6 +64,3 @@ def measure_test_accuracy(study: StoredStudy) -> FrontTestAccuracies:
         logger.info("trial %d: test accuracy %.4f", number, values[str(number)])
     study.set_test_accuracy(values)
     return FrontTestAccuracies(values, tuple(missing))
-
-
-measure_test_accuracy.__test__ = False  # type: ignore[attr-defined]

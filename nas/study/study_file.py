@@ -1,4 +1,4 @@
-"""A YAML file with overrides, and where in it each value stands."""
+"""A YAML file with overrides, and the line and column of each value."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class StudyFile:
-    """What a configuration was read from.
+    """The source of a configuration.
 
     Args:
         file: the YAML file.
-        data: its value, overrides applied.
-        node: its syntax tree, with lines and columns; None if it is empty.
-        overrides: path -> the command-line word that set it.
+        data: the content of the file, with overrides applied.
+        node: the syntax tree of the file, with lines and columns; None if the file is empty.
+        overrides: path -> the command-line argument that set it.
     """
 
     file: Path
@@ -32,7 +32,7 @@ class StudyFile:
     overrides: dict[KeyPath, str]
 
     def where(self, path: Sequence[str | int]) -> str:
-        """`FILE:LINE:COL` of the deepest part of `path` that is written down, or the override that wrote it."""
+        """`FILE:LINE:COL` of the deepest part of `path` that the file contains, or the override that set it."""
         for length in range(len(path), 0, -1):
             if tuple(path[:length]) in self.overrides:
                 return self.overrides[tuple(path[:length])]
@@ -50,7 +50,7 @@ class StudyFile:
 
 
 def _step(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
-    """The node to point at, and the value, of `part` in `node`."""
+    """The node that marks the place of `part` in `node`, and the node of its value."""
     if isinstance(node, yaml.MappingNode):
         merged: tuple[yaml.Node, yaml.Node] | None = None
         for key, value in node.value:
@@ -68,7 +68,7 @@ def read(file: Path, overrides: Sequence[str] = ()) -> StudyFile:
     """Read `file` and apply `overrides`, words of the form `key.sub=value`.
 
     Raises:
-        ConfigError: the file cannot be read or is no YAML; an override is of another form or leads nowhere.
+        ConfigError: the file cannot be read or is not YAML; an override has another form, or its path does not exist.
     """
     try:
         text = file.read_text(encoding="utf-8")

@@ -109,7 +109,7 @@ def test_duplicates_are_refused_and_never_counted(square: BenchmarkTable, script
     assert [state for state, _ in sampler.outcomes].count(TrialState.FAIL) == 3
 
 
-def test_sampler_that_learns_from_duplicates_is_told_their_values(
+def test_sampler_that_learns_from_duplicates_gets_their_values(
     square: BenchmarkTable, scripted: Callable[..., Scripted]
 ) -> None:
     sampler = scripted(point(1, 2), point(1, 2), point(2, 2), learns_from_duplicates=True)
@@ -118,7 +118,7 @@ def test_sampler_that_learns_from_duplicates_is_told_their_values(
     assert (len(run.shares), run.refused) == (2, 1)
 
 
-def test_sampler_that_needs_log_values_is_told_logarithms(tmp_path: Path, scripted: Callable[..., Scripted]) -> None:
+def test_sampler_that_needs_log_values_gets_logarithms(tmp_path: Path, scripted: Callable[..., Scripted]) -> None:
     (tmp_path / "log.csv").write_text("k,d,acc,cost\n1,1,0.1,1\n1,2,0.5,100\n2,1,0.9,1000\n2,2,0.3,10\n")
     table = load_table(
         tmp_path / "log.csv", ColumnOptions(objectives=("acc", "cost:min:cheap:log"), choices=("k", "d"))
@@ -170,7 +170,7 @@ def test_as_many_run_at_a_time_as_there_are_workers(
     assert list(run.shares) == sorted(run.shares)
 
 
-def test_noise_affects_told_values_but_not_the_share(tmp_path: Path, scripted: Callable[..., Scripted]) -> None:
+def test_noise_affects_recorded_values_but_not_the_share(tmp_path: Path, scripted: Callable[..., Scripted]) -> None:
     (tmp_path / "noisy.csv").write_text(SQUARE.replace("2,2,0.5,1", "2,2,0.4;0.6,1"))
     table = load_table(tmp_path / "noisy.csv", ColumnOptions(objectives=("acc", "cost:min:cheap")))
     accuracies = set()

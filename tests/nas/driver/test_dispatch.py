@@ -24,7 +24,7 @@ from nas.study.records import Completed, Measured, Paused, Trained, TrialTask, t
 from nas.study.trials import is_trained
 from search_space import Architecture, cost
 
-WALL_S = 1e-9  # so short that the next trial is always asked for ahead
+WALL_S = 1e-9  # so short that the next proposal is always made ahead of time
 
 
 class SimulatedWorker:
@@ -42,13 +42,13 @@ class SimulatedWorker:
 
 
 class EventRecorder:
-    """An observer that keeps what it gets."""
+    """An observer that stores every event."""
 
     def __init__(self) -> None:
         self.all: list[Any] = []
 
     def notify(self, event: object) -> None:
-        """Keep it."""
+        """Store `event`."""
         self.all.append(event)
 
 
@@ -80,7 +80,7 @@ def simulate(
     return events
 
 
-def test_a_result_is_known_when_the_next_trial_is_asked_for(driver: Any) -> None:
+def test_a_result_is_written_before_the_next_proposal(driver: Any) -> None:
     study = driver.study()
     dispatcher = TrialDispatcher(driver.ask_tell(study, target=9), workers=1)
     for done in range(9):
@@ -92,7 +92,7 @@ def test_a_result_is_known_when_the_next_trial_is_asked_for(driver: Any) -> None
     assert number_of(study, TrialState.COMPLETE) == 9
 
 
-def test_a_worker_gets_a_trial_asked_for_ahead_before_its_last_result_is_written(driver: Any) -> None:
+def test_a_worker_gets_a_trial_proposed_ahead_before_its_last_result_is_written(driver: Any) -> None:
     study, clock = driver.study(), VirtualClock()
     dispatcher = TrialDispatcher(driver.ask_tell(study), workers=1, clock=clock)
     first = next_task(dispatcher)
@@ -148,7 +148,7 @@ def test_a_signal_ends_the_search_at_the_next_step(driver: Any) -> None:
         dispatcher.on_ended(task, result())
 
 
-def test_events_tell_of_every_start_and_end_in_order(driver: Any) -> None:
+def test_events_report_every_start_and_end_in_order(driver: Any) -> None:
     study = driver.study()
     events = simulate(driver, study, Script(), target=5).all
     assert isinstance(events[0], SearchStarted)
@@ -162,7 +162,7 @@ def test_events_tell_of_every_start_and_end_in_order(driver: Any) -> None:
         )
 
 
-def test_a_task_whose_worker_dies_once_is_tried_again_and_twice_fails_its_trial(driver: Any) -> None:
+def test_a_task_is_retried_once_when_its_worker_dies_and_then_its_trial_fails(driver: Any) -> None:
     study = driver.study()
     dies = Script(dies=lambda task, attempt: task.payload["number"] in (0, 1) and attempt <= task.payload["number"])
     simulate(driver, study, dies, target=6)
@@ -185,9 +185,7 @@ def test_a_lost_node_loses_no_trial(driver: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_halving_with_random_durations_deaths_and_losses_ends_with_every_trial_accounted_for(
-    driver: Any, seed: int
-) -> None:
+def test_halving_with_random_durations_deaths_and_losses_ends_every_trial(driver: Any, seed: int) -> None:
     study, rng = driver.study(), np.random.default_rng(seed)
     study.sampler = ParetoSampler(driver.space, {1: lambda a: cost(a).macs}, budget=9, seed=seed)
     deaths = rng.random(500) < 0.1

@@ -1,4 +1,4 @@
-"""The contract of executors: every one that is registered, and the simulator, on real workers where they have processes."""
+"""The contract of executors, for every registered one and the simulator; process executors run real workers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from nas.execution.queue import TaskQueue
 from nas.execution.resources import Resources
 from nas.execution.simulator import Script, Simulator
 
-# What a worker does here; in a file, since processes import it by name.
+# The workers of these tests; in a file, since processes import them by name.
 WORKERS = """
 import os, signal
 
@@ -126,7 +126,7 @@ def test_every_task_runs_once_and_its_result_comes_back(executor: Executor, work
         f"t{value}": 2 * value for value in range(7)
     }
     assert sorted(set(source.started_names)) == sorted(source.results)
-    assert list(source.results)[-1] == "t6"  # it was waited with
+    assert list(source.results)[-1] == "t6"  # the source waited with it
     assert source.ticks > 0
     assert {result["device"] for result in source.results.values() if result} == {"cpu"}
 
@@ -148,7 +148,7 @@ def test_a_task_whose_worker_dies_ends_without_a_result_and_the_others_go_on(exe
     }
 
 
-def test_a_worker_that_cannot_be_made_ends_the_run_with_the_reason(executor: Executor, workers: Any) -> None:
+def test_a_worker_that_cannot_be_created_ends_the_run_with_the_reason(executor: Executor, workers: Any) -> None:
     with pytest.raises(StudyError, match=r"a worker cannot start: .*no images here"):
         executor.run(workers.broken, ListSource(3))
 
@@ -165,7 +165,7 @@ def test_an_exception_of_the_source_ends_the_run(executor: Executor, workers: An
     assert 0 < len(source.results) < 50
 
 
-def test_a_call_runs_with_what_a_task_has(executor: Executor, workers: Any) -> None:
+def test_a_call_runs_with_the_resources_of_a_task(executor: Executor, workers: Any) -> None:
     ticks: list[None] = []
     total, device, _ = executor.call(workers.add, 2, 3, tick=lambda: ticks.append(None))
     assert (total, device) == (5, "cpu")
@@ -173,7 +173,7 @@ def test_a_call_runs_with_what_a_task_has(executor: Executor, workers: Any) -> N
         executor.call(workers.fail)
 
 
-def test_an_unknown_executor_is_an_error_that_lists_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_executor_is_an_error_that_lists_the_registered_ones(tmp_path: Path) -> None:
     with pytest.raises(
         UnknownNameError, match=r"resources\.executor: no such executor \(known: local, ray_tune\); did"
     ):

@@ -1,4 +1,4 @@
-"""A fidelity run whose truth is known: its plan, the records of its trainings, and its findings."""
+"""A fidelity run with known true accuracies: its plan, the records of its trainings, and its findings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def plan() -> Plan:
 
 
 def training_record(accuracy: float, epochs: int, seconds: float) -> dict[str, Any]:
-    """A training whose accuracy rises in a straight line to `accuracy`, with `seconds` an epoch."""
+    """A training whose accuracy rises linearly to `accuracy`, with `seconds` per epoch."""
     return {"curve": [[accuracy * (epoch + 1) / epochs, seconds] for epoch in range(epochs)]}
 
 

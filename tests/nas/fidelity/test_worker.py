@@ -1,4 +1,4 @@
-"""A worker of `nas fidelity`: fewer and smaller images, what it trains and scores, how it fails."""
+"""A worker of `nas fidelity`: fewer and smaller images, trainings, scores and failures."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def worker(data_file: Path) -> FidelityWorker:
     return FidelityWorker(FidelitySettings(data_file, TRAIN), "cpu")
 
 
-def test_fewer_images_are_of_each_class_alike_and_the_rest_stays(data_file: Path) -> None:
+def test_fewer_images_are_the_same_share_of_each_class_and_other_splits_stay(data_file: Path) -> None:
     data = load(data_file)
     half, quarter = reduce_images(data, 2), reduce_images(data, 4)
     assert half.train.labels.bincount().tolist() == [-(-n // 2) for n in data.train.labels.bincount().tolist()]
@@ -74,7 +74,7 @@ def test_fewer_images_are_of_each_class_alike_and_the_rest_stays(data_file: Path
     assert reduce_images(data, 1) is data
 
 
-def test_smaller_images_are_means_of_pixels_normalised_anew(data_file: Path) -> None:
+def test_smaller_images_are_means_of_pixels_with_new_statistics(data_file: Path) -> None:
     data = load(data_file)
     half = reduce_pixels(data, 2)
     assert half.image_size == (4, 4)
@@ -89,7 +89,9 @@ def test_smaller_images_are_means_of_pixels_normalised_anew(data_file: Path) -> 
     assert reduce_pixels(data, 1) is data
 
 
-def test_a_training_is_the_trainers_own_of_that_budget(worker: FidelityWorker, data_file: Path, tmp_path: Path) -> None:
+def test_a_training_equals_that_of_the_trainer_with_that_budget(
+    worker: FidelityWorker, data_file: Path, tmp_path: Path
+) -> None:
     checkpoint = tmp_path / "c.pt"
     record = worker.run_job(job(Budget("epochs/2", 2)), checkpoint)
     data = load(data_file)
@@ -131,10 +133,10 @@ def test_a_score_that_fails_leaves_the_others(
 
     monkeypatch.setattr(workers.scores, "zico", broken)
     monkeypatch.setattr(workers.scores, "naswot", lambda *words: float("-inf"))
-    found = worker.run_job(job(), tmp_path / "c.pt")["scores"]
-    assert found["zico"][0] == "ValueError: there is"
-    assert found["naswot"][0] == "it is -inf"
-    assert isinstance(found["synflow"][0], float)
+    scores = worker.run_job(job(), tmp_path / "c.pt")["scores"]
+    assert scores["zico"][0] == "ValueError: there is"
+    assert scores["naswot"][0] == "it is -inf"
+    assert isinstance(scores["synflow"][0], float)
 
 
 def test_batches_share_no_image_and_are_normalised(data_file: Path) -> None:
@@ -149,7 +151,7 @@ def test_batches_share_no_image_and_are_normalised(data_file: Path) -> None:
     assert len(drop_duplicates(doubled)) == len(drop_duplicates(first[0])) == len(set(map(str, first[0].tolist())))
 
 
-def test_a_training_that_fails_is_recorded_and_the_next_one_goes_on(worker: FidelityWorker, tmp_path: Path) -> None:
+def test_a_failed_training_is_recorded_and_the_next_one_runs(worker: FidelityWorker, tmp_path: Path) -> None:
     record = worker.run_job(job(Budget("proxy", 1), HUGE), tmp_path / "c.pt")
     assert "memory" in record["failure"]
     assert "curve" in worker.run_job(job(Budget("proxy", 1)), tmp_path / "c.pt")

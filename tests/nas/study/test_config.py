@@ -1,4 +1,4 @@
-"""Configuration: what is read, what overrides do, and that every error names its place, rule and value."""
+"""Configuration: values, overrides, and errors that name their place, rule and value."""
 
 from __future__ import annotations
 
