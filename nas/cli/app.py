@@ -33,7 +33,7 @@ Verbose = Annotated[
     typer.Option("--verbose", callback=_configure_logging, help="Show log messages; MIXFRONT_LOG=debug shows more."),
 ]
 StudyFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a study.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 TrialName = Annotated[str, typer.Argument(metavar="TRIAL", help="The number of a trial, or 'best'.")]
 
 

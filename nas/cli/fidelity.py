@@ -38,9 +38,10 @@ def fidelity(
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure how well the proxy training of a study ranks architectures.
+    """Measure how well a study's proxy ranks architectures.
 
-    The ranking is compared with that of longer trainings, of cheaper trainings and of training-free scores.
+    The ranking of the proxy, which is the training of the study, is compared with those of longer trainings, of cheaper
+    trainings and of training-free scores.
     """
     from rich.console import Console
 

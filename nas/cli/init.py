@@ -29,7 +29,7 @@ def init(
     ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Write a study file: a commented starter, or a study around a preset."""
+    """Write a study file, a starter or one around a preset."""
     from nas.study.templates import write_preset_study, write_starter_study
 
     if preset is None:

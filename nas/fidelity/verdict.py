@@ -61,7 +61,7 @@ def _noise_sentence(findings: Findings) -> str:
 
 
 def _score_sentences(proxy: Proxy, cheaper: Sequence[Proxy]) -> Iterator[str]:
-    """Whether the proxy, and the training-free scores, rank better than the costs alone."""
+    """The sentences that compare the proxy and the training-free scores with the costs alone."""
     scores, costs = (
         [p for p in cheaper if p.family == family and math.isfinite(p.kendall.value)] for family in ("score", "cost")
     )

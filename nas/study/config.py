@@ -226,8 +226,8 @@ class StudyConfig(BaseModel):
         for key in [*new, *(key for key in old if key not in new)]:
             if key.split(".")[0] in ("trials", "resources") or old.get(key) == new.get(key):
                 continue
-            rule = f"{key}: must stay {old.get(key)!r} as the study began, found {new.get(key)!r}"
-            raise ConfigError(self.where(*split_place(key)), f"{rule} (another --out begins another study)")
+            rule = f"{key}: must stay {old.get(key)!r} as at the start of the study, found {new.get(key)!r}"
+            raise ConfigError(self.where(*split_place(key)), f"{rule} (use another --out for another study)")
 
 
 def _complete(stored: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -59,7 +59,7 @@ def open_study(folder: Path) -> optuna.Study:
         UsageError: `folder` holds no study, or one that cannot be read.
     """
     if not (folder / DATABASE).is_file():
-        raise UsageError(f"{folder}: holds no study ({DATABASE} is missing); `nas search --out {folder}` begins one")
+        raise UsageError(f"{folder}: holds no study ({DATABASE} is missing); `nas search --out {folder}` starts one")
     try:
         if not _holds_studies(folder / DATABASE):
             raise UsageError(f"{folder / DATABASE}: holds no study; remove the folder and search again")

@@ -151,10 +151,8 @@ class StoredStudy:
         """Raise `ConfigError` unless `dataset` is that of the study; accuracies on other images are not comparable."""
         fingerprint = self.dataset.get("fingerprint")
         if dataset.fingerprint != fingerprint:
-            rule = (
-                f"data: the images must stay those that the study began on, {fingerprint}, found {dataset.fingerprint}"
-            )
-            raise ConfigError(config.where("data", "path"), f"{rule} (another --out begins another study)")
+            rule = f"data: must stay the images that the study started with, {fingerprint}, found {dataset.fingerprint}"
+            raise ConfigError(config.where("data", "path"), f"{rule} (use another --out for another study)")
 
 
 def _dataset_attribute(dataset: DatasetInfo) -> dict[str, Any]:

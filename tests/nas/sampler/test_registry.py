@@ -119,7 +119,7 @@ def test_sampler_proposes_points_of_the_space(name: str, fixed: bool, objectives
 
 @pytest.mark.parametrize("fixed", [True, False], ids=["box", "architectures"])
 @pytest.mark.parametrize("name", benchmark_names())
-def test_sampler_repeats_from_its_seed_and_goes_on_after_a_pickle(name: str, fixed: bool) -> None:
+def test_sampler_repeats_from_its_seed_and_continues_after_a_pickle(name: str, fixed: bool) -> None:
     first = proposals(name, context(fixed, 2, seed=3))
     assert first == proposals(name, context(fixed, 2, seed=3))
     assert first != proposals(name, context(fixed, 2, seed=4))
@@ -171,7 +171,7 @@ def test_unknown_name_lists_the_registered_ones_and_the_closest() -> None:
     )
 
 
-def test_study_takes_no_variant_that_is_for_benchmarks_only() -> None:
+def test_study_refuses_samplers_for_benchmarks_only() -> None:
     with pytest.raises(ValueError, match=r"no such sampler \(known: evolution, gp, nsga2, pareto, random, tpe\)"):
         StudyConfig(space=ARCHITECTURES, sampler={"name": "nsga2_50"})
 
