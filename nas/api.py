@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Self
 
 from nas.analysis.results import Results
-from nas.driver.run import Display, open_or_create_study, run_search
+from nas.driver.display import Display
+from nas.driver.run import open_or_create_study, run_search
 from nas.models.export import export_trial
-from nas.models.test_split import test_front
+from nas.models.test_split import measure_test_accuracy
 from nas.report import write
 from nas.study.config import StudyConfig
 from nas.study.events import Observer
@@ -85,7 +86,7 @@ class Study(StoredStudy):
         Raises:
             UsageError: `out` is a folder.
         """
-        for line in test_front(self).missing:
+        for line in measure_test_accuracy(self).missing:
             logger.warning("no test accuracy: %s", line)
         return write(self.folder, None if out is None else Path(out))
 
@@ -99,9 +100,8 @@ def search(study: Study, display: Display | None = None, observers: Sequence[Obs
     Call it from the main thread. Ctrl-C ends it with `KeyboardInterrupt`; nothing that was trained is lost.
 
     Args:
-        study: the study.
-        display: shows the progress, such as `nas.terminal.progress.Display(rich.console.Console())`; None: nothing is shown.
-        observers: get every event of the trials (`nas.study.events`).
+        study: the study. display: shows the progress, such as `nas.terminal.progress.TerminalDisplay(rich.console.Console())`;
+        None: nothing is shown. observers: get every event of the trials (`nas.study.events`).
 
     Returns:
         The results.

@@ -1,10 +1,10 @@
 """The exceptions of a study, and the exit code that each one ends the command with.
 
-StudyError               something about a study cannot go on: exit code 1
-├── UsageError           wrong use: a folder that holds no study, an unknown trial: exit code 2
-│   ├── ConfigError      a configuration that breaks a rule; names file:line:col or the flag: exit code 2
-│   └── UnknownNameError a name that no registry has; lists the known ones and the closest match: exit code 2
-└── NothingFeasibleError the search ended and nothing satisfies its limits: exit code 3
+StudyError               a failure at run time: exit code 1
+├── UsageError           wrong use, such as a folder without a study or an unknown trial: exit code 2
+│   ├── ConfigError      a configuration breaks a rule; names file:line:col or the flag: exit code 2
+│   └── UnknownNameError a name is not registered; lists the registered names and the closest match: exit code 2
+└── NothingFeasibleError the search ended and no trial satisfies its limits: exit code 3
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 
 class StudyError(Exception):
-    """Something about a study cannot go on; the text says what and what to do."""
+    """A failure at run time; the message says what failed and what to do."""
 
     exit_code = 1
 
@@ -29,8 +29,8 @@ class ConfigError(UsageError):
     """A configuration breaks a rule.
 
     Args:
-        where: `FILE:LINE:COL`, or the command-line word to blame.
-        message: the key, the rule and the value.
+        where: the place: `FILE:LINE:COL`, or the command-line argument.
+        message: the key, the rule and the value found.
     """
 
     def __init__(self, where: str, message: str) -> None:
@@ -46,8 +46,8 @@ class UnknownNameError(UsageError, ValueError):
     """A name that is not registered, such as that of a sampler; also a `ValueError`, so that pydantic reports it.
 
     Args:
-        place: the key or option to blame, such as `sampler.name`.
-        kind: what the name should be, such as "sampler".
+        place: the key or option, such as `sampler.name`.
+        kind: the kind of thing that the name should name, such as "sampler".
         name: the name found.
         known: the registered names.
     """
@@ -73,6 +73,6 @@ class NothingFeasibleError(StudyError):
 
 
 def reason(error: BaseException) -> str:
-    """What failed, in one line."""
+    """The type and the message of `error`, in one line of at most 400 characters."""
     text = next((line for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {text}"[:400] if text else type(error).__name__

@@ -1,7 +1,7 @@
-"""Logging: every module logs to the logger of its name, below `nas`, `trainers` or `search_space`. Quiet unless asked for.
+"""Logging: every module logs to the logger of its name, below `nas`, `trainers` or `search_space`. It is quiet by default.
 
-`nas --verbose` shows INFO, `MIXFRONT_LOG=debug` DEBUG (or any level of `logging` by name), in the driver and in its workers. A
-program that uses mixfront as a library configures `logging` as it likes.
+`nas --verbose` shows INFO and `MIXFRONT_LOG=debug` shows DEBUG (or any other level of `logging`), in the driver and in its
+workers. A program that uses mixfront as a library configures `logging` itself.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 
 
 def configure(verbose: bool = False) -> None:
-    """Show log messages on standard error, if `verbose` or the environment asks for them; workers started later do likewise.
+    """Show log messages on standard error, if `verbose` or `MIXFRONT_LOG` is set. Workers that start later do the same.
 
     Raises:
-        ValueError: the environment names no level.
+        ValueError: `MIXFRONT_LOG` is not a level.
     """
     text = os.environ.get(VARIABLE, "info" if verbose else "").strip()
     if not text:
@@ -38,7 +38,7 @@ def configure(verbose: bool = False) -> None:
 
 
 def configure_worker() -> None:
-    """As `configure`, in a worker; Python's warnings are logged, since nobody reads a worker's screen."""
+    """Configure logging in a worker; Python's warnings are logged, since the output of a worker is not shown."""
     logging.captureWarnings(True)
     warnings_logger = logging.getLogger("py.warnings")
     warnings_logger.propagate = False

@@ -1,4 +1,4 @@
-"""Networks timed on a device that trainings keep busy, each in a process of its own (`nas bench throughput`)."""
+"""Times networks on a device on which trainings run in other processes (`nas bench throughput`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas.errors import StudyError, UsageError
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.settings import MeasuringSettings
 from nas.execution import environment
-from nas.execution.processes import CONTEXT, end_with_parent, sigint_blocked
+from nas.execution.processes import CONTEXT, block_sigint, end_with_parent
 from nas.study.operator_table import OperatorTable, operator_times, operators_to_time
 from search_space import Architecture, SearchSpace, build
 from trainers.data.dataset import Dataset, Split
@@ -27,29 +27,32 @@ from trainers.measuring.throughput import measure
 from trainers.training.config import TrainConfig
 from trainers.training.loop import ProxyTraining
 
-IMAGES = 512  # random ones; what they show does not matter
+TRAIN_IMAGES = 512  # random pixels; the content does not affect the time
 
 
 def check_device(name: str) -> None:
     """Raise `UsageError` unless this machine has the device `name`."""
     kind, _, index = name.partition(":")
-    there = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    if kind not in there or (index and not index.isdecimal()):
-        raise UsageError(f"--device: must be one of {', '.join(there)} here, found {name!r}")
+    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    if kind not in available or (index and not index.isdecimal()):
+        raise UsageError(f"--device: must be one of {', '.join(available)} here, found {name!r}")
 
 
 @contextmanager
 def run_trainings(
     space: SearchSpace, device: str, count: int, threads: int, pause_for_measurements: bool
 ) -> Iterator[None]:
-    """Within this block `count` processes train random architectures of `space`; all have started when it begins.
+    """A context in which `count` processes train random architectures of `space`; all have started when it is entered.
 
     Args:
-        space: of the architectures.
+        space: the search space of the architectures.
         device: "cpu" or "cuda".
-        count: of processes.
-        threads: of each, on a CPU.
-        pause_for_measurements: whether they pause, as the trainings of a study do.
+        count: number of processes.
+        threads: CPU threads of each process.
+        pause_for_measurements: True if trainings pause during measurements, as those of a study do.
+
+    Raises:
+        StudyError: a process ended before its training started.
     """
     environment.keep_memory()
     events = [CONTEXT.Event() for _ in range(count)]
@@ -62,13 +65,13 @@ def run_trainings(
     started: list[multiprocessing.process.BaseProcess] = []
     try:
         for process in processes:
-            with sigint_blocked():
+            with block_sigint():
                 process.start()
                 started.append(process)
         for process, event in zip(processes, events, strict=True):
             while not event.wait(1):
                 if not process.is_alive():
-                    raise StudyError("a training beside the measurements ended before it started")
+                    raise StudyError("a training process ended before its training started")
         yield
     finally:
         for running in started:
@@ -110,7 +113,7 @@ def random_images(in_chans: int, image_size: tuple[int, int], num_classes: int, 
     return Dataset(
         name="random",
         class_names=tuple(map(str, range(num_classes))),
-        train=split(IMAGES),
+        train=split(TRAIN_IMAGES),
         val=split(64),
         test=split(1),
         mean=(0.5,) * in_chans,
@@ -121,7 +124,7 @@ def random_images(in_chans: int, image_size: tuple[int, int], num_classes: int, 
 
 
 def predict_throughput(space: SearchSpace, plan: ThroughputPlan) -> OperatorTable | None:
-    """The table that predicts the throughput of architectures of `space`; trainings pause while it is made."""
+    """Time the operators of `space`, while trainings pause; returns the table that predicts throughput, or None."""
     if not plan.operators_s:
         return None
     torch.set_num_threads(plan.threads)
@@ -134,12 +137,15 @@ def predict_throughput(space: SearchSpace, plan: ThroughputPlan) -> OperatorTabl
 def time_networks(
     architectures: Sequence[Architecture], plan: ThroughputPlan, exclusively: bool
 ) -> Iterator[tuple[tuple[int, int], float, float, float]]:
-    """(round, index), images per second against the reference, drift, and seconds of each measurement.
+    """Measure the throughput of each architecture in each round.
 
     Args:
-        architectures: what is measured.
-        plan: how.
-        exclusively: trainings that can pause do so meanwhile.
+        architectures: the architectures to measure.
+        plan: the plan of the benchmark.
+        exclusively: True if trainings that can pause do so during a measurement.
+
+    Yields:
+        (round, index), images per second relative to the reference network, drift, and the duration in seconds.
     """
     torch.set_num_threads(plan.threads)
     lock, reference = DeviceLock(plan.device), ReferenceNetwork(plan.device)
@@ -151,6 +157,6 @@ def time_networks(
             shape = (architecture.in_chans, *architecture.image_size)
             with lock.exclusive() if exclusively else nullcontext():
                 start = time.perf_counter()
-                speed = measure(network, shape, device=plan.device, batch_size=plan.images, reference=reference)
-                spent_s = time.perf_counter() - start
-            yield (round_, int(index)), speed.images_per_s, speed.drift, spent_s
+                throughput = measure(network, shape, device=plan.device, batch_size=plan.images, reference=reference)
+                wall_s = time.perf_counter() - start
+            yield (round_, int(index)), throughput.images_per_s, throughput.drift, wall_s

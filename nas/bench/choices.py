@@ -1,4 +1,4 @@
-"""The choices of an architecture as the columns of a table hold them: one column per choice, or a key that holds all."""
+"""Reads the choices of an architecture from the columns of a table: one column per choice, or a key for all choices."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from nas.bench.table_file import RawTable
 
-MAX_GUESSED_CHOICE_VALUES = 32  # a column of numbers with more values is a choice only if the user names it as one
+MAX_GUESSED_CHOICE_VALUES = 32  # a column of numbers with more values is a choice only if the user says so
 
 
 def looks_like_choice(cells: Sequence[Any]) -> bool:
-    """True for text that is not all different, and for numbers of few values."""
+    """True for text with repeated values, and for numbers with few values."""
     if any(not isinstance(cell, str | int | float) or _is_missing_choice(cell) for cell in cells):
         return False
     count = len(set(cells))
@@ -23,7 +23,7 @@ def looks_like_choice(cells: Sequence[Any]) -> bool:
 
 
 def as_numbers(cells: Sequence[Any]) -> list[Any] | None:
-    """`cells` as numbers, integers if all are; None if one is no number, or is written as a code (`007`)."""
+    """`cells` as numbers, as integers if all are; None if a cell is not a number, or is a code such as `007`."""
     numbers: list[Any] = []
     for cell in cells:
         if isinstance(cell, bool):
@@ -56,12 +56,12 @@ def choice_values(raw: RawTable, name: str) -> Sequence[Any]:
 
 
 def _is_missing_choice(cell: Any) -> bool:
-    """True if the value of a choice is missing; the text `none` is a value, a choice of many search spaces."""
+    """True if the value of a choice is missing; the text `none` is a value in many search spaces."""
     return cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell))
 
 
 def split_key(raw: RawTable, name: str) -> dict[str, Sequence[Any]]:
-    """The choices `NAME.0`, `NAME.1`, ... that the cells of column `name` are split into.
+    """Split the cells of column `name` into the choices `NAME.0`, `NAME.1`, ...
 
     Raises:
         ConfigError: a cell is neither text nor a list, or has another number of parts than the first.

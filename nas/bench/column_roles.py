@@ -1,14 +1,14 @@
-"""The role of each column of a table: a choice, an objective, a feature known before training, or none.
+"""The role of each column of a table: choice, objective, feature known before training, or none.
 
-**Objectives** are named as `NAME:max` or `NAME:min`, with `:cheap` if the value is known before training and `:log` if
-ratios matter; a well-known name needs no more. Where no objective is named, the well-known columns are used: one of accuracy,
-one of compute, one of measured speed, as far as the table has them.
+**Objectives** are written as `NAME:max` or `NAME:min`, with `:cheap` if the value is known before training and `:log` if
+ratios matter; a well-known name is enough alone. If no objective is given, the well-known columns are used: one of accuracy,
+one of compute and one of measured speed, if the table has them.
 
-**Choices** are, where none is named: the columns that look like one (text that is not all different; or numbers of few
-values), else the parts of a key, which is split at separators (`|conv3~0|+|skip~0|conv1~1|`, `3-5-7`), into the elements of a
-JSON list, or into characters (`02012100`).
+**Choices**, if none is given, are the columns that look like a choice (text with repeated values, or numbers with few
+values), or else the parts of a key. A key is split at separators (`|conv3~0|+|skip~0|conv1~1|`, `3-5-7`), into the elements
+of a JSON list, or into characters (`02012100`).
 
-**Features** are costs known before training that are no objective, such as parameters next to MACs: a sampler may use them.
+**Features** are costs known before training that are not objectives, such as parameters next to MACs; a sampler may use them.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ _DEFAULT_OBJECTIVES = (_ACCURACIES + _ERRORS, _COMPUTE + _SIZES, _SPEEDS + _LATE
 
 @dataclass(frozen=True)
 class ColumnOptions:
-    """What the user says of the columns; roles that are left empty are guessed from the table.
+    """The column roles that the user gives; empty ones are guessed from the table.
 
     Args:
-        objectives: as `NAME`, or `NAME:max|min[:cheap][:log]`.
+        objectives: `NAME`, or `NAME:max|min[:cheap][:log]`.
         choices: names of columns.
         key: the column whose text is split into choices.
         features: names of columns.
@@ -74,7 +74,7 @@ class ColumnRoles:
     """The roles of the columns of a table.
 
     Args:
-        objectives: in order; each has the name of its column.
+        objectives: the objectives in order; each has the name of its column.
         choices: choice -> its value in each row.
         features: names of columns.
         ignored: names of the other columns.
@@ -87,7 +87,7 @@ class ColumnRoles:
 
 
 def assign_roles(raw: RawTable, options: ColumnOptions) -> ColumnRoles:
-    """The roles of the columns of `raw`.
+    """Assign the roles of the columns of `raw`.
 
     Raises:
         ConfigError: no objective needs training, there is no choice, or one of `options` breaks a rule.
@@ -177,7 +177,7 @@ def _require_column(raw: RawTable, name: str, option: str) -> str:
 def _find_choices(
     raw: RawTable, names: Sequence[str], value_columns: set[str]
 ) -> tuple[tuple[str, ...], dict[str, Sequence[Any]]]:
-    """The columns that the choices come from, and the choices."""
+    """Find the source columns of the choices, and the choices."""
     if names:
         columns = tuple(_require_column(raw, name, "--choice") for name in names)
         return columns, {name: choice_values(raw, name) for name in columns}
@@ -190,7 +190,7 @@ def _find_choices(
     for name in free:
         if name.lower() in _KEY_COLUMNS:
             return (name,), split_key(raw, name)
-    rule = "no column looks like a choice (text that is not all different, or numbers of few values) and none is a key"
+    rule = "no column looks like a choice (text with repeated values, or numbers with few values) and none is a key"
     raise ConfigError(
         str(raw.file), f"{rule}: name them with --choice or --key; the columns are {', '.join(raw.columns)}"
     )

@@ -1,4 +1,4 @@
-"""Many runs of a benchmark of samplers, one after the other or on an executor; each is returned as it ends."""
+"""Runs a benchmark of samplers: many runs, one after the other or on an executor; each result is reported as it ends."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from nas.execution.queue import TaskQueue
 
 @dataclass(frozen=True)
 class Contest:
-    """What is compared.
+    """A comparison of samplers on one table.
 
     Args:
-        table: what the trainings give.
-        entries: what runs, in this order.
-        trainings: of each entry.
-        noise: a training gives one of an architecture's trainings, not their mean.
+        table: the table in which the results of trainings are looked up.
+        entries: the runs, in this order.
+        trainings: number of trainings of each run; at least 1.
+        noise: True if a training gives a random one of the results of its architecture, False for their mean.
     """
 
     table: BenchmarkTable
@@ -31,12 +31,12 @@ class Contest:
 
     @property
     def length(self) -> int:
-        """The trainings of each entry: no more than there are architectures."""
+        """The number of trainings of each run: at most the number of architectures in the table."""
         return min(self.trainings, len(self.table))
 
 
-def entries_of(samplers: Sequence[str], workers: Sequence[int], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
-    """Each sampler with each number of workers from each seed; seed by seed, so that what is finished early compares."""
+def create_entries(samplers: Sequence[str], workers: Sequence[int], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
+    """Create a run of each sampler with each number of workers and seed; ordered by seed, so that partial results compare."""
     return tuple(RunSpec(name, count, seed) for seed in seeds for count in workers for name in samplers)
 
 
@@ -50,11 +50,11 @@ def compare(
     """Run all entries of `contest`.
 
     Args:
-        contest: what is compared.
-        on_run: gets each run as it ends.
-        advance: is called with a number of trainings that have ended.
-        executor: runs the entries on its workers; None: here, one after the other.
-        check: is called several times a second while an executor runs; it may raise what ends the comparison.
+        contest: the comparison.
+        on_run: called with the result of each run as it ends.
+        advance: called with a number of trainings that have ended.
+        executor: runs the entries on its workers; None: they run in this process, one after the other.
+        check: called several times a second while an executor runs; an exception ends the comparison.
 
     Raises:
         StudyError: a worker died.
@@ -64,20 +64,20 @@ def compare(
             on_run(simulate(contest.table, entry, contest.trainings, contest.noise, lambda: advance(1)))
         return
 
-    def take(task: Task, result: Mapping[str, Any] | None) -> None:
+    def report_result(task: Task, result: Mapping[str, Any] | None) -> None:
         if result is None:
-            raise StudyError("a process of the benchmark died, possibly for want of memory; try a smaller --jobs")
+            raise StudyError("a process of the benchmark died, possibly out of memory; try a smaller --jobs")
         run = RunResult.from_dict(result)
         advance(len(run.shares))
         on_run(run)
 
     tasks = [Task(str(index), {"index": index}) for index in range(len(contest.entries))]
-    executor.run(ContestWorkerFactory(contest), TaskQueue(tasks, take, check))
+    executor.run(ContestWorkerFactory(contest), TaskQueue(tasks, report_result, check))
 
 
 @dataclass(frozen=True)
 class ContestWorkerFactory:
-    """Makes the worker of a process: it holds the whole contest."""
+    """Creates the worker of a process; it holds the whole contest."""
 
     contest: Contest
 
@@ -93,6 +93,6 @@ class ContestWorker:
     contest: Contest
 
     def run(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """The run of the entry number `index`, as JSON."""
+        """Run the entry number `index`; returns the result as JSON."""
         contest = self.contest
         return simulate(contest.table, contest.entries[payload["index"]], contest.trainings, contest.noise).to_dict()

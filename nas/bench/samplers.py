@@ -1,4 +1,4 @@
-"""What a benchmark tells samplers of its table: a `SamplerContext` whose functions look up the columns."""
+"""The context of a sampler in a benchmark: a `SamplerContext` whose functions look up columns of the table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas.sampler.registry import RegisteredSampler, SamplerContext, SamplerObjec
 
 
 def find_sampler(name: str) -> RegisteredSampler:
-    """The sampler that `--samplers` names.
+    """Find the sampler that `--samplers` names.
 
     Raises:
         UnknownNameError: there is none; the error lists the registered names.
@@ -21,8 +21,8 @@ def find_sampler(name: str) -> RegisteredSampler:
     return find(name, "--samplers")
 
 
-def context_of(table: BenchmarkTable, seed: int) -> SamplerContext:
-    """What is known of `table` before training: cheap objectives, features, and the combinations that it holds."""
+def create_context(table: BenchmarkTable, seed: int) -> SamplerContext:
+    """Create the context of `table`: cheap objectives, features, and which combinations exist."""
     objectives = tuple(
         SamplerObjective(
             objective.name,
@@ -43,7 +43,7 @@ def context_of(table: BenchmarkTable, seed: int) -> SamplerContext:
 
 
 def _lookup(table: BenchmarkTable, column: NDArray[np.float64]) -> Callable[[Mapping[str, Any]], float]:
-    """`column` as a function of the choices. Combinations outside the table, which are never proposed, get the median."""
+    """`column` as a function of the choices; the median for combinations outside the table, which are never proposed."""
     median = float(np.median(column))
 
     def value(params: Mapping[str, Any]) -> float:

@@ -1,12 +1,12 @@
-"""A simulated search by one sampler on one table: propose, look up the result, tell the study, and record the hypervolume.
+"""A simulated search by one sampler on one table: propose, look up the result, record it, and compute the hypervolume.
 
-**Workers** are simulated. As many trainings as there are workers run at a time. Each takes a random time, 0.5 to 1.5 of the
-mean, and when one ends its worker gets the next proposal (asynchronous, no generations). Trainings are counted in the order in
-which they end.
+**Workers** are simulated. Each runs one training at a time, which takes a random time of 0.5 to 1.5 of the mean. When a
+training ends, its worker gets the next proposal (asynchronous, no generations). Trainings are counted in the order in which
+they end.
 
-**Duplicates** are never trained. A proposal that was made before, or that the table does not hold, is told to the study as
+**Duplicates** are never trained. A proposal that was made before, or that the table does not contain, is recorded as
 failed, which every sampler ignores, and the sampler is asked again. (As pruned it would count among the bad trials of TPE,
-which then needs several times as many trainings.) A sampler that learns from duplicates is told the known values instead.
+which then needs several times as many trainings.) A sampler that learns from duplicates gets the known values instead.
 After `MAX_REFUSALS_IN_A_ROW` such proposals an untrained architecture is drawn at random. Refusals do not count as trainings,
 but their time counts as part of a suggestion.
 """
@@ -26,7 +26,7 @@ from optuna.trial import Trial, TrialState
 from threadpoolctl import threadpool_limits
 
 from nas.analysis.front import Volume
-from nas.bench.samplers import context_of, find_sampler
+from nas.bench.samplers import create_context, find_sampler
 from nas.bench.table import BenchmarkTable
 
 MAX_REFUSALS_IN_A_ROW = 20
@@ -39,7 +39,7 @@ class RunSpec:
     Args:
         sampler: the name of the sampler.
         workers: trainings at a time, at least 1.
-        seed: of the sampler, the durations and the noise.
+        seed: the seed of the sampler, the durations and the noise.
     """
 
     sampler: str
@@ -52,8 +52,8 @@ class RunResult:
     """The result of one run.
 
     Args:
-        spec: the run.
-        shares: the hypervolume after each training that ended, as a share of the whole table's, 0 to 1.
+        spec: the description of the run.
+        shares: the hypervolume after each training that ended, as a share of that of the whole table, 0 to 1.
         suggest_s: seconds that each proposal took, including the refused ones before it.
         refused: number of refused proposals.
         drawn: number of architectures drawn at random because the sampler proposed none that could be trained.
@@ -91,15 +91,15 @@ def simulate(
     """Run a search until the given number of trainings has ended or the table is exhausted.
 
     Args:
-        table: gives the results of trainings.
+        table: the table in which the results of trainings are looked up.
         spec: the sampler, its workers and seed.
         trainings: number of trainings, at least 1.
-        noise: a training gives one of an architecture's trainings, not their mean.
+        noise: True if a training gives a random one of the results of its architecture, False for their mean.
         on_training_end: called after each training.
     """
-    # BLAS threads that compete for the cores make a small model slower and timings random.
+    # BLAS threads that compete for the cores make a small model slower and its timings random.
     with threadpool_limits(limits=1):
-        return _Simulation(table, spec, noise).run(min(trainings, len(table)), on_training_end)
+        return _SimulatedSearch(table, spec, noise).run(min(trainings, len(table)), on_training_end)
 
 
 class _RunningTraining(NamedTuple):
@@ -111,8 +111,8 @@ class _RunningTraining(NamedTuple):
     row: int
 
 
-class _Simulation:
-    """The state of a run."""
+class _SimulatedSearch:
+    """The state of a simulated search."""
 
     def __init__(self, table: BenchmarkTable, spec: RunSpec, noise: bool) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -122,7 +122,7 @@ class _Simulation:
         self.noise_rng = np.random.default_rng([spec.seed, spec.workers, 1]) if noise else None
         directions = [objective.direction for objective in table.objectives]
         self.sampler = find_sampler(spec.sampler)
-        sampler = self.sampler.create(context_of(table, spec.seed))
+        sampler = self.sampler.create(create_context(table, spec.seed))
         self.study = optuna.create_study(directions=directions, sampler=sampler)
         self.results: dict[int, list[float] | None] = {}  # by row of the table; None while it runs and where it failed
         self.refused = self.drawn = 0
@@ -151,7 +151,7 @@ class _Simulation:
         return RunResult(self.spec, tuple(shares), tuple(suggest_s), self.refused, self.drawn)
 
     def _propose(self) -> tuple[Trial, int]:
-        """A trial that can be trained and was not yet, and its row of the table."""
+        """Return a trial that can be trained and was not trained yet, and its row of the table."""
         for _ in range(MAX_REFUSALS_IN_A_ROW):
             trial = self.study.ask(dict(self.table.distributions))
             row = self.table.row(trial.params)
@@ -168,13 +168,13 @@ class _Simulation:
         return self.study.ask(dict(self.table.distributions)), row
 
     def _values_of_duplicate(self, row: int | None) -> list[float] | None:
-        """What the sampler is told of a refused proposal; None for a failure."""
+        """The values that a refused proposal is recorded with; None: it is recorded as failed."""
         if row is None or not self.sampler.learns_from_duplicates:
             return None
         return self.results[row]
 
     def _tell(self, trial: Trial, values: list[float] | None) -> None:
-        """Tell the study the values of a trial; None means that it failed."""
+        """Record the values of a trial in the study; None: it failed."""
         if values is not None and self.sampler.needs_log_values:
             pairs = zip(self.table.objectives, values, strict=True)
             values = [math.log10(value) if objective.log else value for objective, value in pairs]

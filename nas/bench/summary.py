@@ -38,7 +38,7 @@ class Spread:
         return cls(q1, median, q3, ranked[-1])
 
     def to_dict(self) -> dict[str, float | None]:
-        """As JSON."""
+        """Plain JSON; an infinite value is None."""
         pairs = (("q1", self.q1), ("median", self.median), ("q3", self.q3), ("max", self.largest))
         return {name: finite_or_none(value) for name, value in pairs}
 
@@ -65,7 +65,7 @@ class SamplerSummary:
 
     @property
     def refused_per_training(self) -> float:
-        """Refused proposals per training."""
+        """Number of refused proposals per training."""
         return sum(run.refused for run in self.runs) / sum(len(run.shares) for run in self.runs)
 
 

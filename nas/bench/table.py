@@ -1,10 +1,10 @@
-"""A table of architectures that were all trained, in which the result of a training is looked up.
+"""A table of trained architectures, in which the result of a training is looked up.
 
 The space is the product of the choices. A combination that the table does not hold cannot be trained: it is refused
 before training and not counted. A combination without a value of a trained objective is a training that fails.
 
-A cell may hold several trainings of the same architecture (seeds). A training then gives one of them at random if noise is
-asked for, else their mean; the front and the hypervolume are always those of the means.
+A cell may hold the results of several trainings of the same architecture (seeds). A training then gives a random one of them
+if noise is requested, else their mean. The front and the hypervolume are always those of the means.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from nas.objectives import Objective
 Floats = NDArray[np.float64]
 ChoiceValues = tuple[Hashable, ...]
 
-MIN_COVERAGE = 0.01  # share of the combinations; below it hardly a proposal of any sampler would be in the table
+MIN_COVERAGE = 0.01  # share of the combinations; below, hardly any proposal of a sampler would be in the table
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +38,13 @@ class BenchmarkTable:
 
     Args:
         file: the file of the table.
-        objectives: in the order of values.
+        objectives: the objectives, in the order of values.
         choices: choice -> its possible values.
         rows: the values of the choices, in their order -> the number of the row.
-        trainings: for each row and objective the results of its trainings, NaN for one that failed.
-        features: name -> a further number known before training, `(n,)`.
+        trainings: the results of the trainings of each row and objective; NaN for a failed training.
+        features: name -> another number known before training, `(n,)`.
         ignored: the other columns of the file.
-        bounds: the corners of the box that hypervolume is a share of: the reference point and the best values.
+        bounds: the reference point and the best values, the corners of the box whose hypervolume is 1.
     """
 
     file: Path
@@ -76,7 +76,7 @@ class BenchmarkTable:
 
     @cached_property
     def unit_values(self) -> Floats:
-        """`values` in the box: 0 at the reference point or worse, 1 at the best; NaN in a row that failed."""
+        """`values` scaled to the box: 0 at the reference point or worse, 1 at the best; NaN in a failed row."""
         return normalise(self.values, self.objectives, self.bounds)
 
     @cached_property
@@ -93,11 +93,11 @@ class BenchmarkTable:
         return [dict(zip(self.choices, values, strict=True)) for values in self.rows]
 
     def row(self, params: Mapping[str, Any]) -> int | None:
-        """The row with these choices; None if the table does not hold it."""
+        """The number of the row with these choices; None if there is none."""
         return self.rows.get(tuple(params[name] for name in self.choices))
 
     def train(self, row: int, rng: np.random.Generator | None) -> list[float] | None:
-        """The result of a training of `row`: the means, or with an `rng` one of the trainings; None if it fails."""
+        """The result of a training of `row`: the means, or with `rng` those of one training; None if it fails."""
         if rng is None:
             values = self.values[row].tolist()
         else:
@@ -107,12 +107,12 @@ class BenchmarkTable:
 
 
 def load_table(file: Path, options: ColumnOptions, reference: Mapping[str, float] | None = None) -> BenchmarkTable:
-    """The table in `file`.
+    """Read the table in `file`.
 
     Args:
-        file: CSV or JSON, see `table_file`.
-        options: the roles of columns, see `column_roles`.
-        reference: objective -> its value at the reference point; by default the worst of the table.
+        file: a CSV or JSON file, see `nas.bench.table_file`.
+        options: the roles of columns, see `nas.bench.column_roles`.
+        reference: objective -> its value at the reference point (default: the worst of the table).
 
     Raises:
         ConfigError: a rule is broken; names file, row, column and value.
@@ -164,7 +164,7 @@ def _rows(raw: RawTable, choices: Mapping[str, Sequence[Any]]) -> dict[ChoiceVal
 
 
 def _trainings(raw: RawTable, row: int, objective: Objective) -> tuple[float, ...]:
-    """The results of the trainings of `row`, NaN for one that failed. A cheap objective has exactly one value."""
+    """The results of the trainings of `row`, NaN for a failed one. A cheap objective has exactly one value."""
     name = objective.name
     numbers = (_required_number(raw, row, name),) if objective.cheap else raw.numbers(row, name)
     if objective.log and any(value is not None and value <= 0 for value in numbers):
@@ -173,7 +173,7 @@ def _trainings(raw: RawTable, row: int, objective: Objective) -> tuple[float, ..
 
 
 def _required_number(raw: RawTable, row: int, name: str) -> float:
-    """A number that is known before training, so that it must not be missing."""
+    """A number that is known before training and must not be missing."""
     number = raw.number(row, name)
     if number is None:
         raise raw.error(row, name, "a value known before training must not be missing")

@@ -1,10 +1,10 @@
-"""The file of a table: CSV or JSON in, columns of raw cells out, each row with its place in the file.
+"""Reads the file of a table, CSV or JSON, into columns of raw cells; each row has its place in the file.
 
-    table.csv     a line of column names, then a line per architecture
-    table.tsv     the same with tabs
+    table.csv     a line of column names, then one line per architecture
+    table.tsv     the same, separated by tabs
     table.json    [{"kernel": 3, "acc": 91.2}, ...], or {"02012100": {"acc": [91.2, 91.4]}, ...}, whose keys are the column `key`
 
-A cell of CSV stays text, since only the role of its column decides its type: `0120` may be a number or four choices.
+A CSV cell stays text, since only the role of its column decides its type: `0120` may be a number or four choices.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _MISSING_TEXTS = ("", "nan", "na", "n/a", "null", "none")
 
 @dataclass(frozen=True)
 class RawTable:
-    """A table as it stands in its file, with uninterpreted cells.
+    """A table with uninterpreted cells.
 
     Args:
         file: the file.
-        places: the place of each row, `FILE:LINE` or `FILE: row 3`.
+        places: the place of each row in the file, `FILE:LINE` or `FILE: row 3`.
         columns: name -> one cell per row; None for a missing cell.
-        keyed: the rows are the values of a mapping, whose keys are in the column `KEY_COLUMN`.
+        keyed: True if the rows are the values of a mapping, whose keys are in the column `KEY_COLUMN`.
     """
 
     file: Path
@@ -41,7 +41,7 @@ class RawTable:
     keyed: bool = False
 
     def error(self, row: int, column: str, rule: str) -> ConfigError:
-        """The error that names the cell, the `rule` it breaks, and its content."""
+        """The error for a cell that breaks `rule`; names the place, the rule and the value."""
         return ConfigError(self.places[row], f"column {column!r}: {rule}, found {_shorten(self.columns[column][row])}")
 
     def number(self, row: int, column: str) -> float | None:
@@ -49,7 +49,7 @@ class RawTable:
         return self._number(self.columns[column][row], row, column)
 
     def numbers(self, row: int, column: str) -> tuple[float | None, ...]:
-        """The numbers in a cell, at least one: of a JSON list, or of text such as `91.2;91.4`; None for a missing one."""
+        """The numbers in a cell, at least one: from a JSON list, or text such as `91.2;91.4`; None for a missing number."""
         cell = self.columns[column][row]
         if isinstance(cell, str) and cell.lstrip().startswith("["):
             try:
@@ -86,7 +86,7 @@ def is_missing(cell: Any) -> bool:
 
 
 def read_table(file: Path) -> RawTable:
-    """The table in `file`.
+    """Read the table in `file`.
 
     Raises:
         ConfigError: the file cannot be read or holds no table; the error names the place and the rule.

@@ -1,6 +1,6 @@
-"""A benchmark in the terminal: what the columns of the table are, and the results of the samplers.
+"""A benchmark in the terminal: the roles of the columns of the table, and the results of the samplers.
 
-Renderables of rich, good at 80 columns and without colour; nothing here prints.
+The functions return renderables of rich for 80 columns, readable without colour, and print nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nas.objectives import Objective
 
 
 def describe_table(table: BenchmarkTable) -> Text:
-    """What each column of the table is, in a few lines."""
+    """The role of each column of the table, in a few lines."""
     shape = " x ".join(str(len(values)) for values in table.choices.values())
     of_combinations = "" if len(table) == table.combinations else f" of {table.combinations:,}"
     failed = sum(math.isnan(row[0]) for row in table.unit_values)
@@ -33,7 +33,7 @@ def describe_table(table: BenchmarkTable) -> Text:
         *(f"objective   {_describe_objective(objective)}" for objective in table.objectives),
     ]
     if table.features:
-        lines.append(f"known too   {_join_names(list(table.features))}")
+        lines.append(f"features    {_join_names(list(table.features))}")
     if table.ignored:
         lines.append(f"not used    {_join_names(table.ignored)}")
     return Text("\n".join(lines))

@@ -1,13 +1,13 @@
-"""How far a throughput figure can be trusted: the same networks measured again, with trainings beside them.
+"""The reliability of throughput measurements: the same networks are measured repeatedly while trainings run.
 
-Each network is measured once in each round, the networks in another order in each. What agrees between rounds is due to
-the networks; what does not is due to the machine. Three ways are compared:
+Each network is measured once per round, in a different order in each round. Agreement between rounds is due to the networks,
+disagreement to the machine. Three ways to measure are compared:
 
-    exclusive   as a study measures: trainings pause, passes are divided by those of a reference network
-    paused      trainings pause; the clock alone
-    beside      trainings go on; the clock alone
+    exclusive   trainings pause, and times are relative to a reference network, as in a study
+    paused      trainings pause; times are those of the clock
+    beside      trainings run on; times are those of the clock
 
-What a table of operators, timed before, predicts is compared with the figures of the first way.
+The throughput predicted from a table of timed operators is compared with the exclusive measurements.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class RepeatedMeasurements:
-    """The measurements of all ways.
+    """The measurements in all ways.
 
     Args:
-        architectures: in the order of the columns.
-        images_per_s: way -> `(rounds, sample)`.
-        seconds: that each measurement took, way -> `(rounds, sample)`.
-        predicted: images per second that a table of operators predicted, `(sample,)`; None without one.
-        operators: the number of operators that were timed for it.
+        architectures: the measured architectures, in the order of the columns.
+        images_per_s: way -> throughput in images per second, `(rounds, sample)`.
+        seconds: way -> duration of each measurement in seconds, `(rounds, sample)`.
+        predicted: throughput predicted from a table of operators, in images per second, `(sample,)`; None: no table.
+        operators: number of operators in that table.
     """
 
     architectures: tuple[Architecture, ...]
@@ -54,55 +54,55 @@ class RepeatedMeasurements:
 def measure(
     space: SearchSpace, plan: ThroughputPlan, advance: Callable[[], None] = lambda: None
 ) -> RepeatedMeasurements:
-    """Measure a sample of `space` in all ways; `advance` is called after each measurement.
+    """Measure a sample of `space` in all ways; calls `advance` after each measurement.
 
     Raises:
         UsageError: there is no such device, or the space has too few architectures.
-        StudyError: a training beside the measurements could not start.
+        StudyError: a training could not start.
     """
     check_device(plan.device)
     architectures = sample_architectures(space, plan.sample, plan.seed)
     shape = (plan.rounds, plan.sample)
-    speeds = {way: np.full(shape, np.nan) for way in WAYS}
+    images_per_s = {way: np.full(shape, np.nan) for way in WAYS}
     seconds = {way: np.full(shape, np.nan) for way in WAYS}
     table: OperatorTable | None = None
     for trainings_pause in (True, False):
         with run_trainings(space, plan.device, plan.beside, plan.threads, trainings_pause):
             if trainings_pause:
                 table = predict_throughput(space, plan)
-            for place, speed, drift, spent_s in time_networks(architectures, plan, trainings_pause):
+            for index, throughput, drift, wall_s in time_networks(architectures, plan, trainings_pause):
                 if trainings_pause:
-                    speeds["exclusive"][place], speeds["paused"][place] = speed, speed / drift
-                    seconds["exclusive"][place] = seconds["paused"][place] = spent_s
+                    images_per_s["exclusive"][index], images_per_s["paused"][index] = throughput, throughput / drift
+                    seconds["exclusive"][index] = seconds["paused"][index] = wall_s
                 else:
-                    speeds["beside"][place], seconds["beside"][place] = speed / drift, spent_s
+                    images_per_s["beside"][index], seconds["beside"][index] = throughput / drift, wall_s
                 advance()
     if table is None:
-        return RepeatedMeasurements(architectures, speeds, seconds)
+        return RepeatedMeasurements(architectures, images_per_s, seconds)
     predicted = np.array([table.predict(get("images_per_s"), architecture) for architecture in architectures])
-    return RepeatedMeasurements(architectures, speeds, seconds, predicted, len(table.times))
+    return RepeatedMeasurements(architectures, images_per_s, seconds, predicted, len(table.times))
 
 
 def agreement(images_per_s: Floats, seed: int = 0) -> st.Estimate:
-    """Kendall's tau between rounds, `(rounds, sample)`, the mean over pairs of rounds, with a bootstrap interval."""
+    """Kendall's tau between rounds of `images_per_s`, `(rounds, sample)`: the mean over pairs, with a bootstrap interval."""
     weights = st.bootstrap_weights(RESAMPLES, images_per_s.shape[1], seed)
     return st.Estimate.of(st.mean_correlation(st.row_pairs(images_per_s), weights, st.kendall))
 
 
 def median_difference(images_per_s: Floats) -> float:
-    """The median relative difference between two rounds, `(rounds, sample)`."""
-    logs = np.log(images_per_s)
-    return float(np.median([np.abs(a - b) for a, b in itertools.combinations(logs, 2)]))
+    """The median relative difference between two rounds of `images_per_s`, `(rounds, sample)`."""
+    log_rounds = np.log(images_per_s)
+    return float(np.median([np.abs(a - b) for a, b in itertools.combinations(log_rounds, 2)]))
 
 
 def prediction_record(measured: RepeatedMeasurements, seed: int = 0) -> dict[str, Any] | None:
-    """How predictions compare with measurements, the geometric mean over rounds; None without a table."""
+    """The agreement of predictions with exclusive measurements (geometric mean over rounds); None without a table."""
     if measured.predicted is None:
         return None
-    truth = np.exp(np.log(measured.images_per_s["exclusive"]).mean(axis=0))
-    ratio, error = factor_and_error(measured.predicted, truth)
+    reference = np.exp(np.log(measured.images_per_s["exclusive"]).mean(axis=0))
+    ratio, error = factor_and_error(measured.predicted, reference)
     return {
-        "kendall_tau": agreement(np.stack([measured.predicted, truth]), seed).to_dict(),
+        "kendall_tau": agreement(np.stack([measured.predicted, reference]), seed).to_dict(),
         "ratio": ratio,
         "median_error": error,
         "operators": measured.operators,
@@ -110,7 +110,7 @@ def prediction_record(measured: RepeatedMeasurements, seed: int = 0) -> dict[str
 
 
 def record(measured: RepeatedMeasurements, plan: ThroughputPlan) -> dict[str, Any]:
-    """All figures as plain JSON."""
+    """The measurements and their agreement as plain JSON."""
     return {
         "sample": plan.sample,
         "rounds": plan.rounds,

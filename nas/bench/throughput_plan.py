@@ -1,4 +1,4 @@
-"""What a benchmark of throughput measurements does: plain values. Needs no torch."""
+"""The plan of a benchmark of throughput measurements: plain values. Needs no torch."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from trainers.measuring.effort import default_batch_size
 
 @dataclass(frozen=True)
 class ThroughputPlan:
-    """What to measure.
+    """The plan of a benchmark.
 
     Args:
-        sample: architectures.
-        rounds: measurements of each.
-        beside: trainings that run beside them.
-        threads: of each training and of the measurements, on a CPU.
-        batch_size: images of a pass; by default those of a study on that device.
+        sample: number of architectures.
+        rounds: number of measurements of each architecture.
+        beside: number of trainings that run at the same time.
+        threads: CPU threads of each training and of the measurements.
+        batch_size: images of a pass; None: the default of a study on that device.
         device: "cpu" or "cuda".
-        seed: of the sample and the order.
-        operators_s: seconds for a table of operators; 0: none.
+        seed: the seed of the sample and of the order.
+        operators_s: the most seconds spent on timing operators; 0: no prediction.
     """
 
     sample: int = 40
@@ -37,15 +37,15 @@ class ThroughputPlan:
 
     @property
     def images(self) -> int:
-        """Of a pass."""
+        """The number of images of a pass."""
         return self.batch_size or default_batch_size(self.device)
 
 
 def sample_architectures(space: SearchSpace, count: int, seed: int) -> tuple[Architecture, ...]:
-    """`count` different random architectures of `space`.
+    """Draw `count` distinct random architectures of `space`.
 
     Raises:
-        UsageError: the space has fewer.
+        UsageError: the space has fewer architectures.
     """
     if space.size < count:
         raise UsageError(f"--sample {count}: the space has {space.size} architectures")

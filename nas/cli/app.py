@@ -9,7 +9,7 @@ import typer
 
 app = typer.Typer(
     name="nas",
-    help="Search for the front of best vision backbones: accuracy against MACs against measured throughput.",
+    help="Search for vision backbones on the Pareto front of accuracy, MACs and measured throughput.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,16 +30,16 @@ def _configure_logging(verbose: bool) -> bool:
 
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", callback=_configure_logging, help="Show log messages (see also MIXFRONT_LOG=debug)."),
+    typer.Option("--verbose", callback=_configure_logging, help="Show log messages; MIXFRONT_LOG=debug shows more."),
 ]
 StudyFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a study.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 TrialName = Annotated[str, typer.Argument(metavar="TRIAL", help="The number of a trial, or 'best'.")]
 
 
 @app.callback()
 def nas(verbose: Verbose = False) -> None:
-    """Search for the front of best vision backbones: accuracy against MACs against measured throughput."""
+    """Search for vision backbones on the Pareto front of accuracy, MACs and measured throughput."""
 
 
 def print_rich(*renderables: Any) -> None:
@@ -50,5 +50,5 @@ def print_rich(*renderables: Any) -> None:
 
 
 def split_words(words: list[str]) -> tuple[list[str], list[str]]:
-    """The files among the `words`, and the `key.sub=value` overrides."""
+    """Split `words` into files and `key.sub=value` overrides."""
     return [word for word in words if "=" not in word], [word for word in words if "=" in word]

@@ -15,30 +15,38 @@ if TYPE_CHECKING:
     from nas.bench.compare import Contest
     from nas.bench.simulation import RunResult
 
-bench_app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=None)
+bench_app = typer.Typer(
+    help="Benchmark samplers, or throughput measurements.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(bench_app, name="bench")
 
-DEFAULT = "pareto,evolution,tpe,nsga2,random"
+DEFAULT_SAMPLERS = "pareto,evolution,tpe,nsga2,random"
 
 
 @bench_app.callback()
 def bench() -> None:
-    """Benchmarks."""
+    """Benchmark samplers, or throughput measurements."""
 
 
 @bench_app.command()
 def search(
     file: Annotated[
-        Path, typer.Option("--table", metavar="FILE", help="Architectures with their values: .csv, .tsv or .json.")
+        Path, typer.Option("--table", metavar="FILE", help="The table of trained architectures: .csv, .tsv or .json.")
     ],
     samplers: Annotated[
-        str, typer.Option(metavar="NAMES", help="Of pareto, evolution, tpe, nsga2, nsga2_50, gp, random.")
-    ] = DEFAULT,
-    trainings: Annotated[int, typer.Option(metavar="N", min=1, help="Trainings of each run.")] = 200,
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Runs of each sampler.")] = 10,
+        str,
+        typer.Option(
+            metavar="NAMES", help="Comma-separated; known: pareto, evolution, tpe, nsga2, nsga2_50, gp, random."
+        ),
+    ] = DEFAULT_SAMPLERS,
+    trainings: Annotated[int, typer.Option(metavar="N", min=1, help="Number of trainings of each run.")] = 200,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Number of runs of each sampler, with different seeds.")
+    ] = 10,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The first seed.")] = 0,
     workers: Annotated[
-        list[int] | None, typer.Option(metavar="N", min=1, help="Trainings at a time (default: 1); may be repeated.")
+        list[int] | None,
+        typer.Option(metavar="N", min=1, help="Number of trainings at a time (default: 1); may be repeated."),
     ] = None,
     objective: Annotated[
         list[str] | None,
@@ -48,71 +56,87 @@ def search(
         list[str] | None, typer.Option(metavar="NAME", help="A column that is a choice; may be repeated.")
     ] = None,
     key: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The column whose text spells the choices out.")
+        str | None, typer.Option(metavar="NAME", help="The column whose text is split into choices.")
     ] = None,
     feature: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A further column known before training; may be repeated.")
     ] = None,
     reference: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="The reference point (default: the worst of the table)."),
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Value of an objective at the reference point (default: the worst of the table); may be repeated.",
+        ),
     ] = None,
     noise: Annotated[
-        bool, typer.Option("--noise/--no-noise", help="A training gives one of the values in a cell, not their mean.")
+        bool,
+        typer.Option(
+            "--noise/--no-noise", help="Whether a training gives a random one of the values in a cell, or their mean."
+        ),
     ] = False,
-    jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Runs at a time, each in a process.")] = 1,
+    jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Number of runs at a time, each in a process.")] = 1,
     as_json: AsJson = False,
     out_file: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.html", help="Write the figure: hypervolume over trainings.")
+        Path | None,
+        typer.Option("--out", metavar="FILE.html", help="Write a figure of the hypervolume over trainings."),
     ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Compare samplers on a table of architectures that were all trained."""
+    """Compare samplers on a table of trained architectures."""
     from nas.bench.column_roles import ColumnOptions
-    from nas.bench.compare import Contest, entries_of
+    from nas.bench.compare import Contest, create_entries
     from nas.bench.samplers import find_sampler
     from nas.bench.table import load_table
 
     check_out(out_file)
     names = [find_sampler(name).name for name in dict.fromkeys(word.strip() for word in samplers.split(",")) if name]
-    wanted = ColumnOptions(tuple(objective or ()), tuple(choice or ()), key, tuple(feature or ()))
-    table = load_table(file, wanted, references(reference or []))
+    options = ColumnOptions(tuple(objective or ()), tuple(choice or ()), key, tuple(feature or ()))
+    table = load_table(file, options, parse_references(reference or []))
     counts = list(dict.fromkeys(workers or [1]))
-    entries = entries_of(names or [find_sampler("").name], counts, range(seed, seed + seeds))
+    entries = create_entries(names or [find_sampler("").name], counts, range(seed, seed + seeds))
     run_contest(Contest(table, entries, trainings, noise), jobs, as_json, out_file)
 
 
 @bench_app.command()
 def throughput(
-    space_file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="Whose architectures are measured.")],
-    sample: Annotated[int, typer.Option(metavar="N", min=3, help="Architectures.")] = 40,
-    rounds: Annotated[int, typer.Option(metavar="N", min=2, help="Measurements of each.")] = 2,
-    beside: Annotated[int, typer.Option(metavar="N", min=0, help="Trainings beside the measurements.")] = 2,
-    threads: Annotated[int, typer.Option(metavar="N", min=1, help="CPU threads of each.")] = 1,
+    space_file: Annotated[
+        Path, typer.Argument(metavar="STUDY.yaml", help="The study whose architectures are measured.")
+    ],
+    sample: Annotated[int, typer.Option(metavar="N", min=3, help="Number of architectures.")] = 40,
+    rounds: Annotated[int, typer.Option(metavar="N", min=2, help="Number of measurements of each architecture.")] = 2,
+    beside: Annotated[int, typer.Option(metavar="N", min=0, help="Number of trainings beside the measurements.")] = 2,
+    threads: Annotated[
+        int, typer.Option(metavar="N", min=1, help="CPU threads of each training and of the measurements.")
+    ] = 1,
     batch_size: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Images a pass (default: 16 on a CPU, 128 on a GPU).")
+        int | None, typer.Option(metavar="N", min=1, help="Images per pass (default: 16 on a CPU, 128 on a GPU).")
     ] = None,
-    device: Annotated[str, typer.Option(metavar="cpu|cuda")] = "cpu",
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the sample.")] = 0,
+    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="The device to measure on.")] = "cpu",
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The seed of the sample.")] = 0,
     operators_s: Annotated[
         float,
-        typer.Option(metavar="SECONDS", min=0, help="For a table of operators that predicts the figures; 0: none."),
+        typer.Option(
+            metavar="SECONDS", min=0, help="Seconds to time operators, which predict throughput; 0: no prediction."
+        ),
     ] = 30.0,
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure the same networks again, with trainings beside them: do the figures agree?"""
+    """Measure how well repeated throughput measurements agree.
+
+    The same networks are measured several times, while trainings run on the same device.
+    """
     from rich.console import Console
 
     from nas.bench import terminal_tables, throughput as bench
     from nas.bench.throughput_plan import ThroughputPlan
     from nas.study.config import StudyConfig
-    from nas.terminal.progress import Display
+    from nas.terminal.progress import TerminalDisplay
     from search_space import SearchSpace
 
-    StudyConfig.from_file(space_file)  # reports what is wrong with it
+    StudyConfig.from_file(space_file)  # raises if the study breaks a rule
     plan = ThroughputPlan(sample, rounds, beside, threads, batch_size, device, seed, operators_s)
-    display = Display(Console(stderr=True, highlight=False, markup=False))
+    display = TerminalDisplay(Console(stderr=True, highlight=False, markup=False))
     with display.counter("measurements", 2 * rounds * sample) as advance:
         measured = bench.measure(SearchSpace.from_file(space_file), plan, advance)
     record = bench.record(measured, plan)
@@ -123,14 +147,14 @@ def throughput(
 
 
 def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | None) -> None:
-    """Run, and print the results; if it is cut short, of the runs that have ended, before the exception goes on."""
+    """Run `contest` and print the results; after an interruption or a failure, those of the finished runs."""
     from rich.console import Console
 
     from nas.bench import summary, terminal_tables
     from nas.bench.compare import compare
     from nas.execution.base import open_executor
     from nas.study.config import Resources
-    from nas.terminal.progress import Display
+    from nas.terminal.progress import TerminalDisplay
 
     out, err = Console(highlight=False, markup=False), Console(stderr=True, highlight=False, markup=False)
     if not as_json:
@@ -143,28 +167,30 @@ def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | Non
             if jobs > 1:
                 resources = Resources(workers=min(jobs, len(contest.entries)), cpus_per_trial=1, gpus_per_trial=0)
                 executor = stack.enter_context(open_executor("local", resources, Path()))
-            advance = stack.enter_context(Display(err).counter("trainings", len(contest.entries) * contest.length))
+            advance = stack.enter_context(
+                TerminalDisplay(err).counter("trainings", len(contest.entries) * contest.length)
+            )
             compare(contest, runs.append, advance, executor)
-    except BaseException as caught:  # Ctrl-C, or a sampler that failed: an hour's work of the others is not thrown away
+    except BaseException as caught:  # Ctrl-C, or a failed sampler: the finished runs are still shown
         exception = caught
-        why = "interrupted" if isinstance(caught, KeyboardInterrupt) else "failed"
-        err.print(f"{why}: {len(runs)} of {len(contest.entries)} runs are finished")
-    found = summary.summarize(contest, runs)
+        cause = "interrupted" if isinstance(caught, KeyboardInterrupt) else "failed"
+        err.print(f"{cause}: {len(runs)} of {len(contest.entries)} runs are finished")
+    summaries = summary.summarize(contest, runs)
     if as_json:
-        print(json.dumps(summary.benchmark_to_dict(contest, found), allow_nan=False))
-    elif found:
-        out.print(terminal_tables.result_tables(contest, found))
-    if out_file is not None and found:
+        print(json.dumps(summary.benchmark_to_dict(contest, summaries), allow_nan=False))
+    elif summaries:
+        out.print(terminal_tables.result_tables(contest, summaries))
+    if out_file is not None and summaries:
         from nas.bench import figure
 
-        figure.write_page(figure.benchmark_info(contest, found), out_file)
+        figure.write_page(figure.benchmark_info(contest, summaries), out_file)
         err.print(f"figure: {out_file}", soft_wrap=True)
     if exception is not None:
         raise exception
 
 
 def check_out(file: Path | None) -> None:
-    """Raise `UsageError` unless a figure can be written to `file`, before hours are spent on it."""
+    """Raise `UsageError` unless `file` can be a figure; called before the runs, which may take hours."""
     from nas.errors import UsageError
 
     if file is None:
@@ -175,13 +201,13 @@ def check_out(file: Path | None) -> None:
         raise UsageError(f"--out {file}: is a folder; name the HTML file to write")
 
 
-def references(words: list[str]) -> dict[str, float]:
-    """`NAME=VALUE` words as a mapping."""
+def parse_references(words: list[str]) -> dict[str, float]:
+    """Parse `NAME=VALUE` words into a mapping."""
     import math
 
     from nas.errors import ConfigError
 
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for word in words:
         name, equals, text = word.rpartition("=")
         try:
@@ -190,7 +216,7 @@ def references(words: list[str]) -> dict[str, float]:
             value = math.nan
         if not equals or not name or not math.isfinite(value):
             raise ConfigError(f"--reference {word}", "must be of the form NAME=VALUE, with a finite number")
-        if name in found:
+        if name in values:
             raise ConfigError(f"--reference {word}", f"must name each objective once, found {name!r} twice")
-        found[name] = value
-    return found
+        values[name] = value
+    return values

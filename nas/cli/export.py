@@ -14,10 +14,12 @@ from nas.cli.app import StudyFolder, TrialName, Verbose, app
 def export(
     folder: StudyFolder,
     trial: TrialName,
-    out_folder: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where to write.")],
+    out_folder: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="The folder to write; new, empty, or an earlier export.")
+    ],
     verbose: Verbose = False,
 ) -> None:
-    """Write the trained network of a trial as a folder that timm loads."""
+    """Export the trained network of a trial as a timm model."""
     from nas.models.export import export_trial
     from nas.study.stored import StoredStudy
 

@@ -15,32 +15,45 @@ from nas.cli.app import AsJson, Verbose, app, split_words
 def fidelity(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="STUDY.yaml|DIR [key.sub=value ...]", help="A study or its folder, and overrides."),
+        typer.Argument(
+            metavar="STUDY.yaml|DIR [key.sub=value ...]",
+            help="The study (a YAML file, an installed study or a folder), and overrides.",
+        ),
     ],
-    sample: Annotated[int, typer.Option(metavar="N", help="Architectures, spread over the costs of the space.")] = 16,
+    sample: Annotated[
+        int, typer.Option(metavar="N", help="Number of architectures, spread over the costs of the space.")
+    ] = 16,
     multiple: Annotated[
-        float, typer.Option(metavar="X", help="The large budget has so many times the epochs of the proxy.")
+        float, typer.Option(metavar="X", help="Epochs of the large budget per epoch of the proxy; above 1.")
     ] = 4.0,
-    seeds: Annotated[int, typer.Option(metavar="N", help="Trainings of each architecture at each budget.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", help="Number of trainings of each architecture at each budget.")
+    ] = 3,
     out_folder: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where the trainings go (default: fidelity in the study's folder)."),
+        typer.Option(
+            "--out", metavar="DIR", help="The folder of the trainings (default: fidelity in the folder of the study)."
+        ),
     ] = None,
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Judge a study's proxy: does it rank as longer trainings do, how noisy is it, would a cheaper one do?"""
+    """Measure how well a study's proxy ranks architectures.
+
+    The ranking of the proxy, which is the training of the study, is compared with those of longer trainings, of cheaper
+    trainings and of training-free scores.
+    """
     from rich.console import Console
 
     from nas.fidelity.run import FidelityRequest, fidelity_study, run_fidelity
-    from nas.terminal.progress import Display
+    from nas.terminal.progress import TerminalDisplay
 
     request = FidelityRequest(sample, multiple, seeds)
     path, overrides = study_and_overrides(words)
     study = fidelity_study(path, overrides, out_folder)
     console = Console(stderr=True, highlight=False)
     try:
-        found = run_fidelity(study, request, Display(console))
+        findings = run_fidelity(study, request, TerminalDisplay(console))
     except KeyboardInterrupt:
         if study.out.is_dir():
             console.print(f"interrupted; finished trainings are kept: the same command continues {study.out}")
@@ -48,17 +61,17 @@ def fidelity(
     from nas.fidelity import page, tables
     from nas.fidelity.verdict import verdict
 
-    file = page.write(found, study.out / page.FILE)
+    file = page.write(findings, study.out / page.FILE)
     if as_json:
-        print(json.dumps(found.to_dict() | {"verdict": verdict(found), "page": str(file)}, allow_nan=False))
+        print(json.dumps(findings.to_dict() | {"verdict": verdict(findings), "page": str(file)}, allow_nan=False))
         return
     out = Console(highlight=False, markup=False)
-    out.print(tables.summary(found))
+    out.print(tables.summary(findings))
     out.print(f"page: {file}", soft_wrap=True)
 
 
 def study_and_overrides(words: list[str]) -> tuple[Path, list[str]]:
-    """The study among the `words`, and the `key.sub=value` overrides."""
+    """Split `words` into the study and the `key.sub=value` overrides."""
     from nas.errors import UsageError
     from nas.study.templates import find_study
 

@@ -14,10 +14,10 @@ from nas.cli.app import AsJson, StudyFolder, Verbose, app, print_rich
 def front(
     folder: StudyFolder,
     as_json: AsJson = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """The Pareto front: a table, or JSON or CSV for machines."""
+    """Show the Pareto front of a study."""
     from nas.analysis.results import Results
     from nas.errors import UsageError
     from nas.terminal import tables

@@ -12,19 +12,24 @@ from nas.cli.app import Verbose, app
 
 @app.command()
 def init(
-    file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The file to write.")],
+    file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file to write.")],
     preset: Annotated[
         str | None,
-        typer.Option("--preset", metavar="NAME", help="A published architecture to search around (default: none)."),
+        typer.Option("--preset", metavar="NAME", help="Search around this published architecture (default: none)."),
     ] = None,
     data: Annotated[Path, typer.Option("--data", metavar="FOLDER", help="The folder of images.")] = Path("PHOTOS"),
     image_size: Annotated[
         int | None,
-        typer.Option("--image-size", metavar="N", help="Pixels a side (default: the preset's, or 32).", min=1),
+        typer.Option(
+            "--image-size",
+            metavar="N",
+            help="Height and width of images in pixels (default: those of the preset, or 32).",
+            min=1,
+        ),
     ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Write a study, to be read, changed and searched: a commented starter, or one around a preset."""
+    """Write a study file, a starter or one around a preset."""
     from nas.study.templates import write_preset_study, write_starter_study
 
     if preset is None:

@@ -1,4 +1,4 @@
-"""The entry point of the command `nas`. Each command imports what it needs when it runs, so that `nas --help` answers at once."""
+"""The entry point of the command `nas`. Each command imports what it needs when it runs, so that `nas --help` is fast."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ except KeyboardInterrupt:  # Ctrl-C in the first tenths of a second, before `mai
     raise SystemExit(130) from None
 
 COMMANDS = (init, search, status, front, show, report, export, fidelity, bench)
-"""The modules whose commands `app` has."""
+"""The modules that register the commands."""
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """End with `message` on standard error and exit `code`."""
+    """Print `message` to standard error and exit with `code`."""
     print(f"nas: error: {message}", file=sys.stderr)
     sys.exit(code)
 
 
 def run() -> None:
-    """Run the command; errors become one line and an exit code."""
+    """Run the command; an error becomes one line and an exit code."""
     from nas.errors import StudyError
     from search_space.errors import SpaceError
 

@@ -14,15 +14,20 @@ from nas.cli.app import StudyFolder, Verbose, app
 @app.command()
 def report(
     folder: StudyFolder,
-    out_file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Default: DIR/report.html.")] = None,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="The HTML file to write (default: DIR/report.html).")
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """One self-contained HTML page of the study; tests the front on the test split, once."""
+    """Write a self-contained HTML page of a study.
+
+    The command first measures the test accuracy of trials on the front that have none yet.
+    """
     from nas import report as reports
-    from nas.models.test_split import test_front
+    from nas.models.test_split import measure_test_accuracy
     from nas.study.stored import StoredStudy
 
     study = StoredStudy.open(folder)
-    for line in test_front(study).missing:
+    for line in measure_test_accuracy(study).missing:
         print(f"nas: no test accuracy: {line}", file=sys.stderr)
     print(f"report: {reports.write(folder, out_file)}")

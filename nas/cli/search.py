@@ -16,7 +16,7 @@ def search(
         list[str] | None,
         typer.Argument(
             metavar="[STUDY.yaml] [key.sub=value ...]",
-            help="The study (a file, or digits, folder or cifar10, which are installed; default: digits) and overrides.",
+            help="The study (a YAML file, or an installed one: digits, folder, cifar10; default: digits), and overrides.",
         ),
     ] = None,
     out_folder: Annotated[
@@ -24,21 +24,21 @@ def search(
     ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Run a study, or continue it: the same command resumes what was interrupted."""
+    """Run a study, or continue an interrupted one."""
     from rich.console import Console
 
     from nas.driver.run import run_search
     from nas.study.config import StudyConfig
     from nas.study.storage import study_exists
     from nas.study.templates import find_study
-    from nas.terminal.progress import Display
+    from nas.terminal.progress import TerminalDisplay
 
     path, overrides = study_and_overrides(words or [])
     config = StudyConfig.from_file(find_study(path), *overrides)
     folder = out_folder or Path("runs") / config.name
     console = Console(stderr=True)
     try:
-        ended = run_search(config, folder, Display(console))
+        end = run_search(config, folder, TerminalDisplay(console))
     except KeyboardInterrupt:
         if study_exists(folder):
             console.print(f"interrupted; nothing is lost: the same command continues {folder}", highlight=False)
@@ -47,16 +47,16 @@ def search(
     from nas.formatting import count
     from nas.terminal import tables
 
-    results = Results.of(ended.study)
-    if ended.was_complete:
-        trained = count(config.trials, "trial")
-        print_rich(f"{folder}: this study already has its {trained}; `trials=N` asks for more")
+    results = Results.of(end.study)
+    if end.was_complete:
+        trials = count(config.trials, "trial")
+        print_rich(f"{folder}: this study already has its {trials}; `trials=N` asks for more")
     print_rich(tables.status_panel(results), tables.front_table(results))
     print_rich(f"study   {folder}\nreport  nas report {folder}\nmodel   nas export {folder} best --out FOLDER")
 
 
 def study_and_overrides(words: list[str]) -> tuple[str | None, list[str]]:
-    """The study among the `words`, if one is named, and the `key.sub=value` overrides."""
+    """Split `words` into the study, None if there is none, and the `key.sub=value` overrides."""
     from nas.errors import ConfigError
 
     files, overrides = split_words(words)

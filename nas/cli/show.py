@@ -7,7 +7,7 @@ from nas.cli.app import StudyFolder, TrialName, Verbose, app, print_rich
 
 @app.command()
 def show(folder: StudyFolder, trial: TrialName, verbose: Verbose = False) -> None:
-    """One trial: its values, its curve and its stages, drawn."""
+    """Show the values, curve and architecture of a trial."""
     from nas.analysis.results import Results
     from nas.terminal import tables
 

@@ -9,7 +9,7 @@ from nas.cli.app import AsJson, StudyFolder, Verbose, app, print_rich
 
 @app.command()
 def status(folder: StudyFolder, as_json: AsJson = False, verbose: Verbose = False) -> None:
-    """How far a study is, what it found, and what its time went into."""
+    """Show the progress, best trial and times of a study."""
     from nas.analysis.results import Results
     from nas.terminal import tables
 

@@ -1,1 +1,1 @@
-"""The driver of a search: what is trained next, when a training pauses or goes on, and what is written to the study."""
+"""The driver of a search decides what is trained next and when a training pauses, and writes the outcomes to the study."""

@@ -1,6 +1,6 @@
-"""The driver of a search as ask and tell, over an Optuna study that is the only truth: `propose`, `record`, and observers.
+"""The ask-and-tell interface of a search: `propose` gives the next trial, `record` writes its outcome, observers get events.
 
-Needs neither ray nor torch. `nas.driver.dispatch` puts it between executor and workers.
+The Optuna study is the only state. This module needs neither ray nor torch; `nas.driver.dispatch` connects it to an executor.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ class AskTell:
     """Proposes trials, records how they end, and notifies observers.
 
     Args:
-        study: the Optuna study; its sampler suggests.
-        space: what may be proposed.
-        objectives: in the order of the study's values.
-        target: trials to be trained in all, failed ones among them.
-        folder_of: the folder of a trial's files.
+        study: the Optuna study; its sampler makes the suggestions.
+        space: the search space.
+        objectives: the objectives, in the order of the study's values.
+        target: number of trials to train, including failed ones; at least 1.
+        folder_of: maps the number of a trial to the folder of its files.
         limits: objective -> the worst value allowed.
-        seed: of the study.
-        halving: the rungs at which trainings pause; None: each is trained to the end.
-        observers: get every event.
+        seed: the seed of the study.
+        halving: the rungs at which trainings pause; None: every trial is trained to the end.
+        observers: receive every event.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class AskTell:
         self.recorder = Recorder(self.state, self.objectives, folder_of)
 
     def start(self, workers: int) -> None:
-        """Notify the observers that the search starts, on so many `workers`."""
+        """Notify the observers that the search starts with this number of `workers`."""
         trials = self.state.study.get_trials(deepcopy=False)
         outcomes = Counter(name for name in map(outcome_name, trials) if name is not None)
         values = [tuple(trial.values) for trial in trials if trial.state == TrialState.COMPLETE]
@@ -68,22 +68,22 @@ class AskTell:
         self.notify(SearchStarted(self.objectives, self.target, workers, values, dict(outcomes), pauses))
 
     def propose(self) -> Proposal | Wait | Finished:
-        """The next trial, which the caller must run and `start_trial`; `Finished` stops the trials that still pause."""
+        """Return the next trial, for which the caller must call `start_trial`; `Finished` stops all paused trials."""
         proposal = self.proposer.propose()
         if isinstance(proposal, Finished):
-            for ended in self.recorder.stop_paused():
-                self.notify(ended)
+            for event in self.recorder.stop_paused():
+                self.notify(event)
         return proposal
 
     def start_trial(self, number: int) -> None:
-        """Notify the observers that trial `number`, which was proposed, is given to a worker."""
+        """Notify the observers that the proposed trial `number` is given to a worker."""
         self.notify(TrialStarted(number))
 
     def record(self, number: int, outcome: Completed | Paused | Refused | Failed | None) -> None:
-        """Record how trial `number`, which was proposed, has ended; None: its worker died."""
+        """Record the outcome of the proposed trial `number`; None: its worker died."""
         self.notify(self.recorder.record(number, WORKER_DIED if outcome is None else outcome))
 
     def notify(self, event: Event) -> None:
-        """Give `event` to every observer."""
+        """Send `event` to every observer."""
         for observer in self.observers:
             observer.notify(event)

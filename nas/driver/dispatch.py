@@ -1,7 +1,7 @@
-"""Between ask and tell and the executor: no worker waits for the sampler or the disk if that can be avoided.
+"""The link between the ask-and-tell interface and an executor, built so that workers rarely wait for the sampler or the disk.
 
-A result is written when no worker is about to get its next trial, and at the latest after `MAX_WRITE_DELAY_S`. Where trials are
-so short that a suggestion would keep a worker waiting, the next one is asked for while all workers are busy.
+An outcome is written when no worker is about to get its next trial, and after `MAX_WRITE_DELAY_S` at the latest. If trials
+are so short that a suggestion would keep a worker waiting, the next suggestion is made while all workers are busy.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from nas.execution.base import FINISHED, WAIT, Signal, Task, TaskSource
 from nas.execution.interrupts import Interrupts
 from nas.study.records import Completed, Failed, Paused, Refused, TrialTask, from_record
 
-MAX_WRITE_DELAY_S = 0.2  # after which a result is written, whatever else there is to do
-MAX_SUGGESTION_SHARE = (
-    0.005  # of a trial's time: a suggestion that takes longer is asked for ahead, and knows one result less
-)
+MAX_WRITE_DELAY_S = 0.2
+"""An outcome is written after this delay, even if a worker has to wait."""
+
+MAX_SUGGESTION_SHARE = 0.005
+"""Share of a trial's duration. A suggestion that takes longer is made ahead of time; it then knows one result less."""
 
 WorkerOutcome = Completed | Paused | Refused | Failed
 
 
 class TrialDispatcher(TaskSource):
-    """Gives an executor the trials of a search as tasks, and takes their outcomes.
+    """Gives an executor the trials of a search as tasks, and records their outcomes.
 
     Args:
-        ask_tell: proposes and records.
-        workers: how many there are.
-        interrupts: of this process.
-        clock: seconds, rising.
+        ask_tell: proposes and records trials.
+        workers: number of workers.
+        interrupts: the interrupts of this process.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -47,17 +48,17 @@ class TrialDispatcher(TaskSource):
         self.workers = workers
         self.interrupts = interrupts or Interrupts()
         self.clock = clock
-        self._running: dict[str, int] = {}  # name of a task -> its trial
-        self._not_started: set[str] = set()  # tasks that no worker has got yet
-        self._unwritten: deque[tuple[float, int, WorkerOutcome | None]] = deque()  # (when it came, trial, outcome)
+        self._running: dict[str, int] = {}  # name of a task -> number of its trial
+        self._not_started: set[str] = set()  # tasks that no worker has received yet
+        self._unwritten: deque[tuple[float, int, WorkerOutcome | None]] = deque()  # (time of arrival, trial, outcome)
         self._ahead: Proposal | Wait | Finished | None = None
-        self._suggestion_s = 0.0  # what the last proposal took
-        self._trials_s: deque[float] = deque(maxlen=8)  # what the last trials took
-        self._last_given_s = -math.inf  # when a task was given last
+        self._suggestion_s = 0.0  # duration of the last proposal
+        self._trials_s: deque[float] = deque(maxlen=8)  # durations of the last trials
+        self._last_given_s = -math.inf  # time at which the last task was given
         self._tasks = 0
 
     def next_task(self) -> Task | Signal:
-        """The next trial as a task."""
+        """Return the next trial as a task."""
         self._check()
         proposal, self._ahead = self._ahead, None
         if proposal is None:
@@ -82,10 +83,10 @@ class TrialDispatcher(TaskSource):
         )
         return Task(name, task.to_dict())
 
-    def started(self, task: Task) -> None:
+    def on_started(self, task: Task) -> None:
         self._not_started.discard(task.name)
 
-    def ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
         number = self._running.pop(task.name)
         self._not_started.discard(task.name)
         outcome = None if result is None else from_record(result)
@@ -108,23 +109,23 @@ class TrialDispatcher(TaskSource):
             self.ask_tell.record(number, outcome)
 
     def _check(self) -> None:
-        """Raise what ends the search: `KeyboardInterrupt` after a signal, `StudyError` if a worker cannot start."""
+        """Raise `KeyboardInterrupt` after a signal, and `StudyError` if a worker cannot start."""
         self.interrupts.check()
         super().tick()
 
     def _look_ahead(self) -> None:
-        """Ask for the next trial while all workers are busy, if a suggestion would keep a worker waiting."""
+        """Make the next proposal while all workers are busy, if it would otherwise keep a worker waiting."""
         shortest_s = min(self._trials_s, default=math.inf)
         busy = len(self._running) >= self.workers
         if not busy or self._ahead is not None or self._suggestion_s < MAX_SUGGESTION_SHARE * shortest_s:
             return
-        # Not sooner: other trials may end, and the suggestion should know their results.
+        # Not sooner: other trials may end before, and the suggestion should know their results.
         if self.clock() - self._last_given_s > shortest_s / 3:
             proposal = self._propose()
             self._ahead = proposal if isinstance(proposal, Proposal) else None
 
     def _write_unless_busy(self) -> None:
-        """Record outcomes, unless a worker is about to get its next trial: that comes first."""
+        """Record outcomes, unless a worker is about to get its next trial, which takes precedence."""
         giving = self._not_started or (self._ahead is not None and len(self._running) < self.workers)
         if self._unwritten and (not giving or self.clock() - self._unwritten[0][0] > MAX_WRITE_DELAY_S):
             self.write()

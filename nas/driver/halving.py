@@ -1,15 +1,15 @@
-"""Multi-objective successive halving: every architecture is trained a little, the best go on.
+"""Multi-objective successive halving: every architecture is trained for a few epochs, and the best ones are promoted.
 
-A *rung* is a number of epochs at which trainings pause; from each rung one in `reduction` goes on to the next, the last
-rung being the whole training. It is asynchronous, as ASHA (Li et al., MLSys 2020): whenever a worker is free, the best
-paused trial among the top 1/reduction of its rung goes on, the highest rung first; only if there is none, another trial
-begins. A paused training has its checkpoint and loses nothing. Other than in ASHA no more than that share has gone on at
-any time: a sampler that learns finds better and better trials, and each would go on.
+A *rung* is a number of epochs at which trainings pause. One in `reduction` trials is promoted from each rung to the next;
+the last rung is the whole training. The algorithm is asynchronous, like ASHA (Li et al., MLSys 2020): whenever a worker is
+free, the best paused trial among the top 1/reduction of its rung is promoted, the highest rung first. A new trial starts only
+if there is no such trial. A paused training continues from its checkpoint, so that no epoch is repeated. Unlike in ASHA, never
+more than this share is promoted: a sampler that learns proposes better and better trials, and ASHA would promote each of them.
 
-At a rung trials are ranked by non-dominated fronts, with the exact costs and the accuracy so far, and within a front by
-what each adds to its hypervolume: so that the cheap survive among the cheap, and not only the most accurate.
+Trials at a rung are ranked by non-dominated sorting on the exact costs and the accuracy so far, and within a front by their
+hypervolume contribution. So cheap architectures compete with cheap ones, and not only the most accurate survive.
 
-Decisions only: knows no study, no worker, no clock.
+This module only makes decisions. It depends on no study, no worker and no clock.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import numpy as np
 from nas.analysis.front import normalise
 from nas.objectives import Objective
 
-MARGIN = 0.1  # of the reference point beyond the worst values, so that the ends of a front count
+REFERENCE_MARGIN = 0.1
+"""Distance of the reference point beyond the worst values (scaled to 0..1), so that the ends of a front contribute."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Halving:
     """The rungs of a training.
 
     Args:
-        rungs: epochs, rising; the last is the whole training.
-        reduction: of how many at a rung one goes on.
+        rungs: numbers of epochs, ascending; the last is the whole training.
+        reduction: one in this number of trials is promoted; at least 2.
     """
 
     rungs: tuple[int, ...]
@@ -40,93 +41,95 @@ class Halving:
 
     @classmethod
     def of(cls, epochs: int, reduction: int, first: int) -> Halving:
-        """Rungs at `epochs`, `epochs / reduction`, ... down to `first` or the last above it."""
+        """Rungs at `epochs`, `epochs / reduction`, ... down to the lowest that is at least `first`."""
         rungs = [epochs]
         while (lower := round(rungs[-1] / reduction)) >= first and lower < rungs[-1]:
             rungs.append(lower)
         return cls(tuple(reversed(rungs)), reduction)
 
     def after(self, epoch: int) -> int:
-        """The first rung above `epoch`; the last one at and above it."""
+        """The first rung above `epoch`; the last rung if there is none above."""
         return next((rung for rung in self.rungs if rung > epoch), self.rungs[-1])
 
 
 @dataclass
 class Ladder:
-    """Where the trials of a study stand.
+    """The rungs, and the trials of a study at each of them.
 
     Args:
         halving: the rungs.
-        objectives: what trials are ranked by, in the order of their values.
+        objectives: the objectives that rank trials, in the order of their values.
     """
 
     halving: Halving
     objectives: Sequence[Objective]
-    _values: dict[int, dict[int, tuple[float, ...]]] = field(default_factory=dict)  # rung -> trial -> values there
+    _values: dict[int, dict[int, tuple[float, ...]]] = field(
+        default_factory=dict
+    )  # rung -> trial -> its values at that rung
     _paused: dict[int, int] = field(default_factory=dict)  # trial -> rung
     _climbing: dict[int, int] = field(default_factory=dict)  # trial -> the rung it trains towards
 
     @property
     def paused(self) -> dict[int, int]:
-        """The trials that wait at a rung, and which."""
+        """Paused trial -> its rung."""
         return dict(self._paused)
 
     def climb(self, trial: int) -> int:
-        """`trial` begins or goes on; the epoch at which it pauses next."""
+        """Start or promote `trial`; returns the epoch at which it pauses next."""
         target = self.halving.after(self._paused.pop(trial, 0))
         self._climbing[trial] = target
         return target
 
     def reach(self, trial: int, epoch: int, values: Sequence[float]) -> None:
-        """`trial` stands at the rung `epoch` with `values`, one for each objective; at the last rung it is done."""
+        """Record that `trial` has reached the rung `epoch` with `values`, one per objective; at the last rung it is complete."""
         self._climbing.pop(trial, None)
         self._values.setdefault(epoch, {})[trial] = tuple(values)
         if epoch < self.halving.rungs[-1]:
             self._paused[trial] = epoch
 
     def resume(self, trial: int, epoch: int) -> None:
-        """`trial` was cut off on its way from the rung `epoch`: `climb` puts it on that way again."""
+        """Record that `trial` was interrupted after the rung `epoch`; the next `climb` continues from there."""
         self._paused[trial] = epoch
 
     def leave(self, trial: int) -> None:
-        """`trial` failed or was stopped: it goes no further. What it reached still counts for others."""
+        """Record that `trial` failed or was stopped. Its values at earlier rungs still count in the ranking of others."""
         self._climbing.pop(trial, None)
         self._paused.pop(trial, None)
 
-    def promotion(self, last: bool = False) -> int | None:
-        """The trial that should go on now, if any.
+    def promotion(self, no_new_trials: bool = False) -> int | None:
+        """The trial to promote now, if there is one.
 
         Args:
-            last: no further trial will begin: where none is on its way to a rung either, all of its top share go on,
-                rounded up, however many went on before.
+            no_new_trials: True if no further trial will start. Then, at each rung that no running trial can still reach, the
+                whole top share is promoted, rounded up, however many were promoted before.
         """
         for rung in reversed(self.halving.rungs[:-1]):
             reached = self._values.get(rung, {})
-            settled = last and not any(target <= rung for target in self._climbing.values())
+            settled = no_new_trials and not any(target <= rung for target in self._climbing.values())
             share = len(reached) / self.halving.reduction
-            if not settled and self._gone_on(rung) >= int(share):
+            if not settled and self._promoted_count(rung) >= int(share):
                 continue
-            chosen = ranked(reached, self.objectives)[: int(np.ceil(share)) if settled else int(share)]
+            chosen = rank_trials(reached, self.objectives)[: int(np.ceil(share)) if settled else int(share)]
             waiting = [trial for trial in chosen if self._paused.get(trial) == rung]
             if waiting:
                 return waiting[0]
         return None
 
-    def _gone_on(self, rung: int) -> int:
-        """How many trials have gone on from `rung`."""
+    def _promoted_count(self, rung: int) -> int:
+        """The number of trials that were promoted from `rung`."""
         after = self.halving.after(rung)
         return len(self._values.get(after, {})) + sum(target == after for target in self._climbing.values())
 
 
-def ranked(values: dict[int, tuple[float, ...]], objectives: Sequence[Objective]) -> list[int]:
-    """The trials of `values` (trial -> one value for each objective), best first; equals in the order of numbers."""
+def rank_trials(values: dict[int, tuple[float, ...]], objectives: Sequence[Objective]) -> list[int]:
+    """The trials of `values` (trial -> one value per objective), best first; ties in the order of their numbers."""
     trials = sorted(values)
     if not trials:
         return []
-    unit = np.nan_to_num(normalise([values[trial] for trial in trials], objectives), nan=-MARGIN)
+    unit = np.nan_to_num(normalise([values[trial] for trial in trials], objectives), nan=-REFERENCE_MARGIN)
     front = moocore.pareto_rank(unit, maximise=True)
-    added = np.zeros(len(trials))
+    contributions = np.zeros(len(trials))
     for level in np.unique(front):
         members = np.nonzero(front == level)[0]
-        added[members] = moocore.hv_contributions(unit[members], ref=-MARGIN, maximise=True)
-    return [trials[i] for i in np.lexsort((np.array(trials), -added, front))]
+        contributions[members] = moocore.hv_contributions(unit[members], ref=-REFERENCE_MARGIN, maximise=True)
+    return [trials[i] for i in np.lexsort((np.array(trials), -contributions, front))]

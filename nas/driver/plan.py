@@ -1,4 +1,4 @@
-"""What a study's configuration asks for, made: its sampler, its scheduler, and whether its limits can be kept at all."""
+"""From the configuration of a study to its sampler and its rungs, and a check that its limits can be satisfied."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from nas.objectives.costs import cost_value
 from nas.sampler import SamplerContext, SamplerObjective
 from nas.study.config import StudyConfig
 from nas.study.operator_table import OperatorTable
-from nas.study.trials import within
+from nas.study.trials import satisfies_limits
 from search_space import Architecture, SearchSpace
 
 COST_FEATURES = ("macs", "params")  # costs that correlate with accuracy
 PREDICTION_MARGIN = 1.5  # an architecture is not proposed if its predicted value exceeds a limit by this factor
 
 
-def sampler_of(
+def create_sampler(
     config: StudyConfig,
     space: SearchSpace,
     prior: PriorAccuracies = (),
     tables: Mapping[str, OperatorTable] = MappingProxyType({}),
     num_trials: int = 0,
 ) -> optuna.samplers.BaseSampler:
-    """The sampler that `config` names.
+    """Create the sampler that `config` names.
 
     Args:
-        config: of the study.
-        space: the space it proposes from.
+        config: the configuration of the study.
+        space: the search space.
         prior: architectures of an earlier study, and their accuracies.
-        tables: the operator tables, by the measured objective that they predict.
-        num_trials: the trials that the study has already; a resumed study must not draw its first ones again.
+        tables: measured objective -> the operator table that predicts it.
+        num_trials: number of trials that the study already has; a resumed study must not repeat its first random draws.
     """
     names = config.objectives
     context = SamplerContext(
@@ -58,7 +58,7 @@ def sampler_of(
 
 
 def _sampler_objective(name: str, config: StudyConfig) -> SamplerObjective:
-    """What the sampler may know of the objective `name`."""
+    """The description of the objective `name` for the sampler."""
     objective = objectives.get(name)
     return SamplerObjective(
         name,
@@ -78,7 +78,7 @@ def _may_be_feasible(
     architecture: Architecture, limits: Mapping[str, float], tables: Mapping[str, OperatorTable]
 ) -> bool:
     """False if the exact costs of `architecture` exceed a limit, or its predicted values exceed one by `PREDICTION_MARGIN`."""
-    if not within(architecture, limits):
+    if not satisfies_limits(architecture, limits):
         return False
     for name in limits.keys() & tables.keys():
         objective = objectives.get(name)
@@ -89,8 +89,8 @@ def _may_be_feasible(
     return True
 
 
-def halving_of(config: StudyConfig) -> Halving | None:
-    """The rungs that `config` asks for; None without a scheduler."""
+def create_halving(config: StudyConfig) -> Halving | None:
+    """Create the rungs that `config` asks for; None without a scheduler."""
     scheduler, epochs = config.scheduler, config.train.epochs
     if scheduler.name == "none":
         return None
@@ -99,19 +99,19 @@ def halving_of(config: StudyConfig) -> Halving | None:
 
 
 def check_limits(config: StudyConfig, space: SearchSpace) -> None:
-    """Raise `ConfigError` if the exact costs of no architecture satisfy the limits."""
+    """Raise `ConfigError` if no architecture satisfies the limits on exact costs."""
     for name, limit in config.limits.items():
         objective = objectives.get(name)
         if not objective.cheap:
             continue
-        best = cost_value(name, cheapest(space, name, config.seed))
+        best = cost_value(name, find_cheapest(space, name, config.seed))
         if objective.violates(best, limit):
-            rule = f"limits.{name}: no architecture of the space is that cheap; the cheapest found has {best:g}"
+            rule = f"limits.{name}: no architecture of the space is that cheap; the cheapest has {best:g}"
             raise ConfigError(config.where("limits", name), f"{rule}, found {limit:g}")
 
 
-def cheapest(space: SearchSpace, name: str, seed: int) -> Architecture:
-    """The architecture with the best exact cost `name`: by descent over neighbours from the best of a random sample."""
+def find_cheapest(space: SearchSpace, name: str, seed: int) -> Architecture:
+    """Find the architecture with the best exact cost `name`, by descent over neighbours from the best of a random sample."""
     sign = -1.0 if objectives.get(name).direction == "maximize" else 1.0
 
     def price(architecture: Architecture) -> float:

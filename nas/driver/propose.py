@@ -1,8 +1,8 @@
-"""What to train next: interrupted trials first, then promotions, then what the sampler suggests.
+"""Chooses the next trial: interrupted trials first, then promotions, then suggestions of the sampler.
 
-A suggestion becomes a proposal once it is admitted: its architecture, id and exact costs are fixed to the trial, and it is
-refused if it violates a limit or was seen before. A kill between any two steps leaves a RUNNING trial, which the next driver
-takes up.
+A suggestion becomes a proposal once it is admitted: its architecture, id and exact costs become attributes of the trial, and
+the trial is refused if it violates a limit, or fails as a duplicate if the architecture was proposed before. A driver that is
+killed between any two steps leaves a RUNNING trial, which the next driver adopts.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from nas.objectives.costs import cost_values
 from nas.study.events import TrialEnded
 from nas.study.optuna_adapter import open_trial
 from nas.study.records import OUTCOME, Duplicate, EarlierSegments, Refused, name_of
-from nas.study.trials import seed_of, within
+from nas.study.trials import satisfies_limits, seed_of
 from search_space import Architecture, SearchSpace
 
-MAX_REFUSED_SUGGESTIONS = 20  # in a row, before the space itself is asked for an architecture that was not seen
-MAX_RANDOM_DRAWS = 2000  # random architectures looked at for one that was not seen
-MAX_REFUSALS_BY_WORKERS = 50  # in a row, after which a limit on a measured objective counts as too strict
+MAX_REFUSED_SUGGESTIONS = 20  # in a row; then a random architecture that was not seen is proposed
+MAX_RANDOM_DRAWS = 2000  # random architectures drawn to get one that was not seen
+MAX_REFUSALS_BY_WORKERS = 50  # in a row; then a limit on a measured objective counts as too strict, and the search ends
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Proposal:
     """A trial to run.
 
     Args:
-        number: in the study.
-        architecture: what to train.
-        seed: of its training.
+        number: the number of the trial.
+        architecture: the architecture to train.
+        seed: the seed of its training.
         until: the epoch at which to pause; None: train to the end.
-        earlier: what the segments before carried over.
+        earlier: measurements and times of its earlier segments.
     """
 
     number: int
@@ -50,25 +50,25 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to run now; there may be when a trial that runs has reached its rung."""
+    """There is nothing to run now; this may change when a running trial reaches its rung or ends."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """Nothing to run, now or later."""
+    """There is nothing more to run."""
 
 
 class Proposer:
     """Proposes trials.
 
     Args:
-        state: of the search; it is updated.
-        space: what may be proposed.
-        objectives: in the order of values.
-        target: trials to be trained in all, failed ones among them.
+        state: the state of the search; it is updated.
+        space: the search space.
+        objectives: the objectives, in the order of values.
+        target: number of trials to train, including failed ones.
         limits: objective -> the worst value allowed.
-        seed: of the study.
-        on_refused: gets each trial that is refused before it is proposed.
+        seed: the seed of the study.
+        on_refused: called with each trial that is refused, or a duplicate, before it is proposed.
     """
 
     def __init__(
@@ -89,30 +89,32 @@ class Proposer:
         self.limits = dict(limits)
         self.seed = seed
         self.on_refused = on_refused
-        self._workers_refuse = any(not OBJECTIVES[name].cheap for name in limits)  # what they refuse does not count
+        self._workers_refuse = any(
+            not OBJECTIVES[name].cheap for name in limits
+        )  # trials that they refuse do not count
         self._rng = np.random.default_rng([seed, len(state.study.get_trials(deepcopy=False))])
 
     def propose(self) -> Proposal | Wait | Finished:
-        """The next trial to run. After `Finished` the trials that still pause will not go on."""
+        """Return the next trial to run. After `Finished` no paused trial is promoted any more."""
         while self.state.interrupted:
             proposal = self._admit(open_trial(self.study, self.state.interrupted.pop(0)))
             if proposal is not None:
                 return proposal
-        ladder, may_begin = self.state.ladder, self._may_begin()
+        ladder, may_start = self.state.ladder, self._may_start_trial()
         if ladder is not None:
-            promoted = ladder.promotion(last=not may_begin)
+            promoted = ladder.promotion(no_new_trials=not may_start)
             if promoted is not None:
                 return self._promote(promoted)
-        proposal = self._suggest() if may_begin else None
+        proposal = self._suggest() if may_start else None
         if proposal is not None:
             return proposal
-        if self.state.running and (ladder is not None or (self._workers_refuse and not may_begin)):
+        if self.state.running and (ladder is not None or (self._workers_refuse and not may_start)):
             return Wait()
-        promoted = None if ladder is None else ladder.promotion(last=True)
+        promoted = None if ladder is None else ladder.promotion(no_new_trials=True)
         return Finished() if promoted is None else self._promote(promoted)
 
-    def _may_begin(self) -> bool:
-        """True if another trial may begin, as far as is known without asking the sampler."""
+    def _may_start_trial(self) -> bool:
+        """True if the counts of the search allow another trial."""
         state = self.state
         return (
             state.trained + len(state.open) < self.target
@@ -121,28 +123,28 @@ class Proposer:
         )
 
     def _suggest(self) -> Proposal | None:
-        """A new trial: what the sampler suggests, or else a random architecture that was not seen."""
+        """A new trial: the suggestion of the sampler, or else a random architecture that was not seen."""
         for _ in range(MAX_REFUSED_SUGGESTIONS):
             proposal = self._admit(self.study.ask())
             if proposal is not None:
                 return proposal
-        for architecture in self._unseen():
+        for architecture in self._unseen_architectures():
             self.study.enqueue_trial(dict(self.space.encode(architecture)))
             proposal = self._admit(self.study.ask())
             if proposal is not None:
                 return proposal
         return None
 
-    def _unseen(self) -> Iterator[Architecture]:
-        """Architectures within the limits that no trial has: random ones, or all of a space that is small enough."""
+    def _unseen_architectures(self) -> Iterator[Architecture]:
+        """Architectures within the limits that no trial has: all of a small space, random ones of a large space."""
         is_small = self.space.size <= MAX_RANDOM_DRAWS
         random_draws = (self.space.sample(self._rng) for _ in range(MAX_RANDOM_DRAWS))
         for architecture in self.space if is_small else random_draws:
-            if architecture.id not in self.state.seen and within(architecture, self.limits):
+            if architecture.id not in self.state.seen and satisfies_limits(architecture, self.limits):
                 yield architecture
 
     def _admit(self, trial: optuna.Trial) -> Proposal | None:
-        """Fix what is known of `trial` before its training; None if it is refused, which the study is told."""
+        """Write the architecture and the exact costs of `trial` to the study; None if it is refused or a duplicate."""
         architecture = self.space.suggest(trial)
         costs = cost_values(architecture)
         for name, value in costs.items():
@@ -159,14 +161,14 @@ class Proposer:
             return self._proposal(trial, architecture)
         for name, value in {**refusal.to_attributes(), OUTCOME: name_of(refusal)}.items():
             trial.set_user_attr(name, value)
-        # Samplers take a pruned trial for a bad one: a duplicate is none.
+        # Samplers learn from a pruned trial that it is bad, and ignore a failed one; a duplicate is not bad.
         self.study.tell(trial, state=TrialState.FAIL if isinstance(refusal, Duplicate) else TrialState.PRUNED)
         self.state.seen.setdefault(architecture.id, trial.number)
         self.on_refused(TrialEnded(trial.number, refusal))
         return None
 
     def _violated_limit(self, trial: optuna.Trial, costs: Mapping[str, float]) -> Refused | None:
-        """The refusal of a trial whose exact `costs` violate a limit; its constraints are set."""
+        """Set the constraints of `trial`; returns its refusal if its exact `costs` violate a limit."""
         refusal = None
         for name in costs.keys() & self.limits.keys():
             objective, limit = OBJECTIVES[name], self.limits[name]
@@ -177,12 +179,12 @@ class Proposer:
         return refusal
 
     def _promote(self, number: int) -> Proposal:
-        """A paused trial, to go on."""
+        """The proposal to continue the paused trial `number`."""
         trial = self.state.open[number]
         return self._proposal(trial, Architecture.from_dict(trial.user_attrs["architecture"]))
 
     def _proposal(self, trial: optuna.Trial, architecture: Architecture) -> Proposal:
-        """`trial`, which was admitted, to run: up to its next rung, if there are rungs."""
+        """The proposal to run an admitted `trial`, up to its next rung if there are rungs."""
         seed = seed_of(self.seed, architecture.id)
         self.state.running.add(trial.number)
         ladder: Ladder | None = self.state.ladder

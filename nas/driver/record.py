@@ -1,4 +1,4 @@
-"""What is written when a trial ends or pauses: its attributes, its error, and Optuna's state of it."""
+"""Writes the outcome of a trial: its attributes, its traceback, its values and its state in the Optuna study."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Recorder:
     """Records outcomes.
 
     Args:
-        state: of the search; it is updated.
-        objectives: in the order of values.
-        folder_of: the folder of a trial's files.
+        state: the state of the search; it is updated.
+        objectives: the objectives, in the order of values.
+        folder_of: maps the number of a trial to the folder of its files.
     """
 
     def __init__(self, state: SearchState, objectives: Sequence[Objective], folder_of: Callable[[int], Path]) -> None:
@@ -67,33 +67,33 @@ class Recorder:
         return self._end(number, outcome, TrialState.COMPLETE, values)
 
     def stop_paused(self) -> list[TrialEnded]:
-        """Stop every trial that still pauses: nothing runs, and none of them is promoted."""
+        """Stop every paused trial. Call when nothing runs and nothing is promoted any more."""
         ladder = self.state.ladder
         if ladder is None:
             return []
-        ended = []
+        events = []
         for number, epoch in ladder.paused.items():
             self.state.trained += 1
             outcome = Stopped(epoch)
             self.state.open[number].set_user_attr(OUTCOME, name_of(outcome))
-            ended.append(self._end(number, outcome, TrialState.PRUNED))
-        return ended
+            events.append(self._end(number, outcome, TrialState.PRUNED))
+        return events
 
     def _check_values(
         self, trial: optuna.Trial, outcome: Completed | Paused | Refused | Failed
     ) -> tuple[Completed | Paused | Refused | Failed, tuple[float, ...]]:
-        """The values of the objectives; an outcome that lacks a finite one has failed."""
+        """The outcome and the values of the objectives; an outcome becomes `Failed` if a value is missing or not finite."""
         if not isinstance(outcome, Completed):
             return outcome, ()
-        known = {**trial.user_attrs, **outcome.measured.values, **outcome.trained.values}
-        values = {objective.name: known.get(objective.name) for objective in self.objectives}
+        all_values = {**trial.user_attrs, **outcome.measured.values, **outcome.trained.values}
+        values = {objective.name: all_values.get(objective.name) for objective in self.objectives}
         if all(isinstance(value, int | float) and math.isfinite(value) for value in values.values()):
             return outcome, tuple(float(value) for value in values.values() if value is not None)
         reason = f"an objective is not finite: {list(values.values())}"
         return Failed(reason, seed=outcome.seed, wall_s=outcome.trained.wall_s, idle_s=outcome.idle_s), ()
 
     def _write(self, trial: optuna.Trial, outcome: TrialOutcome, attributes: Mapping[str, Any]) -> None:
-        """Set `attributes` and those of `outcome`, and clear those that an interrupted driver has left of another outcome."""
+        """Set `attributes` and those of `outcome`; clear the reason of another outcome that an interrupted driver has left."""
         written = {**attributes, **outcome.to_attributes()}
         if not isinstance(outcome, Paused):
             written[OUTCOME] = name_of(outcome)
@@ -104,7 +104,7 @@ class Recorder:
             trial.set_user_attr(name, value)
 
     def _end(self, number: int, outcome: TrialOutcome, state: TrialState, values: tuple[float, ...] = ()) -> TrialEnded:
-        """Tell the study that a trial has ended."""
+        """End the trial `number` in the study and remove its checkpoint."""
         if self.state.ladder is not None:
             self.state.ladder.leave(number)
         self.study.tell(self.state.open.pop(number), list(values) or None, state=state)

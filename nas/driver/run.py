@@ -1,17 +1,15 @@
-"""A search from its configuration to a complete study: images, space, storage, sampler, then the trials.
+"""Runs a search from its configuration to a complete study: images, space, storage, sampler, then the trials.
 
-The same call continues an interrupted search. ray is imported only when it runs, and torch only by the workers.
+The same call continues an interrupted search. ray is imported only when a search runs, and torch only in workers.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import optuna
 from optuna.trial import TrialState
@@ -19,7 +17,8 @@ from optuna.trial import TrialState
 from nas import objectives, sampler as samplers
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
-from nas.driver.plan import cheapest, check_limits, halving_of, sampler_of
+from nas.driver.display import Display, NoDisplay
+from nas.driver.plan import check_limits, create_halving, create_sampler, find_cheapest
 from nas.driver.warm_start import first_architectures, prior_accuracies
 from nas.errors import NothingFeasibleError, StudyError
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
@@ -29,7 +28,7 @@ from nas.study.config import StudyConfig
 from nas.study.events import Observer
 from nas.study.images import prepare_images
 from nas.study.layout import DATA, OPERATORS, RAY, REFERENCE, trial_folder
-from nas.study.lock import locked
+from nas.study.lock import lock_folder
 from nas.study.operator_table import (
     OperatorTable,
     operator_times,
@@ -43,53 +42,16 @@ from nas.study.stored import StoredStudy
 from search_space import SearchSpace
 from search_space.operators import Operator
 from trainers.data.prepared import DatasetInfo
-from trainers.data.types import Progress
 from trainers.measuring.effort import default_batch_size
-
-logger = logging.getLogger(__name__)
-
-
-class Display(Protocol):
-    """Shows a search while it runs; also an observer of its trials (`nas.terminal.progress`)."""
-
-    def step(self, text: str) -> AbstractContextManager[Progress | None]:
-        """A step before the trials, such as reading images; gives the function to call with (done, total)."""
-
-    def warn(self, text: str) -> None:
-        """A message that does not end the search, but should be seen."""
-
-    def trials(self) -> AbstractContextManager[Observer]:
-        """The trials; gives the observer that shows them."""
-
-
-class NoDisplay:
-    """Shows nothing; warnings are logged."""
-
-    def step(self, text: str) -> AbstractContextManager[Progress | None]:
-        """Nothing."""
-        return nullcontext(None)
-
-    def warn(self, text: str) -> None:
-        """Log it."""
-        logger.warning(text)
-
-    def trials(self) -> AbstractContextManager[Observer]:
-        """An observer that ignores every event."""
-        return nullcontext(_Ignore())
-
-
-class _Ignore:
-    def notify(self, event: object) -> None:
-        """Ignore it."""
 
 
 @dataclass(frozen=True)
 class SearchEnd:
-    """How a search ended.
+    """The end of a search.
 
     Args:
-        study: the study, complete.
-        was_complete: True if there was nothing left to do.
+        study: the complete study.
+        was_complete: True if the study was complete before.
     """
 
     study: StoredStudy
@@ -106,27 +68,27 @@ def run_search(
     """Run the study of `config` in `folder`, or continue it. Call from the main thread.
 
     Args:
-        config: of the study.
-        folder: where it is, or will be.
-        display: shows it.
-        observers: get every event of the trials.
-        open_with: opens the executor; None: the one that the configuration names.
+        config: the configuration of the study.
+        folder: the folder of the study; it is created if it does not exist.
+        display: shows the search; None: nothing is shown.
+        observers: receive every event of the trials.
+        open_with: opens the executor; None: the executor that the configuration names.
 
     Raises:
-        ConfigError: the configuration, its data or its space break a rule, or the study in `folder` began with another.
+        ConfigError: the configuration, its data or its space break a rule, or the study in `folder` has another configuration.
         UsageError: another search runs in the folder.
         NothingFeasibleError: no trial satisfies the limits.
     """
     interrupts = Interrupts()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with interrupts.listening(), locked(folder):
+    with interrupts.handle_signals(), lock_folder(folder):
         if study_exists(folder):
             study = StoredStudy.open(folder)
             config.check_continues(study.config)
             if study.is_complete(config.trials):
                 _restore_images(study, config)
                 return SearchEnd(study, was_complete=True)
-        run = _Run(config, folder, display or NoDisplay(), tuple(observers), interrupts)
+        run = _SearchRun(config, folder, display or NoDisplay(), tuple(observers), interrupts)
         scratch = folder.resolve() / RAY
         executor = open_with() if open_with else open_executor(config.resources.executor, config.resources, scratch)
         return SearchEnd(run.run(executor), was_complete=False)
@@ -144,7 +106,7 @@ def open_or_create_study(config: StudyConfig, folder: Path) -> StoredStudy:
         config.check_continues(study.config)
         return study
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with locked(folder):
+    with lock_folder(folder):
         _, dataset = prepare_images(config, folder / DATA)
         space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
         check_limits(config, space)
@@ -156,13 +118,13 @@ def _open_or_create(config: StudyConfig, folder: Path, space: SearchSpace, datas
         study = StoredStudy.open(folder)
         study.check_images(config, dataset)
         return study
-    # The cheapest network is on the front whatever its accuracy: it comes first.
-    first = [cheapest(space, "macs", config.seed), *first_architectures(config, space)]
+    # The cheapest network is on the front whatever its accuracy, so it is trained first.
+    first = [find_cheapest(space, "macs", config.seed), *first_architectures(config, space)]
     return StoredStudy.create(folder, config, space, dataset, first)
 
 
 def _restore_images(study: StoredStudy, config: StudyConfig) -> None:
-    """Decode the images again if they are missing: the report and an export need them."""
+    """Decode the images again if they are missing; the report and an export need them."""
     try:
         study.images()
     except StudyError:
@@ -170,7 +132,7 @@ def _restore_images(study: StoredStudy, config: StudyConfig) -> None:
 
 
 @dataclass
-class _Run:
+class _SearchRun:
     """A search in progress."""
 
     config: StudyConfig
@@ -180,7 +142,7 @@ class _Run:
     interrupts: Interrupts = field(default_factory=Interrupts)
 
     def run(self, opening: AbstractContextManager[Executor]) -> StoredStudy:
-        """Until every trial has ended."""
+        """Run until every trial has ended."""
         config = self.config
         with ExitStack() as stack:
             data_file, dataset, executor = self._start(opening, stack)
@@ -192,8 +154,8 @@ class _Run:
             prior = prior_accuracies(config, space)
             study = _open_or_create(config, self.folder, space, dataset)
             tables = self._operator_tables(space, settings.measuring, executor)
-            begun = sum(trial.state != TrialState.WAITING for trial in study.trials)
-            study.optuna.sampler = sampler_of(config, space, prior, tables, begun)
+            num_trials = sum(trial.state != TrialState.WAITING for trial in study.trials)
+            study.optuna.sampler = create_sampler(config, space, prior, tables, num_trials)
             self._run_trials(study, space, settings, executor)
         check_feasible(study, config)
         return study
@@ -211,7 +173,7 @@ class _Run:
     def _operator_tables(
         self, space: SearchSpace, measuring: MeasuringSettings, executor: Executor
     ) -> dict[str, OperatorTable]:
-        """The tables that predict measured objectives: timed when the study begins, then kept."""
+        """The tables that predict measured objectives; operators are timed once, at the start of the study."""
         names = [name for name in predicted_objectives() if name in measuring.objectives]
         budget_s = self.config.throughput.operators_s
         if not samplers.find(self.config.sampler.name).uses_features or not names or not budget_s:
@@ -241,7 +203,7 @@ class _Run:
         from nas.evaluation.factory import EvaluatorFactory
 
         config, home = self.config, self.folder.resolve()
-        with self.display.trials() as shown:
+        with self.display.trials() as observer:
             ask_tell = AskTell(
                 study.optuna,
                 space,
@@ -250,8 +212,8 @@ class _Run:
                 folder_of=lambda number: trial_folder(home, number),
                 limits=config.limits,
                 seed=config.seed,
-                halving=halving_of(config),
-                observers=(shown, *self.observers),
+                halving=create_halving(config),
+                observers=(observer, *self.observers),
             )
             ask_tell.start(executor.allocation.workers)
             dispatcher = TrialDispatcher(ask_tell, executor.allocation.workers, self.interrupts)
@@ -262,7 +224,7 @@ class _Run:
 
 
 def evaluation_settings(config: StudyConfig, folder: Path, data_file: Path, executor: Executor) -> EvaluationSettings:
-    """What the trials of the study in `folder` share."""
+    """The settings that all trials of the study in `folder` share."""
     throughput = config.throughput.model_dump(exclude={"operators_s", "batch_size"})
     device = "cuda" if executor.allocation.gpus > 0 else "cpu"
     measured = tuple(
@@ -293,7 +255,10 @@ def time_operators(
     threads: int,
     device: str,
 ) -> list[float]:
-    """Seconds of a pass of `batch_size` images through each of `operators`, as far as `max_time_s` go; runs in a worker."""
+    """Time a pass of `batch_size` images through each of `operators`, in seconds, until `max_time_s` are used up.
+
+    Runs in a worker.
+    """
     import torch
 
     from nas.evaluation.measurer import Measurer

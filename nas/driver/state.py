@@ -1,6 +1,6 @@
-"""What a driver knows of its study: a fold over the storage's trials, so that a restart or a second reader computes the same.
+"""The state of a search, replayed from the trials in the storage: a restarted driver computes the same state.
 
-A trial is *open* while it runs or pauses. An architecture is *seen* once a trial has it, whatever became of the trial.
+A trial is *open* while it runs or pauses. An architecture is *seen* once a trial has it, whatever the outcome of the trial.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from nas.study.trials import is_trained, outcome_name
 
 
 class SearchState:
-    """The trials of a study, as the driver counts them.
+    """The counts and the open trials of a search.
 
     Args:
         study: the Optuna study.
         ladder: the rungs; None: every trial is trained to the end.
-        objective_names: in the order of values.
+        objective_names: names of the objectives, in the order of values.
     """
 
     def __init__(self, study: optuna.Study, ladder: Ladder | None, objective_names: Sequence[str]) -> None:
@@ -32,7 +32,7 @@ class SearchState:
         self.open: dict[int, optuna.Trial] = {}
         self.running: set[int] = set()
         self.interrupted = [trial for trial in trials if trial.state == TrialState.RUNNING]
-        """Trials that an earlier driver left running; they are taken up first."""
+        """Trials that an earlier driver left running; they are proposed first."""
         self.seen = {
             trial.user_attrs["id"]: trial.number
             for trial in trials
@@ -40,14 +40,14 @@ class SearchState:
         }
         """Id of an architecture -> the first trial that has it."""
         self.trained = sum(map(is_trained, trials))
-        """Trials that count: completed, failed, or stopped at a rung."""
+        """Number of trials that count towards the target: completed, failed, or stopped at a rung."""
         self.refused_in_a_row = 0
-        """Trials that workers refused, since the last one that they did not."""
+        """Number of trials that workers refused since the last one that they trained."""
         if ladder is not None:
             self._replay(ladder, trials, objective_names)
 
     def _replay(self, ladder: Ladder, trials: Sequence[FrozenTrial], objective_names: Sequence[str]) -> None:
-        """Put the trials of an earlier driver on the rungs where they were."""
+        """Put the trials of earlier drivers on their rungs."""
         for trial in trials:
             for epoch, accuracy in sorted(trial.intermediate_values.items()):
                 values = {**trial.user_attrs, "accuracy": accuracy}

@@ -1,7 +1,7 @@
 """The start of a study from prior knowledge: architectures to train first, and accuracies that inform the sampler.
 
-The accuracies of another study are of other images or of another training, so they never enter this study's front. The
-sampler takes them for trainings of this study that were stopped earliest, and learns how they relate to complete ones.
+The accuracies of another study come from other images or another training, so they never enter this study's front. The
+sampler treats them as trainings of this study that were stopped first, and learns how they relate to complete trainings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ PriorAccuracies = tuple[tuple[Architecture, float], ...]
 
 
 def first_architectures(config: StudyConfig, space: SearchSpace) -> list[Architecture]:
-    """The architectures of `space` to train first, each once: nearest to the presets, then to the earlier study's front.
+    """The architectures of `space` to train first: the nearest to each preset, then to the front of the earlier study.
+
+    Duplicates are dropped.
 
     Raises:
         ConfigError: there is no such preset or study.
@@ -45,7 +47,7 @@ def first_architectures(config: StudyConfig, space: SearchSpace) -> list[Archite
 
 
 def prior_accuracies(config: StudyConfig, space: SearchSpace) -> PriorAccuracies:
-    """The accuracies that the earlier study measured of architectures that `space` holds too.
+    """The accuracies of the earlier study, of those of its architectures that `space` contains.
 
     Raises:
         ConfigError: there is no such study, or it did not measure accuracy.
@@ -59,14 +61,14 @@ def prior_accuracies(config: StudyConfig, space: SearchSpace) -> PriorAccuracies
         raise ConfigError(config.where("start", "study"), rule)
     accuracies = []
     for trial in _complete_trials(study):
-        architecture = _fit(_architecture(trial), space)
+        architecture = _adapt(_architecture(trial), space)
         if space.contains(architecture):
             accuracies.append((architecture, float(trial.values[names.index("accuracy")])))
     return tuple(accuracies)
 
 
-def _fit(architecture: Architecture, space: SearchSpace) -> Architecture:
-    """`architecture` for the images and classes of `space`; itself where it does not fit them."""
+def _adapt(architecture: Architecture, space: SearchSpace) -> Architecture:
+    """`architecture` for the images and classes of `space`; unchanged if it does not fit them."""
     try:
         return architecture.replace(image_size=space.image_size, in_chans=space.in_chans, num_classes=space.num_classes)
     except SpaceError:

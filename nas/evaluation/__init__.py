@@ -1,1 +1,1 @@
-"""What a worker does with an architecture: measure the network, train it, and say what came of it."""
+"""Evaluates architectures in a worker: measures the network, trains it, and returns the outcome."""

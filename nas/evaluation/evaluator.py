@@ -1,7 +1,7 @@
-"""From an architecture to the values of objectives: where network, training and objectives meet. Runs in a worker.
+"""Evaluates architectures: builds the network, measures and trains it, and computes the objectives. Runs in a worker.
 
-A trial is measured, refused if that violates a limit, trained, and ends with one outcome. An exception that an architecture
-causes never ends the worker: it becomes the outcome `Failed` of that trial, with its traceback.
+A trial is measured, refused if a measurement violates a limit, and else trained. An exception never ends the worker: it
+becomes the outcome `Failed` of its trial, with the traceback.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ logger = logging.getLogger(__name__)
 
 
 class Evaluator:
-    """Evaluates trial after trial on one device; the data are loaded once.
+    """Evaluates one trial after the other on one device; the data are loaded once.
 
     Args:
-        settings: what all trials share.
+        settings: the settings that all trials share.
         device: "cpu", "cuda" or "cuda:1".
     """
 
@@ -59,9 +59,7 @@ class Evaluator:
         torch.set_num_threads(settings.threads)
         self.settings = settings
         self.device = device
-        if (
-            0 < settings.gpus < 1
-        ):  # a worker that shares a GPU runs out of its own share of the memory, not of the others'
+        if 0 < settings.gpus < 1:  # a worker that shares a GPU must not use the memory of the others
             torch.cuda.set_per_process_memory_fraction(settings.gpus)
         compilation.check_compiler(settings.train.compile, device)
         self.data = load(settings.data_file, device, settings.gpus / 2)
@@ -76,14 +74,14 @@ class Evaluator:
     def evaluate(self, task: TrialTask) -> Completed | Paused | Refused | Failed:
         """Evaluate a trial, or its next segment.
 
-        A training that was cut off continues from its checkpoint; one that had come to its end is not repeated.
+        An interrupted training continues from its checkpoint; a finished one is not repeated.
         """
         start = time.perf_counter()
         idle_s = task.earlier.idle_s + (0.0 if self._idle_since is None else start - self._idle_since)
         outcome: Completed | Paused | Refused | Failed
         try:
             outcome = self._evaluate(task, start)
-        except Exception as error:  # whatever it is, it belongs to this trial
+        except Exception as error:  # any failure is that of the trial
             logger.info("trial %d failed", task.number, exc_info=True)
             outcome = Failed(reason(error), traceback.format_exc(), task.seed, time.perf_counter() - start)
         if self.device != "cpu":
@@ -92,16 +90,16 @@ class Evaluator:
         return replace(outcome, idle_s=idle_s)
 
     def _evaluate(self, task: TrialTask, start: float) -> Completed | Paused | Refused:
-        """The outcome, its `idle_s` apart."""
+        """The outcome without `idle_s`."""
         architecture, folder = Architecture.from_json(task.architecture), Path(task.folder)
         network = initial_network(architecture, task.seed)
         completed = self._completed_before(architecture, network, task.seed, folder)
         if completed is not None:
-            logger.info("trial %d: its training had come to its end before", task.number)
+            logger.info("trial %d: its training was finished before", task.number)
             return completed
-        measured, violated = self._measure(architecture, network, task.earlier)
-        if violated is not None:
-            return Refused(violated, task.seed, measured)
+        measured, violation = self._measure(architecture, network, task.earlier)
+        if violation is not None:
+            return Refused(violation, task.seed, measured)
         training = ProxyTraining(
             network,
             self.data,
@@ -113,7 +111,7 @@ class Evaluator:
         )
         epochs_s = train_until(training, task.until)
         pauses = task.until is not None and task.until < self.settings.train.epochs
-        overhead_s = task.earlier.overhead_s - epochs_s - start  # to which the clock is added
+        overhead_s = task.earlier.overhead_s - epochs_s - start  # plus the current time
 
         def outcome() -> Completed:
             trained = self._trained(training, task.until, overhead_s + time.perf_counter())
@@ -130,12 +128,12 @@ class Evaluator:
         return outcome()
 
     def _trained(self, training: ProxyTraining, until: int | None, overhead_s: float) -> Trained:
-        """What the training gave after the epoch `until`, or after its last."""
+        """The values and times of the training after the epoch `until`; None: after its last."""
         history = training.history[:until]
         result = TrainingResult(training.model, self.data, history)
-        chosen = [objectives.get(name) for name in self.settings.objectives]
+        trained = [objectives.get(name) for name in self.settings.objectives]
         return Trained(
-            values={objective.name: float(objective.compute(result)) for objective in chosen},
+            values={objective.name: float(objective.compute(result)) for objective in trained},
             curve=[epoch.to_dict() for epoch in history],
             train_s=sum(epoch.train_s for epoch in history),
             wall_s=sum(epoch.wall_s for epoch in history) + overhead_s,
@@ -145,7 +143,7 @@ class Evaluator:
     def _measure(
         self, architecture: Architecture, network: Network, earlier: EarlierSegments
     ) -> tuple[Measured, str | None]:
-        """What is measured of the network, unless an earlier segment has it, and the limit that it violates."""
+        """Measure the network, unless an earlier segment did; returns the limit that it violates, too."""
         if all(name in earlier.measured for name in self.settings.measuring.objectives):
             return Measured(), self.measurer.violated_limit(earlier.measured)
         measured = self.measurer.measure(network, (architecture.in_chans, *architecture.image_size))
@@ -154,7 +152,7 @@ class Evaluator:
     def _completed_before(
         self, architecture: Architecture, network: Network, seed: int, folder: Path
     ) -> Completed | None:
-        """The outcome of this very training if it came to its end here, and the driver died before it could record it."""
+        """The outcome of this training, if it was finished before and the driver died before recording it."""
         metadata = checkpoint.load_metadata(folder / WEIGHTS)
         if metadata.get("architecture") != architecture.to_json():
             return None
@@ -166,7 +164,7 @@ class Evaluator:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A trained network, as trained objectives get it (`nas.objectives.TrainedNetwork`)."""
+    """A trained network, the argument of trained objectives (`nas.objectives.TrainedNetwork`)."""
 
     network: nn.Module
     data: Dataset
@@ -174,9 +172,9 @@ class TrainingResult:
 
 
 def train_until(training: ProxyTraining, epoch: int | None) -> float:
-    """Train up to `epoch` (None: to the end); the seconds of the epochs that were trained here and now.
+    """Train up to `epoch` (None: to the end); returns the seconds of the epochs that this call trained.
 
-    Epochs that a checkpoint holds come at once; their seconds were spent by an earlier process.
+    Epochs from a checkpoint are yielded at once; an earlier process spent their seconds.
     """
     epochs_s, last = 0.0, time.perf_counter()
     for trained in training.epochs():
@@ -189,14 +187,14 @@ def train_until(training: ProxyTraining, epoch: int | None) -> float:
 
 
 def initial_network(architecture: Architecture, seed: int) -> Network:
-    """The network with the initial weights of `seed`."""
+    """Build the network with the initial weights of `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(architecture)
 
 
 def trained_network(architecture: Mapping[str, Any], folder: Path) -> Network:
-    """The trained network of a finished trial in `folder`, in evaluation mode.
+    """Load the trained network of a finished trial in `folder`, in evaluation mode.
 
     Raises:
         FileNotFoundError: there are no weights.

@@ -1,4 +1,4 @@
-"""What an executor sends to its workers: a recipe for an evaluator. Needs no torch until it is called."""
+"""The factory that an executor sends to its workers. It imports torch only when it is called."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluatorFactory:
-    """Makes the worker of a process."""
+    """Creates the evaluator of a worker process."""
 
     settings: EvaluationSettings
 

@@ -1,6 +1,6 @@
-"""What a worker measures of a network before it trains it, objective by objective, and the times of single operators.
+"""Measures networks before they are trained, objective by objective, and times single operators.
 
-Measurements have the device to themselves: trainings on it pause meanwhile, if the study says so.
+Measurements are exclusive if the study says so: trainings on the same device pause meanwhile.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from trainers.measuring.throughput import ThroughputMeasurement, measure
 
 
 class Measurer:
-    """Measures network after network on one device.
+    """Measures networks on one device.
 
     Args:
-        settings: what is measured, and how.
-        device: where.
-        lock: of that device.
+        settings: the objectives to measure, and the effort.
+        device: "cpu", "cuda" or "cuda:1".
+        lock: the lock of that device.
     """
 
     def __init__(self, settings: MeasuringSettings, device: str, lock: DeviceLock) -> None:
@@ -55,20 +55,20 @@ class Measurer:
             return Measured()
         values: dict[str, float] = {}
         details: dict[str, Mapping[str, object]] = {}
-        subject = UntrainedNetwork(network, input_shape, self.device, self.settings.batch_size, self)
+        untrained = UntrainedNetwork(network, input_shape, self.device, self.settings.batch_size, self)
         with self._exclusively():
             for name in self.settings.objectives:
                 objective = objectives.get(name)
-                measurement = objective.compute(subject)
+                measurement = objective.compute(untrained)
                 values[name] = measurement.value
                 if objective.details_name:
                     details[objective.details_name] = measurement.details
         return Measured(values, details, device_name(self.device))
 
     def time_operators(self, operators: Sequence[Operator], batch_size: int, max_time_s: float) -> list[float]:
-        """Seconds of a pass of `batch_size` images through each of `operators`, in order.
+        """Time a pass of `batch_size` images through each of `operators`, in order; in seconds.
 
-        Once `max_time_s` have passed no more are timed, but always the first few.
+        After `max_time_s` no more operators are timed, but the first few always are.
         """
         with self._with_reference() as reference, self._exclusively():
             return measure_layers(
@@ -81,7 +81,7 @@ class Measurer:
             )
 
     def violated_limit(self, values: Mapping[str, float]) -> str | None:
-        """The limit that a network of these measured `values` violates, in words; None if it satisfies all."""
+        """A description of the limit that the measured `values` violate; None if they satisfy all limits."""
         for name, limit in self.settings.limits.items():
             if objectives.get(name).violates(values[name], limit):
                 return f"limit {name}: {values[name]:.4g} {'<' if values[name] < limit else '>'} {limit:g}"
@@ -90,7 +90,7 @@ class Measurer:
     def time_passes(
         self, network: nn.Module, input_shape: tuple[int, int, int], batch_size: int
     ) -> ThroughputMeasurement:
-        """Time passes of `batch_size` images, with the effort and against the reference of this study."""
+        """Time passes of `batch_size` images, with the effort of the settings and relative to the reference network."""
         with self._with_reference() as reference:
             return measure(
                 network,
@@ -103,17 +103,17 @@ class Measurer:
             )
 
     def _exclusively(self) -> AbstractContextManager[None]:
-        """Within this block trainings on the device pause, if the study says so."""
+        """A context in which trainings on the device pause, if the study says so."""
         return self.lock.exclusive() if self.settings.exclusive else nullcontext()
 
     @contextmanager
     def _with_reference(self) -> Iterator[ReferenceNetwork]:
-        """The reference network; the time of its pass is saved if this block is the first to measure it."""
+        """Yield the reference network; save the time of its pass if this block is the first to measure it."""
         if self._reference is None:
             self._reference = ReferenceNetwork(self.device, self._saved_reference_s())
-        was_known = self._reference.pass_s is not None
+        was_measured = self._reference.pass_s is not None
         yield self._reference
-        if not was_known:
+        if not was_measured:
             self._save_reference(self._reference)
 
     @property
@@ -121,7 +121,7 @@ class Measurer:
         return f"{device_name(self.device)}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
     def _saved_reference_s(self) -> float | None:
-        """What a pass of the reference took when the study began, if it has been measured on such a device."""
+        """Seconds of a pass of the reference network at the start of the study, if it was measured on such a device."""
         file = self.settings.reference_file
         return None if file is None else _read_seconds(file).get(self._reference_key)
 
@@ -136,7 +136,7 @@ class Measurer:
 
 @dataclass(frozen=True)
 class UntrainedNetwork:
-    """An untrained network on its device, as measured objectives get it (`nas.objectives.MeasurableNetwork`)."""
+    """An untrained network, the argument of measured objectives (`nas.objectives.MeasurableNetwork`)."""
 
     network: nn.Module
     input_shape: tuple[int, int, int]
@@ -145,7 +145,7 @@ class UntrainedNetwork:
     measurer: Measurer = field(repr=False)
 
     def timing(self, batch_size: int) -> ThroughputMeasurement:
-        """Passes of `batch_size` images, timed."""
+        """Time passes of `batch_size` images."""
         return self.measurer.time_passes(self.network, self.input_shape, batch_size)
 
 

@@ -1,4 +1,4 @@
-"""What all trials of a study share: sent from the driver to its workers. Needs no torch."""
+"""The settings that all trials of a study share; the driver sends them to its workers. Needs no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainers.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class MeasuringSettings:
-    """What is measured of each network before it is trained, and how.
+    """The measurements of each network before it is trained.
 
     Args:
         objectives: names of objectives of source "measured".
@@ -21,8 +21,8 @@ class MeasuringSettings:
         precision: dtype of the passes, by autocast; None: that of the parameters.
         min_time_s, max_time_s, interval: the effort (`trainers.measuring.effort.Effort`).
         exclusive: trainings on the device pause while a measurement runs.
-        reference_file: keeps what a pass of the reference network took when the study began, for each device; None: it is
-            measured anew in each worker.
+        reference_file: stores the seconds of a pass of the reference network at the start of the study, for each device;
+            None: each worker measures it again.
     """
 
     objectives: tuple[str, ...] = ()
@@ -38,15 +38,15 @@ class MeasuringSettings:
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """What all trials of a study share; loaded once in each worker.
+    """The settings that all trials of a study share; loaded once in each worker.
 
     Args:
         data_file: the decoded images (`trainers.data.prepared.prepare`).
         train: the proxy training.
         objectives: names of the study's objectives of source "trained".
-        gpus: of each worker, a fraction where several share one.
+        gpus: GPUs of each worker, 0 to 1; a fraction if several workers share one.
         threads: CPU threads of each worker.
-        measuring: what is measured.
+        measuring: the measurements before training.
     """
 
     data_file: Path

@@ -1,1 +1,1 @@
-"""Where trials run: Ray Tune, or processes of this machine."""
+"""Executors, which run trials: Ray Tune, processes of this machine, and a simulator."""

@@ -1,21 +1,21 @@
-"""Where tasks run: the interface that Ray Tune, processes of this machine and the simulator implement.
+"""The interface of executors, which run tasks: Ray Tune, processes of this machine, and the simulator implement it.
 
-An executor runs the tasks of a `TaskSource` (the driver of a search, the trainings of a fidelity run, the runs of a benchmark) on
-workers that live as long as it does: each makes its `Worker` once, with `make_worker(device)`, and then runs task after task.
-It asks and tells the source in the process and thread that called `run`:
+An executor runs the tasks of a `TaskSource` (the driver of a search, the trainings of a fidelity run, the runs of a benchmark).
+Its workers live as long as the run: each creates its `Worker` once, with `make_worker(device)`, and then runs one task after
+the other. The executor calls the source in the process and thread that called `run`:
 
-    next_task() -> Task           when a worker is free; `started(task)` when the worker has got it
-    next_task() -> WAIT           nothing now: asked again after the next task has ended
-    next_task() -> FINISHED       nothing ever: `run` returns once the tasks that run have ended
-    ended(task, result)           the worker returned `result`, or None: it died, also when the task was tried again alone
-    worker_failed(reason)         a worker could not be made; its task has not started
-    tick()                        several times a second
+    next_task() -> Task           a worker is free; `on_started(task)` follows when the worker has received the task
+    next_task() -> WAIT           there is no task now; called again after the next task has ended
+    next_task() -> FINISHED       there are no more tasks; `run` returns when the running tasks have ended
+    on_ended(task, result)        the worker returned `result`; None: it died, also when the task was retried alone
+    on_worker_failed(reason)      a worker could not be created; its task has not started
+    tick()                        called several times a second
 
-Whatever these raise ends the run: the workers are stopped and the exception propagates. Tasks and results are plain JSON, so
-that they cross any boundary; what they mean is an agreement between source and worker.
+An exception of these methods ends the run: the workers are stopped and the exception propagates. Tasks and results are plain
+JSON, so that they cross process and machine boundaries; source and worker agree on their content.
 
-An executor is one file of `nas.execution.executors`, which registers itself under its file's name; `open_executor(name,
-resources)` makes it.
+An executor is one file of `nas.execution.executors`, which registers itself under the name of the file; `open_executor(name,
+resources, scratch)` creates it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Result = TypeVar("Result")
 
 
 class Signal(Enum):
-    """Why a source has no task."""
+    """The reason why a source gives no task."""
 
     WAIT = "wait"
     FINISHED = "finished"
@@ -49,11 +49,11 @@ FINISHED: Final = Signal.FINISHED
 
 @dataclass(frozen=True)
 class Task:
-    """A task.
+    """A unit of work.
 
     Args:
         name: unique within a run.
-        payload: what the worker gets, plain JSON.
+        payload: the input of the worker, plain JSON.
     """
 
     name: str
@@ -64,40 +64,41 @@ class Worker(Protocol):
     """Runs tasks, one at a time."""
 
     def run(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The result of a task, plain JSON; an exception fails the run, so whatever a task itself causes belongs in the
-        result.
+        """Run a task and return its result, plain JSON.
+
+        An exception ends the whole run; a failure that the task itself causes belongs in the result.
         """
 
 
 WorkerFactory = Callable[[str], Worker]
-"""Makes a worker on a device ("cpu", "cuda", "cuda:1"); it is pickled."""
+"""Creates a worker on a device ("cpu", "cuda", "cuda:1"). It must be picklable."""
 
 
 class TaskSource(ABC):
-    """Gives tasks and takes results; see the module for the order of calls."""
+    """Gives tasks and receives results. The module docstring has the order of calls."""
 
-    _failure: str | None = None  # why a worker could not be made
+    _failure: str | None = None  # why a worker could not be created
 
     @abstractmethod
     def next_task(self) -> Task | Signal:
-        """The next task, `WAIT` or `FINISHED`."""
+        """Return the next task, `WAIT` or `FINISHED`."""
 
     @abstractmethod
-    def ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
-        """`task` has ended with `result`; None: its worker died."""
+    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+        """Called when `task` has ended with `result`; None: its worker died."""
 
-    def started(self, task: Task) -> None:  # noqa: B027 (optional)
-        """A worker has got `task`."""
+    def on_started(self, task: Task) -> None:  # noqa: B027 (optional)
+        """Called when a worker has received `task`."""
 
-    def worker_failed(self, reason: str) -> None:
-        """A worker could not be made, in words: the next `tick` raises it."""
+    def on_worker_failed(self, reason: str) -> None:
+        """Called when a worker could not be created; the next `tick` raises `StudyError` with this `reason`."""
         self._failure = reason
 
     def tick(self) -> None:
         """Called several times a second while tasks run.
 
         Raises:
-            StudyError: a worker could not be made.
+            StudyError: a worker could not be created.
         """
         if self._failure is not None:
             raise StudyError(f"a worker cannot start: {self._failure}")
@@ -107,18 +108,20 @@ class Executor(ABC):
     """Runs tasks on its workers.
 
     Args:
-        allocation: the workers, and the CPUs and GPUs of each.
+        allocation: the number of workers, and the CPUs and GPUs of each.
     """
 
     allocation: Allocation
 
     @abstractmethod
     def run(self, make_worker: WorkerFactory, source: TaskSource) -> None:
-        """Run the tasks of `source` until there are no more. Call from the main thread."""
+        """Run all tasks of `source`. Call from the main thread."""
 
     @abstractmethod
     def call(self, function: Callable[..., Result], *arguments: Any, tick: Callable[[], None] = lambda: None) -> Result:
-        """`function(*arguments, device)` in a process of its own, with what a task has; `tick` is called meanwhile.
+        """Run `function(*arguments, device)` in a separate process with the CPUs and GPUs of one task.
+
+        `tick` is called several times a second meanwhile.
 
         Raises:
             StudyError: the process died, or `function` raised.
@@ -126,13 +129,17 @@ class Executor(ABC):
 
 
 OpenExecutor = Callable[[Resources, Path], AbstractContextManager[Executor]]
-"""Opens an executor, from what it may use and a folder for its own files."""
+"""Opens an executor, given the resources it may use and a folder for temporary files."""
 
 _EXECUTORS: dict[str, OpenExecutor] = {}
 
 
 def register(name: str) -> Callable[[OpenExecutor], OpenExecutor]:
-    """Decorator: make a function that opens an executor known as `name`."""
+    """Decorator that registers a function that opens the executor `name`.
+
+    Raises:
+        ValueError: the name is already registered.
+    """
 
     def add(open_executor: OpenExecutor) -> OpenExecutor:
         if name in _EXECUTORS:
@@ -144,32 +151,30 @@ def register(name: str) -> Callable[[OpenExecutor], OpenExecutor]:
 
 
 def unregister(name: str) -> None:
-    """Forget the executor `name`, of a plugin or a test."""
+    """Remove the executor `name`, which a plugin or a test registered."""
     del _EXECUTORS[name]
 
 
 def names() -> tuple[str, ...]:
-    """The names of all executors: of the modules of `nas.execution.executors`, and of those registered by others."""
+    """The names of all executors: the modules of `nas.execution.executors`, and those registered by other packages."""
     built_in = {module.name for module in pkgutil.iter_modules(_package_path())}
     return tuple(sorted(built_in | _EXECUTORS.keys()))
 
 
 def open_executor(name: str, resources: Resources, scratch: Path) -> AbstractContextManager[Executor]:
-    """The executor `name`; it is shut down at the end of the context.
+    """Open the executor `name`; it is shut down at the end of the context.
 
     Args:
-        name: of `names()`.
-        resources: what it may use.
-        scratch: a folder for its own files, which it makes if it needs it and removes at the end.
+        name: one of `names()`.
+        resources: the resources it may use.
+        scratch: a folder for its temporary files, which it creates if needed and removes at the end.
 
     Raises:
         UnknownNameError: there is no such executor.
-        UsageError: it does not have what the resources ask for.
+        UsageError: the machine or cluster does not have the resources.
     """
     if name not in _EXECUTORS and name in names():
-        importlib.import_module(
-            f"{_PACKAGE}.{name}"
-        )  # it registers itself; only now, since some take seconds to import
+        importlib.import_module(f"{_PACKAGE}.{name}")  # registers itself; not imported earlier, since ray takes seconds
     if name not in _EXECUTORS:
         raise UnknownNameError("resources.executor", "executor", name, names())
     return _EXECUTORS[name](resources, scratch)

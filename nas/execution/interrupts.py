@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM end a search at the next step, even where the exception itself is lost.
 
-A KeyboardInterrupt that is raised within a finaliser or a callback of some library is printed and forgotten there. So the
-signal is also remembered, and whoever drives the trials asks `check` at every step.
+A KeyboardInterrupt that is raised within a finaliser or a callback of a library may be printed and dropped there. So the
+signal is also stored, and the driver calls `check` at every step.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Remembers that the user wants to stop."""
+    """Stores that the user wants to stop."""
 
     def __init__(self) -> None:
         self.caught = False
 
     def check(self) -> None:
-        """Raise `KeyboardInterrupt` if a signal has come."""
+        """Raise `KeyboardInterrupt` if a signal was received."""
         if self.caught:
             raise KeyboardInterrupt
 
@@ -30,17 +30,17 @@ class Interrupts:
         raise KeyboardInterrupt
 
     def arm(self) -> None:
-        """Handle SIGINT and SIGTERM, from the main thread; again after a library has put its own handlers there, as Ray does."""
+        """Install the handlers of SIGINT and SIGTERM. Call from the main thread, and again after Ray has replaced them."""
         for number in SIGNALS:
             signal.signal(number, self._handle)
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def handle_signals(self) -> Iterator[None]:
         """Handle SIGINT and SIGTERM within the block. Call from the main thread."""
-        before = {number: signal.getsignal(number) for number in SIGNALS}
+        previous = {number: signal.getsignal(number) for number in SIGNALS}
         self.arm()
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Pools of warm processes on this machine, which end with the process that started them, however that ends."""
+"""Pools of processes on this machine, which end when the process that started them ends, even if it is killed."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from contextlib import contextmanager
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("spawn")
-"""How processes are started: a fork would inherit the locks of the threads of torch and BLAS."""
+"""Processes are spawned: a forked process would inherit locks held by the threads of torch and BLAS."""
 
 
 @contextmanager
 def pool(count: int, initializer: Callable[..., None], *arguments: Any) -> Iterator[Callable[..., Future[Any]]]:
-    """Within this block, a function that submits a call to the next free one of `count` processes; they end with the block, at
-    once.
+    """Yield a function that submits a call to the next free one of `count` processes.
 
-    Call from the main thread.
+    The processes are terminated at the end of the block. Call from the main thread.
 
     Args:
-        count: of processes.
-        initializer: is called in each process before anything else.
-        *arguments: of `initializer`.
+        count: number of processes.
+        initializer: called first in each process.
+        *arguments: arguments of `initializer`.
     """
     others = set(multiprocessing.active_children())
     executor = ProcessPoolExecutor(count, CONTEXT, _initialize, (initializer, *arguments))
 
     def submit(function: Callable[..., Any], *inputs: Any) -> Future[Any]:
-        with sigint_blocked():
+        with block_sigint():
             return executor.submit(function, *inputs)
 
     try:
         yield submit
     finally:
         for process in set(multiprocessing.active_children()) - others:
-            process.terminate()  # nothing is lost: what is finished has been returned
+            process.terminate()  # nothing is lost: finished results have been returned
         executor.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
-def sigint_blocked() -> Iterator[None]:
-    """Processes that are started within this block ignore Ctrl-C, which reaches every process of a terminal.
+def block_sigint() -> Iterator[None]:
+    """Make processes that are started within this block ignore Ctrl-C, which reaches every process of a terminal.
 
-    They inherit that it is blocked; the process that starts them has to end them, and handles the signal after the block. Some
-    other thread gets a signal that is blocked in this one, and a process that is half started would end with a traceback.
+    They inherit the blocked signal; their parent must end them, and handles the signal after the block. Without this, a
+    process that is still starting would end with a traceback. Another thread of this process may still receive the signal,
+    so a handler stores it.
     """
     received: list[int] = []
     handler = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
@@ -62,7 +62,7 @@ def sigint_blocked() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """Have this process end when the one that started it does: a parent that is killed cannot end it."""
+    """End this process when its parent ends; a parent that is killed cannot end it."""
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""A fixed list of tasks as a source: what fidelity runs and benchmarks give an executor."""
+"""A fixed list of tasks as a `TaskSource`, for fidelity runs and benchmarks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from nas.execution.base import FINISHED, Signal, Task, TaskSource
 
 
 class TaskQueue(TaskSource):
-    """Tasks in order.
+    """Gives tasks in order.
 
     Args:
         tasks: the tasks.
-        on_result: gets each task and its result as it ends, in the order of ends; None: the worker died.
-        on_tick: is called several times a second; it may raise what ends the run, such as `KeyboardInterrupt`.
+        on_result: called with each task that has ended and its result; None: the worker died.
+        on_tick: called several times a second; an exception, such as `KeyboardInterrupt`, ends the run.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class TaskQueue(TaskSource):
     def next_task(self) -> Task | Signal:
         return self.tasks.popleft() if self.tasks else FINISHED
 
-    def ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
         self.on_result(task, result)
 
     def tick(self) -> None:

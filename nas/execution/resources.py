@@ -1,4 +1,4 @@
-"""What a run may use, and what it gets: workers with CPUs and GPUs. Knows no ray."""
+"""The resources that a run may use, and their allocation to workers. Needs no ray."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from nas.errors import UsageError
 from nas.study.config import Resources
 
-__all__ = ["Allocation", "Resources", "allocate", "check_answers", "cpus_wanted", "shares_per_gpu"]
+__all__ = ["Allocation", "Resources", "allocate", "check_reachable", "requested_cpus", "shares_per_gpu"]
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """What a run gets.
+    """The workers of a run.
 
     Args:
-        workers: tasks at a time.
-        cpus, gpus: of each worker; at most one GPU.
+        workers: number of tasks at a time; at least 1.
+        cpus: CPUs of each worker; at least 1.
+        gpus: GPUs of each worker, 0 to 1; a fraction shares a GPU.
     """
 
     workers: int
@@ -27,8 +28,8 @@ class Allocation:
     gpus: float
 
 
-def check_answers(address: str) -> None:
-    """Raise `UsageError` at once if nothing answers at `address` (host:port); Ray itself would try for minutes."""
+def check_reachable(address: str) -> None:
+    """Raise `UsageError` if nothing answers at `address` (host:port) within seconds; Ray itself would try for minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
         return  # "auto", or a URL of Ray's own, which Ray checks
@@ -38,13 +39,13 @@ def check_answers(address: str) -> None:
         raise UsageError(f"resources.address: no Ray cluster answers there ({error}), found {address}") from None
 
 
-def allocate(resources: Resources, offered: Mapping[str, float]) -> Allocation:
-    """The workers that `resources` ask for and a machine or cluster with `offered` CPUs ("CPU") and GPUs ("GPU") allows.
+def allocate(resources: Resources, available: Mapping[str, float]) -> Allocation:
+    """Allocate the CPUs ("CPU") and GPUs ("GPU") of a machine or cluster, `available`, to the workers that `resources` ask for.
 
     Raises:
         UsageError: there are too few for one worker.
     """
-    cpus, gpus = offered.get("CPU", 0.0), offered.get("GPU", 0.0)
+    cpus, gpus = available.get("CPU", 0.0), available.get("GPU", 0.0)
     share = resources.gpus_per_trial
     if share is None:
         share = 1.0 if gpus else 0.0
@@ -61,12 +62,12 @@ def allocate(resources: Resources, offered: Mapping[str, float]) -> Allocation:
 
 
 def shares_per_gpu(share: float) -> int:
-    """How many workers fit on one GPU where each takes a `share` of it, above 0."""
+    """The number of workers that fit on one GPU if each takes a `share` of it; above 0, at most 1."""
     return int(1 / share + 1e-9)
 
 
-def cpus_wanted(resources: Resources) -> int:
-    """The CPUs of this machine that `resources` ask for: those of all workers, or all that this process may use."""
+def requested_cpus(resources: Resources) -> int:
+    """The number of CPUs that `resources` ask for: those of all workers, or all that this process may use."""
     if resources.workers is not None:
         return resources.workers * resources.cpus_per_trial
     return len(os.sched_getaffinity(0))

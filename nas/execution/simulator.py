@@ -1,7 +1,6 @@
-"""An executor without processes: a virtual clock, scripted durations, deaths of workers and losses of nodes.
+"""An executor without processes: a virtual clock, and a script of durations, deaths of workers and losses of nodes.
 
-The driver's logic is tested on it: what is proposed, recorded and observed depends on the order in which tasks end, and here
-that order is written down.
+Tests of the driver use it: proposals, records and events depend on the order in which tasks end, and a script fixes this order.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from nas.execution.resources import Allocation
 
 
 class VirtualClock:
-    """Seconds since the start of a simulation; it stands still until the simulator advances it."""
+    """A clock in seconds since the start of a simulation. Only the simulator advances it."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
 
     def __call__(self) -> float:
-        """Now, in seconds."""
+        """The current time, in seconds."""
         return self.now_s
 
 
 @dataclass(frozen=True)
 class NodeLoss:
-    """At `time_s` the node `node` (counted from 0) goes, with all its workers; it comes back after `absent_s`."""
+    """The loss of the node number `node` (from 0), with all its workers, at `time_s`; it returns after `absent_s` seconds."""
 
     time_s: float
     node: int
@@ -39,23 +38,23 @@ class NodeLoss:
 
 @dataclass(frozen=True)
 class Script:
-    """What happens in a simulation.
+    """The events of a simulation.
 
     Args:
-        duration_s: of a task, by its name and the attempt from 0.
-        dies: whether the worker of a task dies at its end instead of returning a result, likewise.
-        losses: of nodes.
-        restarts: how often a task is tried again whose worker died or whose node was lost.
+        duration_s: maps a task and its attempt (from 0) to the duration in seconds.
+        dies: maps a task and its attempt to True if the worker dies at the end instead of returning a result.
+        losses: losses of nodes.
+        max_retries: number of times that a task is retried if its worker died or its node was lost.
     """
 
     duration_s: Callable[[Task, int], float] = lambda task, attempt: 1.0
     dies: Callable[[Task, int], bool] = lambda task, attempt: False
     losses: Sequence[NodeLoss] = ()
-    restarts: int = 1
+    max_retries: int = 1
 
 
 @dataclass(order=True)
-class _Run:
+class _Attempt:
     """An attempt at a task that ends at `end_s`."""
 
     end_s: float
@@ -66,11 +65,11 @@ class _Run:
 
 
 class Simulator(Executor):
-    """Runs tasks by a script, in this process and in virtual time; results are those of a real worker.
+    """Runs tasks in this process, with a real worker but in virtual time.
 
     Args:
-        script: durations, deaths, losses.
-        nodes: the number of workers of each node.
+        script: durations, deaths and losses; None: every task takes one second.
+        nodes: number of workers of each node.
     """
 
     def __init__(self, script: Script | None = None, nodes: Sequence[int] = (1,)) -> None:
@@ -83,7 +82,7 @@ class Simulator(Executor):
         try:
             worker = make_worker("cpu")
         except Exception as error:
-            source.worker_failed(reason(error))
+            source.on_worker_failed(reason(error))
             source.tick()
             return
         _Simulation(self, worker, source).run()
@@ -97,7 +96,7 @@ class Simulator(Executor):
 
 
 class _Simulation:
-    """The state of a run."""
+    """The state of a simulated run."""
 
     def __init__(self, simulator: Simulator, worker: Worker, source: TaskSource) -> None:
         self.script = simulator.script
@@ -105,8 +104,8 @@ class _Simulation:
         self.worker = worker
         self.source = source
         self.free = list(simulator.nodes)
-        self.running: list[_Run] = []
-        self.retries: list[tuple[Task, int]] = []  # tasks that wait for a worker once more, and the attempt
+        self.running: list[_Attempt] = []
+        self.retries: list[tuple[Task, int]] = []  # tasks to retry, and their attempt
         self.changes: list[tuple[float, int, int]] = []  # (time, node, change of its workers), the next first
         for loss in self.script.losses:
             size = simulator.nodes[loss.node]
@@ -116,7 +115,7 @@ class _Simulation:
         self.order = itertools.count()
 
     def run(self) -> None:
-        """Until the source has finished and every task has ended."""
+        """Run until the source has finished and every task has ended."""
         finished = False
         while True:
             self.source.tick()
@@ -126,30 +125,30 @@ class _Simulation:
             self._advance()
 
     def _assign(self, finished: bool) -> bool:
-        """Give tasks to free workers; True if the source has no more."""
+        """Give tasks to free workers; returns True if the source has no more."""
         while (node := next((node for node, free in enumerate(self.free) if free > 0), None)) is not None:
             if self.retries:
                 task, attempt = self.retries.pop(0)
             elif finished:
                 break
             else:
-                given = self.source.next_task()
-                if not isinstance(given, Task):
-                    return given is FINISHED
-                task, attempt = given, 0
+                next_task = self.source.next_task()
+                if not isinstance(next_task, Task):
+                    return next_task is FINISHED
+                task, attempt = next_task, 0
             self.free[node] -= 1
             end_s = self.clock.now_s + self.script.duration_s(task, attempt)
-            heapq.heappush(self.running, _Run(end_s, next(self.order), task, attempt, node))
-            self.source.started(task)
+            heapq.heappush(self.running, _Attempt(end_s, next(self.order), task, attempt, node))
+            self.source.on_started(task)
         return finished
 
     def _advance(self) -> None:
-        """To the next end of a task or change of a node."""
-        ends = self.running[0].end_s if self.running else float("inf")
-        changes = self.changes[0][0] if self.changes else float("inf")
-        if ends == changes == float("inf"):
+        """Advance the clock to the next end of a task or change of a node."""
+        next_end_s = self.running[0].end_s if self.running else float("inf")
+        next_change_s = self.changes[0][0] if self.changes else float("inf")
+        if next_end_s == next_change_s == float("inf"):
             raise RuntimeError("deadlock: the source waits, no task runs, and no node comes back")
-        if changes <= ends:
+        if next_change_s <= next_end_s:
             self.clock.now_s, node, change = heapq.heappop(self.changes)
             self._change_node(node, change)
             return
@@ -159,7 +158,7 @@ class _Simulation:
         if self.script.dies(run.task, run.attempt):
             self._lose(run)
         else:
-            self.source.ended(run.task, self._result(run.task))
+            self.source.on_ended(run.task, self._result(run.task))
 
     def _change_node(self, node: int, change: int) -> None:
         if change > 0:
@@ -172,11 +171,11 @@ class _Simulation:
         for run in sorted(lost):
             self._lose(run)
 
-    def _lose(self, run: _Run) -> None:
-        if run.attempt < self.script.restarts:
+    def _lose(self, run: _Attempt) -> None:
+        if run.attempt < self.script.max_retries:
             self.retries.append((run.task, run.attempt + 1))
         else:
-            self.source.ended(run.task, None)
+            self.source.on_ended(run.task, None)
 
     def _result(self, task: Task) -> Mapping[str, Any]:
         return self.worker.run(task.payload)

@@ -1,8 +1,8 @@
-"""The fidelity of a study's proxy training: does it rank architectures as a longer training does, and would a cheaper one?
+"""The fidelity of the proxy training of a study: how well it, and cheaper proxies, rank architectures like longer trainings.
 
 plan      architectures, budgets and jobs: plain values
-store     the results of jobs: one file, a line each
-worker    runs a job: the only module here that imports torch
+store     the results of jobs: one file, one line per result
+worker    runs a job; the only module here that imports torch
 findings  records -> correlations, costs and noise
 values    the findings as values, and their JSON
 verdict   the findings in sentences

@@ -1,4 +1,4 @@
-"""What an executor sends to the workers of a fidelity run. Needs no torch until it is called."""
+"""The factory that an executor sends to the workers of a fidelity run. It imports torch only when it is called."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FidelityWorkerFactory:
-    """Makes the worker of a process."""
+    """Creates the worker of a process."""
 
     settings: FidelitySettings
 

@@ -48,12 +48,12 @@ class Mark:
 
 @dataclass(frozen=True)
 class CostInfo:
-    """All ways of ranking whose cost and correlation are known.
+    """All ways of ranking that have a cost and a correlation.
 
     Args:
-        marks: by rising cost.
+        marks: the marks, by ascending cost.
         proxy_tau: tau of the study's proxy; None if it is unknown.
-        zero_cost: the place of costs near zero on the logarithmic axis: a third of the smallest other cost.
+        zero_cost: the position of costs near zero on the logarithmic axis: a third of the smallest other cost.
     """
 
     marks: list[Mark]

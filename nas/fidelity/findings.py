@@ -2,7 +2,7 @@
 
 The *reference* is an architecture's mean accuracy over the seeds of the large budget. A proxy is one training, as a search
 sees it; its correlation with the reference is the mean over seeds. The large budget is judged by the correlation of one of its
-trainings with the mean of its others, the most that a proxy can be expected to reach. Scores and costs are proxies too.
+trainings with the mean of the others, which is the most that a proxy can reach. Scores and costs are proxies too.
 
 The cost of a proxy is its seconds as a share of those of the study's proxy, over the architectures that have both.
 """
@@ -25,7 +25,7 @@ from nas.fidelity.values import Findings, Noise, Point, Proxy
 from nas.formatting import count
 from nas.study.trials import costs_of
 
-RESAMPLES = 2000  # the ends of a 95 % interval vary by about 0.01 between runs of as many
+RESAMPLES = 2000  # with so many, the ends of a 95 % interval vary by about 0.01 between seeds
 SCORES = {"naswot": "NASWOT", "synflow": "SynFlow", "zico": "ZiCo"}
 
 Record = Mapping[str, Any]
@@ -40,7 +40,7 @@ class _RecordTable:
         self.seeds = seeds
 
     def values(self, budget: str, value_of: Callable[[Record], float]) -> Floats:
-        """`value_of` each record of `budget`."""
+        """`value_of(record)` of each record of `budget`, `(S, N)`."""
         rows = [[self._value((budget, i, s), value_of) for i in self.ids] for s in range(self.seeds)]
         return np.array(rows, dtype=np.float64)
 
@@ -49,11 +49,11 @@ class _RecordTable:
         return math.nan if record is None or "failure" in record else value_of(record)
 
     def accuracy(self, budget: str, epoch: int = 0) -> Floats:
-        """The validation accuracy after `epoch`, from 1; 0 is the last one."""
+        """The validation accuracy after `epoch`, from 1; 0: after the last epoch."""
         return self.values(budget, lambda record: record["curve"][epoch - 1][0])
 
     def seconds(self, budget: str, epoch: int = 0) -> Floats:
-        """The seconds up to `epoch`, from 1; 0 is the last one."""
+        """The seconds up to `epoch`, from 1; 0: up to the last epoch."""
         return self.values(budget, lambda record: sum(s for _, s in record["curve"][: epoch or None]))
 
     def score(self, name: str) -> tuple[Floats, Floats]:
@@ -66,7 +66,7 @@ class _RecordTable:
         return self.values("scores", value), self.values("scores", lambda record: record["scores"][name][1])
 
 
-def findings_of(
+def compute_findings(
     plan: Plan,
     records: Mapping[tuple[str, str, int], Record],
     seeds: int,
@@ -76,16 +76,17 @@ def findings_of(
     describe_s: float,
     seed: int,
 ) -> Findings:
-    """The findings from the `records` of a plan.
+    """Compute the findings from the `records` of a plan.
 
     Args:
-        plan: what was to be trained.
-        records: (name of the budget or "scores", id of the architecture, number of the seed) -> the record of `Worker.run`.
+        plan: the plan of the trainings.
+        records: (name of the budget or "scores", id of the architecture, number of the seed) -> the record of
+            `FidelityWorker.run_job`.
         seeds: number of seeds.
         study: the study's name.
         dataset: the dataset's name.
         describe_s: seconds that computing the costs of one architecture takes.
-        seed: of the bootstrap.
+        seed: the seed of the bootstrap.
 
     Raises:
         StudyError: fewer than three architectures have an accuracy at both the proxy and the large budget.
@@ -132,8 +133,8 @@ def _candidates(plan: Plan, table: _RecordTable, describe_s: float) -> Iterator[
     epoch = 1
     while epoch < full.epochs:
         label = f"stopped at {epoch} of {full.epochs}"
-        until = table.accuracy("proxy", epoch), table.seconds("proxy", epoch)
-        yield _Candidate(f"cut/{epoch}", label, "cut", *until)
+        truncated = table.accuracy("proxy", epoch), table.seconds("proxy", epoch)
+        yield _Candidate(f"cut/{epoch}", label, "cut", *truncated)
         epoch *= 2
     for budget in cheaper:
         family, label = _cheaper_label(budget, plan.architectures[0].image_size)
@@ -165,7 +166,7 @@ class _Judge:
         weights: bootstrap resamples `(R, N)`.
         large: accuracies `(S, N)` of the large budget.
         proxy: accuracies `(S, N)` of the study's proxy.
-        seconds: of the study's proxy, `(S, N)`.
+        seconds: durations `(S, N)` of the study's proxy.
     """
 
     weights: Floats
@@ -174,7 +175,7 @@ class _Judge:
     seconds: Floats
 
     def judge(self, candidate: _Candidate) -> Proxy:
-        """The correlations and the cost of a way of ranking."""
+        """Compute the correlations and the cost of a way of ranking."""
         values = candidate.values
         reference = st.column_means(self.large)
         pairs = st.leave_one_out_pairs(values) if candidate.name == "large" else [(row, reference) for row in values]
@@ -226,7 +227,7 @@ def _points(plan: Plan, proxy: Floats, large: Floats) -> Iterator[Point]:
 
 
 def _notes(plan: Plan, records: Mapping[tuple[str, str, int], Record]) -> Iterator[str]:
-    """What could not be trained or scored, a line for each kind."""
+    """Notes on architectures that could not be trained or scored, one line per kind."""
     for name, reasons in plan.impossible.items():
         yield f"{name}: {len(reasons)} of {len(plan.architectures)} architectures cannot be built for it ({reasons[0]})"
     for line in _failures(records):

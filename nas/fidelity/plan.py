@@ -1,8 +1,8 @@
 """The plan of a fidelity run: a sample of architectures spread over the costs of the space, each trained at several budgets.
 
 The *proxy* is the training that the study's configuration describes. The *large* budget has a multiple of its epochs, with a
-learning-rate schedule over all of them; the mean accuracy over its seeds is the reference. The cheaper budgets have fewer
-epochs, fewer images or smaller images. No two trainings share a seed, so that they have only the architecture in common.
+learning-rate schedule over all its epochs; the mean accuracy over its seeds is the reference. The cheaper budgets have fewer
+epochs, fewer images or smaller images. No two trainings share a seed, so that only the architecture is the same.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import Any
 import numpy as np
 
 from nas.errors import UsageError
-from nas.study.trials import costs_of, seed_of, within
+from nas.study.trials import costs_of, satisfies_limits, seed_of
 from search_space import Architecture, SearchSpace
 from search_space.errors import SpaceError
 from trainers.training.config import TrainConfig
 
-DIVISORS = (2, 4)  # of epochs and of images; an eighth of a proxy is hardly a training
-DRAWN_PER_SAMPLE = 64  # architectures: enough to estimate the quantiles of MACs in the space
+DIVISORS = (2, 4)  # of epochs and of images; an eighth of a proxy is too short a training
+DRAWN_PER_SAMPLE = 64  # architectures; enough to estimate the quantiles of MACs in the space
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How an architecture is trained.
+    """The effort of a training.
 
     Args:
         name: "proxy", "large", "epochs/2", "images/2", "pixels/2", ...
@@ -48,11 +48,11 @@ class Job:
     """One training, or the training-free scores of one untrained network.
 
     Args:
-        id: of the architecture in the study.
-        architecture: the network to build, as JSON; its images may be smaller than the study's.
-        budget: how it is trained; None for training-free scores.
+        id: the id of the architecture in the study.
+        architecture: the network to build, as JSON; its images may be smaller than those of the study.
+        budget: the effort of the training; None for training-free scores.
         number: index of the seed, from 0.
-        seed: of initial weights, order of images, augmentation.
+        seed: the seed of the initial weights, the order of images and the augmentation.
     """
 
     id: str
@@ -72,7 +72,7 @@ class Job:
         return cls(**{**plain, "budget": budget})
 
     def key(self, setting: Mapping[str, Any]) -> str:
-        """The key of the job's result, a digest of all that can change it; `setting` is what all jobs of a run share."""
+        """The key of the job's result: a digest of everything that can change it; `setting` is common to all jobs of a run."""
         content = [self.architecture, _content(self.budget), self.seed, dict(setting)]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
 
@@ -83,8 +83,8 @@ class Plan:
 
     Args:
         architectures: the sample, by rising MACs.
-        budgets: the proxy, the large one, then the cheaper ones.
-        jobs: the longest first.
+        budgets: the proxy, the large budget, then the cheaper ones.
+        jobs: the longest job first.
         impossible: name of a budget -> "ID: REASON" for each architecture that cannot be built for it.
     """
 
@@ -94,8 +94,8 @@ class Plan:
     impossible: Mapping[str, tuple[str, ...]]
 
 
-def budgets_of(train: TrainConfig, multiple: float) -> tuple[Budget, ...]:
-    """The proxy of `train`, the large budget of `multiple` times its epochs, and the cheaper budgets, each once.
+def create_budgets(train: TrainConfig, multiple: float) -> tuple[Budget, ...]:
+    """Create the proxy of `train`, the large budget of `multiple` times its epochs, and the cheaper budgets; no duplicates.
 
     Raises:
         UsageError: the large budget has no more epochs than the proxy.
@@ -114,7 +114,7 @@ def budgets_of(train: TrainConfig, multiple: float) -> tuple[Budget, ...]:
 def sample_over_costs(
     space: SearchSpace, limits: Mapping[str, float], count: int, seed: int
 ) -> tuple[Architecture, ...]:
-    """`count` architectures spread over the costs of `space`, by rising MACs.
+    """Draw `count` architectures spread over the costs of `space`, by ascending MACs.
 
     Many random architectures are sorted by MACs and divided into `count` equal parts; one is drawn from each part. A small
     space is enumerated instead. Limits on measured objectives are ignored.
@@ -127,7 +127,7 @@ def sample_over_costs(
     drawn: dict[str, Architecture] = {}
     candidates = space if space.size <= target else (space.sample(rng) for _ in range(4 * target))
     for architecture in candidates:
-        if within(architecture, limits):
+        if satisfies_limits(architecture, limits):
             drawn[architecture.id] = architecture
         if len(drawn) == target:
             break
@@ -139,8 +139,8 @@ def sample_over_costs(
     return tuple(ranked[int(rng.integers(low, high))] for low, high in itertools.pairwise(edges))
 
 
-def plan_of(architectures: Sequence[Architecture], budgets: Sequence[Budget], seeds: int, study_seed: int) -> Plan:
-    """The plan of every budget and the scores, for each of the `architectures` and each of `seeds` seeds.
+def create_plan(architectures: Sequence[Architecture], budgets: Sequence[Budget], seeds: int, study_seed: int) -> Plan:
+    """Create the plan that trains each architecture at every budget and computes its scores, with `seeds` seeds.
 
     A budget with smaller images leaves out the architectures that do not fit them.
     """
@@ -148,38 +148,38 @@ def plan_of(architectures: Sequence[Architecture], budgets: Sequence[Budget], se
     impossible: dict[str, list[str]] = {}
     for architecture in architectures:
         for budget in (*budgets, None):
-            built = architecture
+            adapted = architecture
             if budget is not None and budget.pixels > 1:
                 try:
-                    built = _shrunk(architecture, budget.pixels)
+                    adapted = _shrink(architecture, budget.pixels)
                 except SpaceError as error:
                     impossible.setdefault(budget.name, []).append(f"{architecture.id}: {error}")
                     continue
-            text = built.to_json()
+            text = adapted.to_json()
             for number in range(seeds):
                 seed = seed_of(study_seed, f"{architecture.id} {_content(budget)} {number}")
                 jobs.append(Job(architecture.id, text, budget, number, seed))
     macs = {architecture.id: costs_of(architecture).macs for architecture in architectures}
-    # The longest first, so that no long job starts last while the other workers are idle.
+    # The longest job first, so that no long job starts last while the other workers are idle.
     jobs.sort(key=lambda job: -relative_work(job, macs[job.id]))
     return Plan(tuple(architectures), tuple(budgets), tuple(jobs), {k: tuple(v) for k, v in impossible.items()})
 
 
 def relative_work(job: Job, macs: int) -> float:
     """The duration of `job` relative to other jobs; `macs` are those of its architecture at the study's image size."""
-    fixed = 1e5  # the time per image that does not depend on the network, in MACs
+    fixed = 1e5  # the time per image that does not depend on the network, as MACs
     if job.budget is None:
         return macs + fixed
     return 10 * job.budget.epochs / job.budget.images * (macs / job.budget.pixels**2 + fixed)
 
 
 def _content(budget: Budget | None) -> list[int]:
-    """A budget without its name: a proxy of 10 epochs is the same as half a proxy of 20."""
+    """The numbers of a budget, without its name: a proxy of 10 epochs equals half a proxy of 20."""
     return [] if budget is None else [budget.epochs, budget.images, budget.pixels]
 
 
-def _shrunk(architecture: Architecture, divisor: int) -> Architecture:
-    """`architecture` for images whose sides are divided by `divisor`.
+def _shrink(architecture: Architecture, divisor: int) -> Architecture:
+    """Adapt `architecture` to images whose sides are divided by `divisor`.
 
     Raises:
         SpaceError: it does not fit such images.

@@ -1,4 +1,4 @@
-"""A fidelity run from the study's configuration to the findings; the same call continues an interrupted one."""
+"""Runs a fidelity analysis from the configuration of a study to the findings; the same call continues an interrupted run."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nas.analysis.statistics import MIN_VALUES
+from nas.driver.display import Display
 from nas.driver.plan import check_limits
-from nas.driver.run import Display
 from nas.errors import UsageError
 from nas.execution.base import Executor, Task, open_executor
 from nas.execution.interrupts import Interrupts
 from nas.execution.queue import TaskQueue
 from nas.fidelity.factory import FidelityWorkerFactory
-from nas.fidelity.findings import findings_of
-from nas.fidelity.plan import Job, Plan, budgets_of, plan_of, relative_work, sample_over_costs
+from nas.fidelity.findings import compute_findings
+from nas.fidelity.plan import Job, Plan, create_budgets, create_plan, relative_work, sample_over_costs
 from nas.fidelity.settings import FidelitySettings
 from nas.fidelity.store import Store
 from nas.fidelity.values import Findings
 from nas.study.config import StudyConfig
 from nas.study.images import prepare_images
 from nas.study.layout import CONFIG, DATA, RAY
-from nas.study.lock import locked
+from nas.study.lock import lock_folder
 from nas.study.stored import StoredStudy
 from nas.study.trials import costs_of
 from search_space import Architecture, cost
 
-WORKER_DIED = "its process died, possibly for want of memory"
+WORKER_DIED = "its process died, possibly out of memory"
 
 logger = logging.getLogger(__name__)
 
 
 class CountingDisplay(Display, Protocol):
-    """A display that counts trainings too (`nas.terminal.progress`)."""
+    """A display that also counts trainings (`nas.terminal.progress`)."""
 
     def counter(self, text: str, total: int, done: int = 0, work: float | None = None) -> AbstractContextManager[Any]:
-        """Gives the function to call with the number of trainings that have ended, and their weight."""
+        """Show a count; yields the function to call with the number of finished trainings and their weight."""
 
 
 @dataclass(frozen=True)
 class FidelityRequest:
-    """What is asked for.
+    """The extent of a fidelity run.
 
     Args:
-        sample: architectures.
-        multiple: epochs of the large budget for each epoch of the proxy.
-        seeds: trainings of each architecture at each budget.
+        sample: number of architectures; at least 3.
+        multiple: epochs of the large budget per epoch of the proxy; above 1.
+        seeds: number of trainings of each architecture at each budget; at least 1.
 
     Raises:
-        UsageError: nothing can be learned from so few, or from a large budget that is no larger.
+        UsageError: a number is out of its range.
     """
 
     sample: int = 16
@@ -73,12 +73,12 @@ class FidelityRequest:
 
 @dataclass(frozen=True)
 class FidelityStudy:
-    """The study that is asked about.
+    """The study of a fidelity run.
 
     Args:
-        config: its configuration.
+        config: the configuration of the study.
         out: the folder of the trainings.
-        cache: the folder of its decoded images.
+        cache: the folder of the decoded images.
     """
 
     config: StudyConfig
@@ -87,7 +87,7 @@ class FidelityStudy:
 
 
 def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) -> FidelityStudy:
-    """The study at `path`: its YAML file, or its folder.
+    """Read the study at `path`: its YAML file, or its folder.
 
     Raises:
         UsageError, ConfigError: there is none, or its configuration breaks a rule.
@@ -103,11 +103,11 @@ def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) ->
 
 
 def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: CountingDisplay) -> Findings:
-    """Train what is not trained yet, and compare. Call from the main thread.
+    """Run the trainings that are not finished yet, and compare the rankings. Call from the main thread.
 
     Args:
-        study: what is asked about.
-        request: how thoroughly.
+        study: the study whose proxy is judged.
+        request: the extent of the run.
         display: shows the steps and counts the trainings.
 
     Raises:
@@ -115,12 +115,12 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
         StudyError: too few architectures could be trained.
     """
     config = study.config
-    budgets = budgets_of(config.train, request.multiple)
+    budgets = create_budgets(config.train, request.multiple)
     interrupts = Interrupts()
     executor_name = "local" if config.resources.address is None else config.resources.executor
     with (
-        interrupts.listening(),
-        locked(study.out),
+        interrupts.handle_signals(),
+        lock_folder(study.out),
         open_executor(executor_name, config.resources, study.out.resolve() / RAY) as executor,
     ):
         interrupts.arm()
@@ -132,19 +132,21 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
             space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
             check_limits(config, space)
             sample = sample_over_costs(space, config.limits, request.sample, config.seed)
-        plan = plan_of(sample, budgets, request.seeds, config.seed)
+        plan = create_plan(sample, budgets, request.seeds, config.seed)
         threads = config.resources.cpus_per_trial
         setting = {
             "train": config.train.model_dump(mode="json", exclude={"epochs"}),
             "images": dataset.fingerprint,
-            "device": "cuda" if executor.allocation.gpus > 0 else "cpu",  # seconds of another kind do not compare
+            "device": "cuda"
+            if executor.allocation.gpus > 0
+            else "cpu",  # seconds on another kind of device do not compare
             "threads": threads,
         }
         store = Store(study.out)
         settings = FidelitySettings(data_file.resolve(), config.train, threads)
         _train(plan, setting, store, settings, study.out.resolve(), executor, display, interrupts)
         records = {_place(job): store.results[job.key(setting)] for job in plan.jobs}
-    return findings_of(
+    return compute_findings(
         plan,
         records,
         request.seeds,
@@ -165,7 +167,7 @@ def _train(
     display: CountingDisplay,
     interrupts: Interrupts,
 ) -> None:
-    """Run the jobs that the store holds no result of."""
+    """Run the jobs whose results are not in the store."""
     jobs = {job.key(setting): job for job in plan.jobs if job.key(setting) not in store.results}
     if not jobs:
         return
@@ -194,7 +196,7 @@ def _place(job: Job) -> tuple[str, str, int]:
 
 
 def _seconds_per_cost(sample: tuple[Architecture, ...]) -> float:
-    """Seconds that the costs of one architecture take, on average."""
+    """Mean seconds to compute the costs of one architecture."""
     start = time.perf_counter()
     for architecture in sample:
         cost(architecture)

@@ -1,4 +1,4 @@
-"""What all jobs of a fidelity run share. Needs no torch."""
+"""The settings that all jobs of a fidelity run share. Needs no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trainers.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class FidelitySettings:
-    """What all jobs of a fidelity run share.
+    """The settings that all jobs of a fidelity run share.
 
     Args:
         data_file: the decoded images.

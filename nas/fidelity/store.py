@@ -1,6 +1,6 @@
-"""What has been trained: a file of JSON lines, one result each, named by its key. Nothing is ever written twice.
+"""The results of jobs: a file of JSON lines, one result per line, with its key. The file is only appended to.
 
-A line that was cut off, by a kill or a full disk, is dropped when the file is opened again, and its training is done anew.
+A truncated line (after a kill, or on a full disk) is dropped when the file is opened again, and its training is repeated.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Store:
             self._read()
 
     def _read(self) -> None:
-        whole = 0  # bytes of the lines that are whole
+        complete_bytes = 0  # length of the complete lines
         content = self._file.read_bytes()
         for line in content.splitlines(keepends=True):
             if not line.endswith(b"\n"):
@@ -32,16 +32,16 @@ class Store:
                 record = json.loads(line)
                 self.results[record["key"]] = record
             except (ValueError, TypeError, KeyError):
-                pass  # of a torn write in the middle, which a later line stands behind: only that training is lost
-            whole += len(line)
-        if whole < len(content):
-            os.truncate(self._file, whole)
+                pass  # a damaged line before others: only its training is lost
+            complete_bytes += len(line)
+        if complete_bytes < len(content):
+            os.truncate(self._file, complete_bytes)
 
     def add(self, key: str, record: dict[str, Any]) -> None:
-        """Keep `record` under `key`, on the disk when this returns."""
-        whole = {"key": key, **record}
+        """Append `record` under `key`; it is on the disk when this returns."""
+        entry = {"key": key, **record}
         with self._file.open("ab") as file:
-            file.write(json.dumps(whole).encode() + b"\n")
+            file.write(json.dumps(entry).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        self.results[key] = whole
+        self.results[key] = entry

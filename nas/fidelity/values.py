@@ -50,10 +50,10 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Noise:
-    """How much the accuracy of one architecture varies between trainings with different seeds, at one budget.
+    """The variation of the accuracy of an architecture between trainings with different seeds, at one budget.
 
     Args:
-        epochs: of the budget.
+        epochs: epochs of the budget.
         deviation: standard deviation between trainings of one architecture, in points of accuracy.
         spread: standard deviation between the architectures' means, in points of accuracy.
         repeat: Kendall's tau-b between two trainings of all architectures.

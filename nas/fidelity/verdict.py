@@ -16,7 +16,7 @@ MAX_TAU_LOSS = 0.05
 
 
 def verdict(findings: Findings) -> list[str]:
-    """The conclusions, a sentence each; empty without tau of both budgets."""
+    """The conclusions, one sentence each; empty if there is no tau of one of the two budgets."""
     proxy, large = findings.proxy("proxy"), findings.proxy("large")
     if proxy is None or large is None:
         return []
@@ -30,7 +30,7 @@ def verdict(findings: Findings) -> list[str]:
 
 
 def _cheaper_sentence(cheaper: Sequence[Proxy]) -> str:
-    """The cheapest way of ranking that keeps the ranking."""
+    """The sentence on the cheapest way that ranks nearly as well as the proxy."""
     keeping = [p for p in cheaper if p.family not in ("proxy", "cost") and p.loss.value <= MAX_TAU_LOSS]
     if not keeping:
         return f"No cheaper way of ranking comes within {MAX_TAU_LOSS:g} of the proxy's tau."
@@ -61,7 +61,7 @@ def _noise_sentence(findings: Findings) -> str:
 
 
 def _score_sentences(proxy: Proxy, cheaper: Sequence[Proxy]) -> Iterator[str]:
-    """Whether the proxy, and the training-free scores, rank better than the costs alone."""
+    """The sentences that compare the proxy and the training-free scores with the costs alone."""
     scores, costs = (
         [p for p in cheaper if p.family == family and math.isfinite(p.kendall.value)] for family in ("score", "cost")
     )

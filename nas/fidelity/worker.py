@@ -1,7 +1,7 @@
 """The worker of a fidelity run: a training with its curve, or the training-free scores of an untrained network.
 
-Smaller images are means of the pixels they cover, and fewer images are drawn from each class alike, by their content; the
-validation split is the same for all. So budgets differ in nothing but what their names say.
+Smaller images are means of the pixels they cover. Fewer images are the same share of each class, chosen by their content. The
+validation split is the same for all budgets. So budgets differ only in what their names say.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from trainers.training.loop import ProxyTraining
 
 logger = logging.getLogger(__name__)
 
-BATCH = 64  # images that a score looks at, at a time
-CHUNK = 1024  # images that are looked at as floats, at a time
-BATCHES = 2  # of ZiCo: as many as its authors found enough
+SCORE_BATCH_IMAGES = 64  # images of a batch of a score
+CHUNK_IMAGES = 1024  # images that are converted to floats at a time
+ZICO_BATCHES = 2  # the number that the authors of ZiCo use
 
 
 class FidelityWorker:
@@ -45,24 +45,26 @@ class FidelityWorker:
         self.train = settings.train
         self.device = device
         self.data = load(settings.data_file, device)
-        self.reduced = lru_cache(maxsize=1)(self._reduced)  # copies of the images: one at a time
-        self.warm = False
+        self.reduce_data = lru_cache(maxsize=1)(self._reduce_data)  # one copy of the images at a time
+        self.is_warm = False
 
     def run(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """The record of a job, from `job` (`Job.to_dict`) and `checkpoint`, the file of its checkpoint."""
+        """Run a job and return its record; `payload` has `job` (`Job.to_dict`) and `checkpoint` (a file name)."""
         return self.run_job(Job.from_dict(payload["job"]), Path(payload["checkpoint"]))
 
     def run_job(self, job: Job, checkpoint: Path) -> dict[str, Any]:
-        """The record of `job`: `curve`, a [validation accuracy, seconds] per epoch, or `scores`, name -> [value, seconds].
+        """Run `job` and return its record.
 
-        An exception becomes the record's `failure`. A training that was cut off continues from the file `checkpoint`, which is
+        The record has `curve`, a [validation accuracy, seconds] per epoch, or `scores`, name -> [value, seconds].
+
+        An exception becomes the `failure` of the record. An interrupted training continues from the file `checkpoint`, which is
         removed at the end.
         """
         record: dict[str, Any] = {"id": job.id, "seed": job.seed, "device": self.device}
         try:
             budget = job.budget
             result = self._scores(job) if budget is None else self._train(job, budget, checkpoint)
-        except Exception as error:  # whatever it is, it belongs to this job
+        except Exception as error:  # any failure is that of the job
             logger.info("job %s failed", job.id, exc_info=True)
             result = {"failure": reason(error)}
         finally:
@@ -73,7 +75,7 @@ class FidelityWorker:
 
     def _train(self, job: Job, budget: Budget, checkpoint: Path) -> dict[str, Any]:
         network = initial_network(Architecture.from_json(job.architecture), job.seed)
-        data = self.reduced(budget.images, budget.pixels)
+        data = self.reduce_data(budget.images, budget.pixels)
         config = self.train.model_copy(update={"epochs": budget.epochs, "validate_every": 1})
         training = ProxyTraining(network, data, config, seed=job.seed, checkpoint=checkpoint)
         for _ in training.epochs():
@@ -81,65 +83,67 @@ class FidelityWorker:
         curve = [[epoch.val_accuracy, epoch.wall_s] for epoch in training.history]
         return {"epochs": budget.epochs, "images": budget.images, "pixels": budget.pixels, "curve": curve}
 
-    def _reduced(self, images: int, pixels: int) -> Dataset:
-        return smaller(fewer(self.data, images), pixels)
+    def _reduce_data(self, images: int, pixels: int) -> Dataset:
+        return reduce_pixels(reduce_images(self.data, images), pixels)
 
     def _scores(self, job: Job) -> dict[str, Any]:
-        """Each score with its seconds, or the reason why there is none."""
+        """Compute each score, with its seconds; a score that fails is its reason."""
         architecture = Architecture.from_json(job.architecture)
         network = initial_network(architecture, job.seed).to(self.device)
-        batches = some_batches(self.data, job.seed)
-        of: dict[str, Callable[[], float]] = {
-            "naswot": lambda: scores.naswot(network, different(batches[0][0])),
+        batches = draw_batches(self.data, job.seed)
+        functions: dict[str, Callable[[], float]] = {
+            "naswot": lambda: scores.naswot(network, drop_duplicates(batches[0][0])),
             "synflow": lambda: scores.synflow(network, (architecture.in_chans, *architecture.image_size)),
             "zico": lambda: scores.zico(network, batches),
         }
-        if not self.warm:  # what a process does once, such as loading kernels, is no part of a score's time
-            for score in of.values():
-                timed(score)
-            self.warm = True
-        return {"scores": {name: timed(score) for name, score in of.items()}}
+        if not self.is_warm:  # one-time work, such as loading kernels, is not part of the time of a score
+            for score in functions.values():
+                time_score(score)
+            self.is_warm = True
+        return {"scores": {name: time_score(score) for name, score in functions.items()}}
 
 
 def _free_gpu_memory() -> None:
-    """Leave the GPU's memory to the next job. Where the GPU refuses even that, it is lost to this process: another takes over."""
+    """Free the GPU memory for the next job; if that fails, the GPU is unusable in this process, and another one takes over."""
     try:
         torch.cuda.empty_cache()
     except RuntimeError:
         os._exit(1)
 
 
-def timed(score: Callable[[], float]) -> list[Any]:
-    """[value, seconds], or [reason, seconds] of a score that there is none of."""
+def time_score(score: Callable[[], float]) -> list[Any]:
+    """Compute and time `score`: [value, seconds], or [reason, seconds] if it fails or is not finite."""
     start = time.perf_counter()
     value: float | str
     try:
         value = score()
         if not math.isfinite(value):
             value = f"it is {value}"
-    except Exception as error:  # a score that fails is its own; the others go on
+    except Exception as error:  # the other scores are still computed
         value = reason(error)
     return [value, time.perf_counter() - start]
 
 
-def some_batches(data: Dataset, seed: int) -> list[scores.Batch]:
-    """Batches of training images, no image in two of them, normalised, drawn by `seed`; smaller ones of few images."""
+def draw_batches(data: Dataset, seed: int) -> list[scores.Batch]:
+    """Draw disjoint batches of normalised training images by `seed`; the batches are smaller if there are few images."""
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))
-    size = min(BATCH, len(order) // BATCHES)
-    picked = [data.train.pick(order[i * size : (i + 1) * size].to(data.train.images.device)) for i in range(BATCHES)]
-    return [(normalise(images, data.mean, data.std), labels) for images, labels in picked]
+    size = min(SCORE_BATCH_IMAGES, len(order) // ZICO_BATCHES)
+    batches = [
+        data.train.pick(order[i * size : (i + 1) * size].to(data.train.images.device)) for i in range(ZICO_BATCHES)
+    ]
+    return [(normalise(images, data.mean, data.std), labels) for images, labels in batches]
 
 
-def different(images: Tensor) -> Tensor:
-    """`(B, C, H, W)` -> `(B', C, H, W)`: each image once, of those that are alike."""
+def drop_duplicates(images: Tensor) -> Tensor:
+    """`(B, C, H, W)` -> `(B', C, H, W)`: drop images that equal another one."""
     return torch.unique(images.flatten(1), dim=0).view(-1, *images.shape[1:])
 
 
-def fewer(data: Dataset, divisor: int) -> Dataset:
-    """`data` with one in `divisor` images of each class to train on, one at least; the rest of it as it is."""
+def reduce_images(data: Dataset, divisor: int) -> Dataset:
+    """Reduce the training images of `data` to one in `divisor` of each class, rounded up; other splits are unchanged."""
     if divisor == 1:
         return data
-    train = data.train  # in the order of digests: the first ones of a class are as good as drawn
+    train = data.train  # sorted by digest, so that the first images of a class are a random sample
     kept: list[Tensor] = []
     for label in train.labels.unique():
         members = torch.nonzero(train.labels == label).flatten()
@@ -149,36 +153,37 @@ def fewer(data: Dataset, divisor: int) -> Dataset:
     return replace(data, train=part, fingerprint=f"{data.fingerprint} /{divisor}")
 
 
-def smaller(data: Dataset, divisor: int) -> Dataset:
-    """`data` with images of sides divided by `divisor`, each pixel the mean of those that it covers, normalised anew."""
+def reduce_pixels(data: Dataset, divisor: int) -> Dataset:
+    """Divide the sides of all images of `data` by `divisor`, by averaging pixels; mean and standard deviation are recomputed."""
     if divisor == 1:
         return data
     height, width = (side // divisor for side in data.image_size)
-    whole = (data.train, data.val, data.test)
-    train, val, test = (Split(means(split.images, (height, width)), split.labels) for split in whole)
-    mean, std = moments(train.images)
+    splits = (data.train, data.val, data.test)
+    train, val, test = (Split(average_pixels(split.images, (height, width)), split.labels) for split in splits)
+    mean, std = channel_statistics(train.images)
     fingerprint = f"{data.fingerprint} {height}x{width}"
     return replace(data, train=train, val=val, test=test, mean=mean, std=std, fingerprint=fingerprint)
 
 
-def means(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """uint8 `(N, C, H, W)` as uint8 `(N, C, *size)`; a chunk at a time, for floats take four times the memory."""
-    chunks = images.split(CHUNK)
+def average_pixels(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Average pixels: uint8 `(N, C, H, W)` -> uint8 `(N, C, *size)`; in chunks, since floats take four times the memory."""
+    chunks = images.split(CHUNK_IMAGES)
     return torch.cat([F.interpolate(chunk.float(), size, mode="area").round().byte() for chunk in chunks])
 
 
-def moments(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel of uint8 `(N, C, H, W)`, pixels taken as 0..1.
 
-    From counts of the 256 values; a channel of one value gets a deviation of one grey level, for it is divided by.
+    Computed from the counts of the 256 values. A constant channel gets a deviation of one grey level, since images are divided
+    by it.
     """
-    found = []
+    statistics = []
     values = torch.arange(256, dtype=torch.float64) / 255
     for channel in range(images.shape[1]):
         counts = torch.zeros(256, dtype=torch.float64)
-        for chunk in images.split(CHUNK):
+        for chunk in images.split(CHUNK_IMAGES):
             counts += torch.bincount(chunk[:, channel].flatten().long(), minlength=256).cpu()
         mean = float((counts * values).sum() / counts.sum())
         variance = float((counts * (values - mean) ** 2).sum() / counts.sum())
-        found.append((mean, max(math.sqrt(variance), 1 / 255)))
-    return tuple(mean for mean, _ in found), tuple(deviation for _, deviation in found)
+        statistics.append((mean, max(math.sqrt(variance), 1 / 255)))
+    return tuple(mean for mean, _ in statistics), tuple(deviation for _, deviation in statistics)

@@ -1,1 +1,1 @@
-"""Models out of a study: test accuracy and export."""
+"""The trained models of a study: test accuracy and export."""

@@ -1,4 +1,4 @@
-"""A trial of a study as an ordinary timm model: a folder with `config.json` and `model.safetensors`.
+"""Exports a trial of a study as a timm model: a folder with `config.json` and `model.safetensors`.
 
 import search_space, timm
 model = timm.create_model("local-dir:FOLDER", pretrained=True)
@@ -21,23 +21,25 @@ from search_space.modules.network import Network
 from search_space.timm_support.entrypoint import ENTRYPOINT
 
 CONFIG_FILE = "config.json"
-TOLERANCE = 1e-5  # between the outputs of the trained network and of the model that timm loads
+OUTPUT_TOLERANCE = (
+    1e-5  # largest difference between the outputs of the trained network and of the model that timm loads
+)
 
 
 def export_trial(study: StoredStudy, trial: int | str, out: Path) -> int:
-    """Write a trained network to the folder `out`; it is loaded again through timm and compared before this returns.
+    """Write a trained network to the folder `out`, load it through timm and compare the outputs.
 
     Args:
         study: the study.
-        trial: a number, or "best".
+        trial: the number of the trial, or "best".
         out: a new or empty folder, or an earlier export.
 
     Returns:
         The number of the trial.
 
     Raises:
-        UsageError: there is no such trial, it has no trained network, or the folder holds something else.
-        StudyError: weights or images are missing, or what timm loads differs.
+        UsageError: there is no such trial, it has no trained network, or the folder holds other files.
+        StudyError: weights or images are missing, or the outputs differ.
     """
     row = Results.of(study).trial(trial)
     number = int(row["trial"])
@@ -67,8 +69,8 @@ def _write(network: Network, study: StoredStudy, number: int, out: Path) -> None
     description = network.architecture.to_dict()
     model = timm.create_model(ENTRYPOINT, architecture=description)
     model.load_state_dict(network.state_dict())
-    of_data = {"mean": dataset.mean, "std": dataset.std, "label_names": list(dataset.class_names)}
-    model.pretrained_cfg.update(of_data)
+    data_config = {"mean": dataset.mean, "std": dataset.std, "label_names": list(dataset.class_names)}
+    model.pretrained_cfg.update(data_config)
     origin = {"study": study.name, "trial": number, "id": network.architecture.id}
     save_for_hf(
         model,
@@ -87,7 +89,7 @@ def _verify(network: Network, out: Path) -> None:
     shape = (2, network.in_chans, *network.architecture.image_size)
     images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     difference = float((model(images) - network(images)).abs().max())
-    if not difference <= TOLERANCE:
+    if not difference <= OUTPUT_TOLERANCE:
         raise StudyError(f"{out}: the exported model differs from the trained one by {difference:g}")
 
 

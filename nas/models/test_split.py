@@ -1,4 +1,4 @@
-"""Accuracy on the test split, measured once for each trial of the front, when a study is reported, and never again."""
+"""Accuracy on the test split: measured once for each trial of the front, when a report is written, and then stored."""
 
 from __future__ import annotations
 
@@ -18,22 +18,20 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TestAccuracies:
+class FrontTestAccuracies:
     """The test accuracies of a study.
 
     Args:
-        values: trial number as text -> accuracy, of every trial that was tested, now or before.
-        missing: a line on each thing that kept a trial of the front from being tested.
+        values: trial number as text -> test accuracy, of every trial that was ever tested.
+        missing: a line for each reason why trials of the front could not be tested.
     """
-
-    __test__ = False  # not a test class of pytest
 
     values: dict[str, float]
     missing: tuple[str, ...] = field(default=())
 
 
 def load_images(study: StoredStudy, device: str = "cpu") -> Dataset:
-    """The images of `study` on `device`.
+    """Load the images of `study` to `device`.
 
     Raises:
         StudyError: the decoded file is missing or damaged.
@@ -41,19 +39,19 @@ def load_images(study: StoredStudy, device: str = "cpu") -> Dataset:
     return load(study.images(), device)
 
 
-def test_front(study: StoredStudy) -> TestAccuracies:
-    """Measure the test accuracy of those trials of the front that have none yet.
+def measure_test_accuracy(study: StoredStudy) -> FrontTestAccuracies:
+    """Measure and store the test accuracy of the trials of the front that have none yet.
 
-    A study that is a copied `study.db` alone, without images or weights, is read all the same: what cannot be tested is named.
+    A copied `study.db` without images or weights is no error: `missing` of the result names the reasons.
     """
     values = study.test_accuracy
     untested = [row for row in Results.of(study).front.to_dict("records") if str(row["trial"]) not in values]
     if not untested:
-        return TestAccuracies(values)
+        return FrontTestAccuracies(values)
     try:
         dataset = load_images(study, "cuda" if torch.cuda.is_available() else "cpu")
     except StudyError as error:
-        return TestAccuracies(values, (str(error),))
+        return FrontTestAccuracies(values, (str(error),))
     missing: list[str] = []
     for row in untested:
         number = int(row["trial"])
@@ -65,7 +63,4 @@ def test_front(study: StoredStudy) -> TestAccuracies:
         _, values[str(number)] = evaluate(network, dataset.test, dataset)
         logger.info("trial %d: test accuracy %.4f", number, values[str(number)])
     study.set_test_accuracy(values)
-    return TestAccuracies(values, tuple(missing))
-
-
-test_front.__test__ = False  # type: ignore[attr-defined]
+    return FrontTestAccuracies(values, tuple(missing))

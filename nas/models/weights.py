@@ -14,7 +14,7 @@ from search_space.modules.network import Network
 
 
 def load_trained(architecture: Mapping[str, Any], number: int, folder: Path) -> Network:
-    """The trained network of trial `number`, whose files are in `folder`, in evaluation mode.
+    """Load the trained network of trial `number`, whose files are in `folder`, in evaluation mode.
 
     Raises:
         StudyError: the weights are missing or damaged.

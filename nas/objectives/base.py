@@ -1,11 +1,11 @@
-"""What a study optimises: one table of objectives, from which every list of names elsewhere is derived.
+"""The objectives of studies: one table, from which every list of names elsewhere is derived.
 
-An objective is one file of this package. It says how its value is had, by its `source`:
+An objective is one file of this package. Its `source` says how its value is obtained:
 
 - "cost": computed from the description of an architecture, before anything is built (MACs, parameters). Exact and free: a
-  candidate that exceeds a limit is never proposed, and the sampler knows the value of every candidate.
+  candidate that violates a limit is never proposed, and the sampler knows the value of every candidate.
 - "measured": measured on the network before it is trained (throughput, latency, memory), in a worker, alone on its device. A
-  network that exceeds a limit is refused before it is trained.
+  network that violates a limit is refused before it is trained.
 - "trained": computed after training (accuracy).
 
     ENERGY_J = register(
@@ -25,7 +25,7 @@ Direction = Literal["maximize", "minimize"]
 Source = Literal["cost", "measured", "trained"]
 
 SOURCES: tuple[Source, ...] = ("trained", "cost", "measured")
-"""In the order in which tables show them."""
+"""The sources, in the order in which tables show them."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Measurement:
 
     Args:
         value: in the objective's unit.
-        details: how it was measured (interval, batch size, ...), plain JSON.
+        details: details of the measurement (interval, batch size, ...), plain JSON.
     """
 
     value: float
@@ -42,7 +42,7 @@ class Measurement:
 
 
 class MeasurableNetwork(Protocol):
-    """An untrained network on its device; what a measured objective is a function of (`nas.evaluation.measurer`)."""
+    """An untrained network on its device, the argument of a measured objective (`nas.evaluation.measurer`)."""
 
     network: Any
     """The `nn.Module`, `(B, C, H, W) -> (B, classes)`."""
@@ -51,14 +51,14 @@ class MeasurableNetwork(Protocol):
     device: Any
     """A `torch.device`."""
     batch_size: int
-    """Images of a pass, as the study says."""
+    """Images of a pass, from the configuration of the study."""
 
     def timing(self, batch_size: int) -> Any:
-        """A `trainers.measuring.throughput.Throughput` of passes of `batch_size` images."""
+        """Time passes of `batch_size` images; returns a `trainers.measuring.throughput.ThroughputMeasurement`."""
 
 
 class TrainedNetwork(Protocol):
-    """A network at the end of its training, or where the training pauses; what a trained objective is a function of."""
+    """A network after its training, or at a rung; the argument of a trained objective."""
 
     network: Any
     """The trained `nn.Module`, with averaged weights if the study averages them."""
@@ -78,14 +78,14 @@ class Objective:
         unit: of the value; empty for a ratio.
         direction: "maximize" or "minimize".
         log: True if ratios matter rather than differences: axes and hypervolumes take its logarithm.
-        source: how the value is had, see the module.
+        source: how the value is obtained; see the module docstring.
         value: "cost": `Architecture -> float`; "measured": `MeasurableNetwork -> Measurement`; "trained": `TrainedNetwork ->
-            float`. None for the objective of a table, or of a study of a version that has others.
+            float`. None for an objective of a table, or of a study whose objective this version does not have.
         details_name: of a measured objective, the user attribute that keeps the details of its measurement; empty: not kept.
-        from_seconds: of a measured objective that a sum of operator times predicts: `(seconds of a pass, images of a pass) ->
-            value`; None: it is not predicted.
-        pass_images: images of the pass that it is predicted by; None: those of the study.
-        always_shown: whether tables show it also in studies that do not optimise it.
+        from_seconds: of a measured objective that operator times predict: `(seconds of a pass, images of a pass) -> value`;
+            None: it is not predicted.
+        pass_images: images of the pass whose time predicts it; None: the batch size of the study.
+        always_shown: True if tables also show it in studies that do not optimise it.
     """
 
     name: str
@@ -120,17 +120,17 @@ class Objective:
         return value < limit if self.direction == "maximize" else value > limit
 
     def excess(self, value: float, limit: float) -> float:
-        """By how much `value` is worse than `limit`: above 0 if it violates the limit, as Optuna's constraints are."""
+        """The amount by which `value` is worse than `limit`; above 0 if it violates the limit, like Optuna's constraints."""
         return limit - value if self.direction == "maximize" else value - limit
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON, as the study's attributes keep it."""
+        """Plain JSON, as stored in the attributes of the study."""
         names = ("name", "label", "unit", "direction", "cheap", "log", "source")
         return {name: getattr(self, name) for name in names}
 
 
 def timing_details(timing: Any) -> dict[str, Any]:
-    """How a `Throughput` was measured and how well it is known, as the attributes of a trial keep it."""
+    """The details of a `ThroughputMeasurement`, as stored in the attributes of a trial."""
     return {
         "images_per_s_interval": [timing.low, timing.high],
         "batch_size": timing.batch_size,
@@ -147,7 +147,7 @@ OBJECTIVES: dict[str, Objective] = {}
 
 
 def register(objective: Objective) -> Objective:
-    """Make `objective` known by its name.
+    """Register `objective` under its name, and return it.
 
     Raises:
         ValueError: the name is registered already, or an objective lacks what its source needs.
@@ -164,7 +164,7 @@ def get(name: str) -> Objective:
     """The objective called `name`.
 
     Raises:
-        UnknownNameError: there is none; the error lists the known ones.
+        UnknownNameError: there is none; the error lists the registered names.
     """
     if name not in OBJECTIVES:
         raise UnknownNameError("objectives", "objective", name, OBJECTIVES)
@@ -178,21 +178,21 @@ def names(source: Source | None = None) -> tuple[str, ...]:
 
 
 def from_dict(item: Mapping[str, Any]) -> Objective:
-    """An objective as a study keeps it; what `item` leaves out comes from the objective registered under its name."""
+    """Read an objective from the attributes of a study; missing fields come from the registered objective of that name."""
     name = item["name"]
-    known = OBJECTIVES.get(name)
-    cheap = item.get("cheap", known is not None and known.cheap)
-    source = item.get("source") or (known.source if known is not None else "cost" if cheap else "trained")
+    registered = OBJECTIVES.get(name)
+    cheap = item.get("cheap", registered is not None and registered.cheap)
+    source = item.get("source") or (registered.source if registered is not None else "cost" if cheap else "trained")
     return Objective(
         name=name,
-        label=item.get("label", known.label if known is not None else name),
-        unit=item.get("unit", known.unit if known is not None else ""),
+        label=item.get("label", registered.label if registered is not None else name),
+        unit=item.get("unit", registered.unit if registered is not None else ""),
         direction=item["direction"],
-        log=item.get("log", known is not None and known.log),
+        log=item.get("log", registered is not None and registered.log),
         source=source,
-        value=None if known is None else known.value,
-        details_name="" if known is None else known.details_name,
-        from_seconds=None if known is None else known.from_seconds,
-        pass_images=None if known is None else known.pass_images,
-        always_shown=known is not None and known.always_shown,
+        value=None if registered is None else registered.value,
+        details_name="" if registered is None else registered.details_name,
+        from_seconds=None if registered is None else registered.from_seconds,
+        pass_images=None if registered is None else registered.pass_images,
+        always_shown=registered is not None and registered.always_shown,
     )

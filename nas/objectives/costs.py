@@ -1,4 +1,4 @@
-"""The exact costs of an architecture, remembered: a suggestion asks for the same ones several times."""
+"""The exact costs of an architecture, cached: a suggestion needs the costs of an architecture several times."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from nas.objectives.base import OBJECTIVES, names
 from search_space import Architecture, Cost, cost
 
 COST_FIELDS = tuple(field.name for field in fields(Cost))
-"""What `search_space.cost` computes; a trial keeps all of it, objective or not."""
+"""The costs that `search_space.cost` computes; a trial stores all of them, whether they are objectives or not."""
 
 
 @lru_cache(maxsize=4096)
 def costs_of(architecture: Architecture) -> Cost:
-    """The costs of `architecture`."""
+    """The exact costs of `architecture`, from a cache."""
     return cost(architecture)
 
 
 def cost_values(architecture: Architecture) -> dict[str, float]:
-    """Every cost of `architecture` that a trial keeps: the fields of `Cost`, and the registered objectives of source "cost"."""
-    known = costs_of(architecture)
-    values: dict[str, float] = {name: getattr(known, name) for name in COST_FIELDS}
+    """All costs of `architecture` that a trial stores: the fields of `Cost`, and the registered objectives of source "cost"."""
+    costs = costs_of(architecture)
+    values: dict[str, float] = {name: getattr(costs, name) for name in COST_FIELDS}
     return values | {name: OBJECTIVES[name].compute(architecture) for name in names("cost") if name not in values}
 
 

@@ -6,10 +6,10 @@ from nas.objectives.base import MeasurableNetwork, Measurement, Objective, regis
 def _measure(network: MeasurableNetwork) -> Measurement:
     from trainers.measuring.memory import peak_memory_bytes  # torch: only workers measure
 
-    found = peak_memory_bytes(
+    peak_bytes = peak_memory_bytes(
         network.network, network.input_shape, device=network.device, batch_size=network.batch_size
     )
-    return Measurement(found)
+    return Measurement(peak_bytes)
 
 
 PEAK_MEMORY_BYTES = register(

@@ -1,1 +1,1 @@
-"""What a study is: its configuration, its storage, its folder."""
+"""A study: its configuration, its storage and its folder."""

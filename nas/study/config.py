@@ -1,8 +1,8 @@
-"""A study's configuration: YAML with dotted overrides in, a frozen value out; errors name the line and column.
+"""The configuration of a study: YAML with dotted overrides becomes a frozen value; errors name the line and column.
 
     nas search studies/digits.yaml train.epochs=5 limits.macs=2e6
 
-An override replaces the value at its path; its text is YAML.
+An override replaces the value at its path; the text after `=` is YAML.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from trainers.training.config import TrainConfig
 
 
 class Resources(BaseModel):
-    """What the search may use.
+    """The resources that the search may use.
 
     Args:
-        workers: trainings at a time; by default as many as the CPUs (or GPU shares) allow.
+        workers: number of trainings at a time; by default as many as the CPUs (or GPU shares) allow.
         cpus_per_trial: CPU threads of a training.
-        gpus_per_trial: GPUs of a training, a fraction to share one; by default 1 where there is a GPU, else 0.
-        address: of a Ray cluster to join ("auto" or host:port); by default a private one on this machine.
-        executor: where trials run: "ray_tune", or "local": processes of this machine, without Ray.
+        gpus_per_trial: GPUs of a training, 0 to 1; a fraction shares a GPU; by default 1 if there is a GPU, else 0.
+        address: address of a Ray cluster to join ("auto" or host:port); by default a private one on this machine.
+        executor: the executor that runs trials: "ray_tune", or "local" (processes of this machine, without Ray).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,7 +46,7 @@ class Resources(BaseModel):
 
 
 class Sampler(BaseModel):
-    """Who proposes architectures: the cost-aware Pareto sampler, or one to compare it with (`nas.sampler.factories`)."""
+    """The sampler that proposes architectures: the cost-aware Pareto sampler, or a baseline (`nas.sampler.factories`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,10 +61,11 @@ class Sampler(BaseModel):
 
 
 class Scheduler(BaseModel):
-    """How far an architecture is trained: "none": always to the end; "halving": multi-objective successive halving.
+    """The scheduler of trainings: "none" trains every architecture to the end; "halving" is multi-objective successive halving.
 
     Args:
-        reduction: at each rung one trial in so many is promoted.
+        name: "none" or "halving".
+        reduction: at each rung one in this number of trials is promoted; at least 2.
         first_epochs: the first rung; by default train.epochs / reduction, the only one before the end: a front needs many
             complete trainings.
     """
@@ -92,17 +93,17 @@ class Start(BaseModel):
 
 
 class Throughput(BaseModel):
-    """How throughput and latency are measured, where they are objectives or limits (`trainers.measuring.throughput`).
+    """The measurement of throughput and latency, if they are objectives or limits (`trainers.measuring.throughput`).
 
     Args:
         batch_size: images of a pass, by default 16 on a CPU (in a short pass the machine changes less), 128 on a GPU; a
             latency is that of one image.
         precision: dtype of the passes, by autocast; by default that of the parameters.
         min_time_s, max_time_s: the least and the most seconds of timed passes.
-        interval: half the 95% confidence interval, as a share of the value, at which they may end.
+        interval: timing ends when half the 95% confidence interval is at most this share of the value.
         exclusive: trainings on the same device pause while a measurement runs.
-        operators_s: the most seconds spent when a study begins on timing the operators of its architectures, from which
-            the sampler "pareto" predicts throughput and latency; 0: no prediction.
+        operators_s: the most seconds spent at the start of a study on timing operators, from which the sampler "pareto"
+            predicts throughput and latency; 0: no prediction.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -120,16 +121,16 @@ class StudyConfig(BaseModel):
     """A study.
 
     Args:
-        name: of the study; by default that of its file.
-        seed: of sampling and training.
-        trials: architectures to train.
+        name: the name of the study; by default that of its file.
+        seed: the seed of sampling and training.
+        trials: number of architectures to train; at least 1.
         data: the images.
         space: the search space, as `search_space.SearchSpace` reads it; image size, channels and classes come from the data.
         train: the proxy training.
-        objectives: names of `nas.objectives`.
+        objectives: names of objectives (`nas.objectives`); "accuracy" must be one of them.
         limits: objective -> the worst value allowed. An architecture whose exact costs violate one is never proposed, a network
             whose measurements do is refused before it is trained.
-        start, sampler, scheduler, throughput, resources: see there.
+        start, sampler, scheduler, throughput, resources: see `Start`, `Sampler`, `Scheduler`, `Throughput`, `Resources`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -152,7 +153,7 @@ class StudyConfig(BaseModel):
 
     @field_validator("objectives")
     @classmethod
-    def _objectives_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_objectives(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             objectives.get(name)
         if len(set(names)) < len(names):
@@ -163,16 +164,16 @@ class StudyConfig(BaseModel):
 
     @field_validator("limits")
     @classmethod
-    def _limits_are_known(cls, limits: dict[str, float]) -> dict[str, float]:
-        known = [*objectives.names("cost"), *objectives.names("measured")]
+    def _check_limits(cls, limits: dict[str, float]) -> dict[str, float]:
+        limit_names = [*objectives.names("cost"), *objectives.names("measured")]
         for name in limits:
-            if name not in known:
-                raise UnknownNameError(name, "limit", name, known)
+            if name not in limit_names:
+                raise UnknownNameError(name, "limit", name, limit_names)
         return limits
 
     @classmethod
     def from_file(cls, path: str | Path, *overrides: str) -> Self:
-        """The study that the YAML file `path` describes, with `overrides` such as `"train.epochs=5"`.
+        """Read the study in the YAML file `path`, with `overrides` such as `"train.epochs=5"`.
 
         Raises:
             ConfigError: the file is missing, is no YAML, or breaks a rule; the error names the place, the rule and the value.
@@ -181,7 +182,7 @@ class StudyConfig(BaseModel):
 
     @classmethod
     def parse(cls, file: StudyFile) -> Self:
-        """The study that `file` describes.
+        """Validate the study in `file`.
 
         Raises:
             ConfigError: as `from_file`.
@@ -201,17 +202,17 @@ class StudyConfig(BaseModel):
         return config
 
     def where(self, *path: str | int) -> str:
-        """`FILE:LINE:COL` of the deepest part of `path` that the file holds, or the override that set it.
+        """`FILE:LINE:COL` of the deepest part of `path` that the file contains, or the override that set it.
 
-        Empty for a configuration that was made in Python.
+        Empty for a configuration that was created in Python.
         """
         return "" if self._file is None else self._file.where(path)
 
     def space_on(self, image_size: tuple[int, int], in_chans: int, num_classes: int) -> SearchSpace:
-        """The search space on such images.
+        """Create the search space for images of this size, number of channels and classes.
 
         Raises:
-            ConfigError: the study says otherwise of its images, or no architecture fits them.
+            ConfigError: the study states other values, or no architecture fits the images.
         """
         try:
             return self.space.on(image_size, in_chans, num_classes)
@@ -220,17 +221,17 @@ class StudyConfig(BaseModel):
             raise ConfigError(self.where(*split_place(placed.place)), str(placed)) from None
 
     def check_continues(self, stored: Mapping[str, Any]) -> None:
-        """Raise `ConfigError` unless this configuration goes on with the study `stored`; trials and resources may change."""
+        """Raise `ConfigError` unless this configuration continues the `stored` one; only trials and resources may change."""
         old, new = flatten(_complete(stored)), flatten(self.model_dump(mode="json"))
         for key in [*new, *(key for key in old if key not in new)]:
             if key.split(".")[0] in ("trials", "resources") or old.get(key) == new.get(key):
                 continue
-            rule = f"{key}: must stay {old.get(key)!r} as the study began, found {new.get(key)!r}"
-            raise ConfigError(self.where(*split_place(key)), f"{rule} (another --out begins another study)")
+            rule = f"{key}: must stay {old.get(key)!r} as at the start of the study, found {new.get(key)!r}"
+            raise ConfigError(self.where(*split_place(key)), f"{rule} (use another --out for another study)")
 
 
 def _complete(stored: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The configuration of a study on disk, with the defaults of keys that did not exist when it began."""
+    """The configuration of a study on disk, with defaults for keys that did not exist when it was created."""
     try:
         return StudyConfig.model_validate(stored).model_dump(mode="json")
     except ValidationError:
@@ -238,7 +239,7 @@ def _complete(stored: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def flatten(data: object, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings, and lists of them, as one mapping: keys and indices joined by dots."""
+    """Flatten nested mappings, and lists of them, into one mapping; keys and indices are joined by dots."""
     if isinstance(data, list) and any(isinstance(item, Mapping) for item in data):
         data = dict(enumerate(data))
     if not isinstance(data, Mapping) or not data:

@@ -1,4 +1,4 @@
-"""Errors of a configuration, in one line: FILE:LINE:COL, the key, the rule and the value."""
+"""Errors of a configuration in one line: FILE:LINE:COL, the key, the rule and the value found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: 
 def check_types(read: object, given: object, place: tuple[str | int, ...], source: StudyFile) -> None:
     """Raise `ConfigError` where a value was read as another type than was given: `true` as 1, `1e3` or "7" as a whole number."""
     if isinstance(read, SpaceConfig):
-        return  # strict itself
+        return  # already strict
     if isinstance(given, dict):
         for key, value in given.items():
             inner = read[key] if isinstance(read, Mapping) else getattr(read, key)
@@ -35,13 +35,13 @@ def check_types(read: object, given: object, place: tuple[str | int, ...], sourc
 
 
 def space_config_error(error: SpaceError, source: StudyFile, prefix: str = "space") -> ConfigError:
-    """An error of the space, with its place in the file."""
+    """Convert an error of the space into one with its place in the file."""
     placed = error.at(prefix)
     return ConfigError(source.where(split_place(placed.place)), str(placed))
 
 
 def config_error(error: ValidationError, source: StudyFile, model: type[BaseModel]) -> ConfigError:
-    """The first error of validating `model`, with its place in the file."""
+    """Convert the first error of validating `model` into one with its place in the file."""
     first = error.errors(include_url=False)[0]
     loc = first["loc"]
     cause = first.get("ctx", {}).get("error")
@@ -52,12 +52,12 @@ def config_error(error: ValidationError, source: StudyFile, model: type[BaseMode
         text = str(cause).removeprefix(f"{cause.place}: ")
         return ConfigError(source.where(path), f"{dotted_path(path)}: {text}")
     if first["type"] == "extra_forbidden":
-        known = _fields_at(loc[:-1], model)
-        return ConfigError(source.where(loc), str(UnknownNameError(dotted_path(loc), "key", loc[-1], known)))
+        keys = _fields_at(loc[:-1], model)
+        return ConfigError(source.where(loc), str(UnknownNameError(dotted_path(loc), "key", loc[-1], keys)))
     message = first["msg"].removeprefix("Value error, ")
-    found = "" if first["type"] in ("missing", "value_error") else f", found {plain(first['input'])}"
+    value_text = "" if first["type"] in ("missing", "value_error") else f", found {plain(first['input'])}"
     rule = f"{message[:1].lower()}{message[1:]}{literal_hint(first)}"
-    return ConfigError(source.where(loc), f"{dotted_path(loc)}: {rule}{found}")
+    return ConfigError(source.where(loc), f"{dotted_path(loc)}: {rule}{value_text}")
 
 
 def _fields_at(loc: Sequence[str | int], root: type[BaseModel]) -> list[str]:
@@ -76,7 +76,7 @@ def split_place(place: str) -> tuple[str | int, ...]:
 
 
 def plain(value: object) -> str:
-    """`value` as YAML, cut if it is long."""
+    """`value` as YAML, truncated to 80 characters."""
     text = (
         yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
         if _is_plain(value)

@@ -1,4 +1,4 @@
-"""What happens to the trials of a search, as values that observers get: progress bars now, a dashboard or a log later."""
+"""The events of a search, which observers receive: a progress bar, a dashboard or a log."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from nas.study.records import TrialOutcome
 
 @dataclass(frozen=True)
 class SearchStarted:
-    """A search begins, or goes on.
+    """A search starts or continues.
 
     Args:
-        objectives: in the order of values.
-        target: trials to be trained in all.
-        workers: trials at a time.
-        values: of the trials that are complete already.
-        counts: outcome -> number of trials that have ended already.
-        pauses: whether trials may pause at rungs.
+        objectives: the objectives, in the order of values.
+        target: number of trials to train.
+        workers: number of trials at a time.
+        values: the values of trials that are already complete.
+        counts: outcome -> number of trials that have already ended.
+        pauses: True if trials may pause at rungs.
     """
 
     objectives: tuple[Objective, ...]
@@ -33,19 +33,19 @@ class SearchStarted:
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A worker is given trial `number`, or its next segment."""
+    """Trial `number`, or its next segment, is given to a worker."""
 
     number: int
 
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """Trial `number` has ended, or pauses, and the storage has it.
+    """Trial `number` has ended or pauses, and its outcome is in the storage.
 
     Args:
-        number: in the study.
-        outcome: how it ended.
-        values: of the objectives, if it is complete.
+        number: the number of the trial.
+        outcome: the outcome of the trial.
+        values: the values of the objectives, if the trial is complete.
     """
 
     number: int
@@ -57,7 +57,7 @@ Event = SearchStarted | TrialStarted | TrialEnded
 
 
 class Observer(Protocol):
-    """Gets every event of a search, in the process and the thread of the driver. It must be quick, and must not raise."""
+    """Receives every event of a search, in the process and thread of the driver. It must be fast and must not raise."""
 
     def notify(self, event: Event) -> None:
-        """`event` has happened."""
+        """Handle `event`."""

@@ -1,4 +1,4 @@
-"""The decoded images of a study: prepared from its configuration, and found again in its folder."""
+"""The decoded images of a study: prepares them from the configuration, and finds them in the folder of the study."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from trainers.data.prepared import DatasetInfo, describe, prepare
 from trainers.data.types import Progress
 from trainers.errors import DataError
 
-KEYS = ("source", "path", "splits", "image_size", "limit")
-"""Keys of `data` that an error may blame; any other is blamed on `path`."""
+DATA_KEYS = ("source", "path", "splits", "image_size", "limit")
+"""Keys of `data` that an error may name; other errors name `path`."""
 
 
 def prepare_images(config: StudyConfig, cache: Path, progress: Progress | None = None) -> tuple[Path, DatasetInfo]:
-    """Decode the images of a study into a file in the folder `cache`, at once if it exists; the file and what it holds.
+    """Decode the images of a study into a file in the folder `cache`, unless it exists; returns the file and its description.
 
     Raises:
-        ConfigError: they are missing, broken, or too few.
+        ConfigError: images are missing, broken, or too few.
     """
     try:
         data_file = prepare(config.data, cache, progress)
         return data_file, describe(data_file)
     except DataError as error:
-        key = error.place if error.place in KEYS else "path"
+        key = error.place if error.place in DATA_KEYS else "path"
         raise ConfigError(config.where("data", key), f"data: {error}") from None
 
 
 def find_images(folder: Path, fingerprint: str) -> Path:
-    """The file in `folder` that holds the decoded images of this `fingerprint`.
+    """Find the file in `folder` with the decoded images of this `fingerprint`.
 
     Raises:
         StudyError: there is none.

@@ -1,11 +1,11 @@
 """The folder of a study: names of its files, and the files of each trial. Needs neither torch nor Optuna.
 
 DIR/study.db          the Optuna storage (SQLite), one study in it
-DIR/study.yaml        the configuration as it began, resolved
+DIR/study.yaml        the resolved configuration at the start of the study
 DIR/trials/NUMBER/    weights (`model.safetensors`, the record in their header), `error.txt` if the trial failed and, while it
                       trains, `checkpoint.pt`
 DIR/data/             the decoded images
-DIR/reference.json    what a pass of the reference network took when the study began (nas/evaluation/measurer.py)
+DIR/reference.json    seconds of a pass of the reference network at the start of the study (nas/evaluation/measurer.py)
 DIR/operators.json    times of operators, from which throughput is predicted (nas/study/operator_table.py)
 DIR/ray/              Ray Tune's own files, only while a search runs
 DIR/lock              held by the driver that runs the study
@@ -39,7 +39,7 @@ def remove_checkpoint(folder: Path) -> None:
 
 
 def write_error(folder: Path, traceback: str) -> Path:
-    """Keep the `traceback` of a failed trial in its `folder`; the file."""
+    """Write the `traceback` of a failed trial to its `folder`; returns the file."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / ERROR
     file.write_text(traceback, encoding="utf-8")

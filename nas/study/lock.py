@@ -13,11 +13,11 @@ from nas.study.layout import LOCK
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder`, which is made if it does not exist. The lock ends with the process, however that ends.
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Lock `folder`, which is created if it does not exist. The lock is released when the process ends, even by a kill.
 
     Raises:
-        UsageError: another process holds it, or the folder cannot be written to.
+        UsageError: another process holds the lock, or the folder cannot be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

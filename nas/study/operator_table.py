@@ -1,11 +1,11 @@
 """Throughput and latency of an architecture predicted before it is built: the sum of the times of its operators.
 
-A space of millions of architectures has a few hundred operators (`search_space.operators`). They are timed one by one when a
-study begins, for as long as the study allows, those that stand for most work first. The time of an operator that was not timed
-is estimated from others of its family: seconds per MAC, per Fourier operation, per number and per parameter, none negative.
+A space of millions of architectures has a few hundred operators (`search_space.operators`). They are timed one by one at the
+start of a study, within a time budget, those with the largest share of the work first. The time of an operator that was not
+timed is estimated from others of its family: a non-negative number of seconds per MAC, Fourier operation, element and parameter.
 
-What a network's operators do not tell (how well maps stay in the caches from one operator to the next) is learned from
-measurements of whole networks: a prediction is one feature of the sampler's model. Needs no torch.
+Effects between operators, such as maps that stay in the caches, are not in the sum. The sampler learns them from measurements
+of whole networks, since a prediction is one feature of its model. Needs no torch.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from trainers.files import atomic_write
 
 Floats = NDArray[np.float64]
 
-SAMPLED_ARCHITECTURES = 1000  # whose operators are timed
-MIN_TIMED_PER_FAMILY = 4  # before any more of other families: a cheap one, an expensive one, two between
+SAMPLED_ARCHITECTURES = 1000  # random architectures whose operators are timed
+MIN_TIMED_PER_FAMILY = 4  # operators timed first in each family: the cheapest, the most expensive, two between
 
 
 def predicted_objectives() -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class OperatorTime:
         family: `Operator.family`.
         kind: `Operator.kind`.
         traits: `time_features` of the operator.
-        seconds: of a pass of the table's batch.
+        seconds: duration of a pass of a batch of the table's size.
     """
 
     family: str
@@ -54,7 +54,7 @@ class OperatorTime:
 
 
 def time_features(operator: Operator) -> tuple[float, ...]:
-    """What the time of an operator is estimated from: 1, MACs, Fourier operations, numbers of its maps, parameters."""
+    """The features that estimate the time of an operator: 1, MACs, Fourier operations, elements of its maps, parameters."""
     cost = operator.cost
     return (1.0, float(cost.macs), float(cost.fft_flops), float(operator.io_numel), float(cost.params))
 
@@ -63,7 +63,7 @@ class OperatorTable:
     """The times of operators on one device.
 
     Args:
-        times: `Operator.key` -> its time; at least one.
+        times: `Operator.key` -> time; must not be empty.
         batch_size: images of a pass.
     """
 
@@ -89,12 +89,12 @@ class OperatorTable:
 
     def _operator_s(self, operator: Operator) -> float:
         if operator not in self._seconds:
-            timed = self.times.get(operator.key)
-            self._seconds[operator] = timed.seconds if timed is not None else self.estimate(operator)
+            entry = self.times.get(operator.key)
+            self._seconds[operator] = entry.seconds if entry is not None else self.estimate(operator)
         return self._seconds[operator]
 
     def estimate(self, operator: Operator) -> float:
-        """Seconds of `operator`, estimated from the timed operators of its family, or else of its kind, or else from all."""
+        """Estimate the seconds of `operator` from the timed operators of its family, or else of its kind, or else from all."""
         family, kind = operator.family, operator.kind
         if family not in self._rates:
             groups = (
@@ -108,8 +108,8 @@ class OperatorTable:
 
 
 def fit_rates(times: Sequence[OperatorTime]) -> Floats:
-    """The seconds per feature that explain `times` best, by least squares of relative errors; none is negative."""
-    from scipy.optimize import nnls  # takes a while to import, and a complete table does not need it
+    """Fit non-negative seconds per feature to `times`, by least squares of relative errors."""
+    from scipy.optimize import nnls  # slow to import, and a complete table does not need it
 
     seconds = np.array([time.seconds for time in times])
     features = np.array([time.traits for time in times]) / seconds[:, None]
@@ -118,9 +118,9 @@ def fit_rates(times: Sequence[OperatorTime]) -> Floats:
 
 
 def operators_to_time(space: SearchSpace, seed: int = 0) -> list[Operator]:
-    """The operators of random architectures of `space`, those that are most worth timing first.
+    """The operators of random architectures of `space`, in the order in which they should be timed.
 
-    A few of each family, then the others by how much work they stand for.
+    A few of each family come first, then the others by their share of the work.
     """
     rng = np.random.default_rng(seed)
     counts: Counter[Operator] = Counter()
@@ -136,16 +136,16 @@ def operators_to_time(space: SearchSpace, seed: int = 0) -> list[Operator]:
 
 
 def _spread(members: Sequence[Operator]) -> Iterable[Operator]:
-    """`MIN_TIMED_PER_FAMILY` of operators in order, evenly from the first to the last."""
+    """`MIN_TIMED_PER_FAMILY` of the sorted `members`, evenly spaced from the first to the last."""
     last = len(members) - 1
     return (members[round(i * last / (MIN_TIMED_PER_FAMILY - 1))] for i in range(MIN_TIMED_PER_FAMILY))
 
 
-def operator_times(timed: Sequence[Operator], seconds: Iterable[float]) -> dict[str, OperatorTime]:
-    """The entries of a table, from `timed` operators and their `seconds`; operators beyond the last of `seconds` are left out."""
+def operator_times(timed_operators: Sequence[Operator], seconds: Iterable[float]) -> dict[str, OperatorTime]:
+    """The entries of a table: `operators` with their `seconds`. Operators without a time are left out."""
     return {
         operator.key: OperatorTime(operator.family, operator.kind, time_features(operator), time_s)
-        for operator, time_s in zip(timed, seconds, strict=False)
+        for operator, time_s in zip(timed_operators, seconds, strict=False)
     }
 
 
@@ -163,7 +163,7 @@ def write_tables(tables: Mapping[str, OperatorTable], file: Path) -> None:
 
 
 def read_tables(file: Path) -> dict[str, OperatorTable]:
-    """The tables in `file`, by objective; none if it is missing or damaged: nothing depends on them that cannot be measured."""
+    """Read the tables in `file`, by objective; empty if it is missing or damaged, since operators can be timed again."""
     try:
         plain = json.loads(file.read_text())
         return {

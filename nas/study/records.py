@@ -1,10 +1,10 @@
-"""How trials end, as typed values: what crosses from a worker to the driver, and from the driver to the storage and back.
+"""The outcomes of trials as typed values, which workers send to the driver and the driver writes to the storage.
 
     TrialOutcome
     ├── Completed    trained to the end
-    ├── Paused       trained to a rung; it may go on
+    ├── Paused       trained to a rung; may be promoted
     ├── Stopped      trained to a rung, and never promoted
-    ├── Refused      not trained: it exceeds a limit
+    ├── Refused      not trained: a value violates a limit
     ├── Duplicate    not trained: its architecture was proposed before
     └── Failed       its training, or the worker, failed
 
@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 from nas import objectives
 
 SCHEMA = 1
-"""Of records; a reader refuses those of a higher number."""
+"""The schema number of records; a reader refuses a higher one."""
 
 OUTCOME = "outcome"
 """The key of a record, and the user attribute, that names the kind of an outcome (`name_of`)."""
@@ -30,11 +30,11 @@ OUTCOME = "outcome"
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a network before its training.
+    """The measurements of a network before its training.
 
     Args:
         values: objective -> value.
-        details: user attribute -> how it was measured.
+        details: user attribute -> details of the measurement.
         device: the name of the processor or GPU; None: nothing was measured.
     """
 
@@ -49,7 +49,7 @@ class Measured:
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> Measured:
-        """The inverse of `to_attributes`, of the objectives that are registered."""
+        """The inverse of `to_attributes`, for registered objectives."""
         measured = [objectives.get(name) for name in objectives.names("measured")]
         return cls(
             values={o.name: float(attributes[o.name]) for o in measured if attributes.get(o.name) is not None},
@@ -60,14 +60,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gave.
+    """The result of a training.
 
     Args:
         values: trained objective -> value after the last epoch.
-        curve: an entry per epoch, plain JSON (`trainers.training.epoch.Epoch.to_dict`).
+        curve: one entry per epoch, plain JSON (`trainers.training.epoch.Epoch.to_dict`).
         train_s: seconds of training steps.
-        wall_s: seconds from the start to the end of the trial, all segments together.
-        overhead_s: of these, what was spent outside epochs.
+        wall_s: seconds from the start to the end of the trial, summed over segments.
+        overhead_s: the part of `wall_s` outside epochs.
     """
 
     values: Mapping[str, float]
@@ -101,7 +101,7 @@ class Completed:
 
 @dataclass(frozen=True)
 class Paused(Completed):
-    """A trial that was trained up to `epoch`, a rung, and may go on."""
+    """A trial that was trained up to the rung `epoch`, and may be promoted."""
 
     epoch: int = 0
 
@@ -113,19 +113,19 @@ class Stopped:
     epoch: int
 
     def to_attributes(self) -> dict[str, Any]:
-        """None: what it reached was recorded when it paused."""
+        """Empty: the values were recorded when the trial paused."""
         return {}
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A trial that was not trained, since it exceeds a limit.
+    """A trial that was not trained, since a value violates a limit.
 
     Args:
-        reason: names the limit, the value and the limit's value: "limit macs: 5000 > 4000".
-        seed: of the training that it did not get; None if no worker saw it.
-        measured: what was measured of it.
-        idle_s: seconds that the worker waited for it.
+        reason: the limit, the value and the worst value allowed: "limit macs: 5000 > 4000".
+        seed: the seed that the training would have had; None if the trial reached no worker.
+        measured: the measurements.
+        idle_s: seconds that the worker waited for the trial.
     """
 
     reason: str
@@ -136,8 +136,8 @@ class Refused:
     def to_attributes(self) -> dict[str, Any]:
         """User attributes of the trial."""
         optional = {"seed": self.seed, "idle_s": self.idle_s}
-        given = {name: value for name, value in optional.items() if value is not None}
-        return {"refused": self.reason, **given, **self.measured.to_attributes()}
+        present = {name: value for name, value in optional.items() if value is not None}
+        return {"refused": self.reason, **present, **self.measured.to_attributes()}
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Duplicate:
 
     @property
     def reason(self) -> str:
-        """In words."""
+        """A description: "duplicate of trial 3"."""
         return f"duplicate of trial {self.first}"
 
     def to_attributes(self) -> dict[str, Any]:
@@ -162,8 +162,9 @@ class Failed:
 
     Args:
         reason: what failed, in one line.
-        traceback: all of it; empty if there is none. It goes to the file `error.txt` in the trial's folder, not to the storage.
-        seed: of the training; None if it did not begin.
+        traceback: the whole traceback; empty if there is none. It is written to `error.txt` in the folder of the trial, not to
+            the storage.
+        seed: the seed of the training; None if it did not start.
         wall_s: seconds from the start of the segment to the failure.
         idle_s: seconds that the worker waited for the trial.
     """
@@ -192,17 +193,17 @@ _NAMES = {kind: name for name, kind in _WORKER_OUTCOMES.items()} | {Stopped: "st
 
 
 def name_of(outcome: TrialOutcome) -> str:
-    """The name of its kind: "completed", "paused", "stopped", "refused", "duplicate" or "failed"."""
+    """The name of the kind of `outcome`: "completed", "paused", "stopped", "refused", "duplicate" or "failed"."""
     return _NAMES[type(outcome)]
 
 
 def to_record(outcome: Completed | Paused | Refused | Failed) -> dict[str, Any]:
-    """`outcome` as plain JSON, as a worker sends it."""
+    """Convert `outcome` to plain JSON, as a worker sends it."""
     return {"schema": SCHEMA, OUTCOME: name_of(outcome), **_plain(outcome)}
 
 
 def from_record(record: Mapping[str, Any]) -> Completed | Paused | Refused | Failed:
-    """The inverse of `to_record`; a record of version 0.1 (without `schema`) is one of a completed training.
+    """The inverse of `to_record`; a record of version 0.1 (without `schema`) is that of a completed training.
 
     Raises:
         ValueError: the record has a higher schema number than this version knows.
@@ -212,11 +213,11 @@ def from_record(record: Mapping[str, Any]) -> Completed | Paused | Refused | Fai
     if record["schema"] > SCHEMA:
         raise ValueError(f"record: schema must be at most {SCHEMA}, found {record['schema']}")
     kind = _WORKER_OUTCOMES[record[OUTCOME]]
-    given = {name: value for name, value in record.items() if name not in ("schema", OUTCOME)}
+    fields = {name: value for name, value in record.items() if name not in ("schema", OUTCOME)}
     for name, inner in (("measured", Measured), ("trained", Trained)):
-        if name in given:
-            given[name] = inner(**given[name])
-    return kind(**given)
+        if name in fields:
+            fields[name] = inner(**fields[name])
+    return kind(**fields)
 
 
 def _completed_of_version_0_1(record: Mapping[str, Any]) -> Completed:
@@ -231,7 +232,7 @@ def _completed_of_version_0_1(record: Mapping[str, Any]) -> Completed:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    """The fields of a dataclass as plain JSON; fields that are dataclasses are taken apart too."""
+    """The fields of a dataclass as plain JSON; nested dataclasses are converted, too."""
     fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
     return {
         name: _plain(item)
@@ -245,7 +246,7 @@ def _plain(value: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class EarlierSegments:
-    """What a trial carries from its segments so far to the next one: measurements are not repeated, times add up."""
+    """Measurements and times of the earlier segments of a trial: measurements are not repeated, times are summed."""
 
     measured: Mapping[str, float] = field(default_factory=dict)
     overhead_s: float = 0.0
@@ -253,22 +254,22 @@ class EarlierSegments:
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> EarlierSegments:
-        """Of the user attributes of a trial."""
+        """Read them from the user attributes of a trial."""
         times = {name: attributes.get(name) or 0.0 for name in ("overhead_s", "idle_s")}
         return cls(Measured.from_attributes(attributes).values, **times)
 
 
 @dataclass(frozen=True)
 class TrialTask:
-    """What a worker gets: an architecture to train, up to a rung or to the end.
+    """The task of a worker: an architecture to train, up to a rung or to the end.
 
     Args:
-        number: of the trial.
-        architecture: as JSON.
-        seed: of its training.
-        folder: of its files.
-        until: the epoch to pause at; None: train to the end.
-        earlier: what the segments before carried over.
+        number: the number of the trial.
+        architecture: the architecture as JSON.
+        seed: the seed of its training.
+        folder: the folder of its files.
+        until: the epoch at which to pause; None: train to the end.
+        earlier: measurements and times of its earlier segments.
     """
 
     number: int

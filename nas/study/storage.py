@@ -1,13 +1,13 @@
-"""The Optuna storage of a study, which is the only truth about it (SQLite in its folder, see `nas/study/layout.py`).
+"""The Optuna storage of a study, its only state: SQLite in the folder of the study (see `nas/study/layout.py`).
 
 User attributes of a trial (all plain JSON; `nas/study/records.py` writes and reads them):
 
     architecture, id      the architecture (`Architecture.to_dict()`) and its canonical id
     macs, fft_flops, params, activation_bytes   exact costs (search_space/costs.py)
-    seed                  of its training
+    seed                  the seed of its training
     images_per_s, latency_ms, peak_memory_bytes
                           measured before training, if an objective or a limit; likewise other registered objectives
-    throughput, latency   how these were measured: interval, batch_size, threads, precision, repeats, drift, clock_mhz, ...
+    throughput, latency   details of these measurements: interval, batch_size, threads, precision, repeats, drift, clock_mhz, ...
     device                the processor or GPU
     curve                 [{"epoch": 1, "train_loss": ..., "val_loss": ..., "val_accuracy": ..., "wall_s": ...}, ...]
     train_s, wall_s       seconds inside training epochs, and from start to end of the trial
@@ -16,9 +16,9 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
     until                 the epoch to pause at, of the last segment (only with a scheduler); the accuracies at rungs are the
                           trial's intermediate values; a trial stopped at a rung is PRUNED
     outcome               "completed", "stopped", "refused", "duplicate" or "failed" (not in studies of version 0.1)
-    refused               why it was not trained: "limit macs: 5000 > 4000", "duplicate of trial 3"; its state
+    refused               the reason why it was not trained: "limit macs: 5000 > 4000", "duplicate of trial 3"; its state
                           is PRUNED, that of a duplicate FAIL
-    failure               why it failed, and the file with its traceback; its state is FAIL
+    failure               the reason of the failure, and the file with its traceback; its state is FAIL
 
 User attributes of the study:
 
@@ -44,7 +44,7 @@ from nas.errors import UsageError
 from nas.objectives import Direction
 from nas.study.layout import DATABASE
 
-BUSY_TIMEOUT_S = 60  # SQLite waits so long for another process that writes
+BUSY_TIMEOUT_S = 60  # the longest time that SQLite waits for another process that writes
 
 
 def storage_url(folder: Path) -> str:
@@ -53,13 +53,13 @@ def storage_url(folder: Path) -> str:
 
 
 def open_study(folder: Path) -> optuna.Study:
-    """The Optuna study in `folder`, to be read or continued.
+    """Open the Optuna study in `folder`, to read or continue it.
 
     Raises:
         UsageError: `folder` holds no study, or one that cannot be read.
     """
     if not (folder / DATABASE).is_file():
-        raise UsageError(f"{folder}: holds no study ({DATABASE} is missing); `nas search --out {folder}` begins one")
+        raise UsageError(f"{folder}: holds no study ({DATABASE} is missing); `nas search --out {folder}` starts one")
     try:
         if not _holds_studies(folder / DATABASE):
             raise UsageError(f"{folder / DATABASE}: holds no study; remove the folder and search again")
@@ -67,7 +67,7 @@ def open_study(folder: Path) -> optuna.Study:
             storage_url(folder), engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_S}}
         )
         sqlalchemy.event.listen(storage.engine, "connect", _use_write_ahead_log)
-        storage.engine.dispose()  # the connection that was opened before the listener
+        storage.engine.dispose()  # closes the connection that was opened before the listener
         names = optuna.get_all_study_names(storage)
     except (
         sqlite3.DatabaseError,
@@ -82,7 +82,7 @@ def open_study(folder: Path) -> optuna.Study:
 
 
 def _holds_studies(database: Path) -> bool:
-    """True if the database has Optuna's tables: Optuna would create them in any file that has none, even to read it."""
+    """True if the database has Optuna's tables; Optuna would create them in any file without them, even to read it."""
     url = f"{database.resolve().as_uri()}?mode=rw"  # read and write, but do not create
     with closing(sqlite3.connect(url, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'studies'").fetchall()
@@ -109,7 +109,7 @@ def study_exists(folder: Path) -> bool:
 def create_study(
     folder: Path, name: str, directions: Sequence[Direction], attributes: Mapping[str, Any]
 ) -> optuna.Study:
-    """Create a study in `folder`, with its attributes; it appears complete or not at all."""
+    """Create a study in `folder` with its attributes, atomically."""
     draft = folder / f"{DATABASE}.new"
     draft.unlink(missing_ok=True)
     storage = optuna.storages.RDBStorage(f"sqlite:///{draft.resolve()}")

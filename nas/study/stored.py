@@ -29,7 +29,7 @@ class StoredStudy:
     """A study in a folder.
 
     Args:
-        folder: where it is.
+        folder: the folder of the study.
         optuna: the Optuna study.
     """
 
@@ -38,7 +38,7 @@ class StoredStudy:
 
     @classmethod
     def open(cls, folder: Path) -> StoredStudy:
-        """The study in `folder`.
+        """Open the study in `folder`.
 
         Raises:
             UsageError: `folder` holds no study, or one that cannot be read.
@@ -57,10 +57,10 @@ class StoredStudy:
         """Create the study of `config` in `folder`.
 
         Args:
-            folder: where; it exists.
-            config: of the study.
-            space: its search space.
-            dataset: its images.
+            folder: an existing folder.
+            config: the configuration of the study.
+            space: the search space.
+            dataset: the description of the images.
             first: architectures to train first.
         """
         chosen = [objectives.get(name) for name in config.objectives]
@@ -79,7 +79,7 @@ class StoredStudy:
 
     @property
     def name(self) -> str:
-        """Of the study."""
+        """The name of the study."""
         return str(self.optuna.study_name)
 
     @cached_property
@@ -89,7 +89,7 @@ class StoredStudy:
 
     @cached_property
     def objectives(self) -> tuple[Objective, ...]:
-        """In the order of the trials' values.
+        """The objectives, in the order of the values of trials.
 
         Raises:
             UsageError: the study does not list them.
@@ -102,12 +102,12 @@ class StoredStudy:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The configuration as the study began, plain JSON."""
+        """The configuration at the start of the study, plain JSON."""
         return self.attributes.get("config") or {}
 
     @property
     def dataset(self) -> Mapping[str, Any]:
-        """What the study knows of its images, plain JSON."""
+        """The description of the images, plain JSON."""
         return self.attributes.get("dataset") or {}
 
     @property
@@ -127,7 +127,7 @@ class StoredStudy:
         return dict(self.optuna.user_attrs.get("test_accuracy") or {})
 
     def set_test_accuracy(self, accuracies: Mapping[str, float]) -> None:
-        """Keep test accuracies, all of them."""
+        """Store `accuracies`, which replace the stored ones."""
         self.optuna.set_user_attr("test_accuracy", dict(accuracies))
 
     def trial_folder(self, number: int) -> Path:
@@ -144,15 +144,15 @@ class StoredStudy:
 
     def is_complete(self, trials: int) -> bool:
         """True if `trials` trials are trained and none runs or pauses."""
-        known = self.trials
-        return not any(t.state == TrialState.RUNNING for t in known) and sum(map(is_trained, known)) >= trials
+        stored = self.trials
+        return not any(t.state == TrialState.RUNNING for t in stored) and sum(map(is_trained, stored)) >= trials
 
     def check_images(self, config: StudyConfig, dataset: DatasetInfo) -> None:
-        """Raise `ConfigError` unless `dataset` is what the study began on: accuracies on other images do not compare."""
-        began = self.dataset.get("fingerprint")
-        if dataset.fingerprint != began:
-            rule = f"data: the images must stay those that the study began on, {began}, found {dataset.fingerprint}"
-            raise ConfigError(config.where("data", "path"), f"{rule} (another --out begins another study)")
+        """Raise `ConfigError` unless `dataset` is that of the study; accuracies on other images are not comparable."""
+        fingerprint = self.dataset.get("fingerprint")
+        if dataset.fingerprint != fingerprint:
+            rule = f"data: must stay the images that the study started with, {fingerprint}, found {dataset.fingerprint}"
+            raise ConfigError(config.where("data", "path"), f"{rule} (use another --out for another study)")
 
 
 def _dataset_attribute(dataset: DatasetInfo) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A YAML file with overrides, and where in it each value stands."""
+"""A YAML file with overrides, and the line and column of each value."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ import yaml
 from nas.errors import ConfigError
 from search_space import yaml_text
 
-Path_ = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class StudyFile:
-    """What a configuration was read from.
+    """The source of a configuration.
 
     Args:
         file: the YAML file.
-        data: its value, overrides applied.
-        node: its syntax tree, with lines and columns; None if it is empty.
-        overrides: path -> the command-line word that set it.
+        data: the content of the file, with overrides applied.
+        node: the syntax tree of the file, with lines and columns; None if the file is empty.
+        overrides: path -> the command-line argument that set it.
     """
 
     file: Path
     data: Any
     node: yaml.Node | None
-    overrides: dict[Path_, str]
+    overrides: dict[KeyPath, str]
 
     def where(self, path: Sequence[str | int]) -> str:
-        """`FILE:LINE:COL` of the deepest part of `path` that is written down, or the override that wrote it."""
+        """`FILE:LINE:COL` of the deepest part of `path` that the file contains, or the override that set it."""
         for length in range(len(path), 0, -1):
             if tuple(path[:length]) in self.overrides:
                 return self.overrides[tuple(path[:length])]
@@ -50,7 +50,7 @@ class StudyFile:
 
 
 def _step(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
-    """The node to point at, and the value, of `part` in `node`."""
+    """The node that marks the place of `part` in `node`, and the node of its value."""
     if isinstance(node, yaml.MappingNode):
         merged: tuple[yaml.Node, yaml.Node] | None = None
         for key, value in node.value:
@@ -68,7 +68,7 @@ def read(file: Path, overrides: Sequence[str] = ()) -> StudyFile:
     """Read `file` and apply `overrides`, words of the form `key.sub=value`.
 
     Raises:
-        ConfigError: the file cannot be read or is no YAML; an override is of another form or leads nowhere.
+        ConfigError: the file cannot be read or is not YAML; an override has another form, or its path does not exist.
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -86,7 +86,7 @@ def read(file: Path, overrides: Sequence[str] = ()) -> StudyFile:
         raise ConfigError(where, f"not YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise ConfigError(str(file), f"not YAML: {' '.join(str(error).split())}") from None
-    applied: dict[Path_, str] = {}
+    applied: dict[KeyPath, str] = {}
     for word in overrides:
         path, value = _parse(word)
         data = _set({} if data is None else data, path, value, word)
@@ -94,7 +94,7 @@ def read(file: Path, overrides: Sequence[str] = ()) -> StudyFile:
     return StudyFile(file, data, node, applied)
 
 
-def _parse(word: str) -> tuple[Path_, Any]:
+def _parse(word: str) -> tuple[KeyPath, Any]:
     key, equals, text = word.partition("=")
     if not equals or not key or not all(key.split(".")):
         raise ConfigError(word, "an override must be of the form key.sub=value")
@@ -105,7 +105,7 @@ def _parse(word: str) -> tuple[Path_, Any]:
     return tuple(int(part) if part.isdigit() else part for part in key.split(".")), value
 
 
-def _set(data: Any, path: Path_, value: Any, word: str) -> Any:
+def _set(data: Any, path: KeyPath, value: Any, word: str) -> Any:
     """A copy of `data` with `value` at `path`."""
     if not path:
         return value

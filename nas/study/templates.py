@@ -1,4 +1,4 @@
-"""Studies to begin with: those that are installed, a commented starter, and a study around a preset."""
+"""Ready-made studies: the installed ones, a commented starter, and a study around a preset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search_space import presets
 from search_space.errors import SpaceError
 from search_space.spaces.neighbourhood import neighbourhood
 
-DEFAULT = "digits"
+DEFAULT_STUDY = "digits"
 
 PRESET_HEAD = """\
 # A study around the preset {preset}: its own mixers and others, its width and depth and half of them.
@@ -32,10 +32,10 @@ def installed_studies() -> dict[str, Path]:
 
 
 def find_study(name: str | None) -> Path:
-    """The file of a study: a path, or the name of an installed study; None: the default one."""
+    """Find the file of a study: `name` is a path or the name of an installed study; None: the default study."""
     if name is not None and (Path(name).exists() or name not in installed_studies()):
         return Path(name)
-    return installed_studies()[name or DEFAULT]
+    return installed_studies()[name or DEFAULT_STUDY]
 
 
 def write_starter_study(file: Path, data: Path, image_size: int) -> None:
@@ -81,7 +81,7 @@ def _write_new(file: Path, text: str) -> None:
 
 
 def _plain(space: dict[str, Any]) -> dict[str, Any]:
-    """The space as a user would write it: single values for what is fixed, without what the images say."""
+    """The space as a user would write it: single values instead of lists of one, without properties of the images."""
 
     def single(value: Any) -> Any:
         if isinstance(value, dict):
@@ -90,9 +90,9 @@ def _plain(space: dict[str, Any]) -> dict[str, Any]:
             return single(value[0]) if len(value) == 1 and not isinstance(value[0], list) else value
         return value
 
-    of_data = ("image_size", "in_chans", "num_classes", "num_stages")
-    written = {key: single(value) for key, value in space.items() if key not in of_data and key != "stages"}
-    return written | {"stages": [single(stage) for stage in space["stages"]]}
+    derived_keys = ("image_size", "in_chans", "num_classes", "num_stages")
+    plain = {key: single(value) for key, value in space.items() if key not in derived_keys and key != "stages"}
+    return plain | {"stages": [single(stage) for stage in space["stages"]]}
 
 
 class _Dumper(yaml.SafeDumper):

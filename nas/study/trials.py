@@ -1,4 +1,4 @@
-"""What the trials of a study have in common: their seeds, how they ended, which of them count."""
+"""Functions of trials: limits on exact costs, seeds, and outcomes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nas.objectives.costs import cost_value, costs_of
 from nas.study.records import OUTCOME
 from search_space import Architecture
 
-__all__ = ["costs_of", "is_trained", "outcome_name", "seed_of", "within"]
+__all__ = ["costs_of", "is_trained", "outcome_name", "satisfies_limits", "seed_of"]
 
 
-def within(architecture: Architecture, limits: Mapping[str, float]) -> bool:
-    """True if `architecture` satisfies those of the `limits` that are on exact costs."""
+def satisfies_limits(architecture: Architecture, limits: Mapping[str, float]) -> bool:
+    """True if the exact costs of `architecture` satisfy the `limits` on them; other limits are ignored."""
     return not any(
         OBJECTIVES[name].violates(cost_value(name, architecture), limit)
         for name, limit in limits.items()
@@ -25,14 +25,14 @@ def within(architecture: Architecture, limits: Mapping[str, float]) -> bool:
 
 
 def seed_of(study_seed: int, architecture_id: str) -> int:
-    """The seed of an architecture's training: the same in every study of that seed."""
+    """The seed of the training of an architecture; it depends only on the seed of the study and the id."""
     return int.from_bytes(hashlib.sha256(f"{study_seed} {architecture_id}".encode()).digest()[:4], "big")
 
 
 def outcome_name(trial: FrozenTrial) -> str | None:
-    """The outcome of `trial` by name (`nas.study.records.name_of`); None while it waits, runs or pauses.
+    """The name of the outcome of `trial` (`nas.study.records.name_of`); None while it waits, runs or pauses.
 
-    Trials of version 0.1 do not name it: there a refused trial has the attribute `refused`, and a duplicate failed by it.
+    Trials of version 0.1 do not store it: there, a refused trial has the attribute `refused`, and a duplicate is FAIL, too.
     """
     if not trial.state.is_finished():
         return None

@@ -1,1 +1,1 @@
-"""What `nas` shows in the terminal: tables, panels and progress."""
+"""The terminal output of `nas`: tables, panels and progress."""

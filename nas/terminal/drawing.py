@@ -1,4 +1,4 @@
-"""An architecture drawn in the terminal, from the image to the head; renderables of rich, good without colour."""
+"""An architecture drawn in the terminal, from the image to the head: renderables of rich, readable without colour."""
 
 from __future__ import annotations
 

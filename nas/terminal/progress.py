@@ -23,18 +23,18 @@ from nas.study.events import Event, Observer, SearchStarted, TrialEnded, TrialSt
 from nas.study.records import Paused, name_of
 
 StepProgress = Callable[[int, int], None]
-"""Called with what is done, and of how much."""
+"""Called with the number of finished items and their total."""
 
 
 class Advance(Protocol):
-    """Counts what has ended."""
+    """Counts finished items."""
 
     def __call__(self, count: int = 1, weight: float | None = None) -> None:
-        """`count` items have ended, which are `weight` of the work (by default their number)."""
+        """Add `count` finished items, which are `weight` of the work (default: `count`)."""
 
 
 class SearchTally:
-    """Counts and values of a search so far, from its events. An `Observer`."""
+    """An `Observer` that counts the trials of a search and collects their values."""
 
     def __init__(self) -> None:
         self.running: set[int] = set()
@@ -46,7 +46,7 @@ class SearchTally:
         self.started_s = time.monotonic()
 
     def notify(self, event: Event) -> None:
-        """Take in `event`."""
+        """Update the counts with `event`."""
         if isinstance(event, SearchStarted):
             self.search = event
             self.outcomes.update(event.counts)
@@ -73,10 +73,10 @@ class SearchTally:
     @property
     def left_s(self) -> float | None:
         """Seconds to the end at the pace of this run; None before its first trial has ended."""
-        here = self.trained - self.trained_before
-        if here == 0 or self.search is None:
+        trained_here = self.trained - self.trained_before
+        if trained_here == 0 or self.search is None:
             return None
-        return (time.monotonic() - self.started_s) / here * max(0, self.search.target - self.trained)
+        return (time.monotonic() - self.started_s) / trained_here * max(0, self.search.target - self.trained)
 
     def line(self) -> str:
         """The second line of the display."""
@@ -111,15 +111,15 @@ class LiveTally(SearchTally):
         self.live.update(Group(self.bar, Text(self.line(), style="dim")))
 
 
-class Display:
-    """Shows progress on `console`, if that is a terminal."""
+class TerminalDisplay:
+    """Shows progress on `console` if it is a terminal (`nas.driver.display.Display`)."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
 
     @contextmanager
     def step(self, text: str) -> Iterator[StepProgress | None]:
-        """A step before the trials, such as reading images; gives the function to call with (done, total)."""
+        """Show a step before the trials, such as reading images; yields the function to call with (done, total), or None."""
         if not self.console.is_terminal:
             yield None
             return
@@ -128,12 +128,12 @@ class Display:
             yield lambda done, total: bar.update(task, completed=done, total=total, count=f"{done}/{total}")
 
     def warn(self, text: str) -> None:
-        """A message that does not end the work, but should be seen."""
+        """Print a message that does not end the work."""
         self.console.print(f"nas: warning: {text}", highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def trials(self) -> Iterator[Observer]:
-        """The trials of a search."""
+        """Show the trials of a search; yields the observer that does."""
         if not self.console.is_terminal:
             yield SearchTally()
             return
@@ -142,7 +142,10 @@ class Display:
 
     @contextmanager
     def counter(self, text: str, total: int, done: int = 0, work: float | None = None) -> Iterator[Advance]:
-        """`total` items of which `done` have ended; the time left is by the `work` that is left (by default their number)."""
+        """Show a count of `total` items, `done` of which are finished; yields the function that counts further ones.
+
+        The time left is estimated from `work`, the total weight of the unfinished items (default: their number).
+        """
         if not self.console.is_terminal:
             yield lambda count=1, weight=None: None
             return
@@ -165,7 +168,7 @@ class Display:
 
 
 def _bar(console: Console, transient: bool = False) -> Progress:
-    """The one progress bar: what is counted, how many, the bar, time elapsed, time left."""
+    """A progress bar: description, count, bar, time elapsed, time left."""
     columns: tuple[ProgressColumn, ...] = (
         TextColumn("{task.description}"),
         TextColumn("{task.fields[count]}"),

@@ -2,7 +2,7 @@
 
 These functions return renderables of rich for 80 columns, readable without colour, and print nothing. Times of a trial:
 `wall_s` from its start to its end, `train_s` in training steps, `overhead_s` in neither training nor validation, `idle_s`
-that its worker waited for it.
+while its worker waited for it.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def front_table(results: Results) -> Table:
 
 
 def status_record(results: Results) -> dict[str, Any]:
-    """The state of a study as plain JSON: what `nas status --json` prints.
+    """The state of a study as plain JSON, as `nas status --json` prints it.
 
     Keys: `name`, `folder`, `trials` ({state: count}), `objectives`, `best_trial`, `best_accuracy`, `front_size`,
     `hypervolume`, `elapsed_s` (first start to last end), `train_s` and `wall_s` (sums over trials), `wall_s_per_trial`,
     `training_share` and `validation_share` (of the workers' time, which is wall_s and idle_s), `overhead_s_per_trial`
     (neither training nor validation), `prediction_quality` ({objective: {trials, kendall_tau, median_error}}). A value that
-    is not known yet is None. `foretold` is the name of `prediction_quality` in version 0.1, kept for one release.
+    is not known yet is None. `foretold` is an alias of `prediction_quality`, its name in version 0.1, for one release.
     """
     trials = results.trials
     times = break_down_time(results)

@@ -50,7 +50,7 @@ def test_images_that_changed_or_went(cli: Any) -> None:
     Image.new("RGB", (8, 8), (1, 2, 3)).save(photos / "cats" / "new.png")
     changed = cli.run(*command, "trials=2")
     assert changed.returncode == 2
-    one_line(changed, "data.path=photos: data: the images must stay those that the study began on")
+    one_line(changed, "data.path=photos: data: must stay the images that the study started with")
     assert len(cli.complete("changed")) == 1
     (photos / "cats" / "new.png").unlink()
 

@@ -102,7 +102,7 @@ def test_a_finished_study_is_judged_in_its_folder_on_its_images(cli: Any) -> Non
     edited.write_text(edited.read_text().replace("epochs: 1", "epochs: 2"))
     run = cli.run("fidelity", "done")
     assert run.returncode == 2
-    assert "train.epochs: must stay 1 as the study began, found 2" in run.stderr
+    assert "train.epochs: must stay 1 as at the start of the study, found 2" in run.stderr
 
 
 @pytest.mark.parametrize(

@@ -155,13 +155,13 @@ def write_study(
 
 @pytest.fixture(scope="session")
 def study_writer() -> Callable[..., Path]:
-    """`write_study`, for tests that need a study of their own."""
+    """`write_study`, for tests that write their own study."""
     return write_study
 
 
 @pytest.fixture(scope="session")
 def stored_trial() -> type[StoredTrial]:
-    """`StoredTrial`, for tests that write trials of their own."""
+    """`StoredTrial`, for tests that write their own trials."""
     return StoredTrial
 
 
@@ -184,7 +184,7 @@ def digits_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def empty_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study in which nothing has happened yet."""
+    """A study without trials."""
     return write_study(tmp_path_factory.mktemp("studies") / "empty", name="nothing yet")
 
 

@@ -80,7 +80,7 @@ def test_one_name_has_one_set_of_choices() -> None:
     seen: dict[str, tuple[object, ...]] = {}
     rng = np.random.default_rng(1)
 
-    class Trial:
+    class TrialDouble:
         def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
             assert len(choices) > 1
             assert len(set(choices)) == len(choices)
@@ -88,6 +88,6 @@ def test_one_name_has_one_set_of_choices() -> None:
             return choices[int(rng.integers(len(choices)))]
 
     for _ in range(500):
-        SPACE.suggest(Trial())
+        SPACE.suggest(TrialDouble())
     # Groups depend on the width and the expansion: nine names for each stage.
     assert sum(name.startswith("stages.0.mlp.groups") for name in seen) >= 9

@@ -1,1 +1,1 @@
-"""The executors, one file each; a file is imported when its executor is opened."""
+"""The executors, one module each; a module is imported when its executor is opened."""

@@ -1,7 +1,7 @@
-"""Processes of this machine as an executor: no cluster, no daemon; each loads its libraries once and ends with the driver.
+"""An executor on processes of this machine, without a cluster or a daemon. The processes end with the driver.
 
-If a process dies (mostly for want of memory), the tasks that were running are tried again alone, one after the other: a task
-whose process dies again has ended with None, and the others go on.
+If a process dies (usually it is out of memory), the tasks that were running are retried alone, one after the other. A task
+whose process dies again ends with the result None; the others continue.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nas.execution.base import (
     WorkerFactory,
     register,
 )
-from nas.execution.resources import Allocation, Resources, allocate, cpus_wanted, shares_per_gpu
+from nas.execution.resources import Allocation, Resources, allocate, requested_cpus, shares_per_gpu
 
 TICK_S = 0.05
 
@@ -40,16 +40,16 @@ logger = logging.getLogger(__name__)
 @register("local")
 @contextmanager
 def open_local(resources: Resources, scratch: Path) -> Iterator[LocalProcesses]:
-    """Processes of this machine.
+    """Open the executor on processes of this machine.
 
     Raises:
-        UsageError: the machine does not have what a task needs, or `resources.address` names another.
+        UsageError: the machine does not have the resources of a task, or `resources.address` names a cluster.
     """
     if resources.address is not None:
         rule = "must be null for the executor 'local', which runs on this machine"
         raise UsageError(f"resources.address: {rule}, found {resources.address}")
     gpus = 0 if resources.gpus_per_trial == 0 else count_gpus()
-    allocation = allocate(resources, {"CPU": cpus_wanted(resources), "GPU": gpus})
+    allocation = allocate(resources, {"CPU": requested_cpus(resources), "GPU": gpus})
     yield LocalProcesses(allocation, gpus)
 
 
@@ -57,8 +57,8 @@ class LocalProcesses(Executor):
     """Runs tasks in a pool of processes.
 
     Args:
-        allocation: the processes, and what each has.
-        gpus: of this machine.
+        allocation: the number of processes, and the CPUs and GPUs of each.
+        gpus: number of GPUs of this machine.
     """
 
     def __init__(self, allocation: Allocation, gpus: int = 0) -> None:
@@ -68,18 +68,18 @@ class LocalProcesses(Executor):
         self.devices = (devices or ["cpu"] * allocation.workers)[: allocation.workers]
 
     def run(self, make_worker: WorkerFactory, source: TaskSource) -> None:
-        interrupted: list[Task] = []  # tasks that ran when a process died
+        interrupted: list[Task] = []  # tasks that were running when a process died
         while True:
             with _pool(make_worker, self.devices) as submit:
                 interrupted = _run_until_death(submit, len(self.devices), source)
             if not interrupted:
                 return
             for task in interrupted:
-                logger.info("task %s: its process, or one beside it, died; tried again alone", task.name)
+                logger.info("task %s: its process, or another one of the pool, died; it is retried alone", task.name)
                 with _pool(make_worker, self.devices[:1]) as submit:
-                    died = _run_until_death(submit, 1, _Single(task, source))
+                    died = _run_until_death(submit, 1, _SingleTask(task, source))
                 if died:
-                    source.ended(task, None)
+                    source.on_ended(task, None)
 
     def call(self, function: Callable[..., Result], *arguments: Any, tick: Callable[[], None] = lambda: None) -> Result:
         environment.keep_memory()
@@ -90,13 +90,13 @@ class LocalProcesses(Executor):
             try:
                 return future.result()
             except BrokenProcessPool:
-                raise StudyError("its process died, possibly for want of memory") from None
+                raise StudyError("its process died, possibly out of memory") from None
             except Exception as error:
                 raise StudyError(reason(error)) from None
 
 
-class _Single(TaskSource):
-    """One task of another source, already started."""
+class _SingleTask(TaskSource):
+    """Gives one task of another source, which has already started there."""
 
     def __init__(self, task: Task, source: TaskSource) -> None:
         self.tasks = [task]
@@ -105,18 +105,18 @@ class _Single(TaskSource):
     def next_task(self) -> Task | Signal:
         return self.tasks.pop() if self.tasks else FINISHED
 
-    def ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
-        self.source.ended(task, result)
+    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+        self.source.on_ended(task, result)
 
-    def worker_failed(self, reason: str) -> None:
-        self.source.worker_failed(reason)
+    def on_worker_failed(self, reason: str) -> None:
+        self.source.on_worker_failed(reason)
 
     def tick(self) -> None:
         self.source.tick()
 
 
 def _run_until_death(submit: Callable[[Task], Future[dict[str, Any]]], workers: int, source: TaskSource) -> list[Task]:
-    """Run the tasks of `source`; the tasks that ran when a process died, or none if all have ended."""
+    """Run the tasks of `source`; returns the tasks that were running when a process died, or none if all have ended."""
     running: dict[Future[dict[str, Any]], Task] = {}
     finished = False
     while True:
@@ -130,7 +130,7 @@ def _run_until_death(submit: Callable[[Task], Future[dict[str, Any]]], workers: 
                 running[submit(task)] = task
             except BrokenProcessPool:
                 return [*running.values(), task]
-            source.started(task)
+            source.on_started(task)
         if not running:
             if finished:
                 return []
@@ -143,14 +143,14 @@ def _run_until_death(submit: Callable[[Task], Future[dict[str, Any]]], workers: 
                 return list(running.values())
             task = running.pop(future)
             if "worker_failed" in answer:
-                source.worker_failed(answer["worker_failed"])
+                source.on_worker_failed(answer["worker_failed"])
             else:
-                source.ended(task, answer["result"])
+                source.on_ended(task, answer["result"])
 
 
 @contextmanager
 def _pool(make_worker: WorkerFactory, devices: list[str]) -> Iterator[Callable[[Task], Future[dict[str, Any]]]]:
-    """Within this block, a function that submits a task to a pool with a process for each of `devices`."""
+    """Yield a function that submits a task to a pool with a process for each of `devices`."""
     environment.keep_memory()
     with closing(processes.CONTEXT.SimpleQueue()) as queue:
         for device in devices:
@@ -160,13 +160,14 @@ def _pool(make_worker: WorkerFactory, devices: list[str]) -> Iterator[Callable[[
 
 
 def count_gpus() -> int:
+    """The number of GPUs that this process may use."""
     import torch
 
     return torch.cuda.device_count()
 
 
-_worker: Worker | None = None  # of a process of the pool
-_failure = ""  # why it has none
+_worker: Worker | None = None  # the worker of this process of the pool
+_failure = ""  # why it could not be created
 
 
 def _start_worker(make_worker: WorkerFactory, devices: Any) -> None:
@@ -174,7 +175,7 @@ def _start_worker(make_worker: WorkerFactory, devices: Any) -> None:
     logs.configure_worker()
     try:
         _worker = make_worker(devices.get())
-    except Exception as error:  # told by the first task: an exception here would look like the death of the process
+    except Exception as error:  # the first task reports it: an exception here would look like the death of the process
         _failure = reason(error)
 
 

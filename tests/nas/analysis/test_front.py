@@ -56,7 +56,7 @@ def tables(draw: st.DrawFn, largest: int = 12) -> tuple[np.ndarray, list[Directi
 
 
 @given(tables())
-def test_front_is_what_no_pair_of_rows_refutes(table: tuple[np.ndarray, list[Direction]]) -> None:
+def test_front_equals_pairwise_comparison(table: tuple[np.ndarray, list[Direction]]) -> None:
     values, directions = table
     np.testing.assert_array_equal(front_mask(values, directions), brute_mask(values, directions))
 
@@ -140,7 +140,7 @@ def test_normalised_values_span_the_box(table: tuple[np.ndarray, list[Direction]
 
 
 @pytest.mark.parametrize("values", [[], [[0.9, 100.0]], [[0.9, 100.0], [0.9, 100.0]], [[np.nan, 1.0]]])
-def test_without_anything_that_varies_there_is_no_box(values: list[list[float]]) -> None:
+def test_equal_values_span_no_box(values: list[list[float]]) -> None:
     objectives = [objective("maximize"), objective("minimize", log=True)]
     assert hypervolume(values, objectives) == 0.0
     assert hypervolume_over(values, objectives).tolist() == [0.0] * len(values)
@@ -153,7 +153,7 @@ def test_an_objective_of_one_value_drops_out() -> None:
     assert hypervolume(np.column_stack([values, [7.0] * 3]), triple) == hypervolume(values, pair)
 
 
-def test_what_has_no_logarithm_is_not_counted() -> None:
+def test_values_without_a_logarithm_are_not_counted() -> None:
     objectives = [objective("maximize"), objective("maximize", log=True)]
     values = [[0.1, 10.0], [0.9, 1.0], [1.0, 0.0]]
     assert hypervolume(values, objectives) == hypervolume(values[:2], objectives)

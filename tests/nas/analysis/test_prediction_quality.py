@@ -78,7 +78,7 @@ def status_text(results: Results) -> str:
     return console.export_text()
 
 
-def test_the_status_and_the_report_show_it(study: Path) -> None:
+def test_the_status_and_the_report_show_prediction_quality(study: Path) -> None:
     results = Results.load(study)
     record = status_record(results)["prediction_quality"]["images_per_s"]
     assert list(record) == ["trials", "kendall_tau", "median_error"]
@@ -104,7 +104,7 @@ def test_without_the_operator_table_a_line_says_that_it_is_unknown(study: Path, 
     assert missing_lines(results)[-1] == f"The prediction quality is unknown: {file} is missing or damaged."
 
 
-def test_a_study_without_predictions_has_none_and_misses_nothing(digits_study: Path) -> None:
+def test_a_study_without_predicted_objectives_has_no_note(digits_study: Path) -> None:
     results = Results.load(digits_study)
     assert compare_predictions(results) == []
     assert status_record(results)["foretold"] == status_record(results)["prediction_quality"] == {}

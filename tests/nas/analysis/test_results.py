@@ -40,7 +40,7 @@ def test_rows_are_the_trials_of_the_storage_in_order(digits_study: Path) -> None
             assert row["curve"] == trial.user_attrs["curve"]
 
 
-def test_states_tell_refused_double_and_stopped_apart(digits_study: Path) -> None:
+def test_states_distinguish_refused_duplicate_and_stopped(digits_study: Path) -> None:
     results = Results.load(digits_study)
     assert results.counts == {
         "complete": 24, "running": 1, "stopped": 3, "refused": 3, "duplicate": 3, "failed": 3,
@@ -75,7 +75,7 @@ def test_the_best_is_the_most_accurate_then_the_one_of_fewer_macs(
     assert results.front["trial"].tolist() == [0, 2, 3]  # equal trials both stay
 
 
-def test_a_study_without_accuracy_has_its_first_objective_as_chief(
+def test_a_study_without_accuracy_ranks_by_its_first_objective(
     tmp_path: Path, study_writer: Writer, stored_trial: Any
 ) -> None:
     study_writer(tmp_path, [stored_trial([50.0]), stored_trial([20.0]), stored_trial([30.0])], objectives=("macs",))
@@ -86,7 +86,7 @@ def test_a_study_without_accuracy_has_its_first_objective_as_chief(
 
 
 @pytest.mark.parametrize("which", [7, "7", " 7 "])
-def test_a_trial_is_found_by_number_whatever_its_state(digits_study: Path, which: int | str) -> None:
+def test_a_trial_of_any_state_is_found_by_number(digits_study: Path, which: int | str) -> None:
     trial = Results.load(digits_study).trial(which)
     assert trial["trial"] == 7
     assert trial["state"] == "refused"
@@ -113,7 +113,7 @@ def test_a_study_without_trials(empty_study: Path) -> None:
         results.trial(0)
 
 
-def test_a_trial_told_nan_has_failed_and_is_not_counted(
+def test_a_trial_with_nan_has_failed_and_is_not_counted(
     tmp_path: Path, study_writer: Writer, stored_trial: Any
 ) -> None:
     with pytest.warns(UserWarning, match="nan is not acceptable"):
@@ -171,14 +171,14 @@ def test_csv_holds_the_records(digits_study: Path) -> None:
 
 
 @pytest.mark.parametrize(("stored", "size"), [("36000", 36000), (str(10**30), 10**30), (None, None)])
-def test_the_size_of_the_space_is_read_whatever_it_is(
+def test_any_size_of_the_space_is_read(
     tmp_path: Path, study_writer: Writer, stored: str | None, size: int | None
 ) -> None:
     study_writer(tmp_path, space_size=stored)
     assert Results.load(tmp_path).space_size == size
 
 
-def test_what_an_objective_leaves_out_comes_from_the_registered_one(tmp_path: Path, study_writer: Writer) -> None:
+def test_missing_fields_of_an_objective_come_from_the_registered_one(tmp_path: Path, study_writer: Writer) -> None:
     short = [
         {"name": "accuracy", "unit": "", "direction": "maximize", "log": False},
         {"name": "macs", "unit": "MACs", "direction": "minimize", "log": True},

@@ -1,4 +1,4 @@
-"""The statistics of `nas fidelity` against scipy's, on written-out resamples, and against simulations whose truth is known."""
+"""The statistics of `nas fidelity` against scipy's, on written-out resamples, and against simulations with known true values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`nas bench search` as a command: what it prints and writes, and its errors."""
+"""`nas bench search` as a command: its output, its figure and its errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 
 from nas.bench import compare as comparing
 from nas.bench.column_roles import ColumnOptions
-from nas.bench.compare import Contest, entries_of
+from nas.bench.compare import Contest, create_entries
 from nas.bench.figure import BenchmarkInfo, benchmark_figure, benchmark_info
 from nas.bench.simulation import RunResult, RunSpec
 from nas.bench.summary import Spread, summarize
@@ -57,7 +57,7 @@ def nas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return run
 
 
-def test_prints_what_the_table_is_and_a_row_per_sampler_and_workers(nas: Nas, table: Path) -> None:
+def test_prints_the_roles_of_columns_and_a_row_per_sampler_and_workers(nas: Nas, table: Path) -> None:
     words = ["--samplers", "pareto,random", "--seeds", 2, "--trainings", 12, "--workers", 1, "--workers", 3]
     code, out, err = nas("bench", "search", "--table", table, *words)
     assert (code, err) == (0, "")
@@ -65,7 +65,7 @@ def test_prints_what_the_table_is_and_a_row_per_sampler_and_workers(nas: Nas, ta
     assert lines[0] == f"{table}: 27 architectures (3 x 3 x 3)"
     assert "objective   test_acc: to be maximised, known by training" in lines
     assert "objective   flops: to be minimised, known before training, on a log scale" in lines
-    assert "known too   params" in lines
+    assert "features    params" in lines
     rows = [line.split()[:2] for line in lines if line.strip().startswith(("pareto", "random"))]
     assert rows == [["pareto", "1"], ["random", "1"], ["pareto", "3"], ["random", "3"]] * 2
     assert max(map(len, lines[1:])) <= 80
@@ -106,7 +106,7 @@ def test_figure_is_a_self_contained_page(nas: Nas, table: Path, tmp_path: Path) 
 
 
 def test_lines_of_the_figure_are_the_quartiles_at_each_training(table: Path) -> None:
-    contest = Contest(load_table(table, ColumnOptions()), entries_of(["random"], [1], [0, 1, 2]), 3, noise=False)
+    contest = Contest(load_table(table, ColumnOptions()), create_entries(["random"], [1], [0, 1, 2]), 3, noise=False)
     shares = ((0.0, 0.2, 0.2), (0.1, 0.1, 1.0), (0.3, 0.3, 0.3))
     runs = [
         RunResult(RunSpec("random", 1, seed), seed_shares, (0.1,) * 3, 0, 0) for seed, seed_shares in enumerate(shares)

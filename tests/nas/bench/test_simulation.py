@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from nas.analysis.front import Volume
 from nas.bench.column_roles import ColumnOptions
-from nas.bench.compare import Contest, compare, entries_of
+from nas.bench.compare import Contest, compare, create_entries
 from nas.bench.samplers import find_sampler
 from nas.bench.simulation import MAX_REFUSALS_IN_A_ROW, RunResult, RunSpec, simulate
 from nas.bench.summary import SamplerSummary, Spread, benchmark_to_dict, quantile, summarize, trainings_to
@@ -109,7 +109,7 @@ def test_duplicates_are_refused_and_never_counted(square: BenchmarkTable, script
     assert [state for state, _ in sampler.outcomes].count(TrialState.FAIL) == 3
 
 
-def test_sampler_that_learns_from_duplicates_is_told_their_values(
+def test_sampler_that_learns_from_duplicates_gets_their_values(
     square: BenchmarkTable, scripted: Callable[..., Scripted]
 ) -> None:
     sampler = scripted(point(1, 2), point(1, 2), point(2, 2), learns_from_duplicates=True)
@@ -118,7 +118,7 @@ def test_sampler_that_learns_from_duplicates_is_told_their_values(
     assert (len(run.shares), run.refused) == (2, 1)
 
 
-def test_sampler_that_needs_log_values_is_told_logarithms(tmp_path: Path, scripted: Callable[..., Scripted]) -> None:
+def test_sampler_that_needs_log_values_gets_logarithms(tmp_path: Path, scripted: Callable[..., Scripted]) -> None:
     (tmp_path / "log.csv").write_text("k,d,acc,cost\n1,1,0.1,1\n1,2,0.5,100\n2,1,0.9,1000\n2,2,0.3,10\n")
     table = load_table(
         tmp_path / "log.csv", ColumnOptions(objectives=("acc", "cost:min:cheap:log"), choices=("k", "d"))
@@ -170,7 +170,7 @@ def test_as_many_run_at_a_time_as_there_are_workers(
     assert list(run.shares) == sorted(run.shares)
 
 
-def test_noise_affects_told_values_but_not_the_share(tmp_path: Path, scripted: Callable[..., Scripted]) -> None:
+def test_noise_affects_recorded_values_but_not_the_share(tmp_path: Path, scripted: Callable[..., Scripted]) -> None:
     (tmp_path / "noisy.csv").write_text(SQUARE.replace("2,2,0.5,1", "2,2,0.4;0.6,1"))
     table = load_table(tmp_path / "noisy.csv", ColumnOptions(objectives=("acc", "cost:min:cheap")))
     accuracies = set()
@@ -251,7 +251,7 @@ def test_quantile_of_finite_values_is_numpys(values: list[float], q: float) -> N
 
 
 def test_runs_are_ordered_by_seed_and_summaries_by_sampler(square: BenchmarkTable) -> None:
-    entries = entries_of(["random", "tpe"], [1, 2], [7, 8])
+    entries = create_entries(["random", "tpe"], [1, 2], [7, 8])
     assert [(e.seed, e.workers, e.sampler) for e in entries[:5]] == [
         (7, 1, "random"), (7, 1, "tpe"), (7, 2, "random"), (7, 2, "tpe"), (8, 1, "random"),
     ]  # fmt: skip
@@ -264,7 +264,7 @@ def test_runs_are_ordered_by_seed_and_summaries_by_sampler(square: BenchmarkTabl
 
 
 def test_comparison_in_processes_gives_the_same_runs(square: BenchmarkTable) -> None:
-    contest = Contest(square, entries_of(["random", "evolution"], [1], [0, 1]), 4, noise=False)
+    contest = Contest(square, create_entries(["random", "evolution"], [1], [0, 1]), 4, noise=False)
     steps: list[int] = []
     serial: dict[RunSpec, tuple[float, ...]] = {}
     parallel: dict[RunSpec, tuple[float, ...]] = {}
@@ -277,7 +277,7 @@ def test_comparison_in_processes_gives_the_same_runs(square: BenchmarkTable) -> 
 
 
 def test_report_is_in_the_units_of_the_table(grid: BenchmarkTable) -> None:
-    contest = Contest(grid, entries_of(["random"], [1], [0]), 100, noise=False)
+    contest = Contest(grid, create_entries(["random"], [1], [0]), 100, noise=False)
     runs: list[RunResult] = []
     compare(contest, runs.append)
     report = benchmark_to_dict(contest, summarize(contest, runs))

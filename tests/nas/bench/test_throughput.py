@@ -29,9 +29,9 @@ space:
 def test_agreement_is_the_mean_of_kendalls_tau_over_pairs_of_rounds() -> None:
     rounds = np.random.default_rng(0).lognormal(size=(3, 25))
     taus = [kendalltau(a, b).statistic for a, b in itertools.combinations(rounds, 2)]
-    found = agreement(rounds)
-    assert found.value == pytest.approx(np.mean(taus))
-    assert found.low < found.value < found.high
+    estimate = agreement(rounds)
+    assert estimate.value == pytest.approx(np.mean(taus))
+    assert estimate.low < estimate.value < estimate.high
     assert agreement(np.stack([rounds[0], 2 * rounds[0]])).value == 1
 
 
@@ -40,7 +40,7 @@ def test_difference_is_relative() -> None:
     assert median_difference(np.stack([once, once * math.e**0.1])) == pytest.approx(0.1)
 
 
-def test_a_sample_has_no_architecture_twice(tmp_path: Path) -> None:
+def test_a_sample_has_no_duplicates(tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_text(STUDY)
     space = SearchSpace.from_file(file)
@@ -50,20 +50,20 @@ def test_a_sample_has_no_architecture_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["nope.yaml"], "nope.yaml: a study is a YAML file: no such file"),
         (["study.yaml", "--device", "tpu"], "--device: must be one of cpu.* here, found 'tpu'"),
         (["study.yaml", "--sample", "4000"], "--sample 4000: the space has"),
     ],
 )
-def test_wrong_use_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str) -> None:
+def test_wrong_use_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study.yaml").write_text(STUDY)
     error = CliRunner().invoke(app, ["bench", "throughput", *words]).exception
     assert isinstance(error, UsageError)
     assert error.exit_code == 2
-    assert re.match(told, str(error))
+    assert re.match(message, str(error))
 
 
 def test_networks_are_measured_beside_real_trainings(tmp_path: Path) -> None:
@@ -72,21 +72,21 @@ def test_networks_are_measured_beside_real_trainings(tmp_path: Path) -> None:
     words = ["bench", "throughput", str(file), "--sample", "3", "--beside", "1", "--operators-s", "600", "--json"]
     run = CliRunner().invoke(app, words)
     assert run.exit_code == 0, run.output
-    found = json.loads(run.stdout)
-    assert set(found["ways"]) == set(WAYS)
-    assert len(found["architectures"]) == 3
-    for row in found["architectures"]:
+    report = json.loads(run.stdout)
+    assert set(report["ways"]) == set(WAYS)
+    assert len(report["architectures"]) == 3
+    for row in report["architectures"]:
         assert row["predicted"] > 0
         for way in WAYS:
             assert len(row[way]) == 2
             assert all(speed > 0 for speed in row[way])
-    truth = [math.sqrt(math.prod(row["exclusive"])) for row in found["architectures"]]
-    ratios = [row["predicted"] / one for row, one in zip(found["architectures"], truth, strict=True)]
-    predicted = found["predicted"]
+    references = [math.sqrt(math.prod(row["exclusive"])) for row in report["architectures"]]
+    ratios = [row["predicted"] / reference for row, reference in zip(report["architectures"], references, strict=True)]
+    predicted = report["predicted"]
     assert predicted["ratio"] == pytest.approx(sorted(ratios)[1])
-    assert predicted["operators"] == len(operators_to_time(SearchSpace.from_file(file)))  # time enough for all
-    foretold = [row["predicted"] for row in found["architectures"]]
-    assert predicted["kendall_tau"]["value"] == pytest.approx(kendalltau(foretold, truth).statistic)
-    for way in found["ways"].values():
+    assert predicted["operators"] == len(operators_to_time(SearchSpace.from_file(file)))  # the time is enough for all
+    predictions = [row["predicted"] for row in report["architectures"]]
+    assert predicted["kendall_tau"]["value"] == pytest.approx(kendalltau(predictions, references).statistic)
+    for way in report["ways"].values():
         assert -1 <= way["kendall_tau"]["value"] <= 1
         assert way["seconds_a_measurement"] > 0

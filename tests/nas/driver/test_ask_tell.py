@@ -15,22 +15,23 @@ from nas.driver.halving import Halving
 from nas.driver.propose import Finished, Proposal, Wait
 from nas.sampler import ParetoSampler
 from nas.study.events import TrialEnded
+from nas.study.optuna_adapter import open_trial
 from nas.study.records import Completed, Duplicate, EarlierSegments, Failed, Measured, Paused, Refused, Stopped
 from nas.study.storage import open_study
-from nas.study.trials import is_trained, outcome_name, seed_of, within
+from nas.study.trials import is_trained, outcome_name, satisfies_limits, seed_of
 from search_space import cost
 
 REFUSED = Refused("limit images_per_s: 3 < 5", 1, Measured({"images_per_s": 3.0}))
 
 
-class Events:
-    """An observer that keeps what it gets."""
+class EndedTrials:
+    """An observer that stores the events of ended trials."""
 
     def __init__(self) -> None:
         self.ended: list[TrialEnded] = []
 
     def notify(self, event: object) -> None:
-        """Keep it."""
+        """Store `event` if a trial has ended."""
         if isinstance(event, TrialEnded):
             self.ended.append(event)
 
@@ -46,7 +47,7 @@ def next_proposal(ask_tell: AskTell) -> Proposal:
 
 
 def test_small_space_is_searched_to_the_end_and_no_architecture_twice(driver: Any) -> None:
-    study, events = driver.study(), Events()
+    study, events = driver.study(), EndedTrials()
     ask_tell = driver.ask_tell(study, observers=[events])
     ids = []
     while isinstance(proposal := ask_tell.propose(), Proposal):
@@ -58,15 +59,15 @@ def test_small_space_is_searched_to_the_end_and_no_architecture_twice(driver: An
     assert set(ids) == {architecture.id for architecture in driver.space}
     duplicates = [trial for trial in study.get_trials() if not is_trained(trial)]
     assert duplicates
-    for trial in duplicates:  # failed, not pruned: samplers would take a pruned trial for a bad one
+    for trial in duplicates:  # failed, not pruned: samplers learn from a pruned trial that it is bad
         assert trial.state == TrialState.FAIL
         assert outcome_name(trial) == "duplicate"
         assert trial.user_attrs["refused"].startswith("duplicate of trial")
-    told = {event.number: event.outcome for event in events.ended}
-    assert {number for number, outcome in told.items() if isinstance(outcome, Duplicate)} == {
+    outcomes = {event.number: event.outcome for event in events.ended}
+    assert {number for number, outcome in outcomes.items() if isinstance(outcome, Duplicate)} == {
         trial.number for trial in duplicates
     }
-    assert len(told) == len(study.get_trials())
+    assert len(outcomes) == len(study.get_trials())
 
 
 def test_running_architectures_are_not_proposed_again(driver: Any) -> None:
@@ -122,7 +123,7 @@ def test_over_limit_candidates_are_refused_before_a_worker_sees_them(driver: Any
         assert trial.state == TrialState.PRUNED
         assert trial.user_attrs["refused"].startswith(f"limit {name}: ")
         assert trial.constraints[name] == trial.user_attrs[name] - limit > 0
-    assert all(within(proposal.architecture, {name: limit}) for proposal in proposals)
+    assert all(satisfies_limits(proposal.architecture, {name: limit}) for proposal in proposals)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
@@ -160,7 +161,7 @@ def test_the_traceback_of_a_failure_is_kept_in_a_file_that_the_failure_names(dri
     assert "traceback" not in trial.user_attrs
 
 
-def test_next_driver_takes_up_running_trials_first(driver: Any) -> None:
+def test_next_driver_adopts_running_trials_first(driver: Any) -> None:
     ask_tell = driver.ask_tell(driver.study(stored=True), target=4)
     done, first, second = (next_proposal(ask_tell) for _ in range(3))
     ask_tell.record(done.number, driver.completed(done))
@@ -186,7 +187,7 @@ def test_trial_that_was_interrupted_before_its_architecture_was_written_is_compl
     assert states(open_study(driver.folder)) == [TrialState.COMPLETE]
 
 
-def test_interrupted_trial_whose_architecture_is_known_by_now_is_a_duplicate(driver: Any) -> None:
+def test_interrupted_trial_whose_architecture_was_proposed_meanwhile_is_a_duplicate(driver: Any) -> None:
     ask_tell = driver.ask_tell(driver.study(stored=True))
     proposal = next_proposal(ask_tell)
     ask_tell.record(proposal.number, driver.completed(proposal))
@@ -215,10 +216,10 @@ def test_measured_limit_that_every_network_violates_ends_the_search(
 
 
 @pytest.mark.parametrize("left", ["refused", "failure"])
-def test_reason_left_by_a_driver_that_was_killed_before_telling_is_cleared(driver: Any, left: str) -> None:
+def test_reason_left_by_a_killed_driver_is_cleared(driver: Any, left: str) -> None:
     study = driver.study(stored=True)
     proposal = next_proposal(driver.ask_tell(study))
-    study._storage.set_trial_user_attr(study.get_trials()[0]._trial_id, left, "limit images_per_s: 1 < 2")
+    open_trial(study, study.get_trials()[0]).set_user_attr(left, "limit images_per_s: 1 < 2")
     ask_tell = driver.ask_tell(open_study(driver.folder))
     again = next_proposal(ask_tell)
     assert again == proposal
@@ -258,7 +259,7 @@ def run_halving(driver: Any, target: int = 18, workers: int = 2, killed_after: i
         ask_tell.record(proposal.number, segment(driver, proposal))
 
 
-def test_a_third_is_promoted_at_each_rung_and_the_rest_is_stopped_with_its_curve(driver: Any) -> None:
+def test_a_third_is_promoted_at_each_rung_and_the_others_are_stopped_with_their_curves(driver: Any) -> None:
     driver.study(stored=True)
     segments = run_halving(driver)
     study = open_study(driver.folder)
@@ -297,7 +298,7 @@ def test_killed_driver_with_rungs_loses_no_segment_and_repeats_only_running_ones
     assert again == [(p.number, p.until) for p in after[: len(again)]]
 
 
-def test_next_segment_gets_what_the_first_measured(driver: Any) -> None:
+def test_next_segment_gets_the_measurements_of_the_first(driver: Any) -> None:
     driver.study(stored=True)
     segments = run_halving(driver)
     assert all(proposal.earlier == EarlierSegments() for proposal in segments if proposal.until == 1)
@@ -306,7 +307,7 @@ def test_next_segment_gets_what_the_first_measured(driver: Any) -> None:
 
 
 def test_failure_in_a_later_segment_fails_the_trial_and_the_others_are_stopped(driver: Any) -> None:
-    study, events = driver.study(), Events()
+    study, events = driver.study(), EndedTrials()
     ask_tell = driver.ask_tell(study, 3, halving=HALVING, observers=[events])
     for _ in range(3):
         proposal = next_proposal(ask_tell)
@@ -337,7 +338,7 @@ def test_checkpoints_are_removed_when_a_trial_has_ended_and_kept_while_it_pauses
 
 
 def test_outcomes_of_a_worker_reach_observers_with_values(driver: Any) -> None:
-    events = Events()
+    events = EndedTrials()
     ask_tell = driver.ask_tell(driver.study(), 2, observers=[events])
     first, second = next_proposal(ask_tell), next_proposal(ask_tell)
     outcome = driver.completed(first, 0.25)

@@ -24,7 +24,7 @@ from nas.study.records import Completed, Measured, Paused, Trained, TrialTask, t
 from nas.study.trials import is_trained
 from search_space import Architecture, cost
 
-WALL_S = 1e-9  # so short that the next trial is always asked for ahead
+WALL_S = 1e-9  # so short that the next proposal is always made ahead of time
 
 
 class SimulatedWorker:
@@ -41,14 +41,14 @@ class SimulatedWorker:
         return to_record(outcome if until == 9 else Paused(**vars(outcome), epoch=until))
 
 
-class Events:
-    """An observer that keeps what it gets."""
+class EventRecorder:
+    """An observer that stores every event."""
 
     def __init__(self) -> None:
         self.all: list[Any] = []
 
     def notify(self, event: object) -> None:
-        """Keep it."""
+        """Store `event`."""
         self.all.append(event)
 
 
@@ -66,9 +66,11 @@ def next_task(dispatcher: TrialDispatcher) -> Task:
     return task
 
 
-def simulate(driver: Any, study: optuna.Study, script: Script, nodes: tuple[int, ...] = (2,), **options: Any) -> Events:
+def simulate(
+    driver: Any, study: optuna.Study, script: Script, nodes: tuple[int, ...] = (2,), **options: Any
+) -> EventRecorder:
     """Run `study` on simulated workers."""
-    events = Events()
+    events = EventRecorder()
     ask_tell = driver.ask_tell(study, observers=[events], **options)
     simulator = Simulator(script, nodes)
     dispatcher = TrialDispatcher(ask_tell, simulator.allocation.workers, clock=simulator.clock)
@@ -78,35 +80,35 @@ def simulate(driver: Any, study: optuna.Study, script: Script, nodes: tuple[int,
     return events
 
 
-def test_a_result_is_known_when_the_next_trial_is_asked_for(driver: Any) -> None:
+def test_a_result_is_written_before_the_next_proposal(driver: Any) -> None:
     study = driver.study()
     dispatcher = TrialDispatcher(driver.ask_tell(study, target=9), workers=1)
     for done in range(9):
         task = next_task(dispatcher)
         assert number_of(study, TrialState.COMPLETE) == done
-        dispatcher.started(task)
-        dispatcher.ended(task, result())
+        dispatcher.on_started(task)
+        dispatcher.on_ended(task, result())
     assert dispatcher.next_task() is FINISHED
     assert number_of(study, TrialState.COMPLETE) == 9
 
 
-def test_a_worker_gets_a_trial_asked_for_ahead_before_its_last_result_is_written(driver: Any) -> None:
+def test_a_worker_gets_a_trial_proposed_ahead_before_its_last_result_is_written(driver: Any) -> None:
     study, clock = driver.study(), VirtualClock()
     dispatcher = TrialDispatcher(driver.ask_tell(study), workers=1, clock=clock)
     first = next_task(dispatcher)
-    dispatcher.started(first)
-    dispatcher.ended(first, result(0.0))
+    dispatcher.on_started(first)
+    dispatcher.on_ended(first, result(0.0))
     second = next_task(dispatcher)
-    dispatcher.started(second)
+    dispatcher.on_started(second)
     clock.now_s += 1.0
     dispatcher.tick()  # with all workers busy
     assert (number_of(study, TrialState.COMPLETE), number_of(study, TrialState.RUNNING)) == (1, 2)
-    dispatcher.ended(second, result(0.0))
+    dispatcher.on_ended(second, result(0.0))
     dispatcher.tick()
     third = next_task(dispatcher)
     dispatcher.tick()
     assert number_of(study, TrialState.COMPLETE) == 1
-    dispatcher.started(third)
+    dispatcher.on_started(third)
     dispatcher.tick()
     assert number_of(study, TrialState.COMPLETE) == 2
 
@@ -115,8 +117,8 @@ def test_a_result_does_not_wait_for_long(driver: Any) -> None:
     study, clock = driver.study(), VirtualClock()
     dispatcher = TrialDispatcher(driver.ask_tell(study), workers=2, clock=clock)
     first, _ = next_task(dispatcher), next_task(dispatcher)
-    dispatcher.started(first)
-    dispatcher.ended(first, result(wall_s=60.0))
+    dispatcher.on_started(first)
+    dispatcher.on_ended(first, result(wall_s=60.0))
     dispatcher.tick()  # the second has not started, and may not for a long time
     assert number_of(study, TrialState.COMPLETE) == 0
     clock.now_s += 0.21
@@ -128,7 +130,7 @@ def test_a_worker_that_cannot_start_ends_the_search_and_its_trial_stays(driver: 
     study = driver.study()
     dispatcher = TrialDispatcher(driver.ask_tell(study), workers=1)
     next_task(dispatcher)
-    dispatcher.worker_failed("no images")
+    dispatcher.on_worker_failed("no images")
     dispatcher.write()
     with pytest.raises(StudyError, match="a worker cannot start: no images"):
         dispatcher.tick()
@@ -143,10 +145,10 @@ def test_a_signal_ends_the_search_at_the_next_step(driver: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
         dispatcher.tick()
     with pytest.raises(KeyboardInterrupt):
-        dispatcher.ended(task, result())
+        dispatcher.on_ended(task, result())
 
 
-def test_events_tell_of_every_start_and_end_in_order(driver: Any) -> None:
+def test_events_report_every_start_and_end_in_order(driver: Any) -> None:
     study = driver.study()
     events = simulate(driver, study, Script(), target=5).all
     assert isinstance(events[0], SearchStarted)
@@ -160,7 +162,7 @@ def test_events_tell_of_every_start_and_end_in_order(driver: Any) -> None:
         )
 
 
-def test_a_task_whose_worker_dies_once_is_tried_again_and_twice_fails_its_trial(driver: Any) -> None:
+def test_a_task_is_retried_once_when_its_worker_dies_and_then_its_trial_fails(driver: Any) -> None:
     study = driver.study()
     dies = Script(dies=lambda task, attempt: task.payload["number"] in (0, 1) and attempt <= task.payload["number"])
     simulate(driver, study, dies, target=6)
@@ -183,9 +185,7 @@ def test_a_lost_node_loses_no_trial(driver: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_halving_with_random_durations_deaths_and_losses_ends_with_every_trial_accounted_for(
-    driver: Any, seed: int
-) -> None:
+def test_halving_with_random_durations_deaths_and_losses_ends_every_trial(driver: Any, seed: int) -> None:
     study, rng = driver.study(), np.random.default_rng(seed)
     study.sampler = ParetoSampler(driver.space, {1: lambda a: cost(a).macs}, budget=9, seed=seed)
     deaths = rng.random(500) < 0.1

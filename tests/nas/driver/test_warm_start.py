@@ -10,7 +10,7 @@ import pytest
 
 from nas import objectives
 from nas.driver.ask_tell import AskTell
-from nas.driver.plan import sampler_of
+from nas.driver.plan import create_sampler
 from nas.driver.propose import Proposal
 from nas.driver.warm_start import first_architectures, prior_accuracies
 from nas.errors import ConfigError
@@ -79,40 +79,40 @@ def test_nearest_to_presets_come_first(tmp_path: Path) -> None:
     assert all(space().contains(architecture) for architecture in (conv, attention))
 
 
-def test_front_of_an_earlier_study_comes_first_and_its_accuracies_are_known(tmp_path: Path) -> None:
+def test_front_of_an_earlier_study_comes_first_and_its_accuracies_are_the_prior(tmp_path: Path) -> None:
     folder = earlier(tmp_path / "old")
     config = new_config(tmp_path, study=str(folder))
     front = {trial.number for trial in open_study(folder).best_trials}
-    begun = first_architectures(config, space())
-    assert 1 <= len(begun) <= len(front)
-    assert len({architecture.id for architecture in begun}) == len(begun)
-    known = prior_accuracies(config, space())
-    assert len(known) == 30
-    for architecture, accuracy in known:
+    first = first_architectures(config, space())
+    assert 1 <= len(first) <= len(front)
+    assert len({architecture.id for architecture in first}) == len(first)
+    prior = prior_accuracies(config, space())
+    assert len(prior) == 30
+    for architecture, accuracy in prior:
         assert architecture.image_size == (16, 16)
         assert accuracy == pytest.approx(worth(architecture))
 
 
-def test_earlier_study_of_other_architectures_tells_nothing(tmp_path: Path) -> None:
+def test_earlier_study_of_other_architectures_gives_no_prior(tmp_path: Path) -> None:
     config = new_config(tmp_path, study=str(earlier(tmp_path / "old")))
     other = SearchSpace.from_dict({"stages": [{"mixer": {"shift": None}, "width": [64, 96]}], "image_size": 16})
     assert prior_accuracies(config, other) == ()
     assert len(first_architectures(config, other)) in (1, 2)
 
 
-def test_sampler_that_knows_an_earlier_study_suggests_the_best_at_once(tmp_path: Path) -> None:
-    """Attention is best everywhere: who knows it from another image size proposes it at once."""
+def test_sampler_with_a_prior_suggests_the_best_architectures_at_once(tmp_path: Path) -> None:
+    """Attention is best everywhere; a sampler with the accuracies of another image size proposes it at once."""
     config = new_config(tmp_path, study=str(earlier(tmp_path / "old")))
     config = config.model_copy(update={"objectives": ("accuracy", "macs")})
     shares = []
-    for known in (prior_accuracies(config, space()), ()):
-        study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler_of(config, space(), known))
-        found = []
+    for prior in (prior_accuracies(config, space()), ()):
+        study = optuna.create_study(directions=["maximize", "minimize"], sampler=create_sampler(config, space(), prior))
+        proposed = []
         for _ in range(5):
             trial = study.ask()
-            found.append(space().suggest(trial))
-            study.tell(trial, (worth(found[-1]), cost(found[-1]).macs))
-        shares.append(np.mean([worth(architecture) for architecture in found]))
+            proposed.append(space().suggest(trial))
+            study.tell(trial, (worth(proposed[-1]), cost(proposed[-1]).macs))
+        shares.append(np.mean([worth(architecture) for architecture in proposed]))
     assert shares[0] > shares[1]
     assert shares[0] > 0.8
 

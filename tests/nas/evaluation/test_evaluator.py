@@ -65,7 +65,7 @@ def test_a_trial_is_measured_then_trained(digits: Path, tmp_path: Path) -> None:
     assert trained.values == {"accuracy": trained.curve[-1]["val_accuracy"]}
     assert 0 < trained.train_s < trained.wall_s
     assert 0 < trained.overhead_s < trained.wall_s
-    assert outcome.idle_s == 0.0  # the worker's first trial
+    assert outcome.idle_s == 0.0  # the first trial of the worker
 
 
 def test_tasks_and_records_are_plain_json(digits: Path, tmp_path: Path) -> None:
@@ -91,14 +91,14 @@ def test_a_later_segment_is_not_measured_again(digits: Path, tmp_path: Path) -> 
     earlier = EarlierSegments({"images_per_s": 7.0}, overhead_s=10.0, idle_s=2.0)
     outcome = evaluator(digits, "images_per_s").evaluate(task(tmp_path, earlier=earlier))
     assert isinstance(outcome, Completed)
-    assert outcome.measured.values == {}  # the trial has it
+    assert outcome.measured.values == {}  # an earlier segment has measured it
     assert [epoch["epoch"] for epoch in outcome.trained.curve] == [1, 2]
     assert outcome.trained.overhead_s > 10
     assert outcome.idle_s == 2.0
 
 
-def test_a_training_that_came_to_its_end_is_not_repeated(digits: Path, tmp_path: Path) -> None:
-    """Its driver was killed before it could record the outcome: the next one gives the trial out again."""
+def test_a_finished_training_is_not_repeated(digits: Path, tmp_path: Path) -> None:
+    """The driver was killed before it recorded the outcome; the next driver proposes the trial again."""
     worker = evaluator(digits, "images_per_s")
     first = worker.evaluate(task(tmp_path))
     (tmp_path / CHECKPOINT).unlink(missing_ok=True)
@@ -109,7 +109,7 @@ def test_a_training_that_came_to_its_end_is_not_repeated(digits: Path, tmp_path:
     times = {"overhead_s": first.trained.overhead_s, "wall_s": first.trained.wall_s}
     assert replace(again, trained=replace(again.trained, **times), idle_s=first.idle_s) == first
     assert 0 < again.trained.overhead_s <= first.trained.overhead_s
-    for other in (task(tmp_path, seed=2), task(tmp_path, draw=1)):  # another training is not mistaken for it
+    for other in (task(tmp_path, seed=2), task(tmp_path, draw=1)):  # other trainings do not get its outcome
         outcome = worker.evaluate(other)
         assert isinstance(outcome, Completed)
         losses = [epoch["train_loss"] for epoch in outcome.trained.curve]
@@ -131,7 +131,7 @@ def test_an_exception_becomes_the_failure_of_its_trial_with_its_traceback(digits
     assert "\n" not in outcome.reason
     assert outcome.traceback.startswith("Traceback (most recent call last):")
     assert "initial_network" in outcome.traceback
-    assert isinstance(worker.evaluate(task(tmp_path)), Completed)  # the worker lives on
+    assert isinstance(worker.evaluate(task(tmp_path)), Completed)  # the worker is still usable
 
 
 def test_the_wait_between_trials_is_counted(digits: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a worker measures before a training, on real networks."""
+"""Measurements of real networks before their training."""
 
 from __future__ import annotations
 
@@ -63,19 +63,19 @@ def test_every_measured_objective(architecture: Architecture, tmp_path: Path) ->
     assert measured.values["peak_memory_bytes"] == peak_memory_bytes(network, (1, 8, 8), batch_size=16)
 
 
-def test_only_the_objectives_that_are_asked_for(architecture: Architecture, tmp_path: Path) -> None:
+def test_only_the_objectives_of_the_settings(architecture: Architecture, tmp_path: Path) -> None:
     assert measurer(tmp_path, objectives=()).measure(build(architecture), (1, 8, 8)) == Measured()
     measured = measurer(tmp_path, objectives=("peak_memory_bytes",)).measure(build(architecture), (1, 8, 8))
     assert set(measured.to_attributes()) == {"device", "peak_memory_bytes"}
 
 
-def test_the_time_of_the_reference_is_kept(architecture: Architecture, tmp_path: Path) -> None:
+def test_the_time_of_the_reference_is_saved(architecture: Architecture, tmp_path: Path) -> None:
     file = tmp_path / "reference.json"
     network = build(architecture)
     first = measurer(tmp_path, reference_file=file).measure(network, (1, 8, 8))
     (kept,) = json.loads(file.read_text()).values()
     assert first.details["throughput"]["drift"] == 1.0
-    # As if the machine had been a million times as fast when the study began: the next worker measures against that.
+    # Pretend that the machine was a million times as fast at the start of the study: the next worker measures relative to that.
     (name,) = json.loads(file.read_text())
     file.write_text(json.dumps({name: kept / 1e6, "another device": 1.0}))
     later = measurer(tmp_path, reference_file=file).measure(network, (1, 8, 8))

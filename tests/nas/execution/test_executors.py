@@ -1,4 +1,4 @@
-"""The contract of executors: every one that is registered, and the simulator, on real workers where they have processes."""
+"""The contract of executors, for every registered one and the simulator; process executors run real workers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from nas.execution.queue import TaskQueue
 from nas.execution.resources import Resources
 from nas.execution.simulator import Script, Simulator
 
-# What a worker does here; in a file, since processes import it by name.
+# The workers of these tests; in a file, since processes import them by name.
 WORKERS = """
 import os, signal
 
@@ -88,7 +88,7 @@ def executor(
     assert set(multiprocessing.active_children()) == before
 
 
-class Source(TaskSource):
+class ListSource(TaskSource):
     """Tasks of numbers; waits before the last until all others have ended."""
 
     def __init__(self, count: int, **last: Any) -> None:
@@ -107,10 +107,10 @@ class Source(TaskSource):
         self.given.add(self.left[0].name)
         return self.left.pop(0)
 
-    def started(self, task: Task) -> None:
+    def on_started(self, task: Task) -> None:
         self.started_names.append(task.name)
 
-    def ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
         assert task.name not in self.results
         self.results[task.name] = result
 
@@ -120,13 +120,13 @@ class Source(TaskSource):
 
 
 def test_every_task_runs_once_and_its_result_comes_back(executor: Executor, workers: Any) -> None:
-    source = Source(7)
+    source = ListSource(7)
     executor.run(workers.Worker, source)
     assert {name: result and result["double"] for name, result in source.results.items()} == {
         f"t{value}": 2 * value for value in range(7)
     }
     assert sorted(set(source.started_names)) == sorted(source.results)
-    assert list(source.results)[-1] == "t6"  # it was waited with
+    assert list(source.results)[-1] == "t6"  # the source waited with it
     assert source.ticks > 0
     assert {result["device"] for result in source.results.values() if result} == {"cpu"}
 
@@ -140,7 +140,7 @@ def test_few_processes_run_all_tasks(executor: Executor, workers: Any) -> None:
 
 
 def test_a_task_whose_worker_dies_ends_without_a_result_and_the_others_go_on(executor: Executor, workers: Any) -> None:
-    source = Source(5, dies=True)
+    source = ListSource(5, dies=True)
     executor.run(workers.Worker, source)
     assert {name: result is None for name, result in source.results.items()} == {
         **{f"t{value}": False for value in range(4)},
@@ -148,13 +148,13 @@ def test_a_task_whose_worker_dies_ends_without_a_result_and_the_others_go_on(exe
     }
 
 
-def test_a_worker_that_cannot_be_made_ends_the_run_with_the_reason(executor: Executor, workers: Any) -> None:
+def test_a_worker_that_cannot_be_created_ends_the_run_with_the_reason(executor: Executor, workers: Any) -> None:
     with pytest.raises(StudyError, match=r"a worker cannot start: .*no images here"):
-        executor.run(workers.broken, Source(3))
+        executor.run(workers.broken, ListSource(3))
 
 
 def test_an_exception_of_the_source_ends_the_run(executor: Executor, workers: Any) -> None:
-    class Interrupted(Source):
+    class Interrupted(ListSource):
         def tick(self) -> None:
             if self.results:
                 raise KeyboardInterrupt
@@ -165,7 +165,7 @@ def test_an_exception_of_the_source_ends_the_run(executor: Executor, workers: An
     assert 0 < len(source.results) < 50
 
 
-def test_a_call_runs_with_what_a_task_has(executor: Executor, workers: Any) -> None:
+def test_a_call_runs_with_the_resources_of_a_task(executor: Executor, workers: Any) -> None:
     ticks: list[None] = []
     total, device, _ = executor.call(workers.add, 2, 3, tick=lambda: ticks.append(None))
     assert (total, device) == (5, "cpu")
@@ -173,7 +173,7 @@ def test_a_call_runs_with_what_a_task_has(executor: Executor, workers: Any) -> N
         executor.call(workers.fail)
 
 
-def test_an_unknown_executor_is_an_error_that_lists_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_executor_is_an_error_that_lists_the_registered_ones(tmp_path: Path) -> None:
     with pytest.raises(
         UnknownNameError, match=r"resources\.executor: no such executor \(known: local, ray_tune\); did"
     ):
@@ -227,7 +227,7 @@ def test_an_executor_is_one_registration(workers: Any, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="already registered"):
             register("in_this_process")(open_here)
         with open_executor("in_this_process", Resources.model_validate({"workers": 3}), tmp_path) as opened:
-            source = Source(4)
+            source = ListSource(4)
             opened.run(workers.Worker, source)
             assert len(source.results) == 4
     finally:
@@ -237,5 +237,5 @@ def test_an_executor_is_one_registration(workers: Any, tmp_path: Path) -> None:
 def test_ray_leaves_variables_of_the_user_and_its_folder_alone(workers: Any, tmp_path: Path) -> None:
     from nas.execution.executors import ray_tune
 
-    assert {name for name in ray_tune.SETTINGS if not name.startswith(("RAY_", "TUNE_"))} == set()
+    assert {name for name in ray_tune.RAY_ENVIRONMENT if not name.startswith(("RAY_", "TUNE_"))} == set()
     assert list(tmp_path.iterdir()) == []  # scratch folders are removed at the end of a run

@@ -11,12 +11,12 @@ from nas.execution.interrupts import Interrupts
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_interrupts_and_is_remembered(number: signal.Signals) -> None:
+def test_signal_interrupts_and_is_stored(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     interrupts = Interrupts()
-    with interrupts.listening():
+    with interrupts.handle_signals():
         interrupts.check()
-        signal.signal(number, signal.SIG_IGN)  # as a library might
+        signal.signal(number, signal.SIG_IGN)  # as a library may
         interrupts.arm()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)

@@ -1,4 +1,4 @@
-"""However a command ends, the processes that it has started end with it."""
+"""The processes of a command end with it, also when it is killed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.execution.processes import sigint_blocked
+from nas.execution.processes import block_sigint
 
 STUDY = """\
 space:
@@ -25,7 +25,7 @@ space:
 """
 TABLE = {f"{i:02d}": {"accuracy": 1 - 1 / (i + 2), "macs": 100 + i} for i in range(27)}
 
-# Each goes on for hours; with how many live processes: its own, those that it starts, and Python's tracker of resources.
+# Command that would run for hours -> number of its processes: its own, those that it starts, and the resource tracker.
 ENDLESS = {
     "bench search --table table.json --samplers random --seeds 100000 --jobs 1": 1,
     "bench search --table table.json --samplers random --seeds 100000 --jobs 2": 4,
@@ -35,50 +35,50 @@ PATIENCE_S = 600
 
 
 @contextmanager
-def begun(words: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """The command, with all of its processes, in a process group of its own."""
+def start_command(words: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start the command in a new process group, and wait until all its processes run."""
     (folder / "study.yaml").write_text(STUDY)
     (folder / "table.json").write_text(json.dumps(TABLE))
     command = [sys.executable, "-m", "nas.cli", *words.split()]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as running:
         try:
-            if ENDLESS[words] == 1:  # it has begun when it tells what it reads
+            if ENDLESS[words] == 1:  # it has started when it prints the name of the table
                 assert running.stdout is not None
                 assert running.stdout.readline().startswith("table.json")
-            while len(of_group(running.pid)) < ENDLESS[words]:
+            while len(processes_of_group(running.pid)) < ENDLESS[words]:
                 assert running.poll() is None, running.communicate()[1]
                 time.sleep(0.05)
             yield running
         finally:
-            if of_group(running.pid):
+            if processes_of_group(running.pid):
                 os.killpg(running.pid, signal.SIGKILL)
 
 
-def of_group(group: int) -> list[int]:
-    """The processes of a group that live."""
-    return [int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if is_of(stat, group)]
+def processes_of_group(group: int) -> list[int]:
+    """The living processes of a group."""
+    return [int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if is_alive_in_group(stat, group)]
 
 
-def is_of(stat: Path, group: int) -> bool:
+def is_alive_in_group(stat: Path, group: int) -> bool:
     try:
-        state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
-    except OSError:  # it ended meanwhile
+        state, _, process_group = stat.read_text().rpartition(")")[2].split()[:3]
+    except OSError:  # the process has ended
         return False
-    return state != "Z" and int(its_group) == group
+    return state != "Z" and int(process_group) == group
 
 
 def wait_for_end(group: int) -> None:
-    """The tracker of resources ends a little later than the others."""
+    """Wait until all processes of the group have ended; the resource tracker ends last."""
     end = time.monotonic() + PATIENCE_S
-    while of_group(group):
+    while processes_of_group(group):
         assert time.monotonic() < end, "processes are left"
         time.sleep(0.05)
 
 
 @pytest.mark.parametrize("words", ENDLESS)
-def test_ctrl_c_ends_them_without_a_traceback(words: str, tmp_path: Path) -> None:
-    with begun(words, tmp_path) as running:
+def test_ctrl_c_ends_all_processes_without_a_traceback(words: str, tmp_path: Path) -> None:
+    with start_command(words, tmp_path) as running:
         os.killpg(running.pid, signal.SIGINT)
         _, err = running.communicate(timeout=PATIENCE_S)
         assert running.returncode == 130
@@ -87,20 +87,20 @@ def test_ctrl_c_ends_them_without_a_traceback(words: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("words", [words for words, count in ENDLESS.items() if count > 1])
-def test_they_end_when_the_command_is_killed(words: str, tmp_path: Path) -> None:
-    with begun(words, tmp_path) as running:
+def test_processes_end_when_the_command_is_killed(words: str, tmp_path: Path) -> None:
+    with start_command(words, tmp_path) as running:
         running.kill()
         running.wait()
         wait_for_end(running.pid)
 
 
 def test_ctrl_c_waits_until_a_process_is_started() -> None:
-    """Another thread hears it, as those of a numerical library do."""
+    """Another thread receives the signal, as a thread of a numerical library may."""
     ended, steps = threading.Event(), []
     thread = threading.Thread(target=ended.wait)
 
     def start() -> None:
-        with sigint_blocked():
+        with block_sigint():
             os.kill(os.getpid(), signal.SIGINT)
             for step in range(1000):
                 steps.append(step)

@@ -1,4 +1,4 @@
-"""How many trainings a machine has room for."""
+"""The number of workers that a machine allows."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def test_workers(asked: dict[str, float], cpus: float, gpus: float, found: Alloc
         ({"cpus_per_trial": 9}, "cpus_per_trial: the machine has 8 CPUs, found 9"),
     ],
 )
-def test_what_the_machine_has_not(asked: dict[str, float], message: str) -> None:
+def test_missing_resources_are_an_error(asked: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         allocate(Resources.model_validate(asked), {"CPU": 8, "GPU": 0})

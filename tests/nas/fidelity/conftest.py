@@ -1,4 +1,4 @@
-"""A fidelity run whose truth is known: its plan, the records of its trainings, and its findings."""
+"""A fidelity run with known true accuracies: its plan, the records of its trainings, and its findings."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 
-from nas.fidelity.findings import findings_of
-from nas.fidelity.plan import Plan, budgets_of, plan_of, sample_over_costs
+from nas.fidelity.findings import compute_findings
+from nas.fidelity.plan import Plan, create_budgets, create_plan, sample_over_costs
 from nas.fidelity.values import Findings
 from search_space import SearchSpace
 from trainers.training.config import TrainConfig
@@ -41,11 +41,11 @@ def plan() -> Plan:
         {"stages": [STAGE], "image_size": 8, "in_chans": 1, "num_classes": 10, "stem": {"patch": [2, 8]}}
     )
     sample = sample_over_costs(space, {}, ARCHITECTURES, 0)
-    return plan_of(sample, budgets_of(TrainConfig(epochs=8), 4), SEEDS, 0)
+    return create_plan(sample, create_budgets(TrainConfig(epochs=8), 4), SEEDS, 0)
 
 
 def training_record(accuracy: float, epochs: int, seconds: float) -> dict[str, Any]:
-    """A training whose accuracy rises in a straight line to `accuracy`, with `seconds` an epoch."""
+    """A training whose accuracy rises linearly to `accuracy`, with `seconds` per epoch."""
     return {"curve": [[accuracy * (epoch + 1) / epochs, seconds] for epoch in range(epochs)]}
 
 
@@ -73,7 +73,7 @@ def judge(plan: Plan) -> Callable[..., Findings]:
     """The findings of the plan from other records, or from fewer seeds."""
 
     def findings_from(records: Mapping[tuple[str, str, int], Any], seeds: int = SEEDS) -> Findings:
-        return findings_of(plan, records, seeds, study="a <b>", dataset="digits", describe_s=0.004, seed=0)
+        return compute_findings(plan, records, seeds, study="a <b>", dataset="digits", describe_s=0.004, seed=0)
 
     return findings_from
 

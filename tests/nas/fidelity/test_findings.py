@@ -1,4 +1,4 @@
-"""The findings of `nas fidelity` from records whose truth is known: rows, costs, noise, failures, JSON, figures."""
+"""The findings of `nas fidelity` from records with known true accuracies: rows, costs, noise, failures, JSON, figures."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def test_costs_are_shares_of_the_proxys_seconds(plan: Plan, findings: Findings) 
     assert finite == sorted(finite, reverse=True)
 
 
-def test_a_straight_curve_that_stops_early_ranks_as_the_whole(findings: Findings) -> None:
+def test_a_linear_curve_that_stops_early_ranks_like_the_whole_training(findings: Findings) -> None:
     for name in ("cut/1", "cut/2", "cut/4"):
         assert named(findings, name).kendall.value == pytest.approx(named(findings, "proxy").kendall.value)
 
 
-def test_costs_alone_rank_as_they_do(plan: Plan, records: Records, findings: Findings) -> None:
+def test_costs_alone_rank_by_their_values(plan: Plan, records: Records, findings: Findings) -> None:
     reference = accuracies(plan, records, "large").mean(axis=0)
     for name in ("macs", "params"):
         values = [getattr(cost(architecture), name) for architecture in plan.architectures]

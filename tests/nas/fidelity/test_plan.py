@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nas.errors import UsageError
-from nas.fidelity.plan import Budget, Plan, budgets_of, plan_of, sample_over_costs
+from nas.fidelity.plan import Budget, Plan, create_budgets, create_plan, sample_over_costs
 from nas.fidelity.run import FidelityRequest
 from nas.fidelity.store import FILE, Store
 from search_space import Architecture, SearchSpace, cost
@@ -41,11 +41,11 @@ def space() -> SearchSpace:
 @pytest.fixture(scope="module")
 def plan(space: SearchSpace) -> Plan:
     """Four architectures, two seeds."""
-    return plan_of(sample_over_costs(space, {}, 4, 0), budgets_of(TrainConfig(epochs=8), 3), 2, study_seed=5)
+    return create_plan(sample_over_costs(space, {}, 4, 0), create_budgets(TrainConfig(epochs=8), 3), 2, study_seed=5)
 
 
 def test_budgets_of_a_proxy_of_twenty_epochs() -> None:
-    budgets = {budget.name: budget for budget in budgets_of(TrainConfig(epochs=20), 4)}
+    budgets = {budget.name: budget for budget in create_budgets(TrainConfig(epochs=20), 4)}
     assert budgets == {
         "proxy": Budget("proxy", 20),
         "large": Budget("large", 80),
@@ -59,13 +59,13 @@ def test_budgets_of_a_proxy_of_twenty_epochs() -> None:
 
 @pytest.mark.parametrize(("epochs", "shorter"), [(1, []), (2, [1]), (3, [1]), (4, [2, 1]), (5, [2, 1])])
 def test_short_proxies_have_no_budget_without_epochs_and_no_duplicate(epochs: int, shorter: list[int]) -> None:
-    budgets = budgets_of(TrainConfig(epochs=epochs), 2)
+    budgets = create_budgets(TrainConfig(epochs=epochs), 2)
     assert [budget.epochs for budget in budgets if budget.name.startswith("epochs/")] == shorter
 
 
 def test_a_multiple_that_adds_no_epoch_is_refused() -> None:
     with pytest.raises(UsageError, match=r"--multiple 1\.2: must give more epochs than the proxy's 2, found 2"):
-        budgets_of(TrainConfig(epochs=2), 1.2)
+        create_budgets(TrainConfig(epochs=2), 1.2)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_every_architecture_has_every_budget_and_the_scores_over_all_seeds(plan:
 
 def test_architectures_that_do_not_fit_smaller_images_are_left_out_and_named() -> None:
     sample = sample_over_costs(space_of(STAGE, [2, 8]), {}, 6, 0)
-    plan = plan_of(sample, budgets_of(TrainConfig(epochs=2), 2), 1, 0)
+    plan = create_plan(sample, create_budgets(TrainConfig(epochs=2), 2), 1, 0)
     large_patches = [architecture.id for architecture in sample if architecture.stem.patch == 8]
     assert large_patches
     assert [line.partition(":")[0] for line in plan.impossible["pixels/2"]] == large_patches
@@ -167,7 +167,11 @@ def test_a_key_changes_with_what_changes_the_result_and_with_nothing_else(plan: 
 def test_half_of_the_epochs_is_the_proxy_of_half_the_epochs() -> None:
     sample = sample_over_costs(space_of(FEW), {}, 3, 0)
     keys = [
-        {job.budget.name: job.key({}) for job in plan_of(sample[:1], budgets_of(train, 2), 1, 0).jobs if job.budget}
+        {
+            job.budget.name: job.key({})
+            for job in create_plan(sample[:1], create_budgets(train, 2), 1, 0).jobs
+            if job.budget
+        }
         for train in (TrainConfig(epochs=8), TrainConfig(epochs=4))
     ]
     assert keys[0]["epochs/2"] == keys[1]["proxy"]

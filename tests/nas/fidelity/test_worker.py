@@ -1,4 +1,4 @@
-"""A worker of `nas fidelity`: fewer and smaller images, what it trains and scores, how it fails."""
+"""A worker of `nas fidelity`: fewer and smaller images, trainings, scores and failures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas.evaluation.evaluator import initial_network
 from nas.fidelity import worker as workers
 from nas.fidelity.plan import Budget, Job
 from nas.fidelity.settings import FidelitySettings
-from nas.fidelity.worker import FidelityWorker, different, fewer, smaller, some_batches
+from nas.fidelity.worker import FidelityWorker, draw_batches, drop_duplicates, reduce_images, reduce_pixels
 from search_space import Architecture
 from trainers.data.config import DataConfig
 from trainers.data.dataset import load
@@ -58,9 +58,9 @@ def worker(data_file: Path) -> FidelityWorker:
     return FidelityWorker(FidelitySettings(data_file, TRAIN), "cpu")
 
 
-def test_fewer_images_are_of_each_class_alike_and_the_rest_stays(data_file: Path) -> None:
+def test_fewer_images_are_the_same_share_of_each_class_and_other_splits_stay(data_file: Path) -> None:
     data = load(data_file)
-    half, quarter = fewer(data, 2), fewer(data, 4)
+    half, quarter = reduce_images(data, 2), reduce_images(data, 4)
     assert half.train.labels.bincount().tolist() == [-(-n // 2) for n in data.train.labels.bincount().tolist()]
     assert quarter.train.labels.bincount().tolist() == [-(-n // 4) for n in data.train.labels.bincount().tolist()]
     labels = {
@@ -71,12 +71,12 @@ def test_fewer_images_are_of_each_class_alike_and_the_rest_stays(data_file: Path
     assert half.val is data.val
     assert (half.mean, half.std) == (data.mean, data.std)
     assert len({half.fingerprint, quarter.fingerprint, data.fingerprint}) == 3
-    assert fewer(data, 1) is data
+    assert reduce_images(data, 1) is data
 
 
-def test_smaller_images_are_means_of_pixels_normalised_anew(data_file: Path) -> None:
+def test_smaller_images_are_means_of_pixels_with_new_statistics(data_file: Path) -> None:
     data = load(data_file)
-    half = smaller(data, 2)
+    half = reduce_pixels(data, 2)
     assert half.image_size == (4, 4)
     for small, large in ((half.train, data.train), (half.val, data.val), (half.test, data.test)):
         blocks = large.images.double().unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2))
@@ -86,10 +86,12 @@ def test_smaller_images_are_means_of_pixels_normalised_anew(data_file: Path) -> 
     assert half.mean == pytest.approx([float(shares.mean())])
     assert half.std == pytest.approx([float(shares.std(correction=0))])
     assert half.fingerprint != data.fingerprint
-    assert smaller(data, 1) is data
+    assert reduce_pixels(data, 1) is data
 
 
-def test_a_training_is_the_trainers_own_of_that_budget(worker: FidelityWorker, data_file: Path, tmp_path: Path) -> None:
+def test_a_training_equals_that_of_the_trainer_with_that_budget(
+    worker: FidelityWorker, data_file: Path, tmp_path: Path
+) -> None:
     checkpoint = tmp_path / "c.pt"
     record = worker.run_job(job(Budget("epochs/2", 2)), checkpoint)
     data = load(data_file)
@@ -131,25 +133,25 @@ def test_a_score_that_fails_leaves_the_others(
 
     monkeypatch.setattr(workers.scores, "zico", broken)
     monkeypatch.setattr(workers.scores, "naswot", lambda *words: float("-inf"))
-    found = worker.run_job(job(), tmp_path / "c.pt")["scores"]
-    assert found["zico"][0] == "ValueError: there is"
-    assert found["naswot"][0] == "it is -inf"
-    assert isinstance(found["synflow"][0], float)
+    scores = worker.run_job(job(), tmp_path / "c.pt")["scores"]
+    assert scores["zico"][0] == "ValueError: there is"
+    assert scores["naswot"][0] == "it is -inf"
+    assert isinstance(scores["synflow"][0], float)
 
 
 def test_batches_share_no_image_and_are_normalised(data_file: Path) -> None:
     data = load(data_file)
-    first, second = some_batches(data, 0)
+    first, second = draw_batches(data, 0)
     assert len(first[0]) == len(second[0]) == len(data.train) // 2
     assert torch.cat([first[0], second[0]]).mean().item() == pytest.approx(0, abs=0.05)
     both = torch.cat([first[1], second[1]]).bincount()
     assert torch.all(both <= data.train.labels.bincount())
-    assert not torch.equal(first[0], some_batches(data, 1)[0][0])
+    assert not torch.equal(first[0], draw_batches(data, 1)[0][0])
     doubled = torch.cat([first[0], first[0][:5]])
-    assert len(different(doubled)) == len(different(first[0])) == len(set(map(str, first[0].tolist())))
+    assert len(drop_duplicates(doubled)) == len(drop_duplicates(first[0])) == len(set(map(str, first[0].tolist())))
 
 
-def test_a_training_that_fails_is_recorded_and_the_next_one_goes_on(worker: FidelityWorker, tmp_path: Path) -> None:
+def test_a_failed_training_is_recorded_and_the_next_one_runs(worker: FidelityWorker, tmp_path: Path) -> None:
     record = worker.run_job(job(Budget("proxy", 1), HUGE), tmp_path / "c.pt")
     assert "memory" in record["failure"]
     assert "curve" in worker.run_job(job(Budget("proxy", 1)), tmp_path / "c.pt")

@@ -193,7 +193,7 @@ def test_values_of_trained_objectives_are_carried_over_rungs(tmp_path: Path) -> 
         assert trial.user_attrs["val_loss"] == trial.user_attrs["curve"][-1]["val_loss"]
 
 
-def test_an_objective_that_this_version_does_not_know_is_read_all_the_same() -> None:
+def test_an_unregistered_objective_of_a_study_is_read() -> None:
     stored = ENERGY.to_dict() | {"name": "carbon_g", "label": "carbon"}
     read = objectives.from_dict(stored)
     assert (read.label, read.source, read.cheap, read.value) == ("carbon", "measured", False, None)

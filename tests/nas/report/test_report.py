@@ -120,7 +120,7 @@ def test_the_data_is_the_study(text: str, digits_study: Path) -> None:
     assert data["rows"][5]["values"][2] is None
 
 
-def test_architectures_come_back_whole_from_their_shared_parts(text: str, digits_study: Path) -> None:
+def test_architectures_are_restored_from_their_shared_parts(text: str, digits_study: Path) -> None:
     results, data = Results.load(digits_study), data_of(text)
     for number, entry in enumerate(data["architectures"]):
         whole = data["frames"][entry["frame"]] | {"stages": [data["stages"][index] for index in entry["stages"]]}

@@ -10,6 +10,8 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution
 
+from nas.study.optuna_adapter import set_intermediate_value
+
 OP_MACS = {"none": 0.0, "skip": 0.0, "conv1": 1.0, "conv3": 9.0}
 OP_QUALITY = {"none": -1.0, "skip": 0.3, "conv1": 1.0, "conv3": 1.6}
 
@@ -46,7 +48,7 @@ class CellProblem:
 
     def report(self, study: optuna.Study, trial: optuna.Trial, step: int, value: float) -> None:
         """Set an intermediate value as the driver does: `Trial.report` refuses studies of several objectives."""
-        study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
+        set_intermediate_value(study, trial, step, value)
 
     def key(self, trial: optuna.trial.FrozenTrial) -> tuple[Any, ...]:
         """Equal for trials with the same parameters."""

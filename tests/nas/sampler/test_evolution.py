@@ -49,7 +49,7 @@ def uniform(value: int) -> dict[str, int]:
 
 
 def children(study: optuna.Study, count: int = 40) -> list[dict[str, Any]]:
-    """The parameters of new trials, none of which is told."""
+    """The parameters of new trials, none of which has ended."""
     return [study.ask(dict(DISTRIBUTIONS)).params for _ in range(count)]
 
 
@@ -126,7 +126,7 @@ def test_oldest_member_dies_however_good_it_is() -> None:
     assert all(differing(child, uniform(0)) == 1 for child in children(study))
 
 
-def test_failed_pruned_and_infinite_trials_are_no_members() -> None:
+def test_failed_pruned_and_infinite_trials_are_not_members() -> None:
     study = study_of(RegularisedEvolution(population_size=2, tournament_size=2, seed=3))
     add(study, uniform(0), 0.1, 9.0)
     add(study, uniform(1), 0.1, 9.0)

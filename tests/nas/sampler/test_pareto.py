@@ -28,7 +28,7 @@ def test_first_points_are_of_lowest_highest_and_medium_cost(cells: Any) -> None:
 
 
 @pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED])
-def test_every_point_once_whatever_its_state_then_any(cells: Any, state: TrialState) -> None:
+def test_every_point_is_proposed_once_then_any(cells: Any, state: TrialState) -> None:
     study = cells.study(ParetoSampler(SMALL, {1: lambda params: float(params["b"])}, seed=1))
     for _ in range(12):
         trial = study.ask(SMALL)

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from threadpoolctl import threadpool_limits
 
 from nas.driver.ask_tell import AskTell
-from nas.driver.plan import sampler_of
+from nas.driver.plan import create_sampler
 from nas.driver.propose import Proposal
 from nas.errors import UnknownNameError
 from nas.objectives import get
@@ -119,7 +119,7 @@ def test_sampler_proposes_points_of_the_space(name: str, fixed: bool, objectives
 
 @pytest.mark.parametrize("fixed", [True, False], ids=["box", "architectures"])
 @pytest.mark.parametrize("name", benchmark_names())
-def test_sampler_repeats_from_its_seed_and_goes_on_after_a_pickle(name: str, fixed: bool) -> None:
+def test_sampler_repeats_from_its_seed_and_continues_after_a_pickle(name: str, fixed: bool) -> None:
     first = proposals(name, context(fixed, 2, seed=3))
     assert first == proposals(name, context(fixed, 2, seed=3))
     assert first != proposals(name, context(fixed, 2, seed=4))
@@ -171,7 +171,7 @@ def test_unknown_name_lists_the_registered_ones_and_the_closest() -> None:
     )
 
 
-def test_study_takes_no_variant_that_is_for_benchmarks_only() -> None:
+def test_study_refuses_samplers_for_benchmarks_only() -> None:
     with pytest.raises(ValueError, match=r"no such sampler \(known: evolution, gp, nsga2, pareto, random, tpe\)"):
         StudyConfig(space=ARCHITECTURES, sampler={"name": "nsga2_50"})
 
@@ -226,7 +226,7 @@ def test_new_sampler_runs_in_a_study(synthetic_sampler: str, tmp_path: Path) -> 
         space=ARCHITECTURES, objectives=("accuracy", "macs"), sampler={"name": synthetic_sampler}, seed=5
     )
     study = optuna.create_study(
-        directions=[objective.direction for objective in objectives], sampler=sampler_of(config, SPACE)
+        directions=[objective.direction for objective in objectives], sampler=create_sampler(config, SPACE)
     )
     ask_tell = AskTell(study, SPACE, objectives, target=8, folder_of=lambda number: tmp_path, seed=config.seed)
     while isinstance(proposal := ask_tell.propose(), Proposal):

@@ -1,4 +1,4 @@
-"""Configuration: what is read, what overrides do, and that every error names its place, rule and value."""
+"""Configuration: values, overrides, and errors that name their place, rule and value."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_changed_study_is_refused_but_trials_and_resources_may_change(study: Pat
     StudyConfig.from_file(study, "trials=50", "resources.workers=1").check_continues(began)
     other = StudyConfig.from_file(study, "space.stages.0.width=[16]")
     with pytest.raises(
-        ConfigError, match=r"^space\.stages\.0\.width=\[16\]: space\.stages.*must stay .*as the study began"
+        ConfigError, match=r"^space\.stages\.0\.width=\[16\]: space\.stages.*must stay .*as at the start of the study"
     ):
         other.check_continues(began)
     edited = study.with_name("edited.yaml")

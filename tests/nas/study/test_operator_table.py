@@ -1,4 +1,4 @@
-"""Tables of operators: exact where measured, estimated where not, and what becomes of them in a study."""
+"""Tables of operators: exact for timed operators, estimated for others, and used by the sampler of a study."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.driver.plan import sampler_of
+from nas.driver.plan import create_sampler
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.settings import MeasuringSettings
 from nas.objectives import get
@@ -50,9 +50,9 @@ SPACE = SearchSpace.from_dict(
 
 def law(operator: Operator) -> float:
     """Seconds that differ by the kind and are a sum of shares."""
-    one, macs, ffts, numbers, params = time_features(operator)
+    constant, macs, ffts, elements, params = time_features(operator)
     kind = 1 + len(operator.family) % 3
-    return kind * (1e-5 * one + 1e-9 * macs + 2e-9 * ffts + 5e-10 * numbers + 1e-10 * params)
+    return kind * (1e-5 * constant + 1e-9 * macs + 2e-9 * ffts + 5e-10 * elements + 1e-10 * params)
 
 
 def table(count: int | None = None) -> OperatorTable:
@@ -61,30 +61,28 @@ def table(count: int | None = None) -> OperatorTable:
 
 
 def test_an_architecture_takes_the_sum_of_its_operators() -> None:
-    whole = table()
+    complete = table()
     rng = random.Random(1)
     for _ in range(50):
         architecture = SPACE.sample(rng)
         expected = sum(count * law(operator) for operator, count in operators(architecture).items())
-        assert whole.seconds(architecture) == pytest.approx(expected)
-        assert whole.predict(get("images_per_s"), architecture) == pytest.approx(16 / expected)
-        assert whole.predict(get("latency_ms"), architecture) == pytest.approx(1000 * expected)
+        assert complete.seconds(architecture) == pytest.approx(expected)
+        assert complete.predict(get("images_per_s"), architecture) == pytest.approx(16 / expected)
+        assert complete.predict(get("latency_ms"), architecture) == pytest.approx(1000 * expected)
 
 
-def test_what_was_not_timed_is_estimated_from_its_family() -> None:
+def test_an_untimed_operator_is_estimated_from_its_family() -> None:
     timed = operators_to_time(SPACE)
     families = len({operator.family for operator in timed})
-    known = table(MIN_TIMED_PER_FAMILY * families)
-    left = [operator for operator in timed if operator.key not in known.times]
-    assert len(left) > 20
-    errors = [abs(known.estimate(operator) / law(operator) - 1) for operator in left]
-    assert (
-        max(errors) < 0.2
-    )  # the law is of the form that is fitted; four of a family do not tell all five shares apart
+    partial = table(MIN_TIMED_PER_FAMILY * families)
+    untimed = [operator for operator in timed if operator.key not in partial.times]
+    assert len(untimed) > 20
+    errors = [abs(partial.estimate(operator) / law(operator) - 1) for operator in untimed]
+    assert max(errors) < 0.2  # the law has the fitted form, but four operators of a family do not determine five shares
     assert np.median(errors) < 0.02
 
 
-def test_a_family_of_which_nothing_was_timed_is_estimated_from_its_kind_and_else_from_all() -> None:
+def test_an_untimed_family_is_estimated_from_its_kind_or_else_from_all() -> None:
     timed = [operator for operator in operators_to_time(SPACE) if operator.family != "tokens pool"]
     assert len(timed) < len(operators_to_time(SPACE))
     (pool, *_) = (operator for operator in operators_to_time(SPACE) if operator.family == "tokens pool")
@@ -94,7 +92,7 @@ def test_a_family_of_which_nothing_was_timed_is_estimated_from_its_kind_and_else
     assert OperatorTable(operator_times(stems, map(law, stems)), 1).estimate(pool) > 0
 
 
-def test_the_first_operators_to_be_timed_are_some_of_each_family_ends_included() -> None:
+def test_the_first_operators_to_time_are_some_of_each_family_with_its_ends() -> None:
     timed = operators_to_time(SPACE)
     assert len(set(timed)) == len(timed)
     assert timed == operators_to_time(SPACE)
@@ -107,7 +105,7 @@ def test_the_first_operators_to_be_timed_are_some_of_each_family_ends_included()
         assert (min(chosen), max(chosen)) == (min(like), max(like))
 
 
-def test_tables_are_kept(tmp_path: Path) -> None:
+def test_tables_are_written_and_read(tmp_path: Path) -> None:
     file = tmp_path / OPERATORS
     assert read_tables(file) == {}
     write_tables({"images_per_s": table()}, file)
@@ -118,12 +116,12 @@ def test_tables_are_kept(tmp_path: Path) -> None:
         assert read_tables(file) == {}
 
 
-def test_operators_are_timed_as_far_as_the_time_goes(tmp_path: Path) -> None:
+def test_operators_are_timed_until_the_time_is_used_up(tmp_path: Path) -> None:
     measurer = Measurer(MeasuringSettings(), "cpu", DeviceLock("cpu", tmp_path))
     timed = operators_to_time(SPACE)[:20]
     seconds = measurer.time_operators(timed, 4, 600)
     assert len(seconds) == 20
-    assert all(one > 0 for one in seconds)
+    assert all(time_s > 0 for time_s in seconds)
     assert len(measurer.time_operators(timed, 4, 1e-9)) == LAYERS_PER_GROUP
 
 
@@ -133,17 +131,17 @@ def config(**changes: Any) -> StudyConfig:
     )
 
 
-def test_the_sampler_sees_what_is_foretold_and_leaves_out_what_breaks_a_limit_by_far() -> None:
-    whole = table()
+def test_the_sampler_gets_predictions_and_drops_architectures_that_violate_a_limit_by_far() -> None:
+    complete = table()
     rng = random.Random(2)
-    some = [SPACE.sample(rng) for _ in range(20)]
-    limit = float(np.median([whole.predict(get("images_per_s"), one) for one in some]))
-    sampler = sampler_of(config(limits={"images_per_s": limit}), SPACE, tables={"images_per_s": whole})
-    *_, foretold = sampler.features  # type: ignore[attr-defined]
-    for one in some:
-        assert foretold(one) == whole.predict(get("images_per_s"), one)
-        assert sampler.feasible(one) == (1.5 * whole.predict(get("images_per_s"), one) >= limit)  # type: ignore[attr-defined]
-    assert {sampler.feasible(one) for one in some} == {True, False}  # type: ignore[attr-defined]
+    sample = [SPACE.sample(rng) for _ in range(20)]
+    limit = float(np.median([complete.predict(get("images_per_s"), architecture) for architecture in sample]))
+    sampler = create_sampler(config(limits={"images_per_s": limit}), SPACE, tables={"images_per_s": complete})
+    *_, predict = sampler.features  # type: ignore[attr-defined]
+    for architecture in sample:
+        assert predict(architecture) == complete.predict(get("images_per_s"), architecture)
+        assert sampler.feasible(architecture) == (1.5 * complete.predict(get("images_per_s"), architecture) >= limit)  # type: ignore[attr-defined]
+    assert {sampler.feasible(architecture) for architecture in sample} == {True, False}  # type: ignore[attr-defined]
 
 
 def test_a_table_is_plain_json(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Storages that are none: told in one line, as wrong use."""
+"""Folders and files that hold no study: an error in one line, as wrong use."""
 
 from __future__ import annotations
 

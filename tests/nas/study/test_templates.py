@@ -1,4 +1,4 @@
-"""Studies to begin with: installed ones, a starter, and around presets."""
+"""Ready-made studies: installed ones, a starter, and studies around presets."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_study_is_found_by_path_then_by_the_name_of_an_installed_one(
     assert find_study("folder").read_text() == installed_studies()["folder"].read_text()
     (tmp_path / "folder").write_text("mine")
     assert find_study("folder").read_text() == "mine"
-    assert find_study("none.yaml") == Path("none.yaml")  # whose error names it
+    assert find_study("none.yaml") == Path("none.yaml")  # reading it then fails with its name
 
 
 def test_the_starter_study_is_valid_as_it_is_written(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_epoch_is_plain_json() -> None:
     assert Epoch(**json.loads(json.dumps(epoch.to_dict()))) == epoch
 
 
-class Recorder(nn.Module):
+class CallRecorder(nn.Module):
     """A network that records its batches."""
 
     def __init__(self) -> None:
@@ -226,7 +226,7 @@ class Recorder(nn.Module):
 def test_batches(count: int, batch: int, expected: list[int], few_digits: Dataset) -> None:
     split = Split(few_digits.train.images[:count], few_digits.train.labels[:count])
     data = dataclasses.replace(few_digits, train=split)
-    net = Recorder()
+    net = CallRecorder()
     config = TrainConfig(epochs=2, batch_size=batch, augment="none", validate_every=1, eval_batch_size=7)
     train(net, data, config, seed=0)
     trained = [images for training, images in net.seen if training]

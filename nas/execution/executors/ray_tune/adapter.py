@@ -1,4 +1,4 @@
-"""Tune's side of the executor: the trainable that runs tasks, and the searcher and the callback that ask and tell the source."""
+"""Connects Ray Tune to a `TaskSource`: a trainable runs tasks, a searcher gets them from the source, a callback ticks."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from ray.tune.search.searcher import Searcher
 from nas import logs
 from nas.errors import StudyError, reason
 from nas.execution.base import FINISHED, Executor, Result, Task, TaskSource, Worker, WorkerFactory
-from nas.execution.resources import Allocation, Resources, allocate, cpus_wanted
+from nas.execution.resources import Allocation, Resources, allocate, requested_cpus
 
-RESTARTS = 1  # of a task whose worker died: once may be the machine's fault, twice is the task's
-OBJECT_STORE_BYTES = 100_000_000  # of a private Ray: trials share files, not objects
+MAX_RESTARTS = 1  # of a task whose worker died: one death may be the fault of the machine, two are that of the task
+OBJECT_STORE_BYTES = 100_000_000  # of a private Ray; small, since trials share files, not objects
 
 
 @contextmanager
 def ray_cluster(resources: Resources) -> Iterator[Allocation]:
-    """A running Ray, and what it allows; shut down at the end."""
+    """Start or join Ray; yields the allocation that `resources` get. Ray is shut down at the end."""
     for name in ("ray", "ray.tune", "ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
     if resources.address is not None:
         ray.init(resources.address, **quiet)
     else:
-        local = {"num_cpus": cpus_wanted(resources), "object_store_memory": OBJECT_STORE_BYTES}
+        local = {"num_cpus": requested_cpus(resources), "object_store_memory": OBJECT_STORE_BYTES}
         ray.init("local", include_dashboard=False, **local, **quiet)
     try:
         yield allocate(resources, ray.cluster_resources())
@@ -44,8 +44,8 @@ class RayTune(Executor):
     """Runs tasks as the trials of one Tune experiment.
 
     Args:
-        allocation: what each worker has.
-        scratch: a folder for Tune's own files, which nobody reads; removed at the end of a run.
+        allocation: the number of workers, and the CPUs and GPUs of each.
+        scratch: a folder for Tune's own files, which are not used; removed at the end of a run.
     """
 
     def __init__(self, allocation: Allocation, scratch: Path) -> None:
@@ -54,11 +54,11 @@ class RayTune(Executor):
 
     @property
     def device(self) -> str:
-        """Of each worker; Ray shows a worker no GPU but its own."""
+        """The device of each worker; Ray hides all GPUs but its own from it."""
         return "cuda" if self.allocation.gpus > 0 else "cpu"
 
     def run(self, make_worker: WorkerFactory, source: TaskSource) -> None:
-        shutil.rmtree(self.scratch, ignore_errors=True)  # of a driver that was killed
+        shutil.rmtree(self.scratch, ignore_errors=True)  # left by a driver that was killed
         searcher = SourceSearcher(source)
         tuner = tune.Tuner(
             tune.with_resources(TaskRunner, {"cpu": self.allocation.cpus, "gpu": self.allocation.gpus}),
@@ -73,8 +73,8 @@ class RayTune(Executor):
                 storage_path=str(self.scratch),
                 name="search",
                 verbose=0,
-                callbacks=[Ticks(source, searcher)],
-                failure_config=tune.FailureConfig(max_failures=RESTARTS),
+                callbacks=[TickCallback(source, searcher)],
+                failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         )
@@ -84,7 +84,7 @@ class RayTune(Executor):
             shutil.rmtree(self.scratch, ignore_errors=True)
 
     def call(self, function: Callable[..., Result], *arguments: Any, tick: Callable[[], None] = lambda: None) -> Result:
-        # `max_calls`: the process ends with the call, and what it holds of a GPU with it.
+        # `max_calls`: the process ends with the call, and frees its GPU memory.
         options = {"num_cpus": self.allocation.cpus, "num_gpus": self.allocation.gpus, "max_retries": 0, "max_calls": 1}
         pending = ray.remote(**options)(function).remote(*arguments, self.device)
         while not ray.wait([pending], timeout=0.1)[0]:
@@ -99,7 +99,7 @@ class RayTune(Executor):
 
 
 class TaskRunner(tune.Trainable):
-    """A warm actor: its process, libraries and data outlive its tasks. A `step` is a whole task."""
+    """A reused actor: its process, libraries and data outlive its tasks. A `step` is a whole task."""
 
     def setup(self, config: dict[str, Any]) -> None:
         logs.configure_worker()
@@ -108,7 +108,7 @@ class TaskRunner(tune.Trainable):
         self.failure = ""
         try:
             self.worker = config["make_worker"](config["device"])
-        except Exception as error:  # such as images that this machine does not see
+        except Exception as error:  # for example, images that this machine cannot read
             self.failure = reason(error)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -119,22 +119,22 @@ class TaskRunner(tune.Trainable):
         answer: dict[str, Any] = {"worker_failed": self.failure}
         if self.worker is not None:
             answer = {"result": self.worker.run(self.task["payload"])}
-        return {"answer": json.dumps(answer), "done": True}  # as text: Tune would take nested values apart
+        return {"answer": json.dumps(answer), "done": True}  # as text: Tune would flatten nested values
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: a trial has its own checkpoint in the study's folder."""
+        """Do nothing: a trial has its own checkpoint in the study's folder."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Nothing, likewise."""
+        """Do nothing."""
 
 
 class SourceSearcher(Searcher):
-    """Gives Tune the tasks of a source, and the source their results."""
+    """Gives the tasks of a source to Tune, and their results to the source."""
 
     def __init__(self, source: TaskSource) -> None:
         super().__init__()
         self.source = source
-        self.tasks: dict[str, Task] = {}  # by Tune's name of the trial
+        self.tasks: dict[str, Task] = {}  # Tune's id of the trial -> task
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         task = self.source.next_task()
@@ -144,7 +144,7 @@ class SourceSearcher(Searcher):
         return {"payload": dict(task.payload)}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: a task has one result, its last."""
+        """Do nothing: a task has one result, its last."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         task = self.tasks.pop(trial_id, None)
@@ -154,29 +154,29 @@ class SourceSearcher(Searcher):
         if not error and result is not None and "answer" in result:
             answer = json.loads(result["answer"])
         if "worker_failed" in answer:
-            self.source.worker_failed(answer["worker_failed"])
+            self.source.on_worker_failed(answer["worker_failed"])
         else:
-            self.source.ended(task, answer.get("result"))
+            self.source.on_ended(task, answer.get("result"))
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing: the study's storage is the state."""
+        """Do nothing: the state is the storage of the study."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles what it is given, for a restore that never happens here
+        return {}  # Tune pickles the searcher for a restore, which is never done here
 
     def get_state(self) -> dict[str, Any]:
         return {}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Nothing, likewise."""
+        """Do nothing."""
 
 
-class Ticks(tune.Callback):
-    """Called by Tune at least ten times a second.
+class TickCallback(tune.Callback):
+    """Calls `source.on_started` and `source.tick`; Tune calls it at least ten times a second.
 
     Args:
-        source: is told that tasks have started, and ticks.
-        searcher: knows the tasks by Tune's names.
+        source: the source of tasks.
+        searcher: maps Tune's ids of trials to tasks.
     """
 
     def __init__(self, source: TaskSource, searcher: SourceSearcher) -> None:
@@ -184,13 +184,13 @@ class Ticks(tune.Callback):
         self.searcher = searcher
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """A worker has got the trial."""
+        """Notify the source that a worker has received the task."""
         if trial.trial_id in self.searcher.tasks:
-            self.source.started(self.searcher.tasks[trial.trial_id])
+            self.source.on_started(self.searcher.tasks[trial.trial_id])
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
-        """The source does what is due; it may raise what ends the run."""
+        """Tick the source; an exception ends the run."""
         self.source.tick()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # as that of the searcher
+        return {}  # as in `SourceSearcher`
