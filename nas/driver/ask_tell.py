@@ -5,6 +5,7 @@ Needs neither ray nor torch. `nas.driver.dispatch` puts it between executor and 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +18,12 @@ from nas.driver.propose import Finished, Proposal, Proposer, Wait
 from nas.driver.record import WORKER_DIED, Recorder
 from nas.driver.state import SearchState
 from nas.objectives import Objective
-from nas.study.events import Event, Observer, SearchStarted, TrialStarted
-from nas.study.records import Completed, Failed, Paused, Refused
+from nas.study.events import Event, Observer, SearchStarted, TrialEnded, TrialStarted
+from nas.study.records import Completed, Failed, Paused, Refused, name_of
 from nas.study.trials import outcome_name
 from search_space import SearchSpace
+
+logger = logging.getLogger(__name__)
 
 
 class AskTell:
@@ -85,5 +88,7 @@ class AskTell:
 
     def notify(self, event: Event) -> None:
         """Give `event` to every observer."""
+        if isinstance(event, TrialEnded):
+            logger.debug("trial %d: %s %s", event.number, name_of(event.outcome), event.values)
         for observer in self.observers:
             observer.notify(event)
