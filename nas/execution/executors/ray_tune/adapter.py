@@ -30,7 +30,7 @@ def ray_cluster(resources: Resources) -> Iterator[Allocation]:
     for name in ("ray", "ray.tune", "ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {
-        "log_to_driver": logs.VARIABLE in os.environ,
+        "log_to_driver": bool(os.environ.get(logs.VARIABLE)),
         "logging_level": logging.CRITICAL,
         "configure_logging": False,
     }
