@@ -67,8 +67,10 @@ class AskTell:
         trials = self.state.study.get_trials(deepcopy=False)
         outcomes = Counter(name for name in map(outcome_name, trials) if name is not None)
         values = [tuple(trial.values) for trial in trials if trial.state == TrialState.COMPLETE]
-        pauses = self.state.ladder is not None
-        self.notify(SearchStarted(self.objectives, self.target, workers, values, dict(outcomes), pauses))
+        ladder = self.state.ladder
+        paused = () if ladder is None else tuple(ladder.paused)
+        pauses = ladder is not None
+        self.notify(SearchStarted(self.objectives, self.target, workers, values, dict(outcomes), pauses, paused))
 
     def propose(self) -> Proposal | Wait | Finished:
         """The next trial, which the caller must run and `start_trial`; `Finished` stops the trials that still pause."""

@@ -21,6 +21,7 @@ class SearchStarted:
         values: of the trials that are complete already.
         counts: outcome -> number of trials that have ended already.
         pauses: whether trials may pause at rungs.
+        paused: numbers of the trials that pause since an earlier run.
     """
 
     objectives: tuple[Objective, ...]
@@ -29,6 +30,7 @@ class SearchStarted:
     values: Sequence[tuple[float, ...]]
     counts: dict[str, int]
     pauses: bool
+    paused: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

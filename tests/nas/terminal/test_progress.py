@@ -24,8 +24,9 @@ def started(
     values: Sequence[tuple[float, ...]] = (),
     counts: dict[str, int] | None = None,
     pauses: bool = False,
+    paused: Sequence[int] = (),
 ) -> SearchStarted:
-    return SearchStarted(OBJECTIVES, target, 2, values, counts or {}, pauses)
+    return SearchStarted(OBJECTIVES, target, 2, values, counts or {}, pauses, paused)
 
 
 def trained(accuracy: float) -> Trained:
@@ -95,6 +96,11 @@ def test_resumed_search_counts_the_earlier_trials() -> None:
     tally = tally_of(started(values=[(1e6, 0.9)], counts={"completed": 1, "failed": 1, "duplicate": 2}))
     assert tally.trained == 2
     assert tally.line().startswith("running 0 · failed 1 · refused 2 · best 0.9000 · front 1 ·")
+
+
+def test_resumed_search_counts_the_trials_that_pause() -> None:
+    tally = tally_of(started(pauses=True, paused=[1, 3, 4]), TrialStarted(3))
+    assert tally.line() == "running 1 · failed 0 · refused 0 · paused 2 · stopped 0"
 
 
 def test_time_left_is_by_the_pace_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
