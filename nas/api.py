@@ -100,14 +100,15 @@ def search(study: Study, display: Display | None = None, observers: Sequence[Obs
     Call it from the main thread. Ctrl-C ends it with `KeyboardInterrupt`; nothing that was trained is lost.
 
     Args:
-        study: the study. display: shows the progress, such as `nas.terminal.progress.TerminalDisplay(rich.console.Console())`;
-        None: nothing is shown. observers: get every event of the trials (`nas.study.events`).
+        study: the study.
+        display: shows the progress, such as `nas.terminal.progress.TerminalDisplay(rich.console.Console())`; None: no display.
+        observers: get every event of the trials (`nas.study.events`).
 
     Returns:
         The results.
 
     Raises:
-        ConfigError: the configuration breaks a rule, or the study began with another one.
+        ConfigError: the configuration breaks a rule, or the study was created with another one.
         UsageError: another search runs in the folder, or it holds no configuration.
         NothingFeasibleError: no trial satisfies the limits.
     """

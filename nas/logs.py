@@ -30,10 +30,13 @@ def configure(verbose: bool = False) -> None:
         levels = ", ".join(name.lower() for name in ("DEBUG", "INFO", "WARNING", "ERROR"))
         raise ValueError(f"{VARIABLE}: must be one of {levels}, found {text!r}")
     handler = logging.StreamHandler(sys.stderr)
+    handler.set_name(VARIABLE)
     handler.setFormatter(logging.Formatter(FORMAT))
     for name in PACKAGES:
         logger = logging.getLogger(name)
         logger.setLevel(level)
+        for earlier in [other for other in logger.handlers if other.name == VARIABLE]:
+            logger.removeHandler(earlier)  # both `nas` and its command call this: a line is shown once
         logger.addHandler(handler)
 
 

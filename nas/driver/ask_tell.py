@@ -5,6 +5,7 @@ The Optuna study is the only state. This module needs neither ray nor torch; `na
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +18,12 @@ from nas.driver.propose import Finished, Proposal, Proposer, Wait
 from nas.driver.record import WORKER_DIED, Recorder
 from nas.driver.state import SearchState
 from nas.objectives import Objective
-from nas.study.events import Event, Observer, SearchStarted, TrialStarted
-from nas.study.records import Completed, Failed, Paused, Refused
+from nas.study.events import Event, Observer, SearchStarted, TrialEnded, TrialStarted
+from nas.study.records import Completed, Failed, Paused, Refused, name_of
 from nas.study.trials import outcome_name
 from search_space import SearchSpace
+
+logger = logging.getLogger(__name__)
 
 
 class AskTell:
@@ -64,8 +67,10 @@ class AskTell:
         trials = self.state.study.get_trials(deepcopy=False)
         outcomes = Counter(name for name in map(outcome_name, trials) if name is not None)
         values = [tuple(trial.values) for trial in trials if trial.state == TrialState.COMPLETE]
-        pauses = self.state.ladder is not None
-        self.notify(SearchStarted(self.objectives, self.target, workers, values, dict(outcomes), pauses))
+        ladder = self.state.ladder
+        paused = () if ladder is None else tuple(ladder.paused)
+        pauses = ladder is not None
+        self.notify(SearchStarted(self.objectives, self.target, workers, values, dict(outcomes), pauses, paused))
 
     def propose(self) -> Proposal | Wait | Finished:
         """Return the next trial, for which the caller must call `start_trial`; `Finished` stops all paused trials."""
@@ -85,5 +90,7 @@ class AskTell:
 
     def notify(self, event: Event) -> None:
         """Send `event` to every observer."""
+        if isinstance(event, TrialEnded):
+            logger.debug("trial %d: %s %s", event.number, name_of(event.outcome), event.values)
         for observer in self.observers:
             observer.notify(event)

@@ -21,6 +21,7 @@ class SearchStarted:
         values: the values of trials that are already complete.
         counts: outcome -> number of trials that have already ended.
         pauses: True if trials may pause at rungs.
+        paused: numbers of the trials that paused in an earlier run.
     """
 
     objectives: tuple[Objective, ...]
@@ -29,6 +30,7 @@ class SearchStarted:
     values: Sequence[tuple[float, ...]]
     counts: dict[str, int]
     pauses: bool
+    paused: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,9 @@ def write_starter_study(file: Path, data: Path, image_size: int) -> None:
         UsageError: the file already exists.
     """
     text = resources.files("nas.study").joinpath("starter.yaml").read_text(encoding="utf-8")
-    words = {"title": f"A study of {data}.", "file": file, "name": file.stem, "data": data, "image_size": image_size}
-    _write_new(file, Template(text).substitute(words))
+    words = {"title": f"A study of {data}.", "file": file, "image_size": image_size}
+    values = {"name": _scalar(file.stem), "data": _scalar(str(data))}
+    _write_new(file, Template(text).substitute(words, **values))
 
 
 def write_preset_study(file: Path, preset: str, data: Path, image_size: int | None) -> None:
@@ -93,6 +94,11 @@ def _plain(space: dict[str, Any]) -> dict[str, Any]:
     derived_keys = ("image_size", "in_chans", "num_classes", "num_stages")
     plain = {key: single(value) for key, value in space.items() if key not in derived_keys and key != "stages"}
     return plain | {"stages": [single(stage) for stage in space["stages"]]}
+
+
+def _scalar(text: str) -> str:
+    """`text` as YAML on one line, in quotes where it needs them."""
+    return yaml.safe_dump([text], default_flow_style=True, width=float("inf"), allow_unicode=True).strip()[1:-1]
 
 
 class _Dumper(yaml.SafeDumper):

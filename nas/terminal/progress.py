@@ -51,6 +51,7 @@ class SearchTally:
             self.search = event
             self.outcomes.update(event.counts)
             self.values += event.values
+            self.paused.update(event.paused)
             self.trained_before, self.started_s = self.trained, time.monotonic()
         elif isinstance(event, TrialStarted):
             self.running.add(event.number)

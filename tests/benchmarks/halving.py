@@ -67,15 +67,16 @@ def compare(full: History, halved: History, share: float) -> dict[str, Any]:
     times = [seconds_to(target, history, bounds) for history in (full, halved)]
     return {
         "hypervolume": final,
-        "whole_trainings": [len(full), len(halved)],
-        "wall_s": [full[-1][0], halved[-1][0]],
-        "goal": target,
-        "seconds_to_goal": times,
+        "complete_trials": [len(full), len(halved)],
+        "total_s": [full[-1][0], halved[-1][0]],
+        "target": target,
+        "seconds_to_target": times,
         "speed_up": times[0] / times[1],
     }
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="images in a folder for each class")
     parser.add_argument("--out", type=Path, required=True, help="where the studies are kept")
@@ -106,11 +107,11 @@ def main() -> None:
         rows.append({"seed": seed, **compare(histories[0], histories[1], args.share)})
         if not args.json:
             row = rows[-1]
-            full, halved = row["seconds_to_goal"]
+            full, halved = row["seconds_to_target"]
             print(
-                f"seed {seed}: {full:6.0f} s in full, {halved:6.0f} s with halving to hypervolume {row['goal']:.4f}: "
-                f"{row['speed_up']:.2f}x; at the end {row['hypervolume'][0]:.4f} after {row['wall_s'][0]:.0f} s, "
-                f"{row['hypervolume'][1]:.4f} after {row['wall_s'][1]:.0f} s",
+                f"seed {seed}: {full:6.0f} s in full, {halved:6.0f} s with halving to hypervolume {row['target']:.4f}: "
+                f"{row['speed_up']:.2f}x; at the end {row['hypervolume'][0]:.4f} after {row['total_s'][0]:.0f} s, "
+                f"{row['hypervolume'][1]:.4f} after {row['total_s'][1]:.0f} s",
                 flush=True,
             )
     if args.json:

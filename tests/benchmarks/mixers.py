@@ -1,15 +1,15 @@
-"""Speed of each mixer against its straightforward reference form (timm's own layer where it has one), in one run.
+"""Speed of each mixer against a straightforward reference implementation (timm's own layer where it has one), in one run.
 
     python tests/benchmarks/mixers.py [--only WORD ...] [--sizes 14 28] [--passes forward training] [--json]
 
 A row is a mixer with options, a map size and a pass: the forward pass of inference, or forward and backward of a training
-step. Both forms get the same weights and must give the same numbers before they are timed. One thread; they take turns in
-short samples of a few milliseconds, so that a drift of the machine meets both; CPU time of the process (on a GPU, time
+step. Both implementations get the same weights and must give the same numbers before they are timed. One thread; they take
+turns in samples of a few milliseconds, so that a drift of the machine affects both; CPU time of the process (on a GPU, time
 between events on its stream). The ratio is reference / ours of neighbouring samples (above 1: ours is faster): its median
 and quartiles. Freed memory stays with the process: returning and requesting pages in every pass costs as much as some
 layers. `kept` is what the forward pass of training saves for the backward pass, in MiB, without parameters.
 
-`--device cuda` runs under bf16 autocast and shows each form's peak memory too.
+`--device cuda` runs under bf16 autocast and shows the peak memory of each implementation too.
 """
 
 from __future__ import annotations
@@ -31,44 +31,44 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent))
-import reference_layers as naive
-import reference_timm as timms
+import reference_layers as plain_layers
+import reference_timm as timm_layers
 
 from search_space import mixers
 from search_space.mixers import MIXERS
 
 Build = Callable[[int, tuple[int, int]], nn.Module]
 WINDOW: dict[str, object] = {"window": 7}
-# Mixer, options, reference. A reference from `timms` is timm's own layer.
+# Mixer, options, reference. A reference from `timm_layers` is timm's own layer.
 ROWS: tuple[tuple[str, dict[str, object], Build], ...] = (
-    *(("conv", {"k": k}, partial(naive.NaiveConv, k=k)) for k in (3, 5, 7, 9, 4, 15)),
-    ("conv", {"k": 3, "groups": 8, "interlace": True}, partial(naive.NaiveConv, k=3, groups=8, interlace=True)),
-    ("conv", {"k": 3, "groups": 1}, partial(naive.NaiveConv, k=3, groups=1)),
-    ("separable_conv", {}, timms.separable_conv),
-    ("attention", {}, naive.NaiveAttention),
-    ("attention", {}, timms.attention),
-    ("attention", {"kv_reduction": 2}, timms.reduced_attention),
-    ("attention", {"kv_pool": 7}, timms.pooled_attention),
-    ("attention", WINDOW, timms.windows),
-    ("attention", WINDOW | {"shift": "always"}, partial(timms.windows, shift=3)),
-    *(("lambda", {"context": r}, partial(timms.lambdas, context=r)) for r in (7, 23)),
-    ("lambda", {"context": "global"}, partial(timms.lambdas, context=None)),
-    *(("lambda", {"context": r}, partial(naive.NaiveLambda, context=r)) for r in (7, 23)),
-    ("lambda", {"context": "global"}, partial(naive.NaiveLambda, context=None)),
-    ("lambda", {"context": 7, "u": 4}, partial(naive.NaiveLambda, context=7, u=4)),
-    ("global_filter", {}, naive.NaiveGlobalFilter),
-    ("afno", {}, naive.NaiveAFNO),
-    ("fno", {}, naive.NaiveFNO),
-    ("fno", {"modes": 4}, partial(naive.NaiveFNO, modes=4)),
-    ("fnet", {}, naive.NaiveFNet),
-    ("shift", {"kind": "shiftvit"}, naive.NaiveZeroShift),
-    ("shift", {"kind": "s2"}, naive.NaiveClampedShift),
-    ("shift", {"kind": "axial"}, naive.NaiveAxialShift),
-    ("pool", {}, timms.pooling),
-    ("mlp", {}, timms.token_mlp),
-    ("wave", {}, partial(naive.NaiveWave, depthwise=False)),
-    ("wave", {"mode": "depthwise"}, partial(naive.NaiveWave, depthwise=True)),
-    ("identity", {}, naive.NaiveIdentity),
+    *(("conv", {"k": k}, partial(plain_layers.NaiveConv, k=k)) for k in (3, 5, 7, 9, 4, 15)),
+    ("conv", {"k": 3, "groups": 8, "interlace": True}, partial(plain_layers.NaiveConv, k=3, groups=8, interlace=True)),
+    ("conv", {"k": 3, "groups": 1}, partial(plain_layers.NaiveConv, k=3, groups=1)),
+    ("separable_conv", {}, timm_layers.separable_conv),
+    ("attention", {}, plain_layers.NaiveAttention),
+    ("attention", {}, timm_layers.attention),
+    ("attention", {"kv_reduction": 2}, timm_layers.reduced_attention),
+    ("attention", {"kv_pool": 7}, timm_layers.pooled_attention),
+    ("attention", WINDOW, timm_layers.windows),
+    ("attention", WINDOW | {"shift": "always"}, partial(timm_layers.windows, shift=3)),
+    *(("lambda", {"context": r}, partial(timm_layers.lambdas, context=r)) for r in (7, 23)),
+    ("lambda", {"context": "global"}, partial(timm_layers.lambdas, context=None)),
+    *(("lambda", {"context": r}, partial(plain_layers.NaiveLambda, context=r)) for r in (7, 23)),
+    ("lambda", {"context": "global"}, partial(plain_layers.NaiveLambda, context=None)),
+    ("lambda", {"context": 7, "u": 4}, partial(plain_layers.NaiveLambda, context=7, u=4)),
+    ("global_filter", {}, plain_layers.NaiveGlobalFilter),
+    ("afno", {}, plain_layers.NaiveAFNO),
+    ("fno", {}, plain_layers.NaiveFNO),
+    ("fno", {"modes": 4}, partial(plain_layers.NaiveFNO, modes=4)),
+    ("fnet", {}, plain_layers.NaiveFNet),
+    ("shift", {"kind": "shiftvit"}, plain_layers.NaiveZeroShift),
+    ("shift", {"kind": "s2"}, plain_layers.NaiveClampedShift),
+    ("shift", {"kind": "axial"}, plain_layers.NaiveAxialShift),
+    ("pool", {}, timm_layers.pooling),
+    ("mlp", {}, timm_layers.token_mlp),
+    ("wave", {}, partial(plain_layers.NaiveWave, depthwise=False)),
+    ("wave", {"mode": "depthwise"}, partial(plain_layers.NaiveWave, depthwise=True)),
+    ("identity", {}, plain_layers.NaiveIdentity),
 )
 
 
@@ -92,8 +92,8 @@ class Result:
     reference_peak_mib: float | None = None
 
 
-class Subject:
-    """A form of a mixer that can be timed in a pass: "forward" or "training"."""
+class TimedMixer:
+    """An implementation of a mixer, timed in one kind of pass: "forward" or "training"."""
 
     def __init__(self, module: nn.Module, images: torch.Tensor, direction: str) -> None:
         self.training = direction == "training"
@@ -133,7 +133,7 @@ class Subject:
         return (time.process_time() - begin) / passes
 
     def kept_mib(self) -> float:
-        """MiB that a forward pass of training keeps for the backward pass: storages, parameters and input difference."""
+        """MiB that a forward pass of training keeps for the backward pass: storages other than the parameters and the input."""
         own = {tensor.untyped_storage().data_ptr() for tensor in (*self.module.parameters(), *self.module.buffers())}
         kept: dict[int, int] = {}
 
@@ -146,10 +146,10 @@ class Subject:
             y = self.module(self.images)
         own.add(self.images.untyped_storage().data_ptr())
         del y
-        return sum(size for place, size in kept.items() if place not in own) / 2**20
+        return sum(size for address, size in kept.items() if address not in own) / 2**20
 
     def peak_mib(self) -> float | None:
-        """MiB of GPU memory that one pass takes beyond what stood before it."""
+        """MiB of GPU memory that one pass allocates beyond what was allocated before it."""
         if not self.images.is_cuda:
             return None
         torch.cuda.synchronize()
@@ -169,39 +169,41 @@ def keep_memory() -> None:
         library.mallopt(trim_threshold, 2**31 - 1)
 
 
-def pair(
+def build_pair(
     mixer: str, options: dict[str, object], build: Build, width: int, size: tuple[int, int]
 ) -> tuple[nn.Module, nn.Module]:
-    """Ours and the reference, with the same weights."""
-    ours, theirs = mixers.create(mixer, width=width, size=size, **options), build(width, size)
+    """Our mixer and the reference, with the same weights."""
+    ours, reference = mixers.create(mixer, width=width, size=size, **options), build(width, size)
     shapes = {name: tensor.shape for name, tensor in ours.state_dict().items()}
-    weights = theirs.weights() if hasattr(theirs, "weights") else theirs.state_dict()
+    weights = reference.weights() if hasattr(reference, "weights") else reference.state_dict()
     ours.load_state_dict({name: tensor.reshape(shapes[name]) for name, tensor in weights.items()}, strict=True)
-    return ours, theirs
+    return ours, reference
 
 
-def check(ours: Subject, theirs: Subject, label: str) -> None:
-    """Both forms give the same numbers, or the comparison means nothing."""
+def check_equal(ours: TimedMixer, reference: TimedMixer, label: str) -> None:
+    """End the program unless both implementations give the same numbers."""
     with torch.no_grad(), ours.amp():
-        mine, reference = ours.module(ours.images).float(), theirs.module(theirs.images).float()
-    difference = ((mine - reference).abs().max() / reference.abs().max()).item()
+        output, expected = (mixer.module(mixer.images).float() for mixer in (ours, reference))
+    difference = ((output - expected).abs().max() / expected.abs().max()).item()
     if not difference < (5e-2 if ours.images.is_cuda else 1e-4):
-        sys.exit(f"{label}: ours and the reference differ by {difference:.1e} of the greatest value")
+        sys.exit(
+            f"{label}: ours and the reference must give the same output, found a relative difference of {difference:.1e}"
+        )
 
 
-def measure(ours: Subject, theirs: Subject, budget_s: float, rounds: int) -> tuple[list[float], list[float]]:
-    """Seconds of ours and of the reference, sample by sample, the order changing; `rounds` of them, or what `budget_s` allows."""
-    for subject in (ours, theirs):
-        subject.seconds(2)
-    passes = max(1, round(0.004 / min(ours.seconds(1), theirs.seconds(1))))
-    mine: list[float] = []
-    reference: list[float] = []
-    begin = time.perf_counter()
-    while len(mine) < rounds and (len(mine) < 5 or time.perf_counter() - begin < budget_s):
-        turns = [(ours, mine), (theirs, reference)]
-        for subject, times in turns if len(mine) % 2 else reversed(turns):
-            times.append(subject.seconds(passes))
-    return mine, reference
+def measure(ours: TimedMixer, reference: TimedMixer, budget_s: float, rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds of a pass, `rounds` samples of each mixer in alternating order, or as many as `budget_s` allows, at least 5."""
+    for mixer in (ours, reference):
+        mixer.seconds(2)
+    passes = max(1, round(0.004 / min(ours.seconds(1), reference.seconds(1))))
+    ours_s: list[float] = []
+    reference_s: list[float] = []
+    start = time.perf_counter()
+    while len(ours_s) < rounds and (len(ours_s) < 5 or time.perf_counter() - start < budget_s):
+        turns = [(ours, ours_s), (reference, reference_s)]
+        for mixer, samples in turns if len(ours_s) % 2 else reversed(turns):
+            samples.append(mixer.seconds(passes))
+    return ours_s, reference_s
 
 
 def results(arguments: argparse.Namespace) -> Iterator[Result]:
@@ -209,7 +211,7 @@ def results(arguments: argparse.Namespace) -> Iterator[Result]:
     for mixer, options, build in ROWS:
         name = " ".join([mixer, *(f"{key}={value}" for key, value in options.items())])
         factory = build.func if isinstance(build, partial) else build
-        source = "timm" if factory.__module__ == timms.__name__ else "as published"
+        source = "timm" if factory.__module__ == timm_layers.__name__ else "as published"
         if arguments.only and not any(word in name for word in arguments.only):
             continue
         for side, direction in ((side, direction) for side in arguments.sizes for direction in arguments.passes):
@@ -217,15 +219,15 @@ def results(arguments: argparse.Namespace) -> Iterator[Result]:
             images = torch.randn(arguments.batch, arguments.width, side, side, device=arguments.device)
             if arguments.channels_last:
                 images = images.to(memory_format=torch.channels_last)
-            modules = pair(mixer, options, build, arguments.width, (side, side))
-            ours, theirs = (Subject(module, images, direction) for module in modules)
-            check(ours, theirs, f"{name} {side}x{side}")
-            kept = [subject.kept_mib() for subject in (ours, theirs)]
-            mine, reference = measure(ours, theirs, arguments.seconds, arguments.rounds)
-            ratios = [slow / fast for fast, slow in zip(mine, reference, strict=True)]
+            modules = build_pair(mixer, options, build, arguments.width, (side, side))
+            pair = tuple(TimedMixer(module, images, direction) for module in modules)
+            check_equal(*pair, f"{name} {side}x{side}")
+            kept = [timed.kept_mib() for timed in pair]
+            ours_s, reference_s = measure(*pair, arguments.seconds, arguments.rounds)
+            ratios = [reference / ours for ours, reference in zip(ours_s, reference_s, strict=True)]
             low, ratio, high = statistics.quantiles(ratios, n=4)
-            times = (1e3 * statistics.median(mine), 1e3 * statistics.median(reference))
-            peaks = [subject.peak_mib() for subject in (ours, theirs)]
+            times = (1e3 * statistics.median(ours_s), 1e3 * statistics.median(reference_s))
+            peaks = [timed.peak_mib() for timed in pair]
             yield Result(name, source, side, direction, *times, ratio, low, high, len(ratios), *kept, *peaks)
 
 
@@ -248,8 +250,10 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--sizes", type=int, nargs="+", default=[14, 28])
     parser.add_argument("--passes", nargs="+", choices=["forward", "training"], default=["forward", "training"])
-    parser.add_argument("--rounds", type=int, default=60, help="samples of each form")
-    parser.add_argument("--seconds", type=float, default=4.0, help="for a row, if that ends before the rounds do")
+    parser.add_argument("--rounds", type=int, default=60, help="samples of each implementation")
+    parser.add_argument(
+        "--seconds", type=float, default=4.0, help="most seconds of a row; at least 5 samples are taken"
+    )
     parser.add_argument("--only", nargs="+", metavar="WORD", help="rows whose name contains one of these")
     parser.add_argument("--channels-last", action="store_true", help="the memory layout of the input")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
@@ -259,7 +263,7 @@ def main() -> None:
     keep_memory()
     missing = set(MIXERS) - {mixer for mixer, _, _ in ROWS}
     if missing:
-        print(f"without a row: {', '.join(sorted(missing))}", file=sys.stderr)
+        print(f"mixers without a row: {', '.join(sorted(missing))}", file=sys.stderr)
     if arguments.json:
         print(json.dumps([asdict(result) for result in results(arguments)], indent=1))
         return

@@ -15,11 +15,10 @@ from statistics import mean
 
 import numpy as np
 import torch
-from halving import STUDY, words_of
+from halving import STUDY, overrides_of
 
-from nas.driver.run import space_on
-from nas.evaluation.evaluator import initial
-from nas.study import config as configs
+from nas.evaluation.evaluator import initial_network
+from nas.study.config import StudyConfig
 from search_space import Architecture, SearchSpace, cost
 from trainers.data.dataset import load
 from trainers.data.prepared import describe, prepare
@@ -39,6 +38,7 @@ def sample(space: SearchSpace, count: int, min_macs: float, max_macs: float) -> 
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="a folder of images for each class")
     parser.add_argument("--out", type=Path, required=True, help="folder of the decoded images")
@@ -50,15 +50,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    config, source = configs.load(STUDY, words_of(arguments.data, arguments.images, 1))
+    config = StudyConfig.from_file(STUDY, *overrides_of(arguments.data, arguments.images, 1))
     file = prepare(config.data, arguments.out)
-    data = load(file)
-    architectures = sample(space_on(config, source, describe(file)), arguments.sample, *arguments.macs)
+    data, info = load(file), describe(file)
+    space = config.space_on(info.image_size, info.in_chans, info.num_classes)
+    architectures = sample(space, arguments.sample, *arguments.macs)
     rows = []
     for epochs in arguments.epochs:
         for policy in arguments.policies:
             recipe = TrainConfig.model_validate(config.train.model_dump() | {"epochs": epochs, "augment": policy})
-            histories = [train(initial(architecture, 1), data, recipe, seed=1) for architecture in architectures]
+            histories = [
+                train(initial_network(architecture, 1), data, recipe, seed=1) for architecture in architectures
+            ]
             accuracies = [history[-1].val_accuracy for history in histories]
             rows.append({"epochs": epochs, "augment": policy, "accuracies": accuracies})
             if not arguments.json:

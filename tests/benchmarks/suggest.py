@@ -3,9 +3,9 @@
     python tests/benchmarks/suggest.py --space studies/folder.yaml
     python tests/benchmarks/suggest.py            # 28 parameters, 36^7 points
 
-A study in memory is filled with random points, whose values are a smooth function of the choices plus noise. Then suggestions
-are timed; the values of each are told before the next. Prints the first (which fits all models from scratch), and the
-median and the slowest of the others, in seconds of CPU time (one thread); `--json` prints JSON.
+A study in memory is filled with random points whose values are a smooth function of the choices plus noise. Then suggestions
+are timed one after the other; the study gets the values of each before the next. Prints the time of the first suggestion (which
+fits all models from scratch), and the median and the slowest of the others, in seconds of CPU time; `--json` prints JSON.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ BOX: dict[str, BaseDistribution] = {
 
 
 def macs(params: dict[str, Any]) -> float:
+    """The cost of a point of the fixed space."""
     return 1e7 + 1e6 * sum(
         params[f"expansion{i}"] * params[f"layers{i}"] * (10 + params[f"kernel{i}"] ** 2) for i in range(7)
     )

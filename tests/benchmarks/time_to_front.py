@@ -1,15 +1,15 @@
-"""Wall-clock to a front: `nas search` against a straightforward search by Ray Tune, Optuna and timm.
+"""Wall-clock time to a front: `nas search` against a straightforward search with Ray Tune, Optuna and timm.
 
     python tests/benchmarks/time_to_front.py --data CIFAR10_FOLDER --out runs/time_to_front
 
-The straightforward one: Ray Tune as it comes (a fresh actor for each trial), its `OptunaSearch` with TPE, every trial to the
-end, timm's dataset, loader and optimizer. Both search the same space on the same images in the same split, with as many epochs,
-batches of the same size and the same peak learning rate, on the same cores. The goal is the hypervolume of (accuracy, MACs)
-that the straightforward search ends with; the time is that from the start of a process to the front that has it. `--json`
-for machines; each search is kept in `--out` and not run again.
+The straightforward search uses Ray Tune with its defaults (a new actor for each trial), its `OptunaSearch` with TPE, and timm's
+dataset, loader and optimizer; it trains every trial to the end. Both search the same space on the same images in the same split,
+with the same number of epochs, batch size, peak learning rate and cores. The target is the final hypervolume of (accuracy, MACs)
+of the straightforward search; the time to it counts from the start of the process. Prints a line per seed, and with `--json` all
+figures. Searches are kept in `--out` and not repeated.
 
-On a virtual machine whose processors are now and then given to others, seconds of wall-clock do not compare: a second counts
-here by the share of it that the processors were there (all but "steal" in /proc/stat). Both are told.
+A virtual machine may give its processors to other guests for a while, so that its wall-clock seconds do not compare. Here a
+second counts by the share of it in which the processors were available (all but "steal" in /proc/stat). Both times are printed.
 """
 
 from __future__ import annotations
@@ -32,57 +32,62 @@ from halving import OBJECTIVES, STUDY, History, compare, overrides_of, search
 from PIL import Image
 
 from nas.analysis.front import Bounds, hypervolume
-from nas.driver.run import space_on
 from nas.figures.plot import COLOURS, PLOTLY_CONFIG, apply_style
-from nas.study import config as configs
+from nas.study.config import StudyConfig
 from nas.study.storage import open_study
 from search_space import SearchSpace
 from trainers.data.dataset import Dataset, load
 from trainers.data.prepared import describe, prepare
 
 NAMES = ("Ray Tune, OptunaSearch (TPE), timm", "nas search")
-Course = tuple[float, History]  # when the process began, and the whole trainings, each by the time of its end
+Run = tuple[
+    float, History
+]  # start of the process, and its complete trials by the time of their end; both are Unix times
 
 
-class Clock:
-    """Seconds that this machine's processors were there, told in `file` twice a second by a thread until the process ends.
+class AvailabilityClock:
+    """Counts the seconds in which the processors of this machine were available.
 
-    Where the system does not tell, they are those of the wall-clock.
+    A thread appends the count to `file` twice a second until the process ends. Where the system does not report the count,
+    wall-clock seconds are counted.
     """
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        threading.Thread(target=self._tell, daemon=True).start()
+        threading.Thread(target=self._count, daemon=True).start()
 
-    def _tell(self) -> None:
-        before, there, now = time.time(), 0.0, _there_s()
+    def _count(self) -> None:
+        wall_s, available_s, counter_s = time.time(), 0.0, _available_s()
         with self.file.open("a") as out:
             while True:
-                out.write(f"{before} {there}\n")
+                out.write(f"{wall_s} {available_s}\n")
                 out.flush()
                 time.sleep(0.5)
-                last, now, wall = now, _there_s(), time.time()
-                there += wall - before if now is None or last is None else now - last
-                before = wall
+                last_wall_s, last_counter_s = wall_s, counter_s
+                wall_s, counter_s = time.time(), _available_s()
+                if counter_s is None or last_counter_s is None:
+                    available_s += wall_s - last_wall_s
+                else:
+                    available_s += counter_s - last_counter_s
 
-    def between(self, begin: float, ends: list[float]) -> list[float]:
-        """Seconds from the time `begin` to each of `ends`, of one life of this process or of several."""
-        lives: list[list[tuple[float, float]]] = []
+    def between(self, start: float, ends: list[float]) -> list[float]:
+        """Available seconds from the Unix time `start` to each of `ends`, which are within one process that counted."""
+        processes: list[list[tuple[float, float]]] = []
         for line in self.file.read_text().splitlines():
-            wall, there = map(float, line.split())
-            if there == 0:
-                lives.append([])
-            lives[-1].append((wall, there))
-        for life in lives:
-            walls, theres = zip(*life, strict=True)
-            if walls[0] - 1 <= begin <= walls[-1]:
-                start, *others = np.interp([begin, *ends], walls, theres)
-                return [float(other - start) for other in others]
-        raise ValueError(f"{self.file}: tells nothing of the time {begin}")
+            wall_s, available_s = map(float, line.split())
+            if available_s == 0:
+                processes.append([])
+            processes[-1].append((wall_s, available_s))
+        for counts in processes:
+            walls, available = zip(*counts, strict=True)
+            if walls[0] - 1 <= start <= walls[-1]:
+                first, *others = np.interp([start, *ends], walls, available)
+                return [float(other - first) for other in others]
+        raise ValueError(f"{self.file}: must cover the time {start}")
 
 
-def _there_s() -> float | None:
-    """Seconds that the processors were this machine's, mean of all, since it started; None if it does not tell."""
+def _available_s() -> float | None:
+    """Seconds since the start of the machine in which its processors were available, their mean; None if it is not reported."""
     try:
         with Path("/proc/stat").open() as file:
             ticks = [int(word) for word in file.readline().split()[1:9]]
@@ -91,8 +96,14 @@ def _there_s() -> float | None:
     return sum(ticks[:7]) / os.sysconf("SC_CLK_TCK") / (os.cpu_count() or 1)
 
 
+def space_of(config: StudyConfig, data_file: Path) -> SearchSpace:
+    """The search space of `config` on the images of `data_file`."""
+    info = describe(data_file)
+    return config.space_on(info.image_size, info.in_chans, info.num_classes)
+
+
 def write_images(dataset: Dataset, folder: Path) -> None:
-    """The train and validation images as PNG files, a folder for each class."""
+    """Write the training and validation images as PNG files, in a folder for each class."""
     for part in ("train", "val"):
         split = getattr(dataset, part)
         for index, (image, label) in enumerate(zip(split.images, split.labels.tolist(), strict=True)):
@@ -102,7 +113,7 @@ def write_images(dataset: Dataset, folder: Path) -> None:
 
 
 def loader(dataset: Dataset, root: Path, training: bool, batch_size: int) -> Any:
-    """timm's, over the images in `root`."""
+    """The loader of timm for the images in `root`."""
     from timm.data import create_dataset, create_loader
 
     return create_loader(
@@ -124,8 +135,8 @@ def loader(dataset: Dataset, root: Path, training: bool, batch_size: int) -> Any
     )
 
 
-def trainable(parameters: dict[str, Any], words: list[str], data_file: str, images: str) -> None:
-    """One trial of the straightforward search."""
+def train_trial(parameters: dict[str, Any], overrides: list[str], data_file: str, images: str) -> None:
+    """One trial of the straightforward search: a trainable of Ray Tune."""
     import torch
     from ray import tune
     from timm.loss import LabelSmoothingCrossEntropy
@@ -135,10 +146,9 @@ def trainable(parameters: dict[str, Any], words: list[str], data_file: str, imag
     from search_space import build, cost
 
     torch.set_num_threads(1)
-    config, source = configs.load(STUDY, words)
-    dataset = load(Path(data_file))
-    space, train = space_on(config, source, describe(Path(data_file))), config.train
-    architecture = space.decode(parameters)
+    config = StudyConfig.from_file(STUDY, *overrides)
+    dataset, train = load(Path(data_file)), config.train
+    architecture = space_of(config, Path(data_file)).decode(parameters)
     network = build(architecture)
     training = loader(dataset, Path(images) / "train", True, train.batch_size)
     validation = loader(dataset, Path(images) / "val", False, train.batch_size)
@@ -158,68 +168,72 @@ def trainable(parameters: dict[str, Any], words: list[str], data_file: str, imag
             schedule.step_update(step)
         network.eval()
         with torch.inference_mode():
-            right = sum(int((network(batch).argmax(1) == labels).sum()) for batch, labels in validation)
+            correct = sum(int((network(batch).argmax(1) == labels).sum()) for batch, labels in validation)
     macs = float(cost(architecture).macs)
-    tune.report({"accuracy": right / len(validation.dataset), "macs": macs, "ended": time.time()})
+    tune.report({"accuracy": correct / len(validation.dataset), "macs": macs, "ended": time.time()})
 
 
-def straightforward(out: Path, seed: int, trials: int, data_file: Path, words: list[str]) -> Course:
-    """Ray Tune with OptunaSearch; in a process of its own, for Ray's sake."""
-    kept = out / f"straightforward-{seed}.json"
-    if not kept.is_file():
-        said = [str(kept), str(seed), str(trials), str(data_file), str(out / "images"), *words]
-        subprocess.run([sys.executable, __file__, "--straightforward", *said], check=True)
-    begun, rows = json.loads(kept.read_text())
-    return begun, [(t, a, m) for t, a, m in rows]
+def straightforward(out: Path, seed: int, trials: int, data_file: Path, overrides: list[str]) -> Run:
+    """The search with Ray Tune and OptunaSearch, in a process of its own, since a process has one Ray."""
+    file = out / f"straightforward-{seed}.json"
+    if not file.is_file():
+        arguments = [str(file), str(seed), str(trials), str(data_file), str(out / "images"), *overrides]
+        subprocess.run([sys.executable, __file__, "--straightforward", *arguments], check=True)
+    start, rows = json.loads(file.read_text())
+    return start, [(end, accuracy, macs) for end, accuracy, macs in rows]
 
 
-def timed(clock: Clock, begun: float, course: History) -> History:
-    """`course` by `clock`, from the time `begun` on."""
-    seconds = clock.between(begun, [ended for ended, *_ in course])
-    return [(one, accuracy, macs) for one, (_, accuracy, macs) in zip(seconds, course, strict=True)]
-
-
-def define(space: SearchSpace, trial: Any) -> None:
-    """Optuna's way to a space that arises as it is asked for."""
-    space.suggest(trial)
-
-
-def run_straightforward(kept: str, seed: str, trials: str, data_file: str, images: str, *words: str) -> None:
-    begun = time.time()
+def run_straightforward(file: str, seed: str, trials: str, data_file: str, images: str, *overrides: str) -> None:
+    """Search with Ray Tune and OptunaSearch, and write the `Run` to `file`."""
+    start = time.time()
     import optuna
     import ray
     from ray import tune
     from ray.tune.search.optuna import OptunaSearch
 
-    config, source = configs.load(STUDY, words)
-    space = space_on(config, source, describe(Path(data_file)))
-
+    space = space_of(StudyConfig.from_file(STUDY, *overrides), Path(data_file))
     ray.init("local", num_cpus=len(os.sched_getaffinity(0)), include_dashboard=False, log_to_driver=False)
-    search = OptunaSearch(
-        partial(define, space),
+    search_algorithm = OptunaSearch(
+        partial(suggest, space),
         metric=["accuracy", "macs"],
         mode=["max", "min"],
         sampler=optuna.samplers.TPESampler(seed=int(seed)),
     )
     tuner = tune.Tuner(
-        tune.with_parameters(trainable, words=list(words), data_file=data_file, images=images),
-        tune_config=tune.TuneConfig(search_alg=search, num_samples=int(trials), max_concurrent_trials=None),
-        run_config=tune.RunConfig(storage_path=f"{kept}.ray", verbose=0),
+        tune.with_parameters(train_trial, overrides=list(overrides), data_file=data_file, images=images),
+        tune_config=tune.TuneConfig(search_alg=search_algorithm, num_samples=int(trials), max_concurrent_trials=None),
+        run_config=tune.RunConfig(storage_path=f"{file}.ray", verbose=0),
     )
     results = [result.metrics for result in tuner.fit() if result.metrics and "ended" in result.metrics]
     rows = sorted((m["ended"], m["accuracy"], m["macs"]) for m in results)
-    Path(kept).write_text(json.dumps([begun, rows]))
+    Path(file).write_text(json.dumps([start, rows]))
 
 
-def ours(out: Path, words: list[str]) -> Course:
-    """`nas search` on the same study, in the folder `out`."""
-    clock = out.with_suffix(".begun")
-    if not clock.is_file():
-        clock.write_text(str(time.time()))
-    search(out, words)
-    begun = float(clock.read_text())
-    ended = [trial for trial in open_study(out).get_trials() if trial.state.name == "COMPLETE"]
-    return begun, sorted((t.datetime_complete.timestamp(), t.values[0], t.values[1]) for t in ended)  # type: ignore[union-attr]
+def suggest(space: SearchSpace, trial: Any) -> None:
+    """The space as a define-by-run function of Optuna, which must return None."""
+    space.suggest(trial)
+
+
+def ours(out: Path, overrides: list[str]) -> Run:
+    """`nas search` of the same study, in the folder `out`."""
+    start_file = out.with_suffix(".start")
+    if not start_file.is_file():
+        start_file.write_text(str(time.time()))
+    search(out, overrides)
+    start = float(start_file.read_text())
+    complete = [trial for trial in open_study(out).get_trials() if trial.state.name == "COMPLETE"]
+    return start, sorted((t.datetime_complete.timestamp(), t.values[0], t.values[1]) for t in complete)  # type: ignore[union-attr]
+
+
+def available_history(clock: AvailabilityClock, start: float, history: History) -> History:
+    """`history` in available seconds from `start`."""
+    seconds = clock.between(start, [end for end, *_ in history])
+    return [(second, accuracy, macs) for second, (_, accuracy, macs) in zip(seconds, history, strict=True)]
+
+
+def wall_history(start: float, history: History) -> History:
+    """`history` in wall-clock seconds from `start`."""
+    return [(end - start, accuracy, macs) for end, accuracy, macs in history]
 
 
 def draw(rows: list[dict[str, Any]], file: Path) -> None:
@@ -227,12 +241,12 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
     figure = go.Figure()
     apply_style(figure)
     for row in rows:
-        bounds = Bounds.of([values for course in row["courses"] for _, *values in course], OBJECTIVES)
-        for name, colour, course in zip(NAMES, COLOURS, row["courses"], strict=False):
-            volumes = [hypervolume([v for _, *v in course[: i + 1]], OBJECTIVES, bounds) for i in range(len(course))]
+        bounds = Bounds.of([values for history in row["histories"] for _, *values in history], OBJECTIVES)
+        for name, colour, history in zip(NAMES, COLOURS, row["histories"], strict=False):
+            volumes = [hypervolume([v for _, *v in history[: i + 1]], OBJECTIVES, bounds) for i in range(len(history))]
             figure.add_scatter(
-                x=[seconds for seconds, *_ in course],
-                y=[volume / row["goal"] for volume in volumes],
+                x=[seconds for seconds, *_ in history],
+                y=[volume / row["target"] for volume in volumes],
                 line={"color": colour, "shape": "hv"},
                 mode="lines",
                 name=name,
@@ -241,7 +255,7 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
             )
     figure.add_hline(1, line={"dash": "dot", "width": 1})
     figure.update_xaxes(title_text="seconds", rangemode="tozero")
-    figure.update_yaxes(title_text="hypervolume over the goal")
+    figure.update_yaxes(title_text="hypervolume / target")
     corner = {"x": 0.98, "y": 0.04, "xanchor": "right", "yanchor": "bottom"}
     figure.update_layout(
         paper_bgcolor="#ffffff", height=400, width=840, legend=corner, margin={"t": 20, "r": 20, "b": 50}
@@ -251,7 +265,37 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
     )
 
 
+def compare_seed(arguments: argparse.Namespace, seed: int, data_file: Path, clock: AvailabilityClock) -> dict[str, Any]:
+    """Run both searches with `seed`, and return the figures."""
+    out = data_file.parents[1]
+    overrides = overrides_of(arguments.data, arguments.images, arguments.epochs)
+    runs = (
+        straightforward(out, seed, arguments.trials, data_file, overrides),
+        ours(out / f"ours-{seed}", [*overrides, f"seed={seed}", f"trials={arguments.ours}", *arguments.overrides]),
+    )
+    histories = [available_history(clock, *run) for run in runs]
+    wall_clock = compare(*(wall_history(*run) for run in runs), share=1.0)
+    return {"seed": seed, **compare(*histories, share=1.0), "wall_clock": wall_clock, "histories": histories}
+
+
+def speed_up(row: dict[str, Any]) -> float:
+    """The time of the whole straightforward search over the time of `nas search` to the target."""
+    return float(row["total_s"][0] / row["seconds_to_target"][1])
+
+
+def format_row(row: dict[str, Any]) -> str:
+    """The line of a seed."""
+    baseline_s, ours_s = row["seconds_to_target"]
+    return (
+        f"seed {row['seed']}: the straightforward search took {row['total_s'][0]:.0f} s for {row['complete_trials'][0]} trials "
+        f"and reached its final hypervolume {row['target']:.4f} after {baseline_s:.0f} s; nas search reached it after "
+        f"{ours_s:.0f} s ({speed_up(row):.1f}x; {speed_up(row['wall_clock']):.1f}x in wall-clock time) and ended with "
+        f"{row['hypervolume'][1]:.4f} after {row['complete_trials'][1]} trials and {row['total_s'][1]:.0f} s"
+    )
+
+
 def main() -> None:
+    """Measure and print."""
     if sys.argv[1:2] == ["--straightforward"]:
         run_straightforward(*sys.argv[2:])
         return
@@ -265,42 +309,28 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--figure", type=Path, metavar="FILE.html", help="hypervolume over seconds")
-    parser.add_argument("words", nargs="*", help="further key=value of `nas search`, such as scheduler.name=halving")
-    given = parser.parse_args()
-    out = given.out.resolve()
+    parser.add_argument(
+        "overrides", nargs="*", help="further key.sub=value of `nas search`, such as scheduler.name=halving"
+    )
+    arguments = parser.parse_args()
+    out = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    words = overrides_of(given.data, given.images, given.epochs)
-    data_file = prepare(configs.load(STUDY, words)[0].data, out / "data").resolve()
+    config = StudyConfig.from_file(STUDY, *overrides_of(arguments.data, arguments.images, arguments.epochs))
+    data_file = prepare(config.data, out / "data").resolve()
     if not (out / "images").is_dir():
         write_images(load(data_file), out / "images")
-    clock = Clock(out / "clock.txt")
+    clock = AvailabilityClock(out / "clock.txt")
     rows = []
-    for seed in range(given.seeds):
-        courses = (
-            straightforward(out, seed, given.trials, data_file, words),
-            ours(out / f"ours-{seed}", [*words, f"seed={seed}", f"trials={given.ours}", *given.words]),
-        )
-        plain, own = (timed(clock, *course) for course in courses)
-        by_wall, by_wall_too = ([(t - begun, a, m) for t, a, m in course] for begun, course in courses)
-        wall = compare(by_wall, by_wall_too, 1.0)
-        rows.append({"seed": seed, **compare(plain, own, 1.0), "of_the_wall_clock": wall, "courses": [plain, own]})
-        if not given.json:
-            row = rows[-1]
-            full, quick = row["seconds_to_goal"]
-            by_wall = row["of_the_wall_clock"]
-            print(
-                f"seed {seed}: {row['wall_s'][0]:.0f} s for {len(plain)} trials, hypervolume {row['goal']:.4f} first after "
-                f"{full:.0f} s; nas search has it after {quick:.0f} s ({row['wall_s'][0] / quick:.1f}x; by the wall-clock "
-                f"{by_wall['wall_s'][0] / by_wall['seconds_to_goal'][1]:.1f}x); it ends with "
-                f"{row['hypervolume'][1]:.4f} after {len(own)} trials and {row['wall_s'][1]:.0f} s",
-                flush=True,
-            )
-    if given.figure is not None:
-        draw(rows, given.figure)
-    if given.json:
+    for seed in range(arguments.seeds):
+        rows.append(compare_seed(arguments, seed, data_file, clock))
+        if not arguments.json:
+            print(format_row(rows[-1]), flush=True)
+    if arguments.figure is not None:
+        draw(rows, arguments.figure)
+    if arguments.json:
         print(json.dumps(rows, indent=2))
     else:
-        ratios = [row["wall_s"][0] / row["seconds_to_goal"][1] for row in rows]
+        ratios = [speed_up(row) for row in rows]
         print(f"median {median(ratios):.1f}x, from {np.min(ratios):.1f}x to {np.max(ratios):.1f}x")
 
 

@@ -3,7 +3,7 @@
     python tests/benchmarks/training.py --data CIFAR10_FOLDER [--images 1920] [--workers 1 2] [--rounds 5] [--only WORD ...]
     python tests/benchmarks/training.py --data CIFAR10_FOLDER --limits [...] [--json]
 
-CIFAR10_FOLDER has a folder `train` with one folder of images for each class. The first form compares, for each network,
+CIFAR10_FOLDER has a folder `train` with one folder of images for each class. The first command compares, for each network,
 
     ours    an epoch of `ProxyTraining`: crop, mirror, cutout (or another `--augment`), AdamW, clipped gradients; ten images
             are validated
@@ -73,7 +73,7 @@ def networks() -> dict[str, dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class StepForm:
+class StepVariant:
     """A variant of the bare step; the defaults are those of our training."""
 
     channels_last: bool = True
@@ -83,16 +83,16 @@ class StepForm:
     batch: int = BATCH
 
 
-FORMS: dict[str, tuple[StepForm, dict[str, str]]] = {
-    "step": (StepForm(), KEEP_FREED_MEMORY),
-    "channels first": (StepForm(channels_last=False), KEEP_FREED_MEMORY),
-    "foreach AdamW": (StepForm(fused=False), KEEP_FREED_MEMORY),
-    "bf16 autocast": (StepForm(bf16=True), KEEP_FREED_MEMORY),
-    "compiled": (StepForm(compiled=True), KEEP_FREED_MEMORY),
-    "batch 128": (StepForm(batch=128), KEEP_FREED_MEMORY),
-    "batch 256": (StepForm(batch=256), KEEP_FREED_MEMORY),
-    "pages returned": (StepForm(), {}),
-    "pages returned, channels first": (StepForm(channels_last=False), {}),
+VARIANTS: dict[str, tuple[StepVariant, dict[str, str]]] = {
+    "step": (StepVariant(), KEEP_FREED_MEMORY),
+    "channels first": (StepVariant(channels_last=False), KEEP_FREED_MEMORY),
+    "foreach AdamW": (StepVariant(fused=False), KEEP_FREED_MEMORY),
+    "bf16 autocast": (StepVariant(bf16=True), KEEP_FREED_MEMORY),
+    "compiled": (StepVariant(compiled=True), KEEP_FREED_MEMORY),
+    "batch 128": (StepVariant(batch=128), KEEP_FREED_MEMORY),
+    "batch 256": (StepVariant(batch=256), KEEP_FREED_MEMORY),
+    "pages returned": (StepVariant(), {}),
+    "pages returned, channels first": (StepVariant(channels_last=False), {}),
 }
 LOOPS = ("ours", "step", "timm", "timm+1")
 
@@ -101,6 +101,7 @@ LOOPS = ("ours", "step", "timm", "timm+1")
 
 
 def build_network(description: dict[str, Any]) -> Any:
+    """The network with the same initial weights in every contender."""
     import torch
 
     from search_space import Architecture, build
@@ -129,7 +130,7 @@ def ours(description: dict[str, Any], data: Path, augment: Any) -> Turn:
     return turn
 
 
-def step(description: dict[str, Any], images: int, form: StepForm) -> Turn:
+def step(description: dict[str, Any], images: int, variant: StepVariant) -> Turn:
     """The bare step."""
     import torch
     import torch.nn.functional as F
@@ -139,30 +140,30 @@ def step(description: dict[str, Any], images: int, form: StepForm) -> Turn:
     from trainers.training.optimizer import adamw, decay_groups
 
     net = build_network(description).train()
-    layout = torch.channels_last if form.channels_last else torch.contiguous_format
-    x = torch.randn(form.batch, 3, 32, 32).contiguous(memory_format=layout)
-    y = torch.randint(0, CLASSES, (form.batch,))
+    layout = torch.channels_last if variant.channels_last else torch.contiguous_format
+    x = torch.randn(variant.batch, 3, 32, 32).contiguous(memory_format=layout)
+    y = torch.randint(0, CLASSES, (variant.batch,))
     config = TrainConfig()
     optimizer: torch.optim.Optimizer = adamw(net, config, x.device)
-    if not form.fused:
+    if not variant.fused:
         optimizer = torch.optim.AdamW(decay_groups(net, config.weight_decay), lr=config.lr, foreach=True)
-    forward = compile_module(net, "default" if form.compiled else "off")
-    steps = max(1, images // form.batch)
+    forward = compile_module(net, "default" if variant.compiled else "off")
+    steps = max(1, images // variant.batch)
 
     def turn() -> int:
         for _ in range(steps):
-            with torch.autocast("cpu", torch.bfloat16, enabled=form.bf16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=variant.bf16):
                 loss = F.cross_entropy(forward(x).float(), y, label_smoothing=0.1)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-        return steps * form.batch
+        return steps * variant.batch
 
     return turn
 
 
 def timm_loop(description: dict[str, Any], data: Path, loaders: int) -> Turn:
-    """Timm's data path and optimizer with the settings of its training script, an epoch a turn."""
+    """The loader and optimizer of timm with the settings of its training script, an epoch a turn."""
     import torch
     from timm.data import create_dataset, create_loader
     from timm.optim import create_optimizer_v2
@@ -203,7 +204,7 @@ def make_turn(description: dict[str, Any], arguments: argparse.Namespace) -> Tur
         return ours(description, arguments.data, arguments.augment)
     if name.startswith("timm"):
         return timm_loop(description, arguments.data, loaders=int(name.partition("+")[2] or 0))
-    return step(description, arguments.images, FORMS[name][0])
+    return step(description, arguments.images, VARIANTS[name][0])
 
 
 def processor_s() -> float:
@@ -263,7 +264,7 @@ class ContenderProcesses:
     def __init__(self, name: str, count: int, arguments: argparse.Namespace, data: Path, stack: ExitStack) -> None:
         options = {"serve": name, "data": data, "images": arguments.images, "augment": arguments.augment}
         command = [sys.executable, __file__, *(f"--{key}={value}" for key, value in options.items())]
-        environment = FORMS[name][1] if name in FORMS else KEEP_FREED_MEMORY
+        environment = VARIANTS[name][1] if name in VARIANTS else KEEP_FREED_MEMORY
         kept = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
         # An empty cache, so that the first turn compiles.
         path = {"PYTHONPATH": str(Path(__file__).parents[2]), "TORCHINDUCTOR_CACHE_DIR": str(data.parent / "compiled")}
@@ -316,7 +317,8 @@ def compare(
                     turns[name].append(processes_of[name].turn(description))
             for name, taken in turns.items():
                 ratios = [
-                    [mine[k] / other[k] for mine, other in zip(taken, turns[against], strict=True)] for k in range(2)
+                    [turn[k] / reference[k] for turn, reference in zip(taken, turns[against], strict=True)]
+                    for k in range(2)
                 ]
                 wall, processor, first_s = (statistics.median(values) for values in zip(*taken, strict=True))
                 medians = [statistics.median(values) for values in ratios]
@@ -356,19 +358,19 @@ def main() -> None:
     parser.add_argument("--augment", default="standard", help="policy of `ours`: none, flip, shift, standard, strong")
     parser.add_argument("--limits", action="store_true", help="compare variants of the bare step instead of loops")
     parser.add_argument(
-        "--forms",
+        "--variants",
         nargs="+",
-        choices=FORMS,
-        default=list(FORMS),
+        choices=VARIANTS,
+        default=list(VARIANTS),
         help="variants of --limits; all by default",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of the table")
-    parser.add_argument("--serve", choices=[*LOOPS, *FORMS], help=argparse.SUPPRESS)
+    parser.add_argument("--serve", choices=[*LOOPS, *VARIANTS], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve is not None:
         serve(arguments)
         return
-    contenders = tuple(dict.fromkeys(["step", *arguments.forms])) if arguments.limits else LOOPS
+    contenders = tuple(dict.fromkeys(["step", *arguments.variants])) if arguments.limits else LOOPS
     results: list[ContenderResult] = []
     if not arguments.json:
         print(

@@ -2,7 +2,7 @@
 
 Compilation is meant for GPUs, where small networks wait for their kernels to be launched: "reduce-overhead" replays CUDA
 graphs. On a CPU the steps of networks of two blocks became 0.73 (lambda) to 1.5 times (wave) as fast, a convolution's 0.9,
-and took 8 to 41 s to compile (`tests/benchmarks/training.py --limits --forms compiled`).
+and took 8 to 41 s to compile (`tests/benchmarks/training.py --limits --variants compiled`).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +29,11 @@ def ray_cluster(resources: Resources) -> Iterator[Allocation]:
     """Start or join Ray; yields the allocation that `resources` get. Ray is shut down at the end."""
     for name in ("ray", "ray.tune", "ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
+    quiet: dict[str, Any] = {
+        "log_to_driver": bool(os.environ.get(logs.VARIABLE)),
+        "logging_level": logging.CRITICAL,
+        "configure_logging": False,
+    }
     if resources.address is not None:
         ray.init(resources.address, **quiet)
     else:
