@@ -15,6 +15,7 @@ import numpy as np
 from nas import objectives
 from nas.analysis.results import Results
 from nas.formatting import finite_or_none
+from nas.sampler.registry import SAMPLERS
 from nas.study.layout import OPERATORS
 from nas.study.operator_table import Floats, OperatorTable, predicted_objectives, read_tables
 from search_space import Architecture
@@ -70,7 +71,8 @@ def missing_note(results: Results) -> str:
     """Why there is no prediction quality although the study predicted an objective; empty if nothing is missing."""
     file = results.folder / OPERATORS
     config = results.config
-    uses_predictions = (config.get("sampler") or {}).get("name") == "pareto"
+    sampler = SAMPLERS.get((config.get("sampler") or {}).get("name", ""))
+    uses_predictions = sampler is not None and sampler.uses_features
     uses_predictions &= bool((config.get("throughput") or {}).get("operators_s"))
     is_measured = any(results.trials[name].notna().any() for name in predicted_objectives() if name in results.trials)
     if not (uses_predictions and is_measured) or read_tables(file):

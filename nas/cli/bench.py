@@ -100,7 +100,10 @@ def search(
 @bench_app.command()
 def throughput(
     space_file: Annotated[
-        Path, typer.Argument(metavar="STUDY.yaml", help="The study whose architectures are measured.")
+        str,
+        typer.Argument(
+            metavar="STUDY", help="The study whose architectures are measured: a file, or an installed one."
+        ),
     ],
     sample: Annotated[int, typer.Option(metavar="N", min=3, help="Number of architectures.")] = 40,
     rounds: Annotated[int, typer.Option(metavar="N", min=2, help="Number of measurements of each architecture.")] = 2,
@@ -131,14 +134,16 @@ def throughput(
     from nas.bench import terminal_tables, throughput as bench
     from nas.bench.throughput_plan import ThroughputPlan
     from nas.study.config import StudyConfig
+    from nas.study.templates import find_study
     from nas.terminal.progress import TerminalDisplay
     from search_space import SearchSpace
 
-    StudyConfig.from_file(space_file)  # raises if the study breaks a rule
+    file = find_study(space_file)
+    StudyConfig.from_file(file)  # raises if the study breaks a rule
     plan = ThroughputPlan(sample, rounds, beside, threads, batch_size, device, seed, operators_s)
     display = TerminalDisplay(Console(stderr=True, highlight=False, markup=False))
     with display.counter("measurements", 2 * rounds * sample) as advance:
-        measured = bench.measure(SearchSpace.from_file(space_file), plan, advance)
+        measured = bench.measure(SearchSpace.from_file(file), plan, advance)
     record = bench.record(measured, plan)
     if as_json:
         print(json.dumps(record, allow_nan=False))

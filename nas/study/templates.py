@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from nas.errors import UsageError
+from nas.errors import UnknownNameError, UsageError
 from search_space import presets
 from search_space.errors import SpaceError
 from search_space.spaces.neighbourhood import neighbourhood
@@ -32,8 +32,15 @@ def installed_studies() -> dict[str, Path]:
 
 
 def find_study(name: str | None) -> Path:
-    """Find the file of a study: `name` is a path or the name of an installed study; None: the default study."""
-    if name is not None and (Path(name).exists() or name not in installed_studies()):
+    """Find the file of a study: `name` is a path or the name of an installed study; None: the default study.
+
+    Raises:
+        UnknownNameError: `name` looks like that of an installed study, and there is neither such a study nor such a file.
+    """
+    if name is not None and "/" not in name and Path(name).suffix == "" and not Path(name).exists():
+        if name not in installed_studies():
+            raise UnknownNameError("study", "file or installed study", name, installed_studies())
+    elif name is not None:
         return Path(name)
     return installed_studies()[name or DEFAULT_STUDY]
 

@@ -150,3 +150,18 @@ def test_events_reach_observers(file: Path, tmp_path: Path) -> None:
     events = EventList()
     search(Study.open_or_create(tmp_path, StudyConfig.from_file(file, "trials=1")), observers=[events])
     assert [type(event).__name__ for event in events] == ["SearchStarted", "TrialStarted", "TrialEnded"]
+
+
+def test_a_script_without_a_guarded_main_is_told_so(file: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from nas import Study, StudyConfig, search\n"
+        f"search(Study.open_or_create({str(tmp_path / 'run')!r}, StudyConfig.from_file({str(file)!r})))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert (
+        "nas.errors.StudyError: the processes ended before they could start; a script has to call `search` below"
+        in (" ".join(done.stderr.split()))
+    )
+    assert Study.open(tmp_path / "run").results().counts == {"running": 1}  # nothing has failed

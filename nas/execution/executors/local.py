@@ -33,6 +33,10 @@ from nas.execution.base import (
 from nas.execution.resources import Allocation, Resources, allocate, requested_cpus, shares_per_gpu
 
 TICK_S = 0.05
+NEVER_STARTED = (
+    "the processes ended before they could start; a script has to call `search` below `if __name__ == '__main__':`,"
+    " because each process imports the script"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -70,13 +74,16 @@ class LocalProcesses(Executor):
     def run(self, make_worker: WorkerFactory, source: TaskSource) -> None:
         interrupted: list[Task] = []  # tasks that were running when a process died
         while True:
-            with _pool(make_worker, self.devices) as submit:
+            started = processes.CONTEXT.Event()
+            with _pool(make_worker, self.devices, started) as submit:
                 interrupted = _run_until_death(submit, len(self.devices), source)
             if not interrupted:
                 return
+            if not started.is_set():
+                source.on_worker_failed(NEVER_STARTED)
             for task in interrupted:
                 logger.info("task %s: its process, or another one of the pool, died; it is retried alone", task.name)
-                with _pool(make_worker, self.devices[:1]) as submit:
+                with _pool(make_worker, self.devices[:1], started) as submit:
                     died = _run_until_death(submit, 1, _SingleTask(task, source))
                 if died:
                     source.on_ended(task, None)
@@ -149,13 +156,15 @@ def _run_until_death(submit: Callable[[Task], Future[dict[str, Any]]], workers: 
 
 
 @contextmanager
-def _pool(make_worker: WorkerFactory, devices: list[str]) -> Iterator[Callable[[Task], Future[dict[str, Any]]]]:
-    """Yield a function that submits a task to a pool with a process for each of `devices`."""
+def _pool(
+    make_worker: WorkerFactory, devices: list[str], started: Any
+) -> Iterator[Callable[[Task], Future[dict[str, Any]]]]:
+    """Yield a function that submits a task to a pool with a process for each of `devices`; each sets the event `started`."""
     environment.keep_memory()
     with closing(processes.CONTEXT.SimpleQueue()) as queue:
         for device in devices:
             queue.put(device)
-        with processes.pool(len(devices), _start_worker, make_worker, queue) as submit:
+        with processes.pool(len(devices), _start_worker, make_worker, queue, started) as submit:
             yield lambda task: submit(_run_task, dict(task.payload))
 
 
@@ -170,8 +179,9 @@ _worker: Worker | None = None  # the worker of this process of the pool
 _failure = ""  # why it could not be created
 
 
-def _start_worker(make_worker: WorkerFactory, devices: Any) -> None:
+def _start_worker(make_worker: WorkerFactory, devices: Any, started: Any) -> None:
     global _worker, _failure
+    started.set()
     logs.configure_worker()
     try:
         _worker = make_worker(devices.get())

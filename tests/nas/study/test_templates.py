@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.errors import UsageError
+from nas.errors import UnknownNameError, UsageError
 from nas.study.config import StudyConfig
 from nas.study.templates import find_study, installed_studies, write_preset_study, write_starter_study
 from search_space import Architecture, presets
@@ -65,6 +65,10 @@ def test_a_study_is_found_by_path_then_by_the_name_of_an_installed_one(
     (tmp_path / "folder").write_text("mine")
     assert find_study("folder").read_text() == "mine"
     assert find_study("none.yaml") == Path("none.yaml")  # reading it then fails with its name
+    with pytest.raises(
+        UnknownNameError, match=r"study: no such file or installed study \(known: cifar10, digits, folder\)"
+    ):
+        find_study("digit")
 
 
 def test_the_starter_study_is_valid_as_it_is_written(tmp_path: Path) -> None:
