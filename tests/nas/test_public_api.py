@@ -160,8 +160,7 @@ def test_a_script_without_a_guarded_main_is_told_so(file: Path, tmp_path: Path) 
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert (
-        "nas.errors.StudyError: the processes ended before they could start; a script has to call `search` below"
-        in (" ".join(done.stderr.split()))
+    assert "the processes ended before they could start; a script has to call `search` below" in (
+        " ".join(done.stderr.split())
     )
     assert Study.open(tmp_path / "run").results().counts == {"running": 1}  # nothing has failed
