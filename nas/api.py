@@ -23,7 +23,7 @@ from nas.analysis.results import Results
 from nas.driver.display import Display
 from nas.driver.run import open_or_create_study, run_search
 from nas.models.export import export_trial
-from nas.models.test_split import measure_test_accuracy
+from nas.models.front_test_accuracy import measure_test_accuracy
 from nas.report import write
 from nas.study.config import StudyConfig
 from nas.study.events import Observer

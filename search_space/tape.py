@@ -4,7 +4,7 @@ Conventions, here and everywhere in the project:
 
 - one multiply-add = 1 MAC, as fvcore and timm count ("FLOPs" in timm's tables are these MACs);
 - MACs count convolutions, linear layers, matrix products and einsums (a complex multiply-add = 4 MACs);
-  norms, activations, softmax, pooling, shifts and other elementwise operations count nothing;
+  norms, activations, softmax, pooling, shifts and other elementwise operations are not counted;
 - Fourier transforms are counted separately, as floating-point operations: `5 N log2 N` for a complex transform of N points,
   half of that for a real one (the split-radix convention of FFTW's benchmarks);
 - all for one image; parameters count every learned number (running statistics of norms are not learned);
@@ -119,7 +119,7 @@ class Tape:
         return Cost(self.macs, self.params, self.fft_flops, BYTES_PER_NUMBER * self.saved)
 
     def add(self, macs: int = 0, params: int = 0, fft_flops: int = 0, saved: int = 0) -> None:
-        """Costs of an operation other than those below; `saved`: saved numbers that are no feature map of the network."""
+        """Costs of an operation other than those below; `saved`: saved numbers that belong to no feature map."""
         self.macs += macs
         self.params += params
         self.fft_flops += fft_flops

@@ -1,1 +1,1 @@
-"""Benchmarks: `nas bench search` compares samplers on a table of architectures that were all trained."""
+"""Benchmarks: `nas bench search` compares samplers on a table, `nas bench throughput` repeats measurements."""

@@ -123,7 +123,7 @@ def random_images(in_chans: int, image_size: tuple[int, int], num_classes: int, 
     )
 
 
-def predict_throughput(space: SearchSpace, plan: ThroughputPlan) -> OperatorTable | None:
+def create_operator_table(space: SearchSpace, plan: ThroughputPlan) -> OperatorTable | None:
     """Time the operators of `space`, while trainings pause; returns the table that predicts throughput, or None."""
     if not plan.operators_s:
         return None

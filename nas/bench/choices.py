@@ -49,7 +49,7 @@ def choice_values(raw: RawTable, name: str) -> Sequence[Any]:
         if _is_missing_choice(cell):
             raise raw.error(row, name, "a choice must not be missing")
         if not isinstance(cell, str | int | float):
-            raise raw.error(row, name, "a choice must be a text, a number, true or false (a list goes with --key)")
+            raise raw.error(row, name, "a choice must be text, a number, true or false (a list goes with --key)")
         if isinstance(cell, bool) != isinstance(cells[0], bool):
             raise raw.error(row, name, "a choice must be true or false in every row or in none")
     return as_numbers(cells) or cells
@@ -69,7 +69,7 @@ def split_key(raw: RawTable, name: str) -> dict[str, Sequence[Any]]:
     cells = [str(cell) if isinstance(cell, int) and not isinstance(cell, bool) else cell for cell in raw.columns[name]]
     for row, cell in enumerate(cells):
         if not isinstance(cell, str | list) or not cell:
-            raise raw.error(row, name, "a key must be a text or a list of choices")
+            raise raw.error(row, name, "a key must be text or a list of choices")
     parts = [_parts(cell) for cell in cells]
     if any(len(row_parts) != len(parts[0]) for row_parts in parts) or len(parts[0]) == 1:
         parts = [[str(part) for part in cell] for cell in cells]

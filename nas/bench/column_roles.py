@@ -122,7 +122,9 @@ def _choose_objectives(raw: RawTable, options: Sequence[str]) -> tuple[Objective
         raise ConfigError("--objective", f"must name each objective once, found {', '.join(names)}")
     if all(objective.cheap for objective in objectives):
         rule = "at least one objective must need training (NAME:max or NAME:min, without :cheap)"
-        raise ConfigError(str(raw.file), f"{rule}; of the columns {', '.join(raw.columns)} none is known to need one")
+        raise ConfigError(
+            str(raw.file), f"{rule}; none of the columns {', '.join(raw.columns)} is known to need training"
+        )
     return objectives
 
 

@@ -44,7 +44,7 @@ def result_tables(contest: Contest, summaries: Sequence[SamplerSummary]) -> Rend
     return Group(
         "Trainings to a share of the true hypervolume: median (quartiles; worst seed)",
         _trainings_table(contest, summaries),
-        "Median share of the true hypervolume, seconds a suggestion, refusals a training",
+        "Median share of the true hypervolume, seconds per suggestion, refusals per training",
         _shares_table(contest, summaries),
     )
 
@@ -95,7 +95,7 @@ def _grid() -> Grid:
 
 def _describe_objective(objective: Objective) -> str:
     properties = ["to be maximised" if objective.direction == "maximize" else "to be minimised"]
-    properties.append("known before training" if objective.cheap else "known by training")
+    properties.append("known before training" if objective.cheap else "known after training")
     properties += ["on a log scale"] if objective.log else []
     return f"{objective.name}: {', '.join(properties)}"
 
@@ -124,8 +124,8 @@ def throughput_table(report: Mapping[str, Any]) -> RenderableType:
         tau = predicted["kendall_tau"]
         caption = (
             f"predicted from {count(predicted['operators'], 'operator')}: Kendall tau {tau['value']:.3f} "
-            f"({tau['low']:.3f} to {tau['high']:.3f}) with `exclusive`, {100 * predicted['median_error']:.1f} % off in the "
-            f"median where all are {predicted['ratio']:.2f} times as fast"
+            f"({tau['low']:.3f} to {tau['high']:.3f}) with `exclusive`, {100 * predicted['median_error']:.1f} % median "
+            f"error after dividing by the median ratio {predicted['ratio']:.2f}"
         )
         return Group(grid, Text(caption))
     return grid

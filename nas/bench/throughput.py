@@ -4,8 +4,8 @@ Each network is measured once per round, in a different order in each round. Agr
 disagreement to the machine. Three ways to measure are compared:
 
     exclusive   trainings pause, and times are relative to a reference network, as in a study
-    paused      trainings pause; times are those of the clock
-    beside      trainings run on; times are those of the clock
+    paused      trainings pause; times are wall-clock times
+    beside      trainings run on; times are wall-clock times
 
 The throughput predicted from a table of timed operators is compared with the exclusive measurements.
 """
@@ -22,7 +22,7 @@ import numpy as np
 from nas.analysis import statistics as st
 from nas.analysis.prediction_quality import factor_and_error
 from nas.analysis.statistics import Floats
-from nas.bench.busy_device import check_device, predict_throughput, run_trainings, time_networks
+from nas.bench.busy_device import check_device, create_operator_table, run_trainings, time_networks
 from nas.bench.throughput_plan import ThroughputPlan, sample_architectures
 from nas.objectives import get
 from nas.study.operator_table import OperatorTable
@@ -69,7 +69,7 @@ def measure(
     for trainings_pause in (True, False):
         with run_trainings(space, plan.device, plan.beside, plan.threads, trainings_pause):
             if trainings_pause:
-                table = predict_throughput(space, plan)
+                table = create_operator_table(space, plan)
             for index, throughput, drift, wall_s in time_networks(architectures, plan, trainings_pause):
                 if trainings_pause:
                     images_per_s["exclusive"][index], images_per_s["paused"][index] = throughput, throughput / drift

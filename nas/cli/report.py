@@ -24,7 +24,7 @@ def report(
     The command first measures the test accuracy of trials on the front that have none yet.
     """
     from nas import report as reports
-    from nas.models.test_split import measure_test_accuracy
+    from nas.models.front_test_accuracy import measure_test_accuracy
     from nas.study.stored import StoredStudy
 
     study = StoredStudy.open(folder)

@@ -18,8 +18,8 @@ from nas.driver.propose import Finished, Proposal, Proposer, Wait
 from nas.driver.record import WORKER_DIED, Recorder
 from nas.driver.state import SearchState
 from nas.objectives import Objective
-from nas.study.events import Event, Observer, SearchStarted, TrialEnded, TrialStarted
-from nas.study.records import Completed, Failed, Paused, Refused, name_of
+from nas.study.events import Event, Observer, SearchStarted, TrialRecorded, TrialStarted
+from nas.study.records import WorkerOutcome, name_of
 from nas.study.trials import outcome_name
 from search_space import SearchSpace
 
@@ -84,13 +84,13 @@ class AskTell:
         """Notify the observers that the proposed trial `number` is given to a worker."""
         self.notify(TrialStarted(number))
 
-    def record(self, number: int, outcome: Completed | Paused | Refused | Failed | None) -> None:
+    def record(self, number: int, outcome: WorkerOutcome | None) -> None:
         """Record the outcome of the proposed trial `number`; None: its worker died."""
         self.notify(self.recorder.record(number, WORKER_DIED if outcome is None else outcome))
 
     def notify(self, event: Event) -> None:
         """Send `event` to every observer."""
-        if isinstance(event, TrialEnded):
+        if isinstance(event, TrialRecorded):
             logger.debug("trial %d: %s %s", event.number, name_of(event.outcome), event.values)
         for observer in self.observers:
             observer.notify(event)

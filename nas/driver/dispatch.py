@@ -14,17 +14,15 @@ from typing import Any
 
 from nas.driver.ask_tell import AskTell
 from nas.driver.propose import Finished, Proposal, Wait
-from nas.execution.base import FINISHED, WAIT, Signal, Task, TaskSource
+from nas.execution.base import FINISHED, WAIT, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
-from nas.study.records import Completed, Failed, Paused, Refused, TrialTask, from_record
+from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record
 
 MAX_WRITE_DELAY_S = 0.2
 """An outcome is written after this delay, even if a worker has to wait."""
 
 MAX_SUGGESTION_SHARE = 0.005
-"""Share of a trial's duration. A suggestion that takes longer is made ahead of time; it then knows one result less."""
-
-WorkerOutcome = Completed | Paused | Refused | Failed
+"""Share of a trial's duration. A suggestion that takes longer is made ahead of time; it is then based on one result fewer."""
 
 
 class TrialDispatcher(TaskSource):
@@ -53,11 +51,11 @@ class TrialDispatcher(TaskSource):
         self._unwritten: deque[tuple[float, int, WorkerOutcome | None]] = deque()  # (time of arrival, trial, outcome)
         self._ahead: Proposal | Wait | Finished | None = None
         self._suggestion_s = 0.0  # duration of the last proposal
-        self._trials_s: deque[float] = deque(maxlen=8)  # durations of the last trials
+        self._durations_s: deque[float] = deque(maxlen=8)  # durations of the last trials
         self._last_given_s = -math.inf  # time at which the last task was given
-        self._tasks = 0
+        self._task_count = 0
 
-    def next_task(self) -> Task | Signal:
+    def next_task(self) -> Task | NoTask:
         """Return the next trial as a task."""
         self._check()
         proposal, self._ahead = self._ahead, None
@@ -67,8 +65,8 @@ class TrialDispatcher(TaskSource):
             return FINISHED
         if isinstance(proposal, Wait):
             return WAIT
-        self._tasks += 1
-        name = f"{proposal.number}/{self._tasks}"
+        self._task_count += 1
+        name = f"{proposal.number}/{self._task_count}"
         self._running[name] = proposal.number
         self._not_started.add(name)
         self._last_given_s = self.clock()
@@ -90,10 +88,10 @@ class TrialDispatcher(TaskSource):
         number = self._running.pop(task.name)
         self._not_started.discard(task.name)
         outcome = None if result is None else from_record(result)
-        if isinstance(outcome, Completed):
-            self._trials_s.append(outcome.trained.wall_s)
+        if isinstance(outcome, TrainedSegment):
+            self._durations_s.append(outcome.trained.wall_s)
         elif isinstance(outcome, Failed) and outcome.wall_s is not None:
-            self._trials_s.append(outcome.wall_s)
+            self._durations_s.append(outcome.wall_s)
         self._unwritten.append((self.clock(), number, outcome))
         self.interrupts.check()
 
@@ -115,11 +113,11 @@ class TrialDispatcher(TaskSource):
 
     def _look_ahead(self) -> None:
         """Make the next proposal while all workers are busy, if it would otherwise keep a worker waiting."""
-        shortest_s = min(self._trials_s, default=math.inf)
+        shortest_s = min(self._durations_s, default=math.inf)
         busy = len(self._running) >= self.workers
         if not busy or self._ahead is not None or self._suggestion_s < MAX_SUGGESTION_SHARE * shortest_s:
             return
-        # Not sooner: other trials may end before, and the suggestion should know their results.
+        # Not earlier: other trials may end first, and the suggestion should use their results.
         if self.clock() - self._last_given_s > shortest_s / 3:
             proposal = self._propose()
             self._ahead = proposal if isinstance(proposal, Proposal) else None

@@ -87,12 +87,15 @@ class Ladder:
         if epoch < self.halving.rungs[-1]:
             self._paused[trial] = epoch
 
-    def resume(self, trial: int, epoch: int) -> None:
+    def pause_again(self, trial: int, epoch: int) -> None:
         """Record that `trial` was interrupted after the rung `epoch`; the next `climb` continues from there."""
         self._paused[trial] = epoch
 
     def leave(self, trial: int) -> None:
-        """Record that `trial` failed or was stopped. Its values at earlier rungs still count in the ranking of others."""
+        """Remove `trial` from the ladder: it ended, or was interrupted.
+
+        Its values at earlier rungs still count in the ranking of others.
+        """
         self._climbing.pop(trial, None)
         self._paused.pop(trial, None)
 

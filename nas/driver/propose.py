@@ -18,10 +18,11 @@ from nas.driver.halving import Ladder
 from nas.driver.state import SearchState
 from nas.objectives import OBJECTIVES, Objective
 from nas.objectives.costs import cost_values
-from nas.study.events import TrialEnded
+from nas.study.events import TrialRecorded
+from nas.study.limits import excesses, find_violation, satisfies_limits
 from nas.study.optuna_adapter import open_trial
 from nas.study.records import OUTCOME, Duplicate, EarlierSegments, Refused, name_of
-from nas.study.trials import satisfies_limits, seed_of
+from nas.study.trials import seed_of
 from search_space import Architecture, SearchSpace
 
 MAX_REFUSED_SUGGESTIONS = 20  # in a row; then a random architecture that was not seen is proposed
@@ -79,7 +80,7 @@ class Proposer:
         target: int,
         limits: Mapping[str, float],
         seed: int,
-        on_refused: Callable[[TrialEnded], None],
+        on_refused: Callable[[TrialRecorded], None],
     ) -> None:
         self.state = state
         self.study = state.study
@@ -149,7 +150,10 @@ class Proposer:
         costs = cost_values(architecture)
         for name, value in costs.items():
             trial.set_user_attr(name, value)
-        refusal: Refused | Duplicate | None = self._violated_limit(trial, costs)
+        for name, excess in excesses(costs, self.limits).items():
+            trial.set_constraint(name, excess)
+        violation = find_violation(costs, self.limits)
+        refusal: Refused | Duplicate | None = None if violation is None else Refused(violation)
         first = self.state.seen.get(architecture.id)
         if refusal is None and first is not None and first != trial.number:
             refusal = Duplicate(first)
@@ -164,19 +168,8 @@ class Proposer:
         # Samplers learn from a pruned trial that it is bad, and ignore a failed one; a duplicate is not bad.
         self.study.tell(trial, state=TrialState.FAIL if isinstance(refusal, Duplicate) else TrialState.PRUNED)
         self.state.seen.setdefault(architecture.id, trial.number)
-        self.on_refused(TrialEnded(trial.number, refusal))
+        self.on_refused(TrialRecorded(trial.number, refusal))
         return None
-
-    def _violated_limit(self, trial: optuna.Trial, costs: Mapping[str, float]) -> Refused | None:
-        """Set the constraints of `trial`; returns its refusal if its exact `costs` violate a limit."""
-        refusal = None
-        for name in costs.keys() & self.limits.keys():
-            objective, limit = OBJECTIVES[name], self.limits[name]
-            trial.set_constraint(name, float(objective.excess(costs[name], limit)))
-            if objective.violates(costs[name], limit):
-                sign = "<" if costs[name] < limit else ">"
-                refusal = Refused(f"limit {name}: {costs[name]} {sign} {limit:g}")
-        return refusal
 
     def _promote(self, number: int) -> Proposal:
         """The proposal to continue the paused trial `number`."""

@@ -14,10 +14,20 @@ from optuna.trial import TrialState
 
 from nas.driver.state import SearchState
 from nas.objectives import Objective
-from nas.study.events import TrialEnded
+from nas.study.events import TrialRecorded
 from nas.study.layout import ERROR, remove_checkpoint, write_error
 from nas.study.optuna_adapter import set_intermediate_value
-from nas.study.records import OUTCOME, Completed, Failed, Paused, Refused, Stopped, TrialOutcome, name_of
+from nas.study.records import (
+    OUTCOME,
+    Failed,
+    Paused,
+    Refused,
+    Stopped,
+    TrainedSegment,
+    TrialOutcome,
+    WorkerOutcome,
+    name_of,
+)
 
 WORKER_DIED = Failed("the worker died")
 
@@ -39,7 +49,7 @@ class Recorder:
         self.objectives = tuple(objectives)
         self.folder_of = folder_of
 
-    def record(self, number: int, outcome: Completed | Paused | Refused | Failed) -> TrialEnded:
+    def record(self, number: int, outcome: WorkerOutcome) -> TrialRecorded:
         """Record the `outcome` that a worker returned for the open trial `number`."""
         self.state.running.discard(number)
         trial = self.state.open[number]
@@ -60,13 +70,13 @@ class Recorder:
         if isinstance(outcome, Paused) and ladder is not None:
             set_intermediate_value(self.study, trial, outcome.epoch, outcome.trained.values["accuracy"])
             ladder.reach(number, outcome.epoch, values)
-            return TrialEnded(number, outcome)
+            return TrialRecorded(number, outcome)
         self.state.trained += 1
         if ladder is not None:
             ladder.reach(number, ladder.halving.rungs[-1], values)
         return self._end(number, outcome, TrialState.COMPLETE, values)
 
-    def stop_paused(self) -> list[TrialEnded]:
+    def stop_paused(self) -> list[TrialRecorded]:
         """Stop every paused trial. Call when nothing runs and nothing is promoted any more."""
         ladder = self.state.ladder
         if ladder is None:
@@ -79,17 +89,15 @@ class Recorder:
             events.append(self._end(number, outcome, TrialState.PRUNED))
         return events
 
-    def _check_values(
-        self, trial: optuna.Trial, outcome: Completed | Paused | Refused | Failed
-    ) -> tuple[Completed | Paused | Refused | Failed, tuple[float, ...]]:
+    def _check_values(self, trial: optuna.Trial, outcome: WorkerOutcome) -> tuple[WorkerOutcome, tuple[float, ...]]:
         """The outcome and the values of the objectives; an outcome becomes `Failed` if a value is missing or not finite."""
-        if not isinstance(outcome, Completed):
+        if not isinstance(outcome, TrainedSegment):
             return outcome, ()
         all_values = {**trial.user_attrs, **outcome.measured.values, **outcome.trained.values}
         values = {objective.name: all_values.get(objective.name) for objective in self.objectives}
         if all(isinstance(value, int | float) and math.isfinite(value) for value in values.values()):
             return outcome, tuple(float(value) for value in values.values() if value is not None)
-        reason = f"an objective is not finite: {list(values.values())}"
+        reason = f"an objective is missing or not finite: {values}"
         return Failed(reason, seed=outcome.seed, wall_s=outcome.trained.wall_s, idle_s=outcome.idle_s), ()
 
     def _write(self, trial: optuna.Trial, outcome: TrialOutcome, attributes: Mapping[str, Any]) -> None:
@@ -103,10 +111,12 @@ class Recorder:
         for name, value in written.items():
             trial.set_user_attr(name, value)
 
-    def _end(self, number: int, outcome: TrialOutcome, state: TrialState, values: tuple[float, ...] = ()) -> TrialEnded:
+    def _end(
+        self, number: int, outcome: TrialOutcome, state: TrialState, values: tuple[float, ...] = ()
+    ) -> TrialRecorded:
         """End the trial `number` in the study and remove its checkpoint."""
         if self.state.ladder is not None:
             self.state.ladder.leave(number)
         self.study.tell(self.state.open.pop(number), list(values) or None, state=state)
         remove_checkpoint(self.folder_of(number))
-        return TrialEnded(number, outcome, values)
+        return TrialRecorded(number, outcome, values)

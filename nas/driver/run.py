@@ -18,7 +18,7 @@ from nas import objectives, sampler as samplers
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
-from nas.driver.plan import check_limits, create_halving, create_sampler, find_cheapest
+from nas.driver.plan import create_halving, create_sampler
 from nas.driver.warm_start import first_architectures, prior_accuracies
 from nas.errors import NothingFeasibleError, StudyError
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
@@ -28,6 +28,7 @@ from nas.study.config import StudyConfig
 from nas.study.events import Observer
 from nas.study.images import prepare_images
 from nas.study.layout import DATA, OPERATORS, RAY, REFERENCE, trial_folder
+from nas.study.limits import check_limits, find_cheapest
 from nas.study.lock import lock_folder
 from nas.study.operator_table import (
     OperatorTable,
@@ -90,8 +91,9 @@ def run_search(
                 return SearchEnd(study, was_complete=True)
         run = _SearchRun(config, folder, display or NoDisplay(), tuple(observers), interrupts)
         scratch = folder.resolve() / RAY
-        executor = open_with() if open_with else open_executor(config.resources.executor, config.resources, scratch)
-        return SearchEnd(run.run(executor), was_complete=False)
+        resources = config.resources
+        executor_context = open_with() if open_with else open_executor(resources.executor, resources, scratch)
+        return SearchEnd(run.run(executor_context), was_complete=False)
 
 
 def open_or_create_study(config: StudyConfig, folder: Path) -> StoredStudy:
@@ -141,11 +143,11 @@ class _SearchRun:
     observers: tuple[Observer, ...]
     interrupts: Interrupts = field(default_factory=Interrupts)
 
-    def run(self, opening: AbstractContextManager[Executor]) -> StoredStudy:
+    def run(self, executor_context: AbstractContextManager[Executor]) -> StoredStudy:
         """Run until every trial has ended."""
         config = self.config
         with ExitStack() as stack:
-            data_file, dataset, executor = self._start(opening, stack)
+            data_file, dataset, executor = self._start(executor_context, stack)
             if (warning := dataset.warning()) is not None:
                 self.display.warn(warning)
             space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
@@ -154,18 +156,20 @@ class _SearchRun:
             prior = prior_accuracies(config, space)
             study = _open_or_create(config, self.folder, space, dataset)
             tables = self._operator_tables(space, settings.measuring, executor)
-            num_trials = sum(trial.state != TrialState.WAITING for trial in study.trials)
-            study.optuna.sampler = create_sampler(config, space, prior, tables, num_trials)
+            existing_trials = sum(trial.state != TrialState.WAITING for trial in study.trials)
+            study.optuna.sampler = create_sampler(config, space, prior, tables, existing_trials)
             self._run_trials(study, space, settings, executor)
         check_feasible(study, config)
         return study
 
-    def _start(self, opening: AbstractContextManager[Executor], stack: ExitStack) -> tuple[Path, DatasetInfo, Executor]:
+    def _start(
+        self, executor_context: AbstractContextManager[Executor], stack: ExitStack
+    ) -> tuple[Path, DatasetInfo, Executor]:
         """Read the images in a thread while the executor starts in this one (Ray insists on the main thread)."""
         thread = stack.enter_context(ThreadPoolExecutor(1))
         with self.display.step("starting") as progress:
             reading = thread.submit(prepare_images, self.config, self.folder / DATA, progress)
-            executor = stack.enter_context(opening)
+            executor = stack.enter_context(executor_context)
             self.interrupts.arm()  # Ray has replaced the handler of SIGTERM
             data_file, dataset = reading.result()
         return data_file, dataset, executor

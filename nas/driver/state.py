@@ -63,4 +63,4 @@ class SearchState:
                 continue
             ladder.leave(trial.number)
             if trial.state == TrialState.RUNNING and reached:
-                ladder.resume(trial.number, reached)
+                ladder.pause_again(trial.number, reached)

@@ -1,7 +1,7 @@
 """The start of a study from prior knowledge: architectures to train first, and accuracies that inform the sampler.
 
 The accuracies of another study come from other images or another training, so they never enter this study's front. The
-sampler treats them as trainings of this study that were stopped first, and learns how they relate to complete trainings.
+sampler treats them like early-stopped trainings of this study, and learns how they relate to complete trainings.
 """
 
 from __future__ import annotations

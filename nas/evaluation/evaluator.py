@@ -1,6 +1,6 @@
 """Evaluates architectures: builds the network, measures and trains it, and computes the objectives. Runs in a worker.
 
-A trial is measured, refused if a measurement violates a limit, and else trained. An exception never ends the worker: it
+A trial is measured, refused if a measurement violates a limit, and trained otherwise. An exception never ends the worker: it
 becomes the outcome `Failed` of its trial, with the traceback.
 """
 
@@ -32,6 +32,7 @@ from nas.study.records import (
     Refused,
     Trained,
     TrialTask,
+    WorkerOutcome,
     from_record,
     to_record,
 )
@@ -71,19 +72,20 @@ class Evaluator:
         """Evaluate a task (`TrialTask.to_dict`) and return the record of its outcome (`nas.study.records.to_record`)."""
         return to_record(self.evaluate(TrialTask.from_dict(task)))
 
-    def evaluate(self, task: TrialTask) -> Completed | Paused | Refused | Failed:
+    def evaluate(self, task: TrialTask) -> WorkerOutcome:
         """Evaluate a trial, or its next segment.
 
         An interrupted training continues from its checkpoint; a finished one is not repeated.
         """
         start = time.perf_counter()
         idle_s = task.earlier.idle_s + (0.0 if self._idle_since is None else start - self._idle_since)
-        outcome: Completed | Paused | Refused | Failed
+        outcome: WorkerOutcome
         try:
             outcome = self._evaluate(task, start)
         except Exception as error:  # any failure is that of the trial
             logger.info("trial %d failed", task.number, exc_info=True)
-            outcome = Failed(reason(error), traceback.format_exc(), task.seed, time.perf_counter() - start)
+            wall_s = task.earlier.wall_s + time.perf_counter() - start
+            outcome = Failed(reason(error), traceback.format_exc(), task.seed, wall_s)
         if self.device != "cpu":
             torch.cuda.empty_cache()
         self._idle_since = time.perf_counter()
@@ -110,22 +112,20 @@ class Evaluator:
             device_lock=self.lock,
         )
         epochs_s = train_until(training, task.until)
-        pauses = task.until is not None and task.until < self.settings.train.epochs
-        overhead_s = task.earlier.overhead_s - epochs_s - start  # plus the current time
 
-        def outcome() -> Completed:
-            trained = self._trained(training, task.until, overhead_s + time.perf_counter())
-            return Completed(task.seed, measured, trained)
+        def trained() -> Trained:
+            overhead_s = time.perf_counter() - start - epochs_s
+            return self._trained(training, task.until, task.earlier.overhead_s + overhead_s)
 
-        if pauses:
-            return Paused(**vars(outcome()) | {"epoch": task.until})
+        if task.until is not None and task.until < self.settings.train.epochs:
+            return Paused(task.seed, measured, trained(), epoch=task.until)
         metadata = {
             "architecture": architecture.to_json(),
             "training": training.identity,
-            "record": json.dumps(to_record(outcome())),
+            "record": json.dumps(to_record(Completed(task.seed, measured, trained()))),
         }
         checkpoint.save_weights(folder / WEIGHTS, training.model, metadata)
-        return outcome()
+        return Completed(task.seed, measured, trained())
 
     def _trained(self, training: ProxyTraining, until: int | None, overhead_s: float) -> Trained:
         """The values and times of the training after the epoch `until`; None: after its last."""

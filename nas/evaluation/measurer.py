@@ -16,6 +16,7 @@ from torch import nn
 
 from nas import objectives
 from nas.evaluation.settings import MeasuringSettings
+from nas.study.limits import find_violation
 from nas.study.records import Measured
 from search_space.modules import operators as modules
 from search_space.operators import Operator
@@ -82,10 +83,7 @@ class Measurer:
 
     def violated_limit(self, values: Mapping[str, float]) -> str | None:
         """A description of the limit that the measured `values` violate; None if they satisfy all limits."""
-        for name, limit in self.settings.limits.items():
-            if objectives.get(name).violates(values[name], limit):
-                return f"limit {name}: {values[name]:.4g} {'<' if values[name] < limit else '>'} {limit:g}"
-        return None
+        return find_violation(values, self.settings.limits)
 
     def time_passes(
         self, network: nn.Module, input_shape: tuple[int, int, int], batch_size: int

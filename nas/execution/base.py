@@ -7,12 +7,12 @@ the other. The executor calls the source in the process and thread that called `
     next_task() -> Task           a worker is free; `on_started(task)` follows when the worker has received the task
     next_task() -> WAIT           there is no task now; called again after the next task has ended
     next_task() -> FINISHED       there are no more tasks; `run` returns when the running tasks have ended
-    on_ended(task, result)        the worker returned `result`; None: it died, also when the task was retried alone
+    on_ended(task, result)        the worker returned `result`; None: the worker died, and again on the retry
     on_worker_failed(reason)      a worker could not be created; its task has not started
     tick()                        called several times a second
 
-An exception of these methods ends the run: the workers are stopped and the exception propagates. Tasks and results are plain
-JSON, so that they cross process and machine boundaries; source and worker agree on their content.
+An exception raised by these methods ends the run: the workers are stopped and the exception propagates. Tasks and results are
+plain JSON, so that they cross process and machine boundaries; source and worker agree on their content.
 
 An executor is one file of `nas.execution.executors`, which registers itself under the name of the file; `open_executor(name,
 resources, scratch)` creates it.
@@ -36,15 +36,15 @@ from nas.execution.resources import Allocation, Resources
 Result = TypeVar("Result")
 
 
-class Signal(Enum):
+class NoTask(Enum):
     """The reason why a source gives no task."""
 
     WAIT = "wait"
     FINISHED = "finished"
 
 
-WAIT: Final = Signal.WAIT
-FINISHED: Final = Signal.FINISHED
+WAIT: Final = NoTask.WAIT
+FINISHED: Final = NoTask.FINISHED
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class TaskSource(ABC):
     _failure: str | None = None  # why a worker could not be created
 
     @abstractmethod
-    def next_task(self) -> Task | Signal:
+    def next_task(self) -> Task | NoTask:
         """Return the next task, `WAIT` or `FINISHED`."""
 
     @abstractmethod

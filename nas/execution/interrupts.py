@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Stores that the user wants to stop."""
+    """Remembers that a stop was requested."""
 
     def __init__(self) -> None:
         self.caught = False

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from nas.execution.base import FINISHED, Signal, Task, TaskSource
+from nas.execution.base import FINISHED, NoTask, Task, TaskSource
 
 
 class TaskQueue(TaskSource):
@@ -28,7 +28,7 @@ class TaskQueue(TaskSource):
         self.on_result = on_result
         self.on_tick = on_tick
 
-    def next_task(self) -> Task | Signal:
+    def next_task(self) -> Task | NoTask:
         return self.tasks.popleft() if self.tasks else FINISHED
 
     def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from nas.fidelity.tables import cost_text, interval_text, label_text
-from nas.fidelity.values import FAMILIES, Findings, Proxy
+from nas.fidelity.values import FAMILIES, Findings, RankingMethod
 from nas.figures.plot import COLOURS, MIDDLE_GREY, apply_style
 from nas.formatting import count, si
 
@@ -25,7 +25,7 @@ _DECADES = {10.0**power: f"{10.0 ** (power + 2):.{max(0, -power - 2)}f} %" for p
 
 @dataclass(frozen=True)
 class Mark:
-    """A way of ranking in the plane of cost and Kendall's tau, with its interval.
+    """A ranking method as a point: Kendall's tau, with its interval, over cost.
 
     Args:
         family: a key of `FAMILIES`.
@@ -96,7 +96,7 @@ def cost_info(findings: Findings) -> CostInfo:
     return CostInfo(marks, proxy_tau, min((mark.cost for mark in marks if mark.family != "cost"), default=1.0) / 3)
 
 
-def _short_label(proxy: Proxy) -> str:
+def _short_label(proxy: RankingMethod) -> str:
     """The label beside a mark; within a family, what distinguishes its members."""
     if proxy.family == "images":
         return proxy.label.partition(" ")[0]

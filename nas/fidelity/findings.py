@@ -21,9 +21,9 @@ from nas.analysis import statistics as st
 from nas.analysis.statistics import Estimate, Floats, Pair
 from nas.errors import StudyError
 from nas.fidelity.plan import Budget, Plan
-from nas.fidelity.values import Findings, Noise, Point, Proxy
+from nas.fidelity.values import Findings, Noise, Point, RankingMethod
 from nas.formatting import count
-from nas.study.trials import costs_of
+from nas.objectives.costs import costs_of
 
 RESAMPLES = 2000  # with so many, the ends of a 95 % interval vary by about 0.01 between seeds
 SCORES = {"naswot": "NASWOT", "synflow": "SynFlow", "zico": "ZiCo"}
@@ -114,7 +114,7 @@ def compute_findings(
 
 
 class _Candidate(NamedTuple):
-    """A way of ranking to be judged: `values` and `seconds` are `(S, N)`; the other fields are those of `Proxy`."""
+    """A way of ranking to be judged: `values` and `seconds` are `(S, N)`; the other fields are those of `RankingMethod`."""
 
     name: str
     label: str
@@ -174,7 +174,7 @@ class _Judge:
     proxy: Floats
     seconds: Floats
 
-    def judge(self, candidate: _Candidate) -> Proxy:
+    def judge(self, candidate: _Candidate) -> RankingMethod:
         """Compute the correlations and the cost of a way of ranking."""
         values = candidate.values
         reference = st.column_means(self.large)
@@ -182,7 +182,7 @@ class _Judge:
         ranked = np.isfinite(st.column_means(values)) & np.isfinite(reference)
         tau = st.mean_correlation(pairs, self.weights, st.kendall)
         proxy_pairs: list[Pair] = [(np.where(ranked, row, np.nan), reference) for row in self.proxy]
-        return Proxy(
+        return RankingMethod(
             name=candidate.name,
             label=candidate.label,
             family=candidate.family,

@@ -18,9 +18,10 @@ FILE = "fidelity.html"
 _STYLE = "td:first-child { white-space: normal; }\n"
 _METHOD = (
     "Each row is one way to rank the architectures. Correlations are with the mean accuracy of the large budget over its seeds."
-    " A row stands for one training (or one score) of each architecture and gives the mean over seeds; the large budget itself is"
-    " one of its trainings against the mean of the others. Brackets: 95 % intervals by bootstrap over architectures. Upper half:"
-    " Kendall's tau among the better half of the architectures. Loss: the proxy's tau on the same architectures minus this tau."
+    " A row stands for one training (or one score) of each architecture and gives the mean over seeds; the large budget's own"
+    " row compares one of its trainings with the mean of the others."
+    " Brackets: 95 % intervals by bootstrap over architectures. Upper half: Kendall's tau among the better half of the"
+    " architectures. Loss: the proxy's tau on the same architectures minus this tau."
 )
 
 

@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from nas.errors import UsageError
-from nas.study.trials import costs_of, satisfies_limits, seed_of
+from nas.objectives.costs import costs_of
+from nas.study.limits import satisfies_limits
+from nas.study.trials import seed_of
 from search_space import Architecture, SearchSpace
 from search_space.errors import SpaceError
 from trainers.training.config import TrainConfig

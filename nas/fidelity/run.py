@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 from nas.analysis.statistics import MIN_VALUES
 from nas.driver.display import Display
-from nas.driver.plan import check_limits
 from nas.errors import UsageError
 from nas.execution.base import Executor, Task, open_executor
 from nas.execution.interrupts import Interrupts
@@ -25,12 +24,13 @@ from nas.fidelity.plan import Job, Plan, create_budgets, create_plan, relative_w
 from nas.fidelity.settings import FidelitySettings
 from nas.fidelity.store import Store
 from nas.fidelity.values import Findings
+from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
 from nas.study.images import prepare_images
 from nas.study.layout import CONFIG, DATA, RAY
+from nas.study.limits import check_limits
 from nas.study.lock import lock_folder
 from nas.study.stored import StoredStudy
-from nas.study.trials import costs_of
 from search_space import Architecture, cost
 
 WORKER_DIED = "its process died, possibly out of memory"
@@ -145,7 +145,7 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
         store = Store(study.out)
         settings = FidelitySettings(data_file.resolve(), config.train, threads)
         _train(plan, setting, store, settings, study.out.resolve(), executor, display, interrupts)
-        records = {_place(job): store.results[job.key(setting)] for job in plan.jobs}
+        records = {_record_key(job): store.results[job.key(setting)] for job in plan.jobs}
     return compute_findings(
         plan,
         records,
@@ -191,7 +191,7 @@ def _train(
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def _place(job: Job) -> tuple[str, str, int]:
+def _record_key(job: Job) -> tuple[str, str, int]:
     return ("scores" if job.budget is None else job.budget.name, job.id, job.number)
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.analysis.statistics import Estimate
-from nas.fidelity.values import Findings, Proxy
+from nas.fidelity.values import Findings, RankingMethod
 from nas.fidelity.verdict import share_text, verdict
 from nas.formatting import MISSING, count, duration
 
@@ -55,13 +55,13 @@ def noise_table(findings: Findings) -> Table:
     return table
 
 
-def label_text(findings: Findings, proxy: Proxy) -> str:
+def label_text(findings: Findings, proxy: RankingMethod) -> str:
     """The label of `proxy`, with the number of architectures if some could not be ranked."""
     total = sum(1 for point in findings.points if point.large)
     return proxy.label if proxy.count == total else f"{proxy.label} ({proxy.count} of {total})"
 
 
-def cost_text(proxy: Proxy) -> str:
+def cost_text(proxy: RankingMethod) -> str:
     """The cost of `proxy` as a share: `25 %`."""
     return MISSING if proxy.cost is None else share_text(proxy.cost)
 

@@ -22,7 +22,7 @@ FAMILIES = {
 
 
 @dataclass(frozen=True)
-class Proxy:
+class RankingMethod:
     """A way to rank architectures, and how well it agrees with the reference: the large budget's mean accuracy.
 
     Args:
@@ -33,7 +33,7 @@ class Proxy:
         count: number of architectures ranked.
         kendall: Kendall's tau-b with the reference.
         spearman: Spearman's rho with the reference.
-        upper: Kendall's tau-b among the better half by the reference, the half that a search is about.
+        upper: Kendall's tau-b among the better half by the reference, the half that matters to a search.
         loss: tau of the study's proxy on the same architectures minus `kendall`.
     """
 
@@ -97,11 +97,11 @@ class Findings:
     seeds: int
     proxy_s: float
     noise: Mapping[str, Noise]
-    proxies: tuple[Proxy, ...]
+    proxies: tuple[RankingMethod, ...]
     points: tuple[Point, ...]
     notes: tuple[str, ...]
 
-    def proxy(self, name: str) -> Proxy | None:
+    def proxy(self, name: str) -> RankingMethod | None:
         """The way of ranking called `name`, or None."""
         return next((proxy for proxy in self.proxies if proxy.name == name), None)
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from nas.analysis.statistics import Estimate
-from nas.fidelity.values import Findings, Proxy
+from nas.fidelity.values import Findings, RankingMethod
 
 MAX_TAU_LOSS = 0.05
 """A cheaper proxy keeps the ranking if its tau is lower by at most this."""
@@ -29,7 +29,7 @@ def verdict(findings: Findings) -> list[str]:
     return [*sentences, *_score_sentences(proxy, cheaper)]
 
 
-def _cheaper_sentence(cheaper: Sequence[Proxy]) -> str:
+def _cheaper_sentence(cheaper: Sequence[RankingMethod]) -> str:
     """The sentence on the cheapest way that ranks nearly as well as the proxy."""
     keeping = [p for p in cheaper if p.family not in ("proxy", "cost") and p.loss.value <= MAX_TAU_LOSS]
     if not keeping:
@@ -42,7 +42,7 @@ def _cheaper_sentence(cheaper: Sequence[Proxy]) -> str:
     )
 
 
-def _proxy_sentence(findings: Findings, proxy: Proxy, large: Proxy) -> str:
+def _proxy_sentence(findings: Findings, proxy: RankingMethod, large: RankingMethod) -> str:
     epochs = findings.noise["large"].epochs
     text = f"The proxy ranks as {epochs} epochs do with tau {estimate_text(proxy.kendall)}"
     if math.isfinite(large.kendall.value):
@@ -60,7 +60,7 @@ def _noise_sentence(findings: Findings) -> str:
     )
 
 
-def _score_sentences(proxy: Proxy, cheaper: Sequence[Proxy]) -> Iterator[str]:
+def _score_sentences(proxy: RankingMethod, cheaper: Sequence[RankingMethod]) -> Iterator[str]:
     """The sentences that compare the proxy and the training-free scores with the costs alone."""
     scores, costs = (
         [p for p in cheaper if p.family == family and math.isfinite(p.kendall.value)] for family in ("score", "cost")

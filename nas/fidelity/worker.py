@@ -87,7 +87,7 @@ class FidelityWorker:
         return reduce_pixels(reduce_images(self.data, images), pixels)
 
     def _scores(self, job: Job) -> dict[str, Any]:
-        """Compute each score, with its seconds; a score that fails is its reason."""
+        """Compute each score, with its seconds; a failed score becomes its reason."""
         architecture = Architecture.from_json(job.architecture)
         network = initial_network(architecture, job.seed).to(self.device)
         batches = draw_batches(self.data, job.seed)
@@ -104,7 +104,7 @@ class FidelityWorker:
 
 
 def _free_gpu_memory() -> None:
-    """Free the GPU memory for the next job; if that fails, the GPU is unusable in this process, and another one takes over."""
+    """Free the GPU memory for the next job; if that fails, this process cannot use the GPU, and another one takes over."""
     try:
         torch.cuda.empty_cache()
     except RuntimeError:

@@ -14,7 +14,7 @@ import torch
 
 from nas.analysis.results import Results
 from nas.errors import StudyError, UsageError
-from nas.models.test_split import load_images
+from nas.models.front_test_accuracy import load_images
 from nas.models.weights import load_trained
 from nas.study.stored import StoredStudy
 from search_space.modules.network import Network

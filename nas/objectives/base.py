@@ -150,7 +150,7 @@ def register(objective: Objective) -> Objective:
     """Register `objective` under its name, and return it.
 
     Raises:
-        ValueError: the name is registered already, or an objective lacks what its source needs.
+        ValueError: the name is registered already, or the objective has no `value` function.
     """
     if objective.name in OBJECTIVES:
         raise ValueError(f"objective {objective.name!r} is already registered")

@@ -96,7 +96,7 @@ class Throughput(BaseModel):
     """The measurement of throughput and latency, if they are objectives or limits (`trainers.measuring.throughput`).
 
     Args:
-        batch_size: images of a pass, by default 16 on a CPU (in a short pass the machine changes less), 128 on a GPU; a
+        batch_size: images of a pass, by default 16 on a CPU (short passes are disturbed less), 128 on a GPU; a
             latency is that of one image.
         precision: dtype of the passes, by autocast; by default that of the parameters.
         min_time_s, max_time_s: the least and the most seconds of timed passes.
@@ -129,7 +129,7 @@ class StudyConfig(BaseModel):
         train: the proxy training.
         objectives: names of objectives (`nas.objectives`); "accuracy" must be one of them.
         limits: objective -> the worst value allowed. An architecture whose exact costs violate one is never proposed, a network
-            whose measurements do is refused before it is trained.
+            whose measurements violate one is refused before training.
         start, sampler, scheduler, throughput, resources: see `Start`, `Sampler`, `Scheduler`, `Throughput`, `Resources`.
     """
 

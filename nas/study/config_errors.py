@@ -15,22 +15,22 @@ from search_space.errors import SpaceError
 from search_space.value import dotted_path, literal_hint
 from trainers.errors import DataError
 
-_TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
-def check_types(read: object, given: object, place: tuple[str | int, ...], source: StudyFile) -> None:
-    """Raise `ConfigError` where a value was read as another type than was given: `true` as 1, `1e3` or "7" as a whole number."""
-    if isinstance(read, SpaceConfig):
+def check_types(parsed: object, given: object, place: tuple[str | int, ...], source: StudyFile) -> None:
+    """Raise `ConfigError` where parsing changed the type of a value: `true` as 1, `1e3` or "7" as a whole number."""
+    if isinstance(parsed, SpaceConfig):
         return  # already strict
     if isinstance(given, dict):
         for key, value in given.items():
-            inner = read[key] if isinstance(read, Mapping) else getattr(read, key)
+            inner = parsed[key] if isinstance(parsed, Mapping) else getattr(parsed, key)
             check_types(inner, value, (*place, key), source)
-    elif isinstance(given, list) and isinstance(read, Sequence):
-        for index, (inner, value) in enumerate(zip(read, given, strict=True)):
+    elif isinstance(given, list) and isinstance(parsed, Sequence):
+        for index, (inner, value) in enumerate(zip(parsed, given, strict=True)):
             check_types(inner, value, (*place, index), source)
-    elif type(read) in _TYPES and type(given) is not type(read) and (type(given), type(read)) != (int, float):
-        rule = f"must be {_TYPES[type(read)]}, found {plain(given)}"
+    elif type(parsed) in _TYPES and type(given) is not type(parsed) and (type(given), type(parsed)) != (int, float):
+        rule = f"must be {_TYPES[type(parsed)]}, found {plain(given)}"
         raise ConfigError(source.where(place), f"{dotted_path(place)}: {rule}")
 
 

@@ -41,7 +41,7 @@ class TrialStarted:
 
 
 @dataclass(frozen=True)
-class TrialEnded:
+class TrialRecorded:
     """Trial `number` has ended or pauses, and its outcome is in the storage.
 
     Args:
@@ -55,7 +55,7 @@ class TrialEnded:
     values: tuple[float, ...] = ()
 
 
-Event = SearchStarted | TrialStarted | TrialEnded
+Event = SearchStarted | TrialStarted | TrialRecorded
 
 
 class Observer(Protocol):

@@ -30,7 +30,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
         except OSError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise UsageError(f"{folder}: another process works on it (process {holder})") from None
+            raise UsageError(f"{folder}: it is in use by another process (pid {holder})") from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -142,7 +142,7 @@ def _spread(members: Sequence[Operator]) -> Iterable[Operator]:
 
 
 def operator_times(timed_operators: Sequence[Operator], seconds: Iterable[float]) -> dict[str, OperatorTime]:
-    """The entries of a table: `operators` with their `seconds`. Operators without a time are left out."""
+    """The entries of a table: `timed_operators` with their `seconds`. Operators without a time are left out."""
     return {
         operator.key: OperatorTime(operator.family, operator.kind, time_features(operator), time_s)
         for operator, time_s in zip(timed_operators, seconds, strict=False)

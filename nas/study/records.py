@@ -84,8 +84,8 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Completed:
-    """A trial that was trained to the end."""
+class TrainedSegment:
+    """What `Completed` and `Paused` have in common: a trial that was trained up to some epoch."""
 
     seed: int
     measured: Measured
@@ -100,7 +100,12 @@ class Completed:
 
 
 @dataclass(frozen=True)
-class Paused(Completed):
+class Completed(TrainedSegment):
+    """A trial that was trained to the end."""
+
+
+@dataclass(frozen=True)
+class Paused(TrainedSegment):
     """A trial that was trained up to the rung `epoch`, and may be promoted."""
 
     epoch: int = 0
@@ -108,7 +113,7 @@ class Paused(Completed):
 
 @dataclass(frozen=True)
 class Stopped:
-    """A trial that paused at the rung `epoch` and was not promoted until the search ended."""
+    """A trial that paused at the rung `epoch` and had not been promoted when the search ended."""
 
     epoch: int
 
@@ -165,7 +170,7 @@ class Failed:
         traceback: the whole traceback; empty if there is none. It is written to `error.txt` in the folder of the trial, not to
             the storage.
         seed: the seed of the training; None if it did not start.
-        wall_s: seconds from the start of the segment to the failure.
+        wall_s: seconds from the start of the trial to its failure, all segments together.
         idle_s: seconds that the worker waited for the trial.
     """
 
@@ -181,9 +186,11 @@ class Failed:
         return {"failure": self.reason, **{name: value for name, value in optional.items() if value is not None}}
 
 
-TrialOutcome: TypeAlias = Completed | Paused | Stopped | Refused | Duplicate | Failed
+WorkerOutcome: TypeAlias = Completed | Paused | Refused | Failed
+"""The outcomes that a worker returns."""
+TrialOutcome: TypeAlias = WorkerOutcome | Stopped | Duplicate
 
-_WORKER_OUTCOMES: dict[str, type[Completed | Paused | Refused | Failed]] = {
+_WORKER_OUTCOMES: dict[str, type[WorkerOutcome]] = {
     "completed": Completed,
     "paused": Paused,
     "refused": Refused,
@@ -197,12 +204,12 @@ def name_of(outcome: TrialOutcome) -> str:
     return _NAMES[type(outcome)]
 
 
-def to_record(outcome: Completed | Paused | Refused | Failed) -> dict[str, Any]:
+def to_record(outcome: WorkerOutcome) -> dict[str, Any]:
     """Convert `outcome` to plain JSON, as a worker sends it."""
     return {"schema": SCHEMA, OUTCOME: name_of(outcome), **_plain(outcome)}
 
 
-def from_record(record: Mapping[str, Any]) -> Completed | Paused | Refused | Failed:
+def from_record(record: Mapping[str, Any]) -> WorkerOutcome:
     """The inverse of `to_record`; a record of version 0.1 (without `schema`) is that of a completed training.
 
     Raises:
@@ -251,11 +258,12 @@ class EarlierSegments:
     measured: Mapping[str, float] = field(default_factory=dict)
     overhead_s: float = 0.0
     idle_s: float = 0.0
+    wall_s: float = 0.0
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> EarlierSegments:
         """Read them from the user attributes of a trial."""
-        times = {name: attributes.get(name) or 0.0 for name in ("overhead_s", "idle_s")}
+        times = {name: attributes.get(name) or 0.0 for name in ("overhead_s", "idle_s", "wall_s")}
         return cls(Measured.from_attributes(attributes).values, **times)
 
 
@@ -282,7 +290,7 @@ class TrialTask:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         plain = {name: getattr(self, name) for name in ("number", "architecture", "seed", "folder", "until")}
-        earlier = {name: getattr(self.earlier, name) for name in ("measured", "overhead_s", "idle_s")}
+        earlier = {name: getattr(self.earlier, name) for name in ("measured", "overhead_s", "idle_s", "wall_s")}
         return {**plain, "earlier": {**earlier, "measured": dict(self.earlier.measured)}}
 
     @classmethod

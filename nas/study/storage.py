@@ -10,7 +10,7 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
     throughput, latency   details of these measurements: interval, batch_size, threads, precision, repeats, drift, clock_mhz, ...
     device                the processor or GPU
     curve                 [{"epoch": 1, "train_loss": ..., "val_loss": ..., "val_accuracy": ..., "wall_s": ...}, ...]
-    train_s, wall_s       seconds inside training epochs, and from start to end of the trial
+    train_s, wall_s       seconds of training steps, and of the whole trial, summed over segments
     overhead_s            the part of wall_s outside epochs (their steps and validation)
     idle_s                seconds that the worker waited for the trial after its last one
     until                 the epoch to pause at, of the last segment (only with a scheduler); the accuracies at rungs are the
@@ -24,6 +24,7 @@ User attributes of the study:
 
     objectives            [{"name": "accuracy", "unit": "", "direction": "maximize", "log": false}, ...] in the order of values
     config                the resolved configuration
+    space_size            number of architectures in the space, as text
     dataset               {"name", "fingerprint", "image_size", "in_chans", "num_classes", "class_names",
                           "skipped_count", "skipped", "train", "val", "test"}
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end

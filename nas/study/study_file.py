@@ -117,4 +117,4 @@ def _set(data: Any, path: KeyPath, value: Any, word: str) -> Any:
     if data is None or isinstance(data, dict):
         inner = (data or {}).get(first)
         return {**(data or {}), first: _set({} if rest and inner is None else inner, rest, value, word)}
-    raise ConfigError(word, f"{first!r} stands below a single value, {data!r}")
+    raise ConfigError(word, f"{first!r} cannot be set inside the single value {data!r}")

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from nas.errors import UnknownNameError, UsageError
-from search_space import presets
+from search_space import presets, yaml_text
 from search_space.errors import SpaceError
 from search_space.spaces.neighbourhood import neighbourhood
 
@@ -73,7 +73,7 @@ def write_preset_study(file: Path, preset: str, data: Path, image_size: int | No
         "name": file.stem,
         "trials": 60,
         "data": {"source": "folder", "path": str(data), "image_size": side},
-        "space": _plain(space.to_dict()),
+        "space": _collapse_choices(space.to_dict()),
         "train": {"epochs": 10, "batch_size": 64, "lr": 1e-3},
         "objectives": ["accuracy", "macs", "images_per_s"],
     }
@@ -88,7 +88,7 @@ def _write_new(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def _plain(space: dict[str, Any]) -> dict[str, Any]:
+def _collapse_choices(space: dict[str, Any]) -> dict[str, Any]:
     """The space as a user would write it: single values instead of lists of one, without properties of the images."""
 
     def single(value: Any) -> Any:
@@ -105,11 +105,18 @@ def _plain(space: dict[str, Any]) -> dict[str, Any]:
 
 def _scalar(text: str) -> str:
     """`text` as YAML on one line, in quotes where it needs them."""
-    return yaml.safe_dump([text], default_flow_style=True, width=float("inf"), allow_unicode=True).strip()[1:-1]
+    line = yaml.dump([text], Dumper=_Dumper, default_flow_style=True, width=float("inf"), allow_unicode=True)
+    return line.strip()[1:-1]
 
 
 class _Dumper(yaml.SafeDumper):
-    """Lists of plain values on one line, mappings below one another."""
+    """Lists of plain values on one line, mappings below one another; quotes whatever YAML 1.1 or 1.2 reads as no text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own class attribute
+        first: yaml.SafeDumper.yaml_implicit_resolvers.get(first, [])
+        + yaml_text.Loader.yaml_implicit_resolvers.get(first, [])
+        for first in yaml.SafeDumper.yaml_implicit_resolvers.keys() | yaml_text.Loader.yaml_implicit_resolvers.keys()
+    }
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

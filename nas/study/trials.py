@@ -1,27 +1,12 @@
-"""Functions of trials: limits on exact costs, seeds, and outcomes."""
+"""Functions of trials: seeds and outcomes."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.objectives import OBJECTIVES
-from nas.objectives.costs import cost_value, costs_of
 from nas.study.records import OUTCOME
-from search_space import Architecture
-
-__all__ = ["costs_of", "is_trained", "outcome_name", "satisfies_limits", "seed_of"]
-
-
-def satisfies_limits(architecture: Architecture, limits: Mapping[str, float]) -> bool:
-    """True if the exact costs of `architecture` satisfy the `limits` on them; other limits are ignored."""
-    return not any(
-        OBJECTIVES[name].violates(cost_value(name, architecture), limit)
-        for name, limit in limits.items()
-        if OBJECTIVES[name].cheap
-    )
 
 
 def seed_of(study_seed: int, architecture_id: str) -> int:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from nas.analysis.front import front_mask, hypervolume
 from nas.formatting import duration, ratio
-from nas.study.events import Event, Observer, SearchStarted, TrialEnded, TrialStarted
+from nas.study.events import Event, Observer, SearchStarted, TrialRecorded, TrialStarted
 from nas.study.records import Paused, name_of
 
 StepProgress = Callable[[int, int], None]
@@ -56,7 +56,7 @@ class SearchTally:
         elif isinstance(event, TrialStarted):
             self.running.add(event.number)
             self.paused.discard(event.number)
-        elif isinstance(event, TrialEnded):
+        elif isinstance(event, TrialRecorded):
             self.running.discard(event.number)
             self.paused.discard(event.number)
             if isinstance(event.outcome, Paused):

@@ -25,7 +25,7 @@ class ArchitectureCounter:
         # Caches of this object, not of the class: they are freed with the space.
         self.mixer_pairs = cache(self._mixer_pairs)
         self.forms = cache(self._forms)
-        self.stage_count = cache(self._stage_count)
+        self.stage_variant_count = cache(self._stage_variant_count)
         self.first_shapes = cache(self._first_shapes)
         self.completions = cache(self._completions)
         self.architectures = cache(self._architectures)
@@ -45,16 +45,16 @@ class ArchitectureCounter:
         forms = self.stages[index].forms(shape)
         return tuple(form for form in forms if self.mixer_pairs(index, form.residual, form.block_shapes))
 
-    def _stage_count(self, index: int, shape: BlockShape) -> int:
-        """The number of stages `index` of `shape`."""
+    def _stage_variant_count(self, index: int, shape: BlockShape) -> int:
+        """The number of distinct stages with number `index` and this `shape`."""
         choices = self.stages[index]
-        forms = sum(
+        combinations = sum(
             sum(map(len, self.mixer_pairs(index, form.residual, form.block_shapes).values()))
             * len(choices.layer_scales(form.residual))
             * len(choices.downsamplings(form, shape))
             for form in self.forms(index, shape)
         )
-        return forms * prod(len(getattr(choices, field)) for field in choices.independent_fields)
+        return combinations * prod(len(getattr(choices, field)) for field in choices.independent_fields)
 
     def _first_shapes(self, layout: str, patch: int, ratio: float) -> tuple[BlockShape, ...]:
         """The shapes that the first stage may have after a stem of `patch` and `ratio`."""
@@ -79,7 +79,7 @@ class ArchitectureCounter:
     def _completions(self, n: int, layout: str, index: int, shape: BlockShape, flat: bool) -> int:
         """Sequences of stages from `index` to the last of `n`, this one of `shape`; `flat`: none before halves the map."""
         flat = flat and shape.stride == 1
-        count = self.stage_count(index, shape)
+        count = self.stage_variant_count(index, shape)
         if index + 1 == n:
             return 0 if flat and n > 1 and layout == "pyramid" else count
         if not count:

@@ -32,7 +32,7 @@ def explain_empty(
     if not shapes:
         return EmptySpaceError("stem.ratio", "times a width of the first stage must be whole", list(choices.ratio))
     for index in range(n):
-        fitting = [shape for shape in shapes if counter.stage_count(index, shape)]
+        fitting = [shape for shape in shapes if counter.stage_variant_count(index, shape)]
         error = None if fitting else _first_error(counter, index, shapes)
         if error is not None:
             return error

@@ -69,7 +69,7 @@ class SpaceChoices(Value):
     head: HeadChoices = HeadChoices()
 
     @model_validator(mode="after")
-    def _has_stages(self) -> Self:
+    def _check_num_stages(self) -> Self:
         if self.num_stages is not None and max(self.num_stages) > len(self.stages):
             raise ArchitectureError(
                 "num_stages", f"must not exceed the {len(self.stages)} stages", max(self.num_stages)
@@ -93,7 +93,7 @@ class SearchSpace(SpaceChoices):
     num_classes: Positive = 10
 
     @model_validator(mode="after")
-    def _not_empty(self) -> SearchSpace:
+    def _check_not_empty(self) -> SearchSpace:
         if self.size == 0:
             n = min(self.stage_counts)
             raise explain_empty(self.counter, self.stem, self.stems, n, self.layouts(n)[0])

@@ -21,8 +21,8 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from nas.objectives.costs import costs_of
 from nas.sampler import ParetoSampler
-from nas.study.trials import costs_of
 from search_space import Architecture, SearchSpace
 
 DIRECTIONS = ("maximize", "minimize", "maximize")

@@ -58,7 +58,7 @@ def test_interrupted_and_killed_runs_go_on_and_train_nothing_twice(cli: Any) -> 
     busy = cli.run(*command)
     driver.send_signal(signal.SIGCONT)
     assert busy.returncode == 2
-    assert "torn: another" in busy.stderr
+    assert "torn: it is in use by another process" in busy.stderr
     errors = cli.stop(driver, signal.SIGINT)
     assert driver.returncode == 130
     assert errors == "interrupted; finished trainings are kept: the same command continues torn\n"

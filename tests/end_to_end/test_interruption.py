@@ -20,7 +20,7 @@ def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> Non
     cli.wait_for(2, "torn", driver)
     busy = cli.run(*command)
     assert busy.returncode == 2
-    assert "another process works on it" in busy.stderr
+    assert "it is in use by another process" in busy.stderr
     errors = cli.stop(driver, signal.SIGINT)
     assert driver.returncode == 130
     assert errors.startswith("interrupted; nothing is lost")

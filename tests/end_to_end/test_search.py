@@ -88,7 +88,7 @@ def test_exported_model_gives_the_logits_of_the_study(done: Done, cli: Any) -> N
 import json, sys, search_space, timm, torch
 from pathlib import Path
 from nas.analysis.results import Results
-from nas.models.test_split import load_images
+from nas.models.front_test_accuracy import load_images
 from nas.study.stored import StoredStudy
 from trainers.training.evaluation import evaluate
 study = StoredStudy.open(Path("done"))

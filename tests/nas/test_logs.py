@@ -142,9 +142,11 @@ def test_a_command_shows_each_message_once(
     words = {"before": ["--verbose", "report", study], "after": ["report", study, "--verbose"]}.get(flag)
     code, out, err = nas(*(words or ["report", study]))
     assert (code, out) == (0, f"report: {study}/report.html\n")
-    messages = [line.partition("nas.models.test_split: ")[2] for line in err.splitlines() if "test accuracy" in line]
+    messages = [
+        line.partition("nas.models.front_test_accuracy: ")[2] for line in err.splitlines() if "test accuracy" in line
+    ]
     assert len(messages) == len(set(messages)) == 2  # trials 0 and 7 are the front
-    assert " INFO nas.models.test_split: trial 7: test accuracy 0." in err
+    assert " INFO nas.models.front_test_accuracy: trial 7: test accuracy 0." in err
 
 
 WORKER = """

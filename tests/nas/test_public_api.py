@@ -149,7 +149,7 @@ class EventList(list[object]):
 def test_events_reach_observers(file: Path, tmp_path: Path) -> None:
     events = EventList()
     search(Study.open_or_create(tmp_path, StudyConfig.from_file(file, "trials=1")), observers=[events])
-    assert [type(event).__name__ for event in events] == ["SearchStarted", "TrialStarted", "TrialEnded"]
+    assert [type(event).__name__ for event in events] == ["SearchStarted", "TrialStarted", "TrialRecorded"]
 
 
 def test_a_script_without_a_guarded_main_is_told_so(file: Path, tmp_path: Path) -> None:

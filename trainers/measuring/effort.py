@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 DEFAULT_BATCH_SIZES: Mapping[str, int] = {"cpu": 16, "cuda": 128}
-"""Images of a timed pass, for each type of device. On a CPU short passes are more precise: less changes meanwhile."""
+"""Images of a timed pass, for each type of device. On a CPU short passes are more precise: they are disturbed less."""
 
 
 def default_batch_size(device: str) -> int:

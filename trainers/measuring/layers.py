@@ -1,4 +1,4 @@
-"""Times of many small modules, such as the operators of a search space: a few at a time, in turns with the reference.
+"""Times of many small modules, such as the operators of a search space: a few at a time, alternating with the reference.
 
 That takes far less time than to measure each by itself.
 """
@@ -73,7 +73,7 @@ def _measure_group(
     reference: ReferenceNetwork,
     reference_s: list[float],
 ) -> list[float]:
-    """Median over the turns of the seconds of each layer, divided by the reference's, which are added to `reference_s`."""
+    """Median over the turns of the seconds of each layer over the reference's; the latter are appended to `reference_s`."""
     with ExitStack() as stack:
         turns = []
         for module, input_shape in group:

@@ -1,4 +1,4 @@
-"""Throughput and latency of a module: forward passes timed against those of a reference network, in turns.
+"""Throughput and latency of a module: forward passes timed alternately with those of a reference network.
 
 Each pass is divided by the mean of the reference passes before and after it (`trainers.measuring.reference`). The median of
 these ratios, times the seconds of a pass of the reference when the study began, is the time of a pass. Passes are repeated
@@ -30,7 +30,7 @@ class ThroughputMeasurement:
     Args:
         images_per_s: from the median over the passes.
         low, high: 95% confidence interval of `images_per_s`.
-        batch_size: images a pass.
+        batch_size: images per pass.
         threads: threads that torch used on the CPU.
         device: the name of the processor or GPU.
         precision: the dtype of the passes, such as "float32".
@@ -53,7 +53,7 @@ class ThroughputMeasurement:
 
     @property
     def latency_ms(self) -> float:
-        """Milliseconds a pass."""
+        """Milliseconds per pass."""
         return 1000 * self.batch_size / self.images_per_s
 
 
@@ -113,7 +113,7 @@ def measure(
 def _alternate(
     time_module: Callable[[], float], time_reference: Callable[[], float], effort: Effort
 ) -> tuple[list[float], list[float]]:
-    """Time passes of the module and of the reference in turns.
+    """Time passes of the module and of the reference alternately.
 
     Returns:
         Each pass of the module divided by the mean of the reference passes before and after it, and those means in seconds.

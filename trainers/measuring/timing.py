@@ -1,4 +1,4 @@
-"""Timed forward passes: how a module is made ready, how a pass is timed, when a device is warm, what a median is worth.
+"""Timed forward passes: how a module is made ready, how a pass is timed, when a device is warm, how precise a median is.
 
 One pass takes one batch, channels last in memory, in evaluation mode, without gradients. The clock stops when the device has
 finished.

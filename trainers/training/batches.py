@@ -1,6 +1,7 @@
 """The batches of an epoch: picked, augmented, normalised and blended on the device of the data.
 
-Pixels are augmented a few batches at a time, so that the many small operations of augmentation cost nothing beside the steps.
+Pixels are augmented a few batches at a time, so that the many small operations of augmentation cost little compared with the
+steps.
 """
 
 from __future__ import annotations

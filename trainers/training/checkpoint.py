@@ -1,4 +1,4 @@
-"""Checkpoints and weights, written atomically; when a checkpoint is worth its time, and which training it belongs to.
+"""Checkpoints and weights, written atomically; when to write a checkpoint, and which training it belongs to.
 
 A checkpoint begins with the SHA-256 of what follows, so that any damage is noticed before a byte of it is interpreted. Reading
 unpickles only tensors and plain containers (`weights_only`).
@@ -108,7 +108,7 @@ class CheckpointSchedule:
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """Notes how long the block, which writes a checkpoint, takes."""
+        """Times the block, which must write a checkpoint."""
         start = self._clock()
         yield
         self._saved_at = self._clock()

@@ -42,7 +42,7 @@ class _CompiledModule:
         self._compiled_for: set[tuple[Any, ...]] = set()
 
     def __call__(self, x: Tensor) -> Tensor:
-        # torch compiles anew for each of these; to change its settings at each step would take 30 microseconds.
+        # torch compiles anew for each of these; changing its settings at each step would take 30 microseconds.
         key = (x.shape, x.stride(), x.dtype, x.device, self._module.training, torch.is_grad_enabled())
         if key in self._compiled_for:
             return self._program(x)

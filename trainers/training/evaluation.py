@@ -1,4 +1,4 @@
-"""Loss and accuracy of a module on a split, and how often they are worth their time."""
+"""Loss and accuracy of a module on a split, and how often to validate."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ from trainers.training.optimizer import adamw
 from trainers.training.randomness import epoch_seed, seeded
 from trainers.training.schedule import lr_at
 
-MAX_UNREAD_LOSSES = 16  # to read a loss waits for the GPU
+MAX_UNREAD_LOSSES = 16  # reading a loss waits for the GPU
 
 log = logging.getLogger(__name__)
 
@@ -157,10 +157,10 @@ class ProxyTraining:
         random = Random(epoch_seed(self.seed, epoch))
         for step, (images, targets) in enumerate(self.batches.epoch(generator, random)):
             pause_if_requested()
-            total_steps = (epoch - 1) * self.steps_per_epoch + step
-            losses.append(self._step(images, targets, lr_at(total_steps, self.steps_per_epoch, self.config)))
+            global_step = (epoch - 1) * self.steps_per_epoch + step
+            losses.append(self._step(images, targets, lr_at(global_step, self.steps_per_epoch, self.config)))
             if self.average is not None:
-                self.average.update(total_steps)
+                self.average.update(global_step)
             if (step + 1) % MAX_UNREAD_LOSSES == 0:
                 check_finite(losses[-MAX_UNREAD_LOSSES:], epoch, step + 1)
         if unread := len(losses) % MAX_UNREAD_LOSSES:
@@ -206,7 +206,7 @@ class ProxyTraining:
             checkpoints.save(file, state)
 
     def _restore(self) -> None:
-        """Go on from the checkpoint, if there is one of this very training."""
+        """Resume from the checkpoint, if it belongs to this training."""
         state = None if self.checkpoint is None else checkpoints.load(self.checkpoint)
         if state is None:
             return

@@ -1,4 +1,4 @@
-"""What the loss of a training needs beside cross-entropy: weights of classes, and a check that it is finite."""
+"""Class weights for the cross-entropy, and a check that losses are finite."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ from nas.execution.base import (
     FINISHED,
     WAIT,
     Executor,
+    NoTask,
     Result,
-    Signal,
     Task,
     TaskSource,
     Worker,
@@ -109,7 +109,7 @@ class _SingleTask(TaskSource):
         self.tasks = [task]
         self.source = source
 
-    def next_task(self) -> Task | Signal:
+    def next_task(self) -> Task | NoTask:
         return self.tasks.pop() if self.tasks else FINISHED
 
     def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:

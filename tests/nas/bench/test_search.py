@@ -63,7 +63,7 @@ def test_prints_the_roles_of_columns_and_a_row_per_sampler_and_workers(nas: Nas,
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == f"{table}: 27 architectures (3 x 3 x 3)"
-    assert "objective   test_acc: to be maximised, known by training" in lines
+    assert "objective   test_acc: to be maximised, known after training" in lines
     assert "objective   flops: to be minimised, known before training, on a log scale" in lines
     assert "features    params" in lines
     rows = [line.split()[:2] for line in lines if line.strip().startswith(("pareto", "random"))]

@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 from PIL import Image
 
 from nas.cli.search import study_and_overrides
-from nas.driver.plan import check_limits, create_halving, create_sampler
+from nas.driver.plan import create_halving, create_sampler
 from nas.errors import ConfigError
 from nas.study.config import StudyConfig
 from nas.study.images import prepare_images
+from nas.study.limits import check_limits
 from nas.study.storage import open_study
 from nas.study.templates import find_study, installed_studies, write_starter_study
 from search_space import presets
@@ -69,6 +70,7 @@ def test_init_with_names_that_yaml_would_read_otherwise(nas: Run, file: str, dat
 file_names = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="/"), min_size=1)
 
 
+@example(stem="1e3", data="0E0")
 @given(
     stem=file_names.filter(lambda text: not text.startswith(".")),
     data=file_names.filter(lambda text: not text.startswith("~")),
@@ -130,7 +132,8 @@ def test_search_takes_one_study_at_a_time() -> None:
 
 def test_search_for_a_study_that_is_not_there(nas: Run, tmp_path: Path) -> None:
     done = nas("search", "digit")
-    error = "nas: error: digit: a study is a YAML file: no such file\n"
+    known = "(known: cifar10, digits, folder); did you mean digits?"
+    error = f"nas: error: study: no such file or installed study {known}, found 'digit'\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", error)
     assert list(tmp_path.iterdir()) == []
 

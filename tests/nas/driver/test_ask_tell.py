@@ -14,11 +14,12 @@ from nas.driver.ask_tell import AskTell
 from nas.driver.halving import Halving
 from nas.driver.propose import Finished, Proposal, Wait
 from nas.sampler import ParetoSampler
-from nas.study.events import TrialEnded
+from nas.study.events import TrialRecorded
+from nas.study.limits import satisfies_limits
 from nas.study.optuna_adapter import open_trial
 from nas.study.records import Completed, Duplicate, EarlierSegments, Failed, Measured, Paused, Refused, Stopped
 from nas.study.storage import open_study
-from nas.study.trials import is_trained, outcome_name, satisfies_limits, seed_of
+from nas.study.trials import is_trained, outcome_name, seed_of
 from search_space import cost
 
 REFUSED = Refused("limit images_per_s: 3 < 5", 1, Measured({"images_per_s": 3.0}))
@@ -28,11 +29,11 @@ class EndedTrials:
     """An observer that stores the events of ended trials."""
 
     def __init__(self) -> None:
-        self.ended: list[TrialEnded] = []
+        self.ended: list[TrialRecorded] = []
 
     def notify(self, event: object) -> None:
         """Store `event` if a trial has ended."""
-        if isinstance(event, TrialEnded):
+        if isinstance(event, TrialRecorded):
             self.ended.append(event)
 
 
@@ -302,7 +303,7 @@ def test_next_segment_gets_the_measurements_of_the_first(driver: Any) -> None:
     driver.study(stored=True)
     segments = run_halving(driver)
     assert all(proposal.earlier == EarlierSegments() for proposal in segments if proposal.until == 1)
-    carried = EarlierSegments({"images_per_s": 100.0}, overhead_s=0.1)
+    carried = EarlierSegments({"images_per_s": 100.0}, overhead_s=0.1, wall_s=2.0)
     assert all(proposal.earlier == carried for proposal in segments if (proposal.until or 0) > 1)
 
 
@@ -345,5 +346,5 @@ def test_outcomes_of_a_worker_reach_observers_with_values(driver: Any) -> None:
     ask_tell.record(first.number, outcome)
     ask_tell.record(second.number, replace(REFUSED, seed=second.seed))
     done, refused = (event for event in events.ended if not isinstance(event.outcome, Duplicate))
-    assert done == TrialEnded(first.number, outcome, (0.25, float(cost(first.architecture).macs), 100.0))
+    assert done == TrialRecorded(first.number, outcome, (0.25, float(cost(first.architecture).macs), 100.0))
     assert (refused.number, refused.values) == (second.number, ())

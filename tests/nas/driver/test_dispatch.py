@@ -19,7 +19,7 @@ from nas.errors import StudyError
 from nas.execution.base import FINISHED, WAIT, Task
 from nas.execution.simulator import NodeLoss, Script, Simulator, VirtualClock
 from nas.sampler import ParetoSampler
-from nas.study.events import SearchStarted, TrialEnded, TrialStarted
+from nas.study.events import SearchStarted, TrialRecorded, TrialStarted
 from nas.study.records import Completed, Measured, Paused, Trained, TrialTask, to_record
 from nas.study.trials import is_trained
 from search_space import Architecture, cost
@@ -154,11 +154,11 @@ def test_events_report_every_start_and_end_in_order(driver: Any) -> None:
     assert isinstance(events[0], SearchStarted)
     assert (events[0].workers, events[0].target) == (2, 5)
     started = [event.number for event in events if isinstance(event, TrialStarted)]
-    ended = [event.number for event in events if isinstance(event, TrialEnded) and event.values]
+    ended = [event.number for event in events if isinstance(event, TrialRecorded) and event.values]
     assert sorted(started) == sorted(ended)
     for number in ended:
         assert events.index(TrialStarted(number)) < next(
-            i for i, event in enumerate(events) if isinstance(event, TrialEnded) and event.number == number
+            i for i, event in enumerate(events) if isinstance(event, TrialRecorded) and event.number == number
         )
 
 
@@ -199,7 +199,7 @@ def test_halving_with_random_durations_deaths_and_losses_ends_every_trial(driver
     assert all(trial.state.is_finished() for trial in trials)
     trained = [trial for trial in trials if is_trained(trial)]
     assert len(trained) == len({trial.user_attrs["id"] for trial in trained}) == 16
-    last = {event.number: event.outcome for event in events if isinstance(event, TrialEnded)}
+    last = {event.number: event.outcome for event in events if isinstance(event, TrialRecorded)}
     assert set(last) == {trial.number for trial in trials}
     assert not any(isinstance(outcome, Paused) for outcome in last.values())
 

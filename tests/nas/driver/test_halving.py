@@ -107,7 +107,7 @@ def test_interrupted_trial_trains_towards_the_same_rung_again() -> None:
     ladder = Ladder(HALVING, OBJECTIVES)
     ladder.reach(7, 1, (0.5, 1e6))
     ladder.leave(7)
-    ladder.resume(7, 1)
+    ladder.pause_again(7, 1)
     assert ladder.climb(7) == 3
 
 

@@ -125,8 +125,11 @@ def test_an_exception_becomes_the_failure_of_its_trial_with_its_traceback(digits
     wide = Architecture.from_json(task(tmp_path).architecture)  # 2.5 TB of weights, which no machine holds
     mlp = {"name": "mlp", "expansion": 1e10}
     wide = wide.replace(stages=(wide.stages[0].replace(channel_mixer=mlp), *wide.stages[1:]))
-    outcome = worker.evaluate(task(tmp_path, architecture=wide.to_json()))
+    earlier = EarlierSegments(wall_s=1000.0)
+    outcome = worker.evaluate(task(tmp_path, architecture=wide.to_json(), earlier=earlier))
     assert isinstance(outcome, Failed)
+    assert outcome.wall_s is not None
+    assert 1000 < outcome.wall_s < 2000  # all segments together
     assert "memory" in outcome.reason
     assert "\n" not in outcome.reason
     assert outcome.traceback.startswith("Traceback (most recent call last):")

@@ -18,7 +18,7 @@ from nas.execution.base import (
     FINISHED,
     WAIT,
     Executor,
-    Signal,
+    NoTask,
     Task,
     TaskSource,
     names,
@@ -99,7 +99,7 @@ class ListSource(TaskSource):
         self.given: set[str] = set()
         self.ticks = 0
 
-    def next_task(self) -> Task | Signal:
+    def next_task(self) -> Task | NoTask:
         if not self.left:
             return FINISHED
         if len(self.left) == 1 and len(self.results) < len(self.given):

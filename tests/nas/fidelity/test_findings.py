@@ -16,7 +16,7 @@ from nas.errors import StudyError
 from nas.fidelity import page
 from nas.fidelity.figure import accuracy_figure, accuracy_info, cost_figure, cost_info, rank_figure
 from nas.fidelity.plan import Plan
-from nas.fidelity.values import Findings, Proxy
+from nas.fidelity.values import Findings, RankingMethod
 from nas.fidelity.verdict import verdict
 from search_space import cost
 
@@ -32,7 +32,7 @@ def accuracies(plan: Plan, records: Records, budget: str) -> np.ndarray[Any, Any
     return np.array(rows, np.float64)
 
 
-def named(findings: Findings, name: str) -> Proxy:
+def named(findings: Findings, name: str) -> RankingMethod:
     proxy = findings.proxy(name)
     assert proxy is not None
     return proxy

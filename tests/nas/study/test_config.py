@@ -130,7 +130,7 @@ def test_errors_name_line_column_rule_and_value(
         ("resources.workers=2.0", ["must be a whole number, found 2.0"]),
         ("epochs", ["epochs: ", "key.sub=value"]),
         ("train..x=3", ["key.sub=value"]),
-        ("trials.x=3", ["'x' stands below a single value, 5"]),
+        ("trials.x=3", ["'x' cannot be set inside the single value 5"]),
         ("space.stages.4.width=3", ["must be an index below 1"]),
         ("trials=[", ["trials=[: ", "not YAML"]),
     ],

@@ -101,7 +101,7 @@ def test_attributes_of_measurements_are_read_as_they_were_written(values: Measur
 def test_attributes_of_every_outcome_hold_all_of_it(outcome: TrialOutcome) -> None:
     attributes = through_json(outcome.to_attributes())
     match outcome:
-        case Completed():  # Paused too; its accuracy is an intermediate value
+        case Completed() | Paused():  # the accuracy at a rung is an intermediate value
             assert Measured.from_attributes(attributes) == outcome.measured
             training = outcome.trained
             assert (attributes["seed"], attributes["idle_s"]) == (outcome.seed, outcome.idle_s)
@@ -127,7 +127,9 @@ def test_attributes_of_every_outcome_hold_all_of_it(outcome: TrialOutcome) -> No
 @given(paused)
 def test_next_segment_carries_what_the_last_one_wrote(outcome: Paused) -> None:
     earlier = EarlierSegments.from_attributes(through_json(outcome.to_attributes()))
-    assert earlier == EarlierSegments(outcome.measured.values, outcome.trained.overhead_s, outcome.idle_s)
+    assert earlier == EarlierSegments(
+        outcome.measured.values, outcome.trained.overhead_s, outcome.idle_s, outcome.trained.wall_s
+    )
     task = TrialTask(3, "{}", outcome.seed, "trials/00003", outcome.epoch, earlier)
     assert TrialTask.from_dict(through_json(task.to_dict())) == task
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from nas import objectives
 from nas.analysis.front import hypervolume
-from nas.study.events import Event, SearchStarted, TrialEnded, TrialStarted
+from nas.study.events import Event, SearchStarted, TrialRecorded, TrialStarted
 from nas.study.records import Completed, Duplicate, Failed, Measured, Paused, Refused, Stopped, Trained, TrialOutcome
 from nas.terminal.progress import SearchTally, TerminalDisplay
 
@@ -35,11 +35,11 @@ def trained(accuracy: float) -> Trained:
 
 def completed(number: int, macs: float, accuracy: float) -> list[Event]:
     outcome = Completed(number, Measured(), trained(accuracy))
-    return [TrialStarted(number), TrialEnded(number, outcome, (macs, accuracy))]
+    return [TrialStarted(number), TrialRecorded(number, outcome, (macs, accuracy))]
 
 
 def ended(number: int, outcome: TrialOutcome) -> list[Event]:
-    return [TrialStarted(number), TrialEnded(number, outcome)]
+    return [TrialStarted(number), TrialRecorded(number, outcome)]
 
 
 def tally_of(*events: Event) -> SearchTally:
@@ -55,8 +55,8 @@ def test_tally_counts_every_outcome() -> None:
         *completed(0, 1e6, 0.5),
         *completed(1, 2e6, 0.75),
         *ended(2, Refused("limit images_per_s: 5 < 10", seed=1)),
-        TrialEnded(3, Refused("limit macs: 2 > 1")),  # no worker was given it
-        TrialEnded(4, Duplicate(0)),
+        TrialRecorded(3, Refused("limit macs: 2 > 1")),  # no worker was given it
+        TrialRecorded(4, Duplicate(0)),
         *ended(5, Failed("ValueError: bad")),
         TrialStarted(6),
         TrialStarted(7),
@@ -86,7 +86,7 @@ def test_paused_trials_go_on_or_are_stopped() -> None:
     tally = tally_of(*events)
     assert (tally.paused, tally.running, tally.trained) == ({0, 1}, set(), 0)
     assert tally.line() == "running 0 · failed 0 · refused 0 · paused 2 · stopped 0"
-    for event in (*completed(0, 1e6, 0.5), TrialEnded(1, Stopped(3))):
+    for event in (*completed(0, 1e6, 0.5), TrialRecorded(1, Stopped(3))):
         tally.notify(event)
     assert (tally.paused, tally.trained) == (set(), 2)
     assert tally.line().startswith("running 0 · failed 0 · refused 0 · paused 0 · stopped 1 · best 0.5000 · front 1 ·")
@@ -109,11 +109,11 @@ def test_time_left_is_by_the_pace_of_this_run(monkeypatch: pytest.MonkeyPatch) -
     tally = tally_of(started(target=10, counts={"completed": 4}))
     assert tally.left_s is None
     now_s = 130.0
-    for event in (*completed(4, 1e6, 0.5), *ended(5, Failed("ValueError")), TrialEnded(6, Duplicate(0))):
+    for event in (*completed(4, 1e6, 0.5), *ended(5, Failed("ValueError")), TrialRecorded(6, Duplicate(0))):
         tally.notify(event)
     assert tally.left_s == 15.0 * 4  # 2 trials in 30 s; 4 of 10 are left
     for number in range(7, 20):
-        tally.notify(TrialEnded(number, Failed("ValueError")))
+        tally.notify(TrialRecorded(number, Failed("ValueError")))
     assert tally.left_s == 0.0
 
 

@@ -59,7 +59,7 @@ class RayTune(Executor):
 
     @property
     def device(self) -> str:
-        """The device of each worker; Ray hides all GPUs but its own from it."""
+        """The device of each worker; Ray shows each worker only its own GPU."""
         return "cuda" if self.allocation.gpus > 0 else "cpu"
 
     def run(self, make_worker: WorkerFactory, source: TaskSource) -> None:
