@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nas.analysis.results import Results
-    from nas.api import Study, export, search
+    from nas.api import Study, search
+    from nas.models.export import export
     from nas.objectives import Objective
     from nas.sampler import ParetoSampler
     from nas.study.config import StudyConfig
@@ -33,7 +34,7 @@ _MODULE_OF = {
     "Results": "nas.analysis.results",
     "Study": "nas.api",
     "StudyConfig": "nas.study.config",
-    "export": "nas.api",
+    "export": "nas.models.export",
     "search": "nas.api",
 }
 

@@ -22,7 +22,6 @@ from typing import Self
 from nas.analysis.results import Results
 from nas.driver.display import Display
 from nas.driver.run import open_or_create_study, run_search
-from nas.models.export import export_trial
 from nas.models.front_test_accuracy import measure_test_accuracy
 from nas.report import write
 from nas.study.config import StudyConfig
@@ -115,24 +114,3 @@ def search(study: Study, display: Display | None = None, observers: Sequence[Obs
     config = study.requested or StudyConfig.from_file(study.folder / CONFIG)
     run_search(config, study.folder, display, observers)
     return study.results()
-
-
-def export(study: Study, trial: int | str, out: Path | str) -> int:
-    """Write the trained network of a trial as a folder that timm loads; what timm loads is compared before this returns.
-
-        import search_space, timm
-        model = timm.create_model("local-dir:FOLDER", pretrained=True)
-
-    Args:
-        study: the study.
-        trial: a number, or "best".
-        out: a new or empty folder, or an earlier export.
-
-    Returns:
-        The number of the trial.
-
-    Raises:
-        UsageError: there is no such trial, it has no trained network, or the folder holds something else.
-        StudyError: weights or images are missing, or what timm loads differs.
-    """
-    return export_trial(study, trial, Path(out))

@@ -9,7 +9,6 @@ StudyError               a failure at run time: exit code 1
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -60,8 +59,11 @@ class UnknownNameError(UsageError, ValueError):
         super().__init__(place, kind, name, self.known)
 
     def __str__(self) -> str:
-        matches = difflib.get_close_matches(str(self.name), self.known, n=3, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(matches)}?" if matches else ""
+        from search_space.errors import (
+            suggestion,  # here, since `nas --help` imports this module and not the search space
+        )
+
+        hint = suggestion(self.name, self.known)
         place = f"{self.place}: " if self.place else ""
         return f"{place}no such {self.kind} (known: {', '.join(self.known)}){hint}, found {self.name!r}"
 

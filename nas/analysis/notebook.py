@@ -18,7 +18,6 @@ from nas.formatting import count, ratio, si, value_text
 from nas.objectives import Objective
 
 _NOTE = "opacity:.7;font-size:.9em"
-_COSTS = (("macs", "MACs"), ("params", "parameters"))
 
 
 class StudyResults(Protocol):
@@ -35,6 +34,10 @@ class StudyResults(Protocol):
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """The objectives in the study's order."""
+
+    @property
+    def further_objectives(self) -> tuple[Objective, ...]:
+        """The objectives that tables show although the study does not optimise them."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -67,14 +70,13 @@ def results_html(results: StudyResults) -> str:
 
 def front_html(results: StudyResults) -> str:
     """The Pareto front as a table: objectives, MACs, parameters, mixers; the best trial in bold."""
-    names = {objective.name for objective in results.objectives}
-    costs = [(key, label) for key, label in _COSTS if key not in names and key in results.front]
-    heads = ["trial", *(o.label for o in results.objectives), *(label for _, label in costs), "mixers"]
+    costs = [objective for objective in results.further_objectives if objective.cheap]
+    heads = ["trial", *(o.label for o in results.objectives), *(o.unit_label for o in costs), "mixers"]
     best = None if results.best is None else results.best["trial"]
     rows = []
     for row in results.front.to_dict("records"):
         values = [value_text(o, row[o.name], unit=False) for o in results.objectives]
-        texts = [str(row["trial"]), *values, *(si(row[key]) for key, _ in costs)]
+        texts = [str(row["trial"]), *values, *(si(row[o.name]) for o in costs)]
         cells = map(_escape, [*texts, " → ".join(mixer_names(row["architecture"]))])
         rows.append([f"<b>{cell}</b>" if row["trial"] == best else cell for cell in cells])
     return _table(map(_escape, heads), rows)

@@ -20,9 +20,9 @@ def export(
     verbose: Verbose = False,
 ) -> None:
     """Export the trained network of a trial as a timm model."""
-    from nas.models.export import export_trial
+    from nas.models import export as models
     from nas.study.stored import StoredStudy
 
-    number = export_trial(StoredStudy.open(folder), trial, out_folder)
+    number = models.export(StoredStudy.open(folder), trial, out_folder)
     print(f"model: {out_folder} (trial {number})")
     print(f'load:  import search_space, timm; timm.create_model("local-dir:{out_folder}", pretrained=True)')

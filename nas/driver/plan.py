@@ -1,4 +1,4 @@
-"""From the configuration of a study to its sampler and its rungs, and a check that its limits can be satisfied."""
+"""From the configuration of a study to its sampler and its rungs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas.sampler import SamplerContext, SamplerObjective
 from nas.study.config import StudyConfig
 from nas.study.limits import may_satisfy_limits
 from nas.study.operator_table import OperatorTable
-from search_space import Architecture, SearchSpace
+from search_space import SearchSpace
 
 COST_FEATURES = ("macs", "params")  # costs that correlate with accuracy
 
@@ -43,7 +43,7 @@ def create_sampler(
         tuple(_sampler_objective(name, config) for name in names),
         primary=names.index("accuracy"),
         features=(
-            *(partial(_exact, name) for name in COST_FEATURES if name not in names),
+            *(partial(cost_value, name) for name in COST_FEATURES if name not in names),
             *(partial(table.predict, objectives.get(name)) for name, table in tables.items()),
         ),
         feasible=partial(may_satisfy_limits, limits=config.limits, tables=tables),
@@ -61,14 +61,10 @@ def _sampler_objective(name: str, config: StudyConfig) -> SamplerObjective:
         name,
         objective.direction,
         objective.log,
-        compute=partial(_exact, name) if objective.source == "cost" else None,
+        compute=partial(cost_value, name) if objective.source == "cost" else None,
         limit=config.limits.get(name),
         attribute=name if objective.source == "measured" else None,
     )
-
-
-def _exact(name: str, architecture: Architecture) -> float:
-    return cost_value(name, architecture)
 
 
 def create_halving(config: StudyConfig) -> Halving | None:

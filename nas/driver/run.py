@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -141,7 +141,7 @@ class _SearchRun:
     folder: Path
     display: Display
     observers: tuple[Observer, ...]
-    interrupts: Interrupts = field(default_factory=Interrupts)
+    interrupts: Interrupts
 
     def run(self, executor_context: AbstractContextManager[Executor]) -> StoredStudy:
         """Run until every trial has ended."""

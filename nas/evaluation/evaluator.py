@@ -112,20 +112,18 @@ class Evaluator:
             device_lock=self.lock,
         )
         epochs_s = train_until(training, task.until)
-
-        def trained() -> Trained:
-            overhead_s = time.perf_counter() - start - epochs_s
-            return self._trained(training, task.until, task.earlier.overhead_s + overhead_s)
-
+        trained_at = time.perf_counter()
+        overhead_s = trained_at - start - epochs_s
+        trained = self._trained(training, task.until, task.earlier.overhead_s + overhead_s)
         if task.until is not None and task.until < self.settings.train.epochs:
-            return Paused(task.seed, measured, trained(), epoch=task.until)
+            return Paused(task.seed, measured, trained, epoch=task.until)
         metadata = {
             "architecture": architecture.to_json(),
             "training": training.identity,
-            "record": json.dumps(to_record(Completed(task.seed, measured, trained()))),
+            "record": json.dumps(to_record(Completed(task.seed, measured, trained))),
         }
         checkpoint.save_weights(folder / WEIGHTS, training.model, metadata)
-        return Completed(task.seed, measured, trained())
+        return Completed(task.seed, measured, trained.with_overhead(time.perf_counter() - trained_at))
 
     def _trained(self, training: ProxyTraining, until: int | None, overhead_s: float) -> Trained:
         """The values and times of the training after the epoch `until`; None: after its last."""

@@ -26,8 +26,11 @@ OUTPUT_TOLERANCE = (
 )
 
 
-def export_trial(study: StoredStudy, trial: int | str, out: Path) -> int:
-    """Write a trained network to the folder `out`, load it through timm and compare the outputs.
+def export(study: StoredStudy, trial: int | str, out: Path | str) -> int:
+    """Write a trained network as a folder that timm loads, load it through timm and compare the outputs.
+
+        import search_space, timm
+        model = timm.create_model("local-dir:FOLDER", pretrained=True)
 
     Args:
         study: the study.
@@ -41,6 +44,7 @@ def export_trial(study: StoredStudy, trial: int | str, out: Path) -> int:
         UsageError: there is no such trial, it has no trained network, or the folder holds other files.
         StudyError: weights or images are missing, or the outputs differ.
     """
+    out = Path(out)
     row = Results.of(study).trial(trial)
     number = int(row["trial"])
     if row["state"] != "complete":

@@ -105,6 +105,11 @@ class Objective:
         """True if the value is known before training, exactly."""
         return self.source == "cost"
 
+    @property
+    def unit_label(self) -> str:
+        """The unit, or the label of a number without one: "MACs", "images/s", "parameters"."""
+        return self.unit or self.label
+
     def compute(self, subject: Any) -> Any:
         """`value` of `subject`.
 

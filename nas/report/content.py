@@ -72,7 +72,7 @@ def content(results: Results) -> dict[str, Any]:
 
 def _columns(results: Results) -> list[Column]:
     objectives = [Column(o.name, o.label, True, True) for o in results.objectives]
-    candidates = [Column(o.name, o.unit or o.label, True, True) for o in results.further_objectives]
+    candidates = [Column(o.name, o.unit_label, True, True) for o in results.further_objectives]
     candidates += [Column("test_accuracy", "test accuracy", True, True), Column("wall_s", "time", True, True)]
     further = [column for column in candidates if results.trials[column.key].notna().any()]
     return [

@@ -16,7 +16,7 @@ neither Optuna nor torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from nas import objectives
@@ -75,6 +75,10 @@ class Trained:
     train_s: float
     wall_s: float
     overhead_s: float
+
+    def with_overhead(self, seconds: float) -> Trained:
+        """The same result with so many `seconds` more outside epochs."""
+        return replace(self, wall_s=self.wall_s + seconds, overhead_s=self.overhead_s + seconds)
 
     def to_attributes(self) -> dict[str, Any]:
         """User attributes of the trial; accuracy is a value of the trial, and an intermediate value at rungs."""

@@ -35,7 +35,7 @@ def front_table(results: Results) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=escape(f"Front of {results.name}"), title_justify="left", pad_edge=False)
     for head in ("trial", *(objective.name for objective in results.objectives)):
         table.add_column(head, justify="right", no_wrap=True)
-    costs = [name for name in ("macs", "params") if name not in _names(results)]
+    costs = [objective.name for objective in results.further_objectives if objective.cheap]
     tested = bool(results.front["test_accuracy"].notna().any())
     for head in (*costs, *(["test"] if tested else [])):
         table.add_column(head, justify="right", no_wrap=True)
@@ -135,9 +135,9 @@ def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
     for objective in results.objectives:
         with_unit = objective.unit != objective.label  # "MACs  6.59 M", not "MACs  6.59 M MACs"
         grid.add_row(objective.label, value_text(objective, trial[objective.name], unit=with_unit))
-    for name, unit in (("macs", "MACs"), ("params", "parameters"), ("images_per_s", "images/s")):
-        if name not in _names(results) and not math.isnan(trial[name]):
-            grid.add_row(unit, si(trial[name]))
+    for objective in results.further_objectives:
+        if not math.isnan(trial[objective.name]):
+            grid.add_row(objective.unit_label, value_text(objective, trial[objective.name], unit=False))
     if "activation_bytes" not in _names(results) and not math.isnan(trial["activation_bytes"]):
         grid.add_row("activations", f"{si(trial['activation_bytes'], 'bytes')} an image in training")
     if not math.isnan(trial["test_accuracy"]):
