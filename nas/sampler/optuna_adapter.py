@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+from optuna import Study
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 
 def contains(distribution: BaseDistribution, value: Any) -> bool:
@@ -28,3 +30,34 @@ def enqueued_params(trial: FrozenTrial) -> Mapping[str, Any]:
     """
     params: Mapping[str, Any] = trial.system_attrs.get("fixed_params", {})
     return params
+
+
+def without_intermediate_values(study: Study) -> Study:
+    """`study` as a sampler sees it, its PRUNED trials without intermediate values.
+
+    Optuna's TPE ranks PRUNED trials by their last intermediate value and the only direction of the study: it raises if there
+    are several directions, since `Trial.report` does not allow intermediate values then. Trials that are stopped at a rung
+    have them. Without, they rank behind every complete trial.
+    """
+    return cast("Study", _StudyView(study))
+
+
+class _StudyView:
+    """Everything of a study but `_get_trials`, which Optuna's samplers call."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
+        return [_without_values(trial) for trial in self._study._get_trials(*args, **kwargs)]
+
+
+def _without_values(trial: FrozenTrial) -> FrozenTrial:
+    if trial.state != TrialState.PRUNED or not trial.intermediate_values:
+        return trial
+    changed = copy.copy(trial)
+    changed.intermediate_values = {}
+    return changed

@@ -17,10 +17,12 @@ def create_tpe(context: SamplerContext) -> BaseSampler:
 
     Grouping does nothing where the parameters are fixed, so there the sampler keeps Optuna's other defaults.
     """
-    import optuna
+    from optuna.exceptions import ExperimentalWarning
+
+    from nas.sampler.tpe import TPESampler
 
     if context.has_fixed_parameters:
-        return optuna.samplers.TPESampler(seed=context.seed, multivariate=True)
+        return TPESampler(seed=context.seed, multivariate=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of `group`
-        return optuna.samplers.TPESampler(seed=context.seed, multivariate=True, group=True, n_startup_trials=16)
+        warnings.simplefilter("ignore", ExperimentalWarning)  # of `group`
+        return TPESampler(seed=context.seed, multivariate=True, group=True, n_startup_trials=16)

@@ -34,7 +34,9 @@ from nas.sampler.registry import (
     names,
     register,
 )
+from nas.sampler.tpe import TPESampler
 from nas.study.config import StudyConfig
+from nas.study.optuna_adapter import set_intermediate_value
 from nas.study.records import Completed, Measured, Trained
 from search_space import Architecture, SearchSpace, cost
 
@@ -57,7 +59,7 @@ CLASSES = {
     "nsga2_50": optuna.samplers.NSGAIISampler,
     "pareto": ParetoSampler,
     "random": optuna.samplers.RandomSampler,
-    "tpe": optuna.samplers.TPESampler,
+    "tpe": TPESampler,
 }
 TRIALS = {"gp": 12}  # the first ten complete trials of gp are random, so the last trial is the first that it models
 Params = dict[str, Any]
@@ -128,6 +130,24 @@ def test_sampler_repeats_from_its_seed_and_continues_after_a_pickle(name: str, f
     assert continued[:middle] == first[:middle]
     assert len(continued) == len(first)
     assert all(is_point(params, fixed) for params in continued)
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+@pytest.mark.parametrize("fixed", [True, False], ids=["box", "architectures"])
+@pytest.mark.parametrize("name", benchmark_names())
+def test_sampler_goes_on_after_trials_that_were_stopped_at_a_rung(name: str, fixed: bool, objectives: int) -> None:
+    search = context(fixed, objectives, seed=3)
+    study = study_of(name, search)
+    for number in range(24):
+        trial = study.ask(BOX) if fixed else study.ask()
+        macs = macs_of(trial.params if fixed else SPACE.suggest(trial))
+        if number % 3 == 2:
+            set_intermediate_value(study, trial, 1, 0.5)
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, [macs % 97 / 97, macs, 1e6 / macs][:objectives])
+    assert all(is_point(trial.params, fixed) for trial in study.get_trials())
+    assert [trial.intermediate_values for trial in study.get_trials()] == 8 * [{}, {}, {1: 0.5}]
 
 
 def test_each_name_has_its_class() -> None:
