@@ -15,7 +15,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,17 @@ from safetensors import SafetensorError, safe_open
 from trainers.data import sources
 from trainers.data.config import DataConfig
 from trainers.data.split import Selection, partition
-from trainers.data.types import PARTS, AugmentPolicy, DecodedData, LocatedData, Part, Progress, ReadContext
+from trainers.data.types import (
+    PARTS,
+    AugmentPolicy,
+    DecodedData,
+    ImageSummary,
+    LocatedData,
+    Part,
+    PassedOver,
+    Progress,
+    ReadContext,
+)
 from trainers.errors import DataError
 from trainers.files import TensorFile, atomic_write, disk_errors
 
@@ -54,6 +64,9 @@ class DatasetInfo:
         default_augment: the augmentation policy that suits the source.
         skipped_count: number of broken images that were left out.
         skipped: one line for each of them (the first `MAX_SKIPPED_NAMES`): its name and what is wrong with it.
+        passed_over: the files and folders of the source that were not read, by part and reason.
+        summaries: what the images of each part of the source are; empty if the source, or an earlier version that wrote
+            the file, does not know.
     """
 
     name: str
@@ -67,6 +80,8 @@ class DatasetInfo:
     default_augment: AugmentPolicy
     skipped_count: int
     skipped: tuple[str, ...]
+    passed_over: tuple[PassedOver, ...] = ()
+    summaries: Mapping[Part, ImageSummary] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:
@@ -135,6 +150,8 @@ def _write(file: Path, decoded: DecodedData, splits: Mapping[Part, Selection], a
         "default_augment": augment,
         "skipped_count": len(decoded.skipped),
         "skipped": decoded.skipped[:MAX_SKIPPED_NAMES],
+        "passed_over": [files.to_dict() for files in decoded.passed_over],
+        "summaries": {part: summary.to_dict() for part, summary in decoded.summaries.items()},
     }
     shapes: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
     shapes |= {f"{part}.labels": (np.dtype(np.int64), (len(labels[part]),)) for part in PARTS}
@@ -183,6 +200,8 @@ def describe(file: Path) -> DatasetInfo:
             default_augment=metadata["default_augment"],
             skipped_count=metadata.get("skipped_count", 0),  # the first files had no such key
             skipped=tuple(metadata.get("skipped", ())),
+            passed_over=tuple(map(PassedOver.from_dict, metadata.get("passed_over", ()))),
+            summaries={part: ImageSummary.from_dict(values) for part, values in metadata.get("summaries", {}).items()},
         )
     except FileNotFoundError as error:
         raise DataError(str(file), "no such file") from error

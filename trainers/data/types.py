@@ -5,10 +5,10 @@ Images are uint8 `(N, C, H, W)`; labels are int64 `(N,)` and index the class nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ Progress = Callable[[int, int], None]
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Images uint8 `(N, C, H, W)` and their labels int64 `(N,)`."""
+
+MAX_PASSED_OVER_NAMES = 20
+"""Files passed over that are named for each part and reason; of more there is the number alone."""
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 4, 1024
 """Pixels a side that prepared images may have."""
@@ -103,6 +106,94 @@ class LabeledImages:
 
 
 @dataclass(frozen=True)
+class PassedOver:
+    """Files and folders that are not read, all for one reason. A folder counts once, and its name ends in a slash.
+
+    Args:
+        part: the part whose folder holds them; None: they are beside the folders of the parts.
+        reason: why they are not read.
+        count: how many.
+        names: the paths of the first of them, relative to the folder of the data; at most `MAX_PASSED_OVER_NAMES`.
+    """
+
+    part: Part | None
+    reason: str
+    count: int
+    names: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON, for `from_dict`."""
+        return {"part": self.part, "reason": self.reason, "count": self.count, "names": list(self.names)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PassedOver:
+        """The value that `to_dict` wrote."""
+        return cls(values["part"], values["reason"], values["count"], tuple(values["names"]))
+
+
+@dataclass(frozen=True)
+class ImageSummary:
+    """What the images of a part are in their files, before they are resized and converted.
+
+    Args:
+        count: number of images.
+        width, height: the least, the median and the greatest, in pixels, of upright images.
+        modes: number of images of each of Pillow's modes, such as "L", "RGB", "RGBA", "P", "I;16", "CMYK"; colour of
+            16 bits is "RGB;16".
+        formats: number of images of each of Pillow's file formats, such as "JPEG"; empty if the source has no files.
+        transparent: number of images with a transparent pixel.
+        multi_frame: number of animations and files of several pages, of which the first is read.
+        uniform: number of images whose pixels are all equal.
+        value_range: the least and greatest value of a pixel of more than 8 bits, which become 0 and 255; None: there is none.
+    """
+
+    count: int
+    width: tuple[int, int, int]
+    height: tuple[int, int, int]
+    modes: Mapping[str, int]
+    formats: Mapping[str, int]
+    transparent: int = 0
+    multi_frame: int = 0
+    uniform: int = 0
+    value_range: tuple[float, float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON, for `from_dict`."""
+        return {
+            "count": self.count,
+            "width": list(self.width),
+            "height": list(self.height),
+            "modes": dict(self.modes),
+            "formats": dict(self.formats),
+            "transparent": self.transparent,
+            "multi_frame": self.multi_frame,
+            "uniform": self.uniform,
+            "value_range": None if self.value_range is None else list(self.value_range),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ImageSummary:
+        """The value that `to_dict` wrote."""
+        value_range = values["value_range"]
+        return cls(
+            count=values["count"],
+            width=_three(values["width"]),
+            height=_three(values["height"]),
+            modes=dict(values["modes"]),
+            formats=dict(values["formats"]),
+            transparent=values["transparent"],
+            multi_frame=values["multi_frame"],
+            uniform=values["uniform"],
+            value_range=None if value_range is None else (value_range[0], value_range[1]),
+        )
+
+
+def _three(values: Sequence[int]) -> tuple[int, int, int]:
+    least, median, greatest = values
+    return least, median, greatest
+
+
+@dataclass(frozen=True)
 class DecodedData:
     """All images of a source.
 
@@ -111,12 +202,16 @@ class DecodedData:
         class_names: the name of each class; a label is an index into it.
         parts: always "train"; "val" and "test" where the source has its own.
         skipped: one line for each broken image that was left out: its name and what is wrong with it.
+        passed_over: the files and folders that were not read, by part and reason.
+        summaries: what the images of each part are; empty if the source does not know.
     """
 
     name: str
     class_names: tuple[str, ...]
     parts: Mapping[Part, LabeledImages]
     skipped: tuple[str, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
+    summaries: Mapping[Part, ImageSummary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -21,8 +21,10 @@ from trainers.data.sources import Source
 from trainers.data.types import (
     AugmentPolicy,
     DecodedData,
+    ImageSummary,
     LabeledImages,
     LocatedData,
+    PassedOver,
     ReadContext,
     SourceOption,
     SourceRequest,
@@ -125,6 +127,40 @@ def test_a_new_source_is_prepared_described_loaded_and_trained_on(stripes: Sourc
         DataConfig(source="stripes", download=True)
     with pytest.raises(ValidationError, match="path: source 'stripes' reads from no folder"):
         DataConfig(source="stripes", path=tmp_path)
+
+
+PASSED_OVER = (PassedOver("train", "hidden", 30, ("a/.x",)), PassedOver(None, "type .txt", 1, ("README.txt",)))
+SUMMARY = ImageSummary(
+    60, (8, 9, 20), (8, 8, 8), {"L": 59, "I;16": 1}, {"PNG": 60}, multi_frame=2, value_range=(3.0, 4095.0)
+)
+
+
+@dataclass(frozen=True)
+class SummarizedStripes(Stripes):
+    """Stripes that know what was passed over, and what the images were."""
+
+    def locate(self, request: SourceRequest) -> LocatedData:
+        located = super().locate(request)
+
+        def read(context: ReadContext) -> DecodedData:
+            return replace(located.read(context), passed_over=PASSED_OVER, summaries={"train": SUMMARY})
+
+        return replace(located, read=read)
+
+
+def test_what_a_source_records_is_kept_in_the_prepared_file(stripes: Source, tmp_path: Path) -> None:
+    plain = describe(prepare(DataConfig(source="stripes"), tmp_path / "plain"))
+    assert (plain.passed_over, plain.summaries) == ((), {})
+    sources.SOURCES["stripes"] = SummarizedStripes("stripes", path="none", augment="flip")
+    info = describe(prepare(DataConfig(source="stripes"), tmp_path / "summarized"))
+    assert (info.passed_over, info.summaries) == (PASSED_OVER, {"train": SUMMARY})
+    assert info.fingerprint == plain.fingerprint
+
+
+def test_a_file_of_an_earlier_version_is_described() -> None:
+    (file,) = (Path(__file__).parents[2] / "fixtures" / "v0_1" / "study" / "data").iterdir()
+    info = describe(file)
+    assert (info.name, info.passed_over, info.summaries) == ("digits", (), {})
 
 
 def test_an_unknown_option_is_refused_at_registration() -> None:
