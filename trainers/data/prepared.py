@@ -25,7 +25,8 @@ from safetensors import SafetensorError, safe_open
 
 from trainers.data import sources
 from trainers.data.config import DataConfig
-from trainers.data.split import Selection, partition
+from trainers.data.duplicates import Duplicates
+from trainers.data.split import Partition, partition
 from trainers.data.types import PARTS, AugmentPolicy, DecodedData, LocatedData, Part, Progress, ReadContext
 from trainers.errors import DataError
 from trainers.files import TensorFile, atomic_write, disk_errors
@@ -54,6 +55,8 @@ class DatasetInfo:
         default_augment: the augmentation policy that suits the source.
         skipped_count: number of broken images that were left out.
         skipped: one line for each of them (the first `MAX_SKIPPED_NAMES`): its name and what is wrong with it.
+        duplicates: equal images within the splits, across them, and with different labels; None: the file is of a version
+            that did not look for them.
     """
 
     name: str
@@ -67,6 +70,7 @@ class DatasetInfo:
     default_augment: AugmentPolicy
     skipped_count: int
     skipped: tuple[str, ...]
+    duplicates: Duplicates | None = None
 
     @property
     def num_classes(self) -> int:
@@ -125,8 +129,9 @@ def _file_for(config: DataConfig, located: LocatedData, cache: Path) -> Path:
     return cache / f"{source}-{name[:16]}.safetensors"
 
 
-def _write(file: Path, decoded: DecodedData, splits: Mapping[Part, Selection], augment: AugmentPolicy) -> None:
-    """Write labels, images and metadata of the `splits`, in one pass."""
+def _write(file: Path, decoded: DecodedData, partitioned: Partition, augment: AugmentPolicy) -> None:
+    """Write labels, images and metadata of the splits, in one pass."""
+    splits = partitioned.splits
     labels = {part: selection.labels for part, selection in splits.items()}
     shape = decoded.parts["train"].images.shape[1:]
     metadata: dict[str, Any] = {
@@ -135,6 +140,7 @@ def _write(file: Path, decoded: DecodedData, splits: Mapping[Part, Selection], a
         "default_augment": augment,
         "skipped_count": len(decoded.skipped),
         "skipped": decoded.skipped[:MAX_SKIPPED_NAMES],
+        "duplicates": partitioned.duplicates.to_dict(),
     }
     shapes: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
     shapes |= {f"{part}.labels": (np.dtype(np.int64), (len(labels[part]),)) for part in PARTS}
@@ -183,6 +189,7 @@ def describe(file: Path) -> DatasetInfo:
             default_augment=metadata["default_augment"],
             skipped_count=metadata.get("skipped_count", 0),  # the first files had no such key
             skipped=tuple(metadata.get("skipped", ())),
+            duplicates=Duplicates.from_dict(metadata["duplicates"]) if "duplicates" in metadata else None,
         )
     except FileNotFoundError as error:
         raise DataError(str(file), "no such file") from error

@@ -5,7 +5,8 @@ Images are uint8 `(N, C, H, W)`; labels are int64 `(N,)` and index the class nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -26,9 +27,6 @@ OnError = Literal["fail", "skip"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done and the total number."""
-
-Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
-"""Images uint8 `(N, C, H, W)` and their labels int64 `(N,)`."""
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 4, 1024
 """Pixels a side that prepared images may have."""
@@ -93,10 +91,17 @@ class ReadContext:
 
 @dataclass(frozen=True)
 class LabeledImages:
-    """Decoded images uint8 `(N, C, H, W)` and their labels int64 `(N,)`."""
+    """Decoded images of a part.
+
+    Args:
+        images: uint8 `(N, C, H, W)`.
+        labels: int64 `(N,)`.
+        names: the name of each image, as in errors; empty: the images have none.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    names: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -111,12 +116,22 @@ class DecodedData:
         class_names: the name of each class; a label is an index into it.
         parts: always "train"; "val" and "test" where the source has its own.
         skipped: one line for each broken image that was left out: its name and what is wrong with it.
+        root: the folder that names of images begin with, if they are paths; empty: they are relative paths; None: they are
+            no paths.
     """
 
     name: str
     class_names: tuple[str, ...]
     parts: Mapping[Part, LabeledImages]
     skipped: tuple[str, ...] = ()
+    root: str | None = None
+
+    def name_of(self, part: Part, row: int) -> str:
+        """The name of an image: its path relative to the root with slashes, or else "train image 17", counted from 0."""
+        names = self.parts[part].names
+        if not len(names):
+            return f"{part} image {row}"
+        return names[row] if not self.root else relative_name(names[row], self.root)
 
 
 @dataclass(frozen=True)
@@ -131,3 +146,8 @@ class LocatedData:
 
     identity: str
     read: Callable[[ReadContext], DecodedData]
+
+
+def relative_name(path: str, root: str) -> str:
+    """`path` relative to the folder `root`, with slashes."""
+    return path.removeprefix(root).lstrip(os.sep).replace(os.sep, "/")
