@@ -150,6 +150,8 @@ class _SearchRun:
             data_file, dataset, executor = self._start(executor_context, stack)
             if (warning := dataset.warning()) is not None:
                 self.display.warn(warning)
+            for leak in () if dataset.duplicates is None else dataset.duplicates.warnings(dataset.counts):
+                self.display.warn(f"data: {leak}")
             space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
             check_limits(config, space)
             settings = evaluation_settings(config, self.folder, data_file, executor)

@@ -165,5 +165,6 @@ def _dataset_attribute(dataset: DatasetInfo) -> dict[str, Any]:
         "class_names": list(dataset.class_names),
         "skipped_count": dataset.skipped_count,
         "skipped": list(dataset.skipped),
+        "duplicates": None if dataset.duplicates is None else dataset.duplicates.to_dict(),
         **{str(part): count for part, count in dataset.counts.items()},
     }

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data.pixels import EncodedImage, decode, pillow_warnings_ignored
-from trainers.data.types import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, Arrays, Part, ReadContext
+from trainers.data.types import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, LabeledImages, Part, ReadContext
 from trainers.errors import DataError
 from trainers.files import Scratch
 
@@ -31,7 +31,7 @@ Result = tuple[EncodedImage, NDArray[np.uint8] | DataError]
 
 def decode_all(
     images: Iterable[EncodedImage], total: int, size: int | None, context: ReadContext, *, skip: bool = False
-) -> tuple[dict[Part, Arrays], tuple[str, ...]]:
+) -> tuple[dict[Part, LabeledImages], tuple[str, ...]]:
     """Decode `images`; those of one part must follow one another.
 
     Args:
@@ -42,7 +42,7 @@ def decode_all(
         skip: leave broken images out.
 
     Returns:
-        The images uint8 `(N, C, H, W)` and labels `(N,)` of each part, and one line for each image that was left out.
+        The images of each part with their labels and names, and one line for each image that was left out.
 
     Raises:
         DataError: an image cannot be decoded (unless `skip`), or no `size` is given and the images differ in size.
@@ -100,6 +100,7 @@ class _DecodedImages:
         self._first: tuple[str, tuple[int, ...]] | None = None
         self._channels = 1
         self._labels: dict[Part, list[int]] = {}
+        self._names: dict[Part, list[str]] = {}
 
     def append(self, image: EncodedImage, pixels: NDArray[np.uint8]) -> None:
         """Add an image.
@@ -122,6 +123,7 @@ class _DecodedImages:
             self._add_colour()
         self._scratch.append(pixels if len(pixels) == self._channels else pixels.repeat(3, axis=0))
         self._labels.setdefault(image.part, []).append(image.label)
+        self._names.setdefault(image.part, []).append(image.name)
 
     def _add_colour(self) -> None:
         """Give all images so far three channels."""
@@ -134,13 +136,14 @@ class _DecodedImages:
         """Take no more images; the arrays of `parts` stay valid."""
         self._scratch.close()
 
-    def parts(self) -> dict[Part, Arrays]:
-        """Images and labels of each part that has any."""
+    def parts(self) -> dict[Part, LabeledImages]:
+        """The images of each part that has any."""
         images = self._scratch.array()
-        parts: dict[Part, Arrays] = {}
+        parts: dict[Part, LabeledImages] = {}
         start = 0
         for part, labels in self._labels.items():
-            parts[part] = images[start : start + len(labels)], np.array(labels, np.int64)
+            part_images = images[start : start + len(labels)]
+            parts[part] = LabeledImages(part_images, np.array(labels, np.int64), self._names[part])
             start += len(labels)
         return parts
 

@@ -25,7 +25,8 @@ from safetensors import SafetensorError, safe_open
 
 from trainers.data import sources
 from trainers.data.config import DataConfig
-from trainers.data.split import Selection, partition
+from trainers.data.duplicates import Duplicates
+from trainers.data.split import Partition, partition
 from trainers.data.types import (
     PARTS,
     AugmentPolicy,
@@ -67,6 +68,8 @@ class DatasetInfo:
         passed_over: the files and folders of the source that were not read, by part and reason.
         summaries: what the images of each part of the source are; empty if the source, or an earlier version that wrote
             the file, does not know.
+        duplicates: equal images within the splits, across them, and with different labels; None: the file is of a version
+            that did not look for them.
     """
 
     name: str
@@ -82,6 +85,7 @@ class DatasetInfo:
     skipped: tuple[str, ...]
     passed_over: tuple[PassedOver, ...] = ()
     summaries: Mapping[Part, ImageSummary] = field(default_factory=dict)
+    duplicates: Duplicates | None = None
 
     @property
     def num_classes(self) -> int:
@@ -140,8 +144,9 @@ def _file_for(config: DataConfig, located: LocatedData, cache: Path) -> Path:
     return cache / f"{source}-{name[:16]}.safetensors"
 
 
-def _write(file: Path, decoded: DecodedData, splits: Mapping[Part, Selection], augment: AugmentPolicy) -> None:
-    """Write labels, images and metadata of the `splits`, in one pass."""
+def _write(file: Path, decoded: DecodedData, partitioned: Partition, augment: AugmentPolicy) -> None:
+    """Write labels, images and metadata of the splits, in one pass."""
+    splits = partitioned.splits
     labels = {part: selection.labels for part, selection in splits.items()}
     shape = decoded.parts["train"].images.shape[1:]
     metadata: dict[str, Any] = {
@@ -152,6 +157,7 @@ def _write(file: Path, decoded: DecodedData, splits: Mapping[Part, Selection], a
         "skipped": decoded.skipped[:MAX_SKIPPED_NAMES],
         "passed_over": [files.to_dict() for files in decoded.passed_over],
         "summaries": {part: summary.to_dict() for part, summary in decoded.summaries.items()},
+        "duplicates": partitioned.duplicates.to_dict(),
     }
     shapes: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
     shapes |= {f"{part}.labels": (np.dtype(np.int64), (len(labels[part]),)) for part in PARTS}
@@ -202,6 +208,7 @@ def describe(file: Path) -> DatasetInfo:
             skipped=tuple(metadata.get("skipped", ())),
             passed_over=tuple(map(PassedOver.from_dict, metadata.get("passed_over", ()))),
             summaries={part: ImageSummary.from_dict(values) for part, values in metadata.get("summaries", {}).items()},
+            duplicates=Duplicates.from_dict(metadata["duplicates"]) if "duplicates" in metadata else None,
         )
     except FileNotFoundError as error:
         raise DataError(str(file), "no such file") from error

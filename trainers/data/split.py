@@ -12,10 +12,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainers.data.duplicates import Duplicates, SplitImages, find_duplicates
 from trainers.data.limit import keep_in_proportion
 from trainers.data.types import PARTS, DecodedData, LabeledImages, Part, SplitRequest
 from trainers.errors import DataError
@@ -48,7 +50,20 @@ class Selection:
             yield np.ascontiguousarray(self.source.images[self.rows[start : start + count]])
 
 
-def partition(decoded: DecodedData, request: SplitRequest) -> dict[Part, Selection]:
+@dataclass(frozen=True)
+class Partition:
+    """The train, validation and test split of some data.
+
+    Args:
+        splits: the images of each split.
+        duplicates: the equal images among them.
+    """
+
+    splits: Mapping[Part, Selection]
+    duplicates: Duplicates
+
+
+def partition(decoded: DecodedData, request: SplitRequest) -> Partition:
     """The train, validation and test split of `decoded`, `request.limit` images in all.
 
     Raises:
@@ -59,7 +74,28 @@ def partition(decoded: DecodedData, request: SplitRequest) -> dict[Part, Selecti
         _check_labels(images.labels, part, decoded)
     digests = {part: digest_all(images, request.seed) for part, images in decoded.parts.items()}
     _check_classes_differ(digests["train"], decoded.parts["train"].labels, decoded.class_names)
-    return _split_rows(decoded, digests, _limit_rows(decoded, digests, request), request)
+    splits = _split_rows(decoded, digests, _limit_rows(decoded, digests, request), request)
+    return Partition(
+        splits, find_duplicates({part: _images_of(part, splits[part], decoded, digests) for part in splits})
+    )
+
+
+def _images_of(
+    part: Part, selection: Selection, decoded: DecodedData, digests: Mapping[Part, Sequence[bytes]]
+) -> SplitImages:
+    """The images of a split, for `find_duplicates`."""
+    origin = _origin(part, decoded)
+    return SplitImages(
+        rows=selection.rows,
+        digest_of=digests[origin].__getitem__,
+        label_of=selection.source.labels.__getitem__,
+        name_of=partial(decoded.name_of, origin),
+    )
+
+
+def _origin(split: Part, decoded: DecodedData) -> Part:
+    """The part that the images of `split` come from: its own, or "train" if the source has none."""
+    return split if split in decoded.parts else "train"
 
 
 def digest_all(images: LabeledImages, seed: int) -> list[bytes]:
@@ -184,7 +220,7 @@ def _split_rows(
     )
     splits: dict[Part, Selection] = {}
     for part in PARTS:
-        origin: Part = part if part in decoded.parts else "train"
+        origin = _origin(part, decoded)
         if origin == part != "train":
             members = rows[part]
         else:

@@ -23,14 +23,14 @@ from PIL import Image
 
 from trainers.data.decode import decode_all
 from trainers.data.pixels import EncodedImage
-from trainers.data.types import Arrays, Part, ReadContext, SourceRequest
+from trainers.data.types import LabeledImages, Part, ReadContext, SourceRequest
 from trainers.errors import DataError
 
 
 def read_splits(
     request: SourceRequest, splits: Mapping[Part, str], context: ReadContext
-) -> tuple[tuple[str, ...], dict[Part, Arrays], tuple[str, ...]]:
-    """Class names (none if the data have none), images and labels of each of `splits`, one line for each image left out.
+) -> tuple[tuple[str, ...], dict[Part, LabeledImages], tuple[str, ...]]:
+    """Class names (none if the data have none), images of each of `splits`, one line for each image left out.
 
     Raises:
         DataError: timm cannot open a split, the splits do not have the same classes, or an image is broken.

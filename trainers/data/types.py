@@ -5,6 +5,7 @@ Images are uint8 `(N, C, H, W)`; labels are int64 `(N,)` and index the class nam
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,9 +27,6 @@ OnError = Literal["fail", "skip"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done and the total number."""
-
-Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
-"""Images uint8 `(N, C, H, W)` and their labels int64 `(N,)`."""
 
 MAX_PASSED_OVER_NAMES = 20
 """Files passed over that are named for each part and reason; of more there is the number alone."""
@@ -96,10 +94,17 @@ class ReadContext:
 
 @dataclass(frozen=True)
 class LabeledImages:
-    """Decoded images uint8 `(N, C, H, W)` and their labels int64 `(N,)`."""
+    """Decoded images of a part.
+
+    Args:
+        images: uint8 `(N, C, H, W)`.
+        labels: int64 `(N,)`.
+        names: the name of each image, as in errors; empty: the images have none.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    names: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -204,6 +209,8 @@ class DecodedData:
         skipped: one line for each broken image that was left out: its name and what is wrong with it.
         passed_over: the files and folders that were not read, by part and reason.
         summaries: what the images of each part are; empty if the source does not know.
+        root: the folder that names of images begin with, if they are paths; empty: they are relative paths; None: they are
+            no paths.
     """
 
     name: str
@@ -212,6 +219,14 @@ class DecodedData:
     skipped: tuple[str, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
     summaries: Mapping[Part, ImageSummary] = field(default_factory=dict)
+    root: str | None = None
+
+    def name_of(self, part: Part, row: int) -> str:
+        """The name of an image: its path relative to the root with slashes, or else "train image 17", counted from 0."""
+        names = self.parts[part].names
+        if not len(names):
+            return f"{part} image {row}"
+        return names[row] if not self.root else relative_name(names[row], self.root)
 
 
 @dataclass(frozen=True)
@@ -226,3 +241,8 @@ class LocatedData:
 
     identity: str
     read: Callable[[ReadContext], DecodedData]
+
+
+def relative_name(path: str, root: str) -> str:
+    """`path` relative to the folder `root`, with slashes."""
+    return path.removeprefix(root).lstrip(os.sep).replace(os.sep, "/")

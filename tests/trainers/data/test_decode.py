@@ -187,11 +187,12 @@ def test_properties_of_decoding_many(kinds: list[str], tests: int) -> None:
     assert [line.partition(":")[0] for line in skipped] == [f"image {i}" for i in broken]
     whole = [i for i, kind in enumerate(kinds) if kind != "broken"]
     wanted = {"test": [i for i in whole if i < tests], "train": [i for i in whole if i >= tests]}
-    assert {part: labels.tolist() for part, (_, labels) in parts.items()} == {p: w for p, w in wanted.items() if w}
+    assert {part: images.labels.tolist() for part, images in parts.items()} == {p: w for p, w in wanted.items() if w}
     # One image with colour makes all have three channels.
     channels = 3 if "RGB" in kinds else 1
-    for pixels, labels in parts.values():
-        for image, label in zip(pixels, labels.tolist(), strict=True):
+    for images_of_part in parts.values():
+        assert images_of_part.names == [f"image {label}" for label in images_of_part.labels]
+        for image, label in zip(images_of_part.images, images_of_part.labels.tolist(), strict=True):
             decoded = np.asarray(picture(label, mode=kinds[label]))
             expected = decoded.transpose(2, 0, 1) if decoded.ndim == 3 else decoded[None]
             np.testing.assert_array_equal(image, np.broadcast_to(expected, (channels, 8, 8)))
@@ -238,7 +239,7 @@ def test_images_are_opened_only_a_little_ahead() -> None:
             yield EncodedImage(str(number), "train", number, partial(open_number, number))
 
     parts, _ = decode_all(images(), 500, None, ReadContext())  # type: ignore[arg-type]
-    assert parts["train"][1].tolist() == list(range(500))
+    assert parts["train"].labels.tolist() == list(range(500))
     assert most < 500 / 2
 
 

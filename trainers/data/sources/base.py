@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from trainers.data.types import Arrays, AugmentPolicy, LabeledImages, LocatedData, Part, SourceOption, SourceRequest
+from trainers.data.types import AugmentPolicy, LabeledImages, LocatedData, Part, SourceOption, SourceRequest
 from trainers.errors import DataError, unknown_source
 
 
@@ -95,9 +95,9 @@ def get(name: str) -> Source:
 
 
 def check_parts(
-    place: str, expected: Iterable[Part], parts: Mapping[Part, Arrays], skipped: Sequence[str]
-) -> dict[Part, LabeledImages]:
-    """The images and labels of `parts`, all the `expected` ones among them.
+    place: str, expected: Iterable[Part], parts: Mapping[Part, LabeledImages], skipped: Sequence[str]
+) -> Mapping[Part, LabeledImages]:
+    """`parts`, all the `expected` ones among them.
 
     A part without images must be an error here: the split would silently draw it from another part.
 
@@ -108,4 +108,4 @@ def check_parts(
         if part not in parts:
             note = f"; {len(skipped)} are broken and left out, the first: {skipped[0]}" if skipped else ""
             raise DataError(place, f"holds no {part} image that can be decoded{note}")
-    return {part: LabeledImages(images, labels) for part, (images, labels) in parts.items()}
+    return parts

@@ -90,7 +90,14 @@ def _read(request: SourceRequest, context: ReadContext) -> DecodedData:
     class_names, arrays, skipped = read_splits(request, splits, context)
     parts = check_parts(request.source, splits, arrays, skipped)
     name = request.path.name if request.source == "timm" and request.path is not None else request.source
-    return DecodedData(name, class_names or _label_names(parts), parts, skipped)
+    return DecodedData(name, class_names or _label_names(parts), parts, skipped, root=_root(request))
+
+
+def _root(request: SourceRequest) -> str | None:
+    """The folder that names of images begin with; empty for the names in archives; None where images have no names."""
+    if request.path is None or request.source not in FOLDERS:
+        return None
+    return str(request.path) if request.path.is_dir() else ""
 
 
 def _splits_of(request: SourceRequest) -> Mapping[Part, str]:
