@@ -38,7 +38,7 @@ def search(
     folder = out_folder or Path("runs") / config.name
     console = Console(stderr=True)
     try:
-        end = run_search(config, folder, TerminalDisplay(console))
+        end = run_search(config, folder, TerminalDisplay(console, Console()))
     except KeyboardInterrupt:
         if study_exists(folder):
             console.print(f"interrupted; nothing is lost: the same command continues {folder}", highlight=False)

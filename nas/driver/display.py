@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import Any, Protocol
 
+from nas.analysis.dataset_summary import summary_rows
 from nas.study.events import Observer
 from trainers.data.types import Progress
 
@@ -17,6 +19,9 @@ class Display(Protocol):
 
     def step(self, text: str) -> AbstractContextManager[Progress | None]:
         """Show a step before the trials, such as reading images; yields the function to call with (done, total), or None."""
+
+    def show_data(self, dataset: Mapping[str, Any]) -> None:
+        """Show what the images were taken for (`nas.study.dataset`), before the first training."""
 
     def warn(self, text: str) -> None:
         """Show a message that does not end the search."""
@@ -31,6 +36,11 @@ class NoDisplay:
     def step(self, text: str) -> AbstractContextManager[Progress | None]:
         """Show nothing."""
         return nullcontext(None)
+
+    def show_data(self, dataset: Mapping[str, Any]) -> None:
+        """Log the summary of `dataset`."""
+        for label, text in summary_rows(dataset):
+            logger.info("%s: %s", label, text)
 
     def warn(self, text: str) -> None:
         """Log `text`."""

@@ -25,6 +25,7 @@ from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.execution.base import Executor, open_executor
 from nas.execution.interrupts import Interrupts
 from nas.study.config import StudyConfig
+from nas.study.dataset import dataset_record
 from nas.study.events import Observer
 from nas.study.images import prepare_images
 from nas.study.layout import DATA, OPERATORS, RAY, REFERENCE, trial_folder
@@ -148,6 +149,7 @@ class _SearchRun:
         config = self.config
         with ExitStack() as stack:
             data_file, dataset, executor = self._start(executor_context, stack)
+            self.display.show_data(dataset_record(dataset))
             if (warning := dataset.warning()) is not None:
                 self.display.warn(warning)
             for leak in () if dataset.duplicates is None else dataset.duplicates.warnings(dataset.counts):

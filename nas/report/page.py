@@ -14,8 +14,8 @@ from string import Template
 from nas import html as pages
 from nas.analysis.results import Results
 from nas.errors import StudyError, UsageError
-from nas.report.contact_sheet import contact_sheet
 from nas.report.content import content
+from nas.report.data_section import data_section
 from nas.report.headline import dataset_line, headline, missing_lines, search_line
 from nas.study.images import find_images
 from nas.study.layout import DATA
@@ -53,20 +53,20 @@ def _page(results: Results) -> pages.Page:
     return pages.Page(
         title=results.name,
         header="\n".join([*(f"<p>{html.escape(line)}</p>" for line in lines), pages.fact_list(headline(results))]),
-        body=Template(_asset("body.html")).substitute(images=_images(results), config=html.escape(settings)),
+        body=Template(_asset("body.html")).substitute(data=_data(results), config=html.escape(settings)),
         data=content(results),
         style=_asset("report.css"),
         script=_asset("report.js"),
     )
 
 
-def _images(results: Results) -> str:
-    """The contact sheet of the study's decoded images, or why there is none."""
+def _data(results: Results) -> str:
+    """The data of the study, with a contact sheet if its decoded images are there."""
     try:
         file = find_images(results.folder / DATA, str(results.dataset.get("fingerprint")))
-        return contact_sheet(file)
-    except StudyError as error:
-        return f'<p class="about">{html.escape(f"No images to show: {error}")}</p>'
+    except StudyError:
+        file = None
+    return data_section(results.dataset, file)
 
 
 def _asset(name: str) -> str:

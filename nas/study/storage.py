@@ -26,7 +26,8 @@ User attributes of the study:
     config                the resolved configuration
     space_size            number of architectures in the space, as text
     dataset               {"name", "fingerprint", "image_size", "in_chans", "num_classes", "class_names",
-                          "skipped_count", "skipped", "train", "val", "test"}
+                          "class_counts": {split: [...]}, "skipped_count", "skipped", "passed_over", "files", "duplicates",
+                          "train", "val", "test"}; older studies lack some keys
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end
 """
 

@@ -16,6 +16,7 @@ from nas import objectives
 from nas.errors import ConfigError, UsageError
 from nas.objectives import Objective
 from nas.study.config import StudyConfig
+from nas.study.dataset import dataset_record
 from nas.study.images import find_images
 from nas.study.layout import CONFIG, DATA, trial_folder
 from nas.study.storage import create_study, open_study
@@ -69,7 +70,7 @@ class StoredStudy:
             "objectives": [objective.to_dict() for objective in chosen],
             "config": plain,
             "space_size": str(space.size),  # may exceed what JSON readers take for a number
-            "dataset": _dataset_attribute(dataset),
+            "dataset": dataset_record(dataset),
         }
         (folder / CONFIG).write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
         created = create_study(folder, config.name, [objective.direction for objective in chosen], attributes)
@@ -153,18 +154,3 @@ class StoredStudy:
         if dataset.fingerprint != fingerprint:
             rule = f"data: must stay the images that the study started with, {fingerprint}, found {dataset.fingerprint}"
             raise ConfigError(config.where("data", "path"), f"{rule} (use another --out for another study)")
-
-
-def _dataset_attribute(dataset: DatasetInfo) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "fingerprint": dataset.fingerprint,
-        "image_size": list(dataset.image_size),
-        "in_chans": dataset.in_chans,
-        "num_classes": dataset.num_classes,
-        "class_names": list(dataset.class_names),
-        "skipped_count": dataset.skipped_count,
-        "skipped": list(dataset.skipped),
-        "duplicates": None if dataset.duplicates is None else dataset.duplicates.to_dict(),
-        **{str(part): count for part, count in dataset.counts.items()},
-    }

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -21,6 +21,7 @@ from nas.analysis.front import front_mask, hypervolume
 from nas.formatting import duration, ratio
 from nas.study.events import Event, Observer, SearchStarted, TrialRecorded, TrialStarted
 from nas.study.records import Paused, name_of
+from nas.terminal.dataset import dataset_lines
 
 StepProgress = Callable[[int, int], None]
 """Called with the number of finished items and their total."""
@@ -113,10 +114,16 @@ class LiveTally(SearchTally):
 
 
 class TerminalDisplay:
-    """Shows progress on `console` if it is a terminal (`nas.driver.display.Display`)."""
+    """Shows progress on `console` if it is a terminal (`nas.driver.display.Display`).
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: for progress and warnings.
+        output: for what belongs to the result of a command, also where it is no terminal; by default `console`.
+    """
+
+    def __init__(self, console: Console, output: Console | None = None) -> None:
         self.console = console
+        self.output = output or console
 
     @contextmanager
     def step(self, text: str) -> Iterator[StepProgress | None]:
@@ -127,6 +134,10 @@ class TerminalDisplay:
         with _bar(self.console, transient=True) as bar:
             task = bar.add_task(text, total=None, count="", left="")
             yield lambda done, total: bar.update(task, completed=done, total=total, count=f"{done}/{total}")
+
+    def show_data(self, dataset: Mapping[str, Any]) -> None:
+        """Print what the images were taken for."""
+        self.output.print(dataset_lines(dataset), highlight=False)
 
     def warn(self, text: str) -> None:
         """Print a message that does not end the work."""

@@ -60,6 +60,7 @@ class DatasetInfo:
         image_size: (height, width) in pixels.
         in_chans: 1 grey, 3 RGB.
         counts: number of images of each split.
+        class_counts: number of images of each class in each split, in the order of `class_names`.
         mean, std: of each channel of the train split, pixels taken as 0..1.
         fingerprint: a hexadecimal digest of all the images, their labels and their split.
         default_augment: the augmentation policy that suits the source.
@@ -77,6 +78,7 @@ class DatasetInfo:
     image_size: tuple[int, int]
     in_chans: int
     counts: Mapping[Part, int]
+    class_counts: Mapping[Part, tuple[int, ...]]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
@@ -184,7 +186,7 @@ def _write(file: Path, decoded: DecodedData, partitioned: Partition, augment: Au
 
 
 def describe(file: Path) -> DatasetInfo:
-    """What the file that `prepare` wrote holds; reads its header alone.
+    """What the file that `prepare` wrote holds; reads its header and the labels alone.
 
     Raises:
         DataError: `file` does not exist, or is not such a file.
@@ -193,6 +195,7 @@ def describe(file: Path) -> DatasetInfo:
         with safe_open(file, framework="numpy") as content:
             metadata = json.loads(content.metadata()["dataset"])
             shapes = {part: content.get_slice(f"{part}.images").get_shape() for part in PARTS}
+            labels = {part: content.get_tensor(f"{part}.labels") for part in PARTS}
         _, in_chans, height, width = shapes["train"]
         return DatasetInfo(
             name=metadata["name"],
@@ -200,6 +203,7 @@ def describe(file: Path) -> DatasetInfo:
             image_size=(height, width),
             in_chans=in_chans,
             counts={part: shape[0] for part, shape in shapes.items()},
+            class_counts={part: _count_classes(labels[part], len(metadata["class_names"])) for part in PARTS},
             mean=tuple(metadata["mean"]),
             std=tuple(metadata["std"]),
             fingerprint=metadata["fingerprint"],
@@ -214,6 +218,10 @@ def describe(file: Path) -> DatasetInfo:
         raise DataError(str(file), "no such file") from error
     except (SafetensorError, OSError, KeyError, AttributeError, ValueError, TypeError) as error:
         raise DataError(str(file), "is not a file of prepared images; remove it and prepare them again") from error
+
+
+def _count_classes(labels: NDArray[np.int64], classes: int) -> tuple[int, ...]:
+    return tuple(np.bincount(labels, minlength=classes).tolist())
 
 
 def _is_complete(file: Path) -> bool:

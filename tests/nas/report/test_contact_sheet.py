@@ -15,6 +15,7 @@ from PIL import Image
 from nas.analysis.results import Results
 from nas.report import render
 from nas.report.contact_sheet import MAX_CLASSES, contact_sheet
+from nas.study.dataset import dataset_record
 from nas.study.layout import DATA
 from trainers.data.config import DataConfig
 from trainers.data.prepared import describe, prepare
@@ -76,4 +77,18 @@ def test_report_shows_the_images_of_its_study(
     file.unlink()
     page = render(Results.load(folder))
     assert pictures(page) == []
-    assert "No images to show: " in page
+    assert "The images are not there to be shown." in page
+
+
+def test_report_says_what_the_data_were_taken_for(
+    study_writer: Callable[..., Path], colour_folder: Path, tmp_path: Path
+) -> None:
+    info = describe(prepare(DataConfig(source="folder", path=colour_folder, image_size=16), tmp_path / "data"))
+    copies = {"count": 3, "examples": [["train/a<b>/0.png", "val/a<b>/0.png"]]}
+    leaks = {"within": {}, "across": {"train/val": copies}, "groups": {}, "conflicting": {"count": 0, "examples": []}}
+    folder = study_writer(tmp_path / "study", dataset=dataset_record(info) | {"duplicates": leaks})
+    page = render(Results.load(folder))
+    assert "<dt>classes</dt><dd>3: &#x27;a&lt;b&gt;&#x27; 6 (33.3 %)" in page
+    assert '<tr><td>x&amp;y</td><td class="number">4</td><td class="number">1</td><td class="number">1</td>' in page
+    assert "of the val split are also in the train split" in page
+    assert "train/a&lt;b&gt;/0.png" in page

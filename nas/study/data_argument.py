@@ -1,0 +1,90 @@
+"""What `nas data` was asked about: a folder of images, a study, the folder of a study, or a source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nas.errors import ConfigError, StudyError, UsageError
+from nas.study.config import StudyConfig
+from nas.study.dataset import dataset_record
+from nas.study.images import prepare_images
+from nas.study.storage import study_exists
+from nas.study.stored import StoredStudy
+from nas.study.study_file import read
+from nas.study.templates import installed_studies
+from trainers.data.sources import SOURCES
+from trainers.data.types import Progress
+
+DEFAULT_IMAGE_SIZE = 64
+"""Pixels a side that images of different sizes are resized to, if nothing else is asked for."""
+
+_ANY_SPACE = {"stem": {"patch": 1}, "stages": [{"mixer": "identity", "width": 8}]}
+"""A space that fits images of any size: a study must have one."""
+
+
+def describe_data(
+    where: str, overrides: Sequence[str], scratch: Path, progress: Progress | None = None
+) -> tuple[dict[str, Any], Path | None]:
+    """Describe the data that `where` names.
+
+    Args:
+        where: a folder of images, a study file, the name of an installed study or of a source, or the folder of a study, whose
+            stored description is returned.
+        overrides: `data.key=value` words.
+        scratch: a folder for the decoded images.
+        progress: called with the number of images decoded and the total number.
+
+    Returns:
+        The description (`nas.study.dataset`), and the file of the decoded images; None if the study's are missing.
+
+    Raises:
+        ConfigError: the data are missing, too few or break a rule.
+        UsageError: `where` names nothing, or an override is given for the folder of a study.
+    """
+    if study_exists(Path(where)):
+        if overrides:
+            raise UsageError(f"{overrides[0]}: the data of a study that was started cannot be changed")
+        return _stored(StoredStudy.open(Path(where)))
+    config = _config(where, overrides)
+    try:
+        file, dataset = prepare_images(config, scratch, progress)
+    except ConfigError as error:
+        if config.data.image_size is not None or "image_size: has to be given" not in str(error):
+            raise
+        sized = config.data.model_copy(update={"image_size": DEFAULT_IMAGE_SIZE})
+        file, dataset = prepare_images(config.model_copy(update={"data": sized}), scratch, progress)
+    return dataset_record(dataset), file
+
+
+def _stored(study: StoredStudy) -> tuple[dict[str, Any], Path | None]:
+    if not study.dataset:
+        raise UsageError(f"{study.folder}: this study does not record its data")
+    try:
+        return dict(study.dataset), study.images()
+    except StudyError:
+        return dict(study.dataset), None
+
+
+def _config(where: str, overrides: Sequence[str]) -> StudyConfig:
+    """The configuration of a study on the data."""
+    path, installed = Path(where), installed_studies()
+    if path.is_file() or (path.suffix in (".yaml", ".yml") and not path.is_dir()):
+        return StudyConfig.from_file(path, *overrides)
+    if not path.is_dir() and where in installed:
+        return StudyConfig.from_file(installed[where], *overrides)
+    file = read(installed["folder"], overrides)
+    given = {key: value for key, value in file.data["data"].items() if ("data", key) in file.overrides}
+    if path.is_dir():
+        asked = {"source": "folder", "path": str(path)}
+        place = ("data", "path")
+    elif where in SOURCES or where.partition("/")[0] + "/" in SOURCES:
+        asked, place = {"source": where}, ("data", "source")
+    else:
+        known = f"installed study ({', '.join(installed)}) or source ({', '.join(SOURCES)})"
+        raise UsageError(f"{where}: no such folder, study file, {known}")
+    data = {"on_error": "skip", **asked, **given}
+    content = {**file.data, "data": data, "space": _ANY_SPACE}
+    return StudyConfig.parse(replace(file, data=content, overrides={**file.overrides, place: where}))
