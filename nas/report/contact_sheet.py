@@ -46,7 +46,7 @@ def _figure(sample: ClassSample) -> str:
     picture = (
         f'<img alt="{images} of class {name}" src="data:image/jpeg;base64,{source}">' if len(sample.images) else ""
     )
-    return f"<figure>{picture}<figcaption>{name} <span>{sample.count:,}</span></figcaption></figure>"
+    return f"<figure><figcaption>{name} <span>{sample.count:,}</span></figcaption>{picture}</figure>"
 
 
 def _strip(images: Iterable[NDArray[np.uint8]]) -> Image.Image:
