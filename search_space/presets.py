@@ -14,7 +14,8 @@ Each family is a function that gives its members of any size; `PRESETS` holds th
 - AFNONet: Guibas et al., "Adaptive Fourier Neural Operators", 2022, with two residuals a block (`double_skip`).
 - PoolFormer: Yu et al., "MetaFormer Is Actually What You Need for Vision", 2022; pooled before the last norm, as in timm.
 - ShiftViT: Wang et al., "When Shift Operation Meets Vision Transformer", 2022.
-- Swin: Liu et al., "Swin Transformer", 2021; with the eps of this package's layer norms, 1e-6 (published: 1e-5).
+- Swin: Liu et al., "Swin Transformer", 2021; its layer norms have eps 1e-5. (Version 0.1 built this preset with eps 1e-6: that
+  network, under its old id, is the description whose norms are `layer`.)
 - AS-MLP: Lian et al., "AS-MLP: An Axial Shifted MLP Architecture for Vision", 2022.
 - Wave-MLP: Tang et al., "An Image Patch is a Wave", 2022; T, whose norms are batch norms.
 - clcNet: Zhang, "clcNet: Improving the Efficiency of Convolutional Neural Network Using Channel Local Convolutions", CVPR
@@ -108,11 +109,11 @@ def shiftvit(widths: Sequence[int], depths: Sequence[int]) -> Architecture:
 
 def swin(widths: Sequence[int], depths: Sequence[int], heads: Sequence[int], window: int = 7) -> Architecture:
     """Swin Transformer: a pyramid of attention in windows, shifted in every second block."""
-    stage = {"norm": "layer"}
-    stages = _pyramid(widths, depths, stage, {"kernel": 2, "norm": "patches", "bias": False})
+    norm = {"name": "layer", "eps": 1e-5}
+    stages = _pyramid(widths, depths, {"norm": norm}, {"kernel": 2, "norm": "patches", "bias": False})
     for description, count in zip(stages, heads, strict=True):
         description["mixer"] = {"name": "attention", "heads": count, "window": window, "shift": "alternate"}
-    return _network(stages, {"patch": 4, "norm": "layer"})
+    return _network(stages, {"patch": 4, "norm": norm})
 
 
 def as_mlp(widths: Sequence[int], depths: Sequence[int], shift_size: int = 5) -> Architecture:
