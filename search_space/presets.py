@@ -6,6 +6,11 @@
 Each family is a function that gives its members of any size; `PRESETS` holds the published ones, for images of
 224 x 224 and 1000 classes unless their name says otherwise. No torch.
 
+What a description determines is as published: GELU is the erf form, batch norms have eps 1e-5 and momentum 0.1, group norms
+eps 1e-5, layer norms eps 1e-6 unless said. It does not determine how networks are trained: rates of dropout and stochastic depth
+are arguments of the network, and new weights are drawn by torch's defaults, except for tables of positions, filters and the
+weights of AFNO and lambda layers, which begin as in the published code.
+
 - ConvMixer: Trockman & Kolter, "Patches Are All You Need?", 2022. The activation of 768/32 is ReLU, as trained.
 - ViT: Dosovitskiy et al., 2021, in the sizes of DeiT (Touvron et al., 2021); the mean over the positions replaces the
   class token, as in timm with `class_token=False, global_pool="avg", fc_norm=False`.
