@@ -4,7 +4,7 @@
   then as many right, up and down by one; the rest, with what the division leaves, stay; zeros enter. No parameters, no
   arithmetic.
 - "s2" (S2-MLP; Yu et al., WACV 2022): quarters of the channels move down, up, right and left by one; the border keeps its
-  value. The quarters are cut at `C // 4`, `C // 2` and `3*C // 4`, as in the published code, so where 4 does not divide C the last
+  value. The quarters are cut at `C // 4`, `C // 2` and `3*C // 4`, as in the published code: where 4 does not divide C the last
   ones are wider: 2, 3, 3, 3 of 11 channels. Of the input, never in place: the published assignments to overlapping slices
   of one tensor have no defined order. No parameters, no arithmetic.
 - "axial" (AS-MLP; Lian et al., ICLR 2022): `conv3(GN(gelu(conv2_1 shift_W a) + gelu(conv2_2 shift_H a)))`,
