@@ -8,7 +8,8 @@
 The parts are described in `stem.py`, `downsampling.py`, `squeeze_excite.py` and `head.py`, the mixers in `mixers/` and
 `channel_mixers/`, the blocks in `residual_forms/`.
 
-The JSON of an architecture contains every option, so equal architectures have equal JSON; `id` is a short digest.
+The JSON of an architecture contains every option (those that a later release added to a mixer, where they differ from their
+default), so equal architectures have equal JSON; `id` is a short digest.
 """
 
 from __future__ import annotations

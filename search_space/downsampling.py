@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import model_validator
 
 from search_space.errors import ArchitectureError
-from search_space.field_types import Norm, Stride
+from search_space.field_types import Stride
+from search_space.norm import Norm
 from search_space.shapes import strided_size
 from search_space.tape import FeatureMap, Tape
 from search_space.value import Value

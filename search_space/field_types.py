@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-Norm = Literal["batch", "layer", "group"]  # BN; LN over channels at each position; GN with one group over (C, H, W)
+NormName = Literal["batch", "layer", "group"]  # BN; LN over channels at each position; GN with one group over (C, H, W)
 Activation = Literal["gelu", "relu", "silu"]
 Begin = Literal["transition", "block"]
 Stride = Literal[1, 2]

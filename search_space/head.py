@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from search_space.field_types import Norm
+from search_space.norm import Norm
 from search_space.tape import FeatureMap, Tape
 from search_space.value import Value
 

@@ -4,7 +4,8 @@ An operator is a layer, or a few that always occur together, with the shape of i
 its activation, a norm, a sum with the shortcut. It can be built by itself (`modules/operators.py`), and so be timed by itself;
 the time of a network is about the sum over its operators (Cai et al., "ProxylessNAS", 2019). No torch.
 
-Not included: the channel shuffle within a "bottleneck", and stochastic depth, which costs nothing in inference.
+Not included: the channel shuffle within a "bottleneck", and stochastic depth, which costs nothing in inference. The eps of a
+norm does not change its time, so the norms of operators have that of their kind.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from search_space.architecture import Architecture
 from search_space.channel_mixers import ChannelMixerSpec
 from search_space.field_types import Stride
 from search_space.mixers import TokenMixerSpec
+from search_space.norm import NormSpec, norm_name
 from search_space.residual_forms import BlockLayers
 from search_space.shapes import BlockShape, MapShape, Size, strided_size
 from search_space.stage import Stage
@@ -103,11 +105,15 @@ class Operator(NamedTuple):
 def operators(architecture: Architecture) -> Counter[Operator]:
     """The operators of `architecture`, with the number of each."""
     stem, head, last = architecture.stem, architecture.head, architecture.stages[-1]
+    if isinstance(stem.norm, NormSpec):
+        stem = stem.replace(norm=stem.norm.name)
+    if isinstance(head.kind, NormSpec):
+        head = head.replace(kind=head.kind.name)
     width = stem.width(architecture.stages[0].width)
     counts = Counter([Operator("stem", stem, architecture.in_chans, architecture.image_size, width)])
     for stage, stage_input in zip(architecture.stages, architecture.stage_inputs, strict=True):
         counts.update(_stage_operators(stage, stage_input))
-    kind = head.kind or last.norm
+    kind = norm_name(head.kind or last.norm)
     counts[Operator("head", head, last.width, architecture.sizes[-1], architecture.num_classes, detail=kind)] += 1
     return counts
 
@@ -131,7 +137,7 @@ def _stage_operators(stage: Stage, stage_input: MapShape) -> Counter[Operator]:
 
 def _downsampling(stage: Stage, shape: BlockShape) -> Operator:
     width, size, stride = shape.width_before, shape.size_before, shape.stride
-    return Operator("downsampling", stage.downsampling, width, size, shape.width, stride, stage.norm)
+    return Operator("downsampling", stage.downsampling, width, size, shape.width, stride, norm_name(stage.norm))
 
 
 class OperatorLayers(BlockLayers):
@@ -168,7 +174,7 @@ class OperatorLayers(BlockLayers):
         return x
 
     def norm(self, x: FeatureMap) -> FeatureMap:
-        return self._add("norm", self.stage.norm, x, x.width)
+        return self._add("norm", norm_name(self.stage.norm), x, x.width)
 
     def act(self, x: FeatureMap) -> FeatureMap:
         return self._add("act", self.stage.act, x, x.width)

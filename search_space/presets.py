@@ -6,6 +6,11 @@
 Each family is a function that gives its members of any size; `PRESETS` holds the published ones, for images of
 224 x 224 and 1000 classes unless their name says otherwise. No torch.
 
+What a description determines is as published: GELU is the erf form, batch norms have eps 1e-5 and momentum 0.1, group norms
+eps 1e-5, layer norms eps 1e-6 unless said. It does not determine how networks are trained: rates of dropout and stochastic depth
+are arguments of the network, and new weights are drawn by torch's defaults, except for tables of positions, filters and the
+weights of AFNO and lambda layers, which begin as in the published code.
+
 - ConvMixer: Trockman & Kolter, "Patches Are All You Need?", 2022. The activation of 768/32 is ReLU, as trained.
 - ViT: Dosovitskiy et al., 2021, in the sizes of DeiT (Touvron et al., 2021); the mean over the positions replaces the
   class token, as in timm with `class_token=False, global_pool="avg", fc_norm=False`.
@@ -14,7 +19,8 @@ Each family is a function that gives its members of any size; `PRESETS` holds th
 - AFNONet: Guibas et al., "Adaptive Fourier Neural Operators", 2022, with two residuals a block (`double_skip`).
 - PoolFormer: Yu et al., "MetaFormer Is Actually What You Need for Vision", 2022; pooled before the last norm, as in timm.
 - ShiftViT: Wang et al., "When Shift Operation Meets Vision Transformer", 2022.
-- Swin: Liu et al., "Swin Transformer", 2021; with the eps of this package's layer norms, 1e-6 (published: 1e-5).
+- Swin: Liu et al., "Swin Transformer", 2021; its layer norms have eps 1e-5. (Version 0.1 built this preset with eps 1e-6: that
+  network, under its old id, is the description whose norms are `layer`.)
 - AS-MLP: Lian et al., "AS-MLP: An Axial Shifted MLP Architecture for Vision", 2022.
 - Wave-MLP: Tang et al., "An Image Patch is a Wave", 2022; T, whose norms are batch norms.
 - clcNet: Zhang, "clcNet: Improving the Efficiency of Convolutional Neural Network Using Channel Local Convolutions", CVPR
@@ -108,11 +114,11 @@ def shiftvit(widths: Sequence[int], depths: Sequence[int]) -> Architecture:
 
 def swin(widths: Sequence[int], depths: Sequence[int], heads: Sequence[int], window: int = 7) -> Architecture:
     """Swin Transformer: a pyramid of attention in windows, shifted in every second block."""
-    stage = {"norm": "layer"}
-    stages = _pyramid(widths, depths, stage, {"kernel": 2, "norm": "patches", "bias": False})
+    norm = {"name": "layer", "eps": 1e-5}
+    stages = _pyramid(widths, depths, {"norm": norm}, {"kernel": 2, "norm": "patches", "bias": False})
     for description, count in zip(stages, heads, strict=True):
         description["mixer"] = {"name": "attention", "heads": count, "window": window, "shift": "alternate"}
-    return _network(stages, {"patch": 4, "norm": "layer"})
+    return _network(stages, {"patch": 4, "norm": norm})
 
 
 def as_mlp(widths: Sequence[int], depths: Sequence[int], shift_size: int = 5) -> Architecture:

@@ -11,13 +11,22 @@ from search_space.value import Value, distinct_choices
 
 
 class Spec(Value):
-    """The description of a layer: a value whose class has a name; its fields are the options of the layer."""
+    """The description of a layer: a value whose class has a name; its fields are the options of the layer.
+
+    Attributes:
+        name: the name in descriptions.
+        later_options: options that the layer did not have when it was released. The JSON of a description has them only where
+            they differ from their default, so that it stays what it was.
+    """
 
     name: ClassVar[str]
+    later_options: ClassVar[frozenset[str]] = frozenset()
 
     def to_dict(self) -> dict[str, Any]:
         """Name and all options, as plain JSON."""
-        return {"name": self.name, **self.model_dump(mode="json")}
+        fields = type(self).model_fields
+        defaults = {option for option in self.later_options if getattr(self, option) == fields[option].default}
+        return {"name": self.name, **self.model_dump(mode="json", exclude=defaults)}
 
     def non_defaults(self) -> dict[str, Any]:
         """The name, and the options that differ from their defaults."""

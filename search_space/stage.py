@@ -11,8 +11,9 @@ from search_space.channel_graph import Layer
 from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixerSpec
 from search_space.downsampling import DownsamplingSpec
 from search_space.errors import ArchitectureError, SpaceError
-from search_space.field_types import Activation, Begin, Norm, Positive, Stride
+from search_space.field_types import Activation, Begin, Positive, Stride
 from search_space.mixers import MIXERS, TokenMixerSpec
+from search_space.norm import Norm
 from search_space.residual_forms import RESIDUAL_FORMS, ResidualForm
 from search_space.residual_forms.base import ResidualName
 from search_space.shapes import BlockShape, MapShape, Size, distinct_block_shapes, strided_size
@@ -38,7 +39,8 @@ class Stage(Value):
         begin: where map and width change: "transition": before the first block, by `downsampling`; "block": within the first
             block (residual forms "plain" and "bottleneck" only), see `residual_forms/base.py`.
         downsampling: the convolution before the first block, or on its shortcut; 1x1 where only the width changes.
-        norm: "batch", "layer" (over channels), "group" (one group over channels and positions).
+        norm: "batch", "layer" (over channels), "group" (one group over channels and positions), or a mapping of its `name`
+            and `eps`, see `norm.py`.
         act: activation of the blocks.
         residual: the name of the residual form of the blocks, see `residual_forms/`.
         layer_scale: initial value of a learned scale for each channel of each residual branch; None: no scale.

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from search_space.errors import ArchitectureError
-from search_space.field_types import Activation, Norm, Positive
+from search_space.field_types import Activation, Positive
+from search_space.norm import Norm
 from search_space.tape import FeatureMap, Tape
 from search_space.value import Value
 

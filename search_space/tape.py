@@ -31,6 +31,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from search_space.norm import Norm
 from search_space.shapes import Size, strided_size
 
 BYTES_PER_NUMBER = 4
@@ -149,10 +150,11 @@ class Tape:
         self.macs += c_in * c_out * positions
         self.params += (c_in + 1) * c_out
 
-    def norm(self, kind: str, x: FeatureMap) -> FeatureMap:
-        """The norm `kind` (field_types.py) with scale and shift; saves `x`, and mean and deviation of positions or images."""
+    def norm(self, norm: Norm, x: FeatureMap) -> FeatureMap:
+        """A norm (norm.py) with scale and shift; saves `x`, and mean and deviation of positions or images."""
         self.save(x)
         self.params += 2 * x.width
+        kind = norm if isinstance(norm, str) else norm.name
         if kind == "layer":
             self.saved += 2 * x.positions
             return FeatureMap(x.width, x.size, channels_last=True)

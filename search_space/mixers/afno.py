@@ -4,14 +4,22 @@
 the channels and shared by all modes; relu and the soft shrinkage S act on real and imaginary parts separately.
 The residual is inside the mixer. Parameters `w1 (2, blocks, C/blocks, hidden)`, `b1`, `w2`, `b2` as in the published code.
 
-`hard_thresholding_fraction` keeps the low modes of both axes and sets the others to zero. (The published code slices
-the rows around the middle of the unshifted spectrum instead, which keeps high vertical frequencies; at fraction 1 both
-are the same.)
+Hard thresholding keeps some modes and sets the others to zero, without their bias. The two published codes differ in which,
+and a third choice is what both say they do. With f = `hard_thresholding_fraction`, rows and columns of the half spectrum of an
+H x W map numbered from 0, r = int(f * (H//2 + 1)) and c = int(f * (W//2 + 1)):
+
+- "both_axes": the low frequencies of both axes, rows below r and those of the negative frequencies, and columns below c;
+- "afno" (NVlabs/AFNO-transformer): columns below c, all rows;
+- "fourcastnet" (NVlabs/FourCastNet; Pathak et al., 2022): rows from H//2 + 1 - r to H//2 + r, and columns below r. The spectrum
+  is not shifted, so these are the high vertical frequencies first; and the number of columns follows from the height, so
+  that f = 1 still drops columns of a map that is wider than high.
+
+At f = 1 the first two keep all modes, and so does the third on square maps.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,6 +28,8 @@ from search_space.errors import ArchitectureError
 from search_space.mixers.base import MIXERS, TokenMixerSpec, check_divides
 from search_space.shapes import Size
 from search_space.tape import FeatureMap, Tape
+
+HardThresholding = Literal["both_axes", "afno", "fourcastnet"]
 
 
 @MIXERS.register
@@ -30,30 +40,34 @@ class AFNOSpec(TokenMixerSpec):
         num_blocks: diagonal blocks of the channel matrices; divides the width.
         hidden_size_factor: hidden channels over channels in each block.
         sparsity_threshold: lambda of the soft shrinkage.
-        hard_thresholding_fraction: share of the low modes kept along each axis.
+        hard_thresholding_fraction: share of the modes kept along an axis.
+        hard_thresholding: which modes are kept: "both_axes", "afno" or "fourcastnet", see above.
     """
 
     name: ClassVar[str] = "afno"
+    later_options: ClassVar[frozenset[str]] = frozenset({"hard_thresholding"})
     num_blocks: Annotated[int, Field(ge=1)] = 8
     hidden_size_factor: Annotated[int, Field(ge=1)] = 1
     sparsity_threshold: Annotated[float, Field(ge=0)] = 0.01
     hard_thresholding_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    hard_thresholding: HardThresholding = "both_axes"
 
     def check(self, width: int, size: Size) -> None:
         check_divides("num_blocks", self.num_blocks, "width", width)
-        if min(self.kept_modes(size)) < 1:
+        if self.modes(size) < 1:
             rule = f"keeps no mode of a {size[0]}x{size[1]} map"
             raise ArchitectureError("hard_thresholding_fraction", rule, self.hard_thresholding_fraction)
 
-    def kept_modes(self, size: Size) -> tuple[int, int]:
-        """Non-negative frequencies kept along each axis."""
-        fraction = self.hard_thresholding_fraction
-        return int(fraction * (size[0] // 2 + 1)), int(fraction * (size[1] // 2 + 1))
+    def canonical(self, width: int, size: Size) -> AFNOSpec:
+        """Where all modes are kept, "both_axes" at fraction 1."""
+        if self.hard_thresholding == "both_axes" or self.modes(size) < size[0] * (size[1] // 2 + 1):
+            return self
+        return self.replace(hard_thresholding="both_axes", hard_thresholding_fraction=1.0)
 
     def modes(self, size: Size) -> int:
-        """Complex modes kept: rows of both signs, columns of the half spectrum."""
-        rows, columns = self.kept_modes(size)
-        return min(2 * rows - 1, size[0]) * columns
+        """The number of complex modes kept."""
+        rows, columns = kept_modes(self.hard_thresholding, self.hard_thresholding_fraction, size)
+        return sum(map(len, rows)) * columns
 
     def graph(self, width: int) -> cdg.ChannelGraph:
         return cdg.grouped_layer(width, width, self.num_blocks)
@@ -72,3 +86,17 @@ class AFNOSpec(TokenMixerSpec):
         spectra = 2 * modes * self.num_blocks * (2 * block + hidden)
         tape.add(macs=modes * 2 * weights * 2, params=2 * weights + biases, saved=spectra + copies)
         return x.like()
+
+
+def kept_modes(thresholding: HardThresholding, fraction: float, size: Size) -> tuple[tuple[range, range], int]:
+    """The rows, in two ranges, and the number of columns of the half spectrum `(H, W//2+1)` that are kept."""
+    height, whole = size[0], size[1] // 2 + 1
+    middle, columns = height // 2 + 1, int(fraction * whole)
+    rows = int(fraction * middle)
+    match thresholding:
+        case "both_axes":
+            return (range(rows), range(max(rows, height - rows + 1), height)), columns
+        case "afno":
+            return (range(height), range(0)), columns
+        case "fourcastnet":
+            return (range(middle - rows, min(middle + rows, height)), range(0)), min(rows, whole)

@@ -2,7 +2,8 @@
 
 `y = gelu(irfft2(R . X) + W x + b)`, X = rfft2(x) unnormalised, W a 1x1 convolution and R a dense complex C x C matrix for
 each low mode; the others are dropped. Rows [:m] and [-m:] of the spectrum have separate weights, `weights1` and `weights2`,
-as in the published `SpectralConv2d`, here with real and imaginary parts as a last axis: `(C_in, C_out, m, m, 2)`.
+as in the published `SpectralConv2d` (the later library neuraloperator counts rows of both signs together), here with real and
+imaginary parts as a last axis: `(C_in, C_out, m, m, 2)`.
 R has many parameters, which motivated GFNet and AFNO.
 """
 

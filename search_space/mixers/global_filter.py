@@ -1,7 +1,8 @@
 """global_filter: a learned filter in the frequency domain, one for each channel (GFNet; Rao et al., NeurIPS 2021).
 
 `y = irfft2(rfft2(x) * K)`, 'ortho' both ways; K complex, stored as `complex_weight` `(H, W//2+1, C, 2)`. It is a global
-circular convolution at O(N log N); K is bound to the map size, and interpolated for another one as in the published code.
+circular convolution at O(N log N); K is bound to the map size, and interpolated for another one as in the published code. K
+begins as 0.02 times normal numbers, so a new filter lets little of its input through: GFNet's block has its residual outside.
 """
 
 from __future__ import annotations

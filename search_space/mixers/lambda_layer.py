@@ -9,7 +9,8 @@ Each position n gets a linear function (a lambda) of its context and applies it 
 
 With a local context of r x r positions the position lambda is a convolution from u to k channels, with bias. With the
 global one, E is a table of all relative positions of the map, bound to its size and interpolated for another.
-Parameters are named and laid out as in timm's `LambdaLayer`.
+Batch norms are on queries and values, as in the paper and in timm; keys have their softmax over positions only, and there is no
+scale. Parameters are named and laid out as in timm's `LambdaLayer`.
 """
 
 from __future__ import annotations

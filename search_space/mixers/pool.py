@@ -1,6 +1,7 @@
 """pool: average pooling minus the input (PoolFormer; Yu et al., "MetaFormer Is Actually What You Need for Vision", 2022).
 
-`avgpool_k(x) - x`, stride 1, padding not counted; no parameters.
+`avgpool_k(x) - x`, stride 1, padding not counted (`count_include_pad=False`): the mean at the border is that of fewer pixels,
+as in PoolFormer's code and in timm. No parameters.
 """
 
 from __future__ import annotations

@@ -1,12 +1,16 @@
 """shift: channels move by pixels.
 
-- "shiftvit" (Wang et al., "When Shift Operation Meets Vision Transformer", AAAI 2022): a `1/fraction` of the channels moves
-  left, then as many right, up and down by one; the rest stay; zeros enter. No parameters, no arithmetic.
+- "shiftvit" (Wang et al., "When Shift Operation Meets Vision Transformer", AAAI 2022): `C // fraction` channels move left,
+  then as many right, up and down by one; the rest, with what the division leaves, stay; zeros enter. No parameters, no
+  arithmetic.
 - "s2" (S2-MLP; Yu et al., WACV 2022): quarters of the channels move down, up, right and left by one; the border keeps its
-  value. No parameters, no arithmetic.
+  value. The quarters are cut at `C // 4`, `C // 2` and `3*C // 4`, as in the published code: where 4 does not divide C the last
+  ones are wider: 2, 3, 3, 3 of 11 channels. Of the input, never in place: the published assignments to overlapping slices
+  of one tensor have no defined order. No parameters, no arithmetic.
 - "axial" (AS-MLP; Lian et al., ICLR 2022): `conv3(GN(gelu(conv2_1 shift_W a) + gelu(conv2_2 shift_H a)))`,
   `a = gelu(GN(conv1 x))`, all convolutions 1x1; channel c, of group g = c // ceil(C / shift_size), moves by
-  g - shift_size // 2 along W, in another copy along H; zeros enter. Parameters are named as in the published `AxialShift`.
+  g - shift_size // 2 along W, in another copy along H; zeros enter. As with `torch.chunk`, the last groups are smaller or empty
+  where `shift_size` does not divide C. Parameters are named as in the published `AxialShift`.
 """
 
 from __future__ import annotations

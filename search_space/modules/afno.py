@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space.mixers.afno import AFNOSpec
+from search_space.mixers.afno import AFNOSpec, HardThresholding, kept_modes
 from search_space.modules.builders import builds
 from search_space.modules.precision import at_least_single
 from search_space.shapes import Size
@@ -18,9 +18,17 @@ class AFNO(nn.Module):
     `w1` is `(2, blocks, C/blocks, hidden)`: real and imaginary parts; so are `b1`, `w2` and `b2`.
     """
 
-    def __init__(self, width: int, blocks: int, factor: int, threshold: float, fraction: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        blocks: int,
+        factor: int,
+        threshold: float,
+        fraction: float,
+        thresholding: HardThresholding = "both_axes",
+    ) -> None:
         super().__init__()
-        self.blocks, self.threshold, self.fraction = blocks, threshold, fraction
+        self.blocks, self.threshold, self.fraction, self.thresholding = blocks, threshold, fraction, thresholding
         block, hidden = width // blocks, width // blocks * factor
         self.w1 = nn.Parameter(0.02 * torch.randn(2, blocks, block, hidden))
         self.b1 = nn.Parameter(0.02 * torch.randn(2, blocks, hidden))
@@ -30,20 +38,19 @@ class AFNO(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[-2:]
         spectrum = torch.fft.rfft2(at_least_single(x), norm="ortho")  # (B, C, H, W//2+1)
-        if self.fraction == 1:
+        if self.fraction == 1 and self.thresholding == "both_axes":
             spectrum = self.mix(spectrum)
         else:
-            rows, columns = self.low_modes(height, width, x.device)
-            low = self.mix(spectrum[:, :, rows, :columns])
+            rows, columns = self.kept_modes(height, width, x.device)
+            kept = self.mix(spectrum[:, :, rows, :columns])
             spectrum = torch.zeros_like(spectrum)
-            spectrum[:, :, rows, :columns] = low
+            spectrum[:, :, rows, :columns] = kept
         return x + torch.fft.irfft2(spectrum, s=(height, width), norm="ortho").to(x.dtype)
 
-    def low_modes(self, height: int, width: int, device: torch.device) -> tuple[torch.Tensor, int]:
-        """The rows (both signs) and the number of columns of the low modes."""
-        low, columns = int(self.fraction * (height // 2 + 1)), int(self.fraction * (width // 2 + 1))
-        negative = torch.arange(max(low, height - low + 1), height, device=device)
-        return torch.cat([torch.arange(low, device=device), negative]), columns
+    def kept_modes(self, height: int, width: int, device: torch.device) -> tuple[torch.Tensor, int]:
+        """The rows and the number of columns of the modes that are kept."""
+        ranges, columns = kept_modes(self.thresholding, self.fraction, (height, width))
+        return torch.cat([torch.arange(rows.start, rows.stop, device=device) for rows in ranges]), columns
 
     def mix(self, spectrum: torch.Tensor) -> torch.Tensor:
         """The two-layer block-diagonal network, the same for every mode, `(B, C, h, w) -> (B, C, h, w)` complex."""
@@ -65,5 +72,10 @@ def as_complex(parts: torch.Tensor) -> torch.Tensor:
 @builds(AFNOSpec)
 def build_afno(spec: AFNOSpec, width: int, size: Size) -> nn.Module:
     return AFNO(
-        width, spec.num_blocks, spec.hidden_size_factor, spec.sparsity_threshold, spec.hard_thresholding_fraction
+        width,
+        spec.num_blocks,
+        spec.hidden_size_factor,
+        spec.sparsity_threshold,
+        spec.hard_thresholding_fraction,
+        spec.hard_thresholding,
     )

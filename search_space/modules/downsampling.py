@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from search_space.downsampling import DownsamplingSpec
-from search_space.field_types import Norm, Stride
+from search_space.field_types import Stride
 from search_space.modules.layers import build_norm
+from search_space.norm import Norm
 from search_space.stage import Stage
 
 

@@ -6,30 +6,30 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-LAYER_NORM_EPS = 1e-6  # as in ViT's, MLP-Mixer's and GFNet's published code; batch and group norms have torch's 1e-5
+from search_space.norm import DEFAULT_EPS, Norm, norm_eps, norm_name
 
 
 class LayerNorm2d(nn.LayerNorm):
     """Layer norm over the channels of each position, `(B, C, H, W) -> (B, C, H, W)`."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=LAYER_NORM_EPS)
+    def __init__(self, channels: int, eps: float = DEFAULT_EPS["layer"]) -> None:
+        super().__init__(channels, eps=eps)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = F.layer_norm(x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps)
         return y.permute(0, 3, 1, 2)
 
 
-def build_norm(kind: str, channels: int) -> nn.Module:
-    """The norm `kind` (search_space/field_types.py) of maps of `channels`."""
-    match kind:
+def build_norm(norm: Norm, channels: int) -> nn.Module:
+    """The module of `norm` (search_space/norm.py) for maps of `channels`."""
+    eps = norm_eps(norm)
+    match norm_name(norm):
         case "batch":
-            return nn.BatchNorm2d(channels)
+            return nn.BatchNorm2d(channels, eps=eps)
         case "layer":
-            return LayerNorm2d(channels)
+            return LayerNorm2d(channels, eps)
         case "group":
-            return nn.GroupNorm(1, channels)
-    raise ValueError(f"no such norm {kind!r}")
+            return nn.GroupNorm(1, channels, eps=eps)
 
 
 def build_activation(kind: str) -> nn.Module:

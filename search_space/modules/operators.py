@@ -7,13 +7,13 @@ from typing import cast
 import torch
 from torch import nn
 
-from search_space.field_types import Norm
 from search_space.modules.block import strided_token_mixer
 from search_space.modules.builders import build_channel_mixer, build_token_mixer
 from search_space.modules.downsampling import build_downsampling
 from search_space.modules.layers import LayerScale, build_activation, build_norm
 from search_space.modules.squeeze_excite import SqueezeExcite
 from search_space.modules.stem import Stem
+from search_space.norm import Norm
 from search_space.operators import Operator
 
 
@@ -29,7 +29,7 @@ class Classifier(nn.Module):
 
     def __init__(self, operator: Operator) -> None:
         super().__init__()
-        place, kind, width = operator.spec.norm, operator.detail, operator.width
+        place, kind, width = operator.spec.norm, cast(Norm, operator.detail), operator.width
         self.norm = build_norm(kind, width) if place == "before" else nn.Identity()
         self.fc_norm = build_norm(kind, width) if place == "after" else nn.Identity()
         self.head = nn.Linear(width, operator.out)

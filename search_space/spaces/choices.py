@@ -20,7 +20,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, Strict
 
 from search_space.errors import ArchitectureError, SpaceError, unknown_name
-from search_space.field_types import Activation, Norm, Positive
+from search_space.field_types import Activation, Positive
+from search_space.norm import Norm
 from search_space.registry import SpecRegistry
 from search_space.stem import StemSpec
 from search_space.value import Value, distinct_choices

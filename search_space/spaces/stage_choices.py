@@ -12,9 +12,10 @@ from search_space.block_fit import canonical_token_mixer, check_channel_mixer, c
 from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixerSpec
 from search_space.downsampling import DownsamplingSpec
 from search_space.errors import SpaceError
-from search_space.field_types import Activation, Begin, Norm, Positive, Stride
+from search_space.field_types import Activation, Begin, Positive, Stride
 from search_space.mixers import MIXERS, TokenMixerSpec
 from search_space.mixers.base import channel_graph_of
+from search_space.norm import Norm
 from search_space.residual_forms import RESIDUAL_FORMS
 from search_space.residual_forms.base import ResidualName
 from search_space.shapes import BlockShape, MapShape, distinct_block_shapes

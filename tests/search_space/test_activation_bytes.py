@@ -18,7 +18,11 @@ from search_space.tape import Cost, FeatureMap, Tape
 SavedBytes = Callable[..., int]
 
 MIXER_CHOICES: dict[str, Any] = {
-    "afno": {"num_blocks": [1, 2], "hard_thresholding_fraction": [0.6, 1.0]},
+    "afno": {
+        "num_blocks": [1, 2],
+        "hard_thresholding_fraction": [0.6, 1.0],
+        "hard_thresholding": ["both_axes", "afno", "fourcastnet"],
+    },
     "attention": {
         "heads": [1, 2],
         "kv_reduction": [1, 2],

@@ -32,6 +32,9 @@ VARIANTS: dict[str, list[dict[str, object]]] = {
         {"num_blocks": 1, "hidden_size_factor": 2, "sparsity_threshold": 0.0},
         {"num_blocks": 4, "hard_thresholding_fraction": 0.7},
         {"num_blocks": 24, "hidden_size_factor": 3, "hard_thresholding_fraction": 0.4, "sparsity_threshold": 0.02},
+        {"num_blocks": 2, "hard_thresholding_fraction": 0.5, "hard_thresholding": "afno"},
+        {"num_blocks": 4, "hard_thresholding_fraction": 0.5, "hard_thresholding": "fourcastnet"},
+        {"num_blocks": 4, "hard_thresholding": "fourcastnet"},
     ],
     "attention": [
         {},

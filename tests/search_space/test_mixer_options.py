@@ -9,6 +9,7 @@ import torch
 
 from search_space.errors import ArchitectureError, SpaceError
 from search_space.mixers import MIXERS, create
+from search_space.mixers.afno import AFNOSpec
 from search_space.mixers.attention import AttentionSpec
 from search_space.mixers.mlp import TokenMLPSpec
 from search_space.mixers.shift import ShiftSpec
@@ -103,3 +104,25 @@ def test_ratios_of_the_same_hidden_units_have_one_canonical_form(width: int) -> 
         }
         assert len(canonical_forms) == 1
         assert canonical_forms.pop().hidden(width) == hidden
+
+
+@pytest.mark.parametrize("thresholding", ["afno", "fourcastnet"])
+def test_an_afno_that_keeps_all_modes_is_the_plain_one(thresholding: str) -> None:
+    mixer = AFNOSpec(hard_thresholding=thresholding)
+    assert mixer.canonical(16, (6, 6)) == AFNOSpec()
+    assert mixer.replace(hard_thresholding_fraction=0.6).canonical(16, (6, 6)) != AFNOSpec()
+
+
+def test_fourcastnets_columns_follow_from_the_height() -> None:
+    mixer = AFNOSpec(hard_thresholding="fourcastnet")
+    assert mixer.canonical(16, (4, 12)) == mixer
+    assert mixer.modes((4, 12)) == 4 * 3
+    with pytest.raises(SpaceError, match=r"hard_thresholding_fraction: keeps no mode of a 4x12 map, found 0\.3"):
+        mixer.replace(hard_thresholding_fraction=0.3).check(16, (4, 12))
+
+
+def test_a_later_option_is_in_the_description_only_where_it_is_not_the_default() -> None:
+    assert "hard_thresholding" not in AFNOSpec().to_dict()
+    mixer = AFNOSpec(hard_thresholding="afno", hard_thresholding_fraction=0.5)
+    assert mixer.to_dict()["hard_thresholding"] == "afno"
+    assert MIXERS.parse(mixer.to_dict()) == mixer

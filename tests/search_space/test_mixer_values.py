@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -202,14 +203,35 @@ def test_global_filter_is_a_circular_convolution(size: tuple[int, int]) -> None:
     agree(create("global_filter", width=3, size=size), oracle, 3, size)
 
 
-@pytest.mark.parametrize("size", [(4, 6), (5, 7), (7, 4)])
+def keeps_low_modes(row: int, column: int, size: tuple[int, int], fraction: float) -> bool:
+    """Frequencies of small magnitude along both axes."""
+    low = [int(fraction * (side // 2 + 1)) for side in size]
+    return min(row, size[0] - row) < low[0] and column < low[1]
+
+
+def keeps_modes_of_afno(row: int, column: int, size: tuple[int, int], fraction: float) -> bool:
+    """As the code of Guibas et al.: `[:, :, :int((W//2+1) * fraction)]` of a spectrum (B, H, W//2+1, ...)."""
+    return column < int((size[1] // 2 + 1) * fraction)
+
+
+def keeps_modes_of_fourcastnet(row: int, column: int, size: tuple[int, int], fraction: float) -> bool:
+    """As the code of Pathak et al.: t = H//2+1, n = int(t * fraction), `[:, t-n:t+n, :n]` of a spectrum (B, H, W//2+1, ...)."""
+    t = size[0] // 2 + 1
+    n = int(t * fraction)
+    return t - n <= row < t + n and column < n
+
+
+KEPT_MODES = {"both_axes": keeps_low_modes, "afno": keeps_modes_of_afno, "fourcastnet": keeps_modes_of_fourcastnet}
+
+
+@pytest.mark.parametrize("size", [(4, 6), (5, 7), (7, 4), (4, 12)])
 @pytest.mark.parametrize("fraction", [1.0, 0.6, 0.34])
+@pytest.mark.parametrize("thresholding", KEPT_MODES)
 @pytest.mark.parametrize(("blocks", "factor", "threshold"), [(1, 1, 0.0), (2, 3, 0.4), (4, 2, 0.01)])
-def test_afno_mixes_each_low_mode_by_the_same_network(
-    size: tuple[int, int], fraction: float, blocks: int, factor: int, threshold: float
+def test_afno_mixes_each_kept_mode_by_the_same_network(
+    size: tuple[int, int], fraction: float, thresholding: str, blocks: int, factor: int, threshold: float
 ) -> None:
     width = 4
-    low = [int(fraction * (side // 2 + 1)) for side in size]
 
     def relu(z: complex) -> complex:
         return complex(max(z.real, 0.0), max(z.imag, 0.0))
@@ -222,15 +244,16 @@ def test_afno_mixes_each_low_mode_by_the_same_network(
         spectrum = half_spectrum(x)
         mixed = np.zeros_like(spectrum)  # dropped modes are zero, without the bias
         for row, column, g in product(range(size[0]), range(spectrum.shape[2]), range(blocks)):
-            if min(row, size[0] - row) >= low[0] or column >= low[1]:
+            if not KEPT_MODES[thresholding](row, column, size, fraction):
                 continue
             of_block = slice(g * width // blocks, (g + 1) * width // blocks)
             hidden = [relu(z) for z in spectrum[of_block, row, column] @ w1[g] + b1[g]]
             mixed[of_block, row, column] = [shrink(z) for z in hidden @ w2[g] + b2[g]]
         return x + from_half_spectrum(mixed, size[1])
 
-    options = {"num_blocks": blocks, "hidden_size_factor": factor, "sparsity_threshold": threshold}
-    module = create("afno", width=width, size=size, hard_thresholding_fraction=fraction, **options)
+    options: dict[str, Any] = {"num_blocks": blocks, "hidden_size_factor": factor, "sparsity_threshold": threshold}
+    options |= {"hard_thresholding_fraction": fraction, "hard_thresholding": thresholding}
+    module = create("afno", width=width, size=size, **options)
     agree(module, oracle, width, size)
 
 

@@ -15,6 +15,7 @@ from search_space import Architecture, DownsamplingSpec, Stage, build, presets
 from search_space.errors import SpaceError, UnknownSpaceNameError
 from search_space.field_types import Stride
 from search_space.modules.downsampling import transition_of
+from search_space.norm import NormSpec
 from search_space.shapes import Size
 from search_space.tape import cost_of_layer
 from search_space.timm_support.weights import from_timm
@@ -176,9 +177,6 @@ def test_the_output_is_timms(timm: ModuleType, model: Model) -> None:
 def test_the_gradients_are_timms(timm: ModuleType, model: Model) -> None:
     theirs, ours, architecture = pair(timm, model)
     ours, theirs = ours.double(), theirs.double()
-    for module in theirs.modules():
-        if isinstance(module, nn.LayerNorm):
-            module.eps = 1e-6  # ours, which timm has not in all of Swin; at 1e-9 it shows
     mine, timms = images(SIZE).double().requires_grad_(), images(SIZE).double().requires_grad_()
     direction = torch.randn(2, 7, generator=torch.Generator().manual_seed(2)).double()
     (ours(mine) * direction).sum().backward()
@@ -217,9 +215,9 @@ def test_a_whole_preset_gives_timms_output(timm: ModuleType, preset: str) -> Non
 @pytest.mark.parametrize("size", [(4, 6), (5, 4), (3, 7), (1, 1)])
 def test_the_merging_of_normed_patches_is_swins(timm: ModuleType, size: tuple[int, int]) -> None:
     theirs = randomised(timm.models.swin_transformer.PatchMerging(6, 10)).double()
-    theirs.norm.eps = 1e-6
     how = DownsamplingSpec(kernel=2, norm="patches", bias=False)
-    stage = Stage(mixer="pool", width=10, downsample=2, downsampling=how, norm="layer")
+    norm = NormSpec(name="layer", eps=theirs.norm.eps)
+    stage = Stage(mixer="pool", width=10, downsample=2, downsampling=how, norm=norm)
     ours = transition_of(stage, 6).double()
     ours.load_state_dict(
         {"conv.weight": theirs.reduction.weight[:, :, None, None].detach()}
@@ -324,3 +322,30 @@ def test_other_families_and_presets_are_refused(timm: ModuleType) -> None:
         from_timm({"conv.weight": torch.zeros(1)}, "mixer_s16")
     with pytest.raises(UnknownSpaceNameError, match="did you mean mixer_s16"):
         from_timm(mlp_mixer(timm)[0], "mixer_s61")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_has_the_eps_and_the_momentum_of_timms_norms(timm: ModuleType, preset: str) -> None:
+    name, options = PRESETS[preset]
+    with torch.device("meta"):
+        theirs, ours = timm.create_model(name, **options), build(presets.get(preset))
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
+
+    def constants(network: nn.Module) -> list[tuple[float, float]]:
+        norms = [module for module in network.modules() if isinstance(module, kinds)]
+        return sorted((norm.eps, getattr(norm, "momentum", None) or 0) for norm in norms)
+
+    assert constants(ours) == constants(theirs)
+
+
+def test_swins_output_is_timms_where_the_eps_shows(timm: ModuleType) -> None:
+    """Weights so small that the variance of the first maps is about the eps."""
+    theirs, ours, _ = pair(timm, swin)
+    for network in (theirs, ours):
+        weight = network.get_parameter("patch_embed.proj.weight" if network is theirs else "stem.proj.weight")
+        bias = network.get_parameter("patch_embed.proj.bias" if network is theirs else "stem.proj.bias")
+        with torch.no_grad():
+            weight.mul_(3e-3)
+            bias.mul_(3e-3)
+    x = images(SIZE)
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)
