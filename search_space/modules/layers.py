@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from search_space.modules.batch_norm import MapBatchNorm
+
 LAYER_NORM_EPS = 1e-6  # as in ViT's, MLP-Mixer's and GFNet's published code; batch and group norms have torch's 1e-5
 
 
@@ -24,7 +26,7 @@ def build_norm(kind: str, channels: int) -> nn.Module:
     """The norm `kind` (search_space/field_types.py) of maps of `channels`."""
     match kind:
         case "batch":
-            return nn.BatchNorm2d(channels)
+            return MapBatchNorm(channels)
         case "layer":
             return LayerNorm2d(channels)
         case "group":
