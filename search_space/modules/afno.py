@@ -8,7 +8,7 @@ from torch import nn
 
 from search_space.mixers.afno import AFNOSpec, HardThresholding, kept_modes
 from search_space.modules.builders import builds
-from search_space.modules.precision import at_least_single
+from search_space.modules.precision import as_complex, at_least_single
 from search_space.shapes import Size
 
 
@@ -57,16 +57,16 @@ class AFNO(nn.Module):
         batch, channels, height, width = spectrum.shape
         # Modes last: the matrices then multiply the spectrum without copying it.
         modes = spectrum.reshape(batch, self.blocks, channels // self.blocks, height * width)
-        modes = torch.matmul(as_complex(self.w1).transpose(1, 2), modes) + as_complex(self.b1)[..., None]
+        modes = torch.matmul(complex_weights(self.w1).transpose(1, 2), modes) + complex_weights(self.b1)[..., None]
         modes = torch.view_as_complex(F.relu(torch.view_as_real(modes)))
-        modes = torch.matmul(as_complex(self.w2).transpose(1, 2), modes) + as_complex(self.b2)[..., None]
+        modes = torch.matmul(complex_weights(self.w2).transpose(1, 2), modes) + complex_weights(self.b2)[..., None]
         modes = torch.view_as_complex(F.softshrink(torch.view_as_real(modes), self.threshold))
         return modes.view(batch, channels, height, width)
 
 
-def as_complex(parts: torch.Tensor) -> torch.Tensor:
+def complex_weights(parts: torch.Tensor) -> torch.Tensor:
     """Real and imaginary parts as complex numbers, `(2, ...) -> (...)`."""
-    return torch.view_as_complex(at_least_single(parts).movedim(0, -1).contiguous())
+    return as_complex(parts.movedim(0, -1))
 
 
 @builds(AFNOSpec)

@@ -8,6 +8,7 @@ from torch import nn
 
 from search_space.mixers.attention import AttentionSpec, axis_shift
 from search_space.modules.builders import builds
+from search_space.modules.torch_internals import is_transforming
 from search_space.shapes import Size
 
 
@@ -23,10 +24,10 @@ class SelfAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, channels, height, width = x.shape
         tokens = x.flatten(2).transpose(1, 2)  # (B, N, C)
-        qkv = self.qkv(tokens).view(batch, -1, 3, self.heads, channels // self.heads)
+        qkv = self.qkv(tokens).view(batch, height * width, 3, self.heads, channels // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, head_dim)
-        y = F.scaled_dot_product_attention(q, k, v)
-        y = self.proj(y.transpose(1, 2).reshape(batch, -1, channels))
+        y = attend(q, k, v)
+        y = self.proj(y.transpose(1, 2).reshape(batch, height * width, channels))
         return y.transpose(1, 2).reshape(batch, channels, height, width)
 
 
@@ -50,11 +51,11 @@ class ReducedAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, channels, height, width = x.shape
         head = channels // self.heads
-        q = self.q(x.flatten(2).transpose(1, 2)).view(batch, -1, self.heads, head).transpose(1, 2)
+        q = self.q(x.flatten(2).transpose(1, 2)).view(batch, height * width, self.heads, head).transpose(1, 2)
         reduced = self.act(self.norm(self.sr(self.pool(x)).flatten(2).transpose(1, 2)))  # (B, M, C)
-        k, v = self.kv(reduced).view(batch, -1, 2, self.heads, head).permute(2, 0, 3, 1, 4).unbind(0)
-        y = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, head_dim)
-        y = self.proj(y.transpose(1, 2).reshape(batch, -1, channels))
+        k, v = self.kv(reduced).view(batch, reduced.shape[1], 2, self.heads, head).permute(2, 0, 3, 1, 4).unbind(0)
+        y = attend(q, k, v)  # (B, heads, N, head_dim)
+        y = self.proj(y.transpose(1, 2).reshape(batch, height * width, channels))
         return y.transpose(1, 2).reshape(batch, channels, height, width)
 
 
@@ -107,8 +108,8 @@ class WindowAttention(nn.Module):
             x = F.pad(x, (0, columns * w - width, 0, rows * w - height))
         # Channels last first of all: the gradient then comes back in that format, without a copy.
         windows = x.permute(0, 2, 3, 1).view(batch, rows, w, columns, w, channels).transpose(2, 3)
-        qkv = self.qkv(windows.reshape(-1, area, channels))
-        qkv = qkv.view(-1, area, 3, self.heads, channels // self.heads)
+        qkv = self.qkv(windows.reshape(batch * rows * columns, area, channels))
+        qkv = qkv.view(batch * rows * columns, area, 3, self.heads, channels // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B * windows, heads, area, head_dim)
         y = self.attention_output(q, k, v, batch, (height, width))
         y = y.transpose(1, 2).reshape(batch, rows, columns, w, w, channels).transpose(2, 3)
@@ -125,7 +126,7 @@ class WindowAttention(nn.Module):
         """
         bias = self.bias(batch, size)
         if q.device.type != "cpu" or not torch.is_grad_enabled():
-            return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+            return attend(q, k, v, bias)
         logits = (q * (self.qkv.in_features // self.heads) ** -0.5) @ k.transpose(-2, -1) + bias
         if any(self.shift(size)):
             logits = (logits - logits.detach().amax(dim=-1, keepdim=True)).clamp_min(-60)
@@ -143,6 +144,18 @@ class WindowAttention(nn.Module):
         )
         biases = bias - 100 * mask.unsqueeze(1).to(bias.dtype)  # (windows, heads, area, area)
         return biases.expand(batch, *biases.shape).flatten(0, 1)
+
+
+def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """`softmax(q k^T / sqrt(head_dim) + bias) v`, each `(B, heads, N, head_dim)`.
+
+    torch's fused kernels have no forward-mode derivatives, and no rule for `torch.func.vmap` on CPUs. Nor have they second
+    derivatives, which a layer cannot know of beforehand: those need `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`.
+    """
+    if not is_transforming():
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    return (logits if bias is None else logits + bias).softmax(dim=-1) @ v
 
 
 def relative_position_index(window: int) -> torch.Tensor:

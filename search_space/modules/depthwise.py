@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from search_space.modules.eager import may_rewrite, needs_gradients
+from search_space.modules.eager import may_bypass, may_rewrite, needs_gradients
 
 MAX_KERNEL_WITH_FAST_GRADIENT = 3  # kernel width up to which oneDNN has a kernel for the gradient of the weights
 MAX_FAST_PADDING = 6  # padding up to which it has one for the convolution
@@ -23,6 +24,16 @@ MAX_FAST_PADDING = 6  # padding up to which it has one for the convolution
 Tensor = torch.Tensor
 
 
+def run_depthwise(module: nn.Conv2d, x: Tensor, kernel: tuple[int, int]) -> Tensor:
+    """The depthwise convolution `module` with 'same' padding, `(B, C, H, W) -> (B, C, H, W)`; called if it has hooks."""
+    if may_bypass(module):
+        return depthwise_conv(x, module.weight, module.bias, kernel)
+    rows, columns = kernel
+    is_even = rows % 2 == 0 or columns % 2 == 0
+    return module(F.pad(x, (0, 1 - columns % 2, 0, 1 - rows % 2)) if is_even else x)
+
+
+@torch.fx.wrap  # one node of a traced graph; the kernel is chosen when it runs
 def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None, kernel: tuple[int, int]) -> Tensor:
     """Each channel by its own `kernel` of rows and columns, `(B, C, H, W) -> (B, C, H, W)`; `weight` `(C, 1, *kernel)`.
 
@@ -33,7 +44,7 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None, kernel: tuple
     uneven = (1 - columns % 2, 1 - rows % 2)  # 1 for an even side
     gradients = needs_gradients(x, weight)
     is_faster = gradients or any(uneven) or max(before) > MAX_FAST_PADDING
-    if columns > MAX_KERNEL_WITH_FAST_GRADIENT and is_faster and may_rewrite(x) and x.shape[2] * x.shape[3] > 1:
+    if columns > MAX_KERNEL_WITH_FAST_GRADIENT and is_faster and may_rewrite(x, weight) and x.shape[2] * x.shape[3] > 1:
         # An odd kernel whose first row and column are zero is the even one, and the map need not be padded.
         odd = F.pad(weight, (uneven[0], 0, uneven[1], 0)) if any(uneven) else weight
         run = DepthwiseConv.apply if gradients else correlate

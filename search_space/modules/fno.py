@@ -13,7 +13,8 @@ from torch import nn
 from search_space.mixers.fno import FNOSpec, Modes, kept_modes
 from search_space.modules.builders import builds
 from search_space.modules.eager import may_rewrite, needs_gradients
-from search_space.modules.precision import at_least_single
+from search_space.modules.memory_format import Change, apply_to_four_axes
+from search_space.modules.precision import as_complex, at_least_single
 from search_space.shapes import Size
 
 
@@ -43,6 +44,10 @@ class FNO(nn.Module):
         y = torch.fft.irfft2(mixed, s=(height, width)).to(x.dtype)
         return F.gelu(y + self.w(x))
 
+    def _apply(self, fn: Change, recurse: bool = True) -> FNO:
+        """As `nn.Module` does it; `.to(memory_format=torch.channels_last)` would fail."""
+        return super()._apply(apply_to_four_axes(fn), recurse)  # type: ignore[no-untyped-call]
+
     def for_size(self, size: Size) -> FNO:
         """The same operator on another map: frequencies that both maps have keep their weights, new ones start at zero."""
         layer = copy.deepcopy(self)
@@ -54,8 +59,8 @@ class FNO(nn.Module):
 
 def mix(modes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Each mode by its own matrix, `(B, C, h, w)` and `(C, C, h, w, 2) -> (B, C, h, w)`, complex."""
-    matrices = torch.view_as_complex(at_least_single(weights))
-    if not (may_rewrite(weights) and needs_gradients(modes, weights)):
+    matrices = as_complex(weights)
+    if not (may_rewrite(weights, modes) and needs_gradients(modes, weights)):
         return torch.einsum("bixy,ioxy->boxy", modes, matrices)
     mixed = ModeProducts.apply(modes.flatten(2).permute(2, 0, 1), matrices.flatten(2))
     return mixed.permute(1, 2, 0).unflatten(2, modes.shape[2:])

@@ -10,7 +10,7 @@ from torch import nn
 
 from search_space.mixers.global_filter import GlobalFilterSpec
 from search_space.modules.builders import builds
-from search_space.modules.precision import at_least_single
+from search_space.modules.precision import as_complex, at_least_single
 from search_space.shapes import Size
 
 
@@ -23,7 +23,7 @@ class GlobalFilter(nn.Module):
         self.complex_weight = nn.Parameter(torch.randn(size[0], size[1] // 2 + 1, width, 2) * 0.02)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        weight = torch.view_as_complex(at_least_single(self.complex_weight)).permute(2, 0, 1)  # (C, H, W//2+1)
+        weight = as_complex(self.complex_weight).permute(2, 0, 1)  # (C, H, W//2+1)
         spectrum = torch.fft.rfft2(at_least_single(x), norm="ortho")
         return torch.fft.irfft2(spectrum * weight, s=self.size, norm="ortho").to(x.dtype)
 

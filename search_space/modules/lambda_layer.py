@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,8 @@ from search_space.modules.builders import builds
 from search_space.modules.depthwise import MAX_FAST_PADDING
 from search_space.modules.eager import may_rewrite, needs_gradients
 from search_space.modules.local_lambdas import LocalLambdas
+from search_space.modules.memory_format import Change, apply_to_four_axes
+from search_space.modules.precision import call_in_single_precision, is_half_precision_on_cpu
 from search_space.shapes import Size
 
 
@@ -54,33 +57,43 @@ class LambdaLayer(nn.Module):
             lambdas = by_table(v, self.pos_emb, self.pos_index)
         elif self.is_covered(x):
             lambdas = by_table(v, self.table(height, width), relative_offset_index((height, width)).to(x.device))
-            content = content + self.conv_lambda.get_parameter("bias")[:, None]
+            content = content + cast(torch.Tensor, self.conv_lambda.bias)[:, None]
         else:
             maps = v.view(batch, self.u, self.v, height, width).permute(0, 1, 3, 4, 2)  # (B, u, H, W, v)
-            lambdas = self.local(maps, may_rewrite(x)).flatten(2, 3).transpose(1, 2)  # (B, N, k, v)
+            lambdas = self.local(maps).flatten(2, 3).transpose(1, 2)  # (B, N, k, v)
         if may_rewrite(x):  # more multiplications, but one pass less over the lambdas of all positions
             y = torch.einsum("bhkn,bnkv->bhvn", q, lambdas) + torch.einsum("bhkn,bkv->bhvn", q, content)
         else:
             y = torch.einsum("bhkn,bnkv->bhvn", q, lambdas + content.unsqueeze(1))
         return y.reshape(batch, channels, height, width)
 
-    def local(self, values: torch.Tensor, rewritten: bool) -> torch.Tensor:
-        """Position lambdas of a local context, `(B, u, H, W, v) -> (B, k, H, W, v)`."""
-        weight, bias = self.conv_lambda.weight, self.conv_lambda.get_parameter("bias")
-        gradients = needs_gradients(values, weight)
-        if not rewritten or not (gradients or self.conv_lambda.kernel_size[0] > 2 * MAX_FAST_PADDING + 1):
-            return self.conv_lambda(values)
-        run = LocalLambdas.apply if gradients else LocalLambdas.forward
-        return run(values, weight, bias)
+    def local(self, values: torch.Tensor) -> torch.Tensor:
+        """Position lambdas of a local context, `(B, u, H, W, v) -> (B, k, H, W, v)`.
+
+        On CPUs without AMX, oneDNN's bfloat16 convolution of three axes writes outside of its memory where the kernel is wider
+        than the map: NaN gradients, or a corrupted heap. Half precision is therefore computed in single precision there.
+        """
+        conv = self.conv_lambda
+        if is_half_precision_on_cpu(values):
+            return call_in_single_precision(conv, values)
+        if not may_rewrite(values, module=conv):
+            return conv(values)
+        bias = cast(torch.Tensor, conv.bias)
+        if needs_gradients(values, conv.weight):
+            return LocalLambdas.apply(values, conv.weight, bias)
+        is_wide = conv.kernel_size[0] > 2 * MAX_FAST_PADDING + 1
+        return LocalLambdas.forward(values, conv.weight, bias) if is_wide else conv(values)
 
     def is_covered(self, x: torch.Tensor) -> bool:
         """True if a table of all pairs of positions costs less than the convolution over the local context.
 
         This holds where the context covers the map and the table is not larger than the lambdas.
         """
+        if not may_rewrite(x, module=self.conv_lambda):
+            return False
         batch, _, height, width = x.shape
         context, positions = self.conv_lambda.kernel_size[0], height * width
-        return may_rewrite(x) and context**2 >= positions and positions * self.u <= batch * self.v
+        return context**2 >= positions and positions * self.u <= batch * self.v
 
     def table(self, height: int, width: int) -> torch.Tensor:
         """The local context as a table `(2H-1, 2W-1, k, u)` of all relative positions: zero where it does not reach."""
@@ -88,6 +101,10 @@ class LambdaLayer(nn.Module):
         rows, columns = height - 1 - reach, width - 1 - reach  # what the context lacks; negative: what it has in excess
         kernel = F.pad(self.conv_lambda.weight.squeeze(-1), (columns, columns, rows, rows))
         return kernel.permute(2, 3, 0, 1)
+
+    def _apply(self, fn: Change, recurse: bool = True) -> LambdaLayer:
+        """As `nn.Module` does it; `.to(memory_format=torch.channels_last)` would fail."""
+        return super()._apply(apply_to_four_axes(fn), recurse)  # type: ignore[no-untyped-call]
 
     def for_size(self, size: Size) -> LambdaLayer:
         """The layer for another map: `pos_emb` interpolated (bicubic), centre and ends fixed; a local context fits any map."""

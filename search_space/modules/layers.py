@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from search_space.modules.batch_norm import MapBatchNorm
 from search_space.norm import DEFAULT_EPS, Norm, norm_eps, norm_name
 
 
@@ -25,7 +26,7 @@ def build_norm(norm: Norm, channels: int) -> nn.Module:
     eps = norm_eps(norm)
     match norm_name(norm):
         case "batch":
-            return nn.BatchNorm2d(channels, eps=eps)
+            return MapBatchNorm(channels, eps=eps)
         case "layer":
             return LayerNorm2d(channels, eps)
         case "group":

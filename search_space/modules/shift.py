@@ -8,6 +8,7 @@ from torch import nn
 
 from search_space.mixers.shift import ShiftSpec
 from search_space.modules.builders import builds
+from search_space.modules.eager import needs_gradients, runs_eagerly
 from search_space.shapes import Size
 
 
@@ -21,7 +22,7 @@ class ZeroShift(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         g = self.group
         parts = x.split([g, g, g, g, x.shape[1] - 4 * g], dim=1)
-        if not (torch.is_grad_enabled() and x.requires_grad):
+        if runs_eagerly(x) and not needs_gradients(x):
             return self.shift_without_gradients(x, *parts)
         left, right, up, down, rest = parts
         return torch.cat(
@@ -54,7 +55,7 @@ class ClampedShift(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         c = x.shape[1]
         down, up, right, left = x.tensor_split((c // 4, c // 2, c * 3 // 4), dim=1)
-        if not (torch.is_grad_enabled() and x.requires_grad):
+        if runs_eagerly(x) and not needs_gradients(x):
             return self.shift_without_gradients(x, down, up, right, left)
         return torch.cat(
             (

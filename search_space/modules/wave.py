@@ -6,24 +6,13 @@ import torch
 from torch import nn
 
 from search_space.mixers.wave import REDUCTION, TAPS, WaveSpec
+from search_space.modules.batch_norm import MapBatchNorm
 from search_space.modules.builders import builds
 from search_space.modules.depthwise import depthwise_conv
+from search_space.modules.eager import may_bypass
 from search_space.shapes import Size
 
 torch.fx.wrap("depthwise_conv")  # one node of a traced graph, the kernel is chosen when it runs
-
-
-class MapBatchNorm(nn.BatchNorm2d):
-    """Batch norm of a map, `(B, C, H, W) -> (B, C, H, W)`; of a batch of one on flat positions.
-
-    torch's own has wrong gradients on CPUs for a batch of one whose incoming gradient has odd strides.
-    """
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x) if x.shape[0] > 1 else super().forward(x.flatten(2)).view(x.shape)
-
-    def _check_input_dim(self, input: torch.Tensor) -> None:
-        """Accept flat positions too."""
 
 
 class Reweight(nn.Module):
@@ -82,6 +71,8 @@ def grouped_pair_conv(conv: nn.Conv2d, parts: torch.Tensor) -> torch.Tensor:
 
     The same as a depthwise convolution and a sum of pairs, which is several times faster.
     """
+    if not may_bypass(conv):
+        return conv(parts)
     batch, channels, height, width = parts.shape
     kernels = conv.weight.flatten(0, 1).unsqueeze(1)
     y = depthwise_conv(parts, kernels, None, (conv.kernel_size[0], conv.kernel_size[1]))
