@@ -1,8 +1,16 @@
-"""Environment variables of processes that train; they must be set before such a process starts."""
+"""Environment variables of processes that train; they must be set before such a process starts.
+
+They concern the memory of the process, and a user without an entry in the password database, as in
+`docker run --user 1234`: Ray Tune refuses to be imported where `~` has no meaning, and `torch.compile` asks for the name of
+the user.
+"""
 
 from __future__ import annotations
 
+import getpass
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 # glibc returns large freed blocks to the system, and each training step allocates them again, page by page. With these
 # settings the memory is kept: a step of a convolution takes half the time in channels-first layout, nine tenths in
@@ -18,3 +26,28 @@ def keep_memory() -> None:
     """Make processes that start from now on keep freed memory, unless the user has set one of these variables."""
     if not MALLOC_SETTINGS.keys() & os.environ.keys():
         os.environ.update(MALLOC_SETTINGS)
+
+
+def name_user() -> None:
+    """Give the user a name and a home folder in the environment, if neither it nor the password database has them."""
+    if not os.path.isabs(os.path.expanduser("~")):
+        os.environ["HOME"] = "/"
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = f"uid{os.getuid()}"
+
+
+@contextmanager
+def with_variables(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables within the block, also for processes that start in it; afterwards they are as before."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -52,6 +52,7 @@ def open_local(resources: Resources, scratch: Path) -> Iterator[LocalProcesses]:
     if resources.address is not None:
         rule = "must be null for the executor 'local', which runs on this machine"
         raise UsageError(f"resources.address: {rule}, found {resources.address}")
+    environment.name_user()
     gpus = 0 if resources.gpus_per_trial == 0 else count_gpus()
     allocation = allocate(resources, {"CPU": requested_cpus(resources), "GPU": gpus})
     yield LocalProcesses(allocation, gpus)

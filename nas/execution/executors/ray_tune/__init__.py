@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from nas.execution import environment
 from nas.execution.base import Executor, register
+from nas.execution.executors.ray_tune.session_folder import session_folder
 from nas.execution.resources import Resources, check_reachable
 
 RAY_ENVIRONMENT = {
@@ -56,6 +58,27 @@ def open_ray(resources: Resources, scratch: Path) -> Iterator[Executor]:
     for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     environment.keep_memory()
-    adapter = importlib.import_module(f"{__name__}.adapter")  # ray reads the environment when it is imported
-    with adapter.ray_cluster(resources) as allocation:
+    environment.name_user()
+    with ExitStack() as stack:
+        folder: Path | None = None
+        if resources.address is None:
+            folder = stack.enter_context(session_folder())
+            stack.enter_context(environment.with_variables(private_environment(folder)))
+        adapter = importlib.import_module(f"{__name__}.adapter")  # ray reads the environment when it is imported
+        allocation = stack.enter_context(adapter.ray_cluster(resources, folder))
         yield adapter.RayTune(allocation, scratch)
+
+
+def private_environment(folder: Path) -> dict[str, str]:
+    """Environment variables of a private Ray, which hold while it runs.
+
+    Without `RAY_AUTH_TOKEN`, Ray would write a token to `~/.ray/auth_token`, readable by everybody; there may be no home
+    folder that can be written to. A token that the user has set is kept.
+
+    Args:
+        folder: the private folder for the temporary files of Ray and Tune.
+    """
+    variables = {"RAY_TMPDIR": str(folder)}
+    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        variables["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    return variables

@@ -13,20 +13,29 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray._private import ray_constants
+from ray._raylet import AuthenticationTokenLoader
 from ray.tune.search.searcher import Searcher
 
 from nas import logs
 from nas.errors import StudyError, reason
 from nas.execution.base import FINISHED, Executor, Result, Task, TaskSource, Worker, WorkerFactory
+from nas.execution.executors.ray_tune.session_folder import RAY_FOLDER
 from nas.execution.resources import Allocation, Resources, allocate, requested_cpus
 
 MAX_RESTARTS = 1  # of a task whose worker died: one death may be the fault of the machine, two are that of the task
 OBJECT_STORE_BYTES = 100_000_000  # of a private Ray; small, since trials share files, not objects
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (Ray removes the name of its file there at once)
 
 
 @contextmanager
-def ray_cluster(resources: Resources) -> Iterator[Allocation]:
-    """Start or join Ray; yields the allocation that `resources` get. Ray is shut down at the end."""
+def ray_cluster(resources: Resources, folder: Path | None) -> Iterator[Allocation]:
+    """Start or join Ray; yields the allocation that `resources` get. Ray is shut down at the end.
+
+    Args:
+        resources: the resources to use.
+        folder: the folder for the temporary files of a private Ray; None: the cluster at `resources.address` is joined.
+    """
     for name in ("ray", "ray.tune", "ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {
@@ -34,15 +43,43 @@ def ray_cluster(resources: Resources) -> Iterator[Allocation]:
         "logging_level": logging.CRITICAL,
         "configure_logging": False,
     }
-    if resources.address is not None:
+    _update_private_state(is_private=folder is not None)
+    if folder is None:
         ray.init(resources.address, **quiet)
     else:
-        local = {"num_cpus": requested_cpus(resources), "object_store_memory": OBJECT_STORE_BYTES}
-        ray.init("local", include_dashboard=False, **local, **quiet)
+        ray.init(
+            "local",
+            include_dashboard=False,
+            num_cpus=requested_cpus(resources),
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=str(folder / RAY_FOLDER),
+            _plasma_directory=str(_object_store_folder(folder)),
+            **quiet,
+        )
     try:
         yield allocate(resources, ray.cluster_resources())
     finally:
         ray.shutdown()
+
+
+def _update_private_state(*, is_private: bool) -> None:
+    """Adjust what Ray has read from the environment when it was imported, possibly for another search of this process.
+
+    A private Ray listens on 127.0.0.1 alone: nobody else can reach it, and it outlives a change of the network, such as a
+    VPN that connects. Ray has no option for that; it does so on systems for which `ENABLE_RAY_CLUSTER` is false.
+    """
+    ray_constants.ENABLE_RAY_CLUSTER = not is_private
+    AuthenticationTokenLoader.instance().reset_cache()  # each private Ray has a token of its own
+
+
+def _object_store_folder(folder: Path) -> Path:
+    """Shared memory if it has room for the object store, else `folder`; containers often have 64 MB of it, or none."""
+    try:
+        free_bytes = shutil.disk_usage(SHARED_MEMORY).free
+    except OSError:
+        return folder
+    has_room = free_bytes >= OBJECT_STORE_BYTES and os.access(SHARED_MEMORY, os.W_OK | os.X_OK)
+    return SHARED_MEMORY if has_room else folder
 
 
 class RayTune(Executor):
