@@ -25,11 +25,8 @@ from nas.study.records import (
     Stopped,
     TrainedSegment,
     TrialOutcome,
-    WorkerOutcome,
     name_of,
 )
-
-WORKER_DIED = Failed("the worker died")
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +46,7 @@ class Recorder:
         self.objectives = tuple(objectives)
         self.folder_of = folder_of
 
-    def record(self, number: int, outcome: WorkerOutcome) -> TrialRecorded:
+    def record(self, number: int, outcome: TrialOutcome) -> TrialRecorded:
         """Record the `outcome` that a worker returned for the open trial `number`."""
         self.state.running.discard(number)
         trial = self.state.open[number]
@@ -89,7 +86,7 @@ class Recorder:
             events.append(self._end(number, outcome, TrialState.PRUNED))
         return events
 
-    def _check_values(self, trial: optuna.Trial, outcome: WorkerOutcome) -> tuple[WorkerOutcome, tuple[float, ...]]:
+    def _check_values(self, trial: optuna.Trial, outcome: TrialOutcome) -> tuple[TrialOutcome, tuple[float, ...]]:
         """The outcome and the values of the objectives; an outcome becomes `Failed` if a value is missing or not finite."""
         if not isinstance(outcome, TrainedSegment):
             return outcome, ()

@@ -39,6 +39,7 @@ from nas.study.operator_table import (
     write_tables,
 )
 from nas.study.storage import study_exists
+from nas.study.storage_errors import machine_errors
 from nas.study.stored import StoredStudy
 from search_space import SearchSpace
 from search_space.operators import Operator
@@ -78,11 +79,12 @@ def run_search(
     Raises:
         ConfigError: the configuration, its data or its space break a rule, or the study in `folder` has another configuration.
         UsageError: another search runs in the folder.
+        MachineError: the disk, the memory or a device of the machine failed; the same call continues the search.
         NothingFeasibleError: no trial satisfies the limits.
     """
     interrupts = Interrupts()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with interrupts.handle_signals(), lock_folder(folder):
+    with interrupts.handle_signals(), lock_folder(folder), machine_errors(folder):
         if study_exists(folder):
             study = StoredStudy.open(folder)
             config.check_continues(study.config)
@@ -223,6 +225,7 @@ class _SearchRun:
             dispatcher = TrialDispatcher(ask_tell, executor.allocation.workers, self.interrupts)
             try:
                 executor.run(EvaluatorFactory(settings), dispatcher)
+                dispatcher.settle()
             finally:
                 dispatcher.write()
 

@@ -19,9 +19,11 @@ from nas.study.config import StudyConfig
 from nas.study.images import find_images
 from nas.study.layout import CONFIG, DATA, trial_folder
 from nas.study.storage import create_study, open_study
+from nas.study.storage_errors import storage_errors
 from nas.study.trials import is_trained
 from search_space import Architecture, SearchSpace
 from trainers.data.prepared import DatasetInfo
+from trainers.files import atomic_write
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class StoredStudy:
             "space_size": str(space.size),  # may exceed what JSON readers take for a number
             "dataset": _dataset_attribute(dataset),
         }
-        (folder / CONFIG).write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+        with atomic_write(folder / CONFIG) as temporary:
+            temporary.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
         created = create_study(folder, config.name, [objective.direction for objective in chosen], attributes)
         for architecture in first:
             created.enqueue_trial(dict(space.encode(architecture)))
@@ -128,7 +131,8 @@ class StoredStudy:
 
     def set_test_accuracy(self, accuracies: Mapping[str, float]) -> None:
         """Store `accuracies`, which replace the stored ones."""
-        self.optuna.set_user_attr("test_accuracy", dict(accuracies))
+        with storage_errors(self.folder):
+            self.optuna.set_user_attr("test_accuracy", dict(accuracies))
 
     def trial_folder(self, number: int) -> Path:
         """The folder of a trial's files."""
