@@ -21,7 +21,7 @@ from nas.driver.suspects import Suspects
 from nas.objectives import Objective
 from nas.study.events import Event, Observer, SearchStarted, TrialRecorded, TrialStarted
 from nas.study.records import MachineFailure, TrainedSegment, WorkerOutcome, name_of
-from nas.study.trials import outcome_name
+from nas.study.trials import outcome_name, retried_numbers
 from search_space import SearchSpace
 
 WORKER_DIED = MachineFailure("the worker died", is_certain=False)
@@ -69,7 +69,10 @@ class AskTell:
     def start(self, workers: int) -> None:
         """Notify the observers that the search starts with this number of `workers`."""
         trials = self.state.study.get_trials(deepcopy=False)
-        outcomes = Counter(name for name in map(outcome_name, trials) if name is not None)
+        retried = retried_numbers(trials)
+        outcomes = Counter(
+            name for trial in trials if trial.number not in retried and (name := outcome_name(trial)) is not None
+        )
         values = [tuple(trial.values) for trial in trials if trial.state == TrialState.COMPLETE]
         ladder = self.state.ladder
         paused = () if ladder is None else tuple(ladder.paused)

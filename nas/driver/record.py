@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from nas.driver.state import SearchState
 from nas.objectives import Objective
 from nas.study.events import TrialRecorded
-from nas.study.layout import ERROR, remove_checkpoint, write_error
+from nas.study.layout import ERROR, remove_checkpoint, remove_error, write_error
 from nas.study.optuna_adapter import set_intermediate_value
 from nas.study.records import (
     OUTCOME,
@@ -27,6 +27,7 @@ from nas.study.records import (
     TrialOutcome,
     name_of,
 )
+from trainers.files import remove_temporary_files
 
 logger = logging.getLogger(__name__)
 
@@ -111,9 +112,13 @@ class Recorder:
     def _end(
         self, number: int, outcome: TrialOutcome, state: TrialState, values: tuple[float, ...] = ()
     ) -> TrialRecorded:
-        """End the trial `number` in the study and remove its checkpoint."""
+        """End the trial `number` in the study and remove the files that are not needed any more."""
         if self.state.ladder is not None:
             self.state.ladder.leave(number)
         self.study.tell(self.state.open.pop(number), list(values) or None, state=state)
-        remove_checkpoint(self.folder_of(number))
+        if isinstance(outcome, Failed):  # its checkpoint serves a retry
+            remove_temporary_files(self.folder_of(number))
+        else:
+            remove_checkpoint(self.folder_of(number))
+            remove_error(self.folder_of(number))
         return TrialRecorded(number, outcome, values)

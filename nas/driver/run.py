@@ -19,6 +19,7 @@ from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
 from nas.driver.plan import create_halving, create_sampler
+from nas.driver.retry import enqueue_failed
 from nas.driver.warm_start import first_architectures, prior_accuracies
 from nas.errors import NothingFeasibleError, StudyError
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
@@ -66,6 +67,7 @@ def run_search(
     display: Display | None = None,
     observers: Sequence[Observer] = (),
     open_with: Callable[[], AbstractContextManager[Executor]] | None = None,
+    retry_failed: bool = False,
 ) -> SearchEnd:
     """Run the study of `config` in `folder`, or continue it. Call from the main thread.
 
@@ -75,6 +77,7 @@ def run_search(
         display: shows the search; None: nothing is shown.
         observers: receive every event of the trials.
         open_with: opens the executor; None: the executor that the configuration names.
+        retry_failed: failed trials are repeated first, each once.
 
     Raises:
         ConfigError: the configuration, its data or its space break a rule, or the study in `folder` has another configuration.
@@ -88,6 +91,8 @@ def run_search(
         if study_exists(folder):
             study = StoredStudy.open(folder)
             config.check_continues(study.config)
+            if retry_failed and not enqueue_failed(study) and display is not None:
+                display.warn("no trial has failed; there is none to repeat")
             if study.is_complete(config.trials):
                 _restore_images(study, config)
                 return SearchEnd(study, was_complete=True)

@@ -18,6 +18,8 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
     outcome               "completed", "stopped", "refused", "duplicate" or "failed" (not in studies of version 0.1)
     refused               the reason why it was not trained: "limit macs: 5000 > 4000", "duplicate of trial 3"; its state
                           is PRUNED, that of a duplicate FAIL
+    retried_from          the number of the failed trial that this one repeats (`nas search --retry-failed`)
+    machine_failure       the reason of a failure that ended a search, and may be the architecture's (nas/driver/suspects.py)
     failure               the reason of the failure, and the file with its traceback; its state is FAIL
 
 User attributes of the study:

@@ -20,7 +20,7 @@ from nas.study.images import find_images
 from nas.study.layout import CONFIG, DATA, trial_folder
 from nas.study.storage import create_study, open_study
 from nas.study.storage_errors import storage_errors
-from nas.study.trials import is_trained
+from nas.study.trials import count_trained, waiting_retries
 from search_space import Architecture, SearchSpace
 from trainers.data.prepared import DatasetInfo
 from trainers.files import atomic_write
@@ -147,9 +147,10 @@ class StoredStudy:
         return find_images(self.folder / DATA, str(self.dataset.get("fingerprint")))
 
     def is_complete(self, trials: int) -> bool:
-        """True if `trials` trials are trained and none runs or pauses."""
+        """True if `trials` trials are trained, none runs or pauses, and no failed one waits to be repeated."""
         stored = self.trials
-        return not any(t.state == TrialState.RUNNING for t in stored) and sum(map(is_trained, stored)) >= trials
+        is_open = any(trial.state == TrialState.RUNNING for trial in stored) or bool(waiting_retries(stored))
+        return not is_open and count_trained(stored) >= trials
 
     def check_images(self, config: StudyConfig, dataset: DatasetInfo) -> None:
         """Raise `ConfigError` unless `dataset` is that of the study; accuracies on other images are not comparable."""
