@@ -93,7 +93,9 @@ class Study(StoredStudy):
         return self.results()._repr_html_()
 
 
-def search(study: Study, display: Display | None = None, observers: Sequence[Observer] = ()) -> Results:
+def search(
+    study: Study, display: Display | None = None, observers: Sequence[Observer] = (), retry_failed: bool = False
+) -> Results:
     """Train trials until the study has as many as its configuration asks for; continues an interrupted search.
 
     Call it from the main thread. Ctrl-C ends it with `KeyboardInterrupt`; nothing that was trained is lost.
@@ -102,6 +104,7 @@ def search(study: Study, display: Display | None = None, observers: Sequence[Obs
         study: the study.
         display: shows the progress, such as `nas.terminal.progress.TerminalDisplay(rich.console.Console())`; None: no display.
         observers: get every event of the trials (`nas.study.events`).
+        retry_failed: the trials that failed are repeated first, each once.
 
     Returns:
         The results.
@@ -109,8 +112,9 @@ def search(study: Study, display: Display | None = None, observers: Sequence[Obs
     Raises:
         ConfigError: the configuration breaks a rule, or the study was created with another one.
         UsageError: another search runs in the folder, or it holds no configuration.
+        MachineError: the disk, the memory or a device of the machine failed; the same call continues the search.
         NothingFeasibleError: no trial satisfies the limits.
     """
     config = study.requested or StudyConfig.from_file(study.folder / CONFIG)
-    run_search(config, study.folder, display, observers)
+    run_search(config, study.folder, display, observers, retry_failed=retry_failed)
     return study.results()

@@ -4,6 +4,7 @@ StudyError               a failure at run time: exit code 1
 ├── UsageError           wrong use, such as a folder without a study or an unknown trial: exit code 2
 │   ├── ConfigError      a configuration breaks a rule; names file:line:col or the flag: exit code 2
 │   └── UnknownNameError a name is not registered; lists the registered names and the closest match: exit code 2
+├── MachineError         the machine failed (disk, memory, device); the same command continues the work: exit code 1
 └── NothingFeasibleError the search ended and no trial satisfies its limits: exit code 3
 """
 
@@ -66,6 +67,10 @@ class UnknownNameError(UsageError, ValueError):
         hint = suggestion(self.name, self.known)
         place = f"{self.place}: " if self.place else ""
         return f"{place}no such {self.kind} (known: {', '.join(self.known)}){hint}, found {self.name!r}"
+
+
+class MachineError(StudyError):
+    """The machine failed: its disk, its memory or a device. Trials that were running stay open, and are continued later."""
 
 
 class NothingFeasibleError(StudyError):

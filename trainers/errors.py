@@ -2,6 +2,7 @@
 
 TrainerError             base class: data or a training failed
 ├── DataError            data, or a description of data, that break a rule; also a ValueError
+│   └── DiskError        a disk that is full or broken; the data are not at fault
 └── TrainingError        a training failed: a loss that is not finite
 """
 
@@ -35,6 +36,10 @@ class DataError(TrainerError, ValueError):
         # The name of a file may hold line ends, or bytes that no terminal shows.
         place = self.place if self.place.isprintable() else repr(self.place)
         return f"{place}: {self.rule}{value}"
+
+
+class DiskError(DataError):
+    """A disk that is full or broken: trouble of the machine, whatever the data."""
 
 
 class TrainingError(TrainerError):

@@ -3,10 +3,13 @@
 A file of tensors is safetensors: 8 bytes with the length of a JSON header, the header, the tensors one after another.
 `TensorFile` writes one in a single pass, a few rows at a time, so that no tensor has to be in memory as a whole, and its
 metadata last, when they are known.
+
+An error of the disk names the file that could not be written, not its temporary one.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -18,25 +21,96 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.errors import DataError
+from trainers.errors import DataError, DiskError
 
 RESERVED_METADATA_BYTES = 4096
 """Bytes of a header that are reserved for metadata, above the estimate that the caller gives."""
+
+NO_ROOM_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The disk, the quota or the limit on the size of a file is used up: room can be made, and the work goes on."""
+
+DISK_ERRNOS = NO_ROOM_ERRNOS | {
+    errno.EIO,
+    errno.EROFS,
+    errno.ESTALE,
+    errno.ENOMEM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENXIO,
+    errno.ENODEV,
+}
+"""Errors of the disk and of the machine, whatever file is read or written."""
 
 _DTYPES = {np.dtype(np.int64): "I64", np.dtype(np.uint8): "U8"}
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yields a temporary file beside `path`. It replaces `path` if the block ends without an error; otherwise it is removed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Yields a temporary file beside `path`. It replaces `path` if the block ends without an error; otherwise it is removed.
+
+    Raises:
+        OSError: the disk is full or broken; the error names `path`.
+    """
+    temporary = _temporary_file(path)
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with _named(path, temporary):
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def reserve(path: Path, size_bytes: int) -> Iterator[None]:
+    """Within the block the disk has room for `size_bytes` in `path`, written by `atomic_write` and `write_reserved`.
+
+    Work whose result would find no room fails before it starts. The room is taken by the temporary file of `atomic_write`.
+    File systems that cannot reserve room are not an error.
+
+    Raises:
+        OSError: there is no room; the error names `path`.
+    """
+    temporary = _temporary_file(path)
+    try:
+        with _named(path, temporary), temporary.open("wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, size_bytes)
+            except OSError as error:
+                if error.errno in NO_ROOM_ERRNOS:
+                    raise
+        yield
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_reserved(temporary: Path, content: bytes) -> None:
+    """Write `content` into the file `temporary` that `atomic_write` yields, into the room that `reserve` took, if it did."""
+    with temporary.open("r+b" if temporary.exists() else "wb") as file:
+        file.write(content)
+        file.truncate()
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove the temporary files of `atomic_write` in `folder` that killed processes left."""
+    for file in folder.glob(".*.tmp"):
+        file.unlink(missing_ok=True)
+
+
+def _temporary_file(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+@contextmanager
+def _named(path: Path, temporary: Path) -> Iterator[None]:
+    """Give an `OSError` of the block the name `path` if it names `temporary`, or no file: a failed write names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, temporary, str(temporary)):
+            error.filename = str(path)
+        raise
 
 
 class Scratch:
@@ -115,10 +189,14 @@ class TensorFile:
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Raise an `OSError` of the block as a `DataError` that names the file, or `folder` where the error names none."""
+    """Raise an `OSError` of the block as a `DataError` that names the file, or `folder` where the error names none.
+
+    Raises:
+        DiskError: the disk is full or broken.
+        DataError: another error, such as a file that is missing or that may not be read.
+    """
     try:
         yield
     except OSError as error:
-        raise DataError(
-            str(error.filename or folder), f"cannot be read or written ({error.strerror or error})"
-        ) from error
+        kind = DiskError if error.errno in DISK_ERRNOS else DataError
+        raise kind(str(error.filename or folder), f"cannot be read or written ({error.strerror or error})") from error

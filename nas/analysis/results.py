@@ -25,7 +25,7 @@ from nas.errors import UsageError
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
 from nas.study.stored import StoredStudy
-from nas.study.trials import outcome_name
+from nas.study.trials import RETRIED_FROM, outcome_name
 
 if TYPE_CHECKING:
     Row: TypeAlias = pd.Series[Any]
@@ -63,7 +63,7 @@ class Results:
         trials: a row per trial in the order of numbers, indexed by number. Columns: `trial`, `state` (one of `STATES`),
             each objective under its name (of a trial that is not complete: the values that are known), `number_columns()`,
             `TEXTS`, `seed`, `architecture` (plain dict or None), `curve` (list of dicts), `started`, `finished`,
-            `feasible` and `on_front`.
+            `retried_from` (number of the failed trial that it repeats, or NaN), `feasible` and `on_front`.
         config: the resolved configuration.
         dataset: the images it was searched on.
         space_size: how many architectures the space holds; None if the study does not say.
@@ -227,6 +227,7 @@ def _row(trial: FrozenTrial, chosen: Sequence[Objective], tested: Mapping[str, f
         "test_accuracy": tested.get(str(trial.number)),
         "started": trial.datetime_start,
         "finished": trial.datetime_complete,
+        "retried_from": attributes.get(RETRIED_FROM),
         "feasible": all(value <= 0 for value in trial.constraints.values()),
     }
 
@@ -241,11 +242,12 @@ def _state(trial: FrozenTrial) -> str:
 
 def _table(rows: list[dict[str, Any]], chosen: Sequence[Objective]) -> pd.DataFrame:
     names = [objective.name for objective in chosen]
-    rest = ("seed", "architecture", "curve", "started", "finished", "feasible")
+    rest = ("seed", "architecture", "curve", "started", "finished", "retried_from", "feasible")
     numbers = list(dict.fromkeys((*names, *number_columns())))
     table = pd.DataFrame(rows, columns=list(dict.fromkeys(["trial", "state", *numbers, *TEXTS, *rest])))
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce").astype(np.float64)
     table["trial"] = table["trial"].astype(np.int64)
+    table["retried_from"] = pd.to_numeric(table["retried_from"]).astype(np.float64)
     table["feasible"] = table["feasible"].astype(bool)
     for name in ("started", "finished"):
         table[name] = pd.to_datetime(table[name])

@@ -22,6 +22,9 @@ def search(
     out_folder: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="The folder of the study (default: runs/NAME).")
     ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="First repeat the trials that failed, each once.")
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Run a study, or continue an interrupted one."""
@@ -38,7 +41,8 @@ def search(
     folder = out_folder or Path("runs") / config.name
     console = Console(stderr=True)
     try:
-        end = run_search(config, folder, TerminalDisplay(console, Console()))
+        display = TerminalDisplay(console, Console())
+        end = run_search(config, folder, display, retry_failed=retry_failed)
     except KeyboardInterrupt:
         if study_exists(folder):
             console.print(f"interrupted; nothing is lost: the same command continues {folder}", highlight=False)

@@ -15,13 +15,16 @@ from optuna.trial import TrialState
 
 from nas.driver.halving import Halving, Ladder
 from nas.driver.propose import Finished, Proposal, Proposer, Wait
-from nas.driver.record import WORKER_DIED, Recorder
+from nas.driver.record import Recorder
 from nas.driver.state import SearchState
+from nas.driver.suspects import Suspects
 from nas.objectives import Objective
 from nas.study.events import Event, Observer, SearchStarted, TrialRecorded, TrialStarted
-from nas.study.records import WorkerOutcome, name_of
-from nas.study.trials import outcome_name
+from nas.study.records import MachineFailure, TrainedSegment, WorkerOutcome, name_of
+from nas.study.trials import outcome_name, retried_numbers
 from search_space import SearchSpace
+
+WORKER_DIED = MachineFailure("the worker died", is_certain=False)
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +64,15 @@ class AskTell:
         self.state = SearchState(study, ladder, [objective.name for objective in self.objectives])
         self.proposer = Proposer(self.state, space, self.objectives, target, limits or {}, seed, self.notify)
         self.recorder = Recorder(self.state, self.objectives, folder_of)
+        self.suspects = Suspects(self.recorder)
 
     def start(self, workers: int) -> None:
         """Notify the observers that the search starts with this number of `workers`."""
         trials = self.state.study.get_trials(deepcopy=False)
-        outcomes = Counter(name for name in map(outcome_name, trials) if name is not None)
+        retried = retried_numbers(trials)
+        outcomes = Counter(
+            name for trial in trials if trial.number not in retried and (name := outcome_name(trial)) is not None
+        )
         values = [tuple(trial.values) for trial in trials if trial.state == TrialState.COMPLETE]
         ladder = self.state.ladder
         paused = () if ladder is None else tuple(ladder.paused)
@@ -75,6 +82,9 @@ class AskTell:
     def propose(self) -> Proposal | Wait | Finished:
         """Return the next trial, for which the caller must call `start_trial`; `Finished` stops all paused trials."""
         proposal = self.proposer.propose()
+        if self.suspects.any and not self.state.running and not isinstance(proposal, Proposal):
+            self.settle()
+            proposal = self.proposer.propose()
         if isinstance(proposal, Finished):
             for event in self.recorder.stop_paused():
                 self.notify(event)
@@ -85,8 +95,24 @@ class AskTell:
         self.notify(TrialStarted(number))
 
     def record(self, number: int, outcome: WorkerOutcome | None) -> None:
-        """Record the outcome of the proposed trial `number`; None: its worker died."""
-        self.notify(self.recorder.record(number, WORKER_DIED if outcome is None else outcome))
+        """Record the outcome of the proposed trial `number`; None: its worker died.
+
+        Raises:
+            MachineError: the machine is at fault for a failure; the trial stays open.
+        """
+        if outcome is None or isinstance(outcome, MachineFailure):
+            event = self.suspects.add(number, WORKER_DIED if outcome is None else outcome)
+            if event is not None:
+                self.notify(event)
+            return
+        self.notify(self.recorder.record(number, outcome))
+        if isinstance(outcome, TrainedSegment):
+            self.settle()
+
+    def settle(self) -> None:
+        """Record the trials that are held (`nas.driver.suspects`) as failed. Call when no other trial is left to decide."""
+        for event in self.suspects.settle():
+            self.notify(event)
 
     def notify(self, event: Event) -> None:
         """Send `event` to every observer."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from nas.driver.ask_tell import AskTell
 from nas.driver.propose import Finished, Proposal, Wait
+from nas.errors import MachineError
 from nas.execution.base import FINISHED, WAIT, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
 from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record
@@ -101,10 +102,25 @@ class TrialDispatcher(TaskSource):
         self._look_ahead()
 
     def write(self) -> None:
-        """Record every outcome that is not recorded yet."""
+        """Record every outcome that is not recorded yet.
+
+        Raises:
+            MachineError: the machine is at fault for a failure; the other outcomes are recorded.
+        """
+        failure: MachineError | None = None
         while self._unwritten:
             _, number, outcome = self._unwritten.popleft()
-            self.ask_tell.record(number, outcome)
+            try:
+                self.ask_tell.record(number, outcome)
+            except MachineError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def settle(self) -> None:
+        """Record every outcome and every trial that is held. Call at the end of the search, not after an interruption."""
+        self.write()
+        self.ask_tell.settle()
 
     def _check(self) -> None:
         """Raise `KeyboardInterrupt` after a signal, and `StudyError` if a worker cannot start."""

@@ -1,4 +1,4 @@
-"""Chooses the next trial: interrupted trials first, then promotions, then suggestions of the sampler.
+"""Chooses the next trial: interrupted trials first, then repeated ones, then promotions, then suggestions of the sampler.
 
 A suggestion becomes a proposal once it is admitted: its architecture, id and exact costs become attributes of the trial, and
 the trial is refused if it violates a limit, or fails as a duplicate if the architecture was proposed before. A driver that is
@@ -20,7 +20,7 @@ from nas.objectives import OBJECTIVES, Objective
 from nas.objectives.costs import cost_values
 from nas.study.events import TrialRecorded
 from nas.study.limits import excesses, find_violation, satisfies_limits
-from nas.study.optuna_adapter import open_trial
+from nas.study.optuna_adapter import open_trial, start_trial
 from nas.study.records import OUTCOME, Duplicate, EarlierSegments, Refused, name_of
 from nas.study.trials import seed_of
 from search_space import Architecture, SearchSpace
@@ -101,6 +101,10 @@ class Proposer:
             proposal = self._admit(open_trial(self.study, self.state.interrupted.pop(0)))
             if proposal is not None:
                 return proposal
+        while self.state.retries:
+            proposal = self._admit(start_trial(self.study, self.state.retries.pop(0)))
+            if proposal is not None:
+                return proposal
         ladder, may_start = self.state.ladder, self._may_start_trial()
         if ladder is not None:
             promoted = ladder.promotion(no_new_trials=not may_start)
@@ -118,7 +122,7 @@ class Proposer:
         """True if the counts of the search allow another trial."""
         state = self.state
         return (
-            state.trained + len(state.open) < self.target
+            state.trained + len(state.open) + len(state.retries) < self.target
             and len(state.seen) < self.space.size
             and state.refused_in_a_row < MAX_REFUSALS_BY_WORKERS
         )

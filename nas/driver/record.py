@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from nas.driver.state import SearchState
 from nas.objectives import Objective
 from nas.study.events import TrialRecorded
-from nas.study.layout import ERROR, remove_checkpoint, write_error
+from nas.study.layout import ERROR, remove_checkpoint, remove_error, write_error
 from nas.study.optuna_adapter import set_intermediate_value
 from nas.study.records import (
     OUTCOME,
@@ -25,11 +25,9 @@ from nas.study.records import (
     Stopped,
     TrainedSegment,
     TrialOutcome,
-    WorkerOutcome,
     name_of,
 )
-
-WORKER_DIED = Failed("the worker died")
+from trainers.files import remove_temporary_files
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +47,7 @@ class Recorder:
         self.objectives = tuple(objectives)
         self.folder_of = folder_of
 
-    def record(self, number: int, outcome: WorkerOutcome) -> TrialRecorded:
+    def record(self, number: int, outcome: TrialOutcome) -> TrialRecorded:
         """Record the `outcome` that a worker returned for the open trial `number`."""
         self.state.running.discard(number)
         trial = self.state.open[number]
@@ -89,7 +87,7 @@ class Recorder:
             events.append(self._end(number, outcome, TrialState.PRUNED))
         return events
 
-    def _check_values(self, trial: optuna.Trial, outcome: WorkerOutcome) -> tuple[WorkerOutcome, tuple[float, ...]]:
+    def _check_values(self, trial: optuna.Trial, outcome: TrialOutcome) -> tuple[TrialOutcome, tuple[float, ...]]:
         """The outcome and the values of the objectives; an outcome becomes `Failed` if a value is missing or not finite."""
         if not isinstance(outcome, TrainedSegment):
             return outcome, ()
@@ -114,9 +112,13 @@ class Recorder:
     def _end(
         self, number: int, outcome: TrialOutcome, state: TrialState, values: tuple[float, ...] = ()
     ) -> TrialRecorded:
-        """End the trial `number` in the study and remove its checkpoint."""
+        """End the trial `number` in the study and remove the files that are not needed any more."""
         if self.state.ladder is not None:
             self.state.ladder.leave(number)
         self.study.tell(self.state.open.pop(number), list(values) or None, state=state)
-        remove_checkpoint(self.folder_of(number))
+        if isinstance(outcome, Failed):  # its checkpoint serves a retry
+            remove_temporary_files(self.folder_of(number))
+        else:
+            remove_checkpoint(self.folder_of(number))
+            remove_error(self.folder_of(number))
         return TrialRecorded(number, outcome, values)

@@ -19,6 +19,7 @@ from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
 from nas.driver.plan import create_halving, create_sampler
+from nas.driver.retry import enqueue_failed
 from nas.driver.warm_start import first_architectures, prior_accuracies
 from nas.errors import NothingFeasibleError, StudyError
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
@@ -40,6 +41,7 @@ from nas.study.operator_table import (
     write_tables,
 )
 from nas.study.storage import study_exists
+from nas.study.storage_errors import machine_errors
 from nas.study.stored import StoredStudy
 from search_space import SearchSpace
 from search_space.operators import Operator
@@ -66,6 +68,7 @@ def run_search(
     display: Display | None = None,
     observers: Sequence[Observer] = (),
     open_with: Callable[[], AbstractContextManager[Executor]] | None = None,
+    retry_failed: bool = False,
 ) -> SearchEnd:
     """Run the study of `config` in `folder`, or continue it. Call from the main thread.
 
@@ -75,18 +78,22 @@ def run_search(
         display: shows the search; None: nothing is shown.
         observers: receive every event of the trials.
         open_with: opens the executor; None: the executor that the configuration names.
+        retry_failed: failed trials are repeated first, each once.
 
     Raises:
         ConfigError: the configuration, its data or its space break a rule, or the study in `folder` has another configuration.
         UsageError: another search runs in the folder.
+        MachineError: the disk, the memory or a device of the machine failed; the same call continues the search.
         NothingFeasibleError: no trial satisfies the limits.
     """
     interrupts = Interrupts()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with interrupts.handle_signals(), lock_folder(folder):
+    with interrupts.handle_signals(), lock_folder(folder), machine_errors(folder):
         if study_exists(folder):
             study = StoredStudy.open(folder)
             config.check_continues(study.config)
+            if retry_failed and not enqueue_failed(study) and display is not None:
+                display.warn("no trial has failed; there is none to repeat")
             if study.is_complete(config.trials):
                 _restore_images(study, config)
                 return SearchEnd(study, was_complete=True)
@@ -227,6 +234,7 @@ class _SearchRun:
             dispatcher = TrialDispatcher(ask_tell, executor.allocation.workers, self.interrupts)
             try:
                 executor.run(EvaluatorFactory(settings), dispatcher)
+                dispatcher.settle()
             finally:
                 dispatcher.write()
 

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.driver.halving import Ladder
 from nas.study.optuna_adapter import open_trial
-from nas.study.trials import is_trained, outcome_name
+from nas.study.trials import count_trained, outcome_name, retried_numbers, waiting_retries
 
 
 class SearchState:
@@ -33,14 +33,20 @@ class SearchState:
         self.running: set[int] = set()
         self.interrupted = [trial for trial in trials if trial.state == TrialState.RUNNING]
         """Trials that an earlier driver left running; they are proposed first."""
+        self.retries = waiting_retries(trials)
+        """Trials that repeat failed ones and have not started; they are proposed after the interrupted ones."""
+        retried = retried_numbers(trials)
         self.seen = {
             trial.user_attrs["id"]: trial.number
             for trial in trials
-            if "id" in trial.user_attrs and trial.state.is_finished() and outcome_name(trial) != "duplicate"
+            if "id" in trial.user_attrs
+            and trial.state.is_finished()
+            and trial.number not in retried
+            and outcome_name(trial) != "duplicate"
         }
         """Id of an architecture -> the first trial that has it."""
-        self.trained = sum(map(is_trained, trials))
-        """Number of trials that count towards the target: completed, failed, or stopped at a rung."""
+        self.trained = count_trained(trials)
+        """Number of trials that count towards the target: completed, failed and not repeated, or stopped at a rung."""
         self.refused_in_a_row = 0
         """Number of trials that workers refused since the last one that they trained."""
         if ladder is not None:
@@ -48,7 +54,10 @@ class SearchState:
 
     def _replay(self, ladder: Ladder, trials: Sequence[FrozenTrial], objective_names: Sequence[str]) -> None:
         """Put the trials of earlier drivers on their rungs."""
+        retried = retried_numbers(trials)
         for trial in trials:
+            if trial.number in retried:
+                continue  # its repetition stands for it
             for epoch, accuracy in sorted(trial.intermediate_values.items()):
                 values = {**trial.user_attrs, "accuracy": accuracy}
                 ladder.reach(trial.number, epoch, [float(values[name]) for name in objective_names])

@@ -1,16 +1,18 @@
 """Evaluates architectures: builds the network, measures and trains it, and computes the objectives. Runs in a worker.
 
 A trial is measured, refused if a measurement violates a limit, and trained otherwise. An exception never ends the worker: it
-becomes the outcome `Failed` of its trial, with the traceback.
+becomes the outcome `Failed` of its trial, or a `MachineFailure` (`nas.evaluation.failures` decides), with the traceback.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from torch import nn
 
 from nas import objectives
 from nas.errors import reason
+from nas.evaluation.failures import Cause, cause_of, loses_device
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.settings import EvaluationSettings
 from nas.study.layout import CHECKPOINT, WEIGHTS
@@ -27,6 +30,7 @@ from nas.study.records import (
     Completed,
     EarlierSegments,
     Failed,
+    MachineFailure,
     Measured,
     Paused,
     Refused,
@@ -67,9 +71,16 @@ class Evaluator:
         self.lock = DeviceLock(device)
         self.measurer = Measurer(settings.measuring, device, self.lock)
         self._idle_since: float | None = None  # the end of the last trial
+        self._device_is_lost = False
+        self._unsaved: Completed | None = None  # a training that has ended, while its weights are not written
 
     def run(self, task: Mapping[str, Any]) -> dict[str, Any]:
-        """Evaluate a task (`TrialTask.to_dict`) and return the record of its outcome (`nas.study.records.to_record`)."""
+        """Evaluate a task (`TrialTask.to_dict`) and return the record of its outcome (`nas.study.records.to_record`).
+
+        A process that has lost its device ends here; the executor gives the task to a new one.
+        """
+        if self._device_is_lost:
+            os._exit(1)
         return to_record(self.evaluate(TrialTask.from_dict(task)))
 
     def evaluate(self, task: TrialTask) -> WorkerOutcome:
@@ -80,16 +91,38 @@ class Evaluator:
         start = time.perf_counter()
         idle_s = task.earlier.idle_s + (0.0 if self._idle_since is None else start - self._idle_since)
         outcome: WorkerOutcome
+        self._unsaved = None
         try:
             outcome = self._evaluate(task, start)
-        except Exception as error:  # any failure is that of the trial
-            logger.info("trial %d failed", task.number, exc_info=True)
-            wall_s = task.earlier.wall_s + time.perf_counter() - start
-            outcome = Failed(reason(error), traceback.format_exc(), task.seed, wall_s)
-        if self.device != "cpu":
-            torch.cuda.empty_cache()
+        except Exception as error:  # any failure is that of the trial, or of the machine
+            outcome = self._failure(error, task, start)
+        self._free_device_memory()
         self._idle_since = time.perf_counter()
         return replace(outcome, idle_s=idle_s)
+
+    def _failure(self, error: Exception, task: TrialTask, start: float) -> Failed | MachineFailure:
+        """The outcome for the `error` that is being handled."""
+        logger.info("trial %d failed", task.number, exc_info=True)
+        cause = cause_of(error, self.device)
+        self._device_is_lost = loses_device(error)
+        wall_s = task.earlier.wall_s + time.perf_counter() - start
+        failed = Failed(reason(error), traceback.format_exc(), task.seed, wall_s)
+        if cause is Cause.ARCHITECTURE:
+            return failed
+        failure = MachineFailure(failed.reason, cause is Cause.MACHINE, failed.traceback, task.seed, wall_s)
+        if self._unsaved is None:
+            return failure
+        return replace(failure, measured=self._unsaved.measured, trained=self._unsaved.trained)
+
+    def _free_device_memory(self) -> None:
+        """Free the memory of a GPU for other processes."""
+        if self.device == "cpu" or self._device_is_lost:
+            return
+        try:
+            torch.cuda.empty_cache()
+        except RuntimeError:  # an error of the trial's kernels that CUDA reports late
+            logger.info("the device is lost", exc_info=True)
+            self._device_is_lost = True
 
     def _evaluate(self, task: TrialTask, start: float) -> Completed | Paused | Refused:
         """The outcome without `idle_s`."""
@@ -102,6 +135,17 @@ class Evaluator:
         measured, violation = self._measure(architecture, network, task.earlier)
         if violation is not None:
             return Refused(violation, task.seed, measured)
+        with ExitStack() as stack:
+            if task.until is None or task.until >= self.settings.train.epochs:
+                epochs = self.settings.train.epochs
+                stack.enter_context(checkpoint.reserve_weights(folder / WEIGHTS, network, epochs))
+            return self._train(architecture, network, task, measured, start)
+
+    def _train(
+        self, architecture: Architecture, network: Network, task: TrialTask, measured: Measured, start: float
+    ) -> Completed | Paused:
+        """Train the network to the end, or to its next rung."""
+        folder = Path(task.folder)
         training = ProxyTraining(
             network,
             self.data,
@@ -117,10 +161,11 @@ class Evaluator:
         trained = self._trained(training, task.until, task.earlier.overhead_s + overhead_s)
         if task.until is not None and task.until < self.settings.train.epochs:
             return Paused(task.seed, measured, trained, epoch=task.until)
+        self._unsaved = Completed(task.seed, measured, trained)
         metadata = {
             "architecture": architecture.to_json(),
             "training": training.identity,
-            "record": json.dumps(to_record(Completed(task.seed, measured, trained))),
+            "record": json.dumps(to_record(self._unsaved)),
         }
         checkpoint.save_weights(folder / WEIGHTS, training.model, metadata)
         return Completed(task.seed, measured, trained.with_overhead(time.perf_counter() - trained_at))

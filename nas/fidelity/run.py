@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from nas.analysis.statistics import MIN_VALUES
 from nas.driver.display import Display
-from nas.errors import UsageError
+from nas.errors import MachineError, UsageError
 from nas.execution.base import Executor, Task, open_executor
 from nas.execution.interrupts import Interrupts
 from nas.execution.queue import TaskQueue
@@ -113,6 +113,7 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
     Raises:
         ConfigError, UsageError: the configuration, its data or its space break a rule, or there is too little to compare.
         StudyError: too few architectures could be trained.
+        MachineError: the disk or a device of the machine failed; the same call continues the run.
     """
     config = study.config
     budgets = create_budgets(config.train, request.multiple)
@@ -183,8 +184,14 @@ def _train(
 
         def store_result(task: Task, result: Mapping[str, Any] | None) -> None:
             job = jobs[task.name]
-            record = {"id": job.id, "seed": job.seed, "failure": WORKER_DIED} if result is None else dict(result)
-            store.add(task.name, record)
+            died = {"id": job.id, "seed": job.seed, "failure": WORKER_DIED, "cause": "either"}
+            record = died if result is None else dict(result)
+            if record.get("cause") == "machine":
+                raise MachineError(f"a training of architecture {job.id}: {record['failure']}")
+            if "cause" in record:
+                store.results[task.name] = record  # not written: the next run repeats what may be the machine's fault
+            else:
+                store.add(task.name, record)
             advance(1, weights[task.name])
 
         executor.run(FidelityWorkerFactory(settings), TaskQueue(tasks, store_result, interrupts.check))

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from nas.errors import reason
 from nas.evaluation.evaluator import initial_network
+from nas.evaluation.failures import Cause, cause_of
 from nas.fidelity.plan import Budget, Job
 from nas.fidelity.settings import FidelitySettings
 from search_space import Architecture
@@ -57,7 +58,8 @@ class FidelityWorker:
 
         The record has `curve`, a [validation accuracy, seconds] per epoch, or `scores`, name -> [value, seconds].
 
-        An exception becomes the `failure` of the record. An interrupted training continues from the file `checkpoint`, which is
+        An exception becomes the `failure` of the record, and `cause` says what is at fault if it may be the machine ("machine" or
+        "either", `nas.evaluation.failures`). An interrupted training continues from the file `checkpoint`, which is
         removed at the end.
         """
         record: dict[str, Any] = {"id": job.id, "seed": job.seed, "device": self.device}
@@ -66,7 +68,10 @@ class FidelityWorker:
             result = self._scores(job) if budget is None else self._train(job, budget, checkpoint)
         except Exception as error:  # any failure is that of the job
             logger.info("job %s failed", job.id, exc_info=True)
-            result = {"failure": reason(error)}
+            cause = cause_of(error, self.device)
+            result = {"failure": reason(error)} | ({} if cause is Cause.ARCHITECTURE else {"cause": cause.value})
+            if cause is Cause.MACHINE:
+                return record | result  # the next run continues from the checkpoint
         finally:
             if self.device != "cpu":
                 _free_gpu_memory()

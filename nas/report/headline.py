@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nas.analysis.failures import group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
 from nas.analysis.results import STATES, Results
 from nas.analysis.time_breakdown import break_down_time
@@ -60,6 +61,7 @@ def headline(results: Results) -> list[Fact]:
         _best_fact(results),
         Fact("Pareto front", str(front_size), f"non-dominated trial{'' if front_size == 1 else 's'}"),
         Fact("hypervolume", ratio(results.hypervolume), "of the box from the worst to the best values seen"),
+        *_failure_facts(results),
         *_time_facts(results),
         *_prediction_facts(results),
     ]
@@ -86,6 +88,15 @@ def _best_fact(results: Results) -> Fact:
     tested = "" if math.isnan(best["test_accuracy"]) else f", test {ratio(best['test_accuracy'])}"
     value = value_text(objective, best[objective.name])
     return Fact(f"best {objective.label}", value, f"trial {best['trial']}{tested}")
+
+
+def _failure_facts(results: Results) -> list[Fact]:
+    """The failed trials and their reasons."""
+    groups = group_failures(results)
+    if not groups:
+        return []
+    number = sum(len(group.trials) for group in groups)
+    return [Fact("failed trials", str(number), ", ".join(map(str, groups)))]
 
 
 def _time_facts(results: Results) -> list[Fact]:

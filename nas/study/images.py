@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.errors import ConfigError, StudyError
+from nas.errors import ConfigError, MachineError, StudyError
 from nas.study.config import StudyConfig
 from trainers.data.prepared import DatasetInfo, describe, prepare
 from trainers.data.types import Progress
-from trainers.errors import DataError
+from trainers.errors import DataError, DiskError
 
 DATA_KEYS = ("source", "path", "splits", "image_size", "limit")
 """Keys of `data` that an error may name; other errors name `path`."""
@@ -19,10 +19,13 @@ def prepare_images(config: StudyConfig, cache: Path, progress: Progress | None =
 
     Raises:
         ConfigError: images are missing, broken, or too few.
+        MachineError: the disk is full or broken.
     """
     try:
         data_file = prepare(config.data, cache, progress)
         return data_file, describe(data_file)
+    except DiskError as error:
+        raise MachineError(f"data: {error}") from None
     except DataError as error:
         key = error.place if error.place in DATA_KEYS else "path"
         raise ConfigError(config.where("data", key), f"data: {error}") from None

@@ -3,7 +3,7 @@
 DIR/study.db          the Optuna storage (SQLite), one study in it
 DIR/study.yaml        the resolved configuration at the start of the study
 DIR/trials/NUMBER/    weights (`model.safetensors`, the record in their header), `error.txt` if the trial failed and, while it
-                      trains, `checkpoint.pt`
+                      trains or after it failed, `checkpoint.pt`
 DIR/data/             the decoded images
 DIR/reference.json    seconds of a pass of the reference network at the start of the study (nas/evaluation/measurer.py)
 DIR/operators.json    times of operators, from which throughput is predicted (nas/study/operator_table.py)
@@ -14,6 +14,8 @@ DIR/lock              held by the driver that runs the study
 from __future__ import annotations
 
 from pathlib import Path
+
+from trainers.files import remove_temporary_files
 
 DATABASE = "study.db"
 CONFIG = "study.yaml"
@@ -34,8 +36,21 @@ def trial_folder(study: Path, number: int) -> Path:
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """Remove the checkpoint of the trial in `folder`, if there is one."""
+    """Remove the checkpoint of the trial in `folder`, if there is one, and the temporary files that killed workers left."""
     (folder / CHECKPOINT).unlink(missing_ok=True)
+    remove_temporary_files(folder)
+
+
+def remove_error(folder: Path) -> None:
+    """Remove the traceback of an attempt at the trial in `folder` that the machine ended."""
+    (folder / ERROR).unlink(missing_ok=True)
+
+
+def move_checkpoint(source: Path, target: Path) -> None:
+    """Move the checkpoint of the trial in the folder `source`, if there is one, to that in the folder `target`."""
+    if (source / CHECKPOINT).is_file():
+        target.mkdir(parents=True, exist_ok=True)
+        (source / CHECKPOINT).replace(target / CHECKPOINT)
 
 
 def write_error(folder: Path, traceback: str) -> Path:

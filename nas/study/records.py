@@ -8,6 +8,8 @@
     ├── Duplicate    not trained: its architecture was proposed before
     └── Failed       its training, or the worker, failed
 
+A worker may also return `MachineFailure`, which is no outcome: the trial stays open.
+
 Workers send `to_record`, JSON with a schema number; `from_record` reads it, also the records that version 0.1 wrote into the
 headers of weights. The storage keeps `to_attributes` as user attributes of the trial (`nas.study.trials` reads them). Needs
 neither Optuna nor torch.
@@ -190,21 +192,60 @@ class Failed:
         return {"failure": self.reason, **{name: value for name, value in optional.items() if value is not None}}
 
 
-WorkerOutcome: TypeAlias = Completed | Paused | Refused | Failed
-"""The outcomes that a worker returns."""
-TrialOutcome: TypeAlias = WorkerOutcome | Stopped | Duplicate
+@dataclass(frozen=True)
+class MachineFailure:
+    """Trouble of the machine during a trial, or what may be that (`nas.evaluation.failures`). The trial stays open.
+
+    Args:
+        reason: what failed, in one line.
+        is_certain: True if the machine is at fault; False if it may be the architecture.
+        traceback: the whole traceback; empty if there is none.
+        seed: the seed of the training; None if it did not start.
+        wall_s: seconds from the start of the trial to the failure, all segments together.
+        idle_s: seconds that the worker waited for the trial.
+        measured: the measurements, if the training had ended.
+        trained: the result of the training, if it had ended and its weights could not be written.
+    """
+
+    reason: str
+    is_certain: bool
+    traceback: str = ""
+    seed: int | None = None
+    wall_s: float | None = None
+    idle_s: float | None = None
+    measured: Measured = Measured()
+    trained: Trained | None = None
+
+    def to_attributes(self) -> dict[str, Any]:
+        """User attributes of the trial: those of a training that had ended, or none."""
+        if self.trained is None:
+            return {}
+        return {"seed": self.seed, **self.measured.to_attributes(), **self.trained.to_attributes()}
+
+    def to_failed(self) -> Failed:
+        """The outcome of the trial, if its architecture is at fault."""
+        return Failed(self.reason, self.traceback, self.seed, self.wall_s, self.idle_s)
+
+
+WorkerOutcome: TypeAlias = Completed | Paused | Refused | Failed | MachineFailure
+"""What a worker returns."""
+TrialOutcome: TypeAlias = Completed | Paused | Refused | Failed | Stopped | Duplicate
 
 _WORKER_OUTCOMES: dict[str, type[WorkerOutcome]] = {
     "completed": Completed,
     "paused": Paused,
     "refused": Refused,
     "failed": Failed,
+    "machine_failure": MachineFailure,
 }
 _NAMES = {kind: name for name, kind in _WORKER_OUTCOMES.items()} | {Stopped: "stopped", Duplicate: "duplicate"}
 
 
-def name_of(outcome: TrialOutcome) -> str:
-    """The name of the kind of `outcome`: "completed", "paused", "stopped", "refused", "duplicate" or "failed"."""
+def name_of(outcome: TrialOutcome | MachineFailure) -> str:
+    """The name of the kind of `outcome`: "completed", "paused", "stopped", "refused", "duplicate" or "failed".
+
+    That of a `MachineFailure`, which is never stored, is "machine_failure".
+    """
     return _NAMES[type(outcome)]
 
 
@@ -226,7 +267,7 @@ def from_record(record: Mapping[str, Any]) -> WorkerOutcome:
     kind = _WORKER_OUTCOMES[record[OUTCOME]]
     fields = {name: value for name, value in record.items() if name not in ("schema", OUTCOME)}
     for name, inner in (("measured", Measured), ("trained", Trained)):
-        if name in fields:
+        if fields.get(name) is not None:
             fields[name] = inner(**fields[name])
     return kind(**fields)
 

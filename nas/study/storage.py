@@ -18,6 +18,8 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
     outcome               "completed", "stopped", "refused", "duplicate" or "failed" (not in studies of version 0.1)
     refused               the reason why it was not trained: "limit macs: 5000 > 4000", "duplicate of trial 3"; its state
                           is PRUNED, that of a duplicate FAIL
+    retried_from          the number of the failed trial that this one repeats (`nas search --retry-failed`)
+    machine_failure       the reason of a failure that ended a search, and may be the architecture's (nas/driver/suspects.py)
     failure               the reason of the failure, and the file with its traceback; its state is FAIL
 
 User attributes of the study:
@@ -45,6 +47,7 @@ import sqlalchemy
 from nas.errors import UsageError
 from nas.objectives import Direction
 from nas.study.layout import DATABASE
+from nas.study.storage_errors import DATABASE_ERRORS, cause, storage_errors
 
 BUSY_TIMEOUT_S = 60  # the longest time that SQLite waits for another process that writes
 
@@ -71,13 +74,8 @@ def open_study(folder: Path) -> optuna.Study:
         sqlalchemy.event.listen(storage.engine, "connect", _use_write_ahead_log)
         storage.engine.dispose()  # closes the connection that was opened before the listener
         names = optuna.get_all_study_names(storage)
-    except (
-        sqlite3.DatabaseError,
-        sqlalchemy.exc.SQLAlchemyError,
-        optuna.exceptions.StorageInternalError,
-        RuntimeError,
-    ) as error:
-        raise UsageError(f"{folder / DATABASE}: cannot be read as a study: {_cause(error)}") from None
+    except (*DATABASE_ERRORS, RuntimeError) as error:
+        raise UsageError(f"{folder / DATABASE}: cannot be read as a study: {cause(error)}") from None
     if not names:
         raise UsageError(f"{folder / DATABASE}: holds no study; remove the folder and search again")
     return optuna.load_study(study_name=names[0], storage=storage)
@@ -89,12 +87,6 @@ def _holds_studies(database: Path) -> bool:
     with closing(sqlite3.connect(url, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'studies'").fetchall()
     return bool(tables)
-
-
-def _cause(error: BaseException) -> str:
-    """The message of the database, in one line."""
-    inner = error.__cause__ or error
-    return str(getattr(inner, "orig", None) or inner).strip().partition("\n")[0]
 
 
 def _use_write_ahead_log(connection: Any, _: object) -> None:
@@ -114,10 +106,14 @@ def create_study(
     """Create a study in `folder` with its attributes, atomically."""
     draft = folder / f"{DATABASE}.new"
     draft.unlink(missing_ok=True)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{draft.resolve()}")
-    study = optuna.create_study(storage=storage, study_name=name, directions=directions)
-    for key, value in attributes.items():
-        study.set_user_attr(key, value)
-    storage.engine.dispose()
-    draft.replace(folder / DATABASE)
+    try:
+        with storage_errors(folder):
+            storage = optuna.storages.RDBStorage(f"sqlite:///{draft.resolve()}")
+            study = optuna.create_study(storage=storage, study_name=name, directions=directions)
+            for key, value in attributes.items():
+                study.set_user_attr(key, value)
+            storage.engine.dispose()
+        draft.replace(folder / DATABASE)
+    finally:
+        draft.unlink(missing_ok=True)
     return open_study(folder)

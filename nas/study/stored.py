@@ -20,9 +20,11 @@ from nas.study.dataset import dataset_record
 from nas.study.images import find_images
 from nas.study.layout import CONFIG, DATA, trial_folder
 from nas.study.storage import create_study, open_study
-from nas.study.trials import is_trained
+from nas.study.storage_errors import storage_errors
+from nas.study.trials import count_trained, waiting_retries
 from search_space import Architecture, SearchSpace
 from trainers.data.prepared import DatasetInfo
+from trainers.files import atomic_write
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class StoredStudy:
             "space_size": str(space.size),  # may exceed what JSON readers take for a number
             "dataset": dataset_record(dataset),
         }
-        (folder / CONFIG).write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+        with atomic_write(folder / CONFIG) as temporary:
+            temporary.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
         created = create_study(folder, config.name, [objective.direction for objective in chosen], attributes)
         for architecture in first:
             created.enqueue_trial(dict(space.encode(architecture)))
@@ -129,7 +132,8 @@ class StoredStudy:
 
     def set_test_accuracy(self, accuracies: Mapping[str, float]) -> None:
         """Store `accuracies`, which replace the stored ones."""
-        self.optuna.set_user_attr("test_accuracy", dict(accuracies))
+        with storage_errors(self.folder):
+            self.optuna.set_user_attr("test_accuracy", dict(accuracies))
 
     def trial_folder(self, number: int) -> Path:
         """The folder of a trial's files."""
@@ -144,9 +148,10 @@ class StoredStudy:
         return find_images(self.folder / DATA, str(self.dataset.get("fingerprint")))
 
     def is_complete(self, trials: int) -> bool:
-        """True if `trials` trials are trained and none runs or pauses."""
+        """True if `trials` trials are trained, none runs or pauses, and no failed one waits to be repeated."""
         stored = self.trials
-        return not any(t.state == TrialState.RUNNING for t in stored) and sum(map(is_trained, stored)) >= trials
+        is_open = any(trial.state == TrialState.RUNNING for trial in stored) or bool(waiting_retries(stored))
+        return not is_open and count_trained(stored) >= trials
 
     def check_images(self, config: StudyConfig, dataset: DatasetInfo) -> None:
         """Raise `ConfigError` unless `dataset` is that of the study; accuracies on other images are not comparable."""

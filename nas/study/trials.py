@@ -1,12 +1,20 @@
-"""Functions of trials: seeds and outcomes."""
+"""Functions of trials: seeds, outcomes, and failed trials that are repeated.
+
+A failed trial is repeated as a new trial with the same parameters, and with the number of the failed one in the user attribute
+`retried_from`. The failed trial stays as it is, and no longer counts as trained.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.study.records import OUTCOME
+
+RETRIED_FROM = "retried_from"
+"""The user attribute of a trial that repeats a failed one: the number of the failed one."""
 
 
 def seed_of(study_seed: int, architecture_id: str) -> int:
@@ -32,3 +40,27 @@ def outcome_name(trial: FrozenTrial) -> str | None:
 def is_trained(trial: FrozenTrial) -> bool:
     """True if `trial` counts towards the number of trials of a study: completed, failed, or stopped at a rung."""
     return outcome_name(trial) in ("completed", "failed", "stopped")
+
+
+def retried_numbers(trials: Iterable[FrozenTrial]) -> set[int]:
+    """The numbers of the failed trials that others of `trials` repeat."""
+    return {trial.user_attrs[RETRIED_FROM] for trial in trials if RETRIED_FROM in trial.user_attrs}
+
+
+def count_trained(trials: Iterable[FrozenTrial]) -> int:
+    """The number of `trials` that count towards the number of trials of a study: trained, and not repeated by another."""
+    trials = list(trials)
+    retried = retried_numbers(trials)
+    return sum(is_trained(trial) and trial.number not in retried for trial in trials)
+
+
+def waiting_retries(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Those of `trials` that repeat a failed one and have not started."""
+    return [trial for trial in trials if trial.state == TrialState.WAITING and RETRIED_FROM in trial.user_attrs]
+
+
+def failed_trials(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Those of `trials` that failed and that no other repeats."""
+    trials = list(trials)
+    retried = retried_numbers(trials)
+    return [trial for trial in trials if outcome_name(trial) == "failed" and trial.number not in retried]

@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.analysis.architecture_text import mixer_names
+from nas.analysis.failures import failure_summary, group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
 from nas.analysis.results import Results, outcome, plain
 from nas.analysis.time_breakdown import break_down_time
@@ -56,7 +57,8 @@ def status_record(results: Results) -> dict[str, Any]:
     `hypervolume`, `elapsed_s` (first start to last end), `train_s` and `wall_s` (sums over trials), `wall_s_per_trial`,
     `training_share` and `validation_share` (of the workers' time, which is wall_s and idle_s), `overhead_s_per_trial`
     (neither training nor validation), `prediction_quality` ({objective: {trials, kendall_tau, median_error}}). A value that
-    is not known yet is None. `foretold` is an alias of `prediction_quality`, its name in version 0.1, for one release.
+    is not known yet is None. `failures` lists the failed trials that no other repeats ([{reason, count, trials}]). `foretold`
+    is an alias of `prediction_quality`, its name in version 0.1, for one release.
     """
     trials = results.trials
     times = break_down_time(results)
@@ -80,6 +82,7 @@ def status_record(results: Results) -> dict[str, Any]:
         "overhead_s_per_trial": times.overhead_s_per_trial,
         "foretold": quality,
         "prediction_quality": quality,
+        "failures": [group.to_dict() for group in group_failures(results)],
     }
 
 
@@ -91,6 +94,8 @@ def status_panel(results: Results) -> Panel:
     grid.add_column()
     states = ", ".join(f"{number} {state}" for state, number in results.counts.items())
     grid.add_row("trials", states or "none yet")
+    if (failures := failure_summary(results)) is not None:
+        grid.add_row("failed", Text(failures))
     best = "no complete trial yet"
     if record["best_trial"] is not None:
         best = ", ".join(_values(results, results.trial(record["best_trial"]))) + f"  (trial {record['best_trial']})"

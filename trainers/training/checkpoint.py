@@ -17,16 +17,18 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save as to_bytes
 from torch import Tensor, nn
 
 from trainers.data.dataset import Dataset
-from trainers.files import atomic_write
+from trainers.files import atomic_write, reserve, write_reserved
 from trainers.training.config import TrainConfig
 
 DIGEST_BYTES = 32
 MAX_SAVE_SHARE = 0.005  # of the time since the last checkpoint
 ASSUMED_SAVE_S = 0.02  # seconds of writing a checkpoint, before the first is written
+RESERVED_HEADER_BYTES = 65536  # of a file of weights: names and shapes of tensors
+RESERVED_EPOCH_BYTES = 512  # of the record of an epoch in that header
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
@@ -54,12 +56,32 @@ def load(path: Path) -> dict[str, Any] | None:
 
 
 def save_weights(path: Path, module: nn.Module, metadata: Mapping[str, str]) -> None:
-    """Write the parameters and buffers of `module` as safetensors, with `metadata` in its header."""
+    """Write the parameters and buffers of `module` as safetensors, with `metadata` in its header.
+
+    Raises:
+        OSError: the disk is full or broken.
+    """
     # Copies, because safetensors refuses tensors that share memory.
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in module.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
+    content = to_bytes(tensors, metadata=dict(metadata))  # safetensors' own writing raises no OSError
     with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata=dict(metadata))
+        write_reserved(temporary, content)
+
+
+@contextmanager
+def reserve_weights(path: Path, module: nn.Module, epochs: int) -> Iterator[None]:
+    """Within the block the disk has room for `save_weights` of `module` after `epochs` epochs.
+
+    A training whose weights would find no room fails before it starts.
+
+    Raises:
+        OSError: there is no room.
+    """
+    size_bytes = sum(value.numel() * value.element_size() for value in module.state_dict().values())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with reserve(path, size_bytes + RESERVED_HEADER_BYTES + epochs * RESERVED_EPOCH_BYTES):
+        yield
 
 
 def load_metadata(path: Path) -> dict[str, str]:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from trainers.data.dataset import Dataset
 from trainers.device_lock import DeviceLock
 from trainers.errors import TrainingError
+from trainers.files import NO_ROOM_ERRNOS
 from trainers.training import checkpoint as checkpoints
 from trainers.training.averaging import AveragedWeights
 from trainers.training.batches import Batches
@@ -51,7 +52,8 @@ class ProxyTraining:
         config: how to train.
         seed: of everything random in the training; the initial weights are the caller's.
         checkpoint: a file to resume from. It is written after those epochs where that takes next to no time
-            (`CheckpointSchedule`). A checkpoint of another training is ignored.
+            (`CheckpointSchedule`). A checkpoint of another training is ignored. Without room on the disk the training goes
+            on, and the last checkpoint stays.
         milestones: epochs that are validated and saved in any case.
         device_lock: the lock of the data's device: the training pauses while others measure.
 
@@ -129,7 +131,7 @@ class ProxyTraining:
             ):
                 self._history.append(self._run_epoch(epoch, pause_if_requested))
             if self.checkpoint is not None and self._checkpoint_schedule.is_due(epoch):
-                self._save(self.checkpoint)
+                self._save(self.checkpoint, is_required=epoch in self.milestones)
             yield self._history[-1]
 
     def _run_epoch(self, epoch: int, pause_if_requested: Callable[[], None]) -> Epoch:
@@ -192,8 +194,8 @@ class ProxyTraining:
             raise TrainingError(epoch, self.steps_per_epoch, f"the validation loss is not finite, found {loss}")
         return loss, accuracy
 
-    def _save(self, file: Path) -> None:
-        """Write a checkpoint."""
+    def _save(self, file: Path, is_required: bool) -> None:
+        """Write a checkpoint. A disk without room for one that is not `is_required` does not end the training."""
         state: dict[str, Any] = {
             "identity": self.identity,
             "module": self.module.state_dict(),
@@ -203,7 +205,12 @@ class ProxyTraining:
         if self.average is not None:
             state["average"] = self.average.module.state_dict()
         with self._checkpoint_schedule.saving():
-            checkpoints.save(file, state)
+            try:
+                checkpoints.save(file, state)
+            except OSError as error:
+                if is_required or error.errno not in NO_ROOM_ERRNOS:
+                    raise
+                log.info("no room for the checkpoint %s; the training goes on without it", file)
 
     def _restore(self) -> None:
         """Resume from the checkpoint, if it belongs to this training."""

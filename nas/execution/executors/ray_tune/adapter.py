@@ -177,6 +177,7 @@ class SourceSearcher(Searcher):
         super().__init__()
         self.source = source
         self.tasks: dict[str, Task] = {}  # Tune's id of the trial -> task
+        self.failure: BaseException | None = None  # raised by the source, where Tune drops exceptions
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         task = self.source.next_task()
@@ -195,10 +196,13 @@ class SourceSearcher(Searcher):
         answer: Mapping[str, Any] = {}
         if not error and result is not None and "answer" in result:
             answer = json.loads(result["answer"])
-        if "worker_failed" in answer:
-            self.source.on_worker_failed(answer["worker_failed"])
-        else:
-            self.source.on_ended(task, answer.get("result"))
+        try:
+            if "worker_failed" in answer:
+                self.source.on_worker_failed(answer["worker_failed"])
+            else:
+                self.source.on_ended(task, answer.get("result"))
+        except BaseException as error:  # Tune would drop it; the next tick raises it
+            self.failure = error
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Do nothing: the state is the storage of the study."""
@@ -232,6 +236,8 @@ class TickCallback(tune.Callback):
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
         """Tick the source; an exception ends the run."""
+        if self.searcher.failure is not None:
+            raise self.searcher.failure
         self.source.tick()
 
     def __getstate__(self) -> dict[str, Any]:
