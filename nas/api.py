@@ -47,10 +47,12 @@ class Study(StoredStudy):
     def open(cls, folder: Path | str) -> Self:
         """The study in `folder`, such as `runs/digits`; a copied `study.db` alone is enough to read it.
 
+        Nothing in the folder changes. `results` reads it again; `optuna` stays as it was when the study was opened.
+
         Raises:
             UsageError: `folder` holds no study, or one that cannot be read.
         """
-        stored = StoredStudy.open(Path(folder))
+        stored = StoredStudy.read(Path(folder))
         return cls(stored.folder, stored.optuna)
 
     @classmethod
@@ -71,7 +73,7 @@ class Study(StoredStudy):
 
     def results(self) -> Results:
         """The trials, the front and the best trial as they are now; call it again to see what happened since."""
-        return Results.of(self)
+        return Results.load(self.folder)
 
     def report(self, out: Path | str | None = None) -> Path:
         """Measure the test accuracy of the front, once, and write the report.

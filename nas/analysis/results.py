@@ -99,7 +99,7 @@ class Results:
         Raises:
             UsageError: `folder` holds no study, or one that `nas search` did not write.
         """
-        return cls.of(StoredStudy.open(folder))
+        return cls.of(StoredStudy.read(folder))
 
     def _repr_html_(self) -> str:
         return results_html(self)

@@ -23,6 +23,6 @@ def export(
     from nas.models import export as models
     from nas.study.stored import StoredStudy
 
-    number = models.export(StoredStudy.open(folder), trial, out_folder)
+    number = models.export(StoredStudy.read(folder), trial, out_folder)
     print(f"model: {out_folder} (trial {number})")
     print(f'load:  import search_space, timm; timm.create_model("local-dir:{out_folder}", pretrained=True)')

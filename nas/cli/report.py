@@ -27,7 +27,7 @@ def report(
     from nas.models.front_test_accuracy import measure_test_accuracy
     from nas.study.stored import StoredStudy
 
-    study = StoredStudy.open(folder)
+    study = StoredStudy.read(folder)
     for line in measure_test_accuracy(study).missing:
         print(f"nas: no test accuracy: {line}", file=sys.stderr)
     print(f"report: {reports.write(folder, out_file)}")

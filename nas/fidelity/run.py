@@ -96,7 +96,7 @@ def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) ->
         config = StudyConfig.from_file(path, *overrides)
         out = out or Path("runs") / config.name / "fidelity"
         return FidelityStudy(config, out, out / DATA)
-    stored = StoredStudy.open(path).config
+    stored = StoredStudy.read(path).config
     StudyConfig.from_file(path / CONFIG).check_continues(stored)  # the file in the folder may have been edited since
     config = StudyConfig.from_file(path / CONFIG, *overrides)
     return FidelityStudy(config, out or path / "fidelity", path / DATA)

@@ -18,7 +18,7 @@ from nas.objectives import Objective
 from nas.study.config import StudyConfig
 from nas.study.images import find_images
 from nas.study.layout import CONFIG, DATA, trial_folder
-from nas.study.storage import create_study, open_study
+from nas.study.storage import create_study, is_writable, open_study, read_study, set_metric_names, write_attribute
 from nas.study.trials import is_trained
 from search_space import Architecture, SearchSpace
 from trainers.data.prepared import DatasetInfo
@@ -38,12 +38,21 @@ class StoredStudy:
 
     @classmethod
     def open(cls, folder: Path) -> StoredStudy:
-        """Open the study in `folder`.
+        """Open the study in `folder`, to continue it.
 
         Raises:
             UsageError: `folder` holds no study, or one that cannot be read.
         """
         return cls(folder, open_study(folder))
+
+    @classmethod
+    def read(cls, folder: Path) -> StoredStudy:
+        """Read the study in `folder` as it is now; one may only read the folder, and nothing in it changes.
+
+        Raises:
+            UsageError: `folder` holds no study, or one that cannot be read.
+        """
+        return cls(folder, read_study(folder))
 
     @classmethod
     def create(
@@ -128,7 +137,12 @@ class StoredStudy:
 
     def set_test_accuracy(self, accuracies: Mapping[str, float]) -> None:
         """Store `accuracies`, which replace the stored ones."""
-        self.optuna.set_user_attr("test_accuracy", dict(accuracies))
+        write_attribute(self.folder, "test_accuracy", dict(accuracies))
+
+    @property
+    def is_writable(self) -> bool:
+        """True if this process may write to the study."""
+        return is_writable(self.folder)
 
     def trial_folder(self, number: int) -> Path:
         """The folder of a trial's files."""
