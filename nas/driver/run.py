@@ -119,6 +119,7 @@ def _open_or_create(config: StudyConfig, folder: Path, space: SearchSpace, datas
     if study_exists(folder):
         study = StoredStudy.open(folder)
         study.check_images(config, dataset)
+        study.record_environment()
         return study
     # The cheapest network is on the front whatever its accuracy, so it is trained first.
     first = [find_cheapest(space, "macs", config.seed), *first_architectures(config, space)]

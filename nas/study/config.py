@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from nas import objectives, sampler as samplers
 from nas.errors import ConfigError, UnknownNameError
+from nas.formatting import printable
 from nas.study.config_errors import check_types, config_error, space_config_error, split_place
 from nas.study.space_config import AnySpaceConfig
 from nas.study.study_file import StudyFile, read
@@ -40,7 +41,7 @@ class Resources(BaseModel):
 
     workers: int | None = Field(None, ge=1)
     cpus_per_trial: int = Field(1, ge=1)
-    gpus_per_trial: float | None = Field(None, ge=0)
+    gpus_per_trial: float | None = Field(None, ge=0, le=1)
     address: str | None = None
     executor: str = "ray_tune"
 
@@ -151,6 +152,13 @@ class StudyConfig(BaseModel):
 
     _file: StudyFile | None = PrivateAttr(None)
 
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if printable(name) != name:
+            raise ValueError(f"must be printable text, found '{printable(name)}'")
+        return name
+
     @field_validator("objectives")
     @classmethod
     def _check_objectives(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -178,7 +186,7 @@ class StudyConfig(BaseModel):
         Raises:
             ConfigError: the file is missing, is no YAML, or breaks a rule; the error names the place, the rule and the value.
         """
-        return cls.parse(read(Path(path), overrides))
+        return cls.parse(read(Path(path), overrides, cls))
 
     @classmethod
     def parse(cls, file: StudyFile) -> Self:

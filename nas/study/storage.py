@@ -45,13 +45,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import optuna
 import sqlalchemy
 
 from nas.errors import UsageError
+from nas.formatting import shell_path
 from nas.objectives import Direction
 from nas.study.layout import DATABASE
 from nas.study.snapshot import copy_to_memory
@@ -105,7 +105,7 @@ def read_study(folder: Path) -> optuna.Study:
 def _database(folder: Path) -> Path:
     """The database of the study in `folder`."""
     if not (folder / DATABASE).is_file():
-        hint = f"`nas search --out {quote(str(folder))}` starts one"
+        hint = f"`nas search --out {shell_path(folder)}` starts one"
         raise UsageError(f"{folder}: holds no study ({DATABASE} is missing); {hint}")
     return folder / DATABASE
 

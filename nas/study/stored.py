@@ -16,6 +16,7 @@ from nas import objectives
 from nas.errors import ConfigError, UsageError
 from nas.objectives import Objective
 from nas.study.config import StudyConfig
+from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, with_current
 from nas.study.images import find_images
 from nas.study.layout import CONFIG, DATA, trial_folder
 from nas.study.storage import create_study, is_writable, open_study, read_study, set_metric_names, write_attribute
@@ -79,9 +80,11 @@ class StoredStudy:
             "config": plain,
             "space_size": str(space.size),  # may exceed what JSON readers take for a number
             "dataset": _dataset_attribute(dataset),
+            ENVIRONMENTS: with_current(None),
         }
         (folder / CONFIG).write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
-        created = create_study(folder, config.name, [objective.direction for objective in chosen], attributes)
+        directions = [objective.direction for objective in chosen]
+        created = create_study(folder, config.name, directions, attributes, config.objectives)
         for architecture in first:
             created.enqueue_trial(dict(space.encode(architecture)))
         return cls(folder, created)
@@ -124,6 +127,18 @@ class StoredStudy:
         """The number of architectures in the space; None if the study does not say."""
         text = str(self.attributes.get("space_size", ""))
         return int(text) if text.isdecimal() else None
+
+    @property
+    def environments(self) -> list[Mapping[str, Any]]:
+        """The versions and machines of the study's searches (`nas.study.environment`); none in studies of version 0.1."""
+        return list(self.attributes.get(ENVIRONMENTS) or [])
+
+    def record_environment(self) -> None:
+        """Store the current versions and machine if they differ from the last ones; name the values for Optuna's own tools."""
+        environments = with_current(self.optuna.user_attrs.get(ENVIRONMENTS))
+        if environments is not None:
+            self.optuna.set_user_attr(ENVIRONMENTS, environments)
+        set_metric_names(self.optuna, [objective.name for objective in self.objectives])
 
     @property
     def trials(self) -> list[FrozenTrial]:
