@@ -65,11 +65,17 @@ def print_end(config: StudyConfig, folder: Path, end: SearchEnd) -> None:
     """Print the status and the front of a search that has ended, and the commands that may follow."""
     from nas.analysis.results import Results
     from nas.formatting import count, shell_path
+    from nas.study.durations import duration_word
+    from nas.study.trials import is_trained
     from nas.terminal import tables
 
     results = Results.of(end.study)
     if end.was_complete:
         print(f"{folder}: this study already has its {count(config.trials, 'trial')}; `trials=N` asks for more")
+    if end.is_out_of_time and config.time_budget is not None:
+        trained = sum(map(is_trained, end.study.trials))
+        text = f"the time budget of {duration_word(config.time_budget)} is used up after {trained} of"
+        print(f"{text} {count(config.trials, 'trial')}; the same command continues")
     print_rich(tables.status_panel(results), tables.front_table(results))
     path = shell_path(folder)
     print(f"study   {folder}\nreport  nas report {path}\nmodel   nas export {path} best --out FOLDER")

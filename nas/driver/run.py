@@ -23,7 +23,7 @@ from nas.driver.warm_start import first_architectures, prior_accuracies
 from nas.errors import NothingFeasibleError, StudyError
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.execution.base import Executor, open_executor
-from nas.execution.interrupts import Interrupts
+from nas.execution.interrupts import Interrupts, TimeBudgetUsed
 from nas.study.config import StudyConfig
 from nas.study.events import Observer
 from nas.study.images import prepare_images
@@ -51,12 +51,14 @@ class SearchEnd:
     """The end of a search.
 
     Args:
-        study: the complete study.
+        study: the study.
         was_complete: True if the study was complete before.
+        is_out_of_time: True if the time budget was used up before all trials were trained.
     """
 
     study: StoredStudy
     was_complete: bool
+    is_out_of_time: bool = False
 
 
 def run_search(
@@ -80,7 +82,7 @@ def run_search(
         UsageError: another search runs in the folder.
         NothingFeasibleError: no trial satisfies the limits.
     """
-    interrupts = Interrupts()
+    interrupts = Interrupts(config.time_budget)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with interrupts.handle_signals(), lock_folder(folder):
         if study_exists(folder):
@@ -93,7 +95,10 @@ def run_search(
         scratch = folder.resolve() / RAY
         resources = config.resources
         executor_context = open_with() if open_with else open_executor(resources.executor, resources, scratch)
-        return SearchEnd(run.run(executor_context), was_complete=False)
+        try:
+            return SearchEnd(run.run(executor_context), was_complete=False)
+        except TimeBudgetUsed:
+            return SearchEnd(StoredStudy.open(folder), was_complete=False, is_out_of_time=True)
 
 
 def open_or_create_study(config: StudyConfig, folder: Path) -> StoredStudy:

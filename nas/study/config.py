@@ -17,6 +17,7 @@ from nas import objectives, sampler as samplers
 from nas.errors import ConfigError, UnknownNameError
 from nas.formatting import printable
 from nas.study.config_errors import check_types, config_error, space_config_error, split_place
+from nas.study.durations import Duration
 from nas.study.space_config import AnySpaceConfig
 from nas.study.study_file import StudyFile, read
 from search_space import SearchSpace
@@ -125,6 +126,8 @@ class StudyConfig(BaseModel):
         name: the name of the study; by default that of its file.
         seed: the seed of sampling and training.
         trials: number of architectures to train; at least 1.
+        time_budget: the time after which a search ends, counted from its start; the next call continues it, for the same
+            time again. None: no end before `trials` are trained.
         data: the images.
         space: the search space, as `search_space.SearchSpace` reads it; image size, channels and classes come from the data.
         train: the proxy training.
@@ -139,6 +142,7 @@ class StudyConfig(BaseModel):
     name: str = Field("study", min_length=1)
     seed: int = Field(0, ge=0, lt=2**31)
     trials: int = Field(40, ge=1)
+    time_budget: Duration | None = None
     data: DataConfig = DataConfig()
     space: AnySpaceConfig
     train: TrainConfig = TrainConfig()
@@ -232,7 +236,7 @@ class StudyConfig(BaseModel):
         """Raise `ConfigError` unless this configuration continues the `stored` one; only trials and resources may change."""
         old, new = flatten(_complete(stored)), flatten(self.model_dump(mode="json"))
         for key in [*new, *(key for key in old if key not in new)]:
-            if key.split(".")[0] in ("trials", "resources") or old.get(key) == new.get(key):
+            if key.split(".")[0] in ("trials", "time_budget", "resources") or old.get(key) == new.get(key):
                 continue
             rule = f"{key}: must stay {old.get(key)!r} as at the start of the study, found {new.get(key)!r}"
             raise ConfigError(self.where(*split_place(key)), f"{rule} (use another --out for another study)")
