@@ -23,7 +23,7 @@ from nas.analysis.results import Results
 from nas.driver.display import Display
 from nas.driver.run import open_or_create_study, run_search
 from nas.models.front_test_accuracy import measure_test_accuracy
-from nas.report import write
+from nas.report import check_out, write
 from nas.study.config import StudyConfig
 from nas.study.events import Observer
 from nas.study.layout import CONFIG
@@ -47,10 +47,12 @@ class Study(StoredStudy):
     def open(cls, folder: Path | str) -> Self:
         """The study in `folder`, such as `runs/digits`; a copied `study.db` alone is enough to read it.
 
+        Nothing in the folder changes. `results` reads it again; `optuna` stays as it was when the study was opened.
+
         Raises:
             UsageError: `folder` holds no study, or one that cannot be read.
         """
-        stored = StoredStudy.open(Path(folder))
+        stored = StoredStudy.read(Path(folder))
         return cls(stored.folder, stored.optuna)
 
     @classmethod
@@ -71,7 +73,7 @@ class Study(StoredStudy):
 
     def results(self) -> Results:
         """The trials, the front and the best trial as they are now; call it again to see what happened since."""
-        return Results.of(self)
+        return Results.load(self.folder)
 
     def report(self, out: Path | str | None = None) -> Path:
         """Measure the test accuracy of the front, once, and write the report.
@@ -83,9 +85,10 @@ class Study(StoredStudy):
             The file written. What could not be tested (images or weights are missing) is logged as a warning.
 
         Raises:
-            UsageError: `out` is a folder.
+            UsageError: `out` is a folder, or the folder of the study cannot be written to.
         """
-        for line in measure_test_accuracy(self).missing:
+        check_out(self.folder, None if out is None else Path(out))
+        for line in measure_test_accuracy(StoredStudy.read(self.folder)).missing:
             logger.warning("no test accuracy: %s", line)
         return write(self.folder, None if out is None else Path(out))
 

@@ -10,6 +10,7 @@ StudyError               a failure at run time: exit code 1
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 
@@ -39,7 +40,10 @@ class ConfigError(UsageError):
         super().__init__(where, message)
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}" if self.where else self.message
+        key, is_override, _ = self.where.partition("=")
+        place = re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", key)
+        message = self.message.removeprefix(f"{place}: ") if is_override else self.message  # not the key twice
+        return f"{self.where}: {message}" if self.where else message
 
 
 class UnknownNameError(UsageError, ValueError):
@@ -61,12 +65,11 @@ class UnknownNameError(UsageError, ValueError):
 
     def __str__(self) -> str:
         from search_space.errors import (
-            suggestion,  # here, since `nas --help` imports this module and not the search space
+            known_names,  # here, since `nas --help` imports this module and not the search space
         )
 
-        hint = suggestion(self.name, self.known)
         place = f"{self.place}: " if self.place else ""
-        return f"{place}no such {self.kind} (known: {', '.join(self.known)}){hint}, found {self.name!r}"
+        return f"{place}no such {self.kind}{known_names(self.name, self.known)}, found {self.name!r}"
 
 
 class MachineError(StudyError):

@@ -7,11 +7,15 @@ Large numbers get an SI prefix and three digits (`1.23 M MACs`), ratios four dec
 from __future__ import annotations
 
 import math
+import shlex
+import unicodedata
+from pathlib import Path
 
 from nas.objectives import Objective
 
 MISSING = "–"  # noqa: RUF001 - tables print an en dash for a missing value
 TIMES = "×"  # noqa: RUF001 - the multiplication sign is meant
+_BIDIRECTIONAL = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -86,6 +90,24 @@ def _three_digits(value: float) -> str:
     if magnitude >= 1:
         return f"{value:.{2 if magnitude < 10 else 1 if magnitude < 100 else 0}f}"
     return f"{value:.3g}"
+
+
+def printable(text: object) -> str:
+    r"""`text` in one line that is safe to print: control characters and bytes that are no UTF-8 as `\n`, `\x1b`, `\udce9`."""
+    return "".join(
+        character.encode("unicode_escape").decode() if _controls(character) else character for character in str(text)
+    )
+
+
+def _controls(character: str) -> bool:
+    """True if `character` changes the terminal, ends the line, turns the direction of the text, or is half a code point."""
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _BIDIRECTIONAL
+
+
+def shell_path(path: Path) -> str:
+    """`path` as a word of a command that may be copied: `'my photos'`; a path that looks like an option begins with `./`."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def finite_or_none(value: float) -> float | None:

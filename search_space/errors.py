@@ -11,7 +11,9 @@ Each has the *place* (`stages[2].mixer.heads`), the *rule* that is broken and th
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+MAX_NAMES_BEFORE_HINT = 10
 
 
 class SpaceError(ValueError):
@@ -58,7 +60,13 @@ class UnknownSpaceNameError(SpaceError):
 def unknown_name(place: str, kind: str, name: object, known: Iterable[str]) -> UnknownSpaceNameError:
     """The error for an unknown `name`: lists the `known` names and suggests the closest."""
     names = sorted(known)
-    return UnknownSpaceNameError(place, f"no such {kind} (known: {', '.join(names)}){suggestion(name, names)}", name)
+    return UnknownSpaceNameError(place, f"no such {kind}{known_names(name, names)}", name)
+
+
+def known_names(name: object, known: Sequence[str]) -> str:
+    """The `known` names and those that are close to `name`, which come first where the list is long."""
+    listed, hint = f" (known: {', '.join(known)})", suggestion(name, known)
+    return hint + listed if len(known) > MAX_NAMES_BEFORE_HINT else listed + hint
 
 
 def suggestion(name: object, known: Iterable[str]) -> str:

@@ -51,3 +51,8 @@ Loader.add_constructor("tag:yaml.org,2002:int", _int)
 def load(text: str) -> Any:
     """The value of one YAML document; raises `yaml.YAMLError` if it is invalid."""
     return yaml.load(text, Loader=Loader)
+
+
+def construct(node: yaml.Node | None) -> Any:
+    """The value of a syntax tree, as `yaml.compose(text, Loader)` returns it; raises `yaml.YAMLError` if it is invalid."""
+    return None if node is None else Loader("").construct_document(node)

@@ -40,7 +40,7 @@ class StudyResults(Protocol):
         """The objectives that tables show although the study does not optimise them."""
 
     @property
-    def counts(self) -> Mapping[str, int]:
+    def state_counts(self) -> Mapping[str, int]:
         """State -> number of trials."""
 
     @property
@@ -58,7 +58,7 @@ class StudyResults(Protocol):
 
 def results_html(results: StudyResults) -> str:
     """The state of a study in two lines, and its front as a table."""
-    states = ", ".join(f"{number} {state}" for state, number in results.counts.items()) or "no trials yet"
+    states = ", ".join(f"{number} {state}" for state, number in results.state_counts.items()) or "no trials yet"
     lines = [states]
     if results.best is not None:
         lines.append(f"best: trial {results.best['trial']}, {', '.join(_best_values(results, results.best))}")

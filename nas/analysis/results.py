@@ -24,6 +24,7 @@ from nas.analysis.notebook import results_html
 from nas.errors import UsageError
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
+from nas.study.lock import is_locked
 from nas.study.stored import StoredStudy
 from nas.study.trials import RETRIED_FROM, outcome_name
 
@@ -67,6 +68,7 @@ class Results:
         config: the resolved configuration.
         dataset: the images it was searched on.
         space_size: how many architectures the space holds; None if the study does not say.
+        environments: the versions and machines of its searches (`nas.study.environment`).
     """
 
     folder: Path
@@ -76,6 +78,7 @@ class Results:
     config: Mapping[str, Any]
     dataset: Mapping[str, Any]
     space_size: int | None
+    environments: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def of(cls, study: StoredStudy) -> Results:
@@ -90,6 +93,7 @@ class Results:
             config=study.config,
             dataset=study.dataset,
             space_size=study.space_size,
+            environments=study.environments,
         )
 
     @classmethod
@@ -99,7 +103,7 @@ class Results:
         Raises:
             UsageError: `folder` holds no study, or one that `nas search` did not write.
         """
-        return cls.of(StoredStudy.open(folder))
+        return cls.of(StoredStudy.read(folder))
 
     def _repr_html_(self) -> str:
         return results_html(self)
@@ -158,6 +162,23 @@ class Results:
         """How many trials are in each of `STATES`, those with none left out."""
         found = self.trials["state"].value_counts()
         return {state: int(found[state]) for state in STATES if state in found.index}
+
+    @cached_property
+    def is_searched(self) -> bool:
+        """True if a search runs in the folder now; otherwise the trials that it left running are interrupted."""
+        return is_locked(self.folder)
+
+    @property
+    def state_counts(self) -> dict[str, int]:
+        """`counts` for people: trials that run while no search does are interrupted. The next search continues them."""
+        return {self._state_word(state): number for state, number in self.counts.items()}
+
+    def state_text(self, row: Mapping[Any, Any] | Row) -> str:
+        """`outcome` for people: a trial that runs while no search does is interrupted."""
+        return self._state_word(outcome(row))
+
+    def _state_word(self, state: str) -> str:
+        return "interrupted" if state == "running" and not self.is_searched else state
 
     @cached_property
     def values(self) -> Floats:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from nas.cli.completion import complete_folder, complete_trial
+
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
     name="nas",
     help="Search for vision backbones on the Pareto front of accuracy, MACs and measured throughput.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings=HELP_NAMES,
 )
 
 
@@ -28,27 +33,73 @@ def _configure_logging(verbose: bool) -> bool:
     return verbose
 
 
+def _print_versions(requested: bool) -> None:
+    if not requested:
+        return
+    from nas.study.environment import versions
+
+    for name, version in versions().items():
+        print(name, version)
+    raise typer.Exit
+
+
+def expand_path(path: Path | None) -> Path | None:
+    """`path` with a leading `~` expanded, which no shell does in `--out=~/runs`; it must be text that files can hold.
+
+    Raises:
+        UsageError: the path has bytes that are no UTF-8.
+    """
+    from nas.errors import UsageError
+    from nas.formatting import printable
+
+    if path is None:
+        return None
+    text = os.path.expanduser(path)  # noqa: PTH111 - `~x` stays as it is where x is no user
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{printable(text)}: a path must be text in UTF-8") from None
+    return Path(text)
+
+
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", callback=_configure_logging, help="Show log messages; MIXFRONT_LOG=debug shows more."),
+    typer.Option(
+        "--verbose", "-v", callback=_configure_logging, help="Show log messages; MIXFRONT_LOG=debug shows more."
+    ),
 ]
-StudyFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a study.")]
+StudyFolder = Annotated[
+    Path,
+    typer.Argument(metavar="DIR", callback=expand_path, autocompletion=complete_folder, help="The folder of a study."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-TrialName = Annotated[str, typer.Argument(metavar="TRIAL", help="The number of a trial, or 'best'.")]
+TrialName = Annotated[
+    str,
+    typer.Argument(metavar="TRIAL", autocompletion=complete_trial, help="The number of a trial, or 'best'."),
+]
 
 
 @app.callback()
-def nas(verbose: Verbose = False) -> None:
+def nas(
+    verbose: Verbose = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_versions, is_eager=True, help="Show the versions and exit."),
+    ] = False,
+) -> None:
     """Search for vision backbones on the Pareto front of accuracy, MACs and measured throughput."""
 
 
 def print_rich(*renderables: Any) -> None:
     """Print to standard output."""
-    from rich.console import Console
+    from nas.terminal.console import create_console
 
-    Console(highlight=False, soft_wrap=False).print(*renderables)
+    create_console().print(*renderables)
 
 
 def split_words(words: list[str]) -> tuple[list[str], list[str]]:
-    """Split `words` into files and `key.sub=value` overrides."""
-    return [word for word in words if "=" not in word], [word for word in words if "=" in word]
+    """Split `words` into files and `key.sub=value` overrides. `runs/lr=0.1/study.yaml` is a file: no key has a slash."""
+    overrides = [
+        word for word in words if "=" in word and "/" not in word.partition("=")[0] and not Path(word).is_file()
+    ]
+    return [word for word in words if word not in overrides], overrides

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.app import AsJson, Verbose, app
+from nas.cli.app import AsJson, Verbose, app, expand_path
+from nas.cli.completion import complete_study
 
 if TYPE_CHECKING:
     from nas.bench.compare import Contest
@@ -31,7 +32,13 @@ def bench() -> None:
 @bench_app.command()
 def search(
     file: Annotated[
-        Path, typer.Option("--table", metavar="FILE", help="The table of trained architectures: .csv, .tsv or .json.")
+        Path,
+        typer.Option(
+            "--table",
+            metavar="FILE",
+            callback=expand_path,
+            help="The table of trained architectures: .csv, .tsv or .json.",
+        ),
     ],
     samplers: Annotated[
         str,
@@ -78,7 +85,9 @@ def search(
     as_json: AsJson = False,
     out_file: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE.html", help="Write a figure of the hypervolume over trainings."),
+        typer.Option(
+            "--out", metavar="FILE.html", callback=expand_path, help="Write a figure of the hypervolume over trainings."
+        ),
     ] = None,
     verbose: Verbose = False,
 ) -> None:
@@ -102,7 +111,9 @@ def throughput(
     space_file: Annotated[
         str,
         typer.Argument(
-            metavar="STUDY", help="The study whose architectures are measured: a file, or an installed one."
+            metavar="STUDY",
+            autocompletion=complete_study,
+            help="The study whose architectures are measured: a file, or an installed one.",
         ),
     ],
     sample: Annotated[int, typer.Option(metavar="N", min=3, help="Number of architectures.")] = 40,
@@ -129,39 +140,38 @@ def throughput(
 
     The same networks are measured several times, while trainings run on the same device.
     """
-    from rich.console import Console
-
     from nas.bench import terminal_tables, throughput as bench
     from nas.bench.throughput_plan import ThroughputPlan
     from nas.study.config import StudyConfig
     from nas.study.templates import find_study
+    from nas.terminal.console import create_console
     from nas.terminal.progress import TerminalDisplay
     from search_space import SearchSpace
 
     file = find_study(space_file)
     StudyConfig.from_file(file)  # raises if the study breaks a rule
     plan = ThroughputPlan(sample, rounds, beside, threads, batch_size, device, seed, operators_s)
-    display = TerminalDisplay(Console(stderr=True, highlight=False, markup=False))
+    display = TerminalDisplay(create_console(stderr=True))
     with display.counter("measurements", 2 * rounds * sample) as advance:
         measured = bench.measure(SearchSpace.from_file(file), plan, advance)
     record = bench.record(measured, plan)
     if as_json:
         print(json.dumps(record, allow_nan=False))
     else:
-        Console(highlight=False, markup=False).print(terminal_tables.throughput_table(record))
+        create_console().print(terminal_tables.throughput_table(record))
 
 
 def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | None) -> None:
     """Run `contest` and print the results; after an interruption or a failure, those of the finished runs."""
-    from rich.console import Console
-
     from nas.bench import summary, terminal_tables
     from nas.bench.compare import compare
     from nas.execution.base import open_executor
+    from nas.formatting import printable
     from nas.study.config import Resources
+    from nas.terminal.console import create_console
     from nas.terminal.progress import TerminalDisplay
 
-    out, err = Console(highlight=False, markup=False), Console(stderr=True, highlight=False, markup=False)
+    out, err = create_console(), create_console(stderr=True)
     if not as_json:
         out.print(terminal_tables.describe_table(contest.table), soft_wrap=True)
     runs: list[RunResult] = []
@@ -189,7 +199,7 @@ def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | Non
         from nas.bench import figure
 
         figure.write_page(figure.benchmark_info(contest, summaries), out_file)
-        err.print(f"figure: {out_file}", soft_wrap=True)
+        err.print(f"figure: {printable(out_file)}", soft_wrap=True)
     if exception is not None:
         raise exception
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nas.cli.app import StudyFolder, TrialName, Verbose, app
+from nas.cli.app import StudyFolder, TrialName, Verbose, app, expand_path
 
 
 @app.command()
@@ -15,7 +16,13 @@ def export(
     folder: StudyFolder,
     trial: TrialName,
     out_folder: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="The folder to write; new, empty, or an earlier export.")
+        Path,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            callback=expand_path,
+            help="The folder to write; new, empty, or an earlier export.",
+        ),
     ],
     verbose: Verbose = False,
 ) -> None:
@@ -23,6 +30,7 @@ def export(
     from nas.models import export as models
     from nas.study.stored import StoredStudy
 
-    number = models.export(StoredStudy.open(folder), trial, out_folder)
+    number = models.export(StoredStudy.read(folder), trial, out_folder)
     print(f"model: {out_folder} (trial {number})")
-    print(f'load:  import search_space, timm; timm.create_model("local-dir:{out_folder}", pretrained=True)')
+    name = json.dumps(f"local-dir:{out_folder}", ensure_ascii=False)
+    print(f"load:  import search_space, timm; timm.create_model({name}, pretrained=True)")

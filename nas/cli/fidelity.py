@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.app import AsJson, Verbose, app, split_words
+from nas.cli.app import AsJson, Verbose, app, expand_path, split_words
+from nas.cli.completion import complete_study_or_folder
 
 
 @app.command()
@@ -17,6 +18,7 @@ def fidelity(
         list[str],
         typer.Argument(
             metavar="STUDY.yaml|DIR [key.sub=value ...]",
+            autocompletion=complete_study_or_folder,
             help="The study (a YAML file, an installed study or a folder), and overrides.",
         ),
     ],
@@ -32,7 +34,10 @@ def fidelity(
     out_folder: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="The folder of the trainings (default: fidelity in the folder of the study)."
+            "--out",
+            metavar="DIR",
+            callback=expand_path,
+            help="The folder of the trainings (default: fidelity in the folder of the study).",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -43,20 +48,21 @@ def fidelity(
     The ranking of the proxy, which is the training of the study, is compared with those of longer trainings, of cheaper
     trainings and of training-free scores.
     """
-    from rich.console import Console
-
     from nas.fidelity.run import FidelityRequest, fidelity_study, run_fidelity
+    from nas.formatting import printable, shell_path
+    from nas.terminal.console import create_console
     from nas.terminal.progress import TerminalDisplay
 
     request = FidelityRequest(sample, multiple, seeds)
     path, overrides = study_and_overrides(words)
     study = fidelity_study(path, overrides, out_folder)
-    console = Console(stderr=True, highlight=False)
+    console = create_console(stderr=True)
     try:
         findings = run_fidelity(study, request, TerminalDisplay(console))
     except KeyboardInterrupt:
         if study.out.is_dir():
-            console.print(f"interrupted; finished trainings are kept: the same command continues {study.out}")
+            text = "interrupted; finished trainings are kept: the same command continues"
+            console.print(f"{text} {printable(shell_path(study.out))}", soft_wrap=True)
         raise
     from nas.fidelity import page, tables
     from nas.fidelity.verdict import verdict
@@ -65,9 +71,8 @@ def fidelity(
     if as_json:
         print(json.dumps(findings.to_dict() | {"verdict": verdict(findings), "page": str(file)}, allow_nan=False))
         return
-    out = Console(highlight=False, markup=False)
-    out.print(tables.summary(findings))
-    out.print(f"page: {file}", soft_wrap=True)
+    create_console().print(tables.summary(findings))
+    print(f"page: {file}")
 
 
 def study_and_overrides(words: list[str]) -> tuple[Path, list[str]]:

@@ -7,15 +7,21 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.app import Verbose, app
+from nas.cli.app import Verbose, app, expand_path
+from nas.cli.completion import complete_preset
 
 
 @app.command()
 def init(
-    file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file to write.")],
+    file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", callback=expand_path, help="The study file to write.")],
     preset: Annotated[
         str | None,
-        typer.Option("--preset", metavar="NAME", help="Search around this published architecture (default: none)."),
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            autocompletion=complete_preset,
+            help="Search around this published architecture (default: none).",
+        ),
     ] = None,
     data: Annotated[Path, typer.Option("--data", metavar="FOLDER", help="The folder of images.")] = Path("PHOTOS"),
     image_size: Annotated[

@@ -17,7 +17,9 @@ COMMANDS = (init, data, search, status, front, show, report, export, fidelity, b
 
 def fail(message: str, code: int) -> NoReturn:
     """Print `message` to standard error and exit with `code`."""
-    print(f"nas: error: {message}", file=sys.stderr)
+    from nas.formatting import printable
+
+    print(f"nas: error: {printable(message)}", file=sys.stderr)
     sys.exit(code)
 
 

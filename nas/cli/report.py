@@ -8,14 +8,17 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.app import StudyFolder, Verbose, app
+from nas.cli.app import StudyFolder, Verbose, app, expand_path
 
 
 @app.command()
 def report(
     folder: StudyFolder,
     out_file: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="The HTML file to write (default: DIR/report.html).")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", callback=expand_path, help="The HTML file to write (default: DIR/report.html)."
+        ),
     ] = None,
     verbose: Verbose = False,
 ) -> None:
@@ -24,10 +27,12 @@ def report(
     The command first measures the test accuracy of trials on the front that have none yet.
     """
     from nas import report as reports
+    from nas.formatting import printable
     from nas.models.front_test_accuracy import measure_test_accuracy
     from nas.study.stored import StoredStudy
 
-    study = StoredStudy.open(folder)
+    study = StoredStudy.read(folder)
+    reports.check_out(folder, out_file)
     for line in measure_test_accuracy(study).missing:
-        print(f"nas: no test accuracy: {line}", file=sys.stderr)
+        print(f"nas: no test accuracy: {printable(line)}", file=sys.stderr)
     print(f"report: {reports.write(folder, out_file)}")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.app import Verbose, app, print_rich, split_words
+from nas.cli.app import Verbose, app, expand_path, print_rich, split_words
+from nas.cli.completion import complete_study
+
+if TYPE_CHECKING:
+    from nas.driver.run import SearchEnd
+    from nas.study.config import StudyConfig
 
 
 @app.command()
@@ -16,47 +21,68 @@ def search(
         list[str] | None,
         typer.Argument(
             metavar="[STUDY.yaml] [key.sub=value ...]",
+            autocompletion=complete_study,
             help="The study (a YAML file, or an installed one: digits, folder, cifar10; default: digits), and overrides.",
         ),
     ] = None,
     out_folder: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The folder of the study (default: runs/NAME).")
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", callback=expand_path, help="The folder of the study (default: runs/NAME)."
+        ),
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="First repeat the trials that failed, each once.")
     ] = False,
+    trials: Annotated[int | None, typer.Option("--trials", metavar="N", help="The same as trials=N.")] = None,
     verbose: Verbose = False,
 ) -> None:
     """Run a study, or continue an interrupted one."""
-    from rich.console import Console
-
     from nas.driver.run import run_search
+    from nas.execution.base import check_executor
+    from nas.formatting import printable, shell_path
     from nas.study.config import StudyConfig
+    from nas.study.layout import default_folder
     from nas.study.storage import study_exists
     from nas.study.templates import find_study
+    from nas.terminal.console import create_console
     from nas.terminal.progress import TerminalDisplay
 
     path, overrides = study_and_overrides(words or [])
+    overrides += [] if trials is None else [f"trials={trials}"]
     config = StudyConfig.from_file(find_study(path), *overrides)
-    folder = out_folder or Path("runs") / config.name
-    console = Console(stderr=True)
+    check_executor(config)
+    folder = out_folder or default_folder(config.name)
+    console = create_console(stderr=True)
     try:
-        display = TerminalDisplay(console, Console())
+        display = TerminalDisplay(console, create_console())
         end = run_search(config, folder, display, retry_failed=retry_failed)
     except KeyboardInterrupt:
         if study_exists(folder):
-            console.print(f"interrupted; nothing is lost: the same command continues {folder}", highlight=False)
+            text = f"interrupted; nothing is lost: the same command continues {printable(shell_path(folder))}"
+            console.print(text, soft_wrap=True)
         raise
+    print_end(config, folder, end)
+
+
+def print_end(config: StudyConfig, folder: Path, end: SearchEnd) -> None:
+    """Print the status and the front of a search that has ended, and the commands that may follow."""
     from nas.analysis.results import Results
-    from nas.formatting import count
+    from nas.formatting import count, shell_path
+    from nas.study.durations import duration_word
+    from nas.study.trials import is_trained
     from nas.terminal import tables
 
     results = Results.of(end.study)
     if end.was_complete:
-        trials = count(config.trials, "trial")
-        print_rich(f"{folder}: this study already has its {trials}; `trials=N` asks for more")
+        print(f"{folder}: this study already has its {count(config.trials, 'trial')}; `trials=N` asks for more")
+    if end.is_out_of_time and config.time_budget is not None:
+        trained = sum(map(is_trained, end.study.trials))
+        text = f"the time budget of {duration_word(config.time_budget)} is used up after {trained} of"
+        print(f"{text} {count(config.trials, 'trial')}; the same command continues")
     print_rich(tables.status_panel(results), tables.front_table(results))
-    print_rich(f"study   {folder}\nreport  nas report {folder}\nmodel   nas export {folder} best --out FOLDER")
+    path = shell_path(folder)
+    print(f"study   {folder}\nreport  nas report {path}\nmodel   nas export {path} best --out FOLDER")
 
 
 def study_and_overrides(words: list[str]) -> tuple[str | None, list[str]]:

@@ -24,7 +24,7 @@ from nas.driver.warm_start import first_architectures, prior_accuracies
 from nas.errors import NothingFeasibleError, StudyError
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.execution.base import Executor, open_executor
-from nas.execution.interrupts import Interrupts
+from nas.execution.interrupts import Interrupts, TimeBudgetUsed
 from nas.study.config import StudyConfig
 from nas.study.dataset import dataset_record
 from nas.study.events import Observer
@@ -54,12 +54,14 @@ class SearchEnd:
     """The end of a search.
 
     Args:
-        study: the complete study.
+        study: the study.
         was_complete: True if the study was complete before.
+        is_out_of_time: True if the time budget was used up before all trials were trained.
     """
 
     study: StoredStudy
     was_complete: bool
+    is_out_of_time: bool = False
 
 
 def run_search(
@@ -86,7 +88,7 @@ def run_search(
         MachineError: the disk, the memory or a device of the machine failed; the same call continues the search.
         NothingFeasibleError: no trial satisfies the limits.
     """
-    interrupts = Interrupts()
+    interrupts = Interrupts(config.time_budget)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with interrupts.handle_signals(), lock_folder(folder), machine_errors(folder):
         if study_exists(folder):
@@ -101,7 +103,10 @@ def run_search(
         scratch = folder.resolve() / RAY
         resources = config.resources
         executor_context = open_with() if open_with else open_executor(resources.executor, resources, scratch)
-        return SearchEnd(run.run(executor_context), was_complete=False)
+        try:
+            return SearchEnd(run.run(executor_context), was_complete=False)
+        except TimeBudgetUsed:
+            return SearchEnd(StoredStudy.open(folder), was_complete=False, is_out_of_time=True)
 
 
 def open_or_create_study(config: StudyConfig, folder: Path) -> StoredStudy:
@@ -127,6 +132,7 @@ def _open_or_create(config: StudyConfig, folder: Path, space: SearchSpace, datas
     if study_exists(folder):
         study = StoredStudy.open(folder)
         study.check_images(config, dataset)
+        study.record_environment()
         return study
     # The cheapest network is on the front whatever its accuracy, so it is trained first.
     first = [find_cheapest(space, "macs", config.seed), *first_architectures(config, space)]

@@ -88,6 +88,6 @@ def _earlier_study(config: StudyConfig) -> StoredStudy | None:
     if config.start.study is None:
         return None
     try:
-        return StoredStudy.open(config.start.study)
+        return StoredStudy.read(config.start.study)
     except UsageError as error:
         raise ConfigError(config.where("start", "study"), f"start.study: {error}") from None

@@ -30,8 +30,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
-from nas.errors import StudyError, UnknownNameError
+from nas.errors import ConfigError, StudyError, UnknownNameError
 from nas.execution.resources import Allocation, Resources
+from nas.study.config import StudyConfig
 
 Result = TypeVar("Result")
 
@@ -178,6 +179,14 @@ def open_executor(name: str, resources: Resources, scratch: Path) -> AbstractCon
     if name not in _EXECUTORS:
         raise UnknownNameError("resources.executor", "executor", name, names())
     return _EXECUTORS[name](resources, scratch)
+
+
+def check_executor(config: StudyConfig) -> None:
+    """Raise `ConfigError`, with the place in the file, unless the executor that `config` names exists."""
+    name = config.resources.executor
+    if name not in names():
+        error = UnknownNameError("resources.executor", "executor", name, names())
+        raise ConfigError(config.where("resources", "executor"), str(error))
 
 
 _PACKAGE = "nas.execution.executors"

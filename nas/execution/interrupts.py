@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a search at the next step, even where the exception itself is lost.
+"""Ctrl-C, SIGTERM and the end of a time budget end a search at the next step, even where the exception itself is lost.
 
 A KeyboardInterrupt that is raised within a finaliser or a callback of a library may be printed and dropped there. So the
 signal is also stored, and the driver calls `check` at every step.
@@ -7,23 +7,36 @@ signal is also stored, and the driver calls `check` at every step.
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupts:
-    """Remembers that a stop was requested."""
+class TimeBudgetUsed(Exception):
+    """The time budget of a search is used up. It ends like an interrupted one: trials that run continue with the next call."""
 
-    def __init__(self) -> None:
+
+class Interrupts:
+    """Remembers that a stop was requested.
+
+    Args:
+        time_budget: the time from now after which `check` raises `TimeBudgetUsed`; None: never.
+    """
+
+    def __init__(self, time_budget: timedelta | None = None) -> None:
         self.caught = False
+        self._end_s = None if time_budget is None else time.monotonic() + time_budget.total_seconds()
 
     def check(self) -> None:
-        """Raise `KeyboardInterrupt` if a signal was received."""
+        """Raise `KeyboardInterrupt` if a signal was received, `TimeBudgetUsed` if the time budget is used up."""
         if self.caught:
             raise KeyboardInterrupt
+        if self._end_s is not None and time.monotonic() > self._end_s:
+            raise TimeBudgetUsed
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.caught = True

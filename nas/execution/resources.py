@@ -49,8 +49,6 @@ def allocate(resources: Resources, available: Mapping[str, float]) -> Allocation
     share = resources.gpus_per_trial
     if share is None:
         share = 1.0 if gpus else 0.0
-    if share > 1:
-        raise UsageError(f"resources.gpus_per_trial: a training uses at most one GPU, found {share:g}")
     if share > gpus:
         raise UsageError(f"resources.gpus_per_trial: the machine has {gpus:g} GPUs, found {share:g}")
     workers = int(cpus // resources.cpus_per_trial)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from nas.fidelity.values import Findings
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
 from nas.study.images import prepare_images
-from nas.study.layout import CONFIG, DATA, RAY
+from nas.study.layout import CONFIG, DATA, RAY, default_folder
 from nas.study.limits import check_limits
 from nas.study.lock import lock_folder
 from nas.study.stored import StoredStudy
@@ -94,12 +95,16 @@ def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) ->
     """
     if not path.is_dir():
         config = StudyConfig.from_file(path, *overrides)
-        out = out or Path("runs") / config.name / "fidelity"
+        out = out or default_folder(config.name) / "fidelity"
         return FidelityStudy(config, out, out / DATA)
-    stored = StoredStudy.open(path).config
+    stored = StoredStudy.read(path).config
     StudyConfig.from_file(path / CONFIG).check_continues(stored)  # the file in the folder may have been edited since
     config = StudyConfig.from_file(path / CONFIG, *overrides)
-    return FidelityStudy(config, out or path / "fidelity", path / DATA)
+    if out is None and not os.access(path, os.W_OK):
+        raise UsageError(f"{path}: one may only read this folder; --out DIR names another for the trainings")
+    out = out or path / "fidelity"
+    has_images = os.access(path, os.W_OK) or (path / DATA).is_dir()
+    return FidelityStudy(config, out, path / DATA if has_images else out / DATA)
 
 
 def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: CountingDisplay) -> Findings:

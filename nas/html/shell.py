@@ -76,7 +76,7 @@ def write_page(page: Page, file: Path) -> Path:
     text = render(page)
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(file) as draft:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8
     return file
 
 

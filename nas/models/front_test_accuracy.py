@@ -48,6 +48,9 @@ def measure_test_accuracy(study: StoredStudy) -> FrontTestAccuracies:
     untested = [row for row in Results.of(study).front.to_dict("records") if str(row["trial"]) not in values]
     if not untested:
         return FrontTestAccuracies(values)
+    if not study.is_writable:
+        reason = "one may only read the study, and the accuracies could not be stored"
+        return FrontTestAccuracies(values, (f"{study.folder}: {reason}",))
     try:
         dataset = load_images(study, "cuda" if torch.cuda.is_available() else "cpu")
     except StudyError as error:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from nas.analysis.architecture_text import describe, mixer_names
-from nas.analysis.results import Results, outcome
+from nas.analysis.results import Results
 from nas.figures import (
     PLOTLY_CONFIG,
     Palette,
@@ -29,7 +28,7 @@ from nas.figures import (
     shares_figure,
     shares_info,
 )
-from nas.formatting import duration, ratio, si, value_text
+from nas.formatting import duration, ratio, shell_path, si, value_text
 from nas.html import figure_record
 from nas.report.channels import channel_graphs
 
@@ -64,7 +63,7 @@ def content(results: Results) -> dict[str, Any]:
         "front": [int(number) for number in results.front["trial"]],
         "best": None if best is None else int(best["trial"]),
         "colours": {name: palette.colour(name) for name in palette.mixers},
-        "export": f"nas export {shlex.quote(str(results.folder))}",
+        "export": f"nas export {shell_path(results.folder)}",
         "channels": channel_graphs(results),
         **_architectures(results),
     }
@@ -100,7 +99,7 @@ def _text(results: Results, key: str, row: Mapping[Any, Any]) -> str:
         case "trial":
             return str(row[key])
         case "state":
-            return outcome(row)
+            return results.state_text(row)
         case "mixers":
             return " → ".join(mixer_names(row["architecture"]))
         case "wall_s":

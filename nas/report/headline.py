@@ -8,11 +8,12 @@ from typing import Any
 
 from nas.analysis.failures import group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
-from nas.analysis.results import STATES, Results
+from nas.analysis.results import Results
 from nas.analysis.time_breakdown import break_down_time
 from nas.formatting import MISSING, count, dimensions, duration, ratio, value_text
 from nas.html import Fact
 from nas.objectives import OBJECTIVES
+from nas.study.environment import environment_text
 
 _MAX_SHOWN_CLASSES = 20
 _SPLITS = (("train", "training"), ("val", "validation"), ("test", "test"))
@@ -51,10 +52,19 @@ def search_line(results: Results) -> str:
     return "; ".join(parts) + "."
 
 
+def environment_lines(results: Results) -> list[str]:
+    """The versions and the machine of each search."""
+    texts = [environment_text(environment) for environment in results.environments]
+    if len(texts) <= 1:
+        return [f"Searched with {text}." for text in texts]
+    times = [environment.get("since", "?") for environment in results.environments]
+    return [f"Searched from {since} on with {text}." for since, text in zip(times, texts, strict=True)]
+
+
 def headline(results: Results) -> list[Fact]:
     """The numbers at the head of the page."""
-    counts = results.counts
-    others = [f"{counts[state]} {state}" for state in STATES[1:] if state in counts]
+    counts = results.state_counts
+    others = [f"{number} {state}" for state, number in counts.items() if state != "complete"]
     front_size = len(results.front)
     return [
         Fact("complete trials", str(counts.get("complete", 0)), ", ".join(others) or "no other trials"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -16,7 +17,7 @@ from nas.analysis.results import Results
 from nas.errors import StudyError, UsageError
 from nas.report.content import content
 from nas.report.data_section import data_section
-from nas.report.headline import dataset_line, headline, missing_lines, search_line
+from nas.report.headline import dataset_line, environment_lines, headline, missing_lines, search_line
 from nas.study.images import find_images
 from nas.study.layout import DATA
 
@@ -34,12 +35,18 @@ def write(folder: Path, out: Path | None = None) -> Path:
         The file written.
 
     Raises:
-        UsageError: `folder` holds no study, or `out` is a folder.
+        UsageError: `folder` holds no study, `out` is a folder, or none is given and `folder` cannot be written to.
     """
-    out = folder / DEFAULT_FILE if out is None else out
-    if out.is_dir():
+    check_out(folder, out)
+    return pages.write_page(_page(Results.load(folder)), folder / DEFAULT_FILE if out is None else out)
+
+
+def check_out(folder: Path, out: Path | None) -> None:
+    """Raise `UsageError` if `write` cannot write to `out`; called before the front is tested, which takes a while."""
+    if out is None and folder.is_dir() and not os.access(folder, os.W_OK):
+        raise UsageError(f"{folder}: one may only read this folder; --out FILE writes the report elsewhere")
+    if out is not None and out.is_dir():
         raise UsageError(f"{out}: is a folder; name the HTML file to write, such as {out / DEFAULT_FILE}")
-    return pages.write_page(_page(Results.load(folder)), out)
 
 
 def render(results: Results) -> str:
@@ -48,7 +55,7 @@ def render(results: Results) -> str:
 
 
 def _page(results: Results) -> pages.Page:
-    lines = [dataset_line(results), search_line(results), *missing_lines(results)]
+    lines = [dataset_line(results), search_line(results), *environment_lines(results), *missing_lines(results)]
     settings = json.dumps({"config": results.config, "dataset": results.dataset}, indent=2)
     return pages.Page(
         title=results.name,

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from nas import objectives, sampler as samplers
 from nas.errors import ConfigError, UnknownNameError
+from nas.formatting import printable
 from nas.study.config_errors import check_types, config_error, space_config_error, split_place
+from nas.study.durations import Duration
 from nas.study.space_config import AnySpaceConfig
 from nas.study.study_file import StudyFile, read
 from search_space import SearchSpace
@@ -40,7 +42,7 @@ class Resources(BaseModel):
 
     workers: int | None = Field(None, ge=1)
     cpus_per_trial: int = Field(1, ge=1)
-    gpus_per_trial: float | None = Field(None, ge=0)
+    gpus_per_trial: float | None = Field(None, ge=0, le=1)
     address: str | None = None
     executor: str = "ray_tune"
 
@@ -124,6 +126,8 @@ class StudyConfig(BaseModel):
         name: the name of the study; by default that of its file.
         seed: the seed of sampling and training.
         trials: number of architectures to train; at least 1.
+        time_budget: the time after which a search ends, counted from its start; the next call continues it, for the same
+            time again. None: no end before `trials` are trained.
         data: the images.
         space: the search space, as `search_space.SearchSpace` reads it; image size, channels and classes come from the data.
         train: the proxy training.
@@ -138,6 +142,7 @@ class StudyConfig(BaseModel):
     name: str = Field("study", min_length=1)
     seed: int = Field(0, ge=0, lt=2**31)
     trials: int = Field(40, ge=1)
+    time_budget: Duration | None = None
     data: DataConfig = DataConfig()
     space: AnySpaceConfig
     train: TrainConfig = TrainConfig()
@@ -150,6 +155,13 @@ class StudyConfig(BaseModel):
     resources: Resources = Resources()  # type: ignore[call-arg]
 
     _file: StudyFile | None = PrivateAttr(None)
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if printable(name) != name:
+            raise ValueError(f"must be printable text, found '{printable(name)}'")
+        return name
 
     @field_validator("objectives")
     @classmethod
@@ -178,7 +190,7 @@ class StudyConfig(BaseModel):
         Raises:
             ConfigError: the file is missing, is no YAML, or breaks a rule; the error names the place, the rule and the value.
         """
-        return cls.parse(read(Path(path), overrides))
+        return cls.parse(read(Path(path), overrides, cls))
 
     @classmethod
     def parse(cls, file: StudyFile) -> Self:
@@ -224,7 +236,7 @@ class StudyConfig(BaseModel):
         """Raise `ConfigError` unless this configuration continues the `stored` one; only trials and resources may change."""
         old, new = flatten(_complete(stored)), flatten(self.model_dump(mode="json"))
         for key in [*new, *(key for key in old if key not in new)]:
-            if key.split(".")[0] in ("trials", "resources") or old.get(key) == new.get(key):
+            if key.split(".")[0] in ("trials", "time_budget", "resources") or old.get(key) == new.get(key):
                 continue
             rule = f"{key}: must stay {old.get(key)!r} as at the start of the study, found {new.get(key)!r}"
             raise ConfigError(self.where(*split_place(key)), f"{rule} (use another --out for another study)")

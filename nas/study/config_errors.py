@@ -15,6 +15,8 @@ from search_space.errors import SpaceError
 from search_space.value import dotted_path, literal_hint
 from trainers.errors import DataError
 
+_RULES = dict.fromkeys(("string_type", "path_type"), "must be text, in quotes where YAML reads something else")
+"""pydantic's type of an error -> the rule in words."""
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
@@ -22,6 +24,9 @@ def check_types(parsed: object, given: object, place: tuple[str | int, ...], sou
     """Raise `ConfigError` where parsing changed the type of a value: `true` as 1, `1e3` or "7" as a whole number."""
     if isinstance(parsed, SpaceConfig):
         return  # already strict
+    if isinstance(given, str) and "\0" in given:
+        rule = f"must be text without null characters, found {plain(given)}"
+        raise ConfigError(source.where(place), f"{dotted_path(place)}: {rule}")
     if isinstance(given, dict):
         for key, value in given.items():
             inner = parsed[key] if isinstance(parsed, Mapping) else getattr(parsed, key)
@@ -54,7 +59,7 @@ def config_error(error: ValidationError, source: StudyFile, model: type[BaseMode
     if first["type"] == "extra_forbidden":
         keys = _fields_at(loc[:-1], model)
         return ConfigError(source.where(loc), str(UnknownNameError(dotted_path(loc), "key", loc[-1], keys)))
-    message = first["msg"].removeprefix("Value error, ")
+    message = _RULES.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     value_text = "" if first["type"] in ("missing", "value_error") else f", found {plain(first['input'])}"
     rule = f"{message[:1].lower()}{message[1:]}{literal_hint(first)}"
     return ConfigError(source.where(loc), f"{dotted_path(loc)}: {rule}{value_text}")

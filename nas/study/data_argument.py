@@ -75,7 +75,7 @@ def _config(where: str, overrides: Sequence[str]) -> StudyConfig:
         return StudyConfig.from_file(path, *overrides)
     if not path.is_dir() and where in installed:
         return StudyConfig.from_file(installed[where], *overrides)
-    file = read(installed["folder"], overrides)
+    file = read(installed["folder"], overrides, StudyConfig)
     given = {key: value for key, value in file.data["data"].items() if ("data", key) in file.overrides}
     if path.is_dir():
         asked = {"source": "folder", "path": str(path)}

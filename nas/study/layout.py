@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas.errors import UsageError
 from trainers.files import remove_temporary_files
 
 DATABASE = "study.db"
@@ -28,6 +29,18 @@ LOCK = "lock"
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"
 ERROR = "error.txt"
+
+
+def default_folder(name: str) -> Path:
+    """The folder of the study `name`, if the user names none: `runs/NAME`.
+
+    Raises:
+        UsageError: the name leads out of `runs`.
+    """
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise UsageError(f"name: must not lead out of the folder runs without --out, found {name!r}")
+    return Path("runs") / path
 
 
 def trial_folder(study: Path, number: int) -> Path:

@@ -12,6 +12,20 @@ from nas.errors import UsageError
 from nas.study.layout import LOCK
 
 
+def is_locked(folder: Path) -> bool:
+    """True if a process holds the lock of `folder`. The folder may be one that one may only read."""
+    try:
+        file = (folder / LOCK).open("rb")
+    except OSError:
+        return False  # no search has run here, as in a copy
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Lock `folder`, which is created if it does not exist. The lock is released when the process ends, even by a kill.

@@ -31,13 +31,22 @@ User attributes of the study:
                           "class_counts": {split: [...]}, "skipped_count", "skipped", "passed_over", "files", "duplicates",
                           "train", "val", "test"}; older studies lack some keys
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end
+    environments          [{"since", "mixfront", "python", "torch", ..., "host", "processor", "platform"}, ...]: the versions and
+                          the machine of each search that had others than the one before (`nas/study/environment.py`)
+
+The names of the objectives are Optuna's metric names, too, so that its own tools show them.
+
+`read_study` reads a copy in memory, which leaves the folder as it is; `open_study` opens the file, to write to it.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,54 +54,95 @@ import optuna
 import sqlalchemy
 
 from nas.errors import UsageError
+from nas.formatting import shell_path
 from nas.objectives import Direction
 from nas.study.layout import DATABASE
+from nas.study.snapshot import copy_to_memory
 from nas.study.storage_errors import DATABASE_ERRORS, cause, storage_errors
 
 BUSY_TIMEOUT_S = 60  # the longest time that SQLite waits for another process that writes
 
-
-def storage_url(folder: Path) -> str:
-    """The URL of the storage in `folder`."""
-    return f"sqlite:///{(folder / DATABASE).resolve()}"
+_ERRORS = (*DATABASE_ERRORS, RuntimeError)
+"""What reading a file raises that is no study, or one of another version of Optuna."""
 
 
 def open_study(folder: Path) -> optuna.Study:
-    """Open the Optuna study in `folder`, to read or continue it.
+    """Open the Optuna study in `folder`, to continue it.
 
     Raises:
         UsageError: `folder` holds no study, or one that cannot be read.
     """
-    if not (folder / DATABASE).is_file():
-        raise UsageError(f"{folder}: holds no study ({DATABASE} is missing); `nas search --out {folder}` starts one")
+    database = _database(folder)
     try:
-        if not _holds_studies(folder / DATABASE):
-            raise UsageError(f"{folder / DATABASE}: holds no study; remove the folder and search again")
-        storage = optuna.storages.RDBStorage(
-            storage_url(folder), engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_S}}
-        )
-        sqlalchemy.event.listen(storage.engine, "connect", _use_write_ahead_log)
-        storage.engine.dispose()  # closes the connection that was opened before the listener
-        names = optuna.get_all_study_names(storage)
-    except (*DATABASE_ERRORS, RuntimeError) as error:
-        raise UsageError(f"{folder / DATABASE}: cannot be read as a study: {cause(error)}") from None
+        with closing(_connect(database)) as connection:
+            _check_tables(connection, database)
+        return _load(_file_storage(database), database)
+    except _ERRORS as error:
+        raise UsageError(f"{database}: cannot be read as a study: {cause(error)}") from None
+
+
+def read_study(folder: Path) -> optuna.Study:
+    """Read the Optuna study in `folder` as it is now, without writing to the folder. The study refuses to be changed.
+
+    Raises:
+        UsageError: `folder` holds no study, or one that cannot be read.
+    """
+    database = _database(folder)
+    try:
+        memory = copy_to_memory(database)
+        _check_tables(memory, database)
+        pool = {"creator": lambda: memory, "poolclass": sqlalchemy.pool.StaticPool}
+        study = _load(optuna.storages.RDBStorage("sqlite://", engine_kwargs=pool), database)
+        memory.execute("PRAGMA query_only=ON")  # a change would be lost without a word
+        return study
+    except _ERRORS as error:
+        raise UsageError(f"{database}: cannot be read as a study: {cause(error)}") from None
+    except OSError as error:
+        raise UsageError(f"{database}: cannot be read: {error.strerror or error}") from None
+
+
+def _database(folder: Path) -> Path:
+    """The database of the study in `folder`."""
+    if not (folder / DATABASE).is_file():
+        hint = f"`nas search --out {shell_path(folder)}` starts one"
+        raise UsageError(f"{folder}: holds no study ({DATABASE} is missing); {hint}")
+    return folder / DATABASE
+
+
+def _check_tables(connection: sqlite3.Connection, database: Path) -> None:
+    """Raise `UsageError` unless there are Optuna's tables; Optuna would create them in any file, even to read it."""
+    if not connection.execute("SELECT name FROM sqlite_master WHERE name = 'studies'").fetchall():
+        raise UsageError(f"{database}: holds no study; remove the folder and search again")
+
+
+def _load(storage: optuna.storages.RDBStorage, database: Path) -> optuna.Study:
+    names = optuna.get_all_study_names(storage)
     if not names:
-        raise UsageError(f"{folder / DATABASE}: holds no study; remove the folder and search again")
+        raise UsageError(f"{database}: holds no study; remove the folder and search again")
     return optuna.load_study(study_name=names[0], storage=storage)
 
 
-def _holds_studies(database: Path) -> bool:
-    """True if the database has Optuna's tables; Optuna would create them in any file without them, even to read it."""
-    url = f"{database.resolve().as_uri()}?mode=rw"  # read and write, but do not create
-    with closing(sqlite3.connect(url, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'studies'").fetchall()
-    return bool(tables)
+def _file_storage(database: Path) -> optuna.storages.RDBStorage:
+    """Optuna's storage in the file `database`.
+
+    The file is opened here and not by a URL: in one, `?`, `#` and `%` have a meaning, and for Optuna braces, too.
+    """
+    pool = {"creator": partial(_connect_to_write, database.resolve()), "poolclass": sqlalchemy.pool.QueuePool}
+    return optuna.storages.RDBStorage("sqlite://", engine_kwargs=pool)
 
 
-def _use_write_ahead_log(connection: Any, _: object) -> None:
-    """Use a write-ahead log: a write takes 1 ms instead of 12, and readers do not wait for the writer."""
+def _connect(database: Path, mode: str = "rw") -> sqlite3.Connection:
+    """A connection to the file `database`; in mode "rw" it must exist, in mode "rwc" it is created."""
+    url = f"{database.resolve().as_uri()}?mode={mode}"
+    return sqlite3.connect(url, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+
+
+def _connect_to_write(database: Path) -> sqlite3.Connection:
+    """A connection with a write-ahead log: a write takes 1 ms instead of 12, and readers do not wait for the writer."""
+    connection = _connect(database)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+    return connection
 
 
 def study_exists(folder: Path) -> bool:
@@ -101,19 +151,57 @@ def study_exists(folder: Path) -> bool:
 
 
 def create_study(
-    folder: Path, name: str, directions: Sequence[Direction], attributes: Mapping[str, Any]
+    folder: Path,
+    name: str,
+    directions: Sequence[Direction],
+    attributes: Mapping[str, Any],
+    metric_names: Sequence[str] = (),
 ) -> optuna.Study:
-    """Create a study in `folder` with its attributes, atomically."""
+    """Create a study in `folder` with its attributes and, if given, the names of its values, atomically."""
     draft = folder / f"{DATABASE}.new"
     draft.unlink(missing_ok=True)
+    pool = {"creator": partial(_connect, draft.resolve(), "rwc"), "poolclass": sqlalchemy.pool.QueuePool}
     try:
         with storage_errors(folder):
-            storage = optuna.storages.RDBStorage(f"sqlite:///{draft.resolve()}")
+            storage = optuna.storages.RDBStorage("sqlite://", engine_kwargs=pool)
             study = optuna.create_study(storage=storage, study_name=name, directions=directions)
             for key, value in attributes.items():
                 study.set_user_attr(key, value)
+            if metric_names:
+                set_metric_names(study, metric_names)
             storage.engine.dispose()
         draft.replace(folder / DATABASE)
     finally:
         draft.unlink(missing_ok=True)
     return open_study(folder)
+
+
+def set_metric_names(study: optuna.Study, names: Sequence[str]) -> None:
+    """Name the values of `study` for Optuna's own tools, unless they have names."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if study.metric_names is None:
+            study.set_metric_names(list(names))
+
+
+def write_attribute(folder: Path, key: str, value: Any) -> None:
+    """Write a user attribute of the study in `folder`, and close the file: no write-ahead log stays beside it.
+
+    Raises:
+        UsageError: `folder` holds no study that can be written to.
+    """
+    database = _database(folder)
+    try:
+        storage = _file_storage(database)
+        try:
+            _load(storage, database).set_user_attr(key, value)
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+    except _ERRORS as error:
+        raise UsageError(f"{database}: cannot be written to: {cause(error)}") from None
+
+
+def is_writable(folder: Path) -> bool:
+    """True if this process may write to the study in `folder`."""
+    return all(os.access(path, os.W_OK) for path in (folder, folder / DATABASE))

@@ -17,9 +17,10 @@ from nas.errors import ConfigError, UsageError
 from nas.objectives import Objective
 from nas.study.config import StudyConfig
 from nas.study.dataset import dataset_record
+from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, with_current
 from nas.study.images import find_images
 from nas.study.layout import CONFIG, DATA, trial_folder
-from nas.study.storage import create_study, open_study
+from nas.study.storage import create_study, is_writable, open_study, read_study, set_metric_names, write_attribute
 from nas.study.storage_errors import storage_errors
 from nas.study.trials import count_trained, waiting_retries
 from search_space import Architecture, SearchSpace
@@ -41,12 +42,21 @@ class StoredStudy:
 
     @classmethod
     def open(cls, folder: Path) -> StoredStudy:
-        """Open the study in `folder`.
+        """Open the study in `folder`, to continue it.
 
         Raises:
             UsageError: `folder` holds no study, or one that cannot be read.
         """
         return cls(folder, open_study(folder))
+
+    @classmethod
+    def read(cls, folder: Path) -> StoredStudy:
+        """Read the study in `folder` as it is now; one may only read the folder, and nothing in it changes.
+
+        Raises:
+            UsageError: `folder` holds no study, or one that cannot be read.
+        """
+        return cls(folder, read_study(folder))
 
     @classmethod
     def create(
@@ -73,10 +83,12 @@ class StoredStudy:
             "config": plain,
             "space_size": str(space.size),  # may exceed what JSON readers take for a number
             "dataset": dataset_record(dataset),
+            ENVIRONMENTS: with_current(None),
         }
         with atomic_write(folder / CONFIG) as temporary:
             temporary.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
-        created = create_study(folder, config.name, [objective.direction for objective in chosen], attributes)
+        directions = [objective.direction for objective in chosen]
+        created = create_study(folder, config.name, directions, attributes, config.objectives)
         for architecture in first:
             created.enqueue_trial(dict(space.encode(architecture)))
         return cls(folder, created)
@@ -121,6 +133,18 @@ class StoredStudy:
         return int(text) if text.isdecimal() else None
 
     @property
+    def environments(self) -> list[Mapping[str, Any]]:
+        """The versions and machines of the study's searches (`nas.study.environment`); none in studies of version 0.1."""
+        return list(self.attributes.get(ENVIRONMENTS) or [])
+
+    def record_environment(self) -> None:
+        """Store the current versions and machine if they differ from the last ones; name the values for Optuna's own tools."""
+        environments = with_current(self.optuna.user_attrs.get(ENVIRONMENTS))
+        if environments is not None:
+            self.optuna.set_user_attr(ENVIRONMENTS, environments)
+        set_metric_names(self.optuna, [objective.name for objective in self.objectives])
+
+    @property
     def trials(self) -> list[FrozenTrial]:
         """All trials, by number."""
         return self.optuna.get_trials(deepcopy=False)
@@ -133,7 +157,12 @@ class StoredStudy:
     def set_test_accuracy(self, accuracies: Mapping[str, float]) -> None:
         """Store `accuracies`, which replace the stored ones."""
         with storage_errors(self.folder):
-            self.optuna.set_user_attr("test_accuracy", dict(accuracies))
+            write_attribute(self.folder, "test_accuracy", dict(accuracies))
+
+    @property
+    def is_writable(self) -> bool:
+        """True if this process may write to the study."""
+        return is_writable(self.folder)
 
     def trial_folder(self, number: int) -> Path:
         """The folder of a trial's files."""

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from nas.errors import ConfigError
+from nas.study.text_keys import keep_texts, parse_override
 from search_space import yaml_text
 
 KeyPath = tuple[str | int, ...]
+
+COLON_PROBLEM = "mapping values are not allowed here"
+"""PyYAML's words for `path: My: pictures`."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +69,19 @@ def _step(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Node
     return None
 
 
-def read(file: Path, overrides: Sequence[str] = ()) -> StudyFile:
+def read(file: Path, overrides: Sequence[str], model: type[BaseModel]) -> StudyFile:
     """Read `file` and apply `overrides`, words of the form `key.sub=value`.
+
+    Args:
+        file: the YAML file.
+        overrides: the words.
+        model: the type of the configuration, which says which keys hold text (`nas.study.text_keys`).
 
     Raises:
         ConfigError: the file cannot be read or is not YAML; an override has another form, or its path does not exist.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
         raise ConfigError(str(file), f"a study is a YAML file: {reason}") from None
@@ -79,30 +89,33 @@ def read(file: Path, overrides: Sequence[str] = ()) -> StudyFile:
         raise ConfigError(str(file), f"a study is a YAML file in UTF-8: {error.reason} at byte {error.start}") from None
     try:
         node = yaml.compose(text, Loader=yaml_text.Loader)
-        data = yaml_text.load(text)
+        keep_texts(node, model)
+        data = yaml_text.construct(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
-        raise ConfigError(where, f"not YAML: {error.problem or error.context}") from None
+        problem = error.problem or error.context
+        hint = "; a text that contains ': ' needs quotes" if problem == COLON_PROBLEM else ""
+        raise ConfigError(where, f"not YAML: {problem}{hint}") from None
     except yaml.YAMLError as error:
         raise ConfigError(str(file), f"not YAML: {' '.join(str(error).split())}") from None
     applied: dict[KeyPath, str] = {}
     for word in overrides:
-        path, value = _parse(word)
+        path, value = _parse(word, model)
         data = _set({} if data is None else data, path, value, word)
         applied[path] = word
     return StudyFile(file, data, node, applied)
 
 
-def _parse(word: str) -> tuple[KeyPath, Any]:
+def _parse(word: str, model: type[BaseModel]) -> tuple[KeyPath, Any]:
     key, equals, text = word.partition("=")
     if not equals or not key or not all(key.split(".")):
         raise ConfigError(word, "an override must be of the form key.sub=value")
+    path = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
     try:
-        value = yaml_text.load(text)
+        return path, parse_override(model, path, text)
     except yaml.YAMLError as error:
         raise ConfigError(word, f"the value is not YAML: {getattr(error, 'problem', error)}") from None
-    return tuple(int(part) if part.isdigit() else part for part in key.split(".")), value
 
 
 def _set(data: Any, path: KeyPath, value: Any, word: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from nas.errors import UnknownNameError, UsageError
+from nas.formatting import printable, shell_path
 from search_space import presets, yaml_text
 from search_space.errors import SpaceError
 from search_space.spaces.neighbourhood import neighbourhood
@@ -18,7 +19,7 @@ DEFAULT_STUDY = "digits"
 
 PRESET_HEAD = """\
 # A study around the preset {preset}: its own mixers and others, its width and depth and half of them.
-# Command:  nas search {file} --out runs/{name}
+# Command:  nas search {file} --out {out}
 # A list is a choice, a single value is fixed. Image size, channels and classes come from the data.
 
 """
@@ -52,7 +53,12 @@ def write_starter_study(file: Path, data: Path, image_size: int) -> None:
         UsageError: the file already exists.
     """
     text = resources.files("nas.study").joinpath("starter.yaml").read_text(encoding="utf-8")
-    words = {"title": f"A study of {data}.", "file": file, "image_size": image_size}
+    words = {
+        "title": f"A study of {printable(data)}.",
+        "data_comment": printable(data),
+        "image_size": image_size,
+        **_command(file),
+    }
     values = {"name": _scalar(file.stem), "data": _scalar(str(data))}
     _write_new(file, Template(text).substitute(words, **values))
 
@@ -77,8 +83,13 @@ def write_preset_study(file: Path, preset: str, data: Path, image_size: int | No
         "train": {"epochs": 10, "batch_size": 64, "lr": 1e-3},
         "objectives": ["accuracy", "macs", "images_per_s"],
     }
-    head = PRESET_HEAD.format(preset=preset, file=file, name=file.stem)
+    head = PRESET_HEAD.format(preset=preset, **_command(file))
     _write_new(file, head + yaml.dump(study, Dumper=_Dumper, sort_keys=False))
+
+
+def _command(file: Path) -> dict[str, str]:
+    """The words of the command in the comment of a study, which stays on its line."""
+    return {"file": printable(shell_path(file)), "out": printable(shell_path(Path("runs") / file.stem))}
 
 
 def _write_new(file: Path, text: str) -> None:

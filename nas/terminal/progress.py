@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeE
 from rich.text import Text
 
 from nas.analysis.front import front_mask, hypervolume
-from nas.formatting import duration, ratio
+from nas.formatting import duration, printable, ratio
 from nas.study.events import Event, Observer, SearchStarted, TrialRecorded, TrialStarted
 from nas.study.records import Paused, name_of
 from nas.terminal.dataset import dataset_lines
@@ -141,7 +141,9 @@ class TerminalDisplay:
 
     def warn(self, text: str) -> None:
         """Print a message that does not end the work."""
-        self.console.print(f"nas: warning: {text}", highlight=False, markup=False, soft_wrap=True)
+        self.console.print(
+            f"nas: warning: {printable(text)}", highlight=False, markup=False, emoji=False, soft_wrap=True
+        )
 
     @contextmanager
     def trials(self) -> Iterator[Observer]:

@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 from rich import box
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -22,9 +21,9 @@ from rich.text import Text
 from nas.analysis.architecture_text import mixer_names
 from nas.analysis.failures import failure_summary, group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
-from nas.analysis.results import Results, outcome, plain
+from nas.analysis.results import Results, plain
 from nas.analysis.time_breakdown import break_down_time
-from nas.formatting import MISSING, count, duration, ratio, si, value_text
+from nas.formatting import MISSING, count, duration, printable, ratio, si, value_text
 from nas.objectives import OBJECTIVES
 from nas.terminal.drawing import architecture_drawing
 
@@ -33,7 +32,12 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 def front_table(results: Results) -> Table:
     """The front, a row per trial, in the order of `Results.front`; the best trial is bold."""
-    table = Table(box=box.SIMPLE_HEAD, title=escape(f"Front of {results.name}"), title_justify="left", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=Text(f"Front of {printable(results.name)}", "table.title"),
+        title_justify="left",
+        pad_edge=False,
+    )
     for head in ("trial", *(objective.name for objective in results.objectives)):
         table.add_column(head, justify="right", no_wrap=True)
     costs = [objective.name for objective in results.further_objectives if objective.cheap]
@@ -46,7 +50,7 @@ def front_table(results: Results) -> Table:
         cells = [str(row["trial"]), *(value_text(o, row[o.name], unit=False) for o in results.objectives)]
         cells += [si(row[name]) for name in costs] + ([ratio(row["test_accuracy"])] if tested else [])
         is_best = best is not None and row["trial"] == best["trial"]
-        table.add_row(*cells, " → ".join(mixer_names(row["architecture"])), style="bold" if is_best else None)
+        table.add_row(*cells, Text(" → ".join(mixer_names(row["architecture"]))), style="bold" if is_best else None)
     return table
 
 
@@ -57,8 +61,10 @@ def status_record(results: Results) -> dict[str, Any]:
     `hypervolume`, `elapsed_s` (first start to last end), `train_s` and `wall_s` (sums over trials), `wall_s_per_trial`,
     `training_share` and `validation_share` (of the workers' time, which is wall_s and idle_s), `overhead_s_per_trial`
     (neither training nor validation), `prediction_quality` ({objective: {trials, kendall_tau, median_error}}). A value that
-    is not known yet is None. `failures` lists the failed trials that no other repeats ([{reason, count, trials}]). `foretold`
-    is an alias of `prediction_quality`, its name in version 0.1, for one release.
+    is not known yet is None. `failures` lists the failed trials that no other repeats ([{reason, count, trials}]),
+    `interrupted` is the number of running trials while no search runs in the folder, `environments` the versions and machines
+    of its searches (`nas.study.environment`). `foretold` is an alias of `prediction_quality`, its name in version 0.1, for one
+    release.
     """
     trials = results.trials
     times = break_down_time(results)
@@ -83,6 +89,23 @@ def status_record(results: Results) -> dict[str, Any]:
         "foretold": quality,
         "prediction_quality": quality,
         "failures": [group.to_dict() for group in group_failures(results)],
+        "interrupted": results.state_counts.get("interrupted", 0),
+        "environments": [dict(environment) for environment in results.environments],
+    }
+
+
+def trial_record(results: Results, trial: pd.Series[Any]) -> dict[str, Any]:
+    """A trial as plain JSON, as `nas show --json` prints it: every column of `Results.trials`; what is missing is None.
+
+    `reason` says why it was refused or failed; `started` and `finished` are local times in ISO 8601.
+    """
+    row: dict[str, Any] = dict(trial)
+    record = {name: plain(name, row[name]) for name in row if name not in ("started", "finished", "refused", "failure")}
+    record |= {name: bool(row[name]) for name in ("feasible", "on_front")}
+    record |= {name: None if pd.isna(row[name]) else row[name].isoformat() for name in ("started", "finished")}
+    return record | {
+        "state": results.state_text({**row, "refused": None, "failure": None}),
+        "reason": row["refused"] or row["failure"],
     }
 
 
@@ -92,7 +115,7 @@ def status_panel(results: Results) -> Panel:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
-    states = ", ".join(f"{number} {state}" for state, number in results.counts.items())
+    states = ", ".join(f"{number} {state}" for state, number in results.state_counts.items())
     grid.add_row("trials", states or "none yet")
     if (failures := failure_summary(results)) is not None:
         grid.add_row("failed", Text(failures))
@@ -105,8 +128,10 @@ def status_panel(results: Results) -> Panel:
     if record["wall_s_per_trial"] is not None:
         grid.add_row("a trial", _time_text(record))
     for label, text in _prediction_rows(results, record["prediction_quality"]):
-        grid.add_row(label, text)
-    return Panel(grid, title=Text(results.name), title_align="left", box=box.ROUNDED, expand=False, padding=(0, 1))
+        grid.add_row(label, Text(text))
+    return Panel(
+        grid, title=Text(printable(results.name)), title_align="left", box=box.ROUNDED, expand=False, padding=(0, 1)
+    )
 
 
 def _time_text(record: dict[str, Any]) -> str:
@@ -128,7 +153,7 @@ def _prediction_rows(results: Results, quality: dict[str, Any]) -> list[tuple[st
         trials = count(values["trials"], "trial")
         rows.append(("prediction", f"{OBJECTIVES[name].label} of {trials}: Kendall tau {tau}, {error}"))
     note = missing_note(results)
-    return rows + ([("prediction", escape(note))] if note else [])
+    return rows + ([("prediction", note)] if note else [])
 
 
 def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
@@ -136,7 +161,7 @@ def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row("state", Text(outcome(trial) + (", on the front" if trial["on_front"] else "")))
+    grid.add_row("state", Text(results.state_text(trial) + (", on the front" if trial["on_front"] else "")))
     for objective in results.objectives:
         with_unit = objective.unit != objective.label  # "MACs  6.59 M", not "MACs  6.59 M MACs"
         grid.add_row(objective.label, value_text(objective, trial[objective.name], unit=with_unit))
@@ -155,7 +180,9 @@ def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
         grid.add_row("curve", f"{sparkline(curve)}  {ratio(curve[0])} to {ratio(curve[-1])} in {epochs}")
     if trial["id"]:
         grid.add_row("id", Text(str(trial["id"])))
-    panel = Panel(grid, title=Text(f"trial {trial['trial']} of {results.name}"), title_align="left", expand=False)
+    panel = Panel(
+        grid, title=Text(f"trial {trial['trial']} of {printable(results.name)}"), title_align="left", expand=False
+    )
     if not trial["architecture"]:
         return panel
     return Group(panel, architecture_drawing(trial["architecture"]))

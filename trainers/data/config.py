@@ -5,6 +5,7 @@ Each default has its reason beside it. A pydantic `ValidationError` names the fi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class DataConfig(BaseModel):
     @field_validator("path")
     @classmethod
     def _expand_home(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser()
+        return None if path is None else Path(os.path.expanduser(path))  # noqa: PTH111 - `~x` stays where x is no user
 
     @model_validator(mode="after")
     def _check_fields_together(self) -> DataConfig:

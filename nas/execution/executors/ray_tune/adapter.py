@@ -25,7 +25,7 @@ from nas.execution.resources import Allocation, Resources, allocate, requested_c
 
 MAX_RESTARTS = 1  # of a task whose worker died: one death may be the fault of the machine, two are that of the task
 OBJECT_STORE_BYTES = 100_000_000  # of a private Ray; small, since trials share files, not objects
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (Ray removes the name of its file there at once)
+SHARED_MEMORY = Path("/dev/shm")
 
 
 @contextmanager

@@ -31,7 +31,7 @@ MAX_PARENT_BYTES = MAX_SOCKET_PATH_BYTES - len(LONGEST_SOCKET_NAME)
 """Longest path of a folder in which the private folder can be created."""
 
 VARIABLES = ("RAY_TMPDIR", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR")
-SYSTEM_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 (the folder created in one of them is private)
+SYSTEM_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 REMOVAL_ATTEMPTS = 20  # processes of Ray that are still ending may write to the folder
 
 logger = logging.getLogger(__name__)
