@@ -43,6 +43,7 @@ def search(
         if study_exists(folder):
             console.print(f"interrupted; nothing is lost: the same command continues {folder}", highlight=False)
         raise
+    from nas.analysis.baseline import baseline_warning
     from nas.analysis.results import Results
     from nas.formatting import count
     from nas.terminal import tables
@@ -52,6 +53,8 @@ def search(
         trials = count(config.trials, "trial")
         print_rich(f"{folder}: this study already has its {trials}; `trials=N` asks for more")
     print_rich(tables.status_panel(results), tables.front_table(results))
+    if (warning := baseline_warning(results)) is not None:
+        TerminalDisplay(console).warn(warning)
     print_rich(f"study   {folder}\nreport  nas report {folder}\nmodel   nas export {folder} best --out FOLDER")
 
 

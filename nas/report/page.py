@@ -16,6 +16,7 @@ from nas.analysis.results import Results
 from nas.errors import UsageError
 from nas.report.content import content
 from nas.report.headline import dataset_line, headline, missing_lines, search_line
+from nas.report.warnings import warning_lines
 
 DEFAULT_FILE = "report.html"
 
@@ -45,7 +46,7 @@ def render(results: Results) -> str:
 
 
 def _page(results: Results) -> pages.Page:
-    lines = [dataset_line(results), search_line(results), *missing_lines(results)]
+    lines = [dataset_line(results), search_line(results), *warning_lines(results), *missing_lines(results)]
     settings = json.dumps({"config": results.config, "dataset": results.dataset}, indent=2)
     return pages.Page(
         title=results.name,

@@ -26,8 +26,10 @@ User attributes of the study:
     config                the resolved configuration
     space_size            number of architectures in the space, as text
     dataset               {"name", "fingerprint", "image_size", "in_chans", "num_classes", "class_names",
-                          "skipped_count", "skipped", "train", "val", "test"}
+                          "skipped_count", "skipped", "duplicates", "class_counts", "train", "val", "test"}
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end
+    test_confusion        {trial number as text: {"totals": [...], "correct": [...], "confusions": [[class, other, images], ...]}}
+                          (`trainers.training.confusion.Confusion`), written with the test accuracy
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from nas.study.storage import create_study, open_study
 from nas.study.trials import is_trained
 from search_space import Architecture, SearchSpace
 from trainers.data.prepared import DatasetInfo
+from trainers.training.confusion import Confusion
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,17 @@ class StoredStudy:
         """Store `accuracies`, which replace the stored ones."""
         self.optuna.set_user_attr("test_accuracy", dict(accuracies))
 
+    @property
+    def test_confusion(self) -> dict[str, Confusion]:
+        """Trial number as text -> confusion matrix on the test split, of the trials tested by this version."""
+        stored = self.optuna.user_attrs.get("test_confusion") or {}
+        return {number: Confusion.from_dict(plain) for number, plain in stored.items()}
+
+    def set_test_confusion(self, confusions: Mapping[str, Confusion]) -> None:
+        """Store `confusions`, which replace the stored ones."""
+        plain = {number: confusion.to_dict() for number, confusion in confusions.items()}
+        self.optuna.set_user_attr("test_confusion", plain)
+
     def trial_folder(self, number: int) -> Path:
         """The folder of a trial's files."""
         return trial_folder(self.folder, number)
@@ -166,5 +178,6 @@ def _dataset_attribute(dataset: DatasetInfo) -> dict[str, Any]:
         "skipped_count": dataset.skipped_count,
         "skipped": list(dataset.skipped),
         "duplicates": None if dataset.duplicates is None else dataset.duplicates.to_dict(),
+        "class_counts": None if dataset.class_counts is None else dict(dataset.class_counts),
         **{str(part): count for part, count in dataset.counts.items()},
     }

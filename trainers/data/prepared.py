@@ -58,6 +58,7 @@ class DatasetInfo:
         skipped: one line for each of them (the first `MAX_SKIPPED_NAMES`): its name and what is wrong with it.
         duplicates: equal images within the splits, across them, and with different labels; None: the file is of a version
             that did not look for them.
+        class_counts: for each split the number of images of each class, in the order of `class_names`; None: likewise.
     """
 
     name: str
@@ -72,6 +73,7 @@ class DatasetInfo:
     skipped_count: int
     skipped: tuple[str, ...]
     duplicates: Duplicates | None = None
+    class_counts: Mapping[Part, tuple[int, ...]] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -145,7 +147,7 @@ def _write(file: Path, decoded: DecodedData, partitioned: Partition, augment: Au
     """Write labels, images and metadata of the splits, in one pass."""
     splits = partitioned.splits
     labels = {part: selection.labels for part, selection in splits.items()}
-    shape = decoded.parts["train"].images.shape[1:]
+    shape, classes = decoded.parts["train"].images.shape[1:], len(decoded.class_names)
     metadata: dict[str, Any] = {
         "name": decoded.name,
         "class_names": decoded.class_names,
@@ -153,6 +155,7 @@ def _write(file: Path, decoded: DecodedData, partitioned: Partition, augment: Au
         "skipped_count": len(decoded.skipped),
         "skipped": decoded.skipped[:MAX_SKIPPED_NAMES],
         "duplicates": partitioned.duplicates.to_dict(),
+        "class_counts": {part: np.bincount(labels[part], minlength=classes).tolist() for part in PARTS},
     }
     shapes: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
     shapes |= {f"{part}.labels": (np.dtype(np.int64), (len(labels[part]),)) for part in PARTS}
@@ -202,11 +205,17 @@ def describe(file: Path) -> DatasetInfo:
             skipped_count=metadata.get("skipped_count", 0),  # the first files had no such key
             skipped=tuple(metadata.get("skipped", ())),
             duplicates=Duplicates.from_dict(metadata["duplicates"]) if "duplicates" in metadata else None,
+            class_counts=_class_counts(metadata),
         )
     except FileNotFoundError as error:
         raise DataError(str(file), "no such file") from error
     except (SafetensorError, OSError, KeyError, AttributeError, ValueError, TypeError) as error:
         raise DataError(str(file), "is not a file of prepared images; remove it and prepare them again") from error
+
+
+def _class_counts(metadata: Mapping[str, Any]) -> dict[Part, tuple[int, ...]] | None:
+    counts = metadata.get("class_counts")
+    return None if counts is None else {part: tuple(counts[part]) for part in PARTS}
 
 
 def _is_complete(file: Path) -> bool:
