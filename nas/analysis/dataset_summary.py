@@ -81,7 +81,8 @@ def summary_rows(dataset: Mapping[str, Any]) -> list[SummaryRow]:
 def leak_warnings(dataset: Mapping[str, Any]) -> tuple[str, ...]:
     """A sentence for each leak between splits, and for equal images of several classes."""
     duplicates = _duplicates(dataset)
-    return () if duplicates is None else duplicates.warnings({part: dataset[part] for part in PARTS})
+    counts = {part: dataset[part] for part in PARTS if isinstance(dataset.get(part), int)}
+    return () if duplicates is None or len(counts) < len(PARTS) else duplicates.warnings(counts)
 
 
 def class_rows(dataset: Mapping[str, Any]) -> list[ClassRow]:

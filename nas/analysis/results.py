@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,6 +27,7 @@ from nas.objectives.costs import COST_FIELDS
 from nas.study.lock import is_locked
 from nas.study.stored import StoredStudy
 from nas.study.trials import RETRIED_FROM, outcome_name
+from trainers.training.confusion import Confusion
 
 if TYPE_CHECKING:
     Row: TypeAlias = pd.Series[Any]
@@ -69,6 +70,7 @@ class Results:
         dataset: the images it was searched on.
         space_size: how many architectures the space holds; None if the study does not say.
         environments: the versions and machines of its searches (`nas.study.environment`).
+        test_confusion: trial number as text -> its confusion matrix on the test split, of the trials that were tested.
     """
 
     folder: Path
@@ -79,6 +81,7 @@ class Results:
     dataset: Mapping[str, Any]
     space_size: int | None
     environments: Sequence[Mapping[str, Any]] = ()
+    test_confusion: Mapping[str, Confusion] = field(default_factory=dict)
 
     @classmethod
     def of(cls, study: StoredStudy) -> Results:
@@ -94,6 +97,7 @@ class Results:
             dataset=study.dataset,
             space_size=study.space_size,
             environments=study.environments,
+            test_confusion=study.test_confusion,
         )
 
     @classmethod
@@ -115,6 +119,11 @@ class Results:
         shown = (objective for objective in map(objectives.get, objectives.names()) if objective.always_shown)
         return tuple(objective for objective in shown if objective.name not in names)
 
+    @property
+    def primary(self) -> Objective:
+        """The objective that networks are trained for."""
+        return self.objectives[objectives.primary_index(self.objectives)]
+
     @cached_property
     def complete(self) -> pd.DataFrame:
         """The trials that count: complete, and within the study's limits."""
@@ -129,12 +138,11 @@ class Results:
 
     @cached_property
     def best(self) -> Row | None:
-        """The complete trial of the highest accuracy (ties: fewer MACs, then the earlier); None if there is none.
+        """The complete trial that is best in the primary objective, such as the highest accuracy; None if there is none.
 
-        A study that does not optimise accuracy has its first objective in that place.
+        Ties: fewer MACs, then the earlier (`nas.objectives.primary_index`).
         """
-        names = [objective.name for objective in self.objectives]
-        primary = self.objectives[names.index("accuracy") if "accuracy" in names else 0]
+        primary = self.primary
         ranked = self.complete.dropna(subset=[primary.name])
         if ranked.empty:
             return None
@@ -241,6 +249,8 @@ def _row(trial: FrozenTrial, chosen: Sequence[Objective], tested: Mapping[str, f
     row: dict[str, Any] = {name: attributes.get(name) for name in (*number_columns(), *TEXTS, "seed", "architecture")}
     values = trial.values or [attributes.get(objective.name) for objective in chosen]
     row |= {objective.name: value for objective, value in zip(chosen, values, strict=True)}
+    if trial.state == TrialState.COMPLETE and row["accuracy"] is None:  # it is no objective of the study
+        row["accuracy"] = next((entry.get("val_accuracy") for entry in (attributes.get("curve") or [])[-1:]), None)
     return row | {
         "trial": trial.number,
         "state": _state(trial),

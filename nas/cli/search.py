@@ -11,6 +11,7 @@ from nas.cli.app import Verbose, app, expand_path, print_rich, split_words
 from nas.cli.completion import complete_study
 
 if TYPE_CHECKING:
+    from nas.driver.display import Display
     from nas.driver.run import SearchEnd
     from nas.study.config import StudyConfig
 
@@ -54,19 +55,20 @@ def search(
     check_executor(config)
     folder = out_folder or default_folder(config.name)
     console = create_console(stderr=True)
+    display = TerminalDisplay(console, create_console())
     try:
-        display = TerminalDisplay(console, create_console())
         end = run_search(config, folder, display, retry_failed=retry_failed)
     except KeyboardInterrupt:
         if study_exists(folder):
             text = f"interrupted; nothing is lost: the same command continues {printable(shell_path(folder))}"
             console.print(text, soft_wrap=True)
         raise
-    print_end(config, folder, end)
+    print_end(config, folder, end, display)
 
 
-def print_end(config: StudyConfig, folder: Path, end: SearchEnd) -> None:
+def print_end(config: StudyConfig, folder: Path, end: SearchEnd, display: Display) -> None:
     """Print the status and the front of a search that has ended, and the commands that may follow."""
+    from nas.analysis.baseline import baseline_warning
     from nas.analysis.results import Results
     from nas.formatting import count, shell_path
     from nas.study.durations import duration_word
@@ -81,6 +83,8 @@ def print_end(config: StudyConfig, folder: Path, end: SearchEnd) -> None:
         text = f"the time budget of {duration_word(config.time_budget)} is used up after {trained} of"
         print(f"{text} {count(config.trials, 'trial')}; the same command continues")
     print_rich(tables.status_panel(results), tables.front_table(results))
+    if (warning := baseline_warning(results)) is not None:
+        display.warn(warning)
     path = shell_path(folder)
     print(f"study   {folder}\nreport  nas report {path}\nmodel   nas export {path} best --out FOLDER")
 

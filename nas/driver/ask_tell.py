@@ -61,7 +61,7 @@ class AskTell:
         self.folder_of = folder_of
         self.observers = tuple(observers)
         ladder = None if halving is None else Ladder(halving, self.objectives)
-        self.state = SearchState(study, ladder, [objective.name for objective in self.objectives])
+        self.state = SearchState(study, ladder, self.objectives)
         self.proposer = Proposer(self.state, space, self.objectives, target, limits or {}, seed, self.notify)
         self.recorder = Recorder(self.state, self.objectives, folder_of)
         self.suspects = Suspects(self.recorder)

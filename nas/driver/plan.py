@@ -41,7 +41,7 @@ def create_sampler(
     context = SamplerContext(
         space,
         tuple(_sampler_objective(name, config) for name in names),
-        primary=names.index("accuracy"),
+        primary=objectives.primary_index([objectives.get(name) for name in names]),
         features=(
             *(partial(cost_value, name) for name in COST_FEATURES if name not in names),
             *(partial(table.predict, objectives.get(name)) for name, table in tables.items()),

@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import TrialState
 
 from nas.driver.state import SearchState
-from nas.objectives import Objective
+from nas.objectives import Objective, primary_index
 from nas.study.events import TrialRecorded
 from nas.study.layout import ERROR, remove_checkpoint, remove_error, write_error
 from nas.study.optuna_adapter import set_intermediate_value
@@ -66,7 +66,7 @@ class Recorder:
             return self._end(number, outcome, TrialState.FAIL)
         ladder = self.state.ladder
         if isinstance(outcome, Paused) and ladder is not None:
-            set_intermediate_value(self.study, trial, outcome.epoch, outcome.trained.values["accuracy"])
+            set_intermediate_value(self.study, trial, outcome.epoch, values[primary_index(self.objectives)])
             ladder.reach(number, outcome.epoch, values)
             return TrialRecorded(number, outcome)
         self.state.trained += 1

@@ -29,6 +29,7 @@ from nas.study.config import StudyConfig
 from nas.study.dataset import dataset_record
 from nas.study.events import Observer
 from nas.study.images import prepare_images
+from nas.study.imbalance import imbalance_warning
 from nas.study.layout import DATA, OPERATORS, RAY, REFERENCE, trial_folder
 from nas.study.limits import check_limits, find_cheapest
 from nas.study.lock import lock_folder
@@ -167,6 +168,8 @@ class _SearchRun:
                 self.display.warn(warning)
             for leak in () if dataset.duplicates is None else dataset.duplicates.warnings(dataset.counts):
                 self.display.warn(f"data: {leak}")
+            if (warning := imbalance_warning(config, dataset)) is not None:
+                self.display.warn(warning)
             space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
             check_limits(config, space)
             settings = evaluation_settings(config, self.folder, data_file, executor)

@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.driver.halving import Ladder
+from nas.objectives import Objective, primary_index
 from nas.study.optuna_adapter import open_trial
 from nas.study.trials import count_trained, outcome_name, retried_numbers, waiting_retries
 
@@ -22,11 +23,13 @@ class SearchState:
     Args:
         study: the Optuna study.
         ladder: the rungs; None: every trial is trained to the end.
-        objective_names: names of the objectives, in the order of values.
+        objectives: the objectives, in the order of values; the intermediate values of trials are those of the primary one.
     """
 
-    def __init__(self, study: optuna.Study, ladder: Ladder | None, objective_names: Sequence[str]) -> None:
+    def __init__(self, study: optuna.Study, ladder: Ladder | None, objectives: Sequence[Objective]) -> None:
         self.study = study
+        objective_names = [objective.name for objective in objectives]
+        self.primary_name = objective_names[primary_index(objectives)]
         self.ladder = ladder
         trials = study.get_trials(deepcopy=False)
         self.open: dict[int, optuna.Trial] = {}
@@ -58,8 +61,8 @@ class SearchState:
         for trial in trials:
             if trial.number in retried:
                 continue  # its repetition stands for it
-            for epoch, accuracy in sorted(trial.intermediate_values.items()):
-                values = {**trial.user_attrs, "accuracy": accuracy}
+            for epoch, primary_value in sorted(trial.intermediate_values.items()):
+                values = {**trial.user_attrs, **_accuracy_at(trial, epoch), self.primary_name: primary_value}
                 ladder.reach(trial.number, epoch, [float(values[name]) for name in objective_names])
             if trial.state == TrialState.COMPLETE:
                 ladder.reach(trial.number, ladder.halving.rungs[-1], trial.values)
@@ -73,3 +76,11 @@ class SearchState:
             ladder.leave(trial.number)
             if trial.state == TrialState.RUNNING and reached:
                 ladder.pause_again(trial.number, reached)
+
+
+def _accuracy_at(trial: FrozenTrial, epoch: int) -> dict[str, float]:
+    """The accuracy of `trial` after `epoch`, from its curve: no user attribute keeps it."""
+    for entry in trial.user_attrs.get("curve") or []:
+        if entry["epoch"] == epoch and entry.get("val_accuracy") is not None:
+            return {"accuracy": entry["val_accuracy"]}
+    return {}

@@ -10,8 +10,10 @@ import math
 
 from optuna.trial import FrozenTrial, TrialState
 
+from nas import objectives
 from nas.analysis.front import front_mask
 from nas.errors import ConfigError, UsageError
+from nas.objectives import primary_index
 from nas.study.config import StudyConfig
 from nas.study.stored import StoredStudy
 from search_space import Architecture, SearchSpace, presets
@@ -49,21 +51,27 @@ def first_architectures(config: StudyConfig, space: SearchSpace) -> list[Archite
 def prior_accuracies(config: StudyConfig, space: SearchSpace) -> PriorAccuracies:
     """The accuracies of the earlier study, of those of its architectures that `space` contains.
 
+    An accuracy is the value of this study's primary objective (`nas.objectives.primary_index`), or that of the earlier study's,
+    since the sampler learns how the two are related.
+
     Raises:
-        ConfigError: there is no such study, or it did not measure accuracy.
+        ConfigError: there is no such study, or it did not train for such an objective.
     """
     study = _earlier_study(config)
     if study is None:
         return ()
+    primary = objectives.get(config.objectives[primary_index([objectives.get(name) for name in config.objectives])])
     names = [objective.name for objective in study.objectives]
-    if "accuracy" not in names:
-        rule = f"start.study: must have the objective accuracy, found {names}"
+    index = names.index(primary.name) if primary.name in names else primary_index(study.objectives)
+    earlier = study.objectives[index]
+    if earlier.source != "trained" or earlier.direction != primary.direction:
+        rule = f"start.study: must have the objective {primary.name}, or one like it, found {names}"
         raise ConfigError(config.where("start", "study"), rule)
     accuracies = []
     for trial in _complete_trials(study):
         architecture = _adapt(_architecture(trial), space)
         if space.contains(architecture):
-            accuracies.append((architecture, float(trial.values[names.index("accuracy")])))
+            accuracies.append((architecture, float(trial.values[index])))
     return tuple(accuracies)
 
 

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,10 @@ from trainers.data.dataset import Dataset, load
 from trainers.device_lock import DeviceLock
 from trainers.training import checkpoint, compilation
 from trainers.training.checkpoint import training_identity
+from trainers.training.config import TrainConfig
+from trainers.training.confusion import Confusion
 from trainers.training.epoch import Epoch
+from trainers.training.evaluation import confusion
 from trainers.training.loop import ProxyTraining
 
 logger = logging.getLogger(__name__)
@@ -173,7 +177,7 @@ class Evaluator:
     def _trained(self, training: ProxyTraining, until: int | None, overhead_s: float) -> Trained:
         """The values and times of the training after the epoch `until`; None: after its last."""
         history = training.history[:until]
-        result = TrainingResult(training.model, self.data, history)
+        result = TrainingResult(training.model, self.data, history, self.settings.train)
         trained = [objectives.get(name) for name in self.settings.objectives]
         return Trained(
             values={objective.name: float(objective.compute(result)) for objective in trained},
@@ -212,6 +216,13 @@ class TrainingResult:
     network: nn.Module
     data: Dataset
     history: Sequence[Epoch]
+    config: TrainConfig
+
+    @cached_property
+    def confusion(self) -> Confusion:
+        """The confusion matrix on the validation split."""
+        config = self.config
+        return confusion(self.network, self.data.val, self.data, config.eval_batch_size, config.amp)
 
 
 def train_until(training: ProxyTraining, epoch: int | None) -> float:

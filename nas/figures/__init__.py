@@ -1,6 +1,7 @@
 """The figures of a study: for each one an info (`info.py`, plain content) and a thin plotly function (`plot.py`)."""
 
 from nas.figures.channels import ChannelsInfo, channels_info
+from nas.figures.confusion import ConfusionInfo, confusion_figure, confusion_info
 from nas.figures.info import (
     Axis,
     CurvesInfo,
@@ -21,6 +22,7 @@ __all__ = [
     "PLOTLY_CONFIG",
     "Axis",
     "ChannelsInfo",
+    "ConfusionInfo",
     "CurvesInfo",
     "FrontInfo",
     "HistoryInfo",
@@ -28,6 +30,8 @@ __all__ = [
     "SharesInfo",
     "channels_figure",
     "channels_info",
+    "confusion_figure",
+    "confusion_info",
     "curves_figure",
     "curves_info",
     "front_figure",

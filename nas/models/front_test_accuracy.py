@@ -1,4 +1,4 @@
-"""Accuracy on the test split: measured once for each trial of the front, when a report is written, and then stored."""
+"""Accuracy and confusion matrix on the test split: measured once for each trial of the front, for a report, and then stored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas.errors import StudyError
 from nas.models.weights import load_trained
 from nas.study.stored import StoredStudy
 from trainers.data.dataset import Dataset, load
-from trainers.training.evaluation import evaluate
+from trainers.training.evaluation import confusion
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +42,11 @@ def load_images(study: StoredStudy, device: str = "cpu") -> Dataset:
 def measure_test_accuracy(study: StoredStudy) -> FrontTestAccuracies:
     """Measure and store the test accuracy of the trials of the front that have none yet.
 
-    A copied `study.db` without images or weights is no error: `missing` of the result names the reasons.
+    The confusion matrix is stored too; a trial that an earlier version tested gets it now, and keeps its accuracy. A copied
+    `study.db` without images or weights is no error: `missing` of the result names the reasons.
     """
-    values = study.test_accuracy
-    untested = [row for row in Results.of(study).front.to_dict("records") if str(row["trial"]) not in values]
+    values, confusions = study.test_accuracy, study.test_confusion
+    untested = [row for row in Results.of(study).front.to_dict("records") if str(row["trial"]) not in confusions]
     if not untested:
         return FrontTestAccuracies(values)
     if not study.is_writable:
@@ -54,16 +55,19 @@ def measure_test_accuracy(study: StoredStudy) -> FrontTestAccuracies:
     try:
         dataset = load_images(study, "cuda" if torch.cuda.is_available() else "cpu")
     except StudyError as error:
-        return FrontTestAccuracies(values, (str(error),))
+        has_accuracies = all(str(row["trial"]) in values for row in untested)
+        return FrontTestAccuracies(values, () if has_accuracies else (str(error),))
     missing: list[str] = []
     for row in untested:
         number = int(row["trial"])
         try:
             network = load_trained(row["architecture"], number, study.trial_folder(number))
         except StudyError as error:
-            missing.append(str(error))
+            missing += [] if str(number) in values else [str(error)]
             continue
-        _, values[str(number)] = evaluate(network, dataset.test, dataset)
+        confusions[str(number)] = confusion(network, dataset.test, dataset)
+        values.setdefault(str(number), confusions[str(number)].accuracy)
         logger.info("trial %d: test accuracy %.4f", number, values[str(number)])
     study.set_test_accuracy(values)
+    study.set_test_confusion(confusions)
     return FrontTestAccuracies(values, tuple(missing))

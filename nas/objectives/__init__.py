@@ -15,6 +15,7 @@ from nas.objectives.base import (
     from_dict,
     get,
     names,
+    primary_index,
     register,
 )
 
@@ -33,5 +34,6 @@ __all__ = [
     "from_dict",
     "get",
     "names",
+    "primary_index",
     "register",
 ]

@@ -12,5 +12,6 @@ ACCURACY = register(
         source="trained",
         value=lambda trained: trained.history[-1].val_accuracy,
         always_shown=True,
+        is_goal=True,
     )
 )

@@ -6,7 +6,7 @@ An objective is one file of this package. Its `source` says how its value is obt
   candidate that violates a limit is never proposed, and the sampler knows the value of every candidate.
 - "measured": measured on the network before it is trained (throughput, latency, memory), in a worker, alone on its device. A
   network that violates a limit is refused before it is trained.
-- "trained": computed after training (accuracy).
+- "trained": computed after training (accuracy). A study has at least one, and trains networks for the first that `is_goal`.
 
     ENERGY_J = register(
         Objective("energy_j", "energy", "J", "minimize", log=True, source="measured", value=lambda network: Measurement(...))
@@ -66,6 +66,8 @@ class TrainedNetwork(Protocol):
     """The `trainers.data.dataset.Dataset` it was trained on."""
     history: Sequence[Any]
     """The epochs so far (`trainers.training.epoch.Epoch`); the last one is validated."""
+    confusion: Any
+    """Its confusion matrix on the validation split (`trainers.training.confusion.Confusion`), computed when it is read."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Objective:
             None: it is not predicted.
         pass_images: images of the pass whose time predicts it; None: the batch size of the study.
         always_shown: True if tables also show it in studies that do not optimise it.
+        is_goal: True if networks are trained for it: the first such objective of a study is its primary one (`primary_index`).
     """
 
     name: str
@@ -99,6 +102,7 @@ class Objective:
     from_seconds: Callable[[float, int], float] | None = field(default=None, compare=False)
     pass_images: int | None = None
     always_shown: bool = False
+    is_goal: bool = False
 
     @property
     def cheap(self) -> bool:
@@ -200,4 +204,16 @@ def from_dict(item: Mapping[str, Any]) -> Objective:
         from_seconds=None if registered is None else registered.from_seconds,
         pass_images=None if registered is None else registered.pass_images,
         always_shown=registered is not None and registered.always_shown,
+        is_goal=registered is not None and registered.is_goal,
     )
+
+
+def primary_index(objectives: Sequence[Objective]) -> int:
+    """The index of the objective that a study trains networks for: its "best" trial is the best in it.
+
+    The first that `is_goal` (accuracy, balanced accuracy, macro F1), or else the first whose source is "trained", or else the
+    first.
+    """
+    goals = [index for index, objective in enumerate(objectives) if objective.is_goal]
+    trained = [index for index, objective in enumerate(objectives) if objective.source == "trained"]
+    return (*goals, *trained, 0)[0]

@@ -31,6 +31,7 @@ from nas.figures import (
 from nas.formatting import duration, ratio, shell_path, si, value_text
 from nas.html import figure_record
 from nas.report.channels import channel_graphs
+from nas.report.classes import class_results
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def content(results: Results) -> dict[str, Any]:
         "colours": {name: palette.colour(name) for name in palette.mixers},
         "export": f"nas export {shell_path(results.folder)}",
         "channels": channel_graphs(results),
+        "classes": class_results(results),
         **_architectures(results),
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas import html as pages
+from nas.analysis.dataset_summary import leak_warnings
 from nas.report.data_section import data_section
 
 
@@ -22,4 +23,5 @@ def write_data_page(dataset: Mapping[str, Any], file: Path | None, out: Path) ->
         `out`.
     """
     body = f"<main>\n{data_section(dataset, file)}\n</main>"
-    return pages.write_page(pages.Page(title=str(dataset["name"]), body=body, script=""), out)
+    header = pages.item_list(f"Warning: {line}." for line in leak_warnings(dataset))
+    return pages.write_page(pages.Page(title=str(dataset["name"]), header=header, body=body, script=""), out)

@@ -1,4 +1,4 @@
-"""The data of a study on a page: what they were taken for, their leaks, the classes, and a contact sheet."""
+"""The data of a study on a page: what they were taken for, the classes, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas import html as pages
-from nas.analysis.dataset_summary import SPLIT_NAMES, class_rows, leak_warnings, summary_rows
+from nas.analysis.dataset_summary import SPLIT_NAMES, class_rows, summary_rows
 from nas.report.contact_sheet import contact_sheet
 
 SPLIT_HEADS = tuple(SPLIT_NAMES.values())
@@ -31,7 +31,7 @@ def data_section(dataset: Mapping[str, Any], file: Path | None) -> str:
     facts = "\n".join(
         f"<dt>{html.escape(label)}</dt><dd>{html.escape(text)}</dd>" for label, text in summary_rows(dataset)
     )
-    parts = [f'<dl class="lines">\n{facts}\n</dl>', pages.item_list(leak_warnings(dataset)), _class_table(dataset)]
+    parts = [f'<dl class="lines">\n{facts}\n</dl>', _class_table(dataset)]
     parts.append('<p class="about">The images are not there to be shown.</p>' if file is None else contact_sheet(file))
     return "\n".join(filter(None, parts))
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nas.analysis.baseline import majority_baseline
 from nas.analysis.failures import group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
 from nas.analysis.results import Results
@@ -94,10 +95,12 @@ def _best_fact(results: Results) -> Fact:
     best = results.best
     if best is None:
         return Fact("best", MISSING, "no trial is complete yet")
-    objective = next((o for o in results.objectives if o.name == "accuracy"), results.objectives[0])
+    objective = results.primary
     tested = "" if math.isnan(best["test_accuracy"]) else f", test {ratio(best['test_accuracy'])}"
     value = value_text(objective, best[objective.name])
-    return Fact(f"best {objective.label}", value, f"trial {best['trial']}{tested}")
+    baseline = majority_baseline(results)
+    chance = "" if baseline is None else f"; always {baseline.class_name!r} gives {ratio(baseline.value)}"
+    return Fact(f"best {objective.label}", value, f"trial {best['trial']}{tested}{chance}")
 
 
 def _failure_facts(results: Results) -> list[Fact]:

@@ -18,6 +18,7 @@ from nas.errors import StudyError, UsageError
 from nas.report.content import content
 from nas.report.data_section import data_section
 from nas.report.headline import dataset_line, environment_lines, headline, missing_lines, search_line
+from nas.report.warnings import warning_lines
 from nas.study.images import find_images
 from nas.study.layout import DATA
 
@@ -55,7 +56,13 @@ def render(results: Results) -> str:
 
 
 def _page(results: Results) -> pages.Page:
-    lines = [dataset_line(results), search_line(results), *environment_lines(results), *missing_lines(results)]
+    lines = [
+        dataset_line(results),
+        search_line(results),
+        *environment_lines(results),
+        *warning_lines(results),
+        *missing_lines(results),
+    ]
     settings = json.dumps({"config": results.config, "dataset": results.dataset}, indent=2)
     return pages.Page(
         title=results.name,

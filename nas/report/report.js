@@ -153,6 +153,33 @@ function drawChannels(trial) {
   entries.forEach(drawBlock);
 }
 
+// Classes -----------------------------------------------------------------------------------------------------------
+
+function plainTable(caption, heads, rows) {
+  const cells = (tag, texts) => texts.map((text, i) => element(tag, i === texts.length - 1 || heads[i] === "images" ? { class: "number" } : {}, text));
+  const body = element("tbody", {}, ...rows.map((row) => element("tr", {}, ...cells("td", row))));
+  return element("table", {}, element("caption", {}, caption), element("thead", {}, element("tr", {}, ...cells("th", heads))), body);
+}
+
+function drawClasses(trial) {
+  const entry = study.classes[trial], parts = [];
+  for (const div of document.querySelectorAll("#classes .js-plotly-plot")) Plotly.purge(div);
+  byId("classes-section").hidden = !entry;
+  byId("classes").replaceChildren();
+  if (!entry) return;
+  byId("classes-title").textContent = `Classes of trial ${trial}`;
+  byId("classes-about").textContent = entry.summary;
+  const div = element("div");
+  if (entry.figure) parts.push(element("figure", { class: "confusion" }, element("h3", {}, "Confusion matrix"), div));
+  parts.push(plainTable("Recall, the lowest first", ["class", "images", "recall"], entry.recalls));
+  if (entry.confusions.length) parts.push(plainTable("Most frequent confusions", ["class", "taken for", "images"], entry.confusions));
+  byId("classes").append(...parts);
+  if (!entry.figure) return;
+  const { data, layout } = structuredClone(entry.figure); // plotly changes the objects that it draws
+  div.style.height = `${Math.min(720, 200 + 28 * data[0].y.length)}px`;
+  plot(div, data, layout, { displayModeBar: false });
+}
+
 // The selected trial ------------------------------------------------------------------------------------------------
 
 function architectureOf(trial) {
@@ -251,6 +278,7 @@ function drawPanel(trial) {
 function select(trial) {
   selected = trial;
   drawPanel(trial);
+  drawClasses(trial);
   drawChannels(trial);
   for (const row of document.querySelectorAll("tr[data-trial]")) row.classList.toggle("selected", Number(row.dataset.trial) === trial);
   ringSelected();

@@ -131,7 +131,8 @@ class StudyConfig(BaseModel):
         data: the images.
         space: the search space, as `search_space.SearchSpace` reads it; image size, channels and classes come from the data.
         train: the proxy training.
-        objectives: names of objectives (`nas.objectives`); "accuracy" must be one of them.
+        objectives: names of objectives (`nas.objectives`), at least one of which networks are trained for: "accuracy",
+            "balanced_accuracy" or "macro_f1".
         limits: objective -> the worst value allowed. An architecture whose exact costs violate one is never proposed, a network
             whose measurements violate one is refused before training.
         start, sampler, scheduler, throughput, resources: see `Start`, `Sampler`, `Scheduler`, `Throughput`, `Resources`.
@@ -170,8 +171,9 @@ class StudyConfig(BaseModel):
             objectives.get(name)
         if len(set(names)) < len(names):
             raise ValueError("must name each objective once")
-        if "accuracy" not in names:
-            raise ValueError("must contain accuracy, the objective that networks are trained for")
+        trained = objectives.names("trained")
+        if not set(names) & set(trained):
+            raise ValueError(f"must contain an objective that networks are trained for: {', '.join(trained)}")
         return names
 
     @field_validator("limits")

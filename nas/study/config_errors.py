@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -70,7 +70,8 @@ def _fields_at(loc: Sequence[str | int], root: type[BaseModel]) -> list[str]:
     model: Any = root
     for part in loc:
         field = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        model = field.annotation if field is not None else None
+        annotation = field.annotation if field is not None else None
+        model = next((inner for inner in get_args(annotation) if inner is not type(None)), annotation)
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
 

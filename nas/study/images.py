@@ -10,7 +10,7 @@ from trainers.data.prepared import DatasetInfo, describe, prepare
 from trainers.data.types import Progress
 from trainers.errors import DataError, DiskError
 
-DATA_KEYS = ("source", "path", "splits", "image_size", "limit")
+DATA_KEYS = ("source", "path", "splits", "image_size", "limit", "group_by", "split")
 """Keys of `data` that an error may name; other errors name `path`."""
 
 
@@ -27,8 +27,9 @@ def prepare_images(config: StudyConfig, cache: Path, progress: Progress | None =
     except DiskError as error:
         raise MachineError(f"data: {error}") from None
     except DataError as error:
-        key = error.place if error.place in DATA_KEYS else "path"
-        raise ConfigError(config.where("data", key), f"data: {error}") from None
+        keys = error.place.split(".")
+        keys = keys if keys[0] in DATA_KEYS else ["path"]
+        raise ConfigError(config.where("data", *keys), f"data: {error}") from None
 
 
 def find_images(folder: Path, fingerprint: str) -> Path:

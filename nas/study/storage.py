@@ -31,6 +31,8 @@ User attributes of the study:
                           "class_counts": {split: [...]}, "skipped_count", "skipped", "passed_over", "files", "duplicates",
                           "train", "val", "test"}; older studies lack some keys
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end
+    test_confusion        {trial number as text: {"totals": [...], "correct": [...], "confusions": [[class, other, images], ...]}}
+                          (`trainers.training.confusion.Confusion`), written with the test accuracy
     environments          [{"since", "mixfront", "python", "torch", ..., "host", "processor", "platform"}, ...]: the versions and
                           the machine of each search that had others than the one before (`nas/study/environment.py`)
 

@@ -26,6 +26,7 @@ from nas.study.trials import count_trained, waiting_retries
 from search_space import Architecture, SearchSpace
 from trainers.data.prepared import DatasetInfo
 from trainers.files import atomic_write
+from trainers.training.confusion import Confusion
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,18 @@ class StoredStudy:
     def is_writable(self) -> bool:
         """True if this process may write to the study."""
         return is_writable(self.folder)
+
+    @property
+    def test_confusion(self) -> dict[str, Confusion]:
+        """Trial number as text -> confusion matrix on the test split, of the trials tested by this version."""
+        stored = self.optuna.user_attrs.get("test_confusion") or {}
+        return {number: Confusion.from_dict(plain) for number, plain in stored.items()}
+
+    def set_test_confusion(self, confusions: Mapping[str, Confusion]) -> None:
+        """Store `confusions`, which replace the stored ones."""
+        plain = {number: confusion.to_dict() for number, confusion in confusions.items()}
+        with storage_errors(self.folder):
+            write_attribute(self.folder, "test_confusion", plain)
 
     def trial_folder(self, number: int) -> Path:
         """The folder of a trial's files."""

@@ -18,7 +18,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeE
 from rich.text import Text
 
 from nas.analysis.front import front_mask, hypervolume
-from nas.formatting import duration, printable, ratio
+from nas.formatting import duration, printable, ratio, value_text
+from nas.objectives import primary_index
 from nas.study.events import Event, Observer, SearchStarted, TrialRecorded, TrialStarted
 from nas.study.records import Paused, name_of
 from nas.terminal.dataset import dataset_lines
@@ -88,11 +89,12 @@ class SearchTally:
             parts += [f"paused {len(self.paused)}", f"stopped {self.outcomes['stopped']}"]
         if self.search is not None and self.values:
             objectives = self.search.objectives
-            accuracy = [objective.name for objective in objectives].index("accuracy")
+            primary = primary_index(objectives)
             front = int(front_mask(self.values, [objective.direction for objective in objectives]).sum())
             volume = hypervolume(self.values, objectives)
-            best = max(values[accuracy] for values in self.values)
-            parts += [f"best {ratio(best)}", f"front {front}", f"hypervolume {ratio(volume)}"]
+            choose = max if objectives[primary].direction == "maximize" else min
+            best = value_text(objectives[primary], choose(values[primary] for values in self.values))
+            parts += [f"best {best}", f"front {front}", f"hypervolume {ratio(volume)}"]
         return " · ".join(parts)
 
 

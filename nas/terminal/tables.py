@@ -8,7 +8,7 @@ while its worker waited for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.analysis.architecture_text import mixer_names
+from nas.analysis.classes import SHOWN_CLASSES, class_record
 from nas.analysis.failures import failure_summary, group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
 from nas.analysis.results import Results, plain
@@ -172,6 +173,8 @@ def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
         grid.add_row("activations", f"{si(trial['activation_bytes'], 'bytes')} an image in training")
     if not math.isnan(trial["test_accuracy"]):
         grid.add_row("test accuracy", ratio(trial["test_accuracy"]))
+    if (record := class_record(results, int(trial["trial"]))) is not None:
+        grid.add_row("test recall", Text(_recall_text(record)))
     if not math.isnan(trial["wall_s"]):
         grid.add_row("time", f"{duration(trial['wall_s'])}, {duration(trial['train_s'])} of it training")
     curve = [entry["val_accuracy"] for entry in trial["curve"] if entry.get("val_accuracy") is not None]
@@ -186,6 +189,14 @@ def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
     if not trial["architecture"]:
         return panel
     return Group(panel, architecture_drawing(trial["architecture"]))
+
+
+def _recall_text(record: Mapping[str, Any]) -> str:
+    """The recall of each class on the test split, the lowest first: "defect 0.5000 of 2, ok 1.0000 of 80"."""
+    classes = [row for row in record["classes"] if row["images"]]
+    shown = ", ".join(f"{row['class']} {ratio(row['recall'])} of {row['images']}" for row in classes[:SHOWN_CLASSES])
+    left_out = len(classes) - SHOWN_CLASSES
+    return shown + (f", {left_out} more classes" if left_out > 0 else "")
 
 
 def sparkline(values: Sequence[float | None]) -> str:

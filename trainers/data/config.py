@@ -6,13 +6,28 @@ Each default has its reason beside it. A pydantic `ValidationError` names the fi
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trainers.data import sources
+from trainers.data.grouping import is_table
 from trainers.data.types import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, OnError, Part
+
+
+class SplitConfig(BaseModel):
+    """A fixed split."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: Path = Field(description="a .csv or .tsv file with the columns path and split, or .json: {split: [paths]}")
+
+    @field_validator("file")
+    @classmethod
+    def _expand_home(cls, file: Path) -> Path:
+        return file.expanduser()
 
 
 class DataConfig(BaseModel):
@@ -45,6 +60,26 @@ class DataConfig(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**63, description="of the split")  # another seed gives another split
     # A silently smaller data set would be noticed too late, if at all.
     on_error: OnError = Field(default="fail", description="broken images: an error, or left out and reported")
+
+    group_by: str | None = Field(
+        default=None,
+        min_length=1,
+        description="keeps images of one group (patient, video, scene) in one split: a regular expression on their paths, or"
+        " a .csv or .tsv file with the columns path and group",
+    )
+    split: SplitConfig | None = Field(default=None, description="a fixed split")
+
+    @field_validator("group_by")
+    @classmethod
+    def _check_group_by(cls, group_by: str | None) -> str | None:
+        if group_by is not None and not is_table(group_by):
+            try:
+                re.compile(group_by)
+            except re.error as error:
+                place = "" if error.pos is None else f" at position {error.pos}"
+                rule = f"must be a regular expression, or a file whose name ends in .csv, .tsv or .json ({error.msg}{place})"
+                raise ValueError(f"{rule}, found {group_by!r}") from None
+        return group_by
 
     @field_validator("source")
     @classmethod

@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from trainers.data import sources
 from trainers.data.config import DataConfig
 from trainers.data.duplicates import Duplicates
+from trainers.data.grouping import is_table
 from trainers.data.split import Partition, partition
 from trainers.data.types import (
     PARTS,
@@ -139,18 +140,29 @@ def prepare(config: DataConfig, cache: Path, progress: Progress | None = None) -
 
 def _file_for(config: DataConfig, located: LocatedData, cache: Path) -> Path:
     """The file in `cache` for `config` and the data `located`; how the data got there is no part of its name."""
-    request = config.model_dump_json(exclude={"path", "download"})
+    # Fields of later versions are part of the name only where they are set, so that the names of earlier files stay.
+    later = {"group_by": config.group_by, "split": config.split}
+    request = config.model_dump_json(exclude={"path", "download", *later})
+    request += "".join(f"\n{key} {_tables_identity(key, config)}" for key, value in later.items() if value is not None)
     text = f"{LAYOUT_VERSION}\n{request}\n{located.identity}"
     name = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     source = re.sub(r"[^\w.-]+", "-", config.source)[:64]
     return cache / f"{source}-{name[:16]}.safetensors"
 
 
+def _tables_identity(key: str, config: DataConfig) -> str:
+    """The regular expression, or a digest of the table, that `key` of `config` names."""
+    if config.split is not None and key == "split":
+        return hashlib.sha256(config.split.file.read_bytes()).hexdigest()
+    group_by = config.group_by or ""
+    return hashlib.sha256(Path(group_by).expanduser().read_bytes()).hexdigest() if is_table(group_by) else group_by
+
+
 def _write(file: Path, decoded: DecodedData, partitioned: Partition, augment: AugmentPolicy) -> None:
     """Write labels, images and metadata of the splits, in one pass."""
     splits = partitioned.splits
     labels = {part: selection.labels for part, selection in splits.items()}
-    shape = decoded.parts["train"].images.shape[1:]
+    shape, classes = decoded.parts["train"].images.shape[1:], len(decoded.class_names)
     metadata: dict[str, Any] = {
         "name": decoded.name,
         "class_names": decoded.class_names,

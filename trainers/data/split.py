@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data.duplicates import Duplicates, SplitImages, find_duplicates
+from trainers.data.grouping import Grouping, assign_groups, shared_groups
 from trainers.data.limit import keep_in_proportion
 from trainers.data.types import PARTS, DecodedData, LabeledImages, Part, SplitRequest
 from trainers.errors import DataError
@@ -74,10 +75,28 @@ def partition(decoded: DecodedData, request: SplitRequest) -> Partition:
         _check_labels(images.labels, part, decoded)
     digests = {part: digest_all(images, request.seed) for part, images in decoded.parts.items()}
     _check_classes_differ(digests["train"], decoded.parts["train"].labels, decoded.class_names)
-    splits = _split_rows(decoded, digests, _limit_rows(decoded, digests, request), request)
-    return Partition(
-        splits, find_duplicates({part: _images_of(part, splits[part], decoded, digests) for part in splits})
-    )
+    groups = None if request.group_by is None else _groups(decoded, request.group_by)
+    splits = _split_rows(decoded, digests, _limit_rows(decoded, digests, request), request, groups)
+    duplicates = find_duplicates({part: _images_of(part, splits[part], decoded, digests) for part in splits})
+    if groups is not None:
+        members = {p: {groups[_origin(p, decoded)][row] for row in splits[p].rows.tolist()} for p in splits}
+        duplicates = replace(duplicates, groups=shared_groups(members))
+    return Partition(splits, duplicates)
+
+
+def _groups(decoded: DecodedData, group_by: str) -> dict[Part, list[str]]:
+    """The group of each image of each part.
+
+    Raises:
+        DataError: the images have no paths, or some have no group.
+    """
+    if decoded.root is None:
+        raise DataError("group_by", f"must be left out: the images of {decoded.name} have no paths", group_by)
+    grouping = Grouping.read(group_by, decoded.root)
+    return {
+        part: grouping.groups_of(decoded.name_of(part, row) for row in range(len(images)))
+        for part, images in decoded.parts.items()
+    }
 
 
 def _images_of(
@@ -212,12 +231,19 @@ def _split_rows(
     digests: Mapping[Part, Sequence[bytes]],
     rows: Mapping[Part, list[int]],
     request: SplitRequest,
+    groups: Mapping[Part, Sequence[str]] | None,
 ) -> dict[Part, Selection]:
     """The three splits of `rows`, each in the order of its images' digests, each with every class."""
     train_labels, train_rows = decoded.parts["train"].labels, rows["train"]
-    assigned = assign(
-        [digests["train"][i] for i in train_rows], train_labels[train_rows], _drawn_shares(decoded, request)
-    )
+    row_digests, row_labels = [digests["train"][i] for i in train_rows], train_labels[train_rows]
+    shares = _drawn_shares(decoded, request)
+    if groups is None or not shares:
+        assigned = assign(row_digests, row_labels, shares)
+    else:
+        counts = np.bincount(row_labels, minlength=len(decoded.class_names)).tolist()
+        targets = [_target_counts(count, shares) for count in counts]
+        row_groups = [groups["train"][i] for i in train_rows]
+        assigned = assign_groups(row_groups, row_digests, row_labels, targets, decoded.class_names, request.seed)
     splits: dict[Part, Selection] = {}
     for part in PARTS:
         origin = _origin(part, decoded)

@@ -34,8 +34,15 @@ MAX_PASSED_OVER_NAMES = 20
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 4, 1024
 """Pixels a side that prepared images may have."""
 
-SourceOption = Literal["splits", "input_key", "target_key", "download"]
+SourceOption = Literal["splits", "input_key", "target_key", "download", "group_by", "split"]
 """The fields of a `SourceRequest` that only some sources know."""
+
+
+class FixedSplit(Protocol):
+    """A split that the user fixes (`trainers.data.fixed_split`)."""
+
+    @property
+    def file(self) -> Path: ...
 
 
 class SourceRequest(Protocol):
@@ -64,6 +71,10 @@ class SourceRequest(Protocol):
     def seed(self) -> int: ...
     @property
     def on_error(self) -> OnError: ...
+    @property
+    def group_by(self) -> str | None: ...
+    @property
+    def split(self) -> FixedSplit | None: ...
 
 
 class SplitRequest(Protocol):
@@ -77,6 +88,8 @@ class SplitRequest(Protocol):
     def limit(self) -> int | None: ...
     @property
     def seed(self) -> int: ...
+    @property
+    def group_by(self) -> str | None: ...
 
 
 @dataclass(frozen=True)

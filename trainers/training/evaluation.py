@@ -1,4 +1,4 @@
-"""Loss and accuracy of a module on a split, and how often to validate."""
+"""Loss, accuracy and confusion matrix of a module on a split, and how often to validate."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from trainers.augment import Normalise
 from trainers.data.dataset import Dataset, Split
 from trainers.inference import evaluation_mode
 from trainers.training.config import AmpMode
+from trainers.training.confusion import Confusion
 
 MAX_VALIDATION_SHARE = 0.03  # of the time of training steps; the last epoch is always validated
 
@@ -44,6 +45,22 @@ def evaluate(
             loss += F.cross_entropy(logits, labels, reduction="sum").double()
             correct += (logits.argmax(1) == labels).sum()
     return float(loss) / len(split), int(correct) / len(split)
+
+
+@torch.inference_mode()
+def confusion(
+    module: nn.Module, split: Split, data: Dataset, batch_size: int = 512, amp: AmpMode = "auto"
+) -> Confusion:
+    """The confusion matrix of `module` on `split`; its accuracy is that of `evaluate`, which has the same arguments."""
+    device = split.labels.device
+    normalise = Normalise(data.mean, data.std, data.image_size[1], device)
+    predicted: list[Tensor] = []
+    with evaluation_mode(module, device):
+        for start in range(0, len(split), batch_size):
+            pixels, _ = split.pick(slice(start, start + batch_size))
+            with autocast(device, amp):
+                predicted.append(module(normalise(pixels)).float().argmax(1))
+    return Confusion.of(split.labels.cpu().numpy(), torch.cat(predicted).cpu().numpy(), data.num_classes)
 
 
 def validation_period(train_count: int, val_count: int) -> int:

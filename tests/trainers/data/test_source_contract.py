@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from trainers.data import sources
-from trainers.data.config import DataConfig
+from trainers.data.config import DataConfig, SplitConfig
 from trainers.data.dataset import load
 from trainers.data.prepared import describe, prepare
 from trainers.data.sources import Source
@@ -32,7 +32,14 @@ from trainers.data.types import (
 from trainers.training.config import TrainConfig
 from trainers.training.loop import train
 
-VALUES: dict[str, object] = {"splits": {"train": "a"}, "input_key": "pixels", "target_key": "class", "download": True}
+VALUES: dict[str, object] = {
+    "splits": {"train": "a"},
+    "input_key": "pixels",
+    "target_key": "class",
+    "download": True,
+    "group_by": "patient[0-9]+",
+    "split": SplitConfig(file=Path("split.csv")),
+}
 
 
 def full_name(source: Source) -> str:

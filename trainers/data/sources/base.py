@@ -51,7 +51,8 @@ class Source(ABC):
         for option in get_args(SourceOption):
             value = getattr(request, option)
             if value and option not in self.options:
-                raise ValueError(f"{option}: source {request.source!r} has no such option, found {value!r}")
+                rule = f"source {request.source!r} has no such option{_REASONS.get(option, '')}"
+                raise ValueError(f"{option}: {rule}, found {str(value) if option == 'split' else repr(value)}")
 
     @abstractmethod
     def locate(self, request: SourceRequest) -> LocatedData:
@@ -61,6 +62,12 @@ class Source(ABC):
             DataError: they do not exist, or not in the layout that this source reads.
         """
 
+
+_REASONS: Mapping[str, str] = {
+    "group_by": " (its images have no paths; those of the source `folder` have)",
+    "split": " (the source `folder` has)",
+}
+"""Why a source may not know an option."""
 
 SOURCES: dict[str, Source] = {}
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 from trainers.data.decode import decode_all
+from trainers.data.fixed_split import apply_split_file
+from trainers.data.grouping import check_groups
 from trainers.data.listing import Listing, scan, thin_listing
 from trainers.data.pixels import EncodedImage
 from trainers.data.sources.base import Source, check_parts, register
@@ -28,6 +30,9 @@ class Folder(Source):
         root = Path(os.path.realpath(request.path))
         skip = request.on_error == "skip"
         listing = scan(root, skip=skip)
+        if request.split is not None:
+            listing = apply_split_file(listing, request.split.file, str(root), skip=skip)
+        check_groups(request.group_by, [i.path for images in listing.parts.values() for i in images], str(root))
         thinned = thin_listing(listing, request.limit, request.seed)
         return LocatedData(_identity(root, listing), partial(_read, root, thinned, request.image_size, skip))
 
@@ -58,4 +63,4 @@ def _read(root: Path, listing: Listing, image_size: int | None, skip: bool, cont
     return DecodedData(root.name, listing.class_names, parts, skipped, root=str(root))
 
 
-register(Folder(name="folder", path="required", augment="flip"))
+register(Folder(name="folder", path="required", augment="flip", options=frozenset({"group_by", "split"})))

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainers.data.grouping import check_groups
 from trainers.data.sources.base import Source, check_parts, register
 from trainers.data.timm_images import read_splits
 from trainers.data.types import (
@@ -90,7 +91,10 @@ def _read(request: SourceRequest, context: ReadContext) -> DecodedData:
     class_names, arrays, skipped = read_splits(request, splits, context)
     parts = check_parts(request.source, splits, arrays, skipped)
     name = request.path.name if request.source == "timm" and request.path is not None else request.source
-    return DecodedData(name, class_names or _label_names(parts), parts, skipped, root=_root(request))
+    root = _root(request)
+    if request.on_error == "fail":
+        check_groups(request.group_by, [name for part in parts.values() for name in part.names], root or "")
+    return DecodedData(name, class_names or _label_names(parts), parts, skipped, root=root)
 
 
 def _root(request: SourceRequest) -> str | None:
@@ -123,7 +127,9 @@ def _label_names(parts: Mapping[Part, LabeledImages]) -> tuple[str, ...]:
 _ALL_OPTIONS: frozenset[SourceOption] = frozenset({"splits", "download", "input_key", "target_key"})
 _SPLITS: frozenset[SourceOption] = frozenset({"splits", "download"})
 
-register(Timm(name="timm", path="required", augment="flip", options=frozenset({"splits"})))
+register(Timm(name="timm", path="required", augment="flip", options=frozenset({"splits", "group_by"})))
+for _folder in ("torch/image_folder", "torch/folder"):
+    register(Timm(name=_folder, path="required", augment="flip", options=_SPLITS | {"group_by"}))
 register(Timm(name="torch/", path="required", augment="flip", options=_SPLITS))
 for _characters in ("mnist", "kmnist", "qmnist"):  # neither mirrored nor cut
     register(Timm(name=f"torch/{_characters}", path="required", augment="shift", options=_SPLITS))

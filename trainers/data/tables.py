@@ -1,0 +1,149 @@
+"""Tables of users that say something about each image: its group, or its split. No torch.
+
+    CSV, TSV    a header with the columns `path` and `group` (or `split`), a row for each image; other columns are ignored.
+                The separator is a comma, a semicolon or a tab; a path that has it is quoted.
+    JSON        {"train": ["cat/1.png", ...], "val": [...], "test": [...]}, from value to paths
+
+A path is relative to the folder of the data (`data.path`), with slashes, as in `cat/1.png` or `train/cat/1.png`; an absolute
+path within that folder is the same. Files are UTF-8.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import posixpath
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainers.data.types import relative_name
+from trainers.errors import DataError
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".json")
+SHOWN_NAMES = 3
+"""Names that an error lists."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of paths and values.
+
+    Args:
+        key: the key of the configuration that names it, for errors.
+        file: the file.
+        values: path -> value.
+        lines: path -> its line, from 1; 0 in JSON.
+    """
+
+    key: str
+    file: Path
+    values: Mapping[str, str]
+    lines: Mapping[str, int]
+
+    @classmethod
+    def read(cls, key: str, file: Path, column: str) -> Table:
+        """Read the table in `file`, whose values are in the column called `column`.
+
+        Raises:
+            DataError: the file cannot be read, is no such table, or gives a path two values.
+        """
+        table = cls(key, file, {}, {})
+        values: dict[str, str] = {}
+        lines: dict[str, int] = {}
+        for line, path, value in _read_lines(table, column):
+            if not path or not value:
+                raise table.error(f"must give a path and a {column}", [path, value], line)
+            if values.setdefault(path, value) != value:
+                raise table.error(f"{path} has the {column} {values[path]!r} in line {lines[path]}", value, line)
+            lines.setdefault(path, line)
+        return cls(key, file, values, lines)
+
+    def error(self, rule: str, value: object = None, line: int = 0) -> DataError:
+        """An error about the table, or about a line of it."""
+        return DataError(self.key, f"{self.file}{f':{line}' if line else ''}: {rule}", value)
+
+    def within(self, root: str) -> Table:
+        """The same table with paths relative to the folder `root`."""
+        names = {path: _relative(path, root) for path in self.values}
+        values = {names[path]: value for path, value in self.values.items()}
+        return Table(self.key, self.file, values, {names[path]: line for path, line in self.lines.items()})
+
+    def check_rows(self, names: Collection[str]) -> None:
+        """Check that every row names an image.
+
+        Args:
+            names: the names of all images.
+
+        Raises:
+            DataError: some rows do not.
+        """
+        unknown = [path for path in self.values if path not in names]
+        if unknown:
+            like = next(iter(names), "")
+            rule = f"{len(unknown)} of {len(self.values)} paths name no image of the data (its names are like {like!r})"
+            raise self.error(rule, listed(unknown), self.lines[unknown[0]])
+
+
+def _read_lines(table: Table, column: str) -> Iterator[tuple[int, str, str]]:
+    """Line, path and value of each row."""
+    try:
+        text = table.file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise table.error(f"cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise table.error(f"must be UTF-8 ({error.reason} at byte {error.start})") from None
+    return _json_lines(table, text) if table.file.suffix.lower() == ".json" else _csv_lines(table, text, column)
+
+
+def _json_lines(table: Table, text: str) -> Iterator[tuple[int, str, str]]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise table.error(f"must be JSON ({error})") from None
+    lists = content if isinstance(content, dict) else {}
+    if not lists or not all(isinstance(p, list) and all(isinstance(i, str) for i in p) for p in lists.values()):
+        raise table.error('must be of the form {"train": ["cat/1.png", ...], ...}')
+    for value, paths in lists.items():
+        yield from ((0, _normal(path), value) for path in paths)
+
+
+def _csv_lines(table: Table, text: str, column: str) -> Iterator[tuple[int, str, str]]:
+    head = text.partition("\n")[0]
+    separator = max(",;\t", key=head.count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        names = [name.strip().lower() for name in next(rows, [])]
+        missing = [name for name in ("path", column) if names.count(name) != 1]
+        if missing:
+            raise table.error(f"must begin with a header that has one column {missing[0]!r}", names, 1)
+        path, value = names.index("path"), names.index(column)
+        for row in rows:
+            if row and len(row) != len(names):
+                rule = f"must have {len(names)} columns (a path with the separator {separator!r} is quoted)"
+                raise table.error(rule, len(row), rows.line_num)
+            if row:
+                yield rows.line_num, _normal(row[path]), row[value].strip()
+    except csv.Error as error:
+        raise table.error(f"must be CSV ({error})", None, rows.line_num) from None
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first of `names` as text."""
+    every = list(names)
+    return ", ".join(every[:SHOWN_NAMES]) + (", ..." if len(every) > SHOWN_NAMES else "")
+
+
+def _normal(path: str) -> str:
+    """`path` without blanks around it and without `./`; empty if it is empty."""
+    stripped = path.strip()
+    return posixpath.normpath(stripped) if stripped else ""
+
+
+def _relative(path: str, root: str) -> str:
+    if not Path(path).is_absolute():
+        return path
+    real = path if path.startswith(root + os.sep) else os.path.realpath(path)
+    return relative_name(real, root)
