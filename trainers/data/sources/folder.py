@@ -54,7 +54,8 @@ def _read(root: Path, listing: Listing, image_size: int | None, skip: bool, cont
     total = sum(map(len, listing.parts.values()))
     arrays, broken = decode_all(encoded, total, image_size, context, skip=skip)
     skipped = (*listing.skipped, *broken)
-    return DecodedData(root.name, listing.class_names, check_parts(str(root), listing.parts, arrays, skipped), skipped)
+    parts = check_parts(str(root), listing.parts, arrays, skipped)
+    return DecodedData(root.name, listing.class_names, parts, skipped, listing.passed_over)
 
 
 register(Folder(name="folder", path="required", augment="flip"))
