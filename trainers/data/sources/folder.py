@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
 from trainers.data.decode import decode_all
 from trainers.data.listing import Listing, scan, thin_listing
 from trainers.data.pixels import EncodedImage
@@ -47,15 +45,15 @@ def _identity(root: Path, listing: Listing) -> str:
 
 def _read(root: Path, listing: Listing, image_size: int | None, skip: bool, context: ReadContext) -> DecodedData:
     encoded = (
-        EncodedImage(image.path, part, image.label, partial(Image.open, image.path))
+        EncodedImage(image.path, part, image.label, partial(Path, image.path))
         for part, images in listing.parts.items()
         for image in images
     )
     total = sum(map(len, listing.parts.values()))
-    arrays, broken = decode_all(encoded, total, image_size, context, skip=skip)
-    skipped = (*listing.skipped, *broken)
-    parts = check_parts(str(root), listing.parts, arrays, skipped)
-    return DecodedData(root.name, listing.class_names, parts, skipped, listing.passed_over)
+    decoded = decode_all(encoded, total, image_size, context, skip=skip)
+    skipped = (*listing.skipped, *decoded.skipped)
+    parts = check_parts(str(root), listing.parts, decoded.parts, skipped)
+    return DecodedData(root.name, listing.class_names, parts, skipped, listing.passed_over, decoded.summaries)
 
 
 register(Folder(name="folder", path="required", augment="flip"))

@@ -87,10 +87,11 @@ def _describe_files(place: Path | None) -> Iterator[str]:
 
 def _read(request: SourceRequest, context: ReadContext) -> DecodedData:
     splits = _splits_of(request)
-    class_names, arrays, skipped = read_splits(request, splits, context)
-    parts = check_parts(request.source, splits, arrays, skipped)
+    class_names, decoded = read_splits(request, splits, context)
+    parts = check_parts(request.source, splits, decoded.parts, decoded.skipped)
     name = request.path.name if request.source == "timm" and request.path is not None else request.source
-    return DecodedData(name, class_names or _label_names(parts), parts, skipped)
+    class_names = class_names or _label_names(parts)
+    return DecodedData(name, class_names, parts, decoded.skipped, summaries=decoded.summaries)
 
 
 def _splits_of(request: SourceRequest) -> Mapping[Part, str]:
