@@ -131,6 +131,12 @@ class Scratch:
         self._file.write(array.tobytes())
         self._count += 1
 
+    def replace(self, row: int, array: NDArray[np.uint8]) -> None:
+        """Write `array` in the place of the one that was appended as number `row`."""
+        self._file.seek(row * array.nbytes)
+        self._file.write(array.tobytes())
+        self._file.seek(0, os.SEEK_END)
+
     def array(self) -> NDArray[np.uint8]:
         """All arrays appended so far, `(N, *shape)`, mapped into memory."""
         self._file.flush()

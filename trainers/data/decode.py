@@ -1,7 +1,9 @@
 """Many encoded images decoded in a pool of threads (Pillow decodes without the GIL).
 
 Grey images have one channel as long as all images are grey; from the first image with colour on, all images have three.
-Decoded images go to disk at once: memory holds a few images for each processor, whatever their number.
+Decoded images go to disk at once: memory holds a few images for each processor, whatever their number. Images of more than 8
+bits go there as floats; when the least and the greatest value of all of them, of whatever part, are known, these become 0 and
+255. Images of 8 bits beside them stay as they are.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.pixels import EncodedImage, decode, pillow_warnings_ignored
-from trainers.data.types import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, LabeledImages, Part, ReadContext
+from trainers.data.image_file import readable_formats
+from trainers.data.pixels import DecodedImage, EncodedImage, decode, pillow_warnings_ignored, scale
+from trainers.data.summary import SummaryCounter
+from trainers.data.types import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, ImageSummary, LabeledImages, Part, ReadContext
 from trainers.errors import DataError
 from trainers.files import Scratch
 
@@ -25,13 +30,28 @@ IMAGES_PER_PROGRESS_CALL = 256
 IMAGES_PER_TASK = 8
 """Images that a thread is given at a time: a task for a single small image costs a fifth of the time of its decoding."""
 
-Result = tuple[EncodedImage, NDArray[np.uint8] | DataError]
+Result = tuple[EncodedImage, DecodedImage | DataError]
 """An image with its pixels, or with what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class DecodedParts:
+    """Decoded images.
+
+    Args:
+        parts: the images of each part with their labels and names.
+        skipped: one line for each image that was left out.
+        summaries: what the images of each part were.
+    """
+
+    parts: dict[Part, LabeledImages]
+    skipped: tuple[str, ...]
+    summaries: dict[Part, ImageSummary]
 
 
 def decode_all(
     images: Iterable[EncodedImage], total: int, size: int | None, context: ReadContext, *, skip: bool = False
-) -> tuple[dict[Part, LabeledImages], tuple[str, ...]]:
+) -> DecodedParts:
     """Decode `images`; those of one part must follow one another.
 
     Args:
@@ -41,14 +61,13 @@ def decode_all(
         context: where decoded images are kept, and the progress.
         skip: leave broken images out.
 
-    Returns:
-        The images of each part with their labels and names, and one line for each image that was left out.
-
     Raises:
         DataError: an image cannot be decoded (unless `skip`), or no `size` is given and the images differ in size.
     """
     skipped: list[str] = []
+    summaries: dict[Part, SummaryCounter] = {}
     done = 0
+    readable_formats()  # loads the plugins of Pillow before the threads do
     with (
         closing(_DecodedImages(context)) as decoded,
         pillow_warnings_ignored(),
@@ -57,6 +76,7 @@ def decode_all(
         for done, (image, result) in enumerate(_decode_in_order(pool, images, size), start=1):
             if not isinstance(result, DataError):
                 decoded.append(image, result)
+                summaries.setdefault(image.part, SummaryCounter()).add(result)
             elif skip:
                 skipped.append(str(result))
             else:
@@ -66,7 +86,7 @@ def decode_all(
         parts = decoded.parts()
     if context.progress is not None:
         context.progress(done, done)
-    return parts, tuple(skipped)
+    return DecodedParts(parts, tuple(skipped), {part: counter.summary() for part, counter in summaries.items()})
 
 
 def _decode_in_order(pool: ThreadPoolExecutor, images: Iterable[EncodedImage], size: int | None) -> Iterator[Result]:
@@ -97,47 +117,71 @@ class _DecodedImages:
     def __init__(self, context: ReadContext) -> None:
         self._context = context
         self._scratch = Scratch(context.scratch)
+        self._count = 0
         self._first: tuple[str, tuple[int, ...]] | None = None
         self._channels = 1
         self._labels: dict[Part, list[int]] = {}
         self._names: dict[Part, list[str]] = {}
+        self._deep: dict[int, _DeepImages] = {}
 
-    def append(self, image: EncodedImage, pixels: NDArray[np.uint8]) -> None:
+    def append(self, image: EncodedImage, decoded: DecodedImage) -> None:
         """Add an image.
 
         Raises:
             DataError: it differs in size from the first, or the first is too small or too large.
         """
-        if self._first is None:
-            self._first = image.name, pixels.shape[1:]
-            self._channels = len(pixels)
-            if not MIN_IMAGE_SIZE <= min(pixels.shape[1:]) <= max(pixels.shape[1:]) <= MAX_IMAGE_SIZE:
-                own = _format_size(pixels.shape[1:])
-                rule = f"has to be given, {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE}, for the images' own size is {own}"
-                raise DataError("image_size", f"{rule} ({image.name})")
-        name, shape = self._first
-        if pixels.shape[1:] != shape:
-            sizes = f"{_format_size(shape)} ({name}) and {_format_size(pixels.shape[1:])} ({image.name})"
-            raise DataError("image_size", f"has to be given, for the images differ in size: {sizes}")
+        pixels = decoded.pixels
+        self._check_size(image, pixels.shape[1:])
         if len(pixels) > self._channels:
-            self._add_colour()
-        self._scratch.append(pixels if len(pixels) == self._channels else pixels.repeat(3, axis=0))
+            self._set_channels(len(pixels))
+        if decoded.value_range is not None:
+            if len(pixels) not in self._deep:
+                self._deep[len(pixels)] = _DeepImages(self._context)
+            self._deep[len(pixels)].append(self._count, pixels.astype(np.float32), decoded.value_range)
+            pixels = np.zeros(pixels.shape, np.uint8)  # until the range of all is known
+        self._scratch.append(_with_channels(pixels.astype(np.uint8, copy=False), self._channels))
         self._labels.setdefault(image.part, []).append(image.label)
         self._names.setdefault(image.part, []).append(image.name)
+        self._count += 1
 
-    def _add_colour(self) -> None:
-        """Give all images so far three channels."""
-        with closing(self._scratch) as grey:
-            self._scratch, self._channels = Scratch(self._context.scratch), 3
-            for pixels in grey.array():
-                self._scratch.append(pixels.repeat(3, axis=0))
+    def _check_size(self, image: EncodedImage, shape: tuple[int, ...]) -> None:
+        if self._first is None:
+            self._first = image.name, shape
+            if not MIN_IMAGE_SIZE <= min(shape) <= max(shape) <= MAX_IMAGE_SIZE:
+                own = _format_size(shape)
+                rule = f"has to be given, {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE}, for the images' own size is {own}"
+                raise DataError("image_size", f"{rule} ({image.name})")
+        name, first_shape = self._first
+        if shape != first_shape:
+            sizes = f"{_format_size(first_shape)} ({name}) and {_format_size(shape)} ({image.name})"
+            raise DataError("image_size", f"has to be given, for the images differ in size: {sizes}")
+
+    def _set_channels(self, channels: int) -> None:
+        """Give all images so far this number of channels."""
+        with closing(self._scratch) as before:
+            self._scratch, self._channels = Scratch(self._context.scratch), channels
+            for pixels in before.array():
+                self._scratch.append(_with_channels(pixels, channels))
+
+    def _scale_deep_images(self) -> None:
+        """Write the images of more than 8 bits by the range of all their values."""
+        ranges = [images.value_range for images in self._deep.values()]
+        if not ranges:
+            return
+        value_range = min(least for least, _ in ranges), max(greatest for _, greatest in ranges)
+        for images in self._deep.values():
+            for row, pixels in images:
+                self._scratch.replace(row, _with_channels(scale(pixels, value_range), self._channels))
 
     def close(self) -> None:
         """Take no more images; the arrays of `parts` stay valid."""
         self._scratch.close()
+        for images in self._deep.values():
+            images.close()
 
     def parts(self) -> dict[Part, LabeledImages]:
         """The images of each part that has any."""
+        self._scale_deep_images()
         images = self._scratch.array()
         parts: dict[Part, LabeledImages] = {}
         start = 0
@@ -146,6 +190,38 @@ class _DecodedImages:
             parts[part] = LabeledImages(part_images, np.array(labels, np.int64), self._names[part])
             start += len(labels)
         return parts
+
+
+class _DeepImages:
+    """Images of more than 8 bits and one number of channels, float32 `(C, H, W)`, on disk."""
+
+    def __init__(self, context: ReadContext) -> None:
+        self._scratch = Scratch(context.scratch)
+        self._rows: list[int] = []
+        self._ranges: list[tuple[float, float]] = []
+
+    def append(self, row: int, pixels: NDArray[np.float32], value_range: tuple[float, float]) -> None:
+        """Add the image in the row `row` of all images."""
+        self._scratch.append(np.ascontiguousarray(pixels).view(np.uint8))
+        self._rows.append(row)
+        self._ranges.append(value_range)
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """The least and the greatest value of all images."""
+        return min(least for least, _ in self._ranges), max(greatest for _, greatest in self._ranges)
+
+    def __iter__(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        for row, pixels in zip(self._rows, self._scratch.array(), strict=True):
+            yield row, pixels.view(np.float32)
+
+    def close(self) -> None:
+        self._scratch.close()
+
+
+def _with_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """`pixels` `(C, H, W)` with that number of channels: those of a grey image are equal."""
+    return pixels if len(pixels) == channels else pixels.repeat(channels, axis=0)
 
 
 def _format_size(shape: tuple[int, ...]) -> str:

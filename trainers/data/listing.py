@@ -1,10 +1,8 @@
-"""The image files of a folder with a subfolder for each class: `ROOT/CLASS/...` or `ROOT/{train,val,test}/CLASS/...`.
+"""The image files of a folder of images, class by class, and what was passed over.
 
-The second layout is read where `ROOT/train` holds folders and no images of its own. `val` may also be called `valid` or
-`validation`; a missing part is drawn from `train`. Images may be in subfolders of the folder of their class. Images beside
-the folders of classes have no class and are ignored, as are names that begin with a dot or two underscores (`.DS_Store`,
-`__MACOSX`) and files of other types. Symbolic links are followed; within a class, a folder that several links lead to is
-read once, so circular links end.
+`trainers.data.layout` says which folders are parts and classes, `trainers.data.file_types` which files are images. Images may
+be in subfolders of the folder of their class. Whatever else is in the folders is passed over, counted and named. Symbolic
+links are followed; within a class, a folder that several links lead to is read once, so circular links end.
 """
 
 from __future__ import annotations
@@ -12,15 +10,23 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from trainers.data.class_order import sort_classes
+from trainers.data.file_types import FREQUENT_TYPES
+from trainers.data.folder_tree import STUDY, FolderTree, file_reason, folder_reason, is_folder
+from trainers.data.layout import Layout, find_layout
 from trainers.data.limit import keep_in_proportion
-from trainers.data.types import Part
+from trainers.data.passed_over import PassedOverCounter
+from trainers.data.types import Part, PassedOver
 from trainers.errors import DataError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".tiff")
-PART_NAMES: Mapping[str, Part] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+NO_CLASS = "image outside the folders of classes"
+NO_CLASSES = "image of a part without folders of classes"
+NO_PART = "image in a folder beside the parts"
+EMPTY_FOLDER = "folder without images"
+
 MIN_CLASSES_TO_COUNT = 100
 """From this number of classes on, too few images are an error before any is decoded; below, decoding takes no time."""
 
@@ -46,11 +52,13 @@ class Listing:
         class_names: the name of each class; a label is an index into it.
         parts: the images of its parts, class by class, each in the order of their paths.
         skipped: one line for each file that was left out because it cannot be an image.
+        passed_over: the other files and folders, by part and reason.
     """
 
     class_names: tuple[str, ...]
     parts: Mapping[Part, tuple[ImageFile, ...]]
     skipped: tuple[str, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 def scan(root: Path, *, skip: bool = False) -> Listing:
@@ -62,33 +70,124 @@ def scan(root: Path, *, skip: bool = False) -> Listing:
 
     Raises:
         DataError: the folder does not exist, or it holds no images, only one class, a class without images, a class in
-            one part that is not in another, two folders for one part, folders that cannot be classes, a folder that
-            cannot be read, or (unless `skip`) an image file that cannot be read.
+            one part that is not in another, folders that can be read in two ways, folders that cannot be classes, a folder
+            that cannot be read, or (unless `skip`) an image file that cannot be read.
     """
-    try:
-        return _scan(root, skip)
-    except OSError as error:
-        raise DataError(str(error.filename or root), f"cannot be read ({error.strerror})") from error
-
-
-def _scan(root: Path, skip: bool) -> Listing:
     if not root.exists():
         raise DataError(str(root), "no such folder")
     if not root.is_dir():
         raise DataError(str(root), "is not a folder; must be the folder that holds a folder for each class")
-    folders = _find_parts(root)
-    class_names = tuple(sorted(entry.name for entry in _folders(folders["train"])))
-    if not class_names:
-        raise DataError(
-            str(folders["train"]), f"holds no folder of images; must hold one for each class ({_image_types()})"
-        )
-    skipped: list[str] | None = [] if skip else None
-    parts = {part: _scan_part(folder, class_names, skipped) for part, folder in folders.items()}
-    if len(class_names) == 1:
-        raise DataError(str(folders["train"]), "must hold at least two classes, each in a folder", class_names[0])
-    listing = Listing(class_names, parts, tuple(skipped or ()))
-    _check_classes(folders["train"], listing)
-    return listing
+    try:
+        return _Scan(root, skip).listing()
+    except OSError as error:
+        raise DataError(str(error.filename or root), f"cannot be read ({error.strerror})") from error
+
+
+class _Scan:
+    """One listing of the folder `root`."""
+
+    def __init__(self, root: Path, skip: bool) -> None:
+        self._root = root
+        self._skipped: list[str] | None = [] if skip else None
+        self._passed_over = PassedOverCounter(str(root))
+
+    def listing(self) -> Listing:
+        """List the images."""
+        layout = find_layout(self._root)
+        train = layout.parts["train"]
+        class_names = sort_classes(folder.name for folder in self._class_folders(train))
+        if not class_names:
+            raise DataError(str(train.path), "holds no folder of images; must hold one for each class")
+        parts = {part: self._images_of(part, folder, class_names) for part, folder in layout.parts.items()}
+        if len(class_names) == 1:
+            raise DataError(str(train.path), "must hold at least two classes, each in a folder", class_names[0])
+        self._note_other_folders(layout)
+        listing = Listing(class_names, parts, tuple(self._skipped or ()), self._passed_over.records())
+        _check_classes(train.path, listing)
+        return listing
+
+    def _class_folders(self, folder: FolderTree) -> list[FolderTree]:
+        """The folders of classes in that of a part; without images, hidden folders and those of studies are none."""
+        return [
+            inner
+            for inner in folder.folders
+            if inner.holds_images or not (inner.name.startswith(".") or inner.holds_only_studies)
+        ]
+
+    def _images_of(self, part: Part, folder: FolderTree, class_names: Sequence[str]) -> tuple[ImageFile, ...]:
+        """The images of one part, which must hold every class and no other."""
+        names = {inner.name for inner in self._class_folders(folder)}
+        for name in sorted(names ^ set(class_names)):
+            raise DataError(str(folder.path / name), "is in one of the train, val and test folders and not in another")
+        images: list[ImageFile] = []
+        for label, name in enumerate(class_names):
+            before, others_before = len(images), self._passed_over.counts()
+            for entry in self._walk(folder.path / name, part):
+                try:
+                    images.append(_image_file(entry, label))
+                except DataError as error:
+                    if self._skipped is None:
+                        raise
+                    self._skipped.append(str(error))
+            if len(images) == before:
+                others = self._passed_over.counts()
+                found = [f"{count - others_before.get(reason, 0)} x {reason}" for reason, count in others.items()]
+                found = [text for text in found if not text.startswith("0 x")]
+                note = f"; passed over: {', '.join(found)}" if found else ""
+                raise DataError(str(folder.path / name), f"holds no images (types: {FREQUENT_TYPES}){note}")
+        part_beside: Part | None = None if folder.path == self._root else part
+        self._note_entries(folder, part_beside, names)
+        return tuple(images)
+
+    def _walk(self, folder: Path, part: Part) -> Iterator[os.DirEntry[str]]:
+        """The image files in `folder` and below, each folder once; the others are counted."""
+        queue = [str(folder)]
+        seen: set[tuple[int, int]] = set()
+        while queue:
+            current = queue.pop()
+            status = Path(current).stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            subfolders: list[str] = []
+            for entry in sorted(os.scandir(current), key=lambda entry: entry.name):
+                if is_folder(entry):
+                    reason = folder_reason(entry.path, entry.name)
+                    if reason is None:
+                        subfolders.append(entry.path)
+                    else:
+                        self._passed_over.add(part, reason, entry.path + "/")
+                elif (reason := file_reason(entry)) is None:
+                    yield entry
+                else:
+                    self._passed_over.add(part, reason, entry.path)
+            queue += reversed(subfolders)
+
+    def _note_entries(self, folder: FolderTree, part: Part | None, read: set[str]) -> None:
+        """Count what is directly in `folder` and is none of the folders that are `read`."""
+        with_studies = {inner.name for inner in folder.folders if inner.name not in read and inner.holds_only_studies}
+        for entry in sorted(os.scandir(folder.path), key=lambda entry: entry.name):
+            if not is_folder(entry):
+                self._passed_over.add(part, file_reason(entry) or NO_CLASS, entry.path)
+            elif entry.name not in read:
+                other = STUDY if entry.name in with_studies else EMPTY_FOLDER
+                self._passed_over.add(part, folder_reason(entry.path, entry.name) or other, entry.path + "/")
+
+    def _note_other_folders(self, layout: Layout) -> None:
+        """Count the images of the folders that hold no classes, and what is beside the folders of the parts."""
+        if layout.parts["train"].path == self._root:
+            return
+        for part, folder in layout.without_classes.items():
+            self._note_images(folder, part, NO_CLASSES)
+        for folder in layout.beside_parts:
+            self._note_images(folder, None, NO_PART)
+        read = (*layout.parts.values(), *layout.without_classes.values(), *layout.beside_parts)
+        names = {folder.path.relative_to(self._root).parts[0] for folder in read}
+        self._note_entries(FolderTree(self._root), None, names)
+
+    def _note_images(self, folder: FolderTree, part: Part | None, reason: str) -> None:
+        for entry in self._walk(folder.path, part or "train"):
+            self._passed_over.add(part, reason, entry.path)
 
 
 def _check_classes(folder: Path, listing: Listing) -> None:
@@ -96,72 +195,15 @@ def _check_classes(folder: Path, listing: Listing) -> None:
     for name in listing.class_names:
         if any("\ud800" <= letter <= "\udfff" for letter in name):
             raise DataError(str(folder / name), "has a name that is not UTF-8; must be the name of a class")
-    classes, images, minimum = len(listing.class_names), len(listing.parts["train"]), _train_minimum(listing)
+    classes, images, minimum = len(listing.class_names), len(listing.parts["train"]), train_minimum(listing)
     if classes >= MIN_CLASSES_TO_COUNT and images < minimum * classes:
         rule = f"must hold a folder for each class, with {minimum} images or more, of which each split gets one"
         raise DataError(str(folder), f"{rule}; found {classes} folders with {images} images in all")
 
 
-def _train_minimum(listing: Listing) -> int:
+def train_minimum(listing: Listing) -> int:
     """Images that a class needs in the train part: one for each split that is drawn from it."""
     return 1 + len({"val", "test"} - set(listing.parts))
-
-
-def _find_parts(root: Path) -> dict[Part, Path]:
-    """The folder of each part; `root` itself is "train" where it has no parts."""
-    train = root / "train"
-    if not train.is_dir() or not _folders(train) or any(_is_image(entry.name) for entry in train.iterdir()):
-        return {"train": root}
-    folders: dict[Part, Path] = {}
-    for name, part in PART_NAMES.items():
-        folder = root / name
-        if not folder.is_dir():
-            continue
-        if part in folders:
-            raise DataError(str(root), f"has two folders for the {part} split", [folders[part].name, name])
-        folders[part] = folder
-    return folders
-
-
-def _scan_part(folder: Path, class_names: Sequence[str], skipped: list[str] | None) -> tuple[ImageFile, ...]:
-    """The images of one part, which must hold every class and no other; broken files go to `skipped`."""
-    names = {entry.name for entry in _folders(folder)}
-    for name in sorted(names ^ set(class_names)):
-        raise DataError(str(folder / name), "is in one of the train, val and test folders and not in another")
-    images: list[ImageFile] = []
-    for label, name in enumerate(class_names):
-        before = len(images)
-        for entry in _walk(folder / name):
-            try:
-                images.append(_image_file(entry, label))
-            except DataError as error:
-                if skipped is None:
-                    raise
-                skipped.append(str(error))
-        if len(images) == before:
-            raise DataError(str(folder / name), f"holds no images ({_image_types()})")
-    return tuple(images)
-
-
-def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """The image files in `folder` and below, each folder once."""
-    queue = [folder]
-    seen: set[tuple[int, int]] = set()
-    while queue:
-        current = queue.pop()
-        status = current.stat()
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        subfolders: list[Path] = []
-        for entry in sorted(os.scandir(current), key=lambda entry: entry.name):
-            if _is_hidden(entry.name):
-                continue
-            if _is_folder(entry):
-                subfolders.append(Path(entry.path))
-            elif _is_image(entry.name):
-                yield entry
-        queue += reversed(subfolders)
 
 
 def _image_file(entry: os.DirEntry[str], label: int) -> ImageFile:
@@ -182,30 +224,6 @@ def _image_file(entry: os.DirEntry[str], label: int) -> ImageFile:
     return ImageFile(entry.path, label, status.st_size, status.st_mtime_ns)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether `entry` is a folder or a link to one; a circular link is not."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def _folders(folder: Path) -> list[os.DirEntry[str]]:
-    return [entry for entry in os.scandir(folder) if not _is_hidden(entry.name) and _is_folder(entry)]
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "__"))
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not _is_hidden(name)
-
-
-def _image_types() -> str:
-    return "types: " + ", ".join(suffix[1:] for suffix in SUFFIXES)
-
-
 def thin_listing(listing: Listing, limit: int | None, seed: int) -> Listing:
     """`listing` with `limit` images in all, each class of each part in proportion.
 
@@ -220,8 +238,8 @@ def thin_listing(listing: Listing, limit: int | None, seed: int) -> Listing:
     ranked = [
         (part, sorted(images, key=lambda image: _random_key(image, seed))) for (part, _), images in groups.items()
     ]
-    kept = keep_in_proportion(ranked, limit, _train_minimum(listing))
-    return Listing(listing.class_names, {part: tuple(kept.get(part, ())) for part in listing.parts}, listing.skipped)
+    kept = keep_in_proportion(ranked, limit, train_minimum(listing))
+    return replace(listing, parts={part: tuple(kept.get(part, ())) for part in listing.parts})
 
 
 def _random_key(image: ImageFile, seed: int) -> bytes:

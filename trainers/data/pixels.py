@@ -1,25 +1,43 @@
 """From one encoded image to its pixels.
 
-An image is rotated as its EXIF orientation says, converted to 8 bits, and, where a size is asked for, resized so that its
-shorter side fits and cropped about its centre. Of an animation the first frame is taken; transparent pixels keep the colour
-that the file gives them.
+An image is turned upright as its EXIF orientation says and, where a size is asked for, resized so that its shorter side fits
+and cropped about its centre. Of an animation or a file of several pages the first is taken.
+
+**Transparency.** Transparent pixels are laid over white, as browsers and most viewers show them. An image of which nothing
+would be seen then (a white drawing) is laid over black.
+
+**More than 8 bits.** Pixels of 16 bits, integers of 32 bits and floats stay floats here: black and white are the least and
+the greatest value of the whole data set, which are known when all are decoded (`trainers.data.decode`). The range of the type
+would leave few grey levels of images that use a part of it, such as the 12 bits of a detector. Pillow decodes colour of 16
+bits to the upper bytes; the lower ones are read by a second decoding with the bytes taken in the other order.
 """
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from trainers.data.image_file import TRANSPOSITIONS, open_image, orientation, raw_orientation, strip_metadata
 from trainers.data.types import Part
 from trainers.errors import DataError
 
-GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
+GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
+ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+MIN_UNSEEN_LEVEL = 240
+"""An image laid over white whose pixels are all at least as light as this shows nothing."""
+_DEEP_COLOUR_MODES = frozenset({"RGB", "RGBX", "RGBA"})
+_OTHER_BYTE_ORDER = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
+
+Content = Path | bytes | Image.Image
+"""A file, the bytes of a file, or an image that another package has opened."""
 
 
 @dataclass(frozen=True)
@@ -30,52 +48,215 @@ class EncodedImage:
         name: its name in errors.
         part: the part that it belongs to.
         label: its class.
-        open: opens it; called in any thread, raises anything if the image is broken.
+        fetch: gives its content; called in any thread, raises anything if the image is broken.
     """
 
     name: str
     part: Part
     label: int
-    open: Callable[[], Image.Image]
+    fetch: Callable[[], Content]
 
 
-def decode(encoded: EncodedImage, size: int | None) -> NDArray[np.uint8]:
-    """The pixels of `encoded`, uint8 `(C, H, W)`.
+@dataclass(frozen=True)
+class DecodedImage:
+    """The pixels of an image, and what it was before it was resized and converted.
+
+    Args:
+        pixels: `(C, H, W)`: uint8; or float32 if the image has more than 8 bits, of the range of its own values. C is 1 if
+            the image is grey, otherwise 3.
+        value_range: the least and greatest value of a pixel of the image in its own size; None if it has 8 bits.
+        width, height: of the upright image, in pixels.
+        mode: Pillow's mode; "RGB;16" or "RGBA;16" for colour of 16 bits.
+        format: Pillow's name of the format; None: unknown.
+        transparent: whether a pixel is transparent.
+        multi_frame: whether the file has more than one image.
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.float32]
+    value_range: tuple[float, float] | None
+    width: int
+    height: int
+    mode: str
+    format: str | None
+    transparent: bool
+    multi_frame: bool
+
+
+def decode(encoded: EncodedImage, size: int | None) -> DecodedImage:
+    """Decode `encoded`.
 
     Args:
         encoded: the image.
         size: H and W; None: the image's own.
 
-    Returns:
-        C is 1 if the image is grey, otherwise 3.
-
     Raises:
         DataError: the image cannot be decoded; names it and the reason.
     """
     try:
-        with encoded.open() as image:
-            channels = 1 if image.mode in GREY_MODES else 3
-            if size is not None:
-                # A JPEG is decoded at a fraction of its size where that is still twice what is needed.
-                image.draft(None, (2 * size, 2 * size))
-            ImageOps.exif_transpose(image, in_place=True)
-            upright = _to_eight_bits(image, channels)
-            pixels = np.asarray(upright if size is None else fit(upright, size))
+        content = encoded.fetch()
+        try:
+            return _decode_content(content, size)
+        except (MemoryError, DataError):
+            raise
+        except Exception:
+            plain = _without_metadata(content)
+            if plain is None:
+                raise
+            return _decode_content(plain[0], size, plain[1])
     except MemoryError:
         raise
+    except DataError as error:
+        raise DataError(encoded.name, error.rule, error.value) from error
     except Exception as error:  # decoders of damaged files raise anything, from SyntaxError to struct.error
         raise DataError(encoded.name, _decoding_rule(error, encoded.name)) from error
-    return pixels[None] if channels == 1 else np.moveaxis(pixels, -1, 0)
 
 
 def decode_file(file: Path, size: int | None) -> NDArray[np.uint8]:
-    """The pixels of the image in `file`, as `decode` gives them.
+    """The pixels of the image in `file`, uint8 `(C, H, W)`; those of more than 8 bits by the range of this image alone.
 
     Raises:
         DataError: the file cannot be decoded; names it and the reason.
     """
     with pillow_warnings_ignored():
-        return decode(EncodedImage(str(file), "train", 0, lambda: Image.open(file)), size)
+        image = decode(EncodedImage(str(file), "train", 0, lambda: file), size)
+    return scale(image.pixels, image.value_range)
+
+
+def scale(
+    pixels: NDArray[np.uint8] | NDArray[np.float32], value_range: tuple[float, float] | None
+) -> NDArray[np.uint8]:
+    """`pixels` as uint8, where `value_range` becomes 0 to 255; unchanged if they are uint8 already."""
+    if pixels.dtype == np.uint8 or value_range is None:
+        return pixels.astype(np.uint8, copy=False)
+    least, greatest = value_range
+    levels = (pixels.astype(np.float64) - least) * (255 / ((greatest - least) or 1))
+    return np.rint(levels.clip(0, 255)).astype(np.uint8)
+
+
+def _without_metadata(content: Content) -> tuple[bytes, int] | None:
+    """A JPEG or PNG without its metadata, and its orientation; None: there is nothing to leave out."""
+    if isinstance(content, Image.Image):
+        return None
+    data = content.read_bytes() if isinstance(content, Path) else content
+    stripped = strip_metadata(data)
+    if stripped is None or stripped[0] == data:
+        return None
+    return stripped[0], raw_orientation(stripped[1])
+
+
+def _decode_content(content: Content, size: int | None, orientation_hint: int = 1) -> DecodedImage:
+    """Decode `content`, which has the orientation `orientation_hint` if its metadata tell none."""
+    with content if isinstance(content, Image.Image) else open_image(content) as image:
+        width, height = image.size
+        deep_colour = not isinstance(content, Image.Image) and _is_deep_colour(image)
+        mode = f"{image.mode};16" if deep_colour else image.mode
+        channels = 1 if image.mode in GREY_MODES else 3
+        if size is not None:
+            # A JPEG is decoded at a fraction of its size where that is still twice what is needed.
+            image.draft(None, (2 * size, 2 * size))
+        stored_size = image.size
+        image.load()
+        turned = orientation(image)
+        turned = orientation_hint if turned == 1 else turned
+        upright = _turn(image, turned)
+        if upright.size != stored_size and upright.size == stored_size[::-1]:  # Pillow itself turns a TIFF
+            width, height = height, width
+        value_range, transparent = None, False
+        pixels: NDArray[np.uint8] | NDArray[np.float32]
+        if deep_colour and not isinstance(content, Image.Image):
+            values, transparent = _deep_colour(upright, _turn(_load_low_bytes(content), turned))
+            value_range, pixels = _fit_values(values, size)
+        elif mode == "F" or mode.startswith("I"):
+            value_range, pixels = _fit_values(np.asarray(upright).astype(np.float32)[None], size)
+        else:
+            flat, transparent = _flatten(upright, "L" if channels == 1 else "RGB")
+            array = np.asarray(flat if size is None else fit(flat, size))
+            pixels = array[None] if channels == 1 else np.moveaxis(array, -1, 0)
+        more = _has_more_frames(image)
+        return DecodedImage(pixels, value_range, width, height, mode, image.format, transparent, more)
+
+
+def _turn(image: Image.Image, turned: int) -> Image.Image:
+    method = TRANSPOSITIONS.get(turned)
+    return image if method is None else image.transpose(method)
+
+
+def _flatten(image: Image.Image, mode: str) -> tuple[Image.Image, bool]:
+    """`image` in `mode` ("L" or "RGB") without transparency, and whether a pixel was transparent."""
+    if image.mode not in ALPHA_MODES and "transparency" not in image.info:
+        return image if image.mode == mode else image.convert(mode), False
+    with_alpha = image.convert("LA" if image.mode == "La" else "RGBA") if image.mode != "LA" else image
+    colour, alpha = with_alpha.convert(mode), with_alpha.getchannel("A")
+    least, greatest = alpha.getextrema()
+    if least == 255:
+        return colour, False
+    flat = Image.composite(colour, Image.new(mode, image.size, "white"), alpha)
+    if greatest and np.asarray(flat).min() >= MIN_UNSEEN_LEVEL:
+        flat = Image.composite(colour, Image.new(mode, image.size, "black"), alpha)
+    return flat, True
+
+
+def _is_deep_colour(image: Image.Image) -> bool:
+    """Whether `image`, which is not loaded, is colour of 16 bits."""
+    return image.mode in _DEEP_COLOUR_MODES and any(_raw_mode(tile)[1] for tile in getattr(image, "tile", ()))
+
+
+def _load_low_bytes(content: Path | bytes) -> Image.Image:
+    """The lower bytes of the colour of 16 bits in `content`."""
+    with open_image(content) as image:
+        tiles: Any = image
+        tiles.tile = [_with_other_byte_order(tile) for tile in tiles.tile]
+        image.load()
+        return image.copy()
+
+
+def _raw_mode(tile: tuple[Any, ...]) -> tuple[str, bool]:
+    """Pillow's raw mode of a `tile`, such as "RGB;16B", and whether it has 16 bits a channel."""
+    arguments = tile[3]
+    raw_mode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    text = raw_mode if isinstance(raw_mode, str) else ""
+    return text, text.endswith((";16L", ";16B", ";16N"))
+
+
+def _with_other_byte_order(tile: tuple[Any, ...]) -> tuple[Any, ...]:
+    raw_mode, deep = _raw_mode(tile)
+    if not deep:
+        raise ValueError("its colours have 8 and 16 bits")
+    other = raw_mode[:-1] + _OTHER_BYTE_ORDER[raw_mode[-1]]
+    arguments = tile[3]
+    changed = (other, *arguments[1:]) if isinstance(arguments, tuple) else other
+    return tile._replace(args=changed) if hasattr(tile, "_replace") else (*tile[:3], changed)
+
+
+def _deep_colour(high: Image.Image, low: Image.Image) -> tuple[NDArray[np.float32], bool]:
+    """Colour of 16 bits, `(3, H, W)`, of its upper and lower bytes, laid over white, and whether a pixel was transparent."""
+    values = np.moveaxis(np.asarray(high).astype(np.float32) * 256 + np.asarray(low), -1, 0)
+    colour, transparent = values[:3], False
+    if high.mode == "RGBA":
+        alpha = values[3:] / 65535
+        colour, transparent = colour * alpha + 65535 * (1 - alpha), bool(alpha.min() < 1)
+    return colour, transparent
+
+
+def _fit_values(values: NDArray[np.float32], size: int | None) -> tuple[tuple[float, float], NDArray[np.float32]]:
+    """The range of `values` `(C, H, W)`, and the values resized to `size`, within that range.
+
+    Raises:
+        ValueError: a value is not finite.
+    """
+    least, greatest = float(values.min()), float(values.max())
+    if not np.isfinite([least, greatest]).all():
+        raise ValueError("it holds pixels that are not finite numbers")
+    if size is not None:
+        values = np.stack([np.asarray(fit(Image.fromarray(plane), size)) for plane in values]).clip(least, greatest)
+    return (least, greatest), values
+
+
+def _has_more_frames(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # what follows the first image may be broken
+        return False
 
 
 def fit(image: Image.Image, size: int) -> Image.Image:
@@ -99,23 +280,6 @@ def resize_all(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 def pillow_warnings_ignored() -> warnings.catch_warnings[None]:
     """Within the block Pillow's warnings of large images and odd metadata are ignored: a user can do nothing about them."""
     return warnings.catch_warnings(action="ignore")
-
-
-def _to_eight_bits(image: Image.Image, channels: int) -> Image.Image:
-    """`image` with one ("L") or three ("RGB") channels of 8 bits.
-
-    Raises:
-        ValueError: its pixels are floats, whose black and white are unknown.
-    """
-    if image.mode == "F":
-        raise ValueError("its pixels are floats of unknown range; must be 8 or 16 bits")
-    if image.mode.startswith("I"):
-        # Pillow clips 16 bits at 255 on the way to 8; the upper byte is what is meant.
-        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    mode = "L" if channels == 1 else "RGB"
-    return image if image.mode == mode else image.convert(mode)
 
 
 def _decoding_rule(error: Exception, name: str) -> str:

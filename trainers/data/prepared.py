@@ -162,7 +162,7 @@ def _write(file: Path, decoded: DecodedData, partitioned: Partition, augment: Au
     """Write labels, images and metadata of the splits, in one pass."""
     splits = partitioned.splits
     labels = {part: selection.labels for part, selection in splits.items()}
-    shape, classes = decoded.parts["train"].images.shape[1:], len(decoded.class_names)
+    shape = decoded.parts["train"].images.shape[1:]
     metadata: dict[str, Any] = {
         "name": decoded.name,
         "class_names": decoded.class_names,

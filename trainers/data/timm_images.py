@@ -11,31 +11,36 @@ The only file that uses private parts of timm and of the packages it reads with 
 from __future__ import annotations
 
 import importlib
-import io
 import logging
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from trainers.data.decode import decode_all
+from trainers.data.decode import DecodedParts, decode_all
+from trainers.data.image_file import only_these_formats
 from trainers.data.pixels import EncodedImage
-from trainers.data.types import LabeledImages, Part, ReadContext, SourceRequest
+from trainers.data.types import Part, ReadContext, SourceRequest
 from trainers.errors import DataError
 
 
 def read_splits(
     request: SourceRequest, splits: Mapping[Part, str], context: ReadContext
-) -> tuple[tuple[str, ...], dict[Part, LabeledImages], tuple[str, ...]]:
-    """Class names (none if the data have none), images of each of `splits`, one line for each image left out.
+) -> tuple[tuple[str, ...], DecodedParts]:
+    """Class names (none if the data have none), and the images of each of `splits`.
 
     Raises:
         DataError: timm cannot open a split, the splits do not have the same classes, or an image is broken.
     """
     with ExitStack() as stack:
+        stack.enter_context(
+            only_these_formats()
+        )  # torchvision, `datasets` and `webdataset` decode some images themselves
         if request.source.startswith(("hfds/", "hfids/")):
             stack.enter_context(_quiet_hub(online=request.download))
         dropped = stack.enter_context(_dropped_by_timm())
@@ -44,8 +49,8 @@ def read_splits(
         class_names = _shared_classes(datasets, splits)
         images = (image for part, dataset in datasets.items() for image in _images(request, part, dataset, dropped))
         total = sum(len(dataset) for dataset in datasets.values())
-        arrays, broken = decode_all(images, total, request.image_size, context, skip=request.on_error == "skip")
-    return class_names, arrays, (*dropped, *broken)
+        decoded = decode_all(images, total, request.image_size, context, skip=request.on_error == "skip")
+    return class_names, replace(decoded, skipped=(*dropped, *decoded.skipped))
 
 
 def _open(request: SourceRequest, split: str) -> Any:
@@ -81,7 +86,7 @@ def _images(request: SourceRequest, part: Part, dataset: Any, dropped: list[str]
         yield from _stream_images(place, part, dataset, dropped, skip=request.on_error == "skip")
     elif files:
         for path, label in files:
-            yield EncodedImage(path, part, _label(label, path), partial(Image.open, path))
+            yield EncodedImage(path, part, _label(label, path), partial(Path, path))
     else:
         # A reader gives encoded images. They are read one after another, because not every reader is safe in threads.
         content = _reader(dataset)
@@ -116,7 +121,7 @@ def _fetch_image(name: str, part: Part, fetch: Callable[[], tuple[Any, Any]]) ->
         if not isinstance(content, Image.Image):
             with content:
                 encoded = content.read()
-            return EncodedImage(name, part, _label(label, name), lambda: Image.open(io.BytesIO(encoded)))
+            return EncodedImage(name, part, _label(label, name), lambda: encoded)
     except DataError:
         raise
     except Exception as error:

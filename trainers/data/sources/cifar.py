@@ -18,6 +18,7 @@ import numpy as np
 
 from trainers.data.pixels import resize_all
 from trainers.data.sources.base import Source, register
+from trainers.data.summary import summarize_arrays
 from trainers.data.types import DecodedData, LabeledImages, LocatedData, Part, ReadContext, SourceRequest
 from trainers.errors import DataError
 
@@ -60,7 +61,8 @@ class Cifar(Source):
             done += records
             if context.progress is not None:
                 context.progress(done, total)
-        return DecodedData(self.name, class_names, {part: _concatenate(pieces) for part, pieces in parts.items()})
+        images = {part: _concatenate(pieces) for part, pieces in parts.items()}
+        return DecodedData(self.name, class_names, images, summaries=summarize_arrays(images, (32, 32), "RGB"))
 
     def _find_folder(self, request: SourceRequest) -> Path:
         """The folder of the files: the path itself, or the one of the published name in it."""

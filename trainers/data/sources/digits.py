@@ -16,6 +16,7 @@ import numpy as np
 
 from trainers.data.pixels import resize_all
 from trainers.data.sources.base import Source, register
+from trainers.data.summary import summarize_arrays
 from trainers.data.types import DecodedData, LabeledImages, LocatedData, ReadContext, SourceRequest
 from trainers.errors import DataError
 
@@ -37,7 +38,10 @@ def _read(image_size: int | None, context: ReadContext) -> DecodedData:
     if context.progress is not None:
         context.progress(len(images), len(images))
     train = LabeledImages(images, labels.copy())
-    return DecodedData("digits", tuple(str(digit) for digit in range(10)), {"train": train})
+    class_names = tuple(str(digit) for digit in range(10))
+    return DecodedData(
+        "digits", class_names, {"train": train}, summaries=summarize_arrays({"train": train}, (8, 8), "L")
+    )
 
 
 def _digits_file() -> Path:

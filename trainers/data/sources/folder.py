@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
 from trainers.data.decode import decode_all
 from trainers.data.fixed_split import apply_split_file
 from trainers.data.grouping import check_groups
@@ -52,15 +50,17 @@ def _identity(root: Path, listing: Listing) -> str:
 
 def _read(root: Path, listing: Listing, image_size: int | None, skip: bool, context: ReadContext) -> DecodedData:
     encoded = (
-        EncodedImage(image.path, part, image.label, partial(Image.open, image.path))
+        EncodedImage(image.path, part, image.label, partial(Path, image.path))
         for part, images in listing.parts.items()
         for image in images
     )
     total = sum(map(len, listing.parts.values()))
-    arrays, broken = decode_all(encoded, total, image_size, context, skip=skip)
-    skipped = (*listing.skipped, *broken)
-    parts = check_parts(str(root), listing.parts, arrays, skipped)
-    return DecodedData(root.name, listing.class_names, parts, skipped, root=str(root))
+    decoded = decode_all(encoded, total, image_size, context, skip=skip)
+    skipped = (*listing.skipped, *decoded.skipped)
+    parts = check_parts(str(root), listing.parts, decoded.parts, skipped)
+    return DecodedData(
+        root.name, listing.class_names, parts, skipped, listing.passed_over, decoded.summaries, str(root)
+    )
 
 
 register(Folder(name="folder", path="required", augment="flip", options=frozenset({"group_by", "split"})))

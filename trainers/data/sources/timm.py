@@ -88,13 +88,15 @@ def _describe_files(place: Path | None) -> Iterator[str]:
 
 def _read(request: SourceRequest, context: ReadContext) -> DecodedData:
     splits = _splits_of(request)
-    class_names, arrays, skipped = read_splits(request, splits, context)
-    parts = check_parts(request.source, splits, arrays, skipped)
+    class_names, decoded = read_splits(request, splits, context)
+    parts = check_parts(request.source, splits, decoded.parts, decoded.skipped)
     name = request.path.name if request.source == "timm" and request.path is not None else request.source
     root = _root(request)
     if request.on_error == "fail":
         check_groups(request.group_by, [name for part in parts.values() for name in part.names], root or "")
-    return DecodedData(name, class_names or _label_names(parts), parts, skipped, root=root)
+    return DecodedData(
+        name, class_names or _label_names(parts), parts, decoded.skipped, summaries=decoded.summaries, root=root
+    )
 
 
 def _root(request: SourceRequest) -> str | None:

@@ -1,0 +1,42 @@
+"""Counts what is passed over, by part and reason, and keeps the names of the first of each."""
+
+from __future__ import annotations
+
+from trainers.data.types import MAX_PASSED_OVER_NAMES, Part, PassedOver
+
+
+class PassedOverCounter:
+    """Files and folders below `root` that are passed over.
+
+    Args:
+        root: the folder of the data; names are relative to it.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root.rstrip("/") + "/"
+        self._names: dict[tuple[Part | None, str], list[str]] = {}
+        self._counts: dict[tuple[Part | None, str], int] = {}
+
+    def add(self, part: Part | None, reason: str, path: str) -> None:
+        """Count the file `path`, or the folder if it ends in a slash."""
+        key = part, reason
+        self._counts[key] = self._counts.get(key, 0) + 1
+        names = self._names.setdefault(key, [])
+        if len(names) < MAX_PASSED_OVER_NAMES:
+            # A name that is no text would not be in the header of the prepared file either.
+            names.append(path.removeprefix(self._root).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+    def records(self) -> tuple[PassedOver, ...]:
+        """What was counted: by part, the most frequent reason first."""
+        keys = sorted(self._counts, key=lambda key: (str(key[0]), -self._counts[key], key[1]))
+        return tuple(
+            PassedOver(part, reason, self._counts[part, reason], tuple(self._names[part, reason]))
+            for part, reason in keys
+        )
+
+    def counts(self) -> dict[str, int]:
+        """The number of each reason so far, over all parts."""
+        counts: dict[str, int] = {}
+        for (_, reason), count in self._counts.items():
+            counts[reason] = counts.get(reason, 0) + count
+        return counts
