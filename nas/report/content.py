@@ -94,7 +94,7 @@ def _row(results: Results, columns: list[Column], row: Mapping[Any, Any]) -> dic
 
 
 def _text(results: Results, key: str, row: Mapping[Any, Any]) -> str:
-    for objective in results.objectives:
+    for objective in (*results.objectives, *results.further_objectives):
         if objective.name == key:
             return value_text(objective, row[key], unit=False)
     match key:

@@ -176,6 +176,7 @@ function drawClasses(trial) {
   byId("classes").append(...parts);
   if (!entry.figure) return;
   const { data, layout } = structuredClone(entry.figure); // plotly changes the objects that it draws
+  if (matchMedia("(prefers-color-scheme: dark)").matches) data[0].textfont = { color: themeColour("--ink") };
   div.style.height = `${Math.min(720, 200 + 28 * data[0].y.length)}px`;
   plot(div, data, layout, { displayModeBar: false });
 }
@@ -290,4 +291,5 @@ drawTables();
 if (study.best !== null) select(study.best);
 document.addEventListener("themechange", () => {
   for (const { div, ring: trace } of plots) Plotly.restyle(div, { "marker.color": themeColour("--ink") }, [trace]);
+  drawClasses(selected);
 });

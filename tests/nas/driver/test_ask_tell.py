@@ -10,6 +10,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from nas import objectives
 from nas.driver.ask_tell import AskTell
 from nas.driver.halving import Halving
 from nas.driver.propose import Finished, Proposal, Wait
@@ -18,7 +19,7 @@ from nas.study.events import TrialRecorded
 from nas.study.limits import satisfies_limits
 from nas.study.optuna_adapter import open_trial
 from nas.study.records import Completed, Duplicate, EarlierSegments, Failed, Measured, Paused, Refused, Stopped
-from nas.study.storage import open_study
+from nas.study.storage import create_study, open_study
 from nas.study.trials import is_trained, outcome_name, seed_of
 from search_space import cost
 
@@ -282,6 +283,35 @@ def test_a_third_is_promoted_at_each_rung_and_the_others_are_stopped_with_their_
         assert outcome_name(trial) == ("completed" if reached[-1] == 9 else "stopped")
     assert {trial.number for trial in study.best_trials} <= {trial.number for trial in complete}
     assert run_halving(driver) == []
+
+
+@pytest.mark.parametrize("names", [("balanced_accuracy", "macs"), ("macro_f1", "accuracy", "macs")])
+def test_rungs_of_a_study_that_trains_for_another_objective_are_replayed(
+    driver: Any, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    chosen = [objectives.get(name) for name in names]
+    study = create_study(tmp_path, "other", [objective.direction for objective in chosen], {})
+
+    def ask_tell() -> AskTell:
+        folder_of = {"folder_of": lambda number: tmp_path / str(number)}
+        return AskTell(open_study(tmp_path), driver.space, chosen, 9, halving=HALVING, **folder_of)
+
+    first = ask_tell()
+    expected: dict[int, dict[int, float]] = {}
+    for count in range(8):
+        proposal = next_proposal(first)
+        number, until = proposal.number, proposal.until or 9
+        curve = [{"epoch": epoch, "val_accuracy": 0.9 - 0.1 * number + 0.01 * epoch} for epoch in range(1, until + 1)]
+        scores = {names[0]: 0.1 * count, "accuracy": curve[-1]["val_accuracy"]}
+        outcome = segment(driver, proposal)
+        first.record(number, replace(outcome, trained=replace(outcome.trained, values=scores, curve=curve)))
+        expected.setdefault(number, {}).update({until: scores[names[0]]} if until < 9 else {})
+    assert {trial.number: trial.intermediate_values for trial in study.trials} == expected
+    assert max(map(len, expected.values())) > 1  # some were promoted
+    assert first.state.ladder is not None
+    again = ask_tell().state.ladder
+    assert again is not None
+    assert again == first.state.ladder
 
 
 @pytest.mark.parametrize("killed_after", [1, 5, 12, 19, 25, 28])

@@ -49,16 +49,16 @@ def worth(architecture: Architecture) -> float:
     return 0.5 + 0.4 * names.count("attention") / len(names)
 
 
-def earlier(folder: Path, trials: int = 30, image_size: int = 8) -> Path:
+def earlier(folder: Path, trials: int = 30, image_size: int = 8, primary: str = "accuracy") -> Path:
     """A finished study of another image size."""
-    chosen = [objectives.get(name) for name in ("accuracy", "macs")]
+    chosen = [objectives.get(name) for name in (primary, "macs")]
     folder.mkdir()
     attributes = {"objectives": [objective.to_dict() for objective in chosen]}
     study = create_study(folder, "earlier", [objective.direction for objective in chosen], attributes)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     ask_tell = AskTell(study, space(image_size), chosen, trials, lambda number: folder / str(number))
     while isinstance(proposal := ask_tell.propose(), Proposal):
-        trained = Trained({"accuracy": worth(proposal.architecture)}, [], 1.0, 1.0, 0.0)
+        trained = Trained({primary: worth(proposal.architecture)}, [], 1.0, 1.0, 0.0)
         ask_tell.record(proposal.number, Completed(proposal.seed, Measured(), trained))
     return folder
 
@@ -91,6 +91,15 @@ def test_front_of_an_earlier_study_comes_first_and_its_accuracies_are_the_prior(
     for architecture, accuracy in prior:
         assert architecture.image_size == (16, 16)
         assert accuracy == pytest.approx(worth(architecture))
+
+
+@pytest.mark.parametrize(("old", "new"), [("accuracy", "macro_f1"), ("balanced_accuracy", "accuracy")])
+def test_an_earlier_study_of_another_score_informs_too(tmp_path: Path, old: str, new: str) -> None:
+    config = new_config(tmp_path, study=str(earlier(tmp_path / "old", primary=old)))
+    config = config.model_copy(update={"objectives": ("macs", new)})
+    prior = prior_accuracies(config, space())
+    assert len(prior) == 30
+    assert [accuracy for _, accuracy in prior] == [pytest.approx(worth(architecture)) for architecture, _ in prior]
 
 
 def test_earlier_study_of_other_architectures_gives_no_prior(tmp_path: Path) -> None:

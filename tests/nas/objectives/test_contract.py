@@ -118,7 +118,7 @@ def test_a_name_is_registered_once_and_needs_a_value() -> None:
 def test_all_lists_are_derived() -> None:
     assert set(objectives.names("cost")) == {"macs", "params", "activation_bytes", "blocks", "reach"}
     assert set(objectives.names("measured")) == {"images_per_s", "latency_ms", "peak_memory_bytes", "energy_j"}
-    assert set(objectives.names("trained")) == {"accuracy", "val_loss"}
+    assert set(objectives.names("trained")) == {"accuracy", "balanced_accuracy", "macro_f1", "val_loss"}
     assert objectives.names() == (
         *objectives.names("trained"), *objectives.names("cost"), *objectives.names("measured")
     )  # fmt: skip
@@ -191,6 +191,53 @@ def test_values_of_trained_objectives_are_carried_over_rungs(tmp_path: Path) -> 
     assert {outcome_name(trial) for trial in trained} == {"completed", "stopped"}
     for trial in trained:
         assert trial.user_attrs["val_loss"] == trial.user_attrs["curve"][-1]["val_loss"]
+
+
+@pytest.mark.parametrize("halving", [False, True])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("balanced_accuracy", "macs"),
+        ("macs", "macro_f1"),
+        ("balanced_accuracy", "accuracy", "macs"),
+        ("val_loss", "macs"),
+    ],
+)
+def test_a_study_may_train_for_another_objective_than_accuracy(
+    tmp_path: Path, names: tuple[str, ...], halving: bool
+) -> None:
+    words = [f"objectives=[{', '.join(names)}]"]
+    words += ["scheduler.name=halving", "train.epochs=4"] if halving else []
+    study = search(tmp_path, *words)
+    trained = [trial for trial in study.trials if is_trained(trial)]
+    assert len(trained) == 6
+    primary = next(name for name in names if name != "macs")
+    for trial in trained:
+        assert outcome_name(trial) in ("completed", "stopped"), trial.user_attrs.get("failure")
+        assert set(trial.intermediate_values) <= {1}
+        if trial.values is not None:
+            values = dict(zip(names, trial.values, strict=True))
+            assert values[primary] == trial.user_attrs[primary]
+    results = Results.of(study)
+    assert results.primary.name == primary
+    assert results.best is not None
+    choose = min if primary == "val_loss" else max
+    assert results.best[primary] == choose(results.complete[primary])
+    # Accuracy is shown beside it, from the curve.
+    for row in results.complete.to_dict("records"):
+        assert row["accuracy"] == row["curve"][-1]["val_accuracy"]
+    assert tables.status_record(results)["best_accuracy"] == results.best["accuracy"]
+    assert results.primary.label in render(results)
+
+
+def test_the_primary_objective_is_the_first_goal_then_the_first_that_is_trained() -> None:
+    def primary(*chosen: str) -> str:
+        return chosen[objectives.primary_index([objectives.get(name) for name in chosen])]
+
+    assert primary("macs", "val_loss", "accuracy", "balanced_accuracy") == "accuracy"
+    assert primary("macs", "macro_f1", "accuracy") == "macro_f1"
+    assert primary("macs", "val_loss") == "val_loss"
+    assert primary("macs", "params") == "macs"
 
 
 def test_an_unregistered_objective_of_a_study_is_read() -> None:
