@@ -36,6 +36,9 @@ TRANSPOSITIONS = {
 """What makes an image of an EXIF orientation upright."""
 
 _PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+_COLOUR_SEGMENT_BYTES = {0xE0: 16, 0xEE: 14}
+"""The least length of the segments of a JPEG that tell its colours: JFIF and Adobe."""
+_FORMAT_OF_TYPE = {3: "H", 4: "I"}
 _EXIF = b"Exif\0\0"
 
 
@@ -91,17 +94,19 @@ def only_these_formats() -> Iterator[None]:
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation of a loaded `image`, 1 to 8; 1 if it has none, or none that can be read."""
     try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        value = raw_orientation(image.info.get("exif", b""))
+        if value is None:  # Pillow looks into XMP and other places, and reads all tags, which may be broken in any way
+            value = image.getexif().get(ExifTags.Base.Orientation)
         return int(value) if value in TRANSPOSITIONS else 1
-    except Exception:  # any other tag may be broken in any way
-        return raw_orientation(image.info.get("exif", b""))
+    except Exception:
+        return 1
 
 
-def raw_orientation(exif: bytes) -> int:
-    """The orientation in an EXIF block, read without looking at its other tags; 1 if there is none.
+def raw_orientation(exif: bytes) -> int | None:
+    """The value of the orientation in an EXIF block, read without looking at the other tags; None if it has none.
 
     The block is a TIFF file (TIFF 6.0, section 2): byte order, 42, the offset of a directory; there the number of entries
-    and entries of 12 bytes: tag, type, count, value.
+    and entries of 12 bytes: tag, type (3 is a short, 4 a long number), count, value.
     """
     tiff = exif.removeprefix(_EXIF)
     order = "<" if tiff[:2] == b"II" else ">"
@@ -110,12 +115,12 @@ def raw_orientation(exif: bytes) -> int:
         (count,) = struct.unpack_from(f"{order}H", tiff, start)
         for entry in range(start + 2, start + 2 + 12 * count, 12):
             tag, kind = struct.unpack_from(f"{order}HH", tiff, entry)
-            if tag == ExifTags.Base.Orientation:
-                (value,) = struct.unpack_from(f"{order}{'I' if kind == 4 else 'H'}", tiff, entry + 8)
-                return int(value) if value in TRANSPOSITIONS else 1
+            if tag == ExifTags.Base.Orientation and kind in _FORMAT_OF_TYPE:
+                (value,) = struct.unpack_from(order + _FORMAT_OF_TYPE[kind], tiff, entry + 8)
+                return int(value)
     except struct.error:  # the block is cut off
         pass
-    return 1
+    return None
 
 
 def strip_metadata(content: bytes) -> tuple[bytes, bytes] | None:
@@ -145,7 +150,9 @@ def _strip_png(content: bytes) -> tuple[bytes, bytes]:
 
 
 def _strip_jpeg(content: bytes) -> tuple[bytes, bytes]:
-    """Segments are a marker and, before the pixels, a length and data (ITU T.81, B.1.1). APP0 and APP14 tell the colours."""
+    """Segments are a marker and, before the pixels, a length and data (ITU T.81, B.1.1). Two of the APP
+    segments tell the colours.
+    """
     kept, exif, position = [content[:2]], b"", 2
     while True:
         prefix, marker = struct.unpack_from(">BB", content, position)
@@ -158,6 +165,6 @@ def _strip_jpeg(content: bytes) -> tuple[bytes, bytes]:
         segment = content[position : position + 2 + length]
         if marker == 0xE1 and segment[4:].startswith(_EXIF):
             exif = segment[4:]
-        if not (0xE1 <= marker <= 0xED or marker in (0xEF, 0xFE)):
+        if not (0xE0 <= marker <= 0xEF or marker == 0xFE) or len(segment) >= _COLOUR_SEGMENT_BYTES.get(marker, 1 << 16):
             kept.append(segment)
         position += 2 + length

@@ -141,7 +141,7 @@ def _without_metadata(content: Content) -> tuple[bytes, int] | None:
     stripped = strip_metadata(data)
     if stripped is None or stripped[0] == data:
         return None
-    return stripped[0], raw_orientation(stripped[1])
+    return stripped[0], raw_orientation(stripped[1]) or 1
 
 
 def _decode_content(content: Content, size: int | None, orientation_hint: int = 1) -> DecodedImage:

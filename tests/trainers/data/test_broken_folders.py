@@ -155,12 +155,12 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def refuse(monkeypatch: pytest.MonkeyPatch, module: object, name: str, place: Path) -> None:
     """Make the function `name` of `module` raise a PermissionError for `place`."""
-    call: Callable[[object], object] = getattr(module, name)
+    call: Callable[..., object] = getattr(module, name)
 
-    def refusing(path: object) -> object:
+    def refusing(path: object, **options: object) -> object:
         if Path(str(path)) == place:
             raise PermissionError(13, "Permission denied", str(place))
-        return call(path)
+        return call(path, **options)
 
     monkeypatch.setattr(module, name, refusing)
 

@@ -16,8 +16,8 @@ from trainers.errors import DataError
 
 def test_the_known_sources() -> None:
     own = {"digits", "folder", "cifar10", "cifar100"}
-    timms = {"timm", "torch/", "torch/mnist", "torch/kmnist", "torch/qmnist", "hfds/", "hfids/", "tfds/", "wds/"}
-    assert set(sources.SOURCES) == own | timms
+    torchs = {"torch/", "torch/mnist", "torch/kmnist", "torch/qmnist", "torch/folder", "torch/image_folder"}
+    assert set(sources.SOURCES) == own | torchs | {"timm", "hfds/", "hfids/", "tfds/", "wds/"}
     assert all(source.name == name for name, source in sources.SOURCES.items())
 
 
