@@ -59,7 +59,7 @@ def write_starter_study(file: Path, data: Path, image_size: int) -> None:
         "image_size": image_size,
         **_command(file),
     }
-    values = {"name": _scalar(file.stem), "data": _scalar(str(data))}
+    values = {"name": _scalar(printable(file.stem)), "data": _scalar(str(data))}
     _write_new(file, Template(text).substitute(words, **values))
 
 
@@ -76,7 +76,7 @@ def write_preset_study(file: Path, preset: str, data: Path, image_size: int | No
     except SpaceError as error:
         raise UsageError(f"--image-size: {preset} does not fit images of {side}x{side} pixels: {error}") from None
     study = {
-        "name": file.stem,
+        "name": printable(file.stem),
         "trials": 60,
         "data": {"source": "folder", "path": str(data), "image_size": side},
         "space": _collapse_choices(space.to_dict()),
