@@ -44,7 +44,7 @@ file_names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min
 @example(name=":memory:")
 @example(name="x?mode=ro#y")
 @given(name=file_names)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_study_lives_in_a_folder_of_any_name(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     parent = tmp_path_factory.mktemp("any")
     folder = parent / name
@@ -61,7 +61,7 @@ def test_the_commands_print_names_as_they_are(
     nas: Run, tmp_path: Path, study_writer: Any, stored_trial: Any, name: str
 ) -> None:
     folder = tmp_path / "x" / name
-    folder.parent.mkdir()
+    folder.parent.mkdir(parents=True)
     study_writer(tmp_path / "plain", [stored_trial([0.5, 10.0, 1.0])], name=name).rename(folder)
     for words in (("status",), ("front",), ("show",)):
         done = nas(*words, folder, *(["best"] if words == ("show",) else []))
@@ -71,7 +71,7 @@ def test_the_commands_print_names_as_they_are(
 
 
 @given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).filter(str.strip))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_tables_of_any_name(digits_study: Path, name: str) -> None:
     results = Results.load(digits_study)
     results = replace(results, name=name)
