@@ -128,3 +128,10 @@ def test_the_shell_completes_the_trials_of_the_study() -> None:
     code = "import sys; sys.argv = ['nas']; from nas.cli.main import main; main()"
     done = start("-c", code, _NAS_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD="3")
     assert done.stdout.split() == ["best", *map(str, range(8))]
+
+
+def test_the_folder_of_a_study_names_the_study(nas: Run, tmp_path: Path) -> None:
+    shutil.copytree(FROZEN / "study", tmp_path / "mine")
+    done = nas("search", "mine", "train.epochs=31")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("nas: error: train.epochs=31: must stay 30 as at the start of the study, found 31")
