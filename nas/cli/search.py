@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.app import Verbose, app, expand_path, print_rich, split_words
-from nas.cli.completion import complete_study
+from nas.cli.completion import complete_study_or_folder
 
 if TYPE_CHECKING:
     from nas.driver.display import Display
@@ -22,8 +22,9 @@ def search(
         list[str] | None,
         typer.Argument(
             metavar="[STUDY.yaml] [key.sub=value ...]",
-            autocompletion=complete_study,
-            help="The study (a YAML file, or an installed one: digits, folder, cifar10; default: digits), and overrides.",
+            autocompletion=complete_study_or_folder,
+            help="The study (a YAML file, an installed one: digits, folder, cifar10, or the folder of a study; default:"
+            " digits), and overrides.",
         ),
     ] = None,
     out_folder: Annotated[
@@ -43,7 +44,7 @@ def search(
     from nas.execution.base import check_executor
     from nas.formatting import printable, shell_path
     from nas.study.config import StudyConfig
-    from nas.study.layout import default_folder
+    from nas.study.layout import CONFIG, default_folder
     from nas.study.storage import study_exists
     from nas.study.templates import find_study
     from nas.terminal.console import create_console
@@ -51,7 +52,10 @@ def search(
 
     path, overrides = study_and_overrides(words or [])
     overrides += [] if trials is None else [f"trials={trials}"]
-    config = StudyConfig.from_file(find_study(path), *overrides)
+    file = find_study(path)
+    if study_exists(file):  # the folder of a study: its own configuration
+        file, out_folder = file / CONFIG, out_folder or file
+    config = StudyConfig.from_file(file, *overrides)
     check_executor(config)
     folder = out_folder or default_folder(config.name)
     console = create_console(stderr=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -28,7 +27,7 @@ from nas.fidelity.values import Findings
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
 from nas.study.images import prepare_images
-from nas.study.layout import CONFIG, DATA, RAY, default_folder
+from nas.study.layout import CONFIG, DATA, RAY, default_folder, may_write
 from nas.study.limits import check_limits
 from nas.study.lock import lock_folder
 from nas.study.stored import StoredStudy
@@ -100,10 +99,10 @@ def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) ->
     stored = StoredStudy.read(path).config
     StudyConfig.from_file(path / CONFIG).check_continues(stored)  # the file in the folder may have been edited since
     config = StudyConfig.from_file(path / CONFIG, *overrides)
-    if out is None and not os.access(path, os.W_OK):
+    if out is None and not may_write(path):
         raise UsageError(f"{path}: one may only read this folder; --out DIR names another for the trainings")
     out = out or path / "fidelity"
-    has_images = os.access(path, os.W_OK) or (path / DATA).is_dir()
+    has_images = may_write(path) or (path / DATA).is_dir()
     return FidelityStudy(config, out, path / DATA if has_images else out / DATA)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -20,7 +19,7 @@ from nas.report.data_section import data_section
 from nas.report.headline import dataset_line, environment_lines, headline, missing_lines, search_line
 from nas.report.warnings import warning_lines
 from nas.study.images import find_images
-from nas.study.layout import DATA
+from nas.study.layout import DATA, may_write
 
 DEFAULT_FILE = "report.html"
 
@@ -44,7 +43,7 @@ def write(folder: Path, out: Path | None = None) -> Path:
 
 def check_out(folder: Path, out: Path | None) -> None:
     """Raise `UsageError` if `write` cannot write to `out`; called before the front is tested, which takes a while."""
-    if out is None and folder.is_dir() and not os.access(folder, os.W_OK):
+    if out is None and folder.is_dir() and not may_write(folder):
         raise UsageError(f"{folder}: one may only read this folder; --out FILE writes the report elsewhere")
     if out is not None and out.is_dir():
         raise UsageError(f"{out}: is a folder; name the HTML file to write, such as {out / DEFAULT_FILE}")

@@ -2,7 +2,7 @@
 
     nas search studies/digits.yaml train.epochs=5 limits.macs=2e6
 
-An override replaces the value at its path; the text after `=` is YAML.
+An override replaces the value at its path; the text after `=` is YAML, or verbatim for a text key (`nas.study.text_keys`).
 """
 
 from __future__ import annotations

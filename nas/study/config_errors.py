@@ -16,6 +16,7 @@ from search_space.value import dotted_path, literal_hint
 from trainers.errors import DataError
 
 _RULES = dict.fromkeys(("string_type", "path_type"), "must be text, in quotes where YAML reads something else")
+_RULES["string_unicode"] = "must be text in UTF-8"
 """pydantic's type of an error -> the rule in words."""
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 

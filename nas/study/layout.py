@@ -13,6 +13,7 @@ DIR/lock              held by the driver that runs the study
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from nas.errors import UsageError
@@ -29,6 +30,11 @@ LOCK = "lock"
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"
 ERROR = "error.txt"
+
+
+def may_write(path: Path) -> bool:
+    """True if this process may write to the file or folder `path`."""
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def default_folder(name: str) -> Path:

@@ -43,7 +43,6 @@ The names of the objectives are Optuna's metric names, too, so that its own tool
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import warnings
 from collections.abc import Mapping, Sequence
@@ -58,7 +57,7 @@ import sqlalchemy
 from nas.errors import UsageError
 from nas.formatting import shell_path
 from nas.objectives import Direction
-from nas.study.layout import DATABASE
+from nas.study.layout import DATABASE, may_write
 from nas.study.snapshot import copy_to_memory
 from nas.study.storage_errors import DATABASE_ERRORS, cause, storage_errors
 
@@ -206,4 +205,4 @@ def write_attribute(folder: Path, key: str, value: Any) -> None:
 
 def is_writable(folder: Path) -> bool:
     """True if this process may write to the study in `folder`."""
-    return all(os.access(path, os.W_OK) for path in (folder, folder / DATABASE))
+    return may_write(folder) and may_write(folder / DATABASE)

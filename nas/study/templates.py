@@ -11,6 +11,7 @@ import yaml
 
 from nas.errors import UnknownNameError, UsageError
 from nas.formatting import printable, shell_path
+from nas.study.layout import DATABASE
 from search_space import presets, yaml_text
 from search_space.errors import SpaceError
 from search_space.spaces.neighbourhood import neighbourhood
@@ -36,14 +37,20 @@ def find_study(name: str | None) -> Path:
     """Find the file of a study: `name` is a path or the name of an installed study; None: the default study.
 
     Raises:
+        UsageError: `name` is a folder without a study.
         UnknownNameError: `name` looks like that of an installed study, and there is neither such a study nor such a file.
     """
-    if name is not None and "/" not in name and Path(name).suffix == "" and not Path(name).exists():
-        if name not in installed_studies():
-            raise UnknownNameError("study", "file or installed study", name, installed_studies())
-    elif name is not None:
-        return Path(name)
-    return installed_studies()[name or DEFAULT_STUDY]
+    if name is None:
+        return installed_studies()[DEFAULT_STUDY]
+    path = Path(name)
+    is_given = path.is_file() or (path / DATABASE).is_file()
+    if "/" in name or path.suffix or is_given:
+        return path
+    if name in installed_studies():  # also if there is a folder of images of this name
+        return installed_studies()[name]
+    if path.is_dir():
+        raise UsageError(f"study: must be a YAML file, or the folder of a study, found the folder {name!r}")
+    raise UnknownNameError("study", "file or installed study", name, installed_studies())
 
 
 def write_starter_study(file: Path, data: Path, image_size: int) -> None:
@@ -59,7 +66,7 @@ def write_starter_study(file: Path, data: Path, image_size: int) -> None:
         "image_size": image_size,
         **_command(file),
     }
-    values = {"name": _scalar(file.stem), "data": _scalar(str(data))}
+    values = {"name": _scalar(printable(file.stem)), "data": _scalar(str(data))}
     _write_new(file, Template(text).substitute(words, **values))
 
 
@@ -76,7 +83,7 @@ def write_preset_study(file: Path, preset: str, data: Path, image_size: int | No
     except SpaceError as error:
         raise UsageError(f"--image-size: {preset} does not fit images of {side}x{side} pixels: {error}") from None
     study = {
-        "name": file.stem,
+        "name": printable(file.stem),
         "trials": 60,
         "data": {"source": "folder", "path": str(data), "image_size": side},
         "space": _collapse_choices(space.to_dict()),

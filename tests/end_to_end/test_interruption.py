@@ -11,6 +11,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from nas.study.stored import StoredStudy
 from nas.study.trials import is_trained
 
 
@@ -131,7 +132,7 @@ def test_throughput_limit_that_nothing_satisfies_ends_with_exit_code_3(cli: Any)
 def test_limit_on_macs_that_nothing_satisfies_is_a_configuration_error(cli: Any) -> None:
     run = cli.run("search", "small.yaml", "--out", "none", "limits.macs=10")
     assert run.returncode == 2
-    assert "limits.macs=10: limits.macs: no architecture of the space is that cheap" in run.stderr
+    assert "limits.macs=10: no architecture of the space is that cheap" in run.stderr
 
 
 def test_an_address_where_no_cluster_answers_is_told_at_once(cli: Any) -> None:
@@ -139,3 +140,34 @@ def test_an_address_where_no_cluster_answers_is_told_at_once(cli: Any) -> None:
     assert run.returncode == 2
     assert run.stderr.startswith("nas: error: resources.address: no Ray cluster answers there")
     assert run.stderr.count("\n") == 1
+
+
+def test_a_time_budget_ends_the_search_and_the_next_call_continues_it(cli: Any) -> None:
+    words = (
+        "search",
+        "small.yaml",
+        "--out",
+        "budget",
+        "train.epochs=400",
+        "resources.executor=local",
+        "resources.workers=1",
+    )
+    first = cli.run(*words, "time_budget=25s")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout.startswith("the time budget of 25s is used up after ")
+    assert "of 6 trials; the same command continues" in first.stdout
+    before = {trial.number: trial for trial in cli.trials("budget")}
+    assert any(trial.state == TrialState.RUNNING for trial in before.values())  # the next call continues it
+    assert not any(trial.user_attrs.get("failure") for trial in before.values())
+    assert "1 interrupted" in cli.run("status", "budget").stdout
+    last = cli.run(*words, "trials=1", "time_budget=1h")
+    assert (last.returncode, last.stderr) == (0, "")
+    assert "time budget" not in last.stdout
+    complete = {trial.number: trial.values for trial in cli.complete("budget")}
+    assert complete
+    assert all(
+        complete[trial.number] == trial.values for trial in before.values() if trial.state == TrialState.COMPLETE
+    )
+    optuna_study = StoredStudy.read(cli.home / "budget").optuna
+    assert optuna_study.metric_names == ["accuracy", "macs", "images_per_s"]
+    assert len(optuna_study.user_attrs["environments"]) == 1

@@ -129,7 +129,7 @@ def test_report_tests_the_front_once(done: Done, cli: Any) -> None:
         (["show", "done", "99"], "trial 99"),
         (["export", "done", "99", "--out", "x"], "trial 99"),
         (["export", "done", "best", "--out", "."], "holds other files"),
-        (["search", "small.yaml", "--out", "done", "train.epochs=4"], "train.epochs: must stay 3"),
+        (["search", "small.yaml", "--out", "done", "train.epochs=4"], "train.epochs=4: must stay 3"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(done: Done, misuse: Any, words: list[str], message: str) -> None:

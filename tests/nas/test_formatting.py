@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
-from nas.formatting import MISSING, count, dimensions, duration, finite_or_none, ratio, si, value_text
+from nas.formatting import (
+    MISSING,
+    count,
+    dimensions,
+    duration,
+    finite_or_none,
+    printable,
+    ratio,
+    shell_path,
+    si,
+    value_text,
+)
 from nas.objectives import get
 
 
@@ -79,3 +92,28 @@ def test_a_count_has_a_singular_and_a_plural(number: int, text: str) -> None:
 def test_dimensions_and_finite_values() -> None:
     assert dimensions(16, "?", 3) == "16 × ? × 3"  # noqa: RUF001
     assert [finite_or_none(value) for value in (0.5, math.nan, -math.inf)] == [0.5, None, None]
+
+
+@given(text=st.text(st.characters()))
+def test_printable_text_is_one_line_that_a_terminal_and_a_file_can_hold(text: str) -> None:
+    shown = printable(text)
+    assert len(shown.splitlines()) <= 1
+    assert "\x1b" not in shown
+    shown.encode()
+    assert printable(shown) == shown
+
+
+@pytest.mark.parametrize("text", ["a b", "ünï 🙂", "[red]", "\u00a0", "\u3000", "a\\nb", "👩\u200d🔬"])
+def test_what_can_be_printed_is_printed_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+def test_control_characters_are_escaped() -> None:
+    assert printable("a\nb\x1b[31m\x9b\u202e\u2028\udce9") == r"a\nb\x1b[31m\x9b\u202e\u2028\udce9"
+
+
+@given(path=st.text(st.characters(exclude_characters="\0"), min_size=1))
+def test_a_path_is_one_word_of_the_shell(path: str) -> None:
+    (word,) = shlex.split(shell_path(Path(path)))
+    assert Path(word) == Path(path)
+    assert not word.startswith("-")

@@ -133,7 +133,7 @@ def test_wrong_use_is_refused(study: Study, file: Path, tmp_path: Path) -> None:
         Study.open(tmp_path)
     with pytest.raises(UsageError, match=r"trial 99: .* has no such trial"):
         export(study, 99, tmp_path / "model")
-    with pytest.raises(ConfigError, match=r"limits\.macs: no architecture of the space is that cheap"):
+    with pytest.raises(ConfigError, match=r"limits\.macs=1: no architecture of the space is that cheap"):
         Study.open_or_create(tmp_path / "new", StudyConfig.from_file(file, "limits.macs=1"))
     assert not (tmp_path / "new" / "study.db").exists()
 

@@ -59,7 +59,7 @@ def test_the_front_is_a_table_with_a_row_for_each_trial(digits_study: Path) -> N
 def test_results_show_the_state_and_the_front(digits_study: Path) -> None:
     results = Results.load(digits_study)
     reader = TagReader(results_html(results))
-    assert "24 complete, 1 running, 3 stopped, 3 refused, 3 duplicate, 3 failed" in reader.text
+    assert "24 complete, 1 interrupted, 3 stopped, 3 refused, 3 duplicate, 3 failed" in reader.text
     assert f"hypervolume {ratio(results.hypervolume)}" in reader.text
     assert f"best: trial {results.trial('best')['trial']}, validation accuracy" in reader.text
     assert front_html(results) in results_html(results)

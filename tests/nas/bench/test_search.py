@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from optuna.samplers import BaseSampler, RandomSampler
+from rich.console import Console
 
 from nas.bench import compare as comparing
 from nas.bench.column_roles import ColumnOptions
@@ -20,7 +22,7 @@ from nas.bench.figure import BenchmarkInfo, benchmark_figure, benchmark_info
 from nas.bench.simulation import RunResult, RunSpec
 from nas.bench.summary import Spread, summarize
 from nas.bench.table import load_table
-from nas.bench.terminal_tables import format_seconds, format_trainings
+from nas.bench.terminal_tables import format_seconds, format_trainings, result_tables
 from nas.cli import main as cli
 from nas.sampler.registry import SAMPLERS, RegisteredSampler, SamplerContext
 
@@ -67,8 +69,28 @@ def test_prints_the_roles_of_columns_and_a_row_per_sampler_and_workers(nas: Nas,
     assert "objective   flops: to be minimised, known before training, on a log scale" in lines
     assert "features    params" in lines
     rows = [line.split()[:2] for line in lines if line.strip().startswith(("pareto", "random"))]
-    assert rows == [["pareto", "1"], ["random", "1"], ["pareto", "3"], ["random", "3"]] * 2
+    assert rows == [["pareto", "1"], ["random", "1"], ["pareto", "3"], ["random", "3"]] * 3
     assert max(map(len, lines[1:])) <= 80
+
+
+def test_tables_of_a_long_benchmark_fit_80_columns_without_cuts(table: Path) -> None:
+    rows = json.loads(table.read_text())
+    table.write_text(json.dumps({f"{key}{index}": row for index in range(8) for key, row in rows.items()}))
+    entries = create_entries(["nsga2_50", "evolution"], [1, 16], range(3))
+    contest = Contest(load_table(table, ColumnOptions()), entries, 200, noise=False)
+    slow = [0.5 if index < (112, 113, 300)[spec.seed] else 0.96 for spec in entries[:1] for index in range(200)]
+    runs = [RunResult(spec, tuple(slow), (0.00087,) * 200, 12345, 0) for spec in entries]
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(result_tables(contest, summarize(contest, runs)))
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in stream.getvalue()
+    for words in (
+        ("113", "(113", "to", "113;", "113)"),
+        ("at", "50", "at", "100", "at", "200"),
+        ("0.00087", "0.00087", "61.73"),
+    ):
+        assert any(" ".join(words) in " ".join(line.split()) for line in lines), stream.getvalue()
 
 
 def test_json_holds_the_runs(nas: Nas, table: Path) -> None:

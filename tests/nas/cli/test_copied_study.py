@@ -34,7 +34,7 @@ def files_of(folder: Path) -> set[str]:
     ("words", "parts"),
     [
         (("front", "copied"), ("Front of small", "0.9625", "0.7875")),
-        (("status", "copied"), ("3 complete, 5 running", "unknown: copied/operators.json is missing or damaged")),
+        (("status", "copied"), ("3 complete, 5 interrupted", "unknown: copied/operators.json is missing or damaged")),
         (("show", "copied", "best"), ("trial 7", "stage 1")),
         (("show", "copied", "1"), ("trial 1",)),  # which has not ended
     ],

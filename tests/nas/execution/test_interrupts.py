@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from datetime import timedelta
 
 import pytest
 
-from nas.execution.interrupts import Interrupts
+from nas.execution.interrupts import Interrupts, TimeBudgetUsed
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -23,3 +25,15 @@ def test_signal_interrupts_and_is_stored(number: signal.Signals) -> None:
         with pytest.raises(KeyboardInterrupt):
             interrupts.check()
     assert signal.getsignal(number) is before
+
+
+def test_the_end_of_a_time_budget_is_raised_at_each_check_after_it() -> None:
+    interrupts = Interrupts(timedelta(seconds=0.05))
+    interrupts.check()
+    time.sleep(0.06)
+    for _ in range(2):
+        with pytest.raises(TimeBudgetUsed):
+            interrupts.check()
+    interrupts.caught = True
+    with pytest.raises(KeyboardInterrupt):  # Ctrl-C is stronger
+        interrupts.check()

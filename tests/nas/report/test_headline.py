@@ -33,7 +33,7 @@ def test_the_lines_and_facts_of_a_study(digits_study: Path) -> None:
     short = replace(results, config={"train": {"epochs": 1}})
     assert search_line(short).endswith("; 1 epoch a trial.")
     facts = {fact.label: (fact.value, fact.note) for fact in headline(results)}
-    assert facts["complete trials"] == ("24", "1 running, 3 stopped, 3 refused, 3 duplicate, 3 failed")
+    assert facts["complete trials"] == ("24", "1 interrupted, 3 stopped, 3 refused, 3 duplicate, 3 failed")
     best = results.trial("best")
     assert facts["best validation accuracy"][0] == f"{best['accuracy']:.4f}"
     assert facts["training time"] == ("1 min 48 s", "77 % of the workers' time on cpu, 0.80 s overhead per trial")

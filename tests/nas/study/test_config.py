@@ -130,9 +130,9 @@ def test_errors_name_line_column_rule_and_value(
     [
         ("train.epochs=0", ["train.epochs=0: ", "greater than or equal to 1"]),
         ("train.epoch=3", ["train.epoch=3: ", "did you mean epochs"]),
-        ("trials=true", ["trials=true: trials: must be a whole number, found true"]),
-        ("trials=1e3", ["trials=1e3: trials: must be a whole number, found 1000.0"]),
-        ("trials='7'", ["trials='7': trials: must be a whole number, found '7'"]),
+        ("trials=true", ["trials=true: must be a whole number, found true"]),
+        ("trials=1e3", ["trials=1e3: must be a whole number, found 1000.0"]),
+        ("trials='7'", ["trials='7': must be a whole number, found '7'"]),
         ("resources.workers=2.0", ["must be a whole number, found 2.0"]),
         ("epochs", ["epochs: ", "key.sub=value"]),
         ("train..x=3", ["key.sub=value"]),

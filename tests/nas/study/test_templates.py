@@ -64,6 +64,13 @@ def test_a_study_is_found_by_path_then_by_the_name_of_an_installed_one(
     assert find_study("folder").read_text() == installed_studies()["folder"].read_text()
     (tmp_path / "folder").write_text("mine")
     assert find_study("folder").read_text() == "mine"
+    (tmp_path / "digits").mkdir()
+    assert find_study("digits").name == "digits.yaml"  # the folder may hold images
+    (tmp_path / "digits" / "study.db").touch()
+    assert find_study("digits") == Path("digits")
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(UsageError, match=r"must be a YAML file, or the folder of a study, found the folder 'photos'"):
+        find_study("photos")
     assert find_study("none.yaml") == Path("none.yaml")  # reading it then fails with its name
     with pytest.raises(
         UnknownNameError, match=r"study: no such file or installed study \(known: cifar10, digits, folder\)"

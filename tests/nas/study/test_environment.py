@@ -1,0 +1,70 @@
+"""The versions and the machine of a search: stored once, and again when they change."""
+
+from __future__ import annotations
+
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+import optuna
+import pytest
+
+from nas.analysis.results import Results
+from nas.report import render
+from nas.study import environment
+from nas.study.environment import describe_environment, environment_text, with_current
+from nas.study.stored import StoredStudy
+from nas.terminal.tables import status_record
+
+FROZEN = Path(__file__).parents[2] / "fixtures" / "v0_1"
+
+
+def test_the_description_is_that_of_this_process() -> None:
+    found = describe_environment()
+    assert {name: found[name] for name in ("mixfront", "torch", "optuna", "ray", "timm")} == {
+        name: metadata.version(name) for name in ("mixfront", "torch", "optuna", "ray", "timm")
+    }
+    assert all(isinstance(value, str) and value for value in found.values())
+    assert found.keys() >= {"since", "python", "host", "processor", "platform", "cpus"}
+
+
+def test_only_a_change_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = with_current(None)
+    assert first is not None
+    assert with_current(first) is None
+    monkeypatch.setattr(environment, "PACKAGES", ("optuna",))
+    second = with_current(first)
+    assert second is not None
+    assert second[0] == first[0]
+    assert len(second) == 2
+    assert with_current("damaged") is not None
+
+
+def test_a_missing_package_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "PACKAGES", ("optuna", "no-package-of-this-name"))
+    assert list(environment.versions()) == ["mixfront", "python", "optuna"]
+
+
+def test_a_study_of_version_0_1_gets_one_when_it_is_continued_and_none_when_it_is_read(tmp_path: Path) -> None:
+    folder = shutil.copytree(FROZEN / "study", tmp_path / "study")
+    results = Results.load(folder)
+    assert status_record(results)["environments"] == []
+    assert "Searched" not in render(results)
+    study = StoredStudy.open(folder)
+    assert study.optuna.metric_names is None
+    study.record_environment()
+    study.record_environment()
+    results = Results.load(folder)
+    (stored,) = status_record(results)["environments"]
+    assert {**stored, "since": ""} == {**describe_environment(), "since": ""}
+    assert f"Searched with {environment_text(stored)}.".replace("'", "&#x27;") in render(results)
+    optuna_study = StoredStudy.read(folder).optuna
+    assert optuna_study.metric_names == [objective.name for objective in results.objectives]
+    assert isinstance(optuna_study, optuna.Study)
+
+
+def test_the_text_is_complete_without_some_of_the_keys() -> None:
+    assert (
+        environment_text({"optuna": "5.0.0", "host": "vm", "cpus": "2", "processor": "X"})
+        == "optuna 5.0.0 on vm (X, 2 CPUs)"
+    )
