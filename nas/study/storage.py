@@ -29,6 +29,7 @@ User attributes of the study:
     space_size            number of architectures in the space, as text
     dataset               {"name", "fingerprint", "image_size", "in_chans", "num_classes", "class_names",
                           "skipped_count", "skipped", "train", "val", "test"}
+    start_study           the name of the earlier study (`start.study`) and the time of its first trial
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end
 """
 
