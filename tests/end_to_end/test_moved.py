@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import yaml
 from PIL import Image
 
@@ -54,40 +53,32 @@ def test_images_and_studies_may_move_and_be_named_otherwise(cli: Any) -> None:
     study = GrowingStudy(cli, "moving")
     write_images(home / "photos")
     assert study.extend("data.path=photos") == ""
-    for path in (home / "photos", "photos/", "./photos", "../" + home.name + "/photos"):
-        assert study.extend(f"data.path={path}") == ""
     (home / "link").symlink_to("photos")
-    assert study.extend("data.path=link") == ""
-    assert study.extend("data.path=~/photos", HOME=str(home)) == ""
+    assert study.extend("data.path=~/link/", HOME=str(home)) == ""
     (home / "elsewhere").mkdir()
     os.rename(home / "photos", home / "elsewhere" / "pictures")  # another name, which is decoded again
-    assert study.extend("data.path=elsewhere/pictures") == ""
-    shutil.copytree(home / "elsewhere" / "pictures", home / "copied-photos", copy_function=shutil.copy)
+    assert study.extend(f"data.path={home}/elsewhere/pictures") == ""
+
+    shutil.copytree(
+        home / "elsewhere" / "pictures", home / "copied", copy_function=shutil.copy
+    )  # other times of change
     shutil.rmtree(home / "elsewhere")
-    assert study.extend("data.path=copied-photos") == ""
-
-    os.rename(home / "moving", home / "renamed")
-    study.folder = "renamed"
-    assert study.extend("data.path=copied-photos") == ""
-    shutil.copytree(home / "renamed", home / "backup" / "study")
-    shutil.rmtree(home / "renamed")
-    study.folder = "backup/study"
-    assert study.extend("data.path=copied-photos") == ""
+    shutil.copytree(home / "moving", home / "backup" / "renamed")
+    shutil.rmtree(home / "moving")
+    study.folder = "backup/renamed"
     shutil.copy(home / "small.yaml", home / "my study.yaml")
-    assert study.extend("data.path=copied-photos", file="my study.yaml") == ""
+    assert study.extend("data.path=copied", file="my study.yaml") == ""
 
-    shutil.rmtree(home / "copied-photos")  # what is decoded is enough
-    gone = "nas: warning: data.path: copied-photos is gone; the study uses the images that it has decoded\n"
-    assert study.extend("data.path=copied-photos") == gone
-    (home / "copied-photos").mkdir()  # a disk that is not mounted
-    assert study.extend("data.path=copied-photos") == gone
-    shutil.rmtree(home / "backup" / "study" / "data")
-    run = cli.run("search", "small.yaml", "--out", study.folder, *QUICK, "trials=99", "data.path=copied-photos")
+    shutil.rmtree(home / "copied")  # what is decoded is enough
+    gone = "nas: warning: data.path: copied is gone; the study uses the images that it has decoded\n"
+    assert study.extend("data.path=copied") == gone
+    shutil.rmtree(home / "backup" / "renamed" / "data")
+    run = cli.run("search", "small.yaml", "--out", study.folder, *QUICK, "trials=99", "data.path=copied")
     assert run.returncode == 2
-    assert run.stderr.startswith("nas: error: data.path=copied-photos: data: ")
+    assert run.stderr.startswith("nas: error: data.path=copied: data: ")
 
 
-def test_other_images_and_other_settings_end_a_study_and_leave_it_alone(cli: Any) -> None:
+def test_other_images_and_other_settings_end_a_study_and_leave_it_alone(cli: Any, misuse: Any) -> None:
     home: Path = cli.home
     study = GrowingStudy(cli, "staying")
     write_images(home / "first")
@@ -104,14 +95,14 @@ def test_other_images_and_other_settings_end_a_study_and_leave_it_alone(cli: Any
         (("data.path=first", "seed=1"), "seed: must stay 0 as at the start of the study, found 1"),
         (("data.path=first", "space.stages.0.width=[8]"), "space.stages.0.width: must stay [8, 16] as at the start"),
     ):
-        run = cli.run(*command, *words)
+        run = misuse(*command, *words)
         assert run.returncode == 2, run.stderr
         assert text in run.stderr
         assert run.stderr.count("\n") == 1
         assert list((home / "staying" / "data").iterdir()) == [decoded]
     assert len(cli.complete("staying")) == 1
     (home / "second" / "dogs" / "0.png").write_bytes(b"no image")  # broken images are not images that are gone
-    broken = cli.run(*command, "data.path=second")
+    broken = misuse(*command, "data.path=second")
     assert broken.returncode == 2
     assert "dogs/0.png" in broken.stderr
 
@@ -136,24 +127,19 @@ def test_a_space_that_is_written_otherwise_is_the_same(cli: Any) -> None:
     assert [trial.values[0] <= 1 < trial.values[1] for trial in cli.complete("rewritten")] == [True, True]
 
 
-@pytest.mark.parametrize("moved", [True, False])
-def test_an_earlier_study_may_move_and_be_gone(cli: Any, moved: bool) -> None:
+def test_an_earlier_study_may_move_and_be_gone(cli: Any, misuse: Any) -> None:
     home: Path = cli.home
-    name = f"later-{moved}"
-    write_images(home / f"images-{moved}")
-    images = f"data.path=images-{moved}"
-    GrowingStudy(cli, f"earlier-{moved}").extend(images)
-    study = GrowingStudy(cli, name)
-    study.extend(images, f"start.study=earlier-{moved}")
-    os.rename(home / f"earlier-{moved}", home / f"kept-{moved}")
-    if moved:
-        assert study.extend(images, f"start.study=kept-{moved}") == ""
-        GrowingStudy(cli, "third").extend(images)
-        command = ("search", "small.yaml", "--out", name, *QUICK, images, "trials=3", "start.study=third")
-        other = cli.run(*command)
-        assert other.returncode == 2
-        assert "start.study: must stay the study that this one has started from, small of " in other.stderr
-    else:
-        errors = study.extend(images, f"start.study=earlier-{moved}")
-        assert errors.startswith("nas: warning: ")
-        assert errors.endswith("; the search goes on without its accuracies\n")
+    write_images(home / "prior")
+    for name in ("earlier", "third"):
+        GrowingStudy(cli, name).extend("data.path=prior")
+    study = GrowingStudy(cli, "later")
+    study.extend("data.path=prior", "start.study=earlier")
+    os.rename(home / "earlier", home / "kept")
+    assert study.extend("data.path=prior", "start.study=kept") == ""
+    command = ("search", "small.yaml", "--out", "later", *QUICK, "data.path=prior", "trials=9", "start.study=third")
+    other = misuse(*command)
+    assert other.returncode == 2
+    assert "start.study: must stay the study that this one has started from, small of " in other.stderr
+    errors = study.extend("data.path=prior", "start.study=earlier")
+    assert errors.startswith("nas: warning: ")
+    assert errors.endswith("; the search goes on without its accuracies\n")
