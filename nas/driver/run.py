@@ -20,15 +20,22 @@ from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
 from nas.driver.plan import create_halving, create_sampler
 from nas.driver.retry import enqueue_failed
-from nas.driver.warm_start import first_architectures, prior_accuracies
-from nas.errors import NothingFeasibleError, StudyError
+from nas.driver.warm_start import (
+    PriorAccuracies,
+    check_earlier_study,
+    first_architectures,
+    prior_accuracies,
+    remember_earlier_study,
+)
+from nas.errors import ConfigError, NothingFeasibleError, StudyError
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.execution.base import Executor, open_executor
 from nas.execution.interrupts import Interrupts, TimeBudgetUsed
 from nas.study.config import StudyConfig
+from nas.study.continuation import check_continues, continue_config
 from nas.study.dataset import dataset_record
 from nas.study.events import Observer
-from nas.study.images import prepare_images
+from nas.study.images import are_gone, prepare_images, remove_other_files, restore_images
 from nas.study.imbalance import imbalance_warning
 from nas.study.layout import DATA, OPERATORS, RAY, REFERENCE, trial_folder
 from nas.study.limits import check_limits, find_cheapest
@@ -47,6 +54,7 @@ from nas.study.stored import StoredStudy
 from search_space import SearchSpace
 from search_space.operators import Operator
 from trainers.data.prepared import DatasetInfo
+from trainers.data.types import Progress
 from trainers.measuring.effort import default_batch_size
 
 
@@ -92,15 +100,17 @@ def run_search(
     interrupts = Interrupts(config.time_budget)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with interrupts.handle_signals(), lock_folder(folder), machine_errors(folder):
+        fingerprint: str | None = None
         if study_exists(folder):
             study = StoredStudy.open(folder)
-            config.check_continues(study.config)
+            config = continue_config(config, study.config)
+            fingerprint = str(study.dataset.get("fingerprint"))
             if retry_failed and not enqueue_failed(study) and display is not None:
                 display.warn("no trial has failed; there is none to repeat")
             if study.is_complete(config.trials):
                 _restore_images(study, config)
                 return SearchEnd(study, was_complete=True)
-        run = _SearchRun(config, folder, display or NoDisplay(), tuple(observers), interrupts)
+        run = _SearchRun(config, folder, display or NoDisplay(), tuple(observers), interrupts, fingerprint)
         scratch = folder.resolve() / RAY
         resources = config.resources
         executor_context = open_with() if open_with else open_executor(resources.executor, resources, scratch)
@@ -119,7 +129,7 @@ def open_or_create_study(config: StudyConfig, folder: Path) -> StoredStudy:
     """
     if study_exists(folder):
         study = StoredStudy.open(folder)
-        config.check_continues(study.config)
+        check_continues(config, study.config)
         return study
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with lock_folder(folder):
@@ -137,7 +147,9 @@ def _open_or_create(config: StudyConfig, folder: Path, space: SearchSpace, datas
         return study
     # The cheapest network is on the front whatever its accuracy, so it is trained first.
     first = [find_cheapest(space, "macs", config.seed), *first_architectures(config, space)]
-    return StoredStudy.create(folder, config, space, dataset, first)
+    study = StoredStudy.create(folder, config, space, dataset, first)
+    remember_earlier_study(study, config)
+    return study
 
 
 def _restore_images(study: StoredStudy, config: StudyConfig) -> None:
@@ -157,6 +169,8 @@ class _SearchRun:
     display: Display
     observers: tuple[Observer, ...]
     interrupts: Interrupts
+    fingerprint: str | None
+    """The fingerprint of the images of a study that exists."""
 
     def run(self, executor_context: AbstractContextManager[Executor]) -> StoredStudy:
         """Run until every trial has ended."""
@@ -173,7 +187,8 @@ class _SearchRun:
             space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
             check_limits(config, space)
             settings = evaluation_settings(config, self.folder, data_file, executor)
-            prior = prior_accuracies(config, space)
+            self._check_images(data_file, dataset)
+            prior = self._prior_accuracies(space)
             study = _open_or_create(config, self.folder, space, dataset)
             tables = self._operator_tables(space, settings.measuring, executor)
             existing_trials = sum(trial.state != TrialState.WAITING for trial in study.trials)
@@ -188,11 +203,50 @@ class _SearchRun:
         """Read the images in a thread while the executor starts in this one (Ray insists on the main thread)."""
         thread = stack.enter_context(ThreadPoolExecutor(1))
         with self.display.step("starting") as progress:
-            reading = thread.submit(prepare_images, self.config, self.folder / DATA, progress)
+            reading = thread.submit(self._read_images, progress)
             executor = stack.enter_context(executor_context)
             self.interrupts.arm()  # Ray has replaced the handler of SIGTERM
             data_file, dataset = reading.result()
         return data_file, dataset, executor
+
+    def _read_images(self, progress: Progress | None) -> tuple[Path, DatasetInfo]:
+        """Decode the images, or find those that the study decoded before."""
+        cache = self.folder / DATA
+        if self.fingerprint is None:
+            return prepare_images(self.config, cache, progress)
+        return restore_images(self.config, cache, self.fingerprint, progress)
+
+    def _check_images(self, data_file: Path, dataset: DatasetInfo) -> None:
+        """Keep one file of decoded images: that of the study.
+
+        Raises:
+            ConfigError: the images are not those of the study.
+        """
+        if self.fingerprint is None:
+            return
+        try:
+            StoredStudy.open(self.folder).check_images(self.config, dataset)
+        except ConfigError:
+            data_file.unlink(missing_ok=True)
+            raise
+        remove_other_files(data_file, self.fingerprint)
+        if self.config.data.path is not None and are_gone(self.config):
+            self.display.warn(
+                f"data.path: {self.config.data.path} is gone; the study uses the images that it has decoded"
+            )
+
+    def _prior_accuracies(self, space: SearchSpace) -> PriorAccuracies:
+        """The accuracies of the earlier study; none if the study exists and the earlier one is gone."""
+        try:
+            prior = prior_accuracies(self.config, space)
+        except ConfigError as error:
+            if self.fingerprint is None:
+                raise
+            self.display.warn(f"{error}; the search goes on without its accuracies")
+            return ()
+        if self.fingerprint is not None:
+            check_earlier_study(StoredStudy.open(self.folder), self.config)
+        return prior
 
     def _operator_tables(
         self, space: SearchSpace, measuring: MeasuringSettings, executor: Executor

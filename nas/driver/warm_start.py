@@ -75,6 +75,31 @@ def prior_accuracies(config: StudyConfig, space: SearchSpace) -> PriorAccuracies
     return tuple(accuracies)
 
 
+EARLIER_STUDY = "start_study"
+"""The user attribute of a study that identifies the earlier one (`_identity`), wherever its folder is."""
+
+
+def remember_earlier_study(study: StoredStudy, config: StudyConfig) -> None:
+    """Store in `study` from which earlier study it starts."""
+    earlier = _earlier_study(config)
+    if earlier is not None:
+        study.optuna.set_user_attr(EARLIER_STUDY, _identity(earlier))
+
+
+def check_earlier_study(study: StoredStudy, config: StudyConfig) -> None:
+    """Raise `ConfigError` if `start.study` is not the study that `study` has started from."""
+    stored, earlier = study.attributes.get(EARLIER_STUDY), _earlier_study(config)
+    if stored is not None and earlier is not None and _identity(earlier) != stored:
+        rule = f"start.study: must stay the study that this one has started from, {stored}, found {_identity(earlier)}"
+        raise ConfigError(config.where("start", "study"), f"{rule} (use another --out for another study)")
+
+
+def _identity(study: StoredStudy) -> str:
+    """The name of a study and the time of its first trial, which neither a copy nor further trials change."""
+    first = next((trial.datetime_start for trial in study.trials if trial.datetime_start is not None), None)
+    return f"{study.name} of {first:%Y-%m-%d %H:%M:%S}" if first is not None else study.name
+
+
 def _adapt(architecture: Architecture, space: SearchSpace) -> Architecture:
     """`architecture` for the images and classes of `space`; unchanged if it does not fit them."""
     try:

@@ -5,7 +5,7 @@ the same command continues it. An error that may be of either is held until anot
 
 | error | cause | the search |
 |---|---|---|
-| any `OSError`: disk or quota full, I/O error, read-only or stale file system, too many open files, no permission | machine | ends |
+| any `OSError`: disk or quota full, I/O error, read-only or stale file system, too many files, no permission | machine | ends |
 | weights, a checkpoint or the images cannot be read or written (`SafetensorError`, `DataError`) | machine | ends |
 | no room for a checkpoint that only saves time | none | the training goes on without it |
 | no room for the weights | machine | ends before the training starts, since their room is reserved |

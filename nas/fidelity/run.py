@@ -26,6 +26,7 @@ from nas.fidelity.store import Store
 from nas.fidelity.values import Findings
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
+from nas.study.continuation import check_continues
 from nas.study.images import prepare_images
 from nas.study.layout import CONFIG, DATA, RAY, default_folder, may_write
 from nas.study.limits import check_limits
@@ -97,7 +98,7 @@ def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) ->
         out = out or default_folder(config.name) / "fidelity"
         return FidelityStudy(config, out, out / DATA)
     stored = StoredStudy.read(path).config
-    StudyConfig.from_file(path / CONFIG).check_continues(stored)  # the file in the folder may have been edited since
+    check_continues(StudyConfig.from_file(path / CONFIG), stored)  # the file in the folder may have been edited since
     config = StudyConfig.from_file(path / CONFIG, *overrides)
     if out is None and not may_write(path):
         raise UsageError(f"{path}: one may only read this folder; --out DIR names another for the trainings")

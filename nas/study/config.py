@@ -7,9 +7,8 @@ An override replaces the value at its path; the text after `=` is YAML, or verba
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
@@ -234,31 +233,8 @@ class StudyConfig(BaseModel):
             placed = error.at("space")
             raise ConfigError(self.where(*split_place(placed.place)), str(placed)) from None
 
-    def check_continues(self, stored: Mapping[str, Any]) -> None:
-        """Raise `ConfigError` unless this configuration continues the `stored` one; only trials and resources may change."""
-        old, new = flatten(_complete(stored)), flatten(self.model_dump(mode="json"))
-        for key in [*new, *(key for key in old if key not in new)]:
-            if key.split(".")[0] in ("trials", "time_budget", "resources") or old.get(key) == new.get(key):
-                continue
-            rule = f"{key}: must stay {old.get(key)!r} as at the start of the study, found {new.get(key)!r}"
-            raise ConfigError(self.where(*split_place(key)), f"{rule} (use another --out for another study)")
-
-
-def _complete(stored: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The configuration of a study on disk, with defaults for keys that did not exist when it was created."""
-    try:
-        return StudyConfig.model_validate(stored).model_dump(mode="json")
-    except ValidationError:
-        return stored
-
-
-def flatten(data: object, prefix: str = "") -> dict[str, Any]:
-    """Flatten nested mappings, and lists of them, into one mapping; keys and indices are joined by dots."""
-    if isinstance(data, list) and any(isinstance(item, Mapping) for item in data):
-        data = dict(enumerate(data))
-    if not isinstance(data, Mapping) or not data:
-        return {prefix: data}
-    flat: dict[str, Any] = {}
-    for key, value in data.items():
-        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat
+    def read_from(self, other: StudyConfig) -> Self:
+        """The same configuration, with the places (`where`) of `other`."""
+        copy = self.model_copy()
+        copy._file = other._file
+        return copy

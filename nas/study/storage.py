@@ -30,6 +30,7 @@ User attributes of the study:
     dataset               {"name", "fingerprint", "image_size", "in_chans", "num_classes", "class_names",
                           "class_counts": {split: [...]}, "skipped_count", "skipped", "passed_over", "files", "duplicates",
                           "train", "val", "test"}; older studies lack some keys
+    start_study           the name of the earlier study (`start.study`) and the time of its first trial
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end
     test_confusion        {trial number as text: {"totals": [...], "correct": [...], "confusions": [[class, other, images], ...]}}
                           (`trainers.training.confusion.Confusion`), written with the test accuracy

@@ -8,6 +8,7 @@ import pytest
 
 from nas.errors import ConfigError
 from nas.study.config import StudyConfig
+from nas.study.continuation import check_continues
 
 ROOT = Path(__file__).parents[3]
 STUDY = """\
@@ -177,14 +178,14 @@ def test_space_is_completed_from_the_data(study: Path) -> None:
 
 def test_changed_study_is_refused_but_trials_and_resources_may_change(study: Path) -> None:
     began = StudyConfig.from_file(study).model_dump(mode="json")
-    StudyConfig.from_file(study, "trials=50", "resources.workers=1").check_continues(began)
+    check_continues(StudyConfig.from_file(study, "trials=50", "resources.workers=1"), began)
     other = StudyConfig.from_file(study, "space.stages.0.width=[16]")
     with pytest.raises(
         ConfigError, match=r"^space\.stages\.0\.width=\[16\]: space\.stages.*must stay .*as at the start of the study"
     ):
-        other.check_continues(began)
+        check_continues(other, began)
     edited = study.with_name("edited.yaml")
     edited.write_text(STUDY.replace("epochs: 3", "epochs: 4"))
     other = StudyConfig.from_file(edited, "name=mine")
     with pytest.raises(ConfigError, match=r"edited\.yaml:11:3: train\.epochs: must stay 3 .*found 4"):
-        other.check_continues(began)
+        check_continues(other, began)

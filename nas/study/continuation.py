@@ -1,0 +1,87 @@
+"""Whether a configuration continues a study, and with what.
+
+`trials`, `time_budget` and `resources` may change while a study goes on. Of the rest the meaning counts, not the spelling: the order of choices
+and objectives, defaults that are written out, and the name of the study do not matter. Where the images and an earlier study
+are (`data.path`, `data.download`, `start.study`) may change, too: they are identified by their content
+(`StoredStudy.check_images`, `nas.driver.warm_start.check_earlier_study`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from nas.errors import ConfigError
+from nas.study.canonical_space import canonical_space
+from nas.study.config import StudyConfig
+from nas.study.config_errors import split_place
+from search_space.errors import SpaceError
+
+FREE_KEYS = ("trials", "time_budget", "resources")
+"""Keys that may change while a study goes on."""
+
+
+def continue_config(config: StudyConfig, stored: Mapping[str, Any]) -> StudyConfig:
+    """The configuration to continue the study of the `stored` one: that one, with what may change taken from `config`.
+
+    Raises:
+        ConfigError: as `check_continues`.
+    """
+    check_continues(config, stored)
+    try:
+        original = StudyConfig.model_validate(stored)
+    except ValidationError:  # of a version with other keys
+        return config
+    data = original.data.model_copy(update={"path": config.data.path, "download": config.data.download})
+    start = original.start.model_copy(update={"study": config.start.study})
+    changes = {key: getattr(config, key) for key in FREE_KEYS}
+    return original.model_copy(update={**changes, "data": data, "start": start}).read_from(config)
+
+
+def check_continues(config: StudyConfig, stored: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` unless `config` continues the study of the `stored` configuration."""
+    old, new = flatten(_comparable(stored)), flatten(_comparable(config.model_dump(mode="json")))
+    for key in [*new, *(key for key in old if key not in new)]:
+        if old.get(key) == new.get(key):
+            continue
+        rule = f"{key}: must stay {old.get(key)!r} as at the start of the study, found {new.get(key)!r}"
+        raise ConfigError(config.where(*split_place(key)), f"{rule} (use another --out for another study)")
+
+
+def _comparable(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What must stay of a configuration while its study goes on, in canonical form.
+
+    Keys that did not exist when the study was created have their defaults.
+    """
+    try:
+        config = StudyConfig.model_validate(stored)
+        plain = config.model_dump(mode="json") | {"space": canonical_space(config.space)}
+    except (ValidationError, SpaceError):
+        plain = dict(stored)
+    plain = {key: value for key, value in plain.items() if key not in ("name", *FREE_KEYS)}
+    if isinstance(plain.get("data"), Mapping):
+        plain["data"] = {key: value for key, value in plain["data"].items() if key not in ("path", "download")}
+    if isinstance(plain.get("start"), Mapping):
+        start = plain["start"]
+        plain["start"] = {"presets": sorted(start.get("presets") or ()), "study": _presence(start.get("study"))}
+    if isinstance(plain.get("objectives"), list):
+        plain["objectives"] = sorted(plain["objectives"])
+    return plain
+
+
+def _presence(study: object) -> str | None:
+    return None if study is None else "an earlier study"
+
+
+def flatten(data: object, prefix: str = "") -> dict[str, Any]:
+    """Flatten nested mappings, and lists of them, into one mapping; keys and indices are joined by dots."""
+    if isinstance(data, list) and any(isinstance(item, Mapping) for item in data):
+        data = dict(enumerate(data))
+    if not isinstance(data, Mapping) or not data:
+        return {prefix: data}
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
