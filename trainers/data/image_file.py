@@ -14,7 +14,6 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 
 from PIL import ExifTags, Image
 
@@ -39,19 +38,21 @@ _PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _COLOUR_SEGMENT_BYTES = {0xE0: 16, 0xEE: 14}
 """The least length of the segments of a JPEG that tell its colours: JFIF and Adobe."""
 _FORMAT_OF_TYPE = {3: "H", 4: "I"}
+_PLACES_OF_ORIENTATION = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"})
+"""Keys of the `info` of Pillow's images; a TIFF is itself the place."""
 _EXIF = b"Exif\0\0"
 
 
-def open_image(content: Path | bytes) -> Image.Image:
-    """Open the image in the file `content`, or in the bytes `content`; no pixel is decoded yet.
+def open_image(content: str | bytes) -> Image.Image:
+    """Open the image in the file called `content`, or in the bytes `content`; no pixel is decoded yet.
 
     Raises:
         DataError: it has more than `MAX_IMAGE_PIXELS` pixels.
         Exception: it is in no format of `FORMATS`, or is broken.
     """
-    place = str(content) if isinstance(content, Path) else "image"
+    place = content if isinstance(content, str) else "image"
     try:
-        image = Image.open(content if isinstance(content, Path) else io.BytesIO(content), formats=readable_formats())
+        image = Image.open(content if isinstance(content, str) else io.BytesIO(content), formats=readable_formats())
     except Image.DecompressionBombError as error:
         count = re.search(r"\d+", str(error))
         raise _too_many_pixels(place, int(count[0]) if count else 0) from error
@@ -93,6 +94,8 @@ def only_these_formats() -> Iterator[None]:
 
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation of a loaded `image`, 1 to 8; 1 if it has none, or none that can be read."""
+    if image.info.keys().isdisjoint(_PLACES_OF_ORIENTATION) and image.format != "TIFF":
+        return 1
     try:
         value = raw_orientation(image.info.get("exif", b""))
         if value is None:  # Pillow looks into XMP and other places, and reads all tags, which may be broken in any way

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from trainers.data.folder_tree import FolderTree
 from trainers.data.part_names import is_neutral, parts_of
-from trainers.data.types import Part
+from trainers.data.types import PARTS, Part
 from trainers.errors import DataError
 
 MAX_FOLDERS_NAMED = 4
@@ -86,8 +86,8 @@ def _parts_layout(root: FolderTree) -> Layout | None:
     for folder in folders.values():
         if not folder.holds_images:
             raise DataError(str(folder.path), "is called like a part and holds no images; remove it or fill it")
-    with_classes = {part: folder for part, folder in folders.items() if folder.class_folders}
-    without = {part: folder for part, folder in folders.items() if not folder.class_folders}
+    with_classes = {part: folders[part] for part in PARTS if part in folders and folders[part].class_folders}
+    without = {part: folders[part] for part in PARTS if part in folders and part not in with_classes}
     return Layout(with_classes, without, others)
 
 

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -86,7 +85,7 @@ def _images(request: SourceRequest, part: Part, dataset: Any, dropped: list[str]
         yield from _stream_images(place, part, dataset, dropped, skip=request.on_error == "skip")
     elif files:
         for path, label in files:
-            yield EncodedImage(path, part, _label(label, path), partial(Path, path))
+            yield EncodedImage(path, part, _label(label, path), partial(str, path))
     else:
         # A reader gives encoded images. They are read one after another, because not every reader is safe in threads.
         content = _reader(dataset)

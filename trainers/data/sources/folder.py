@@ -50,7 +50,7 @@ def _identity(root: Path, listing: Listing) -> str:
 
 def _read(root: Path, listing: Listing, image_size: int | None, skip: bool, context: ReadContext) -> DecodedData:
     encoded = (
-        EncodedImage(image.path, part, image.label, partial(Path, image.path))
+        EncodedImage(image.path, part, image.label, partial(str, image.path))
         for part, images in listing.parts.items()
         for image in images
     )
