@@ -5,6 +5,7 @@ Each default has its reason beside it. A pydantic `ValidationError` names the fi
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ class SplitConfig(BaseModel):
     @field_validator("file")
     @classmethod
     def _expand_home(cls, file: Path) -> Path:
-        return file.expanduser()
+        return Path(os.path.expanduser(file))  # noqa: PTH111 - `~x` stays where x is no user
 
 
 class DataConfig(BaseModel):

@@ -16,7 +16,19 @@ from trainers.errors import DataError
 
 def test_the_known_sources() -> None:
     own = {"digits", "folder", "cifar10", "cifar100"}
-    timms = {"timm", "torch/", "torch/mnist", "torch/kmnist", "torch/qmnist", "hfds/", "hfids/", "tfds/", "wds/"}
+    timms = {
+        "timm",
+        "torch/",
+        "torch/mnist",
+        "torch/kmnist",
+        "torch/qmnist",
+        "torch/folder",
+        "hfds/",
+        "hfids/",
+        "tfds/",
+        "wds/",
+    }
+    timms.add("torch/image_folder")
     assert set(sources.SOURCES) == own | timms
     assert all(source.name == name for name, source in sources.SOURCES.items())
 
