@@ -27,7 +27,7 @@ class SplitConfig(BaseModel):
     @field_validator("file")
     @classmethod
     def _expand_home(cls, file: Path) -> Path:
-        return file.expanduser()
+        return Path(os.path.expanduser(file))  # noqa: PTH111 - `~x` stays where x is no user
 
 
 class DataConfig(BaseModel):

@@ -12,6 +12,7 @@ group's name and the seed, so the split depends neither on the order of files no
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -32,6 +33,11 @@ KEY = "group_by"
 def is_table(group_by: str) -> bool:
     """Whether `group_by` is the name of a table, and not a regular expression."""
     return group_by.lower().endswith(TABLE_SUFFIXES)
+
+
+def table_file(group_by: str) -> Path:
+    """The file of a table; `~` is the home folder."""
+    return Path(os.path.expanduser(group_by))  # noqa: PTH111 - `~x` stays where x is no user
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Grouping:
         """
         if not is_table(group_by):
             return cls(group_by)
-        return cls(group_by, Table.read(KEY, Path(group_by).expanduser(), "group").within(root))
+        return cls(group_by, Table.read(KEY, table_file(group_by), "group").within(root))
 
     def group_of(self, name: str) -> str | None:
         """The group of the image called `name`; None if it has none."""
@@ -79,13 +85,14 @@ class Grouping:
         return [group for _, group in every if group]
 
 
-def check_groups(group_by: str | None, paths: Collection[str], root: str) -> None:
+def check_groups(group_by: str | None, paths: Collection[str], root: str, *, skip: bool = False) -> None:
     """Check, before any image is decoded, that every image has a group, and that every row of a table names an image.
 
     Args:
         group_by: a regular expression, or the name of a table; None: nothing is checked.
         paths: the paths of all images.
         root: the folder of the images.
+        skip: broken images are left out, so rows may name files that are no images.
 
     Raises:
         DataError: it is not so.
@@ -95,7 +102,7 @@ def check_groups(group_by: str | None, paths: Collection[str], root: str) -> Non
     grouping = Grouping.read(group_by, root)
     names = {relative_name(path, root) for path in paths}
     if grouping.table is not None:
-        grouping.table.check_rows(names)
+        grouping.table.check_rows(names, Path(root) if skip else None)
     grouping.groups_of(sorted(names))
 
 

@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from trainers.data import sources
 from trainers.data.config import DataConfig
 from trainers.data.duplicates import Duplicates
-from trainers.data.grouping import is_table
+from trainers.data.grouping import is_table, table_file
 from trainers.data.split import Partition, partition
 from trainers.data.types import (
     PARTS,
@@ -155,7 +155,7 @@ def _tables_identity(key: str, config: DataConfig) -> str:
     if config.split is not None and key == "split":
         return hashlib.sha256(config.split.file.read_bytes()).hexdigest()
     group_by = config.group_by or ""
-    return hashlib.sha256(Path(group_by).expanduser().read_bytes()).hexdigest() if is_table(group_by) else group_by
+    return hashlib.sha256(table_file(group_by).read_bytes()).hexdigest() if is_table(group_by) else group_by
 
 
 def _write(file: Path, decoded: DecodedData, partitioned: Partition, augment: AugmentPolicy) -> None:

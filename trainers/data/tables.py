@@ -5,7 +5,7 @@
     JSON        {"train": ["cat/1.png", ...], "val": [...], "test": [...]}, from value to paths
 
 A path is relative to the folder of the data (`data.path`), with slashes, as in `cat/1.png` or `train/cat/1.png`; an absolute
-path within that folder is the same. Files are UTF-8.
+path within that folder is the same, and backslashes may take the place of all slashes. Files are UTF-8.
 """
 
 from __future__ import annotations
@@ -71,16 +71,19 @@ class Table:
         values = {names[path]: value for path, value in self.values.items()}
         return Table(self.key, self.file, values, {names[path]: line for path, line in self.lines.items()})
 
-    def check_rows(self, names: Collection[str]) -> None:
+    def check_rows(self, names: Collection[str], left_out: Path | None = None) -> None:
         """Check that every row names an image.
 
         Args:
             names: the names of all images.
+            left_out: a folder whose files rows may name too, because broken images are left out; None: they may not.
 
         Raises:
             DataError: some rows do not.
         """
         unknown = [path for path in self.values if path not in names]
+        if left_out is not None:
+            unknown = [path for path in unknown if not (left_out / path).is_file()]
         if unknown:
             like = next(iter(names), "")
             rule = f"{len(unknown)} of {len(self.values)} paths name no image of the data (its names are like {like!r})"
@@ -137,8 +140,10 @@ def listed(names: Iterable[str]) -> str:
 
 
 def _normal(path: str) -> str:
-    """`path` without blanks around it and without `./`; empty if it is empty."""
+    """`path` without blanks around it and without `./`, with slashes if it has backslashes alone; empty if it is empty."""
     stripped = path.strip()
+    if "/" not in stripped:
+        stripped = stripped.replace("\\", "/")  # a table written on Windows
     return posixpath.normpath(stripped) if stripped else ""
 
 

@@ -80,6 +80,34 @@ def test_spellings_of_paths_and_splits(root: Path, tmp_path: Path) -> None:
     assert split_of(prepare_with(root, write(tmp_path / "s.csv", spelled))) == SPLIT
 
 
+def test_backslashes(root: Path, tmp_path: Path) -> None:
+    split = {path.replace("/", "\\"): part for path, part in SPLIT.items()}
+    assert split_of(prepare_with(root, write(tmp_path / "s.csv", split))) == SPLIT
+
+
+def test_a_split_that_is_drawn_from_a_fixed_train_split_keeps_groups(root: Path, tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        for index in range(24):
+            Image.fromarray(pixels_of(f"{name}{index}")).save(root / name / f"p{index // 4}_{index}.png")
+    split = {image.relative_to(root).as_posix(): "train" for image in root.rglob("*.png")}
+    split = {path: "test" if path.partition("/")[2] in ("0.png", "p5_20.png") else part for path, part in split.items()}
+    file = prepare_with(root, write(tmp_path / "s.csv", split), group_by=r"/(p?\d)")
+    info = describe(file)
+    assert info.counts["test"] == 4
+    assert info.duplicates is not None
+    assert info.duplicates.groups.keys() <= {("train", "test"), ("val", "test")}
+    assert sum(copies.count for copies in info.duplicates.groups.values()) == 1  # p5
+    assert ("train", "val") not in info.duplicates.groups
+
+
+def test_rows_of_broken_images_that_are_left_out(root: Path, tmp_path: Path) -> None:
+    (root / "cat" / "broken.png").touch()
+    split = SPLIT | {"cat/broken.png": "train"}
+    with pytest.raises(DataError, match="is an image file of 0 bytes"):
+        prepare_with(root, write(tmp_path / "s.csv", split))
+    assert split_of(prepare_with(root, write(tmp_path / "s.csv", split), on_error="skip")) == SPLIT
+
+
 def test_it_takes_the_place_of_the_folders_own_parts(root: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()

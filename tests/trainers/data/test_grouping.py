@@ -193,9 +193,11 @@ def test_sources_whose_images_have_no_paths() -> None:
         DataConfig.model_validate({"split": {"file": "x.csv"}})
 
 
-def test_timm_reads_the_same_groups(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["timm", "torch/image_folder"])
+def test_timm_reads_the_same_groups(source: str, tmp_path: Path) -> None:
     root = write_patients(tmp_path / "photos", EIGHT)
-    by_timm = prepare(DataConfig(source="timm", path=root, group_by=r"p\d+"), tmp_path / "cache")
+    splits = {"train": ""} if source == "torch/image_folder" else None
+    by_timm = prepare(DataConfig(source=source, path=root, group_by=r"p\d+", splits=splits), tmp_path / "cache")
     by_folder = prepare(config(root, group_by=r"p\d+"), tmp_path / "cache")
     assert describe(by_timm).fingerprint == describe(by_folder).fingerprint
     duplicates = describe(by_timm).duplicates

@@ -30,7 +30,8 @@ class Folder(Source):
         listing = scan(root, skip=skip)
         if request.split is not None:
             listing = apply_split_file(listing, request.split.file, str(root), skip=skip)
-        check_groups(request.group_by, [i.path for images in listing.parts.values() for i in images], str(root))
+        paths = [image.path for images in listing.parts.values() for image in images]
+        check_groups(request.group_by, paths, str(root), skip=skip)
         thinned = thin_listing(listing, request.limit, request.seed)
         return LocatedData(_identity(root, listing), partial(_read, root, thinned, request.image_size, skip))
 

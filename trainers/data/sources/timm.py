@@ -92,11 +92,10 @@ def _read(request: SourceRequest, context: ReadContext) -> DecodedData:
     parts = check_parts(request.source, splits, decoded.parts, decoded.skipped)
     name = request.path.name if request.source == "timm" and request.path is not None else request.source
     root = _root(request)
-    if request.on_error == "fail":
-        check_groups(request.group_by, [name for part in parts.values() for name in part.names], root or "")
-    return DecodedData(
-        name, class_names or _label_names(parts), parts, decoded.skipped, summaries=decoded.summaries, root=root
-    )
+    paths = [path for part in parts.values() for path in part.names]
+    check_groups(request.group_by, paths, root or "", skip=request.on_error == "skip")
+    classes = class_names or _label_names(parts)
+    return DecodedData(name, classes, parts, decoded.skipped, summaries=decoded.summaries, root=root)
 
 
 def _root(request: SourceRequest) -> str | None:
