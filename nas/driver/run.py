@@ -6,7 +6,6 @@ The same call continues an interrupted search. ray is imported only when a searc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,9 @@ from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
 from nas.driver.plan import create_halving, create_sampler
-from nas.driver.warm_start import first_architectures, prior_accuracies
+from nas.driver.reading import ImageReader
+from nas.driver.start_checks import check_start
+from nas.driver.warm_start import PriorAccuracies, first_architectures, prior_accuracies
 from nas.errors import NothingFeasibleError, StudyError
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.execution.base import Executor, open_executor
@@ -29,7 +30,7 @@ from nas.study.events import Observer
 from nas.study.images import prepare_images
 from nas.study.layout import DATA, OPERATORS, RAY, REFERENCE, trial_folder
 from nas.study.limits import check_limits, find_cheapest
-from nas.study.lock import lock_folder
+from nas.study.lock import check_folder, lock_folder
 from nas.study.operator_table import (
     OperatorTable,
     operator_times,
@@ -82,18 +83,22 @@ def run_search(
     """
     interrupts = Interrupts()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with interrupts.handle_signals(), lock_folder(folder):
-        if study_exists(folder):
-            study = StoredStudy.open(folder)
-            config.check_continues(study.config)
-            if study.is_complete(config.trials):
-                _restore_images(study, config)
-                return SearchEnd(study, was_complete=True)
-        run = _SearchRun(config, folder, display or NoDisplay(), tuple(observers), interrupts)
-        scratch = folder.resolve() / RAY
-        resources = config.resources
-        executor_context = open_with() if open_with else open_executor(resources.executor, resources, scratch)
-        return SearchEnd(run.run(executor_context), was_complete=False)
+    with interrupts.handle_signals(), ImageReader(config, folder / DATA) as images:
+        if not study_exists(folder):
+            _check_new_study(config, folder, images)
+        with lock_folder(folder):
+            if study_exists(folder):
+                study = StoredStudy.open(folder)
+                config.check_continues(study.config)
+                if study.is_complete(config.trials):
+                    _restore_images(study, config)
+                    return SearchEnd(study, was_complete=True)
+                check_start(config)
+            run = _SearchRun(config, folder, display or NoDisplay(), tuple(observers), interrupts, images)
+            scratch = folder.resolve() / RAY
+            resources = config.resources
+            executor_context = open_with() if open_with else open_executor(resources.executor, resources, scratch)
+            return SearchEnd(run.run(executor_context), was_complete=False)
 
 
 def open_or_create_study(config: StudyConfig, folder: Path) -> StoredStudy:
@@ -108,11 +113,42 @@ def open_or_create_study(config: StudyConfig, folder: Path) -> StoredStudy:
         config.check_continues(study.config)
         return study
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with lock_folder(folder):
-        _, dataset = prepare_images(config, folder / DATA)
-        space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
-        check_limits(config, space)
-        return _open_or_create(config, folder, space, dataset)
+    with ImageReader(config, folder / DATA) as images:
+        _check_new_study(config, folder, images)
+        with lock_folder(folder):
+            images.decode()
+            space, _ = _check_decoded(config, images)
+            return _open_or_create(config, folder, space, images.result()[1])
+
+
+def _check_new_study(config: StudyConfig, folder: Path, images: ImageReader) -> None:
+    """Check what can be checked before the study in `folder` is created."""
+    check_folder(folder)
+    check_start(config)
+    images.locate()
+
+
+def _check_space(config: StudyConfig, dataset: DatasetInfo) -> tuple[SearchSpace, PriorAccuracies]:
+    """The space of the study on these images, and the accuracies of the earlier study.
+
+    Raises:
+        ConfigError: the images, the space, the limits, the warm start or the sampler do not go together.
+    """
+    space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
+    check_limits(config, space)
+    prior = prior_accuracies(config, space)
+    create_sampler(config, space, prior)  # raises if it cannot serve this study
+    return space, prior
+
+
+def _check_decoded(config: StudyConfig, images: ImageReader) -> tuple[SearchSpace, PriorAccuracies]:
+    """As `_check_space`; images that this process has decoded are removed again if there is an error."""
+    _, dataset = images.result()
+    try:
+        return _check_space(config, dataset)
+    except StudyError:
+        images.discard()
+        raise
 
 
 def _open_or_create(config: StudyConfig, folder: Path, space: SearchSpace, dataset: DatasetInfo) -> StoredStudy:
@@ -142,18 +178,17 @@ class _SearchRun:
     display: Display
     observers: tuple[Observer, ...]
     interrupts: Interrupts
+    images: ImageReader
 
     def run(self, executor_context: AbstractContextManager[Executor]) -> StoredStudy:
         """Run until every trial has ended."""
         config = self.config
         with ExitStack() as stack:
-            data_file, dataset, executor = self._start(executor_context, stack)
+            executor, space, prior = self._start(executor_context, stack)
+            data_file, dataset = self.images.result()
             if (warning := dataset.warning()) is not None:
                 self.display.warn(warning)
-            space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
-            check_limits(config, space)
             settings = evaluation_settings(config, self.folder, data_file, executor)
-            prior = prior_accuracies(config, space)
             study = _open_or_create(config, self.folder, space, dataset)
             tables = self._operator_tables(space, settings.measuring, executor)
             existing_trials = sum(trial.state != TrialState.WAITING for trial in study.trials)
@@ -164,15 +199,19 @@ class _SearchRun:
 
     def _start(
         self, executor_context: AbstractContextManager[Executor], stack: ExitStack
-    ) -> tuple[Path, DatasetInfo, Executor]:
-        """Read the images in a thread while the executor starts in this one (Ray insists on the main thread)."""
-        thread = stack.enter_context(ThreadPoolExecutor(1))
+    ) -> tuple[Executor, SearchSpace, PriorAccuracies]:
+        """Start the executor in this thread (Ray insists on the main thread), and read the images in another.
+
+        Images that are decoded at once are checked against the study first; if they do not fit, they are removed again.
+        """
         with self.display.step("starting") as progress:
-            reading = thread.submit(prepare_images, self.config, self.folder / DATA, progress)
+            checked: tuple[SearchSpace, PriorAccuracies] | None = None
+            if self.images.decode(progress):
+                checked = _check_decoded(self.config, self.images)
             executor = stack.enter_context(executor_context)
             self.interrupts.arm()  # Ray has replaced the handler of SIGTERM
-            data_file, dataset = reading.result()
-        return data_file, dataset, executor
+            space, prior = checked or _check_space(self.config, self.images.result()[1])
+        return executor, space, prior
 
     def _operator_tables(
         self, space: SearchSpace, measuring: MeasuringSettings, executor: Executor

@@ -21,6 +21,18 @@ PriorAccuracies = tuple[tuple[Architecture, float], ...]
 """Architectures, and their accuracies in another study."""
 
 
+def check_warm_start(config: StudyConfig) -> None:
+    """Check what `config.start` names, without the space.
+
+    Raises:
+        ConfigError: there is no such preset or study, or the study did not measure accuracy.
+    """
+    _presets(config)
+    study = _earlier_study(config)
+    if study is not None:
+        _accuracy_index(config, study)
+
+
 def first_architectures(config: StudyConfig, space: SearchSpace) -> list[Architecture]:
     """The architectures of `space` to train first: the nearest to each preset, then to the front of the earlier study.
 
@@ -29,13 +41,7 @@ def first_architectures(config: StudyConfig, space: SearchSpace) -> list[Archite
     Raises:
         ConfigError: there is no such preset or study.
     """
-    models: list[Architecture] = []
-    for index, name in enumerate(config.start.presets):
-        try:
-            models.append(presets.get(name))
-        except SpaceError as error:
-            where = config.where("start", "presets", index)
-            raise ConfigError(where, f"start.presets[{index}]: {error}") from None
+    models = _presets(config)
     study = _earlier_study(config)
     if study is not None:
         trials = _complete_trials(study)
@@ -55,16 +61,33 @@ def prior_accuracies(config: StudyConfig, space: SearchSpace) -> PriorAccuracies
     study = _earlier_study(config)
     if study is None:
         return ()
-    names = [objective.name for objective in study.objectives]
-    if "accuracy" not in names:
-        rule = f"start.study: must have the objective accuracy, found {names}"
-        raise ConfigError(config.where("start", "study"), rule)
+    index = _accuracy_index(config, study)
     accuracies = []
     for trial in _complete_trials(study):
         architecture = _adapt(_architecture(trial), space)
         if space.contains(architecture):
-            accuracies.append((architecture, float(trial.values[names.index("accuracy")])))
+            accuracies.append((architecture, float(trial.values[index])))
     return tuple(accuracies)
+
+
+def _presets(config: StudyConfig) -> list[Architecture]:
+    models: list[Architecture] = []
+    for index, name in enumerate(config.start.presets):
+        try:
+            models.append(presets.get(name))
+        except SpaceError as error:
+            where = config.where("start", "presets", index)
+            raise ConfigError(where, f"start.presets[{index}]: {error}") from None
+    return models
+
+
+def _accuracy_index(config: StudyConfig, study: StoredStudy) -> int:
+    """The index of accuracy in the values of the earlier study."""
+    names = [objective.name for objective in study.objectives]
+    if "accuracy" not in names:
+        rule = f"start.study: must have the objective accuracy, found {names}"
+        raise ConfigError(config.where("start", "study"), rule)
+    return names.index("accuracy")
 
 
 def _adapt(architecture: Architecture, space: SearchSpace) -> Architecture:

@@ -14,7 +14,6 @@ from typing import Any
 import ray
 from ray import tune
 from ray._private import ray_constants
-from ray._raylet import AuthenticationTokenLoader
 from ray.tune.search.searcher import Searcher
 
 from nas import logs
@@ -25,7 +24,7 @@ from nas.execution.resources import Allocation, Resources, allocate, requested_c
 
 MAX_RESTARTS = 1  # of a task whose worker died: one death may be the fault of the machine, two are that of the task
 OBJECT_STORE_BYTES = 100_000_000  # of a private Ray; small, since trials share files, not objects
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (Ray removes the name of its file there at once)
+SHARED_MEMORY = Path("/dev/shm")
 
 
 @contextmanager
@@ -69,7 +68,9 @@ def _update_private_state(*, is_private: bool) -> None:
     VPN that connects. Ray has no option for that; it does so on systems for which `ENABLE_RAY_CLUSTER` is false.
     """
     ray_constants.ENABLE_RAY_CLUSTER = not is_private
-    AuthenticationTokenLoader.instance().reset_cache()  # each private Ray has a token of its own
+    loader = getattr(ray._raylet, "AuthenticationTokenLoader", None)  # earlier versions of Ray have no tokens
+    if loader is not None:
+        loader.instance().reset_cache()  # each private Ray has a token of its own
 
 
 def _object_store_folder(folder: Path) -> Path:

@@ -31,7 +31,7 @@ MAX_PARENT_BYTES = MAX_SOCKET_PATH_BYTES - len(LONGEST_SOCKET_NAME)
 """Longest path of a folder in which the private folder can be created."""
 
 VARIABLES = ("RAY_TMPDIR", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR")
-SYSTEM_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 (the folder created in one of them is private)
+SYSTEM_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 REMOVAL_ATTEMPTS = 20  # processes of Ray that are still ending may write to the folder
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def session_folder() -> Iterator[Path]:
 def candidate_parents() -> list[Path]:
     """The folders for temporary files of this user and this machine, those that the user named first."""
     names = [*(os.environ.get(variable) for variable in VARIABLES), *SYSTEM_FOLDERS]
-    return list(dict.fromkeys(Path(os.path.abspath(name)) for name in names if name))
+    return list(dict.fromkeys(Path(name).absolute() for name in names if name))
 
 
 def _create() -> tuple[Path, int]:

@@ -1,0 +1,130 @@
+"""Reads the images of a study in a thread: it looks where they are, and then decodes them, while the executor starts.
+
+What is wrong with most data shows at once, so the caller waits for a moment before it starts or writes anything. Long work
+goes on beside the start of the executor, and ends early if the block ends, as by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from nas.study.config import StudyConfig
+from nas.study.images import check_room, locate_images, prepare_images
+from trainers.data.prepared import DatasetInfo
+from trainers.data.types import LocatedData, Progress
+
+LISTING_WAIT_S = 1.0
+"""The caller waits so long for the list of images; ten thousands of files take less."""
+DECODING_WAIT_S = 0.25
+"""The caller waits so long for decoded images; a few thousand small ones, or any that are decoded already, take less."""
+
+Result = TypeVar("Result")
+DecodedImages = tuple[Path, DatasetInfo]
+
+
+class ImageReader:
+    """Reads the images of a study; a context manager.
+
+    Args:
+        config: the configuration of the study.
+        cache: the folder of decoded images.
+    """
+
+    def __init__(self, config: StudyConfig, cache: Path) -> None:
+        self.config = config
+        self.cache = cache
+        self._located: Future[LocatedData] | None = None
+        self._decoded: Future[DecodedImages] | None = None
+        self._before: frozenset[Path] = frozenset()  # files in the cache
+        self._cancelled = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the work; nothing writes to the cache afterwards."""
+        self._cancelled.set()
+        if self._decoded is not None:
+            wait([self._decoded])
+
+    def locate(self) -> None:
+        """Look where the images are, unless that was done; a list of very many images may go on in the thread.
+
+        Raises:
+            ConfigError: they are missing or not in the layout of the source, or the disk has too little room for them.
+        """
+        if self._located is None:
+            self._located = _run_in_thread(self._locate)
+        if wait([self._located], LISTING_WAIT_S).done:
+            self._located.result()
+
+    def decode(self, progress: Progress | None = None) -> bool:
+        """Start to decode the images; True if they are decoded after a moment.
+
+        Args:
+            progress: called with the number of images decoded and the total number.
+
+        Raises:
+            ConfigError: an image is broken, or there are too few.
+        """
+        self.locate()
+        self._before = frozenset(self.cache.glob("*"))
+        self._decoded = _run_in_thread(lambda: self._decode(progress))
+        if wait([self._decoded], DECODING_WAIT_S).done:
+            self._decoded.result()
+        return self._decoded.done()
+
+    def result(self) -> DecodedImages:
+        """Wait for the decoded images; returns their file and its description. Call after `decode`.
+
+        Raises:
+            ConfigError: as `locate` and `decode`.
+        """
+        if self._decoded is None:
+            raise RuntimeError("`decode` must be called before `result`")
+        return self._decoded.result()
+
+    def discard(self) -> None:
+        """Remove what was decoded; images that were decoded before stay."""
+        for file in set(self.cache.glob("*")) - self._before:
+            file.unlink(missing_ok=True)
+
+    def _locate(self) -> LocatedData:
+        located = locate_images(self.config)
+        check_room(self.config, located, self.cache)
+        return located
+
+    def _decode(self, progress: Progress | None) -> DecodedImages:
+        def report(done: int, total: int) -> None:
+            if self._cancelled.is_set():
+                raise _CancelledError
+            if progress is not None:
+                progress(done, total)
+
+        located = None if self._located is None else self._located.result()
+        return prepare_images(self.config, self.cache, report, located)
+
+
+class _CancelledError(Exception):
+    """The images are not needed any more."""
+
+
+def _run_in_thread(function: Callable[[], Result]) -> Future[Result]:
+    """Call `function` in a thread that does not keep the process alive."""
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:  # raised again by `Future.result`
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
