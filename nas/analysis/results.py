@@ -67,6 +67,7 @@ class Results:
         config: the resolved configuration.
         dataset: the images it was searched on.
         space_size: how many architectures the space holds; None if the study does not say.
+        end_reason: why the last search ended before it had its number of trials; empty if it had them, or did not end.
     """
 
     folder: Path
@@ -76,6 +77,7 @@ class Results:
     config: Mapping[str, Any]
     dataset: Mapping[str, Any]
     space_size: int | None
+    end_reason: str = ""
 
     @classmethod
     def of(cls, study: StoredStudy) -> Results:
@@ -90,6 +92,7 @@ class Results:
             config=study.config,
             dataset=study.dataset,
             space_size=study.space_size,
+            end_reason=study.end_reason,
         )
 
     @classmethod

@@ -44,9 +44,9 @@ def nas(verbose: Verbose = False) -> None:
 
 def print_rich(*renderables: Any) -> None:
     """Print to standard output."""
-    from rich.console import Console
+    from nas.terminal.console import create_console
 
-    Console(highlight=False, soft_wrap=False).print(*renderables)
+    create_console().print(*renderables)
 
 
 def split_words(words: list[str]) -> tuple[list[str], list[str]]:

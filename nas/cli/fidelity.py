@@ -46,6 +46,7 @@ def fidelity(
     from rich.console import Console
 
     from nas.fidelity.run import FidelityRequest, fidelity_study, run_fidelity
+    from nas.terminal.console import create_console
     from nas.terminal.progress import TerminalDisplay
 
     request = FidelityRequest(sample, multiple, seeds)
@@ -65,9 +66,8 @@ def fidelity(
     if as_json:
         print(json.dumps(findings.to_dict() | {"verdict": verdict(findings), "page": str(file)}, allow_nan=False))
         return
-    out = Console(highlight=False, markup=False)
-    out.print(tables.summary(findings))
-    out.print(f"page: {file}", soft_wrap=True)
+    create_console().print(tables.summary(findings))
+    print(f"page: {file}")
 
 
 def study_and_overrides(words: list[str]) -> tuple[Path, list[str]]:

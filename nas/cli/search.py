@@ -48,7 +48,7 @@ def search(
     from nas.terminal import tables
 
     results = Results.of(end.study)
-    if end.was_complete:
+    if end.was_complete and not results.end_reason:
         trials = count(config.trials, "trial")
         print_rich(f"{folder}: this study already has its {trials}; `trials=N` asks for more")
     print_rich(tables.status_panel(results), tables.front_table(results))

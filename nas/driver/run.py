@@ -90,7 +90,7 @@ def run_search(
             if study_exists(folder):
                 study = StoredStudy.open(folder)
                 config.check_continues(study.config)
-                if study.is_complete(config.trials):
+                if study.is_complete(config.trials) or study.is_exhausted:
                     _restore_images(study, config)
                     return SearchEnd(study, was_complete=True)
                 check_start(config)
@@ -264,6 +264,7 @@ class _SearchRun:
                 executor.run(EvaluatorFactory(settings), dispatcher)
             finally:
                 dispatcher.write()
+        study.set_end_reason(ask_tell.proposer.end_reason)
 
 
 def evaluation_settings(config: StudyConfig, folder: Path, data_file: Path, executor: Executor) -> EvaluationSettings:

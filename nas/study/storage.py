@@ -27,6 +27,7 @@ User attributes of the study:
     space_size            number of architectures in the space, as text
     dataset               {"name", "fingerprint", "image_size", "in_chans", "num_classes", "class_names",
                           "skipped_count", "skipped", "train", "val", "test"}
+    end_reason            why the last search ended before it had its number of trials, if it did
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end
 """
 

@@ -147,6 +147,24 @@ class StoredStudy:
         stored = self.trials
         return not any(t.state == TrialState.RUNNING for t in stored) and sum(map(is_trained, stored)) >= trials
 
+    @property
+    def is_exhausted(self) -> bool:
+        """True if every architecture of the space was tried, and no trial runs or pauses."""
+        stored = self.trials
+        if self.space_size is None or any(trial.state == TrialState.RUNNING for trial in stored):
+            return False
+        return len({trial.user_attrs["id"] for trial in stored if "id" in trial.user_attrs}) >= self.space_size
+
+    @property
+    def end_reason(self) -> str:
+        """Why the last search ended before it had its number of trials; empty if it had them, or did not end."""
+        return str(self.optuna.user_attrs.get("end_reason") or "")
+
+    def set_end_reason(self, reason: str) -> None:
+        """Store why the search ended before it had its number of trials; empty: it has them."""
+        if reason != self.end_reason:
+            self.optuna.set_user_attr("end_reason", reason)
+
     def check_images(self, config: StudyConfig, dataset: DatasetInfo) -> None:
         """Raise `ConfigError` unless `dataset` is that of the study; accuracies on other images are not comparable."""
         fingerprint = self.dataset.get("fingerprint")

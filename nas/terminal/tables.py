@@ -1,6 +1,6 @@
 """A study and its trials in the terminal: the front as a table, the status, one trial.
 
-These functions return renderables of rich for 80 columns, readable without colour, and print nothing. Times of a trial:
+These functions return renderables of rich for any width, readable without colour, and print nothing. Times of a trial:
 `wall_s` from its start to its end, `train_s` in training steps, `overhead_s` in neither training nor validation, `idle_s`
 while its worker waited for it.
 """
@@ -26,13 +26,16 @@ from nas.analysis.time_breakdown import break_down_time
 from nas.formatting import MISSING, count, duration, ratio, si, value_text
 from nas.objectives import OBJECTIVES
 from nas.terminal.drawing import architecture_drawing
+from nas.terminal.fitting_table import FittingTable
 
 _BARS = "▁▂▃▄▅▆▇█"
 
 
 def front_table(results: Results) -> Table:
     """The front, a row per trial, in the order of `Results.front`; the best trial is bold."""
-    table = Table(box=box.SIMPLE_HEAD, title=escape(f"Front of {results.name}"), title_justify="left", pad_edge=False)
+    table = FittingTable(
+        box=box.SIMPLE_HEAD, title=escape(f"Front of {results.name}"), title_justify="left", pad_edge=False
+    )
     for head in ("trial", *(objective.name for objective in results.objectives)):
         table.add_column(head, justify="right", no_wrap=True)
     costs = [objective.name for objective in results.further_objectives if objective.cheap]
@@ -52,7 +55,8 @@ def front_table(results: Results) -> Table:
 def status_record(results: Results) -> dict[str, Any]:
     """The state of a study as plain JSON, as `nas status --json` prints it.
 
-    Keys: `name`, `folder`, `trials` ({state: count}), `objectives`, `best_trial`, `best_accuracy`, `front_size`,
+    Keys: `name`, `folder`, `trials` ({state: count}), `objectives`, `end_reason` (why the
+    search ended before it had its number of trials; None if it had them, or did not end), `best_trial`, `best_accuracy`, `front_size`,
     `hypervolume`, `elapsed_s` (first start to last end), `train_s` and `wall_s` (sums over trials), `wall_s_per_trial`,
     `training_share` and `validation_share` (of the workers' time, which is wall_s and idle_s), `overhead_s_per_trial`
     (neither training nor validation), `prediction_quality` ({objective: {trials, kendall_tau, median_error}}). A value that
@@ -67,6 +71,7 @@ def status_record(results: Results) -> dict[str, Any]:
         "folder": str(results.folder),
         "trials": dict(results.counts),
         "objectives": _names(results),
+        "end_reason": results.end_reason or None,
         "best_trial": None if best is None else int(best["trial"]),
         "best_accuracy": None if best is None else plain("accuracy", best.get("accuracy")),
         "front_size": len(results.front),
@@ -91,6 +96,8 @@ def status_panel(results: Results) -> Panel:
     grid.add_column()
     states = ", ".join(f"{number} {state}" for state, number in results.counts.items())
     grid.add_row("trials", states or "none yet")
+    if results.end_reason:
+        grid.add_row("ended", Text(results.end_reason))
     best = "no complete trial yet"
     if record["best_trial"] is not None:
         best = ", ".join(_values(results, results.trial(record["best_trial"]))) + f"  (trial {record['best_trial']})"
