@@ -55,11 +55,11 @@ def front_table(results: Results) -> Table:
 def status_record(results: Results) -> dict[str, Any]:
     """The state of a study as plain JSON, as `nas status --json` prints it.
 
-    Keys: `name`, `folder`, `trials` ({state: count}), `objectives`, `end_reason` (why the
-    search ended before it had its number of trials; None if it had them, or did not end), `best_trial`, `best_accuracy`, `front_size`,
+    Keys: `name`, `folder`, `trials` ({state: count}), `objectives`, `best_trial`, `best_accuracy`, `front_size`,
     `hypervolume`, `elapsed_s` (first start to last end), `train_s` and `wall_s` (sums over trials), `wall_s_per_trial`,
     `training_share` and `validation_share` (of the workers' time, which is wall_s and idle_s), `overhead_s_per_trial`
-    (neither training nor validation), `prediction_quality` ({objective: {trials, kendall_tau, median_error}}). A value that
+    (neither training nor validation), `prediction_quality` ({objective: {trials, kendall_tau, median_error}}), `end_reason`
+    (why the search ended before it had its number of trials; None if it had them, or did not end). A value that
     is not known yet is None. `foretold` is an alias of `prediction_quality`, its name in version 0.1, for one release.
     """
     trials = results.trials
@@ -71,7 +71,6 @@ def status_record(results: Results) -> dict[str, Any]:
         "folder": str(results.folder),
         "trials": dict(results.counts),
         "objectives": _names(results),
-        "end_reason": results.end_reason or None,
         "best_trial": None if best is None else int(best["trial"]),
         "best_accuracy": None if best is None else plain("accuracy", best.get("accuracy")),
         "front_size": len(results.front),
@@ -85,6 +84,7 @@ def status_record(results: Results) -> dict[str, Any]:
         "overhead_s_per_trial": times.overhead_s_per_trial,
         "foretold": quality,
         "prediction_quality": quality,
+        "end_reason": results.end_reason or None,
     }
 
 
