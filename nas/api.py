@@ -23,7 +23,7 @@ from nas.analysis.results import Results
 from nas.driver.display import Display
 from nas.driver.run import open_or_create_study, run_search
 from nas.models.front_test_accuracy import measure_test_accuracy
-from nas.report import write
+from nas.report import check_out, write
 from nas.study.config import StudyConfig
 from nas.study.events import Observer
 from nas.study.layout import CONFIG
@@ -85,9 +85,11 @@ class Study(StoredStudy):
         Raises:
             UsageError: `out` is a folder.
         """
+        out_file = None if out is None else Path(out)
+        check_out(self.folder, out_file)
         for line in measure_test_accuracy(self).missing:
             logger.warning("no test accuracy: %s", line)
-        return write(self.folder, None if out is None else Path(out))
+        return write(self.folder, out_file)
 
     def _repr_html_(self) -> str:
         return self.results()._repr_html_()

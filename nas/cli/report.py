@@ -28,6 +28,7 @@ def report(
     from nas.study.stored import StoredStudy
 
     study = StoredStudy.open(folder)
+    reports.check_out(folder, out_file)
     for line in measure_test_accuracy(study).missing:
         print(f"nas: no test accuracy: {line}", file=sys.stderr)
     print(f"report: {reports.write(folder, out_file)}")

@@ -41,6 +41,7 @@ class ImageReader:
         self._located: Future[LocatedData] | None = None
         self._decoded: Future[DecodedImages] | None = None
         self._before: frozenset[Path] = frozenset()  # files in the cache
+        self._at_once = False
         self._cancelled = threading.Event()
 
     def __enter__(self) -> Self:
@@ -79,7 +80,8 @@ class ImageReader:
         self._decoded = _run_in_thread(lambda: self._decode(progress))
         if wait([self._decoded], DECODING_WAIT_S).done:
             self._decoded.result()
-        return self._decoded.done()
+            self._at_once = True
+        return self._at_once
 
     def result(self) -> DecodedImages:
         """Wait for the decoded images; returns their file and its description. Call after `decode`.
@@ -92,7 +94,9 @@ class ImageReader:
         return self._decoded.result()
 
     def discard(self) -> None:
-        """Remove what was decoded; images that were decoded before stay."""
+        """Remove the images if this reader has decoded them at once; what takes longer is kept for the next attempt."""
+        if not self._at_once:
+            return
         for file in set(self.cache.glob("*")) - self._before:
             file.unlink(missing_ok=True)
 

@@ -19,8 +19,8 @@ from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
 from nas.driver.plan import create_halving, create_sampler
 from nas.driver.reading import ImageReader
-from nas.driver.start_checks import check_start
-from nas.driver.warm_start import PriorAccuracies, first_architectures, prior_accuracies
+from nas.driver.start_checks import check_decoded, check_new_study, check_space, check_start
+from nas.driver.warm_start import PriorAccuracies, first_architectures
 from nas.errors import NothingFeasibleError, StudyError
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.execution.base import Executor, open_executor
@@ -29,8 +29,8 @@ from nas.study.config import StudyConfig
 from nas.study.events import Observer
 from nas.study.images import prepare_images
 from nas.study.layout import DATA, OPERATORS, RAY, REFERENCE, trial_folder
-from nas.study.limits import check_limits, find_cheapest
-from nas.study.lock import check_folder, lock_folder
+from nas.study.limits import find_cheapest
+from nas.study.lock import lock_folder
 from nas.study.operator_table import (
     OperatorTable,
     operator_times,
@@ -85,7 +85,7 @@ def run_search(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with interrupts.handle_signals(), ImageReader(config, folder / DATA) as images:
         if not study_exists(folder):
-            _check_new_study(config, folder, images)
+            check_new_study(config, folder, images)
         with lock_folder(folder):
             if study_exists(folder):
                 study = StoredStudy.open(folder)
@@ -95,10 +95,7 @@ def run_search(
                     return SearchEnd(study, was_complete=True)
                 check_start(config)
             run = _SearchRun(config, folder, display or NoDisplay(), tuple(observers), interrupts, images)
-            scratch = folder.resolve() / RAY
-            resources = config.resources
-            executor_context = open_with() if open_with else open_executor(resources.executor, resources, scratch)
-            return SearchEnd(run.run(executor_context), was_complete=False)
+            return SearchEnd(run.run(open_with or run.open_executor), was_complete=False)
 
 
 def open_or_create_study(config: StudyConfig, folder: Path) -> StoredStudy:
@@ -114,41 +111,11 @@ def open_or_create_study(config: StudyConfig, folder: Path) -> StoredStudy:
         return study
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with ImageReader(config, folder / DATA) as images:
-        _check_new_study(config, folder, images)
+        check_new_study(config, folder, images)
         with lock_folder(folder):
             images.decode()
-            space, _ = _check_decoded(config, images)
+            space, _ = check_decoded(config, images)
             return _open_or_create(config, folder, space, images.result()[1])
-
-
-def _check_new_study(config: StudyConfig, folder: Path, images: ImageReader) -> None:
-    """Check what can be checked before the study in `folder` is created."""
-    check_folder(folder)
-    check_start(config)
-    images.locate()
-
-
-def _check_space(config: StudyConfig, dataset: DatasetInfo) -> tuple[SearchSpace, PriorAccuracies]:
-    """The space of the study on these images, and the accuracies of the earlier study.
-
-    Raises:
-        ConfigError: the images, the space, the limits, the warm start or the sampler do not go together.
-    """
-    space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
-    check_limits(config, space)
-    prior = prior_accuracies(config, space)
-    create_sampler(config, space, prior)  # raises if it cannot serve this study
-    return space, prior
-
-
-def _check_decoded(config: StudyConfig, images: ImageReader) -> tuple[SearchSpace, PriorAccuracies]:
-    """As `_check_space`; images that this process has decoded are removed again if there is an error."""
-    _, dataset = images.result()
-    try:
-        return _check_space(config, dataset)
-    except StudyError:
-        images.discard()
-        raise
 
 
 def _open_or_create(config: StudyConfig, folder: Path, space: SearchSpace, dataset: DatasetInfo) -> StoredStudy:
@@ -180,11 +147,16 @@ class _SearchRun:
     interrupts: Interrupts
     images: ImageReader
 
-    def run(self, executor_context: AbstractContextManager[Executor]) -> StoredStudy:
-        """Run until every trial has ended."""
+    def open_executor(self) -> AbstractContextManager[Executor]:
+        """Open the executor that the configuration names."""
+        resources = self.config.resources
+        return open_executor(resources.executor, resources, self.folder.resolve() / RAY)
+
+    def run(self, open_with: Callable[[], AbstractContextManager[Executor]]) -> StoredStudy:
+        """Run until every trial has ended, on the executor that `open_with` opens."""
         config = self.config
         with ExitStack() as stack:
-            executor, space, prior = self._start(executor_context, stack)
+            executor, space, prior = self._start(open_with, stack)
             data_file, dataset = self.images.result()
             if (warning := dataset.warning()) is not None:
                 self.display.warn(warning)
@@ -198,7 +170,7 @@ class _SearchRun:
         return study
 
     def _start(
-        self, executor_context: AbstractContextManager[Executor], stack: ExitStack
+        self, open_with: Callable[[], AbstractContextManager[Executor]], stack: ExitStack
     ) -> tuple[Executor, SearchSpace, PriorAccuracies]:
         """Start the executor in this thread (Ray insists on the main thread), and read the images in another.
 
@@ -207,10 +179,10 @@ class _SearchRun:
         with self.display.step("starting") as progress:
             checked: tuple[SearchSpace, PriorAccuracies] | None = None
             if self.images.decode(progress):
-                checked = _check_decoded(self.config, self.images)
-            executor = stack.enter_context(executor_context)
+                checked = check_decoded(self.config, self.images)
+            executor = stack.enter_context(open_with())
             self.interrupts.arm()  # Ray has replaced the handler of SIGTERM
-            space, prior = checked or _check_space(self.config, self.images.result()[1])
+            space, prior = checked or check_space(self.config, self.images.result()[1])
         return executor, space, prior
 
     def _operator_tables(

@@ -1,6 +1,6 @@
-"""What can be checked of a study before anything is started or written: resources, compiler, warm start.
+"""What is checked of a study before anything is started or written: folder, resources, compiler, warm start, images.
 
-Its data are checked by `nas.driver.reading`, its space and limits as soon as the properties of the images are known.
+The space and the limits are checked as soon as the images are decoded, which shows their size, channels and classes.
 """
 
 from __future__ import annotations
@@ -9,10 +9,16 @@ import os
 import shutil
 from pathlib import Path
 
-from nas.driver.warm_start import check_warm_start
-from nas.errors import ConfigError
+from nas.driver.plan import create_sampler
+from nas.driver.reading import ImageReader
+from nas.driver.warm_start import PriorAccuracies, check_warm_start, prior_accuracies
+from nas.errors import ConfigError, StudyError
 from nas.execution.base import check_resources
 from nas.study.config import StudyConfig
+from nas.study.destinations import check_folder
+from nas.study.limits import check_limits
+from search_space import SearchSpace
+from trainers.data.prepared import DatasetInfo
 
 CPU_COMPILER = "g++"
 """The compiler of `torch.compile` on a CPU, unless the variable CXX names another."""
@@ -51,3 +57,41 @@ def has_gpu() -> bool:
     """True if the machine has the device files of a GPU. torch, which would know for certain, takes seconds to import."""
     devices = Path("/dev")
     return any(devices.glob("nvidia[0-9]*")) or any(devices.glob("kfd")) or any(devices.glob("dxg"))
+
+
+def check_new_study(config: StudyConfig, folder: Path, images: ImageReader) -> None:
+    """Check what can be checked before the study in `folder` is created.
+
+    Raises:
+        ConfigError, UsageError: as `check_start`; the folder cannot be written to; there are no images, or no room for them.
+    """
+    check_folder(folder)
+    check_start(config)
+    images.locate()
+
+
+def check_space(config: StudyConfig, dataset: DatasetInfo) -> tuple[SearchSpace, PriorAccuracies]:
+    """The space of the study on these images, and the accuracies of the earlier study.
+
+    Raises:
+        ConfigError: the images, the space, the limits, the warm start or the sampler do not go together.
+    """
+    space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
+    check_limits(config, space)
+    prior = prior_accuracies(config, space)
+    create_sampler(config, space, prior)  # raises if it cannot serve this study
+    return space, prior
+
+
+def check_decoded(config: StudyConfig, images: ImageReader) -> tuple[SearchSpace, PriorAccuracies]:
+    """As `check_space` on the decoded `images`, which are removed again if they were decoded at once and there is an error.
+
+    Raises:
+        ConfigError: as `check_space`, or an image is broken, or there are too few.
+    """
+    _, dataset = images.result()
+    try:
+        return check_space(config, dataset)
+    except StudyError:
+        images.discard()
+        raise

@@ -4,6 +4,6 @@
 that all pages share (`nas.html`).
 """
 
-from nas.report.page import DEFAULT_FILE, render, write
+from nas.report.page import DEFAULT_FILE, check_out, render, write
 
-__all__ = ["DEFAULT_FILE", "render", "write"]
+__all__ = ["DEFAULT_FILE", "check_out", "render", "write"]

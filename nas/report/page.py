@@ -16,6 +16,7 @@ from nas.analysis.results import Results
 from nas.errors import UsageError
 from nas.report.content import content
 from nas.report.headline import dataset_line, headline, missing_lines, search_line
+from nas.study.destinations import check_file
 
 DEFAULT_FILE = "report.html"
 
@@ -33,10 +34,15 @@ def write(folder: Path, out: Path | None = None) -> Path:
     Raises:
         UsageError: `folder` holds no study, or `out` is a folder.
     """
-    out = folder / DEFAULT_FILE if out is None else out
-    if out.is_dir():
+    check_out(folder, out)
+    return pages.write_page(_page(Results.load(folder)), folder / DEFAULT_FILE if out is None else out)
+
+
+def check_out(folder: Path, out: Path | None) -> None:
+    """Raise `UsageError` if `write` cannot write to `out`; called before the front is tested, which takes a while."""
+    if out is not None and out.is_dir():
         raise UsageError(f"{out}: is a folder; name the HTML file to write, such as {out / DEFAULT_FILE}")
-    return pages.write_page(_page(Results.load(folder)), out)
+    check_file(folder / DEFAULT_FILE if out is None else out)
 
 
 def render(results: Results) -> str:

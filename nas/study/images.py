@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nas.errors import ConfigError, StudyError
 from nas.study.config import StudyConfig
-from nas.study.lock import existing_parent
+from nas.study.destinations import existing_parent
 from trainers.data import sources
 from trainers.data.prepared import DatasetInfo, describe, prepare
 from trainers.data.types import LocatedData, Progress

@@ -13,36 +13,16 @@ from nas.errors import UsageError
 from nas.study.layout import DATA, LOCK
 
 
-def existing_parent(folder: Path) -> Path:
-    """`folder`, or the nearest folder above it that exists."""
-    absolute = folder.absolute()
-    return next(place for place in (absolute, *absolute.parents) if place.exists())
-
-
-def check_folder(folder: Path) -> None:
-    """Check that `folder` can be written to, or created, without creating it.
-
-    Raises:
-        UsageError: it or a folder above it is a file, or may not be written to.
-    """
-    place = existing_parent(folder)
-    rule = f"{folder}: must be a folder that can be written to"
-    if not place.is_dir():
-        raise UsageError(f"{rule}: {place} is a file")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise UsageError(f"{rule}: {place} is not")
-
-
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Lock `folder`, which is created if it does not exist. The lock is released when the process ends, even by a kill.
 
-    If the block raises and has written nothing else, the lock file and the folders that were created are removed.
+    If the block raises, the lock file is removed unless it existed before, and so are created folders that are empty.
 
     Raises:
         UsageError: another process holds the lock, or the folder cannot be written to.
     """
-    created = [place for place in (folder, *folder.parents) if not place.exists()]
+    created = [place for place in (folder / DATA, folder, *folder.parents) if not place.exists()]
     is_new = not (folder / LOCK).exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,12 +70,8 @@ def _is_current(file: TextIO, path: Path) -> bool:
 
 
 def _remove_traces(folder: Path, created: Sequence[Path]) -> None:
-    """Remove the lock file and `created` folders, the inner ones first, if `folder` holds nothing else."""
-    with suppress(OSError):
-        (folder / DATA).rmdir()  # if it is empty
-    if {entry.name for entry in folder.iterdir()} != {LOCK}:
-        return
-    (folder / LOCK).unlink()
-    with suppress(OSError):  # somebody else uses one of them
-        for place in created:
+    """Remove the lock file, and those of the `created` folders that are empty, the inner ones first."""
+    (folder / LOCK).unlink(missing_ok=True)
+    for place in created:
+        with suppress(OSError):  # it does not exist, or is not empty
             place.rmdir()
