@@ -87,10 +87,11 @@ class Study(StoredStudy):
         Raises:
             UsageError: `out` is a folder, or the folder of the study cannot be written to.
         """
-        check_out(self.folder, None if out is None else Path(out))
+        out_file = None if out is None else Path(out)
+        check_out(self.folder, out_file)
         for line in measure_test_accuracy(StoredStudy.read(self.folder)).missing:
             logger.warning("no test accuracy: %s", line)
-        return write(self.folder, None if out is None else Path(out))
+        return write(self.folder, out_file)
 
     def _repr_html_(self) -> str:
         return self.results()._repr_html_()

@@ -71,6 +71,7 @@ class Results:
         space_size: how many architectures the space holds; None if the study does not say.
         environments: the versions and machines of its searches (`nas.study.environment`).
         test_confusion: trial number as text -> its confusion matrix on the test split, of the trials that were tested.
+        end_reason: why the last search ended before it had its number of trials; empty if it had them, or did not end.
     """
 
     folder: Path
@@ -82,6 +83,7 @@ class Results:
     space_size: int | None
     environments: Sequence[Mapping[str, Any]] = ()
     test_confusion: Mapping[str, Confusion] = field(default_factory=dict)
+    end_reason: str = ""
 
     @classmethod
     def of(cls, study: StoredStudy) -> Results:
@@ -98,6 +100,7 @@ class Results:
             space_size=study.space_size,
             environments=study.environments,
             test_confusion=study.test_confusion,
+            end_reason=study.end_reason,
         )
 
     @classmethod

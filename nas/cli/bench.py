@@ -207,6 +207,7 @@ def run_contest(contest: Contest, jobs: int, as_json: bool, out_file: Path | Non
 def check_out(file: Path | None) -> None:
     """Raise `UsageError` unless `file` can be a figure; called before the runs, which may take hours."""
     from nas.errors import UsageError
+    from nas.study.destinations import check_file
 
     if file is None:
         return
@@ -214,6 +215,7 @@ def check_out(file: Path | None) -> None:
         raise UsageError(f"--out {file}: a figure is an .html file, found {file.suffix or 'no suffix'!r}")
     if file.is_dir():
         raise UsageError(f"--out {file}: is a folder; name the HTML file to write")
+    check_file(file)
 
 
 def parse_references(words: list[str]) -> dict[str, float]:

@@ -26,8 +26,10 @@ def fail(message: str, code: int) -> NoReturn:
 def run() -> None:
     """Run the command; an error becomes one line and an exit code."""
     from nas.errors import StudyError
+    from nas.terminal.standard_streams import repair_streams
     from search_space.errors import SpaceError
 
+    repair_streams()
     try:
         app()
     except StudyError as error:

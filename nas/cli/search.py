@@ -80,7 +80,7 @@ def print_end(config: StudyConfig, folder: Path, end: SearchEnd, display: Displa
     from nas.terminal import tables
 
     results = Results.of(end.study)
-    if end.was_complete:
+    if end.was_complete and not results.end_reason:
         print(f"{folder}: this study already has its {count(config.trials, 'trial')}; `trials=N` asks for more")
     if end.is_out_of_time and config.time_budget is not None:
         trained = sum(map(is_trained, end.study.trials))

@@ -90,6 +90,7 @@ class Proposer:
         self.limits = dict(limits)
         self.seed = seed
         self.on_refused = on_refused
+        self._nothing_left = ""  # why no architecture is left to propose
         self._workers_refuse = any(
             not OBJECTIVES[name].cheap for name in limits
         )  # trials that they refuse do not count
@@ -118,14 +119,23 @@ class Proposer:
         promoted = None if ladder is None else ladder.promotion(no_new_trials=True)
         return Finished() if promoted is None else self._promote(promoted)
 
+    @property
+    def end_reason(self) -> str:
+        """Why the search ends before it has its number of trials; empty if it has them, or may go on."""
+        return self._nothing_left if self.state.trained < self.target else ""
+
     def _may_start_trial(self) -> bool:
         """True if the counts of the search allow another trial."""
         state = self.state
-        return (
-            state.trained + len(state.open) + len(state.retries) < self.target
-            and len(state.seen) < self.space.size
-            and state.refused_in_a_row < MAX_REFUSALS_BY_WORKERS
-        )
+        if state.trained + len(state.open) + len(state.retries) >= self.target:
+            return False
+        if len(state.seen) >= self.space.size:
+            self._nothing_left = f"every architecture of the space was tried ({self.space.size} in all)"
+        elif state.refused_in_a_row >= MAX_REFUSALS_BY_WORKERS:
+            self._nothing_left = f"{state.refused_in_a_row} measured architectures in a row violated a limit"
+        else:
+            return True
+        return False
 
     def _suggest(self) -> Proposal | None:
         """A new trial: the suggestion of the sampler, or else a random architecture that was not seen."""
@@ -138,13 +148,22 @@ class Proposer:
             proposal = self._admit(self.study.ask())
             if proposal is not None:
                 return proposal
+        if self._is_small:
+            self._nothing_left = "every architecture of the space that satisfies the limits on costs was tried"
+        else:
+            draws = f"{MAX_RANDOM_DRAWS:,} random architectures"
+            self._nothing_left = f"none of {draws} was new and satisfied the limits on costs"
         return None
+
+    @property
+    def _is_small(self) -> bool:
+        """True if all architectures of the space can be gone through."""
+        return self.space.size <= MAX_RANDOM_DRAWS
 
     def _unseen_architectures(self) -> Iterator[Architecture]:
         """Architectures within the limits that no trial has: all of a small space, random ones of a large space."""
-        is_small = self.space.size <= MAX_RANDOM_DRAWS
         random_draws = (self.space.sample(self._rng) for _ in range(MAX_RANDOM_DRAWS))
-        for architecture in self.space if is_small else random_draws:
+        for architecture in self.space if self._is_small else random_draws:
             if architecture.id not in self.state.seen and satisfies_limits(architecture, self.limits):
                 yield architecture
 

@@ -6,7 +6,6 @@ The same call continues an interrupted search. ray is imported only when a searc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,14 @@ import optuna
 from optuna.trial import TrialState
 
 from nas import objectives, sampler as samplers
+from nas.analysis.dataset_summary import leak_warnings
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
 from nas.driver.plan import create_halving, create_sampler
+from nas.driver.reading import ImageReader
 from nas.driver.retry import enqueue_failed
+from nas.driver.start_checks import check_decoded, check_new_study, check_resumed
 from nas.driver.warm_start import (
     PriorAccuracies,
     check_earlier_study,
@@ -35,10 +37,10 @@ from nas.study.config import StudyConfig
 from nas.study.continuation import check_continues, continue_config
 from nas.study.dataset import dataset_record
 from nas.study.events import Observer
-from nas.study.images import are_gone, prepare_images, remove_other_files, restore_images
+from nas.study.images import are_gone, prepare_images, remove_other_files
 from nas.study.imbalance import imbalance_warning
 from nas.study.layout import DATA, OPERATORS, RAY, REFERENCE, trial_folder
-from nas.study.limits import check_limits, find_cheapest
+from nas.study.limits import find_cheapest
 from nas.study.lock import lock_folder
 from nas.study.operator_table import (
     OperatorTable,
@@ -54,7 +56,6 @@ from nas.study.stored import StoredStudy
 from search_space import SearchSpace
 from search_space.operators import Operator
 from trainers.data.prepared import DatasetInfo
-from trainers.data.types import Progress
 from trainers.measuring.effort import default_batch_size
 
 
@@ -99,25 +100,30 @@ def run_search(
     """
     interrupts = Interrupts(config.time_budget)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with interrupts.handle_signals(), lock_folder(folder), machine_errors(folder):
-        fingerprint: str | None = None
-        if study_exists(folder):
-            study = StoredStudy.open(folder)
-            config = continue_config(config, study.config)
-            fingerprint = str(study.dataset.get("fingerprint"))
-            if retry_failed and not enqueue_failed(study) and display is not None:
-                display.warn("no trial has failed; there is none to repeat")
-            if study.is_complete(config.trials):
-                _restore_images(study, config)
-                return SearchEnd(study, was_complete=True)
-        run = _SearchRun(config, folder, display or NoDisplay(), tuple(observers), interrupts, fingerprint)
-        scratch = folder.resolve() / RAY
-        resources = config.resources
-        executor_context = open_with() if open_with else open_executor(resources.executor, resources, scratch)
-        try:
-            return SearchEnd(run.run(executor_context), was_complete=False)
-        except TimeBudgetUsed:
-            return SearchEnd(StoredStudy.open(folder), was_complete=False, is_out_of_time=True)
+    with (
+        interrupts.handle_signals(),
+        machine_errors(folder),
+        ImageReader(config, folder / DATA) as images,
+    ):
+        if not study_exists(folder):
+            check_new_study(config, folder, images)
+        with lock_folder(folder):
+            if study_exists(folder):
+                study = StoredStudy.open(folder)
+                config = continue_config(config, study.config)
+                images.continue_study(config, study)
+                retries = enqueue_failed(study) if retry_failed else []
+                if retry_failed and not retries and display is not None:
+                    display.warn("no trial has failed; there is none to repeat")
+                if study.is_complete(config.trials) or (study.is_exhausted and not retries):
+                    _restore_images(study, config)
+                    return SearchEnd(study, was_complete=True)
+                check_resumed(config)
+            run = _SearchRun(config, folder, display or NoDisplay(), tuple(observers), interrupts, images)
+            try:
+                return SearchEnd(run.run(open_with or run.open_executor), was_complete=False)
+            except TimeBudgetUsed:
+                return SearchEnd(StoredStudy.open(folder), was_complete=False, is_out_of_time=True)
 
 
 def open_or_create_study(config: StudyConfig, folder: Path) -> StoredStudy:
@@ -132,11 +138,12 @@ def open_or_create_study(config: StudyConfig, folder: Path) -> StoredStudy:
         check_continues(config, study.config)
         return study
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with lock_folder(folder):
-        _, dataset = prepare_images(config, folder / DATA)
-        space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
-        check_limits(config, space)
-        return _open_or_create(config, folder, space, dataset)
+    with ImageReader(config, folder / DATA) as images:
+        check_new_study(config, folder, images)
+        with lock_folder(folder):
+            images.decode()
+            space = check_decoded(config, images)
+            return _open_or_create(config, folder, space, images.result()[1])
 
 
 def _open_or_create(config: StudyConfig, folder: Path, space: SearchSpace, dataset: DatasetInfo) -> StoredStudy:
@@ -169,25 +176,21 @@ class _SearchRun:
     display: Display
     observers: tuple[Observer, ...]
     interrupts: Interrupts
-    fingerprint: str | None
-    """The fingerprint of the images of a study that exists."""
+    images: ImageReader
 
-    def run(self, executor_context: AbstractContextManager[Executor]) -> StoredStudy:
-        """Run until every trial has ended."""
+    def open_executor(self) -> AbstractContextManager[Executor]:
+        """Open the executor that the configuration names."""
+        resources = self.config.resources
+        return open_executor(resources.executor, resources, self.folder.resolve() / RAY)
+
+    def run(self, open_with: Callable[[], AbstractContextManager[Executor]]) -> StoredStudy:
+        """Run until every trial has ended, on the executor that `open_with` opens."""
         config = self.config
         with ExitStack() as stack:
-            data_file, dataset, executor = self._start(executor_context, stack)
-            self.display.show_data(dataset_record(dataset))
-            if (warning := dataset.warning()) is not None:
-                self.display.warn(warning)
-            for leak in () if dataset.duplicates is None else dataset.duplicates.warnings(dataset.counts):
-                self.display.warn(f"data: {leak}")
-            if (warning := imbalance_warning(config, dataset)) is not None:
-                self.display.warn(warning)
-            space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
-            check_limits(config, space)
+            executor, space = self._start(open_with, stack)
+            data_file, dataset = self.images.result()
+            self._show_data(data_file, dataset)
             settings = evaluation_settings(config, self.folder, data_file, executor)
-            self._check_images(data_file, dataset)
             prior = self._prior_accuracies(space)
             study = _open_or_create(config, self.folder, space, dataset)
             tables = self._operator_tables(space, settings.measuring, executor)
@@ -198,54 +201,43 @@ class _SearchRun:
         return study
 
     def _start(
-        self, executor_context: AbstractContextManager[Executor], stack: ExitStack
-    ) -> tuple[Path, DatasetInfo, Executor]:
-        """Read the images in a thread while the executor starts in this one (Ray insists on the main thread)."""
-        thread = stack.enter_context(ThreadPoolExecutor(1))
-        with self.display.step("starting") as progress:
-            reading = thread.submit(self._read_images, progress)
-            executor = stack.enter_context(executor_context)
-            self.interrupts.arm()  # Ray has replaced the handler of SIGTERM
-            data_file, dataset = reading.result()
-        return data_file, dataset, executor
+        self, open_with: Callable[[], AbstractContextManager[Executor]], stack: ExitStack
+    ) -> tuple[Executor, SearchSpace]:
+        """Start the executor in this thread (Ray insists on the main thread), and read the images in another.
 
-    def _read_images(self, progress: Progress | None) -> tuple[Path, DatasetInfo]:
-        """Decode the images, or find those that the study decoded before."""
-        cache = self.folder / DATA
-        if self.fingerprint is None:
-            return prepare_images(self.config, cache, progress)
-        return restore_images(self.config, cache, self.fingerprint, progress)
-
-    def _check_images(self, data_file: Path, dataset: DatasetInfo) -> None:
-        """Keep one file of decoded images: that of the study.
-
-        Raises:
-            ConfigError: the images are not those of the study.
+        Images that are decoded at once are checked against the study first; if they do not fit, they are removed again.
         """
-        if self.fingerprint is None:
-            return
-        try:
-            StoredStudy.open(self.folder).check_images(self.config, dataset)
-        except ConfigError:
-            data_file.unlink(missing_ok=True)
-            raise
-        remove_other_files(data_file, self.fingerprint)
-        if self.config.data.path is not None and are_gone(self.config):
-            self.display.warn(
-                f"data.path: {self.config.data.path} is gone; the study uses the images that it has decoded"
-            )
+        with self.display.step("starting") as progress:
+            space = check_decoded(self.config, self.images) if self.images.decode(progress) else None
+            executor = stack.enter_context(open_with())
+            self.interrupts.arm()  # Ray has replaced the handler of SIGTERM
+            return executor, space or check_decoded(self.config, self.images)
+
+    def _show_data(self, data_file: Path, dataset: DatasetInfo) -> None:
+        """Show what the images were taken for, and what is wrong with them; keep one file of decoded images."""
+        warnings = [dataset.warning(), imbalance_warning(self.config, dataset)]
+        record = dataset_record(dataset)
+        warnings += [f"data: {leak}" for leak in leak_warnings(record)]
+        if self.images.study is not None:
+            remove_other_files(data_file, dataset.fingerprint)
+            if self.config.data.path is not None and are_gone(self.config):
+                path = self.config.data.path
+                warnings.append(f"data.path: {path} is gone; the study uses the images that it has decoded")
+        self.display.show_data(record)
+        for warning in filter(None, warnings):
+            self.display.warn(warning)
 
     def _prior_accuracies(self, space: SearchSpace) -> PriorAccuracies:
         """The accuracies of the earlier study; none if the study exists and the earlier one is gone."""
         try:
             prior = prior_accuracies(self.config, space)
         except ConfigError as error:
-            if self.fingerprint is None:
+            if self.images.study is None:
                 raise
             self.display.warn(f"{error}; the search goes on without its accuracies")
             return ()
-        if self.fingerprint is not None:
-            check_earlier_study(StoredStudy.open(self.folder), self.config)
+        if self.images.study is not None:
+            check_earlier_study(self.images.study, self.config)
         return prior
 
     def _operator_tables(
@@ -300,6 +292,7 @@ class _SearchRun:
                 dispatcher.settle()
             finally:
                 dispatcher.write()
+        study.set_end_reason(ask_tell.proposer.end_reason)
 
 
 def evaluation_settings(config: StudyConfig, folder: Path, data_file: Path, executor: Executor) -> EvaluationSettings:

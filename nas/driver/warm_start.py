@@ -23,6 +23,18 @@ PriorAccuracies = tuple[tuple[Architecture, float], ...]
 """Architectures, and their accuracies in another study."""
 
 
+def check_warm_start(config: StudyConfig) -> None:
+    """Check what `config.start` names, without the space.
+
+    Raises:
+        ConfigError: there is no such preset or study, or the study did not train for such an objective.
+    """
+    _presets(config)
+    study = _earlier_study(config)
+    if study is not None:
+        _primary_index(config, study)
+
+
 def first_architectures(config: StudyConfig, space: SearchSpace) -> list[Architecture]:
     """The architectures of `space` to train first: the nearest to each preset, then to the front of the earlier study.
 
@@ -31,13 +43,7 @@ def first_architectures(config: StudyConfig, space: SearchSpace) -> list[Archite
     Raises:
         ConfigError: there is no such preset or study.
     """
-    models: list[Architecture] = []
-    for index, name in enumerate(config.start.presets):
-        try:
-            models.append(presets.get(name))
-        except SpaceError as error:
-            where = config.where("start", "presets", index)
-            raise ConfigError(where, f"start.presets[{index}]: {error}") from None
+    models = _presets(config)
     study = _earlier_study(config)
     if study is not None:
         trials = _complete_trials(study)
@@ -60,13 +66,7 @@ def prior_accuracies(config: StudyConfig, space: SearchSpace) -> PriorAccuracies
     study = _earlier_study(config)
     if study is None:
         return ()
-    primary = objectives.get(config.objectives[primary_index([objectives.get(name) for name in config.objectives])])
-    names = [objective.name for objective in study.objectives]
-    index = names.index(primary.name) if primary.name in names else primary_index(study.objectives)
-    earlier = study.objectives[index]
-    if earlier.source != "trained" or earlier.direction != primary.direction:
-        rule = f"start.study: must have the objective {primary.name}, or one like it, found {names}"
-        raise ConfigError(config.where("start", "study"), rule)
+    index = _primary_index(config, study)
     accuracies = []
     for trial in _complete_trials(study):
         architecture = _adapt(_architecture(trial), space)
@@ -98,6 +98,29 @@ def _identity(study: StoredStudy) -> str:
     """The name of a study and the time of its first trial, which neither a copy nor further trials change."""
     first = next((trial.datetime_start for trial in study.trials if trial.datetime_start is not None), None)
     return f"{study.name} of {first:%Y-%m-%d %H:%M:%S}" if first is not None else study.name
+
+
+def _presets(config: StudyConfig) -> list[Architecture]:
+    models: list[Architecture] = []
+    for index, name in enumerate(config.start.presets):
+        try:
+            models.append(presets.get(name))
+        except SpaceError as error:
+            where = config.where("start", "presets", index)
+            raise ConfigError(where, f"start.presets[{index}]: {error}") from None
+    return models
+
+
+def _primary_index(config: StudyConfig, study: StoredStudy) -> int:
+    """The index of the objective that the earlier study trained for, or that of this study, in the values of `study`."""
+    primary = objectives.get(config.objectives[primary_index([objectives.get(name) for name in config.objectives])])
+    names = [objective.name for objective in study.objectives]
+    index = names.index(primary.name) if primary.name in names else primary_index(study.objectives)
+    earlier = study.objectives[index]
+    if earlier.source != "trained" or earlier.direction != primary.direction:
+        rule = f"start.study: must have the objective {primary.name}, or one like it, found {names}"
+        raise ConfigError(config.where("start", "study"), rule)
+    return index
 
 
 def _adapt(architecture: Architecture, space: SearchSpace) -> Architecture:

@@ -132,11 +132,19 @@ class Executor(ABC):
 OpenExecutor = Callable[[Resources, Path], AbstractContextManager[Executor]]
 """Opens an executor, given the resources it may use and a folder for temporary files."""
 
+CheckResources = Callable[[Resources], None]
+"""Raises `UsageError` if this machine or cluster lacks the resources, as far as that shows without starting anything."""
+
 _EXECUTORS: dict[str, OpenExecutor] = {}
+_CHECKS: dict[str, CheckResources] = {}
 
 
-def register(name: str) -> Callable[[OpenExecutor], OpenExecutor]:
+def register(name: str, check: CheckResources | None = None) -> Callable[[OpenExecutor], OpenExecutor]:
     """Decorator that registers a function that opens the executor `name`.
+
+    Args:
+        name: the name in `resources.executor`.
+        check: called before anything is started or written; None: there is nothing to check.
 
     Raises:
         ValueError: the name is already registered.
@@ -146,6 +154,8 @@ def register(name: str) -> Callable[[OpenExecutor], OpenExecutor]:
         if name in _EXECUTORS:
             raise ValueError(f"executor {name!r} is already registered")
         _EXECUTORS[name] = open_executor
+        if check is not None:
+            _CHECKS[name] = check
         return open_executor
 
     return add
@@ -154,6 +164,7 @@ def register(name: str) -> Callable[[OpenExecutor], OpenExecutor]:
 def unregister(name: str) -> None:
     """Remove the executor `name`, which a plugin or a test registered."""
     del _EXECUTORS[name]
+    _CHECKS.pop(name, None)
 
 
 def names() -> tuple[str, ...]:
@@ -174,11 +185,28 @@ def open_executor(name: str, resources: Resources, scratch: Path) -> AbstractCon
         UnknownNameError: there is no such executor.
         UsageError: the machine or cluster does not have the resources.
     """
+    return _find(name)(resources, scratch)
+
+
+def check_resources(name: str, resources: Resources) -> None:
+    """Check that the executor `name` can be opened with `resources`, without starting anything.
+
+    Raises:
+        UnknownNameError: there is no such executor.
+        UsageError: the machine or cluster does not have the resources.
+    """
+    _find(name)
+    if name in _CHECKS:
+        _CHECKS[name](resources)
+
+
+def _find(name: str) -> OpenExecutor:
+    """The function that opens the executor `name`."""
     if name not in _EXECUTORS and name in names():
         importlib.import_module(f"{_PACKAGE}.{name}")  # registers itself; not imported earlier, since ray takes seconds
     if name not in _EXECUTORS:
         raise UnknownNameError("resources.executor", "executor", name, names())
-    return _EXECUTORS[name](resources, scratch)
+    return _EXECUTORS[name]
 
 
 def check_executor(config: StudyConfig) -> None:

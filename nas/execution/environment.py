@@ -11,6 +11,7 @@ import getpass
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 # glibc returns large freed blocks to the system, and each training step allocates them again, page by page. With these
 # settings the memory is kept: a step of a convolution takes half the time in channels-first layout, nine tenths in
@@ -30,7 +31,9 @@ def keep_memory() -> None:
 
 def name_user() -> None:
     """Give the user a name and a home folder in the environment, if neither it nor the password database has them."""
-    if not os.path.isabs(os.path.expanduser("~")):
+    try:
+        Path.home()
+    except RuntimeError:
         os.environ["HOME"] = "/"
     try:
         getpass.getuser()

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from nas.errors import UsageError
 from nas.study.config import Resources
 
-__all__ = ["Allocation", "Resources", "allocate", "check_reachable", "requested_cpus", "shares_per_gpu"]
+__all__ = [
+    "Allocation",
+    "Resources",
+    "allocate",
+    "check_machine",
+    "check_reachable",
+    "count_gpus",
+    "requested_cpus",
+    "shares_per_gpu",
+]
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,26 @@ def allocate(resources: Resources, available: Mapping[str, float]) -> Allocation
     if workers < 1:
         raise UsageError(f"resources.cpus_per_trial: the machine has {cpus:g} CPUs, found {resources.cpus_per_trial}")
     return Allocation(min(workers, resources.workers or workers), resources.cpus_per_trial, share)
+
+
+def check_machine(resources: Resources) -> None:
+    """Check that this machine has the `resources` of a worker; GPUs are counted only where the study asks for one.
+
+    Raises:
+        UsageError: it does not.
+    """
+    share = resources.gpus_per_trial or 0.0
+    gpus = count_gpus() if share else 0
+    allocate(
+        resources.model_copy(update={"gpus_per_trial": share}), {"CPU": requested_cpus(resources), "GPU": float(gpus)}
+    )
+
+
+def count_gpus() -> int:
+    """The number of GPUs that this process may use."""
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def shares_per_gpu(share: float) -> int:

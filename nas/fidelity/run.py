@@ -14,8 +14,10 @@ from typing import Any, Protocol
 
 from nas.analysis.statistics import MIN_VALUES
 from nas.driver.display import Display
-from nas.errors import MachineError, UsageError
-from nas.execution.base import Executor, Task, open_executor
+from nas.driver.reading import ImageReader
+from nas.driver.start_checks import check_compiler
+from nas.errors import MachineError, StudyError, UsageError
+from nas.execution.base import Executor, Task, check_resources, open_executor
 from nas.execution.interrupts import Interrupts
 from nas.execution.queue import TaskQueue
 from nas.fidelity.factory import FidelityWorkerFactory
@@ -27,12 +29,13 @@ from nas.fidelity.values import Findings
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
 from nas.study.continuation import check_continues
-from nas.study.images import prepare_images
+from nas.study.destinations import check_folder
 from nas.study.layout import CONFIG, DATA, RAY, default_folder, may_write
 from nas.study.limits import check_limits
 from nas.study.lock import lock_folder
 from nas.study.stored import StoredStudy
 from search_space import Architecture, cost
+from trainers.data.prepared import DatasetInfo
 
 WORKER_DIED = "its process died, possibly out of memory"
 
@@ -124,34 +127,17 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
     budgets = create_budgets(config.train, request.multiple)
     interrupts = Interrupts()
     executor_name = "local" if config.resources.address is None else config.resources.executor
-    with (
-        interrupts.handle_signals(),
-        lock_folder(study.out),
-        open_executor(executor_name, config.resources, study.out.resolve() / RAY) as executor,
-    ):
-        interrupts.arm()
-        with display.step("starting") as progress:
-            data_file, dataset = prepare_images(config, study.cache, progress)
-        if (warning := dataset.warning()) is not None:
-            display.warn(warning)
-        with display.step("choosing architectures"):
-            space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
-            check_limits(config, space)
-            sample = sample_over_costs(space, config.limits, request.sample, config.seed)
-        plan = create_plan(sample, budgets, request.seeds, config.seed)
-        threads = config.resources.cpus_per_trial
-        setting = {
-            "train": config.train.model_dump(mode="json", exclude={"epochs"}),
-            "images": dataset.fingerprint,
-            "device": "cuda"
-            if executor.allocation.gpus > 0
-            else "cpu",  # seconds on another kind of device do not compare
-            "threads": threads,
-        }
-        store = Store(study.out)
-        settings = FidelitySettings(data_file.resolve(), config.train, threads)
-        _train(plan, setting, store, settings, study.out.resolve(), executor, display, interrupts)
-        records = {_record_key(job): store.results[job.key(setting)] for job in plan.jobs}
+    with interrupts.handle_signals(), ImageReader(config, study.cache) as images:
+        check_folder(study.out)
+        check_compiler(config)
+        check_resources(executor_name, config.resources)
+        images.locate()
+        with lock_folder(study.out):
+            sample, data_file, dataset = _choose(study, request, images, display)
+            plan = create_plan(sample, budgets, request.seeds, config.seed)
+            with open_executor(executor_name, config.resources, study.out.resolve() / RAY) as executor:
+                interrupts.arm()
+                records = _run_plan(plan, study, data_file, dataset, executor, display, interrupts)
     return compute_findings(
         plan,
         records,
@@ -161,6 +147,54 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
         describe_s=_seconds_per_cost(sample),
         seed=config.seed,
     )
+
+
+def _choose(
+    study: FidelityStudy, request: FidelityRequest, images: ImageReader, display: CountingDisplay
+) -> tuple[tuple[Architecture, ...], Path, DatasetInfo]:
+    """The architectures to train, the file of the images and its description.
+
+    Raises:
+        ConfigError, UsageError: the images, the space, the limits and the sample do not go together.
+    """
+    config = study.config
+    with display.step("starting") as progress:
+        images.decode(progress)
+        data_file, dataset = images.result()
+    if (warning := dataset.warning()) is not None:
+        display.warn(warning)
+    try:
+        with display.step("choosing architectures"):
+            space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
+            check_limits(config, space)
+            sample = sample_over_costs(space, config.limits, request.sample, config.seed)
+    except StudyError:
+        images.discard()
+        raise
+    return sample, data_file, dataset
+
+
+def _run_plan(
+    plan: Plan,
+    study: FidelityStudy,
+    data_file: Path,
+    dataset: DatasetInfo,
+    executor: Executor,
+    display: CountingDisplay,
+    interrupts: Interrupts,
+) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """Run the jobs of `plan` that are not finished; returns the records of all."""
+    train, threads = study.config.train, study.config.resources.cpus_per_trial
+    setting = {
+        "train": train.model_dump(mode="json", exclude={"epochs"}),
+        "images": dataset.fingerprint,
+        "device": "cuda" if executor.allocation.gpus > 0 else "cpu",  # seconds on another kind of device do not compare
+        "threads": threads,
+    }
+    store = Store(study.out)
+    settings = FidelitySettings(data_file.resolve(), train, threads)
+    _train(plan, setting, store, settings, study.out.resolve(), executor, display, interrupts)
+    return {_record_key(job): store.results[job.key(setting)] for job in plan.jobs}
 
 
 def _train(

@@ -13,6 +13,7 @@ from nas.analysis.statistics import Estimate
 from nas.fidelity.values import Findings, RankingMethod
 from nas.fidelity.verdict import share_text, verdict
 from nas.formatting import MISSING, count, duration
+from nas.terminal.fitting_table import FittingTable
 
 
 def summary(findings: Findings) -> RenderableType:
@@ -32,7 +33,7 @@ def summary(findings: Findings) -> RenderableType:
 
 def proxies_table(findings: Findings) -> Table:
     """A row for each way of ranking, the most expensive first."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("ranked by", overflow="fold")
     for head in ("cost", "Kendall tau", "Spearman rho", "upper\nhalf"):
         table.add_column(head, justify="right", no_wrap=True)
@@ -45,7 +46,7 @@ def proxies_table(findings: Findings) -> Table:
 
 def noise_table(findings: Findings) -> Table:
     """A row for the proxy and one for the large budget: differences between trainings, and between architectures."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("points of accuracy", overflow="fold")
     for head in ("noise of\none training", "spread of\narchitectures", "tau of\ntwo trainings"):
         table.add_column(head, justify="right", no_wrap=True)

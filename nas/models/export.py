@@ -7,6 +7,7 @@ model = timm.create_model("local-dir:FOLDER", pretrained=True)
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from nas.analysis.results import Results
 from nas.errors import StudyError, UsageError
 from nas.models.front_test_accuracy import load_images
 from nas.models.weights import load_trained
+from nas.study.destinations import check_folder
 from nas.study.stored import StoredStudy
 from search_space.modules.network import Network
 from search_space.timm_support.entrypoint import ENTRYPOINT
@@ -51,14 +53,21 @@ def export(study: StoredStudy, trial: int | str, out: Path | str) -> int:
         raise UsageError(f"trial {number}: only a complete trial has a model, this one is {row['state']}")
     _check_out(out)
     network = load_trained(row["architecture"], number, study.trial_folder(number))
-    _write(network, study, number, out)
-    _verify(network, out)
+    is_new = not out.exists()
+    try:
+        _write(network, study, number, out)
+        _verify(network, out)
+    except BaseException:
+        if is_new:
+            shutil.rmtree(out, ignore_errors=True)
+        raise
     return number
 
 
 def _check_out(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: must be a folder, it is a file")
+    check_folder(out)
     if out.exists() and any(out.iterdir()) and not _is_export(out):
         raise UsageError(f"{out}: must be empty, new, or an earlier export; it holds other files")
 

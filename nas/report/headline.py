@@ -50,6 +50,7 @@ def search_line(results: Results) -> str:
     for path, text_of in _SETTINGS:
         value = _at(results.config, *path)
         parts += [text_of(value)] if value is not None else []
+    parts += [f"ended early: {results.end_reason}"] if results.end_reason else []
     return "; ".join(parts) + "."
 
 

@@ -18,6 +18,7 @@ from nas.report.content import content
 from nas.report.data_section import data_section
 from nas.report.headline import dataset_line, environment_lines, headline, missing_lines, search_line
 from nas.report.warnings import warning_lines
+from nas.study.destinations import check_file
 from nas.study.images import find_images
 from nas.study.layout import DATA, may_write
 
@@ -47,6 +48,7 @@ def check_out(folder: Path, out: Path | None) -> None:
         raise UsageError(f"{folder}: one may only read this folder; --out FILE writes the report elsewhere")
     if out is not None and out.is_dir():
         raise UsageError(f"{out}: is a folder; name the HTML file to write, such as {out / DEFAULT_FILE}")
+    check_file(folder / DEFAULT_FILE if out is None else out)
 
 
 def render(results: Results) -> str:

@@ -1,8 +1,8 @@
 """Whether a configuration continues a study, and with what.
 
-`trials`, `time_budget` and `resources` may change while a study goes on. Of the rest the meaning counts, not the spelling: the order of choices
-and objectives, defaults that are written out, and the name of the study do not matter. Where the images and an earlier study
-are (`data.path`, `data.download`, `start.study`) may change, too: they are identified by their content
+`trials`, `time_budget` and `resources` may change while a study goes on. Of the rest the meaning counts, not the spelling: the
+order of choices and objectives, defaults that are written out, and the name of the study do not matter. Where the images and
+an earlier study are (`data.path`, `data.download`, `start.study`) may change, too: they are identified by their content
 (`StoredStudy.check_images`, `nas.driver.warm_start.check_earlier_study`).
 """
 

@@ -2,29 +2,78 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nas.errors import ConfigError, MachineError, StudyError
 from nas.study.config import StudyConfig
+from nas.study.destinations import existing_parent
+from trainers.data import sources
 from trainers.data.prepared import DatasetInfo, describe, prepare
-from trainers.data.types import Progress
+from trainers.data.types import LocatedData, Progress
 from trainers.errors import DataError, DiskError
 from trainers.files import remove_temporary_files
 
 DATA_KEYS = ("source", "path", "splits", "image_size", "limit", "group_by", "split")
 """Keys of `data` that an error may name; other errors name `path`."""
 
+COPIES_ON_DISK = 2
+"""Decoded images are on the disk twice while the file is written (`trainers.data.prepared`)."""
 
-def prepare_images(config: StudyConfig, cache: Path, progress: Progress | None = None) -> tuple[Path, DatasetInfo]:
+
+def locate_images(config: StudyConfig) -> LocatedData:
+    """Look for the images of a study, without decoding any.
+
+    Raises:
+        ConfigError: they are missing, or not in the layout of the source.
+    """
+    with _data_errors(config):
+        return sources.get(config.data.source).locate(config.data)
+
+
+def check_room(config: StudyConfig, located: LocatedData, folder: Path) -> None:
+    """Check that the disk of `folder` has room for the decoded images, as far as their number and size are known.
+
+    Raises:
+        ConfigError: it has less than grey images would need; images of colour need three times as much.
+    """
+    size = config.data.image_size
+    if located.count is None or size is None:
+        return
+    needed = COPIES_ON_DISK * located.count * size**2
+    free = shutil.disk_usage(existing_parent(folder)).free
+    if needed > free:
+        rule = f"{located.count} images of {size}x{size} pixels need at least {needed / 1e9:.1f} GB on the disk of {folder}"
+        raise ConfigError(config.where("data"), f"data: {rule}, found {free / 1e9:.1f} GB (use another --out)")
+
+
+def prepare_images(
+    config: StudyConfig, cache: Path, progress: Progress | None = None, located: LocatedData | None = None
+) -> tuple[Path, DatasetInfo]:
     """Decode the images of a study into a file in the folder `cache`, unless it exists; returns the file and its description.
+
+    Args:
+        config: the study.
+        cache: the folder of decoded images.
+        progress: called with the number of images decoded and the total number.
+        located: the images as `locate_images` returns them; None: it is called.
 
     Raises:
         ConfigError: images are missing, broken, or too few.
         MachineError: the disk is full or broken.
     """
-    try:
-        data_file = prepare(config.data, cache, progress)
+    with _data_errors(config):
+        data_file = prepare(config.data, cache, progress, located)
         return data_file, describe(data_file)
+
+
+@contextmanager
+def _data_errors(config: StudyConfig) -> Iterator[None]:
+    """Raise a `DataError` of the block as a `ConfigError` that names the place in the configuration."""
+    try:
+        yield
     except DiskError as error:
         raise MachineError(f"data: {error}") from None
     except DataError as error:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from nas.errors import UsageError
-from nas.study.layout import LOCK
+from nas.study.layout import DATA, LOCK
 
 
 def is_locked(folder: Path) -> bool:
@@ -30,22 +31,61 @@ def is_locked(folder: Path) -> bool:
 def lock_folder(folder: Path) -> Iterator[None]:
     """Lock `folder`, which is created if it does not exist. The lock is released when the process ends, even by a kill.
 
+    If the block raises, the lock file is removed unless it existed before, and so are created folders that are empty.
+
     Raises:
         UsageError: another process holds the lock, or the folder cannot be written to.
     """
+    created = [place for place in (folder / DATA, folder, *folder.parents) if not place.exists()]
+    is_new = not (folder / LOCK).exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("a+", encoding="utf-8")
+        file = _open_locked(folder)
     except OSError as error:
         raise UsageError(f"{folder}: must be a folder that can be written to: {error.strerror}") from None
     with file:
+        with suppress(OSError):  # a full disk: only the message of `_open_locked` lacks the number
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), str(os.getpid()).encode())
+        try:
+            yield
+        except BaseException:
+            if is_new:
+                _remove_traces(folder, created)
+            raise
+
+
+def _open_locked(folder: Path) -> TextIO:
+    """The lock file of `folder`, locked.
+
+    Raises:
+        UsageError: another process holds the lock.
+        OSError: the file cannot be created.
+    """
+    while True:
+        file = (folder / LOCK).open("a+", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
+            with file:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
             raise UsageError(f"{folder}: it is in use by another process (pid {holder})") from None
-        with suppress(OSError):  # a full disk: only the message above lacks the number
-            os.ftruncate(file.fileno(), 0)
-            os.write(file.fileno(), str(os.getpid()).encode())
-        yield
+        if _is_current(file, folder / LOCK):
+            return file
+        file.close()  # a search that failed removed it between the two calls
+
+
+def _is_current(file: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove_traces(folder: Path, created: Sequence[Path]) -> None:
+    """Remove the lock file, and those of the `created` folders that are empty, the inner ones first."""
+    (folder / LOCK).unlink(missing_ok=True)
+    for place in created:
+        with suppress(OSError):  # it does not exist, or is not empty
+            place.rmdir()

@@ -31,6 +31,7 @@ User attributes of the study:
                           "class_counts": {split: [...]}, "skipped_count", "skipped", "passed_over", "files", "duplicates",
                           "train", "val", "test"}; older studies lack some keys
     start_study           the name of the earlier study (`start.study`) and the time of its first trial
+    end_reason            why the last search ended before it had its number of trials, if it did
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end
     test_confusion        {trial number as text: {"totals": [...], "correct": [...], "confusions": [[class, other, images], ...]}}
                           (`trainers.training.confusion.Confusion`), written with the test accuracy

@@ -128,6 +128,11 @@ class StoredStudy:
         return self.attributes.get("dataset") or {}
 
     @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the images."""
+        return str(self.dataset.get("fingerprint"))
+
+    @property
     def space_size(self) -> int | None:
         """The number of architectures in the space; None if the study does not say."""
         text = str(self.attributes.get("space_size", ""))
@@ -187,13 +192,31 @@ class StoredStudy:
         Raises:
             StudyError: it is missing or damaged.
         """
-        return find_images(self.folder / DATA, str(self.dataset.get("fingerprint")))
+        return find_images(self.folder / DATA, self.fingerprint)
 
     def is_complete(self, trials: int) -> bool:
         """True if `trials` trials are trained, none runs or pauses, and no failed one waits to be repeated."""
         stored = self.trials
         is_open = any(trial.state == TrialState.RUNNING for trial in stored) or bool(waiting_retries(stored))
         return not is_open and count_trained(stored) >= trials
+
+    @property
+    def is_exhausted(self) -> bool:
+        """True if every architecture of the space was tried, and no trial runs or pauses."""
+        stored = self.trials
+        if self.space_size is None or any(trial.state == TrialState.RUNNING for trial in stored):
+            return False
+        return len({trial.user_attrs["id"] for trial in stored if "id" in trial.user_attrs}) >= self.space_size
+
+    @property
+    def end_reason(self) -> str:
+        """Why the last search ended before it had its number of trials; empty if it had them, or did not end."""
+        return str(self.optuna.user_attrs.get("end_reason") or "")
+
+    def set_end_reason(self, reason: str) -> None:
+        """Store why the search ended before it had its number of trials; empty: it has them."""
+        if reason != self.end_reason:
+            self.optuna.set_user_attr("end_reason", reason)
 
     def check_images(self, config: StudyConfig, dataset: DatasetInfo) -> None:
         """Raise `ConfigError` unless `dataset` is that of the study; accuracies on other images are not comparable."""

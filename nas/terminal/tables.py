@@ -1,6 +1,6 @@
 """A study and its trials in the terminal: the front as a table, the status, one trial.
 
-These functions return renderables of rich for 80 columns, readable without colour, and print nothing. Times of a trial:
+These functions return renderables of rich for any width, readable without colour, and print nothing. Times of a trial:
 `wall_s` from its start to its end, `train_s` in training steps, `overhead_s` in neither training nor validation, `idle_s`
 while its worker waited for it.
 """
@@ -27,13 +27,14 @@ from nas.analysis.time_breakdown import break_down_time
 from nas.formatting import MISSING, count, duration, printable, ratio, si, value_text
 from nas.objectives import OBJECTIVES
 from nas.terminal.drawing import architecture_drawing
+from nas.terminal.fitting_table import FittingTable
 
 _BARS = "▁▂▃▄▅▆▇█"
 
 
 def front_table(results: Results) -> Table:
     """The front, a row per trial, in the order of `Results.front`; the best trial is bold."""
-    table = Table(
+    table = FittingTable(
         box=box.SIMPLE_HEAD,
         title=Text(f"Front of {printable(results.name)}", "table.title"),
         title_justify="left",
@@ -62,10 +63,10 @@ def status_record(results: Results) -> dict[str, Any]:
     `hypervolume`, `elapsed_s` (first start to last end), `train_s` and `wall_s` (sums over trials), `wall_s_per_trial`,
     `training_share` and `validation_share` (of the workers' time, which is wall_s and idle_s), `overhead_s_per_trial`
     (neither training nor validation), `prediction_quality` ({objective: {trials, kendall_tau, median_error}}). A value that
-    is not known yet is None. `failures` lists the failed trials that no other repeats ([{reason, count, trials}]),
-    `interrupted` is the number of running trials while no search runs in the folder, `environments` the versions and machines
-    of its searches (`nas.study.environment`). `foretold` is an alias of `prediction_quality`, its name in version 0.1, for one
-    release.
+    is not known yet is None. `end_reason` says why the search ended before it had its number of trials; `failures` lists
+    the failed trials that no other repeats ([{reason, count, trials}]), `interrupted` is the number of running trials while no
+    search runs in the folder, `environments` the versions and machines of its searches (`nas.study.environment`). `foretold` is
+    an alias of `prediction_quality`, its name in version 0.1, for one release.
     """
     trials = results.trials
     times = break_down_time(results)
@@ -91,6 +92,7 @@ def status_record(results: Results) -> dict[str, Any]:
         "prediction_quality": quality,
         "failures": [group.to_dict() for group in group_failures(results)],
         "interrupted": results.state_counts.get("interrupted", 0),
+        "end_reason": results.end_reason or None,
         "environments": [dict(environment) for environment in results.environments],
     }
 
@@ -120,6 +122,8 @@ def status_panel(results: Results) -> Panel:
     grid.add_row("trials", states or "none yet")
     if (failures := failure_summary(results)) is not None:
         grid.add_row("failed", Text(failures))
+    if results.end_reason:
+        grid.add_row("ended", Text(results.end_reason))
     best = "no complete trial yet"
     if record["best_trial"] is not None:
         best = ", ".join(_values(results, results.trial(record["best_trial"]))) + f"  (trial {record['best_trial']})"

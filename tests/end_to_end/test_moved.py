@@ -134,7 +134,7 @@ def test_an_earlier_study_may_move_and_be_gone(cli: Any, misuse: Any) -> None:
         GrowingStudy(cli, name).extend("data.path=prior")
     study = GrowingStudy(cli, "later")
     study.extend("data.path=prior", "start.study=earlier")
-    os.rename(home / "earlier", home / "kept")
+    Path(home / "earlier").rename(home / "kept")
     assert study.extend("data.path=prior", "start.study=kept") == ""
     command = ("search", "small.yaml", "--out", "later", *QUICK, "data.path=prior", "trials=9", "start.study=third")
     other = misuse(*command)

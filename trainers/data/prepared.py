@@ -109,19 +109,22 @@ class DatasetInfo:
         return f"{self.skipped_count} of {total} images of {self.name} are broken and left out: {names}{more}"
 
 
-def prepare(config: DataConfig, cache: Path, progress: Progress | None = None) -> Path:
+def prepare(
+    config: DataConfig, cache: Path, progress: Progress | None = None, located: LocatedData | None = None
+) -> Path:
     """Decode the images of `config` into one file in the folder `cache` and return it; at once if it exists already.
 
     Args:
         config: which images.
         cache: a folder; created if it does not exist.
         progress: called with the number of images decoded and the total number.
+        located: where the images are; None: `prepare` looks for them.
 
     Raises:
         DataError: the data are missing, broken, or too few for the split; or the disk is full.
     """
     source = sources.get(config.source)
-    located = source.locate(config)
+    located = source.locate(config) if located is None else located
     file = _file_for(config, located, cache)
     if _is_complete(file):
         log.debug("reused the prepared images of source %r: %s", config.source, file)

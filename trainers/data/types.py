@@ -250,10 +250,12 @@ class LocatedData:
         identity: a text that changes whenever the data do.
         read: decodes all images, or a stratified `limit` of them where leaving some out saves work; raises `DataError`
             if an image or a file is broken.
+        count: number of images that `read` decodes; None: not known.
     """
 
     identity: str
     read: Callable[[ReadContext], DecodedData]
+    count: int | None = None
 
 
 def relative_name(path: str, root: str) -> str:

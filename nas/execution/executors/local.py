@@ -30,7 +30,15 @@ from nas.execution.base import (
     WorkerFactory,
     register,
 )
-from nas.execution.resources import Allocation, Resources, allocate, requested_cpus, shares_per_gpu
+from nas.execution.resources import (
+    Allocation,
+    Resources,
+    allocate,
+    check_machine,
+    count_gpus,
+    requested_cpus,
+    shares_per_gpu,
+)
 
 TICK_S = 0.05
 NEVER_STARTED = (
@@ -41,7 +49,23 @@ NEVER_STARTED = (
 logger = logging.getLogger(__name__)
 
 
-@register("local")
+def check_local(resources: Resources) -> None:
+    """Check the resources of local processes.
+
+    Raises:
+        UsageError: `resources.address` names a cluster, or the machine does not have the resources of a task.
+    """
+    _check_address(resources)
+    check_machine(resources)
+
+
+def _check_address(resources: Resources) -> None:
+    if resources.address is not None:
+        rule = "must be null for the executor 'local', which runs on this machine"
+        raise UsageError(f"resources.address: {rule}, found {resources.address}")
+
+
+@register("local", check_local)
 @contextmanager
 def open_local(resources: Resources, scratch: Path) -> Iterator[LocalProcesses]:
     """Open the executor on processes of this machine.
@@ -49,9 +73,7 @@ def open_local(resources: Resources, scratch: Path) -> Iterator[LocalProcesses]:
     Raises:
         UsageError: the machine does not have the resources of a task, or `resources.address` names a cluster.
     """
-    if resources.address is not None:
-        rule = "must be null for the executor 'local', which runs on this machine"
-        raise UsageError(f"resources.address: {rule}, found {resources.address}")
+    _check_address(resources)
     environment.name_user()
     gpus = 0 if resources.gpus_per_trial == 0 else count_gpus()
     allocation = allocate(resources, {"CPU": requested_cpus(resources), "GPU": gpus})
@@ -167,13 +189,6 @@ def _pool(
             queue.put(device)
         with processes.pool(len(devices), _start_worker, make_worker, queue, started) as submit:
             yield lambda task: submit(_run_task, dict(task.payload))
-
-
-def count_gpus() -> int:
-    """The number of GPUs that this process may use."""
-    import torch
-
-    return torch.cuda.device_count()
 
 
 _worker: Worker | None = None  # the worker of this process of the pool

@@ -33,7 +33,8 @@ class Folder(Source):
         paths = [image.path for images in listing.parts.values() for image in images]
         check_groups(request.group_by, paths, str(root), skip=skip)
         thinned = thin_listing(listing, request.limit, request.seed)
-        return LocatedData(_identity(root, listing), partial(_read, root, thinned, request.image_size, skip))
+        read = partial(_read, root, thinned, request.image_size, skip)
+        return LocatedData(_identity(root, listing), read, sum(map(len, thinned.parts.values())))
 
 
 def _identity(root: Path, listing: Listing) -> str:

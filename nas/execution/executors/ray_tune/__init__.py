@@ -16,7 +16,7 @@ from pathlib import Path
 from nas.execution import environment
 from nas.execution.base import Executor, register
 from nas.execution.executors.ray_tune.session_folder import session_folder
-from nas.execution.resources import Resources, check_reachable
+from nas.execution.resources import Resources, check_machine, check_reachable
 
 RAY_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -43,7 +43,19 @@ Together they reduce the overhead of a trial from 2.5 s (Tune's default) to abou
 """
 
 
-@register("ray_tune")
+def check_ray(resources: Resources) -> None:
+    """Check the address of the cluster, or the resources of this machine.
+
+    Raises:
+        UsageError: no cluster answers at the address, or the machine does not have the resources of a task.
+    """
+    if resources.address is not None:
+        check_reachable(resources.address)
+    else:
+        check_machine(resources)
+
+
+@register("ray_tune", check_ray)
 @contextmanager
 def open_ray(resources: Resources, scratch: Path) -> Iterator[Executor]:
     """Open the executor on a private Ray of this machine, or on the cluster at `resources.address`.

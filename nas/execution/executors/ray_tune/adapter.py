@@ -14,7 +14,6 @@ from typing import Any
 import ray
 from ray import tune
 from ray._private import ray_constants
-from ray._raylet import AuthenticationTokenLoader
 from ray.tune.search.searcher import Searcher
 
 from nas import logs
@@ -69,7 +68,9 @@ def _update_private_state(*, is_private: bool) -> None:
     VPN that connects. Ray has no option for that; it does so on systems for which `ENABLE_RAY_CLUSTER` is false.
     """
     ray_constants.ENABLE_RAY_CLUSTER = not is_private
-    AuthenticationTokenLoader.instance().reset_cache()  # each private Ray has a token of its own
+    loader = getattr(ray._raylet, "AuthenticationTokenLoader", None)  # earlier versions of Ray have no tokens
+    if loader is not None:
+        loader.instance().reset_cache()  # each private Ray has a token of its own
 
 
 def _object_store_folder(folder: Path) -> Path:

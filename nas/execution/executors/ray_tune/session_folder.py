@@ -57,7 +57,7 @@ def session_folder() -> Iterator[Path]:
 def candidate_parents() -> list[Path]:
     """The folders for temporary files of this user and this machine, those that the user named first."""
     names = [*(os.environ.get(variable) for variable in VARIABLES), *SYSTEM_FOLDERS]
-    return list(dict.fromkeys(Path(os.path.abspath(name)) for name in names if name))
+    return list(dict.fromkeys(Path(name).absolute() for name in names if name))
 
 
 def _create() -> tuple[Path, int]:

@@ -1,0 +1,39 @@
+"""Checks of the places that a command will write to, before it does its work. Nothing is created."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from nas.errors import UsageError
+
+
+def existing_parent(place: Path) -> Path:
+    """`place`, or the nearest folder above it that exists."""
+    absolute = place.absolute()
+    return next(parent for parent in (absolute, *absolute.parents) if parent.exists())
+
+
+def check_folder(folder: Path) -> None:
+    """Check that `folder` can be written to, or created.
+
+    Raises:
+        UsageError: it or a folder above it is a file, or may not be written to.
+    """
+    place = existing_parent(folder)
+    rule = f"{folder}: must be a folder that can be written to"
+    if not place.is_dir():
+        raise UsageError(f"{rule}; {place} is a file")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError(f"{rule}; {place} cannot")
+
+
+def check_file(file: Path) -> None:
+    """Check that `file` can be written to, or created.
+
+    Raises:
+        UsageError: it is a folder, or its folder cannot be written to.
+    """
+    if file.is_dir():
+        raise UsageError(f"{file}: is a folder; name the file to write")
+    check_folder(file.parent)
