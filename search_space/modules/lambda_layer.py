@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -13,10 +11,12 @@ from search_space.modules.builders import builds
 from search_space.modules.depthwise import MAX_FAST_PADDING
 from search_space.modules.eager import may_rewrite, needs_gradients
 from search_space.modules.local_lambdas import LocalLambdas
+from search_space.modules.precision import at_least_single
+from search_space.modules.size_bound import SizeBound
 from search_space.shapes import Size
 
 
-class LambdaLayer(nn.Module):
+class LambdaLayer(SizeBound):
     """Lambda layer, `(B, C, H, W) -> (B, C, H, W)`, C = heads * v.
 
     `qkv` rows: queries (heads, k), keys (u, k), values (u, v). `context` r: position lambdas by `conv_lambda`, an
@@ -27,7 +27,7 @@ class LambdaLayer(nn.Module):
 
     def __init__(self, width: int, size: Size, heads: int, k: int, u: int, context: int | None) -> None:
         super().__init__()
-        self.heads, self.k, self.u, self.v = heads, k, u, width // heads
+        self.heads, self.k, self.u, self.v, self.size = heads, k, u, width // heads, size
         self.qkv = nn.Conv2d(width, heads * k + u * k + u * self.v, 1, bias=False)
         # On flat positions: torch's BatchNorm2d has wrong gradients on CPUs for a batch of one in einsum's strides.
         self.norm_q = nn.BatchNorm1d(heads * k)
@@ -89,16 +89,14 @@ class LambdaLayer(nn.Module):
         kernel = F.pad(self.conv_lambda.weight.squeeze(-1), (columns, columns, rows, rows))
         return kernel.permute(2, 3, 0, 1)
 
-    def for_size(self, size: Size) -> LambdaLayer:
+    def tensors_for_size(self, size: Size) -> dict[str, torch.Tensor]:
         """The layer for another map: `pos_emb` interpolated (bicubic), centre and ends fixed; a local context fits any map."""
-        layer = copy.deepcopy(self)
-        if self.is_global:
-            table = self.pos_emb.detach().flatten(2).permute(2, 0, 1)[None]  # (1, k * u, 2H-1, 2W-1)
-            shape = (2 * size[0] - 1, 2 * size[1] - 1)
-            table = F.interpolate(table, size=shape, mode="bicubic", align_corners=True)[0].permute(1, 2, 0)
-            layer.pos_emb = nn.Parameter(table.unflatten(2, (self.k, self.u)).contiguous())
-            layer.pos_index = relative_offset_index(size).to(self.pos_index.device)
-        return layer
+        if not self.is_global:
+            return {}
+        table = at_least_single(self.pos_emb.detach()).flatten(2).permute(2, 0, 1)[None]  # (1, k * u, 2H-1, 2W-1)
+        shape = (2 * size[0] - 1, 2 * size[1] - 1)
+        table = F.interpolate(table, size=shape, mode="bicubic", align_corners=True)[0].permute(1, 2, 0)
+        return {"pos_emb": table.unflatten(2, (self.k, self.u)), "pos_index": relative_offset_index(size)}
 
 
 def by_table(v: torch.Tensor, table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
