@@ -46,6 +46,8 @@ class Network(nn.Module):
         ValueError: a rate outside [0, 1), or stochastic depth without residual branches; classes without pooling.
     """
 
+    _model_args: dict[str, Any]
+
     def __init__(
         self, architecture: Architecture, global_pool: str = "avg", drop_rate: float = 0.0, drop_path_rate: float = 0.0
     ) -> None:
@@ -224,6 +226,8 @@ class Network(nn.Module):
         self.bound_by = input_size.bound_by(self.architecture)
         # timm's factory and exporter read these from the model rather than from its configuration.
         self._traits = {"img_size": self.image_size, "fixed_input_size": bool(self.bound_by), "first_conv": "stem.proj"}
+        if changes and hasattr(self, "_model_args"):  # those of timm's factory, which its exporter writes
+            self._model_args = {**self._model_args, "architecture": self.architecture.to_dict()}
 
     def _embed(self, x: torch.Tensor) -> torch.Tensor:
         if self.bound_by:
