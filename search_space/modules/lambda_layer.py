@@ -49,7 +49,7 @@ class LambdaLayer(SizeBound):
         q = self.norm_q(q).view(batch, self.heads, self.k, n)
         k = k.reshape(batch, self.u, self.k, n).softmax(dim=-1)
         v = self.norm_v(v).view(batch, self.u, self.v, n)
-        content = torch.einsum("bukm,buvm->bkv", k, v)
+        content = content_lambdas(k, v)
         if self.is_global:
             lambdas = by_table(v, self.pos_emb, self.pos_index)
         elif self.is_covered(x):
@@ -61,7 +61,7 @@ class LambdaLayer(SizeBound):
         if may_rewrite(x):  # more multiplications, but one pass less over the lambdas of all positions
             y = torch.einsum("bhkn,bnkv->bhvn", q, lambdas) + torch.einsum("bhkn,bkv->bhvn", q, content)
         else:
-            y = torch.einsum("bhkn,bnkv->bhvn", q, lambdas + content.unsqueeze(1))
+            y = apply_lambdas(q, lambdas + content.unsqueeze(1))
         return y.reshape(batch, channels, height, width)
 
     def local(self, values: torch.Tensor, rewritten: bool) -> torch.Tensor:
@@ -99,9 +99,30 @@ class LambdaLayer(SizeBound):
         return {"pos_emb": table.unflatten(2, (self.k, self.u)), "pos_index": relative_offset_index(size)}
 
 
+# On a map of one position some products have sums of one term. einsum computes them by elementwise multiplication, which counters
+# of matrix products do not see; the definition's are matrix products, which MACs count (search_space/tape.py).
+
+
+def content_lambdas(k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Content lambdas `(B, k, v)` of keys `(B, u, k, N)` and values `(B, u, v, N)`."""
+    if k.shape[1] * k.shape[3] == 1 and not may_rewrite(k):
+        return torch.bmm(k[:, 0], v[:, 0].mT)
+    return torch.einsum("bukm,buvm->bkv", k, v)
+
+
 def by_table(v: torch.Tensor, table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """Position lambdas `(B, N, k, v)` of values `(B, u, v, N)` from a table of relative positions and its flat index."""
-    return torch.einsum("nmku,buvm->bnkv", table.flatten(0, 1)[index], v)
+    table = table.flatten(0, 1)[index]  # (N, N, k, u)
+    if v.shape[1] * v.shape[3] == 1 and not may_rewrite(v):
+        return torch.matmul(table[0], v[:, 0].mT).unsqueeze(1)
+    return torch.einsum("nmku,buvm->bnkv", table, v)
+
+
+def apply_lambdas(q: torch.Tensor, lambdas: torch.Tensor) -> torch.Tensor:
+    """Each query of `(B, h, k, N)` by the lambda of its position, `(B, N, k, v) -> (B, h, v, N)`."""
+    if q.shape[2] * q.shape[3] == 1 and not may_rewrite(q):
+        return torch.bmm(q[..., 0], lambdas[:, 0]).unsqueeze(-1)
+    return torch.einsum("bhkn,bnkv->bhvn", q, lambdas)
 
 
 def relative_offset_index(size: Size) -> torch.Tensor:
