@@ -84,9 +84,12 @@ def gfnet(width: int, depth: int, patch: int = 16) -> Architecture:
     return _network([stage], {"patch": patch, "pos_embed": True})
 
 
-def gfnet_pyramid(widths: Sequence[int], depths: Sequence[int]) -> Architecture:
-    """GFNet-H: a pyramid; patches of four pixels, and of two positions between the stages."""
-    stage = {"mixer": "global_filter", "norm": "layer", "residual": "single", "layer_scale": 1e-3}
+def gfnet_pyramid(widths: Sequence[int], depths: Sequence[int], layer_scale: float = 1e-3) -> Architecture:
+    """GFNet-H: a pyramid; patches of four pixels, and of two positions between the stages.
+
+    Published layer scales begin as 1e-3 in H-Ti, 1e-5 in H-S and 1e-6 in H-B.
+    """
+    stage = {"mixer": "global_filter", "norm": "layer", "residual": "single", "layer_scale": layer_scale}
     stages = _pyramid(widths, depths, stage, {"kernel": 2, "norm": None})
     return _network(stages, {"patch": 4, "pos_embed": True})
 
@@ -97,17 +100,23 @@ def afnonet(width: int, depth: int, num_blocks: int, patch: int = 16) -> Archite
     return _network([stage], {"patch": patch, "pos_embed": True})
 
 
-def poolformer(widths: Sequence[int], depths: Sequence[int]) -> Architecture:
-    """PoolFormer: a pyramid with overlapping patches; the last norm is the only one outside the blocks."""
-    stage = {"mixer": {"name": "pool", "k": 3}, "norm": "group", "layer_scale": 1e-5}
+def poolformer(widths: Sequence[int], depths: Sequence[int], layer_scale: float = 1e-5) -> Architecture:
+    """PoolFormer: a pyramid with overlapping patches; the last norm is the only one outside the blocks.
+
+    Published layer scales begin as 1e-5 in S12 and S24, and as 1e-6 in the deeper ones.
+    """
+    stage = {"mixer": {"name": "pool", "k": 3}, "norm": "group", "layer_scale": layer_scale}
     stages = _pyramid(widths, depths, stage, {"kernel": 3, "norm": None})
     return _network(stages, {"patch": 4, "kernel": 7}, {"norm": "after", "kind": "layer"})
 
 
-def shiftvit(widths: Sequence[int], depths: Sequence[int]) -> Architecture:
-    """ShiftViT: a pyramid, twice as many hidden channels as channels, a twelfth of them moved to each side."""
-    stage = {"mixer": {"name": "shift", "kind": "shiftvit", "fraction": 12}, "norm": "group", "residual": "shiftvit"}
-    stage |= {"channel_mixer": {"name": "mlp", "expansion": 2.0}}
+def shiftvit(widths: Sequence[int], depths: Sequence[int], fraction: int = 12, expansion: float = 2.0) -> Architecture:
+    """ShiftViT: a pyramid, twice as many hidden channels as channels, a twelfth of them moved to each side.
+
+    Published B moves a sixteenth; the networks called "R4" have four times as many hidden channels.
+    """
+    stage: dict[str, Any] = {"mixer": {"name": "shift", "kind": "shiftvit", "fraction": fraction}, "norm": "group"}
+    stage |= {"residual": "shiftvit", "channel_mixer": {"name": "mlp", "expansion": expansion}}
     stages = _pyramid(widths, depths, stage, {"kernel": 2, "norm": "before", "bias": False})
     return _network(stages, {"patch": 4, "norm": "group"})
 
@@ -129,7 +138,10 @@ def as_mlp(widths: Sequence[int], depths: Sequence[int], shift_size: int = 5) ->
 
 
 def wave_mlp(widths: Sequence[int], depths: Sequence[int]) -> Architecture:
-    """Wave-MLP: a pyramid with overlapping patches, a norm after each convolution outside the blocks."""
+    """Wave-MLP-T: a pyramid with overlapping patches, a norm after each convolution outside the blocks.
+
+    Published S, M and B have group norms instead, M and B none outside the blocks.
+    """
     stage = {"mixer": {"name": "wave", "mode": "fc"}, "norm": "batch"}
     stages = _pyramid(widths, depths, stage, {"kernel": 3, "norm": "after"})
     return _network(stages, {"patch": 4, "kernel": 7, "norm": "batch"})

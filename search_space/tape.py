@@ -3,7 +3,8 @@
 Conventions, here and everywhere in the project:
 
 - one multiply-add = 1 MAC, as fvcore and timm count ("FLOPs" in timm's tables are these MACs);
-- MACs count convolutions, linear layers, matrix products and einsums (a complex multiply-add = 4 MACs);
+- MACs count convolutions, linear layers, matrix products and einsums (a complex multiply-add = 4 MACs), also where the sums have
+  one term, as on maps of one position, or in a lambda layer of k = 1;
   norms, activations, softmax, pooling, shifts and other elementwise operations are not counted;
 - Fourier transforms are counted separately, as floating-point operations: `5 N log2 N` for a complex transform of N points,
   half of that for a real one (the split-radix convention of FFTW's benchmarks);

@@ -38,7 +38,7 @@ class TokenMixerSpec(Spec, ABC):
 
     @property
     def is_bound_to_size(self) -> bool:
-        """True if parameters have shapes that depend on the map size; the module then has `for_size(size)`."""
+        """True if shapes of parameters depend on the map size; the module is then a `SizeBound`, or has `for_size(size)`."""
         return False
 
     @abstractmethod

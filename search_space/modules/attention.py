@@ -8,6 +8,7 @@ from torch import nn
 
 from search_space.mixers.attention import AttentionSpec, axis_shift
 from search_space.modules.builders import builds
+from search_space.modules.size_bound import SizeBound
 from search_space.modules.torch_internals import is_transforming
 from search_space.shapes import Size
 
@@ -59,7 +60,7 @@ class ReducedAttention(nn.Module):
         return y.transpose(1, 2).reshape(batch, channels, height, width)
 
 
-class WindowAttention(nn.Module):
+class WindowAttention(SizeBound):
     """Self-attention within windows, `(B, C, H, W) -> (B, C, H, W)`; named as timm's Swin.
 
     `relative_position_bias_table` is `((2 window - 1)^2, heads)`, indexed by query minus key.
@@ -76,18 +77,22 @@ class WindowAttention(nn.Module):
         self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
         self.register_buffer("relative_position_index", relative_position_index(window), persistent=False)
-        mask = (
-            separated_positions(size, window, self.shift(size))
-            if any(self.shift(size))
-            else torch.empty(0, dtype=torch.bool)
-        )
-        self.register_buffer("attn_mask", mask, persistent=False)
+        self.register_buffer("attn_mask", self.mask(size), persistent=False)
 
     def shift(self, size: Size) -> Size:
         """The shift of the windows on a map of `size`."""
         if not self.shifted:
             return (0, 0)
         return (axis_shift(self.window, size[0]), axis_shift(self.window, size[1]))
+
+    def mask(self, size: Size) -> torch.Tensor:
+        """Which pairs of positions must not attend to each other, see `separated_positions`; empty without a shift."""
+        shift = self.shift(size)
+        return separated_positions(size, self.window, shift) if any(shift) else torch.empty(0, dtype=torch.bool)
+
+    def tensors_for_size(self, size: Size) -> dict[str, torch.Tensor]:
+        """The mask of another map. The biases are those of relative positions within a window, whatever the map."""
+        return {"attn_mask": self.mask(size)}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[2:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,10 +14,11 @@ from search_space.modules.builders import builds
 from search_space.modules.eager import may_rewrite, needs_gradients
 from search_space.modules.memory_format import Change, apply_to_four_axes
 from search_space.modules.precision import as_complex, at_least_single
+from search_space.modules.size_bound import SizeBound
 from search_space.shapes import Size
 
 
-class FNO(nn.Module):
+class FNO(SizeBound):
     """Fourier neural operator, `(B, C, H, W) -> (B, C, H, W)`.
 
     `weights1` and `weights2` are `(C_in, C_out, rows, columns, 2)`, for the upper and the lower rows of the spectrum;
@@ -27,7 +27,7 @@ class FNO(nn.Module):
 
     def __init__(self, width: int, size: Size, modes: Modes) -> None:
         super().__init__()
-        self.modes = modes
+        self.modes, self.size = modes, size
         (top, bottom), columns = kept_modes(modes, size)
         self.weights1 = nn.Parameter(torch.rand(width, width, top, columns, 2) / width**2)
         self.weights2 = nn.Parameter(torch.rand(width, width, bottom, columns, 2) / width**2)
@@ -48,13 +48,15 @@ class FNO(nn.Module):
         """As `nn.Module` does it; `.to(memory_format=torch.channels_last)` would fail."""
         return super()._apply(apply_to_four_axes(fn), recurse)  # type: ignore[no-untyped-call]
 
-    def for_size(self, size: Size) -> FNO:
+    def tensors_for_size(self, size: Size) -> dict[str, torch.Tensor]:
         """The same operator on another map: frequencies that both maps have keep their weights, new ones start at zero."""
-        layer = copy.deepcopy(self)
+        if self.modes != "all":
+            return {}
         (top, bottom), columns = kept_modes(self.modes, size)
-        layer.weights1 = nn.Parameter(resize_corner(self.weights1, top, columns))
-        layer.weights2 = nn.Parameter(resize_corner(self.weights2.flip(2), bottom, columns).flip(2))
-        return layer
+        return {
+            "weights1": resize_corner(self.weights1, top, columns),
+            "weights2": resize_corner(self.weights2.flip(2), bottom, columns).flip(2),
+        }
 
 
 def mix(modes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -11,10 +9,11 @@ from torch import nn
 from search_space.mixers.global_filter import GlobalFilterSpec
 from search_space.modules.builders import builds
 from search_space.modules.precision import as_complex, at_least_single
+from search_space.modules.size_bound import SizeBound
 from search_space.shapes import Size
 
 
-class GlobalFilter(nn.Module):
+class GlobalFilter(SizeBound):
     """Global filter, `(B, C, H, W) -> (B, C, H, W)`; `complex_weight` `(H, W//2+1, C, 2)`, as GFNet's published weights."""
 
     def __init__(self, width: int, size: Size) -> None:
@@ -27,15 +26,12 @@ class GlobalFilter(nn.Module):
         spectrum = torch.fft.rfft2(at_least_single(x), norm="ortho")
         return torch.fft.irfft2(spectrum * weight, s=self.size, norm="ortho").to(x.dtype)
 
-    def for_size(self, size: Size) -> GlobalFilter:
+    def tensors_for_size(self, size: Size) -> dict[str, torch.Tensor]:
         """The filter for another map: `complex_weight` interpolated over its frequencies (bicubic, ends fixed), as in GFNet."""
-        layer = copy.deepcopy(self)
         rows, columns, channels, _ = self.complex_weight.shape
-        maps = self.complex_weight.detach().reshape(1, rows, columns, -1).permute(0, 3, 1, 2)
+        maps = at_least_single(self.complex_weight.detach()).reshape(1, rows, columns, -1).permute(0, 3, 1, 2)
         maps = F.interpolate(maps, size=(size[0], size[1] // 2 + 1), mode="bicubic", align_corners=True)
-        layer.complex_weight = nn.Parameter(maps[0].permute(1, 2, 0).unflatten(2, (channels, 2)).contiguous())
-        layer.size = size
-        return layer
+        return {"complex_weight": maps[0].permute(1, 2, 0).unflatten(2, (channels, 2))}
 
 
 @builds(GlobalFilterSpec)

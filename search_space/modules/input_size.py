@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
 
 import torch.nn.functional as F
 from torch import nn
 
 from search_space.architecture import Architecture
 from search_space.errors import SpaceError
+from search_space.modules.precision import at_least_single
+from search_space.modules.size_bound import Resizing, SizeBound, plan_resizing, resize
 from search_space.modules.stage import NetworkStage
 from search_space.modules.stem import Stem
 from search_space.shapes import Size
@@ -40,22 +43,35 @@ def stem_size(architecture: Architecture) -> Size:
 def change_input_size(stem: Stem, stages: Sequence[NetworkStage], before: Architecture, after: Architecture) -> None:
     """Interpolate the parameters that are bound to the maps of `before` to those of `after`; nothing is changed on an error.
 
-    The position embedding as timm does it (bicubic, antialiased), mixers by their own `for_size`.
+    The position embedding as timm does it (bicubic, antialiased), mixers by their own rules. Modules stay the same objects; see
+    `size_bound.py` for what stays of a parameter.
 
     Raises:
         SpaceError: a mixer cannot be interpolated.
+        ValueError: a parameter that must change is computed from others (parametrized or pruned).
     """
-    resized: list[tuple[nn.Module, nn.Module]] = []
+    resizings: list[Resizing] = []
     for index, stage in enumerate(stages):
-        if not before.stages[index].mixer.is_bound_to_size:
-            continue
-        blocks = zip(stage.blocks, _maps(before, index), _maps(after, index), strict=True)
-        try:
-            resized += [(block, cast(Any, block).mixer.for_size(size)) for block, old, size in blocks if size != old]
-        except SpaceError as error:
-            raise error.at(f"stages[{index}].mixer") from None
-    for block, mixer in resized:
-        block.mixer = mixer
+        is_bound = before.stages[index].mixer.is_bound_to_size
+        for block, old, size in zip(stage.blocks, _maps(before, index), _maps(after, index), strict=True):
+            mixer = cast(nn.Module, block.mixer)
+            if size != old and (is_bound or isinstance(mixer, SizeBound)):
+                with _within(f"stages[{index}].mixer"):
+                    resizings.append(plan_resizing(mixer, size))
     if stem.pos_embed is not None and stem_size(before) != stem_size(after):
-        maps = F.interpolate(stem.pos_embed.detach().float(), size=stem_size(after), mode="bicubic", antialias=True)
-        stem.pos_embed = nn.Parameter(maps.to(stem.pos_embed.dtype))
+        with _within("stem"):
+            maps = at_least_single(stem.pos_embed.detach())
+            maps = F.interpolate(maps, size=stem_size(after), mode="bicubic", antialias=True)
+            resizings.append(Resizing(stem, {"pos_embed": maps}))
+    resize(resizings)
+
+
+@contextmanager
+def _within(place: str) -> Iterator[None]:
+    """Let errors name the `place`."""
+    try:
+        yield
+    except SpaceError as error:
+        raise error.at(place) from None
+    except ValueError as error:
+        raise ValueError(f"{place}.{error}") from None

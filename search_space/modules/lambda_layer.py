@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import cast
 
 import torch
@@ -15,11 +14,12 @@ from search_space.modules.depthwise import MAX_FAST_PADDING
 from search_space.modules.eager import may_rewrite, needs_gradients
 from search_space.modules.local_lambdas import LocalLambdas
 from search_space.modules.memory_format import Change, apply_to_four_axes
-from search_space.modules.precision import call_in_single_precision, is_half_precision_on_cpu
+from search_space.modules.precision import at_least_single, call_in_single_precision, is_half_precision_on_cpu
+from search_space.modules.size_bound import SizeBound
 from search_space.shapes import Size
 
 
-class LambdaLayer(nn.Module):
+class LambdaLayer(SizeBound):
     """Lambda layer, `(B, C, H, W) -> (B, C, H, W)`, C = heads * v.
 
     `qkv` rows: queries (heads, k), keys (u, k), values (u, v). `context` r: position lambdas by `conv_lambda`, an
@@ -30,7 +30,7 @@ class LambdaLayer(nn.Module):
 
     def __init__(self, width: int, size: Size, heads: int, k: int, u: int, context: int | None) -> None:
         super().__init__()
-        self.heads, self.k, self.u, self.v = heads, k, u, width // heads
+        self.heads, self.k, self.u, self.v, self.size = heads, k, u, width // heads, size
         self.qkv = nn.Conv2d(width, heads * k + u * k + u * self.v, 1, bias=False)
         # On flat positions: torch's BatchNorm2d has wrong gradients on CPUs for a batch of one in einsum's strides.
         self.norm_q = nn.BatchNorm1d(heads * k)
@@ -52,7 +52,7 @@ class LambdaLayer(nn.Module):
         q = self.norm_q(q).view(batch, self.heads, self.k, n)
         k = k.reshape(batch, self.u, self.k, n).softmax(dim=-1)
         v = self.norm_v(v).view(batch, self.u, self.v, n)
-        content = torch.einsum("bukm,buvm->bkv", k, v)
+        content = content_lambdas(k, v)
         if self.is_global:
             lambdas = by_table(v, self.pos_emb, self.pos_index)
         elif self.is_covered(x):
@@ -64,7 +64,7 @@ class LambdaLayer(nn.Module):
         if may_rewrite(x):  # more multiplications, but one pass less over the lambdas of all positions
             y = torch.einsum("bhkn,bnkv->bhvn", q, lambdas) + torch.einsum("bhkn,bkv->bhvn", q, content)
         else:
-            y = torch.einsum("bhkn,bnkv->bhvn", q, lambdas + content.unsqueeze(1))
+            y = apply_lambdas(q, lambdas + content.unsqueeze(1))
         return y.reshape(batch, channels, height, width)
 
     def local(self, values: torch.Tensor) -> torch.Tensor:
@@ -106,21 +106,40 @@ class LambdaLayer(nn.Module):
         """As `nn.Module` does it; `.to(memory_format=torch.channels_last)` would fail."""
         return super()._apply(apply_to_four_axes(fn), recurse)  # type: ignore[no-untyped-call]
 
-    def for_size(self, size: Size) -> LambdaLayer:
+    def tensors_for_size(self, size: Size) -> dict[str, torch.Tensor]:
         """The layer for another map: `pos_emb` interpolated (bicubic), centre and ends fixed; a local context fits any map."""
-        layer = copy.deepcopy(self)
-        if self.is_global:
-            table = self.pos_emb.detach().flatten(2).permute(2, 0, 1)[None]  # (1, k * u, 2H-1, 2W-1)
-            shape = (2 * size[0] - 1, 2 * size[1] - 1)
-            table = F.interpolate(table, size=shape, mode="bicubic", align_corners=True)[0].permute(1, 2, 0)
-            layer.pos_emb = nn.Parameter(table.unflatten(2, (self.k, self.u)).contiguous())
-            layer.pos_index = relative_offset_index(size).to(self.pos_index.device)
-        return layer
+        if not self.is_global:
+            return {}
+        table = at_least_single(self.pos_emb.detach()).flatten(2).permute(2, 0, 1)[None]  # (1, k * u, 2H-1, 2W-1)
+        shape = (2 * size[0] - 1, 2 * size[1] - 1)
+        table = F.interpolate(table, size=shape, mode="bicubic", align_corners=True)[0].permute(1, 2, 0)
+        return {"pos_emb": table.unflatten(2, (self.k, self.u)), "pos_index": relative_offset_index(size)}
+
+
+# On a map of one position some products have sums of one term. einsum computes them by elementwise multiplication, which counters
+# of matrix products do not see; the definition's are matrix products, which MACs count (search_space/tape.py).
+
+
+def content_lambdas(k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Content lambdas `(B, k, v)` of keys `(B, u, k, N)` and values `(B, u, v, N)`."""
+    if k.shape[1] * k.shape[3] == 1 and not may_rewrite(k):
+        return torch.bmm(k[:, 0], v[:, 0].mT)
+    return torch.einsum("bukm,buvm->bkv", k, v)
 
 
 def by_table(v: torch.Tensor, table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """Position lambdas `(B, N, k, v)` of values `(B, u, v, N)` from a table of relative positions and its flat index."""
-    return torch.einsum("nmku,buvm->bnkv", table.flatten(0, 1)[index], v)
+    table = table.flatten(0, 1)[index]  # (N, N, k, u)
+    if v.shape[1] * v.shape[3] == 1 and not may_rewrite(v):
+        return torch.matmul(table[0], v[:, 0].mT).unsqueeze(1)
+    return torch.einsum("nmku,buvm->bnkv", table, v)
+
+
+def apply_lambdas(q: torch.Tensor, lambdas: torch.Tensor) -> torch.Tensor:
+    """Each query of `(B, h, k, N)` by the lambda of its position, `(B, N, k, v) -> (B, h, v, N)`."""
+    if q.shape[2] * q.shape[3] == 1 and not may_rewrite(q):
+        return torch.bmm(q[..., 0], lambdas[:, 0]).unsqueeze(-1)
+    return torch.einsum("bhkn,bnkv->bhvn", q, lambdas)
 
 
 def relative_offset_index(size: Size) -> torch.Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from search_space.architecture import Architecture
+from search_space.head import HeadSpec
 from search_space.modules import features, input_size
 from search_space.modules.block import build_block
 from search_space.modules.downsampling import transition_of
@@ -36,7 +37,8 @@ class Network(nn.Module):
             the first block.
 
     Attributes:
-        architecture: the description.
+        architecture: the description of the network as it is, also after `set_input_size`, `prune_intermediate_layers` and
+            `reset_classifier` (without classes: with those that it had).
         image_size: (height, width) of its images; where parameters are bound to the map, change it by `set_input_size`.
         num_classes, in_chans, num_features, head_hidden_size, feature_info, drop_rate: as in timm's models.
 
@@ -44,11 +46,14 @@ class Network(nn.Module):
         ValueError: a rate outside [0, 1), or stochastic depth without residual branches; classes without pooling.
     """
 
+    _model_args: dict[str, Any]
+
     def __init__(
         self, architecture: Architecture, global_pool: str = "avg", drop_rate: float = 0.0, drop_path_rate: float = 0.0
     ) -> None:
         super().__init__()
-        self.architecture = architecture
+        self.architecture = self._built = architecture  # `_built`: at the image size for which its mixers were built
+        self._by_block = features.by_block(architecture)
         self.image_size = architecture.image_size
         self.in_chans = architecture.in_chans
         last = architecture.stages[-1]
@@ -67,9 +72,7 @@ class Network(nn.Module):
         self.head_drop = nn.Dropout(drop_rate)
         self.reset_classifier(architecture.num_classes, global_pool)
         self._set_drop_path(_check_rate("drop_path_rate", drop_path_rate))
-        self.bound_by = input_size.bound_by(architecture)
-        # timm's factory and exporter read these from the model rather than from its configuration.
-        self._traits = {"img_size": self.image_size, "fixed_input_size": bool(self.bound_by), "first_conv": "stem.proj"}
+        self._describe()
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """`(B, in_chans, H, W) -> (B, C, h, w)`, with the head's norm if it comes before the pooling."""
@@ -126,22 +129,27 @@ class Network(nn.Module):
     ) -> list[int]:
         """Remove the layers that the features `indices` do not need; returns the indices, counted from the front, in order.
 
-        Where the last stage is removed, so are the norm and the head.
+        Where the last stage is removed, so are the norm and the head. What stays are the same modules, with their hooks.
         """
         selected = features.feature_indices(indices, len(self.feature_info))
         end = selected[-1] + 1
         ends_narrower = end < len(self.feature_info) and not self._by_block
+        stages = self.architecture.stages
         if self._by_block:
-            self._stages[0].blocks = self._stages[0].blocks[:end]
+            del self._stages[0].blocks[end:]
+            stages = (self._built.stages[0].replace(depth=end),)
         else:
-            self.stages = self.stages[:end]
+            del self.stages[end:]
+            stages = self._built.stages[:end]
         self.feature_info = self.feature_info[:end]
         if prune_norm or ends_narrower:
-            self.norm = nn.Identity()
+            self.norm = nn.Identity().train(self.training)
         if prune_head or ends_narrower:
             self.num_features = self.head_hidden_size = self.feature_info[-1]["num_chs"]
-            self.fc_norm = nn.Identity()
+            self.fc_norm = nn.Identity().train(self.training)
             self.reset_classifier(0, "")
+        has_norm = not (isinstance(self.norm, nn.Identity) and isinstance(self.fc_norm, nn.Identity))
+        self._describe(stages=stages, head=self._built.head if has_norm else HeadSpec(norm=None))
         return selected
 
     def get_classifier(self) -> nn.Module:
@@ -149,7 +157,11 @@ class Network(nn.Module):
         return self.head
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A new linear layer for `num_classes` (0: none), and another pooling ("avg", or "" for the map itself)."""
+        """A new linear layer for `num_classes` (0: none), and another pooling ("avg", or "" for the map itself).
+
+        The layer is trained, whatever is frozen, and in the training mode of the network, on the device and in the dtype of its
+        first convolution.
+        """
         pool = getattr(self, "global_pool", "avg") if global_pool is None else global_pool
         if pool not in ("avg", ""):
             raise ValueError(f"global_pool: must be 'avg' or '', found {pool!r}")
@@ -163,20 +175,25 @@ class Network(nn.Module):
             else nn.Identity()
         )
         self.head = head.train(self.training)
+        if num_classes not in (0, self._built.num_classes):
+            self._describe(num_classes=num_classes)
 
     def set_input_size(self, img_size: int | Sequence[int]) -> None:
         """Take images of another size from now on. Parameters that are bound to the map are interpolated, as new parameters.
 
+        They have the device, dtype, memory format and `requires_grad` of those that they replace; all other parameters, all
+        modules and their hooks stay. As with timm's models, an optimizer must be made afterwards: one that exists refers to the
+        parameters that were replaced.
+
         Raises:
             SpaceError: the architecture does not fit the size, or a mixer cannot be interpolated; nothing is changed then.
+            ValueError: a parameter that must change is parametrized or pruned; nothing is changed then.
         """
         size = img_size if isinstance(img_size, int) else tuple(img_size)
-        other = self.architecture.replace(image_size=size)
-        input_size.change_input_size(
-            self.stem, self._stages, self.architecture.replace(image_size=self.image_size), other
-        )
-        self.image_size = other.image_size
-        self._traits = self._traits | {"img_size": self.image_size}
+        after = self._built.replace(image_size=size)
+        input_size.change_input_size(self.stem, self._stages, self.architecture, after)
+        self.image_size = after.image_size
+        self._describe()
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Trade time for memory: recompute each block in the backward pass. Outputs and gradients are the same."""
@@ -201,9 +218,16 @@ class Network(nn.Module):
     def _stages(self) -> list[NetworkStage]:
         return cast(list[NetworkStage], list(self.stages))
 
-    @property
-    def _by_block(self) -> bool:
-        return len(self.architecture.stages) == 1
+    def _describe(self, **changes: Any) -> None:
+        """Let the description follow a change of the network: `changes` to its fields, and the image size."""
+        self._built = self._built.replace(**changes) if changes else self._built
+        is_built_size = self.image_size == self._built.image_size
+        self.architecture = self._built if is_built_size else self._built.replace(image_size=self.image_size)
+        self.bound_by = input_size.bound_by(self.architecture)
+        # timm's factory and exporter read these from the model rather than from its configuration.
+        self._traits = {"img_size": self.image_size, "fixed_input_size": bool(self.bound_by), "first_conv": "stem.proj"}
+        if changes and hasattr(self, "_model_args"):  # those of timm's factory, which its exporter writes
+            self._model_args = {**self._model_args, "architecture": self.architecture.to_dict()}
 
     def _embed(self, x: torch.Tensor) -> torch.Tensor:
         if self.bound_by:

@@ -8,10 +8,11 @@ from torch import nn
 from search_space.errors import ArchitectureError
 from search_space.mixers.mlp import TokenMLPSpec
 from search_space.modules.builders import builds
+from search_space.modules.size_bound import SizeBound
 from search_space.shapes import Size
 
 
-class TokenMLP(nn.Module):
+class TokenMLP(SizeBound):
     """Linear, GELU, linear over the H*W positions of each channel, `(B, C, H, W) -> (B, C, H, W)`; named as timm's `Mlp`."""
 
     def __init__(self, size: Size, hidden: int) -> None:
@@ -24,7 +25,7 @@ class TokenMLP(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc2(self.act(self.fc1(x.flatten(2)))).view(x.shape)
 
-    def for_size(self, size: Size) -> TokenMLP:
+    def tensors_for_size(self, size: Size) -> dict[str, torch.Tensor]:
         """Refused: no way to carry its matrices over is established.
 
         Raises:

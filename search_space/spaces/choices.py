@@ -17,7 +17,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, Strict
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from search_space.errors import ArchitectureError, SpaceError, unknown_name
 from search_space.field_types import Activation, Positive
@@ -70,6 +70,9 @@ def _options(registry: SpecRegistry[Any], name: str, given: object) -> Options:
 
 
 Choices = Strict(False), BeforeValidator(distinct_choices), Field(min_length=1)
+EachOnce = AfterValidator(
+    lambda values: tuple(dict.fromkeys(values))
+)  # `layer` and `{name: layer, eps: 1e-6}` are one norm
 
 
 class StemChoices(Value):
@@ -78,7 +81,7 @@ class StemChoices(Value):
     patch: Annotated[tuple[Positive, ...], *Choices] = (4,)
     kernel: Annotated[tuple[Positive | None, ...], *Choices] = (None,)
     act: Annotated[tuple[Activation | None, ...], *Choices] = (None,)
-    norm: Annotated[tuple[Norm | None, ...], *Choices] = (None,)
+    norm: Annotated[tuple[Norm | None, ...], *Choices, EachOnce] = (None,)
     pos_embed: Annotated[tuple[bool, ...], *Choices] = (False,)
     ratio: Annotated[tuple[Annotated[float, Field(gt=0)], ...], *Choices] = (1.0,)
     order: Annotated[tuple[Literal["act_norm", "norm_act"], ...], *Choices] = ("act_norm",)

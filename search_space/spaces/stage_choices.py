@@ -19,7 +19,7 @@ from search_space.norm import Norm
 from search_space.residual_forms import RESIDUAL_FORMS
 from search_space.residual_forms.base import ResidualName
 from search_space.shapes import BlockShape, MapShape, distinct_block_shapes
-from search_space.spaces.choices import Choices, Options, mixer_choices
+from search_space.spaces.choices import Choices, EachOnce, Options, mixer_choices
 from search_space.squeeze_excite import SqueezeExciteSpec
 from search_space.stage import Stage
 from search_space.value import Value
@@ -44,7 +44,7 @@ class StageChoices(Value):
     channel_mixer: Annotated[dict[str, Options], mixer_choices(CHANNEL_MIXERS)] = {"mlp": {}}  # noqa: RUF012 (pydantic copies defaults)
     depth: Annotated[tuple[Positive, ...], *Choices] = (2,)
     width: Annotated[tuple[Positive, ...], *Choices] = (64,)
-    norm: Annotated[tuple[Norm, ...], *Choices] = ("batch",)
+    norm: Annotated[tuple[Norm, ...], *Choices, EachOnce] = ("batch",)
     act: Annotated[tuple[Activation, ...], *Choices] = ("gelu",)
     downsample: Annotated[tuple[Stride, ...], *Choices] | None = None
     begin: Annotated[tuple[Begin, ...], *Choices] = ("transition",)

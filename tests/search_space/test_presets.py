@@ -169,3 +169,12 @@ print(sorted({name.split(".")[0] for name in sys.modules} & {"torch", "timm", "t
 """
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
     assert output == "[]"
+
+
+def test_constants_of_larger_members_of_a_family_are_arguments() -> None:
+    widths, depths = (12, 24), (1, 1)
+    assert {stage.layer_scale for stage in presets.gfnet_pyramid(widths, depths, layer_scale=1e-5).stages} == {1e-5}
+    assert {stage.layer_scale for stage in presets.poolformer(widths, depths, layer_scale=1e-6).stages} == {1e-6}
+    for stage in presets.shiftvit((16, 32), depths, fraction=16, expansion=4.0).stages:
+        assert stage.mixer.to_dict()["fraction"] == 16
+        assert stage.channel_mixer.to_dict()["expansion"] == 4.0
