@@ -26,7 +26,8 @@ class MapBatchNorm(nn.BatchNorm2d):
 
     def forward(self, x: torch.Tensor | torch.fx.Proxy) -> Any:
         if isinstance(x, torch.fx.Proxy):  # a call of this module in the traced graph, as for torch's own layers
-            return x.tracer.create_proxy("call_module", x.tracer.path_of_module(self), (x,), {})
+            tracer: Any = x.tracer
+            return tracer.create_proxy("call_module", tracer.path_of_module(self), (x,), {})
         return unflatten_positions(super().forward(flatten_positions(x)), x)
 
     def _check_input_dim(self, input: torch.Tensor) -> None:
