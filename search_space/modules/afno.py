@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from search_space.mixers.afno import AFNOSpec
+from search_space.modules import fourier
 from search_space.modules.builders import builds
-from search_space.modules.precision import as_complex, at_least_single
+from search_space.modules.precision import as_complex
 from search_space.shapes import Size
 
 
@@ -29,32 +30,35 @@ class AFNO(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[-2:]
-        spectrum = torch.fft.rfft2(at_least_single(x), norm="ortho")  # (B, C, H, W//2+1)
+        spectrum = fourier.rfft2(x, "ortho")  # (B, C, H, W//2+1)
+        modes = spectrum.flatten(2)
         if self.fraction == 1:
-            spectrum = self.mix(spectrum)
+            mixed = self.mix(modes)
         else:
-            rows, columns = self.low_modes(height, width, x.device)
-            low = self.mix(spectrum[:, :, rows, :columns])
-            spectrum = torch.zeros_like(spectrum)
-            spectrum[:, :, rows, :columns] = low
-        return x + torch.fft.irfft2(spectrum, s=(height, width), norm="ortho").to(x.dtype)
-
-    def low_modes(self, height: int, width: int, device: torch.device) -> tuple[torch.Tensor, int]:
-        """The rows (both signs) and the number of columns of the low modes."""
-        low, columns = int(self.fraction * (height // 2 + 1)), int(self.fraction * (width // 2 + 1))
-        negative = torch.arange(max(low, height - low + 1), height, device=device)
-        return torch.cat([torch.arange(low, device=device), negative]), columns
+            index = low_modes(self.fraction, height, width, x.device)
+            kept = self.mix(modes.index_select(2, index))
+            mixed = kept.new_zeros(modes.shape).index_copy(2, index, kept)
+        return x + fourier.irfft2(mixed.view(spectrum.shape), (height, width), "ortho").to(x.dtype)
 
     def mix(self, spectrum: torch.Tensor) -> torch.Tensor:
-        """The two-layer block-diagonal network, the same for every mode, `(B, C, h, w) -> (B, C, h, w)` complex."""
-        batch, channels, height, width = spectrum.shape
+        """The two-layer block-diagonal network, the same for every mode, `(B, C, modes) -> (B, C, modes)` complex."""
+        batch, channels, count = spectrum.shape
         # Modes last: the matrices then multiply the spectrum without copying it.
-        modes = spectrum.reshape(batch, self.blocks, channels // self.blocks, height * width)
+        modes = spectrum.view(batch, self.blocks, channels // self.blocks, count)
         modes = torch.matmul(complex_weights(self.w1).transpose(1, 2), modes) + complex_weights(self.b1)[..., None]
         modes = torch.view_as_complex(F.relu(torch.view_as_real(modes)))
         modes = torch.matmul(complex_weights(self.w2).transpose(1, 2), modes) + complex_weights(self.b2)[..., None]
         modes = torch.view_as_complex(F.softshrink(torch.view_as_real(modes), self.threshold))
-        return modes.view(batch, channels, height, width)
+        return modes.view(batch, channels, count)
+
+
+@torch.fx.wrap  # one node of a traced graph: the size is known when it runs
+def low_modes(fraction: float, height: int, width: int, device: torch.device) -> torch.Tensor:
+    """The flat indices of the low modes in a half spectrum `(H, W//2+1)`: low rows of both signs, low columns."""
+    low, columns = int(fraction * (height // 2 + 1)), int(fraction * (width // 2 + 1))
+    negative = torch.arange(max(low, height - low + 1), height, device=device)
+    rows = torch.cat([torch.arange(low, device=device), negative])
+    return (rows[:, None] * (width // 2 + 1) + torch.arange(columns, device=device)).flatten()
 
 
 def complex_weights(parts: torch.Tensor) -> torch.Tensor:
