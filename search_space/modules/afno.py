@@ -36,8 +36,7 @@ class AFNO(nn.Module):
             mixed = self.mix(modes)
         else:
             index = low_modes(self.fraction, height, width, x.device)
-            kept = self.mix(modes.index_select(2, index))
-            mixed = kept.new_zeros(modes.shape).index_copy(2, index, kept)
+            mixed = put_modes(self.mix(modes[:, :, index]), index, height * (width // 2 + 1))
         return x + fourier.irfft2(mixed.view(spectrum.shape), (height, width), "ortho").to(x.dtype)
 
     def mix(self, spectrum: torch.Tensor) -> torch.Tensor:
@@ -64,6 +63,14 @@ def low_modes(fraction: float, height: int, width: int, device: torch.device) ->
 def complex_weights(parts: torch.Tensor) -> torch.Tensor:
     """Real and imaginary parts as complex numbers, `(2, ...) -> (...)`."""
     return as_complex(parts.movedim(0, -1))
+
+
+@torch.fx.wrap  # one node of a traced graph, which has no assignments
+def put_modes(kept: torch.Tensor, index: torch.Tensor, count: int) -> torch.Tensor:
+    """A spectrum of `count` modes that are zero but for those of `index`, `(B, C, M) -> (B, C, count)`."""
+    spectrum = kept.new_zeros(kept.shape[0], kept.shape[1], count)
+    spectrum[:, :, index] = kept
+    return spectrum
 
 
 @builds(AFNOSpec)
