@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from search_space.mixers.afno import AFNOSpec, HardThresholding, kept_modes
+from search_space.modules import fourier
 from search_space.modules.builders import builds
-from search_space.modules.precision import as_complex, at_least_single
+from search_space.modules.precision import as_complex
 from search_space.shapes import Size
 
 
@@ -37,36 +38,48 @@ class AFNO(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[-2:]
-        spectrum = torch.fft.rfft2(at_least_single(x), norm="ortho")  # (B, C, H, W//2+1)
+        spectrum = fourier.rfft2(x, "ortho")  # (B, C, H, W//2+1)
+        modes = spectrum.flatten(2)
         if self.fraction == 1 and self.thresholding == "both_axes":
-            spectrum = self.mix(spectrum)
+            mixed = self.mix(modes)
         else:
-            rows, columns = self.kept_modes(height, width, x.device)
-            kept = self.mix(spectrum[:, :, rows, :columns])
-            spectrum = torch.zeros_like(spectrum)
-            spectrum[:, :, rows, :columns] = kept
-        return x + torch.fft.irfft2(spectrum, s=(height, width), norm="ortho").to(x.dtype)
-
-    def kept_modes(self, height: int, width: int, device: torch.device) -> tuple[torch.Tensor, int]:
-        """The rows and the number of columns of the modes that are kept."""
-        ranges, columns = kept_modes(self.thresholding, self.fraction, (height, width))
-        return torch.cat([torch.arange(rows.start, rows.stop, device=device) for rows in ranges]), columns
+            index = kept_mode_indices(self.thresholding, self.fraction, height, width, x.device)
+            mixed = put_modes(self.mix(modes[:, :, index]), index, height * (width // 2 + 1))
+        return x + fourier.irfft2(mixed.view(spectrum.shape), (height, width), "ortho").to(x.dtype)
 
     def mix(self, spectrum: torch.Tensor) -> torch.Tensor:
-        """The two-layer block-diagonal network, the same for every mode, `(B, C, h, w) -> (B, C, h, w)` complex."""
-        batch, channels, height, width = spectrum.shape
+        """The two-layer block-diagonal network, the same for every mode, `(B, C, modes) -> (B, C, modes)` complex."""
+        batch, channels, count = spectrum.shape
         # Modes last: the matrices then multiply the spectrum without copying it.
-        modes = spectrum.reshape(batch, self.blocks, channels // self.blocks, height * width)
+        modes = spectrum.view(batch, self.blocks, channels // self.blocks, count)
         modes = torch.matmul(complex_weights(self.w1).transpose(1, 2), modes) + complex_weights(self.b1)[..., None]
         modes = torch.view_as_complex(F.relu(torch.view_as_real(modes)))
         modes = torch.matmul(complex_weights(self.w2).transpose(1, 2), modes) + complex_weights(self.b2)[..., None]
         modes = torch.view_as_complex(F.softshrink(torch.view_as_real(modes), self.threshold))
-        return modes.view(batch, channels, height, width)
+        return modes.view(batch, channels, count)
+
+
+@torch.fx.wrap  # one node of a traced graph: the size is known when it runs
+def kept_mode_indices(
+    thresholding: HardThresholding, fraction: float, height: int, width: int, device: torch.device
+) -> torch.Tensor:
+    """The flat indices of the modes that are kept in a half spectrum `(H, W//2+1)`."""
+    ranges, columns = kept_modes(thresholding, fraction, (height, width))
+    rows = torch.cat([torch.arange(rows.start, rows.stop, device=device) for rows in ranges])
+    return (rows[:, None] * (width // 2 + 1) + torch.arange(columns, device=device)).flatten()
 
 
 def complex_weights(parts: torch.Tensor) -> torch.Tensor:
     """Real and imaginary parts as complex numbers, `(2, ...) -> (...)`."""
     return as_complex(parts.movedim(0, -1))
+
+
+@torch.fx.wrap  # one node of a traced graph, which has no assignments
+def put_modes(kept: torch.Tensor, index: torch.Tensor, count: int) -> torch.Tensor:
+    """A spectrum of `count` modes that are zero but for those of `index`, `(B, C, M) -> (B, C, count)`."""
+    spectrum = kept.new_zeros(kept.shape[0], kept.shape[1], count)
+    spectrum[:, :, index] = kept
+    return spectrum
 
 
 @builds(AFNOSpec)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from search_space.mixers.attention import AttentionSpec, axis_shift
 from search_space.modules.builders import builds
+from search_space.modules.eager import graph_node
 from search_space.modules.size_bound import SizeBound
 from search_space.modules.torch_internals import is_transforming
 from search_space.shapes import Size
@@ -27,7 +30,7 @@ class SelfAttention(nn.Module):
         tokens = x.flatten(2).transpose(1, 2)  # (B, N, C)
         qkv = self.qkv(tokens).view(batch, height * width, 3, self.heads, channels // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, head_dim)
-        y = attend(q, k, v)
+        y = dot_product_attention(q, k, v)
         y = self.proj(y.transpose(1, 2).reshape(batch, height * width, channels))
         return y.transpose(1, 2).reshape(batch, channels, height, width)
 
@@ -55,7 +58,7 @@ class ReducedAttention(nn.Module):
         q = self.q(x.flatten(2).transpose(1, 2)).view(batch, height * width, self.heads, head).transpose(1, 2)
         reduced = self.act(self.norm(self.sr(self.pool(x)).flatten(2).transpose(1, 2)))  # (B, M, C)
         k, v = self.kv(reduced).view(batch, reduced.shape[1], 2, self.heads, head).permute(2, 0, 3, 1, 4).unbind(0)
-        y = attend(q, k, v)  # (B, heads, N, head_dim)
+        y = dot_product_attention(q, k, v)  # (B, heads, N, head_dim)
         y = self.proj(y.transpose(1, 2).reshape(batch, height * width, channels))
         return y.transpose(1, 2).reshape(batch, channels, height, width)
 
@@ -94,7 +97,9 @@ class WindowAttention(SizeBound):
         """The mask of another map. The biases are those of relative positions within a window, whatever the map."""
         return {"attn_mask": self.mask(size)}
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor | torch.fx.Proxy) -> Any:
+        if isinstance(x, torch.fx.Proxy):  # whether to pad depends on the size
+            return graph_node(self, x)
         height, width = x.shape[2:]
         down, right = self.shift((height, width))
         if down or right:
@@ -125,14 +130,14 @@ class WindowAttention(SizeBound):
     ) -> torch.Tensor:
         """`softmax(q k^T / sqrt(head_dim) + bias) v`, each `(B * windows, heads, area, head_dim)`.
 
-        CPUs have no fused kernel with gradients of the bias. Attention weights masked by -100 are denormal numbers (about
-        1e-44), which slow a training step down several times. Logits are therefore clamped to 60 below the greatest of their row:
-        exp(-60) vanishes next to 1 even in double precision.
+        CPUs have no fused kernel with gradients of the bias; a traced graph has the fused form in any case. Attention weights
+        masked by -100 are denormal numbers (about 1e-44), which slow a training step down several times. Logits are therefore
+        clamped to 60 below the greatest of their row: exp(-60) vanishes next to 1 even in double precision.
         """
         bias = self.bias(batch, size)
-        if q.device.type != "cpu" or not torch.is_grad_enabled():
-            return attend(q, k, v, bias)
-        logits = (q * (self.qkv.in_features // self.heads) ** -0.5) @ k.transpose(-2, -1) + bias
+        if q.device.type != "cpu" or not torch.is_grad_enabled() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            return dot_product_attention(q, k, v, bias)
+        logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1) + bias
         if any(self.shift(size)):
             logits = (logits - logits.detach().amax(dim=-1, keepdim=True)).clamp_min(-60)
         return logits.softmax(dim=-1) @ v
@@ -151,7 +156,9 @@ class WindowAttention(SizeBound):
         return biases.expand(batch, *biases.shape).flatten(0, 1)
 
 
-def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+def dot_product_attention(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
     """`softmax(q k^T / sqrt(head_dim) + bias) v`, each `(B, heads, N, head_dim)`.
 
     torch's fused kernels have no forward-mode derivatives, and no rule for `torch.func.vmap` on CPUs. Nor have they second

@@ -20,13 +20,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from search_space.modules.eager import graph_node
+
 
 class MapBatchNorm(nn.BatchNorm2d):
     """Batch norm of a map, `(B, C, H, W) -> (B, C, H, W)`; of flat positions where torch's own may have wrong gradients."""
 
     def forward(self, x: torch.Tensor | torch.fx.Proxy) -> Any:
         if isinstance(x, torch.fx.Proxy):  # a call of this module in the traced graph, as for torch's own layers
-            return x.tracer.create_proxy("call_module", x.tracer.path_of_module(self), (x,), {})
+            return graph_node(self, x)
         return unflatten_positions(super().forward(flatten_positions(x)), x)
 
     def _check_input_dim(self, input: torch.Tensor) -> None:

@@ -14,6 +14,8 @@ faster way ask here whether to take it. Everything else gets the definition:
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -50,6 +52,12 @@ def runs_eagerly(*tensors: torch.Tensor | torch.fx.Proxy) -> bool:
 def may_bypass(module: nn.Module) -> bool:
     """True if a call of `module` is no more than its convolution: torch's own class, not parametrised, without hooks."""
     return type(module) in PLAIN_MODULES and not has_hooks(module) and type(module.weight) in PLAIN_TENSORS
+
+
+def graph_node(module: nn.Module, x: torch.fx.Proxy) -> torch.fx.Proxy:
+    """The call of `module` as one node of the graph that `torch.fx` traces, for what depends on shapes or on the mode."""
+    tracer: Any = x.tracer
+    return tracer.create_proxy("call_module", tracer.path_of_module(module), (x,), {})
 
 
 def needs_gradients(*tensors: torch.Tensor) -> bool:

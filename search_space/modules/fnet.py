@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from search_space.mixers.fnet import FNetSpec
+from search_space.modules import fourier
 from search_space.modules.builders import builds
-from search_space.modules.precision import at_least_single
 from search_space.shapes import Size
 
 
@@ -19,7 +19,7 @@ class FNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         n = x.shape[2] * x.shape[3]
-        half = torch.fft.rfft2(at_least_single(x.flatten(2))).real  # (B, C, N//2 + 1)
+        half = fourier.rfft2(x.flatten(2)).real  # (B, C, N//2 + 1)
         mirrored = half[..., 1 : n - n // 2].flip(1, 2)  # the columns N//2 + 1 to N - 1; rows C-1 to 0
         rest = torch.cat((mirrored[:, -1:], mirrored[:, :-1]), dim=1)  # rows 0, C-1 to 1
         return torch.cat((half, rest), dim=-1).view(x.shape).to(x.dtype)

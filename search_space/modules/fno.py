@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from search_space.mixers.fno import FNOSpec, Modes, kept_modes
+from search_space.modules import fourier
 from search_space.modules.builders import builds
 from search_space.modules.eager import may_rewrite, needs_gradients
 from search_space.modules.memory_format import Change, apply_to_four_axes
-from search_space.modules.precision import as_complex, at_least_single
+from search_space.modules.precision import as_complex
 from search_space.modules.size_bound import SizeBound
 from search_space.shapes import Size
 
@@ -37,11 +38,12 @@ class FNO(SizeBound):
         height, width = x.shape[-2:]
         top, columns = self.weights1.shape[2:4]
         bottom = self.weights2.shape[2]
-        spectrum = torch.fft.rfft2(at_least_single(x))  # (B, C, H, W//2+1)
-        mixed = torch.zeros_like(spectrum)
-        mixed[:, :, :top, :columns] = mix(spectrum[:, :, :top, :columns], self.weights1)
-        mixed[:, :, height - bottom :, :columns] = mix(spectrum[:, :, height - bottom :, :columns], self.weights2)
-        y = torch.fft.irfft2(mixed, s=(height, width)).to(x.dtype)
+        low = fourier.rfft2(x)[..., :columns]  # (B, C, H, columns) of (B, C, H, W//2+1)
+        upper = mix(low[:, :, :top], self.weights1)
+        lower = mix(low[:, :, height - bottom :], self.weights2)
+        dropped = upper.new_zeros(x.shape[0], x.shape[1], height - top - bottom, columns)
+        mixed = F.pad(torch.cat((upper, dropped, lower), dim=2), (0, width // 2 + 1 - columns))
+        y = fourier.irfft2(mixed, (height, width)).to(x.dtype)
         return F.gelu(y + self.w(x))
 
     def _apply(self, fn: Change, recurse: bool = True) -> FNO:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from search_space.mixers.global_filter import GlobalFilterSpec
+from search_space.modules import fourier
 from search_space.modules.builders import builds
 from search_space.modules.precision import as_complex, at_least_single
 from search_space.modules.size_bound import SizeBound
@@ -23,8 +24,8 @@ class GlobalFilter(SizeBound):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight = as_complex(self.complex_weight).permute(2, 0, 1)  # (C, H, W//2+1)
-        spectrum = torch.fft.rfft2(at_least_single(x), norm="ortho")
-        return torch.fft.irfft2(spectrum * weight, s=self.size, norm="ortho").to(x.dtype)
+        spectrum = fourier.rfft2(x, "ortho")
+        return fourier.irfft2(spectrum * weight, self.size, "ortho").to(x.dtype)
 
     def tensors_for_size(self, size: Size) -> dict[str, torch.Tensor]:
         """The filter for another map: `complex_weight` interpolated over its frequencies (bicubic, ends fixed), as in GFNet."""

@@ -24,6 +24,7 @@ class MLP(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        self.interlace_groups = groups[0] if min(groups) > 1 else 1
         self.fc1 = nn.Conv2d(width, hidden, 1, groups=groups[0], bias=bias)
         self.act = build_activation(act)
         self.fc2 = nn.Conv2d(hidden, out or width, 1, groups=groups[1], bias=bias)
@@ -33,7 +34,7 @@ class MLP(nn.Module):
 
     def interlace_hidden(self, x: torch.Tensor) -> torch.Tensor:
         """The channel shuffle between the activation and the second layer, `(B, L, H, W) -> (B, L, H, W)`."""
-        return interlace(x, self.fc1.groups) if self.fc1.groups > 1 and self.fc2.groups > 1 else x
+        return interlace(x, self.interlace_groups) if self.interlace_groups > 1 else x
 
 
 @builds(MLPSpec)

@@ -20,8 +20,10 @@ def as_complex(pairs: torch.Tensor) -> torch.Tensor:
     return torch.view_as_complex(at_least_single(pairs).contiguous())
 
 
-def is_half_precision_on_cpu(x: torch.Tensor) -> bool:
+def is_half_precision_on_cpu(x: torch.Tensor | torch.fx.Proxy) -> bool:
     """True if convolutions of `x` run in half precision on a CPU, by its dtype or by autocast."""
+    if isinstance(x, torch.fx.Proxy):
+        return False
     return x.device.type == "cpu" and (x.dtype in (torch.float16, torch.bfloat16) or torch.is_autocast_enabled("cpu"))
 
 

@@ -101,6 +101,7 @@ class AxialShift(nn.Module):
         return self.conv3(self.norm2(along_width + along_height))
 
 
+@torch.fx.wrap  # one node of a traced graph: the number of groups is known when it runs
 def shift_groups(x: torch.Tensor, shift_size: int, dim: int) -> torch.Tensor:
     """`(B, C, H, W) -> (B, C, H, W)`: group g of ceil(C / shift_size) channels moves by g - shift_size // 2 along `dim`."""
     reach, side = shift_size // 2, x.shape[dim]
