@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-MAX_NAMES_BEFORE_HINT = 10
+MAX_NAMES_BEFORE_HINT = 15
 
 
 class SpaceError(ValueError):

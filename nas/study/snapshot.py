@@ -1,10 +1,11 @@
 """A copy in memory of the database of a study, made without writing to the folder that holds it.
 
-Commands that only read use it: the folder may be one that one may only read, and stays as it is, byte for byte. The copy is
-consistent even while a search writes. What SQLite allows depends on the files beside the database:
+Commands that only read use it: the folder may be one that one may only read, and no file appears, goes or is written in it.
+The copy is consistent even while a search writes. What SQLite allows depends on the files beside the database:
 
 - none: no other process has the database open, so it is read as immutable. The other modes would create files.
-- `-wal` and `-shm`: a search has the database open. SQLite reads the write-ahead log, and takes its locks read-only.
+- `-wal` and `-shm`: a search has the database open. SQLite reads the write-ahead log too, and locks in `-shm`, where it may,
+  that it reads. (`readonly_shm` would leave that file as it is, but then no other connection of this process could write.)
 - `-wal` without `-shm`, or `-journal`: left by a crash, or copied. SQLite would have to write, so it gets a private copy.
 
 The first and the last are repeated if the files change meanwhile.
@@ -56,7 +57,7 @@ def _copy(database: Path, memory: sqlite3.Connection) -> bool:
     """Copy `database`; returns True if SQLite's locks make sure that the copy is consistent."""
     wal, shm, journal = (_beside(database, suffix).exists() for suffix in SUFFIXES)
     if wal and shm:
-        _backup(database, "mode=ro&readonly_shm=1", memory)
+        _backup(database, "mode=ro", memory)
         return True
     if not wal and not journal:
         _backup(database, "mode=ro&immutable=1", memory)
