@@ -11,6 +11,8 @@ from nas.formatting import ratio, value_text
 
 STANDARD_ERRORS = 2.0
 """A best value within so many standard errors of the baseline is called no better."""
+MIN_IMBALANCE = 1.2
+"""Times that a majority must exceed the share of a class in balanced data for a warning: chance is no trap there."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,13 @@ class Baseline:
 
     Args:
         class_name: the most frequent class.
+        imbalance: its share, times the number of classes.
         value: the value.
         error: its standard error as an estimate from so many images.
     """
 
     class_name: str
+    imbalance: float
     value: float
     error: float
 
@@ -35,13 +39,14 @@ def majority_baseline(results: Results) -> Baseline | None:
     if not counts or len(counts) != len(names) or not sum(counts) or results.primary.name not in _BASELINES:
         return None
     value, error = _BASELINES[results.primary.name](counts)
-    return Baseline(str(names[counts.index(max(counts))]), value, error)
+    imbalance = max(counts) * len(counts) / sum(counts)
+    return Baseline(str(names[counts.index(max(counts))]), imbalance, value, error)
 
 
 def baseline_warning(results: Results) -> str | None:
-    """A sentence if the best trial is no better than the baseline; None if it is better, or if there is none."""
+    """A sentence if the best trial is no better than the baseline; None if it is better, or the classes are balanced."""
     best, baseline = results.best, majority_baseline(results)
-    if best is None or baseline is None:
+    if best is None or baseline is None or baseline.imbalance < MIN_IMBALANCE:
         return None
     value = float(best[results.primary.name])
     if value > baseline.value + STANDARD_ERRORS * baseline.error:

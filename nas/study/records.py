@@ -83,7 +83,7 @@ class Trained:
         return replace(self, wall_s=self.wall_s + seconds, overhead_s=self.overhead_s + seconds)
 
     def to_attributes(self) -> dict[str, Any]:
-        """User attributes of the trial; accuracy is a value of the trial, and an intermediate value at rungs."""
+        """User attributes of the trial; accuracy is none, since it is a value of the trial and in its curve."""
         values = {name: value for name, value in self.values.items() if name != "accuracy"}
         times = {"train_s": self.train_s, "overhead_s": self.overhead_s, "wall_s": self.wall_s}
         return {**values, "curve": [dict(epoch) for epoch in self.curve], **times}

@@ -13,8 +13,8 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
     train_s, wall_s       seconds of training steps, and of the whole trial, summed over segments
     overhead_s            the part of wall_s outside epochs (their steps and validation)
     idle_s                seconds that the worker waited for the trial after its last one
-    until                 the epoch to pause at, of the last segment (only with a scheduler); the accuracies at rungs are the
-                          trial's intermediate values; a trial stopped at a rung is PRUNED
+    until                 the epoch to pause at, of the last segment (only with a scheduler); the values of the primary
+                          objective (accuracy) at rungs are the trial's intermediate values; a trial stopped at a rung is PRUNED
     outcome               "completed", "stopped", "refused", "duplicate" or "failed" (not in studies of version 0.1)
     refused               the reason why it was not trained: "limit macs: 5000 > 4000", "duplicate of trial 3"; its state
                           is PRUNED, that of a duplicate FAIL

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.analysis.architecture_text import mixer_names
-from nas.analysis.classes import SHOWN_CLASSES, class_record
+from nas.analysis.classes import class_record
 from nas.analysis.failures import failure_summary, group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
 from nas.analysis.results import Results, plain
@@ -30,6 +30,7 @@ from nas.terminal.drawing import architecture_drawing
 from nas.terminal.fitting_table import FittingTable
 
 _BARS = "▁▂▃▄▅▆▇█"
+_MAX_RECALLS = 8  # classes of a trial that are listed
 
 
 def front_table(results: Results) -> Table:
@@ -198,9 +199,9 @@ def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
 def _recall_text(record: Mapping[str, Any]) -> str:
     """The recall of each class on the test split, the lowest first: "defect 0.5000 of 2, ok 1.0000 of 80"."""
     classes = [row for row in record["classes"] if row["images"]]
-    shown = ", ".join(f"{row['class']} {ratio(row['recall'])} of {row['images']}" for row in classes[:SHOWN_CLASSES])
-    left_out = len(classes) - SHOWN_CLASSES
-    return shown + (f", {left_out} more classes" if left_out > 0 else "")
+    shown = ", ".join(f"{row['class']} {ratio(row['recall'])} of {row['images']}" for row in classes[:_MAX_RECALLS])
+    left_out = len(classes) - _MAX_RECALLS
+    return shown + (f"; {left_out} more classes" if left_out > 0 else "")
 
 
 def sparkline(values: Sequence[float | None]) -> str:

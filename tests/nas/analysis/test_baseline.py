@@ -55,9 +55,10 @@ def test_the_majority_share_is_no_result(tmp_path: Path, study_writer: Any, stor
 @pytest.mark.parametrize(
     ("counts", "objective", "value", "is_warned"),
     [
-        ([50, 50], "accuracy", 0.59, True),  # two standard errors are 0.1
-        ([50, 50], "accuracy", 0.61, False),
-        ([50, 50], "accuracy", 0.3, True),
+        ([60, 40], "accuracy", 0.69, True),  # two standard errors are 0.098
+        ([60, 40], "accuracy", 0.71, False),
+        ([60, 40], "accuracy", 0.3, True),
+        ([52, 48], "accuracy", 0.5, False),  # chance in balanced data is no trap
         ([2, 80], "accuracy", 1.0, True),  # two images cannot tell
         ([2, 80], "balanced_accuracy", 0.75, True),
         ([50, 150], "balanced_accuracy", 0.75, False),

@@ -15,7 +15,7 @@ from PIL import Image
 from trainers.data import dataset as data_module
 from trainers.data.config import DataConfig
 from trainers.data.dataset import Dataset, Split, load
-from trainers.data.prepared import prepare
+from trainers.data.prepared import describe, prepare
 from trainers.errors import DataError
 from trainers.files import TensorFile
 
@@ -202,6 +202,7 @@ def test_class_counts(tmp_path: Path) -> None:
     counts = {part: tuple(np.bincount(getattr(data, part).labels).tolist()) for part in ("train", "val", "test")}
     assert counts == {"train": (6, 18), "val": (2, 6), "test": (2, 6)}
     assert data.class_counts == (6, 18)
+    assert describe(file).class_counts == counts
 
 
 def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
