@@ -42,7 +42,7 @@ from nas.study.storage import study_exists
 from nas.study.stored import StoredStudy
 from search_space import SearchSpace
 from search_space.operators import Operator
-from trainers.data.prepared import DatasetInfo
+from trainers.data.prepared import READING_VERSION, DatasetInfo
 from trainers.measuring.effort import default_batch_size
 
 
@@ -82,14 +82,16 @@ def run_search(
     """
     interrupts = Interrupts()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    reading_version = READING_VERSION
     with interrupts.handle_signals(), lock_folder(folder):
         if study_exists(folder):
             study = StoredStudy.open(folder)
             config.check_continues(study.config)
+            reading_version = study.reading_version
             if study.is_complete(config.trials):
                 _restore_images(study, config)
                 return SearchEnd(study, was_complete=True)
-        run = _SearchRun(config, folder, display or NoDisplay(), tuple(observers), interrupts)
+        run = _SearchRun(config, folder, display or NoDisplay(), tuple(observers), interrupts, reading_version)
         scratch = folder.resolve() / RAY
         resources = config.resources
         executor_context = open_with() if open_with else open_executor(resources.executor, resources, scratch)
@@ -130,7 +132,7 @@ def _restore_images(study: StoredStudy, config: StudyConfig) -> None:
     try:
         study.images()
     except StudyError:
-        prepare_images(config, study.folder / DATA)
+        prepare_images(config, study.folder / DATA, reading_version=study.reading_version)
 
 
 @dataclass
@@ -142,6 +144,7 @@ class _SearchRun:
     display: Display
     observers: tuple[Observer, ...]
     interrupts: Interrupts
+    reading_version: int
 
     def run(self, executor_context: AbstractContextManager[Executor]) -> StoredStudy:
         """Run until every trial has ended."""
@@ -168,7 +171,7 @@ class _SearchRun:
         """Read the images in a thread while the executor starts in this one (Ray insists on the main thread)."""
         thread = stack.enter_context(ThreadPoolExecutor(1))
         with self.display.step("starting") as progress:
-            reading = thread.submit(prepare_images, self.config, self.folder / DATA, progress)
+            reading = thread.submit(prepare_images, self.config, self.folder / DATA, progress, self.reading_version)
             executor = stack.enter_context(executor_context)
             self.interrupts.arm()  # Ray has replaced the handler of SIGTERM
             data_file, dataset = reading.result()

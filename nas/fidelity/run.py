@@ -32,6 +32,7 @@ from nas.study.limits import check_limits
 from nas.study.lock import lock_folder
 from nas.study.stored import StoredStudy
 from search_space import Architecture, cost
+from trainers.data.prepared import READING_VERSION
 
 WORKER_DIED = "its process died, possibly out of memory"
 
@@ -79,11 +80,13 @@ class FidelityStudy:
         config: the configuration of the study.
         out: the folder of the trainings.
         cache: the folder of the decoded images.
+        reading_version: of the rules by which the study reads the folder of images.
     """
 
     config: StudyConfig
     out: Path
     cache: Path
+    reading_version: int = READING_VERSION
 
 
 def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) -> FidelityStudy:
@@ -96,10 +99,12 @@ def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) ->
         config = StudyConfig.from_file(path, *overrides)
         out = out or Path("runs") / config.name / "fidelity"
         return FidelityStudy(config, out, out / DATA)
-    stored = StoredStudy.open(path).config
-    StudyConfig.from_file(path / CONFIG).check_continues(stored)  # the file in the folder may have been edited since
+    stored = StoredStudy.open(path)
+    StudyConfig.from_file(path / CONFIG).check_continues(
+        stored.config
+    )  # the file in the folder may have been edited since
     config = StudyConfig.from_file(path / CONFIG, *overrides)
-    return FidelityStudy(config, out or path / "fidelity", path / DATA)
+    return FidelityStudy(config, out or path / "fidelity", path / DATA, stored.reading_version)
 
 
 def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: CountingDisplay) -> Findings:
@@ -125,7 +130,7 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
     ):
         interrupts.arm()
         with display.step("starting") as progress:
-            data_file, dataset = prepare_images(config, study.cache, progress)
+            data_file, dataset = prepare_images(config, study.cache, progress, study.reading_version)
         if (warning := dataset.warning()) is not None:
             display.warn(warning)
         with display.step("choosing architectures"):

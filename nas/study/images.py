@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nas.errors import ConfigError, StudyError
 from nas.study.config import StudyConfig
-from trainers.data.prepared import DatasetInfo, describe, prepare
+from trainers.data.prepared import READING_VERSION, DatasetInfo, describe, prepare
 from trainers.data.types import Progress
 from trainers.errors import DataError
 
@@ -14,14 +14,22 @@ DATA_KEYS = ("source", "path", "splits", "image_size", "limit")
 """Keys of `data` that an error may name; other errors name `path`."""
 
 
-def prepare_images(config: StudyConfig, cache: Path, progress: Progress | None = None) -> tuple[Path, DatasetInfo]:
+def prepare_images(
+    config: StudyConfig, cache: Path, progress: Progress | None = None, reading_version: int = READING_VERSION
+) -> tuple[Path, DatasetInfo]:
     """Decode the images of a study into a file in the folder `cache`, unless it exists; returns the file and its description.
+
+    Args:
+        config: the configuration of the study.
+        cache: the folder.
+        progress: called with the number of images decoded and the total number.
+        reading_version: of the rules by which folders are read; a study keeps those that it started with.
 
     Raises:
         ConfigError: images are missing, broken, or too few.
     """
     try:
-        data_file = prepare(config.data, cache, progress)
+        data_file = prepare(config.data, cache, progress, reading_version=reading_version)
         return data_file, describe(data_file)
     except DataError as error:
         key = error.place if error.place in DATA_KEYS else "path"

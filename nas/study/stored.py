@@ -111,6 +111,11 @@ class StoredStudy:
         return self.attributes.get("dataset") or {}
 
     @property
+    def reading_version(self) -> int:
+        """Version of the rules by which the folder of images was read; studies of versions 0.1 and 0.2 have 1."""
+        return int(self.dataset.get("reading_version", 1))
+
+    @property
     def space_size(self) -> int | None:
         """The number of architectures in the space; None if the study does not say."""
         text = str(self.attributes.get("space_size", ""))
@@ -163,6 +168,7 @@ def _dataset_attribute(dataset: DatasetInfo) -> dict[str, Any]:
         "in_chans": dataset.in_chans,
         "num_classes": dataset.num_classes,
         "class_names": list(dataset.class_names),
+        "reading_version": dataset.reading_version,
         "skipped_count": dataset.skipped_count,
         "skipped": list(dataset.skipped),
         **{str(part): count for part, count in dataset.counts.items()},

@@ -2,8 +2,8 @@
 
 The only file that uses private parts of timm and of the packages it reads with (tests/trainers/data/test_sources_timm.py):
 
-- `samples`, `tar_state` and `class_to_idx` of timm's readers: timm has no public way to get an encoded image with its
-  name, to close an archive, or to get the class names.
+- `samples`, `root`, `tar_state` and `class_to_idx` of timm's readers: timm has no public way to get an encoded image with
+  its name, to close an archive, or to get the class names.
 - `HF_HUB_OFFLINE` of `datasets` and `huggingface_hub`: the environment variable of that name is read at import only.
 - the log of timm's WebDataset reader: nothing else tells which images it left out.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import logging
 import operator
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -22,16 +23,22 @@ from typing import Any
 from PIL import Image
 
 from trainers.data.decode import DecodedParts, decode_all
+from trainers.data.file_types import IMAGE_SUFFIXES, OTHER_SUFFIXES, suffix_of
 from trainers.data.image_file import only_these_formats
+from trainers.data.passed_over import PassedOverCounter
 from trainers.data.pixels import EncodedImage
-from trainers.data.types import Part, ReadContext, SourceRequest
+from trainers.data.types import Part, PassedOver, ReadContext, SourceRequest
 from trainers.errors import DataError
+
+
+FOLDERS = ("timm", "torch/image_folder", "torch/folder")
+"""Sources that read a folder with a folder for each class."""
 
 
 def read_splits(
     request: SourceRequest, splits: Mapping[Part, str], context: ReadContext
-) -> tuple[tuple[str, ...], DecodedParts]:
-    """Class names (none if the data have none), and the images of each of `splits`.
+) -> tuple[tuple[str, ...], DecodedParts, tuple[PassedOver, ...]]:
+    """Class names (none if the data have none), the images of each of `splits`, and what timm passes over in folders.
 
     Raises:
         DataError: timm cannot open a split, the splits do not have the same classes, or an image is broken.
@@ -49,7 +56,24 @@ def read_splits(
         images = (image for part, dataset in datasets.items() for image in _images(request, part, dataset, dropped))
         total = sum(len(dataset) for dataset in datasets.values())
         decoded = decode_all(images, total, request.image_size, context, skip=request.on_error == "skip")
-    return class_names, replace(decoded, skipped=(*dropped, *decoded.skipped))
+        passed_over = _count_unlisted(request, datasets)
+    return class_names, replace(decoded, skipped=(*dropped, *decoded.skipped)), passed_over
+
+
+def _count_unlisted(request: SourceRequest, datasets: Mapping[Part, Any]) -> tuple[PassedOver, ...]:
+    """The files beside the images of each data set that is a folder; timm says nothing about them."""
+    counter = PassedOverCounter(str(request.path))
+    for part, dataset in datasets.items():
+        listed = {path for path, _ in _image_files(dataset)}
+        if request.source not in FOLDERS or request.path is None or not request.path.is_dir():
+            continue
+        for folder, _, names in os.walk(_reader(dataset).root, followlinks=True):
+            for path in (f"{folder}/{name}" for name in sorted(names)):
+                if path not in listed:
+                    suffix = suffix_of(path.rpartition("/")[2])
+                    kind = f"of type {suffix}" if suffix in OTHER_SUFFIXES | IMAGE_SUFFIXES else "of an unknown type"
+                    counter.add(part, f"file {kind if suffix else 'without a suffix'}, which timm does not list", path)
+    return counter.records()
 
 
 def _open(request: SourceRequest, split: str) -> Any:
