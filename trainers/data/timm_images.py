@@ -30,7 +30,6 @@ from trainers.data.pixels import EncodedImage
 from trainers.data.types import Part, PassedOver, ReadContext, SourceRequest
 from trainers.errors import DataError
 
-
 FOLDERS = ("timm", "torch/image_folder", "torch/folder")
 """Sources that read a folder with a folder for each class."""
 
