@@ -22,6 +22,7 @@ from typing import Any
 
 from PIL import Image
 
+from trainers.data.class_order import natural_key, sort_classes
 from trainers.data.decode import DecodedParts, decode_all
 from trainers.data.file_types import IMAGE_SUFFIXES, OTHER_SUFFIXES, suffix_of
 from trainers.data.image_file import only_these_formats
@@ -50,6 +51,10 @@ def read_splits(
             stack.enter_context(_quiet_hub(online=request.download))
         dropped = stack.enter_context(_dropped_by_timm())
         datasets = {part: _open(request, split) for part, split in splits.items()}
+        class_map = _class_map(datasets["train"]) if request.source == "timm" else None
+        if class_map is not None:
+            _close(datasets)
+            datasets = {part: _open(request, split, class_map) for part, split in splits.items()}
         stack.callback(_close, datasets)
         class_names = _shared_classes(datasets, splits)
         images = (image for part, dataset in datasets.items() for image in _images(request, part, dataset, dropped))
@@ -75,7 +80,18 @@ def _count_unlisted(request: SourceRequest, datasets: Mapping[Part, Any]) -> tup
     return counter.records()
 
 
-def _open(request: SourceRequest, split: str) -> Any:
+def _class_map(dataset: Any) -> dict[str, int] | None:
+    """The labels of classes whose names timm takes for equal, such as `cat` and `Cat`; None: it has none of them.
+
+    timm orders such names differently in each process.
+    """
+    names = _class_names(dataset)
+    if len({str(natural_key(name)) for name in names}) == len(names):
+        return None
+    return {name: index for index, name in enumerate(sort_classes(names))}
+
+
+def _open(request: SourceRequest, split: str, class_map: Mapping[str, int] | None = None) -> Any:
     """Timm's data set of one split.
 
     Raises:
@@ -84,6 +100,7 @@ def _open(request: SourceRequest, split: str) -> Any:
     from timm.data import create_dataset
 
     options: dict[str, Any] = {"input_key": request.input_key, "target_key": request.target_key}
+    options |= {"class_map": class_map}
     options = {key: value for key, value in options.items() if value is not None}
     if request.path is not None and request.path.is_file():
         options["cache_tarinfo"] = False  # otherwise timm reads a pickled index beside a large archive

@@ -154,6 +154,20 @@ def test_parts_that_timm_does_not_know(names: tuple[str, str, str], source: str,
         read(source, root)
 
 
+def test_names_that_timm_takes_for_equal(tmp_path: Path) -> None:
+    root = write(
+        tmp_path / "root", {f"{part}/{name}": 3 for part in ("train", "test") for name in ("b", "cat", "Cat", "CAT")}
+    )
+    ours, theirs = read("folder", root), read("timm", root)
+    assert theirs.class_names == ours.class_names == ("b", "CAT", "Cat", "cat")
+    for part, pictures in ours.parts.items():
+        expected = {
+            (image.tobytes(), int(label)) for image, label in zip(pictures.images, pictures.labels, strict=True)
+        }
+        found = zip(theirs.parts[part].images, theirs.parts[part].labels, strict=True)
+        assert {(image.tobytes(), int(label)) for image, label in found} == expected
+
+
 @pytest.mark.parametrize("source", ["timm", "torch/image_folder"])
 def test_files_that_timm_does_not_list_are_counted(source: str, tmp_path: Path) -> None:
     root = write(tmp_path / "root", {f"{part}/{name}": 3 for part in ("train", "test") for name in ("cat", "dog")})
