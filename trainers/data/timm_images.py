@@ -13,7 +13,6 @@ from __future__ import annotations
 import importlib
 import logging
 import operator
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -24,7 +23,6 @@ from PIL import Image
 
 from trainers.data.class_order import natural_key, sort_classes
 from trainers.data.decode import DecodedParts, decode_all
-from trainers.data.file_types import IMAGE_SUFFIXES, OTHER_SUFFIXES, suffix_of
 from trainers.data.image_file import only_these_formats
 from trainers.data.passed_over import PassedOverCounter
 from trainers.data.pixels import EncodedImage
@@ -67,16 +65,10 @@ def read_splits(
 def _count_unlisted(request: SourceRequest, datasets: Mapping[Part, Any]) -> tuple[PassedOver, ...]:
     """The files beside the images of each data set that is a folder; timm says nothing about them."""
     counter = PassedOverCounter(str(request.path))
-    for part, dataset in datasets.items():
-        listed = {path for path, _ in _image_files(dataset)}
-        if request.source not in FOLDERS or request.path is None or not request.path.is_dir():
-            continue
-        for folder, _, names in os.walk(_reader(dataset).root, followlinks=True):
-            for path in (f"{folder}/{name}" for name in sorted(names)):
-                if path not in listed:
-                    suffix = suffix_of(path.rpartition("/")[2])
-                    kind = f"of type {suffix}" if suffix in OTHER_SUFFIXES | IMAGE_SUFFIXES else "of an unknown type"
-                    counter.add(part, f"file {kind if suffix else 'without a suffix'}, which timm does not list", path)
+    if request.source in FOLDERS and request.path is not None and request.path.is_dir():
+        for part, dataset in datasets.items():
+            listed = {path for path, _ in _image_files(dataset)}
+            counter.add_unlisted(part, str(_reader(dataset).root), listed, "which timm does not list")
     return counter.records()
 
 
