@@ -17,7 +17,7 @@ from nas.errors import ConfigError
 from nas.study.config import StudyConfig
 from nas.study.images import check_room, locate_images, prepare_images, restore_images
 from nas.study.stored import StoredStudy
-from trainers.data.prepared import DatasetInfo
+from trainers.data.prepared import READING_VERSION, DatasetInfo
 from trainers.data.types import LocatedData, Progress
 
 LISTING_WAIT_S = 1.0
@@ -35,11 +35,13 @@ class ImageReader:
     Args:
         config: the configuration of the study.
         cache: the folder of decoded images.
+        reading_version: of the rules by which folders are read.
     """
 
-    def __init__(self, config: StudyConfig, cache: Path) -> None:
+    def __init__(self, config: StudyConfig, cache: Path, reading_version: int = READING_VERSION) -> None:
         self.config = config
         self.cache = cache
+        self.reading_version = reading_version
         self.study: StoredStudy | None = None
         """The study that is continued."""
         self._located: Future[LocatedData] | None = None
@@ -63,6 +65,7 @@ class ImageReader:
         """Read the images of a `study` that exists with its `config`; those that it has decoded serve if others are gone."""
         self.config = config
         self.study = study
+        self.reading_version = study.reading_version
 
     def locate(self) -> None:
         """Look where the images are, unless that was done; a list of very many images may go on in the thread.
@@ -126,7 +129,7 @@ class ImageReader:
             file.unlink(missing_ok=True)
 
     def _locate(self) -> LocatedData:
-        located = locate_images(self.config)
+        located = locate_images(self.config, self.reading_version)
         check_room(self.config, located, self.cache)
         return located
 
@@ -138,9 +141,9 @@ class ImageReader:
                 progress(done, total)
 
         if self.study is not None:
-            return restore_images(self.config, self.cache, self.study.fingerprint, report)
+            return restore_images(self.config, self.cache, self.study.fingerprint, self.reading_version, report)
         located = None if self._located is None else self._located.result()
-        return prepare_images(self.config, self.cache, report, located)
+        return prepare_images(self.config, self.cache, report, located, self.reading_version)
 
 
 class _CancelledError(Exception):

@@ -164,7 +164,7 @@ def _restore_images(study: StoredStudy, config: StudyConfig) -> None:
     try:
         study.images()
     except StudyError:
-        prepare_images(config, study.folder / DATA)
+        prepare_images(config, study.folder / DATA, reading_version=study.reading_version)
 
 
 @dataclass

@@ -35,7 +35,7 @@ from nas.study.limits import check_limits
 from nas.study.lock import lock_folder
 from nas.study.stored import StoredStudy
 from search_space import Architecture, cost
-from trainers.data.prepared import DatasetInfo
+from trainers.data.prepared import READING_VERSION, DatasetInfo
 
 WORKER_DIED = "its process died, possibly out of memory"
 
@@ -83,11 +83,13 @@ class FidelityStudy:
         config: the configuration of the study.
         out: the folder of the trainings.
         cache: the folder of the decoded images.
+        reading_version: of the rules by which the study reads the folder of images.
     """
 
     config: StudyConfig
     out: Path
     cache: Path
+    reading_version: int = READING_VERSION
 
 
 def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) -> FidelityStudy:
@@ -100,14 +102,16 @@ def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) ->
         config = StudyConfig.from_file(path, *overrides)
         out = out or default_folder(config.name) / "fidelity"
         return FidelityStudy(config, out, out / DATA)
-    stored = StoredStudy.read(path).config
-    check_continues(StudyConfig.from_file(path / CONFIG), stored)  # the file in the folder may have been edited since
+    stored = StoredStudy.read(path)
+    check_continues(
+        StudyConfig.from_file(path / CONFIG), stored.config
+    )  # the file in the folder may have been edited since
     config = StudyConfig.from_file(path / CONFIG, *overrides)
     if out is None and not may_write(path):
         raise UsageError(f"{path}: one may only read this folder; --out DIR names another for the trainings")
     out = out or path / "fidelity"
     has_images = may_write(path) or (path / DATA).is_dir()
-    return FidelityStudy(config, out, path / DATA if has_images else out / DATA)
+    return FidelityStudy(config, out, path / DATA if has_images else out / DATA, stored.reading_version)
 
 
 def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: CountingDisplay) -> Findings:
@@ -127,7 +131,7 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
     budgets = create_budgets(config.train, request.multiple)
     interrupts = Interrupts()
     executor_name = "local" if config.resources.address is None else config.resources.executor
-    with interrupts.handle_signals(), ImageReader(config, study.cache) as images:
+    with interrupts.handle_signals(), ImageReader(config, study.cache, study.reading_version) as images:
         check_folder(study.out)
         check_compiler(config)
         check_resources(executor_name, config.resources)

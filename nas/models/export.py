@@ -1,13 +1,20 @@
-"""Exports a trial of a study as a timm model: a folder with `config.json` and `model.safetensors`.
+"""Exports a trial of a study as a timm model: a folder with `config.json`, `model.safetensors` and `class_map.txt`.
 
 import search_space, timm
 model = timm.create_model("local-dir:FOLDER", pretrained=True)
+dataset = timm.data.create_dataset("", root="PHOTOS", class_map="FOLDER/class_map.txt")
+
+The class map has the names of the classes, one a line, in the order of the outputs of the model. With it timm's readers give
+an image the label that the model was trained with, also where timm itself would order the classes otherwise.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +30,9 @@ from search_space.modules.network import Network
 from search_space.timm_support.entrypoint import ENTRYPOINT
 
 CONFIG_FILE = "config.json"
+CLASS_MAP_FILE = "class_map.txt"
+logger = logging.getLogger(__name__)
+
 OUTPUT_TOLERANCE = (
     1e-5  # largest difference between the outputs of the trained network and of the model that timm loads
 )
@@ -92,6 +102,22 @@ def _write(network: Network, study: StoredStudy, number: int, out: Path) -> None
         model_args={"architecture": description},
         model_config={"mixfront": origin},
     )
+    write_class_map(dataset.class_names, out / CLASS_MAP_FILE)
+
+
+def write_class_map(class_names: Sequence[str], file: Path) -> None:
+    """Write the names of the classes as timm reads them (`timm.data.readers.class_map.load_class_map`).
+
+    timm strips each line and takes its number for the label. Names that this would change (with spaces at their ends or
+    with line ends) make it impossible to write the file; then a warning is logged, and no file is left.
+    """
+    text = "".join(f"{name}\n" for name in class_names)
+    if [line.strip() for line in io.StringIO(text, newline=None)] != list(class_names):
+        logger.warning("%s is not written: a name of a class has spaces or line ends that timm would not read", file)
+        file.unlink(missing_ok=True)
+        return
+    with file.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write(text)
 
 
 @torch.inference_mode()

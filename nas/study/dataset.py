@@ -17,6 +17,7 @@ def dataset_record(dataset: DatasetInfo) -> dict[str, Any]:
         "num_classes": dataset.num_classes,
         "class_names": list(dataset.class_names),
         "class_counts": {str(part): list(counts) for part, counts in dataset.class_counts.items()},
+        "reading_version": dataset.reading_version,
         "skipped_count": dataset.skipped_count,
         "skipped": list(dataset.skipped),
         "passed_over": [files.to_dict() for files in dataset.passed_over],

@@ -10,8 +10,7 @@ from pathlib import Path
 from nas.errors import ConfigError, MachineError, StudyError
 from nas.study.config import StudyConfig
 from nas.study.destinations import existing_parent
-from trainers.data import sources
-from trainers.data.prepared import DatasetInfo, describe, prepare
+from trainers.data.prepared import READING_VERSION, DatasetInfo, describe, locate, prepare
 from trainers.data.types import LocatedData, Progress
 from trainers.errors import DataError, DiskError
 from trainers.files import remove_temporary_files
@@ -23,14 +22,14 @@ COPIES_ON_DISK = 2
 """Decoded images are on the disk twice while the file is written (`trainers.data.prepared`)."""
 
 
-def locate_images(config: StudyConfig) -> LocatedData:
-    """Look for the images of a study, without decoding any.
+def locate_images(config: StudyConfig, reading_version: int = READING_VERSION) -> LocatedData:
+    """Look for the images of a study by the rules of `reading_version`, without decoding any.
 
     Raises:
         ConfigError: they are missing, or not in the layout of the source.
     """
     with _data_errors(config):
-        return sources.get(config.data.source).locate(config.data)
+        return locate(config.data, reading_version)
 
 
 def check_room(config: StudyConfig, located: LocatedData, folder: Path) -> None:
@@ -50,7 +49,11 @@ def check_room(config: StudyConfig, located: LocatedData, folder: Path) -> None:
 
 
 def prepare_images(
-    config: StudyConfig, cache: Path, progress: Progress | None = None, located: LocatedData | None = None
+    config: StudyConfig,
+    cache: Path,
+    progress: Progress | None = None,
+    located: LocatedData | None = None,
+    reading_version: int = READING_VERSION,
 ) -> tuple[Path, DatasetInfo]:
     """Decode the images of a study into a file in the folder `cache`, unless it exists; returns the file and its description.
 
@@ -59,13 +62,14 @@ def prepare_images(
         cache: the folder of decoded images.
         progress: called with the number of images decoded and the total number.
         located: the images as `locate_images` returns them; None: it is called.
+        reading_version: of the rules by which folders are read; a study keeps those that it started with.
 
     Raises:
         ConfigError: images are missing, broken, or too few.
         MachineError: the disk is full or broken.
     """
     with _data_errors(config):
-        data_file = prepare(config.data, cache, progress, located)
+        data_file = prepare(config.data, cache, progress, located, reading_version)
         return data_file, describe(data_file)
 
 
@@ -83,7 +87,7 @@ def _data_errors(config: StudyConfig) -> Iterator[None]:
 
 
 def restore_images(
-    config: StudyConfig, cache: Path, fingerprint: str, progress: Progress | None = None
+    config: StudyConfig, cache: Path, fingerprint: str, reading_version: int, progress: Progress | None = None
 ) -> tuple[Path, DatasetInfo]:
     """`prepare_images` of a study that exists: if its images are gone, the file in `cache` of its `fingerprint` serves.
 
@@ -94,7 +98,7 @@ def restore_images(
         MachineError: the disk is full or broken.
     """
     try:
-        return prepare_images(config, cache, progress)
+        return prepare_images(config, cache, progress, reading_version=reading_version)
     except ConfigError:
         if not are_gone(config):
             raise

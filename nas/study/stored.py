@@ -133,6 +133,11 @@ class StoredStudy:
         return str(self.dataset.get("fingerprint"))
 
     @property
+    def reading_version(self) -> int:
+        """Version of the rules by which the folder of images was read; studies of versions 0.1 and 0.2 have 1."""
+        return int(self.dataset.get("reading_version", 1))
+
+    @property
     def space_size(self) -> int | None:
         """The number of architectures in the space; None if the study does not say."""
         text = str(self.attributes.get("space_size", ""))

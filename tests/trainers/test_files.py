@@ -84,3 +84,13 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         temporary.write_text("new")
     assert file.read_text() == "new"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_an_array_in_a_scratch_file_is_replaced(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path)
+    for value in range(5):
+        scratch.append(np.full((2, 3), value, np.uint8))
+    scratch.replace(3, np.full((2, 3), 77, np.uint8))
+    scratch.append(np.full((2, 3), 5, np.uint8))
+    assert scratch.array()[:, 0, 0].tolist() == [0, 1, 2, 77, 4, 5]
+    scratch.close()

@@ -124,7 +124,7 @@ class _Scan:
             before, others_before = len(images), self._passed_over.counts()
             for entry in self._walk(folder.path / name, part):
                 try:
-                    images.append(_image_file(entry, label))
+                    images.append(image_file(entry, label))
                 except DataError as error:
                     if self._skipped is None:
                         raise
@@ -206,7 +206,7 @@ def train_minimum(listing: Listing) -> int:
     return 1 + len({"val", "test"} - set(listing.parts))
 
 
-def _image_file(entry: os.DirEntry[str], label: int) -> ImageFile:
+def image_file(entry: os.DirEntry[str], label: int) -> ImageFile:
     """The image file that `entry` names.
 
     Raises:

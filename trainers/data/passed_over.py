@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Set
+
+from trainers.data.file_types import IMAGE_SUFFIXES, OTHER_SUFFIXES, suffix_of
 from trainers.data.types import MAX_PASSED_OVER_NAMES, Part, PassedOver
 
 
@@ -25,6 +29,15 @@ class PassedOverCounter:
         if len(names) < MAX_PASSED_OVER_NAMES:
             # A name that is no text would not be in the header of the prepared file either.
             names.append(path.removeprefix(self._root).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+    def add_unlisted(self, part: Part, folder: str, listed: Set[str], note: str) -> None:
+        """Count the files in `folder` and below that are not `listed`, by their types, with `note` in the reason."""
+        for current, _, names in os.walk(folder, followlinks=True):
+            for path in (f"{current}/{name}" for name in sorted(names)):
+                if path not in listed:
+                    suffix = suffix_of(path.rpartition("/")[2])
+                    kind = f"of type {suffix}" if suffix in OTHER_SUFFIXES | IMAGE_SUFFIXES else "of an unknown type"
+                    self.add(part, f"file {kind if suffix else 'without a suffix'}, {note}", path)
 
     def records(self) -> tuple[PassedOver, ...]:
         """What was counted: by part, the most frequent reason first."""

@@ -8,23 +8,21 @@ would be seen then (a white drawing) is laid over black.
 
 **More than 8 bits.** Pixels of 16 bits, integers of 32 bits and floats stay floats here: black and white are the least and
 the greatest value of the whole data set, which are known when all are decoded (`trainers.data.decode`). The range of the type
-would leave few grey levels of images that use a part of it, such as the 12 bits of a detector. Pillow decodes colour of 16
-bits to the upper bytes; the lower ones are read by a second decoding with the bytes taken in the other order.
+would leave few grey levels of images that use a part of it, such as the 12 bits of a detector.
 """
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from trainers.data.deep_colour import is_deep_colour, join_bytes, load_low_bytes
 from trainers.data.image_file import TRANSPOSITIONS, open_image, orientation, raw_orientation, strip_metadata
 from trainers.data.types import Part
 from trainers.errors import DataError
@@ -33,8 +31,6 @@ GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;
 ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 MIN_UNSEEN_LEVEL = 240
 """An image laid over white whose pixels are all at least as light as this shows nothing."""
-_DEEP_COLOUR_MODES = frozenset({"RGB", "RGBX", "RGBA"})
-_OTHER_BYTE_ORDER = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
 
 Content = str | bytes | Image.Image
 """The path of a file, the bytes of a file, or an image that another package has opened."""
@@ -148,7 +144,7 @@ def _decode_content(content: Content, size: int | None, orientation_hint: int = 
     """Decode `content`, which has the orientation `orientation_hint` if its metadata tell none."""
     with content if isinstance(content, Image.Image) else open_image(content) as image:
         width, height = image.size
-        deep_colour = not isinstance(content, Image.Image) and _is_deep_colour(image)
+        deep_colour = not isinstance(content, Image.Image) and is_deep_colour(image)
         mode = f"{image.mode};16" if deep_colour else image.mode
         channels = 1 if image.mode in GREY_MODES else 3
         if size is not None:
@@ -164,7 +160,7 @@ def _decode_content(content: Content, size: int | None, orientation_hint: int = 
         value_range, transparent = None, False
         pixels: NDArray[np.uint8] | NDArray[np.float32]
         if deep_colour and not isinstance(content, Image.Image):
-            values, transparent = _deep_colour(upright, _turn(_load_low_bytes(content), turned))
+            values, transparent = join_bytes(upright, _turn(load_low_bytes(content), turned))
             value_range, pixels = _fit_values(values, size)
         elif mode == "F" or mode.startswith("I"):
             value_range, pixels = _fit_values(np.asarray(upright).astype(np.float32)[None], size)
@@ -194,50 +190,6 @@ def _flatten(image: Image.Image, mode: str) -> tuple[Image.Image, bool]:
     if greatest and np.asarray(flat).min() >= MIN_UNSEEN_LEVEL:
         flat = Image.composite(colour, Image.new(mode, image.size, "black"), alpha)
     return flat, True
-
-
-def _is_deep_colour(image: Image.Image) -> bool:
-    """Whether `image`, which is not loaded, is colour of 16 bits."""
-    if image.format == "JPEG" or image.mode not in _DEEP_COLOUR_MODES:
-        return False
-    return any(_raw_mode(tile)[1] for tile in getattr(image, "tile", ()))
-
-
-def _load_low_bytes(content: str | bytes) -> Image.Image:
-    """The lower bytes of the colour of 16 bits in `content`."""
-    with open_image(content) as image:
-        tiles: Any = image
-        tiles.tile = [_with_other_byte_order(tile) for tile in tiles.tile]
-        image.load()
-        return image.copy()
-
-
-def _raw_mode(tile: tuple[Any, ...]) -> tuple[str, bool]:
-    """Pillow's raw mode of a `tile`, such as "RGB;16B", and whether it has 16 bits a channel."""
-    arguments = tile[3]
-    raw_mode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    text = raw_mode if isinstance(raw_mode, str) else ""
-    return text, text.endswith((";16L", ";16B", ";16N"))
-
-
-def _with_other_byte_order(tile: tuple[Any, ...]) -> tuple[Any, ...]:
-    raw_mode, deep = _raw_mode(tile)
-    if not deep:
-        raise ValueError("its colours have 8 and 16 bits")
-    other = raw_mode[:-1] + _OTHER_BYTE_ORDER[raw_mode[-1]]
-    arguments = tile[3]
-    changed = (other, *arguments[1:]) if isinstance(arguments, tuple) else other
-    return tile._replace(args=changed) if hasattr(tile, "_replace") else (*tile[:3], changed)
-
-
-def _deep_colour(high: Image.Image, low: Image.Image) -> tuple[NDArray[np.float32], bool]:
-    """Colour of 16 bits, `(3, H, W)`, of its upper and lower bytes, laid over white, and whether a pixel was transparent."""
-    values = np.moveaxis(np.asarray(high).astype(np.float32) * 256 + np.asarray(low), -1, 0)
-    colour, transparent = values[:3], False
-    if high.mode == "RGBA":
-        alpha = values[3:] / 65535
-        colour, transparent = colour * alpha + 65535 * (1 - alpha), bool(alpha.min() < 1)
-    return colour, transparent
 
 
 def _fit_values(values: NDArray[np.float32], size: int | None) -> tuple[tuple[float, float], NDArray[np.float32]]:

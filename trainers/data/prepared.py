@@ -45,6 +45,9 @@ from trainers.files import TensorFile, atomic_write, disk_errors
 LAYOUT_VERSION = 1
 """Of the file that `prepare` writes, and of the split in it; files of another version are not found."""
 
+READING_VERSION = 2
+"""Of the rules by which folders are read, which a study keeps. 1: those of versions 0.1 and 0.2."""
+
 MAX_SKIPPED_NAMES = 1000
 """Broken images that a file names; of more it has the number alone."""
 
@@ -72,6 +75,7 @@ class DatasetInfo:
             the file, does not know.
         duplicates: equal images within the splits, across them, and with different labels; None: the file is of a version
             that did not look for them.
+        reading_version: of the rules by which the source was read, see `READING_VERSION`.
     """
 
     name: str
@@ -89,6 +93,7 @@ class DatasetInfo:
     passed_over: tuple[PassedOver, ...] = ()
     summaries: Mapping[Part, ImageSummary] = field(default_factory=dict)
     duplicates: Duplicates | None = None
+    reading_version: int = READING_VERSION
 
     @property
     def num_classes(self) -> int:
@@ -110,7 +115,11 @@ class DatasetInfo:
 
 
 def prepare(
-    config: DataConfig, cache: Path, progress: Progress | None = None, located: LocatedData | None = None
+    config: DataConfig,
+    cache: Path,
+    progress: Progress | None = None,
+    located: LocatedData | None = None,
+    reading_version: int = READING_VERSION,
 ) -> Path:
     """Decode the images of `config` into one file in the folder `cache` and return it; at once if it exists already.
 
@@ -119,12 +128,13 @@ def prepare(
         cache: a folder; created if it does not exist.
         progress: called with the number of images decoded and the total number.
         located: where the images are; None: `prepare` looks for them.
+        reading_version: of the rules by which the source is read; a study keeps those that it started with.
 
     Raises:
         DataError: the data are missing, broken, or too few for the split; or the disk is full.
     """
     source = sources.get(config.source)
-    located = source.locate(config) if located is None else located
+    located = locate(config, reading_version) if located is None else located
     file = _file_for(config, located, cache)
     if _is_complete(file):
         log.debug("reused the prepared images of source %r: %s", config.source, file)
@@ -133,12 +143,20 @@ def prepare(
         cache.mkdir(parents=True, exist_ok=True)
         decoded = located.read(ReadContext(progress, cache))
         if config.download:  # the data were not complete when they were located
-            file = _file_for(config, source.locate(config), cache)
+            file = _file_for(config, locate(config, reading_version), cache)
         with atomic_write(file) as temporary:
-            _write(temporary, decoded, partition(decoded, config), source.augment)
+            _write(temporary, decoded, partition(decoded, config), source.augment, reading_version)
     counts = ", ".join(f"{len(images)} {part}" for part, images in decoded.parts.items())
     log.info("decoded source %r (%s; %d left out) into %s", config.source, counts, len(decoded.skipped), file)
     return file
+
+
+def locate(config: DataConfig, reading_version: int = READING_VERSION) -> LocatedData:
+    """The data of `config`, by the rules of `reading_version`."""
+    source = sources.get(config.source)
+    if reading_version == READING_VERSION:
+        return source.locate(config)
+    return source.locate_as_before(config)
 
 
 def _file_for(config: DataConfig, located: LocatedData, cache: Path) -> Path:
@@ -161,7 +179,9 @@ def _tables_identity(key: str, config: DataConfig) -> str:
     return hashlib.sha256(table_file(group_by).read_bytes()).hexdigest() if is_table(group_by) else group_by
 
 
-def _write(file: Path, decoded: DecodedData, partitioned: Partition, augment: AugmentPolicy) -> None:
+def _write(
+    file: Path, decoded: DecodedData, partitioned: Partition, augment: AugmentPolicy, reading_version: int
+) -> None:
     """Write labels, images and metadata of the splits, in one pass."""
     splits = partitioned.splits
     labels = {part: selection.labels for part, selection in splits.items()}
@@ -170,6 +190,7 @@ def _write(file: Path, decoded: DecodedData, partitioned: Partition, augment: Au
         "name": decoded.name,
         "class_names": decoded.class_names,
         "default_augment": augment,
+        "reading_version": reading_version,
         "skipped_count": len(decoded.skipped),
         "skipped": decoded.skipped[:MAX_SKIPPED_NAMES],
         "passed_over": [files.to_dict() for files in decoded.passed_over],
@@ -226,6 +247,7 @@ def describe(file: Path) -> DatasetInfo:
             skipped_count=metadata.get("skipped_count", 0),  # the first files had no such key
             skipped=tuple(metadata.get("skipped", ())),
             passed_over=tuple(map(PassedOver.from_dict, metadata.get("passed_over", ()))),
+            reading_version=metadata.get("reading_version", 1),
             summaries={part: ImageSummary.from_dict(values) for part, values in metadata.get("summaries", {}).items()},
             duplicates=Duplicates.from_dict(metadata["duplicates"]) if "duplicates" in metadata else None,
         )

@@ -2,8 +2,8 @@
 
 The only file that uses private parts of timm and of the packages it reads with (tests/trainers/data/test_sources_timm.py):
 
-- `samples`, `tar_state` and `class_to_idx` of timm's readers: timm has no public way to get an encoded image with its
-  name, to close an archive, or to get the class names.
+- `samples`, `root`, `tar_state` and `class_to_idx` of timm's readers: timm has no public way to get an encoded image with
+  its name, to close an archive, or to get the class names.
 - `HF_HUB_OFFLINE` of `datasets` and `huggingface_hub`: the environment variable of that name is read at import only.
 - the log of timm's WebDataset reader: nothing else tells which images it left out.
 """
@@ -21,17 +21,22 @@ from typing import Any
 
 from PIL import Image
 
+from trainers.data.class_order import natural_key, sort_classes
 from trainers.data.decode import DecodedParts, decode_all
 from trainers.data.image_file import only_these_formats
+from trainers.data.passed_over import PassedOverCounter
 from trainers.data.pixels import EncodedImage
-from trainers.data.types import Part, ReadContext, SourceRequest
+from trainers.data.types import Part, PassedOver, ReadContext, SourceRequest
 from trainers.errors import DataError
+
+FOLDERS = ("timm", "torch/image_folder", "torch/folder")
+"""Sources that read a folder with a folder for each class."""
 
 
 def read_splits(
     request: SourceRequest, splits: Mapping[Part, str], context: ReadContext
-) -> tuple[tuple[str, ...], DecodedParts]:
-    """Class names (none if the data have none), and the images of each of `splits`.
+) -> tuple[tuple[str, ...], DecodedParts, tuple[PassedOver, ...]]:
+    """Class names (none if the data have none), the images of each of `splits`, and what timm passes over in folders.
 
     Raises:
         DataError: timm cannot open a split, the splits do not have the same classes, or an image is broken.
@@ -44,15 +49,41 @@ def read_splits(
             stack.enter_context(_quiet_hub(online=request.download))
         dropped = stack.enter_context(_dropped_by_timm())
         datasets = {part: _open(request, split) for part, split in splits.items()}
+        class_map = _class_map(datasets["train"]) if request.source == "timm" else None
+        if class_map is not None:
+            _close(datasets)
+            datasets = {part: _open(request, split, class_map) for part, split in splits.items()}
         stack.callback(_close, datasets)
         class_names = _shared_classes(datasets, splits)
         images = (image for part, dataset in datasets.items() for image in _images(request, part, dataset, dropped))
         total = sum(len(dataset) for dataset in datasets.values())
         decoded = decode_all(images, total, request.image_size, context, skip=request.on_error == "skip")
-    return class_names, replace(decoded, skipped=(*dropped, *decoded.skipped))
+        passed_over = _count_unlisted(request, datasets)
+    return class_names, replace(decoded, skipped=(*dropped, *decoded.skipped)), passed_over
 
 
-def _open(request: SourceRequest, split: str) -> Any:
+def _count_unlisted(request: SourceRequest, datasets: Mapping[Part, Any]) -> tuple[PassedOver, ...]:
+    """The files beside the images of each data set that is a folder; timm says nothing about them."""
+    counter = PassedOverCounter(str(request.path))
+    if request.source in FOLDERS and request.path is not None and request.path.is_dir():
+        for part, dataset in datasets.items():
+            listed = {path for path, _ in _image_files(dataset)}
+            counter.add_unlisted(part, str(_reader(dataset).root), listed, "which timm does not list")
+    return counter.records()
+
+
+def _class_map(dataset: Any) -> dict[str, int] | None:
+    """The labels of classes whose names timm takes for equal, such as `cat` and `Cat`; None: it has none of them.
+
+    timm orders such names differently in each process.
+    """
+    names = _class_names(dataset)
+    if len({str(natural_key(name)) for name in names}) == len(names):
+        return None
+    return {name: index for index, name in enumerate(sort_classes(names))}
+
+
+def _open(request: SourceRequest, split: str, class_map: Mapping[str, int] | None = None) -> Any:
     """Timm's data set of one split.
 
     Raises:
@@ -61,6 +92,7 @@ def _open(request: SourceRequest, split: str) -> Any:
     from timm.data import create_dataset
 
     options: dict[str, Any] = {"input_key": request.input_key, "target_key": request.target_key}
+    options |= {"class_map": class_map}
     options = {key: value for key, value in options.items() if value is not None}
     if request.path is not None and request.path.is_file():
         options["cache_tarinfo"] = False  # otherwise timm reads a pickled index beside a large archive

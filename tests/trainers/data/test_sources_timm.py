@@ -141,6 +141,46 @@ def test_a_split_that_timm_replaces_by_the_whole_folder(tmp_path: Path) -> None:
         read("timm", root, splits={"train": "train", "test": "test"})
 
 
+@pytest.mark.parametrize("source", ["timm", "torch/image_folder"])
+@pytest.mark.parametrize("names", [("Train", "Val", "Test"), ("training_set", "dev", "test_set")])
+def test_parts_that_timm_does_not_know(names: tuple[str, str, str], source: str, tmp_path: Path) -> None:
+    root = write(tmp_path / "root", {f"{part}/{name}": 3 for part in names for name in ("cat", "dog")})
+    decoded = read(source, root)
+    assert {part: len(pictures) for part, pictures in decoded.parts.items()} == {"train": 6, "val": 6, "test": 6}
+    assert decoded.summaries["val"].formats == {"PNG": 6}
+    assert decoded.class_names == ("cat", "dog")
+    (root / "tr" / "cat").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"root: has two folders for the train split, found \['.+', '.+'\]"):
+        read(source, root)
+
+
+def test_names_that_timm_takes_for_equal(tmp_path: Path) -> None:
+    root = write(
+        tmp_path / "root", {f"{part}/{name}": 3 for part in ("train", "test") for name in ("b", "cat", "Cat", "CAT")}
+    )
+    ours, theirs = read("folder", root), read("timm", root)
+    assert theirs.class_names == ours.class_names == ("b", "CAT", "Cat", "cat")
+    for part, pictures in ours.parts.items():
+        expected = {
+            (image.tobytes(), int(label)) for image, label in zip(pictures.images, pictures.labels, strict=True)
+        }
+        found = zip(theirs.parts[part].images, theirs.parts[part].labels, strict=True)
+        assert {(image.tobytes(), int(label)) for image, label in found} == expected
+
+
+@pytest.mark.parametrize("source", ["timm", "torch/image_folder"])
+def test_files_that_timm_does_not_list_are_counted(source: str, tmp_path: Path) -> None:
+    root = write(tmp_path / "root", {f"{part}/{name}": 3 for part in ("train", "test") for name in ("cat", "dog")})
+    picture(99).save(root / "train" / "cat" / "more.gif")
+    (root / "train" / "dog" / "notes.txt").write_text("x")
+    (root / "test" / "dog" / "list").write_text("x")
+    assert [(record.part, record.reason, record.names) for record in read(source, root).passed_over] == [
+        ("test", "file without a suffix, which timm does not list", ("test/dog/list",)),
+        ("train", "file of type .gif, which timm does not list", ("train/cat/more.gif",)),
+        ("train", "file of type .txt, which timm does not list", ("train/dog/notes.txt",)),
+    ]
+
+
 def test_splits_with_different_classes(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"train/cat": 3, "train/dog": 3, "test/cat": 3, "test/fox": 3})
     with pytest.raises(

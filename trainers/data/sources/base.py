@@ -62,6 +62,10 @@ class Source(ABC):
             DataError: they do not exist, or not in the layout that this source reads.
         """
 
+    def locate_as_before(self, request: SourceRequest) -> LocatedData:
+        """As `locate`, by the rules of versions 0.1 and 0.2, for the studies that they began; by default the same."""
+        return self.locate(request)
+
 
 _REASONS: Mapping[str, str] = {
     "group_by": " (its images have no paths; those of the source `folder` have)",

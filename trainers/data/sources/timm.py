@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,9 +26,11 @@ from pathlib import Path
 import numpy as np
 
 from trainers.data.grouping import check_groups
+from trainers.data.part_names import parts_of
 from trainers.data.sources.base import Source, check_parts, register
-from trainers.data.timm_images import read_splits
+from trainers.data.timm_images import FOLDERS, read_splits
 from trainers.data.types import (
+    PARTS,
     DecodedData,
     LabeledImages,
     LocatedData,
@@ -50,7 +52,6 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 """For each kind of name, the packages that timm needs to read it."""
 EVALUATION = ("val", "valid", "validation", "eval", "evaluation")
 """Names of folders that timm reads as the split `validation`."""
-FOLDERS = ("timm", "torch/image_folder", "torch/folder")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Timm(Source):
     """Data sets that timm reads under names of one kind, such as `hfds/NAME`."""
 
     def locate(self, request: SourceRequest) -> LocatedData:
-        kind, _, name = request.source.partition("/")
+        kind, _, _ = request.source.partition("/")
         for package in PACKAGES[kind]:
             if find_spec(package) is None:
                 install = package.replace("_", "-")
@@ -70,8 +71,17 @@ class Timm(Source):
         for split in (request.splits or {}).values():
             if "pipe:" in split:
                 raise DataError("splits", "must name shards that are files, not commands", split)
-        local = Path(name) if kind in ("hfds", "hfids") else path
-        return LocatedData("\n".join(_describe_files(local)), partial(_read, request))
+        return _locate(request, _splits_of(request))
+
+    def locate_as_before(self, request: SourceRequest) -> LocatedData:
+        located = self.locate(request)
+        return replace(located, read=partial(_read, request, _splits_as_before(request)))
+
+
+def _locate(request: SourceRequest, splits: Mapping[Part, str]) -> LocatedData:
+    kind, _, name = request.source.partition("/")
+    local = Path(name) if kind in ("hfds", "hfids") else request.path
+    return LocatedData("\n".join(_describe_files(local)), partial(_read, request, splits))
 
 
 def _describe_files(place: Path | None) -> Iterator[str]:
@@ -86,16 +96,15 @@ def _describe_files(place: Path | None) -> Iterator[str]:
                 yield f"{os.path.relpath(folder, place)!r} {name!r} {status.st_size} {status.st_mtime_ns}"
 
 
-def _read(request: SourceRequest, context: ReadContext) -> DecodedData:
-    splits = _splits_of(request)
-    class_names, decoded = read_splits(request, splits, context)
+def _read(request: SourceRequest, splits: Mapping[Part, str], context: ReadContext) -> DecodedData:
+    class_names, decoded, passed_over = read_splits(request, splits, context)
     parts = check_parts(request.source, splits, decoded.parts, decoded.skipped)
     name = request.path.name if request.source == "timm" and request.path is not None else request.source
     root = _root(request)
     paths = [path for part in parts.values() for path in part.names]
     check_groups(request.group_by, paths, root or "", skip=request.on_error == "skip")
     classes = class_names or _label_names(parts)
-    return DecodedData(name, classes, parts, decoded.skipped, summaries=decoded.summaries, root=root)
+    return DecodedData(name, classes, parts, decoded.skipped, passed_over, decoded.summaries, root)
 
 
 def _root(request: SourceRequest) -> str | None:
@@ -106,7 +115,28 @@ def _root(request: SourceRequest) -> str | None:
 
 
 def _splits_of(request: SourceRequest) -> Mapping[Part, str]:
-    """Timm's name of each split: as configured, or the splits that are known to exist."""
+    """Timm's name of each split: as configured, or the splits that are known to exist.
+
+    Of folders it is the name of the folder, which timm looks for before it takes the name of a split: timm knows some names
+    of parts in lower case, and reads all the images of the others as one.
+
+    Raises:
+        DataError: two folders are called like the same part.
+    """
+    before = _splits_as_before(request)
+    if request.splits is not None or request.source not in FOLDERS or request.path is None or request.path.is_file():
+        return before
+    splits: dict[Part, str] = {}
+    part_of = parts_of(sorted(folder.name for folder in request.path.iterdir() if folder.is_dir()))
+    for name, part in part_of.items():
+        if part in splits:
+            raise DataError(str(request.path), f"has two folders for the {part} split", [splits[part], name])
+        splits[part] = name
+    return {part: splits[part] for part in PARTS if part in splits} if "train" in splits else before
+
+
+def _splits_as_before(request: SourceRequest) -> Mapping[Part, str]:
+    """As versions 0.1 and 0.2 named them."""
     if request.splits is not None:
         return request.splits
     splits: dict[Part, str] = {"train": "train"}
