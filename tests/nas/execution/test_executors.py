@@ -222,13 +222,16 @@ def test_resources_are_checked_without_opening_an_executor(monkeypatch: pytest.M
     for name in names():
         for given, rule in (
             ({"cpus_per_trial": 100_000}, r"resources\.cpus_per_trial: the machine has \d+ CPUs, found 100000"),
-            ({"gpus_per_trial": 2}, "at most one GPU, found 2"),
             ({"address": "127.0.0.1:1"}, r"resources\.address: (no Ray cluster answers|must be null)"),
         ):
             with pytest.raises(UsageError, match=rule):
                 check_resources(name, Resources.model_validate(given))
         for fitting in ({}, {"workers": 64}, {"gpus_per_trial": 0.5}, {"gpus_per_trial": 0}):
             check_resources(name, Resources.model_validate(fitting))
+        with monkeypatch.context() as patch:
+            patch.setattr("nas.execution.resources.count_gpus", lambda: 0)
+            with pytest.raises(UsageError, match="gpus_per_trial: the machine has 0 GPUs, found 1"):
+                check_resources(name, Resources.model_validate({"gpus_per_trial": 1}))
     with pytest.raises(UnknownNameError, match=r"resources\.executor"):
         check_resources("ray", Resources.model_validate({}))
 
