@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from nas.execution.base import (
     NoTask,
     Task,
     TaskSource,
+    check_resources,
     names,
     open_executor,
     register,
@@ -171,6 +174,66 @@ def test_a_call_runs_with_the_resources_of_a_task(executor: Executor, workers: A
     assert (total, device) == (5, "cpu")
     with pytest.raises(StudyError, match="bad operator"):
         executor.call(workers.fail)
+
+
+def listening_addresses(pid: int) -> set[str]:
+    """The addresses, in hexadecimal, on which the process `pid` and its descendants listen for connections."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError):
+            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+            parents[int(fields["Pid"])] = int(fields["PPid"])
+    family = {pid}
+    while children := {child for child, parent in parents.items() if parent in family} - family:
+        family |= children
+    sockets = set()
+    for descriptor in (place for member in family for place in Path(f"/proc/{member}/fd").glob("*")):
+        with suppress(OSError):
+            sockets.add(str(descriptor.readlink()))
+    lines = [
+        line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+    ]
+    return {line[1].partition(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets}
+
+
+def test_no_other_machine_can_reach_a_private_executor(executor: Executor) -> None:
+    loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+    assert listening_addresses(os.getpid()) <= loopback
+
+
+def test_the_object_store_needs_no_shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nas.execution.executors.ray_tune import adapter
+
+    roomy, small, missing = tmp_path / "roomy", tmp_path / "small", tmp_path / "missing"
+    roomy.mkdir()
+    small.mkdir()
+    free = {roomy: 10**9, small: 64 * 2**20}
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=free[place]))
+    for folder, expected in ((roomy, roomy), (small, tmp_path)):
+        monkeypatch.setattr(adapter, "SHARED_MEMORY", folder)
+        assert adapter.object_store_folder(tmp_path) == expected
+    monkeypatch.undo()
+    monkeypatch.setattr(adapter, "SHARED_MEMORY", missing)
+    assert adapter.object_store_folder(tmp_path) == tmp_path
+
+
+def test_resources_are_checked_without_opening_an_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.execution.resources.count_gpus", lambda: 1)
+    for name in names():
+        for given, rule in (
+            ({"cpus_per_trial": 100_000}, r"resources\.cpus_per_trial: the machine has \d+ CPUs, found 100000"),
+            ({"address": "127.0.0.1:1"}, r"resources\.address: (no Ray cluster answers|must be null)"),
+        ):
+            with pytest.raises(UsageError, match=rule):
+                check_resources(name, Resources.model_validate(given))
+        for fitting in ({}, {"workers": 64}, {"gpus_per_trial": 0.5}, {"gpus_per_trial": 0}):
+            check_resources(name, Resources.model_validate(fitting))
+        with monkeypatch.context() as patch:
+            patch.setattr("nas.execution.resources.count_gpus", lambda: 0)
+            with pytest.raises(UsageError, match="gpus_per_trial: the machine has 0 GPUs, found 1"):
+                check_resources(name, Resources.model_validate({"gpus_per_trial": 1}))
+    with pytest.raises(UnknownNameError, match=r"resources\.executor"):
+        check_resources("ray", Resources.model_validate({}))
 
 
 def test_an_unknown_executor_is_an_error_that_lists_the_registered_ones(tmp_path: Path) -> None:

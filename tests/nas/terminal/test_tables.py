@@ -17,6 +17,7 @@ from rich.console import Console, RenderableType
 
 from nas.analysis.results import Results
 from nas.formatting import ratio, si
+from nas.report.headline import search_line
 from nas.terminal.drawing import architecture_drawing
 from nas.terminal.tables import front_table, sparkline, status_panel, status_record, trial_panel
 from search_space import Architecture, presets
@@ -49,6 +50,28 @@ def test_tables_fit_80_columns(digits_study: Path) -> None:
         *(trial_panel(results, results.trial(n)) for n in (0, 5, 36)),
     ):
         assert max(cell_len(line) for line in rendered(renderable).splitlines()) <= 80
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 200])
+def test_numbers_are_whole_at_any_width(tmp_path: Path, study_writer: Any, stored_trial: Any, width: int) -> None:
+    names = ("accuracy", "macs", "images_per_s", "params", "latency_ms", "activation_bytes")
+    values = [0.9722, 6_590_000.0, 12_345.0, 222_000.0, 8.2213, 7_490_000.0]
+    results = Results.load(study_writer(tmp_path, [stored_trial(values), stored_trial(values)], objectives=names))
+    text = rendered(front_table(results), width=width)
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    for number in ("0.9722", "6.59 M", "12.3 k", "222 k", "8.22", "7.49 M"):
+        assert text.count(f"{number} ") + text.count(f"{number}\n") == 2, text
+    assert "…" not in text
+    for objective in results.objectives:
+        assert objective.name in text or width == 20  # which folds the longest name
+
+
+def test_a_search_that_ended_early_says_why(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
+    reason = "every architecture of the space was tried (2 in all)"
+    results = Results.load(study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0])], end_reason=reason))
+    assert re.search(f"ended +{re.escape(reason)}", rendered(status_panel(results)))
+    assert status_record(results)["end_reason"] == reason
+    assert f"ended early: {reason}" in search_line(results)
 
 
 def test_status_adds_up_the_trials_by_hand(digits_study: Path) -> None:

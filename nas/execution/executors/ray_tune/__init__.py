@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nas.execution import environment
 from nas.execution.base import Executor, register
-from nas.execution.executors.ray_tune.session_folder import session_folder
+from nas.execution.executors.ray_tune.temporary_folder import session_folder
 from nas.execution.resources import Resources, check_machine, check_reachable
 
 RAY_ENVIRONMENT = {

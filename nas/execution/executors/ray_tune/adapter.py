@@ -19,7 +19,7 @@ from ray.tune.search.searcher import Searcher
 from nas import logs
 from nas.errors import StudyError, reason
 from nas.execution.base import FINISHED, Executor, Result, Task, TaskSource, Worker, WorkerFactory
-from nas.execution.executors.ray_tune.session_folder import RAY_FOLDER
+from nas.execution.executors.ray_tune.temporary_folder import RAY_FOLDER
 from nas.execution.resources import Allocation, Resources, allocate, requested_cpus
 
 MAX_RESTARTS = 1  # of a task whose worker died: one death may be the fault of the machine, two are that of the task
@@ -52,7 +52,7 @@ def ray_cluster(resources: Resources, folder: Path | None) -> Iterator[Allocatio
             num_cpus=requested_cpus(resources),
             object_store_memory=OBJECT_STORE_BYTES,
             _temp_dir=str(folder / RAY_FOLDER),
-            _plasma_directory=str(_object_store_folder(folder)),
+            _plasma_directory=str(object_store_folder(folder)),
             **quiet,
         )
     try:
@@ -73,7 +73,7 @@ def _update_private_state(*, is_private: bool) -> None:
         loader.instance().reset_cache()  # each private Ray has a token of its own
 
 
-def _object_store_folder(folder: Path) -> Path:
+def object_store_folder(folder: Path) -> Path:
     """Shared memory if it has room for the object store, else `folder`; containers often have 64 MB of it, or none."""
     try:
         free_bytes = shutil.disk_usage(SHARED_MEMORY).free
