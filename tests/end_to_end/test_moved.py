@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ def test_images_and_studies_may_move_and_be_named_otherwise(cli: Any) -> None:
     (home / "link").symlink_to("photos")
     assert study.extend("data.path=~/link/", HOME=str(home)) == ""
     (home / "elsewhere").mkdir()
-    os.rename(home / "photos", home / "elsewhere" / "pictures")  # another name, which is decoded again
+    (home / "photos").rename(home / "elsewhere" / "pictures")  # another name, which is decoded again
     assert study.extend(f"data.path={home}/elsewhere/pictures") == ""
 
     shutil.copytree(
@@ -134,7 +133,7 @@ def test_an_earlier_study_may_move_and_be_gone(cli: Any, misuse: Any) -> None:
         GrowingStudy(cli, name).extend("data.path=prior")
     study = GrowingStudy(cli, "later")
     study.extend("data.path=prior", "start.study=earlier")
-    os.rename(home / "earlier", home / "kept")
+    (home / "earlier").rename(home / "kept")
     assert study.extend("data.path=prior", "start.study=kept") == ""
     command = ("search", "small.yaml", "--out", "later", *QUICK, "data.path=prior", "trials=9", "start.study=third")
     other = misuse(*command)
