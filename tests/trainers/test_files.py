@@ -99,9 +99,14 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_a_failed_write_names_the_file_and_leaves_nothing(tmp_path: Path) -> None:
     file = tmp_path / "x"
-    with pytest.raises(OSError, match="No space left on device: ") as error, atomic_write(file) as temporary:
-        temporary.write_bytes(b"half")
-        raise OSError(errno.ENOSPC, "No space left on device")  # as a failed write, which names no file
+
+    def write_half() -> None:
+        with atomic_write(file) as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")  # as a failed write, which names no file
+
+    with pytest.raises(OSError, match="No space left on device: ") as error:
+        write_half()
     assert error.value.filename == str(file)
     with pytest.raises(FileNotFoundError) as missing, atomic_write(tmp_path / "none" / "x") as temporary:
         temporary.write_bytes(b"x")

@@ -209,7 +209,9 @@ def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(TensorFile, "write", full)
-    with pytest.raises(DataError, match=r"cache: cannot be read or written \(No space left on device\)"):
+    with pytest.raises(
+        DataError, match=r"cache/digits-\w+\.safetensors: cannot be read or written \(No space left on device\)"
+    ):
         prepare(DataConfig(limit=100), tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
