@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from nas.analysis.results import Results
-from nas.errors import StudyError, UsageError
+from nas.errors import MachineError, StudyError, UsageError
 from nas.models.front_test_accuracy import load_images
 from nas.models.weights import load_trained
 from nas.study.stored import StoredStudy
 from search_space.modules.network import Network
 from search_space.timm_support.entrypoint import ENTRYPOINT
+from trainers.files import atomic_folder
 
 CONFIG_FILE = "config.json"
 OUTPUT_TOLERANCE = (
@@ -43,6 +45,7 @@ def export(study: StoredStudy, trial: int | str, out: Path | str) -> int:
     Raises:
         UsageError: there is no such trial, it has no trained network, or the folder holds other files.
         StudyError: weights or images are missing, or the outputs differ.
+        MachineError: the disk is full or broken; `out` is as it was.
     """
     out = Path(out)
     row = Results.of(study).trial(trial)
@@ -51,7 +54,11 @@ def export(study: StoredStudy, trial: int | str, out: Path | str) -> int:
         raise UsageError(f"trial {number}: only a complete trial has a model, this one is {row['state']}")
     _check_out(out)
     network = load_trained(row["architecture"], number, study.trial_folder(number))
-    _write(network, study, number, out)
+    try:
+        with atomic_folder(out) as draft:
+            _write(network, study, number, draft)
+    except SafetensorError as error:  # what safetensors raises if the disk is full
+        raise MachineError(f"{out}: the model cannot be written: {error}") from error
     _verify(network, out)
     return number
 

@@ -130,3 +130,20 @@ def test_a_full_disk_under_the_images_is_one_line_and_leaves_nothing(cli: Any, m
         assert "data: " in run.stderr
         assert list((study / "data").iterdir()) == []
         assert not (study / "study.db").exists()
+
+
+def test_outputs_on_a_full_disk_are_one_line_and_leave_nothing(cli: Any, misuse: Any) -> None:
+    command = ("search", "small.yaml", "--out", "complete", *STUDY, "trials=1", "space.stages.0.width=[128]")
+    assert cli.run(*command).returncode == 0
+    with small_disk(cli.home / "disk-outputs", 8, 4) as disk:
+        model, page = disk.folder / "model", disk.folder / "page.html"
+        for words in (
+            ("export", "complete", "0", "--out", model),
+            ("report", "complete", "--out", page),
+        ):
+            run = misuse(*words) if disk.limit_kib is None else disk.run(cli, *words)
+            assert run.returncode == 1, run.stderr
+            assert run.stderr.startswith("nas: error: ")
+            assert run.stderr.count("\n") == 1
+            assert any(text in run.stderr for text in NO_ROOM), run.stderr
+        assert list(disk.folder.rglob("*")) == []

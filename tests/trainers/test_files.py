@@ -17,6 +17,7 @@ from trainers.files import (
     RESERVED_METADATA_BYTES,
     Scratch,
     TensorFile,
+    atomic_folder,
     atomic_write,
     disk_errors,
     remove_temporary_files,
@@ -168,3 +169,26 @@ def test_a_full_or_broken_disk_is_told_from_other_errors(tmp_path: Path, number:
     with pytest.raises(DataError) as error, disk_errors(tmp_path):
         raise OSError(number, os.strerror(number))
     assert type(error.value) is kind
+
+
+def test_a_folder_is_filled_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "model"
+
+    def write(fails: bool) -> None:
+        with atomic_folder(folder) as draft:
+            (draft / "a").write_text("new")
+            if fails:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        write(fails=True)
+    assert not folder.exists()
+    folder.mkdir()
+    for name in ("a", "kept"):
+        (folder / name).write_text("old")
+    with pytest.raises(OSError, match="No space"):
+        write(fails=True)
+    assert (folder / "a").read_text() == "old"
+    write(fails=False)
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {"a": "new", "kept": "old"}
+    assert list(folder.parent.iterdir()) == [folder]
