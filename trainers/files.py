@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -60,6 +61,23 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yields a temporary folder beside `folder`, whose files are moved into `folder` if the block ends without an error.
+
+    Files of other names in `folder` stay. After an error `folder` is as it was.
+    """
+    temporary = _temporary_file(folder.absolute())
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in temporary.iterdir():
+            file.replace(folder / file.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager

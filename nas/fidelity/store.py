@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from nas.errors import MachineError
+
 FILE = "trainings.jsonl"
 
 
@@ -38,10 +40,17 @@ class Store:
             os.truncate(self._file, complete_bytes)
 
     def add(self, key: str, record: dict[str, Any]) -> None:
-        """Append `record` under `key`; it is on the disk when this returns."""
+        """Append `record` under `key`; it is on the disk when this returns.
+
+        Raises:
+            MachineError: the disk is full or broken.
+        """
         entry = {"key": key, **record}
-        with self._file.open("ab") as file:
-            file.write(json.dumps(entry).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self._file.open("ab") as file:
+                file.write(json.dumps(entry).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise MachineError(f"{self._file}: {error.strerror or error}") from error
         self.results[key] = entry

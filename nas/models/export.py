@@ -13,21 +13,22 @@ from __future__ import annotations
 import io
 import json
 import logging
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from nas.analysis.results import Results
-from nas.errors import StudyError, UsageError
+from nas.errors import MachineError, StudyError, UsageError
 from nas.models.front_test_accuracy import load_images
 from nas.models.weights import load_trained
 from nas.study.destinations import check_folder
 from nas.study.stored import StoredStudy
 from search_space.modules.network import Network
 from search_space.timm_support.entrypoint import ENTRYPOINT
+from trainers.files import atomic_folder
 
 CONFIG_FILE = "config.json"
 CLASS_MAP_FILE = "class_map.txt"
@@ -55,6 +56,7 @@ def export(study: StoredStudy, trial: int | str, out: Path | str) -> int:
     Raises:
         UsageError: there is no such trial, it has no trained network, or the folder holds other files.
         StudyError: weights or images are missing, or the outputs differ.
+        MachineError: the disk is full or broken; `out` is as it was.
     """
     out = Path(out)
     row = Results.of(study).trial(trial)
@@ -63,14 +65,12 @@ def export(study: StoredStudy, trial: int | str, out: Path | str) -> int:
         raise UsageError(f"trial {number}: only a complete trial has a model, this one is {row['state']}")
     _check_out(out)
     network = load_trained(row["architecture"], number, study.trial_folder(number))
-    is_new = not out.exists()
     try:
-        _write(network, study, number, out)
-        _verify(network, out)
-    except BaseException:
-        if is_new:
-            shutil.rmtree(out, ignore_errors=True)
-        raise
+        with atomic_folder(out) as draft:
+            _write(network, study, number, draft)
+            _verify(network, draft)
+    except SafetensorError as error:  # what safetensors raises if the disk is full
+        raise MachineError(f"{out}: the model cannot be written: {error}") from error
     return number
 
 

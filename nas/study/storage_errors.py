@@ -47,6 +47,8 @@ def machine_errors(folder: Path) -> Iterator[None]:
             yield
     except MachineError as error:
         raise MachineError(f"{error}{_how_to_go_on(folder)}") from error
+    except BrokenPipeError:  # the reader of the output has gone, such as `head`
+        raise
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         raise MachineError(f"{place}{error.strerror or error}{_how_to_go_on(folder)}") from error

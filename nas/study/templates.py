@@ -15,6 +15,7 @@ from nas.study.layout import DATABASE
 from search_space import presets, yaml_text
 from search_space.errors import SpaceError
 from search_space.spaces.neighbourhood import neighbourhood
+from trainers.files import atomic_write
 
 DEFAULT_STUDY = "digits"
 
@@ -103,7 +104,8 @@ def _write_new(file: Path, text: str) -> None:
     if file.exists():
         raise UsageError(f"{file}: already exists; remove it or name another")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    with atomic_write(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _collapse_choices(space: dict[str, Any]) -> dict[str, Any]:

@@ -100,6 +100,19 @@ def test_trials_that_fail_are_recorded_and_the_search_goes_on(cli: Any) -> None:
     error = cli.home / "failing" / "trials" / f"{large.number:05d}" / "error.txt"
     assert large.user_attrs["failure"].endswith(f"(see trials/{error.parent.name}/error.txt)")
     assert error.read_text().startswith("Traceback (most recent call last):")
+    summary = f"1 trial failed: 1 x out of memory (trial {large.number})"
+    assert summary in run.stdout
+
+    again = cli.run(
+        "search", "small.yaml", "--out", "failing", f"space={space}", "resources.workers=1", "--retry-failed"
+    )
+    assert again.returncode == 0, again.stderr
+    repeated = cli.trials("failing")[-1]
+    assert repeated.user_attrs["retried_from"] == large.number
+    assert repeated.user_attrs["seed"] == large.user_attrs["seed"]
+    assert f"1 trial failed: 1 x out of memory (trial {repeated.number})" in again.stdout
+    status = json.loads(cli.run("status", "failing", "--json").stdout)
+    assert status["failures"] == [{"reason": "out of memory", "count": 1, "trials": [repeated.number]}]
 
 
 def test_a_worker_that_cannot_begin_ends_the_search_and_no_trial_fails_by_it(cli: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,18 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from safetensors import safe_open
 
-from trainers.errors import DataError
-from trainers.files import RESERVED_METADATA_BYTES, Scratch, TensorFile, atomic_write, disk_errors
+from trainers.errors import DataError, DiskError
+from trainers.files import (
+    RESERVED_METADATA_BYTES,
+    Scratch,
+    TensorFile,
+    atomic_folder,
+    atomic_write,
+    disk_errors,
+    remove_temporary_files,
+    reserve,
+    write_reserved,
+)
 
 
 @settings(max_examples=30)
@@ -94,3 +106,99 @@ def test_an_array_in_a_scratch_file_is_replaced(tmp_path: Path) -> None:
     scratch.append(np.full((2, 3), 5, np.uint8))
     assert scratch.array()[:, 0, 0].tolist() == [0, 1, 2, 77, 4, 5]
     scratch.close()
+
+
+def test_a_failed_write_names_the_file_and_leaves_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "x"
+
+    def write_half() -> None:
+        with atomic_write(file) as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")  # as a failed write, which names no file
+
+    with pytest.raises(OSError, match="No space left on device: ") as error:
+        write_half()
+    assert error.value.filename == str(file)
+    with pytest.raises(FileNotFoundError) as missing, atomic_write(tmp_path / "none" / "x") as temporary:
+        temporary.write_bytes(b"x")
+    assert missing.value.filename == str(tmp_path / "none" / "x")  # not the temporary file
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reserved_room_is_used_and_freed(tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    with reserve(file, 100_000):
+        (temporary,) = tmp_path.iterdir()
+        assert temporary.stat().st_size == 100_000
+        with atomic_write(file) as same:
+            assert same == temporary
+            write_reserved(same, b"short")
+        assert file.read_bytes() == b"short"
+    with reserve(file, 1000):
+        pass  # the work failed
+    with pytest.raises(OSError, match="reserved") as error, reserve(tmp_path / "other", 10):
+        raise OSError(errno.EIO, "reserved")  # of the block itself, unchanged
+    assert error.value.filename is None
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
+
+
+def test_room_that_is_not_there_is_an_error_and_a_file_system_without_reservation_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(number: int) -> None:
+        def allocate(*arguments: int) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "posix_fallocate", allocate)
+
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        fail(number)
+        with pytest.raises(OSError, match="x") as error, reserve(tmp_path / "x", 10):
+            pass
+        assert (error.value.errno, error.value.filename) == (number, str(tmp_path / "x"))
+    for number in (errno.EOPNOTSUPP, errno.EINVAL):
+        fail(number)
+        with reserve(tmp_path / "x", 10), atomic_write(tmp_path / "x") as temporary:
+            write_reserved(temporary, b"content")
+        assert (tmp_path / "x").read_bytes() == b"content"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
+    for name in (".x.pt.123.tmp", "x.pt", ".hidden"):
+        (tmp_path / name).touch()
+    remove_temporary_files(tmp_path)
+    remove_temporary_files(tmp_path / "none")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".hidden", "x.pt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.ENOSPC, DiskError), (errno.EIO, DiskError), (errno.EACCES, DataError)]
+)
+def test_a_full_or_broken_disk_is_told_from_other_errors(tmp_path: Path, number: int, kind: type[DataError]) -> None:
+    with pytest.raises(DataError) as error, disk_errors(tmp_path):
+        raise OSError(number, os.strerror(number))
+    assert type(error.value) is kind
+
+
+def test_a_folder_is_filled_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "model"
+
+    def write(fails: bool) -> None:
+        with atomic_folder(folder) as draft:
+            (draft / "a").write_text("new")
+            if fails:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        write(fails=True)
+    assert not folder.exists()
+    folder.mkdir()
+    for name in ("a", "kept"):
+        (folder / name).write_text("old")
+    with pytest.raises(OSError, match="No space"):
+        write(fails=True)
+    assert (folder / "a").read_text() == "old"
+    write(fails=False)
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {"a": "new", "kept": "old"}
+    assert list(folder.parent.iterdir()) == [folder]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,16 @@ import torch
 from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.study.layout import CHECKPOINT, WEIGHTS
-from nas.study.records import Completed, EarlierSegments, Failed, Paused, Refused, TrialTask, from_record
+from nas.study.records import (
+    Completed,
+    EarlierSegments,
+    Failed,
+    MachineFailure,
+    Paused,
+    Refused,
+    TrialTask,
+    from_record,
+)
 from search_space import Architecture, SearchSpace
 from trainers.data.config import DataConfig
 from trainers.data.prepared import prepare
@@ -154,3 +165,77 @@ def test_the_wait_between_trials_is_counted(digits: Path, tmp_path: Path) -> Non
 def test_torch_uses_the_threads_of_the_settings(digits: Path) -> None:
     Evaluator(EvaluationSettings(digits, TrainConfig(epochs=1), threads=2), "cpu")
     assert torch.get_num_threads() == 2
+
+
+def full_disk(*arguments: Any, **options: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", "model.safetensors")
+
+
+def test_a_disk_without_room_for_the_weights_is_noticed_before_the_training(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "posix_fallocate", full_disk)
+    outcome = evaluator(digits).evaluate(task(tmp_path))
+    assert isinstance(outcome, MachineFailure)
+    assert outcome.is_certain
+    assert outcome.trained is None
+    assert "No space left on device" in outcome.reason
+    assert "loop.py" not in outcome.traceback  # nothing was trained
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_whose_weights_cannot_be_written_keeps_its_result(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = evaluator(digits, "images_per_s")
+    with monkeypatch.context() as patch:
+        patch.setattr("trainers.training.checkpoint.write_reserved", full_disk)
+        outcome = worker.evaluate(task(tmp_path))
+    assert isinstance(outcome, MachineFailure)
+    assert outcome.is_certain
+    assert outcome.trained is not None
+    assert outcome.measured.values["images_per_s"] > 0
+    again = worker.evaluate(task(tmp_path))
+    assert isinstance(again, Completed)
+    assert again.trained.values == outcome.trained.values
+
+
+def test_a_disk_without_room_for_a_checkpoint_does_not_end_a_training_but_a_pause(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.training.checkpoint.ASSUMED_SAVE_S", 0.0)  # a checkpoint after each epoch
+    monkeypatch.setattr("trainers.training.checkpoint.save", full_disk)
+    assert isinstance(evaluator(digits).evaluate(task(tmp_path)), Completed)
+    paused = evaluator(digits).evaluate(task(tmp_path / "paused", until=1))
+    assert isinstance(paused, MachineFailure)
+    assert paused.is_certain
+
+
+def test_memory_may_be_the_fault_of_either(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*arguments: Any) -> None:
+        raise MemoryError
+
+    worker = evaluator(digits)
+    monkeypatch.setattr("nas.evaluation.evaluator.build", exhausted)
+    outcome = worker.evaluate(task(tmp_path))
+    assert isinstance(outcome, MachineFailure)
+    assert not outcome.is_certain
+    assert outcome.traceback.startswith("Traceback")
+
+
+def test_a_process_that_has_lost_its_device_ends_with_the_next_task(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def assertion(*arguments: Any) -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    def end(code: int) -> None:
+        raise SystemExit(code)
+
+    worker = evaluator(digits)
+    with monkeypatch.context() as patch:
+        patch.setattr("nas.evaluation.evaluator.build", assertion)
+        assert isinstance(worker.evaluate(task(tmp_path)), Failed)  # the network's fault
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(SystemExit):
+        worker.run(task(tmp_path).to_dict())

@@ -152,9 +152,9 @@ def test_batches_share_no_image_and_are_normalised(data_file: Path) -> None:
 
 
 def test_a_failed_training_is_recorded_and_the_next_one_runs(worker: FidelityWorker, tmp_path: Path) -> None:
-    record = worker.run_job(job(Budget("proxy", 1), HUGE), tmp_path / "c.pt")
+    record = worker.run_job(job(Budget("proxy", 1, 1, 1), HUGE), tmp_path / "c.pt")
     assert "memory" in record["failure"]
-    assert "curve" in worker.run_job(job(Budget("proxy", 1)), tmp_path / "c.pt")
+    assert "curve" in worker.run_job(job(Budget("proxy", 1, 1, 1)), tmp_path / "c.pt")
 
 
 def test_jobs_and_records_are_plain_json(worker: FidelityWorker, tmp_path: Path) -> None:
@@ -163,3 +163,23 @@ def test_jobs_and_records_are_plain_json(worker: FidelityWorker, tmp_path: Path)
     assert Job.from_dict(json.loads(json.dumps(job().to_dict()))) == job()
     record = worker.run({"job": given.to_dict(), "checkpoint": str(tmp_path / "c.pt")})
     assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+def test_a_failure_of_the_machine_keeps_the_checkpoint_and_says_so(
+    worker: FidelityWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(error: Exception) -> None:
+        def build(*arguments: object) -> None:
+            raise error
+
+        monkeypatch.setattr(workers, "initial_network", build)
+
+    checkpoint = tmp_path / "job.pt"
+    for error, cause in ((OSError(28, "No space left on device"), "machine"), (MemoryError(), "either")):
+        checkpoint.write_text("epoch 3")
+        fail(error)
+        record = worker.run_job(job(Budget("proxy", 1, 1, 1)), checkpoint)
+        assert record["cause"] == cause
+        assert checkpoint.exists() is (cause == "machine")
+    fail(ValueError("bad"))
+    assert "cause" not in worker.run_job(job(Budget("proxy", 1, 1, 1)), checkpoint)

@@ -20,6 +20,7 @@ from nas.study.records import (
     Duplicate,
     EarlierSegments,
     Failed,
+    MachineFailure,
     Measured,
     Paused,
     Refused,
@@ -27,6 +28,7 @@ from nas.study.records import (
     Trained,
     TrialOutcome,
     TrialTask,
+    WorkerOutcome,
     from_record,
     name_of,
     to_record,
@@ -73,9 +75,18 @@ completed = st.builds(Completed, seeds, measured, trained, seconds)
 paused = st.builds(Paused, seeds, measured, trained, seconds, st.integers(1, 300))
 refused = st.builds(Refused, texts, seeds | st.none(), measured, seconds | st.none())
 failed = st.builds(Failed, texts, texts, seeds | st.none(), seconds | st.none(), seconds | st.none())
-from_workers: st.SearchStrategy[Any] = completed | paused | refused | failed
+machine_failures = st.builds(
+    MachineFailure, texts, st.booleans(), texts, seeds | st.none(), seconds | st.none(), seconds | st.none(),
+    measured, trained | st.none(),
+)  # fmt: skip
+from_workers: st.SearchStrategy[Any] = completed | paused | refused | failed | machine_failures
 outcomes: st.SearchStrategy[Any] = (
-    from_workers | st.builds(Stopped, st.integers(1, 300)) | st.builds(Duplicate, st.integers(0, 10**6))
+    completed
+    | paused
+    | refused
+    | failed
+    | st.builds(Stopped, st.integers(1, 300))
+    | st.builds(Duplicate, st.integers(0, 10**6))
 )
 
 
@@ -85,7 +96,7 @@ def through_json(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @given(from_workers)
-def test_record_of_every_outcome_is_read_as_it_was_written(outcome: Completed | Paused | Refused | Failed) -> None:
+def test_record_of_every_outcome_is_read_as_it_was_written(outcome: WorkerOutcome) -> None:
     record = through_json(to_record(outcome))
     assert (record["schema"], record[OUTCOME]) == (SCHEMA, name_of(outcome))
     assert from_record(record) == outcome
@@ -222,3 +233,17 @@ def test_named_outcome_of_a_trial_does_not_depend_on_its_state(state: TrialState
     values = [0.5] if state == TrialState.COMPLETE else None
     trial = optuna.create_trial(state=state, values=values, user_attrs=attributes)
     assert outcome_name(trial) == name_of(outcome)
+
+
+@given(machine_failures)
+def test_a_failure_of_the_machine_keeps_a_finished_training_and_can_become_that_of_the_trial(
+    failure: MachineFailure,
+) -> None:
+    attributes = through_json(failure.to_attributes())
+    if failure.trained is None:
+        assert attributes == {}
+    else:
+        assert attributes["curve"] == list(failure.trained.curve)
+        assert Measured.from_attributes(attributes) == failure.measured
+    failed = failure.to_failed()
+    assert failed == Failed(failure.reason, failure.traceback, failure.seed, failure.wall_s, failure.idle_s)

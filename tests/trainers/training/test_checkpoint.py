@@ -15,6 +15,7 @@ from trainers.training.checkpoint import (
     load,
     load_metadata,
     load_weights,
+    reserve_weights,
     save,
     save_weights,
 )
@@ -107,3 +108,17 @@ def test_checkpoints_take_a_small_share_of_the_time() -> None:
     assert not schedule.is_due(9)
     now += 1.5
     assert schedule.is_due(9)
+
+
+def test_weights_find_the_room_that_was_reserved_for_them(tmp_path: Path) -> None:
+    module = nn.Linear(100, 100)
+    file = tmp_path / "trials" / "model.safetensors"
+    metadata = {"record": "x" * 200 * 3}  # of three epochs
+    with reserve_weights(file, module, epochs=3):
+        (temporary,) = file.parent.iterdir()
+        reserved_bytes = temporary.stat().st_size
+        save_weights(file, module, metadata)
+    assert 4 * 10_100 < file.stat().st_size <= reserved_bytes
+    assert torch.equal(load_weights(file)["weight"], module.weight)
+    assert load_metadata(file) == metadata
+    assert [entry.name for entry in file.parent.iterdir()] == ["model.safetensors"]

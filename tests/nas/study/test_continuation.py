@@ -1,0 +1,104 @@
+"""Configurations that continue a study: what is the same however it is written, and what is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.errors import ConfigError
+from nas.study.config import StudyConfig
+from nas.study.continuation import check_continues, continue_config
+
+STUDY = """\
+trials: 4
+data: {source: folder, path: photos, image_size: 8}
+space:
+  layout: [isotropic, pyramid]
+  stem: {patch: [2, 4]}
+  stages:
+    - mixer: {conv: {k: [3, 5]}, pool: null}
+      channel_mixer: {mlp: {expansion: [1, 2], groups: [[1, 1], [2, 1]]}}
+      depth: [1, 2]
+      width: 16
+    - {mixer: pool, width: [16, 32]}
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    return tmp_path / "study.yaml"
+
+
+def stored(study: Path) -> dict[str, Any]:
+    return dict(json.loads(json.dumps(StudyConfig.from_file(study).model_dump(mode="json"))))
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "data.path=/elsewhere/photos",
+        "data.path=./photos/",
+        "data.path=~/photos",
+        "name=another",
+        "trials=9",
+        "resources.workers=1",
+        "space.layout=[pyramid, isotropic]",
+        "space.stem.patch=[4, 2]",
+        "space.num_stages=2",
+        "space.image_size=8",
+        "space.in_chans=3",
+        "space.stages.0.mixer={pool: {k: 3}, conv: {k: [5, 3], bias: true, groups: depthwise}}",
+        "space.stages.0.channel_mixer.mlp.groups=[[2, 1], [1, 1]]",
+        "space.stages.0.channel_mixer.mlp.expansion=[2.0, 1.0]",
+        "space.stages.0.norm=[batch]",
+        "space.stages.0.width=[16]",
+        "space.stages.1.mixer=[pool]",
+        "space.stages.1.depth=2",
+        "objectives=[macs, images_per_s, accuracy]",
+        "train.lr=0.002",
+        "start.presets=[]",
+    ],
+)
+def test_the_same_study_written_otherwise_continues_as_it_was_stored(study: Path, word: str) -> None:
+    old = StudyConfig.from_file(study)
+    config = continue_config(StudyConfig.from_file(study, word), stored(study))
+    same = {"name", "seed", "space", "train", "objectives", "limits", "sampler", "scheduler", "throughput"}
+    assert config.model_dump(include=same) == old.model_dump(include=same)
+    requested = StudyConfig.from_file(study, word)
+    assert (config.trials, config.resources, config.data) == (requested.trials, requested.resources, requested.data)
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("data.image_size=16", "data.image_size: must stay 8 as at the start of the study, found 16"),
+        ("data.on_error=skip", "data.on_error: must stay 'fail'"),
+        ("data.limit=100", "data.limit: must stay None"),
+        ("data.seed=1", "data.seed: must stay 0"),
+        ("seed=1", "seed: must stay 0"),
+        ("space.layout=pyramid", r"space.layout: must stay \['isotropic', 'pyramid'\]"),
+        ("space.stages.0.mixer.conv.k=[3]", r"space.stages.0.mixer.conv.k: must stay \[3, 5\].* found \[3\]"),
+        ("space.stages.0.mixer.conv.bias=false", r"space.stages.0.mixer.conv.bias: must stay \[True\]"),
+        ("space.stages.0.channel_mixer.mlp.groups=[[1, 1], [1, 2]]", "space.stages.0.channel_mixer.mlp.groups"),
+        ("space.num_stages=[1, 2]", r"space.num_stages: must stay \[2\]"),
+        ("objectives=[accuracy, macs]", "objectives: must stay"),
+        ("start.study=runs/other", "start.study: must stay None"),
+        ("sampler.name=random", "sampler.name: must stay 'pareto'"),
+        ("limits.macs=1e6", "limits.macs: must stay None|limits: must stay"),
+    ],
+)
+def test_another_study_is_refused_with_the_key(study: Path, word: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text) as error:
+        check_continues(StudyConfig.from_file(study, word), stored(study))
+    assert error.value.where.split("=")[0] == word.split("=")[0]
+
+
+def test_the_order_of_stages_matters(study: Path) -> None:
+    old = stored(study)
+    old["space"]["stages"].reverse()
+    with pytest.raises(ConfigError, match=r"space\.stages\.0"):
+        check_continues(StudyConfig.from_file(study), old)
