@@ -223,7 +223,7 @@ def check(subject: Subject, training: bool, checkpointing: bool) -> None:
 def check_description(network: Network, x: torch.Tensor) -> None:
     """Costs, features and widths follow from `network.architecture`."""
     architecture = network.architecture
-    assert architecture.image_size == network.image_size == network._traits["img_size"]  # timm reads it there
+    assert architecture.image_size == network.image_size
     classifier = 0 if network.num_classes else (network.num_features + 1) * architecture.num_classes
     assert cost(architecture).params - classifier == sum(parameter.numel() for parameter in network.parameters())
     assert network.num_features == network.head_hidden_size == architecture.stages[-1].width

@@ -111,8 +111,10 @@ def test_lambda_resnet_has_a_tiered_stem_with_pooling_and_shortcuts() -> None:
 
 def test_swin_has_norms_on_patches() -> None:
     _, stem, _, second, *_ = parts_of("swin_tiny_patch4_window7")
-    assert stem.layers == (("conv", "k 4, stride 4, 3 → 96, layer norm"),)
-    assert second.transition == ("downsampling: conv k 2, stride 2, 96 → 192, no bias, layer norm on 2 × 2 patches")
+    assert stem.layers == (("conv", "k 4, stride 4, 3 → 96, layer (eps 1e-05) norm"),)
+    assert second.transition == (
+        "downsampling: conv k 2, stride 2, 96 → 192, no bias, layer (eps 1e-05) norm on 2 × 2 patches"
+    )
 
 
 @pytest.mark.parametrize("preset", presets.names())
