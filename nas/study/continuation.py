@@ -18,6 +18,7 @@ from nas.study.canonical_space import canonical_space
 from nas.study.config import StudyConfig
 from nas.study.config_errors import split_place
 from search_space.errors import SpaceError
+from trainers.data.grouping import is_table
 
 FREE_KEYS = ("trials", "time_budget", "resources")
 """Keys that may change while a study goes on."""
@@ -34,7 +35,8 @@ def continue_config(config: StudyConfig, stored: Mapping[str, Any]) -> StudyConf
         original = StudyConfig.model_validate(stored)
     except ValidationError:  # of a version with other keys
         return config
-    data = original.data.model_copy(update={"path": config.data.path, "download": config.data.download})
+    places = {key: getattr(config.data, key) for key in ("path", "download", "split", "group_by")}
+    data = original.data.model_copy(update=places)
     start = original.start.model_copy(update={"study": config.start.study})
     changes = {key: getattr(config, key) for key in FREE_KEYS}
     return original.model_copy(update={**changes, "data": data, "start": start}).read_from(config)
@@ -62,13 +64,18 @@ def _comparable(stored: Mapping[str, Any]) -> Mapping[str, Any]:
         plain = dict(stored)
     plain = {key: value for key, value in plain.items() if key not in ("name", *FREE_KEYS)}
     if isinstance(plain.get("data"), Mapping):
-        plain["data"] = {key: value for key, value in plain["data"].items() if key not in ("path", "download")}
+        plain["data"] = {key: value for key, value in plain["data"].items() if not _is_identified_by_content(key, value)}
     if isinstance(plain.get("start"), Mapping):
         start = plain["start"]
         plain["start"] = {"presets": sorted(start.get("presets") or ()), "study": _presence(start.get("study"))}
     if isinstance(plain.get("objectives"), list):
         plain["objectives"] = sorted(plain["objectives"])
     return plain
+
+
+def _is_identified_by_content(key: str, value: object) -> bool:
+    """True of a key of `data` that says where images, or a table on them, are: the fingerprint of the images decides."""
+    return key in ("path", "download", "split") or (key == "group_by" and isinstance(value, str) and is_table(value))
 
 
 def _presence(study: object) -> str | None:
