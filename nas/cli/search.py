@@ -41,8 +41,6 @@ def search(
 ) -> None:
     """Run a study, or continue an interrupted one."""
     from nas.driver.run import run_search
-    from nas.execution.base import check_executor
-    from nas.formatting import printable, shell_path
     from nas.study.config import StudyConfig
     from nas.study.layout import CONFIG, default_folder
     from nas.study.storage import study_exists
@@ -56,7 +54,6 @@ def search(
     if study_exists(file):  # the folder of a study: its own configuration
         file, out_folder = file / CONFIG, out_folder or file
     config = StudyConfig.from_file(file, *overrides)
-    check_executor(config)
     folder = out_folder or default_folder(config.name)
     console = create_console(stderr=True)
     display = TerminalDisplay(console, create_console())

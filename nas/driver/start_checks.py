@@ -13,7 +13,7 @@ from nas.driver.plan import create_sampler
 from nas.driver.reading import ImageReader
 from nas.driver.warm_start import check_warm_start
 from nas.errors import ConfigError, StudyError
-from nas.execution.base import check_resources
+from nas.execution.base import check_executor, check_resources
 from nas.study.config import StudyConfig
 from nas.study.destinations import check_folder
 from nas.study.limits import check_limits
@@ -31,6 +31,7 @@ def check_resumed(config: StudyConfig) -> None:
     Raises:
         ConfigError, UsageError: the machine lacks resources or a compiler.
     """
+    check_executor(config)
     check_compiler(config)
     check_resources(config.resources.executor, config.resources)
 

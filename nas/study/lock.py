@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import TextIO
 
 from nas.errors import UsageError
 from nas.study.layout import DATA, LOCK
+
+ATTEMPTS = 3
+RETRY_S = 0.02
 
 
 def is_locked(folder: Path) -> bool:
@@ -62,11 +66,17 @@ def _open_locked(folder: Path) -> TextIO:
         UsageError: another process holds the lock.
         OSError: the file cannot be created.
     """
+    attempts = 0
     while True:
         file = (folder / LOCK).open("a+", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            attempts += 1
+            if attempts < ATTEMPTS:  # `is_locked` of a reader holds the lock for a moment
+                file.close()
+                time.sleep(RETRY_S)
+                continue
             with file:
                 file.seek(0)
                 holder = file.read().strip() or "unknown"
