@@ -41,6 +41,7 @@ def search(
 ) -> None:
     """Run a study, or continue an interrupted one."""
     from nas.driver.run import run_search
+    from nas.formatting import printable, shell_path
     from nas.study.config import StudyConfig
     from nas.study.layout import CONFIG, default_folder
     from nas.study.storage import study_exists
