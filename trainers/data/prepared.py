@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from trainers.data import sources
 from trainers.data.config import DataConfig
 from trainers.data.split import Selection, partition
+from trainers.data.summary import check_images_show_something
 from trainers.data.types import (
     PARTS,
     AugmentPolicy,
@@ -130,6 +131,7 @@ def prepare(
     with disk_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
         decoded = located.read(ReadContext(progress, cache))
+        check_images_show_something(decoded)
         if config.download:  # the data were not complete when they were located
             file = _file_for(config, _locate(config, reading_version), cache)
         with atomic_write(file) as temporary:
