@@ -1,8 +1,8 @@
 """Which folders are called like a part of a data set.
 
 A name is split into words (`Train_Set`, `trainset`, `TrainData` and `train-images` all give "train" and a word without a
-meaning of its own). It is the name of a part if the other words mean nothing, or if they are the same in the names of
-another part: `seg_train` and `seg_test`, `train2017` and `val2017`.
+meaning of its own; numbers mean nothing either, as in `test1` and `val2017`). It is the name of a part if the other words
+mean nothing, or if they are the same in the names of another part: `seg_train` and `seg_test`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def parts_of(names: Iterable[str]) -> dict[str, Part]:
         words = _words(name)
         parts = [PART_WORDS[word] for word in words if word in PART_WORDS]
         if len(parts) == 1:
-            others = tuple(word for word in words if word not in PART_WORDS and word not in NEUTRAL_WORDS)
+            others = tuple(word for word in words if word not in PART_WORDS and not _is_neutral(word))
             groups.setdefault(others, {})[name] = parts[0]
     if () in groups:
         return groups[()]
@@ -45,7 +45,11 @@ def parts_of(names: Iterable[str]) -> dict[str, Part]:
 
 def is_neutral(name: str) -> bool:
     """Whether all words of the `name` of a folder say nothing, as in `images`."""
-    return all(word in NEUTRAL_WORDS for word in _words(name))
+    return not name.isdecimal() and all(map(_is_neutral, _words(name)))
+
+
+def _is_neutral(word: str) -> bool:
+    return word in NEUTRAL_WORDS or word.isdecimal()
 
 
 def _words(name: str) -> list[str]:

@@ -28,6 +28,7 @@ from trainers.data.config import DataConfig
 from trainers.data.duplicates import Duplicates
 from trainers.data.grouping import is_table, table_file
 from trainers.data.split import Partition, partition
+from trainers.data.summary import check_images_show_something
 from trainers.data.types import (
     PARTS,
     AugmentPolicy,
@@ -142,6 +143,7 @@ def prepare(
     with disk_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
         decoded = located.read(ReadContext(progress, cache))
+        check_images_show_something(decoded)
         if config.download:  # the data were not complete when they were located
             file = _file_for(config, locate(config, reading_version), cache)
         with atomic_write(file) as temporary:

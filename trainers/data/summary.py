@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from trainers.data.pixels import DecodedImage
-from trainers.data.types import ImageSummary, LabeledImages, Part
+from trainers.data.types import DecodedData, ImageSummary, LabeledImages, Part
+from trainers.errors import DataError
 
 
 class SummaryCounter:
@@ -73,6 +74,22 @@ def summarize_arrays(
         )
         for part, images in parts.items()
     }
+
+
+def check_images_show_something(decoded: DecodedData) -> None:
+    """Check that the train images are not all blank; otherwise the first error would be about classes that are equal.
+
+    Raises:
+        DataError: all pixels of all train images are equal.
+    """
+    summary, images = decoded.summaries.get("train"), decoded.parts["train"].images
+    if (
+        summary is not None
+        and summary.uniform == len(images) > 0
+        and all((image == images[0]).all() for image in images)
+    ):
+        note = ", for all are transparent" if summary.transparent == len(images) else ""
+        raise DataError(decoded.name, f"holds {len(images)} train images that show nothing: all pixels are equal{note}")
 
 
 def is_uniform(pixels: np.ndarray) -> bool:

@@ -230,6 +230,18 @@ class TestTransparency:
     def test_nothing_at_all_is_white(self) -> None:
         assert (decode_bytes(save(Image.new("RGBA", (8, 8), (9, 9, 9, 0)), "png")) == 255).all()
 
+    @pytest.mark.parametrize(("alpha", "note"), [(0, ", for all are transparent"), (255, "$")])
+    def test_images_that_show_nothing_are_not_blamed_on_classes(self, alpha: int, note: str, tmp_path: Path) -> None:
+        for number in range(6):
+            for name in ("a", "b"):
+                (tmp_path / "root" / name).mkdir(parents=True, exist_ok=True)
+                Image.new("RGBA", (8, 8), (9, 9, 9, alpha)).save(tmp_path / "root" / name / f"{number}.png")
+        config = DataConfig(source="folder", path=tmp_path / "root")
+        with pytest.raises(
+            DataError, match=rf"root: holds 12 train images that show nothing: all pixels are equal{note}"
+        ):
+            prepare(config, tmp_path / "cache")
+
     @pytest.mark.parametrize("mode", ["L", "RGB"])
     def test_a_transparent_colour(self, mode: str) -> None:
         image = picture(0).convert(mode)

@@ -56,6 +56,7 @@ def reasons(listing: Listing) -> dict[tuple[str | None, str], int]:
         ("seg_train", "seg_dev", "seg_test"),
         ("asl_alphabet_train", "asl_alphabet_valid", "asl_alphabet_test"),
         ("train2017", "val2017", "test2017"),
+        ("train", "val", "test1"),
         ("seg_train/seg_train", "seg_val/seg_val", "seg_test/seg_test"),
         ("train/images", "val/images", "test/images"),
         ("Train/train", "Val/val", "Test/test"),
@@ -130,6 +131,8 @@ def test_classes(folders: list[str], classes: tuple[str, ...], tmp_path: Path) -
         ),
         (["{cat,dog}/{train,test}"], "ROOT/cat/train: is the folder of a part below that of a class"),
         (["{cat,dog}/{train,test}"], "must be the other way round: ROOT/train/cat"),
+        (["{train1,train2}/{cat,dog}"], "ROOT: has two folders for the train split, found ['train1', 'train2']"),
+        (["{fold1,fold2}/{cat,dog}"], "ROOT: can be read in two ways: as the classes 'fold1', 'fold2', or"),
         (["{train,Training,test}/{cat,dog}"], "ROOT: has two folders for the train split, found ['Training', 'train']"),
         (["{train,val,eval}/{cat,dog}"], "ROOT: has two folders for the val split, found ['eval', 'val']"),
         (
