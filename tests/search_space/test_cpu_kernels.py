@@ -12,10 +12,12 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations
+from torch.utils.flop_counter import FlopCounterMode
 
 from search_space.mixers import create
 from search_space.modules.depthwise import DepthwiseConv, depthwise_conv
-from search_space.modules.eager import may_rewrite
+from search_space.modules.eager import may_bypass, may_rewrite, runs_eagerly
 from search_space.modules.local_lambdas import LocalLambdas
 from search_space.modules.pool import PoolMinusInput
 
@@ -117,6 +119,38 @@ def test_other_precisions_and_devices_and_mixed_precision_keep_the_definition(mo
         assert not may_rewrite(x)
     monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
     assert not may_rewrite(x)
+
+
+def test_whatever_a_fast_way_cannot_serve_keeps_the_definition() -> None:
+    x, layer = torch.ones(2), nn.Conv2d(1, 1, 3)
+    assert may_rewrite(x, module=layer)
+    assert not may_rewrite(x[:0])
+    assert not may_rewrite(x, x[:0])
+    assert not may_rewrite(x.as_subclass(type("Labelled", (torch.Tensor,), {})))
+    assert not torch.func.vmap(lambda row: row * may_rewrite(row))(x).any()
+    assert not may_rewrite(x, module=nn.Sequential(layer))
+    parametrizations.weight_norm(layer)
+    assert not may_rewrite(x, module=layer)
+    hooked = nn.Conv2d(1, 1, 3)
+    hooked.register_forward_hook(lambda *arguments: None)
+    assert not may_rewrite(x, module=hooked)
+    assert may_bypass(nn.Conv3d(1, 1, 3))
+    with FlopCounterMode(display=False):
+        assert not may_rewrite(x)
+    assert runs_eagerly(x.double())
+    assert not runs_eagerly(x.double()[:0])
+
+
+def test_a_flop_counter_counts_the_definition() -> None:
+    counts = []
+    for dtype in (torch.float32, torch.float64):
+        module = nn.Sequential(create("conv", width=4, size=(6, 6), k=4), create("pool", width=4, size=(6, 6))).to(
+            dtype
+        )
+        with FlopCounterMode(display=False) as counter:
+            module(torch.ones(1, 4, 6, 6, dtype=dtype)).sum().backward()
+        counts.append(counter.get_total_flops())
+    assert counts[0] == counts[1]
 
 
 TRACED: list[tuple[str, dict[str, object], str]] = [
