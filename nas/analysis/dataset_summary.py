@@ -70,6 +70,7 @@ def summary_rows(dataset: Mapping[str, Any]) -> list[SummaryRow]:
     rows += [
         SummaryRow(f"{SPLIT_NAMES[part]} files", _files_text(summary))
         for part, summary in file_summaries(dataset).items()
+        if summary.formats  # a source without files, such as digits, has none
     ]
     rows += [SummaryRow("passed over", _passed_over_text(files)) for files in passed_over(dataset)]
     if dataset.get("skipped_count"):

@@ -141,7 +141,7 @@ class ImageReader:
                 progress(done, total)
 
         if self.study is not None:
-            return restore_images(self.config, self.cache, self.study.fingerprint, self.reading_version, report)
+            return restore_images(self.config, self.cache, self.study.fingerprint, report, self.reading_version)
         located = None if self._located is None else self._located.result()
         return prepare_images(self.config, self.cache, report, located, self.reading_version)
 

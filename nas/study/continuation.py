@@ -64,7 +64,9 @@ def _comparable(stored: Mapping[str, Any]) -> Mapping[str, Any]:
         plain = dict(stored)
     plain = {key: value for key, value in plain.items() if key not in ("name", *FREE_KEYS)}
     if isinstance(plain.get("data"), Mapping):
-        plain["data"] = {key: value for key, value in plain["data"].items() if not _is_identified_by_content(key, value)}
+        plain["data"] = {
+            key: value for key, value in plain["data"].items() if not _is_identified_by_content(key, value)
+        }
     if isinstance(plain.get("start"), Mapping):
         start = plain["start"]
         plain["start"] = {"presets": sorted(start.get("presets") or ()), "study": _presence(start.get("study"))}

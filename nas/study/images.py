@@ -87,7 +87,11 @@ def _data_errors(config: StudyConfig) -> Iterator[None]:
 
 
 def restore_images(
-    config: StudyConfig, cache: Path, fingerprint: str, reading_version: int, progress: Progress | None = None
+    config: StudyConfig,
+    cache: Path,
+    fingerprint: str,
+    progress: Progress | None = None,
+    reading_version: int = READING_VERSION,
 ) -> tuple[Path, DatasetInfo]:
     """`prepare_images` of a study that exists: if its images are gone, the file in `cache` of its `fingerprint` serves.
 

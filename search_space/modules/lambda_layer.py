@@ -120,6 +120,7 @@ class LambdaLayer(SizeBound):
 # of matrix products do not see; the definition's are matrix products, which MACs count (search_space/tape.py).
 
 
+@torch.fx.wrap  # one node of a traced graph: the size is known when it runs
 def content_lambdas(k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """Content lambdas `(B, k, v)` of keys `(B, u, k, N)` and values `(B, u, v, N)`."""
     if k.shape[1] * k.shape[3] == 1 and not may_rewrite(k):
@@ -127,6 +128,7 @@ def content_lambdas(k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     return torch.einsum("bukm,buvm->bkv", k, v)
 
 
+@torch.fx.wrap  # one node of a traced graph: the size is known when it runs
 def by_table(v: torch.Tensor, table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """Position lambdas `(B, N, k, v)` of values `(B, u, v, N)` from a table of relative positions and its flat index."""
     table = table.flatten(0, 1)[index]  # (N, N, k, u)
@@ -135,6 +137,7 @@ def by_table(v: torch.Tensor, table: torch.Tensor, index: torch.Tensor) -> torch
     return torch.einsum("nmku,buvm->bnkv", table, v)
 
 
+@torch.fx.wrap  # one node of a traced graph: the size is known when it runs
 def apply_lambdas(q: torch.Tensor, lambdas: torch.Tensor) -> torch.Tensor:
     """Each query of `(B, h, k, N)` by the lambda of its position, `(B, N, k, v) -> (B, h, v, N)`."""
     if q.shape[2] * q.shape[3] == 1 and not may_rewrite(q):

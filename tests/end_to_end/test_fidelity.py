@@ -109,7 +109,7 @@ def test_a_finished_study_is_judged_in_its_folder_on_its_images(cli: Any) -> Non
     ("words", "message"),
     [
         (["missing.yaml"], "missing.yaml: a study is a YAML file: no such file"),
-        (["."], ".: holds no study"),
+        (["."], "must be a YAML file, or the folder of a study, found the folder '.'"),
         (
             ["small.yaml", "other.yaml"],
             "fidelity: needs one study, its file or its folder, found small.yaml, other.yaml",

@@ -24,7 +24,7 @@ def done(cli: Any) -> Done:
 def test_search_ends_with_a_front_and_says_nothing_else(done: Done, cli: Any) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert done.stdout.startswith("data      digits")
+    assert done.stdout.startswith("data      digits ")
     assert "6 complete" in done.stdout
     assert "Front of small" in done.stdout
     for word in ("ray", "Ray", "optuna", "Optuna", "Warning", "warning", "INFO"):
@@ -83,7 +83,11 @@ def test_status_and_show(done: Done, cli: Any) -> None:
 def test_exported_model_gives_the_logits_of_the_study(done: Done, cli: Any) -> None:
     exported = cli.run("export", "done", "best", "--out", "model")
     assert exported.returncode == 0, exported.stderr
-    assert sorted(file.name for file in (cli.home / "model").iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(file.name for file in (cli.home / "model").iterdir()) == [
+        "class_map.txt",
+        "config.json",
+        "model.safetensors",
+    ]
     assert cli.run("export", "done", "best", "--out", "model").returncode == 0  # an export may be renewed
     code = """
 import json, sys, search_space, timm, torch

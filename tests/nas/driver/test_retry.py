@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -19,6 +20,7 @@ from nas.study.trials import RETRIED_FROM, count_trained, outcome_name
 def run(driver: Any, target: int, failing: set[int], **options: Any) -> list[Proposal]:
     """Run the stored study; trials whose numbers are `failing` fail. Returns the proposals."""
     study = StoredStudy.open(driver.folder)
+    study.optuna.sampler = optuna.samplers.RandomSampler(seed=1)  # its first trials differ
     ask_tell = driver.ask_tell(study.optuna, target, **options)
     proposals = []
     while isinstance(proposal := ask_tell.propose(), Proposal):

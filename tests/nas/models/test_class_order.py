@@ -15,8 +15,8 @@ from timm.data.readers.class_map import load_class_map
 
 from nas import Study, StudyConfig, export, search
 from nas.driver import run
+from nas.driver.reading import ImageReader
 from nas.models.export import CLASS_MAP_FILE, write_class_map
-from nas.study.images import prepare_images
 from trainers.data.class_order import natural_key, sort_classes
 from trainers.data.dataset import load
 
@@ -87,7 +87,7 @@ def test_an_old_study_keeps_its_order(
     config: StudyConfig, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:  # as version 0.2 created it
-        patch.setattr(run, "prepare_images", partial(prepare_images, reading_version=1))
+        patch.setattr(run, "ImageReader", partial(ImageReader, reading_version=1))
         study = Study.open_or_create(tmp_path / "study", config)
     dataset = dict(study.dataset)
     assert dataset.pop("reading_version") == 1

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from nas.study.config import StudyConfig
+from nas.study.continuation import check_continues
 from nas.study.durations import duration_word, parse_duration
 from search_space import presets
 
@@ -63,4 +64,4 @@ def test_a_configuration_keeps_it_as_text_and_it_may_change() -> None:
     stored = config.model_dump(mode="json")
     assert stored["time_budget"] == "1h30m"
     assert StudyConfig.model_validate(stored).time_budget == timedelta(minutes=90)
-    StudyConfig.model_validate(plain).check_continues(stored)
+    check_continues(StudyConfig.model_validate(plain), stored)
