@@ -67,6 +67,7 @@ def _comparable(stored: Mapping[str, Any]) -> Mapping[str, Any]:
         plain["data"] = {
             key: value for key, value in plain["data"].items() if not _is_identified_by_content(key, value)
         }
+        plain["data"]["classes"] = sorted(plain["data"].get("classes") or ())
     if isinstance(plain.get("start"), Mapping):
         start = plain["start"]
         plain["start"] = {"presets": sorted(start.get("presets") or ()), "study": _presence(start.get("study"))}

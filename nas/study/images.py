@@ -15,7 +15,7 @@ from trainers.data.types import LocatedData, Progress
 from trainers.errors import DataError, DiskError
 from trainers.files import remove_temporary_files
 
-DATA_KEYS = ("source", "path", "splits", "image_size", "limit", "group_by", "split")
+DATA_KEYS = ("source", "path", "splits", "image_size", "limit", "group_by", "split", "classes")
 """Keys of `data` that an error may name; other errors name `path`."""
 
 COPIES_ON_DISK = 2

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from nas.analysis.dataset_summary import SPLIT_NAMES, class_rows, summary_rows
 from trainers.data.duplicates import printable
 
+GAP = 2  # columns between a label and its text
+MIN_TEXT_WIDTH = 20
 MAX_CLASS_ROWS = 40
 """Of more classes, the table shows the largest and the smallest."""
 
 
-def dataset_lines(dataset: Mapping[str, Any]) -> Table:
+@dataclass(frozen=True)
+class LabelledLines:
+    """Texts with labels before them, wrapped beside the labels; unlike a table it pads no line with spaces."""
+
+    rows: Sequence[tuple[str, str]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        indent = max((len(label) for label, _ in self.rows), default=0) + GAP
+        for label, text in self.rows:
+            lines = Text(text).wrap(console, max(MIN_TEXT_WIDTH, options.max_width - indent), overflow="fold")
+            for number, line in enumerate(lines):
+                line.rstrip()
+                yield Text.assemble((("" if number else label).ljust(indent), "dim"), line)
+
+
+def dataset_lines(dataset: Mapping[str, Any]) -> LabelledLines:
     """The summary of `dataset`, a line for each fact."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    grid.add_row("data", Text(str(dataset["name"])))
-    for label, text in summary_rows(dataset):
-        grid.add_row(Text(label), Text(text))
-    return grid
+    return LabelledLines([("data", printable(str(dataset["name"]))), *summary_rows(dataset)])
 
 
 def dataset_panel(dataset: Mapping[str, Any]) -> RenderableType:

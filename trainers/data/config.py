@@ -68,6 +68,18 @@ class DataConfig(BaseModel):
         " a .csv or .tsv file with the columns path and group",
     )
     split: SplitConfig | None = Field(default=None, description="a fixed split")
+    classes: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=2,
+        description="folders that are read as classes, with all images below them; none: all",
+    )
+
+    @field_validator("classes")
+    @classmethod
+    def _check_classes(cls, classes: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if classes is not None and len(set(classes)) < len(classes):
+            raise ValueError(f"must name each class once, found {list(classes)}")
+        return classes
 
     @field_validator("group_by")
     @classmethod

@@ -12,10 +12,14 @@
    folders in several folders (`ROOT/{raw,augmented}/{cat,dog}`); several folders, not called by numbers, in one folder of
    images and none in another (`ROOT/{cat/{young,old},dog}`); parts below the classes; parts without folders of classes; two
    folders for one part. The error names the path that was probably meant.
+4. **Named classes.** If the classes are named (`data.classes`) and all are folders in `ROOT`, these are read, with all images
+   below them; else those in the folders of the parts. Other folders of images are passed over.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +30,7 @@ from trainers.data.types import PARTS, Part
 from trainers.errors import DataError
 
 MAX_FOLDERS_NAMED = 4
+MAX_CHOICE_LENGTH = 400
 MIN_SHARED_FOLDERS = 2
 """Folders have the same structure if at least this many, and half, of the names of their folders are equal."""
 
@@ -45,17 +50,24 @@ class Layout:
     beside_parts: tuple[FolderTree, ...] = ()
 
 
-def find_layout(root: Path) -> Layout:
+def find_layout(root: Path, classes: Sequence[str] | None = None) -> Layout:
     """The layout of the data set in the folder `root`.
+
+    Args:
+        root: the folder.
+        classes: the names of the classes; None: whatever is there.
 
     Raises:
         DataError: it can be read in two ways, or in none.
         OSError: a folder cannot be read.
     """
     tree = FolderTree(root)
+    if classes is not None and set(classes) <= {folder.name for folder in tree.class_folders}:
+        return Layout({"train": tree}, {})
     layout = _parts_layout(tree)
     if layout is None:
-        _check_classes_layout(tree)
+        if classes is None:
+            _check_classes_layout(tree)
         layout = Layout({"train": tree}, {})
     return layout
 
@@ -159,11 +171,19 @@ def _no_train_classes(root: FolderTree, names: Sequence[str], trains: Sequence[F
 def _two_readings(root: FolderTree, data_set: FolderTree, others: Sequence[FolderTree]) -> DataError:
     classes = _list_names([folder.name for folder in sorted((data_set, *others), key=lambda folder: folder.name)])
     inner = _list_names([folder.name for folder in data_set.class_folders])
+    choice = _choice_of([folder.name for folder in root.class_folders])
     rule = (
         f"can be read in two ways: as the classes {classes}, or {data_set.path} is the data set with the classes {inner}; "
-        "name the path of the data set, or put the images of each class directly into its folder"
+        f"name the path of the data set, or the classes: {choice}"
     )
     return DataError(str(root.path), rule)
+
+
+def _choice_of(names: Sequence[str]) -> str:
+    """The setting that names these classes."""
+    is_plain = all(re.fullmatch(r"[A-Za-z_][\w-]*", name) for name in names)
+    listed = ", ".join(sorted(names)) if is_plain else ", ".join(map(json.dumps, sorted(names)))
+    return f"data.classes=[{listed}]" if len(listed) <= MAX_CHOICE_LENGTH else "data.classes=[...]"
 
 
 def _list_names(names: Sequence[str]) -> str:

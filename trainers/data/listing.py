@@ -26,6 +26,7 @@ NO_CLASS = "image outside the folders of classes"
 NO_CLASSES = "image of a part without folders of classes"
 NO_PART = "image in a folder beside the parts"
 EMPTY_FOLDER = "folder without images"
+NOT_CHOSEN = "folder of a class that data.classes leaves out"
 
 MIN_CLASSES_TO_COUNT = 100
 """From this number of classes on, too few images are an error before any is decoded; below, decoding takes no time."""
@@ -61,11 +62,12 @@ class Listing:
     passed_over: tuple[PassedOver, ...] = ()
 
 
-def scan(root: Path, *, skip: bool = False) -> Listing:
+def scan(root: Path, *, skip: bool = False, classes: Sequence[str] | None = None) -> Listing:
     """List the images under `root` without decoding any.
 
     Args:
         root: the folder.
+        classes: the names of the classes; None: all.
         skip: leave out empty image files and those that cannot be reached.
 
     Raises:
@@ -78,7 +80,7 @@ def scan(root: Path, *, skip: bool = False) -> Listing:
     if not root.is_dir():
         raise DataError(str(root), "is not a folder; must be the folder that holds a folder for each class")
     try:
-        return _Scan(root, skip).listing()
+        return _Scan(root, skip, classes).listing()
     except OSError as error:
         raise DataError(str(error.filename or root), f"cannot be read ({error.strerror})") from error
 
@@ -86,16 +88,19 @@ def scan(root: Path, *, skip: bool = False) -> Listing:
 class _Scan:
     """One listing of the folder `root`."""
 
-    def __init__(self, root: Path, skip: bool) -> None:
+    def __init__(self, root: Path, skip: bool, classes: Sequence[str] | None) -> None:
         self._root = root
+        self._classes = None if classes is None else frozenset(classes)
         self._skipped: list[str] | None = [] if skip else None
         self._passed_over = PassedOverCounter(str(root))
 
     def listing(self) -> Listing:
         """List the images."""
-        layout = find_layout(self._root)
+        layout = find_layout(self._root, None if self._classes is None else sorted(self._classes))
         train = layout.parts["train"]
         class_names = sort_classes(folder.name for folder in self._class_folders(train))
+        if self._classes is not None and self._classes != set(class_names):
+            raise self._missing_class(train, class_names)
         if not class_names:
             raise DataError(str(train.path), "holds no folder of images; must hold one for each class")
         parts = {part: self._images_of(part, folder, class_names) for part, folder in layout.parts.items()}
@@ -111,8 +116,15 @@ class _Scan:
         return [
             inner
             for inner in folder.folders
-            if inner.holds_images or not (inner.name.startswith(".") or inner.holds_only_studies)
+            if (inner.holds_images or not (inner.name.startswith(".") or inner.holds_only_studies))
+            and (self._classes is None or inner.name in self._classes)
         ]
+
+    def _missing_class(self, train: FolderTree, found: Sequence[str]) -> DataError:
+        """The error of a class that was named and is no folder."""
+        (name, *_) = sorted((self._classes or set()) - set(found))
+        known = ", ".join(sort_classes(folder.name for folder in train.folders if folder.holds_images))
+        return DataError("classes", f"must be folders of images in {train.path} ({known or 'there are none'})", name)
 
     def _images_of(self, part: Part, folder: FolderTree, class_names: Sequence[str]) -> tuple[ImageFile, ...]:
         """The images of one part, which must hold every class and no other."""
@@ -165,12 +177,15 @@ class _Scan:
 
     def _note_entries(self, folder: FolderTree, part: Part | None, read: set[str]) -> None:
         """Count what is directly in `folder` and is none of the folders that are `read`."""
-        with_studies = {inner.name for inner in folder.folders if inner.name not in read and inner.holds_only_studies}
+        others = [inner for inner in folder.folders if inner.name not in read]
+        with_studies = {inner.name for inner in others if inner.holds_only_studies}
+        not_chosen = {inner.name for inner in others if self._classes is not None and inner.holds_images}
         for entry in sorted(os.scandir(folder.path), key=lambda entry: entry.name):
             if not is_folder(entry):
                 self._passed_over.add(part, file_reason(entry) or NO_CLASS, entry.path)
             elif entry.name not in read:
                 other = STUDY if entry.name in with_studies else EMPTY_FOLDER
+                other = NOT_CHOSEN if entry.name in not_chosen else other
                 self._passed_over.add(part, folder_reason(entry.path, entry.name) or other, entry.path + "/")
 
     def _note_other_folders(self, layout: Layout) -> None:

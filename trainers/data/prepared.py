@@ -164,17 +164,19 @@ def locate(config: DataConfig, reading_version: int = READING_VERSION) -> Locate
 def _file_for(config: DataConfig, located: LocatedData, cache: Path) -> Path:
     """The file in `cache` for `config` and the data `located`; how the data got there is no part of its name."""
     # Fields of later versions are part of the name only where they are set, so that the names of earlier files stay.
-    later = {"group_by": config.group_by, "split": config.split}
+    later = {"group_by": config.group_by, "split": config.split, "classes": config.classes}
     request = config.model_dump_json(exclude={"path", "download", *later})
-    request += "".join(f"\n{key} {_tables_identity(key, config)}" for key, value in later.items() if value is not None)
+    request += "".join(f"\n{key} {_later_identity(key, config)}" for key, value in later.items() if value is not None)
     text = f"{LAYOUT_VERSION}\n{request}\n{located.identity}"
     name = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     source = re.sub(r"[^\w.-]+", "-", config.source)[:64]
     return cache / f"{source}-{name[:16]}.safetensors"
 
 
-def _tables_identity(key: str, config: DataConfig) -> str:
-    """The regular expression, or a digest of the table, that `key` of `config` names."""
+def _later_identity(key: str, config: DataConfig) -> str:
+    """The names of classes, the regular expression, or a digest of the table, that `key` of `config` holds."""
+    if key == "classes":
+        return json.dumps(sorted(config.classes or ()))
     if config.split is not None and key == "split":
         return hashlib.sha256(config.split.file.read_bytes()).hexdigest()
     group_by = config.group_by or ""

@@ -181,7 +181,8 @@ def check_every_class(
     counts = np.bincount(labels, minlength=len(class_names))
     for index in np.flatnonzero(counts == 0).tolist():
         note = f" ({skipped} broken images of the data are left out)" if skipped else ""
-        rule = f"has no image for the {part} split{note}; a class needs a different image for each split drawn from it"
+        needed = "a class needs a different image for each split drawn from it"
+        rule = f"has no image for the {part} split{note}; {needed}, or leave it out (data.classes, source folder)"
         raise DataError(f"class {class_names[index]!r}", rule, distinct[index])
 
 

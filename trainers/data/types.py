@@ -34,7 +34,7 @@ MAX_PASSED_OVER_NAMES = 20
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 4, 1024
 """Pixels a side that prepared images may have."""
 
-SourceOption = Literal["splits", "input_key", "target_key", "download", "group_by", "split"]
+SourceOption = Literal["splits", "input_key", "target_key", "download", "group_by", "split", "classes"]
 """The fields of a `SourceRequest` that only some sources know."""
 
 
@@ -75,6 +75,8 @@ class SourceRequest(Protocol):
     def group_by(self) -> str | None: ...
     @property
     def split(self) -> FixedSplit | None: ...
+    @property
+    def classes(self) -> Sequence[str] | None: ...
 
 
 class SplitRequest(Protocol):

@@ -38,6 +38,7 @@ VALUES: dict[str, object] = {
     "target_key": "class",
     "download": True,
     "group_by": "patient[0-9]+",
+    "classes": ("cat", "dog"),
     "split": SplitConfig(file=Path("split.csv")),
 }
 

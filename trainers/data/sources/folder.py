@@ -25,7 +25,7 @@ class Folder(Source):
 
     def locate(self, request: SourceRequest) -> LocatedData:
         root = _root(request)
-        return _locate(root, scan(root, skip=request.on_error == "skip"), request)
+        return _locate(root, scan(root, skip=request.on_error == "skip", classes=request.classes), request)
 
     def locate_as_before(self, request: SourceRequest) -> LocatedData:
         root = _root(request)
@@ -78,4 +78,4 @@ def _read(root: Path, listing: Listing, image_size: int | None, skip: bool, cont
     )
 
 
-register(Folder(name="folder", path="required", augment="flip", options=frozenset({"group_by", "split"})))
+register(Folder(name="folder", path="required", augment="flip", options=frozenset({"group_by", "split", "classes"})))
