@@ -30,7 +30,7 @@ class ClassSample:
 
 
 def sample_classes(file: Path, per_class: int, max_classes: int, part: Part = "train") -> list[ClassSample]:
-    """The first images of each class in a split. Images are in the order of their digests, so these are a random choice.
+    """The first different images of each class in a split. They are in the order of their digests, so this is a random choice.
 
     Args:
         file: the file that `prepare` wrote.
@@ -49,9 +49,14 @@ def sample_classes(file: Path, per_class: int, max_classes: int, part: Part = "t
             samples = []
             for label, name in enumerate(names):
                 rows = np.flatnonzero(labels == label)
-                chosen = [images[row : row + 1] for row in rows[:per_class].tolist()]
-                empty = np.empty((0, *images.get_shape()[1:]), np.uint8)
-                samples.append(ClassSample(name, len(rows), np.concatenate([empty, *chosen])))
+                chosen = [np.empty((0, *images.get_shape()[1:]), np.uint8)]
+                for row in rows.tolist():
+                    if len(chosen) > per_class:
+                        break
+                    image = images[row : row + 1]
+                    if not np.array_equal(image, chosen[-1]):  # copies follow one another
+                        chosen.append(image)
+                samples.append(ClassSample(name, len(rows), np.concatenate(chosen)))
             return samples
     except (SafetensorError, OSError) as error:
         raise DataError(str(file), "cannot be read; remove it and prepare the images again") from error
