@@ -1,9 +1,10 @@
-"""From the configuration of a study to its sampler and its rungs."""
+"""From the configuration of a study to its sampler, its rungs and the settings of its workers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 
 import optuna
@@ -11,12 +12,16 @@ import optuna
 from nas import objectives, sampler as samplers
 from nas.driver.halving import Halving
 from nas.driver.warm_start import PriorAccuracies
+from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
+from nas.execution.resources import Allocation
 from nas.objectives.costs import cost_value
 from nas.sampler import SamplerContext, SamplerObjective
 from nas.study.config import StudyConfig
+from nas.study.layout import REFERENCE
 from nas.study.limits import may_satisfy_limits
 from nas.study.operator_table import OperatorTable
 from search_space import SearchSpace
+from trainers.measuring.effort import default_batch_size
 
 COST_FEATURES = ("macs", "params")  # costs that correlate with accuracy
 
@@ -74,3 +79,29 @@ def create_halving(config: StudyConfig) -> Halving | None:
         return None
     first = scheduler.first_epochs or max(1, round(epochs / scheduler.reduction))
     return Halving.of(epochs, scheduler.reduction, first)
+
+
+def evaluation_settings(
+    config: StudyConfig, folder: Path, data_file: Path, allocation: Allocation
+) -> EvaluationSettings:
+    """The settings that all trials of the study in `folder` share."""
+    throughput = config.throughput.model_dump(exclude={"operators_s", "batch_size"})
+    device = "cuda" if allocation.gpus > 0 else "cpu"
+    measured = tuple(
+        name for name in objectives.names("measured") if name in config.objectives or name in config.limits
+    )
+    measuring = MeasuringSettings(
+        objectives=measured,
+        limits={name: config.limits[name] for name in measured if name in config.limits},
+        batch_size=config.throughput.batch_size or default_batch_size(device),
+        reference_file=folder.resolve() / REFERENCE,
+        **throughput,
+    )
+    return EvaluationSettings(
+        data_file=data_file.resolve(),
+        train=config.train,
+        objectives=tuple(name for name in objectives.names("trained") if name in config.objectives),
+        gpus=allocation.gpus,
+        threads=config.resources.cpus_per_trial,
+        measuring=measuring,
+    )

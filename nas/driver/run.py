@@ -13,12 +13,12 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from nas import objectives, sampler as samplers
 from nas.analysis.dataset_summary import leak_warnings
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
-from nas.driver.plan import create_halving, create_sampler
+from nas.driver.operator_timing import OperatorTiming
+from nas.driver.plan import create_halving, create_sampler, evaluation_settings
 from nas.driver.reading import ImageReader
 from nas.driver.retry import enqueue_failed
 from nas.driver.start_checks import check_decoded, check_new_study, check_resumed
@@ -30,7 +30,7 @@ from nas.driver.warm_start import (
     remember_earlier_study,
 )
 from nas.errors import ConfigError, NothingFeasibleError, StudyError
-from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
+from nas.evaluation.settings import EvaluationSettings
 from nas.execution.base import Executor, open_executor
 from nas.execution.interrupts import Interrupts, TimeBudgetUsed
 from nas.study.config import StudyConfig
@@ -39,24 +39,14 @@ from nas.study.dataset import dataset_record
 from nas.study.events import Observer
 from nas.study.images import are_gone, prepare_images, remove_other_files
 from nas.study.imbalance import imbalance_warning
-from nas.study.layout import DATA, OPERATORS, RAY, REFERENCE, trial_folder
+from nas.study.layout import DATA, OPERATORS, RAY, trial_folder
 from nas.study.limits import find_cheapest
 from nas.study.lock import lock_folder
-from nas.study.operator_table import (
-    OperatorTable,
-    operator_times,
-    operators_to_time,
-    predicted_objectives,
-    read_tables,
-    write_tables,
-)
 from nas.study.storage import study_exists
 from nas.study.storage_errors import machine_errors
 from nas.study.stored import StoredStudy
 from search_space import SearchSpace
-from search_space.operators import Operator
 from trainers.data.prepared import DatasetInfo
-from trainers.measuring.effort import default_batch_size
 
 
 @dataclass(frozen=True)
@@ -190,10 +180,11 @@ class _SearchRun:
             executor, space = self._start(open_with, stack)
             data_file, dataset = self.images.result()
             self._show_data(data_file, dataset)
-            settings = evaluation_settings(config, self.folder, data_file, executor)
+            settings = evaluation_settings(config, self.folder, data_file, executor.allocation)
             prior = self._prior_accuracies(space)
             study = _open_or_create(config, self.folder, space, dataset)
-            tables = self._operator_tables(space, settings.measuring, executor)
+            timing = OperatorTiming(config, self.folder / OPERATORS, settings.measuring)
+            tables = timing.tables(space, executor, self.display, self.interrupts)
             existing_trials = sum(trial.state != TrialState.WAITING for trial in study.trials)
             study.optuna.sampler = create_sampler(config, space, prior, tables, existing_trials)
             self._run_trials(study, space, settings, executor)
@@ -240,33 +231,6 @@ class _SearchRun:
             check_earlier_study(self.images.study, self.config)
         return prior
 
-    def _operator_tables(
-        self, space: SearchSpace, measuring: MeasuringSettings, executor: Executor
-    ) -> dict[str, OperatorTable]:
-        """The tables that predict measured objectives; operators are timed once, at the start of the study."""
-        names = [name for name in predicted_objectives() if name in measuring.objectives]
-        budget_s = self.config.throughput.operators_s
-        if not samplers.find(self.config.sampler.name).uses_features or not names or not budget_s:
-            return {}
-        file = self.folder / OPERATORS
-        tables = read_tables(file)
-        if tables.keys() >= set(names):
-            return tables
-        operators = operators_to_time(space, self.config.seed)
-        with self.display.step("timing operators"):
-            for name in names:
-                batch_size = objectives.get(name).pass_images or measuring.batch_size
-                threads = self.config.resources.cpus_per_trial
-                arguments = (operators, batch_size, budget_s / len(names), measuring, threads)
-                try:
-                    seconds = executor.call(time_operators, *arguments, tick=self.interrupts.check)
-                except StudyError as error:
-                    self.display.warn(f"operators could not be timed: {error}; throughput is not predicted")
-                    return {}
-                tables[name] = OperatorTable(operator_times(operators, seconds), batch_size)
-        write_tables(tables, file)
-        return tables
-
     def _run_trials(
         self, study: StoredStudy, space: SearchSpace, settings: EvaluationSettings, executor: Executor
     ) -> None:
@@ -293,51 +257,6 @@ class _SearchRun:
             finally:
                 dispatcher.write()
         study.set_end_reason(ask_tell.proposer.end_reason)
-
-
-def evaluation_settings(config: StudyConfig, folder: Path, data_file: Path, executor: Executor) -> EvaluationSettings:
-    """The settings that all trials of the study in `folder` share."""
-    throughput = config.throughput.model_dump(exclude={"operators_s", "batch_size"})
-    device = "cuda" if executor.allocation.gpus > 0 else "cpu"
-    measured = tuple(
-        name for name in objectives.names("measured") if name in config.objectives or name in config.limits
-    )
-    measuring = MeasuringSettings(
-        objectives=measured,
-        limits={name: config.limits[name] for name in measured if name in config.limits},
-        batch_size=config.throughput.batch_size or default_batch_size(device),
-        reference_file=folder.resolve() / REFERENCE,
-        **throughput,
-    )
-    return EvaluationSettings(
-        data_file=data_file.resolve(),
-        train=config.train,
-        objectives=tuple(name for name in objectives.names("trained") if name in config.objectives),
-        gpus=executor.allocation.gpus,
-        threads=config.resources.cpus_per_trial,
-        measuring=measuring,
-    )
-
-
-def time_operators(
-    operators: list[Operator],
-    batch_size: int,
-    max_time_s: float,
-    measuring: MeasuringSettings,
-    threads: int,
-    device: str,
-) -> list[float]:
-    """Time a pass of `batch_size` images through each of `operators`, in seconds, until `max_time_s` are used up.
-
-    Runs in a worker.
-    """
-    import torch
-
-    from nas.evaluation.measurer import Measurer
-    from trainers.device_lock import DeviceLock
-
-    torch.set_num_threads(threads)
-    return Measurer(measuring, device, DeviceLock(device)).time_operators(operators, batch_size, max_time_s)
 
 
 def check_feasible(study: StoredStudy, config: StudyConfig) -> None:

@@ -24,7 +24,7 @@ def done(cli: Any) -> Done:
 def test_search_ends_with_a_front_and_says_nothing_else(done: Done, cli: Any) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert done.stdout.startswith("data      digits ")
+    assert done.stdout.startswith("data      digits\n")
     assert "6 complete" in done.stdout
     assert "Front of small" in done.stdout
     for word in ("ray", "Ray", "optuna", "Optuna", "Warning", "warning", "INFO"):
