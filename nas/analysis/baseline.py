@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nas.analysis.dataset_summary import find_majority
 from nas.analysis.results import Results
-from nas.formatting import ratio, value_text
+from nas.formatting import printable, ratio, value_text
 
 STANDARD_ERRORS = 2.0
 """A best value within so many standard errors of the baseline is called no better."""
@@ -34,13 +35,12 @@ class Baseline:
 
 def majority_baseline(results: Results) -> Baseline | None:
     """The baseline of a study; None if it does not record its classes, or does not train for a score of classification."""
-    counts = (results.dataset.get("class_counts") or {}).get("val") or []
-    names = results.dataset.get("class_names") or []
-    if not counts or len(counts) != len(names) or not sum(counts) or results.primary.name not in _BASELINES:
+    majority = find_majority(results.dataset)
+    if majority is None or results.primary.name not in _BASELINES:
         return None
+    counts = results.dataset["class_counts"]["val"]
     value, error = _BASELINES[results.primary.name](counts)
-    imbalance = max(counts) * len(counts) / sum(counts)
-    return Baseline(str(names[counts.index(max(counts))]), imbalance, value, error)
+    return Baseline(majority.class_name, majority.share * len(counts), value, error)
 
 
 def baseline_warning(results: Results) -> str | None:
@@ -56,7 +56,7 @@ def baseline_warning(results: Results) -> str | None:
     advice = "; the objectives balanced_accuracy and macro_f1 count classes equally" if is_hidden else ""
     return (
         f"the best {results.primary.label} is {value_text(results.primary, value)}, no better than the "
-        f"{ratio(baseline.value)} of always answering {baseline.class_name!r}{noise}{advice}"
+        f"{ratio(baseline.value)} of always answering '{printable(baseline.class_name)}'{noise}{advice}"
     )
 
 

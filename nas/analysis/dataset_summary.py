@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from nas.formatting import count, dimensions
-from trainers.data.duplicates import Duplicates, printable
+from nas.formatting import count, dimensions, printable
+from trainers.data.duplicates import Duplicates
 from trainers.data.types import PARTS, ImageSummary, Part, PassedOver
 
 MAX_LISTED_CLASSES = 6
@@ -45,15 +45,22 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Majority:
-    """The class that a model had best answer always.
+    """The most frequent class of a split.
 
     Args:
-        name: of the class.
-        share: of the validation split: the accuracy of that answer.
+        class_name: its name.
+        count: number of its images.
+        total: number of images of the split.
     """
 
-    name: str
-    share: float
+    class_name: str
+    count: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        """The accuracy of always answering this class."""
+        return self.count / self.total
 
 
 def summary_rows(dataset: Mapping[str, Any]) -> list[SummaryRow]:
@@ -64,7 +71,7 @@ def summary_rows(dataset: Mapping[str, Any]) -> list[SummaryRow]:
         share = f"{100 * majority.share:.1f} %"
         rows.append(
             SummaryRow(
-                "baseline", f"always answering {printable(majority.name)!r} is right for {share} of validation images"
+                "baseline", f"always answering {_quoted(majority.class_name)} is right for {share} of validation images"
             )
         )
     rows += [
@@ -99,15 +106,13 @@ def class_rows(dataset: Mapping[str, Any]) -> list[ClassRow]:
     ]
 
 
-def find_majority(dataset: Mapping[str, Any]) -> Majority | None:
-    """The most frequent class of the validation split; None if the description does not say."""
-    rows = class_rows(dataset)
-    position = PARTS.index("val")
-    total = sum(row.counts[position] for row in rows)
-    if not total:
+def find_majority(dataset: Mapping[str, Any], part: Part = "val") -> Majority | None:
+    """The most frequent class of a split; None if the description does not say."""
+    counts = (dataset.get("class_counts") or {}).get(part) or []
+    names = dataset.get("class_names") or []
+    if not sum(counts) or len(counts) != len(names):
         return None
-    largest = max(rows, key=lambda row: row.counts[position])
-    return Majority(largest.name, largest.counts[position] / total)
+    return Majority(str(names[counts.index(max(counts))]), max(counts), sum(counts))
 
 
 def file_summaries(dataset: Mapping[str, Any]) -> dict[Part, ImageSummary]:

@@ -49,7 +49,9 @@ def complete_preset(incomplete: str) -> list[str]:
 
 
 def _holds_study(folder: Path) -> bool:
-    return (folder / "study.db").is_file()
+    from nas.study.layout import DATABASE
+
+    return (folder / DATABASE).is_file()
 
 
 def _leads_to_study(folder: Path, depth: int) -> bool:
@@ -63,12 +65,13 @@ def _leads_to_study(folder: Path, depth: int) -> bool:
 
 
 def _trial_numbers(folder: object) -> Iterable[str]:
+    from nas.study.layout import DATABASE
     from nas.study.snapshot import copy_to_memory
 
     if not isinstance(folder, str | Path) or not _holds_study(Path(folder)):
         return ()
     try:
-        rows = copy_to_memory(Path(folder) / "study.db").execute("SELECT number FROM trials ORDER BY number").fetchall()
+        rows = copy_to_memory(Path(folder) / DATABASE).execute("SELECT number FROM trials ORDER BY number").fetchall()
     except (sqlite3.DatabaseError, OSError):
         return ()
     return [str(number) for (number,) in rows]

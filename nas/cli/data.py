@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.app import AsJson, Verbose, app, print_rich
+from nas.cli.app import AsJson, Verbose, app, expand_path, print_rich
 
 
 @app.command()
@@ -24,7 +24,8 @@ def data(
     ] = None,
     as_json: AsJson = False,
     html_file: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with a contact sheet, too.")
+        Path | None,
+        typer.Option("--html", metavar="FILE", callback=expand_path, help="Write a page with a contact sheet, too."),
     ] = None,
     verbose: Verbose = False,
 ) -> None:
@@ -37,25 +38,25 @@ def data(
     import sys
     from tempfile import TemporaryDirectory
 
-    from rich.console import Console
-
     from nas.analysis.dataset_summary import leak_warnings
-    from nas.errors import UsageError
+    from nas.formatting import printable
     from nas.study.data_argument import describe_data
+    from nas.study.destinations import check_file
+    from nas.terminal.console import create_console
     from nas.terminal.dataset import dataset_panel
     from nas.terminal.progress import TerminalDisplay
 
-    if html_file is not None and html_file.is_dir():
-        raise UsageError(f"{html_file}: is a folder; name the HTML file to write")
+    if html_file is not None:
+        check_file(html_file)
     with TemporaryDirectory(prefix="mixfront-") as scratch:
-        with TerminalDisplay(Console(stderr=True)).step("reading images") as progress:
+        with TerminalDisplay(create_console(stderr=True)).step("reading images") as progress:
             dataset, file = describe_data(where, overrides or [], Path(scratch), progress)
         if html_file is not None:
             from nas.report.data_page import write_data_page
 
             write_data_page(dataset, file, html_file)
     for warning in leak_warnings(dataset):
-        print(f"nas: warning: data: {warning}", file=sys.stderr)
+        print(f"nas: warning: data: {printable(warning)}", file=sys.stderr)
     if as_json:
         print(json.dumps(dataset))
     else:

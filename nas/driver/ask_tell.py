@@ -82,7 +82,7 @@ class AskTell:
     def propose(self) -> Proposal | Wait | Finished:
         """Return the next trial, for which the caller must call `start_trial`; `Finished` stops all paused trials."""
         proposal = self.proposer.propose()
-        if self.suspects.any and not self.state.running and not isinstance(proposal, Proposal):
+        if self.suspects.has_held and not self.state.running and not isinstance(proposal, Proposal):
             self.settle()
             proposal = self.proposer.propose()
         if isinstance(proposal, Finished):

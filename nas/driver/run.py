@@ -1,6 +1,7 @@
 """Runs a search from its configuration to a complete study: images, space, storage, sampler, then the trials.
 
-The same call continues an interrupted search. ray is imported only when a search runs, and torch only in workers.
+The same call continues an interrupted search. ray is imported only when a search runs; torch in workers, and here only to count
+the GPUs that a study asks for.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import optuna
 from optuna.trial import TrialState
 
 from nas.analysis.dataset_summary import leak_warnings
+from nas.analysis.imbalance import imbalance_warning
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
@@ -32,19 +34,19 @@ from nas.driver.warm_start import (
 from nas.errors import ConfigError, NothingFeasibleError, StudyError
 from nas.evaluation.settings import EvaluationSettings
 from nas.execution.base import Executor, open_executor
-from nas.execution.interrupts import Interrupts, TimeBudgetUsed
+from nas.execution.interrupts import Interrupts, TimeBudgetExceeded
 from nas.study.config import StudyConfig
 from nas.study.continuation import check_continues, continue_config
 from nas.study.dataset import dataset_record
 from nas.study.events import Observer
 from nas.study.images import are_gone, prepare_images, remove_other_files
-from nas.study.imbalance import imbalance_warning
 from nas.study.layout import DATA, OPERATORS, RAY, trial_folder
 from nas.study.limits import find_cheapest
 from nas.study.lock import lock_folder
 from nas.study.storage import study_exists
 from nas.study.storage_errors import machine_errors
 from nas.study.stored import StoredStudy
+from nas.study.trials import failed_trials
 from search_space import SearchSpace
 from trainers.data.prepared import DatasetInfo
 
@@ -88,7 +90,7 @@ def run_search(
         MachineError: the disk, the memory or a device of the machine failed; the same call continues the search.
         NothingFeasibleError: no trial satisfies the limits.
     """
-    interrupts = Interrupts(config.time_budget)
+    interrupts, asked_to_retry = Interrupts(config.time_budget), retry_failed
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with (
         interrupts.handle_signals(),
@@ -102,17 +104,17 @@ def run_search(
                 study = StoredStudy.open(folder)
                 config = continue_config(config, study.config)
                 images.continue_study(config, study)
-                retries = enqueue_failed(study) if retry_failed else []
-                if retry_failed and not retries and display is not None:
+                retry_failed = retry_failed and bool(failed_trials(study.trials))
+                if asked_to_retry and not retry_failed and display is not None:
                     display.warn("no trial has failed; there is none to repeat")
-                if study.is_complete(config.trials) or (study.is_exhausted and not retries):
+                if not retry_failed and (study.is_complete(config.trials) or study.is_exhausted):
                     _restore_images(study, config)
                     return SearchEnd(study, was_complete=True)
                 check_resumed(config)
-            run = _SearchRun(config, folder, display or NoDisplay(), tuple(observers), interrupts, images)
+            run = _SearchRun(config, folder, display or NoDisplay(), tuple(observers), interrupts, images, retry_failed)
             try:
                 return SearchEnd(run.run(open_with or run.open_executor), was_complete=False)
-            except TimeBudgetUsed:
+            except TimeBudgetExceeded:
                 return SearchEnd(StoredStudy.open(folder), was_complete=False, is_out_of_time=True)
 
 
@@ -167,6 +169,7 @@ class _SearchRun:
     observers: tuple[Observer, ...]
     interrupts: Interrupts
     images: ImageReader
+    retry_failed: bool
 
     def open_executor(self) -> AbstractContextManager[Executor]:
         """Open the executor that the configuration names."""
@@ -187,6 +190,8 @@ class _SearchRun:
             tables = timing.tables(space, executor, self.display, self.interrupts)
             existing_trials = sum(trial.state != TrialState.WAITING for trial in study.trials)
             study.optuna.sampler = create_sampler(config, space, prior, tables, existing_trials)
+            if self.retry_failed:
+                enqueue_failed(study)
             self._run_trials(study, space, settings, executor)
         check_feasible(study, config)
         return study
@@ -206,8 +211,8 @@ class _SearchRun:
 
     def _show_data(self, data_file: Path, dataset: DatasetInfo) -> None:
         """Show what the images were taken for, and what is wrong with them; keep one file of decoded images."""
-        warnings = [dataset.warning(), imbalance_warning(self.config, dataset)]
         record = dataset_record(dataset)
+        warnings = [dataset.warning(), imbalance_warning(self.config, record)]
         warnings += [f"data: {leak}" for leak in leak_warnings(record)]
         if self.images.study is not None:
             remove_other_files(data_file, dataset.fingerprint)

@@ -70,7 +70,7 @@ class Suspects:
         return [self.recorder.record(number, failure.to_failed()) for number, failure in held.items()]
 
     @property
-    def any(self) -> bool:
+    def has_held(self) -> bool:
         """True if a trial is held."""
         return bool(self._held)
 

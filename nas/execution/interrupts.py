@@ -16,7 +16,7 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class TimeBudgetUsed(Exception):
+class TimeBudgetExceeded(Exception):
     """The time budget of a search is used up. It ends like an interrupted one: trials that run continue with the next call."""
 
 
@@ -24,7 +24,7 @@ class Interrupts:
     """Remembers that a stop was requested.
 
     Args:
-        time_budget: the time from now after which `check` raises `TimeBudgetUsed`; None: never.
+        time_budget: the time from now after which `check` raises `TimeBudgetExceeded`; None: never.
     """
 
     def __init__(self, time_budget: timedelta | None = None) -> None:
@@ -32,11 +32,11 @@ class Interrupts:
         self._end_s = None if time_budget is None else time.monotonic() + time_budget.total_seconds()
 
     def check(self) -> None:
-        """Raise `KeyboardInterrupt` if a signal was received, `TimeBudgetUsed` if the time budget is used up."""
+        """Raise `KeyboardInterrupt` if a signal was received, `TimeBudgetExceeded` if the time budget is used up."""
         if self.caught:
             raise KeyboardInterrupt
         if self._end_s is not None and time.monotonic() > self._end_s:
-            raise TimeBudgetUsed
+            raise TimeBudgetExceeded
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.caught = True

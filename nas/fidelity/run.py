@@ -108,7 +108,7 @@ def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) ->
     )  # the file in the folder may have been edited since
     config = StudyConfig.from_file(path / CONFIG, *overrides)
     if out is None and not may_write(path):
-        raise UsageError(f"{path}: one may only read this folder; --out DIR names another for the trainings")
+        raise UsageError(f"{path}: is read-only; --out DIR names another for the trainings")
     out = out or path / "fidelity"
     has_images = may_write(path) or (path / DATA).is_dir()
     return FidelityStudy(config, out, path / DATA if has_images else out / DATA, stored.reading_version)

@@ -67,10 +67,15 @@ def export(study: StoredStudy, trial: int | str, out: Path | str) -> int:
     network = load_trained(row["architecture"], number, study.trial_folder(number))
     try:
         with atomic_folder(out) as draft:
-            _write(network, study, number, draft)
+            has_class_map = _write(network, study, number, draft)
             _verify(network, draft)
     except SafetensorError as error:  # what safetensors raises if the disk is full
         raise MachineError(f"{out}: the model cannot be written: {error}") from error
+    if not has_class_map:
+        logger.warning(
+            "%s has no %s: a name of a class has spaces or line ends that timm would not read", out, CLASS_MAP_FILE
+        )
+        (out / CLASS_MAP_FILE).unlink(missing_ok=True)  # of an earlier export
     return number
 
 
@@ -82,7 +87,8 @@ def _check_out(out: Path) -> None:
         raise UsageError(f"{out}: must be empty, new, or an earlier export; it holds other files")
 
 
-def _write(network: Network, study: StoredStudy, number: int, out: Path) -> None:
+def _write(network: Network, study: StoredStudy, number: int, out: Path) -> bool:
+    """Write the model to the folder `out`; returns whether it has a class map."""
     import timm
     from timm.models import save_for_hf
 
@@ -102,22 +108,24 @@ def _write(network: Network, study: StoredStudy, number: int, out: Path) -> None
         model_args={"architecture": description},
         model_config={"mixfront": origin},
     )
-    write_class_map(dataset.class_names, out / CLASS_MAP_FILE)
+    return write_class_map(dataset.class_names, out / CLASS_MAP_FILE)
 
 
-def write_class_map(class_names: Sequence[str], file: Path) -> None:
+def write_class_map(class_names: Sequence[str], file: Path) -> bool:
     """Write the names of the classes as timm reads them (`timm.data.readers.class_map.load_class_map`).
 
     timm strips each line and takes its number for the label. Names that this would change (with spaces at their ends or
-    with line ends) make it impossible to write the file; then a warning is logged, and no file is left.
+    with line ends) make it impossible to write the file.
+
+    Returns:
+        Whether the file was written.
     """
     text = "".join(f"{name}\n" for name in class_names)
     if [line.strip() for line in io.StringIO(text, newline=None)] != list(class_names):
-        logger.warning("%s is not written: a name of a class has spaces or line ends that timm would not read", file)
-        file.unlink(missing_ok=True)
-        return
+        return False
     with file.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write(text)
+    return True
 
 
 @torch.inference_mode()

@@ -50,7 +50,7 @@ def measure_test_accuracy(study: StoredStudy) -> FrontTestAccuracies:
     if not untested:
         return FrontTestAccuracies(values)
     if not study.is_writable:
-        reason = "one may only read the study, and the accuracies could not be stored"
+        reason = "the study is read-only, and the accuracies could not be stored"
         return FrontTestAccuracies(values, (f"{study.folder}: {reason}",))
     try:
         dataset = load_images(study, "cuda" if torch.cuda.is_available() else "cpu")
@@ -58,16 +58,17 @@ def measure_test_accuracy(study: StoredStudy) -> FrontTestAccuracies:
         has_accuracies = all(str(row["trial"]) in values for row in untested)
         return FrontTestAccuracies(values, () if has_accuracies else (str(error),))
     missing: list[str] = []
-    for row in untested:
-        number = int(row["trial"])
-        try:
-            network = load_trained(row["architecture"], number, study.trial_folder(number))
-        except StudyError as error:
-            missing += [] if str(number) in values else [str(error)]
-            continue
-        confusions[str(number)] = confusion(network, dataset.test, dataset)
-        values.setdefault(str(number), confusions[str(number)].accuracy)
-        logger.info("trial %d: test accuracy %.4f", number, values[str(number)])
-    study.set_test_accuracy(values)
-    study.set_test_confusion(confusions)
+    try:
+        for row in untested:
+            number = int(row["trial"])
+            try:
+                network = load_trained(row["architecture"], number, study.trial_folder(number))
+            except StudyError as error:
+                missing += [] if str(number) in values else [str(error)]
+                continue
+            confusions[str(number)] = confusion(network, dataset.test, dataset)
+            values.setdefault(str(number), confusions[str(number)].accuracy)
+            logger.info("trial %d: test accuracy %.4f", number, values[str(number)])
+    finally:  # what was tested is kept, whatever ends it
+        study.set_test_results(values, confusions)
     return FrontTestAccuracies(values, tuple(missing))

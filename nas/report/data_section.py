@@ -32,7 +32,8 @@ def data_section(dataset: Mapping[str, Any], file: Path | None) -> str:
         f"<dt>{html.escape(label)}</dt><dd>{html.escape(text)}</dd>" for label, text in summary_rows(dataset)
     )
     parts = [f'<dl class="lines">\n{facts}\n</dl>', _class_table(dataset)]
-    parts.append('<p class="about">The images are not there to be shown.</p>' if file is None else contact_sheet(file))
+    missing = '<p class="about">The decoded images are missing, so none are shown.</p>'
+    parts.append(missing if file is None else contact_sheet(file))
     return "\n".join(filter(None, parts))
 
 

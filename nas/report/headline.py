@@ -11,7 +11,7 @@ from nas.analysis.failures import group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
 from nas.analysis.results import Results
 from nas.analysis.time_breakdown import break_down_time
-from nas.formatting import MISSING, count, dimensions, duration, ratio, value_text
+from nas.formatting import MISSING, count, dimensions, duration, printable, ratio, value_text
 from nas.html import Fact
 from nas.objectives import OBJECTIVES
 from nas.study.environment import environment_text
@@ -100,7 +100,7 @@ def _best_fact(results: Results) -> Fact:
     tested = "" if math.isnan(best["test_accuracy"]) else f", test {ratio(best['test_accuracy'])}"
     value = value_text(objective, best[objective.name])
     baseline = majority_baseline(results)
-    chance = "" if baseline is None else f"; always {baseline.class_name!r} gives {ratio(baseline.value)}"
+    chance = "" if baseline is None else f"; always '{printable(baseline.class_name)}' gives {ratio(baseline.value)}"
     return Fact(f"best {objective.label}", value, f"trial {best['trial']}{tested}{chance}")
 
 

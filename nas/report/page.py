@@ -45,7 +45,7 @@ def write(folder: Path, out: Path | None = None) -> Path:
 def check_out(folder: Path, out: Path | None) -> None:
     """Raise `UsageError` if `write` cannot write to `out`; called before the front is tested, which takes a while."""
     if out is None and folder.is_dir() and not may_write(folder):
-        raise UsageError(f"{folder}: one may only read this folder; --out FILE writes the report elsewhere")
+        raise UsageError(f"{folder}: is read-only; --out FILE writes the report elsewhere")
     if out is not None and out.is_dir():
         raise UsageError(f"{out}: is a folder; name the HTML file to write, such as {out / DEFAULT_FILE}")
     check_file(folder / DEFAULT_FILE if out is None else out)

@@ -7,16 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas.errors import ConfigError, StudyError, UsageError
+from nas.errors import StudyError, UsageError
 from nas.study.config import StudyConfig
 from nas.study.dataset import dataset_record
-from nas.study.images import prepare_images
+from nas.study.images import check_room, data_errors
 from nas.study.storage import study_exists
 from nas.study.stored import StoredStudy
 from nas.study.study_file import read
 from nas.study.templates import installed_studies
+from trainers.data.prepared import describe, locate, prepare
 from trainers.data.sources import SOURCES
 from trainers.data.types import Progress
+from trainers.errors import DataError
 
 DEFAULT_IMAGE_SIZE = 64
 """Pixels a side that images of different sizes are resized to, if nothing else is asked for."""
@@ -47,16 +49,19 @@ def describe_data(
     if study_exists(Path(where)):
         if overrides:
             raise UsageError(f"{overrides[0]}: the data of a study that was started cannot be changed")
-        return _stored(StoredStudy.open(Path(where)))
+        return _stored(StoredStudy.read(Path(where)))
     config = _config(where, overrides)
-    try:
-        file, dataset = prepare_images(config, scratch, progress)
-    except ConfigError as error:
-        if config.data.image_size is not None or "image_size: has to be given" not in str(error):
-            raise
-        sized = config.data.model_copy(update={"image_size": DEFAULT_IMAGE_SIZE})
-        file, dataset = prepare_images(config.model_copy(update={"data": sized}), scratch, progress)
-    return dataset_record(dataset), file
+    with data_errors(config):
+        located = locate(config.data)
+        check_room(config, located, scratch)
+        try:
+            file = prepare(config.data, scratch, progress, located)
+        except DataError as error:
+            if error.place != "image_size" or config.data.image_size is not None:
+                raise
+            sized = config.data.model_copy(update={"image_size": DEFAULT_IMAGE_SIZE})
+            file = prepare(sized, scratch, progress)
+        return dataset_record(describe(file)), file
 
 
 def _stored(study: StoredStudy) -> tuple[dict[str, Any], Path | None]:
@@ -76,7 +81,8 @@ def _config(where: str, overrides: Sequence[str]) -> StudyConfig:
     if not path.is_dir() and where in installed:
         return StudyConfig.from_file(installed[where], *overrides)
     file = read(installed["folder"], overrides, StudyConfig)
-    given = {key: value for key, value in file.data["data"].items() if ("data", key) in file.overrides}
+    overridden = {path[1] for path in file.overrides if path[0] == "data" and len(path) > 1}
+    given = {key: value for key, value in file.data["data"].items() if key in overridden}
     if path.is_dir():
         asked = {"source": "folder", "path": str(path)}
         place = ("data", "path")

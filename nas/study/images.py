@@ -28,7 +28,7 @@ def locate_images(config: StudyConfig, reading_version: int = READING_VERSION) -
     Raises:
         ConfigError: they are missing, or not in the layout of the source.
     """
-    with _data_errors(config):
+    with data_errors(config):
         return locate(config.data, reading_version)
 
 
@@ -68,13 +68,13 @@ def prepare_images(
         ConfigError: images are missing, broken, or too few.
         MachineError: the disk is full or broken.
     """
-    with _data_errors(config):
+    with data_errors(config):
         data_file = prepare(config.data, cache, progress, located, reading_version)
         return data_file, describe(data_file)
 
 
 @contextmanager
-def _data_errors(config: StudyConfig) -> Iterator[None]:
+def data_errors(config: StudyConfig) -> Iterator[None]:
     """Raise a `DataError` of the block as a `ConfigError` that names the place in the configuration."""
     try:
         yield

@@ -18,7 +18,7 @@ RETRY_S = 0.02
 
 
 def is_locked(folder: Path) -> bool:
-    """True if a process holds the lock of `folder`. The folder may be one that one may only read."""
+    """True if a process holds the lock of `folder`. The folder may be read-only."""
     try:
         file = (folder / LOCK).open("rb")
     except OSError:

@@ -1,6 +1,6 @@
 """A copy in memory of the database of a study, made without writing to the folder that holds it.
 
-Commands that only read use it: the folder may be one that one may only read, and no file appears, goes or is written in it.
+Commands that only read use it: the folder may be read-only, and no file appears, goes or is written in it.
 The copy is consistent even while a search writes. What SQLite allows depends on the files beside the database:
 
 - none: no other process has the database open, so it is read as immutable. The other modes would create files.

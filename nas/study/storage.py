@@ -187,22 +187,23 @@ def set_metric_names(study: optuna.Study, names: Sequence[str]) -> None:
             study.set_metric_names(list(names))
 
 
-def write_attribute(folder: Path, key: str, value: Any) -> None:
-    """Write a user attribute of the study in `folder`, and close the file: no write-ahead log stays beside it.
+def write_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
+    """Write user attributes of the study in `folder`, and close the file: no write-ahead log stays beside it.
 
     Raises:
-        UsageError: `folder` holds no study that can be written to.
+        UsageError: `folder` holds no study.
+        MachineError: the database cannot be written, as on a full disk.
     """
     database = _database(folder)
-    try:
+    with storage_errors(folder):
         storage = _file_storage(database)
         try:
-            _load(storage, database).set_user_attr(key, value)
+            study = _load(storage, database)
+            for key, value in attributes.items():
+                study.set_user_attr(key, value)
         finally:
             storage.remove_session()
             storage.engine.dispose()
-    except _ERRORS as error:
-        raise UsageError(f"{database}: cannot be written to: {cause(error)}") from None
 
 
 def is_writable(folder: Path) -> bool:

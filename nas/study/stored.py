@@ -20,8 +20,7 @@ from nas.study.dataset import dataset_record
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, with_current
 from nas.study.images import find_images
 from nas.study.layout import CONFIG, DATA, trial_folder
-from nas.study.storage import create_study, is_writable, open_study, read_study, set_metric_names, write_attribute
-from nas.study.storage_errors import storage_errors
+from nas.study.storage import create_study, is_writable, open_study, read_study, set_metric_names, write_attributes
 from nas.study.trials import count_trained, waiting_retries
 from search_space import Architecture, SearchSpace
 from trainers.data.prepared import DatasetInfo
@@ -52,7 +51,7 @@ class StoredStudy:
 
     @classmethod
     def read(cls, folder: Path) -> StoredStudy:
-        """Read the study in `folder` as it is now; one may only read the folder, and nothing in it changes.
+        """Read the study in `folder` as it is now; the folder may be read-only, and nothing in it changes.
 
         Raises:
             UsageError: `folder` holds no study, or one that cannot be read.
@@ -165,11 +164,6 @@ class StoredStudy:
         """Trial number as text -> accuracy on the test split, of the trials that were tested."""
         return dict(self.optuna.user_attrs.get("test_accuracy") or {})
 
-    def set_test_accuracy(self, accuracies: Mapping[str, float]) -> None:
-        """Store `accuracies`, which replace the stored ones."""
-        with storage_errors(self.folder):
-            write_attribute(self.folder, "test_accuracy", dict(accuracies))
-
     @property
     def is_writable(self) -> bool:
         """True if this process may write to the study."""
@@ -181,11 +175,14 @@ class StoredStudy:
         stored = self.optuna.user_attrs.get("test_confusion") or {}
         return {number: Confusion.from_dict(plain) for number, plain in stored.items()}
 
-    def set_test_confusion(self, confusions: Mapping[str, Confusion]) -> None:
-        """Store `confusions`, which replace the stored ones."""
+    def set_test_results(self, accuracies: Mapping[str, float], confusions: Mapping[str, Confusion]) -> None:
+        """Store test accuracies and confusion matrices, which replace the stored ones.
+
+        Raises:
+            MachineError: the database cannot be written.
+        """
         plain = {number: confusion.to_dict() for number, confusion in confusions.items()}
-        with storage_errors(self.folder):
-            write_attribute(self.folder, "test_confusion", plain)
+        write_attributes(self.folder, {"test_accuracy": dict(accuracies), "test_confusion": plain})
 
     def trial_folder(self, number: int) -> Path:
         """The folder of a trial's files."""

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.analysis.dataset_summary import SPLIT_NAMES, class_rows, summary_rows
-from trainers.data.duplicates import printable
+from nas.formatting import printable
 
 GAP = 2  # columns between a label and its text
 MIN_TEXT_WIDTH = 20

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 MAX_STORED_CONFUSIONS = 2500
 """Pairs of different classes that `to_dict` keeps, the most frequent ones: all of up to 50 classes."""
 
+_COLUMNS = ("totals", "predicted", "correct")
+
 
 @dataclass(frozen=True)
 class Confusion:
@@ -22,12 +24,14 @@ class Confusion:
 
     Args:
         totals: images of each class, int64 `(K,)`.
-        correct: those of them that are classified correctly, `(K,)`.
+        predicted: images that are taken for each class, `(K,)`.
+        correct: those of `totals` that are classified correctly, `(K,)`.
         pairs: (class, another class that some of its images are taken for), `(P, 2)`, the most frequent first.
         counts: images of each pair, `(P,)`.
     """
 
     totals: NDArray[np.int64]
+    predicted: NDArray[np.int64]
     correct: NDArray[np.int64]
     pairs: NDArray[np.int64]
     counts: NDArray[np.int64]
@@ -40,6 +44,7 @@ class Confusion:
         order = np.argsort(-counts, kind="stable")
         return cls(
             totals=np.bincount(labels, minlength=classes),
+            predicted=np.bincount(predicted, minlength=classes),
             correct=np.bincount(labels[~wrong], minlength=classes),
             pairs=np.stack(np.divmod(keys[order], classes), axis=1),
             counts=counts[order],
@@ -64,9 +69,7 @@ class Confusion:
     @property
     def macro_f1(self) -> float:
         """The mean F1 score of the classes that have images or are predicted: `2 correct / (images + predictions)`."""
-        predictions = self.correct.copy()
-        np.add.at(predictions, self.pairs[:, 1], self.counts)
-        both = self.totals + predictions
+        both = self.totals + self.predicted
         return float(np.mean(2 * self.correct[both > 0] / both[both > 0]))
 
     def matrix(self) -> NDArray[np.int64]:
@@ -79,11 +82,12 @@ class Confusion:
         """Plain JSON, with the `MAX_STORED_CONFUSIONS` most frequent confusions."""
         kept = zip(self.pairs[:MAX_STORED_CONFUSIONS].tolist(), self.counts.tolist(), strict=False)
         confusions = [[*pair, count] for pair, count in kept]
-        return {"totals": self.totals.tolist(), "correct": self.correct.tolist(), "confusions": confusions}
+        columns = {name: getattr(self, name).tolist() for name in _COLUMNS}
+        return {**columns, "confusions": confusions}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Confusion:
         """The inverse of `to_dict`, but for confusions that it leaves out."""
         confusions = np.array(plain["confusions"], np.int64).reshape(-1, 3)
-        totals, correct = (np.array(plain[name], np.int64) for name in ("totals", "correct"))
-        return cls(totals, correct, confusions[:, :2], confusions[:, 2])
+        columns = {name: np.array(plain[name], np.int64) for name in _COLUMNS}
+        return cls(**columns, pairs=confusions[:, :2], counts=confusions[:, 2])

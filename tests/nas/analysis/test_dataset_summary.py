@@ -56,7 +56,7 @@ def test_majority_is_that_of_the_validation_split(unbalanced: dict[str, Any]) ->
     counts = {"train": [0, 9], "val": [3, 1], "test": [1, 1]}
     majority = find_majority(unbalanced | {"class_names": ["x", "y"], "class_counts": counts})
     assert majority is not None
-    assert (majority.name, majority.share) == ("x", 0.75)
+    assert (majority.class_name, majority.share) == ("x", 0.75)
 
 
 def test_many_classes_name_the_largest_and_the_smallest(unbalanced: dict[str, Any]) -> None:
@@ -71,7 +71,7 @@ def test_files_that_were_passed_over_or_broken_are_named(unbalanced: dict[str, A
     record = unbalanced | {"passed_over": [files.to_dict()], "skipped_count": 2, "skipped": ["x.png: is empty", "y"]}
     assert passed_over(record) == [files]
     rows = dict(summary_rows(record))
-    assert rows["passed over"] == "130 in training: not an image (a.ogg, 'b\\n.txt', c, ...)"
+    assert rows["passed over"] == "130 in training: not an image (a.ogg, b\\n.txt, c, ...)"
     assert rows["broken"] == "2 images left out: x.png: is empty; y"
 
 

@@ -93,3 +93,16 @@ def test_wrong_words(nas: Run, tmp_path: Path) -> None:
     done = nas("data", "digits", "--html", tmp_path)
     assert (done.returncode, "is a folder" in done.stderr) == (2, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_below_a_key_is_not_lost(nas: Run, photos: Path) -> None:
+    done = nas("data", photos, "data.split.file=none.csv")
+    assert done.returncode == 2
+    assert "none.csv" in done.stderr
+
+
+def test_a_page_that_cannot_be_written_is_noticed_first(nas: Run, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = nas("data", photos, "--html", tmp_path / "file" / "page.html")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1

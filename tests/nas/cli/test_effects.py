@@ -50,6 +50,10 @@ SEARCHES = {
     "search study.yaml --out new/runs trials=0": "trials",
 }
 OTHERS = {
+    "data nowhere --html new/page.html": "no such folder",
+    "data study.yaml data.source=folder data.path=nowhere --html new/page.html": "no such folder",
+    "data study.yaml --html notes.txt/page.html": "must be a folder that can be written to",
+    "data empty --html new/page.html": "holds no folder of images",
     "fidelity study.yaml --out new/runs --sample 1": "--sample",
     "fidelity study.yaml --out new/runs --sample 100": "architectures",
     "fidelity study.yaml --out new/runs --sample 3 data.source=folder data.path=nowhere": "no such folder",
@@ -115,6 +119,8 @@ def test_an_error_starts_and_leaves_nothing(
     def start(*arguments: object) -> None:
         raise AssertionError("an executor was opened")
 
+    for wait in ("LISTING_WAIT_S", "DECODING_WAIT_S"):  # on a busy machine a few images may take longer
+        monkeypatch.setattr(f"nas.driver.reading.{wait}", 60.0)
     monkeypatch.setattr("nas.driver.run.open_executor", start)
     monkeypatch.setattr("nas.fidelity.run.open_executor", start)
     monkeypatch.setattr("nas.execution.resources.count_gpus", lambda: 0)

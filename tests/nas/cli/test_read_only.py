@@ -1,4 +1,4 @@
-"""Reading commands on a study that one may only read: they work, and no file of the study changes.
+"""Reading commands on a read-only study: they work, and no file of the study changes.
 
 Root may write anywhere, so under root the commands run as another user.
 """
@@ -99,11 +99,9 @@ def test_the_report_is_written_elsewhere_without_what_could_not_be_stored(nas: R
         refused = nas("report", "study")
         done = nas("report", "study", "--out", "out/report.html")
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert (
-        refused.stderr == "nas: error: study: one may only read this folder; --out FILE writes the report elsewhere\n"
-    )
+    assert refused.stderr == "nas: error: study: is read-only; --out FILE writes the report elsewhere\n"
     assert (done.returncode, done.stdout) == (0, "report: out/report.html\n")
-    reason = "study: one may only read the study, and the accuracies could not be stored"
+    reason = "study: the study is read-only, and the accuracies could not be stored"
     assert done.stderr == f"nas: no test accuracy: {reason}\n"
     assert "0.9625" in (home / "out" / "report.html").read_text()
     assert state_of(home / "study") == before
@@ -142,9 +140,7 @@ def test_fidelity_names_the_option_that_helps(nas: Run, home: Path) -> None:
     with only_reading(home / "study"):
         done = nas("fidelity", "study")
     assert (done.returncode, done.stdout) == (2, "")
-    assert (
-        done.stderr == "nas: error: study: one may only read this folder; --out DIR names another for the trainings\n"
-    )
+    assert done.stderr == "nas: error: study: is read-only; --out DIR names another for the trainings\n"
 
 
 def test_results_of_an_open_study_are_those_of_now(home: Path) -> None:

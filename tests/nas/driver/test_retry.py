@@ -9,9 +9,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from nas import Study, StudyConfig
 from nas.driver.halving import Halving
 from nas.driver.propose import Finished, Proposal
 from nas.driver.retry import enqueue_failed
+from nas.driver.run import run_search
+from nas.errors import UsageError
 from nas.study.records import Failed, Paused
 from nas.study.stored import StoredStudy
 from nas.study.trials import RETRIED_FROM, count_trained, outcome_name
@@ -106,3 +109,18 @@ def test_repetitions_climb_the_rungs_from_the_start(driver: Any, fails: bool) ->
     assert count_trained(trials) == 3
     assert not any(trial.state in (TrialState.RUNNING, TrialState.WAITING) for trial in trials)
     assert any(trial.state == TrialState.COMPLETE for trial in trials)
+
+
+def test_nothing_is_repeated_where_the_search_cannot_start(tmp_path: Path) -> None:
+    space = {"stem": {"patch": 4}, "stages": [{"mixer": "pool", "width": [8, 16], "depth": 1}]}
+    settings = {"data": {"source": "digits", "limit": 60}, "space": space, "objectives": ["accuracy", "macs"]}
+    study = Study.open_or_create(tmp_path, StudyConfig.model_validate(settings))
+    stored = StoredStudy.open(tmp_path)
+    trial = stored.optuna.ask()
+    trial.set_user_attr("outcome", "failed")
+    stored.optuna.tell(trial, state=TrialState.FAIL)
+    before = len(stored.trials)
+    asked = StudyConfig.model_validate({**settings, "resources": {"executor": "local", "cpus_per_trial": 10**6}})
+    with pytest.raises(UsageError, match="CPUs, found 1000000"):
+        run_search(asked, study.folder, retry_failed=True)
+    assert len(StoredStudy.open(tmp_path).trials) == before

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from nas.execution.interrupts import Interrupts, TimeBudgetUsed
+from nas.execution.interrupts import Interrupts, TimeBudgetExceeded
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -32,7 +32,7 @@ def test_the_end_of_a_time_budget_is_raised_at_each_check_after_it() -> None:
     interrupts.check()
     time.sleep(0.06)
     for _ in range(2):
-        with pytest.raises(TimeBudgetUsed):
+        with pytest.raises(TimeBudgetExceeded):
             interrupts.check()
     interrupts.caught = True
     with pytest.raises(KeyboardInterrupt):  # Ctrl-C is stronger

@@ -35,7 +35,7 @@ def test_accuracy_and_confusions_are_measured_and_stored_once(folder: Path, monk
 
 
 def test_an_accuracy_of_an_earlier_version_is_kept(folder: Path) -> None:
-    StoredStudy.open(folder).set_test_accuracy({"0": 0.25, "7": 0.5})
+    StoredStudy.open(folder).set_test_results({"0": 0.25, "7": 0.5}, {})
     measured = measure_test_accuracy(StoredStudy.open(folder))
     assert measured.values == {"0": 0.25, "7": 0.5}
     assert StoredStudy.open(folder).test_confusion.keys() == {"0", "7"}
@@ -45,6 +45,6 @@ def test_an_accuracy_of_an_earlier_version_is_kept(folder: Path) -> None:
 def test_without_images_or_weights_only_missing_accuracies_are_reported(folder: Path, gone: str) -> None:
     shutil.rmtree(folder / gone)
     assert measure_test_accuracy(StoredStudy.open(folder)).missing
-    StoredStudy.open(folder).set_test_accuracy({"0": 0.25, "7": 0.5})
+    StoredStudy.open(folder).set_test_results({"0": 0.25, "7": 0.5}, {})
     measured = measure_test_accuracy(StoredStudy.open(folder))
     assert (measured.missing, measured.values) == ((), {"0": 0.25, "7": 0.5})

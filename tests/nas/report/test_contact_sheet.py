@@ -77,7 +77,7 @@ def test_report_shows_the_images_of_its_study(
     file.unlink()
     page = render(Results.load(folder))
     assert pictures(page) == []
-    assert "The images are not there to be shown." in page
+    assert "The decoded images are missing, so none are shown." in page
 
 
 def test_report_says_what_the_data_were_taken_for(

@@ -138,7 +138,7 @@ def test_test_accuracies_are_stored_through_a_study_that_was_read(tmp_path: Path
     folder = tmp_path / "copy"
     folder.mkdir()
     shutil.copy(tmp_path / "made" / "study.db", folder)
-    StoredStudy.read(folder).set_test_accuracy({"0": 0.5})
+    StoredStudy.read(folder).set_test_results({"0": 0.5}, {})
     assert StoredStudy.read(folder).test_accuracy == {"0": 0.5}
     assert [file.name for file in folder.iterdir()] == ["study.db"]
 

@@ -28,4 +28,4 @@ def test_a_word_that_is_too_long_is_folded() -> None:
 
 def test_the_name_of_a_data_set_is_no_markup() -> None:
     dataset = {"name": "a [red]\n:smile:", "image_size": [8, 8], "in_chans": 1, "train": 3, "val": 1, "test": 1}
-    assert printed(dataset_lines(dataset), 80)[0] == "data     'a [red]\\n:smile:'"
+    assert printed(dataset_lines(dataset), 80)[0] == r"data     a [red]\n:smile:"

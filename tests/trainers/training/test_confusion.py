@@ -70,7 +70,11 @@ def test_of_many_classes_the_most_frequent_confusions_are_stored(monkeypatch: py
     found = Confusion.of(labels, predicted, 30)
     stored = Confusion.from_dict(found.to_dict())
     assert stored.counts.tolist() == found.counts[:3].tolist()
-    assert (stored.accuracy, stored.balanced_accuracy) == (found.accuracy, found.balanced_accuracy)
+    assert (stored.accuracy, stored.balanced_accuracy, stored.macro_f1) == (
+        found.accuracy,
+        found.balanced_accuracy,
+        found.macro_f1,
+    )
 
 
 def test_the_matrix_of_a_network_has_the_accuracy_of_evaluate(few_digits: Dataset) -> None:
