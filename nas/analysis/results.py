@@ -39,6 +39,9 @@ TIMES = ("train_s", "overhead_s", "idle_s", "wall_s")
 TEXTS = ("id", "device", "failure", "refused")
 """User attributes that are columns of text; None if missing."""
 
+CONFUSION_SCORES = ("balanced_accuracy", "macro_f1")
+"""Objectives that follow from a confusion matrix."""
+
 _UNFINISHED = {TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}
 
 
@@ -121,6 +124,15 @@ class Results:
         names = {objective.name for objective in self.objectives}
         shown = (objective for objective in map(objectives.get, objectives.names()) if objective.always_shown)
         return tuple(objective for objective in shown if objective.name not in names)
+
+    def test_value(self, trial: int, objective: str) -> float:
+        """The value of a trained objective on the test split; NaN if the trial was not tested, or the value is not known."""
+        if objective == "accuracy":
+            return float(self.trials["test_accuracy"].loc[trial])
+        confusion = self.test_confusion.get(str(trial))
+        if confusion is None or objective not in CONFUSION_SCORES:
+            return math.nan
+        return float(getattr(confusion, objective))
 
     @property
     def primary(self) -> Objective:

@@ -33,6 +33,7 @@ class TrialDispatcher(TaskSource):
         ask_tell: proposes and records trials.
         workers: number of workers.
         interrupts: the interrupts of this process.
+        check_place: raises if the folder of the study is not where it was, before outcomes are recorded.
         clock: a monotonic clock, in seconds.
     """
 
@@ -41,11 +42,13 @@ class TrialDispatcher(TaskSource):
         ask_tell: AskTell,
         workers: int,
         interrupts: Interrupts | None = None,
+        check_place: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.ask_tell = ask_tell
         self.workers = workers
         self.interrupts = interrupts or Interrupts()
+        self.check_place = check_place
         self.clock = clock
         self._running: dict[str, int] = {}  # name of a task -> number of its trial
         self._not_started: set[str] = set()  # tasks that no worker has received yet
@@ -105,8 +108,11 @@ class TrialDispatcher(TaskSource):
         """Record every outcome that is not recorded yet.
 
         Raises:
-            MachineError: the machine is at fault for a failure; the other outcomes are recorded.
+            MachineError: the machine is at fault for a failure; the other outcomes are recorded. Or the folder of the study
+                was moved; none is recorded, for files of trials went elsewhere.
         """
+        if self._unwritten:
+            self.check_place()
         failure: MachineError | None = None
         while self._unwritten:
             _, number, outcome = self._unwritten.popleft()
@@ -125,6 +131,7 @@ class TrialDispatcher(TaskSource):
     def _check(self) -> None:
         """Raise `KeyboardInterrupt` after a signal, and `StudyError` if a worker cannot start."""
         self.interrupts.check()
+        self.check_place()
         super().tick()
 
     def _look_ahead(self) -> None:

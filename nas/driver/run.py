@@ -42,11 +42,11 @@ from nas.study.events import Observer
 from nas.study.images import are_gone, prepare_images, remove_other_files
 from nas.study.layout import DATA, OPERATORS, RAY, trial_folder
 from nas.study.limits import find_cheapest
-from nas.study.lock import lock_folder
+from nas.study.lock import FolderLock, lock_folder
 from nas.study.storage import study_exists
 from nas.study.storage_errors import machine_errors
 from nas.study.stored import StoredStudy
-from nas.study.trials import failed_trials
+from nas.study.trials import failed_trials, outcome_name
 from search_space import SearchSpace
 from trainers.data.prepared import DatasetInfo
 
@@ -99,7 +99,7 @@ def run_search(
     ):
         if not study_exists(folder):
             check_new_study(config, folder, images)
-        with lock_folder(folder):
+        with lock_folder(folder) as lock:
             if study_exists(folder):
                 study = StoredStudy.open(folder)
                 config = continue_config(config, study.config)
@@ -109,9 +109,12 @@ def run_search(
                     display.warn("no trial has failed; there is none to repeat")
                 if not retry_failed and (study.is_complete(config.trials) or study.is_exhausted):
                     _restore_images(study, config)
+                    check_feasible(study, config)
                     return SearchEnd(study, was_complete=True)
                 check_resumed(config)
-            run = _SearchRun(config, folder, display or NoDisplay(), tuple(observers), interrupts, images, retry_failed)
+            run = _SearchRun(
+                config, folder, display or NoDisplay(), tuple(observers), interrupts, images, lock, retry_failed
+            )
             try:
                 return SearchEnd(run.run(open_with or run.open_executor), was_complete=False)
             except TimeBudgetExceeded:
@@ -169,6 +172,7 @@ class _SearchRun:
     observers: tuple[Observer, ...]
     interrupts: Interrupts
     images: ImageReader
+    lock: FolderLock
     retry_failed: bool
 
     def open_executor(self) -> AbstractContextManager[Executor]:
@@ -255,7 +259,7 @@ class _SearchRun:
                 observers=(observer, *self.observers),
             )
             ask_tell.start(executor.allocation.workers)
-            dispatcher = TrialDispatcher(ask_tell, executor.allocation.workers, self.interrupts)
+            dispatcher = TrialDispatcher(ask_tell, executor.allocation.workers, self.interrupts, self.lock.check)
             try:
                 executor.run(EvaluatorFactory(settings), dispatcher)
                 dispatcher.settle()
@@ -272,6 +276,6 @@ def check_feasible(study: StoredStudy, config: StudyConfig) -> None:
     failures = [trial.user_attrs["failure"] for trial in trials if trial.user_attrs.get("failure")]
     if failures:
         raise NothingFeasibleError(f"all {len(failures)} trainings failed; the last: {failures[-1]}")
-    refusals = [trial.user_attrs["refused"] for trial in trials if trial.user_attrs.get("refused")]
+    refusals = [trial.user_attrs["refused"] for trial in trials if outcome_name(trial) == "refused"]
     last = f"; the last: {refusals[-1]}" if refusals else ""
     raise NothingFeasibleError(f"no architecture satisfies the limits {config.limits}: {len(refusals)} refused{last}")

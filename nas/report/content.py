@@ -133,7 +133,7 @@ def _figures(results: Results, palette: Palette) -> list[dict[str, Any]]:
     if shares.mixers:
         figures.append(figure_record("mixers: share of blocks", shares_figure(shares)))
     curves = curves_info(results)
-    if curves.trials:
+    if any(len(accuracies) > 1 for accuracies in curves.accuracies):  # a single epoch is no curve
         is_alone = len(figures) % 2 == 1  # in its row of two, after the wide first figure
         figure = curves_figure(curves, palette)
         figures.append(figure_record("learning curves of the front", figure, wide=is_alone))

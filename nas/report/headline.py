@@ -97,7 +97,8 @@ def _best_fact(results: Results) -> Fact:
     if best is None:
         return Fact("best", MISSING, "no trial is complete yet")
     objective = results.primary
-    tested = "" if math.isnan(best["test_accuracy"]) else f", test {ratio(best['test_accuracy'])}"
+    test_value = results.test_value(best["trial"], objective.name)
+    tested = "" if math.isnan(test_value) else f", test {ratio(test_value)}"
     value = value_text(objective, best[objective.name])
     baseline = majority_baseline(results)
     chance = "" if baseline is None else f"; always '{printable(baseline.class_name)}' gives {ratio(baseline.value)}"

@@ -17,6 +17,8 @@ from trainers.errors import DataError
 
 _RULES = dict.fromkeys(("string_type", "path_type"), "must be text, in quotes where YAML reads something else")
 _RULES["string_unicode"] = "must be text in UTF-8"
+_RULES |= dict.fromkeys(("tuple_type", "list_type"), "must be a list, such as [a, b]")
+_RULES |= dict.fromkeys(("dict_type", "model_type", "mapping_type"), "must be a mapping, such as {key: value}")
 """pydantic's type of an error -> the rule in words."""
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
@@ -48,7 +50,10 @@ def space_config_error(error: SpaceError, source: StudyFile, prefix: str = "spac
 
 def config_error(error: ValidationError, source: StudyFile, model: type[BaseModel]) -> ConfigError:
     """Convert the first error of validating `model` into one with its place in the file."""
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    first = next(
+        (item for item in errors if item["type"] == "extra_forbidden"), errors[0]
+    )  # a typo says more than a gap
     loc = first["loc"]
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, SpaceError | UnknownNameError | DataError):

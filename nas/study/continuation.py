@@ -64,9 +64,8 @@ def _comparable(stored: Mapping[str, Any]) -> Mapping[str, Any]:
         plain = dict(stored)
     plain = {key: value for key, value in plain.items() if key not in ("name", *FREE_KEYS)}
     if isinstance(plain.get("data"), Mapping):
-        plain["data"] = {
-            key: value for key, value in plain["data"].items() if not _is_identified_by_content(key, value)
-        }
+        plain["data"] = {key: value for key, value in plain["data"].items() if key not in PLACES}
+        plain["data"]["group_by"] = _grouping(plain["data"].get("group_by"))
         plain["data"]["classes"] = sorted(plain["data"].get("classes") or ())
     if isinstance(plain.get("start"), Mapping):
         start = plain["start"]
@@ -76,9 +75,13 @@ def _comparable(stored: Mapping[str, Any]) -> Mapping[str, Any]:
     return plain
 
 
-def _is_identified_by_content(key: str, value: object) -> bool:
-    """True of a key of `data` that says where images, or a table on them, are: the fingerprint of the images decides."""
-    return key in ("path", "download", "split") or (key == "group_by" and isinstance(value, str) and is_table(value))
+PLACES = ("path", "download", "split")
+"""Keys of `data` that say where images, or a table on them, are: the fingerprint of the images decides."""
+
+
+def _grouping(group_by: object) -> object:
+    """A regular expression as it is; the name of a table does not matter."""
+    return "a table" if isinstance(group_by, str) and is_table(group_by) else group_by
 
 
 def _presence(study: object) -> str | None:

@@ -7,10 +7,11 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from nas.errors import UsageError
+from nas.errors import MachineError, UsageError
 from nas.study.layout import DATA, LOCK
 
 ATTEMPTS = 3
@@ -31,8 +32,27 @@ def is_locked(folder: Path) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class FolderLock:
+    """A lock that is held.
+
+    Args:
+        folder: the locked folder.
+        file: its lock file.
+    """
+
+    folder: Path
+    file: TextIO
+
+    def check(self) -> None:
+        """Raise `MachineError` if the folder is not where it was locked: what is written there now would be lost."""
+        if not _is_current(self.file, self.folder / LOCK):
+            rule = "must stay where it is while a search runs in it; it was moved or removed"
+            raise MachineError(f"{self.folder}: {rule}; the same command with its new place continues it")
+
+
 @contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[FolderLock]:
     """Lock `folder`, which is created if it does not exist. The lock is released when the process ends, even by a kill.
 
     If the block raises, the lock file is removed unless it existed before, and so are created folders that are empty.
@@ -52,7 +72,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
             os.ftruncate(file.fileno(), 0)
             os.write(file.fileno(), str(os.getpid()).encode())
         try:
-            yield
+            yield FolderLock(folder, file)
         except BaseException:
             if is_new:
                 _remove_traces(folder, created)

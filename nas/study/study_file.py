@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,9 @@ class StudyFile:
         for length in range(len(path), 0, -1):
             if tuple(path[:length]) in self.overrides:
                 return self.overrides[tuple(path[:length])]
+        below = [word for key, word in self.overrides.items() if path and key[: len(path)] == tuple(path)]
+        if below:  # a mapping that breaks a rule since an override changed one of its keys
+            return below[-1]
         if self.node is None:
             return f"{self.file}:1:1"
         mark = self.node.start_mark
@@ -111,6 +115,7 @@ def _parse(word: str, model: type[BaseModel]) -> tuple[KeyPath, Any]:
     key, equals, text = word.partition("=")
     if not equals or not key or not all(key.split(".")):
         raise ConfigError(word, "an override must be of the form key.sub=value")
+    key = re.sub(r"\[(\d+)\]", r".\1", key)  # `stages[0]`, as errors write it, is `stages.0`
     path = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
     try:
         return path, parse_override(model, path, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -50,7 +51,8 @@ def find_study(name: str | None) -> Path:
     if name in installed_studies():  # also if there is a folder of images of this name
         return installed_studies()[name]
     if path.is_dir():
-        raise UsageError(f"study: must be a YAML file, or the folder of a study, found the folder {name!r}")
+        hint = f"`nas search folder data.path={shlex.quote(name)}` searches on the images of a folder"
+        raise UsageError(f"study: must be a YAML file, or the folder of a study, found the folder {name!r}; {hint}")
     raise UnknownNameError("study", "file or installed study", name, installed_studies())
 
 

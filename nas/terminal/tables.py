@@ -34,7 +34,10 @@ _MAX_RECALLS = 8  # classes of a trial that are listed
 
 
 def front_table(results: Results) -> Table:
-    """The front, a row per trial, in the order of `Results.front`; the best trial is bold."""
+    """The front, a row per trial, in the order of `Results.front`; the best trial is bold.
+
+    The column `test` has the primary objective on the test split.
+    """
     table = FittingTable(
         box=box.SIMPLE_HEAD,
         title=Text(f"Front of {printable(results.name)}", "table.title"),
@@ -44,14 +47,16 @@ def front_table(results: Results) -> Table:
     for head in ("trial", *(objective.name for objective in results.objectives)):
         table.add_column(head, justify="right", no_wrap=True)
     costs = [objective.name for objective in results.further_objectives if objective.cheap]
-    tested = bool(results.front["test_accuracy"].notna().any())
+    primary = results.primary.name
+    test_values = [results.test_value(trial, primary) for trial in results.front["trial"]]
+    tested = not all(map(math.isnan, test_values))
     for head in (*costs, *(["test"] if tested else [])):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("mixers", overflow="fold")
     best = results.best
-    for row in results.front.to_dict("records"):
+    for row, test_value in zip(results.front.to_dict("records"), test_values, strict=True):
         cells = [str(row["trial"]), *(value_text(o, row[o.name], unit=False) for o in results.objectives)]
-        cells += [si(row[name]) for name in costs] + ([ratio(row["test_accuracy"])] if tested else [])
+        cells += [si(row[name]) for name in costs] + ([ratio(test_value)] if tested else [])
         is_best = best is not None and row["trial"] == best["trial"]
         table.add_row(*cells, Text(" → ".join(mixer_names(row["architecture"]))), style="bold" if is_best else None)
     return table
@@ -176,8 +181,9 @@ def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
             grid.add_row(objective.unit_label, value_text(objective, trial[objective.name], unit=False))
     if "activation_bytes" not in _names(results) and not math.isnan(trial["activation_bytes"]):
         grid.add_row("activations", f"{si(trial['activation_bytes'], 'bytes')} an image in training")
-    if not math.isnan(trial["test_accuracy"]):
-        grid.add_row("test accuracy", ratio(trial["test_accuracy"]))
+    for name in dict.fromkeys(("accuracy", results.primary.name)):
+        if not math.isnan(value := results.test_value(int(trial["trial"]), name)):
+            grid.add_row(f"test {name.replace('_', ' ')}", ratio(value))
     if (record := class_record(results, int(trial["trial"]))) is not None:
         grid.add_row("test recall", Text(_recall_text(record)))
     if not math.isnan(trial["wall_s"]):

@@ -177,7 +177,7 @@ def test_any_number_of_objectives(
     first: str,
     count: int,
 ) -> None:
-    curve = [{"epoch": 1, "val_accuracy": 0.5}]
+    curve = [{"epoch": epoch, "val_accuracy": 0.5} for epoch in (1, 2)]
     values = {"accuracy": 0.5, "macs": 1e5, "params": 1e3, "images_per_s": 10.0}
     trials = [
         stored_trial(

@@ -148,6 +148,27 @@ def test_errors_of_overrides_name_the_word(study: Path, word: str, words: list[s
         assert part in message
 
 
+@pytest.mark.parametrize(
+    ("words", "start"),
+    [
+        (["data.path=photos"], "data.path=photos: data: path: source 'digits' reads from no folder"),
+        (
+            ["data.source=folder", "data.path=x", "data.split.files=a.csv"],
+            "data.split.files=a.csv: data.split.files: no such key",
+        ),
+        (["objectives=macs"], "objectives=macs: must be a list"),
+        (["scheduler=halving"], "scheduler=halving: must be a mapping"),
+    ],
+)
+def test_an_error_of_what_was_typed_names_the_word_and_not_the_file(study: Path, words: list[str], start: str) -> None:
+    assert error_of(study, *words).startswith(start)
+
+
+def test_an_index_may_be_written_as_errors_write_it(study: Path) -> None:
+    values = StudyConfig.from_file(study, "space.stages[0].depth=3").model_dump(mode="json")
+    assert values == StudyConfig.from_file(study, "space.stages.0.depth=3").model_dump(mode="json")
+
+
 def test_empty_space_says_what_does_not_fit(study: Path) -> None:
     message = error_of(study, "space.stages.0.mixer={lambda: {heads: 7}}")
     assert message.startswith("space.stages.0.mixer={lambda: {heads: 7}}: space.stages[0].mixer.heads: ")
