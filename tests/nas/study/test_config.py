@@ -154,7 +154,7 @@ def test_errors_of_overrides_name_the_word(study: Path, word: str, words: list[s
         (["data.path=photos"], "data.path=photos: data: path: source 'digits' reads from no folder"),
         (
             ["data.source=folder", "data.path=x", "data.split.files=a.csv"],
-            "data.split.files=a.csv: data.split.files: no such key",
+            "data.split.files=a.csv: no such key (known: file)",
         ),
         (["objectives=macs"], "objectives=macs: must be a list"),
         (["scheduler=halving"], "scheduler=halving: must be a mapping"),
