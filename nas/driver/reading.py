@@ -17,8 +17,8 @@ from nas.errors import ConfigError
 from nas.study.config import StudyConfig
 from nas.study.images import check_room, locate_images, prepare_images, restore_images
 from nas.study.stored import StoredStudy
-from trainers.data.prepared import READING_VERSION, DatasetInfo
-from trainers.data.types import LocatedData, Progress
+from trainers.data.prepared import DatasetInfo
+from trainers.data.types import READING_VERSION, LocatedData, Progress
 
 LISTING_WAIT_S = 1.0
 """The caller waits so long for the list of images; ten thousands of files take less."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from nas.errors import ConfigError, MachineError, StudyError
 from nas.study.config import StudyConfig
 from nas.study.destinations import existing_parent
-from trainers.data.prepared import READING_VERSION, DatasetInfo, describe, locate, prepare
-from trainers.data.types import LocatedData, Progress
+from trainers.data.prepared import DatasetInfo, describe, locate, prepare
+from trainers.data.types import READING_VERSION, LocatedData, Progress
 from trainers.errors import DataError, DiskError
 from trainers.files import remove_temporary_files
 

@@ -31,6 +31,7 @@ from trainers.data.split import Partition, partition
 from trainers.data.summary import check_images_show_something
 from trainers.data.types import (
     PARTS,
+    READING_VERSION,
     AugmentPolicy,
     DecodedData,
     ImageSummary,
@@ -45,9 +46,6 @@ from trainers.files import TensorFile, atomic_write, disk_errors
 
 LAYOUT_VERSION = 1
 """Of the file that `prepare` writes, and of the split in it; files of another version are not found."""
-
-READING_VERSION = 2
-"""Of the rules by which folders are read, which a study keeps. 1: those of versions 0.1 and 0.2."""
 
 MAX_SKIPPED_NAMES = 1000
 """Broken images that a file names; of more it has the number alone."""
@@ -137,12 +135,12 @@ def prepare(
     source = sources.get(config.source)
     located = locate(config, reading_version) if located is None else located
     file = _file_for(config, located, cache)
-    if _is_complete(file):
+    if _is_complete(file, reading_version):
         log.debug("reused the prepared images of source %r: %s", config.source, file)
         return file
     with disk_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
-        decoded = located.read(ReadContext(progress, cache))
+        decoded = located.read(ReadContext(progress, cache, reading_version))
         check_images_show_something(decoded)
         if config.download:  # the data were not complete when they were located
             file = _file_for(config, locate(config, reading_version), cache)
@@ -265,12 +263,11 @@ def _count_classes(labels: NDArray[np.int64], classes: int) -> tuple[int, ...]:
     return tuple(np.bincount(labels, minlength=classes).tolist())
 
 
-def _is_complete(file: Path) -> bool:
-    """Whether `file` exists with all the bytes that its header declares."""
+def _is_complete(file: Path, reading_version: int) -> bool:
+    """Whether `file` exists with all the bytes that its header declares, read by the rules of `reading_version`."""
     try:
-        with safe_open(file, framework="numpy") as content:
-            return len(content.keys()) == 2 * len(PARTS)
-    except (SafetensorError, OSError):
+        return describe(file).reading_version == reading_version
+    except DataError:
         return False
 
 
