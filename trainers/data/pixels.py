@@ -27,7 +27,7 @@ from trainers.data.deep_colour import is_deep_colour, join_bytes, load_low_bytes
 from trainers.data.image_file import TRANSPOSITIONS, open_image, orientation, raw_orientation, strip_metadata
 from trainers.data.types import Part
 from trainers.errors import DataError, DiskError
-from trainers.files import is_disk_error
+from trainers.files import error_kind, is_disk_error
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
@@ -122,8 +122,7 @@ def decoding_errors(name: str) -> Iterator[None]:
     except DataError as error:
         raise DataError(name, error.rule, error.value) from error
     except Exception as error:  # decoders of damaged files raise anything, from SyntaxError to struct.error
-        kind = DiskError if is_disk_error(error) else DataError
-        raise kind(name, _decoding_rule(error, name)) from error
+        raise error_kind(error)(name, _decoding_rule(error, name)) from error
 
 
 def scale(

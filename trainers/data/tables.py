@@ -21,6 +21,7 @@ from pathlib import Path
 
 from trainers.data.types import relative_name
 from trainers.errors import DataError
+from trainers.files import error_kind
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".json")
 SHOWN_NAMES = 3
@@ -95,7 +96,7 @@ def _read_lines(table: Table, column: str) -> Iterator[tuple[int, str, str]]:
     try:
         text = table.file.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise table.error(f"cannot be read ({error.strerror})") from error
+        raise error_kind(error)(table.key, f"{table.file}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise table.error(f"must be UTF-8 ({error.reason} at byte {error.start})") from None
     return _json_lines(table, text) if table.file.suffix.lower() == ".json" else _csv_lines(table, text, column)

@@ -28,6 +28,7 @@ from trainers.data.passed_over import PassedOverCounter
 from trainers.data.pixels import EncodedImage
 from trainers.data.types import Part, PassedOver, ReadContext, SourceRequest
 from trainers.errors import DataError
+from trainers.files import error_kind
 
 FOLDERS = ("timm", "torch/image_folder", "torch/folder")
 """Sources that read a folder with a folder for each class."""
@@ -175,7 +176,9 @@ def _stream_images(place: str, part: Part, dataset: Any, dropped: list[str], *, 
         try:
             image, label = next(stream, (None, None))
         except Exception as error:
-            raise DataError(place, f"cannot be read after {count} images ({error or type(error).__name__})") from error
+            raise error_kind(error)(
+                place, f"cannot be read after {count} images ({error or type(error).__name__})"
+            ) from error
         if dropped and not skip:
             raise DataError(place, f"holds an image that cannot be read: {dropped[0]}")
         if image is None:
