@@ -67,10 +67,19 @@ class Table:
         return DataError(self.key, f"{self.file}{f':{line}' if line else ''}: {rule}", value)
 
     def within(self, root: str) -> Table:
-        """The same table with paths relative to the folder `root`."""
-        names = {path: _relative(path, root) for path in self.values}
-        values = {names[path]: value for path, value in self.values.items()}
-        return Table(self.key, self.file, values, {names[path]: line for path, line in self.lines.items()})
+        """The same table with paths relative to the folder `root`.
+
+        Raises:
+            DataError: two paths are the same image, and have two values.
+        """
+        values: dict[str, str] = {}
+        lines: dict[str, int] = {}
+        for path, value in self.values.items():
+            name, line = _relative(path, root), self.lines[path]
+            if values.setdefault(name, value) != value:
+                raise self.error(f"{name} has the value {values[name]!r} in line {lines[name]}", value, line)
+            lines.setdefault(name, line)
+        return Table(self.key, self.file, values, lines)
 
     def check_rows(self, names: Collection[str], left_out: Path | None = None) -> None:
         """Check that every row names an image.
