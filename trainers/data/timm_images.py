@@ -35,9 +35,18 @@ FOLDERS = ("timm", "torch/image_folder", "torch/folder")
 
 
 def read_splits(
-    request: SourceRequest, splits: Mapping[Part, str], context: ReadContext
+    request: SourceRequest,
+    splits: Mapping[Part, str],
+    context: ReadContext,
+    check_names: Callable[[Sequence[str]], None],
 ) -> tuple[tuple[str, ...], DecodedParts, tuple[PassedOver, ...]]:
     """Class names (none if the data have none), the images of each of `splits`, and what timm passes over in folders.
+
+    Args:
+        request: what is asked for.
+        splits: timm's name of each split.
+        context: where decoded images are kept, and the progress.
+        check_names: called with the names of all images before any is decoded, if they are files or members of an archive.
 
     Raises:
         DataError: timm cannot open a split, the splits do not have the same classes, or an image is broken.
@@ -56,6 +65,9 @@ def read_splits(
             datasets = {part: _open(request, split, class_map) for part, split in splits.items()}
         stack.callback(_close, datasets)
         class_names = _shared_classes(datasets, splits)
+        names = [name for dataset in datasets.values() for name in _image_names(request, dataset)]
+        if names:
+            check_names(names)
         images = (image for part, dataset in datasets.items() for image in _images(request, part, dataset, dropped))
         total = sum(len(dataset) for dataset in datasets.values())
         decoded = decode_all(images, total, request.image_size, context, skip=request.on_error == "skip")
@@ -131,6 +143,15 @@ def _image_files(dataset: Any) -> Sequence[tuple[str, int]]:
     """The path and the class of each image if all images are files; otherwise empty."""
     samples: Sequence[tuple[str, int]] = getattr(_reader(dataset), "samples", ())
     return samples if len(samples) and isinstance(samples[0][0], str) else ()
+
+
+def _image_names(request: SourceRequest, dataset: Any) -> Iterator[str]:
+    """The names of the images of `dataset` that are files or members of an archive; others have none."""
+    files = _image_files(dataset)
+    yield from (path for path, _ in files)
+    if not files and request.source == "timm":
+        reader = _reader(dataset)
+        yield from (str(reader.filename(index)) for index in range(len(reader)))
 
 
 def _reader(dataset: Any) -> Any:
