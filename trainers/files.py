@@ -42,6 +42,17 @@ DISK_ERRNOS = NO_ROOM_ERRNOS | {
 }
 """Errors of the disk and of the machine, whatever file is read or written."""
 
+
+def is_disk_error(error: BaseException) -> bool:
+    """Whether `error` is trouble of the disk or of the machine, which says nothing about the file that is read."""
+    return isinstance(error, OSError) and error.errno in DISK_ERRNOS
+
+
+def error_kind(error: BaseException) -> type[DataError]:
+    """The class of the error about a file whose reading raised `error`."""
+    return DiskError if is_disk_error(error) else DataError
+
+
 _DTYPES = {np.dtype(np.int64): "I64", np.dtype(np.uint8): "U8"}
 
 
@@ -222,5 +233,6 @@ def disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = DiskError if error.errno in DISK_ERRNOS else DataError
-        raise kind(str(error.filename or folder), f"cannot be read or written ({error.strerror or error})") from error
+        raise error_kind(error)(
+            str(error.filename or folder), f"cannot be read or written ({error.strerror or error})"
+        ) from error

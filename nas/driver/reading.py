@@ -17,13 +17,15 @@ from nas.errors import ConfigError
 from nas.study.config import StudyConfig
 from nas.study.images import check_room, locate_images, prepare_images, restore_images
 from nas.study.stored import StoredStudy
-from trainers.data.prepared import READING_VERSION, DatasetInfo
-from trainers.data.types import LocatedData, Progress
+from trainers.data.prepared import DatasetInfo
+from trainers.data.types import READING_VERSION, LocatedData, Progress
 
 LISTING_WAIT_S = 1.0
 """The caller waits so long for the list of images; ten thousands of files take less."""
 DECODING_WAIT_S = 0.25
 """The caller waits so long for decoded images; a few thousand small ones, or any that are decoded already, take less."""
+CANCELLED_POLL_S = 0.1
+"""A list of images that takes longer is no longer waited for so soon after the block ends."""
 
 Result = TypeVar("Result")
 DecodedImages = tuple[Path, DatasetInfo]
@@ -140,10 +142,19 @@ class ImageReader:
             if progress is not None:
                 progress(done, total)
 
-        if self.study is not None:
-            return restore_images(self.config, self.cache, self.study.fingerprint, report, self.reading_version)
-        located = None if self._located is None else self._located.result()
-        return prepare_images(self.config, self.cache, report, located, self.reading_version)
+        if self.study is None:
+            located = None if self._located is None else self._wait_for(self._located).result()
+            return prepare_images(self.config, self.cache, report, located, self.reading_version)
+        listing = self._wait_for(_run_in_thread(lambda: locate_images(self.config, self.reading_version)))
+        found = None if listing.exception() else listing.result()  # an error is raised again where it is handled
+        return restore_images(self.config, self.cache, self.study.fingerprint, report, found, self.reading_version)
+
+    def _wait_for(self, listing: Future[LocatedData]) -> Future[LocatedData]:
+        """Wait for `listing` as long as it is needed; it writes nothing, so it may go on in its thread."""
+        while not wait([listing], CANCELLED_POLL_S).done:
+            if self._cancelled.is_set():
+                raise _CancelledError
+        return listing
 
 
 class _CancelledError(Exception):

@@ -35,7 +35,8 @@ from nas.study.limits import check_limits
 from nas.study.lock import lock_folder
 from nas.study.stored import StoredStudy
 from search_space import Architecture, cost
-from trainers.data.prepared import READING_VERSION, DatasetInfo
+from trainers.data.prepared import DatasetInfo
+from trainers.data.types import READING_VERSION
 
 WORKER_DIED = "its process died, possibly out of memory"
 

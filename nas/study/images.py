@@ -10,8 +10,8 @@ from pathlib import Path
 from nas.errors import ConfigError, MachineError, StudyError
 from nas.study.config import StudyConfig
 from nas.study.destinations import existing_parent
-from trainers.data.prepared import READING_VERSION, DatasetInfo, describe, locate, prepare
-from trainers.data.types import LocatedData, Progress
+from trainers.data.prepared import DatasetInfo, describe, locate, prepare
+from trainers.data.types import READING_VERSION, LocatedData, Progress
 from trainers.errors import DataError, DiskError
 from trainers.files import remove_temporary_files
 
@@ -91,18 +91,27 @@ def restore_images(
     cache: Path,
     fingerprint: str,
     progress: Progress | None = None,
+    located: LocatedData | None = None,
     reading_version: int = READING_VERSION,
 ) -> tuple[Path, DatasetInfo]:
     """`prepare_images` of a study that exists: if its images are gone, the file in `cache` of its `fingerprint` serves.
 
     Images that moved, or whose folder was renamed, are decoded again; `remove_other_files` drops the copy.
 
+    Args:
+        config: the study.
+        cache: the folder of decoded images.
+        fingerprint: of the images of the study.
+        progress: called with the number of images decoded and the total number.
+        located: the images as `locate_images` returns them; None: it is called.
+        reading_version: of the rules by which folders are read.
+
     Raises:
         ConfigError: images are gone and not decoded, broken, or too few.
         MachineError: the disk is full or broken.
     """
     try:
-        return prepare_images(config, cache, progress, reading_version=reading_version)
+        return prepare_images(config, cache, progress, located, reading_version)
     except ConfigError:
         if not are_gone(config):
             raise

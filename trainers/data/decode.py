@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,16 +19,28 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from trainers.data.earlier_decoding import decode_as_before
 from trainers.data.image_file import readable_formats
 from trainers.data.pixels import DecodedImage, EncodedImage, decode, pillow_warnings_ignored, scale
 from trainers.data.summary import SummaryCounter
-from trainers.data.types import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, ImageSummary, LabeledImages, Part, ReadContext
-from trainers.errors import DataError
+from trainers.data.types import (
+    MAX_IMAGE_SIZE,
+    MIN_IMAGE_SIZE,
+    READING_VERSION,
+    ImageSummary,
+    LabeledImages,
+    Part,
+    ReadContext,
+)
+from trainers.errors import DataError, DiskError
 from trainers.files import Scratch
 
 IMAGES_PER_PROGRESS_CALL = 256
 IMAGES_PER_TASK = 8
 """Images that a thread is given at a time: a task for a single small image costs a fifth of the time of its decoding."""
+
+Decoder = Callable[[EncodedImage, int | None], DecodedImage]
+"""Decodes an image to a size."""
 
 Result = tuple[EncodedImage, DecodedImage | DataError]
 """An image with its pixels, or with what is wrong with it."""
@@ -62,22 +74,24 @@ def decode_all(
         skip: leave broken images out.
 
     Raises:
+        DiskError: the disk or the machine fails; such an image is not broken, so it is not left out.
         DataError: an image cannot be decoded (unless `skip`), or no `size` is given and the images differ in size.
     """
     skipped: list[str] = []
     summaries: dict[Part, SummaryCounter] = {}
     done = 0
+    decoder = decode if context.reading_version == READING_VERSION else decode_as_before
     readable_formats()  # loads the plugins of Pillow before the threads do
     with (
         closing(_DecodedImages(context)) as decoded,
         pillow_warnings_ignored(),
         ThreadPoolExecutor(max_workers=_processor_count()) as pool,
     ):
-        for done, (image, result) in enumerate(_decode_in_order(pool, images, size), start=1):
+        for done, (image, result) in enumerate(_decode_in_order(pool, images, decoder, size), start=1):
             if not isinstance(result, DataError):
                 decoded.append(image, result)
                 summaries.setdefault(image.part, SummaryCounter()).add(result)
-            elif skip:
+            elif skip and not isinstance(result, DiskError):
                 skipped.append(str(result))
             else:
                 raise result
@@ -89,23 +103,25 @@ def decode_all(
     return DecodedParts(parts, tuple(skipped), {part: counter.summary() for part, counter in summaries.items()})
 
 
-def _decode_in_order(pool: ThreadPoolExecutor, images: Iterable[EncodedImage], size: int | None) -> Iterator[Result]:
+def _decode_in_order(
+    pool: ThreadPoolExecutor, images: Iterable[EncodedImage], decoder: Decoder, size: int | None
+) -> Iterator[Result]:
     """The results of `images`, in their order; only a few images are decoded ahead of the caller."""
     remaining = iter(images)
     tasks: deque[Future[list[Result]]] = deque()
     while batch := list(islice(remaining, IMAGES_PER_TASK)):
-        tasks.append(pool.submit(_decode_batch, batch, size))
+        tasks.append(pool.submit(_decode_batch, batch, decoder, size))
         if len(tasks) > 2 * _processor_count():
             yield from tasks.popleft().result()
     while tasks:
         yield from tasks.popleft().result()
 
 
-def _decode_batch(batch: Sequence[EncodedImage], size: int | None) -> list[Result]:
+def _decode_batch(batch: Sequence[EncodedImage], decoder: Decoder, size: int | None) -> list[Result]:
     results: list[Result] = []
     for image in batch:
         try:
-            results.append((image, decode(image, size)))
+            results.append((image, decoder(image, size)))
         except DataError as error:
             results.append((image, error))
     return results

@@ -14,7 +14,8 @@ from pathlib import Path
 from trainers.data.folder_tree import is_folder
 from trainers.data.listing import ImageFile, Listing, image_file
 from trainers.data.types import Part
-from trainers.errors import DataError
+from trainers.errors import DataError, DiskError
+from trainers.files import error_kind
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".tiff")
 PART_NAMES: Mapping[str, Part] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -38,7 +39,7 @@ def scan_as_before(root: Path, *, skip: bool) -> Listing:
         skipped: list[str] | None = [] if skip else None
         parts = {part: _scan_part(folder, class_names, skipped) for part, folder in folders.items()}
     except OSError as error:
-        raise DataError(str(error.filename or root), f"cannot be read ({error.strerror})") from error
+        raise error_kind(error)(str(error.filename or root), f"cannot be read ({error.strerror})") from error
     if len(class_names) < 2:
         raise DataError(str(folders["train"]), "must hold at least two classes, each in a folder", list(class_names))
     return Listing(class_names, parts, tuple(skipped or ()))
@@ -72,7 +73,7 @@ def _scan_part(folder: Path, class_names: Sequence[str], skipped: list[str] | No
             try:
                 images.append(image_file(entry, label))
             except DataError as error:
-                if skipped is None:
+                if skipped is None or isinstance(error, DiskError):
                     raise
                 skipped.append(str(error))
         if len(images) == before:

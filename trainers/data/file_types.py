@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import os
 
+from trainers.files import is_disk_error
+
 FORMATS = (
     *("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "DIB", "ICO", "CUR", "ICNS", "PCX"),
     *("PSD", "QOI", "SGI", "SUN", "DDS", "XBM", "XPM", "TGA"),  # TGA has no signature, so it is tried last
@@ -93,14 +95,22 @@ def suffix_of(name: str) -> str:
 
 
 def has_image_signature(path: str) -> bool:
-    """Whether the regular file `path` begins like an image in one of `FORMATS`; False if it cannot be read."""
+    """Whether the regular file `path` begins like an image in one of `FORMATS`; False if it cannot be read.
+
+    Raises:
+        OSError: the disk or the machine fails, which says nothing about the file.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except OSError:
+    except OSError as error:
+        if is_disk_error(error):
+            raise
         return False
     try:
         return is_image_signature(os.read(descriptor, SIGNATURE_BYTES))
-    except OSError:
+    except OSError as error:
+        if is_disk_error(error):
+            raise
         return False
     finally:
         os.close(descriptor)

@@ -1,6 +1,6 @@
 """A split that the user fixes in a table (`data.split.file`): it takes the place of the parts that a folder has. No torch.
 
-Values of the table are train, val and test; `valid`, `validation` and `dev` are val, `training` and `testing` are the others.
+Values of the table are train, val and test, or other words for them in any case (`trainers.data.part_names.PART_WORDS`).
 The validation or the test split is drawn from train where the table has none.
 """
 
@@ -11,14 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainers.data.listing import ImageFile, Listing
+from trainers.data.part_names import PART_WORDS
 from trainers.data.tables import Table, listed
 from trainers.data.types import PARTS, Part, relative_name
 
 KEY = "split.file"
-SPLIT_NAMES: Mapping[str, Part] = {
-    "train": "train", "training": "train", "test": "test", "testing": "test",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-}  # fmt: skip
 
 
 def apply_split_file(listing: Listing, file: Path, root: str, *, skip: bool) -> Listing:
@@ -36,7 +33,7 @@ def apply_split_file(listing: Listing, file: Path, root: str, *, skip: bool) -> 
     """
     table = Table.read(KEY, file, "split").within(root)
     for path, value in table.values.items():
-        if value.lower() not in SPLIT_NAMES:
+        if value.lower() not in PART_WORDS:
             raise table.error("a split must be train, val or test", value, table.lines[path])
     images = {relative_name(image.path, root): image for part in listing.parts.values() for image in part}
     table.check_rows(images, Path(root) if skip else None)
@@ -49,7 +46,7 @@ def apply_split_file(listing: Listing, file: Path, root: str, *, skip: bool) -> 
     members: dict[Part, list[ImageFile]] = {part: [] for part in PARTS}
     for name, image in images.items():
         if name in table.values:
-            members[SPLIT_NAMES[table.values[name].lower()]].append(image)
+            members[PART_WORDS[table.values[name].lower()]].append(image)
     parts = {part: tuple(sorted(images, key=_order)) for part, images in members.items() if images or part == "train"}
     _check_classes(table, parts, listing)
     skipped = (*listing.skipped, *(f"{name}: has no row in {file.name}" for name in missing))

@@ -16,6 +16,7 @@ from trainers.data.file_types import (
     is_system_folder,
     suffix_of,
 )
+from trainers.files import is_disk_error
 
 SYSTEM_FILE, SYSTEM_FOLDER = "file of the system", "folder of the system or of a tool"
 STUDY = "study or exported model"
@@ -51,14 +52,18 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
     """Whether `entry` is a folder or a link to one; a circular link is not."""
     try:
         return entry.is_dir()
-    except OSError:
+    except OSError as error:
+        if is_disk_error(error):
+            raise
         return False
 
 
 def _is_regular(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file()
-    except OSError:
+    except OSError as error:
+        if is_disk_error(error):
+            raise
         return False
 
 

@@ -162,11 +162,15 @@ def assign_groups(
         key = hashlib.sha256(f"{seed} {unit_of[group]}".encode("utf-8", "surrogateescape")).digest()
         units.setdefault(unit_of[group], _Unit(key, unit_of[group])).counts[label] += 1
     parts: list[Part] = [*targets[0], "train"]
-    _check_enough(list(units.values()), parts, class_names)
+    having: dict[int, list[_Unit]] = {}
+    for unit in units.values():
+        for label in unit.counts:
+            having.setdefault(label, []).append(unit)
+    _check_enough(list(units.values()), having, parts, class_names)
     totals = Counter(labels.tolist())
     desired = {part: Counter({c: target[part] for c, target in enumerate(targets)}) for part in parts[:-1]}
     desired["train"] = Counter({c: totals[c] - sum(target.values()) for c, target in enumerate(targets)})
-    split_of = _Assignment(parts, desired, totals).assign(list(units.values()))
+    split_of = _Assignment(parts, desired, totals).assign(having)
     return [split_of[unit_of[group]] for group in groups]
 
 
@@ -187,18 +191,22 @@ def _join(groups: Sequence[str], digests: Sequence[bytes]) -> dict[str, str]:
     return {group: root(group) for group in parent}
 
 
-def _check_enough(units: Sequence[_Unit], parts: Sequence[Part], class_names: Sequence[str]) -> None:
+def _check_enough(
+    units: Sequence[_Unit],
+    having: Mapping[int, Sequence[_Unit]],
+    parts: Sequence[Part],
+    class_names: Sequence[str],
+) -> None:
     """Check that there are enough groups, and enough of each class, for the splits `parts`."""
     note = f"one for each split that is drawn ({', '.join(parts)}); groups that share equal images count as one"
     if len(units) < len(parts):
         names = listed(sorted(unit.name for unit in units))
         raise DataError(KEY, f"must give at least {len(parts)} groups, {note}; it gives {names}", len(units))
-    for label, name in enumerate(class_names):
-        having = [unit for unit in units if unit.counts[label]]
-        if having and len(having) < len(parts):
-            names = listed(sorted(unit.name for unit in having))
+    for label in sorted(having):
+        if len(having[label]) < len(parts):
+            name, names = class_names[label], listed(sorted(unit.name for unit in having[label]))
             rule = f"the images of class {name!r} must be of at least {len(parts)} groups, {note}; they are of {names}"
-            raise DataError(KEY, rule, len(having))
+            raise DataError(KEY, rule, len(having[label]))
 
 
 class _Assignment:
@@ -218,12 +226,8 @@ class _Assignment:
         self._units: dict[Part, Counter[int]] = {part: Counter() for part in parts}  # units with each class
         self._split_of: dict[str, Part] = {}
 
-    def assign(self, units: Sequence[_Unit]) -> dict[str, Part]:
-        """The split of each unit, by its name."""
-        having: dict[int, list[_Unit]] = {}
-        for unit in units:
-            for label in unit.counts:
-                having.setdefault(label, []).append(unit)
+    def assign(self, having: Mapping[int, Sequence[_Unit]]) -> dict[str, Part]:
+        """The split of each unit, by its name; `having` are the units with images of each class."""
         for label in sorted(having, key=lambda label: (len(having[label]), label)):
             remaining = [unit for unit in having[label] if unit.name not in self._split_of]
             remaining.sort(key=lambda unit: (-unit.counts[label], unit.key))
@@ -234,7 +238,7 @@ class _Assignment:
         for label in sorted(having):
             for part in self._parts:
                 if not self._units[part][label]:
-                    self._fill(part, label, having[label])
+                    self._fill(part, having[label])
         return self._split_of
 
     def _excess(self, unit: _Unit, part: Part) -> float:
@@ -253,8 +257,8 @@ class _Assignment:
             self._units[part][label] += 1
         self._split_of[unit.name] = part
 
-    def _fill(self, part: Part, label: int, having: Sequence[_Unit]) -> None:
-        """Move the smallest unit with the class `label` into `part`, which has none, if another split can spare it."""
+    def _fill(self, part: Part, having: Sequence[_Unit]) -> None:
+        """Move the smallest unit `having` a class into `part`, which has none of it, if another split can spare it."""
         spare = [u for u in having if all(self._units[self._split_of[u.name]][c] > 1 for c in u.counts)]
         if spare:
             self._put(min(spare, key=lambda unit: (unit.counts.total(), unit.key)), part)

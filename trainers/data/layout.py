@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,12 +126,11 @@ def _check_classes_layout(root: FolderTree) -> None:
         meant = _probably_meant(holding[0])
         raise DataError(str(root.path), f"holds no folder of images itself; did you mean {meant.path}?")
     data_sets = [folder for folder in nested if len(folder.class_folders) > 1]
-    for number, folder in enumerate(data_sets):
-        others = [other for other in holding if other != folder]
-        same = any(_have_same_structure(folder, other) for other in data_sets[:number])
+    repeating = _repeat_structure(data_sets)
+    for folder in data_sets:
         numbered = all(inner.name.isdecimal() for inner in folder.class_folders)
-        if same or is_neutral(folder.name) or (len(data_sets) < len(holding) and not numbered):
-            raise _two_readings(root, folder, others)
+        if folder in repeating or is_neutral(folder.name) or (len(data_sets) < len(holding) and not numbered):
+            raise _two_readings(root, folder, [other for other in holding if other != folder])
 
 
 def _check_not_parts(root: FolderTree, folder: FolderTree) -> None:
@@ -153,11 +153,30 @@ def _probably_meant(folder: FolderTree) -> FolderTree:
     return folder
 
 
-def _have_same_structure(a: FolderTree, b: FolderTree) -> bool:
-    """Whether the folders of `a` and `b` are called the same, for the most part."""
-    names_a, names_b = ({folder.name.lower() for folder in tree.folders} for tree in (a, b))
-    shared = len(names_a & names_b)
-    return shared >= MIN_SHARED_FOLDERS and 2 * shared >= len(names_a | names_b)
+def _repeat_structure(folders: Sequence[FolderTree]) -> set[FolderTree]:
+    """Those of `folders` that have the structure of an earlier one.
+
+    There may be ten thousands, so not every pair is compared. Two sets of names with the same structure share at least half of
+    either, so at least one of the names that remain when all but one of that half, the most frequent, are left out.
+    """
+    names_of = [frozenset(inner.name.lower() for inner in folder.folders) for folder in folders]
+    counts = Counter(name for names in names_of for name in names)
+    earlier: dict[str, list[frozenset[str]]] = {}
+    repeating: set[FolderTree] = set()
+    for folder, names in zip(folders, names_of, strict=True):
+        shared = max(MIN_SHARED_FOLDERS, (len(names) + 1) // 2)
+        rare = sorted(names, key=lambda name: (counts[name], name))[: max(0, len(names) - shared + 1)]
+        if any(have_same_structure(names, other) for name in rare for other in earlier.get(name, ())):
+            repeating.add(folder)
+        for name in rare:
+            earlier.setdefault(name, []).append(names)
+    return repeating
+
+
+def have_same_structure(a: frozenset[str], b: frozenset[str]) -> bool:
+    """Whether the names of folders `a` and `b` are the same, for the most part."""
+    shared = len(a & b)
+    return shared >= MIN_SHARED_FOLDERS and 2 * shared >= len(a | b)
 
 
 def _no_train_classes(root: FolderTree, names: Sequence[str], trains: Sequence[FolderTree]) -> DataError:

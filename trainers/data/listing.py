@@ -20,7 +20,8 @@ from trainers.data.layout import Layout, find_layout
 from trainers.data.limit import keep_in_proportion
 from trainers.data.passed_over import PassedOverCounter
 from trainers.data.types import Part, PassedOver
-from trainers.errors import DataError
+from trainers.errors import DataError, DiskError
+from trainers.files import error_kind
 
 NO_CLASS = "image outside the folders of classes"
 NO_CLASSES = "image of a part without folders of classes"
@@ -71,6 +72,7 @@ def scan(root: Path, *, skip: bool = False, classes: Sequence[str] | None = None
         skip: leave out empty image files and those that cannot be reached.
 
     Raises:
+        DiskError: the disk or the machine fails; no file is left out for that.
         DataError: the folder does not exist, or it holds no images, only one class, a class without images, a class in
             one part that is not in another, folders that can be read in two ways, folders that cannot be classes, a folder
             that cannot be read, or (unless `skip`) an image file that cannot be read.
@@ -82,7 +84,7 @@ def scan(root: Path, *, skip: bool = False, classes: Sequence[str] | None = None
     try:
         return _Scan(root, skip, classes).listing()
     except OSError as error:
-        raise DataError(str(error.filename or root), f"cannot be read ({error.strerror})") from error
+        raise error_kind(error)(str(error.filename or root), f"cannot be read ({error.strerror})") from error
 
 
 class _Scan:
@@ -138,7 +140,7 @@ class _Scan:
                 try:
                     images.append(image_file(entry, label))
                 except DataError as error:
-                    if self._skipped is None:
+                    if self._skipped is None or isinstance(error, DiskError):
                         raise
                     self._skipped.append(str(error))
             if len(images) == before:
@@ -225,13 +227,14 @@ def image_file(entry: os.DirEntry[str], label: int) -> ImageFile:
     """The image file that `entry` names.
 
     Raises:
+        DiskError: the disk or the machine fails.
         DataError: it is a broken or circular link, is no regular file, or is empty.
     """
     try:
         status = entry.stat()
         regular = entry.is_file()
     except OSError as error:
-        raise DataError(entry.path, f"cannot be read ({error.strerror})") from error
+        raise error_kind(error)(entry.path, f"cannot be read ({error.strerror})") from error
     if not regular:
         raise DataError(entry.path, "has the name of an image and is not a file")
     if status.st_size == 0:

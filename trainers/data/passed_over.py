@@ -8,6 +8,8 @@ from collections.abc import Set
 from trainers.data.file_types import IMAGE_SUFFIXES, OTHER_SUFFIXES, suffix_of
 from trainers.data.types import MAX_PASSED_OVER_NAMES, Part, PassedOver
 
+KNOWN_SUFFIXES = IMAGE_SUFFIXES | OTHER_SUFFIXES
+
 
 class PassedOverCounter:
     """Files and folders below `root` that are passed over.
@@ -36,7 +38,7 @@ class PassedOverCounter:
             for path in (f"{current}/{name}" for name in sorted(names)):
                 if path not in listed:
                     suffix = suffix_of(path.rpartition("/")[2])
-                    kind = f"of type {suffix}" if suffix in OTHER_SUFFIXES | IMAGE_SUFFIXES else "of an unknown type"
+                    kind = f"of type {suffix}" if suffix in KNOWN_SUFFIXES else "of an unknown type"
                     self.add(part, f"file {kind if suffix else 'without a suffix'}, {note}", path)
 
     def records(self) -> tuple[PassedOver, ...]:

@@ -14,7 +14,8 @@ would leave few grey levels of images that use a part of it, such as the 12 bits
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from PIL import Image, ImageOps
 from trainers.data.deep_colour import is_deep_colour, join_bytes, load_low_bytes
 from trainers.data.image_file import TRANSPOSITIONS, open_image, orientation, raw_orientation, strip_metadata
 from trainers.data.types import Part
-from trainers.errors import DataError
+from trainers.errors import DataError, DiskError
+from trainers.files import error_kind, is_disk_error
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
@@ -86,36 +88,41 @@ def decode(encoded: EncodedImage, size: int | None) -> DecodedImage:
         size: H and W; None: the image's own.
 
     Raises:
+        DiskError: the disk or the machine fails, whatever the image.
         DataError: the image cannot be decoded; names it and the reason.
     """
-    try:
+    with decoding_errors(encoded.name):
         content = encoded.fetch()
         try:
             return _decode_content(content, size)
         except (MemoryError, DataError):
             raise
-        except Exception:
+        except Exception as error:
+            if is_disk_error(error):
+                raise
             plain = _without_metadata(content)
             if plain is None:
                 raise
             return _decode_content(plain[0], size, plain[1])
-    except MemoryError:
-        raise
-    except DataError as error:
-        raise DataError(encoded.name, error.rule, error.value) from error
-    except Exception as error:  # decoders of damaged files raise anything, from SyntaxError to struct.error
-        raise DataError(encoded.name, _decoding_rule(error, encoded.name)) from error
 
 
-def decode_file(file: Path, size: int | None) -> NDArray[np.uint8]:
-    """The pixels of the image in `file`, uint8 `(C, H, W)`; those of more than 8 bits by the range of this image alone.
+@contextmanager
+def decoding_errors(name: str) -> Iterator[None]:
+    """Raise whatever the block raises as an error about the image called `name`.
 
     Raises:
-        DataError: the file cannot be decoded; names it and the reason.
+        DiskError: the disk or the machine fails, whatever the image.
+        DataError: the image cannot be decoded.
+        MemoryError: as it is.
     """
-    with pillow_warnings_ignored():
-        image = decode(EncodedImage(str(file), "train", 0, lambda: str(file)), size)
-    return scale(image.pixels, image.value_range)
+    try:
+        yield
+    except (MemoryError, DiskError):
+        raise
+    except DataError as error:
+        raise DataError(name, error.rule, error.value) from error
+    except Exception as error:  # decoders of damaged files raise anything, from SyntaxError to struct.error
+        raise error_kind(error)(name, _decoding_rule(error, name)) from error
 
 
 def scale(
@@ -168,7 +175,7 @@ def _decode_content(content: Content, size: int | None, orientation_hint: int = 
             flat, transparent = _flatten(upright, "L" if channels == 1 else "RGB")
             array = np.asarray(flat if size is None else fit(flat, size))
             pixels = array[None] if channels == 1 else array.transpose(2, 0, 1)  # `moveaxis` is slow
-        more = _has_more_frames(image)
+        more = has_more_frames(image)
         return DecodedImage(pixels, value_range, width, height, mode, image.format, transparent, more)
 
 
@@ -206,7 +213,8 @@ def _fit_values(values: NDArray[np.float32], size: int | None) -> tuple[tuple[fl
     return (least, greatest), values
 
 
-def _has_more_frames(image: Image.Image) -> bool:
+def has_more_frames(image: Image.Image) -> bool:
+    """Whether the file of `image` has more than one image."""
     try:
         return bool(getattr(image, "is_animated", False))
     except Exception:  # what follows the first image may be broken

@@ -14,7 +14,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from trainers.data.split import Partition, partition
 from trainers.data.summary import check_images_show_something
 from trainers.data.types import (
     PARTS,
+    READING_VERSION,
     AugmentPolicy,
     DecodedData,
     ImageSummary,
@@ -45,9 +46,6 @@ from trainers.files import TensorFile, atomic_write, disk_errors
 
 LAYOUT_VERSION = 1
 """Of the file that `prepare` writes, and of the split in it; files of another version are not found."""
-
-READING_VERSION = 2
-"""Of the rules by which folders are read, which a study keeps. 1: those of versions 0.1 and 0.2."""
 
 MAX_SKIPPED_NAMES = 1000
 """Broken images that a file names; of more it has the number alone."""
@@ -127,7 +125,8 @@ def prepare(
     Args:
         config: which images.
         cache: a folder; created if it does not exist.
-        progress: called with the number of images decoded and the total number.
+        progress: called with the number of images decoded and the total number, also between the steps that follow, with
+            the same numbers; what it raises ends the work.
         located: where the images are; None: `prepare` looks for them.
         reading_version: of the rules by which the source is read; a study keeps those that it started with.
 
@@ -137,17 +136,19 @@ def prepare(
     source = sources.get(config.source)
     located = locate(config, reading_version) if located is None else located
     file = _file_for(config, located, cache)
-    if _is_complete(file):
+    if _is_complete(file, reading_version):
         log.debug("reused the prepared images of source %r: %s", config.source, file)
         return file
     with disk_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
-        decoded = located.read(ReadContext(progress, cache))
+        heartbeat = _Heartbeat(progress)
+        decoded = located.read(ReadContext(heartbeat, cache, reading_version))
         check_images_show_something(decoded)
         if config.download:  # the data were not complete when they were located
             file = _file_for(config, locate(config, reading_version), cache)
         with atomic_write(file) as temporary:
-            _write(temporary, decoded, partition(decoded, config), source.augment, reading_version)
+            partitioned = partition(decoded, config, heartbeat.beat)
+            _write(temporary, decoded, partitioned, source.augment, reading_version, heartbeat.beat)
     counts = ", ".join(f"{len(images)} {part}" for part, images in decoded.parts.items())
     log.info("decoded source %r (%s; %d left out) into %s", config.source, counts, len(decoded.skipped), file)
     return file
@@ -183,10 +184,36 @@ def _later_identity(key: str, config: DataConfig) -> str:
     return hashlib.sha256(table_file(group_by).read_bytes()).hexdigest() if is_table(group_by) else group_by
 
 
+class _Heartbeat:
+    """Passes the progress of decoding on, and repeats it while the images are split and written.
+
+    Args:
+        progress: called with the number of images decoded and the total number.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._last: tuple[int, int] | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        self._last = done, total
+        self.beat()
+
+    def beat(self) -> None:
+        """Call the progress with its last numbers."""
+        if self._progress is not None and self._last is not None:
+            self._progress(*self._last)
+
+
 def _write(
-    file: Path, decoded: DecodedData, partitioned: Partition, augment: AugmentPolicy, reading_version: int
+    file: Path,
+    decoded: DecodedData,
+    partitioned: Partition,
+    augment: AugmentPolicy,
+    reading_version: int,
+    heartbeat: Callable[[], None],
 ) -> None:
-    """Write labels, images and metadata of the splits, in one pass."""
+    """Write labels, images and metadata of the splits, in one pass; `heartbeat` is called before each block of images."""
     splits = partitioned.splits
     labels = {part: selection.labels for part, selection in splits.items()}
     shape = decoded.parts["train"].images.shape[1:]
@@ -213,6 +240,7 @@ def _write(
         for part in PARTS:
             digest.update(f"{part} {(len(labels[part]), *shape)}".encode())
             for images in splits[part].blocks():
+                heartbeat()
                 tensors.write(images)
                 digest.update(images.data)
                 if part == "train":
@@ -265,12 +293,11 @@ def _count_classes(labels: NDArray[np.int64], classes: int) -> tuple[int, ...]:
     return tuple(np.bincount(labels, minlength=classes).tolist())
 
 
-def _is_complete(file: Path) -> bool:
-    """Whether `file` exists with all the bytes that its header declares."""
+def _is_complete(file: Path, reading_version: int) -> bool:
+    """Whether `file` exists with all the bytes that its header declares, read by the rules of `reading_version`."""
     try:
-        with safe_open(file, framework="numpy") as content:
-            return len(content.keys()) == 2 * len(PARTS)
-    except (SafetensorError, OSError):
+        return describe(file).reading_version == reading_version
+    except DataError:
         return False
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,6 +22,9 @@ from trainers.data.grouping import Grouping, assign_groups, shared_groups
 from trainers.data.limit import keep_in_proportion
 from trainers.data.types import PARTS, DecodedData, LabeledImages, Part, SplitRequest
 from trainers.errors import DataError
+
+IMAGES_PER_HEARTBEAT = 256
+"""Images whose digests are computed between two looks at whether the work goes on."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,13 @@ class Partition:
     duplicates: Duplicates
 
 
-def partition(decoded: DecodedData, request: SplitRequest) -> Partition:
+def partition(decoded: DecodedData, request: SplitRequest, heartbeat: Callable[[], None] = lambda: None) -> Partition:
     """The train, validation and test split of `decoded`, `request.limit` images in all.
+
+    Args:
+        decoded: the images.
+        request: how to split them.
+        heartbeat: called now and then; ends the work by raising an error.
 
     Raises:
         DataError: a class has too few images to be in every split, or the limit leaves it too few; or two classes have
@@ -73,7 +81,7 @@ def partition(decoded: DecodedData, request: SplitRequest) -> Partition:
     """
     for part, images in decoded.parts.items():
         _check_labels(images.labels, part, decoded)
-    digests = {part: digest_all(images, request.seed) for part, images in decoded.parts.items()}
+    digests = {part: digest_all(images, request.seed, heartbeat) for part, images in decoded.parts.items()}
     _check_classes_differ(digests["train"], decoded.parts["train"].labels, decoded.class_names)
     groups = None if request.group_by is None else _groups(decoded, request.group_by)
     splits = _split_rows(decoded, digests, _limit_rows(decoded, digests, request), request, groups)
@@ -117,10 +125,15 @@ def _origin(split: Part, decoded: DecodedData) -> Part:
     return split if split in decoded.parts else "train"
 
 
-def digest_all(images: LabeledImages, seed: int) -> list[bytes]:
-    """The digest of each image, 32 bytes."""
+def digest_all(images: LabeledImages, seed: int, heartbeat: Callable[[], None] = lambda: None) -> list[bytes]:
+    """The digest of each image, 32 bytes; `heartbeat` is called before each `IMAGES_PER_HEARTBEAT` images."""
     prefix = f"{seed} {images.images.shape[1:]} ".encode()
-    return [hashlib.sha256(prefix + image.tobytes()).digest() for image in images.images]
+    digests: list[bytes] = []
+    for start in range(0, len(images), IMAGES_PER_HEARTBEAT):
+        heartbeat()
+        block = images.images[start : start + IMAGES_PER_HEARTBEAT]
+        digests += [hashlib.sha256(prefix + image.tobytes()).digest() for image in block]
+    return digests
 
 
 def assign(digests: Sequence[bytes], labels: NDArray[np.int64], shares: Mapping[Part, float]) -> list[Part]:

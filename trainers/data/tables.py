@@ -21,6 +21,7 @@ from pathlib import Path
 
 from trainers.data.types import relative_name
 from trainers.errors import DataError
+from trainers.files import error_kind
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".json")
 SHOWN_NAMES = 3
@@ -66,10 +67,19 @@ class Table:
         return DataError(self.key, f"{self.file}{f':{line}' if line else ''}: {rule}", value)
 
     def within(self, root: str) -> Table:
-        """The same table with paths relative to the folder `root`."""
-        names = {path: _relative(path, root) for path in self.values}
-        values = {names[path]: value for path, value in self.values.items()}
-        return Table(self.key, self.file, values, {names[path]: line for path, line in self.lines.items()})
+        """The same table with paths relative to the folder `root`.
+
+        Raises:
+            DataError: two paths are the same image, and have two values.
+        """
+        values: dict[str, str] = {}
+        lines: dict[str, int] = {}
+        for path, value in self.values.items():
+            name, line = _relative(path, root), self.lines[path]
+            if values.setdefault(name, value) != value:
+                raise self.error(f"{name} has the value {values[name]!r} in line {lines[name]}", value, line)
+            lines.setdefault(name, line)
+        return Table(self.key, self.file, values, lines)
 
     def check_rows(self, names: Collection[str], left_out: Path | None = None) -> None:
         """Check that every row names an image.
@@ -95,7 +105,7 @@ def _read_lines(table: Table, column: str) -> Iterator[tuple[int, str, str]]:
     try:
         text = table.file.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise table.error(f"cannot be read ({error.strerror})") from error
+        raise error_kind(error)(table.key, f"{table.file}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise table.error(f"must be UTF-8 ({error.reason} at byte {error.start})") from None
     return _json_lines(table, text) if table.file.suffix.lower() == ".json" else _csv_lines(table, text, column)

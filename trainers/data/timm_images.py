@@ -28,15 +28,25 @@ from trainers.data.passed_over import PassedOverCounter
 from trainers.data.pixels import EncodedImage
 from trainers.data.types import Part, PassedOver, ReadContext, SourceRequest
 from trainers.errors import DataError
+from trainers.files import error_kind
 
 FOLDERS = ("timm", "torch/image_folder", "torch/folder")
 """Sources that read a folder with a folder for each class."""
 
 
 def read_splits(
-    request: SourceRequest, splits: Mapping[Part, str], context: ReadContext
+    request: SourceRequest,
+    splits: Mapping[Part, str],
+    context: ReadContext,
+    check_names: Callable[[Sequence[str]], None],
 ) -> tuple[tuple[str, ...], DecodedParts, tuple[PassedOver, ...]]:
     """Class names (none if the data have none), the images of each of `splits`, and what timm passes over in folders.
+
+    Args:
+        request: what is asked for.
+        splits: timm's name of each split.
+        context: where decoded images are kept, and the progress.
+        check_names: called with the names of all images before any is decoded, if they are files or members of an archive.
 
     Raises:
         DataError: timm cannot open a split, the splits do not have the same classes, or an image is broken.
@@ -55,6 +65,9 @@ def read_splits(
             datasets = {part: _open(request, split, class_map) for part, split in splits.items()}
         stack.callback(_close, datasets)
         class_names = _shared_classes(datasets, splits)
+        names = [name for dataset in datasets.values() for name in _image_names(request, dataset)]
+        if names:
+            check_names(names)
         images = (image for part, dataset in datasets.items() for image in _images(request, part, dataset, dropped))
         total = sum(len(dataset) for dataset in datasets.values())
         decoded = decode_all(images, total, request.image_size, context, skip=request.on_error == "skip")
@@ -132,6 +145,15 @@ def _image_files(dataset: Any) -> Sequence[tuple[str, int]]:
     return samples if len(samples) and isinstance(samples[0][0], str) else ()
 
 
+def _image_names(request: SourceRequest, dataset: Any) -> Iterator[str]:
+    """The names of the images of `dataset` that are files or members of an archive; others have none."""
+    files = _image_files(dataset)
+    yield from (path for path, _ in files)
+    if not files and request.source == "timm":
+        reader = _reader(dataset)
+        yield from (str(reader.filename(index)) for index in range(len(reader)))
+
+
 def _reader(dataset: Any) -> Any:
     """The timm reader of `dataset`; `dataset` itself if it is torchvision's."""
     return getattr(dataset, "reader", dataset)
@@ -175,7 +197,9 @@ def _stream_images(place: str, part: Part, dataset: Any, dropped: list[str], *, 
         try:
             image, label = next(stream, (None, None))
         except Exception as error:
-            raise DataError(place, f"cannot be read after {count} images ({error or type(error).__name__})") from error
+            raise error_kind(error)(
+                place, f"cannot be read after {count} images ({error or type(error).__name__})"
+            ) from error
         if dropped and not skip:
             raise DataError(place, f"holds an image that cannot be read: {dropped[0]}")
         if image is None:

@@ -28,6 +28,9 @@ OnError = Literal["fail", "skip"]
 Progress = Callable[[int, int], None]
 """Called with the number of images done and the total number."""
 
+READING_VERSION = 2
+"""Of the rules by which images are listed and decoded, which a study keeps. 1: those of versions 0.1 and 0.2."""
+
 MAX_PASSED_OVER_NAMES = 20
 """Files passed over that are named for each part and reason; of more there is the number alone."""
 
@@ -101,10 +104,12 @@ class ReadContext:
     Args:
         progress: called with the number of images decoded and the total number.
         scratch: a folder with room for all of them; None: the system's folder for temporary files.
+        reading_version: of the rules by which images are decoded, see `READING_VERSION`.
     """
 
     progress: Progress | None = None
     scratch: Path | None = None
+    reading_version: int = READING_VERSION
 
 
 @dataclass(frozen=True)

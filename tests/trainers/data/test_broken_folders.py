@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.data import sources
+from trainers.data import earlier_listing, listing, sources
 from trainers.data.config import DataConfig
-from trainers.data.listing import MIN_CLASSES_TO_COUNT, scan
+from trainers.data.earlier_listing import scan_as_before
+from trainers.data.listing import MIN_CLASSES_TO_COUNT, ImageFile, Listing, image_file, scan
 from trainers.data.prepared import DatasetInfo, describe, prepare
-from trainers.data.types import DecodedData, ReadContext
-from trainers.errors import DataError
+from trainers.data.types import READING_VERSION, DecodedData, ReadContext
+from trainers.errors import DataError, DiskError
 
 
 def picture(seed: int, size: tuple[int, int] = (8, 8)) -> Image.Image:
@@ -316,3 +320,60 @@ class TestSkip:
         with pytest.raises(DataError, match=r"root: holds no train image that can be decoded; 6 .*left out.*a/000.png"):
             prepared(root, on_error="skip")
         assert list((tmp_path / "cache").iterdir()) == []
+
+
+class TestTroubleOfTheMachine:
+    """Too many open files, or a disk that fails: no image is broken, so none is left out."""
+
+    @pytest.fixture(params=[errno.EMFILE, errno.EIO, errno.ENOMEM, errno.ESTALE])
+    def error(self, request: pytest.FixtureRequest) -> OSError:
+        return OSError(request.param, os.strerror(request.param))
+
+    @pytest.mark.parametrize("reading_version", [1, READING_VERSION])
+    def test_decoding(
+        self, reading_version: int, error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root = write(tmp_path / "root", {"a": 10, "b": 10})
+        open_file = Image.open
+
+        def fail(file: str, **options: Any) -> Image.Image:
+            if file.endswith("b/004.png"):
+                raise error
+            return open_file(file, **options)
+
+        monkeypatch.setattr(Image, "open", fail)
+        config = DataConfig(source="folder", path=root, on_error="skip")
+        with pytest.raises(DiskError, match=rf"b/004.png: cannot be read \({error.strerror}\)$"):
+            prepare(config, tmp_path / "cache", reading_version=reading_version)
+        assert list((tmp_path / "cache").iterdir()) == []
+
+    @pytest.mark.parametrize("scan_folder", [scan, scan_as_before])
+    def test_listing(
+        self, scan_folder: Callable[..., Listing], error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root = write(tmp_path / "root", {"a": 10, "b": 10})
+        entry = Mock(spec=os.DirEntry, path=f"{root}/b/000.png")
+        entry.stat.side_effect = error
+        listed = image_file
+
+        def fail(other: os.DirEntry[str], label: int) -> ImageFile:
+            return listed(entry if other.path == entry.path else other, label)
+
+        for module in (listing, earlier_listing):
+            monkeypatch.setattr(module, "image_file", fail)
+        with pytest.raises(DiskError, match=rf"000.png: cannot be read \({error.strerror}\)$"):
+            scan_folder(root, skip=True)
+
+    def test_looking_at_the_first_bytes(self, error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        root = write(tmp_path / "root", {"a": 10, "b": 10})
+        (root / "b" / "000.png").rename(root / "b" / "photo")
+        open_file = os.open
+
+        def fail(path: str, *arguments: Any) -> int:
+            if str(path).endswith("/photo"):
+                raise error
+            return open_file(path, *arguments)
+
+        monkeypatch.setattr(os, "open", fail)
+        with pytest.raises(DiskError, match=rf"cannot be read \({error.strerror}\)$"):
+            scan(root, skip=True)

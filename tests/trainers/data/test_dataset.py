@@ -274,3 +274,44 @@ def test_on_a_gpu_batches_are_the_same_wherever_the_images_are(digits_file: Path
         assert images.device.type == labels.device.type == data.device.type == "cuda"
         assert torch.equal(images.cpu(), here.train.images[rows])
         assert torch.equal(labels.cpu(), here.train.labels[rows])
+
+
+class TestCancel:
+    """An error of the progress ends the work in any phase, and leaves no file."""
+
+    @pytest.fixture
+    def config(self, tmp_path: Path) -> DataConfig:
+        """Two classes of 400 images: two blocks for digests, several for writing."""
+        for name in ("a", "b"):
+            (tmp_path / "root" / name).mkdir(parents=True)
+            for number in range(400):
+                pixels = np.random.default_rng([number, ord(name)]).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "root" / name / f"{number}.png")
+        return DataConfig(source="folder", path=tmp_path / "root")
+
+    def test_progress_is_repeated_and_never_goes_backwards(self, config: DataConfig, tmp_path: Path) -> None:
+        calls: list[tuple[int, int]] = []
+        prepare(config, tmp_path / "cache", lambda done, total: calls.append((done, total)))
+        assert calls == sorted(calls)
+        assert calls.count((800, 800)) >= 1 + 4 + 3  # decoding, digests, splits
+
+    def test_it_ends_in_each_phase(self, config: DataConfig, tmp_path: Path) -> None:
+        calls = 0
+
+        def count(done: int, total: int) -> None:
+            nonlocal calls
+            calls += 1
+
+        prepare(config, tmp_path / "whole", count)
+        for last in range(1, calls + 1):
+            left = last
+
+            def stop(done: int, total: int) -> None:
+                nonlocal left
+                left -= 1
+                if not left:
+                    raise KeyboardInterrupt
+
+            with pytest.raises(KeyboardInterrupt):
+                prepare(config, tmp_path / "cache", stop)
+            assert list((tmp_path / "cache").iterdir()) == []

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 
 from trainers.data.config import DataConfig
 from trainers.data.decode import IMAGES_PER_PROGRESS_CALL, decode_all
-from trainers.data.pixels import EncodedImage, decode_file
+from trainers.data.pixels import EncodedImage
 from trainers.data.prepared import describe, prepare
 from trainers.data.types import ImageSummary, ReadContext
 from trainers.errors import DataError
@@ -47,6 +47,15 @@ def decode_bytes(*contents: bytes, size: int | None = None) -> np.ndarray:
     """The pixels of images of one data set."""
     images = [encoded(str(number), content) for number, content in enumerate(contents)]
     return decode_all(images, len(images), size, ReadContext()).parts["train"].images
+
+
+def decode_file(file: Path, size: int | None) -> np.ndarray:
+    """The pixels of the image in `file`, the only one of its data set."""
+    return (
+        decode_all([EncodedImage(str(file), "train", 0, lambda: str(file))], 1, size, ReadContext())
+        .parts["train"]
+        .images[0]
+    )
 
 
 def save(image: Image.Image, kind: str, **options: object) -> bytes:

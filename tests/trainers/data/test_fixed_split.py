@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -153,7 +154,7 @@ def test_a_limit_keeps_every_class_of_every_split(root: Path, tmp_path: Path) ->
         ("path,kind\ncat/0.png,train\n", r"s\.csv:1: .* one column 'split', found \['path', 'kind'\]"),
         ("path,split\ncat/0.png\n", r"s\.csv:2: must have 2 columns .*, found 1"),
         ("path,split\ncat/0.png,\n", r"s\.csv:2: must give a path and a split, found \['cat/0.png', ''\]"),
-        ("path,split\ncat/0.png,holdout\n", r"s\.csv:2: a split must be train, val or test, found 'holdout'"),
+        ("path,split\ncat/0.png,fold1\n", r"s\.csv:2: a split must be train, val or test, found 'fold1'"),
         ("path,split\ncat/0.png,train\n./cat/0.png,val\n", r"s\.csv:3: cat/0.png has the split 'train' in line 2, found 'val'"),
         ("path,split\ncat/9.png,train\n", r"s\.csv:2: 1 of 1 paths name no image .* like 'cat/0.png'\), found 'cat/9.png'"),
         ("path,split\ncat/0.png,train\n", r"s\.csv: must have a row for every image .*; 7 of 8 have none, found 'cat/1.png"),
@@ -193,3 +194,23 @@ def test_images_without_a_row_are_left_out_on_request(root: Path, tmp_path: Path
     file = prepare_with(root, write(tmp_path / "s.csv", split), on_error="skip")
     assert split_of(file) == split
     assert describe(file).skipped == ("cat/3.png: has no row in s.csv",)
+
+
+@pytest.mark.parametrize(("key", "column"), [("split", "split"), ("group_by", "group")])
+def test_an_absolute_path_that_contradicts_a_relative_one(key: str, column: str, root: Path, tmp_path: Path) -> None:
+    name, *others = SPLIT
+    rows = [f"{quoted(path, ',')},{SPLIT[path]}\n" for path in (name, *others)]
+    rows.append(f"{quoted(str(root / name), ',')},other\n")
+    (tmp_path / "s.csv").write_text(f"path,{column}\n" + "".join(rows))
+    value: object = {"file": tmp_path / "s.csv"} if key == "split" else str(tmp_path / "s.csv")
+    config = DataConfig.model_validate({"source": "folder", "path": root, key: value})
+    rule = rf"s\.csv:{len(rows) + 1}: {re.escape(name)} has the value '{SPLIT[name]}' in line 2, found 'other'"
+    with pytest.raises(DataError, match=rule):
+        prepare(config, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(("val", "test"), [("eval", "tst"), ("Dev", "holdout"), ("VALIDATE", "te")])
+def test_words_for_splits_are_those_of_folders(val: str, test: str, root: Path, tmp_path: Path) -> None:
+    names = {"train": "trn", "val": val, "test": test}
+    file = write(tmp_path / "s.csv", {path: names[part] for path, part in SPLIT.items()})
+    assert split_of(prepare_with(root, file)) == SPLIT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
+from trainers.data import decode
 from trainers.data.config import DataConfig
 from trainers.data.dataset import load
 from trainers.data.duplicates import Copies
 from trainers.data.grouping import assign_groups
-from trainers.data.prepared import describe, prepare
+from trainers.data.prepared import describe, locate, prepare
 from trainers.data.types import Part
 from trainers.errors import DataError
 
@@ -203,6 +205,45 @@ def test_timm_reads_the_same_groups(source: str, tmp_path: Path) -> None:
     duplicates = describe(by_timm).duplicates
     assert duplicates is not None
     assert duplicates.conflicting == Copies()
+
+
+def no_decoding(*arguments: object) -> None:
+    raise AssertionError("an image is decoded")
+
+
+@pytest.mark.parametrize("source", ["folder", "timm", "torch/image_folder"])
+@pytest.mark.parametrize(
+    ("group_by", "rule"), [("p1[01]", "must match every image, and does not for 56 of 64"), ("g.csv", "name no image")]
+)
+def test_groups_are_checked_before_images_are_decoded(
+    source: str, group_by: str, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_patients(tmp_path / "photos", EIGHT)
+    (tmp_path / "g.csv").write_text("path,group\nabsent.png,p1\n")
+    group_by = str(tmp_path / group_by) if group_by.endswith(".csv") else group_by
+    monkeypatch.setattr(decode, "decode", no_decoding)
+    splits = {"train": ""} if source == "torch/image_folder" else None
+    request = DataConfig(source=source, path=root, group_by=group_by, splits=splits)
+    with pytest.raises(DataError, match=f"group_by: .*{rule}"):
+        prepare(request, tmp_path / "cache")
+
+
+def test_groups_of_an_archive_are_checked_before_images_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_patients(tmp_path / "photos", EIGHT)
+    with tarfile.open(tmp_path / "photos.tar", "w") as archive:
+        archive.add(root, "photos")
+    monkeypatch.setattr(decode, "decode", no_decoding)
+    with pytest.raises(DataError, match=r"group_by: 'p1\[01\]' must match every image, and does not for 56 of 64"):
+        prepare(DataConfig(source="timm", path=tmp_path / "photos.tar", group_by="p1[01]"), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("source", ["folder", "timm", "torch/image_folder"])
+def test_a_table_that_cannot_be_read_is_an_error_when_data_are_located(source: str, tmp_path: Path) -> None:
+    root = write_patients(tmp_path / "photos", EIGHT)
+    with pytest.raises(DataError, match=r"group_by: .*gone\.csv: cannot be read \(No such file"):
+        locate(DataConfig(source=source, path=root, group_by=str(tmp_path / "gone.csv")))
 
 
 @settings(max_examples=150, deadline=None)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 
+from trainers.data import layout
+from trainers.data.layout import find_layout, have_same_structure
 from trainers.data.listing import NO_CLASS, NO_CLASSES, NO_PART, Listing, scan
 from trainers.data.part_names import parts_of
 from trainers.errors import DataError
@@ -202,3 +207,46 @@ class TestOutputOfSearches:
         for name in names:
             (tmp_path / "mine" / name).mkdir() if name.endswith("/") else (tmp_path / "mine" / name).touch()
         assert scan(tmp_path).class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("inner", [("{0}x", "{0}y"), ("images", "{0}y"), ("images", "{0}x", "{0}y")])
+def test_many_classes_with_folders_are_compared_in_linear_time(
+    inner: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        for name in inner:
+            folder = tmp_path / f"class{number}" / name.format(number)
+            folder.mkdir(parents=True)
+            (folder / "1.png").touch()
+    comparisons = 0
+
+    def count(*names: frozenset[str]) -> bool:
+        nonlocal comparisons
+        comparisons += 1
+        return have_same_structure(*names)
+
+    monkeypatch.setattr(layout, "have_same_structure", count)
+    assert len(find_layout(tmp_path).parts["train"].class_folders) == 300
+    assert comparisons < 600
+
+
+def structures() -> st.SearchStrategy[list[set[str]]]:
+    """Sets of names of folders, some of them alike."""
+    return st.lists(st.sets(st.sampled_from("abcdefgh"), min_size=2), min_size=2, max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(structures())
+def test_folders_of_the_same_structure_are_found(names: list[set[str]]) -> None:
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        for number, inner in enumerate(names):
+            for name in inner:
+                (root / f"kind{number}" / name).mkdir(parents=True)
+                (root / f"kind{number}" / name / "1.png").touch()
+        alike = any(len(a & b) >= 2 and 2 * len(a & b) >= len(a | b) for a, b in combinations(names, 2))
+        if alike:
+            with pytest.raises(DataError, match="can be read in two ways"):
+                find_layout(root)
+        else:
+            assert len(find_layout(root).parts["train"].class_folders) == len(names)

@@ -114,7 +114,7 @@ def test_a_new_source_is_prepared_described_loaded_and_trained_on(stripes: Sourc
     config = DataConfig(source="stripes", input_key="grey", image_size=8)
     calls: list[tuple[int, int]] = []
     file = prepare(config, tmp_path, lambda done, total: calls.append((done, total)))
-    assert calls == [(60, 60)]
+    assert set(calls) == {(60, 60)}
     assert file.name.startswith("stripes-")
     info = describe(file)
     assert (info.name, info.class_names, info.image_size, info.in_chans) == (

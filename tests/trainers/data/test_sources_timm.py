@@ -215,6 +215,12 @@ def test_a_missing_package_is_named(source: str, tmp_path: Path, monkeypatch: py
         read(source, tmp_path)
 
 
+@pytest.mark.parametrize("source", ["torch/image_folder", "torch/folder"])
+def test_a_folder_that_does_not_exist_is_not_downloaded(source: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="absent: no such folder; no folder is downloaded"):
+        read(source, tmp_path / "absent", download=True)
+
+
 def test_commands_instead_of_shards_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timm, "find_spec", lambda name: name)
     with pytest.raises(DataError, match="splits: must name shards that are files, not commands"):

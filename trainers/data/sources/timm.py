@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainers.data.grouping import check_groups
+from trainers.data.grouping import Grouping, check_groups
 from trainers.data.part_names import parts_of
 from trainers.data.sources.base import Source, check_parts, register
 from trainers.data.timm_images import FOLDERS, read_splits
@@ -66,11 +66,14 @@ class Timm(Source):
                 rule = f"is read with the package {install}, which is not installed; `pip install {install}`"
                 raise DataError("source", rule, request.source)
         path = request.path
-        if path is not None and not request.download and not path.exists():
-            raise DataError(str(path), "no such folder; `download: true` fetches what timm can fetch")
+        if path is not None and not path.exists() and (request.source in FOLDERS or not request.download):
+            hint = "no folder is downloaded" if request.download else "`download: true` fetches what timm can fetch"
+            raise DataError(str(path), f"no such folder; {hint}")
         for split in (request.splits or {}).values():
             if "pipe:" in split:
                 raise DataError("splits", "must name shards that are files, not commands", split)
+        if request.group_by is not None:
+            Grouping.read(request.group_by, _root(request) or "")  # a table that cannot be read is an error at once
         return _locate(request, _splits_of(request))
 
     def locate_as_before(self, request: SourceRequest) -> LocatedData:
@@ -97,12 +100,11 @@ def _describe_files(place: Path | None) -> Iterator[str]:
 
 
 def _read(request: SourceRequest, splits: Mapping[Part, str], context: ReadContext) -> DecodedData:
-    class_names, decoded, passed_over = read_splits(request, splits, context)
+    root = _root(request)
+    check_names = partial(check_groups, request.group_by, root=root or "", skip=request.on_error == "skip")
+    class_names, decoded, passed_over = read_splits(request, splits, context, check_names)
     parts = check_parts(request.source, splits, decoded.parts, decoded.skipped)
     name = request.path.name if request.source == "timm" and request.path is not None else request.source
-    root = _root(request)
-    paths = [path for part in parts.values() for path in part.names]
-    check_groups(request.group_by, paths, root or "", skip=request.on_error == "skip")
     classes = class_names or _label_names(parts)
     return DecodedData(name, classes, parts, decoded.skipped, passed_over, decoded.summaries, root)
 
