@@ -3,7 +3,7 @@
 Grey images have one channel as long as all images are grey; from the first image with colour on, all images have three.
 Decoded images go to disk at once: memory holds a few images for each processor, whatever their number. Images of more than 8
 bits go there as floats; when the least and the greatest value of all of them, of whatever part, are known, these become 0 and
-255. Images of 8 bits beside them stay as they are.
+255, but for outliers (`trainers.data.deep_colour`). Images of 8 bits beside them stay as they are.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainers.data.deep_colour import DeepImages, range_without_outliers
 from trainers.data.image_file import readable_formats
 from trainers.data.pixels import DecodedImage, EncodedImage, decode, pillow_warnings_ignored, scale
 from trainers.data.summary import SummaryCounter
@@ -86,7 +87,16 @@ def decode_all(
         parts = decoded.parts()
     if context.progress is not None:
         context.progress(done, done)
-    return DecodedParts(parts, tuple(skipped), {part: counter.summary() for part, counter in summaries.items()})
+    return DecodedParts(
+        parts,
+        tuple(skipped),
+        {part: _with_range(counter.summary(), decoded.value_range) for part, counter in summaries.items()},
+    )
+
+
+def _with_range(summary: ImageSummary, value_range: tuple[float, float] | None) -> ImageSummary:
+    """`summary` with the values that became 0 and 255, if it has images of more than 8 bits."""
+    return summary if summary.value_range is None else replace(summary, value_range=value_range)
 
 
 def _decode_in_order(pool: ThreadPoolExecutor, images: Iterable[EncodedImage], size: int | None) -> Iterator[Result]:
@@ -122,7 +132,8 @@ class _DecodedImages:
         self._channels = 1
         self._labels: dict[Part, list[int]] = {}
         self._names: dict[Part, list[str]] = {}
-        self._deep: dict[int, _DeepImages] = {}
+        self._deep: dict[int, DeepImages] = {}
+        self.value_range: tuple[float, float] | None = None
 
     def append(self, image: EncodedImage, decoded: DecodedImage) -> None:
         """Add an image.
@@ -136,7 +147,7 @@ class _DecodedImages:
             self._set_channels(len(pixels))
         if decoded.value_range is not None:
             if len(pixels) not in self._deep:
-                self._deep[len(pixels)] = _DeepImages(self._context)
+                self._deep[len(pixels)] = DeepImages(self._context.scratch)
             self._deep[len(pixels)].append(self._count, pixels.astype(np.float32), decoded.value_range)
             pixels = np.zeros(pixels.shape, np.uint8)  # until the range of all is known
         self._scratch.append(_with_channels(pixels.astype(np.uint8, copy=False), self._channels))
@@ -165,13 +176,12 @@ class _DecodedImages:
 
     def _scale_deep_images(self) -> None:
         """Write the images of more than 8 bits by the range of all their values."""
-        ranges = [images.value_range for images in self._deep.values()]
-        if not ranges:
+        if not self._deep:
             return
-        value_range = min(least for least, _ in ranges), max(greatest for _, greatest in ranges)
+        self.value_range = range_without_outliers(list(self._deep.values()))
         for images in self._deep.values():
             for row, pixels in images:
-                self._scratch.replace(row, _with_channels(scale(pixels, value_range), self._channels))
+                self._scratch.replace(row, _with_channels(scale(pixels, self.value_range), self._channels))
 
     def close(self) -> None:
         """Take no more images; the arrays of `parts` stay valid."""
@@ -190,33 +200,6 @@ class _DecodedImages:
             parts[part] = LabeledImages(part_images, np.array(labels, np.int64), self._names[part])
             start += len(labels)
         return parts
-
-
-class _DeepImages:
-    """Images of more than 8 bits and one number of channels, float32 `(C, H, W)`, on disk."""
-
-    def __init__(self, context: ReadContext) -> None:
-        self._scratch = Scratch(context.scratch)
-        self._rows: list[int] = []
-        self._ranges: list[tuple[float, float]] = []
-
-    def append(self, row: int, pixels: NDArray[np.float32], value_range: tuple[float, float]) -> None:
-        """Add the image in the row `row` of all images."""
-        self._scratch.append(np.ascontiguousarray(pixels).view(np.uint8))
-        self._rows.append(row)
-        self._ranges.append(value_range)
-
-    @property
-    def value_range(self) -> tuple[float, float]:
-        """The least and the greatest value of all images."""
-        return min(least for least, _ in self._ranges), max(greatest for _, greatest in self._ranges)
-
-    def __iter__(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        for row, pixels in zip(self._rows, self._scratch.array(), strict=True):
-            yield row, pixels.view(np.float32)
-
-    def close(self) -> None:
-        self._scratch.close()
 
 
 def _with_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
