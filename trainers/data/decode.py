@@ -3,18 +3,19 @@
 Grey images have one channel as long as all images are grey; from the first image with colour on, all images have three.
 Decoded images go to disk at once: memory holds a few images for each processor, whatever their number. Images of more than 8
 bits go there as floats; when the least and the greatest value of all of them, of whatever part, are known, these become 0 and
-255, but for outliers (`trainers.data.deep_colour`). Images of 8 bits beside them stay as they are.
+255, but for outliers (`trainers.data.deep_colour`); floats have a range of their own, for their scale is another. Images of 8
+bits beside them stay as they are.
 """
 
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,18 +86,10 @@ def decode_all(
             if context.progress is not None and done % IMAGES_PER_PROGRESS_CALL == 0 and done != total:
                 context.progress(done, max(done, total))
         parts = decoded.parts()
+        by_part = {part: decoded.with_range(part, counter.summary()) for part, counter in summaries.items()}
     if context.progress is not None:
         context.progress(done, done)
-    return DecodedParts(
-        parts,
-        tuple(skipped),
-        {part: _with_range(counter.summary(), decoded.value_range) for part, counter in summaries.items()},
-    )
-
-
-def _with_range(summary: ImageSummary, value_range: tuple[float, float] | None) -> ImageSummary:
-    """`summary` with the values that became 0 and 255, if it has images of more than 8 bits."""
-    return summary if summary.value_range is None else replace(summary, value_range=value_range)
+    return DecodedParts(parts, tuple(skipped), by_part)
 
 
 def _decode_in_order(pool: ThreadPoolExecutor, images: Iterable[EncodedImage], size: int | None) -> Iterator[Result]:
@@ -132,8 +125,10 @@ class _DecodedImages:
         self._channels = 1
         self._labels: dict[Part, list[int]] = {}
         self._names: dict[Part, list[str]] = {}
-        self._deep: dict[int, DeepImages] = {}
-        self.value_range: tuple[float, float] | None = None
+        self._deep: dict[tuple[bool, int], DeepImages] = {}
+        """By whether they are floats, and their number of channels."""
+        self._deep_counts: dict[Part, Counter[bool]] = {}
+        self._value_ranges: dict[bool, tuple[float, float]] = {}
 
     def append(self, image: EncodedImage, decoded: DecodedImage) -> None:
         """Add an image.
@@ -146,9 +141,12 @@ class _DecodedImages:
         if len(pixels) > self._channels:
             self._set_channels(len(pixels))
         if decoded.value_range is not None:
-            if len(pixels) not in self._deep:
-                self._deep[len(pixels)] = DeepImages(self._context.scratch)
-            self._deep[len(pixels)].append(self._count, pixels.astype(np.float32), decoded.value_range)
+            is_float = decoded.mode == "F"
+            key = is_float, len(pixels)
+            if key not in self._deep:
+                self._deep[key] = DeepImages(self._context.scratch)
+            self._deep[key].append(self._count, pixels.astype(np.float32), decoded.value_range)
+            self._deep_counts.setdefault(image.part, Counter())[is_float] += 1
             pixels = np.zeros(pixels.shape, np.uint8)  # until the range of all is known
         self._scratch.append(_with_channels(pixels.astype(np.uint8, copy=False), self._channels))
         self._labels.setdefault(image.part, []).append(image.label)
@@ -175,13 +173,23 @@ class _DecodedImages:
                 self._scratch.append(_with_channels(pixels, channels))
 
     def _scale_deep_images(self) -> None:
-        """Write the images of more than 8 bits by the range of all their values."""
-        if not self._deep:
-            return
-        self.value_range = range_without_outliers(list(self._deep.values()))
-        for images in self._deep.values():
-            for row, pixels in images:
-                self._scratch.replace(row, _with_channels(scale(pixels, self.value_range), self._channels))
+        """Write the images of more than 8 bits by the range of all their values: integers by theirs, floats by theirs."""
+        for kind in {is_float for is_float, _ in self._deep}:
+            groups = [images for (is_float, _), images in self._deep.items() if is_float == kind]
+            self._value_ranges[kind] = range_without_outliers(groups)
+            for row, pixels in chain.from_iterable(groups):
+                scaled = scale(pixels, self._value_ranges[kind])
+                self._scratch.replace(row, _with_channels(scaled, self._channels))
+
+    def with_range(self, part: Part, summary: ImageSummary) -> ImageSummary:
+        """`summary`, of a part, with the values that became 0 and 255: of integers or floats, whichever is more frequent.
+
+        Valid after `parts`.
+        """
+        counts = self._deep_counts.get(part)
+        if counts is None:
+            return summary
+        return replace(summary, value_range=self._value_ranges[counts[True] > counts[False]])
 
     def close(self) -> None:
         """Take no more images; the arrays of `parts` stay valid."""

@@ -5,7 +5,8 @@ second. So the lower bytes are read by decoding the file once more with the othe
 image that is not loaded yet (https://pillow.readthedocs.io, "Writing your own image plugin").
 
 **Range.** The least and the greatest value of all images become black and white, unless one is an outlier, such as a hot
-pixel of a detector: then the percentile 0.1 or 99.9 of all values takes its place (`range_without_outliers`).
+pixel of a detector: then the percentile 0.1 or 99.9 of all values takes its place (`range_without_outliers`). Integers and
+floats of one data set have a range each, for they have different scales (0 to 4095 and 0 to 1).
 """
 
 from __future__ import annotations

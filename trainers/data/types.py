@@ -165,7 +165,8 @@ class ImageSummary:
         multi_frame: number of animations and files of several pages, of which the first is read.
         uniform: number of images whose pixels are all equal.
         value_range: the values of pixels of more than 8 bits that become 0 and 255: the least and the greatest of all parts,
-            but for outliers (`trainers.data.deep_colour`); None: there are no such pixels.
+            but for outliers (`trainers.data.deep_colour`). Integers and floats have a range each: it is that of the more
+            frequent in the part, of the integers if there are as many. None: there are no such pixels.
     """
 
     count: int

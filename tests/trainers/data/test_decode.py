@@ -174,6 +174,17 @@ class TestMoreThanEightBits:
         value_range = (10_000.0, float(end)) if outlier else (float(end), 10_499.0)
         assert [summary.value_range for summary in decoded.summaries.values()] == [value_range] * 2
 
+    @pytest.mark.parametrize("floats", [1, 3])
+    def test_floats_have_a_range_of_their_own(self, floats: int) -> None:
+        levels = np.random.default_rng(0).integers(0, 4096, (4, 8, 8))
+        levels[:, 0, :2] = 0, 4095
+        contents = [save(Image.fromarray((image / 4095).astype(np.float32)), "tiff") for image in levels[:floats]]
+        contents += [save(Image.fromarray(image.astype(np.uint16)), "png") for image in levels[floats:]]
+        images = [encoded(str(number), content) for number, content in enumerate(contents)]
+        decoded = decode_all(images, 4, None, ReadContext())
+        np.testing.assert_array_equal(decoded.parts["train"].images[:, 0], np.rint(levels * (255 / 4095)))
+        assert decoded.summaries["train"].value_range == ((0, 4095) if floats == 1 else (0, 1))
+
     def test_values_that_are_rare_and_not_far_from_the_others_stay(self) -> None:
         pixels = np.tile(np.arange(256, dtype=np.uint16), (32, 1))
         pixels[5, 5] = 900
