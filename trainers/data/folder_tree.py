@@ -19,6 +19,7 @@ from trainers.data.file_types import (
 
 SYSTEM_FILE, SYSTEM_FOLDER = "file of the system", "folder of the system or of a tool"
 STUDY = "study or exported model"
+LINK_UPWARDS = "link to a folder that contains it"
 NO_IMAGE = "not an image by its first bytes"
 NO_FILE = "link to nothing, or not a file"
 
@@ -38,13 +39,24 @@ def file_reason(entry: os.DirEntry[str]) -> str | None:
     return None if has_image_signature(entry.path) else NO_IMAGE
 
 
-def folder_reason(path: str, name: str) -> str | None:
-    """Why the folder `path` is passed over; None: it may be a class or hold images."""
-    if is_system_folder(name):
+def folder_reason(entry: os.DirEntry[str]) -> str | None:
+    """Why the folder `entry` is passed over; None: it may be a class or hold images."""
+    if is_system_folder(entry.name):
         return SYSTEM_FOLDER
-    if _is_output(Path(path)):
+    if entry.is_symlink() and _leads_upwards(Path(entry.path)):
+        return LINK_UPWARDS
+    if _is_output(Path(entry.path)):
         return STUDY
     return None
+
+
+def _leads_upwards(link: Path) -> bool:
+    """Whether `link` leads to a folder that contains it, by its path or by the links in that path.
+
+    Such a folder holds whatever lies beside the link, which would be read once more, as images of other classes.
+    """
+    target = Path(os.path.realpath(link))
+    return any(Path(os.path.realpath(parent)).is_relative_to(target) for parent in link.parents)
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -99,7 +111,7 @@ class FolderTree:
         with os.scandir(self.path) as entries:
             for entry in entries:
                 if is_folder(entry):
-                    reason = folder_reason(entry.path, entry.name)
+                    reason = folder_reason(entry)
                     study |= reason == STUDY
                     if reason is None:
                         folders.append(FolderTree(Path(entry.path)))
@@ -118,7 +130,7 @@ class FolderTree:
         if not self.has_own_images:
             return self._content[1]
         with os.scandir(self.path) as entries:
-            paths = [e.path for e in entries if is_folder(e) and folder_reason(e.path, e.name) is None]
+            paths = [e.path for e in entries if is_folder(e) and folder_reason(e) is None]
         return tuple(FolderTree(Path(path)) for path in sorted(paths))
 
     @cached_property

@@ -2,7 +2,8 @@
 
 `trainers.data.layout` says which folders are parts and classes, `trainers.data.file_types` which files are images. Images may
 be in subfolders of the folder of their class. Whatever else is in the folders is passed over, counted and named. Symbolic
-links are followed; within a class, a folder that several links lead to is read once, so circular links end.
+links are followed, but for those to a folder that contains them, which would make the images of all classes those of one.
+Within a class, a folder that several links lead to is read once, so circular links end.
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ class _Scan:
             subfolders: list[str] = []
             for entry in sorted(os.scandir(current), key=lambda entry: entry.name):
                 if is_folder(entry):
-                    reason = folder_reason(entry.path, entry.name)
+                    reason = folder_reason(entry)
                     if reason is None:
                         subfolders.append(entry.path)
                     else:
@@ -186,7 +187,7 @@ class _Scan:
             elif entry.name not in read:
                 other = STUDY if entry.name in with_studies else EMPTY_FOLDER
                 other = NOT_CHOSEN if entry.name in not_chosen else other
-                self._passed_over.add(part, folder_reason(entry.path, entry.name) or other, entry.path + "/")
+                self._passed_over.add(part, folder_reason(entry) or other, entry.path + "/")
 
     def _note_other_folders(self, layout: Layout) -> None:
         """Count the images of the folders that hold no classes, and what is beside the folders of the parts."""

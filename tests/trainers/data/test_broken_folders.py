@@ -13,9 +13,10 @@ from PIL import Image
 
 from trainers.data import sources
 from trainers.data.config import DataConfig
+from trainers.data.folder_tree import LINK_UPWARDS
 from trainers.data.listing import MIN_CLASSES_TO_COUNT, scan
 from trainers.data.prepared import DatasetInfo, describe, prepare
-from trainers.data.types import DecodedData, ReadContext
+from trainers.data.types import DecodedData, PassedOver, ReadContext
 from trainers.errors import DataError
 
 
@@ -190,6 +191,48 @@ def test_folders_that_link_to_each_other_are_walked_once(tmp_path: Path) -> None
         for other in names:
             (tmp_path / "root" / "a" / name / f"to_{other}").symlink_to(tmp_path / "root" / "a" / other)
     assert np.bincount([image.label for image in scan(tmp_path / "root").parts["train"]]).tolist() == [24, 2]
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize(
+    ("place", "target"),
+    [
+        ("up", "."),
+        ("up", ".."),
+        ("a/up", "."),
+        ("a/up", ".."),
+        ("a/up", "../.."),
+        ("a/inner/up", ".."),
+        ("a/inner/up", "../.."),
+    ],
+)
+def test_links_to_a_folder_that_contains_them_are_passed_over(
+    place: str, target: str, absolute: bool, tmp_path: Path
+) -> None:
+    root = write(tmp_path / "root", {"a": 2, "a/inner": 1, "b": 2})
+    (root / place).symlink_to(((root / place).parent / target).resolve() if absolute else target)
+    listing = scan(root)
+    assert listing.class_names == ("a", "b")
+    assert [image.label for image in listing.parts["train"]] == [0, 0, 0, 1, 1]
+    part = None if place == "up" else "train"
+    assert listing.passed_over == (PassedOver(part, LINK_UPWARDS, 1, (f"{place}/",)),)
+
+
+def test_links_upwards_through_the_link_of_a_class(tmp_path: Path) -> None:
+    root = write(tmp_path / "root", {"b": 2})
+    away = write(tmp_path / "away", {"a": 2, "other": 2})
+    (root / "a").symlink_to(away / "a")
+    (away / "a" / "beside").symlink_to("..")  # where the images are
+    (away / "a" / "back").symlink_to(root)  # where the link of the class is
+    listing = scan(root)
+    assert [image.label for image in listing.parts["train"]] == [0, 0, 1, 1]
+    assert listing.passed_over == (PassedOver("train", LINK_UPWARDS, 2, ("a/back/", "a/beside/")),)
+
+
+def test_links_to_other_folders_are_followed(tmp_path: Path) -> None:
+    root = write(tmp_path / "root", {"a": 2, "b": 2})
+    (root / "a" / "more").symlink_to(write(tmp_path / "away", {"a": 1}) / "a")
+    assert [image.label for image in scan(root).parts["train"]] == [0, 0, 0, 1, 1]
 
 
 def test_a_folder_and_a_pipe_called_like_images(tmp_path: Path) -> None:
