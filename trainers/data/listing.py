@@ -20,6 +20,7 @@ from trainers.data.folder_tree import STUDY, FolderTree, file_reason, folder_rea
 from trainers.data.layout import Layout, find_layout
 from trainers.data.limit import keep_in_proportion
 from trainers.data.passed_over import PassedOverCounter
+from trainers.data.same_classes import check_same_classes
 from trainers.data.types import Part, PassedOver
 from trainers.errors import DataError
 
@@ -104,6 +105,9 @@ class _Scan:
             raise self._missing_class(train, class_names)
         if not class_names:
             raise DataError(str(train.path), "holds no folder of images; must hold one for each class")
+        for folder in layout.parts.values():
+            names = [inner.name for inner in self._class_folders(folder)]
+            check_same_classes(self._root, (train.path, class_names), (folder.path, names))
         parts = {part: self._images_of(part, folder, class_names) for part, folder in layout.parts.items()}
         if len(class_names) == 1:
             raise DataError(str(train.path), "must hold at least two classes, each in a folder", class_names[0])
@@ -128,10 +132,8 @@ class _Scan:
         return DataError("classes", f"must be folders of images in {train.path} ({known or 'there are none'})", name)
 
     def _images_of(self, part: Part, folder: FolderTree, class_names: Sequence[str]) -> tuple[ImageFile, ...]:
-        """The images of one part, which must hold every class and no other."""
-        names = {inner.name for inner in self._class_folders(folder)}
-        for name in sorted(names ^ set(class_names)):
-            raise DataError(str(folder.path / name), "is in one of the train, val and test folders and not in another")
+        """The images of one part."""
+        names = set(class_names)
         images: list[ImageFile] = []
         for label, name in enumerate(class_names):
             before, others_before = len(images), self._passed_over.counts()

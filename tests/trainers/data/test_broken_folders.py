@@ -80,13 +80,39 @@ def test_no_images_at_all(tmp_path: Path) -> None:
 
 def test_a_class_that_the_test_part_lacks(tmp_path: Path) -> None:
     write(tmp_path, {"train/a": 1, "train/b": 1, "test/a": 1})
-    with pytest.raises(DataError, match="test/b: is in one of the train, val and test folders and not in another"):
+    rule = "/train/b: class 'b' is in train and not in test; each part must hold every class; leave others out"
+    with pytest.raises(DataError, match=rule):
         scan(tmp_path)
+    assert scan(
+        write(tmp_path / "more", {"train/a": 1, "train/b": 1, "train/c": 1, "test/a": 1, "test/b": 1}),
+        classes=["a", "b"],
+    )
 
 
 def test_a_class_that_only_the_test_part_has(tmp_path: Path) -> None:
     write(tmp_path, {"train/a": 1, "train/b": 1, "test/a": 1, "test/b": 1, "test/c": 1})
-    with pytest.raises(DataError, match="test/c: is in one of"):
+    with pytest.raises(DataError, match="/test/c: class 'c' is in test and not in train; each part"):
+        scan(tmp_path)
+
+
+def test_many_classes_that_a_part_lacks(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {"seg_train/seg_train/a": 1, **{f"seg_train/seg_train/{i}": 1 for i in range(12)}, "seg_test/seg_test/a": 1},
+    )
+    write(tmp_path, {"seg_test/seg_test/z": 1})
+    rule = r"seg_train/0: classes '0', '1', '2', '3', ... \(12 in all\) are in seg_train/seg_train and not in seg_test/seg_test;"
+    with pytest.raises(DataError, match=rule):
+        scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("A", "a"), ("0", "00"), ("class_07", "class_7"), ("caf\u00e9", "cafe\u0301"), ("x", "x ")]
+)
+def test_a_class_that_is_called_nearly_the_same_in_another_part(name: str, other: str, tmp_path: Path) -> None:
+    write(tmp_path, {"train/b": 1, f"train/{name}": 1, "test/b": 1, f"test/{other}": 1})
+    rule = rf"/train/{name}: class '{name}' is in train and not in test; test has '{other}': is it the same class as '{name}'\?$"
+    with pytest.raises(DataError, match=rule):
         scan(tmp_path)
 
 
