@@ -23,6 +23,9 @@ from trainers.data.limit import keep_in_proportion
 from trainers.data.types import PARTS, DecodedData, LabeledImages, Part, SplitRequest
 from trainers.errors import DataError
 
+MAX_CLASSES_NAMED = 8
+"""Classes without an image in a split that an error names; of more there is the number."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -176,14 +179,20 @@ def check_every_class(
         skipped: number of broken images that were left out, of whatever class.
 
     Raises:
-        DataError: a class has none.
+        DataError: classes have none; names the first of them with their numbers of different images, and how many they are.
     """
-    counts = np.bincount(labels, minlength=len(class_names))
-    for index in np.flatnonzero(counts == 0).tolist():
-        note = f" ({skipped} broken images of the data are left out)" if skipped else ""
-        needed = "a class needs a different image for each split drawn from it"
+    empty = np.flatnonzero(np.bincount(labels, minlength=len(class_names)) == 0).tolist()
+    if not empty:
+        return
+    note = f" ({skipped} broken images of the data are left out)" if skipped else ""
+    needed = "a class needs a different image for each split drawn from it"
+    if len(empty) == 1:
         rule = f"has no image for the {part} split{note}; {needed}, or leave it out (data.classes, source folder)"
-        raise DataError(f"class {class_names[index]!r}", rule, distinct[index])
+        raise DataError(f"class {class_names[empty[0]]!r}", rule, distinct[empty[0]])
+    counts = ", ".join(f"{class_names[index]!r} {distinct[index]}" for index in empty[:MAX_CLASSES_NAMED])
+    more = ", ..." if len(empty) > MAX_CLASSES_NAMED else ""
+    rule = f"have no image for the {part} split{note}; {needed}, or leave them out (data.classes, source folder)"
+    raise DataError(f"{len(empty)} classes", f"{rule}; their different images are {counts}{more}")
 
 
 def _check_labels(labels: NDArray[np.int64], part: Part, decoded: DecodedData) -> None:
