@@ -209,8 +209,7 @@ def _check_classes_differ(digests: Sequence[bytes], labels: NDArray[np.int64], c
     for members, name in zip(_rows_by_class(labels, len(class_names)), class_names, strict=True):
         images = frozenset(digests[i] for i in members.tolist())
         if images and name_of.setdefault(images, name) != name:
-            rule = "must differ from another class; it has the same images as"
-            raise DataError(f"class {name!r}", rule, name_of[images])
+            raise DataError(f"class {name!r}", f"has the same images as class {name_of[images]!r}; must differ from it")
 
 
 def _rows_by_class(labels: NDArray[np.int64], classes: int) -> list[NDArray[np.int64]]:
