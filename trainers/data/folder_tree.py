@@ -75,7 +75,18 @@ def _is_regular(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_output(folder: Path) -> bool:
-    """Whether a search or an export wrote the `folder`."""
+    """Whether a search or an export wrote the `folder`.
+
+    Raises:
+        PermissionError: the folder may not be read; names it, not the file that was looked for in it.
+    """
+    try:
+        return _holds_output(folder)
+    except PermissionError as error:
+        raise PermissionError(error.errno, error.strerror, str(folder)) from error
+
+
+def _holds_output(folder: Path) -> bool:
     if (folder / "study.db").exists():
         return True
     if (folder / "model.safetensors").exists():

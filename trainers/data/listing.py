@@ -77,11 +77,11 @@ def scan(root: Path, *, skip: bool = False, classes: Sequence[str] | None = None
             one part that is not in another, folders that can be read in two ways, folders that cannot be classes, a folder
             that cannot be read, or (unless `skip`) an image file that cannot be read.
     """
-    if not root.exists():
-        raise DataError(str(root), "no such folder")
-    if not root.is_dir():
-        raise DataError(str(root), "is not a folder; must be the folder that holds a folder for each class")
     try:
+        if not root.exists():
+            raise DataError(str(root), "no such folder")
+        if not root.is_dir():
+            raise DataError(str(root), "is not a folder; must be the folder that holds a folder for each class")
         return _Scan(root, skip, classes).listing()
     except OSError as error:
         raise DataError(str(error.filename or root), f"cannot be read ({error.strerror})") from error

@@ -172,6 +172,23 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
             scan(tmp_path, skip=skip)
 
 
+@pytest.mark.parametrize("folder", ["b", "b/inner"])
+def test_a_folder_of_which_no_file_may_be_looked_for(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"a": 2, "b": 2, "b/inner": 1})
+    refuse(monkeypatch, Path, "exists", tmp_path / folder / "study.db")  # which does not exist
+    with pytest.raises(DataError, match=rf"/{folder}: cannot be read \(Permission denied\)$"):
+        scan(tmp_path)
+
+
+def test_a_root_that_may_not_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write(tmp_path / "root", {"a": 2, "b": 2})
+    refuse(monkeypatch, Path, "exists", root)
+    with pytest.raises(DataError, match=r"/root: cannot be read \(Permission denied\)$"):
+        scan(root)
+
+
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "root", {"a": 4, "b": 4})
     refuse(monkeypatch, Image, "open", tmp_path / "root" / "b" / "001.png")
