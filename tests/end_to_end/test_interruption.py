@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import tempfile
 from pathlib import Path
@@ -24,8 +25,10 @@ def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> Non
     assert "it is in use by another process" in busy.stderr
     errors = cli.stop(driver, signal.SIGINT)
     assert driver.returncode == 130
-    assert errors.startswith("interrupted; nothing is lost")
-    assert errors.count("\n") <= 2
+    said = errors[
+        errors.index("interrupted; nothing is lost") :
+    ]  # Python may print first that a finaliser was interrupted
+    assert said.count("\n") <= 2
     after_interrupt = {trial.number: trial.values for trial in cli.complete("torn")}
     assert len(after_interrupt) >= 2
 
@@ -172,7 +175,7 @@ def test_a_time_budget_ends_the_search_and_the_next_call_continues_it(cli: Any) 
     before = {trial.number: trial for trial in cli.trials("budget")}
     assert any(trial.state == TrialState.RUNNING for trial in before.values())  # the next call continues it
     assert not any(trial.user_attrs.get("failure") for trial in before.values())
-    assert "1 interrupted" in cli.run("status", "budget").stdout
+    assert re.search(r"[12] interrupted", cli.run("status", "budget").stdout)  # one may have been proposed ahead
     last = cli.run(*words, "trials=1", "time_budget=1h")
     assert (last.returncode, last.stderr) == (0, "")
     assert "time budget" not in last.stdout

@@ -3,22 +3,24 @@
 Grey images have one channel as long as all images are grey; from the first image with colour on, all images have three.
 Decoded images go to disk at once: memory holds a few images for each processor, whatever their number. Images of more than 8
 bits go there as floats; when the least and the greatest value of all of them, of whatever part, are known, these become 0 and
-255. Images of 8 bits beside them stay as they are.
+255, but for outliers (`trainers.data.deep_colour`); floats have a range of their own, for their scale is another. Images of 8
+bits beside them stay as they are.
 """
 
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainers.data.deep_colour import DeepImages, range_without_outliers
 from trainers.data.earlier_decoding import decode_as_before
 from trainers.data.image_file import readable_formats
 from trainers.data.pixels import DecodedImage, EncodedImage, decode, pillow_warnings_ignored, scale
@@ -98,9 +100,10 @@ def decode_all(
             if context.progress is not None and done % IMAGES_PER_PROGRESS_CALL == 0 and done != total:
                 context.progress(done, max(done, total))
         parts = decoded.parts()
+        by_part = {part: decoded.with_range(part, counter.summary()) for part, counter in summaries.items()}
     if context.progress is not None:
         context.progress(done, done)
-    return DecodedParts(parts, tuple(skipped), {part: counter.summary() for part, counter in summaries.items()})
+    return DecodedParts(parts, tuple(skipped), by_part)
 
 
 def _decode_in_order(
@@ -138,7 +141,10 @@ class _DecodedImages:
         self._channels = 1
         self._labels: dict[Part, list[int]] = {}
         self._names: dict[Part, list[str]] = {}
-        self._deep: dict[int, _DeepImages] = {}
+        self._deep: dict[tuple[bool, int], DeepImages] = {}
+        """By whether they are floats, and their number of channels."""
+        self._deep_counts: dict[Part, Counter[bool]] = {}
+        self._value_ranges: dict[bool, tuple[float, float]] = {}
 
     def append(self, image: EncodedImage, decoded: DecodedImage) -> None:
         """Add an image.
@@ -151,9 +157,12 @@ class _DecodedImages:
         if len(pixels) > self._channels:
             self._set_channels(len(pixels))
         if decoded.value_range is not None:
-            if len(pixels) not in self._deep:
-                self._deep[len(pixels)] = _DeepImages(self._context)
-            self._deep[len(pixels)].append(self._count, pixels.astype(np.float32), decoded.value_range)
+            is_float = decoded.mode == "F"
+            key = is_float, len(pixels)
+            if key not in self._deep:
+                self._deep[key] = DeepImages(self._context.scratch)
+            self._deep[key].append(self._count, pixels.astype(np.float32), decoded.value_range)
+            self._deep_counts.setdefault(image.part, Counter())[is_float] += 1
             pixels = np.zeros(pixels.shape, np.uint8)  # until the range of all is known
         self._scratch.append(_with_channels(pixels.astype(np.uint8, copy=False), self._channels))
         self._labels.setdefault(image.part, []).append(image.label)
@@ -180,14 +189,23 @@ class _DecodedImages:
                 self._scratch.append(_with_channels(pixels, channels))
 
     def _scale_deep_images(self) -> None:
-        """Write the images of more than 8 bits by the range of all their values."""
-        ranges = [images.value_range for images in self._deep.values()]
-        if not ranges:
-            return
-        value_range = min(least for least, _ in ranges), max(greatest for _, greatest in ranges)
-        for images in self._deep.values():
-            for row, pixels in images:
-                self._scratch.replace(row, _with_channels(scale(pixels, value_range), self._channels))
+        """Write the images of more than 8 bits by the range of all their values: integers by theirs, floats by theirs."""
+        for kind in {is_float for is_float, _ in self._deep}:
+            groups = [images for (is_float, _), images in self._deep.items() if is_float == kind]
+            self._value_ranges[kind] = range_without_outliers(groups)
+            for row, pixels in chain.from_iterable(groups):
+                scaled = scale(pixels, self._value_ranges[kind])
+                self._scratch.replace(row, _with_channels(scaled, self._channels))
+
+    def with_range(self, part: Part, summary: ImageSummary) -> ImageSummary:
+        """`summary`, of a part, with the values that became 0 and 255: of integers or floats, whichever is more frequent.
+
+        Valid after `parts`.
+        """
+        counts = self._deep_counts.get(part)
+        if counts is None:
+            return summary
+        return replace(summary, value_range=self._value_ranges[counts[True] > counts[False]])
 
     def close(self) -> None:
         """Take no more images; the arrays of `parts` stay valid."""
@@ -206,33 +224,6 @@ class _DecodedImages:
             parts[part] = LabeledImages(part_images, np.array(labels, np.int64), self._names[part])
             start += len(labels)
         return parts
-
-
-class _DeepImages:
-    """Images of more than 8 bits and one number of channels, float32 `(C, H, W)`, on disk."""
-
-    def __init__(self, context: ReadContext) -> None:
-        self._scratch = Scratch(context.scratch)
-        self._rows: list[int] = []
-        self._ranges: list[tuple[float, float]] = []
-
-    def append(self, row: int, pixels: NDArray[np.float32], value_range: tuple[float, float]) -> None:
-        """Add the image in the row `row` of all images."""
-        self._scratch.append(np.ascontiguousarray(pixels).view(np.uint8))
-        self._rows.append(row)
-        self._ranges.append(value_range)
-
-    @property
-    def value_range(self) -> tuple[float, float]:
-        """The least and the greatest value of all images."""
-        return min(least for least, _ in self._ranges), max(greatest for _, greatest in self._ranges)
-
-    def __iter__(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        for row, pixels in zip(self._rows, self._scratch.array(), strict=True):
-            yield row, pixels.view(np.float32)
-
-    def close(self) -> None:
-        self._scratch.close()
 
 
 def _with_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:

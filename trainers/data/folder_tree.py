@@ -20,6 +20,7 @@ from trainers.files import is_disk_error
 
 SYSTEM_FILE, SYSTEM_FOLDER = "file of the system", "folder of the system or of a tool"
 STUDY = "study or exported model"
+LINK_UPWARDS = "link to a folder that contains it"
 NO_IMAGE = "not an image by its first bytes"
 NO_FILE = "link to nothing, or not a file"
 
@@ -39,13 +40,24 @@ def file_reason(entry: os.DirEntry[str]) -> str | None:
     return None if has_image_signature(entry.path) else NO_IMAGE
 
 
-def folder_reason(path: str, name: str) -> str | None:
-    """Why the folder `path` is passed over; None: it may be a class or hold images."""
-    if is_system_folder(name):
+def folder_reason(entry: os.DirEntry[str]) -> str | None:
+    """Why the folder `entry` is passed over; None: it may be a class or hold images."""
+    if is_system_folder(entry.name):
         return SYSTEM_FOLDER
-    if _is_output(Path(path)):
+    if entry.is_symlink() and _leads_upwards(Path(entry.path)):
+        return LINK_UPWARDS
+    if _is_output(Path(entry.path)):
         return STUDY
     return None
+
+
+def _leads_upwards(link: Path) -> bool:
+    """Whether `link` leads to a folder that contains it, by its path or by the links in that path.
+
+    Such a folder holds whatever lies beside the link, which would be read once more, as images of other classes.
+    """
+    target = Path(os.path.realpath(link))
+    return any(Path(os.path.realpath(parent)).is_relative_to(target) for parent in link.parents)
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -68,7 +80,18 @@ def _is_regular(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_output(folder: Path) -> bool:
-    """Whether a search or an export wrote the `folder`."""
+    """Whether a search or an export wrote the `folder`.
+
+    Raises:
+        PermissionError: the folder may not be read; names it, not the file that was looked for in it.
+    """
+    try:
+        return _holds_output(folder)
+    except PermissionError as error:
+        raise PermissionError(error.errno, error.strerror, str(folder)) from error
+
+
+def _holds_output(folder: Path) -> bool:
     if (folder / "study.db").exists():
         return True
     if (folder / "model.safetensors").exists():
@@ -104,7 +127,7 @@ class FolderTree:
         with os.scandir(self.path) as entries:
             for entry in entries:
                 if is_folder(entry):
-                    reason = folder_reason(entry.path, entry.name)
+                    reason = folder_reason(entry)
                     study |= reason == STUDY
                     if reason is None:
                         folders.append(FolderTree(Path(entry.path)))
@@ -123,7 +146,7 @@ class FolderTree:
         if not self.has_own_images:
             return self._content[1]
         with os.scandir(self.path) as entries:
-            paths = [e.path for e in entries if is_folder(e) and folder_reason(e.path, e.name) is None]
+            paths = [e.path for e in entries if is_folder(e) and folder_reason(e) is None]
         return tuple(FolderTree(Path(path)) for path in sorted(paths))
 
     @cached_property

@@ -2,7 +2,8 @@
 
 `trainers.data.layout` says which folders are parts and classes, `trainers.data.file_types` which files are images. Images may
 be in subfolders of the folder of their class. Whatever else is in the folders is passed over, counted and named. Symbolic
-links are followed; within a class, a folder that several links lead to is read once, so circular links end.
+links are followed, but for those to a folder that contains them, which would make the images of all classes those of one.
+Within a class, a folder that several links lead to is read once, so circular links end.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from trainers.data.folder_tree import STUDY, FolderTree, file_reason, folder_rea
 from trainers.data.layout import Layout, find_layout
 from trainers.data.limit import keep_in_proportion
 from trainers.data.passed_over import PassedOverCounter
+from trainers.data.same_classes import check_same_classes
 from trainers.data.types import Part, PassedOver
 from trainers.errors import DataError, DiskError
 from trainers.files import error_kind
@@ -77,11 +79,11 @@ def scan(root: Path, *, skip: bool = False, classes: Sequence[str] | None = None
             one part that is not in another, folders that can be read in two ways, folders that cannot be classes, a folder
             that cannot be read, or (unless `skip`) an image file that cannot be read.
     """
-    if not root.exists():
-        raise DataError(str(root), "no such folder")
-    if not root.is_dir():
-        raise DataError(str(root), "is not a folder; must be the folder that holds a folder for each class")
     try:
+        if not root.exists():
+            raise DataError(str(root), "no such folder")
+        if not root.is_dir():
+            raise DataError(str(root), "is not a folder; must be the folder that holds a folder for each class")
         return _Scan(root, skip, classes).listing()
     except OSError as error:
         raise error_kind(error)(str(error.filename or root), f"cannot be read ({error.strerror})") from error
@@ -105,6 +107,9 @@ class _Scan:
             raise self._missing_class(train, class_names)
         if not class_names:
             raise DataError(str(train.path), "holds no folder of images; must hold one for each class")
+        for folder in layout.parts.values():
+            names = [inner.name for inner in self._class_folders(folder)]
+            check_same_classes(self._root, (train.path, class_names), (folder.path, names))
         parts = {part: self._images_of(part, folder, class_names) for part, folder in layout.parts.items()}
         if len(class_names) == 1:
             raise DataError(str(train.path), "must hold at least two classes, each in a folder", class_names[0])
@@ -129,10 +134,8 @@ class _Scan:
         return DataError("classes", f"must be folders of images in {train.path} ({known or 'there are none'})", name)
 
     def _images_of(self, part: Part, folder: FolderTree, class_names: Sequence[str]) -> tuple[ImageFile, ...]:
-        """The images of one part, which must hold every class and no other."""
-        names = {inner.name for inner in self._class_folders(folder)}
-        for name in sorted(names ^ set(class_names)):
-            raise DataError(str(folder.path / name), "is in one of the train, val and test folders and not in another")
+        """The images of one part."""
+        names = set(class_names)
         images: list[ImageFile] = []
         for label, name in enumerate(class_names):
             before, others_before = len(images), self._passed_over.counts()
@@ -166,7 +169,7 @@ class _Scan:
             subfolders: list[str] = []
             for entry in sorted(os.scandir(current), key=lambda entry: entry.name):
                 if is_folder(entry):
-                    reason = folder_reason(entry.path, entry.name)
+                    reason = folder_reason(entry)
                     if reason is None:
                         subfolders.append(entry.path)
                     else:
@@ -188,7 +191,7 @@ class _Scan:
             elif entry.name not in read:
                 other = STUDY if entry.name in with_studies else EMPTY_FOLDER
                 other = NOT_CHOSEN if entry.name in not_chosen else other
-                self._passed_over.add(part, folder_reason(entry.path, entry.name) or other, entry.path + "/")
+                self._passed_over.add(part, folder_reason(entry) or other, entry.path + "/")
 
     def _note_other_folders(self, layout: Layout) -> None:
         """Count the images of the folders that hold no classes, and what is beside the folders of the parts."""

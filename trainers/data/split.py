@@ -25,6 +25,8 @@ from trainers.errors import DataError
 
 IMAGES_PER_HEARTBEAT = 256
 """Images whose digests are computed between two looks at whether the work goes on."""
+MAX_CLASSES_NAMED = 8
+"""Classes without an image in a split that an error names; of more there is the number."""
 
 
 @dataclass(frozen=True)
@@ -189,14 +191,20 @@ def check_every_class(
         skipped: number of broken images that were left out, of whatever class.
 
     Raises:
-        DataError: a class has none.
+        DataError: classes have none; names the first of them with their numbers of different images, and how many they are.
     """
-    counts = np.bincount(labels, minlength=len(class_names))
-    for index in np.flatnonzero(counts == 0).tolist():
-        note = f" ({skipped} broken images of the data are left out)" if skipped else ""
-        needed = "a class needs a different image for each split drawn from it"
+    empty = np.flatnonzero(np.bincount(labels, minlength=len(class_names)) == 0).tolist()
+    if not empty:
+        return
+    note = f" ({skipped} broken images of the data are left out)" if skipped else ""
+    needed = "a class needs a different image for each split drawn from it"
+    if len(empty) == 1:
         rule = f"has no image for the {part} split{note}; {needed}, or leave it out (data.classes, source folder)"
-        raise DataError(f"class {class_names[index]!r}", rule, distinct[index])
+        raise DataError(f"class {class_names[empty[0]]!r}", rule, distinct[empty[0]])
+    counts = ", ".join(f"{class_names[index]!r} {distinct[index]}" for index in empty[:MAX_CLASSES_NAMED])
+    more = ", ..." if len(empty) > MAX_CLASSES_NAMED else ""
+    rule = f"have no image for the {part} split{note}; {needed}, or leave them out (data.classes, source folder)"
+    raise DataError(f"{len(empty)} classes", f"{rule}; their different images are {counts}{more}")
 
 
 def _check_labels(labels: NDArray[np.int64], part: Part, decoded: DecodedData) -> None:
@@ -213,8 +221,7 @@ def _check_classes_differ(digests: Sequence[bytes], labels: NDArray[np.int64], c
     for members, name in zip(_rows_by_class(labels, len(class_names)), class_names, strict=True):
         images = frozenset(digests[i] for i in members.tolist())
         if images and name_of.setdefault(images, name) != name:
-            rule = "must differ from another class; it has the same images as"
-            raise DataError(f"class {name!r}", rule, name_of[images])
+            raise DataError(f"class {name!r}", f"has the same images as class {name_of[images]!r}; must differ from it")
 
 
 def _rows_by_class(labels: NDArray[np.int64], classes: int) -> list[NDArray[np.int64]]:

@@ -169,7 +169,9 @@ class ImageSummary:
         transparent: number of images with a transparent pixel.
         multi_frame: number of animations and files of several pages, of which the first is read.
         uniform: number of images whose pixels are all equal.
-        value_range: the least and greatest value of a pixel of more than 8 bits, which become 0 and 255; None: there is none.
+        value_range: the values of pixels of more than 8 bits that become 0 and 255: the least and the greatest of all parts,
+            but for outliers (`trainers.data.deep_colour`). Integers and floats have a range each: it is that of the more
+            frequent in the part, of the integers if there are as many. None: there are no such pixels.
     """
 
     count: int

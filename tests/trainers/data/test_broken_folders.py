@@ -17,9 +17,10 @@ from PIL import Image
 from trainers.data import earlier_listing, listing, sources
 from trainers.data.config import DataConfig
 from trainers.data.earlier_listing import scan_as_before
+from trainers.data.folder_tree import LINK_UPWARDS
 from trainers.data.listing import MIN_CLASSES_TO_COUNT, ImageFile, Listing, image_file, scan
 from trainers.data.prepared import DatasetInfo, describe, prepare
-from trainers.data.types import READING_VERSION, DecodedData, ReadContext
+from trainers.data.types import READING_VERSION, DecodedData, PassedOver, ReadContext
 from trainers.errors import DataError, DiskError
 
 
@@ -83,13 +84,39 @@ def test_no_images_at_all(tmp_path: Path) -> None:
 
 def test_a_class_that_the_test_part_lacks(tmp_path: Path) -> None:
     write(tmp_path, {"train/a": 1, "train/b": 1, "test/a": 1})
-    with pytest.raises(DataError, match="test/b: is in one of the train, val and test folders and not in another"):
+    rule = "/train/b: class 'b' is in train and not in test; each part must hold every class; leave others out"
+    with pytest.raises(DataError, match=rule):
         scan(tmp_path)
+    assert scan(
+        write(tmp_path / "more", {"train/a": 1, "train/b": 1, "train/c": 1, "test/a": 1, "test/b": 1}),
+        classes=["a", "b"],
+    )
 
 
 def test_a_class_that_only_the_test_part_has(tmp_path: Path) -> None:
     write(tmp_path, {"train/a": 1, "train/b": 1, "test/a": 1, "test/b": 1, "test/c": 1})
-    with pytest.raises(DataError, match="test/c: is in one of"):
+    with pytest.raises(DataError, match="/test/c: class 'c' is in test and not in train; each part"):
+        scan(tmp_path)
+
+
+def test_many_classes_that_a_part_lacks(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {"seg_train/seg_train/a": 1, **{f"seg_train/seg_train/{i}": 1 for i in range(12)}, "seg_test/seg_test/a": 1},
+    )
+    write(tmp_path, {"seg_test/seg_test/z": 1})
+    rule = r"seg_train/0: classes '0', '1', '2', '3', ... \(12 in all\) are in seg_train/seg_train and not in seg_test/seg_test;"
+    with pytest.raises(DataError, match=rule):
+        scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("A", "a"), ("0", "00"), ("class_07", "class_7"), ("caf\u00e9", "cafe\u0301"), ("x", "x ")]
+)
+def test_a_class_that_is_called_nearly_the_same_in_another_part(name: str, other: str, tmp_path: Path) -> None:
+    write(tmp_path, {"train/b": 1, f"train/{name}": 1, "test/b": 1, f"test/{other}": 1})
+    rule = rf"/train/{name}: class '{name}' is in train and not in test; test has '{other}': is it the same class as '{name}'\?$"
+    with pytest.raises(DataError, match=rule):
         scan(tmp_path)
 
 
@@ -149,6 +176,23 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
             scan(tmp_path, skip=skip)
 
 
+@pytest.mark.parametrize("folder", ["b", "b/inner"])
+def test_a_folder_of_which_no_file_may_be_looked_for(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"a": 2, "b": 2, "b/inner": 1})
+    refuse(monkeypatch, Path, "exists", tmp_path / folder / "study.db")  # which does not exist
+    with pytest.raises(DataError, match=rf"/{folder}: cannot be read \(Permission denied\)$"):
+        scan(tmp_path)
+
+
+def test_a_root_that_may_not_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write(tmp_path / "root", {"a": 2, "b": 2})
+    refuse(monkeypatch, Path, "exists", root)
+    with pytest.raises(DataError, match=r"/root: cannot be read \(Permission denied\)$"):
+        scan(root)
+
+
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "root", {"a": 4, "b": 4})
     refuse(monkeypatch, Image, "open", tmp_path / "root" / "b" / "001.png")
@@ -196,6 +240,48 @@ def test_folders_that_link_to_each_other_are_walked_once(tmp_path: Path) -> None
     assert np.bincount([image.label for image in scan(tmp_path / "root").parts["train"]]).tolist() == [24, 2]
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize(
+    ("place", "target"),
+    [
+        ("up", "."),
+        ("up", ".."),
+        ("a/up", "."),
+        ("a/up", ".."),
+        ("a/up", "../.."),
+        ("a/inner/up", ".."),
+        ("a/inner/up", "../.."),
+    ],
+)
+def test_links_to_a_folder_that_contains_them_are_passed_over(
+    place: str, target: str, absolute: bool, tmp_path: Path
+) -> None:
+    root = write(tmp_path / "root", {"a": 2, "a/inner": 1, "b": 2})
+    (root / place).symlink_to(((root / place).parent / target).resolve() if absolute else target)
+    listing = scan(root)
+    assert listing.class_names == ("a", "b")
+    assert [image.label for image in listing.parts["train"]] == [0, 0, 0, 1, 1]
+    part = None if place == "up" else "train"
+    assert listing.passed_over == (PassedOver(part, LINK_UPWARDS, 1, (f"{place}/",)),)
+
+
+def test_links_upwards_through_the_link_of_a_class(tmp_path: Path) -> None:
+    root = write(tmp_path / "root", {"b": 2})
+    away = write(tmp_path / "away", {"a": 2, "other": 2})
+    (root / "a").symlink_to(away / "a")
+    (away / "a" / "beside").symlink_to("..")  # where the images are
+    (away / "a" / "back").symlink_to(root)  # where the link of the class is
+    listing = scan(root)
+    assert [image.label for image in listing.parts["train"]] == [0, 0, 1, 1]
+    assert listing.passed_over == (PassedOver("train", LINK_UPWARDS, 2, ("a/back/", "a/beside/")),)
+
+
+def test_links_to_other_folders_are_followed(tmp_path: Path) -> None:
+    root = write(tmp_path / "root", {"a": 2, "b": 2})
+    (root / "a" / "more").symlink_to(write(tmp_path / "away", {"a": 1}) / "a")
+    assert [image.label for image in scan(root).parts["train"]] == [0, 0, 0, 1, 1]
+
+
 def test_a_folder_and_a_pipe_called_like_images(tmp_path: Path) -> None:
     write(tmp_path, {"a/folder.png": 2, "b": 2})
     assert len(scan(tmp_path).parts["train"]) == 4
@@ -241,7 +327,9 @@ def test_an_image_in_a_folder_of_its_own(parts: tuple[str, ...], tmp_path: Path)
 def test_two_classes_of_the_same_images(tmp_path: Path) -> None:
     root = write(tmp_path / "root", {"cat": 5, "dog": 6})
     shutil.copytree(root / "cat", root / "copy of cat")
-    with pytest.raises(DataError, match=r"class 'copy of cat': must differ .* the same images as, found 'cat'"):
+    with pytest.raises(
+        DataError, match=r"^class 'copy of cat': has the same images as class 'cat'; must differ from it$"
+    ):
         prepared(root)
     picture(99).save(root / "copy of cat" / "another.png")
     assert prepared(root).num_classes == 3

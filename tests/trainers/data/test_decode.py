@@ -17,6 +17,7 @@ from PIL import Image, ImageCms
 
 from trainers.data.config import DataConfig
 from trainers.data.decode import IMAGES_PER_PROGRESS_CALL, decode_all
+from trainers.data.deep_colour import DeepImages, range_without_outliers
 from trainers.data.pixels import EncodedImage
 from trainers.data.prepared import describe, prepare
 from trainers.data.types import ImageSummary, ReadContext
@@ -86,7 +87,7 @@ def test_a_cmyk_jpeg_of_photoshop_is_not_inverted() -> None:
 
 
 class TestMoreThanEightBits:
-    """Black and white are the least and the greatest value of the data set."""
+    """Black and white are the least and the greatest value of the data set, but for outliers."""
 
     def test_the_range_is_that_of_all_images(self) -> None:
         dark, light = (np.arange(64, dtype=np.uint16).reshape(8, 8) + offset for offset in (1000, 2467))
@@ -163,6 +164,59 @@ class TestMoreThanEightBits:
     def test_images_of_one_value(self) -> None:
         images = decode_bytes(*[save(Image.fromarray(np.full((8, 8), 700, np.uint16)), "png")] * 2)
         assert (images == 0).all()
+
+    @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+    @pytest.mark.parametrize("outlier", [65535, 0])
+    def test_an_outlier_takes_no_grey_levels(self, outlier: int, dtype: type) -> None:
+        levels = np.random.default_rng(0).integers(0, 500, (16, 32, 32)) + 10_000
+        expected = np.rint((levels - 10_000) * (255 / 499)).astype(int)
+        levels[7, 3, 4] = outlier
+        contents = [save(Image.fromarray(image.astype(dtype)), "tiff") for image in levels]
+        parts = ["train"] * 12 + ["test"] * 4
+        images = [encoded(str(n), contents[n], part=part) for n, part in enumerate(parts)]
+        decoded = decode_all(images, len(images), None, ReadContext())
+        pixels = np.concatenate([decoded.parts["train"].images, decoded.parts["test"].images])[:, 0].astype(int)
+        assert pixels[7, 3, 4] == (255 if outlier else 0)
+        pixels[7, 3, 4] = expected[7, 3, 4]
+        assert np.abs(pixels - expected).max() <= 1  # the values beyond the percentile become 0 or 255
+        end = np.sort(levels, axis=None)[-18 if outlier else 17]  # 0.1 % of 16384 pixels, rounded up, are beyond
+        value_range = (10_000.0, float(end)) if outlier else (float(end), 10_499.0)
+        assert [summary.value_range for summary in decoded.summaries.values()] == [value_range] * 2
+
+    @pytest.mark.parametrize("floats", [1, 3])
+    def test_floats_have_a_range_of_their_own(self, floats: int) -> None:
+        levels = np.random.default_rng(0).integers(0, 4096, (4, 8, 8))
+        levels[:, 0, :2] = 0, 4095
+        contents = [save(Image.fromarray((image / 4095).astype(np.float32)), "tiff") for image in levels[:floats]]
+        contents += [save(Image.fromarray(image.astype(np.uint16)), "png") for image in levels[floats:]]
+        images = [encoded(str(number), content) for number, content in enumerate(contents)]
+        decoded = decode_all(images, 4, None, ReadContext())
+        np.testing.assert_array_equal(decoded.parts["train"].images[:, 0], np.rint(levels * (255 / 4095)))
+        assert decoded.summaries["train"].value_range == ((0, 4095) if floats == 1 else (0, 1))
+
+    def test_values_that_are_rare_and_not_far_from_the_others_stay(self) -> None:
+        pixels = np.tile(np.arange(256, dtype=np.uint16), (32, 1))
+        pixels[5, 5] = 900
+        images = decode_bytes(save(Image.fromarray(pixels), "png"))
+        np.testing.assert_array_equal(images[0, 0], np.rint(pixels.astype(float) * 255 / 900))
+
+    def test_a_few_pixels_on_a_ground_of_one_value_stay(self) -> None:
+        pixels = np.zeros((64, 64), np.float32)
+        pixels[5, 5:7] = 0.001, 0.002
+        images = decode_bytes(save(Image.fromarray(pixels), "tiff"))
+        assert images[0, 0, 5, 4:8].tolist() == [0, 128, 255, 0]
+
+    @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=3, max_size=50))
+    def test_percentiles_are_those_of_the_sorted_values(self, values: list[float]) -> None:
+        ordered = sorted(values)
+        low, high = ordered[1], ordered[-2]
+        limit = 3 * (high - low)
+        images = DeepImages(None)
+        images.append(0, np.array(values, np.float32)[None, None], (ordered[0], ordered[-1]))
+        is_low, is_high = 0 < limit < low - ordered[0], 0 < limit < ordered[-1] - high
+        expected = low if is_low else ordered[0], high if is_high else ordered[-1]
+        assert range_without_outliers([images]) == expected
+        images.close()
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     def test_values_that_are_not_finite(self, value: float, tmp_path: Path) -> None:

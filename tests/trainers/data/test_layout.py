@@ -142,7 +142,7 @@ def test_classes(folders: list[str], classes: tuple[str, ...], tmp_path: Path) -
         (["{train,val,eval}/{cat,dog}"], "ROOT: has two folders for the val split, found ['eval', 'val']"),
         (
             ["train/{cat,dog}", "Dev/cat"],
-            "ROOT/Dev/dog: is in one of the train, val and test folders and not in another",
+            "ROOT/train/dog: class 'dog' is in train and not in Dev; each part must hold every class; leave others out",
         ),
     ],
 )

@@ -114,3 +114,18 @@ def test_digests_see_pixels_shape_and_seed() -> None:
 def test_a_missing_class_is_named() -> None:
     with pytest.raises(DataError, match=r"class 'dog': has no image for the val split.*found 2"):
         check_every_class(np.array([0, 0, 2]), "val", ("cat", "dog", "fox"), [9, 2, 9])
+
+
+def test_all_missing_classes_are_named_with_their_images() -> None:
+    rule = (
+        r"^2 classes: have no image for the train split \(3 broken .* left out\); a class needs a different image .*, or "
+        r"leave them out \(data.classes, source folder\); their different images are 'cat' 1, 'fox' 2$"
+    )
+    with pytest.raises(DataError, match=rule):
+        check_every_class(np.array([1, 1]), "train", ("cat", "dog", "fox"), [1, 9, 2], 3)
+
+
+def test_of_many_missing_classes_the_first_are_named() -> None:
+    names = [f"c{number}" for number in range(20)]
+    with pytest.raises(DataError, match=r"^19 classes: have .* are 'c1' 1, 'c2' 2, .*'c8' 8, \.\.\.$"):
+        check_every_class(np.array([0]), "train", names, list(range(20)))
