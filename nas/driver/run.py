@@ -90,7 +90,7 @@ def run_search(
         MachineError: the disk, the memory or a device of the machine failed; the same call continues the search.
         NothingFeasibleError: no trial satisfies the limits.
     """
-    interrupts, asked_to_retry = Interrupts(config.time_budget), retry_failed
+    interrupts = Interrupts(config.time_budget)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with (
         interrupts.handle_signals(),
@@ -104,10 +104,10 @@ def run_search(
                 study = StoredStudy.open(folder)
                 config = continue_config(config, study.config)
                 images.continue_study(config, study)
-                retry_failed = retry_failed and bool(failed_trials(study.trials))
-                if asked_to_retry and not retry_failed and display is not None:
+                failed = failed_trials(study.trials) if retry_failed else []
+                if retry_failed and not failed and display is not None:
                     display.warn("no trial has failed; there is none to repeat")
-                if not retry_failed and (study.is_complete(config.trials) or study.is_exhausted):
+                if not failed and (study.is_complete(config.trials) or study.is_exhausted):
                     _restore_images(study, config)
                     check_feasible(study, config)
                     return SearchEnd(study, was_complete=True)
