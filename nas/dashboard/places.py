@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nas.errors import UsageError
 from nas.study.layout import DATABASE
 
 MAX_DEPTH = 4
@@ -54,6 +55,18 @@ def _key(name: str, identity: str) -> str:
     return f"{words}-{hashlib.sha256(identity.encode('utf-8', 'surrogateescape')).hexdigest()[:HASH_CHARS]}"
 
 
+def check_folders(folders: Sequence[Path], storages: Sequence[str]) -> None:
+    """Raise `UsageError` unless there is a folder or a storage to show, and each folder exists and may be read."""
+    if not folders and not storages:
+        raise UsageError("DIR: name the folder of a study, or a folder with studies, or a storage with --storage URL")
+    for folder in folders:
+        if not folder.is_dir():
+            kind = "a file; name the folder that it is in" if folder.exists() else "no such folder"
+            raise UsageError(f"{folder}: {kind}")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise UsageError(f"{folder}: this user may not read it")
+
+
 def without_password(url: str) -> str:
     """A storage's URL as it may be shown: without the user and the password."""
     scheme, separator, rest = url.partition("://")
@@ -75,11 +88,19 @@ def _study_folders(folder: Path) -> Iterator[Path]:
             looked_into += 1
             if looked_into > MAX_FOLDERS:
                 return
-            if (candidate / DATABASE).is_file():
+            if holds_database(candidate):
                 yield candidate  # nothing below it is a study of its own
             else:
                 below += _subfolders(candidate)
         level = below
+
+
+def holds_database(folder: Path) -> bool:
+    """True if a study lies in `folder`, as far as this process may look."""
+    try:
+        return (folder / DATABASE).is_file()
+    except OSError:
+        return False
 
 
 def _subfolders(folder: Path) -> Iterable[Path]:
