@@ -6,8 +6,6 @@ The script is classic JavaScript without a framework or a bundler: the files of 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 from collections.abc import Iterator
 from functools import lru_cache
@@ -15,10 +13,10 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from string import Template
 
+from nas.html import offline_policy
+
 CORE = ("dom", "format", "columns", "pareto", "state", "theme", "plot", "source", "panels", "app")
 """The files of `script/core`: each uses those before it."""
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'; "
-"""The content security policy of a page in a file; its scripts are added by their hashes."""
 
 
 @lru_cache(maxsize=1)
@@ -58,10 +56,9 @@ def inline_page(title: str, plotly: str, data: str) -> str:
         data: JSON that is safe within a script element (`nas.html.script_json`).
     """
     own = script()
-    hashes = " ".join(f"'sha256-{_digest(text)}'" for text in (plotly, own))
     return _shell(
         title=title,
-        policy=f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}script-src {hashes}">\n',
+        policy=f'<meta http-equiv="Content-Security-Policy" content="{offline_policy(plotly, own)}">\n',
         style=f"<style>{style()}</style>",
         scripts=(
             f'<script id="data" type="application/json">{data}</script>\n'
@@ -90,7 +87,3 @@ def linked_page(title: str, plotly: str, script_file: str, style_file: str) -> s
 def _shell(title: str, policy: str, style: str, scripts: str) -> str:
     text = (resources.files("nas.page") / "page.html").read_text(encoding="utf-8")
     return Template(text).substitute(title=html.escape(title), policy=policy, style=style, scripts=scripts)
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
