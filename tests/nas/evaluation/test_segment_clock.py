@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -15,9 +16,9 @@ from trainers.training.epoch import Epoch
 def test_times_add_up_and_end_follows_start() -> None:
     before = time.time()
     clock = SegmentClock("host/cpu/1", 4)
-    with pytest.raises(ValueError, match="bad"), clock.measuring():
+    with suppress(ValueError), clock.measuring():
         time.sleep(0.02)
-        raise ValueError("bad")
+        raise ValueError("a measurement that fails takes time, too")
     for train_s in (1.0, 2.0):
         clock.add(Epoch(1, 0.5, 0.5, 0.5, 0.1, train_s, train_s + 0.25))
     started, ended = clock.started(), clock.ended("paused")
