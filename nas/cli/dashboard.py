@@ -53,6 +53,7 @@ def dashboard(
 
     chosen, urls = folders or [], storages or []
     check_folders(chosen, urls)
+    check_storages(urls)
     listening, address = open_socket(host, port)
     with listening:
         from nas.dashboard.security import create_token
@@ -61,10 +62,33 @@ def dashboard(
         url = address.url if token is None else f"{address.url}?token={token}"
         print(f"dashboard: {url}", flush=True)
         if token is not None:
-            print(f"nas: other machines can reach {host}: who has this address sees the studies", file=sys.stderr)
+            text = f"other machines can reach {host}: who has this address sees the studies and may write notes"
+            print(f"nas: {text}", file=sys.stderr)
+
+        warn_of_empty(chosen)
 
         from nas.dashboard.server import open_browser, serve
 
         if open_page:
             open_browser(url)
         serve(listening, address, chosen, urls, token)
+
+
+def check_storages(urls: list[str]) -> None:
+    """Raise `UsageError` for a storage that cannot be read."""
+    if urls:
+        from nas.study.reader import list_studies
+
+        for url in urls:
+            list_studies(url)
+
+
+def warn_of_empty(folders: list[Path]) -> None:
+    """Say which of `folders` have no study yet."""
+    from nas.dashboard.places import find_studies
+    from nas.formatting import printable
+
+    for folder in folders:
+        if not find_studies([folder]):
+            text = f"{printable(folder)}: holds no study yet; one that starts in it or below it is shown"
+            print(f"nas: {text}", file=sys.stderr)

@@ -7,6 +7,7 @@
     GET  /api/studies/KEY                    a study (`nas.page.document`)
     GET  /api/studies/KEY/events             its changes, since `Last-Event-ID` or `?cursor=`
     GET  /api/studies/KEY/trials/N           a trial in detail (`nas.page.detail`)
+    GET  /api/studies/KEY/trials/N/pictures  the drawings of its channel dependencies
     GET  /api/studies/KEY/trials/N/error     the traceback of a failed trial
     PUT  /api/studies/KEY/trials/N/note      {"text": TEXT}; an empty text removes the note
     PUT  /api/studies/KEY/trials/N/pin       {"pinned": true or false}
@@ -64,6 +65,7 @@ def create_app(hub: Hub, address: Address, token: str | None) -> ASGIApp:
         Route(study, api.study),
         Route(f"{study}/events", api.study_events),
         Route(trial, api.trial),
+        Route(f"{trial}/pictures", api.trial_pictures),
         Route(f"{trial}/error", api.trial_error),
         Route(f"{trial}/note", api.write_note, methods=["PUT"]),
         Route(f"{trial}/pin", api.write_pin, methods=["PUT"]),
@@ -158,6 +160,12 @@ class Api:
         channel = await self._hub.channel(request.path_params["key"])
         return json_response(await self._hub.call(lambda: channel.feed.detail(number)), request)
 
+    async def trial_pictures(self, request: Request) -> Response:
+        """The drawings of a trial's channel dependencies."""
+        number = _trial_number(request)
+        channel = await self._hub.channel(request.path_params["key"])
+        return await self._hub.call(lambda: json_response(channel.feed.pictures(number), request))
+
     async def trial_error(self, request: Request) -> Response:
         """The traceback of a failed trial."""
         number = _trial_number(request)
@@ -178,7 +186,7 @@ class Api:
         number = _trial_number(request)
         is_pinned = boolean_of(await read_json(request), "pinned")
         channel = await self._hub.channel(request.path_params["key"])
-        await asyncio.to_thread(channel.feed.write_pin, number, is_pinned)
+        await asyncio.to_thread(lambda: channel.feed.write_pin(number, is_pinned=is_pinned))
         await self._hub.poll(channel)
         return json_response(b'{"saved":true}')
 

@@ -36,7 +36,7 @@ class StudyEvents:
     """What happens to one study:
 
         changes      what changed since the last event (`nas.page.live_document`); the id is the cursor
-        reload       the study must be loaded again: another is in its place
+        reload       the study must be loaded again: another is in its place; no changes follow
         gone         it was removed, with the `error`; it may come back
         unreadable   it cannot be read now, with the `error`
         back         it can be read again
@@ -53,6 +53,7 @@ class StudyEvents:
         self._position = Position(cursor)
         self._loads = channel.feed.stamp[0]
         self._problem = ""
+        self._must_reload = False
 
     async def next(self) -> Event | None:
         """The next event."""
@@ -62,16 +63,17 @@ class StudyEvents:
             name = "gone" if feed.is_gone else "unreadable"
             return Event(name, json_bytes({"error": self._problem})) if self._problem else Event("back", b"{}")
         loads, version = feed.stamp
-        if loads != self._loads:
-            self._loads = loads
-            return Event("reload", b"{}")
-        if self._problem or self._position.version == version:
+        if self._must_reload or self._problem or (loads == self._loads and self._position.version == version):
             return None
+        if loads != self._loads:
+            self._must_reload = True
+            return Event("reload", b"{}")
         try:
             change = await self._hub.call(lambda: feed.change(self._position))
         except RequestError:
             return None  # it was forgotten or went meanwhile; the next look says which
         if change is None:
+            self._must_reload = True
             return Event("reload", b"{}")
         self._position, data = change
         return Event("changes", data, self._position.cursor)

@@ -10,17 +10,22 @@ import gzip
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nas.dashboard.places import StudyPlace, without_password
 from nas.dashboard.responses import COMPRESSION_LEVEL, RequestError, json_bytes
-from nas.dashboard.summary import summary_of
+from nas.dashboard.summary import count_trials, summary_of
 from nas.errors import StudyError, UsageError, reason
+from nas.page.channels import channel_pictures
 from nas.page.detail import StudyContext, trial_detail
 from nas.page.document import PageState
 from nas.page.live_document import LiveDocument, Position
+from nas.page.parts import known_architecture
+from nas.study.annotations import Annotations
 from nas.study.info import StudyInfo
 from nas.study.layout import DATABASE, ERROR, may_write, trial_folder
 from nas.study.lock import is_locked
@@ -71,7 +76,7 @@ class StudyFeed:
         self._loads = 0
         self._encoded = _Encoded(-1)
         self._summary: dict[str, Any] = {"state": "reading"}
-        self._is_searching = False
+        self._has_lock = False
         self._lock_seen_s = -LOCK_INTERVAL_S
         self._context: StudyContext | None = None
         self._context_read_s = 0.0
@@ -96,7 +101,7 @@ class StudyFeed:
         """`poll`, but a study that was released stays so unless it has changed."""
         with self._lock:
             released = self._released
-            if released is None or _has_changed(released) or self._look_at_lock(START):
+            if released is None or _has_changed(released):
                 return self.poll()
             return False
 
@@ -111,11 +116,11 @@ class StudyFeed:
         if self._loaded is None or self._loaded.inode != self._inode():
             self._replace(self._load())
             return
-        loaded, is_searching = self._loaded, self._look_at_lock(self._loaded.cursor)
-        if not loaded.reader.changed() and is_searching == loaded.page.state.is_searching:
+        loaded = self._loaded
+        if not loaded.reader.changed() and self._is_searched(loaded.page) == loaded.page.state.is_searching:
             return
         try:
-            self._read_on(loaded, is_searching)
+            self._read_on(loaded)
         except UsageError:
             self._replace(self._load())  # fewer trials, or others, than were read; or an error, as before
 
@@ -134,16 +139,17 @@ class StudyFeed:
         first = reader.read(START, limit=0)
         info = StudyInfo(folder, reader.name, first.attributes or {}, len(reader.directions))
         loaded = _Loaded(reader, LiveDocument(info, self._page_state(START, is_searching=False)), START, inode)
-        self._read_on(loaded, self._look_at_lock(first.cursor))
+        self._read_on(loaded)
         return loaded
 
-    def _read_on(self, loaded: _Loaded, is_searching: bool) -> None:
+    def _read_on(self, loaded: _Loaded) -> None:
         """Read what `loaded` does not have, not much at a time."""
         attributes = None
         for changes in loaded.reader.batches(loaded.cursor):
             loaded.page.add(changes.trials)
             loaded.cursor = changes.cursor
             attributes = changes.attributes or attributes
+        is_searching = self._is_searched(loaded.page)
         loaded.page.settle(attributes, self._page_state(loaded.cursor, is_searching=is_searching))
         info = loaded.page.info
         self._summary = {"name": info.name} | summary_of(loaded.page.columns, _target(info), is_searching=is_searching)
@@ -154,19 +160,20 @@ class StudyFeed:
             key=self.place.key,
             cursor=str(cursor),
             is_live=True,
-            is_writable=folder is not None and may_write(folder) and may_write(folder / DATABASE),
+            is_writable=folder is None or (may_write(folder) and may_write(folder / DATABASE)),
             is_searching=is_searching,
         )
 
-    def _look_at_lock(self, cursor: Cursor) -> bool:
-        """True if a search runs: it holds the lock of the folder; in a storage, trials run."""
-        if self.place.folder is None:
-            return bool(cursor.open)
+    def _is_searched(self, page: LiveDocument) -> bool:
+        """True if a search runs: it holds the lock of the folder; in a storage, a trial runs."""
+        return count_trials(page.columns, "running") > 0 if self.place.folder is None else self._is_locked(self.place.folder)
+
+    def _is_locked(self, folder: Path) -> bool:
         now_s = time.monotonic()
         if now_s - self._lock_seen_s >= LOCK_INTERVAL_S:
             self._lock_seen_s = now_s
-            self._is_searching = is_locked(self.place.folder)
-        return self._is_searching
+            self._has_lock = is_locked(folder)
+        return self._has_lock
 
     # Answers
 
@@ -226,6 +233,20 @@ class StudyFeed:
             except (StudyError, OSError) as error:
                 raise RequestError(503, f"Trial {number} cannot be read: {error}") from None
 
+    def pictures(self, number: int) -> bytes:
+        """The drawings of the channel dependencies of trial `number` as JSON, in the order of `channels` of its detail.
+
+        Raises:
+            RequestError: there is no such trial, or it cannot be read.
+        """
+        with self._lock:
+            self._check_trial(number)
+            try:
+                known = known_architecture(self._reader.trial(number).user_attrs.get("architecture"))
+            except (StudyError, OSError) as error:
+                raise RequestError(503, f"Trial {number} cannot be read: {error}") from None
+        return json_bytes([] if known is None else channel_pictures(known))
+
     def error_text(self, number: int) -> bytes:
         """The traceback of the failed trial `number` as JSON, at most its last million bytes.
 
@@ -250,15 +271,30 @@ class StudyFeed:
         Raises:
             RequestError: there is no such trial, or the study cannot be written to.
         """
-        self._check_trial(number)
+        with self._annotating(number) as annotations:
+            annotations.set_note(number, text)
 
-    def write_pin(self, number: int, is_pinned: bool) -> None:
+    def write_pin(self, number: int, *, is_pinned: bool) -> None:
         """Pin trial `number`, or remove its pin.
 
         Raises:
-            RequestError: there is no such trial, or the study cannot be written to.
+            RequestError: there is no such trial, too many are pinned, or the study cannot be written to.
         """
+        with self._annotating(number) as annotations:
+            (annotations.pin if is_pinned else annotations.unpin)(number)
+
+    @contextmanager
+    def _annotating(self, number: int) -> Iterator[Annotations]:
         self._check_trial(number)
+        folder, url = self.place.folder, self.place.storage
+        if not self._page_state(START, is_searching=False).is_writable:
+            raise RequestError(403, f"{folder or self.place.name}: is read-only, so that notes and pins cannot be stored.")
+        try:
+            yield Annotations.of_folder(folder) if folder else Annotations.of_storage(url or "", self.place.name)
+        except UsageError as error:
+            raise RequestError(400, f"{error}.") from None
+        except (StudyError, OSError) as error:
+            raise RequestError(503, f"The database cannot be written now: {error}.") from None
 
     def set_analysis(self, analysis: dict[str, Any]) -> None:
         """Set the findings that take a while."""

@@ -26,8 +26,8 @@ def summary_of(columns: StudyColumns, target: int | None, *, is_searching: bool)
     finished = columns.numbers["finished"].first(columns.count)
     return {
         "state": _state(columns, target, is_searching=is_searching),
-        "trials": _count(columns, "complete", "stopped", "failed"),
-        "complete": _count(columns, "complete"),
+        "trials": count_trials(columns, "complete", "stopped", "failed"),
+        "complete": count_trials(columns, "complete"),
         "target": target,
         "best": _best(columns),
         "front": len(columns.front.trials),
@@ -37,8 +37,8 @@ def summary_of(columns: StudyColumns, target: int | None, *, is_searching: bool)
     }
 
 
-def _count(columns: StudyColumns, *states: str) -> int:
-    """The number of trials in `states`."""
+def count_trials(columns: StudyColumns, *states: str) -> int:
+    """The number of trials whose state is one of `states`."""
     column = columns.texts["state"]
     codes = [code for code, text in enumerate(column.texts) if text in states]
     return int(np.isin(column.codes.first(columns.count), codes).sum())
@@ -49,8 +49,8 @@ def _state(columns: StudyColumns, target: int | None, *, is_searching: bool) -> 
         return "searching"
     if not columns.count:
         return "empty"
-    trained = _count(columns, "complete", "stopped", "failed")
-    return "finished" if trained >= (target or 0) and not _count(columns, "running") else "interrupted"
+    trained = count_trials(columns, "complete", "stopped", "failed")
+    return "finished" if trained >= (target or 0) and not count_trials(columns, "running") else "interrupted"
 
 
 def _best(columns: StudyColumns) -> dict[str, Any] | None:

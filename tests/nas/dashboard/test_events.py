@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -80,11 +81,13 @@ def test_a_browser_that_comes_back_to_another_server_misses_nothing(
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "999;", "12", "5;9", "-1;", "٣;", "9" * 400])  # noqa: RUF001 - a digit of Arabic
-def test_a_cursor_that_is_none_loads_the_study_again(server: Any, cursor: str) -> None:
-    from urllib.parse import quote
-
+def test_a_cursor_that_is_none_loads_the_study_again(
+    server: Any, cursor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "HEARTBEAT_S", 0.1)
     with server.stream(f"/api/studies/{server.keys['digits']}/events?cursor={quote(cursor)}") as stream:
         assert stream.next() == ("reload", {})
+        assert stream.response.readline() == b": still here\n"  # once
 
 
 def test_the_start_and_the_end_of_a_search_are_told(study: Path, run_server: Any) -> None:

@@ -180,6 +180,10 @@ const source = (() => {
       return fetchJson(`${pathOf(key)}/trials/${trial}`);
     }
 
+    pictures(key, { number }) {
+      return fetchJson(`${pathOf(key)}/trials/${number}/pictures`);
+    }
+
     async errorText(key, trial) {
       return (await fetchJson(`${pathOf(key)}/trials/${trial}/error`)).text;
     }
