@@ -14,19 +14,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 import pandas as pd
-from optuna.trial import FrozenTrial, TrialState
 
 from nas import objectives
-from nas.analysis.front import Bounds, Floats, front_mask, hypervolume
+from nas.analysis.front import Bounds, Floats, hypervolume
 from nas.analysis.notebook import results_html
+from nas.analysis.trial_table import STATES, counted_trials, objective_values, trial_table
 from nas.errors import UsageError
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
+from nas.study.content import StudyContent, StudySnapshot
 from nas.study.lock import is_locked
-from nas.study.stored import StoredStudy
-from nas.study.trials import RETRIED_FROM, outcome_name
 from trainers.training.confusion import Confusion
 
 if TYPE_CHECKING:
@@ -34,21 +32,8 @@ if TYPE_CHECKING:
 else:
     Row = pd.Series  # `pd.Series[Any]` is known to the stubs only
 
-STATES = ("complete", "running", "waiting", "stopped", "refused", "duplicate", "failed")
-TIMES = ("train_s", "overhead_s", "idle_s", "wall_s")
-TEXTS = ("id", "device", "failure", "refused")
-"""User attributes that are columns of text; None if missing."""
-
 CONFUSION_SCORES = ("balanced_accuracy", "macro_f1")
 """Objectives that follow from a confusion matrix."""
-
-_UNFINISHED = {TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}
-
-
-def number_columns() -> tuple[str, ...]:
-    """The user attributes that are columns of numbers (NaN if missing): costs, measured and trained values, times."""
-    values = (*objectives.names("cost"), *objectives.names("measured"), *objectives.names("trained"))
-    return tuple(dict.fromkeys((*COST_FIELDS, *values, *TIMES, "test_accuracy")))
 
 
 def record_columns() -> tuple[str, ...]:
@@ -89,15 +74,13 @@ class Results:
     end_reason: str = ""
 
     @classmethod
-    def of(cls, study: StoredStudy) -> Results:
+    def of(cls, study: StudyContent) -> Results:
         """The `study` as it is now."""
-        tested = study.test_accuracy
-        rows = [_row(trial, study.objectives, tested) for trial in study.trials]
         return cls(
             folder=study.folder,
             name=study.name,
             objectives=study.objectives,
-            trials=_table(rows, study.objectives),
+            trials=trial_table(study.trials, study.objectives, study.test_accuracy),
             config=study.config,
             dataset=study.dataset,
             space_size=study.space_size,
@@ -113,7 +96,7 @@ class Results:
         Raises:
             UsageError: `folder` holds no study, or one that `nas search` did not write.
         """
-        return cls.of(StoredStudy.read(folder))
+        return cls.of(StudySnapshot.of(folder))
 
     def _repr_html_(self) -> str:
         return results_html(self)
@@ -142,7 +125,7 @@ class Results:
     @cached_property
     def complete(self) -> pd.DataFrame:
         """The trials that count: complete, and within the study's limits."""
-        return self.trials[_counted(self.trials)]
+        return self.trials[counted_trials(self.trials)]
 
     @cached_property
     def front(self) -> pd.DataFrame:
@@ -206,7 +189,7 @@ class Results:
     @cached_property
     def values(self) -> Floats:
         """`(n, m)`: the objectives of every trial in order; NaN throughout for a trial that does not count."""
-        return _values(self.trials, [objective.name for objective in self.objectives])
+        return objective_values(self.trials, [objective.name for objective in self.objectives])
 
     @cached_property
     def bounds(self) -> Bounds:
@@ -257,60 +240,3 @@ def plain(name: str, value: Any) -> Any:
     if not math.isfinite(number):
         return None
     return round(number) if name in ("trial", *COST_FIELDS) else number
-
-
-def _row(trial: FrozenTrial, chosen: Sequence[Objective], tested: Mapping[str, float]) -> dict[str, Any]:
-    attributes = trial.user_attrs
-    row: dict[str, Any] = {name: attributes.get(name) for name in (*number_columns(), *TEXTS, "seed", "architecture")}
-    values = trial.values or [attributes.get(objective.name) for objective in chosen]
-    row |= {objective.name: value for objective, value in zip(chosen, values, strict=True)}
-    if trial.state == TrialState.COMPLETE and row["accuracy"] is None:  # it is no objective of the study
-        row["accuracy"] = next((entry.get("val_accuracy") for entry in (attributes.get("curve") or [])[-1:]), None)
-    return row | {
-        "trial": trial.number,
-        "state": _state(trial),
-        "curve": attributes.get("curve") or [],
-        "test_accuracy": tested.get(str(trial.number)),
-        "started": trial.datetime_start,
-        "finished": trial.datetime_complete,
-        "retried_from": attributes.get(RETRIED_FROM),
-        "feasible": all(value <= 0 for value in trial.constraints.values()),
-    }
-
-
-def _state(trial: FrozenTrial) -> str:
-    """One of `STATES`."""
-    outcome = outcome_name(trial)
-    if outcome is None:
-        return _UNFINISHED[trial.state]
-    return "complete" if outcome == "completed" else outcome
-
-
-def _table(rows: list[dict[str, Any]], chosen: Sequence[Objective]) -> pd.DataFrame:
-    names = [objective.name for objective in chosen]
-    rest = ("seed", "architecture", "curve", "started", "finished", "retried_from", "feasible")
-    numbers = list(dict.fromkeys((*names, *number_columns())))
-    table = pd.DataFrame(rows, columns=list(dict.fromkeys(["trial", "state", *numbers, *TEXTS, *rest])))
-    table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce").astype(np.float64)
-    table["trial"] = table["trial"].astype(np.int64)
-    table["retried_from"] = pd.to_numeric(table["retried_from"]).astype(np.float64)
-    table["feasible"] = table["feasible"].astype(bool)
-    for name in ("started", "finished"):
-        table[name] = pd.to_datetime(table[name])
-    for name in (*TEXTS, "seed", "architecture", "curve", "state"):
-        table[name] = table[name].astype(object).where(table[name].notna(), None)
-    table.index = pd.Index(table["trial"].to_numpy())
-    table["on_front"] = front_mask(_values(table, names), [objective.direction for objective in chosen])
-    return table
-
-
-def _counted(table: pd.DataFrame) -> pd.Series[bool]:
-    """Which trials are complete and within the study's limits."""
-    return (table["state"] == "complete") & table["feasible"]
-
-
-def _values(table: pd.DataFrame, names: Sequence[str]) -> Floats:
-    """`(n, m)`: the objectives; NaN throughout for a trial that does not count."""
-    values = table[list(names)].to_numpy(dtype=np.float64, copy=True)
-    values[~_counted(table).to_numpy()] = np.nan
-    return values

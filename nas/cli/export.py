@@ -28,9 +28,9 @@ def export(
 ) -> None:
     """Export the trained network of a trial as a timm model."""
     from nas.models import export as models
-    from nas.study.stored import StoredStudy
+    from nas.study.content import StudySnapshot
 
-    number = models.export(StoredStudy.read(folder), trial, out_folder)
+    number = models.export(StudySnapshot.of(folder), trial, out_folder)
     print(f"model: {out_folder} (trial {number})")
     name = json.dumps(f"local-dir:{out_folder}", ensure_ascii=False)
     print(f"load:  import search_space, timm; timm.create_model({name}, pretrained=True)")

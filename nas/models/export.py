@@ -24,8 +24,8 @@ from nas.analysis.results import Results
 from nas.errors import MachineError, StudyError, UsageError
 from nas.models.front_test_accuracy import load_images
 from nas.models.weights import load_trained
+from nas.study.content import StudyContent
 from nas.study.destinations import check_folder
-from nas.study.stored import StoredStudy
 from search_space.modules.network import Network
 from search_space.timm_support.entrypoint import ENTRYPOINT
 from trainers.files import atomic_folder
@@ -39,7 +39,7 @@ OUTPUT_TOLERANCE = (
 )
 
 
-def export(study: StoredStudy, trial: int | str, out: Path | str) -> int:
+def export(study: StudyContent, trial: int | str, out: Path | str) -> int:
     """Write a trained network as a folder that timm loads, load it through timm and compare the outputs.
 
         import search_space, timm
@@ -87,7 +87,7 @@ def _check_out(out: Path) -> None:
         raise UsageError(f"{out}: must be empty, new, or an earlier export; it holds other files")
 
 
-def _write(network: Network, study: StoredStudy, number: int, out: Path) -> bool:
+def _write(network: Network, study: StudyContent, number: int, out: Path) -> bool:
     """Write the model to the folder `out`; returns whether it has a class map."""
     import timm
     from timm.models import save_for_hf

@@ -1,0 +1,102 @@
+"""The trials of a study as a table: a row per trial, in the order of numbers (`nas.analysis.results.Results.trials`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from optuna.trial import TrialState
+
+from nas import objectives
+from nas.analysis.front import Floats, front_mask
+from nas.objectives import Objective
+from nas.objectives.costs import COST_FIELDS
+from nas.study.trials import RETRIED_FROM, AnyTrial, attribute_column, outcome_name
+
+STATES = ("complete", "running", "waiting", "stopped", "refused", "duplicate", "failed")
+TIMES = ("train_s", "overhead_s", "idle_s", "wall_s")
+TEXTS = ("id", "device", "failure", "refused")
+"""User attributes that are columns of text; None if missing."""
+
+_UNFINISHED = {TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}
+
+
+def number_columns() -> tuple[str, ...]:
+    """The user attributes that are columns of numbers (NaN if missing): costs, measured and trained values, times."""
+    values = (*objectives.names("cost"), *objectives.names("measured"), *objectives.names("trained"))
+    return tuple(dict.fromkeys((*COST_FIELDS, *values, *TIMES, "test_accuracy")))
+
+
+def trial_table(trials: Sequence[AnyTrial], chosen: Sequence[Objective], tested: Mapping[str, float]) -> pd.DataFrame:
+    """The table of `trials`.
+
+    Args:
+        trials: by number.
+        chosen: the objectives of the study, in the order of the values of trials.
+        tested: trial number as text -> accuracy on the test split.
+    """
+    names = [objective.name for objective in chosen]
+    curves = [curve or [] for curve in attribute_column(trials, "curve")]
+    columns: dict[str, Any] = {"trial": [trial.number for trial in trials], "state": _objects(map(_state, trials))}
+    columns |= {name: _numbers(values) for name, values in _number_columns(trials, names, tested, curves).items()}
+    columns |= {name: _objects(attribute_column(trials, name)) for name in (*TEXTS, "seed", "architecture")}
+    columns |= {
+        "curve": _objects(curves),
+        "started": pd.to_datetime(pd.Series([trial.datetime_start for trial in trials])),
+        "finished": pd.to_datetime(pd.Series([trial.datetime_complete for trial in trials])),
+        "retried_from": pd.to_numeric(_objects(attribute_column(trials, RETRIED_FROM))).astype(np.float64),
+        "feasible": np.array([all(v <= 0 for v in trial.constraints.values()) for trial in trials], dtype=np.bool_),
+    }
+    table = pd.DataFrame(columns)
+    table["trial"] = table["trial"].astype(np.int64)
+    table.index = pd.Index(table["trial"].to_numpy())
+    table["on_front"] = front_mask(objective_values(table, names), [objective.direction for objective in chosen])
+    return table
+
+
+def counted_trials(table: pd.DataFrame) -> pd.Series[bool]:
+    """Which trials are complete and within the limits of the study."""
+    return (table["state"] == "complete") & table["feasible"]
+
+
+def objective_values(table: pd.DataFrame, names: Sequence[str]) -> Floats:
+    """`(n, m)`: the objectives `names`; NaN throughout for a trial that does not count."""
+    values = table[list(names)].to_numpy(dtype=np.float64, copy=True)
+    values[~counted_trials(table).to_numpy()] = np.nan
+    return values
+
+
+def _number_columns(
+    trials: Sequence[AnyTrial], names: Sequence[str], tested: Mapping[str, float], curves: Sequence[Sequence[Any]]
+) -> dict[str, list[Any]]:
+    """Name -> the value of each trial: the objectives `names`, then the other `number_columns()`."""
+    columns = {name: attribute_column(trials, name) for name in dict.fromkeys((*names, *number_columns()))}
+    columns["test_accuracy"] = [tested.get(str(trial.number)) for trial in trials]
+    for row, trial in enumerate(trials):
+        if trial.values:
+            for name, value in zip(names, trial.values, strict=True):
+                columns[name][row] = value
+        if trial.state == TrialState.COMPLETE and columns["accuracy"][row] is None:  # it is no objective of the study
+            columns["accuracy"][row] = curves[row][-1].get("val_accuracy") if curves[row] else None
+    return columns
+
+
+def _state(trial: AnyTrial) -> str:
+    """One of `STATES`."""
+    outcome = outcome_name(trial)
+    if outcome is None:
+        return _UNFINISHED[trial.state]
+    return "complete" if outcome == "completed" else outcome
+
+
+def _numbers(values: Sequence[Any]) -> pd.Series[float]:
+    """A column of numbers; what is none is NaN."""
+    return pd.to_numeric(_objects(values), errors="coerce").astype(np.float64)
+
+
+def _objects(values: Iterable[Any]) -> pd.Series[Any]:
+    """A column of any values; None where one is missing."""
+    column = pd.Series(list(values), dtype=object)
+    return column.where(column.notna(), None)
