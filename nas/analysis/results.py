@@ -19,12 +19,13 @@ import pandas as pd
 from nas import objectives
 from nas.analysis.front import Bounds, Floats, hypervolume
 from nas.analysis.notebook import results_html
-from nas.analysis.trial_table import STATES, counted_trials, objective_values, trial_table
+from nas.analysis.trial_table import STATES, add_details, counted_trials, objective_values, summary_table
 from nas.errors import UsageError
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
 from nas.study.content import StudyContent, StudySnapshot
 from nas.study.lock import is_locked
+from nas.study.trials import AnyTrial
 from trainers.training.confusion import Confusion
 
 if TYPE_CHECKING:
@@ -50,10 +51,8 @@ class Results:
         folder: where it lives.
         name: its name.
         objectives: in the order of the trials' values.
-        trials: a row per trial in the order of numbers, indexed by number. Columns: `trial`, `state` (one of `STATES`),
-            each objective under its name (of a trial that is not complete: the values that are known), `number_columns()`,
-            `TEXTS`, `seed`, `architecture` (plain dict or None), `curve` (list of dicts), `started`, `finished`,
-            `retried_from` (number of the failed trial that it repeats, or NaN), `feasible` and `on_front`.
+        records: the trials, by number.
+        summary: `trials` without the columns `architecture` and `curve`.
         config: the resolved configuration.
         dataset: the images it was searched on.
         space_size: how many architectures the space holds; None if the study does not say.
@@ -65,7 +64,8 @@ class Results:
     folder: Path
     name: str
     objectives: tuple[Objective, ...]
-    trials: pd.DataFrame
+    records: Sequence[AnyTrial]
+    summary: pd.DataFrame
     config: Mapping[str, Any]
     dataset: Mapping[str, Any]
     space_size: int | None
@@ -76,11 +76,13 @@ class Results:
     @classmethod
     def of(cls, study: StudyContent) -> Results:
         """The `study` as it is now."""
+        trials = study.trials
         return cls(
             folder=study.folder,
             name=study.name,
             objectives=study.objectives,
-            trials=trial_table(study.trials, study.objectives, study.test_accuracy),
+            records=trials,
+            summary=summary_table(trials, study.objectives, study.test_accuracy),
             config=study.config,
             dataset=study.dataset,
             space_size=study.space_size,
@@ -101,6 +103,16 @@ class Results:
     def _repr_html_(self) -> str:
         return results_html(self)
 
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """A row per trial in the order of numbers, indexed by number.
+
+        Columns: `trial`, `state` (one of `STATES`), each objective under its name (of a trial that is not complete: the values
+        that are known), `number_columns()`, `TEXTS`, `seed`, `architecture` (plain dict or None), `curve` (list of dicts),
+        `started`, `finished`, `retried_from` (number of the failed trial that it repeats, or NaN), `feasible` and `on_front`.
+        """
+        return add_details(self.summary, self.records)
+
     @property
     def further_objectives(self) -> tuple[Objective, ...]:
         """The objectives that tables show although the study does not optimise them, such as the number of parameters."""
@@ -111,7 +123,7 @@ class Results:
     def test_value(self, trial: int, objective: str) -> float:
         """The value of a trained objective on the test split; NaN if the trial was not tested, or the value is not known."""
         if objective == "accuracy":
-            return float(self.trials["test_accuracy"].loc[trial])
+            return float(self.summary["test_accuracy"].loc[trial])
         confusion = self.test_confusion.get(str(trial))
         if confusion is None or objective not in CONFUSION_SCORES:
             return math.nan
@@ -125,14 +137,14 @@ class Results:
     @cached_property
     def complete(self) -> pd.DataFrame:
         """The trials that count: complete, and within the study's limits."""
-        return self.trials[counted_trials(self.trials)]
+        return self.trials[counted_trials(self.summary)]
 
     @cached_property
     def front(self) -> pd.DataFrame:
         """The trials on the front, by the first cheap objective, or the first objective if none is cheap."""
         cheap = [objective.name for objective in self.objectives if objective.cheap]
         order = (cheap or [self.objectives[0].name])[0]
-        return self.trials[self.trials["on_front"]].sort_values([order, "trial"])
+        return self._detailed(self.summary[self.summary["on_front"]].sort_values([order, "trial"]))
 
     @cached_property
     def best(self) -> Row | None:
@@ -141,12 +153,12 @@ class Results:
         Ties: fewer MACs, then the earlier (`nas.objectives.primary_index`).
         """
         primary = self.primary
-        ranked = self.complete.dropna(subset=[primary.name])
+        ranked = self.summary[counted_trials(self.summary)].dropna(subset=[primary.name])
         if ranked.empty:
             return None
         ascending = [primary.direction == "minimize", True, True]
         by = [primary.name, "macs", "trial"] if primary.name != "macs" else [primary.name, "params", "trial"]
-        return ranked.sort_values(by, ascending=ascending).iloc[0]
+        return self._detailed(ranked.sort_values(by, ascending=ascending).head(1)).iloc[0]
 
     def trial(self, which: int | str) -> Row:
         """A trial by its number, or the "best" one, whatever its state.
@@ -159,14 +171,14 @@ class Results:
                 raise UsageError(f"trial best: no trial of {self.folder} is complete yet; {self._known_trials()}")
             return self.best
         text = str(which).strip()
-        if not text.isdecimal() or int(text) not in self.trials.index:
+        if not text.isdecimal() or int(text) not in self.summary.index:
             raise UsageError(f"trial {which}: {self.folder} has no such trial; {self._known_trials()}")
-        return self.trials.iloc[int(text)]  # numbers run from 0 without gaps
+        return self._detailed(self.summary.loc[[int(text)]]).iloc[0]
 
     @cached_property
     def counts(self) -> dict[str, int]:
         """How many trials are in each of `STATES`, those with none left out."""
-        found = self.trials["state"].value_counts()
+        found = self.summary["state"].value_counts()
         return {state: int(found[state]) for state in STATES if state in found.index}
 
     @cached_property
@@ -189,7 +201,7 @@ class Results:
     @cached_property
     def values(self) -> Floats:
         """`(n, m)`: the objectives of every trial in order; NaN throughout for a trial that does not count."""
-        return objective_values(self.trials, [objective.name for objective in self.objectives])
+        return objective_values(self.summary, [objective.name for objective in self.objectives])
 
     @cached_property
     def bounds(self) -> Bounds:
@@ -212,6 +224,10 @@ class Results:
         table["architecture"] = [json.dumps(item, separators=(",", ":")) for item in table["architecture"]]
         return table.to_csv(index=False, lineterminator="\n")
 
+    def _detailed(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Rows of `summary` with the columns of `trials`."""
+        return add_details(table, self.records)
+
     def _record_keys(self) -> list[str]:
         names = [objective.name for objective in self.objectives]
         return ["trial", *dict.fromkeys((*names, *record_columns())), "id", "architecture"]
@@ -220,7 +236,7 @@ class Results:
         return {key: plain(key, row.get(key)) for key in self._record_keys()}
 
     def _known_trials(self) -> str:
-        count = len(self.trials)
+        count = len(self.summary)
         return f"there are the numbers 0 to {count - 1}, and `best`" if count else "it has none yet"
 
 

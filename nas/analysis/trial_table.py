@@ -1,4 +1,7 @@
-"""The trials of a study as a table: a row per trial, in the order of numbers (`nas.analysis.results.Results.trials`)."""
+"""The trials of a study as a table: a row per trial, in the order of numbers (`nas.analysis.results.Results.trials`).
+
+Architectures and curves are decoded only for the rows that need them: they are nine tenths of a study.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,8 @@ def number_columns() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*COST_FIELDS, *values, *TIMES, "test_accuracy")))
 
 
-def trial_table(trials: Sequence[AnyTrial], chosen: Sequence[Objective], tested: Mapping[str, float]) -> pd.DataFrame:
-    """The table of `trials`.
+def summary_table(trials: Sequence[AnyTrial], chosen: Sequence[Objective], tested: Mapping[str, float]) -> pd.DataFrame:
+    """The table of `trials` without the columns `architecture` and `curve`.
 
     Args:
         trials: by number.
@@ -38,12 +41,10 @@ def trial_table(trials: Sequence[AnyTrial], chosen: Sequence[Objective], tested:
         tested: trial number as text -> accuracy on the test split.
     """
     names = [objective.name for objective in chosen]
-    curves = [curve or [] for curve in attribute_column(trials, "curve")]
     columns: dict[str, Any] = {"trial": [trial.number for trial in trials], "state": _objects(map(_state, trials))}
-    columns |= {name: _numbers(values) for name, values in _number_columns(trials, names, tested, curves).items()}
-    columns |= {name: _objects(attribute_column(trials, name)) for name in (*TEXTS, "seed", "architecture")}
+    columns |= {name: _numbers(values) for name, values in _number_columns(trials, names, tested).items()}
+    columns |= {name: _objects(attribute_column(trials, name)) for name in (*TEXTS, "seed")}
     columns |= {
-        "curve": _objects(curves),
         "started": pd.to_datetime(pd.Series([trial.datetime_start for trial in trials])),
         "finished": pd.to_datetime(pd.Series([trial.datetime_complete for trial in trials])),
         "retried_from": pd.to_numeric(_objects(attribute_column(trials, RETRIED_FROM))).astype(np.float64),
@@ -54,6 +55,18 @@ def trial_table(trials: Sequence[AnyTrial], chosen: Sequence[Objective], tested:
     table.index = pd.Index(table["trial"].to_numpy())
     table["on_front"] = front_mask(objective_values(table, names), [objective.direction for objective in chosen])
     return table
+
+
+def add_details(table: pd.DataFrame, trials: Sequence[AnyTrial]) -> pd.DataFrame:
+    """Rows of a `summary_table` of `trials` with the columns `architecture` and `curve`."""
+    chosen = [trials[number] for number in table.index]  # numbers run from 0 without gaps
+    architectures = _objects(attribute_column(chosen, "architecture"))
+    curves = _objects(curve or [] for curve in attribute_column(chosen, "curve"))
+    detailed = table.copy()
+    position = list(table.columns).index("started")
+    detailed.insert(position, "architecture", architectures.to_numpy())
+    detailed.insert(position + 1, "curve", curves.to_numpy())
+    return detailed
 
 
 def counted_trials(table: pd.DataFrame) -> pd.Series[bool]:
@@ -69,7 +82,7 @@ def objective_values(table: pd.DataFrame, names: Sequence[str]) -> Floats:
 
 
 def _number_columns(
-    trials: Sequence[AnyTrial], names: Sequence[str], tested: Mapping[str, float], curves: Sequence[Sequence[Any]]
+    trials: Sequence[AnyTrial], names: Sequence[str], tested: Mapping[str, float]
 ) -> dict[str, list[Any]]:
     """Name -> the value of each trial: the objectives `names`, then the other `number_columns()`."""
     columns = {name: attribute_column(trials, name) for name in dict.fromkeys((*names, *number_columns()))}
@@ -79,7 +92,9 @@ def _number_columns(
             for name, value in zip(names, trial.values, strict=True):
                 columns[name][row] = value
         if trial.state == TrialState.COMPLETE and columns["accuracy"][row] is None:  # it is no objective of the study
-            columns["accuracy"][row] = curves[row][-1].get("val_accuracy") if curves[row] else None
+            columns["accuracy"][row] = next(
+                (e.get("val_accuracy") for e in (trial.user_attrs.get("curve") or [])[-1:]), None
+            )
     return columns
 
 

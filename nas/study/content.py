@@ -16,7 +16,6 @@ from nas import objectives
 from nas.errors import UsageError
 from nas.objectives import Objective
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS
-from nas.study.images import find_images
 from nas.study.layout import DATA, DATABASE, may_write, trial_folder
 from nas.study.reader import StudyChanges, StudyReader
 from nas.study.trial_record import TrialRecord
@@ -143,6 +142,8 @@ class StudyContent(ABC):
         Raises:
             StudyError: it is missing or damaged.
         """
+        from nas.study.images import find_images  # here, since it imports the configuration of data
+
         return find_images(self.folder / DATA, self.fingerprint)
 
     @property
