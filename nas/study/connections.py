@@ -6,9 +6,11 @@ why. `nas/study/server.py` reads a database server. Both offer `read`, a transac
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -62,13 +64,15 @@ class Database(Protocol):
         ...
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Copy:
-    """A private copy of the files of a database, valid while they have this signature."""
+    """A private copy of the files of a database, valid while they have this signature; its folder goes with it."""
 
     signature: Signature
-    folder: tempfile.TemporaryDirectory[str]
     file: Path
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, shutil.rmtree, self.file.parent, ignore_errors=True)
 
 
 class FileDatabase:
@@ -97,6 +101,7 @@ class FileDatabase:
 
     def read(self, transaction: Callable[[Query], Result]) -> Result:
         """Call `transaction`; again if the file changes meanwhile and SQLite's locks do not prevent it."""
+        failure = UsageError(f"{self.file}: cannot be read: it changes while it is read; try again")
         for _ in range(MAX_ATTEMPTS):
             before = signature_of(self.file)
             if before[0] is None:
@@ -104,17 +109,18 @@ class FileDatabase:
             access = access_to(self.file)
             try:
                 result = self._read_once(transaction, access, before)
-            except (sqlite3.DatabaseError, OSError) as error:
-                if signature_of(self.file) == before:
-                    raise _unreadable(self.file, error) from None
-            except UsageError:
-                if signature_of(self.file) == before:
-                    raise
-            else:
                 if access == "locking" or signature_of(self.file) == before:
                     return result
+            except (sqlite3.DatabaseError, OSError) as error:
+                failure = _unreadable(self.file, error)
+                if signature_of(self.file) == before:
+                    break
+            except UsageError as error:
+                failure = error
+                if access == "locking" or signature_of(self.file) == before:
+                    break
             time.sleep(RETRY_DELAY_S)
-        raise UsageError(f"{self.file}: cannot be read: it changes while it is read; try again")
+        raise failure
 
     def _read_once(self, transaction: Callable[[Query], Result], access: Access, signature: Signature) -> Result:
         with closing(self._connect(access, signature)) as connection:
@@ -126,8 +132,9 @@ class FileDatabase:
             self._copy = None
             return connect_read_only(self.file, access)
         if self._copy is None or self._copy.signature != signature:
-            folder = tempfile.TemporaryDirectory(prefix="mixfront-", ignore_cleanup_errors=True)
-            self._copy = _Copy(signature, folder, private_copy(self.file, Path(folder.name)))
+            folder = Path(tempfile.mkdtemp(prefix="mixfront-"))
+            self._copy = _Copy(signature, folder / "copy.db")
+            private_copy(self.file, folder)
         return sqlite3.connect(self._copy.file)
 
 
@@ -140,4 +147,6 @@ def missing_study(database: Path) -> UsageError:
 def _unreadable(file: Path, error: sqlite3.DatabaseError | OSError) -> UsageError:
     if isinstance(error, OSError):
         return UsageError(f"{file}: cannot be read: {error.strerror or error}")
+    if "no such table" in str(error):
+        return UsageError(f"{file}: holds no study; remove the folder and search again")
     return UsageError(f"{file}: cannot be read as a study: {error}")

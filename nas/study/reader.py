@@ -21,7 +21,7 @@ from nas.errors import UsageError
 from nas.study.connections import Database, FileDatabase, Query, Row
 from nas.study.layout import DATABASE
 from nas.study.snapshot import Signature
-from nas.study.tables import TrialTables, check_schema, chunks, trial_rows, trial_rows_of, trial_rows_of_ids
+from nas.study.tables import TrialTables, chunks, find_study, studies, trial_rows, trial_rows_of, trial_rows_of_ids
 from nas.study.trial_record import TrialRecord, decode
 
 TRIALS_PER_BATCH = 2000
@@ -108,7 +108,7 @@ class StudyReader:
     def __init__(self, database: Database, name: str | None = None) -> None:
         self._database = database
         self._signature: Signature | None = None
-        self._id, self.name, self.directions = self._transact(lambda query: _find_study(query, database.place, name))
+        self._id, self.name, self.directions = self._transact(lambda query: find_study(query, database.place, name))
 
     @classmethod
     def of_folder(cls, folder: Path) -> StudyReader:
@@ -216,7 +216,9 @@ class StudyReader:
 
     def _attributes(self, query: Query, cursor: Cursor) -> tuple[Mapping[str, Any] | None, int]:
         """The user attributes of the study unless `cursor` has seen them, and their digest."""
-        rows = query("SELECT key, value_json FROM study_user_attributes WHERE study_id = ? ORDER BY key", (self._id,))
+        rows = query(
+            "SELECT a.key, a.value_json FROM study_user_attributes a WHERE a.study_id = ? ORDER BY a.key", (self._id,)
+        )
         digest = hash(tuple(rows))
         if digest == cursor.attributes_digest:
             return None, digest
@@ -246,27 +248,7 @@ def list_studies(url: str) -> list[str]:
     from nas.study.server import open_database  # here, since it imports SQLAlchemy
 
     database = open_database(url)
-    return database.read(lambda query: [name for _, name in _studies(query, database.place)])
-
-
-def _studies(query: Query, place: str) -> list[Row]:
-    """The rows `(id, name)` of all studies."""
-    check_schema(query, place)
-    return query("SELECT study_id, study_name FROM studies ORDER BY study_id", ())
-
-
-def _find_study(query: Query, place: str, name: str | None) -> tuple[int, str, tuple[str, ...]]:
-    """The id, the name and the directions of the study `name`, or of the first one."""
-    studies = _studies(query, place)
-    chosen = [row for row in studies if name is None or row[1] == name]
-    if not chosen:
-        names = ", ".join(repr(row[1]) for row in studies)
-        if name is None or not studies:
-            raise UsageError(f"{place}: holds no study; remove the folder and search again")
-        raise UsageError(f"{place}: holds no study {name!r}; there are {names}")
-    study, found = chosen[0]
-    rows = query("SELECT direction FROM study_directions WHERE study_id = ? ORDER BY objective", (study,))
-    return int(study), str(found), tuple(direction.lower() for (direction,) in rows)
+    return database.read(lambda query: [name for _, name in studies(query, database.place)])
 
 
 def _is_number(text: str) -> bool:

@@ -35,6 +35,8 @@ User attributes of the study:
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end
     test_confusion        {trial number as text: {"totals": [...], "correct": [...], "confusions": [[class, other, images], ...]}}
                           (`trainers.training.confusion.Confusion`), written with the test accuracy
+    notes                 {trial number as text: text}, and
+    pins                  [trial number, ...]: what people noted on trials, and pinned (`nas/study/annotations.py`)
     environments          [{"since", "mixfront", "python", "torch", ..., "host", "processor", "platform"}, ...]: the versions and
                           the machine of each search that had others than the one before (`nas/study/environment.py`)
 

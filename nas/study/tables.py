@@ -31,7 +31,27 @@ _SPECIAL_VALUES = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": flo
 _STATES = {state.name: state for state in TrialState}
 
 
-def check_schema(query: Query, place: str) -> None:
+def studies(query: Query, place: str) -> list[Row]:
+    """The rows `(id, name)` of all studies."""
+    _check_schema(query, place)
+    return query("SELECT study_id, study_name FROM studies ORDER BY study_id", ())
+
+
+def find_study(query: Query, place: str, name: str | None) -> tuple[int, str, tuple[str, ...]]:
+    """The id, the name and the directions of the study `name`, or of the first one."""
+    rows = studies(query, place)
+    chosen = [row for row in rows if name is None or row[1] == name]
+    if not chosen:
+        names = ", ".join(repr(row[1]) for row in rows)
+        if name is None or not rows:
+            raise UsageError(f"{place}: holds no study; remove the folder and search again")
+        raise UsageError(f"{place}: holds no study {name!r}; there are {names}")
+    study, found = chosen[0]
+    directions = query("SELECT direction FROM study_directions WHERE study_id = ? ORDER BY objective", (study,))
+    return int(study), str(found), tuple(direction.lower() for (direction,) in directions)
+
+
+def _check_schema(query: Query, place: str) -> None:
     """Raise `UsageError` unless the tables have the schema that this module reads.
 
     Args:
@@ -135,7 +155,7 @@ class TrialTables:
     def _attributes(self, table: str) -> dict[int, dict[str, str]]:
         """Attribute -> JSON, of each trial that has any."""
         attributes: defaultdict[int, dict[str, str]] = defaultdict(dict)
-        for trial, name, text in self._rows(f"key, value_json FROM {table}", "trial_id"):
+        for trial, name, text in self._rows(f"{table}.key, value_json FROM {table}", "trial_id"):
             attributes[trial][intern(name)] = text
         return dict(attributes)
 

@@ -248,8 +248,7 @@ def _create(folder: Path) -> SearchSpace:
         "dataset": dataset,
     }
     directions = [objective.direction for objective in chosen]
-    storage = create_study(folder, config.name, directions, attributes, config.objectives)._storage
-    storage.remove_session()
+    create_study(folder, config.name, directions, attributes, config.objectives)
     return space
 
 
