@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 
 from nas import objectives
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
 from nas.study.layout import DATABASE
-from nas.study.storage import create_study
+from nas.study.storage import set_metric_names
 from search_space import Architecture, SearchSpace
 
 SPACE = Path(__file__).parents[2] / "studies" / "folder.yaml"
@@ -202,7 +203,6 @@ def generate_study(folder: Path, trials: int, *, seed: int = 0, running: int = 0
         connection.execute("PRAGMA synchronous=OFF")
         for rows in _batches(generator, trials, running):
             rows.write(connection)
-        connection.execute("PRAGMA journal_mode=DELETE")
     return folder
 
 
@@ -248,7 +248,13 @@ def _create(folder: Path) -> SearchSpace:
         "dataset": dataset,
     }
     directions = [objective.direction for objective in chosen]
-    create_study(folder, config.name, directions, attributes, config.objectives)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / DATABASE}")
+    study = optuna.create_study(study_name=config.name, storage=storage, directions=directions)
+    for key, value in attributes.items():
+        study.set_user_attr(key, value)
+    set_metric_names(study, config.objectives)
+    storage.remove_session()
+    storage.engine.dispose()
     return space
 
 

@@ -256,14 +256,14 @@ def test_reading_leaves_the_folder_as_it_is(tmp_path: Path, study: optuna.Study)
     assert set(running) == {"study.db", "study.db-wal", "study.db-shm"}
     assert len(StudyReader.of_folder(tmp_path).read().trials) == 1
     assert state_of(tmp_path) == running
-    crashed = shutil.copytree(tmp_path, tmp_path.with_name("crashed"))
+    crashed = shutil.copytree(tmp_path, tmp_path.with_name(f"{tmp_path.name} crashed"))
     (crashed / "study.db-shm").unlink()
     before = state_of(crashed)
     reader = StudyReader.of_folder(crashed)
     for _ in range(3):
         assert len(reader.read().trials) == 1
     assert state_of(crashed) == before
-    closed = shutil.copytree(FROZEN, tmp_path.with_name("closed"))
+    closed = shutil.copytree(FROZEN, tmp_path.with_name(f"{tmp_path.name} closed"))
     before = state_of_tree(closed)
     assert len(StudyReader.of_folder(closed).read().trials) == 8
     assert state_of_tree(closed) == before
