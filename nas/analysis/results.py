@@ -19,7 +19,8 @@ import pandas as pd
 from nas import objectives
 from nas.analysis.front import Bounds, Floats, hypervolume
 from nas.analysis.notebook import results_html
-from nas.analysis.trial_table import STATES, add_details, counted_trials, objective_values, summary_table
+from nas.analysis.trial_fields import STATES
+from nas.analysis.trial_table import add_details, counted_trials, objective_values, summary_table
 from nas.errors import UsageError
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
@@ -52,7 +53,7 @@ class Results:
         name: its name.
         objectives: in the order of the trials' values.
         records: the trials, by number.
-        summary: `trials` without the columns `architecture` and `curve`.
+        summary: `trials` without the columns that `nas.analysis.trial_table.add_details` adds, such as `curve`.
         config: the resolved configuration.
         dataset: the images it was searched on.
         space_size: how many architectures the space holds; None if the study does not say.
@@ -109,7 +110,9 @@ class Results:
 
         Columns: `trial`, `state` (one of `STATES`), each objective under its name (of a trial that is not complete: the values
         that are known), `number_columns()`, `TEXTS`, `seed`, `architecture` (plain dict or None), `curve` (list of dicts),
-        `started`, `finished`, `retried_from` (number of the failed trial that it repeats, or NaN), `feasible` and `on_front`.
+        `started`, `finished`, `retried_from` (number of the failed trial that it repeats, or NaN), `feasible`, `predicted` and
+        `segments` (plain, as `nas.study.storage` describes them; None and [] without), `rungs` (epoch -> value of the primary
+        objective) and `on_front`.
         """
         return add_details(self.summary, self.records)
 

@@ -12,28 +12,16 @@ import numpy as np
 import pandas as pd
 from optuna.trial import TrialState
 
-from nas import objectives
 from nas.analysis.front import Floats, front_mask
+from nas.analysis.trial_fields import TEXTS, number_columns, state_of
 from nas.objectives import Objective
-from nas.objectives.costs import COST_FIELDS
-from nas.study.trials import RETRIED_FROM, AnyTrial, attribute_column, outcome_name
-
-STATES = ("complete", "running", "waiting", "stopped", "refused", "duplicate", "failed")
-TIMES = ("train_s", "overhead_s", "idle_s", "wall_s")
-TEXTS = ("id", "device", "failure", "refused")
-"""User attributes that are columns of text; None if missing."""
-
-_UNFINISHED = {TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}
-
-
-def number_columns() -> tuple[str, ...]:
-    """The user attributes that are columns of numbers (NaN if missing): costs, measured and trained values, times."""
-    values = (*objectives.names("cost"), *objectives.names("measured"), *objectives.names("trained"))
-    return tuple(dict.fromkeys((*COST_FIELDS, *values, *TIMES, "test_accuracy")))
+from nas.sampler.prediction import PREDICTED
+from nas.study.segments import SEGMENTS
+from nas.study.trials import RETRIED_FROM, AnyTrial, attribute_column
 
 
 def summary_table(trials: Sequence[AnyTrial], chosen: Sequence[Objective], tested: Mapping[str, float]) -> pd.DataFrame:
-    """The table of `trials` without the columns `architecture` and `curve`.
+    """The table of `trials` without the columns that `add_details` adds.
 
     Args:
         trials: by number.
@@ -41,7 +29,7 @@ def summary_table(trials: Sequence[AnyTrial], chosen: Sequence[Objective], teste
         tested: trial number as text -> accuracy on the test split.
     """
     names = [objective.name for objective in chosen]
-    columns: dict[str, Any] = {"trial": [trial.number for trial in trials], "state": _objects(map(_state, trials))}
+    columns: dict[str, Any] = {"trial": [trial.number for trial in trials], "state": _objects(map(state_of, trials))}
     columns |= {name: _numbers(values) for name, values in _number_columns(trials, names, tested).items()}
     columns |= {name: _objects(attribute_column(trials, name)) for name in (*TEXTS, "seed")}
     columns |= {
@@ -58,14 +46,22 @@ def summary_table(trials: Sequence[AnyTrial], chosen: Sequence[Objective], teste
 
 
 def add_details(table: pd.DataFrame, trials: Sequence[AnyTrial]) -> pd.DataFrame:
-    """Rows of a `summary_table` of `trials` with the columns `architecture` and `curve`."""
+    """Rows of a `summary_table` of `trials` with the columns `architecture`, `curve`, `predicted`, `segments` and `rungs`."""
     chosen = [trials[number] for number in table.index]  # numbers run from 0 without gaps
-    architectures = _objects(attribute_column(chosen, "architecture"))
-    curves = _objects(curve or [] for curve in attribute_column(chosen, "curve"))
+    before_times = {
+        "architecture": attribute_column(chosen, "architecture"),
+        "curve": [curve or [] for curve in attribute_column(chosen, "curve")],
+    }
+    last = {
+        "predicted": attribute_column(chosen, PREDICTED),
+        "segments": [segments or [] for segments in attribute_column(chosen, SEGMENTS)],
+        "rungs": [dict(trial.intermediate_values) for trial in chosen],
+    }
     detailed = table.copy()
-    position = list(table.columns).index("started")
-    detailed.insert(position, "architecture", architectures.to_numpy())
-    detailed.insert(position + 1, "curve", curves.to_numpy())
+    for neighbour, columns in (("started", before_times), ("on_front", last)):
+        position = list(detailed.columns).index(neighbour)
+        for offset, (name, values) in enumerate(columns.items()):
+            detailed.insert(position + offset, name, _objects(values).to_numpy())
     return detailed
 
 
@@ -96,14 +92,6 @@ def _number_columns(
                 (e.get("val_accuracy") for e in (trial.user_attrs.get("curve") or [])[-1:]), None
             )
     return columns
-
-
-def _state(trial: AnyTrial) -> str:
-    """One of `STATES`."""
-    outcome = outcome_name(trial)
-    if outcome is None:
-        return _UNFINISHED[trial.state]
-    return "complete" if outcome == "completed" else outcome
 
 
 def _numbers(values: Sequence[Any]) -> pd.Series[float]:

@@ -12,10 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas import objectives
-from nas.errors import UsageError
 from nas.objectives import Objective
-from nas.study.environment import ATTRIBUTE as ENVIRONMENTS
+from nas.study.info import StudyInfo
 from nas.study.layout import DATA, DATABASE, may_write, trial_folder
 from nas.study.reader import StudyChanges, StudyReader
 from nas.study.trial_record import TrialRecord
@@ -62,27 +60,28 @@ class StudyContent(ABC):
         return dict(self.user_attrs)
 
     @cached_property
+    def info(self) -> StudyInfo:
+        """The user attributes as typed values, as they were when the study was opened."""
+        return StudyInfo(self.folder, self.name, self.attributes, self.objective_count)
+
+    @property
     def objectives(self) -> tuple[Objective, ...]:
         """The objectives, in the order of the values of trials.
 
         Raises:
             UsageError: the study does not list them.
         """
-        stored, count = self.attributes.get("objectives"), self.objective_count
-        if not isinstance(stored, list) or len(stored) != count:
-            rule = f"the attribute `objectives` of its study must list its {count} objectives"
-            raise UsageError(f"{self.folder}: {rule}, found {stored!r}; did `nas search` write it?")
-        return tuple(objectives.from_dict(item) for item in stored)
+        return self.info.objectives
 
     @property
     def config(self) -> Mapping[str, Any]:
         """The configuration at the start of the study, plain JSON."""
-        return self.attributes.get("config") or {}
+        return self.info.config
 
     @property
     def dataset(self) -> Mapping[str, Any]:
         """The description of the images, plain JSON."""
-        return self.attributes.get("dataset") or {}
+        return self.info.dataset
 
     @property
     def fingerprint(self) -> str:
@@ -97,13 +96,12 @@ class StudyContent(ABC):
     @property
     def space_size(self) -> int | None:
         """The number of architectures in the space; None if the study does not say."""
-        text = str(self.attributes.get("space_size", ""))
-        return int(text) if text.isdecimal() else None
+        return self.info.space_size
 
     @property
     def environments(self) -> list[Mapping[str, Any]]:
         """The versions and machines of the study's searches (`nas.study.environment`); none in studies of version 0.1."""
-        return list(self.attributes.get(ENVIRONMENTS) or [])
+        return self.info.environments
 
     @property
     def test_accuracy(self) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from nas.study.trials import count_trained, waiting_retries
 from search_space import Architecture, SearchSpace
 from trainers.data.prepared import DatasetInfo
 from trainers.files import atomic_write
+
+TARGET = "target"
+"""The user attribute of a study: what its last search aims at."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,19 @@ class StoredStudy(StudyContent):
         if self.space_size is None or any(trial.state == TrialState.RUNNING for trial in stored):
             return False
         return len({trial.user_attrs["id"] for trial in stored if "id" in trial.user_attrs}) >= self.space_size
+
+    def record_target(self, trials: int, time_budget: timedelta | None, workers: int) -> None:
+        """Store what a search that starts now aims at, for those who watch it.
+
+        Args:
+            trials: number of trials to train.
+            time_budget: the time after which it ends; None: without limit.
+            workers: number of trials at a time.
+        """
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        budget_s = None if time_budget is None else time_budget.total_seconds()
+        target = {"trials": trials, "time_budget_s": budget_s, "since": since, "workers": workers}
+        self.optuna.set_user_attr(TARGET, target)
 
     def set_end_reason(self, reason: str) -> None:
         """Store why the search ended before it had its number of trials; empty: it has them."""
