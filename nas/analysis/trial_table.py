@@ -46,7 +46,12 @@ def summary_table(trials: Sequence[AnyTrial], chosen: Sequence[Objective], teste
 
 
 def add_details(table: pd.DataFrame, trials: Sequence[AnyTrial]) -> pd.DataFrame:
-    """Rows of a `summary_table` of `trials` with the columns `architecture`, `curve`, `predicted`, `segments` and `rungs`."""
+    """Rows of a `summary_table` of `trials` with the columns `architecture`, `curve`, `predicted`, `segments` and `rungs`.
+
+    A table that has them stays as it is.
+    """
+    if "architecture" in table:
+        return table
     chosen = [trials[number] for number in table.index]  # numbers run from 0 without gaps
     before_times = {
         "architecture": attribute_column(chosen, "architecture"),
