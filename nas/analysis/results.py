@@ -52,7 +52,6 @@ class Results:
         folder: where it lives.
         name: its name.
         objectives: in the order of the trials' values.
-        records: the trials, by number.
         summary: `trials` without the columns that `nas.analysis.trial_table.add_details` adds, such as `curve`.
         config: the resolved configuration.
         dataset: the images it was searched on.
@@ -60,12 +59,12 @@ class Results:
         environments: the versions and machines of its searches (`nas.study.environment`).
         test_confusion: trial number as text -> its confusion matrix on the test split, of the trials that were tested.
         end_reason: why the last search ended before it had its number of trials; empty if it had them, or did not end.
+        records: the trials, by number.
     """
 
     folder: Path
     name: str
     objectives: tuple[Objective, ...]
-    records: Sequence[AnyTrial]
     summary: pd.DataFrame
     config: Mapping[str, Any]
     dataset: Mapping[str, Any]
@@ -73,6 +72,7 @@ class Results:
     environments: Sequence[Mapping[str, Any]] = ()
     test_confusion: Mapping[str, Confusion] = field(default_factory=dict)
     end_reason: str = ""
+    records: Sequence[AnyTrial] = ()
 
     @classmethod
     def of(cls, study: StudyContent) -> Results:
@@ -82,7 +82,6 @@ class Results:
             folder=study.folder,
             name=study.name,
             objectives=study.objectives,
-            records=trials,
             summary=summary_table(trials, study.objectives, study.test_accuracy),
             config=study.config,
             dataset=study.dataset,
@@ -90,6 +89,7 @@ class Results:
             environments=study.environments,
             test_confusion=study.test_confusion,
             end_reason=study.end_reason,
+            records=trials,
         )
 
     @classmethod
