@@ -36,7 +36,9 @@ def dashboard(
     ] = None,
     host: Annotated[
         str,
-        typer.Option("--host", metavar="HOST", help="The address to listen on; another than this machine's own needs a token."),
+        typer.Option(
+            "--host", metavar="HOST", help="The address to listen on; another than this machine's own needs a token."
+        ),
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="The port to listen on; 0: any free port.")

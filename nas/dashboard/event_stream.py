@@ -28,7 +28,7 @@ _HEADERS = (
 
 
 @dataclass(frozen=True)
-class Event:
+class ServerEvent:
     """An event.
 
     Args:
@@ -50,7 +50,7 @@ class Event:
 class EventSource(Protocol):
     """What a stream sends; it remembers what was sent."""
 
-    async def next(self) -> Event | None:
+    async def next(self) -> ServerEvent | None:
         """The next event, or None if there is none now."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from nas.dashboard.event_stream import Event
+from nas.dashboard.event_stream import ServerEvent
 from nas.dashboard.hub import Channel, Hub
 from nas.dashboard.responses import RequestError, json_bytes
 from nas.page.live_document import Position
@@ -22,14 +22,14 @@ class ListEvents:
         self._sent = b""
         self._sent_s = float("-inf")
 
-    async def next(self) -> Event | None:
+    async def next(self) -> ServerEvent | None:
         """The list, if it is new."""
         await asyncio.sleep(max(0.0, self._sent_s + MIN_LIST_INTERVAL_S - time.monotonic()))
         listed = self._hub.summaries()
         if listed == self._sent:
             return None
         self._sent, self._sent_s = listed, time.monotonic()
-        return Event("studies", listed)
+        return ServerEvent("studies", listed)
 
 
 class StudyEvents:
@@ -55,25 +55,25 @@ class StudyEvents:
         self._problem = ""
         self._must_reload = False
 
-    async def next(self) -> Event | None:
+    async def next(self) -> ServerEvent | None:
         """The next event."""
         feed = self._channel.feed
         if feed.problem != self._problem:
             self._problem = feed.problem
             name = "gone" if feed.is_gone else "unreadable"
-            return Event(name, json_bytes({"error": self._problem})) if self._problem else Event("back", b"{}")
+            return ServerEvent(name, json_bytes({"error": self._problem})) if self._problem else ServerEvent("back", b"{}")
         loads, version = feed.stamp
         if self._must_reload or self._problem or (loads == self._loads and self._position.version == version):
             return None
         if loads != self._loads:
             self._must_reload = True
-            return Event("reload", b"{}")
+            return ServerEvent("reload", b"{}")
         try:
             change = await self._hub.call(lambda: feed.change(self._position))
         except RequestError:
             return None  # it was forgotten or went meanwhile; the next look says which
         if change is None:
             self._must_reload = True
-            return Event("reload", b"{}")
+            return ServerEvent("reload", b"{}")
         self._position, data = change
-        return Event("changes", data, self._position.cursor)
+        return ServerEvent("changes", data, self._position.cursor)

@@ -1,8 +1,8 @@
 """All studies of the server: finds them, reads those that somebody looks at, and wakes the streams of events.
 
-One task looks at every study at its interval: often while a browser shows it, now and then while the start page is open, not at all
-while nobody listens; a request then reads before it is answered. Reads run in a few threads. Everything else of this module belongs
-to the event loop.
+One task looks at each study: often while a browser shows it, now and then while the start page is open, and not at all while
+nobody listens; a request then reads before it is answered. Reads run in a few threads. Everything else of this module belongs to
+the event loop.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the dashboard looks for studies: folders, at most some levels deep, and Optuna storages. New studies are found later, too.
+"""Where the dashboard finds studies: in folders and some levels below, and in Optuna storages. New ones are found later, too.
 
 Reads names of files only; whether a study can be read is seen when it is read.
 """

@@ -110,7 +110,9 @@ class Guard:
         for given in (_query_token(scope), HTTPConnection(scope).cookies.get(self._cookie_name)):
             if given is not None and hmac.compare_digest(given.encode(), self.token.encode()):
                 return
-        raise RequestError(401, "This server needs the token that `nas dashboard` printed: open the address it printed.")
+        raise RequestError(
+            401, "This server needs the token that `nas dashboard` printed: open the address it printed."
+        )
 
     @property
     def _cookie_name(self) -> str:

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
+from nas.errors import StudyError
 from nas.page import assets
 
 HASH_CHARS = 16
@@ -85,5 +86,6 @@ class StaticFiles:
 def _plotly_script() -> bytes:
     """plotly.js of the installed plotly, which is not imported for it."""
     spec = importlib.util.find_spec("plotly")
-    (folder,) = spec.submodule_search_locations or () if spec is not None else ()
-    return (Path(folder) / "package_data" / "plotly.min.js").read_bytes()
+    if spec is None or spec.origin is None:
+        raise StudyError("plotly: is not installed; `pip install plotly`")
+    return (Path(spec.origin).parent / "package_data" / "plotly.min.js").read_bytes()

@@ -1,7 +1,7 @@
 """One study that is read again and again: its page, what changed for each browser, and what is wrong if it cannot be read.
 
-All methods block and may be called by several threads, one of which reads at a time. A study that cannot be read, or is gone, keeps
-the page that it had, and is read again as soon as it can be.
+All methods block and may be called by several threads, one of which reads at a time. A study that cannot be read, or is gone,
+keeps the page that it had, and is read again as soon as it can be.
 """
 
 from __future__ import annotations
@@ -166,7 +166,11 @@ class StudyFeed:
 
     def _is_searched(self, page: LiveDocument) -> bool:
         """True if a search runs: it holds the lock of the folder; in a storage, a trial runs."""
-        return count_trials(page.columns, "running") > 0 if self.place.folder is None else self._is_locked(self.place.folder)
+        return (
+            count_trials(page.columns, "running") > 0
+            if self.place.folder is None
+            else self._is_locked(self.place.folder)
+        )
 
     def _is_locked(self, folder: Path) -> bool:
         now_s = time.monotonic()
@@ -255,7 +259,9 @@ class StudyFeed:
         """
         self._check_trial(number)
         if self.place.folder is None:
-            raise RequestError(404, "A study in a storage has no files; its trials keep the reason of their failure alone.")
+            raise RequestError(
+                404, "A study in a storage has no files; its trials keep the reason of their failure alone."
+            )
         try:
             with (trial_folder(self.place.folder, number) / ERROR).open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
@@ -288,7 +294,9 @@ class StudyFeed:
         self._check_trial(number)
         folder, url = self.place.folder, self.place.storage
         if not self._page_state(START, is_searching=False).is_writable:
-            raise RequestError(403, f"{folder or self.place.name}: is read-only, so that notes and pins cannot be stored.")
+            raise RequestError(
+                403, f"{folder or self.place.name}: is read-only, so that notes and pins cannot be stored."
+            )
         try:
             yield Annotations.of_folder(folder) if folder else Annotations.of_storage(url or "", self.place.name)
         except UsageError as error:

@@ -140,9 +140,7 @@ class LiveDocument:
             return None
         since = -1 if position.version is None else position.version
         parts = {
-            name: value
-            for name, value in self._parts.items()
-            if self._part_versions[name] > since and name != "fields"
+            name: value for name, value in self._parts.items() if self._part_versions[name] > since and name != "fields"
         }
         change = {"cursor": self.state.cursor, "count": self.columns.count, **parts, **self._field_changes(position)}
         if len(rows):

@@ -154,7 +154,9 @@ class RunningServer:
 
 
 @contextmanager
-def running(*folders: Path, port: int = 0, token: str | None = None, storages: tuple[str, ...] = ()) -> Iterator[RunningServer]:
+def running(
+    *folders: Path, port: int = 0, token: str | None = None, storages: tuple[str, ...] = ()
+) -> Iterator[RunningServer]:
     """A server of the studies in `folders`."""
     listening, address = open_socket("127.0.0.1", port)
     hub = Hub(folders, storages)

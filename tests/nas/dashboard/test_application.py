@@ -163,7 +163,10 @@ def test_studies_of_a_storage(tmp_path: Path, digits_study: Path, run_server: Ca
 def test_reading_leaves_the_folder_as_it_is(tmp_path: Path, digits_study: Path, run_server: Callable[..., Any]) -> None:
     shutil.copytree(digits_study, tmp_path / "digits")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "digits").rglob("*")}
-    with run_server(tmp_path) as server, server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=0;") as stream:
+    with (
+        run_server(tmp_path) as server,
+        server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=0;") as stream,
+    ):
         stream.wait_for("changes")
         server.get(f"/api/studies/{server.keys['digits']}/trials/4")
     after = {path: path.stat().st_mtime_ns for path in (tmp_path / "digits").rglob("*")}

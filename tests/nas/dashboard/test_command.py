@@ -50,7 +50,9 @@ def fetch(url: str) -> bytes:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
-def test_a_signal_ends_it_at_once_although_browsers_listen(digits_study: Path, number: signal.Signals, code: int) -> None:
+def test_a_signal_ends_it_at_once_although_browsers_listen(
+    digits_study: Path, number: signal.Signals, code: int
+) -> None:
     with dashboard(digits_study, "--port", 0) as (process, url):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url)
         fetch(f"{url}api/studies")
@@ -93,7 +95,10 @@ def test_a_port_in_use_is_named_with_a_free_one(digits_study: Path) -> None:
         (["none"], "none: no such folder"),
         ([__file__], f"{__file__}: a file; name the folder that it is in"),
         ([".", "--host", "10.255.255.1"], "--host: must be an address of this machine, found '10.255.255.1'"),
-        ([".", "--host", "no.such.host.invalid"], "--host: must be a name or an IP address of this machine, found 'no.such.host.invalid'"),
+        (
+            [".", "--host", "no.such.host.invalid"],
+            "--host: must be a name or an IP address of this machine, found 'no.such.host.invalid'",
+        ),
         ([".", "--host", ""], "--host: must be a name or an IP address of this machine, found ''"),
         (["--storage", "nonsense"], "storage: must be a URL such as"),
         (["--storage", "sqlite:////no/such/file.db"], "/no/such: holds no study (file.db is missing)"),
@@ -133,7 +138,10 @@ def test_another_host_needs_the_token_that_is_printed(digits_study: Path) -> Non
 def test_a_folder_without_studies_says_so_and_waits(tmp_path: Path) -> None:
     with dashboard(tmp_path, "--port", 0) as (process, url):
         assert process.stderr is not None
-        assert process.stderr.readline() == f"nas: {tmp_path}: holds no study yet; one that starts in it or below it is shown\n"
+        assert (
+            process.stderr.readline()
+            == f"nas: {tmp_path}: holds no study yet; one that starts in it or below it is shown\n"
+        )
         assert fetch(f"{url}api/studies") == b'{"studies":[]}'
 
 

@@ -29,7 +29,10 @@ def rows_of(change: dict[str, Any]) -> list[int]:
 
 
 def test_a_new_trial_arrives_within_a_second(study: Path, run_server: Any, tell_trial: Any) -> None:
-    with run_server(study) as server, server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=37;36") as stream:
+    with (
+        run_server(study) as server,
+        server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=37;36") as stream,
+    ):
         stream.wait_for("changes")  # the small parts
         for _ in range(3):
             number = tell_trial(study, [0.99, 1e5, 1e6], macs=1e5, id=f"new {time.monotonic()}")
@@ -44,8 +47,13 @@ def test_a_new_trial_arrives_within_a_second(study: Path, run_server: Any, tell_
             assert stream.ids[-1] == change["cursor"] == f"{number + 1};36"
 
 
-def test_the_cost_of_a_change_does_not_depend_on_the_number_of_trials(study: Path, run_server: Any, tell_trial: Any) -> None:
-    with run_server(study) as server, server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=37;36") as stream:
+def test_the_cost_of_a_change_does_not_depend_on_the_number_of_trials(
+    study: Path, run_server: Any, tell_trial: Any
+) -> None:
+    with (
+        run_server(study) as server,
+        server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=37;36") as stream,
+    ):
         stream.wait_for("changes")
         tell_trial(study, [0.5, 1e7, 1e3], id="dominated")
         change = stream.wait_for("changes", lambda data: "rows" in data)
@@ -53,7 +61,10 @@ def test_the_cost_of_a_change_does_not_depend_on_the_number_of_trials(study: Pat
 
 
 def test_a_trial_that_ends_is_sent_again(study: Path, run_server: Any) -> None:
-    with run_server(study) as server, server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=37;36") as stream:
+    with (
+        run_server(study) as server,
+        server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=37;36") as stream,
+    ):
         stream.wait_for("changes")
         open_study(study).tell(36, [0.9, 2e6, 3e3])
         change = stream.wait_for("changes", lambda data: "rows" in data)
@@ -65,7 +76,10 @@ def test_a_trial_that_ends_is_sent_again(study: Path, run_server: Any) -> None:
 def test_a_browser_that_comes_back_to_another_server_misses_nothing(
     study: Path, run_server: Any, tell_trial: Any, header: bool
 ) -> None:
-    with run_server(study) as server, server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=37;36") as stream:
+    with (
+        run_server(study) as server,
+        server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=37;36") as stream,
+    ):
         stream.wait_for("changes")
         (last,) = stream.ids
     tell_trial(study, [0.8, 1e5, 1e3])
@@ -80,10 +94,8 @@ def test_a_browser_that_comes_back_to_another_server_misses_nothing(
     assert {"fields", "history", "meta", "notes", "pins"} <= change.keys()
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "999;", "12", "5;9", "-1;", "٣;", "9" * 400])  # noqa: RUF001 - a digit of Arabic
-def test_a_cursor_that_is_none_loads_the_study_again(
-    server: Any, cursor: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("cursor", ["", "x", "999;", "12", "5;9", "-1;", "٣;", "9" * 400])
+def test_a_cursor_that_is_none_loads_the_study_again(server: Any, cursor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "HEARTBEAT_S", 0.1)
     with server.stream(f"/api/studies/{server.keys['digits']}/events?cursor={quote(cursor)}") as stream:
         assert stream.next() == ("reload", {})
@@ -91,7 +103,10 @@ def test_a_cursor_that_is_none_loads_the_study_again(
 
 
 def test_the_start_and_the_end_of_a_search_are_told(study: Path, run_server: Any) -> None:
-    with run_server(study) as server, server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=37;36") as stream:
+    with (
+        run_server(study) as server,
+        server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=37;36") as stream,
+    ):
         assert stream.wait_for("changes")["searching"] is False
         with lock_folder(study):
             assert stream.wait_for("changes", lambda data: "searching" in data)["searching"] is True
@@ -125,7 +140,10 @@ def test_another_study_in_the_same_place_is_loaded_anew(study: Path, empty_study
 
 def test_a_study_that_cannot_be_read_for_a_while(study: Path, run_server: Any) -> None:
     content = (study / "study.db").read_bytes()
-    with run_server(study) as server, server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=37;36") as stream:
+    with (
+        run_server(study) as server,
+        server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=37;36") as stream,
+    ):
         stream.wait_for("changes")
         (study / "study.db").write_bytes(b"damaged" * 1000)
         assert "study.db" in stream.wait_for("unreadable")["error"]

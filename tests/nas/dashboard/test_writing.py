@@ -22,7 +22,10 @@ def test_a_note_is_stored_and_all_browsers_hear_of_it(study: Path, run_server: A
     text = "<script>alert(1)</script> & \x00 ünï\n" + "x" * 9_000
     with run_server(study) as server:
         path = f"/api/studies/{server.keys['digits']}"
-        with server.stream(f"{path}/events?cursor=37;36") as first, server.stream(f"{path}/events?cursor=37;36") as second:
+        with (
+            server.stream(f"{path}/events?cursor=37;36") as first,
+            server.stream(f"{path}/events?cursor=37;36") as second,
+        ):
             for stream in (first, second):
                 assert stream.wait_for("changes")["notes"] == {}
             assert server.put(f"{path}/trials/4/note", {"text": text}).json == {"saved": True}
