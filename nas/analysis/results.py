@@ -41,6 +41,9 @@ TIMES = ("train_s", "overhead_s", "idle_s", "wall_s")
 TEXTS = ("id", "device", "failure", "refused")
 """User attributes that are columns of text; None if missing."""
 
+RECORDS = ("predicted", "segments", "rungs")
+"""Columns of plain records, which no table shows."""
+
 CONFUSION_SCORES = ("balanced_accuracy", "macro_f1")
 """Objectives that follow from a confusion matrix."""
 
@@ -295,8 +298,7 @@ def _state(trial: FrozenTrial) -> str:
 
 def _table(rows: list[dict[str, Any]], chosen: Sequence[Objective]) -> pd.DataFrame:
     names = [objective.name for objective in chosen]
-    rest = ("seed", "architecture", "curve", "started", "finished", "retried_from", "feasible")
-    rest = (*rest, "predicted", "segments", "rungs")
+    rest = ("seed", "architecture", "curve", "started", "finished", "retried_from", "feasible", *RECORDS)
     numbers = list(dict.fromkeys((*names, *number_columns())))
     table = pd.DataFrame(rows, columns=list(dict.fromkeys(["trial", "state", *numbers, *TEXTS, *rest])))
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce").astype(np.float64)
