@@ -21,7 +21,7 @@ ROW_HEIGHT_PX = 30
 MAX_LOG2_ODDS = 4.0
 """Colours end at odds of 16 to 1: beyond, intervals are wide."""
 
-_DIVERGING = [[0.0, COLOURS[1]], [0.5, "#f4f4f4"], [1.0, COLOURS[0]]]
+_DIVERGING = [[0.0, COLOURS[5]], [0.5, "#f4f4f4"], [1.0, COLOURS[4]]]  # light, so that dark text can be read on them
 
 
 def importance_figure(importances: Sequence[Importance]) -> go.Figure:
@@ -40,7 +40,13 @@ def importance_figure(importances: Sequence[Importance]) -> go.Figure:
             go.Bar(
                 y=[html.escape(name) for name in names],
                 x=[share for share, _ in shares],
-                error_x={"type": "data", "array": [sd for _, sd in shares], "thickness": 1, "color": MIDDLE_GREY},
+                error_x={
+                    "type": "data",
+                    "array": [sd for _, sd in shares],
+                    "arrayminus": [min(sd, share) for share, sd in shares],
+                    "thickness": 1,
+                    "color": MIDDLE_GREY,
+                },
                 orientation="h",
                 name=html.escape(label),
                 marker={"color": COLOURS[index % len(COLOURS)]},

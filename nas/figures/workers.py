@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pandas as pd
+
 from nas.analysis.results import Results
 from nas.study.segments import Segment
 
@@ -51,34 +53,51 @@ class WorkersInfo:
     bars: list[WorkerBar]
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """A segment of a trial, and the latest time at which it can have ended if its worker was lost."""
+
+    segment: Segment
+    trial: int
+    limit_s: float
+
+
 def workers_info(results: Results) -> WorkersInfo:
     """The timeline of all segments that trials record; empty for studies of earlier versions."""
-    by_worker: dict[str, list[tuple[Segment, int]]] = {}
-    for segment, trial in _segments(results):
-        by_worker.setdefault(segment.worker, []).append((segment, trial))
-    for segments in by_worker.values():
-        segments.sort(key=lambda item: item[0].start)
-    last_s = max((s.end or s.start for segments in by_worker.values() for s, _ in segments), default=0.0)
+    by_worker: dict[str, list[_Piece]] = {}
+    for piece in _pieces(results):
+        by_worker.setdefault(piece.segment.worker, []).append(piece)
+    for pieces in by_worker.values():
+        pieces.sort(key=lambda piece: piece.segment.start)
     running = _running(results)
     lanes: list[tuple[str, float]] = []  # (host and device, end of its last worker)
     bars: list[WorkerBar] = []
-    ordered = sorted(by_worker.values(), key=lambda segments: segments[0][0].start)
-    for segments in ordered:
-        own = _bars_of(segments, running, last_s)
-        place = f"{segments[0][0].host} {segments[0][0].device}"
+    for pieces in sorted(by_worker.values(), key=lambda pieces: pieces[0].segment.start):
+        own = _bars_of(pieces, running)
+        place = f"{pieces[0].segment.host} {pieces[0].segment.device}"
         free = [i for i, (name, end_s) in enumerate(lanes) if name == place and end_s <= own[0].start_s]
         lane = free[0] if free else len(lanes)
         lanes[lane : lane + 1] = [(place, own[-1].end_s)]
-        bars += [WorkerBar(lane, *fields) for fields in map(_fields, own)]
+        bars += [WorkerBar(lane, *_fields(bar)) for bar in own]
     return _sorted_lanes([name for name, _ in lanes], bars)
 
 
-def _segments(results: Results) -> Iterator[tuple[Segment, int]]:
+def _pieces(results: Results) -> Iterator[_Piece]:
+    """All segments. A lost one ended at the latest when its trial went on elsewhere, or ended."""
     if "segments" not in results.trials:
         return
-    for trial, plain in zip(results.trials["trial"], results.trials["segments"], strict=True):
-        for segment in plain or ():
-            yield Segment.from_dict(segment), int(trial)
+    table = results.trials[["trial", "segments", "finished"]]
+    rows = [
+        (int(trial), [Segment.from_dict(plain) for plain in stored], finished)
+        for trial, stored, finished in table.itertuples(index=False)
+        if stored
+    ]
+    last_s = max((segment.end or segment.start for _, segments, _ in rows for segment in segments), default=0.0)
+    for trial, segments, finished in rows:
+        end_s = last_s if pd.isna(finished) else min(last_s, finished.to_pydatetime().timestamp())
+        limits = [*(segment.start for segment in segments[1:]), end_s]
+        for segment, limit_s in zip(segments, limits, strict=True):
+            yield _Piece(segment, trial, max(segment.start, limit_s))
 
 
 def _running(results: Results) -> set[int]:
@@ -87,30 +106,35 @@ def _running(results: Results) -> set[int]:
     return set(table["trial"][table["state"] == "running"].tolist()) if results.is_searched else set()
 
 
-def _bars_of(segments: list[tuple[Segment, int]], running: set[int], last_s: float) -> list[WorkerBar]:
+def _bars_of(pieces: list[_Piece], running: set[int]) -> list[WorkerBar]:
     """The bars of one worker, in lane 0."""
     bars: list[WorkerBar] = []
-    for index, (segment, trial) in enumerate(segments):
-        if bars and segment.start - bars[-1].end_s >= MIN_IDLE_S:
-            gap_s = segment.start - bars[-1].end_s
-            bars.append(WorkerBar(0, IDLE, bars[-1].end_s, segment.start, None, f"idle {gap_s:.1f} s"))
-        if segment.end is None:
-            is_running = trial in running and segment.outcome is None and index == len(segments) - 1
-            end_s = max(segment.start, last_s if index == len(segments) - 1 else segments[index + 1][0].start)
-            activity = RUNNING if is_running else LOST
-            bars.append(WorkerBar(0, activity, segment.start, end_s, trial, f"trial {trial}: {activity}"))
-            continue
-        train_start_s = min(segment.end, segment.start + segment.measure_s)
-        name = f"trial {trial}"
-        if segment.measure_s > 0:
-            text = f"{name}: measured in {segment.measure_s:.1f} s"
-            bars.append(WorkerBar(0, MEASURING, segment.start, train_start_s, trial, text))
+    for piece in pieces:
+        start_s = piece.segment.start
+        if bars and start_s - bars[-1].end_s >= MIN_IDLE_S:
+            text = f"idle {start_s - bars[-1].end_s:.1f} s"
+            bars.append(WorkerBar(0, IDLE, bars[-1].end_s, start_s, None, text))
+        bars += _bars_of_segment(piece, piece.trial in running)
+    return bars
+
+
+def _bars_of_segment(piece: _Piece, is_running: bool) -> list[WorkerBar]:
+    """Measuring, then training; one bar of a segment that runs or was lost."""
+    segment, trial, name = piece.segment, piece.trial, f"trial {piece.trial}"
+    if segment.end is None:
+        activity = RUNNING if is_running and segment.outcome is None else LOST
+        return [WorkerBar(0, activity, segment.start, piece.limit_s, trial, f"{name}: {activity}")]
+    middle_s = segment.end if segment.outcome == "refused" else min(segment.end, segment.start + segment.measure_s)
+    bars = []
+    if middle_s > segment.start:
+        refused = ", refused" if segment.outcome == "refused" else ""
+        text = f"{name}: measured in {segment.measure_s:.1f} s{refused}"
+        bars.append(WorkerBar(0, MEASURING, segment.start, middle_s, trial, text))
+    if segment.outcome != "refused":
         until = "" if segment.until is None else f" to epoch {segment.until}"
-        text = f"{name}: trained{until} in {segment.train_s:.1f} s, validated in {segment.validate_s:.1f} s, {segment.outcome}"
-        if segment.outcome != "refused":
-            bars.append(WorkerBar(0, TRAINING, train_start_s, segment.end, trial, text))
-        elif not segment.measure_s:
-            bars.append(WorkerBar(0, MEASURING, segment.start, segment.end, trial, f"{name}: refused"))
+        times = f"in {segment.train_s:.1f} s, validated in {segment.validate_s:.1f} s"
+        text = f"{name}: trained{until} {times}, {segment.outcome}"
+        bars.append(WorkerBar(0, TRAINING, middle_s, segment.end, trial, text))
     return bars
 
 
