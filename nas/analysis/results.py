@@ -275,7 +275,7 @@ def _row(trial: FrozenTrial, chosen: Sequence[Objective], tested: Mapping[str, f
         row["accuracy"] = next((entry.get("val_accuracy") for entry in (attributes.get("curve") or [])[-1:]), None)
     return row | {
         "trial": trial.number,
-        "state": _state(trial),
+        "state": state_of(trial),
         "curve": attributes.get("curve") or [],
         "test_accuracy": tested.get(str(trial.number)),
         "started": trial.datetime_start,
@@ -288,8 +288,8 @@ def _row(trial: FrozenTrial, chosen: Sequence[Objective], tested: Mapping[str, f
     }
 
 
-def _state(trial: FrozenTrial) -> str:
-    """One of `STATES`."""
+def state_of(trial: FrozenTrial) -> str:
+    """The state of `trial`, one of `STATES`."""
     outcome = outcome_name(trial)
     if outcome is None:
         return _UNFINISHED[trial.state]

@@ -3,64 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
 
 from nas.analysis.baseline import majority_baseline
 from nas.analysis.failures import group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
 from nas.analysis.results import Results
 from nas.analysis.time_breakdown import break_down_time
-from nas.formatting import MISSING, count, dimensions, duration, printable, ratio, value_text
+from nas.formatting import MISSING, count, duration, printable, ratio, value_text
 from nas.html import Fact
 from nas.objectives import OBJECTIVES
-from nas.study.environment import environment_text
-
-_MAX_SHOWN_CLASSES = 20
-_SPLITS = (("train", "training"), ("val", "validation"), ("test", "test"))
-_SETTINGS: tuple[tuple[tuple[str, ...], Callable[[Any], str]], ...] = (
-    (("sampler", "name"), "sampler {}".format),
-    (("train", "epochs"), lambda epochs: f"{count(epochs, 'epoch')} a trial"),
-    (("seed",), "seed {}".format),
-)
-
-
-def dataset_line(results: Results) -> str:
-    """The data: images, their size, classes, the split."""
-    data = results.dataset
-    if not data:
-        return "The study does not record its data."
-    height, width = data.get("image_size") or ("?", "?")
-    size = dimensions(height, width, data.get("in_chans", "?"))
-    splits = ", ".join(f"{data[key]:,} {word}" for key, word in _SPLITS if isinstance(data.get(key), int))
-    names = [str(name) for name in data.get("class_names") or ()]
-    listed = ", ".join(names[:_MAX_SHOWN_CLASSES]) + (" …" if len(names) > _MAX_SHOWN_CLASSES else "")
-    classes = f"{data.get('num_classes', '?')} classes" + (f" ({listed})" if listed else "")
-    split = f"{splits} images" if splits else "split not recorded"
-    return f"Data: {data.get('name', '?')}, images of {size}, {classes}; {split}."
-
-
-def search_line(results: Results) -> str:
-    """The search: objectives, limits, size of the space, sampler, epochs and seed, as far as the study records them."""
-    parts = ["Objectives: " + ", ".join(f"{o.label} ({o.direction[:3]})" for o in results.objectives)]
-    limits = _at(results.config, "limits") or {}
-    parts += [_limit_text(name, worst) for name, worst in limits.items()]
-    if results.space_size is not None:
-        parts.append(f"{results.space_size:,} architectures in the space")
-    for path, text_of in _SETTINGS:
-        value = _at(results.config, *path)
-        parts += [text_of(value)] if value is not None else []
-    parts += [f"ended early: {results.end_reason}"] if results.end_reason else []
-    return "; ".join(parts) + "."
-
-
-def environment_lines(results: Results) -> list[str]:
-    """The versions and the machine of each search."""
-    texts = [environment_text(environment) for environment in results.environments]
-    if len(texts) <= 1:
-        return [f"Searched with {text}." for text in texts]
-    times = [environment.get("since", "?") for environment in results.environments]
-    return [f"Searched from {since} on with {text}." for since, text in zip(times, texts, strict=True)]
 
 
 def headline(results: Results) -> list[Fact]:
@@ -133,20 +84,3 @@ def _prediction_facts(results: Results) -> list[Fact]:
         note = f"Kendall tau over {quality.trials} trials, median error {100 * quality.median_error:.0f} %"
         facts.append(Fact(f"prediction of {OBJECTIVES[quality.objective].label}", tau, note))
     return facts
-
-
-def _limit_text(name: str, worst: float) -> str:
-    """A limit in words: "MACs at most 2.00 M"."""
-    objective = OBJECTIVES.get(name)
-    if objective is None:
-        return f"limit {name} {worst:g}"
-    bound = "least" if objective.direction == "maximize" else "most"
-    return f"{objective.label} at {bound} {value_text(objective, worst, unit=False)}"
-
-
-def _at(config: Mapping[str, Any], *path: str) -> Any:
-    """The value at `path` of the configuration; None if there is none."""
-    value: Any = config
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value

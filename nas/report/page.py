@@ -13,10 +13,11 @@ from string import Template
 
 from nas import html as pages
 from nas.analysis.results import Results
+from nas.analysis.study_text import dataset_line, environment_lines, search_line
 from nas.errors import StudyError, UsageError
 from nas.report.content import content
 from nas.report.data_section import data_section
-from nas.report.headline import dataset_line, environment_lines, headline, missing_lines, search_line
+from nas.report.headline import headline, missing_lines
 from nas.report.warnings import warning_lines
 from nas.study.destinations import check_file
 from nas.study.images import find_images

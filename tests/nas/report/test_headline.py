@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nas.analysis.results import Results
+from nas.analysis.study_text import dataset_line, search_line
 from nas.report import write
-from nas.report.headline import dataset_line, headline, missing_lines, search_line
+from nas.report.headline import headline, missing_lines
 from nas.study.storage import DATABASE
 
 

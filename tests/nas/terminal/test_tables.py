@@ -16,8 +16,8 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from nas.analysis.results import Results
+from nas.analysis.study_text import search_line
 from nas.formatting import ratio, si
-from nas.report.headline import search_line
 from nas.terminal.drawing import architecture_drawing
 from nas.terminal.tables import front_table, sparkline, status_panel, status_record, trial_panel
 from search_space import Architecture, presets

@@ -1,0 +1,136 @@
+"""A study as the JSON that the page's script reads.
+
+A document is the whole study, a change is what differs since an earlier one. Trials are columns (`nas.page.arrays`), the row of a
+trial is its number:
+
+    key, name, folder    of the study; `key` identifies it among the studies of a page
+    live, writable       whether a server sends changes, and takes notes and pins
+    searching            whether a search runs now
+    cursor, count        the trials that were read (`nas.study.reader.Cursor`), and their number
+    objectives           as `Objective.to_dict`, with `limit`, the worst value allowed or null
+    fields, columns      `nas.page.fields.Field`, and the values by key
+    curves               validation accuracy by epoch of all trials, one after another: `values` and `offsets`
+    history              each trial that ever entered the front, the hypervolume after it, and the trial that removed it or -1
+    references           marks beside the trials: [{"label", "kind", "values": {objective: value}}]
+    meta                 texts about the study and its data
+    notes, pins          of the user
+    analysis             findings that take a while: {"health", "importance", ...}, or null while they are not known
+
+A change has `rows` with `index`, `columns` and `curves` in place of `columns` and `curves`, and leaves out what stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.analysis.columns import StudyColumns
+from nas.formatting import finite_or_none
+from nas.page.arrays import Kind, encode, encode_codes
+from nas.page.fields import Field, fields_of
+from nas.page.meta import study_meta
+from nas.study.info import StudyInfo
+
+
+@dataclass(frozen=True)
+class PageState:
+    """What a page says of a study besides its content.
+
+    Args:
+        key: identifies the study among those of the page.
+        cursor: the trials that were read.
+        is_live: whether a server sends changes.
+        is_writable: whether notes and pins can be stored.
+        is_searching: whether a search runs now.
+    """
+
+    key: str
+    cursor: str = ""
+    is_live: bool = False
+    is_writable: bool = False
+    is_searching: bool = False
+
+
+def document(info: StudyInfo, columns: StudyColumns, state: PageState) -> dict[str, Any]:
+    """The whole study as plain JSON."""
+    fields = fields_of(columns)
+    rows = np.arange(columns.count)
+    return {
+        "key": state.key,
+        "live": state.is_live,
+        **header(info, columns, state),
+        "objectives": [
+            objective.to_dict() | {"limit": info.limits.get(objective.name)} for objective in info.objectives
+        ],
+        "fields": [field.to_dict() for field in fields],
+        "columns": encode_rows(columns, fields, rows),
+        "curves": encode_curves(columns, rows),
+        "history": encode_history(columns),
+        "references": references(info),
+        "analysis": None,
+    }
+
+
+def header(info: StudyInfo, columns: StudyColumns, state: PageState) -> dict[str, Any]:
+    """The parts that are small and may change at any time."""
+    return {
+        "name": info.name,
+        "folder": None if info.folder is None else str(info.folder),
+        "writable": state.is_writable,
+        "searching": state.is_searching,
+        "cursor": state.cursor,
+        "count": columns.count,
+        "meta": study_meta(info),
+        "notes": info.notes,
+        "pins": info.pins,
+    }
+
+
+def encode_rows(columns: StudyColumns, fields: Sequence[Field], rows: NDArray[np.int_]) -> dict[str, Any]:
+    """The values of `fields` for the trials `rows`, by key."""
+    return {field.key: _encode_field(columns, field, rows) for field in fields}
+
+
+def _encode_field(columns: StudyColumns, field: Field, rows: NDArray[np.int_]) -> dict[str, Any]:
+    count = columns.count
+    if field.kind == "code":
+        column = columns.texts[field.key] if field.key in columns.texts else columns.choices[field.key]
+        return encode_codes(column.codes.first(count)[rows], len(column.texts))
+    if field.key == "feasible":
+        return encode(columns.feasible.first(count)[rows], "u1")
+    if field.key == "blocks":
+        return encode(columns.blocks.first(count)[rows], "f4")
+    kind: Kind = "f4" if field.format == "seconds" else "f8"
+    return encode(columns.numbers[field.key].first(count)[rows], kind)
+
+
+def encode_curves(columns: StudyColumns, rows: NDArray[np.int_]) -> dict[str, Any]:
+    """The learning curves of the trials `rows`, one after another."""
+    curves = [columns.curves[row] for row in rows]
+    offsets = np.cumsum([0, *(len(curve) for curve in curves)])
+    values = np.concatenate(curves) if curves else np.empty(0)
+    return {"offsets": encode(offsets, "i4"), "values": encode(values, "f4")}
+
+
+def encode_history(columns: StudyColumns) -> dict[str, Any]:
+    """Every trial that entered the front, in the order of finishing."""
+    entries = columns.front.entries
+    return {
+        "trial": encode([entry.trial for entry in entries], "i4"),
+        "hypervolume": encode(columns.front.hypervolumes, "f8"),
+        "removed_by": encode([entry.removed_by for entry in entries], "i4"),
+    }
+
+
+def references(info: StudyInfo) -> list[dict[str, Any]]:
+    """Marks beside the trials."""
+    return []
+
+
+def finite_values(values: Mapping[str, float]) -> dict[str, float | None]:
+    """`values` as JSON, None where a value is not finite."""
+    return {name: finite_or_none(value) for name, value in values.items()}

@@ -1,0 +1,166 @@
+// The frame of the page: header, tabs, the visible panel, and the drawer of the selected trial.
+
+const app = (() => {
+  const mounted = new Map(); // panel id -> {root, handle}
+  let view = null, unsubscribe = () => {}, drawer = null, pending = null;
+
+  // Frame -------------------------------------------------------------------------------------------------------------
+
+  function themeButton() {
+    const names = { auto: "◐", light: "☀", dark: "☾" };
+    const label = () => `Theme: ${theme.chosen}`;
+    const button = element("button", { type: "button", class: "quiet icon", "aria-label": label(), title: label() }, names[theme.chosen]);
+    button.addEventListener("click", () => {
+      const order = Object.keys(names);
+      theme.choose(order[(order.indexOf(theme.chosen) + 1) % order.length]);
+      button.textContent = names[theme.chosen];
+      button.ariaLabel = button.title = label();
+    });
+    return button;
+  }
+
+  function frame() {
+    const home = view.source.isLive ? element("a", { href: "#/", class: "home" }, "All studies") : null;
+    const title = element("h1", { id: "study-name" });
+    const status = element("span", { id: "status", role: "status" });
+    const tools = element("span", { class: "tools" }, element("span", { id: "connection", role: "status" }), themeButton());
+    const tabs = element("div", { id: "tabs", role: "tablist", "aria-label": "Panels" }, ...panels.map(tab));
+    tabs.addEventListener("keydown", moveTab);
+    byId("page").replaceChildren(
+      element("header", {}, element("div", { class: "title" }, home, title, status, tools), element("div", { id: "warnings" }), element("dl", { id: "facts", class: "facts" }), tabs),
+      element("div", { class: "body" }, element("main", { id: "panels" }), element("aside", { id: "drawer", "aria-label": "Selected trial", hidden: true })),
+    );
+  }
+
+  function tab({ id, title }) {
+    return element("button", { type: "button", role: "tab", id: `tab-${id}`, "aria-controls": `panel-${id}`, onclick: () => state.go(view.study.key, id) }, title);
+  }
+
+  function moveTab(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const buttons = [...event.currentTarget.children], at = buttons.indexOf(document.activeElement);
+    const next = buttons[(at + step + buttons.length) % buttons.length];
+    next.focus();
+    next.click();
+  }
+
+  // Facts -------------------------------------------------------------------------------------------------------------
+
+  function fact(label, value, note) {
+    return element("div", { class: "fact" }, element("dt", {}, label), element("dd", {}, value, element("small", {}, note)));
+  }
+
+  function drawHeader() {
+    const { study } = view, states = study.states, best = study.best, { primary } = study;
+    document.title = study.name;
+    byId("study-name").textContent = study.name;
+    const target = study.meta.target && study.meta.target.trials;
+    const ended = target && (states.complete || 0) >= target ? "finished" : "not running";
+    byId("status").textContent = study.searching ? "searching" : view.source.isLive ? ended : "report";
+    byId("status").className = study.searching ? "status busy" : "status";
+    byId("warnings").replaceChildren(...(study.meta.warnings || []).map((text) => element("p", { class: "warning" }, text)));
+    const others = Object.entries(states).filter(([name]) => name !== "complete").map(([name, number]) => `${number} ${name}`);
+    byId("facts").replaceChildren(
+      fact("complete trials", format.integer(states.complete || 0) + (target ? ` of ${format.integer(target)}` : ""), others.join(", ") || "no other trials"),
+      best < 0 ? fact("best", format.MISSING, "no trial is complete yet") : fact(`best ${primary.label}`, study.text(primary.name, best), `trial ${best}`),
+      fact("Pareto front", format.integer(study.front.size), study.front.size === 1 ? "non-dominated trial" : "non-dominated trials"),
+      fact("hypervolume", format.ratio(study.hypervolume), "of the box from the worst to the best values seen"),
+    );
+  }
+
+  // Panels ------------------------------------------------------------------------------------------------------------
+
+  function showPanel() {
+    const panel = panels.find(({ id }) => id === state.panel) || panels[0];
+    for (const other of panels) {
+      const button = byId(`tab-${other.id}`), isShown = other === panel;
+      button.ariaSelected = String(isShown);
+      button.tabIndex = isShown ? 0 : -1;
+      if (mounted.has(other.id)) mounted.get(other.id).root.hidden = !isShown;
+    }
+    if (!mounted.has(panel.id)) {
+      const root = element("section", { id: `panel-${panel.id}`, role: "tabpanel", "aria-labelledby": `tab-${panel.id}`, class: "panel" });
+      byId("panels").append(root);
+      mounted.set(panel.id, { root, handle: panel.mount(root, view) });
+    }
+    state.settle(view.study.key, panel.id);
+    updatePanel({ data: true, names: [] });
+  }
+
+  function updatePanel(reason) {
+    const entry = mounted.get(state.panel);
+    if (entry) entry.handle.update(reason);
+  }
+
+  function showDrawer(reason) {
+    const trial = view.selected, isOpen = trial !== null && trial < view.study.count;
+    byId("drawer").hidden = !isOpen;
+    document.body.classList.toggle("with-drawer", isOpen);
+    if (!isOpen) return;
+    drawer ??= trialDrawer.mount(byId("drawer"), view);
+    drawer.update(reason);
+  }
+
+  // Changes -----------------------------------------------------------------------------------------------------------
+
+  /** Draw what changed at the next frame; several changes are drawn once. */
+  function schedule(reason) {
+    if (pending) {
+      pending.data ||= reason.data;
+      pending.names = [...new Set([...pending.names, ...reason.names])];
+      return;
+    }
+    pending = { ...reason };
+    requestAnimationFrame(() => {
+      const due = pending;
+      pending = null;
+      if (due.names.includes("study") && state.study !== view.study.key) {
+        start();
+        return;
+      }
+      if (due.data) drawHeader();
+      if (due.names.includes("panel")) showPanel();
+      else updatePanel(due);
+      showDrawer(due);
+    });
+  }
+
+  function makeView(study, from) {
+    return {
+      study,
+      source: from,
+      state,
+      /** The number of the selected trial, or null. */
+      get selected() { return state.getNumber("trial"); },
+      select: (trial) => state.set({ trial }, true),
+      get pins() { return new Set(study.pins); },
+      pin: (trial, isPinned) => from.setPin(study.key, trial, isPinned),
+    };
+  }
+
+  async function start() {
+    unsubscribe();
+    mounted.clear();
+    drawer = null;
+    const from = view ? view.source : source.open();
+    const entries = await from.studies();
+    const key = entries.some((entry) => entry.key === state.study) ? state.study : entries[0].key;
+    const study = new columns.Study(await from.load(key));
+    view = makeView(study, from);
+    view.studies = entries;
+    frame();
+    drawHeader();
+    state.settle(key, state.panel);
+    showPanel();
+    showDrawer({ data: true, names: [] });
+    unsubscribe = from.subscribe(key, (change) => {
+      study.apply(change);
+      schedule({ data: true, names: [] });
+    });
+  }
+
+  state.onChange((names) => schedule({ data: false, names }));
+
+  return { start, get view() { return view; } };
+})();

@@ -1,0 +1,182 @@
+// The trials of a study as typed arrays, and the changes that a server sends. See nas/page/document.py.
+
+const columns = (() => {
+  const TYPES = { f8: Float64Array, f4: Float32Array, i4: Int32Array, u2: Uint16Array, u1: Uint8Array };
+
+  /** The typed array of `{dtype, bdata}`. */
+  function decode({ dtype, bdata }) {
+    const text = atob(bdata), bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+    return new TYPES[dtype](bytes.buffer);
+  }
+
+  const missingCode = (dtype) => ({ u1: 255, u2: 65535, i4: -1 })[dtype];
+
+  /** Values of a field, decoded: numbers with NaN, or codes with -1, where missing. */
+  function decodeField(field, encoded) {
+    const values = decode(encoded);
+    if (field.kind === "code") {
+      const missing = missingCode(encoded.dtype);
+      return Int32Array.from(values, (code) => code === missing ? -1 : code);
+    }
+    return field.kind === "bool" ? values : Float64Array.from(values);
+  }
+
+  function emptyColumn(field, length) {
+    if (field.kind === "code") return new Int32Array(length).fill(-1);
+    return field.kind === "bool" ? new Uint8Array(length).fill(1) : new Float64Array(length).fill(NaN);
+  }
+
+  function resized(column, field, length) {
+    if (column && column.length >= length) return column;
+    const grown = emptyColumn(field, Math.max(length, column ? 2 * column.length : 64));
+    if (column) grown.set(column);
+    return grown;
+  }
+
+  /** A study: `fields` by key, columns by `column(key)`, one entry a trial. `revision` rises with every change. */
+  class Study {
+    constructor(document) {
+      this.revision = 0;
+      this.columns = new Map();
+      this.fields = new Map();
+      this.curves = [];
+      this.count = 0;
+      this.load(document);
+    }
+
+    /** Take the whole `document`, as after a lost connection. */
+    load(document) {
+      const { columns: encoded, curves, fields, history, ...rest } = document;
+      Object.assign(this, rest);
+      this.setFields(fields);
+      for (const [key, column] of Object.entries(encoded)) this.columns.set(key, decodeField(this.fields.get(key), column));
+      this.setCurves(Int32Array.from({ length: this.count }, (_, i) => i), curves);
+      this.setHistory(history);
+      this.revision += 1;
+    }
+
+    /** Take a change that a server sent. Returns the numbers of the trials that changed. */
+    apply({ rows, fields, history, ...rest }) {
+      Object.assign(this, rest);
+      if (fields) this.setFields(fields);
+      const index = rows ? decode(rows.index) : new Int32Array(0);
+      if (rows) {
+        for (const [key, encoded] of Object.entries(rows.columns)) this.setRows(key, index, encoded);
+        this.setCurves(index, rows.curves);
+      }
+      if (history) this.setHistory(history);
+      this.revision += 1;
+      return index;
+    }
+
+    setFields(fields) {
+      this.fields = new Map(fields.map((field) => [field.key, field]));
+    }
+
+    setRows(key, index, encoded) {
+      const field = this.fields.get(key), values = decodeField(field, encoded);
+      const column = resized(this.columns.get(key), field, this.count);
+      index.forEach((trial, i) => { column[trial] = values[i]; });
+      this.columns.set(key, column);
+    }
+
+    setCurves(index, { offsets, values }) {
+      const starts = decode(offsets), all = decode(values);
+      index.forEach((trial, i) => { this.curves[trial] = all.subarray(starts[i], starts[i + 1]); });
+    }
+
+    setHistory({ trial, hypervolume, removed_by }) {
+      this.history = { trial: decode(trial), hypervolume: decode(hypervolume), removedBy: decode(removed_by) };
+      this.front = new Set();
+      this.history.trial.forEach((number, i) => { if (this.history.removedBy[i] < 0) this.front.add(number); });
+    }
+
+    field(key) {
+      return this.fields.get(key);
+    }
+
+    /** The values of a field, `count` entries; all missing if no trial has one. */
+    column(key) {
+      const field = this.fields.get(key);
+      if (!field) return new Float64Array(this.count).fill(NaN);
+      const column = resized(this.columns.get(key), field, this.count);
+      this.columns.set(key, column);
+      return column.subarray(0, this.count);
+    }
+
+    value(key, trial) {
+      return this.column(key)[trial];
+    }
+
+    /** The value as text: with its unit unless `unit` is false. */
+    text(key, trial, unit = true) {
+      const field = this.fields.get(key);
+      if (!field) return format.MISSING;
+      const value = this.value(key, trial);
+      if (field.kind === "code") return value < 0 ? format.MISSING : field.codes[value];
+      return format.value(field, value, unit);
+    }
+
+    state(trial) {
+      const text = this.text("state", trial);
+      return text === "running" && !this.searching ? "interrupted" : text;
+    }
+
+    /** True if the trial is complete and within the study's limits. */
+    isCounted(trial) {
+      return this.text("state", trial) === "complete" && this.value("feasible", trial) === 1;
+    }
+
+    /** The numbers of the trials that count, ascending. */
+    get counted() {
+      if (this.countedRevision !== this.revision) {
+        const complete = this.field("state").codes.indexOf("complete");
+        const states = this.column("state"), feasible = this.column("feasible"), found = [];
+        for (let i = 0; i < this.count; i++) if (states[i] === complete && feasible[i]) found.push(i);
+        this.countedTrials = found;
+        this.countedRevision = this.revision;
+      }
+      return this.countedTrials;
+    }
+
+    /** The objective that networks are trained for. */
+    get primary() {
+      const goals = ["accuracy", "balanced_accuracy", "macro_f1"];
+      return this.objectives.find((o) => goals.includes(o.name)) || this.objectives.find((o) => o.source === "trained") || this.objectives[0];
+    }
+
+    /** The number of the trial that is best in the primary objective, ties by fewer MACs; -1 without one. */
+    get best() {
+      const { name, direction } = this.primary, sign = direction === "maximize" ? 1 : -1;
+      const values = this.column(name), macs = this.column("macs");
+      let best = -1;
+      for (const trial of this.counted) {
+        const gain = best < 0 ? 1 : sign * (values[trial] - values[best]);
+        if (!Number.isNaN(values[trial]) && (gain > 0 || (gain === 0 && macs[trial] < macs[best]))) best = trial;
+      }
+      return best;
+    }
+
+    get hypervolume() {
+      const values = this.history.hypervolume;
+      return values.length ? values[values.length - 1] : 0;
+    }
+
+    /** How many trials are in each state, as words. */
+    get states() {
+      const counts = {};
+      for (let i = 0; i < this.count; i++) {
+        const state = this.state(i);
+        counts[state] = (counts[state] || 0) + 1;
+      }
+      return counts;
+    }
+
+    fieldsOf(...groups) {
+      return [...this.fields.values()].filter((field) => groups.includes(field.group));
+    }
+  }
+
+  return { Study, decode };
+})();

@@ -1,0 +1,118 @@
+// Figures. One wrapper of plotly.js: the page's style, zoom that survives updates and is part of the address, selection by a click.
+
+const plot = (() => {
+  const CONFIG = { displaylogo: false, showSendToCloud: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+  const AXES = ["xaxis", "yaxis"];
+  const figures = new Map(); // div -> {describe, zoom, shown, ...}: the options of `draw`
+  const sizes = new ResizeObserver((entries) => {
+    for (const { target, contentRect } of entries) if (figures.has(target) && contentRect.width) Plotly.Plots.resize(target);
+  });
+  let webgl = null; // whether the browser has WebGL, once asked
+
+  function hasWebgl() {
+    webgl ??= document.createElement("canvas").getContext("webgl") !== null;
+    return webgl;
+  }
+
+  /** Traces with many points as SVG where the browser has no WebGL. */
+  const drawable = (trace) => trace.type === "scattergl" && !hasWebgl() ? { ...trace, type: "scatter" } : trace;
+
+  function axisStyle() {
+    const grid = theme.colour("--grid");
+    return { gridcolor: grid, zeroline: false, ticks: "outside", tickcolor: grid, automargin: true, exponentformat: "SI" };
+  }
+
+  /** The page's layout, with `layout` on top. */
+  function styled(layout) {
+    const clear = "rgba(0,0,0,0)";
+    const base = {
+      template: "none",
+      paper_bgcolor: clear,
+      plot_bgcolor: clear,
+      font: { family: "system-ui, sans-serif", size: 12, color: theme.colour("--soft") },
+      margin: { l: 64, r: 16, t: 16, b: 52 },
+      hovermode: "closest",
+      hoverlabel: { align: "left", bgcolor: theme.colour("--card"), bordercolor: theme.colour("--line"), font: { color: theme.colour("--ink") } },
+      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+      modebar: { bgcolor: clear, color: theme.colour("--soft"), activecolor: theme.colour("--accent") },
+      ...layout,
+    };
+    for (const name of Object.keys(layout).concat(AXES).filter((key) => /^[xy]axis\d*$/.test(key)))
+      base[name] = { ...axisStyle(), ...layout[name], title: titled(layout[name]) };
+    return base;
+  }
+
+  function titled(axis = {}) {
+    const title = typeof axis.title === "string" ? { text: axis.title } : axis.title || {};
+    return { standoff: 10, ...title };
+  }
+
+  // Zoom: the ranges of both axes are under one name of the address, and belong to what the axes show.
+
+  function zoomed(layout, zoom, shown) {
+    const text = zoom && state.get(zoom);
+    const [key, ...numbers] = text ? text.split("~") : [];
+    const ranges = numbers.map(Number);
+    if (!text || key !== shown || ranges.length !== 4 || !ranges.every(Number.isFinite)) {
+      for (const axis of AXES) layout[axis].autorange ??= layout[axis].range ? false : true;
+      return layout;
+    }
+    AXES.forEach((axis, i) => { Object.assign(layout[axis], { range: ranges.slice(2 * i, 2 * i + 2), autorange: false }); });
+    return layout;
+  }
+
+  function storeZoom(div, event) {
+    const { zoom, shown } = figures.get(div);
+    if (!zoom || !Object.keys(event).some((name) => /^[xy]axis\./.test(name))) return;
+    const { xaxis, yaxis } = div._fullLayout;
+    const isFree = (xaxis.autorange || event["xaxis.autorange"]) && (yaxis.autorange || event["yaxis.autorange"]);
+    const ranges = [...xaxis.range, ...yaxis.range].map((value) => Number(Number(value).toPrecision(6)));
+    state.set({ [zoom]: isFree ? null : [shown, ...ranges].join("~") });
+  }
+
+  function listen(div) {
+    div.on("plotly_relayout", (event) => storeZoom(div, event));
+    div.on("plotly_click", ({ points }) => {
+      const trial = points[0] && points[0].customdata;
+      const { onselect } = figures.get(div);
+      if (onselect && Number.isInteger(trial)) onselect(trial);
+    });
+  }
+
+  /**
+   * Draw a figure in `div`, or draw it again with new data; it is drawn again when the theme changes.
+   *
+   * `describe()` returns {traces, layout}. Options: `zoom`, the name of the zoom in the address; `shown`, what the axes show (a
+   * change of it forgets the zoom); `onselect(trial)`, called when a point is clicked whose `customdata` is the number of a trial;
+   * `label`, the text for screen readers; `config`, on top of the page's.
+   */
+  function draw(div, describe, options = {}) {
+    const isNew = !figures.has(div);
+    figures.set(div, { describe, ...options, shown: options.shown || "" });
+    const { traces, layout } = describe();
+    const full = zoomed({ uirevision: options.shown || "shown", ...styled(layout) }, options.zoom, options.shown || "");
+    if (options.label) Object.assign(div, { role: "img", ariaLabel: options.label });
+    const drawn = Plotly.react(div, traces.map(drawable), full, { ...CONFIG, ...options.config });
+    if (isNew) {
+      listen(div);
+      sizes.observe(div);
+    }
+    return drawn;
+  }
+
+  /** Remove the figure in `div`. */
+  function remove(div) {
+    figures.delete(div);
+    sizes.unobserve(div);
+    Plotly.purge(div);
+  }
+
+  theme.onChange(() => {
+    for (const [div, { describe, ...options }] of figures) {
+      if (!div.isConnected) figures.delete(div);
+      else draw(div, describe, options);
+    }
+  });
+
+  return { draw, remove, hasWebgl, CONFIG };
+})();

@@ -1,0 +1,41 @@
+"""The report: the page of a study with its data inlined, one file that opens without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from plotly.offline import get_plotlyjs
+
+from nas import html as pages
+from nas.analysis.columns import StudyColumns
+from nas.page.assets import inline_page
+from nas.page.detail import StudyContext
+from nas.page.detail_chunks import detail_chunks
+from nas.page.document import PageState, document
+from nas.study.info import StudyInfo
+from nas.study.stored import StoredStudy
+from trainers.files import atomic_write
+
+KEY = "study"
+"""Of the only study of a report."""
+
+
+def render(study: StoredStudy) -> str:
+    """The whole HTML document of the report of `study`."""
+    info = StudyInfo(study.folder, study.name, study.attributes, len(study.optuna.directions))
+    columns = StudyColumns(info.objectives)
+    columns.update(study.trials)
+    columns.set_test_accuracy(info.test_accuracy)
+    front = [entry.trial for entry in columns.front.entries if entry.removed_by < 0]
+    details = detail_chunks(study.trials, StudyContext.of(info.folder, info.attributes), front)
+    data = {"documents": {KEY: document(info, columns, PageState(KEY))}, "details": {KEY: details.to_dict()}}
+    return inline_page(study.name, get_plotlyjs(), pages.script_json(data))
+
+
+def write_inline(folder: Path, file: Path) -> Path:
+    """Write the report of the study in `folder` to `file`, whose folder is created; returns `file`."""
+    text = render(StoredStudy.read(folder))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(file) as draft:
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
+    return file
