@@ -8,7 +8,10 @@ from plotly.offline import get_plotlyjs
 
 from nas import html as pages
 from nas.analysis.columns import StudyColumns
+from nas.analysis.results import Results
+from nas.page.analysis import analysis
 from nas.page.assets import inline_page
+from nas.page.data import study_contact_sheet
 from nas.page.document import PageState, document
 from nas.study.info import StudyInfo
 from nas.study.stored import StoredStudy
@@ -24,7 +27,8 @@ def render(study: StoredStudy) -> str:
     columns = StudyColumns(info.objectives)
     columns.update(study.trials)
     columns.set_test_accuracy(info.test_accuracy)
-    data = {"documents": {KEY: document(info, columns, PageState(KEY))}}
+    content = document(info, columns, PageState(KEY)) | {"analysis": analysis(Results.of(study))}
+    data = {"documents": {KEY: content}, "contactSheets": {KEY: study_contact_sheet(info)}}
     return inline_page(study.name, get_plotlyjs(), pages.script_json(data))
 
 
