@@ -29,6 +29,8 @@ TIME_COLUMNS = ("started", "finished")
 """Seconds since 1970 in local time, as Optuna stores times."""
 PREDICTED_COLUMNS = ("predicted", "predicted_low", "predicted_high")
 """What the sampler expected of the primary objective: median, and the central 68.3 % interval."""
+BLOCKS_PREFIX = "blocks:"
+"""Of the columns of the number of blocks with a mixer; NaN: none."""
 CHOICE_PREFIX = "param:"
 """Of the columns of the parameters of the search space."""
 
@@ -172,7 +174,10 @@ class StudyColumns:
         mixers = mixer_names(architecture)
         self.texts["mixer"].set(row, mixers[-1] if mixers else None)
         self.texts["mixers"].set(row, " → ".join(mixers) if mixers else None)
-        self.blocks.set(row, sum(block_counts(architecture).values()) if mixers else np.nan)
+        counts = block_counts(architecture)
+        self.blocks.set(row, sum(counts.values()) if mixers else np.nan)
+        for mixer, number in counts.items():
+            self.numbers.setdefault(BLOCKS_PREFIX + mixer, GrowingColumn(np.nan, "f8")).set(row, number)
         for name, value in params.items():
             key = CHOICE_PREFIX + name.partition("{")[0]  # what stands in braces are the values to choose from
             self.choices.setdefault(key, TextColumn()).set(row, choice_text(value))

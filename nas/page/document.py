@@ -109,7 +109,7 @@ def _encode_field(columns: StudyColumns, field: Field, rows: NDArray[np.int_]) -
         return encode(columns.feasible.first(count)[rows], "u1")
     if field.key == "blocks":
         return encode(columns.blocks.first(count)[rows], "f4")
-    kind: Kind = "f4" if field.format == "seconds" else "f8"
+    kind: Kind = "f4" if field.format in ("seconds", "int") else "f8"
     return encode(columns.numbers[field.key].first(count)[rows], kind)
 
 

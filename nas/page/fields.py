@@ -9,13 +9,13 @@ from typing import Any, Literal
 import numpy as np
 
 from nas import objectives
-from nas.analysis.columns import CHOICE_PREFIX, StudyColumns
+from nas.analysis.columns import BLOCKS_PREFIX, CHOICE_PREFIX, StudyColumns
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
 
 FieldKind = Literal["number", "code", "time", "bool"]
 FieldFormat = Literal["int", "si", "ratio", "seconds", "text", "datetime"]
-FieldGroup = Literal["trial", "predicted", "objective", "cost", "measured", "trained", "time", "choice", "architecture"]
+FieldGroup = Literal["trial", "predicted", "objective", "cost", "measured", "trained", "time", "choice", "architecture", "blocks"]
 
 _TEXTS: tuple[tuple[str, str, FieldGroup], ...] = (
     ("state", "state", "trial"),
@@ -87,6 +87,9 @@ def _number_fields(columns: StudyColumns) -> Iterator[Field]:
         elif name in COST_FIELDS:
             label, unit = _COST_LABELS.get(name, (name, ""))
             yield Field(name, label, unit, "number", "cost", log=True, direction="minimize", format="si")
+        elif name.startswith(BLOCKS_PREFIX):
+            mixer = name.removeprefix(BLOCKS_PREFIX)
+            yield Field(name, f"{mixer} blocks", "", "number", "blocks", format="int")
         elif name in predicted:
             field = _objective_field(primary, "predicted")
             yield replace(field, key=name, label=predicted[name].format(field.label), direction=None)

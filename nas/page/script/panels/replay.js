@@ -1,7 +1,7 @@
 // The front over time: a slider replays which trials were on it after each complete trial.
 
 const replay = (() => {
-  const MAX_DOTS = 3000, FRAMES = 150, FRAME_MS = 80;
+  const MAX_DOTS = 1200, FRAMES = 150, FRAME_MS = 80;
 
   /** After the first `count` trials in the order of finishing: the front, and those that had left it. */
   function frontAt(study, count) {
@@ -91,7 +91,7 @@ const replay = (() => {
       const others = thinned(order.slice(0, count).filter((trial) => !onceOnFront.has(trial)));
       const line = staircase(front, fieldX, fieldY, columns);
       const dots = (name, trials, marker) => ({
-        type: "scattergl", mode: "markers", name, x: trials.map((trial) => columns[0][trial]), y: trials.map((trial) => columns[1][trial]), customdata: trials, marker,
+        type: "scatter", mode: "markers", name, x: trials.map((trial) => columns[0][trial]), y: trials.map((trial) => columns[1][trial]), customdata: trials, marker,
         text: trials.map((trial) => `trial ${trial}<br>${format.escaped(study.text(fieldX.key, trial))}<br>${format.escaped(study.text(fieldY.key, trial))}`), hovertemplate: "%{text}<extra></extra>",
       });
       const traces = [

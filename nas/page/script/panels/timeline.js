@@ -36,12 +36,10 @@ const timeline = (() => {
       const layout = {
         barmode: "overlay", hovermode: "closest", margin: { l: 64, r: 16, t: 8, b: 40 },
         xaxis: { type: "date" },
-        yaxis: { tickvals: work.lanes.map((_, i) => i), ticktext: work.lanes.map(({ label }) => format.escaped(shortened(label))), range: [work.lanes.length - 0.5, -0.5], fixedrange: true, showgrid: false, ticks: "" },
+        yaxis: { tickvals: work.lanes.map((_, i) => i), ticktext: work.lanes.map(({ label }) => format.escaped(label)), range: [work.lanes.length - 0.5, -0.5], fixedrange: true, showgrid: false, ticks: "" },
       };
       return { traces, layout };
     }
-
-    const shortened = (text) => text.length > 24 ? `${text.slice(0, 23)}…` : text;
 
     function hover({ trial, start, end, worker, isRunning }, label, bin_s) {
       const time = format.duration(end - start);

@@ -4,7 +4,8 @@
 // Studies of earlier versions record no segments: there, pieces are reconstructed from when trials ended and what they took.
 
 const workerLanes = (() => {
-  const SMALLEST_GAP_S = 0.05;
+  const SMALLEST_GAP_S = 0.05, LABEL_LENGTH = 22;
+  const OVERLAP = 0.3; // of a reconstructed run, whose end is known only to when the driver heard of it
 
   /** The parts of a segment, one after another. Validation comes between epochs, but is drawn at the end. */
   function piecesOf({ start, end, measure_s, train_s, validate_s }, rest) {
@@ -19,10 +20,10 @@ const workerLanes = (() => {
   }
 
   /** Put runs {start, end, device, ...} in lanes: each in the first lane of its device that is free. */
-  function pack(runs) {
+  function pack(runs, tolerance = 0) {
     const lanes = [];
     for (const run of runs.sort((a, b) => a.start - b.start)) {
-      let lane = lanes.find((other) => other.device === run.device && other.end <= run.start + SMALLEST_GAP_S);
+      let lane = lanes.find((other) => other.device === run.device && other.end <= run.start + SMALLEST_GAP_S + tolerance * (run.end - run.start));
       if (!lane) lanes.push(lane = { device: run.device, runs: [] });
       lane.runs.push(run);
       lane.end = run.end;
@@ -84,8 +85,10 @@ const workerLanes = (() => {
       const waits = before > SMALLEST_GAP_S ? [{ kind: "idle", start: start - before, end: start, trial: null, worker: device }] : [];
       runs.push({ device: device === format.MISSING ? "unknown device" : device, start: start - before, end: finished[i], pieces: [...waits, ...piecesOf(segment, rest)] });
     }
-    return pack(runs);
+    return pack(runs, OVERLAP);
   }
+
+  const shortened = (text) => text.length > LABEL_LENGTH ? `${text.slice(0, LABEL_LENGTH - 1)}…` : text;
 
   /** {lanes: [{device, label}], pieces, isRecorded}. */
   function of(study) {
@@ -94,7 +97,7 @@ const workerLanes = (() => {
     for (const { device } of packed) counts.set(device, (counts.get(device) || 0) + 1);
     const lanes = packed.map(({ device }) => {
       numbers.set(device, (numbers.get(device) || 0) + 1);
-      return { device, label: counts.get(device) > 1 ? `${device} #${numbers.get(device)}` : device };
+      return { device, label: counts.get(device) > 1 ? `${shortened(device)} #${numbers.get(device)}` : shortened(device) };
     });
     const pieces = packed.flatMap(({ runs }, lane) => runs.flatMap((run) => run.pieces.map((piece) => ({ ...piece, lane }))));
     return { lanes, pieces, isRecorded };
