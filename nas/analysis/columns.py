@@ -27,7 +27,7 @@ from nas.study.trials import RETRIED_FROM
 MISSING_CODE = -1
 TIME_COLUMNS = ("started", "finished")
 """Seconds since 1970 in local time, as Optuna stores times."""
-PREDICTED_COLUMNS = ("predicted", "predicted_low", "predicted_high")
+PREDICTED_COLUMNS = ("predicted_median", "predicted_low", "predicted_high")
 """What the sampler expected of the primary objective: median, and the central 68.3 % interval."""
 BLOCKS_PREFIX = "blocks:"
 """Of the columns of the number of blocks with a mixer; NaN: none."""

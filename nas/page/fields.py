@@ -29,7 +29,7 @@ _TEXTS: tuple[tuple[str, str, FieldGroup], ...] = (
 )
 _TIMES = (("train_s", "training time"), ("overhead_s", "overhead"), ("idle_s", "idle time"), ("wall_s", "time"))
 _PREDICTED = (
-    ("predicted", "predicted {}"),
+    ("predicted_median", "predicted {}"),
     ("predicted_low", "predicted {}, at least"),
     ("predicted_high", "predicted {}, at most"),
 )

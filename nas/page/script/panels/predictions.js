@@ -18,7 +18,7 @@ const predictions = (() => {
 
   /** The same of the sampler's model for the primary objective, with the interval that it gave. */
   function ofSampler(study) {
-    const field = study.field(study.primary.name), [predicted, low, high, actual] = ["predicted", "predicted_low", "predicted_high", field.key].map((key) => study.column(key));
+    const field = study.field(study.primary.name), [predicted, low, high, actual] = ["predicted_median", "predicted_low", "predicted_high", field.key].map((key) => study.column(key));
     const trials = latest(study.count, (i) => Number.isFinite(predicted[i]) && study.text("state", i) === "complete" && Number.isFinite(actual[i]));
     if (!trials.length) return [];
     const inside = trials.filter((i) => actual[i] >= low[i] && actual[i] <= high[i]).length;
