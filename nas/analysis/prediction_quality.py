@@ -55,15 +55,15 @@ class PredictedValues(NamedTuple):
     measured: Floats
 
 
-def compare_predictions(results: Results) -> list[PredictionQuality]:
-    """The prediction quality of each predicted objective, over its latest `MAX_COMPARED_TRIALS` measured trials.
+def compare_predictions(results: Results, max_trials: int = MAX_COMPARED_TRIALS) -> list[PredictionQuality]:
+    """The prediction quality of each predicted objective, over its latest `max_trials` measured trials.
 
     An objective with fewer than `MIN_COMPARED_TRIALS` comparable trials is left out.
     """
     from nas.analysis.statistics import kendall  # imports scipy, which takes a while
 
     qualities = []
-    for name, (trials, predicted, measured) in predicted_values(results).items():
+    for name, (trials, predicted, measured) in predicted_values(results, max_trials).items():
         if len(trials) < MIN_COMPARED_TRIALS:
             continue
         tau = float(kendall(predicted, measured, np.ones((1, len(trials))))[0])

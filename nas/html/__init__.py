@@ -6,6 +6,17 @@ its content security policy forbids every request.
 """
 
 from nas.html.elements import Fact, fact_list, item_list, table
-from nas.html.shell import Page, figure_record, render, script_json, write_page
+from nas.html.shell import Page, figure_record, offline_policy, render, script_json, write_page
 
-__all__ = ["Fact", "Page", "fact_list", "figure_record", "item_list", "render", "script_json", "table", "write_page"]
+__all__ = [
+    "Fact",
+    "Page",
+    "fact_list",
+    "figure_record",
+    "item_list",
+    "offline_policy",
+    "render",
+    "script_json",
+    "table",
+    "write_page",
+]

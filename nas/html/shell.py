@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import json
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from plotly.offline import get_plotlyjs
 from trainers.files import atomic_write
 
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none';"
 _FIGURES = '<main><section id="figures" aria-label="Figures"></section></main>'
 _DRAW_FIGURES = "pageData.figures.forEach((figure) => drawFigure(figure));"
 
@@ -56,15 +59,24 @@ def figure_record(title: str, figure: go.Figure, *, wide: bool = False) -> dict[
 
 def render(page: Page) -> str:
     """The whole HTML document."""
+    plotly, script = get_plotlyjs(), f"\n{_asset('page.js')}\n{page.script}\n"
     return Template(_asset("page.html")).substitute(
+        policy=offline_policy(plotly, script),
         title=html.escape(page.title),
         header=page.header,
         body=page.body,
         style=_asset("page.css") + page.style,
-        plotly=get_plotlyjs(),
+        plotly=plotly,
         data=script_json(page.data),
-        script=f"{_asset('page.js')}\n{page.script}",
+        script=script,
     )
+
+
+def offline_policy(*scripts: str) -> str:
+    """The content security policy of a page in a file: it runs the texts `scripts` and no others, and requests nothing."""
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii") for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return f"{_POLICY} script-src {allowed}"
 
 
 def write_page(page: Page, file: Path) -> Path:

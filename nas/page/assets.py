@@ -1,13 +1,12 @@
 """The page's document, script and style, put together from their files.
 
 The script is classic JavaScript without a framework or a bundler: the files of `script/core` in the order of `CORE`, those of
-`script/panels` by name, and `script/main.js`. Each file keeps its own names in a function and exports one name.
+`script/trial` (what the drawer of a trial consists of) and `script/panels` by name, and `script/main.js`. Each file keeps its own
+names in a function and exports one name.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 from collections.abc import Iterator
 from functools import lru_cache
@@ -15,10 +14,10 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from string import Template
 
+from nas.html import offline_policy
+
 CORE = ("dom", "format", "columns", "pareto", "state", "theme", "plot", "source", "panels", "app")
 """The files of `script/core`: each uses those before it."""
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'; "
-"""The content security policy of a page in a file; its scripts are added by their hashes."""
 
 
 @lru_cache(maxsize=1)
@@ -40,8 +39,9 @@ def style() -> str:
 def _script_files() -> Iterator[Traversable]:
     folder = _folder("script")
     yield from (folder / "core" / f"{name}.js" for name in CORE)
-    panels = (file for file in (folder / "panels").iterdir() if file.name.endswith(".js"))
-    yield from sorted(panels, key=lambda file: file.name)
+    for part in ("trial", "panels"):
+        files = (file for file in (folder / part).iterdir() if file.name.endswith(".js"))
+        yield from sorted(files, key=lambda file: file.name)
     yield folder / "main.js"
 
 
@@ -58,10 +58,9 @@ def inline_page(title: str, plotly: str, data: str) -> str:
         data: JSON that is safe within a script element (`nas.html.script_json`).
     """
     own = script()
-    hashes = " ".join(f"'sha256-{_digest(text)}'" for text in (plotly, own))
     return _shell(
         title=title,
-        policy=f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}script-src {hashes}">\n',
+        policy=f'<meta http-equiv="Content-Security-Policy" content="{offline_policy(plotly, own)}">\n',
         style=f"<style>{style()}</style>",
         scripts=(
             f'<script id="data" type="application/json">{data}</script>\n'
@@ -90,7 +89,3 @@ def linked_page(title: str, plotly: str, script_file: str, style_file: str) -> s
 def _shell(title: str, policy: str, style: str, scripts: str) -> str:
     text = (resources.files("nas.page") / "page.html").read_text(encoding="utf-8")
     return Template(text).substitute(title=html.escape(title), policy=policy, style=style, scripts=scripts)
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -234,6 +235,13 @@ class PageVisit:
         if message.type == "error":
             self.errors.append(message.text)
 
+    def wait_for(self, expression: str) -> None:
+        """Wait until the JavaScript `expression` is true (`wait_for_function` needs `eval`, which the page's policy forbids)."""
+        deadline = time.monotonic() + 20
+        while not self.page.evaluate(f"Boolean({expression})"):
+            assert time.monotonic() < deadline, f"still false: {expression}"
+            self.page.wait_for_timeout(20)
+
     def check_quiet(self) -> None:
         """Assert that nothing but the file itself was requested, and that no script failed."""
         remote = [url for url in self.requests if not url.startswith(("data:", "blob:"))]
@@ -262,7 +270,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., PageVisit]]:
         pages.append(page)
         opened = PageVisit(page)
         page.goto(file.as_uri())
-        page.wait_for_function(f"document.querySelectorAll('.js-plotly-plot .main-svg').length >= {figures}")
+        opened.wait_for(f"document.querySelectorAll('.js-plotly-plot .main-svg').length >= {figures}")
         return opened
 
     yield open_file

@@ -60,5 +60,5 @@ def test_a_browser_draws_three_figures_and_all_tables(
     assert opened.page.locator("section").last.locator("li").all_text_contents() == [HOSTILE]
     font = "document.querySelector('.js-plotly-plot').layout.font.color"
     soft = "getComputedStyle(document.documentElement).getPropertyValue('--soft').trim()"
-    opened.page.wait_for_function(f"{font} === {soft}")
+    opened.wait_for(f"{font} === {soft}")
     opened.check_quiet()

@@ -42,12 +42,12 @@ def test_the_benchmark_figure_is_drawn_and_names_stay_text(race_file: Path, visi
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
 def test_a_figure_has_the_colours_of_the_theme(race_file: Path, visit: Callable[..., Any], color_scheme: str) -> None:
     opened = visit(race_file, color_scheme=color_scheme)
-    opened.page.wait_for_function(f"{FONT} === {SOFT}")
+    opened.wait_for(f"{FONT} === {SOFT}")
     colours = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 29)"}
     assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == colours[color_scheme]
     other = {"light": "dark", "dark": "light"}[color_scheme]
     opened.page.emulate_media(color_scheme=other)
-    opened.page.wait_for_function(f"{FONT} === {SOFT}")
+    opened.wait_for(f"{FONT} === {SOFT}")
     assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == colours[other]
 
 
@@ -66,5 +66,5 @@ def test_a_request_is_refused_by_the_page(tmp_path: Path, visit: Callable[..., A
     figures = [figure_record("points", go.Figure(go.Scatter(x=[1], y=[1])))]
     page = Page("Request", data={"figures": figures, "config": {}}, script=script)
     opened = visit(write_page(page, tmp_path / "page.html"))
-    opened.page.wait_for_function("document.title === 'refused'")
+    opened.wait_for("document.title === 'refused'")
     assert any("Content Security Policy" in error for error in opened.errors)

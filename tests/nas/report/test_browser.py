@@ -81,7 +81,7 @@ def test_a_click_on_a_point_fills_the_panel_and_marks_its_row(visited: Any, resu
     for figure in (0, 1, 2):
         select_trial(page, int(results.trial("best")["trial"]))
         click_point(page, *point_position(page, figure, number))
-        page.wait_for_function(f"document.querySelector('#panel h2').textContent.startsWith('Trial {number} ')")
+        visited.wait_for(f"document.querySelector('#panel h2').textContent.startsWith('Trial {number} ')")
         rows = page.locator("#front tr.selected")
         assert rows.evaluate_all("(rows) => rows.map((row) => row.dataset.trial)") == [str(number)]
     panel = page.locator("#panel").text_content()
@@ -135,7 +135,7 @@ def test_figures_follow_the_theme(visited: Any) -> None:
     seen = {}
     for scheme in ("dark", "light"):
         visited.page.emulate_media(color_scheme=scheme)
-        visited.page.wait_for_function(f"({read})().font === ({read})().soft")
+        visited.wait_for(f"({read})().font === ({read})().soft")
         seen[scheme] = visited.page.evaluate(read)
         assert seen[scheme]["ring"] == seen[scheme]["ink"]
     assert seen["dark"]["page"] == "rgb(20, 24, 29)"
@@ -155,7 +155,7 @@ def test_channel_graphs_follow_the_selected_trial_and_the_pointer(
     select_trial(page, 0)
     assert page.evaluate(headings) == ["Stage 1", "Stage 2"]
     assert "yes (g1*g2 = 16*4 = 64 <= 64)" in page.locator("#channels").text_content()
-    page.wait_for_function(f"{graph}._fullLayout && {graph}.querySelectorAll('image').length === 3")
+    opened.wait_for(f"{graph}._fullLayout && {graph}.querySelectorAll('image').length === 3")
     x, y = page.evaluate(
         f"""() => {{
           const div = {graph};
@@ -167,7 +167,7 @@ def test_channel_graphs_follow_the_selected_trial_and_the_pointer(
     highlighted = f"{graph}.data[{graph}.layout.meta.first + 2].y[0] * 64 - 0.5"
     assert page.evaluate(highlighted) == pytest.approx(40, abs=0.01)  # the middle output of the third group
     page.mouse.move(x, y)
-    page.wait_for_function(f"Math.round({highlighted}) === 5")
+    opened.wait_for(f"Math.round({highlighted}) === 5")
     select_trial(page, 2)
     assert not page.locator("#channels-section").is_visible()
     opened.check_quiet()

@@ -159,5 +159,5 @@ const app = (() => {
 
   state.onChange((names) => schedule({ data: false, names }));
 
-  return { start };
+  return { start, get view() { return view; } };
 })();
