@@ -8,8 +8,8 @@ definePanel({
     const words = element("div", { class: "lines" }), leaks = element("div"), facts = element("dl", { class: "lines facts-text" }), classes = element("div"), sheet = element("div", { class: "contact-sheet" });
     const settings = element("div");
     root.append(
-      element("h2", {}, "Data"), leaks, facts, classes, element("section", { class: "part" }, element("h2", {}, "Training images"), sheet),
-      element("section", { class: "part" }, element("h2", {}, "Study"), words), element("section", { class: "part" }, element("h2", {}, "Settings"), settings),
+      element("h2", {}, "Data"), leaks, facts, classes, element("section", { class: "panel-part" }, element("h2", {}, "Training images"), sheet),
+      element("section", { class: "panel-part" }, element("h2", {}, "Study"), words), element("section", { class: "panel-part" }, element("h2", {}, "Settings"), settings),
     );
     let shown = "";
 
@@ -22,7 +22,7 @@ definePanel({
     }
 
     function shareBar(share, rows) {
-      const bar = element("span", { class: "share-bar", "aria-hidden": "true" });
+      const bar = element("span", { class: "class-share", "aria-hidden": "true" });
       bar.style.width = `${(6 * share / rows.reduce((most, row) => Math.max(most, row.share), 0)).toFixed(2)}rem`;
       return bar;
     }

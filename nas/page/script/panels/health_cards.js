@@ -23,7 +23,7 @@ const healthCards = (() => {
       const { analysis } = view.study, findings = (analysis && analysis.health) || [];
       const counts = ORDER.map((verdict) => [verdict, findings.filter((finding) => finding.verdict === verdict).length]).filter(([, number]) => number);
       words.textContent = !analysis ? "The health of the study is being computed …"
-        : findings.length ? `${format.capitalised(counts.map(([verdict, number]) => `${number} ${VERDICTS[verdict][1]}`).join(", "))}.` : "Nothing was computed for this study.";
+        : findings.length ? `${format.capitalised(counts.map(([verdict, number]) => `${VERDICTS[verdict][1]}: ${number}`).join(", "))}.` : "Nothing was computed for this study.";
       const sorted = [...findings].sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict));
       list.replaceChildren(...sorted.map(card));
     }

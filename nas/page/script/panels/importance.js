@@ -25,7 +25,7 @@ const importanceBars = (() => {
     function describe() {
       const rows = shown(), names = rows.map(({ parameter }) => format.escaped(parameter));
       const bars = {
-        type: "bar", orientation: "h", y: names, x: rows.map(({ share }) => 100 * share), marker: { color: theme.COLOURS[0] },
+        type: "bar", orientation: "h", y: names, x: rows.map(({ share }) => 100 * share), marker: { color: theme.colour("--accent") },
         error_x: { type: "data", array: rows.map(({ deviation }) => 100 * deviation), color: theme.colour("--soft"), thickness: 1.5 },
         text: rows.map(({ share, deviation }) => `${format.percent(share, 1)} ± ${format.percent(deviation, 1)}`), textposition: "none", hovertemplate: "%{text}<extra>%{y}</extra>",
       };

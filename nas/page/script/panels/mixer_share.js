@@ -18,7 +18,7 @@ const mixerShare = (() => {
     function describe() {
       const rows = shares(view.study), x = rows.map(({ mixer }) => format.escaped(mixer));
       const bars = (key, name, colour) => ({ type: "bar", name, x, y: rows.map((row) => 100 * row[key]), marker: { color: colour }, hovertemplate: "%{y:.1f} % of the blocks<extra>%{x}, %{fullData.name}</extra>" });
-      return { traces: [bars("front", "front", theme.COLOURS[0]), bars("all", "all complete trials", theme.COLOURS[7])], layout: { barmode: "group", xaxis: { type: "category" }, yaxis: { title: "share of blocks (%)", rangemode: "tozero" } } };
+      return { traces: [bars("front", "front", theme.colour("--accent")), bars("all", "all complete trials", theme.COLOURS[7])], layout: { barmode: "group", xaxis: { type: "category" }, yaxis: { title: "share of blocks (%)", rangemode: "tozero" } } };
     }
 
     function update({ data }) {

@@ -34,8 +34,8 @@ const parallel = (() => {
   function mount(root, view) {
     const canvas = element("canvas", { "aria-hidden": "true" }), overlay = dom.svg("svg", { role: "group", "aria-label": "Axes of the parallel coordinates" });
     const box = element("div", { class: "parallel" }, canvas, overlay), words = element("p", { class: "about", "aria-live": "polite" });
-    const clear = element("button", { type: "button", class: "quiet", onclick: () => store(new Map()) }, "Clear ranges"), scale = element("div", { class: "colour-scale" });
-    root.append(element("h2", {}, "Parallel coordinates"), words, element("div", { class: "controls" }, scale, clear), element("div", { class: "scroll" }, box));
+    const clear = element("button", { type: "button", class: "quiet", onclick: () => store(new Map()) }, "Clear ranges"), scale = element("div", { class: "colour-scale" }), controls = element("div", { class: "controls" }, scale, clear);
+    root.append(element("h2", {}, "Parallel coordinates"), words, controls, element("div", { class: "scroll" }, box));
     let trials = null, axes = [], shares = new Map(), width = 0, drag = null;
 
     const x = (i) => axes.length < 2 ? width / 2 : MARGIN.left + i * (width - MARGIN.left - MARGIN.right) / (axes.length - 1);
@@ -142,8 +142,8 @@ const parallel = (() => {
     function drawWords(ranges) {
       const { front, others, count } = trials, marked = (list) => list.filter((trial) => isWithin(trial, ranges)).length;
       const drawn = others.length < count ? `${format.integer(others.length)} of ${format.integer(count)}` : `${format.integer(count)}`;
-      const marks = ranges.size ? ` Within the marked ranges: ${format.integer(marked(front))} on the front, ${format.integer(marked(others))} others.` : " Drag along an axis to mark a range.";
-      words.textContent = front.length ? `${format.count(front.length, "trial")} on the front (thick) and ${drawn} others.${marks}` : "No trial is complete yet.";
+      const marks = front.length + others.length < 2 ? "" : ranges.size ? ` Within the marked ranges: ${format.integer(marked(front))} on the front, ${format.integer(marked(others))} others.` : " Drag along an axis to mark a range.";
+      words.textContent = front.length ? `${format.count(front.length, "trial")} on the front (thick) and ${drawn} ${count === 1 ? "other" : "others"}.${marks}` : "No trial is complete yet.";
       clear.disabled = !ranges.size;
     }
 
@@ -165,7 +165,7 @@ const parallel = (() => {
 
     function draw() {
       width = Math.max(box.parentElement.clientWidth, MARGIN.left + MARGIN.right + MIN_GAP_PX * (axes.length - 1));
-      box.hidden = !trials.front.length;
+      box.hidden = controls.hidden = trials.front.length + trials.others.length < 2;
       const ranges = storedRanges(), focused = overlay.contains(document.activeElement) ? document.activeElement.dataset.axis : null;
       drawWords(ranges);
       if (box.hidden) return;

@@ -32,7 +32,7 @@ const predictions = (() => {
     const text = (value) => format.escaped(format.value(field, value));
     const bars = low ? { error_y: { type: "data", symmetric: false, array: high.map((value, i) => value - predicted[i]), arrayminus: low.map((value, i) => predicted[i] - value), thickness: 1, width: 0, color: theme.colour("--grid") } } : {};
     const dots = {
-      type: "scatter", mode: "markers", x: actual, y: predicted, customdata: trials, marker: { color: theme.COLOURS[0], size: 6, opacity: 0.6 }, showlegend: false, ...bars,
+      type: "scatter", mode: "markers", x: actual, y: predicted, customdata: trials, marker: { color: theme.colour("--accent"), size: 6, opacity: 0.7 }, showlegend: false, ...bars,
       text: trials.map((trial, i) => `trial ${trial}<br>predicted ${text(predicted[i])}<br>actual ${text(actual[i])}`), hovertemplate: "%{text}<extra></extra>",
     };
     const equal = { type: "scatter", mode: "lines", name: "predicted = actual", x: ends, y: ends, hoverinfo: "skip", line: { color: theme.colour("--soft"), width: 1, dash: "dot" } };

@@ -8,7 +8,7 @@ definePanel({
     const facts = element("dl", { class: "facts", "aria-label": "Progress" });
     const controls = element("div", { class: "controls" });
     const figure = element("div", { class: "figure series" });
-    const parts = [replay, timeline, rungBars].map((part) => ({ part, root: element("section", { class: "part" }) }));
+    const parts = [replay, timeline, rungBars].map((part) => ({ part, root: element("section", { class: "panel-part" }) }));
     root.append(facts, controls, figure, ...parts.map((entry) => entry.root));
     for (const entry of parts) entry.handle = entry.part.mount(entry.root, view);
     const axis = () => state.get("progress.x") === "time" ? "time" : "trials";
@@ -39,7 +39,7 @@ definePanel({
       const end = !order.length ? 0 : isTime ? finished(order[order.length - 1]) : order.length;
       const front = progressSeries.frontSteps(study);
       const rows = [
-        { title: "hypervolume", points: stepped(front, "hypervolume", at, end), text: format.ratio, colour: theme.COLOURS[0] },
+        { title: "hypervolume", points: stepped(front, "hypervolume", at, end), text: format.ratio, colour: theme.colour("--accent") },
         { title: `best ${primary.label}`, points: stepped(progressSeries.bestSteps(study), "value", at, end), text: (value) => format.value(study.field(primary.name), value), colour: theme.COLOURS[2] },
         { title: "front size", points: stepped(front, "size", at, end), text: format.integer, colour: theme.COLOURS[3] },
         { title: "trials per hour", points: progressSeries.rates(study).map((point) => ({ x: at(point), y: point.rate })), text: (value) => `${format.si(value)} trials/h`, colour: theme.COLOURS[1], shape: "linear" },
@@ -65,7 +65,8 @@ definePanel({
       chooser.querySelector("select").value = axis();
       if (data || names.includes("progress.x") || names.includes("zoom.progress")) {
         drawFacts();
-        plot.draw(figure, describe, { zoom: "zoom.progress", shown: axis(), onselect: view.select, label: "Hypervolume, best value, size of the front and trials per hour" });
+        figure.hidden = controls.hidden = !progressSeries.trainedTimes(view.study).length;
+        if (!figure.hidden) plot.draw(figure, describe, { zoom: "zoom.progress", shown: axis(), onselect: view.select, label: "Hypervolume, best value, size of the front and trials per hour" });
       }
       for (const { handle } of parts) handle.update({ data, names });
     }

@@ -1,7 +1,7 @@
 // How a search went: hypervolume, best value, size of the front and speed, over complete trials or over time.
 
 const progressSeries = (() => {
-  const MAX_RATES = 400, SMALLEST_WINDOW = 10, LARGEST_WINDOW = 100;
+  const MAX_RATES = 400, SMALLEST_WINDOW = 10, LARGEST_WINDOW = 100, FEWEST_TRIALS = 3;
   const TRAINED = ["complete", "stopped", "failed"];
 
   /** Times at which trials that count towards the study's number of trials ended, ascending. */
@@ -17,7 +17,7 @@ const progressSeries = (() => {
   /** Trials per hour over the last trials before `times[i]`, and the number of these; NaN for the first trials. */
   function rateAt(times, i, size = windowSize(times.length)) {
     const first = Math.max(0, i - size), seconds = times[i] - times[first];
-    return seconds > 0 && i - first >= 2 ? { rate: 3600 * (i - first) / seconds, trials: i - first } : { rate: NaN, trials: 0 };
+    return seconds > 0 && i - first >= FEWEST_TRIALS ? { rate: 3600 * (i - first) / seconds, trials: i - first } : { rate: NaN, trials: 0 };
   }
 
   /** The state of the front after each trial of `study.finishedOrder`: {rank, trial, hypervolume, size} where it changed. */

@@ -47,14 +47,12 @@ const replay = (() => {
     const slider = element("input", { type: "range", min: 0, "aria-label": "Complete trials", oninput: () => go(Number(slider.value)) });
     const play = element("button", { type: "button", class: "quiet", onclick: toggle }, "▶ Play");
     const button = (text, label, step) => element("button", { type: "button", class: "quiet icon", "aria-label": label, title: label, onclick: () => go(position() + step) }, text);
+    const controls = element("div", { class: "controls replay-controls" });
     const words = element("p", { class: "about replay-words", "aria-live": "polite" }), figure = element("div", { class: "figure" });
     const chooser = (label, name, current) => dom.select(label, fields.map((field) => [field.key, field.label]), current().key, (key) => state.set({ [name]: key }));
     const selects = element("span", { class: "controls" }, chooser("Horizontal", "replay.x", x), chooser("Vertical", "replay.y", y));
-    root.append(
-      element("h2", {}, "Front over time"),
-      element("div", { class: "controls replay-controls" }, play, button("‹", "One trial back", -1), button("›", "One trial on", 1), slider, ...(fields.length > 1 ? [selects] : [])),
-      words, figure,
-    );
+    controls.append(play, button("‹", "One trial back", -1), button("›", "One trial on", 1), slider, ...(fields.length > 1 ? [selects] : []));
+    root.append(element("h2", {}, "Front over time"), controls, words, figure);
 
     const total = () => study.finishedOrder.length;
     function position() {
@@ -108,7 +106,6 @@ const replay = (() => {
       const count = position(), { front, hypervolume } = frontAt(study, count), last = study.finishedOrder[count - 1];
       slider.max = total();
       slider.value = count;
-      slider.disabled = play.disabled = !total();
       const when = last === undefined ? "" : `, ${study.text("finished", last)}`;
       words.textContent = total()
         ? `After ${format.integer(count)} of ${format.count(total(), "complete trial")}${when}: ${format.integer(front.length)} on the front, hypervolume ${format.ratio(hypervolume)}${entering(last)}.`
@@ -126,7 +123,8 @@ const replay = (() => {
       if (!data && !names.some((name) => name.includes("replay"))) return;
       for (const [select, field] of [[selects.querySelectorAll("select")[0], x()], [selects.querySelectorAll("select")[1], y()]]) select.value = field.key;
       drawWords();
-      plot.draw(figure, describe, { zoom: "zoom.replay", shown: `${x().key}.${y().key}`, onselect: view.select, label: "The front over time" });
+      controls.hidden = figure.hidden = !total();
+      if (total()) plot.draw(figure, describe, { zoom: "zoom.replay", shown: `${x().key}.${y().key}`, onselect: view.select, label: "The front over time" });
     }
 
     return { update };

@@ -8,25 +8,27 @@ const rungBars = (() => {
   ];
 
   function mount(root, view) {
-    const figure = element("div", { class: "figure short" }), table = element("div", { class: "scroll" });
-    root.append(element("h2", {}, "Budget by rung"), figure, table);
+    const trials = element("div", { class: "figure short" }), time = element("div", { class: "figure short" }), table = element("div", { class: "scroll" });
+    root.append(element("h2", {}, "Budget by rung"), element("div", { class: "figures" }, trials, time), table);
 
     const rungs = () => view.study.rungs.map((rung) => ({ ...rung, open: rung.entered - rung.promoted - rung.ended }));
+    const labels = () => rungs().map(({ epoch }) => `epoch ${epoch}`);
 
-    function describe() {
-      const rows = rungs(), labels = rows.map(({ epoch }) => `epoch ${epoch}`), total = rows.reduce((sum, { seconds }) => sum + seconds, 0);
-      const bars = SERIES.map(([key, name, colour]) => ({
-        type: "bar", name, x: labels, y: rows.map((row) => row[key]), marker: { color: colour() }, hovertemplate: `%{y} %{fullData.name}<extra>%{x}</extra>`,
+    function describeTrials() {
+      const rows = rungs();
+      const traces = SERIES.map(([key, name, colour]) => ({
+        type: "bar", name, x: labels(), y: rows.map((row) => row[key]), marker: { color: colour() }, hovertemplate: `%{y} %{fullData.name}<extra>%{x}</extra>`,
       }));
+      return { traces, layout: { barmode: "stack", xaxis: { type: "category" }, yaxis: { title: "trials" } } };
+    }
+
+    function describeTime() {
+      const rows = rungs(), total = rows.reduce((sum, { seconds }) => sum + seconds, 0) || 1;
       const share = {
-        type: "bar", name: "share of the training time", x: labels, y: rows.map(({ seconds }) => 100 * seconds / (total || 1)), xaxis: "x2", yaxis: "y2",
-        marker: { color: theme.COLOURS[0] }, text: rows.map(({ seconds }) => format.duration(seconds)), hovertemplate: "%{y:.1f} %<br>%{text}<extra>%{x}</extra>", textposition: "none",
+        type: "bar", x: labels(), y: rows.map(({ seconds }) => 100 * seconds / total), marker: { color: theme.colour("--accent") },
+        text: rows.map(({ seconds }) => format.duration(seconds)), hovertemplate: "%{y:.1f} %<br>%{text}<extra>%{x}</extra>", textposition: "none",
       };
-      const layout = {
-        barmode: "stack", xaxis: { domain: [0, 0.46], type: "category" }, yaxis: { title: "trials" },
-        xaxis2: { domain: [0.56, 1], anchor: "y2", type: "category" }, yaxis2: { title: "training time (%)", anchor: "x2", rangemode: "tozero" },
-      };
-      return { traces: [...bars, share], layout };
+      return { traces: [share], layout: { xaxis: { type: "category" }, yaxis: { title: "training time (%)", rangemode: "tozero" } } };
     }
 
     function update({ data }) {
@@ -36,7 +38,8 @@ const rungBars = (() => {
       const cells = rows.map((row) => [`epoch ${row.epoch}`, ...[row.entered, row.promoted, row.ended, row.open, row.epochs].map(format.integer), format.duration(row.seconds)]);
       const heads = ["rung", "entered", "promoted", "stopped or failed", "training or paused", "epochs trained", "training and validation"];
       table.replaceChildren(dom.table("Trials that trained towards each rung, and what that took", heads, cells, [1, 2, 3, 4, 5, 6]));
-      plot.draw(figure, describe, { label: "Trials and training time by rung" });
+      plot.draw(trials, describeTrials, { label: "Trials by rung" });
+      plot.draw(time, describeTime, { label: "Training time by rung" });
     }
 
     return { update };

@@ -6,11 +6,11 @@ definePanel({
   order: 4,
   mount(root, view) {
     const words = element("p", { class: "about" }), main = element("div", { class: "preference-maps" }), others = element("div", { class: "preference-maps" });
-    const numbers = element("div", { class: "scroll" });
+    const scale = preferenceMap.scale(), numbers = element("div", { class: "scroll" });
     const fold = (title, ...content) => element("details", {}, element("summary", {}, title), ...content);
     const more = fold("Other parameters", others), table = fold("All odds ratios as a table", numbers);
-    const parts = [mixerShare, parallel, importanceBars, untried].map((part) => ({ part, root: element("section", { class: "part" }) }));
-    root.append(element("h2", {}, "What the front prefers"), words, preferenceMap.scale(), main, more, table, ...parts.map((entry) => entry.root));
+    const parts = [mixerShare, parallel, importanceBars, untried].map((part) => ({ part, root: element("section", { class: "panel-part" }) }));
+    root.append(element("h2", {}, "What the front prefers"), words, scale, main, more, table, ...parts.map((entry) => entry.root));
     for (const entry of parts) entry.handle = entry.part.mount(entry.root, view);
 
     function drawMaps() {
@@ -22,7 +22,7 @@ definePanel({
       others.replaceChildren(...groups.filter(({ isMain }) => !isMain).map(preferenceMap.map));
       numbers.replaceChildren(preferenceMap.table(groups));
       more.hidden = !others.childElementCount;
-      table.hidden = !hasTrials;
+      table.hidden = scale.hidden = !hasTrials;
     }
 
     function update(reason) {

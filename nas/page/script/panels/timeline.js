@@ -27,7 +27,7 @@ const timeline = (() => {
       const traces = Object.entries(workerTime.KINDS).map(([kind, { label, colour }]) => {
         const pieces = shown.filter((piece) => piece.kind === kind);
         return {
-          type: "bar", orientation: "h", name: label, showlegend: pieces.length > 0, width: 0.8,
+          type: "bar", orientation: "h", name: label, showlegend: false, width: 0.8,
           base: pieces.map(({ start }) => plot.time(start)), x: pieces.map(({ start, end }) => 1000 * (end - start)), y: pieces.map(({ lane }) => lane),
           customdata: pieces.map(({ trial }) => trial), text: pieces.map((piece) => hover(piece, label, bin_s)), textposition: "none", hovertemplate: "%{text}<extra></extra>",
           marker: { color: colour(), line: { width: 0 }, pattern: { shape: kind === "lost" ? "/" : "" } },

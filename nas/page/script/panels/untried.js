@@ -40,7 +40,7 @@ const untried = (() => {
       table.replaceChildren(...(rows.length ? [dom.table("Values that no trained trial has", ["parameter", "stage", "values"], rows, [1])] : []));
     }
 
-    const pending = (study) => study.analysis ? " The space of this study cannot be read by this version." : " Which values were never trained is being computed.";
+    const pending = (study) => study.analysis ? study.meta.config && study.meta.config.space ? " The space of this study cannot be read by this version." : " The study does not record its space." : " Which values were never trained is being computed.";
 
     return { update: ({ data }) => { if (data) draw(); } };
   }
