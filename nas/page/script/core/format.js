@@ -40,6 +40,14 @@ const format = (() => {
     return `${Math.floor(hours / 24)} d ${two(hours % 24)} h`;
   }
 
+  /** About how long: "40 s", "25 min", "3 h", "2 d". */
+  function roughly(seconds) {
+    if (isMissing(seconds)) return MISSING;
+    const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"]].find(([factor]) => seconds >= 1.5 * factor) || [1, "s"];
+    const number = seconds / size;
+    return `${number < 5 && unit !== "s" && unit !== "min" ? Number(number.toFixed(1)) : Math.round(number)} ${unit}`;
+  }
+
   /** Seconds since 1970 as "2026-11-25 14:03:07", local time. */
   function datetime(seconds) {
     if (isMissing(seconds)) return MISSING;
@@ -65,5 +73,5 @@ const format = (() => {
   /** Text for plotly, which reads some markup in hover boxes, tick labels and titles. */
   const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
-  return { MISSING, isMissing, si, ratio, percent, integer, count, duration, datetime, value, heading, capitalised, escaped };
+  return { MISSING, isMissing, si, ratio, percent, integer, count, duration, roughly, datetime, value, heading, capitalised, escaped };
 })();

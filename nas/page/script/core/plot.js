@@ -50,10 +50,8 @@ const plot = (() => {
   // Zoom: the ranges of both axes are under one name of the address, and belong to what the axes show.
 
   function zoomed(layout, zoom, shown) {
-    const text = zoom && state.get(zoom);
-    const [key, ...numbers] = text ? text.split("~") : [];
-    const ranges = numbers.map(Number);
-    if (!text || key !== shown || ranges.length !== 4 || !ranges.every(Number.isFinite)) {
+    const ranges = zoom ? zoomRange(zoom, shown) : null;
+    if (!ranges) {
       for (const axis of AXES) layout[axis].autorange ??= layout[axis].range ? false : true;
       return layout;
     }
@@ -61,12 +59,28 @@ const plot = (() => {
     return layout;
   }
 
+  /** The end of a range as a number; that of an axis of times, which plotly has as text, in milliseconds. */
+  function storedNumber(value) {
+    if (Number.isFinite(Number(value))) return Math.abs(value) > 1e11 ? Math.round(value) : Number(Number(value).toPrecision(6));
+    const [date, time = "00:00"] = value.split(/[ T]/);
+    return Date.parse(`${date}T${time}Z`);
+  }
+
+  /** Seconds since 1970 as plotly takes times: milliseconds, which it shows as they are, in no time zone. */
+  const time = (seconds) => 1000 * seconds - 60000 * new Date(1000 * seconds).getTimezoneOffset();
+
+  /** The ranges [x0, x1, y0, y1] of a zoom in the address; null without one. */
+  function zoomRange(zoom, shown) {
+    const [key, ...numbers] = (state.get(zoom) || "").split("~"), ranges = numbers.map(Number);
+    return key === shown && ranges.length === 4 && ranges.every(Number.isFinite) ? ranges : null;
+  }
+
   function storeZoom(div, event) {
     const { zoom, shown } = figures.get(div);
     if (!zoom || !Object.keys(event).some((name) => /^[xy]axis\./.test(name))) return;
     const { xaxis, yaxis } = div._fullLayout;
     const isFree = (xaxis.autorange || event["xaxis.autorange"]) && (yaxis.autorange || event["yaxis.autorange"]);
-    const ranges = [...xaxis.range, ...yaxis.range].map((value) => Number(Number(value).toPrecision(6)));
+    const ranges = [...xaxis.range, ...yaxis.range].map(storedNumber);
     state.set({ [zoom]: isFree ? null : [shown, ...ranges].join("~") });
   }
 
@@ -114,5 +128,5 @@ const plot = (() => {
     }
   });
 
-  return { draw, remove, hasWebgl, CONFIG };
+  return { draw, remove, hasWebgl, time, zoomRange, CONFIG };
 })();
