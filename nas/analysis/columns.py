@@ -6,7 +6,7 @@ page that knows a prefix of the list stays valid.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,8 @@ from nas.study.trials import RETRIED_FROM
 MISSING_CODE = -1
 TIME_COLUMNS = ("started", "finished")
 """Seconds since 1970 in local time, as Optuna stores times."""
+INTERVALS = {"images_per_s": "throughput", "latency_ms": "latency"}
+"""Measured values whose 95 % intervals are columns `NAME_low` and `NAME_high`, and the attribute with their details."""
 CHOICE_PREFIX = "param:"
 """Of the columns of the parameters of the search space."""
 
@@ -94,7 +96,9 @@ class StudyColumns:
     def __init__(self, objectives: Sequence[Objective]) -> None:
         self.objectives = tuple(objectives)
         self.count = 0
-        names = dict.fromkeys((*(o.name for o in objectives), *number_columns(), "retried_from", *TIME_COLUMNS))
+        names = dict.fromkeys(
+            (*(o.name for o in objectives), *number_columns(), *interval_columns(), "retried_from", *TIME_COLUMNS)
+        )
         self.numbers = {name: GrowingColumn(np.nan, "f8") for name in names}
         self.texts = {name: TextColumn() for name in ("state", *TEXTS, "mixer", "mixers")}
         self.choices: dict[str, TextColumn] = {}
@@ -145,6 +149,8 @@ class StudyColumns:
         self.numbers["retried_from"].set(row, _number(attributes.get(RETRIED_FROM)))
         self.numbers["started"].set(row, _seconds(trial.datetime_start))
         self.numbers["finished"].set(row, _seconds(trial.datetime_complete))
+        for name, value in zip(interval_columns(), _interval_ends(attributes), strict=True):
+            self.numbers[name].set(row, value)
         self.feasible.set(row, all(value <= 0 for value in trial.constraints.values()))
         self._set_architecture(row, attributes.get("architecture"), trial.params)
         self._set_curve(row, attributes.get("curve") or [])
@@ -165,6 +171,20 @@ class StudyColumns:
         self.curves[row] = np.array(validated, np.float32)
         if np.isnan(self.numbers["accuracy"].first(self.count)[row]) and validated and self._is_counted(row):
             self.numbers["accuracy"].set(row, validated[-1])  # it is no objective of the study
+
+
+def interval_columns() -> tuple[str, ...]:
+    """The columns of the ends of `INTERVALS`."""
+    return tuple(f"{name}_{end}" for name in INTERVALS for end in ("low", "high"))
+
+
+def _interval_ends(attributes: Mapping[str, Any]) -> Iterator[float]:
+    """The values of `interval_columns`. Both intervals are stored in images per second; a latency is that of one image."""
+    for name, details in INTERVALS.items():
+        low, high = (attributes.get(details) or {}).get("images_per_s_interval") or (None, None)
+        if name == "latency_ms" and low and high:
+            low, high = 1000 / high, 1000 / low
+        yield from (_number(low), _number(high))
 
 
 def _number(value: Any) -> float:

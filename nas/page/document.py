@@ -11,7 +11,8 @@ trial is its number:
     fields, columns      `nas.page.fields.Field`, and the values by key
     curves               validation accuracy by epoch of all trials, one after another: `values` and `offsets`
     history              each trial that ever entered the front, the hypervolume after it, and the trial that removed it or -1
-    references           marks beside the trials: [{"label", "kind", "values": {objective: value}}]
+    noise                {"accuracy": standard deviation between trainings of one architecture, or null if not measured}
+    references           marks beside the trials: [{"label", "kind": "preset" or "study", "values": {objective: value}}]
     meta                 texts about the study and its data
     notes, pins          of the user
     analysis             findings that take a while: {"health", "importance", ...}, or null while they are not known
@@ -29,10 +30,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.analysis.columns import StudyColumns
+from nas.analysis.training_noise import accuracy_noise
 from nas.formatting import finite_or_none
 from nas.page.arrays import Kind, encode, encode_codes
 from nas.page.fields import Field, fields_of
 from nas.page.meta import study_meta
+from nas.page.references import references
 from nas.study.info import StudyInfo
 
 
@@ -70,6 +73,7 @@ def document(info: StudyInfo, columns: StudyColumns, state: PageState) -> dict[s
         "columns": encode_rows(columns, fields, rows),
         "curves": encode_curves(columns, rows),
         "history": encode_history(columns),
+        "noise": {"accuracy": None if info.folder is None else accuracy_noise(info.folder)},
         "references": references(info),
         "analysis": None,
     }
@@ -124,11 +128,6 @@ def encode_history(columns: StudyColumns) -> dict[str, Any]:
         "hypervolume": encode(columns.front.hypervolumes, "f8"),
         "removed_by": encode([entry.removed_by for entry in entries], "i4"),
     }
-
-
-def references(info: StudyInfo) -> list[dict[str, Any]]:
-    """Marks beside the trials."""
-    return []
 
 
 def finite_values(values: Mapping[str, float]) -> dict[str, float | None]:
