@@ -15,8 +15,10 @@ definePanel({
 
     const controls = frontControls.mount(controlsRoot, page, zoomTo), cards = frontCards.mount(choiceRoot, page);
     let draft = null; // key and limits of a slider that moves: [key, bounds]
+    let scene = null; // what is shown
+    let isLate = false; // whether the figure is drawn later
     const limitList = frontLimitList.mount(limitsRoot, page, (key, bounds) => {
-      if (!draft) requestAnimationFrame(redraw);
+      if (!draft) requestAnimationFrame(() => redraw());
       draft = [key, bounds];
     });
 
@@ -31,40 +33,51 @@ definePanel({
       };
     }
 
-    function describe() {
-      const scene = makeScene();
-      return { traces: frontTraces.of(scene), layout: frontLayout.of(scene) };
+    const describe = () => ({ traces: frontTraces.of(scene), layout: frontLayout.of(scene) });
+
+    function drawFigure() {
+      const { view } = scene;
+      plot.draw(figure, describe, {
+        zoom: view.z ? null : "zoom.front", shown: frontView.shownText(view), onselect: page.select,
+        hover: (trial) => frontHover.nodes(page, view, trial), label: figureLabel(scene),
+      });
     }
 
-    function redraw() {
-      const scene = makeScene(), { view } = scene;
+    /** Draw the figure after the next frame, so that the details of a trial that was clicked are seen first. */
+    function drawFigureLate() {
+      if (!isLate) requestAnimationFrame(() => setTimeout(() => { isLate = false; drawFigure(); }));
+      isLate = true;
+    }
+
+    function redraw(isSelection = false) {
+      scene = makeScene();
+      const { view } = scene;
       controls.update(view, scene.points);
       limitList.update(scene.limits, withinText(scene));
       notes.textContent = noteText(scene);
-      plot.draw(figure, describe, {
-        zoom: view.z ? null : "zoom.front", shown: frontView.shownText(view), onselect: page.select, hover: (trial) => frontHover.nodes(page, view, trial), label: figureLabel(scene),
-      });
+      if (isSelection) drawFigureLate();
+      else drawFigure();
       cards.update(scene.rules, view);
     }
 
     /** Zoom to the front within the limits, or show all. */
     function zoomTo(part) {
-      const { view, points } = makeScene();
+      const { view, points } = scene;
       const ranges = part === "front" && points.front.length > 1 ? frontPoints.rangesOfFront(view, points) : null;
       plot.zoomTo(figure, ranges);
     }
 
     stage.addEventListener("keydown", (event) => {
-      const next = frontKeys.next(event.key, makeScene());
+      const next = frontKeys.next(event.key, scene);
       if (next === undefined) return;
       event.preventDefault();
       state.set({ trial: next });
       spoken.textContent = next === null ? "" : frontHover.sentence(page.study, next);
     });
 
-    function update() {
+    function update({ data, names }) {
       draft = null;
-      redraw();
+      redraw(!data && names.length > 0 && names.every((name) => name === "trial"));
     }
 
     return { update };

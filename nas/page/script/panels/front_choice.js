@@ -100,7 +100,7 @@ const frontChoice = (() => {
     const near = tolerance(study, goal), values = study.numbers(goal.key);
     if (!near || bestTrial < 0) return [];
     const close = trials.filter((trial) => sign(goal) * (values[bestTrial] - values[trial]) <= near.width);
-    return costs.map((cost) => ({
+    return close.length < 2 ? [] : costs.map((cost) => ({
       trial: best(study, close, cost, [goal]), title: `${format.capitalised(superlative(cost))} near the best`,
       why: `${superlative(cost)} of ${format.count(close.length, "trial")} within ${near.text} of the best ${goal.label}`,
     })).filter(({ trial }) => trial >= 0);

@@ -6,7 +6,7 @@ const frontLayout = (() => {
   const axisOf = ({ field, log }) => ({ title: format.escaped(format.heading(field)), type: log ? "log" : "linear" });
 
   function space({ view }) {
-    const style = { color: theme.colour("--soft"), gridcolor: theme.colour("--grid"), exponentformat: "SI", showbackground: false };
+    const style = { color: theme.colour("--soft"), gridcolor: theme.colour("--line"), linecolor: theme.colour("--soft"), showline: true, exponentformat: "SI", showbackground: false };
     const axis = (each) => ({ ...style, ...axisOf(each), title: { text: axisOf(each).title } });
     return { scene: { xaxis: axis(view.x), yaxis: axis(view.y), zaxis: axis(view.z), camera: CAMERA, uirevision: frontView.shownText(view) }, margin: { l: 0, r: 0, t: 0, b: 0 } };
   }
@@ -38,7 +38,7 @@ function noteText(scene) {
   const { points, view, study } = scene, notes = [];
   if (!study.count) notes.push("The study has no trials yet.");
   else if (!points.total) notes.push("No complete trial has values on these axes yet.");
-  if (points.hidden) notes.push(`${format.integer(points.hidden)} of the dominated trials here lie under others and are not drawn; zoom in to see them.`);
+  if (points.hidden) notes.push(`${format.integer(points.hidden)} of the dominated trials here are close to others and not drawn; zoom in to see them.`);
   if (points.missing) notes.push(`${format.count(points.missing, "trial")} without a value on these axes ${points.missing === 1 ? "is" : "are"} not shown.`);
   if (!view.z && ["failed", "refused"].some((kind) => view.kinds.has(kind))) notes.push("Marks on the lower edge: trials without a value on the vertical axis.");
   if (view.errors && study.noise && study.noise.accuracy && [view.x, view.y].some(({ field }) => field.key === "accuracy"))

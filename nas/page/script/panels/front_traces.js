@@ -156,7 +156,7 @@ const frontTraces = (() => {
     const isDrawn = (trial) => trial !== null && trial < study.count && points.columns.every((values) => !Number.isNaN(values[trial]));
     const ring = isDrawn(selected) ? [selected] : [], pinned = [...pins].filter(isDrawn), isSpace = scene.view.z !== null;
     return [
-      { ...at(scene, pinned), hoverinfo: isSpace ? "none" : "skip", meta: "pinned", name: "pinned", showlegend: pinned.length > 0, marker: { symbol: isSpace ? "diamond-open" : "star-triangle-down", size: 9, color: "#E69F00", line: { width: 1, color: theme.colour("--ink") }, ...(isSpace ? {} : { standoff: 0 }) } },
+      { ...at(scene, pinned), meta: "pinned", mode: "text", hoverinfo: "skip", showlegend: false, text: pinned.map(() => "★"), textposition: "top right", textfont: { size: 17, color: theme.colour("--warn") } },
       { ...at(scene, ring), ...errors(scene, ring), meta: "selected", showlegend: false, marker: { symbol: "circle-open", size: isSpace ? 14 : 20, color: theme.colour("--accent"), line: { width: 3, color: theme.colour("--accent") } } },
     ];
   }

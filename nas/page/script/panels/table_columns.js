@@ -13,7 +13,7 @@ const tableColumns = (() => {
       name, title: format.heading(field), width: WIDTHS[field.key] || (field.kind === "time" ? TIME_PX : isText ? TEXT_PX : NUMBER_PX),
       isNumber: isNumber(study, field), isBestFirst: field.direction === "maximize",
       text: (trial) => field.key === "state" ? study.state(trial) : study.text(field.key, trial, false),
-      sortKey: isText ? ranks(study, field, values) : (trial) => values[trial],
+      sortKeys: () => isText ? ranks(study, field, values) : (trial) => values[trial],
     };
   }
 
@@ -28,14 +28,14 @@ const tableColumns = (() => {
     return (trial) => values[trial] < 0 ? NaN : ofCode[values[trial]];
   }
 
-  /** All columns by name. */
+  /** All columns by name: {name, title, width, isNumber, text(trial), sortKeys()}; `sortKeys` returns a function of the trial. */
   function all(study, page) {
     const note = (trial) => (study.notes || {})[trial] || "";
     const own = [
-      { name: "trial", title: "trial", isNumber: true, text: String, sortKey: (trial) => trial },
-      { name: "on_front", title: "on front", text: (trial) => study.front.has(trial) ? "yes" : "", sortKey: (trial) => study.front.has(trial) ? 0 : 1 },
-      { name: "pinned", title: "★", label: "pinned", text: (trial) => page.pins.has(trial) ? "★" : "", sortKey: (trial) => page.pins.has(trial) ? 0 : 1 },
-      { name: "note", title: "note", text: note, sortKey: (trial) => note(trial) ? 0 : NaN },
+      { name: "trial", title: "trial", isNumber: true, text: String, sortKeys: () => (trial) => trial },
+      { name: "on_front", title: "on front", text: (trial) => study.front.has(trial) ? "yes" : "", sortKeys: () => (trial) => study.front.has(trial) ? 0 : 1 },
+      { name: "pinned", title: "★", label: "pinned", text: (trial) => page.pins.has(trial) ? "★" : "", sortKeys: () => (trial) => page.pins.has(trial) ? 0 : 1 },
+      { name: "note", title: "note", text: note, sortKeys: () => (trial) => note(trial) ? 0 : NaN },
     ].map((column) => ({ width: WIDTHS[column.name], ...column }));
     return new Map([...own, ...[...study.fields.values()].map((field) => ofField(study, field))].map((column) => [column.name, column]));
   }
@@ -66,7 +66,7 @@ const tableColumns = (() => {
 
   /** Sort `trials` in place; those without a value come last, equal ones by number. */
   function sort(trials, columns) {
-    const { name, isDescending } = order(columns), keys = columns.get(name).sortKey, sign = isDescending ? -1 : 1;
+    const { name, isDescending } = order(columns), keys = columns.get(name).sortKeys(), sign = isDescending ? -1 : 1;
     const key = new Map(trials.map((trial) => [trial, keys(trial)]));
     return trials.sort((a, b) => {
       const u = key.get(a), v = key.get(b);
