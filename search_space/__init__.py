@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_space import mixers, presets
 from search_space.architecture import Architecture
-from search_space.costs import cost
+from search_space.costs import cost, cost_by_part
 from search_space.downsampling import DownsamplingSpec
 from search_space.head import HeadSpec
 from search_space.mixers.base import use_module_builder
@@ -69,6 +69,7 @@ __all__ = [
     "__version__",
     "build",
     "cost",
+    "cost_by_part",
     "mixers",
     "presets",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 from search_space.architecture import Architecture
@@ -12,18 +14,34 @@ from search_space.shapes import BlockShape, MapShape
 from search_space.stage import Stage
 from search_space.tape import Cost, FeatureMap, Tape
 
-__all__ = ["Cost", "cost", "trace_stage"]
+__all__ = ["Cost", "cost", "cost_by_part", "trace_stage"]
 
 
 def cost(architecture: Architecture) -> Cost:
     """The cost of one image through `architecture`, its head included."""
-    tape, last = Tape(), architecture.stages[-1]
-    image = FeatureMap(architecture.in_chans, architecture.image_size)
-    x = architecture.stem.trace(image, tape, architecture.stem.width(architecture.stages[0].width))
-    for stage in architecture.stages:
-        x = trace_stage(stage, x, tape)
-    architecture.head.trace(x, tape, architecture.num_classes, last.norm)
+    tape = Tape()
+    _trace(architecture, repeat(tape))
     return tape.cost
+
+
+def cost_by_part(architecture: Architecture) -> tuple[Cost, ...]:
+    """The costs of the stem, of each stage and of the head; their sum is `cost(architecture)`.
+
+    The downsampling of a stage belongs to the stage. A feature map between two parts is saved for the backward pass by the
+    first operation that needs it, so the part of that operation has its bytes: the stem has those of the image.
+    """
+    tapes = [Tape() for _ in range(len(architecture.stages) + 2)]
+    _trace(architecture, iter(tapes))
+    return tuple(tape.cost for tape in tapes)
+
+
+def _trace(architecture: Architecture, tapes: Iterator[Tape]) -> None:
+    """Record the costs of the stem, of each stage and of the head, each on the next of `tapes`."""
+    image = FeatureMap(architecture.in_chans, architecture.image_size)
+    x = architecture.stem.trace(image, next(tapes), architecture.stem.width(architecture.stages[0].width))
+    for stage in architecture.stages:
+        x = trace_stage(stage, x, next(tapes))
+    architecture.head.trace(x, next(tapes), architecture.num_classes, architecture.stages[-1].norm)
 
 
 def trace_stage(stage: Stage, x: FeatureMap, tape: Tape) -> FeatureMap:

@@ -104,18 +104,26 @@ class Operator(NamedTuple):
 
 def operators(architecture: Architecture) -> Counter[Operator]:
     """The operators of `architecture`, with the number of each."""
+    counts: Counter[Operator] = Counter()
+    for of_part in operators_by_part(architecture):
+        counts.update(of_part)
+    return counts
+
+
+def operators_by_part(architecture: Architecture) -> tuple[Counter[Operator], ...]:
+    """The operators of the stem, of each stage and of the head, with the number of each."""
     stem, head, last = architecture.stem, architecture.head, architecture.stages[-1]
     if isinstance(stem.norm, NormSpec):
         stem = stem.replace(norm=stem.norm.name)
     if isinstance(head.kind, NormSpec):
         head = head.replace(kind=head.kind.name)
     width = stem.width(architecture.stages[0].width)
-    counts = Counter([Operator("stem", stem, architecture.in_chans, architecture.image_size, width)])
-    for stage, stage_input in zip(architecture.stages, architecture.stage_inputs, strict=True):
-        counts.update(_stage_operators(stage, stage_input))
     kind = norm_name(head.kind or last.norm)
-    counts[Operator("head", head, last.width, architecture.sizes[-1], architecture.num_classes, detail=kind)] += 1
-    return counts
+    return (
+        Counter([Operator("stem", stem, architecture.in_chans, architecture.image_size, width)]),
+        *map(_stage_operators, architecture.stages, architecture.stage_inputs),
+        Counter([Operator("head", head, last.width, architecture.sizes[-1], architecture.num_classes, detail=kind)]),
+    )
 
 
 @lru_cache(maxsize=8192)

@@ -6,6 +6,8 @@ from nas.analysis.architecture_text import PlainArchitecture
 from search_space.architecture import Architecture
 from search_space.channel_graph import Stack
 from search_space.errors import SpaceError
+from search_space.shapes import MapShape
+from search_space.stage import Stage
 
 
 def block_stacks(architecture: PlainArchitecture) -> tuple[tuple[Stack, ...], ...]:
@@ -18,10 +20,12 @@ def block_stacks(architecture: PlainArchitecture) -> tuple[tuple[Stack, ...], ..
         known = Architecture.from_dict(dict(architecture))
     except SpaceError:
         return ()
-    return tuple(
-        tuple(dict.fromkeys(Stack(stage.layers(shape)) for shape in dict.fromkeys(stage.block_shapes(stage_input))))
-        for stage, stage_input in zip(known.stages, known.stage_inputs, strict=True)
-    )
+    return tuple(map(stage_stacks, known.stages, known.stage_inputs))
+
+
+def stage_stacks(stage: Stage, stage_input: MapShape) -> tuple[Stack, ...]:
+    """The different blocks of `stage`, whose input has the shape `stage_input`, as stacks, the first block first."""
+    return tuple(dict.fromkeys(Stack(stage.layers(shape)) for shape in dict.fromkeys(stage.block_shapes(stage_input))))
 
 
 def path_text(block: Stack) -> str:

@@ -4,5 +4,6 @@
 and sends what changes while a study is searched.
 
     document.py      a study as the JSON that the script reads, and its changes
+    detail.py        one trial in detail; `detail_chunks.py`: of all trials, compressed
     assets.py        the script (`script/`), the style (`style/`) and the document's shell
 """

@@ -1,7 +1,8 @@
 """The page's document, script and style, put together from their files.
 
 The script is classic JavaScript without a framework or a bundler: the files of `script/core` in the order of `CORE`, those of
-`script/panels` by name, and `script/main.js`. Each file keeps its own names in a function and exports one name.
+`script/trial` (what the drawer of a trial consists of) and `script/panels` by name, and `script/main.js`. Each file keeps its own
+names in a function and exports one name.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ def style() -> str:
 def _script_files() -> Iterator[Traversable]:
     folder = _folder("script")
     yield from (folder / "core" / f"{name}.js" for name in CORE)
-    panels = (file for file in (folder / "panels").iterdir() if file.name.endswith(".js"))
-    yield from sorted(panels, key=lambda file: file.name)
+    for part in ("trial", "panels"):
+        files = (file for file in (folder / part).iterdir() if file.name.endswith(".js"))
+        yield from sorted(files, key=lambda file: file.name)
     yield folder / "main.js"
 
 

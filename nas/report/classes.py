@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from nas.analysis.classes import SHOWN_CLASSES, SHOWN_CONFUSIONS, class_names, class_record
+from nas.analysis.class_recalls import SHOWN_CLASSES, SHOWN_CONFUSIONS, class_names
+from nas.analysis.classes import class_record
 from nas.analysis.results import Results
 from nas.figures import confusion_figure, confusion_info
 from nas.formatting import MISSING, ratio
@@ -32,7 +33,7 @@ def _entry(results: Results, number: int, has_room: bool) -> dict[str, Any]:
     confusion, record = results.test_confusion[str(number)], class_record(results, number)
     if record is None:
         raise KeyError(number)
-    names = class_names(results, confusion)
+    names = class_names(results.dataset, confusion)
     figure = None
     if has_room and len(names) <= MAX_DRAWN_CLASSES:
         plain = confusion_figure(confusion_info(confusion, names)).to_plotly_json()

@@ -9,6 +9,8 @@ from plotly.offline import get_plotlyjs
 from nas import html as pages
 from nas.analysis.columns import StudyColumns
 from nas.page.assets import inline_page
+from nas.page.detail import StudyContext
+from nas.page.detail_chunks import detail_chunks
 from nas.page.document import PageState, document
 from nas.study.info import StudyInfo
 from nas.study.stored import StoredStudy
@@ -24,7 +26,9 @@ def render(study: StoredStudy) -> str:
     columns = StudyColumns(info.objectives)
     columns.update(study.trials)
     columns.set_test_accuracy(info.test_accuracy)
-    data = {"documents": {KEY: document(info, columns, PageState(KEY))}}
+    front = [entry.trial for entry in columns.front.entries if entry.removed_by < 0]
+    details = detail_chunks(study.trials, StudyContext.of(info.folder, info.attributes), front)
+    data = {"documents": {KEY: document(info, columns, PageState(KEY))}, "details": {KEY: details.to_dict()}}
     return inline_page(study.name, get_plotlyjs(), pages.script_json(data))
 
 

@@ -9,6 +9,7 @@ DIR/reference.json    seconds of a pass of the reference network at the start of
 DIR/operators.json    times of operators, from which throughput is predicted (nas/study/operator_table.py)
 DIR/fidelity/         the trainings of `nas fidelity`, and its findings (nas/fidelity)
 DIR/ray/              Ray Tune's own files, only while a search runs
+DIR/workers/          the segment that each worker has started last, only while a search runs (nas/study/segments.py)
 DIR/lock              held by the driver that runs the study
 """
 
@@ -29,6 +30,7 @@ RAY = "ray"
 FIDELITY = "fidelity"
 FINDINGS = "findings.json"
 LOCK = "lock"
+WORKERS = "workers"
 
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from nas import objectives
 from nas.objectives import Objective
 from search_space import Architecture, SearchSpace
-from search_space.operators import Operator, operators
+from search_space.operators import Operator, operators, operators_by_part
 from trainers.files import atomic_write
 
 Floats = NDArray[np.float64]
@@ -76,6 +76,13 @@ class OperatorTable:
     def seconds(self, architecture: Architecture) -> float:
         """Predicted seconds of a pass of `batch_size` images through `architecture`."""
         return sum(count * self._operator_s(operator) for operator, count in operators(architecture).items())
+
+    def seconds_by_part(self, architecture: Architecture) -> tuple[float, ...]:
+        """Predicted seconds in the stem, in each stage and in the head; their sum is `seconds(architecture)`."""
+        return tuple(
+            sum(count * self._operator_s(operator) for operator, count in counts.items())
+            for counts in operators_by_part(architecture)
+        )
 
     def predict(self, objective: Objective, architecture: Architecture) -> float:
         """The predicted value of a measured `objective`.

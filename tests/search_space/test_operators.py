@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from typing import get_args
 
 import pytest
 import torch
 
-from search_space import Architecture, SearchSpace, cost, presets
+from search_space import Architecture, Cost, SearchSpace, cost, cost_by_part, presets
 from search_space.modules.operators import build
-from search_space.operators import Kind, Operator, operators
+from search_space.operators import Kind, Operator, operators, operators_by_part
 
 SPACE = SearchSpace.from_dict(
     {
@@ -55,6 +56,13 @@ def check_adds_up(architecture: Architecture) -> None:
     for name in ("macs", "params", "fft_flops"):
         total = sum(count * getattr(operator.cost, name) for operator, count in found.items())
         assert total == getattr(whole, name), name
+    parts, by_part = cost_by_part(architecture), operators_by_part(architecture)
+    assert sum(parts, Cost()) == whole
+    assert sum(by_part, Counter()) == found
+    assert len(parts) == len(by_part) == len(architecture.stages) + 2
+    for part, counts in zip(parts, by_part, strict=True):
+        assert part.macs == sum(count * operator.cost.macs for operator, count in counts.items())
+        assert part.params == sum(count * operator.cost.params for operator, count in counts.items())
 
 
 @pytest.mark.parametrize("name", presets.names())

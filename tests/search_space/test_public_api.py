@@ -14,7 +14,7 @@ from search_space import mixers
 
 NAMES = {
     *("Architecture", "Stage", "StemSpec", "DownsamplingSpec", "SqueezeExciteSpec", "HeadSpec"),
-    *("SearchSpace", "Cost", "build", "cost", "mixers", "presets", "__version__"),
+    *("SearchSpace", "Cost", "build", "cost", "cost_by_part", "mixers", "presets", "__version__"),
 }
 
 

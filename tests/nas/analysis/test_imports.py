@@ -15,6 +15,7 @@ HEAVY = ("torch", "ray", "timm", "scipy", "optuna.visualization")
     [
         "nas.analysis.notebook, nas.analysis.prediction_quality, nas.analysis.channel_text, nas.analysis.statistics",
         "nas.figures, nas.html, nas.terminal.tables, nas.report",
+        "nas.page.detail_chunks",
     ],
 )
 def test_heavy_packages_are_not_imported(modules: str) -> None:

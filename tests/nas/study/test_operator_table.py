@@ -67,6 +67,9 @@ def test_an_architecture_takes_the_sum_of_its_operators() -> None:
         architecture = SPACE.sample(rng)
         expected = sum(count * law(operator) for operator, count in operators(architecture).items())
         assert complete.seconds(architecture) == pytest.approx(expected)
+        parts = complete.seconds_by_part(architecture)
+        assert len(parts) == len(architecture.stages) + 2
+        assert sum(parts) == pytest.approx(expected)
         assert complete.predict(get("images_per_s"), architecture) == pytest.approx(16 / expected)
         assert complete.predict(get("latency_ms"), architecture) == pytest.approx(1000 * expected)
 

@@ -2,16 +2,137 @@
 
 const trialDrawer = {
   mount(root, view) {
-    const title = element("h2"), values = element("dl", { class: "values" });
-    const close = element("button", { type: "button", class: "quiet icon close", "aria-label": "Close", onclick: () => view.select(null) }, "×");
-    root.replaceChildren(close, title, values);
+    const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
+    let shown = null; // {trial, stamp, detail} of what is drawn
+    let request = 0; // of the latest detail that was asked for
+
+    const title = element("h2", { id: "trial-title" }), badges = element("span", { class: "badges" });
+    const pin = element("button", { type: "button", class: "quiet", onclick: togglePin });
+    const compareButton = element("button", { type: "button", class: "quiet", onclick: toggleCompared });
+    const link = copyButton(() => location.href, "Copy link");
+    const previous = step("Previous trial on the front (←)", "‹", -1), next = step("Next trial on the front (→)", "›", 1);
+    const close = element("button", { type: "button", class: "quiet icon", "aria-label": "Close", onclick: () => view.select(null) }, "×");
+    const standingBox = element("div"), valuesBox = element("div"), noteBox = element("div"), detailBox = element("div", { "aria-live": "polite" }), nearestBox = element("div"), endBox = element("div");
+    root.replaceChildren(
+      element("div", { class: "drawer-head" }, element("div", { class: "drawer-title" }, title, badges, element("span", { class: "steps" }, previous, next, close)), element("div", { class: "drawer-tools" }, pin, compareButton, link)),
+      standingBox, valuesBox, noteBox, detailBox, nearestBox, endBox,
+    );
+    document.addEventListener("keydown", move);
+
+    function step(label, text, by) {
+      return element("button", { type: "button", class: "quiet icon", "aria-label": label, title: label, onclick: () => stepOnFront(by) }, text);
+    }
+
+    /** Select the next trial of the front; from a trial off the front, the nearest one in that direction of the first cheap objective. */
+    function stepOnFront(by) {
+      const { study, selected } = view, front = standing.orderedFront(study);
+      if (!front.length) return;
+      const at = front.indexOf(selected);
+      view.select(at < 0 ? front[by > 0 ? 0 : front.length - 1] : front[(at + by + front.length) % front.length]);
+    }
+
+    function move(event) {
+      const by = STEPS[event.key], { target } = event;
+      const isFree = target === document.body || (root.contains(target) && !target.closest("input, textarea, select, pre, .js-plotly-plot"));
+      if (!by || root.hidden || !isFree || !root.isConnected || event.altKey || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      stepOnFront(by);
+    }
+
+    async function togglePin() {
+      const trial = view.selected;
+      try {
+        await view.pin(trial, !view.pins.has(trial));
+      } catch (error) {
+        pin.textContent = `Not pinned: ${error.message}`;
+      }
+    }
+
+    function toggleCompared() {
+      comparedTrials.toggle(view, view.selected);
+      drawHead();
+    }
+
+    function badge(text, kind = "") {
+      return element("span", { class: `badge ${kind}` }, text);
+    }
+
+    function drawHead() {
+      const { study, selected } = view, state = study.state(selected), isPinned = view.pins.has(selected);
+      const kinds = { complete: "", running: "good", failed: "bad", refused: "warn", stopped: "warn" };
+      title.textContent = `Trial ${selected}`;
+      badges.replaceChildren(...[
+        study.best === selected ? badge("best", "good") : null,
+        study.front.has(selected) ? badge("on the front", "good") : null,
+        badge(state, kinds[state]),
+        isPinned ? badge("pinned") : null,
+      ].filter(Boolean));
+      pin.hidden = !study.writable;
+      pin.textContent = isPinned ? "Unpin" : "Pin";
+      pin.ariaPressed = String(isPinned);
+      const isCompared = comparedTrials.list(view).includes(selected);
+      compareButton.textContent = isCompared ? "Do not compare" : "Compare";
+      compareButton.ariaPressed = String(isCompared);
+    }
+
+    /** What changes of a trial while it is open: its state and its curve. */
+    const stampOf = (trial) => `${view.study.state(trial)} ${(view.study.curves[trial] || []).length}`;
+
+    function drawColumns(detail) {
+      const { selected } = view;
+      drawHead();
+      standingBox.replaceChildren(trialSections.drawStanding(view, selected));
+      valuesBox.replaceChildren(trialSections.drawValues(view, selected, detail));
+      nearestBox.replaceChildren(trialSections.drawNeighbours(view, selected) || "");
+    }
+
+    function drawDetail(detail) {
+      for (const div of detailBox.querySelectorAll(".js-plotly-plot")) plot.remove(div);
+      detailBox.replaceChildren(...[detailSections.drawEnding(view, detail), ...detailSections.drawNetwork(view, detail)].filter(Boolean));
+      endBox.replaceChildren(...[detailSections.drawCommands(detail), detailSections.drawRecord(view.study, detail)].filter(Boolean));
+    }
+
+    function drawMessage(text, retry) {
+      const button = retry ? element("button", { type: "button", class: "quiet", onclick: () => load(view.selected) }, "Try again") : null;
+      detailBox.replaceChildren(element("p", { class: "message", role: retry ? "alert" : null }, text, button));
+      endBox.replaceChildren();
+    }
+
+    async function load(trial) {
+      const asked = ++request, isSame = shown !== null && shown.trial === trial;
+      shown = { trial, stamp: stampOf(trial), detail: isSame ? shown.detail : {} };
+      const slow = isSame ? null : setTimeout(() => drawMessage("Loading …", false), 150);
+      try {
+        const detail = await view.source.detail(view.study.key, trial);
+        if (asked !== request) return;
+        shown.detail = detail || {};
+        drawColumns(shown.detail);
+        if (detail) drawDetail(detail);
+        else drawMessage("This page has no details of the trial.", false);
+      } catch (error) {
+        if (asked === request) drawMessage(error.status === 404 ? "This trial is no longer there." : `The details could not be loaded: ${error.message}`, error.status !== 404);
+      } finally {
+        clearTimeout(slow);
+      }
+    }
+
     return {
-      update() {
-        const { study, selected } = view;
-        title.textContent = `Trial ${selected}`;
-        values.replaceChildren(...study.fieldsOf("objective", "cost", "measured", "trained").flatMap((field) => [
-          element("dt", {}, field.label), element("dd", {}, study.text(field.key, selected)),
-        ]));
+      update(reason) {
+        const trial = view.selected;
+        if (shown === null || shown.trial !== trial) {
+          root.scrollTop = 0;
+          drawColumns({});
+          noteBox.replaceChildren(trialSections.drawNote(view, trial) || "");
+          load(trial);
+          return;
+        }
+        if (!reason.data) {
+          drawHead();
+          return;
+        }
+        if (shown.stamp !== stampOf(trial)) load(trial);
+        else drawColumns(shown.detail);
+        if (!noteBox.contains(document.activeElement)) noteBox.replaceChildren(trialSections.drawNote(view, trial) || "");
       },
     };
   },

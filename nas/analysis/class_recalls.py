@@ -1,0 +1,41 @@
+"""How well each class is told, from a confusion matrix, as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainers.training.confusion import Confusion
+
+SHOWN_CLASSES = 20
+"""Classes that a table lists, those of the lowest recall first."""
+SHOWN_CONFUSIONS = 10
+"""Pairs of classes that a table lists, the most frequent first."""
+
+
+def class_names(dataset: Mapping[str, Any], confusion: Confusion) -> list[str]:
+    """The name of each class of `confusion`; its number where the description of the `dataset` has no names."""
+    names = [str(name) for name in dataset.get("class_names") or ()]
+    return names if len(names) == len(confusion.totals) else [str(i) for i in range(len(confusion.totals))]
+
+
+def confusion_record(confusion: Confusion, names: Sequence[str]) -> dict[str, Any]:
+    """How well each class is told, as plain JSON.
+
+    Keys: `accuracy`, `balanced_accuracy`, `macro_f1`, `classes`: [{`class`, `images`, `correct`, `recall`}, ...] by rising
+    recall, `confusions`: [{`class`, `predicted`, `images`}, ...], the most frequent first.
+
+    Args:
+        confusion: on the test split.
+        names: of the classes.
+    """
+    rows = zip(names, confusion.totals.tolist(), confusion.correct.tolist(), strict=True)
+    classes = [
+        {"class": name, "images": images, "correct": correct, "recall": correct / images if images else None}
+        for name, images, correct in rows
+    ]
+    classes.sort(key=lambda row: 2.0 if row["recall"] is None else float(row["recall"]))
+    pairs = zip(confusion.pairs.tolist(), confusion.counts.tolist(), strict=True)
+    confusions = [{"class": names[a], "predicted": names[b], "images": count} for (a, b), count in pairs]
+    scores = {name: getattr(confusion, name) for name in ("accuracy", "balanced_accuracy", "macro_f1")}
+    return {**scores, "classes": classes, "confusions": confusions}

@@ -1,0 +1,148 @@
+"""One trial in detail, as plain JSON: what the columns of the document do not hold.
+
+Values and states are columns (`nas.analysis.columns`). Here are its architecture part by part with the cost of each, its
+channel dependencies, its whole learning curve, the details of its measurements, its failure, and commands to copy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from optuna.trial import FrozenTrial
+
+from nas.analysis.architecture_text import describe
+from nas.page.channels import channel_texts
+from nas.page.classes import plain_classes
+from nas.page.commands import trial_commands
+from nas.page.endings import ending
+from nas.page.measurements import measured_intervals, measurement_texts
+from nas.page.parts import known_architecture, plain_parts, predicted_seconds
+from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, environment_text
+from nas.study.layout import OPERATORS
+from nas.study.operator_table import OperatorTable, read_tables
+from nas.study.trials import RETRIED_FROM
+from trainers.training.confusion import Confusion
+
+CURVE_DIGITS: Final = 5
+_TIMES: Final = ("train_s", "overhead_s", "idle_s", "wall_s")
+
+
+@dataclass(frozen=True)
+class StudyContext:
+    """What the details of all trials of a study have in common.
+
+    Args:
+        folder: the folder of the study; None: it is in a storage alone, without files.
+        dataset: the description of the images, plain JSON.
+        environments: the versions and machines of its searches (`nas.study.environment`).
+        tables: objective -> operator table that predicts it.
+        confusions: trial number as text -> confusion matrix on the test split, of tested trials.
+    """
+
+    folder: Path | None
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    environments: Sequence[Mapping[str, Any]] = ()
+    tables: Mapping[str, OperatorTable] = field(default_factory=dict)
+    confusions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: Path | None, attributes: Mapping[str, Any]) -> StudyContext:
+        """The context of the study with the user `attributes`; the operator tables are read from `folder`."""
+        return cls(
+            folder,
+            dataset=attributes.get("dataset") or {},
+            environments=attributes.get(ENVIRONMENTS) or (),
+            tables={} if folder is None else read_tables(folder / OPERATORS),
+            confusions=attributes.get("test_confusion") or {},
+        )
+
+
+def trial_detail(trial: FrozenTrial, context: StudyContext) -> dict[str, Any]:
+    """`trial` in detail. What does not apply is left out, but for `number` and `architecture`.
+
+    Keys:
+        number, id, seed, device, retried_from: as stored.
+        environment: the versions and the machine of the search that started it, as text.
+        times: `started` and `finished` (ISO 8601, local time), `train_s`, `overhead_s`, `idle_s`, `wall_s`.
+        architecture: as stored; None of a trial without one.
+        note: why an architecture is only described from its JSON.
+        parts: `nas.page.parts.plain_parts`.
+        predicted_s: objective -> {`batch_size`, `seconds`: of the stem, of each stage, of the head}.
+        channels: `nas.page.channels.channel_texts`.
+        classes: `nas.page.classes.plain_classes`.
+        curve: a list for each key of the learning curve, an entry for each epoch, None where there is no value.
+        intervals: objective -> [low, high], the 95 % confidence interval of a measured value.
+        measurements: [[label of the objective, details as text], ...].
+        segments, predicted: as stored: the segments of its training; what the sampler predicted.
+        reason, traceback, limit, duplicate_of: of a trial that was not trained to an end (`nas.page.endings.ending`).
+        commands: [[label, text to copy], ...].
+    """
+    attributes = trial.user_attrs
+    stored = ("id", "seed", "device", RETRIED_FROM, "segments", "predicted")
+    entries: dict[str, Any] = {
+        **{name: attributes.get(name) for name in stored},
+        "environment": _environment(trial.datetime_start, context.environments),
+        "times": _times(trial),
+        **_network(attributes.get("architecture"), context.tables),
+        "classes": _classes(trial.number, context),
+        "curve": curve_columns(attributes.get("curve") or ()),
+        "intervals": measured_intervals(attributes),
+        "measurements": measurement_texts(attributes),
+        **ending(trial, context.folder),
+        "commands": trial_commands(trial, context.folder),
+    }
+    present = {name: value for name, value in entries.items() if value not in (None, "", [], {})}
+    return {"number": trial.number, "architecture": attributes.get("architecture"), **present}
+
+
+def curve_columns(curve: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """A learning curve as a list for each key, rounded to `CURVE_DIGITS` digits; keys without a value are left out."""
+    keys = dict.fromkeys(key for entry in curve for key in entry)
+    columns = {key: [_rounded(entry.get(key)) for entry in curve] for key in keys}
+    return {key: values for key, values in columns.items() if any(value is not None for value in values)}
+
+
+def _rounded(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.{CURVE_DIGITS}g}") if math.isfinite(value) else None
+
+
+def _environment(started: datetime | None, environments: Sequence[Mapping[str, Any]]) -> str:
+    """The environment of the search that ran when the trial started: the last one that is not younger."""
+    if started is None or not environments:
+        return ""
+    moment = started.astimezone()
+    earlier = [item for item in environments if datetime.fromisoformat(str(item["since"])) <= moment]
+    return environment_text((earlier or environments[:1])[-1])
+
+
+def _times(trial: FrozenTrial) -> dict[str, Any]:
+    moments = {"started": trial.datetime_start, "finished": trial.datetime_complete}
+    times = {name: moment.isoformat(timespec="seconds") for name, moment in moments.items() if moment is not None}
+    return times | {name: _rounded(trial.user_attrs[name]) for name in _TIMES if name in trial.user_attrs}
+
+
+def _network(architecture: Mapping[str, Any] | None, tables: Mapping[str, OperatorTable]) -> dict[str, Any]:
+    if not architecture:
+        return {}
+    known = known_architecture(architecture)
+    text = describe(architecture)
+    described = {"parts": plain_parts(text, known), "note": text.note}
+    if known is None:
+        return described
+    predicted = {
+        name: {"batch_size": table.batch_size, "seconds": predicted_seconds(table, known)}
+        for name, table in tables.items()
+    }
+    return described | {"channels": channel_texts(known), "predicted_s": predicted}
+
+
+def _classes(number: int, context: StudyContext) -> dict[str, Any]:
+    stored = context.confusions.get(str(number))
+    return plain_classes(Confusion.from_dict(stored), context.dataset) if stored else {}

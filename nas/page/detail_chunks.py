@@ -1,0 +1,106 @@
+"""The details of all trials for a page without a server: compressed chunks, of which the page decodes the one that it needs.
+
+A chunk has the details of `CHUNK_TRIALS` trials with consecutive numbers as JSON, compressed by gzip, as base64. It is a mapping
+from each key of a detail to the list of its values, None for a trial without it: like next to like takes a quarter less. What
+needs much room is kept for the front alone: pictures of channel dependencies and, in a large study, whole learning curves (the
+validation accuracies of all trials are columns of the document).
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from optuna.trial import FrozenTrial
+
+from nas.page.channels import PictureList
+from nas.page.detail import StudyContext, trial_detail
+from nas.page.parts import known_architecture
+
+CHUNK_TRIALS: Final = 100
+"""Trials of a chunk."""
+MAX_WHOLE_CURVES: Final = 2000
+"""Trials of a study up to which each has its whole learning curve, not only those on the front."""
+MAX_TRACEBACK_CHARACTERS: Final = 4096
+"""Characters of a traceback, the last ones."""
+
+
+@dataclass(frozen=True)
+class DetailChunks:
+    """The details of all trials of a study.
+
+    Args:
+        chunks: a text for each `CHUNK_TRIALS` trials.
+        pictures: a text, the pictures of channel dependencies; entries of `channels` refer to them by the index `picture`.
+        omitted_pictures: the number of different blocks of the front for which there was no room.
+    """
+
+    chunks: tuple[str, ...]
+    pictures: str
+    omitted_pictures: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON for the document of the page."""
+        return {
+            "size": CHUNK_TRIALS,
+            "chunks": list(self.chunks),
+            "pictures": self.pictures,
+            "omitted_pictures": self.omitted_pictures,
+        }
+
+
+def detail_chunks(trials: Sequence[FrozenTrial], context: StudyContext, front: Sequence[int]) -> DetailChunks:
+    """The details of all `trials` in the order of their numbers, which begin at 0 and have no gaps.
+
+    Args:
+        trials: of the study.
+        context: of the study.
+        front: the numbers of the trials on the front; the pictures of the first are drawn first.
+    """
+    pictures = PictureList()
+    indices = {number: _picture_indices(trials[number], pictures) for number in front}
+    with_curve = range(len(trials)) if len(trials) <= MAX_WHOLE_CURVES else frozenset(front)
+    chunks = []
+    for first in range(0, len(trials), CHUNK_TRIALS):
+        details = [_shortened(trial_detail(trial, context)) for trial in trials[first : first + CHUNK_TRIALS]]
+        for detail in details:
+            _add_pictures(detail, indices.get(detail["number"], ()))
+            if detail["number"] not in with_curve:
+                detail.pop("curve", None)
+        chunks.append(compressed(_transposed(details)))
+    return DetailChunks(tuple(chunks), compressed(pictures.pictures), pictures.omitted)
+
+
+def compressed(data: Any) -> str:
+    """`data` as JSON, compressed by gzip, as base64; equal for equal data."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return base64.b64encode(gzip.compress(text.encode("utf-8", errors="backslashreplace"), mtime=0)).decode("ascii")
+
+
+def _transposed(details: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Key -> the values of all `details`; None for one without the key."""
+    keys = dict.fromkeys(key for detail in details for key in detail)
+    return {key: [detail.get(key) for detail in details] for key in keys}
+
+
+def _picture_indices(trial: FrozenTrial, pictures: PictureList) -> list[int | None]:
+    known = known_architecture(trial.user_attrs.get("architecture"))
+    return [] if known is None else pictures.add(known)
+
+
+def _add_pictures(detail: dict[str, Any], indices: Iterable[int | None]) -> None:
+    for block, index in zip(detail.get("channels", ()), indices, strict=False):
+        if index is not None:
+            block["picture"] = index
+
+
+def _shortened(detail: dict[str, Any]) -> dict[str, Any]:
+    traceback = detail.get("traceback", "")
+    if len(traceback) > MAX_TRACEBACK_CHARACTERS:
+        end = traceback[-MAX_TRACEBACK_CHARACTERS:].partition("\n")[2]
+        detail["traceback"] = f"... (the beginning is left out; error.txt in the folder of the trial has all)\n{end}"
+    return detail

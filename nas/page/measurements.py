@@ -1,0 +1,49 @@
+"""The details of a trial's measurements: the confidence interval of each value, and how it was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+from nas import objectives
+from nas.analysis.architecture_text import options_text
+from nas.objectives import Objective
+
+INTERVAL_DIGITS: Final = 5
+_IMAGES_PER_S: Final = "images_per_s_interval"
+
+
+def measured_intervals(attributes: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Objective -> [low, high], the 95 % confidence interval of its median, for each measured value that has one.
+
+    Args:
+        attributes: the user attributes of a trial.
+    """
+    intervals = {objective.name: _interval(objective, details) for objective, details in _details(attributes)}
+    return {name: interval for name, interval in intervals.items() if interval is not None}
+
+
+def measurement_texts(attributes: Mapping[str, Any]) -> list[list[str]]:
+    """[[label of the objective, how it was measured], ...]: "batch size 16, threads 1, precision float32, ..."."""
+    texts = []
+    for objective, details in _details(attributes):
+        shown = {key.replace("_", " "): value for key, value in details.items() if not key.endswith("_interval")}
+        texts.append([objective.label, options_text(shown)])
+    return texts
+
+
+def _details(attributes: Mapping[str, Any]) -> list[tuple[Objective, Mapping[str, Any]]]:
+    measured = [objectives.get(name) for name in objectives.names("measured")]
+    return [(o, attributes[o.details_name]) for o in measured if isinstance(attributes.get(o.details_name), Mapping)]
+
+
+def _interval(objective: Objective, details: Mapping[str, Any]) -> list[float] | None:
+    """The interval in the unit of `objective`; that of a latency follows from the one of images per second."""
+    ends = details.get(f"{objective.name}_interval")
+    if ends is None and objective.from_seconds is not None and _IMAGES_PER_S in details:
+        images = int(details["batch_size"])
+        ends = [objective.from_seconds(images / rate, images) for rate in details[_IMAGES_PER_S] if rate > 0]
+    if not isinstance(ends, list) or len(ends) != 2 or not all(map(math.isfinite, ends)):
+        return None
+    return [float(f"{end:.{INTERVAL_DIGITS}g}") for end in sorted(ends)]
