@@ -30,7 +30,7 @@ from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
 from nas.study.continuation import check_continues
 from nas.study.destinations import check_folder
-from nas.study.layout import CONFIG, DATA, FIDELITY, FINDINGS, RAY, default_folder, may_write
+from nas.study.layout import CONFIG, DATA, RAY, default_folder, may_write
 from nas.study.limits import check_limits
 from nas.study.lock import lock_folder
 from nas.study.stored import StoredStudy
@@ -101,7 +101,7 @@ def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) ->
     """
     if not path.is_dir():
         config = StudyConfig.from_file(path, *overrides)
-        out = out or default_folder(config.name) / FIDELITY
+        out = out or default_folder(config.name) / "fidelity"
         return FidelityStudy(config, out, out / DATA)
     stored = StoredStudy.read(path)
     check_continues(
@@ -110,7 +110,7 @@ def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) ->
     config = StudyConfig.from_file(path / CONFIG, *overrides)
     if out is None and not may_write(path):
         raise UsageError(f"{path}: is read-only; --out DIR names another for the trainings")
-    out = out or path / FIDELITY
+    out = out or path / "fidelity"
     has_images = may_write(path) or (path / DATA).is_dir()
     return FidelityStudy(config, out, path / DATA if has_images else out / DATA, stored.reading_version)
 
@@ -143,7 +143,7 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
             with open_executor(executor_name, config.resources, study.out.resolve() / RAY) as executor:
                 interrupts.arm()
                 records = _run_plan(plan, study, data_file, dataset, executor, display, interrupts)
-    findings = compute_findings(
+    return compute_findings(
         plan,
         records,
         request.seeds,
@@ -152,7 +152,6 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
         describe_s=_seconds_per_cost(sample),
         seed=config.seed,
     )
-    return findings.write(study.out / FINDINGS)
 
 
 def _choose(

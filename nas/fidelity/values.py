@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from nas.analysis.statistics import Estimate, to_plain_json
-from trainers.files import atomic_write
 
 FAMILIES = {
     "proxy": "the study's proxy",
@@ -111,9 +108,3 @@ class Findings:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON with the fields of these classes; an estimate is {"value", "low", "high"}, an unknown value null."""
         return dict(to_plain_json(asdict(self)))
-
-    def write(self, file: Path) -> Findings:
-        """Write `to_dict` to `file`, from which the page of the study reads the noise; returns these findings."""
-        with atomic_write(file) as draft:
-            draft.write_text(json.dumps(self.to_dict(), allow_nan=False), encoding="utf-8")
-        return self

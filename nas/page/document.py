@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.analysis.columns import StudyColumns
-from nas.analysis.training_noise import accuracy_noise
+from nas.analysis.fidelity_file import read_fidelity
 from nas.formatting import finite_or_none
 from nas.page.arrays import Kind, encode, encode_codes
 from nas.page.fields import Field, fields_of
@@ -73,7 +73,7 @@ def document(info: StudyInfo, columns: StudyColumns, state: PageState) -> dict[s
         "columns": encode_rows(columns, fields, rows),
         "curves": encode_curves(columns, rows),
         "history": encode_history(columns),
-        "noise": {"accuracy": None if info.folder is None else accuracy_noise(info.folder)},
+        "noise": {"accuracy": _accuracy_noise(info)},
         "references": references(info),
         "analysis": None,
     }
@@ -128,6 +128,14 @@ def encode_history(columns: StudyColumns) -> dict[str, Any]:
         "hypervolume": encode(columns.front.hypervolumes, "f8"),
         "removed_by": encode([entry.removed_by for entry in entries], "i4"),
     }
+
+
+def _accuracy_noise(info: StudyInfo) -> float | None:
+    """The standard deviation between trainings of one architecture; None unless `nas fidelity` has measured it."""
+    if info.folder is None:
+        return None
+    measured = read_fidelity(info.folder, (info.config.get("train") or {}).get("epochs"))
+    return None if measured is None else finite_or_none(measured.noise)
 
 
 def finite_values(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -7,7 +7,6 @@ DIR/trials/NUMBER/    weights (`model.safetensors`, the record in their header),
 DIR/data/             the decoded images
 DIR/reference.json    seconds of a pass of the reference network at the start of the study (nas/evaluation/measurer.py)
 DIR/operators.json    times of operators, from which throughput is predicted (nas/study/operator_table.py)
-DIR/fidelity/         the trainings of `nas fidelity`, and its findings (nas/fidelity)
 DIR/ray/              Ray Tune's own files, only while a search runs
 DIR/workers/          the segment that each worker has started last, only while a search runs (nas/study/segments.py)
 DIR/lock              held by the driver that runs the study
@@ -27,8 +26,6 @@ DATA = "data"
 REFERENCE = "reference.json"
 OPERATORS = "operators.json"
 RAY = "ray"
-FIDELITY = "fidelity"
-FINDINGS = "findings.json"
 LOCK = "lock"
 WORKERS = "workers"
 

@@ -27,10 +27,8 @@ definePanel({
       const { study } = page, view = frontView.current(study);
       const limits = new Map([...frontLimits.current(study), ...(draft ? [draft] : [])]), rules = frontLimits.active(study, limits);
       const points = frontPoints.of(study, view, rules, plot.zoomOf("zoom.front", frontView.shownText(view)));
-      return {
-        study, view, limits, rules, points, selected: page.selected, pins: page.pins,
-        colours: frontCoding.colours(study, view.colour), symbols: frontCoding.symbols(study, view.symbol),
-      };
+      const colours = frontCoding.colours(study, view.colour), symbols = frontCoding.symbols(study, view.symbol, colours);
+      return { study, view, limits, rules, points, colours, symbols, selected: page.selected, pins: page.pins };
     }
 
     const describe = () => ({ traces: frontTraces.of(scene), layout: frontLayout.of(scene) });

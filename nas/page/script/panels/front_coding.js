@@ -3,14 +3,14 @@
 const frontCoding = (() => {
   const MAX_CATEGORIES = 12, OTHER = "other", SCALE = "Viridis", TICKS = 5;
 
-  /** Category names of the trials by the codes of a field: at most `MAX_CATEGORIES`, the rest is "other". */
-  function categories(study, field) {
+  /** Category names of the trials by the codes of a field: at most `limit`, the rest is "other". */
+  function categories(study, field, limit) {
     const codes = study.column(field.key), counts = new Map();
     for (const trial of study.counted) counts.set(codes[trial], (counts.get(codes[trial]) || 0) + 1);
     const frequent = [...counts].filter(([code]) => code >= 0).sort((a, b) => b[1] - a[1] || a[0] - b[0]).map(([code]) => code);
-    const named = new Set(field.codes.length > MAX_CATEGORIES ? frequent.slice(0, MAX_CATEGORIES - 1) : field.codes.keys());
+    const named = new Set(field.codes.length > limit ? frequent.slice(0, limit - 1) : field.codes.keys());
     const palette = theme.palette([...named].map((code) => field.codes[code]));
-    palette.set(OTHER, { colour: "#8d8d8d", symbol: "circle" });
+    palette.set(OTHER, { colour: "#8d8d8d", symbol: "asterisk-open" });
     const name = (trial) => named.has(codes[trial]) ? field.codes[codes[trial]] : OTHER;
     return { kind: "category", field, palette, name, style: (trial) => palette.get(name(trial)) };
   }
@@ -39,14 +39,15 @@ const frontCoding = (() => {
   function colours(study, key) {
     const field = key && study.field(key);
     if (!field) return { kind: "none" };
-    return study.isNumeric(field) ? scale(study, field) : categories(study, field);
+    return study.isNumeric(field) ? scale(study, field) : categories(study, field, MAX_CATEGORIES);
   }
 
-  /** The symbol coding of the field `key`; the values of a numeric field are categories, too. */
-  function symbols(study, key) {
+  /** The symbol coding of the field `key`, whose numbers are categories, too; like the colours if they have the same field. */
+  function symbols(study, key, ofColours) {
+    if (ofColours.kind === "category" && ofColours.field.key === key) return ofColours;
     const field = key && study.field(key);
     if (!field || field.kind !== "code") return { kind: "none" };
-    return categories(study, field);
+    return categories(study, field, theme.SYMBOLS.length);
   }
 
   const symbolFields = (study) => frontView.codingFields(study).filter(({ kind }) => kind === "code");

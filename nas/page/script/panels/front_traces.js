@@ -1,7 +1,7 @@
 // The traces of panel "Front" for plotly, in two or three dimensions.
 
 const frontTraces = (() => {
-  const SYMBOLS_3D = { circle: "circle", square: "square", diamond: "diamond", cross: "cross", "triangle-up": "x", "triangle-down": "diamond-open", pentagon: "circle-open", star: "square-open", hexagon: "circle" };
+  const SYMBOLS_3D = { circle: "circle", square: "square", diamond: "diamond", cross: "cross", "triangle-up": "circle-open", "triangle-down": "diamond-open", pentagon: "square-open" };
   const EDGE = 0.015; // height of the marks of trials without a value, as a share of the figure
   const KIND_STYLES = {
     infeasible: { symbol: "circle-open", colour: "--soft" }, stopped: { symbol: "line-ns-open", colour: "--warn" },
@@ -86,12 +86,10 @@ const frontTraces = (() => {
       const [x, ...rest] = scene.points.columns, isKnown = (trial) => rest.every((values) => !Number.isNaN(values[trial]));
       const drawn = trials.filter((trial) => !Number.isNaN(x[trial]) && isKnown(trial));
       const onEdge = scene.view.z ? [] : trials.filter((trial) => !Number.isNaN(x[trial]) && !isKnown(trial));
-      const marker = { symbol: scene.view.z ? "x" : symbol, color: theme.colour(colour), size: scene.view.z ? 3 : 8, line: { width: 1.6, color: theme.colour(colour) } };
+      const marker = { symbol: scene.view.z ? "cross" : symbol, color: theme.colour(colour), size: scene.view.z ? 3 : 8, line: { width: 1.6, color: theme.colour(colour) } };
       const legend = { name: label, legendgroup: kind, meta: kind, marker };
-      return [
-        { ...at(scene, drawn), ...legend, showlegend: drawn.length > 0 || onEdge.length > 0 },
-        ...(onEdge.length ? [{ ...at(scene, onEdge), ...legend, showlegend: false, y: onEdge.map(() => EDGE), yaxis: "y2" }] : []),
-      ];
+      const traces = [{ ...at(scene, drawn), ...legend }, { ...at(scene, onEdge), ...legend, y: onEdge.map(() => EDGE), yaxis: "y2" }];
+      return traces.filter(({ customdata }) => customdata.length).map((trace, i) => ({ ...trace, showlegend: i === 0 }));
     });
   }
 
