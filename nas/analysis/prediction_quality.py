@@ -46,8 +46,8 @@ class PredictionQuality:
         return {"trials": self.trials, "kendall_tau": self.kendall_tau, "median_error": self.median_error}
 
 
-def compare_predictions(results: Results) -> list[PredictionQuality]:
-    """The prediction quality of each predicted objective, over its latest `MAX_COMPARED_TRIALS` measured trials.
+def compare_predictions(results: Results, max_trials: int = MAX_COMPARED_TRIALS) -> list[PredictionQuality]:
+    """The prediction quality of each predicted objective, over its latest `max_trials` measured trials.
 
     An objective with fewer than `MIN_COMPARED_TRIALS` comparable trials is left out.
     """
@@ -55,7 +55,7 @@ def compare_predictions(results: Results) -> list[PredictionQuality]:
 
     qualities = []
     for name, table in read_tables(results.folder / OPERATORS).items():
-        measured_trials = results.trials.dropna(subset=[name, "architecture"]).tail(MAX_COMPARED_TRIALS)
+        measured_trials = results.trials.dropna(subset=[name, "architecture"]).tail(max_trials)
         pairs = [(_predict(table, name, row["architecture"]), row[name]) for row in measured_trials.to_dict("records")]
         comparable = np.array([pair for pair in pairs if pair[0] is not None], dtype=np.float64).reshape(-1, 2)
         predicted, measured = comparable.T

@@ -24,7 +24,9 @@ from nas.analysis.notebook import results_html
 from nas.errors import UsageError
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
+from nas.sampler.prediction import PREDICTED
 from nas.study.lock import is_locked
+from nas.study.segments import SEGMENTS
 from nas.study.stored import StoredStudy
 from nas.study.trials import RETRIED_FROM, outcome_name
 from trainers.training.confusion import Confusion
@@ -68,7 +70,9 @@ class Results:
         trials: a row per trial in the order of numbers, indexed by number. Columns: `trial`, `state` (one of `STATES`),
             each objective under its name (of a trial that is not complete: the values that are known), `number_columns()`,
             `TEXTS`, `seed`, `architecture` (plain dict or None), `curve` (list of dicts), `started`, `finished`,
-            `retried_from` (number of the failed trial that it repeats, or NaN), `feasible` and `on_front`.
+            `retried_from` (number of the failed trial that it repeats, or NaN), `predicted` and `segments` (plain, as
+            `nas.study.storage` describes them; None and [] without), `rungs` (epoch -> value of the primary objective),
+            `feasible` and `on_front`.
         config: the resolved configuration.
         dataset: the images it was searched on.
         space_size: how many architectures the space holds; None if the study does not say.
@@ -274,6 +278,9 @@ def _row(trial: FrozenTrial, chosen: Sequence[Objective], tested: Mapping[str, f
         "started": trial.datetime_start,
         "finished": trial.datetime_complete,
         "retried_from": attributes.get(RETRIED_FROM),
+        "predicted": attributes.get(PREDICTED),
+        "segments": attributes.get(SEGMENTS) or [],
+        "rungs": dict(trial.intermediate_values),
         "feasible": all(value <= 0 for value in trial.constraints.values()),
     }
 
@@ -289,6 +296,7 @@ def state_of(trial: FrozenTrial) -> str:
 def _table(rows: list[dict[str, Any]], chosen: Sequence[Objective]) -> pd.DataFrame:
     names = [objective.name for objective in chosen]
     rest = ("seed", "architecture", "curve", "started", "finished", "retried_from", "feasible")
+    rest = (*rest, "predicted", "segments", "rungs")
     numbers = list(dict.fromkeys((*names, *number_columns())))
     table = pd.DataFrame(rows, columns=list(dict.fromkeys(["trial", "state", *numbers, *TEXTS, *rest])))
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce").astype(np.float64)
@@ -297,7 +305,7 @@ def _table(rows: list[dict[str, Any]], chosen: Sequence[Objective]) -> pd.DataFr
     table["feasible"] = table["feasible"].astype(bool)
     for name in ("started", "finished"):
         table[name] = pd.to_datetime(table[name])
-    for name in (*TEXTS, "seed", "architecture", "curve", "state"):
+    for name in (*TEXTS, "seed", "architecture", "curve", "state", "predicted"):
         table[name] = table[name].astype(object).where(table[name].notna(), None)
     table.index = pd.Index(table["trial"].to_numpy())
     table["on_front"] = front_mask(_values(table, names), [objective.direction for objective in chosen])

@@ -16,11 +16,13 @@ from optuna.trial import TrialState
 from nas.driver.halving import Halving, Ladder
 from nas.driver.propose import Finished, Proposal, Proposer, Wait
 from nas.driver.record import Recorder
+from nas.driver.segment_log import SegmentLog
 from nas.driver.state import SearchState
 from nas.driver.suspects import Suspects
 from nas.objectives import Objective
 from nas.study.events import Event, Observer, SearchStarted, TrialRecorded, TrialStarted
 from nas.study.records import MachineFailure, TrainedSegment, WorkerOutcome, name_of
+from nas.study.segments import Segment, WorkerFiles
 from nas.study.trials import outcome_name, retried_numbers
 from search_space import SearchSpace
 
@@ -42,6 +44,7 @@ class AskTell:
         seed: the seed of the study.
         halving: the rungs at which trainings pause; None: every trial is trained to the end.
         observers: receive every event.
+        workers: the files in which workers announce what they train; None: there are none.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class AskTell:
         seed: int = 0,
         halving: Halving | None = None,
         observers: Sequence[Observer] = (),
+        workers: WorkerFiles | None = None,
     ) -> None:
         self.objectives = tuple(objectives)
         self.target = target
@@ -65,6 +69,7 @@ class AskTell:
         self.proposer = Proposer(self.state, space, self.objectives, target, limits or {}, seed, self.notify)
         self.recorder = Recorder(self.state, self.objectives, folder_of)
         self.suspects = Suspects(self.recorder)
+        self.segments = SegmentLog(self.state, workers)
 
     def start(self, workers: int) -> None:
         """Notify the observers that the search starts with this number of `workers`."""
@@ -94,12 +99,13 @@ class AskTell:
         """Notify the observers that the proposed trial `number` is given to a worker."""
         self.notify(TrialStarted(number))
 
-    def record(self, number: int, outcome: WorkerOutcome | None) -> None:
-        """Record the outcome of the proposed trial `number`; None: its worker died.
+    def record(self, number: int, outcome: WorkerOutcome | None, segment: Segment | None = None) -> None:
+        """Record the outcome of the proposed trial `number`, and its `segment`; None: its worker died.
 
         Raises:
             MachineError: the machine is at fault for a failure; the trial stays open.
         """
+        self.segments.end(number, segment)
         if outcome is None or isinstance(outcome, MachineFailure):
             event = self.suspects.add(number, WORKER_DIED if outcome is None else outcome)
             if event is not None:

@@ -17,13 +17,18 @@ from nas.driver.propose import Finished, Proposal, Wait
 from nas.errors import MachineError
 from nas.execution.base import FINISHED, WAIT, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
-from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record
+from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record, segment_of
+from nas.study.segments import Segment
 
 MAX_WRITE_DELAY_S = 0.2
 """An outcome is written after this delay, even if a worker has to wait."""
 
 MAX_SUGGESTION_SHARE = 0.005
 """Share of a trial's duration. A suggestion that takes longer is made ahead of time; it is then based on one result fewer."""
+
+
+WORKERS_INTERVAL_S = 1.0
+"""Seconds between two looks at which worker trains what."""
 
 
 class TrialDispatcher(TaskSource):
@@ -52,7 +57,9 @@ class TrialDispatcher(TaskSource):
         self.clock = clock
         self._running: dict[str, int] = {}  # name of a task -> number of its trial
         self._not_started: set[str] = set()  # tasks that no worker has received yet
-        self._unwritten: deque[tuple[float, int, WorkerOutcome | None]] = deque()  # (time of arrival, trial, outcome)
+        self._unwritten: deque[tuple[float, int, WorkerOutcome | None, Segment | None]] = deque()
+        """(time of arrival, trial, outcome, segment)"""
+        self._workers_read_s = -math.inf  # time at which the workers were looked at
         self._ahead: Proposal | Wait | Finished | None = None
         self._suggestion_s = 0.0  # duration of the last proposal
         self._durations_s: deque[float] = deque(maxlen=8)  # durations of the last trials
@@ -96,12 +103,13 @@ class TrialDispatcher(TaskSource):
             self._durations_s.append(outcome.trained.wall_s)
         elif isinstance(outcome, Failed) and outcome.wall_s is not None:
             self._durations_s.append(outcome.wall_s)
-        self._unwritten.append((self.clock(), number, outcome))
+        self._unwritten.append((self.clock(), number, outcome, None if result is None else segment_of(result)))
         self.interrupts.check()
 
     def tick(self) -> None:
         self._write_unless_busy()
         self._check()
+        self._read_workers()
         self._look_ahead()
 
     def write(self) -> None:
@@ -115,9 +123,9 @@ class TrialDispatcher(TaskSource):
             self.check_place()
         failure: MachineError | None = None
         while self._unwritten:
-            _, number, outcome = self._unwritten.popleft()
+            _, number, outcome, segment = self._unwritten.popleft()
             try:
-                self.ask_tell.record(number, outcome)
+                self.ask_tell.record(number, outcome, segment)
             except MachineError as error:
                 failure = failure or error
         if failure is not None:
@@ -144,6 +152,12 @@ class TrialDispatcher(TaskSource):
         if self.clock() - self._last_given_s > shortest_s / 3:
             proposal = self._propose()
             self._ahead = proposal if isinstance(proposal, Proposal) else None
+
+    def _read_workers(self) -> None:
+        """Write which worker trains which trial, unless a worker is about to get its next trial."""
+        if not self._not_started and self.clock() - self._workers_read_s >= WORKERS_INTERVAL_S:
+            self.ask_tell.segments.read_workers()
+            self._workers_read_s = self.clock()
 
     def _write_unless_busy(self) -> None:
         """Record outcomes, unless a worker is about to get its next trial, which takes precedence."""

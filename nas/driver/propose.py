@@ -18,6 +18,7 @@ from nas.driver.halving import Ladder
 from nas.driver.state import SearchState
 from nas.objectives import OBJECTIVES, Objective
 from nas.objectives.costs import cost_values
+from nas.sampler.prediction import PREDICTED, PredictingSampler
 from nas.study.events import TrialRecorded
 from nas.study.limits import excesses, find_violation, satisfies_limits
 from nas.study.optuna_adapter import open_trial, start_trial
@@ -183,6 +184,7 @@ class Proposer:
         trial.set_user_attr("architecture", architecture.to_dict())
         trial.set_user_attr("id", architecture.id)
         if refusal is None:
+            self._write_prediction(trial)
             self.state.seen[architecture.id] = trial.number
             self.state.open[trial.number] = trial
             return self._proposal(trial, architecture)
@@ -193,6 +195,13 @@ class Proposer:
         self.state.seen.setdefault(architecture.id, trial.number)
         self.on_refused(TrialRecorded(trial.number, refusal))
         return None
+
+    def _write_prediction(self, trial: optuna.Trial) -> None:
+        """Write what the sampler expects of `trial`, if it has a model."""
+        sampler = self.study.sampler
+        prediction = sampler.prediction(trial.number) if isinstance(sampler, PredictingSampler) else None
+        if prediction is not None:
+            trial.set_user_attr(PREDICTED, {self.objectives[prediction.objective].name: prediction.to_list()})
 
     def _promote(self, number: int) -> Proposal:
         """The proposal to continue the paused trial `number`."""

@@ -40,9 +40,10 @@ from nas.study.continuation import check_continues, continue_config
 from nas.study.dataset import dataset_record
 from nas.study.events import Observer
 from nas.study.images import are_gone, prepare_images, remove_other_files
-from nas.study.layout import DATA, OPERATORS, RAY, trial_folder
+from nas.study.layout import DATA, OPERATORS, RAY, WORKERS, trial_folder
 from nas.study.limits import find_cheapest
 from nas.study.lock import FolderLock, lock_folder
+from nas.study.segments import WorkerFiles
 from nas.study.storage import study_exists
 from nas.study.storage_errors import machine_errors
 from nas.study.stored import StoredStudy
@@ -246,7 +247,9 @@ class _SearchRun:
         from nas.evaluation.factory import EvaluatorFactory
 
         config, home = self.config, self.folder.resolve()
-        with self.display.trials() as observer:
+        files = WorkerFiles(home / WORKERS)
+        study.record_target(config.trials, config.time_budget, executor.allocation.workers)
+        with self.display.trials() as observer, files.opened():
             ask_tell = AskTell(
                 study.optuna,
                 space,
@@ -257,6 +260,7 @@ class _SearchRun:
                 seed=config.seed,
                 halving=create_halving(config),
                 observers=(observer, *self.observers),
+                workers=files,
             )
             ask_tell.start(executor.allocation.workers)
             dispatcher = TrialDispatcher(ask_tell, executor.allocation.workers, self.interrupts, self.lock.check)

@@ -25,6 +25,7 @@ from nas import objectives
 from nas.errors import reason
 from nas.evaluation.failures import Cause, cause_of, loses_device
 from nas.evaluation.measurer import Measurer
+from nas.evaluation.segment_clock import SegmentClock, worker_name
 from nas.evaluation.settings import EvaluationSettings
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.records import (
@@ -39,8 +40,10 @@ from nas.study.records import (
     TrialTask,
     WorkerOutcome,
     from_record,
+    name_of,
     to_record,
 )
+from nas.study.segments import WorkerFiles
 from search_space import Architecture
 from search_space.modules.network import Network, build
 from trainers.data.dataset import Dataset, load
@@ -74,6 +77,8 @@ class Evaluator:
         self.data = load(settings.data_file, device, settings.gpus / 2)
         self.lock = DeviceLock(device)
         self.measurer = Measurer(settings.measuring, device, self.lock)
+        self.name = worker_name(device)
+        self._clock = SegmentClock(self.name, until=None)
         self._idle_since: float | None = None  # the end of the last trial
         self._device_is_lost = False
         self._unsaved: Completed | None = None  # a training that has ended, while its weights are not written
@@ -85,7 +90,8 @@ class Evaluator:
         """
         if self._device_is_lost:
             os._exit(1)
-        return to_record(self.evaluate(TrialTask.from_dict(task)))
+        outcome = self.evaluate(TrialTask.from_dict(task))
+        return to_record(outcome, self._clock.ended(name_of(outcome)))
 
     def evaluate(self, task: TrialTask) -> WorkerOutcome:
         """Evaluate a trial, or its next segment.
@@ -93,6 +99,9 @@ class Evaluator:
         An interrupted training continues from its checkpoint; a finished one is not repeated.
         """
         start = time.perf_counter()
+        self._clock = SegmentClock(self.name, task.until)
+        if self.settings.workers_folder is not None:
+            WorkerFiles(self.settings.workers_folder).announce(task.number, self._clock.started())
         idle_s = task.earlier.idle_s + (0.0 if self._idle_since is None else start - self._idle_since)
         outcome: WorkerOutcome
         self._unsaved = None
@@ -159,7 +168,7 @@ class Evaluator:
             milestones=() if task.until is None else (task.until,),
             device_lock=self.lock,
         )
-        epochs_s = train_until(training, task.until)
+        epochs_s = train_until(training, task.until, self._clock)
         trained_at = time.perf_counter()
         overhead_s = trained_at - start - epochs_s
         trained = self._trained(training, task.until, task.earlier.overhead_s + overhead_s)
@@ -193,7 +202,8 @@ class Evaluator:
         """Measure the network, unless an earlier segment did; returns the limit that it violates, too."""
         if all(name in earlier.measured for name in self.settings.measuring.objectives):
             return Measured(), self.measurer.violated_limit(earlier.measured)
-        measured = self.measurer.measure(network, (architecture.in_chans, *architecture.image_size))
+        with self._clock.measuring():
+            measured = self.measurer.measure(network, (architecture.in_chans, *architecture.image_size))
         return measured, self.measurer.violated_limit(measured.values)
 
     def _completed_before(
@@ -225,15 +235,17 @@ class TrainingResult:
         return confusion(self.network, self.data.val, self.data, config.eval_batch_size, config.amp)
 
 
-def train_until(training: ProxyTraining, epoch: int | None) -> float:
+def train_until(training: ProxyTraining, epoch: int | None, clock: SegmentClock) -> float:
     """Train up to `epoch` (None: to the end); returns the seconds of the epochs that this call trained.
 
-    Epochs from a checkpoint are yielded at once; an earlier process spent their seconds.
+    `clock` counts these epochs, too. Epochs from a checkpoint are yielded at once; an earlier process spent their seconds.
     """
     epochs_s, last = 0.0, time.perf_counter()
     for trained in training.epochs():
         now = time.perf_counter()
-        epochs_s += trained.wall_s if now - last >= trained.wall_s else 0.0
+        if now - last >= trained.wall_s:
+            epochs_s += trained.wall_s
+            clock.add(trained)
         last = now
         if trained.epoch == epoch:
             break

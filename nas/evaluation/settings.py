@@ -47,6 +47,7 @@ class EvaluationSettings:
         gpus: GPUs of each worker, 0 to 1; a fraction if several workers share one.
         threads: CPU threads of each worker.
         measuring: the measurements before training.
+        workers_folder: where workers announce what they train (`nas.study.segments`); None: nowhere.
     """
 
     data_file: Path
@@ -55,3 +56,4 @@ class EvaluationSettings:
     gpus: float = 0.0
     threads: int = 1
     measuring: MeasuringSettings = MeasuringSettings()
+    workers_folder: Path | None = None

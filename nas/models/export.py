@@ -20,11 +20,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from nas.analysis.results import Results
+from nas.analysis.results import Results, Row
 from nas.errors import MachineError, StudyError, UsageError
 from nas.models.front_test_accuracy import load_images
 from nas.models.weights import load_trained
 from nas.study.destinations import check_folder
+from nas.study.layout import WEIGHTS
 from nas.study.stored import StoredStudy
 from search_space.modules.network import Network
 from search_space.timm_support.entrypoint import ENTRYPOINT
@@ -59,11 +60,74 @@ def export(study: StoredStudy, trial: int | str, out: Path | str) -> int:
         MachineError: the disk is full or broken; `out` is as it was.
     """
     out = Path(out)
-    row = Results.of(study).trial(trial)
-    number = int(row["trial"])
-    if row["state"] != "complete":
-        raise UsageError(f"trial {number}: only a complete trial has a model, this one is {row['state']}")
+    row = _complete_trial(Results.of(study), trial)
     _check_out(out)
+    _export(study, row, out)
+    return int(row["trial"])
+
+
+def export_pinned(study: StoredStudy, out: Path | str) -> dict[int, Path]:
+    """Export each pinned trial of `study` to `out/trial-NUMBER`, in the order of pins.
+
+    The trials, their weights and the folders are checked before anything is written.
+
+    Args:
+        study: the study.
+        out: the folder to write the models to; it may hold other files.
+
+    Returns:
+        Number of a trial -> the folder of its model.
+
+    Raises:
+        UsageError: no trial is pinned, a pinned one has no trained network, or a folder holds other files.
+        StudyError, MachineError: as `export`.
+    """
+    pins = _pinned_numbers(study)
+    if not pins:
+        raise UsageError(
+            f"{study.folder}: no trial is pinned; `nas dashboard` pins trials, or name one: best, or its number"
+        )
+    results = Results.of(study)
+    folders = {number: Path(out) / f"trial-{number}" for number in pins}
+    rows = {number: _complete_trial(results, number) for number in pins}
+    for number, folder in folders.items():
+        _check_out(folder)
+        if not (study.trial_folder(number) / WEIGHTS).is_file():
+            raise StudyError(f"trial {number}: its weights are missing from {study.trial_folder(number)}")
+    for number, folder in folders.items():
+        _export(study, rows[number], folder)
+    return folders
+
+
+def _pinned_numbers(study: StoredStudy) -> list[int]:
+    """The numbers of the pinned trials, each once.
+
+    Raises:
+        UsageError: the attribute is no list of numbers.
+    """
+    pins = study.attributes.get("pins") or []
+    if not isinstance(pins, list) or not all(isinstance(pin, int) for pin in pins):
+        raise UsageError(
+            f"{study.folder}: the attribute `pins` of its study must list numbers of trials, found {pins!r}"
+        )
+    return list(dict.fromkeys(pins))
+
+
+def _complete_trial(results: Results, trial: int | str) -> Row:
+    """The row of `trial`.
+
+    Raises:
+        UsageError: there is no such trial, or it is not complete.
+    """
+    row = results.trial(trial)
+    if row["state"] != "complete":
+        raise UsageError(f"trial {row['trial']}: only a complete trial has a model, this one is {row['state']}")
+    return row
+
+
+def _export(study: StoredStudy, row: Row, out: Path) -> None:
+    """Write the trained network of the trial `row` to the folder `out`, which was checked."""
+    number = int(row["trial"])
     network = load_trained(row["architecture"], number, study.trial_folder(number))
     try:
         with atomic_folder(out) as draft:
@@ -76,7 +140,6 @@ def export(study: StoredStudy, trial: int | str, out: Path | str) -> int:
             "%s has no %s: a name of a class has spaces or line ends that timm would not read", out, CLASS_MAP_FILE
         )
         (out / CLASS_MAP_FILE).unlink(missing_ok=True)  # of an earlier export
-    return number
 
 
 def _check_out(out: Path) -> None:

@@ -17,6 +17,7 @@ from nas.sampler.candidate_pool import CandidatePool
 from nas.sampler.domain import Domain, Point
 from nas.sampler.features import FeatureExtractor, PointFunction
 from nas.sampler.objective_models import FrontEstimate, ObjectiveModels, Observations
+from nas.sampler.warp import LogErrorWarp
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -62,6 +63,7 @@ class Engine(Generic[Point]):
         self.extractor = FeatureExtractor(domain, cheap, extra, cheap_limits, feasible, complete, self.rng)
         self.pool: CandidatePool[Point] = CandidatePool(self.extractor, complete, CANDIDATE_POOL_SIZE)
         self.models = ObjectiveModels(self.extractor, num_secondary)
+        self._warp: LogErrorWarp | None = None  # of the last suggestion, if the model has learned from observations
 
     def suggest(
         self, observations: Observations[Point], pending: Sequence[Point], tried: AbstractSet[Hashable]
@@ -73,6 +75,7 @@ class Engine(Generic[Point]):
             pending: points that are being trained.
             tried: keys of points that must not be proposed, the pending ones among them.
         """
+        self._warp = None
         learned = self._can_learn(observations)
         if not learned:
             started = len({self.domain.key(point) for point in (*observations.points, *pending)})
@@ -81,6 +84,7 @@ class Engine(Generic[Point]):
         points = [*observations.points, *pending]
         if learned:
             estimate = self.models.estimate_front(observations, pending, self.rng)
+            self._warp = estimate.warp
         else:
             estimate = self.models.estimate_from_costs(points)
         if estimate.refitted:
@@ -96,6 +100,22 @@ class Engine(Generic[Point]):
             added = self.pool.add(self.domain.mutate(self.pool.points[i], self.rng) for i in best)
             self._score(estimate, np.intersect1d(added, self.pool.available(tried)))
         return self.pool.points[self.pool.best(1)[0]]
+
+    def predict(self, point: Point) -> tuple[float, float, float] | None:
+        """What the model of the last suggestion expects of the primary objective of a training of `point`.
+
+        Returns:
+            The median and the ends of the central interval (`nas.sampler.prediction`); None if there was no such model.
+        """
+        if self._warp is None:
+            return None
+        model = self.models.primary
+        features = self.extractor.features([point], self.extractor.function_values([point]))
+        covariance = model.covariance(features)
+        mean = float(model.mean(covariance)[0])
+        deviation = float(np.hypot(model.standard_deviation(covariance, features)[0], model.noise_deviation))
+        median, low, high = self._warp.inverse(mean + deviation * np.array([0.0, -1.0, 1.0])).tolist()
+        return median, low, high
 
     def _can_learn(self, observations: Observations[Point]) -> bool:
         """True if there are enough observations for the models."""

@@ -139,6 +139,11 @@ class GaussianProcess:
         return np.asarray(bits + smooth + CONSTANT_VARIANCE + linear_variance + 2 * shortfall * features.shortfall**2)
 
     @property
+    def noise_deviation(self) -> float:
+        """The standard deviation of the noise of one observation, in the scale of the observations."""
+        return float(np.sqrt(self.noise) * self._scale)
+
+    @property
     def num_observations(self) -> int:
         """The number of observations that the model is conditioned on."""
         return 0 if self._observed is None else len(self._observed)

@@ -29,6 +29,7 @@ from nas.sampler.domain import Domain
 from nas.sampler.engine import Engine
 from nas.sampler.optuna_adapter import contains, enqueued_params
 from nas.sampler.parameter_domain import ParameterDomain
+from nas.sampler.prediction import Prediction
 from nas.sampler.study_reader import StudyReader
 from search_space import SearchSpace
 
@@ -91,6 +92,7 @@ class ParetoSampler(BaseSampler):
         self._lock = threading.RLock()
         self._search: _StudySearch | None = None
         self._plans: dict[int, dict[str, Any]] = {}
+        self._predictions: dict[int, Prediction] = {}
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The whole space of fixed parameters; nothing for a `SearchSpace`, whose decisions depend on one another."""
@@ -121,6 +123,14 @@ class ParetoSampler(BaseSampler):
         """Forget the plan of a trial that has ended."""
         with self._lock:
             self._plans.pop(trial.number, None)
+            self._predictions.pop(trial.number, None)
+
+    def prediction(self, number: int) -> Prediction | None:
+        """What the model expected of the point that was chosen for the trial `number`, which has not ended.
+
+        None for points that no model chose: the first ones, random and enqueued ones. Costs no random draw.
+        """
+        return self._predictions.get(number)
 
     def reseed_rng(self) -> None:
         """Draw differently from now on (Optuna calls it in each process of a parallel study)."""
@@ -135,7 +145,9 @@ class ParetoSampler(BaseSampler):
                 if self._search is None or self._search.study_name != study.study_name:
                     self._search = _StudySearch(self, study)
                 with _blas().limit(limits=1, user_api="blas"):
-                    self._plans[trial.number] = self._search.propose(study, trial.number, self._plans)
+                    self._plans[trial.number], prediction = self._search.propose(study, trial.number, self._plans)
+                if prediction is not None:
+                    self._predictions[trial.number] = prediction
             return self._plans[trial.number]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -161,6 +173,7 @@ class _StudySearch:
         expensive = _expensive_objectives(sampler, len(signs))
         primary, secondary, cheap = expensive[0], expensive[1:], sorted(sampler.cheap)
         limits = sampler.limits
+        self.primary, self.primary_sign = primary, signs[primary]
         self.engine: Engine[Any] = Engine(
             self.domain,
             [_with_sign(sampler.cheap[index], signs[index]) for index in cheap],
@@ -174,11 +187,23 @@ class _StudySearch:
         attributes = [sampler.attributes.get(index, "") for index in secondary]
         self.reader = StudyReader(self.domain, expensive, signs, sampler.budget, attributes, sampler.prior)
 
-    def propose(self, study: Study, number: int, plans: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
-        """The parameters of the point for trial `number`; random ones once every point has been tried."""
+    def propose(
+        self, study: Study, number: int, plans: Mapping[int, Mapping[str, Any]]
+    ) -> tuple[dict[str, Any], Prediction | None]:
+        """The parameters of the point for trial `number`, and its prediction; random ones once every point has been tried."""
         snapshot = self.reader.read(study, number, plans)
         point = self.engine.suggest(snapshot.observations, snapshot.pending, snapshot.tried)
-        return self.domain.to_params(self.domain.sample(self.engine.rng) if point is None else point)
+        if point is None:
+            return self.domain.to_params(self.domain.sample(self.engine.rng)), None
+        return self.domain.to_params(point), self._predict(point)
+
+    def _predict(self, point: Any) -> Prediction | None:
+        """The prediction of the primary objective in its own units and direction; the engine maximises."""
+        predicted = self.engine.predict(point)
+        if predicted is None:
+            return None
+        median, *ends = (-self.primary_sign * value for value in predicted)
+        return Prediction(self.primary, median, min(ends), max(ends))
 
 
 def _expensive_objectives(sampler: ParetoSampler, count: int) -> list[int]:

@@ -8,6 +8,7 @@ DIR/data/             the decoded images
 DIR/reference.json    seconds of a pass of the reference network at the start of the study (nas/evaluation/measurer.py)
 DIR/operators.json    times of operators, from which throughput is predicted (nas/study/operator_table.py)
 DIR/ray/              Ray Tune's own files, only while a search runs
+DIR/workers/          the segment that each worker has started last, only while a search runs (nas/study/segments.py)
 DIR/lock              held by the driver that runs the study
 """
 
@@ -26,6 +27,7 @@ REFERENCE = "reference.json"
 OPERATORS = "operators.json"
 RAY = "ray"
 LOCK = "lock"
+WORKERS = "workers"
 
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"

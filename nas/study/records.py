@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from nas import objectives
+from nas.study.segments import SEGMENT, Segment
 
 SCHEMA = 1
 """The schema number of records; a reader refuses a higher one."""
@@ -249,9 +250,15 @@ def name_of(outcome: TrialOutcome | MachineFailure) -> str:
     return _NAMES[type(outcome)]
 
 
-def to_record(outcome: WorkerOutcome) -> dict[str, Any]:
-    """Convert `outcome` to plain JSON, as a worker sends it."""
-    return {"schema": SCHEMA, OUTCOME: name_of(outcome), **_plain(outcome)}
+def to_record(outcome: WorkerOutcome, segment: Segment | None = None) -> dict[str, Any]:
+    """Convert `outcome` to plain JSON, as a worker sends it together with its `segment`."""
+    extra = {} if segment is None else {SEGMENT: segment.to_dict()}
+    return {"schema": SCHEMA, OUTCOME: name_of(outcome), **_plain(outcome), **extra}
+
+
+def segment_of(record: Mapping[str, Any]) -> Segment | None:
+    """The segment that a worker has sent with its outcome; None if it has sent none."""
+    return Segment.from_dict(record[SEGMENT]) if record.get(SEGMENT) else None
 
 
 def from_record(record: Mapping[str, Any]) -> WorkerOutcome:
@@ -265,7 +272,7 @@ def from_record(record: Mapping[str, Any]) -> WorkerOutcome:
     if record["schema"] > SCHEMA:
         raise ValueError(f"record: schema must be at most {SCHEMA}, found {record['schema']}")
     kind = _WORKER_OUTCOMES[record[OUTCOME]]
-    fields = {name: value for name, value in record.items() if name not in ("schema", OUTCOME)}
+    fields = {name: value for name, value in record.items() if name not in ("schema", OUTCOME, SEGMENT)}
     for name, inner in (("measured", Measured), ("trained", Trained)):
         if fields.get(name) is not None:
             fields[name] = inner(**fields[name])

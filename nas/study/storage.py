@@ -20,6 +20,11 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
                           is PRUNED, that of a duplicate FAIL
     retried_from          the number of the failed trial that this one repeats (`nas search --retry-failed`)
     machine_failure       the reason of a failure that ended a search, and may be the architecture's (nas/driver/suspects.py)
+    segments              [{"worker": "HOST/DEVICE/PID", "start", "end", "measure_s", "train_s", "validate_s", "until",
+                          "outcome"}, ...]: one entry per segment (`nas/study/segments.py`); older studies have none
+    predicted             {primary objective: [median, low, high]}: what the model of the sampler `pareto` expected of the result
+                          when it proposed the trial, with the central 68.3 % interval (nas/sampler/prediction.py); none for
+                          the first proposals, for enqueued and random trials, and with other samplers
     failure               the reason of the failure, and the file with its traceback; its state is FAIL
 
 User attributes of the study:
@@ -32,6 +37,7 @@ User attributes of the study:
                           "train", "val", "test"}; older studies lack some keys
     start_study           the name of the earlier study (`start.study`) and the time of its first trial
     end_reason            why the last search ended before it had its number of trials, if it did
+    target                {"trials", "time_budget_s", "since", "workers"}: what the last search aims at, written at its start
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end
     test_confusion        {trial number as text: {"totals": [...], "correct": [...], "confusions": [[class, other, images], ...]}}
                           (`trainers.training.confusion.Confusion`), written with the test accuracy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from search_space import Architecture, SearchSpace
 from trainers.data.prepared import DatasetInfo
 from trainers.files import atomic_write
 from trainers.training.confusion import Confusion
+
+TARGET = "target"
+"""The user attribute of a study: what its last search aims at."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,19 @@ class StoredStudy:
     def end_reason(self) -> str:
         """Why the last search ended before it had its number of trials; empty if it had them, or did not end."""
         return str(self.optuna.user_attrs.get("end_reason") or "")
+
+    def record_target(self, trials: int, time_budget: timedelta | None, workers: int) -> None:
+        """Store what a search that starts now aims at, for those who watch it.
+
+        Args:
+            trials: number of trials to train.
+            time_budget: the time after which it ends; None: without limit.
+            workers: number of trials at a time.
+        """
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        budget_s = None if time_budget is None else time_budget.total_seconds()
+        target = {"trials": trials, "time_budget_s": budget_s, "since": since, "workers": workers}
+        self.optuna.set_user_attr(TARGET, target)
 
     def set_end_reason(self, reason: str) -> None:
         """Store why the search ended before it had its number of trials; empty: it has them."""
