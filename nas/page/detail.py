@@ -13,8 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from optuna.trial import FrozenTrial
-
 from nas.analysis.architecture_text import describe
 from nas.page.channels import channel_texts
 from nas.page.classes import plain_classes
@@ -25,7 +23,7 @@ from nas.page.parts import known_architecture, known_parts, plain_parts, predict
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, environment_text
 from nas.study.layout import OPERATORS
 from nas.study.operator_table import OperatorTable, read_tables
-from nas.study.trials import RETRIED_FROM
+from nas.study.trials import RETRIED_FROM, AnyTrial
 from trainers.training.confusion import Confusion
 
 CURVE_DIGITS: Final = 5
@@ -62,7 +60,7 @@ class StudyContext:
         )
 
 
-def trial_detail(trial: FrozenTrial, context: StudyContext) -> dict[str, Any]:
+def trial_detail(trial: AnyTrial, context: StudyContext) -> dict[str, Any]:
     """`trial` in detail. What does not apply is left out, but for `number` and `architecture`.
 
     Keys: those of `short_detail`, and
@@ -140,7 +138,7 @@ def _environment(started: datetime | None, environments: Sequence[Mapping[str, A
     return environment_text((earlier or environments[:1])[-1])
 
 
-def _times(trial: FrozenTrial) -> dict[str, Any]:
+def _times(trial: AnyTrial) -> dict[str, Any]:
     moments = {"started": trial.datetime_start, "finished": trial.datetime_complete}
     times = {name: moment.isoformat(timespec="seconds") for name, moment in moments.items() if moment is not None}
     return times | {name: _rounded(trial.user_attrs[name]) for name in _TIMES if name in trial.user_attrs}

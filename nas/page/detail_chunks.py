@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from optuna.trial import FrozenTrial
-
 from nas.page.channels import PictureList
 from nas.page.detail import StudyContext, detail_of_curve, short_detail
 from nas.page.parts import known_architecture
+from nas.study.trials import AnyTrial
 
 CHUNK_TRIALS: Final = 100
 """Trials of a chunk."""
@@ -54,7 +53,7 @@ class DetailChunks:
         }
 
 
-def detail_chunks(trials: Sequence[FrozenTrial], context: StudyContext, front: Sequence[int]) -> DetailChunks:
+def detail_chunks(trials: Sequence[AnyTrial], context: StudyContext, front: Sequence[int]) -> DetailChunks:
     """The details of all `trials` in the order of their numbers, which begin at 0 and have no gaps.
 
     Args:
@@ -92,7 +91,7 @@ def _transposed(details: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {key: [detail.get(key) for detail in details] for key in keys}
 
 
-def _picture_indices(trial: FrozenTrial, pictures: PictureList) -> list[int | None]:
+def _picture_indices(trial: AnyTrial, pictures: PictureList) -> list[int | None]:
     known = known_architecture(trial.user_attrs.get("architecture"))
     return [] if known is None else pictures.add(known)
 
