@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.trial import FrozenTrial
 
 from nas.analysis.architecture_text import block_counts, mixer_names
-from nas.analysis.results import TEXTS, number_columns, state_of
 from nas.analysis.running_front import RunningFront
+from nas.analysis.trial_fields import TEXTS, number_columns, state_of
 from nas.objectives import Objective
-from nas.study.trials import RETRIED_FROM
+from nas.study.trials import RETRIED_FROM, AnyTrial
 
 MISSING_CODE = -1
 TIME_COLUMNS = ("started", "finished")
@@ -107,7 +106,7 @@ class StudyColumns:
         self.curves: list[NDArray[np.float32]] = []
         self.front = RunningFront(objectives)
 
-    def update(self, trials: Iterable[FrozenTrial]) -> list[int]:
+    def update(self, trials: Iterable[AnyTrial]) -> list[int]:
         """Add `trials`, or the new state of trials that were added before; returns their numbers, ascending."""
         changed = sorted(trials, key=lambda trial: trial.number)
         for trial in changed:
@@ -135,7 +134,7 @@ class StudyColumns:
             self.feasible.first(self.count)[row]
         )
 
-    def _set(self, trial: FrozenTrial) -> None:
+    def _set(self, trial: AnyTrial) -> None:
         row, attributes = trial.number, trial.user_attrs
         self.count = max(self.count, row + 1)
         self.texts["state"].set(row, state_of(trial))

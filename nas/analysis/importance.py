@@ -87,7 +87,7 @@ def importance(results: Results, params: Params, seed: int = 0) -> list[Importan
     Raises:
         ValueError: a parameter does not have a code for each trial.
     """
-    table = code_table(params, len(results.trials))
+    table = code_table(params, len(results.summary))
     counted = np.flatnonzero(~np.isnan(results.values).any(axis=1))
     return [_importance_for(o, table, results.values[:, i], counted, seed) for i, o in enumerate(results.objectives)]
 

@@ -192,5 +192,8 @@ const columns = (() => {
     }
   }
 
-  return { Study, decode };
+  /** At most `limit` of the items of `list`, evenly spaced, the first among them. */
+  const evenly = (list, limit) => list.length <= limit ? list : Array.from({ length: limit }, (_, i) => list[Math.floor((i * list.length) / limit)]);
+
+  return { Study, decode, evenly };
 })();
