@@ -6,7 +6,7 @@ page that knows a prefix of the list stays valid.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,8 @@ PREDICTED_COLUMNS = ("predicted_median", "predicted_low", "predicted_high")
 """What the sampler expected of the primary objective: median, and the central 68.3 % interval."""
 BLOCKS_PREFIX = "blocks:"
 """Of the columns of the number of blocks with a mixer; NaN: none."""
+INTERVALS = {"images_per_s": "throughput", "latency_ms": "latency"}
+"""Measured values whose 95 % intervals are columns `NAME_low` and `NAME_high`, and the attribute with their details."""
 CHOICE_PREFIX = "param:"
 """Of the columns of the parameters of the search space."""
 
@@ -100,7 +102,7 @@ class StudyColumns:
     def __init__(self, objectives: Sequence[Objective]) -> None:
         self.objectives = tuple(objectives)
         self.count = 0
-        own = ("retried_from", *TIME_COLUMNS, *PREDICTED_COLUMNS)
+        own = (*interval_columns(), "retried_from", *TIME_COLUMNS, *PREDICTED_COLUMNS)
         names = dict.fromkeys((*(o.name for o in objectives), *number_columns(), *own))
         self.numbers = {name: GrowingColumn(np.nan, "f8") for name in names}
         self.texts = {name: TextColumn() for name in ("state", "reason", *TEXTS, "mixer", "mixers")}
@@ -161,6 +163,8 @@ class StudyColumns:
         self.numbers["retried_from"].set(row, _number(attributes.get(RETRIED_FROM)))
         self.numbers["started"].set(row, _seconds(trial.datetime_start))
         self.numbers["finished"].set(row, _seconds(trial.datetime_complete))
+        for name, value in zip(interval_columns(), _interval_ends(attributes), strict=True):
+            self.numbers[name].set(row, value)
         self.feasible.set(row, all(value <= 0 for value in trial.constraints.values()))
         self._set_architecture(row, attributes.get("architecture"), trial.params)
         self._set_predicted(row, attributes.get("predicted") or {})
@@ -202,6 +206,20 @@ def _reason(state: str, attributes: Mapping[str, Any]) -> str | None:
     if state == "refused":
         return str(attributes.get("refused") or "no reason recorded").partition(":")[0]
     return "duplicate of an earlier trial" if state == "duplicate" else None
+
+
+def interval_columns() -> tuple[str, ...]:
+    """The columns of the ends of `INTERVALS`."""
+    return tuple(f"{name}_{end}" for name in INTERVALS for end in ("low", "high"))
+
+
+def _interval_ends(attributes: Mapping[str, Any]) -> Iterator[float]:
+    """The values of `interval_columns`. Both intervals are stored in images per second; a latency is that of one image."""
+    for name, details in INTERVALS.items():
+        low, high = (attributes.get(details) or {}).get("images_per_s_interval") or (None, None)
+        if name == "latency_ms" and low and high:
+            low, high = 1000 / high, 1000 / low
+        yield from (_number(low), _number(high))
 
 
 def _number(value: Any) -> float:
