@@ -6,6 +6,7 @@
     GET  /api/studies/events                 the same when it changes, as server-sent events
     GET  /api/studies/KEY                    a study (`nas.page.document`)
     GET  /api/studies/KEY/events             its changes, since `Last-Event-ID` or `?cursor=`
+    GET  /api/studies/KEY/contact-sheet      a few images of each class (`nas.page.data`)
     GET  /api/studies/KEY/trials/N           a trial in detail (`nas.page.detail`)
     GET  /api/studies/KEY/trials/N/pictures  the drawings of its channel dependencies
     GET  /api/studies/KEY/trials/N/error     the traceback of a failed trial
@@ -64,6 +65,7 @@ def create_app(hub: Hub, address: Address, token: str | None) -> ASGIApp:
         Route("/api/studies/events", api.list_events),
         Route(study, api.study),
         Route(f"{study}/events", api.study_events),
+        Route(f"{study}/contact-sheet", api.contact_sheet),
         Route(trial, api.trial),
         Route(f"{trial}/pictures", api.trial_pictures),
         Route(f"{trial}/error", api.trial_error),
@@ -153,6 +155,11 @@ class Api:
         cursor = request.headers.get("last-event-id") or request.query_params.get("cursor", "")
         events = StudyEvents(self._hub, channel, cursor)
         return EventStream(events, channel.signal, channel.listening(), lambda: self._hub.is_closed)
+
+    async def contact_sheet(self, request: Request) -> Response:
+        """Images of the study's data."""
+        channel = await self._hub.channel(request.path_params["key"])
+        return await self._hub.call(lambda: json_response(channel.feed.contact_sheet(), request))
 
     async def trial(self, request: Request) -> Response:
         """A trial in detail."""

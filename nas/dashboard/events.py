@@ -61,7 +61,9 @@ class StudyEvents:
         if feed.problem != self._problem:
             self._problem = feed.problem
             name = "gone" if feed.is_gone else "unreadable"
-            return ServerEvent(name, json_bytes({"error": self._problem})) if self._problem else ServerEvent("back", b"{}")
+            return (
+                ServerEvent(name, json_bytes({"error": self._problem})) if self._problem else ServerEvent("back", b"{}")
+            )
         loads, version = feed.stamp
         if self._must_reload or self._problem or (loads == self._loads and self._position.version == version):
             return None

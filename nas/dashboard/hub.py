@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from nas.dashboard.background import Background
 from nas.dashboard.places import StudyPlace, find_studies
 from nas.dashboard.responses import RequestError, json_bytes
 from nas.dashboard.signals import Signal
@@ -79,6 +80,8 @@ class Hub:
         self._folders = tuple(folders)
         self._storages = tuple(storages)
         self._threads = DaemonExecutor("reader", READER_THREADS)
+        self._background = Background()
+        self._analysing: asyncio.Task[None] | None = None
         self._found_s = float("-inf")
         self._finding = asyncio.Lock()
 
@@ -184,8 +187,16 @@ class Hub:
                 self._start_polling(channel, channel.feed.glance)
             elif len(self.channels) > 1 and now_s - channel.used_s > RELEASE_AFTER_S and channel.feed.stamp[1] >= 0:
                 await self.call(channel.feed.release)
+        if self._analysing is None or self._analysing.done():
+            due = [c for c in self.channels.values() if c.listeners and self._background.is_due(c.feed)]
+            if due:
+                self._analysing = asyncio.create_task(self._analyse(due[0]))
         if self.list_listeners:
             await self.find()
+
+    async def _analyse(self, channel: Channel) -> None:
+        if await self._background.analyse(channel.feed):
+            channel.signal.advance()
 
     def refresh(self) -> None:
         """Read the summaries of all studies that were not read yet, without waiting for it."""
@@ -196,6 +207,7 @@ class Hub:
     def close(self) -> None:
         """End all streams and the looking."""
         self.is_closed = True
+        self._background.close()
         self.signal.advance()
         for channel in self.channels.values():
             channel.signal.advance()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import webbrowser
@@ -40,6 +41,9 @@ def create_server(hub: Hub, address: Address, token: str | None) -> DashboardSer
         address: where it listens.
         token: that every request must bring; None: none is needed.
     """
+    logging.getLogger("uvicorn").addHandler(
+        logging.NullHandler()
+    )  # what browsers do wrong is none of the user's business
     config = uvicorn.Config(
         create_app(hub, address, token),
         loop="asyncio",

@@ -21,6 +21,7 @@ from nas.dashboard.responses import COMPRESSION_LEVEL, RequestError, json_bytes
 from nas.dashboard.summary import count_trials, summary_of
 from nas.errors import StudyError, UsageError, reason
 from nas.page.channels import channel_pictures
+from nas.page.data import study_contact_sheet
 from nas.page.detail import StudyContext, trial_detail
 from nas.page.document import PageState
 from nas.page.live_document import LiveDocument, Position
@@ -96,6 +97,12 @@ class StudyFeed:
             except Exception as error:  # a damaged study must not end the others
                 self.problem = f"{self.place.folder or self.place.name}: cannot be shown: {reason(error)}"
             return (self.problem, self.is_gone, self.stamp) != before
+
+    @property
+    def trials_stamp(self) -> tuple[int, int]:
+        """How often the study was loaded, and the version in which its trials last changed; -1 if it is not loaded."""
+        loaded = self._loaded
+        return self._loads, -1 if loaded is None else loaded.page.trials_version
 
     def glance(self) -> bool:
         """`poll`, but a study that was released stays so unless it has changed."""
@@ -250,6 +257,14 @@ class StudyFeed:
             except (StudyError, OSError) as error:
                 raise RequestError(503, f"Trial {number} cannot be read: {error}") from None
         return json_bytes([] if known is None else channel_pictures(known))
+
+    def contact_sheet(self) -> bytes:
+        """A few images of each class as JSON; null if the study's decoded images are not there.
+
+        Raises:
+            RequestError: the study cannot be read.
+        """
+        return json_bytes(study_contact_sheet(self._page().info))
 
     def error_text(self, number: int) -> bytes:
         """The traceback of the failed trial `number` as JSON, at most its last million bytes.

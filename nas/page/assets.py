@@ -14,7 +14,21 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from string import Template
 
-CORE = ("dom", "format", "columns", "pareto", "state", "theme", "plot", "source", "panels", "studies", "app")
+CORE = (
+    "dom",
+    "format",
+    "columns",
+    "pareto",
+    "hypervolume",
+    "state",
+    "theme",
+    "hover",
+    "plot",
+    "source",
+    "panels",
+    "studies",
+    "app",
+)
 """The files of `script/core`: each uses those before it."""
 
 

@@ -7,10 +7,10 @@ was restarted, gets the trials that had not ended by then, and all small parts. 
 A change has these keys; what stays the same is left out, except `cursor` and `count`:
 
     cursor, count        how far the study was read, and its number of trials
-    rows                 {"index": numbers of trials, "columns": by key, "curves"}: trials that are new or have changed
+    rows                 {"index": numbers of trials, "columns": by key, "curves", "segments"}: trials that are new or changed
     fields               all fields, if there are others than before
     codes                {key: {"from": n, "texts": [...]}}: further texts of a field of codes, from its code `n` on
-    history, references, analysis, and the parts of `nas.page.document.header`
+    analysis, and the parts of `study_parts`, `trial_parts` and `state_parts` in `nas.page.document`
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from nas.analysis.columns import GrowingColumn, StudyColumns
 from nas.errors import UsageError
 from nas.page.arrays import encode
-from nas.page.document import PageState, document, encode_curves, encode_history, encode_rows, header, references
+from nas.page.document import PageState, document, encode_trials, state_parts, study_parts, trial_parts
 from nas.page.fields import Field, fields_of
 from nas.study.info import StudyInfo
 from nas.study.reader import Cursor
@@ -65,9 +65,7 @@ class LiveDocument:
         self._row_versions = GrowingColumn(0, "i8")
         self._parts: dict[str, Any] = {}
         self._part_versions: dict[str, int] = {}
-        self._hypervolumes: Sequence[float] = ()
         self._fields: list[Field] = []
-        self._analysis: dict[str, Any] | None = None
         self._has_new_rows = False
 
     def add(self, trials: Sequence[TrialRecord]) -> None:
@@ -83,45 +81,40 @@ class LiveDocument:
             attributes: the user attributes of the study; None if they have not changed.
             state: what the page says of the study besides.
         """
+        version, self.state = self.version + 1, state
         if attributes is not None:
             self.info = replace(self.info, attributes=attributes)
-        self.state = state
-        if self._has_new_rows or attributes is not None:
+        has_new_attributes = attributes is not None or not self._parts
+        if self._has_new_rows or has_new_attributes:
             for row in self.columns.set_test_accuracy(self.info.test_accuracy):
-                self._row_versions.set(row, self.version + 1)
+                self._row_versions.set(row, version)
                 self._has_new_rows = True
-        changed = self._update_parts(self.version + 1) or self._has_new_rows
+        changed = self._set_parts(state_parts(state, self.columns.count), version)
+        if has_new_attributes:
+            changed |= self._set_parts(study_parts(self.info), version)
+        if self._has_new_rows or not self._fields:
+            self._fields = fields_of(self.columns)
+            shapes = [replace(item, codes=()) for item in self._fields]
+            changed |= self._set_parts(trial_parts(self.columns) | {"fields": shapes}, version)
+        changed |= self._has_new_rows
         self._has_new_rows = False
         self.version += changed
         return changed
 
-    def set_analysis(self, analysis: dict[str, Any]) -> bool:
+    def _set_parts(self, parts: Mapping[str, Any], version: int) -> bool:
+        """Set parts of the document; returns True if any of them is another than before."""
+        changed = {
+            name: value for name, value in parts.items() if name not in self._parts or self._parts[name] != value
+        }
+        self._parts |= changed
+        self._part_versions |= dict.fromkeys(changed, version)
+        return bool(changed)
+
+    def set_analysis(self, analysis: Mapping[str, Any]) -> bool:
         """Set the findings that take a while; returns True if they changed."""
-        self._analysis = analysis
-        changed = self._set_part("analysis", analysis, self.version + 1)
+        changed = self._set_parts({"analysis": analysis}, self.version + 1)
         self.version += changed
         return changed
-
-    def _update_parts(self, version: int) -> bool:
-        small = header(self.info, self.columns, self.state) | {"references": references(self.info)}
-        changed = [
-            self._set_part(name, value, version) for name, value in small.items() if name not in ("cursor", "count")
-        ]
-        if self.columns.front.hypervolumes is not self._hypervolumes:
-            self._hypervolumes = self.columns.front.hypervolumes
-            changed.append(self._set_part("history", encode_history(self.columns), version))
-        if self._has_new_rows or not self._fields:
-            self._fields = fields_of(self.columns)
-            names = [replace(item, codes=()) for item in self._fields]
-            changed.append(self._set_part("fields", names, version))
-        return any(changed)
-
-    def _set_part(self, name: str, value: Any, version: int) -> bool:
-        if name in self._parts and self._parts[name] == value:
-            return False
-        self._parts[name] = value
-        self._part_versions[name] = version
-        return True
 
     @property
     def position(self) -> Position:
@@ -129,9 +122,14 @@ class LiveDocument:
         codes = {item.key: len(item.codes) for item in self._fields if item.kind == "code"}
         return Position(self.state.cursor, self.version, codes)
 
+    @property
+    def trials_version(self) -> int:
+        """The version in which trials last changed; 0 without trials."""
+        return int(self._row_versions.first(self.columns.count).max(initial=0))
+
     def document(self) -> dict[str, Any]:
         """The whole study as plain JSON."""
-        return document(self.info, self.columns, self.state) | {"analysis": self._analysis}
+        return document(self.info, self.columns, self.state) | {"analysis": self._parts.get("analysis")}
 
     def change(self, position: Position) -> dict[str, Any] | None:
         """What changed since `position` as plain JSON; None: it is not a position of this study, which must be loaded again."""
@@ -144,11 +142,7 @@ class LiveDocument:
         }
         change = {"cursor": self.state.cursor, "count": self.columns.count, **parts, **self._field_changes(position)}
         if len(rows):
-            change["rows"] = {
-                "index": encode(rows, "i4"),
-                "columns": encode_rows(self.columns, self._fields, rows),
-                "curves": encode_curves(self.columns, rows),
-            }
+            change["rows"] = {"index": encode(rows, "i4"), **encode_trials(self.columns, self._fields, rows)}
         return change
 
     def _field_changes(self, position: Position) -> dict[str, Any]:

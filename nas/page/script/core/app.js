@@ -3,6 +3,7 @@
 const app = (() => {
   const mounted = new Map(); // panel id -> {root, handle}
   const from = source.open();
+  const { fact } = dom;
   let view = null, unsubscribe = () => {}, drawer = null, pending = null;
 
   // Frame -------------------------------------------------------------------------------------------------------------
@@ -47,10 +48,6 @@ const app = (() => {
   }
 
   // Facts -------------------------------------------------------------------------------------------------------------
-
-  function fact(label, value, note) {
-    return element("div", { class: "fact" }, element("dt", {}, label), element("dd", {}, value, element("small", {}, note)));
-  }
 
   function drawHeader() {
     const { study } = view, states = study.states, best = study.best, { primary } = study;

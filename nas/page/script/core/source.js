@@ -1,8 +1,9 @@
 // Where the page gets its studies: from the page itself (a report) or from a server (the dashboard).
 //
 // A source has `isLive`, `studies()` (entries of the start page), `load(key)` (a document), `subscribe(key, handlers)` (returns a
-// function that ends it), `detail(key, trial)`, `pictures(key, detail)`, `setNote(key, trial, text)` and `setPin(key, trial, isPinned)`; a live one
-// has `subscribeStudies(handlers)` and `errorText(key, trial)`, too. What fails rejects with an `Error` whose message is for people.
+// function that ends it), `detail(key, trial)`, `pictures(key, detail)`, `contactSheet(key)`, `setNote(key, trial, text)` and
+// `setPin(key, trial, isPinned)`; a live one has `subscribeStudies(handlers)` and `errorText(key, trial)`, too. What fails rejects
+// with an `Error` whose message is for people.
 // Handlers of a study: `change(change)`, `load(document)` (the study is another now), `problem(text)` (it cannot be read; "" when it
 // can again) and `connection(text)` ("" while the page hears the server). Those of the list: `studies(entries)` and `connection`.
 
@@ -34,6 +35,11 @@ const source = (() => {
 
     subscribe() {
       return () => {};
+    }
+
+    /** A few images of each class (nas/page/contact_sheet.py); null if there are none. */
+    async contactSheet(key) {
+      return (this.data.contactSheets || {})[key] || null;
     }
 
     /** A trial in detail (nas/page/detail.py); null if the page has none. Chunks (nas/page/detail_chunks.py) are unpacked once. */
@@ -178,6 +184,10 @@ const source = (() => {
 
     detail(key, trial) {
       return fetchJson(`${pathOf(key)}/trials/${trial}`);
+    }
+
+    contactSheet(key) {
+      return fetchJson(`${pathOf(key)}/contact-sheet`);
     }
 
     pictures(key, { number }) {
