@@ -74,7 +74,7 @@ def trial_detail(trial: AnyTrial, context: StudyContext) -> dict[str, Any]:
     return short_detail(trial, context) | _present(entries) | detail_of_curve(trial)
 
 
-def short_detail(trial: FrozenTrial, context: StudyContext) -> dict[str, Any]:
+def short_detail(trial: AnyTrial, context: StudyContext) -> dict[str, Any]:
     """`trial` in detail, without its curve and what the columns of the document have.
 
     Keys:
@@ -107,7 +107,7 @@ def short_detail(trial: FrozenTrial, context: StudyContext) -> dict[str, Any]:
     return {"number": trial.number, "architecture": architecture, **_present(entries)}
 
 
-def detail_of_curve(trial: FrozenTrial) -> dict[str, Any]:
+def detail_of_curve(trial: AnyTrial) -> dict[str, Any]:
     """The key `curve` of a detail; empty for a trial without a curve."""
     return _present({"curve": curve_columns(trial.user_attrs.get("curve") or ())})
 
