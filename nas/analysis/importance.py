@@ -98,7 +98,7 @@ def code_table(params: Params, trials: int) -> pd.DataFrame:
     Raises:
         ValueError: a parameter does not have a code for each of the `trials`.
     """
-    columns = {str(name): np.asarray(params[name]).astype(np.int64) for name in params}
+    columns = {str(name): np.asarray(codes).astype(np.int64) for name, codes in params.items()}
     for name, codes in columns.items():
         if codes.shape != (trials,):
             raise ValueError(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas import objectives
 from nas.analysis.results import Results
@@ -46,6 +47,14 @@ class PredictionQuality:
         return {"trials": self.trials, "kendall_tau": self.kendall_tau, "median_error": self.median_error}
 
 
+class PredictedValues(NamedTuple):
+    """Predicted against measured values of an objective, `(n,)` each."""
+
+    trials: NDArray[np.int_]
+    predicted: Floats
+    measured: Floats
+
+
 def compare_predictions(results: Results, max_trials: int = MAX_COMPARED_TRIALS) -> list[PredictionQuality]:
     """The prediction quality of each predicted objective, over its latest `max_trials` measured trials.
 
@@ -54,17 +63,24 @@ def compare_predictions(results: Results, max_trials: int = MAX_COMPARED_TRIALS)
     from nas.analysis.statistics import kendall  # imports scipy, which takes a while
 
     qualities = []
-    for name, table in read_tables(results.folder / OPERATORS).items():
-        measured_trials = results.trials.dropna(subset=[name, "architecture"]).tail(max_trials)
-        pairs = [(_predict(table, name, row["architecture"]), row[name]) for row in measured_trials.to_dict("records")]
-        comparable = np.array([pair for pair in pairs if pair[0] is not None], dtype=np.float64).reshape(-1, 2)
-        predicted, measured = comparable.T
-        if len(comparable) < MIN_COMPARED_TRIALS:
+    for name, (trials, predicted, measured) in predicted_values(results, max_trials).items():
+        if len(trials) < MIN_COMPARED_TRIALS:
             continue
-        tau = float(kendall(predicted, measured, np.ones((1, len(comparable))))[0])
+        tau = float(kendall(predicted, measured, np.ones((1, len(trials))))[0])
         error = factor_and_error(predicted, measured)[1]
-        qualities.append(PredictionQuality(name, len(comparable), finite_or_none(tau), error))
+        qualities.append(PredictionQuality(name, len(trials), finite_or_none(tau), error))
     return qualities
+
+
+def predicted_values(results: Results, max_trials: int = MAX_COMPARED_TRIALS) -> dict[str, PredictedValues]:
+    """The predicted and the measured values of each predicted objective, of its latest `max_trials` measured trials."""
+    values = {}
+    for name, table in read_tables(results.folder / OPERATORS).items():
+        rows = results.trials.dropna(subset=[name, "architecture"]).tail(max_trials).to_dict("records")
+        triples = [(row["trial"], _predict(table, name, row["architecture"]), row[name]) for row in rows]
+        known = np.array([triple for triple in triples if triple[1] is not None], np.float64).reshape(-1, 3)
+        values[name] = PredictedValues(known[:, 0].astype(np.int64), known[:, 1], known[:, 2])
+    return values
 
 
 def missing_note(results: Results) -> str:

@@ -11,12 +11,15 @@ trial is its number:
     fields, columns      `nas.page.fields.Field`, and the values by key
     curves               validation accuracy by epoch of all trials, one after another: `values` and `offsets`
     history              each trial that ever entered the front, the hypervolume after it, and the trial that removed it or -1
-    references           marks beside the trials: [{"label", "kind", "values": {objective: value}}]
+    segments             which worker trained which trial when (`encode_segments`)
+    rungs                `nas.analysis.rungs.RungRow`; empty without a scheduler
+    noise                {"accuracy": standard deviation between trainings of one architecture, or null if not measured}
+    references           marks beside the trials: [{"label", "kind": "preset" or "study", "values": {objective: value}}]
     meta                 texts about the study and its data
     notes, pins          of the user
     analysis             findings that take a while: {"health", "importance", ...}, or null while they are not known
 
-A change has `rows` with `index`, `columns` and `curves` in place of `columns` and `curves`, and leaves out what stays.
+A change has `rows` with `index`, `columns`, `curves` and `segments` in place of those of all trials, and leaves out what stays.
 """
 
 from __future__ import annotations
@@ -29,10 +32,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.analysis.columns import StudyColumns
+from nas.analysis.fidelity_file import read_fidelity
+from nas.analysis.segment_columns import SECONDS
 from nas.formatting import finite_or_none
 from nas.page.arrays import Kind, encode, encode_codes
 from nas.page.fields import Field, fields_of
 from nas.page.meta import study_meta
+from nas.page.references import references
 from nas.study.info import StudyInfo
 
 
@@ -69,7 +75,10 @@ def document(info: StudyInfo, columns: StudyColumns, state: PageState) -> dict[s
         "fields": [field.to_dict() for field in fields],
         "columns": encode_rows(columns, fields, rows),
         "curves": encode_curves(columns, rows),
+        "segments": encode_segments(columns, rows),
         "history": encode_history(columns),
+        "rungs": [rung.to_dict() for rung in columns.rungs],
+        "noise": {"accuracy": _accuracy_noise(info)},
         "references": references(info),
         "analysis": None,
     }
@@ -104,7 +113,7 @@ def _encode_field(columns: StudyColumns, field: Field, rows: NDArray[np.int_]) -
         return encode(columns.feasible.first(count)[rows], "u1")
     if field.key == "blocks":
         return encode(columns.blocks.first(count)[rows], "f4")
-    kind: Kind = "f4" if field.format == "seconds" else "f8"
+    kind: Kind = "f4" if field.format in ("seconds", "int") else "f8"
     return encode(columns.numbers[field.key].first(count)[rows], kind)
 
 
@@ -114,6 +123,22 @@ def encode_curves(columns: StudyColumns, rows: NDArray[np.int_]) -> dict[str, An
     offsets = np.cumsum([0, *(len(curve) for curve in curves)])
     values = np.concatenate(curves) if curves else np.empty(0)
     return {"offsets": encode(offsets, "i4"), "values": encode(values, "f4")}
+
+
+def encode_segments(columns: StudyColumns, rows: NDArray[np.int_]) -> dict[str, Any]:
+    """The segments of the trials `rows`, one after another, and all names that their codes stand for."""
+    table = columns.segments.table(rows.tolist())
+    seconds = {name: encode(table.seconds[:, column], "f4") for column, name in enumerate(SECONDS)}
+    return {
+        "workers": columns.segments.workers,
+        "outcomes": columns.segments.outcomes,
+        "trial": encode(table.trial, "i4"),
+        "worker": encode(table.worker, "i4"),
+        "outcome": encode(table.outcome, "i4"),
+        "start": encode(table.start, "f8"),
+        "end": encode(table.end, "f8"),
+        **seconds,
+    }
 
 
 def encode_history(columns: StudyColumns) -> dict[str, Any]:
@@ -126,9 +151,12 @@ def encode_history(columns: StudyColumns) -> dict[str, Any]:
     }
 
 
-def references(info: StudyInfo) -> list[dict[str, Any]]:
-    """Marks beside the trials."""
-    return []
+def _accuracy_noise(info: StudyInfo) -> float | None:
+    """The standard deviation between trainings of one architecture; None unless `nas fidelity` has measured it."""
+    if info.folder is None:
+        return None
+    measured = read_fidelity(info.folder, (info.config.get("train") or {}).get("epochs"))
+    return None if measured is None else finite_or_none(measured.noise)
 
 
 def finite_values(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from nas import objectives
-from nas.analysis.columns import CHOICE_PREFIX, StudyColumns
+from nas.analysis.columns import BLOCKS_PREFIX, CHOICE_PREFIX, StudyColumns, interval_columns
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
 
 FieldKind = Literal["number", "code", "time", "bool"]
 FieldFormat = Literal["int", "si", "ratio", "seconds", "text", "datetime"]
-FieldGroup = Literal["trial", "objective", "cost", "measured", "trained", "time", "choice", "architecture"]
+FieldGroup = Literal[
+    "trial", "predicted", "objective", "cost", "measured", "trained", "time", "choice", "architecture", "blocks"
+]
 
 _TEXTS: tuple[tuple[str, str, FieldGroup], ...] = (
     ("state", "state", "trial"),
     ("failure", "failure", "trial"),
+    ("reason", "reason without a result", "trial"),
     ("refused", "refused", "trial"),
     ("device", "device", "measured"),
     ("id", "architecture id", "architecture"),
@@ -27,6 +30,11 @@ _TEXTS: tuple[tuple[str, str, FieldGroup], ...] = (
     ("mixers", "mixers", "architecture"),
 )
 _TIMES = (("train_s", "training time"), ("overhead_s", "overhead"), ("idle_s", "idle time"), ("wall_s", "time"))
+_PREDICTED = (
+    ("predicted_median", "predicted {}"),
+    ("predicted_low", "predicted {}, at least"),
+    ("predicted_high", "predicted {}, at most"),
+)
 _COST_LABELS = {"fft_flops": ("FFT operations", ""), "activation_bytes": ("activation memory", "B")}
 
 
@@ -68,7 +76,8 @@ def fields_of(columns: StudyColumns) -> list[Field]:
 
 def _number_fields(columns: StudyColumns) -> Iterator[Field]:
     chosen = {objective.name for objective in columns.objectives}
-    labels = dict(_TIMES)
+    labels, predicted = dict(_TIMES), dict(_PREDICTED)
+    primary = columns.objectives[objectives.primary_index(columns.objectives)]
     for objective in columns.objectives:
         yield _objective_field(objective, "objective")
     for name, column in columns.numbers.items():
@@ -80,6 +89,14 @@ def _number_fields(columns: StudyColumns) -> Iterator[Field]:
         elif name in COST_FIELDS:
             label, unit = _COST_LABELS.get(name, (name, ""))
             yield Field(name, label, unit, "number", "cost", log=True, direction="minimize", format="si")
+        elif name.startswith(BLOCKS_PREFIX):
+            mixer = name.removeprefix(BLOCKS_PREFIX)
+            yield Field(name, f"{mixer} blocks", "", "number", "blocks", format="int")
+        elif name in predicted:
+            field = _objective_field(primary, "predicted")
+            yield replace(field, key=name, label=predicted[name].format(field.label), direction=None)
+        elif name in interval_columns():
+            yield _interval_field(name)
         elif name in labels:
             yield Field(name, labels[name], "s", "number", "time", format="seconds")
         elif name == "test_accuracy":
@@ -104,6 +121,13 @@ def _objective_field(objective: Objective, group: FieldGroup) -> Field:
         direction=objective.direction,
         format=style,
     )
+
+
+def _interval_field(key: str) -> Field:
+    name, _, end = key.rpartition("_")
+    objective = objectives.get(name)
+    label = f"{objective.label}, {'lower' if end == 'low' else 'upper'} end"
+    return Field(key, label, objective.unit, "number", "measured", log=objective.log, format="si")
 
 
 def _text_fields(columns: StudyColumns) -> Iterator[Field]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nas.analysis.study_text import dataset_line, environment_lines, search_line
+from nas.page.data import data_summary
 from nas.study.info import StudyInfo
 
 
@@ -14,6 +15,7 @@ def study_meta(info: StudyInfo) -> dict[str, Any]:
         "lines": [dataset_line(info), search_line(info), *environment_lines(info)],
         "config": info.config,
         "dataset": info.dataset,
+        "data": data_summary(info.dataset),
         "space_size": None if info.space_size is None else str(info.space_size),
         "target": info.attributes.get("target") or {"trials": info.config.get("trials")},
         "end_reason": info.end_reason,

@@ -8,7 +8,10 @@ from plotly.offline import get_plotlyjs
 
 from nas import html as pages
 from nas.analysis.columns import StudyColumns
+from nas.analysis.results import Results
+from nas.page.analysis import analysis
 from nas.page.assets import inline_page
+from nas.page.data import study_contact_sheet
 from nas.page.detail import StudyContext
 from nas.page.detail_chunks import detail_chunks
 from nas.page.document import PageState, document
@@ -27,7 +30,13 @@ def render(study: StudyContent) -> str:
     columns.set_test_accuracy(info.test_accuracy)
     front = [entry.trial for entry in columns.front.entries if entry.removed_by < 0]
     details = detail_chunks(study.trials, StudyContext.of(info.folder, info.attributes), front)
-    data = {"documents": {KEY: document(info, columns, PageState(KEY))}, "details": {KEY: details.to_dict()}}
+    data = {
+        "documents": {
+            KEY: document(info, columns, PageState(KEY)) | {"analysis": analysis(Results.of(study), columns)}
+        },
+        "details": {KEY: details.to_dict()},
+        "contactSheets": {KEY: study_contact_sheet(info)},
+    }
     return inline_page(study.name, get_plotlyjs(), pages.script_json(data))
 
 

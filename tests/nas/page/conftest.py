@@ -1,4 +1,4 @@
-"""A study whose trials have choices, and its page in the browser."""
+"""A study whose trials have choices, and pages of studies in the browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
+from playwright.sync_api import Browser
 
+from nas.report.inline import write_inline
 from nas.study.layout import trial_folder, write_error
 from nas.study.storage import DATABASE
 from search_space import Architecture, cost
@@ -78,3 +80,25 @@ def choice_study(tmp_path_factory: pytest.TempPathFactory, study_writer: Callabl
         )
     write_error(trial_folder(folder, 5), 'Traceback (most recent call last):\n  File "<x>"\nMemoryError: <img src=x>\n')
     return folder
+
+
+@pytest.fixture(scope="module", params=["report"])
+def opened_study(browser: Browser, page_visit: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Opens the page of the study in a folder at a view, such as "front?x=macs"; each study has one page of the browser."""
+    folder = tmp_path_factory.mktemp("pages")
+    opened: dict[Path, tuple[Any, str]] = {}
+
+    def open_study(study: Path, view: str = "front") -> Any:
+        if study not in opened:
+            file = write_inline(study, folder / f"{len(opened)}.html")
+            page = browser.new_page(viewport={"width": 1500, "height": 1200})
+            opened[study] = page_visit(page), file.as_uri()
+        visit, address = opened[study]
+        visit.page.goto("about:blank")
+        visit.page.goto(f"{address}#/study/{view}")
+        visit.wait_for("document.querySelector('main section.panel')")
+        return visit
+
+    yield open_study
+    for visit, _ in opened.values():
+        visit.page.close()

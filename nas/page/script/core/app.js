@@ -2,6 +2,7 @@
 
 const app = (() => {
   const mounted = new Map(); // panel id -> {root, handle}
+  const { fact } = dom;
   let view = null, unsubscribe = () => {}, drawer = null, pending = null;
 
   // Frame -------------------------------------------------------------------------------------------------------------
@@ -46,10 +47,6 @@ const app = (() => {
   }
 
   // Facts -------------------------------------------------------------------------------------------------------------
-
-  function fact(label, value, note) {
-    return element("div", { class: "fact" }, element("dt", {}, label), element("dd", {}, value, element("small", {}, note)));
-  }
 
   function drawHeader() {
     const { study } = view, states = study.states, best = study.best, { primary } = study;

@@ -47,11 +47,14 @@ const columns = (() => {
 
     /** Take the whole `document`, as after a lost connection. */
     load(document) {
-      const { columns: encoded, curves, fields, history, ...rest } = document;
+      const { columns: encoded, curves, segments, fields, history, ...rest } = document;
       Object.assign(this, rest);
       this.setFields(fields);
       for (const [key, column] of Object.entries(encoded)) this.columns.set(key, decodeField(this.fields.get(key), column));
-      this.setCurves(Int32Array.from({ length: this.count }, (_, i) => i), curves);
+      const index = Int32Array.from({ length: this.count }, (_, i) => i);
+      this.setCurves(index, curves);
+      this.segments = new Map();
+      if (segments) this.setSegments(index, segments);
       this.setHistory(history);
       this.revision += 1;
     }
@@ -64,6 +67,7 @@ const columns = (() => {
       if (rows) {
         for (const [key, encoded] of Object.entries(rows.columns)) this.setRows(key, index, encoded);
         this.setCurves(index, rows.curves);
+        if (rows.segments) this.setSegments(index, rows.segments);
       }
       if (history) this.setHistory(history);
       this.revision += 1;
@@ -86,6 +90,19 @@ const columns = (() => {
       index.forEach((trial, i) => { this.curves[trial] = all.subarray(starts[i], starts[i + 1]); });
     }
 
+    /** Segments of the trials `index`: trial -> [{worker, outcome, start, end, measure_s, train_s, validate_s}, ...] in order. */
+    setSegments(index, { workers, outcomes, ...encoded }) {
+      const all = Object.fromEntries(Object.entries(encoded).map(([key, column]) => [key, decode(column)]));
+      for (const trial of index) this.segments.delete(trial);
+      all.trial.forEach((trial, i) => {
+        const { start, end, measure_s, train_s, validate_s } = all;
+        const segment = { worker: workers[all.worker[i]], outcome: outcomes[all.outcome[i]], start: start[i], end: end[i] };
+        Object.assign(segment, { measure_s: measure_s[i], train_s: train_s[i], validate_s: validate_s[i] });
+        if (this.segments.has(trial)) this.segments.get(trial).push(segment);
+        else this.segments.set(trial, [segment]);
+      });
+    }
+
     setHistory({ trial, hypervolume, removed_by }) {
       this.history = { trial: decode(trial), hypervolume: decode(hypervolume), removedBy: decode(removed_by) };
       this.front = new Set();
@@ -103,6 +120,20 @@ const columns = (() => {
       const column = resized(this.columns.get(key), field, this.count);
       this.columns.set(key, column);
       return column.subarray(0, this.count);
+    }
+
+    /** True if the values of `field` are numbers, or texts that all are numbers, such as widths to choose from. */
+    isNumeric(field) {
+      const isNumber = (text) => text !== "" && Number.isFinite(Number(text));
+      return field.kind === "number" || (field.kind === "code" && field.codes.length > 0 && field.codes.every(isNumber));
+    }
+
+    /** The values of a numeric field (`isNumeric`) as numbers, NaN where missing. */
+    numbers(key) {
+      const field = this.fields.get(key), column = this.column(key);
+      if (!field || field.kind !== "code") return column;
+      const values = field.codes.map(Number);
+      return Float64Array.from(column, (code) => code < 0 ? NaN : values[code]);
     }
 
     value(key, trial) {
@@ -138,6 +169,16 @@ const columns = (() => {
         this.countedRevision = this.revision;
       }
       return this.countedTrials;
+    }
+
+    /** The numbers of the trials that count, in the order in which they finished. */
+    get finishedOrder() {
+      if (this.orderRevision !== this.revision) {
+        const times = this.column("finished");
+        this.order = [...this.counted].sort((a, b) => times[a] - times[b] || a - b);
+        this.orderRevision = this.revision;
+      }
+      return this.order;
     }
 
     /** The objective that networks are trained for. */

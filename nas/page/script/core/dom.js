@@ -50,6 +50,21 @@ const dom = (() => {
     return element("label", { class: "control" }, element("span", {}, label), node);
   }
 
+  /** A number with its label and a note, for a list of class "facts". */
+  function fact(label, value, note) {
+    return element("div", { class: "fact" }, element("dt", {}, label), element("dd", {}, value, element("small", {}, note)));
+  }
+
+  /** A table with a caption; a cell is a text or a node, `numbers` are the indices of the columns of numbers. */
+  function table(caption, heads, rows, numbers = []) {
+    const cells = (tag, texts, attributes) => texts.map((text, i) => element(tag, { ...attributes, ...(numbers.includes(i) ? { class: "number" } : {}) }, text));
+    return element("table", {},
+      element("caption", {}, caption),
+      element("thead", {}, element("tr", {}, ...cells("th", heads, { scope: "col" }))),
+      element("tbody", {}, ...rows.map((row) => element("tr", {}, ...cells("td", row, {})))),
+    );
+  }
+
   /** Offer `text` as a file to save. */
   function download(name, text, type) {
     const url = URL.createObjectURL(new Blob([text], { type }));
@@ -60,7 +75,7 @@ const dom = (() => {
     setTimeout(() => URL.revokeObjectURL(url), 1000);
   }
 
-  return { element, svg, byId, copyButton, select, download };
+  return { element, svg, byId, copyButton, select, fact, table, download };
 })();
 
 const { element, svg, byId, copyButton } = dom;

@@ -40,12 +40,35 @@ const format = (() => {
     return `${Math.floor(hours / 24)} d ${two(hours % 24)} h`;
   }
 
+  /** About how long: "40 s", "25 min", "3 h", "2 d". */
+  function roughly(seconds) {
+    if (isMissing(seconds)) return MISSING;
+    const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"]].find(([factor]) => seconds >= 1.5 * factor) || [1, "s"];
+    const number = seconds / size;
+    return `${number < 5 && unit !== "s" && unit !== "min" ? Number(number.toFixed(1)) : Math.round(number)} ${unit}`;
+  }
+
   /** Seconds since 1970 as "2026-11-25 14:03:07", local time. */
   function datetime(seconds) {
     if (isMissing(seconds)) return MISSING;
     const time = new Date(1000 * seconds);
     const date = [time.getFullYear(), two(time.getMonth() + 1), two(time.getDate())].join("-");
     return `${date} ${[time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(":")}`;
+  }
+
+  /**
+   * The number that a person wrote: "50 M", "50e6", "2k", "1,000", ".9", "90 %", also with `unit` behind it; NaN if it is none.
+   */
+  function parsed(text, unit = "") {
+    const match = /^([+-]?(?:\d[\d,_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kKMGTP]?)(?![a-zA-Z])\s*(.*)$/.exec(withoutUnit(text.trim(), unit));
+    if (!match || (match[3] && match[3] !== "%")) return NaN;
+    const prefix = match[2].replace("K", "k"), factor = prefix ? PREFIXES.find(([, name]) => name === prefix)[0] : 1;
+    return Number(match[1].replace(/[,_]/g, "")) * factor / (match[3] ? 100 : 1);
+  }
+
+  function withoutUnit(text, unit) {
+    const hasUnit = unit && text.toLowerCase().endsWith(unit.toLowerCase());
+    return hasUnit ? text.slice(0, -unit.length).trim() : text;
   }
 
   const WRITERS = { int: integer, si, ratio, seconds: duration, datetime };
@@ -65,5 +88,5 @@ const format = (() => {
   /** Text for plotly, which reads some markup in hover boxes, tick labels and titles. */
   const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
-  return { MISSING, isMissing, si, ratio, percent, integer, count, duration, datetime, value, heading, capitalised, escaped };
+  return { MISSING, isMissing, parsed, si, ratio, percent, integer, count, duration, roughly, datetime, value, heading, capitalised, escaped };
 })();

@@ -1,7 +1,7 @@
 // Where the page gets its studies: from the page itself (a report) or from a server (the dashboard).
 //
 // A source has `isLive`, `studies()` (entries of the start page), `load(key)` (a document), `subscribe(key, onChange)` (returns a
-// function that ends it), `detail(key, trial)`, `pictures(key, detail)`, `setNote(key, trial, text)` and `setPin(key, trial, isPinned)`.
+// function that ends it), `detail(key, trial)`, `pictures(key, detail)`, `contactSheet(key)`, `setNote(key, trial, text)` and `setPin(key, trial, isPinned)`.
 
 const source = (() => {
   /** Base64 of gzipped JSON -> value. */
@@ -28,6 +28,11 @@ const source = (() => {
 
     subscribe() {
       return () => {};
+    }
+
+    /** A few images of each class (nas/page/contact_sheet.py); null if there are none. */
+    async contactSheet(key) {
+      return (this.data.contactSheets || {})[key] || null;
     }
 
     /** A trial in detail (nas/page/detail.py); null if the page has none. Chunks (nas/page/detail_chunks.py) are unpacked once. */

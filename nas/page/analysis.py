@@ -1,0 +1,48 @@
+"""What the page shows of a study that takes a while to compute: a server computes it in the background."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.analysis.columns import CHOICE_PREFIX, StudyColumns
+from nas.analysis.health import health
+from nas.analysis.importance import importance
+from nas.analysis.prediction_quality import predicted_values
+from nas.analysis.results import Results
+from nas.page.arrays import encode
+from nas.page.space_values import space_values
+
+
+def analysis(results: Results, columns: StudyColumns) -> dict[str, Any]:
+    """Plain JSON, of two views on the same moment of a study.
+
+    Keys:
+
+        health         `nas.analysis.finding.Finding`, in the order of `nas.analysis.health`
+        importance     {objective: `nas.analysis.importance.Importance`}
+        predictions    {objective: {"trial", "predicted", "measured"}}, arrays: what the operator table predicts
+        space_values   {parameter: [text, ...]}: the values that it can take, by the key of its column; null if not known
+    """
+    return {
+        "health": [finding.to_dict() for finding in health(results)],
+        "importance": {entry.objective: entry.to_dict() for entry in importance(results, _choices(columns))},
+        "predictions": {
+            name: {
+                "trial": encode(values.trials, "i4"),
+                "predicted": encode(values.predicted, "f8"),
+                "measured": encode(values.measured, "f8"),
+            }
+            for name, values in predicted_values(results).items()
+        },
+        "space_values": space_values(results.config.get("space") or {}),
+    }
+
+
+def _choices(columns: StudyColumns) -> dict[str, NDArray[np.int_]]:
+    """The parameters as codes, by name."""
+    return {
+        key.removeprefix(CHOICE_PREFIX): column.codes.first(columns.count) for key, column in columns.choices.items()
+    }
