@@ -25,8 +25,10 @@ from nas.driver.run import open_or_create_study, run_search
 from nas.models.front_test_accuracy import measure_test_accuracy
 from nas.report import check_out, write
 from nas.study.config import StudyConfig
+from nas.study.content import StudySnapshot
 from nas.study.events import Observer
 from nas.study.layout import CONFIG
+from nas.study.storage import read_study
 from nas.study.stored import StoredStudy
 
 logger = logging.getLogger(__name__)
@@ -52,8 +54,7 @@ class Study(StoredStudy):
         Raises:
             UsageError: `folder` holds no study, or one that cannot be read.
         """
-        stored = StoredStudy.read(Path(folder))
-        return cls(stored.folder, stored.optuna)
+        return cls(Path(folder), read_study(Path(folder)))
 
     @classmethod
     def open_or_create(cls, folder: Path | str, config: StudyConfig) -> Self:
@@ -89,7 +90,7 @@ class Study(StoredStudy):
         """
         out_file = None if out is None else Path(out)
         check_out(self.folder, out_file)
-        for line in measure_test_accuracy(StoredStudy.read(self.folder)).missing:
+        for line in measure_test_accuracy(StudySnapshot.of(self.folder)).missing:
             logger.warning("no test accuracy: %s", line)
         return write(self.folder, out_file)
 

@@ -71,7 +71,12 @@ def describe(architecture: PlainArchitecture) -> ArchitectureText:
     except SpaceError as error:
         note = f"This version does not know this architecture ({error}). Shown is what its JSON says."
         return ArchitectureText(tuple(_parts_of_json(architecture)), note)
-    return ArchitectureText(tuple(_parts(known)))
+    return describe_known(known)
+
+
+def describe_known(architecture: Architecture) -> ArchitectureText:
+    """The parts of an `architecture` that this release knows."""
+    return ArchitectureText(tuple(_parts(architecture)))
 
 
 def mixer_names(architecture: PlainArchitecture | None) -> tuple[str, ...]:

@@ -6,23 +6,22 @@ page that knows a prefix of the list stays valid.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.trial import FrozenTrial
 
 from nas.analysis.architecture_text import block_counts, mixer_names
 from nas.analysis.failures import short_reason
-from nas.analysis.results import TEXTS, number_columns, state_of
 from nas.analysis.rungs import RungColumns, RungRow
 from nas.analysis.running_front import RunningFront
 from nas.analysis.segment_columns import SegmentColumns
+from nas.analysis.trial_fields import TEXTS, number_columns, state_of
 from nas.objectives import Objective, primary_index
-from nas.study.trials import RETRIED_FROM
+from nas.study.trials import RETRIED_FROM, AnyTrial
 
 MISSING_CODE = -1
 TIME_COLUMNS = ("started", "finished")
@@ -31,6 +30,8 @@ PREDICTED_COLUMNS = ("predicted_median", "predicted_low", "predicted_high")
 """What the sampler expected of the primary objective: median, and the central 68.3 % interval."""
 BLOCKS_PREFIX = "blocks:"
 """Of the columns of the number of blocks with a mixer; NaN: none."""
+INTERVALS = {"images_per_s": "throughput", "latency_ms": "latency"}
+"""Measured values whose 95 % intervals are columns `NAME_low` and `NAME_high`, and the attribute with their details."""
 CHOICE_PREFIX = "param:"
 """Of the columns of the parameters of the search space."""
 
@@ -101,7 +102,7 @@ class StudyColumns:
     def __init__(self, objectives: Sequence[Objective]) -> None:
         self.objectives = tuple(objectives)
         self.count = 0
-        own = ("retried_from", *TIME_COLUMNS, *PREDICTED_COLUMNS)
+        own = (*interval_columns(), "retried_from", *TIME_COLUMNS, *PREDICTED_COLUMNS)
         names = dict.fromkeys((*(o.name for o in objectives), *number_columns(), *own))
         self.numbers = {name: GrowingColumn(np.nan, "f8") for name in names}
         self.texts = {name: TextColumn() for name in ("state", "reason", *TEXTS, "mixer", "mixers")}
@@ -113,7 +114,7 @@ class StudyColumns:
         self.segments = SegmentColumns()
         self._rungs = RungColumns()
 
-    def update(self, trials: Iterable[FrozenTrial]) -> list[int]:
+    def update(self, trials: Iterable[AnyTrial]) -> list[int]:
         """Add `trials`, or the new state of trials that were added before; returns their numbers, ascending."""
         changed = sorted(trials, key=lambda trial: trial.number)
         for trial in changed:
@@ -147,7 +148,7 @@ class StudyColumns:
             self.feasible.first(self.count)[row]
         )
 
-    def _set(self, trial: FrozenTrial) -> None:
+    def _set(self, trial: AnyTrial) -> None:
         row, attributes = trial.number, trial.user_attrs
         self.count = max(self.count, row + 1)
         self.texts["state"].set(row, state_of(trial))
@@ -162,6 +163,8 @@ class StudyColumns:
         self.numbers["retried_from"].set(row, _number(attributes.get(RETRIED_FROM)))
         self.numbers["started"].set(row, _seconds(trial.datetime_start))
         self.numbers["finished"].set(row, _seconds(trial.datetime_complete))
+        for name, value in zip(interval_columns(), _interval_ends(attributes), strict=True):
+            self.numbers[name].set(row, value)
         self.feasible.set(row, all(value <= 0 for value in trial.constraints.values()))
         self._set_architecture(row, attributes.get("architecture"), trial.params)
         self._set_predicted(row, attributes.get("predicted") or {})
@@ -203,6 +206,20 @@ def _reason(state: str, attributes: Mapping[str, Any]) -> str | None:
     if state == "refused":
         return str(attributes.get("refused") or "no reason recorded").partition(":")[0]
     return "duplicate of an earlier trial" if state == "duplicate" else None
+
+
+def interval_columns() -> tuple[str, ...]:
+    """The columns of the ends of `INTERVALS`."""
+    return tuple(f"{name}_{end}" for name in INTERVALS for end in ("low", "high"))
+
+
+def _interval_ends(attributes: Mapping[str, Any]) -> Iterator[float]:
+    """The values of `interval_columns`. Both intervals are stored in images per second; a latency is that of one image."""
+    for name, details in INTERVALS.items():
+        low, high = (attributes.get(details) or {}).get("images_per_s_interval") or (None, None)
+        if name == "latency_ms" and low and high:
+            low, high = 1000 / high, 1000 / low
+        yield from (_number(low), _number(high))
 
 
 def _number(value: Any) -> float:

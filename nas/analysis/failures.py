@@ -52,7 +52,7 @@ class FailureGroup:
 
 def group_failures(results: Results) -> list[FailureGroup]:
     """The failed trials that no other trial repeats, by reason, the most frequent first."""
-    trials = results.trials
+    trials = results.summary
     repeated = {int(number) for number in trials["retried_from"].dropna()}
     groups: dict[str, list[int]] = {}
     for row in trials[trials["state"] == "failed"].to_dict("records"):

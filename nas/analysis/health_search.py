@@ -52,7 +52,7 @@ def progress_finding(results: Results) -> Finding:
     before = values[: len(values) - len(values) // 3]
     final = results.hypervolume
     gained = (final - hypervolume(before, results.objectives, results.bounds)) / final if final > 0 else 0.0
-    members = np.flatnonzero(results.trials["on_front"].to_numpy()[numbers])
+    members = np.flatnonzero(results.summary["on_front"].to_numpy()[numbers])
     since = len(numbers) - 1 - int(members.max())
     value = f"+{100 * max(gained, 0.0):.1f} % in the last third"
     last = (
@@ -79,7 +79,7 @@ def refused_finding(results: Results) -> Finding:
     if not ended:
         return Finding(key, title, "unknown", "no trials", "No trial has ended yet.")
     share = (refused + duplicates) / ended
-    reasons = Counter(map(_limit_name, results.trials["refused"][results.trials["state"] == "refused"]))
+    reasons = Counter(map(_limit_name, results.summary["refused"][results.summary["state"] == "refused"]))
     parts = [f"{number} over {name}" for name, number in reasons.most_common(3)]
     parts += [f"{duplicates} proposed before" if duplicates > 1 else "1 proposed before"] if duplicates else []
     value = f"{100 * share:.0f} %"

@@ -87,7 +87,7 @@ def importance(results: Results, params: Params, seed: int = 0) -> list[Importan
     Raises:
         ValueError: a parameter does not have a code for each trial.
     """
-    table = code_table(params, len(results.trials))
+    table = code_table(params, len(results.summary))
     counted = np.flatnonzero(~np.isnan(results.values).any(axis=1))
     return [_importance_for(o, table, results.values[:, i], counted, seed) for i, o in enumerate(results.objectives)]
 
@@ -98,7 +98,7 @@ def code_table(params: Params, trials: int) -> pd.DataFrame:
     Raises:
         ValueError: a parameter does not have a code for each of the `trials`.
     """
-    columns = {str(name): np.asarray(params[name]).astype(np.int64) for name in params}
+    columns = {str(name): np.asarray(codes).astype(np.int64) for name, codes in params.items()}
     for name, codes in columns.items():
         if codes.shape != (trials,):
             raise ValueError(

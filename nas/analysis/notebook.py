@@ -2,10 +2,14 @@
 
 `results_html` and `front_html` return a fragment without scripts and with inline styles only, fit for `_repr_html_`. They take
 a `StudyResults`, the part of `nas.analysis.results.Results` that they read.
+
+The front is drawn as an image in the page (a `data:` address): it needs no network, and also notebooks that are not trusted show
+it, from which Jupyter removes scripts and `<svg>`.
 """
 
 from __future__ import annotations
 
+import base64
 import html
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,13 +18,14 @@ from typing import Any, Protocol
 import pandas as pd
 
 from nas.analysis.architecture_text import mixer_names
+from nas.analysis.front_picture import DrawnStudy, front_svg, picture_text
 from nas.formatting import count, ratio, si, value_text
 from nas.objectives import Objective
 
 _NOTE = "opacity:.7;font-size:.9em"
 
 
-class StudyResults(Protocol):
+class StudyResults(DrawnStudy, Protocol):
     """What these functions read of a study's results."""
 
     @property
@@ -30,10 +35,6 @@ class StudyResults(Protocol):
     @property
     def folder(self) -> Path:
         """The study's folder."""
-
-    @property
-    def objectives(self) -> tuple[Objective, ...]:
-        """The objectives in the study's order."""
 
     @property
     def further_objectives(self) -> tuple[Objective, ...]:
@@ -57,7 +58,7 @@ class StudyResults(Protocol):
 
 
 def results_html(results: StudyResults) -> str:
-    """The state of a study in two lines, and its front as a table."""
+    """The state of a study in two lines, its front as a picture and as a table."""
     states = ", ".join(f"{number} {state}" for state, number in results.state_counts.items()) or "no trials yet"
     lines = [states]
     if results.best is not None:
@@ -65,7 +66,17 @@ def results_html(results: StudyResults) -> str:
     front = f"front: {count(len(results.front), 'trial')}, hypervolume {ratio(results.hypervolume)}"
     title = f"<strong>{_escape(results.name)}</strong> <span style='{_NOTE}'>{_escape(results.folder)}</span>"
     text = "<br>".join(map(_escape, [*lines, front]))
-    return f"<div><p>{title}<br>{text}</p>{front_html(results)}</div>"
+    return f"<div><p>{title}<br>{text}</p>{front_image(results)}{front_html(results)}</div>"
+
+
+def front_image(results: StudyResults) -> str:
+    """The picture of the front (`nas.analysis.front_picture`) as an `<img>`; empty if there is nothing to draw."""
+    svg = front_svg(results)
+    if not svg:
+        return ""
+    source = base64.b64encode(svg.encode()).decode()
+    text = _escape(picture_text(results, len(results.front)))
+    return f"<img alt='{text}' style='max-width:100%' src='data:image/svg+xml;base64,{source}'>"
 
 
 def front_html(results: StudyResults) -> str:

@@ -90,7 +90,7 @@ def missing_note(results: Results) -> str:
     sampler = SAMPLERS.get((config.get("sampler") or {}).get("name", ""))
     uses_predictions = sampler is not None and sampler.uses_features
     uses_predictions &= bool((config.get("throughput") or {}).get("operators_s"))
-    is_measured = any(results.trials[name].notna().any() for name in predicted_objectives() if name in results.trials)
+    is_measured = any(results.summary[name].notna().any() for name in predicted_objectives() if name in results.summary)
     if not (uses_predictions and is_measured) or read_tables(file):
         return ""
     return f"unknown: {file} is missing or damaged"

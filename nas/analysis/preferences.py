@@ -72,9 +72,9 @@ def preferences(
     Raises:
         ValueError: a parameter does not have a code for each trial.
     """
-    table = code_table(params, len(results.trials))
+    table = code_table(params, len(results.summary))
     counted = ~np.isnan(results.values).any(axis=1)
-    on_front = results.trials["on_front"].to_numpy()
+    on_front = results.summary["on_front"].to_numpy()
     found = []
     for name in table.columns:
         codes = table[name].to_numpy()
@@ -141,8 +141,8 @@ def untried(results: Results, params: Params, levels: Mapping[str, Sequence[obje
     Raises:
         ValueError: a parameter does not have a code for each trial.
     """
-    table = code_table(params, len(results.trials))
-    trained = results.trials["state"].isin(["complete", "stopped"]).to_numpy()
+    table = code_table(params, len(results.summary))
+    trained = results.summary["state"].isin(["complete", "stopped"]).to_numpy()
     tried = {name: set(table[name].to_numpy()[trained].tolist()) if name in table else set() for name in levels}
     values = {
         name: tuple(str(value) for code, value in enumerate(known) if code not in tried[name])

@@ -48,7 +48,7 @@ class TimeBreakdown:
 
 def break_down_time(results: Results) -> TimeBreakdown:
     """The times of all trials that trained, to the last epoch or to a rung."""
-    trained = results.trials.dropna(subset=["train_s", "wall_s"])
+    trained = results.summary.dropna(subset=["train_s", "wall_s"])
     train_s, wall_s, overhead_s, idle_s = (
         float(trained[name].sum()) for name in ("train_s", "wall_s", "overhead_s", "idle_s")
     )

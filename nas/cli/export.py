@@ -41,12 +41,12 @@ def export(
     """Export the trained network of a trial as a timm model, or those of all pinned trials."""
     from nas.errors import UsageError
     from nas.models import export as models
-    from nas.study.stored import StoredStudy
+    from nas.study.content import StudySnapshot
 
     if (trial is None) != pinned:
         found = "neither" if trial is None else f"both, --pinned and {trial}"
         raise UsageError(f"export: needs a trial (its number, or best) or --pinned, found {found}")
-    study = StoredStudy.read(folder)
+    study = StudySnapshot.of(folder)
     if trial is None:
         for number, written in models.export_pinned(study, out_folder).items():
             _print_model(number, written)

@@ -29,9 +29,9 @@ def report(
     from nas import report as reports
     from nas.formatting import printable
     from nas.models.front_test_accuracy import measure_test_accuracy
-    from nas.study.stored import StoredStudy
+    from nas.study.content import StudySnapshot
 
-    study = StoredStudy.read(folder)
+    study = StudySnapshot.of(folder)
     reports.check_out(folder, out_file)
     for line in measure_test_accuracy(study).missing:
         print(f"nas: no test accuracy: {printable(line)}", file=sys.stderr)

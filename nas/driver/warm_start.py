@@ -7,15 +7,18 @@ sampler treats them like early-stopped trainings of this study, and learns how t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from nas import objectives
 from nas.analysis.front import front_mask
 from nas.errors import ConfigError, UsageError
 from nas.objectives import primary_index
 from nas.study.config import StudyConfig
+from nas.study.content import StudyContent, StudySnapshot
 from nas.study.stored import StoredStudy
+from nas.study.trials import AnyTrial
 from search_space import Architecture, SearchSpace, presets
 from search_space.errors import SpaceError
 
@@ -48,8 +51,8 @@ def first_architectures(config: StudyConfig, space: SearchSpace) -> list[Archite
     if study is not None:
         trials = _complete_trials(study)
         directions = [objective.direction for objective in study.objectives]
-        mask = front_mask([trial.values for trial in trials], directions)
-        models += [_architecture(trial) for trial, on_front in zip(trials, mask, strict=True) if on_front]
+        mask = front_mask([values for _, values in trials], directions)
+        models += [_architecture(trial) for (trial, _), on_front in zip(trials, mask, strict=True) if on_front]
     nearest = [space.nearest(architecture) for architecture in models]
     return list({architecture.id: architecture for architecture in nearest}.values())
 
@@ -68,10 +71,10 @@ def prior_accuracies(config: StudyConfig, space: SearchSpace) -> PriorAccuracies
         return ()
     index = _primary_index(config, study)
     accuracies = []
-    for trial in _complete_trials(study):
+    for trial, values in _complete_trials(study):
         architecture = _adapt(_architecture(trial), space)
         if space.contains(architecture):
-            accuracies.append((architecture, float(trial.values[index])))
+            accuracies.append((architecture, float(values[index])))
     return tuple(accuracies)
 
 
@@ -94,7 +97,7 @@ def check_earlier_study(study: StoredStudy, config: StudyConfig) -> None:
         raise ConfigError(config.where("start", "study"), f"{rule} (use another --out for another study)")
 
 
-def _identity(study: StoredStudy) -> str:
+def _identity(study: StudyContent) -> str:
     """The name of a study and the time of its first trial, which neither a copy nor further trials change."""
     first = next((trial.datetime_start for trial in study.trials if trial.datetime_start is not None), None)
     return f"{study.name} of {first:%Y-%m-%d %H:%M:%S}" if first is not None else study.name
@@ -111,7 +114,7 @@ def _presets(config: StudyConfig) -> list[Architecture]:
     return models
 
 
-def _primary_index(config: StudyConfig, study: StoredStudy) -> int:
+def _primary_index(config: StudyConfig, study: StudyContent) -> int:
     """The index of the objective that the earlier study trained for, or that of this study, in the values of `study`."""
     primary = objectives.get(config.objectives[primary_index([objectives.get(name) for name in config.objectives])])
     names = [objective.name for objective in study.objectives]
@@ -131,19 +134,24 @@ def _adapt(architecture: Architecture, space: SearchSpace) -> Architecture:
         return architecture
 
 
-def _complete_trials(study: StoredStudy) -> list[FrozenTrial]:
-    trials = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
-    return [trial for trial in trials if trial.user_attrs.get("architecture") and all(map(math.isfinite, trial.values))]
+def _complete_trials(study: StudyContent) -> list[tuple[AnyTrial, Sequence[float]]]:
+    """The complete trials that have an architecture, with their values."""
+    trials = [(trial, trial.values or ()) for trial in study.trials if trial.state == TrialState.COMPLETE]
+    return [
+        (trial, values)
+        for trial, values in trials
+        if trial.user_attrs.get("architecture") and all(map(math.isfinite, values))
+    ]
 
 
-def _architecture(trial: FrozenTrial) -> Architecture:
+def _architecture(trial: AnyTrial) -> Architecture:
     return Architecture.from_dict(trial.user_attrs["architecture"])
 
 
-def _earlier_study(config: StudyConfig) -> StoredStudy | None:
+def _earlier_study(config: StudyConfig) -> StudyContent | None:
     if config.start.study is None:
         return None
     try:
-        return StoredStudy.read(config.start.study)
+        return StudySnapshot.of(config.start.study)
     except UsageError as error:
         raise ConfigError(config.where("start", "study"), f"start.study: {error}") from None

@@ -34,7 +34,7 @@ class SegmentClock:
 
     Args:
         worker: the name of the worker (`worker_name`).
-        until: the epoch to pause at; None: the last.
+        until: the epoch up to which it trains; None without a scheduler.
     """
 
     def __init__(self, worker: str, until: int | None) -> None:

@@ -28,12 +28,12 @@ from nas.fidelity.store import Store
 from nas.fidelity.values import Findings
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
+from nas.study.content import StudySnapshot
 from nas.study.continuation import check_continues
 from nas.study.destinations import check_folder
 from nas.study.layout import CONFIG, DATA, RAY, default_folder, may_write
 from nas.study.limits import check_limits
 from nas.study.lock import lock_folder
-from nas.study.stored import StoredStudy
 from search_space import Architecture, cost
 from trainers.data.prepared import DatasetInfo
 from trainers.data.types import READING_VERSION
@@ -103,7 +103,7 @@ def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) ->
         config = StudyConfig.from_file(path, *overrides)
         out = out or default_folder(config.name) / "fidelity"
         return FidelityStudy(config, out, out / DATA)
-    stored = StoredStudy.read(path)
+    stored = StudySnapshot.of(path)
     check_continues(
         StudyConfig.from_file(path / CONFIG), stored.config
     )  # the file in the folder may have been edited since

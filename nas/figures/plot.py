@@ -31,7 +31,7 @@ TEXT_COLOUR = "#55606e"  # until the page applies its theme
 MIDDLE_GREY = "#7d8896"  # of lines, visible on light and on dark pages
 TRANSPARENT = "rgba(0,0,0,0)"
 _GRID = "rgba(128,140,155,0.25)"
-_MAX_SVG_POINTS = 2000  # above, points are drawn with WebGL
+MAX_SVG_POINTS = 2000  # above, points are drawn with WebGL
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def front_figure(info: FrontInfo, palette: Palette, legend: bool = True) -> go.F
 
     A dotted step line shows the Pareto front of these two objectives alone.
     """
-    figure = _figure(info.x, info.y)
-    scatter = go.Scattergl if len(info.trials) > _MAX_SVG_POINTS else go.Scatter
+    figure = styled_figure(info.x, info.y)
+    scatter = go.Scattergl if len(info.trials) > MAX_SVG_POINTS else go.Scatter
     step = {"color": MIDDLE_GREY, "width": 1.5, "shape": info.step_shape, "dash": "dot"}
     figure.add_trace(
         go.Scatter(x=info.step_x, y=info.step_y, mode="lines", line=step, hoverinfo="skip", showlegend=False)
@@ -81,7 +81,7 @@ def front_figure(info: FrontInfo, palette: Palette, legend: bool = True) -> go.F
 
 def history_figure(info: HistoryInfo) -> go.Figure:
     """A value over trials, with the best value so far as a step line."""
-    figure = _figure(Axis("trial", "trial", False, "d"), info.axis)
+    figure = styled_figure(Axis("trial", "trial", False, "d"), info.axis)
     _tick_each_unit(figure, max(info.trials, default=0))
     if info.values != info.best:
         marker = {"color": COLOURS[0], "size": 6, "opacity": 0.45}
@@ -106,7 +106,7 @@ def history_figure(info: HistoryInfo) -> go.Figure:
 
 def curves_figure(info: CurvesInfo, palette: Palette) -> go.Figure:
     """Validation accuracy over epochs, a line per trial on the front in the colour of its last stage's mixer."""
-    figure = _figure(
+    figure = styled_figure(
         Axis("epoch", "epoch", False, "d"), Axis("validation accuracy", "validation accuracy", False, ".4f")
     )
     _tick_each_unit(figure, max((epoch for epochs in info.epochs for epoch in epochs), default=0))
@@ -129,7 +129,7 @@ def curves_figure(info: CurvesInfo, palette: Palette) -> go.Figure:
 
 def shares_figure(info: SharesInfo) -> go.Figure:
     """Two bars per mixer: its share of blocks on the front and over all complete trials."""
-    figure = _figure(Axis("share of blocks", "share of blocks", False, ".1%"), Axis("", "", False, ""))
+    figure = styled_figure(Axis("share of blocks", "share of blocks", False, ".1%"), Axis("", "", False, ""))
     for name, values, colour in (
         ("on the front", info.on_front, COLOURS[0]),
         ("all complete trials", info.overall, "#b4bcc6"),
@@ -147,7 +147,7 @@ def shares_figure(info: SharesInfo) -> go.Figure:
 def _points(info: FrontInfo, chosen: list[int], palette: Palette, mixer: str, is_front: bool) -> dict[str, Any]:
     """The arguments of the trace of one mixer's points, on the front or not."""
     bright = {"size": 11, "opacity": 1.0, "line": {"width": 1, "color": "rgba(255,255,255,0.7)"}}
-    faint = {"size": 7, "opacity": 0.4} if len(info.trials) <= _MAX_SVG_POINTS else {"size": 5, "opacity": 0.25}
+    faint = {"size": 7, "opacity": 0.4} if len(info.trials) <= MAX_SVG_POINTS else {"size": 5, "opacity": 0.25}
     return {
         "x": [info.x_values[i] for i in chosen],
         "y": [info.y_values[i] for i in chosen],
@@ -186,7 +186,7 @@ def apply_style(figure: go.Figure) -> None:
         update(gridcolor=_GRID, zeroline=False, ticks="outside", tickcolor=_GRID, automargin=True, title_standoff=10)
 
 
-def _figure(x: Axis, y: Axis) -> go.Figure:
+def styled_figure(x: Axis, y: Axis) -> go.Figure:
     """An empty figure with two styled axes."""
     figure = go.Figure()
     apply_style(figure)

@@ -24,9 +24,9 @@ from nas.analysis.results import Results, Row
 from nas.errors import MachineError, StudyError, UsageError
 from nas.models.front_test_accuracy import load_images
 from nas.models.weights import load_trained
+from nas.study.content import StudyContent
 from nas.study.destinations import check_folder
 from nas.study.layout import WEIGHTS
-from nas.study.stored import StoredStudy
 from search_space.modules.network import Network
 from search_space.timm_support.entrypoint import ENTRYPOINT
 from trainers.files import atomic_folder
@@ -40,7 +40,7 @@ OUTPUT_TOLERANCE = (
 )
 
 
-def export(study: StoredStudy, trial: int | str, out: Path | str) -> int:
+def export(study: StudyContent, trial: int | str, out: Path | str) -> int:
     """Write a trained network as a folder that timm loads, load it through timm and compare the outputs.
 
         import search_space, timm
@@ -66,7 +66,7 @@ def export(study: StoredStudy, trial: int | str, out: Path | str) -> int:
     return int(row["trial"])
 
 
-def export_pinned(study: StoredStudy, out: Path | str) -> dict[int, Path]:
+def export_pinned(study: StudyContent, out: Path | str) -> dict[int, Path]:
     """Export each pinned trial of `study` to `out/trial-NUMBER`, in the order of pins.
 
     The trials, their weights and the folders are checked before anything is written.
@@ -99,7 +99,7 @@ def export_pinned(study: StoredStudy, out: Path | str) -> dict[int, Path]:
     return folders
 
 
-def _pinned_numbers(study: StoredStudy) -> list[int]:
+def _pinned_numbers(study: StudyContent) -> list[int]:
     """The numbers of the pinned trials, each once.
 
     Raises:
@@ -125,7 +125,7 @@ def _complete_trial(results: Results, trial: int | str) -> Row:
     return row
 
 
-def _export(study: StoredStudy, row: Row, out: Path) -> None:
+def _export(study: StudyContent, row: Row, out: Path) -> None:
     """Write the trained network of the trial `row` to the folder `out`, which was checked."""
     number = int(row["trial"])
     network = load_trained(row["architecture"], number, study.trial_folder(number))
@@ -150,7 +150,7 @@ def _check_out(out: Path) -> None:
         raise UsageError(f"{out}: must be empty, new, or an earlier export; it holds other files")
 
 
-def _write(network: Network, study: StoredStudy, number: int, out: Path) -> bool:
+def _write(network: Network, study: StudyContent, number: int, out: Path) -> bool:
     """Write the model to the folder `out`; returns whether it has a class map."""
     import timm
     from timm.models import save_for_hf

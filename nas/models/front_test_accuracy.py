@@ -10,7 +10,7 @@ import torch
 from nas.analysis.results import Results
 from nas.errors import StudyError
 from nas.models.weights import load_trained
-from nas.study.stored import StoredStudy
+from nas.study.content import StudyContent
 from trainers.data.dataset import Dataset, load
 from trainers.training.evaluation import confusion
 
@@ -30,7 +30,7 @@ class FrontTestAccuracies:
     missing: tuple[str, ...] = field(default=())
 
 
-def load_images(study: StoredStudy, device: str = "cpu") -> Dataset:
+def load_images(study: StudyContent, device: str = "cpu") -> Dataset:
     """Load the images of `study` to `device`.
 
     Raises:
@@ -39,7 +39,7 @@ def load_images(study: StoredStudy, device: str = "cpu") -> Dataset:
     return load(study.images(), device)
 
 
-def measure_test_accuracy(study: StoredStudy) -> FrontTestAccuracies:
+def measure_test_accuracy(study: StudyContent) -> FrontTestAccuracies:
     """Measure and store the test accuracy of the trials of the front that have none yet.
 
     The confusion matrix is stored too; a trial that an earlier version tested gets it now, and keeps its accuracy. A copied

@@ -16,7 +16,20 @@ from string import Template
 
 from nas.html import offline_policy
 
-CORE = ("dom", "format", "columns", "pareto", "state", "theme", "plot", "source", "panels", "app")
+CORE = (
+    "dom",
+    "format",
+    "columns",
+    "pareto",
+    "hypervolume",
+    "state",
+    "theme",
+    "hover",
+    "plot",
+    "source",
+    "panels",
+    "app",
+)
 """The files of `script/core`: each uses those before it."""
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from optuna.trial import FrozenTrial
-
 from nas.formatting import shell_path
-from nas.study.trials import outcome_name
+from nas.study.trials import AnyTrial, outcome_name
 
 
-def trial_commands(trial: FrozenTrial, folder: Path | None) -> list[list[str]]:
+def trial_commands(trial: AnyTrial, folder: Path | None) -> list[list[str]]:
     """What to do with `trial`, as pairs of a label and a text; a model is there only for a completed trial.
 
     Args:

@@ -13,19 +13,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from optuna.trial import FrozenTrial
-
 from nas.analysis.architecture_text import describe
 from nas.page.channels import channel_texts
 from nas.page.classes import plain_classes
 from nas.page.commands import trial_commands
 from nas.page.endings import ending
 from nas.page.measurements import measured_intervals, measurement_texts
-from nas.page.parts import known_architecture, plain_parts, predicted_seconds
+from nas.page.parts import known_architecture, known_parts, plain_parts, predicted_seconds
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, environment_text
 from nas.study.layout import OPERATORS
 from nas.study.operator_table import OperatorTable, read_tables
-from nas.study.trials import RETRIED_FROM
+from nas.study.trials import RETRIED_FROM, AnyTrial
 from trainers.training.confusion import Confusion
 
 CURVE_DIGITS: Final = 5
@@ -62,20 +60,32 @@ class StudyContext:
         )
 
 
-def trial_detail(trial: FrozenTrial, context: StudyContext) -> dict[str, Any]:
+def trial_detail(trial: AnyTrial, context: StudyContext) -> dict[str, Any]:
     """`trial` in detail. What does not apply is left out, but for `number` and `architecture`.
 
-    Keys:
-        number, id, seed, device, retried_from: as stored.
-        environment: the versions and the machine of the search that started it, as text.
+    Keys: those of `short_detail`, and
+
+        id, device: as stored.
         times: `started` and `finished` (ISO 8601, local time), `train_s`, `overhead_s`, `idle_s`, `wall_s`.
+        curve: a list for each key of the learning curve, an entry for each epoch, None where there is no value.
+    """
+    attributes = trial.user_attrs
+    entries = {"id": attributes.get("id"), "device": attributes.get("device"), "times": _times(trial)}
+    return short_detail(trial, context) | _present(entries) | detail_of_curve(trial)
+
+
+def short_detail(trial: AnyTrial, context: StudyContext) -> dict[str, Any]:
+    """`trial` in detail, without its curve and what the columns of the document have.
+
+    Keys:
+        number, seed, retried_from: as stored.
+        environment: the versions and the machine of the search that started it, as text.
         architecture: as stored; None of a trial without one.
         note: why an architecture is only described from its JSON.
         parts: `nas.page.parts.plain_parts`.
         predicted_s: objective -> {`batch_size`, `seconds`: of the stem, of each stage, of the head}.
         channels: `nas.page.channels.channel_texts`.
         classes: `nas.page.classes.plain_classes`.
-        curve: a list for each key of the learning curve, an entry for each epoch, None where there is no value.
         intervals: objective -> [low, high], the 95 % confidence interval of a measured value.
         measurements: [[label of the objective, details as text], ...].
         segments, predicted: as stored: the segments of its training; what the sampler predicted.
@@ -83,21 +93,27 @@ def trial_detail(trial: FrozenTrial, context: StudyContext) -> dict[str, Any]:
         commands: [[label, text to copy], ...].
     """
     attributes = trial.user_attrs
-    stored = ("id", "seed", "device", RETRIED_FROM, "segments", "predicted")
+    architecture = attributes.get("architecture")
     entries: dict[str, Any] = {
-        **{name: attributes.get(name) for name in stored},
+        **{name: attributes.get(name) for name in ("seed", RETRIED_FROM, "segments", "predicted")},
         "environment": _environment(trial.datetime_start, context.environments),
-        "times": _times(trial),
-        **_network(attributes.get("architecture"), context.tables),
+        **_network(architecture, context.tables),
         "classes": _classes(trial.number, context),
-        "curve": curve_columns(attributes.get("curve") or ()),
         "intervals": measured_intervals(attributes),
         "measurements": measurement_texts(attributes),
         **ending(trial, context.folder),
         "commands": trial_commands(trial, context.folder),
     }
-    present = {name: value for name, value in entries.items() if value not in (None, "", [], {})}
-    return {"number": trial.number, "architecture": attributes.get("architecture"), **present}
+    return {"number": trial.number, "architecture": architecture, **_present(entries)}
+
+
+def detail_of_curve(trial: AnyTrial) -> dict[str, Any]:
+    """The key `curve` of a detail; empty for a trial without a curve."""
+    return _present({"curve": curve_columns(trial.user_attrs.get("curve") or ())})
+
+
+def _present(entries: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entries.items() if value not in (None, "", [], {})}
 
 
 def curve_columns(curve: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -122,7 +138,7 @@ def _environment(started: datetime | None, environments: Sequence[Mapping[str, A
     return environment_text((earlier or environments[:1])[-1])
 
 
-def _times(trial: FrozenTrial) -> dict[str, Any]:
+def _times(trial: AnyTrial) -> dict[str, Any]:
     moments = {"started": trial.datetime_start, "finished": trial.datetime_complete}
     times = {name: moment.isoformat(timespec="seconds") for name, moment in moments.items() if moment is not None}
     return times | {name: _rounded(trial.user_attrs[name]) for name in _TIMES if name in trial.user_attrs}
@@ -132,15 +148,14 @@ def _network(architecture: Mapping[str, Any] | None, tables: Mapping[str, Operat
     if not architecture:
         return {}
     known = known_architecture(architecture)
-    text = describe(architecture)
-    described = {"parts": plain_parts(text, known), "note": text.note}
     if known is None:
-        return described
+        text = describe(architecture)
+        return {"parts": plain_parts(text), "note": text.note}
     predicted = {
         name: {"batch_size": table.batch_size, "seconds": predicted_seconds(table, known)}
         for name, table in tables.items()
     }
-    return described | {"channels": channel_texts(known), "predicted_s": predicted}
+    return {"parts": known_parts(known), "channels": channel_texts(known), "predicted_s": predicted}
 
 
 def _classes(number: int, context: StudyContext) -> dict[str, Any]:

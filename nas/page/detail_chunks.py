@@ -3,7 +3,7 @@
 A chunk has the details of `CHUNK_TRIALS` trials with consecutive numbers as JSON, compressed by gzip, as base64. It is a mapping
 from each key of a detail to the list of its values, None for a trial without it: like next to like takes a quarter less. What
 needs much room is kept for the front alone: pictures of channel dependencies and, in a large study, whole learning curves (the
-validation accuracies of all trials are columns of the document).
+validation accuracies of all trials are columns of the document). What the columns have is left out.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
-from optuna.trial import FrozenTrial
-
 from nas.page.channels import PictureList
-from nas.page.detail import StudyContext, trial_detail
+from nas.page.detail import StudyContext, detail_of_curve, short_detail
 from nas.page.parts import known_architecture
+from nas.study.trials import AnyTrial
 
 CHUNK_TRIALS: Final = 100
 """Trials of a chunk."""
@@ -53,7 +53,7 @@ class DetailChunks:
         }
 
 
-def detail_chunks(trials: Sequence[FrozenTrial], context: StudyContext, front: Sequence[int]) -> DetailChunks:
+def detail_chunks(trials: Sequence[AnyTrial], context: StudyContext, front: Sequence[int]) -> DetailChunks:
     """The details of all `trials` in the order of their numbers, which begin at 0 and have no gaps.
 
     Args:
@@ -64,15 +64,19 @@ def detail_chunks(trials: Sequence[FrozenTrial], context: StudyContext, front: S
     pictures = PictureList()
     indices = {number: _picture_indices(trials[number], pictures) for number in front}
     with_curve = range(len(trials)) if len(trials) <= MAX_WHOLE_CURVES else frozenset(front)
-    chunks = []
-    for first in range(0, len(trials), CHUNK_TRIALS):
-        details = [_shortened(trial_detail(trial, context)) for trial in trials[first : first + CHUNK_TRIALS]]
-        for detail in details:
-            _add_pictures(detail, indices.get(detail["number"], ()))
-            if detail["number"] not in with_curve:
-                detail.pop("curve", None)
-        chunks.append(compressed(_transposed(details)))
-    return DetailChunks(tuple(chunks), compressed(pictures.pictures), pictures.omitted)
+    details = (
+        _compact(short_detail(trial, context), indices.get(trial.number, ()))
+        | (detail_of_curve(trial) if trial.number in with_curve else {})
+        for trial in trials
+    )
+    chunks = tuple(compressed(_transposed(chunk)) for chunk in _batched(details, CHUNK_TRIALS))
+    return DetailChunks(chunks, compressed(pictures.pictures), pictures.omitted)
+
+
+def _batched(items: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    """Lists of `size` consecutive items; the last may be shorter."""
+    while batch := list(islice(items, size)):
+        yield batch
 
 
 def compressed(data: Any) -> str:
@@ -87,18 +91,19 @@ def _transposed(details: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {key: [detail.get(key) for detail in details] for key in keys}
 
 
-def _picture_indices(trial: FrozenTrial, pictures: PictureList) -> list[int | None]:
+def _picture_indices(trial: AnyTrial, pictures: PictureList) -> list[int | None]:
     known = known_architecture(trial.user_attrs.get("architecture"))
     return [] if known is None else pictures.add(known)
 
 
-def _add_pictures(detail: dict[str, Any], indices: Iterable[int | None]) -> None:
-    for block, index in zip(detail.get("channels", ()), indices, strict=False):
+def _compact(detail: dict[str, Any], picture_indices: Iterable[int | None]) -> dict[str, Any]:
+    """`detail` with the indices of pictures, without texts of shapes that are also numbers, and with the end of a traceback."""
+    for block, index in zip(detail.get("channels", ()), picture_indices, strict=False):
         if index is not None:
             block["picture"] = index
-
-
-def _shortened(detail: dict[str, Any]) -> dict[str, Any]:
+    for part in detail.get("parts", ()):
+        if "size" in part and part["kind"] != "head":
+            del part["shape"]
     traceback = detail.get("traceback", "")
     if len(traceback) > MAX_TRACEBACK_CHARACTERS:
         end = traceback[-MAX_TRACEBACK_CHARACTERS:].partition("\n")[2]

@@ -13,7 +13,8 @@ trial is its number:
     history              each trial that ever entered the front, the hypervolume after it, and the trial that removed it or -1
     segments             which worker trained which trial when (`encode_segments`)
     rungs                `nas.analysis.rungs.RungRow`; empty without a scheduler
-    references           marks beside the trials: [{"label", "kind", "values": {objective: value}}]
+    noise                {"accuracy": standard deviation between trainings of one architecture, or null if not measured}
+    references           marks beside the trials: [{"label", "kind": "preset" or "study", "values": {objective: value}}]
     meta                 texts about the study and its data
     notes, pins          of the user
     analysis             findings that take a while: {"health", "importance", ...}, or null while they are not known
@@ -31,11 +32,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.analysis.columns import StudyColumns
+from nas.analysis.fidelity_file import read_fidelity
 from nas.analysis.segment_columns import SECONDS
 from nas.formatting import finite_or_none
 from nas.page.arrays import Kind, encode, encode_codes
 from nas.page.fields import Field, fields_of
 from nas.page.meta import study_meta
+from nas.page.references import references
 from nas.study.info import StudyInfo
 
 
@@ -75,6 +78,7 @@ def document(info: StudyInfo, columns: StudyColumns, state: PageState) -> dict[s
         "segments": encode_segments(columns, rows),
         "history": encode_history(columns),
         "rungs": [rung.to_dict() for rung in columns.rungs],
+        "noise": {"accuracy": _accuracy_noise(info)},
         "references": references(info),
         "analysis": None,
     }
@@ -147,9 +151,12 @@ def encode_history(columns: StudyColumns) -> dict[str, Any]:
     }
 
 
-def references(info: StudyInfo) -> list[dict[str, Any]]:
-    """Marks beside the trials."""
-    return []
+def _accuracy_noise(info: StudyInfo) -> float | None:
+    """The standard deviation between trainings of one architecture; None unless `nas fidelity` has measured it."""
+    if info.folder is None:
+        return None
+    measured = read_fidelity(info.folder, (info.config.get("train") or {}).get("epochs"))
+    return None if measured is None else finite_or_none(measured.noise)
 
 
 def finite_values(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -7,10 +7,8 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from optuna.trial import FrozenTrial
-
 from nas.study.layout import ERROR, trial_folder
-from nas.study.trials import outcome_name
+from nas.study.trials import AnyTrial, outcome_name
 
 MAX_TRACEBACK_BYTES: Final = 64 * 1024
 """Bytes of a traceback that are read, the last ones."""
@@ -19,7 +17,7 @@ _DUPLICATE: Final = re.compile(r"duplicate of trial (\d+)$")
 _LIMIT: Final = re.compile(r"limit (\w+): (\S+) [<>] (\S+)$")
 
 
-def ending(trial: FrozenTrial, folder: Path | None) -> dict[str, Any]:
+def ending(trial: AnyTrial, folder: Path | None) -> dict[str, Any]:
     """The reason why `trial` was not trained to an end; empty for other trials.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nas import objectives
-from nas.analysis.columns import BLOCKS_PREFIX, CHOICE_PREFIX, StudyColumns
+from nas.analysis.columns import BLOCKS_PREFIX, CHOICE_PREFIX, StudyColumns, interval_columns
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
 
@@ -95,6 +95,8 @@ def _number_fields(columns: StudyColumns) -> Iterator[Field]:
         elif name in predicted:
             field = _objective_field(primary, "predicted")
             yield replace(field, key=name, label=predicted[name].format(field.label), direction=None)
+        elif name in interval_columns():
+            yield _interval_field(name)
         elif name in labels:
             yield Field(name, labels[name], "s", "number", "time", format="seconds")
         elif name == "test_accuracy":
@@ -119,6 +121,13 @@ def _objective_field(objective: Objective, group: FieldGroup) -> Field:
         direction=objective.direction,
         format=style,
     )
+
+
+def _interval_field(key: str) -> Field:
+    name, _, end = key.rpartition("_")
+    objective = objectives.get(name)
+    label = f"{objective.label}, {'lower' if end == 'low' else 'upper'} end"
+    return Field(key, label, objective.unit, "number", "measured", log=objective.log, format="si")
 
 
 def _text_fields(columns: StudyColumns) -> Iterator[Field]:

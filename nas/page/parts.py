@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nas.analysis.architecture_text import ArchitectureText, PartText, PlainArchitecture
+from nas.analysis.architecture_text import ArchitectureText, PartText, PlainArchitecture, describe_known
 from nas.study.operator_table import OperatorTable
 from search_space import Architecture, cost_by_part
 from search_space.errors import SpaceError
@@ -21,25 +21,25 @@ def known_architecture(architecture: PlainArchitecture | None) -> Architecture |
         return None
 
 
-def plain_parts(text: ArchitectureText, known: Architecture | None) -> list[dict[str, Any]]:
+def plain_parts(text: ArchitectureText) -> list[dict[str, Any]]:
     """The parts of an architecture: image, stem, stages, head.
 
-    Args:
-        text: its description.
-        known: the architecture; None for one that this release does not know, of which only the description is given.
-
-    Returns:
-        For each part `kind` ("image", "stem", "stage" or "head") and, where they are not empty, the fields of `PartText`:
-        `title`, `shape`, `layers` ([[name, options], ...]), `depth`, `transition`, `notes`, `mixer`. Of a known
-        architecture also `size` ([height, width] of the output) and `width` (its channels) and, but for the image, `cost`:
-        MACs, Fourier operations, parameters and bytes of activations of one image.
+    Each has a `kind` ("image", "stem", "stage" or "head") and, where they are not empty, the fields of `PartText`: `title`,
+    `shape`, `layers` ([[name, options], ...]), `depth`, `transition`, `notes`, `mixer`.
     """
-    parts = [{"kind": part.title.split(" ")[0], **_plain(part)} for part in text.parts]
-    if known is None:
-        return parts
-    for part, shape in zip(parts, _shapes(known), strict=True):
+    return [{"kind": part.title.split(" ")[0], **_plain(part)} for part in text.parts]
+
+
+def known_parts(architecture: Architecture) -> list[dict[str, Any]]:
+    """The parts of an architecture that this release knows, with their shapes and costs.
+
+    Each has the keys of `plain_parts`, `size` ([height, width] of the output), `width` (its channels) and, but for the image,
+    `cost`: MACs, Fourier operations, parameters and bytes of activations of one image. These add up to the cost of the network.
+    """
+    parts = plain_parts(describe_known(architecture))
+    for part, shape in zip(parts, _shapes(architecture), strict=True):
         part |= shape
-    for part, cost in zip(parts[1:], cost_by_part(known), strict=True):
+    for part, cost in zip(parts[1:], cost_by_part(architecture), strict=True):
         part["cost"] = [cost.macs, cost.fft_flops, cost.params, cost.activation_bytes]
     return parts
 

@@ -15,17 +15,16 @@ from nas.page.data import study_contact_sheet
 from nas.page.detail import StudyContext
 from nas.page.detail_chunks import detail_chunks
 from nas.page.document import PageState, document
-from nas.study.info import StudyInfo
-from nas.study.stored import StoredStudy
+from nas.study.content import StudyContent, StudySnapshot
 from trainers.files import atomic_write
 
 KEY = "study"
 """Of the only study of a report."""
 
 
-def render(study: StoredStudy) -> str:
+def render(study: StudyContent) -> str:
     """The whole HTML document of the report of `study`."""
-    info = StudyInfo(study.folder, study.name, study.attributes, len(study.optuna.directions))
+    info = study.info
     columns = StudyColumns(info.objectives)
     columns.update(study.trials)
     columns.set_test_accuracy(info.test_accuracy)
@@ -43,7 +42,7 @@ def render(study: StoredStudy) -> str:
 
 def write_inline(folder: Path, file: Path) -> Path:
     """Write the report of the study in `folder` to `file`, whose folder is created; returns `file`."""
-    text = render(StoredStudy.read(folder))
+    text = render(StudySnapshot.of(folder))
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(file) as draft:
         draft.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -9,10 +9,10 @@ from typing import Any
 
 from nas.errors import StudyError, UsageError
 from nas.study.config import StudyConfig
+from nas.study.content import StudyContent, StudySnapshot
 from nas.study.dataset import dataset_record
 from nas.study.images import check_room, data_errors
 from nas.study.storage import study_exists
-from nas.study.stored import StoredStudy
 from nas.study.study_file import read
 from nas.study.templates import installed_studies
 from trainers.data.prepared import describe, locate, prepare
@@ -49,7 +49,7 @@ def describe_data(
     if study_exists(Path(where)):
         if overrides:
             raise UsageError(f"{overrides[0]}: the data of a study that was started cannot be changed")
-        return _stored(StoredStudy.read(Path(where)))
+        return _stored(StudySnapshot.of(Path(where)))
     config = _config(where, overrides)
     with data_errors(config):
         located = locate(config.data)
@@ -64,7 +64,7 @@ def describe_data(
         return dataset_record(describe(file)), file
 
 
-def _stored(study: StoredStudy) -> tuple[dict[str, Any], Path | None]:
+def _stored(study: StudyContent) -> tuple[dict[str, Any], Path | None]:
     if not study.dataset:
         raise UsageError(f"{study.folder}: this study does not record its data")
     try:

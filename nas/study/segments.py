@@ -45,7 +45,7 @@ class Segment:
         measure_s: seconds of measuring before training.
         train_s: seconds of training steps.
         validate_s: seconds of validation.
-        until: the epoch to pause at; None: the last.
+        until: the epoch up to which it trains (a rung, or the last); None without a scheduler.
         outcome: "completed", "paused", "refused", "failed", "machine_failure" or "lost"; None: it runs.
     """
 

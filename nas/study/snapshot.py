@@ -1,7 +1,7 @@
-"""A copy in memory of the database of a study, made without writing to the folder that holds it.
+"""How the database of a study is read without writing to the folder that holds it, and a copy of it in memory.
 
 Commands that only read use it: the folder may be read-only, and no file appears, goes or is written in it.
-The copy is consistent even while a search writes. What SQLite allows depends on the files beside the database:
+What is read is consistent even while a search writes. What SQLite allows depends on the files beside the database:
 
 - none: no other process has the database open, so it is read as immutable. The other modes would create files.
 - `-wal` and `-shm`: a search has the database open. SQLite reads the write-ahead log too, and locks in `-shm`, where it may,
@@ -19,14 +19,17 @@ import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 MAX_ATTEMPTS = 20
 RETRY_DELAY_S = 0.05
 SUFFIXES = ("-wal", "-shm", "-journal")
 """Of SQLite's own files beside a database."""
 
-_Signature: TypeAlias = tuple[tuple[int, int, int] | None, ...]
+Signature: TypeAlias = tuple[tuple[int, int, int] | None, ...]
+"""Inode, size and time of the last change in nanoseconds of the database, its write-ahead log and its journal, if they exist."""
+Access: TypeAlias = Literal["locking", "immutable", "copy"]
+"""How a database is read: SQLite's locks keep it consistent, the file is taken as immutable, or a private copy is read."""
 
 
 def copy_to_memory(database: Path) -> sqlite3.Connection:
@@ -37,49 +40,65 @@ def copy_to_memory(database: Path) -> sqlite3.Connection:
         OSError: it cannot be read.
     """
     for _ in range(MAX_ATTEMPTS):
-        before = _signature(database)
+        before = signature_of(database)
         memory = sqlite3.connect(":memory:", check_same_thread=False)
         try:
             is_consistent = _copy(database, memory)
         except (sqlite3.DatabaseError, OSError):
             memory.close()
-            if _signature(database) == before:
+            if signature_of(database) == before:
                 raise
         else:
-            if is_consistent or _signature(database) == before:
+            if is_consistent or signature_of(database) == before:
                 return memory
             memory.close()
         time.sleep(RETRY_DELAY_S)
     raise sqlite3.OperationalError("it changes while it is read; try again")
 
 
-def _copy(database: Path, memory: sqlite3.Connection) -> bool:
-    """Copy `database`; returns True if SQLite's locks make sure that the copy is consistent."""
+def access_to(database: Path) -> Access:
+    """How `database` can be read now."""
     wal, shm, journal = (_beside(database, suffix).exists() for suffix in SUFFIXES)
     if wal and shm:
-        _backup(database, "mode=ro", memory)
-        return True
-    if not wal and not journal:
-        _backup(database, "mode=ro&immutable=1", memory)
-        return False
-    with tempfile.TemporaryDirectory(prefix="mixfront-") as folder:
-        for suffix in ("", "-wal", "-journal"):
-            if (file := _beside(database, suffix)).exists():
-                shutil.copyfile(file, _beside(Path(folder) / "copy.db", suffix))
-        _backup(Path(folder) / "copy.db", "mode=rw", memory)
-    return False
+        return "locking"
+    return "copy" if wal or journal else "immutable"
 
 
-def _backup(database: Path, query: str, memory: sqlite3.Connection) -> None:
-    with closing(sqlite3.connect(f"{database.resolve().as_uri()}?{query}", uri=True)) as source:
+def connect_read_only(database: Path, access: Access) -> sqlite3.Connection:
+    """A connection to `database`, which cannot write; not for the access "copy"."""
+    query = "mode=ro&immutable=1" if access == "immutable" else "mode=ro"
+    return sqlite3.connect(f"{database.resolve().as_uri()}?{query}", uri=True)
+
+
+def private_copy(database: Path, folder: Path) -> Path:
+    """Copy the files of `database` into `folder`; returns the copy, which SQLite may write to."""
+    copy = folder / "copy.db"
+    for suffix in ("", "-wal", "-journal"):
+        if (file := _beside(database, suffix)).exists():
+            shutil.copyfile(file, _beside(copy, suffix))
+    return copy
+
+
+def _copy(database: Path, memory: sqlite3.Connection) -> bool:
+    """Copy `database`; returns True if SQLite's locks make sure that the copy is consistent."""
+    access = access_to(database)
+    if access != "copy":
+        with closing(connect_read_only(database, access)) as source:
+            source.backup(memory)
+        return access == "locking"
+    with (
+        tempfile.TemporaryDirectory(prefix="mixfront-") as folder,
+        closing(sqlite3.connect(private_copy(database, Path(folder)))) as source,
+    ):
         source.backup(memory)
+    return False
 
 
 def _beside(database: Path, suffix: str) -> Path:
     return database.with_name(database.name + suffix)
 
 
-def _signature(database: Path) -> _Signature:
+def signature_of(database: Path) -> Signature:
     """Changes whenever one of the files is written, created or removed; shared memory changes without being written."""
     return tuple(_stat(_beside(database, suffix)) for suffix in ("", "-wal", "-journal"))
 

@@ -41,6 +41,8 @@ User attributes of the study:
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end
     test_confusion        {trial number as text: {"totals": [...], "correct": [...], "confusions": [[class, other, images], ...]}}
                           (`trainers.training.confusion.Confusion`), written with the test accuracy
+    notes                 {trial number as text: text}, and
+    pins                  [trial number, ...]: what people noted on trials, and pinned (`nas/study/annotations.py`)
     environments          [{"since", "mixfront", "python", "torch", ..., "host", "processor", "platform"}, ...]: the versions and
                           the machine of each search that had others than the one before (`nas/study/environment.py`)
 
@@ -63,9 +65,9 @@ import optuna
 import sqlalchemy
 
 from nas.errors import UsageError
-from nas.formatting import shell_path
 from nas.objectives import Direction
-from nas.study.layout import DATABASE, may_write
+from nas.study.connections import missing_study
+from nas.study.layout import DATABASE
 from nas.study.snapshot import copy_to_memory
 from nas.study.storage_errors import DATABASE_ERRORS, cause, storage_errors
 
@@ -113,8 +115,7 @@ def read_study(folder: Path) -> optuna.Study:
 def _database(folder: Path) -> Path:
     """The database of the study in `folder`."""
     if not (folder / DATABASE).is_file():
-        hint = f"`nas search --out {shell_path(folder)}` starts one"
-        raise UsageError(f"{folder}: holds no study ({DATABASE} is missing); {hint}")
+        raise missing_study(folder / DATABASE)
     return folder / DATABASE
 
 
@@ -210,8 +211,3 @@ def write_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
         finally:
             storage.remove_session()
             storage.engine.dispose()
-
-
-def is_writable(folder: Path) -> bool:
-    """True if this process may write to the study in `folder`."""
-    return may_write(folder) and may_write(folder / DATABASE)

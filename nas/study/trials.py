@@ -7,11 +7,17 @@ A failed trial is repeated as a new trial with the same parameters, and with the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.study.records import OUTCOME
+from nas.study.trial_record import TrialRecord, decode_column
+
+AnyTrial: TypeAlias = FrozenTrial | TrialRecord
+"""A trial as Optuna or as `nas.study.reader` reads it."""
+SomeTrial = TypeVar("SomeTrial", bound=AnyTrial)
 
 RETRIED_FROM = "retried_from"
 """The user attribute of a trial that repeats a failed one: the number of the failed one."""
@@ -22,7 +28,15 @@ def seed_of(study_seed: int, architecture_id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{study_seed} {architecture_id}".encode()).digest()[:4], "big")
 
 
-def outcome_name(trial: FrozenTrial) -> str | None:
+def attribute_column(trials: Sequence[AnyTrial], name: str) -> list[Any]:
+    """The user attribute `name` of each of `trials`; None where it is missing."""
+    records = [trial for trial in trials if isinstance(trial, TrialRecord)]
+    if len(records) == len(trials):
+        return decode_column(name, [record.user_attrs.texts.get(name) for record in records])
+    return [trial.user_attrs.get(name) for trial in trials]
+
+
+def outcome_name(trial: AnyTrial) -> str | None:
     """The name of the outcome of `trial` (`nas.study.records.name_of`); None while it waits, runs or pauses.
 
     Trials of version 0.1 do not store it: there, a refused trial has the attribute `refused`, and a duplicate is FAIL, too.
@@ -37,29 +51,29 @@ def outcome_name(trial: FrozenTrial) -> str | None:
     return {TrialState.COMPLETE: "completed", TrialState.FAIL: "failed"}.get(trial.state, "stopped")
 
 
-def is_trained(trial: FrozenTrial) -> bool:
+def is_trained(trial: AnyTrial) -> bool:
     """True if `trial` counts towards the number of trials of a study: completed, failed, or stopped at a rung."""
     return outcome_name(trial) in ("completed", "failed", "stopped")
 
 
-def retried_numbers(trials: Iterable[FrozenTrial]) -> set[int]:
+def retried_numbers(trials: Iterable[AnyTrial]) -> set[int]:
     """The numbers of the failed trials that others of `trials` repeat."""
     return {trial.user_attrs[RETRIED_FROM] for trial in trials if RETRIED_FROM in trial.user_attrs}
 
 
-def count_trained(trials: Iterable[FrozenTrial]) -> int:
+def count_trained(trials: Iterable[AnyTrial]) -> int:
     """The number of `trials` that count towards the number of trials of a study: trained, and not repeated by another."""
     trials = list(trials)
     retried = retried_numbers(trials)
     return sum(is_trained(trial) and trial.number not in retried for trial in trials)
 
 
-def waiting_retries(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+def waiting_retries(trials: Iterable[SomeTrial]) -> list[SomeTrial]:
     """Those of `trials` that repeat a failed one and have not started."""
     return [trial for trial in trials if trial.state == TrialState.WAITING and RETRIED_FROM in trial.user_attrs]
 
 
-def failed_trials(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+def failed_trials(trials: Iterable[SomeTrial]) -> list[SomeTrial]:
     """Those of `trials` that failed and that no other repeats."""
     trials = list(trials)
     retried = retried_numbers(trials)

@@ -74,7 +74,7 @@ def status_record(results: Results) -> dict[str, Any]:
     search runs in the folder, `environments` the versions and machines of its searches (`nas.study.environment`). `foretold` is
     an alias of `prediction_quality`, its name in version 0.1, for one release.
     """
-    trials = results.trials
+    trials = results.summary
     times = break_down_time(results)
     best = results.best
     quality = {entry.objective: entry.to_dict() for entry in compare_predictions(results)}

@@ -260,6 +260,18 @@ class PageVisit:
         assert self.errors == []
 
 
+@pytest.fixture(scope="session")
+def page_visit() -> type[PageVisit]:
+    """`PageVisit`, for tests that open pages in their own way."""
+    return PageVisit
+
+
+@pytest.fixture(scope="session")
+def random_study_trials() -> Callable[..., list[StoredTrial]]:
+    """`random_trials`."""
+    return random_trials
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium without a window."""

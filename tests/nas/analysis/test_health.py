@@ -147,7 +147,7 @@ def test_rungs_against_the_end(tmp_path: Path, study_writer: Any, stored_trial: 
 
     def verdict_of(values: Any) -> Finding:
         trials = results.trials.assign(rungs=[{3: float(value)} for value in values])
-        return next(f for f in health(replace(results, trials=trials)) if f.key == "rungs")
+        return next(f for f in health(replace(results, summary=trials)) if f.key == "rungs")
 
     assert (verdict_of(finals / 2).verdict, verdict_of(finals / 2).value) == ("good", "tau 1.00")
     assert verdict_of(-finals).verdict == "bad"
@@ -225,7 +225,7 @@ def test_large_studies_with_short_columns_are_quick(digits_study: Path) -> None:
     trials["trial"] = range(count)
     trials["curve"] = [[]] * count
     trials["architecture"] = trials["architecture"].where(trials.index >= count - 1000, None)
-    large = replace(results, trials=trials)
+    large = replace(results, summary=trials)
     start = time.perf_counter()
     found = {finding.key: finding.verdict for finding in health(large)}
     assert time.perf_counter() - start < 3  # about 0.3 on an idle machine

@@ -122,6 +122,20 @@ const columns = (() => {
       return column.subarray(0, this.count);
     }
 
+    /** True if the values of `field` are numbers, or texts that all are numbers, such as widths to choose from. */
+    isNumeric(field) {
+      const isNumber = (text) => text !== "" && Number.isFinite(Number(text));
+      return field.kind === "number" || (field.kind === "code" && field.codes.length > 0 && field.codes.every(isNumber));
+    }
+
+    /** The values of a numeric field (`isNumeric`) as numbers, NaN where missing. */
+    numbers(key) {
+      const field = this.fields.get(key), column = this.column(key);
+      if (!field || field.kind !== "code") return column;
+      const values = field.codes.map(Number);
+      return Float64Array.from(column, (code) => code < 0 ? NaN : values[code]);
+    }
+
     value(key, trial) {
       return this.column(key)[trial];
     }
@@ -205,5 +219,8 @@ const columns = (() => {
     }
   }
 
-  return { Study, decode };
+  /** At most `limit` of the items of `list`, evenly spaced, the first among them. */
+  const evenly = (list, limit) => list.length <= limit ? list : Array.from({ length: limit }, (_, i) => list[Math.floor((i * list.length) / limit)]);
+
+  return { Study, decode, evenly };
 })();

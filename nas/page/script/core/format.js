@@ -56,6 +56,21 @@ const format = (() => {
     return `${date} ${[time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(":")}`;
   }
 
+  /**
+   * The number that a person wrote: "50 M", "50e6", "2k", "1,000", ".9", "90 %", also with `unit` behind it; NaN if it is none.
+   */
+  function parsed(text, unit = "") {
+    const match = /^([+-]?(?:\d[\d,_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kKMGTP]?)(?![a-zA-Z])\s*(.*)$/.exec(withoutUnit(text.trim(), unit));
+    if (!match || (match[3] && match[3] !== "%")) return NaN;
+    const prefix = match[2].replace("K", "k"), factor = prefix ? PREFIXES.find(([, name]) => name === prefix)[0] : 1;
+    return Number(match[1].replace(/[,_]/g, "")) * factor / (match[3] ? 100 : 1);
+  }
+
+  function withoutUnit(text, unit) {
+    const hasUnit = unit && text.toLowerCase().endsWith(unit.toLowerCase());
+    return hasUnit ? text.slice(0, -unit.length).trim() : text;
+  }
+
   const WRITERS = { int: integer, si, ratio, seconds: duration, datetime };
 
   /** A value of `field` (see nas/page/fields.py); with its unit unless `unit` is false. */
@@ -73,5 +88,5 @@ const format = (() => {
   /** Text for plotly, which reads some markup in hover boxes, tick labels and titles. */
   const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
-  return { MISSING, isMissing, si, ratio, percent, integer, count, duration, roughly, datetime, value, heading, capitalised, escaped };
+  return { MISSING, isMissing, parsed, si, ratio, percent, integer, count, duration, roughly, datetime, value, heading, capitalised, escaped };
 })();

@@ -14,8 +14,8 @@ const plot = (() => {
     return webgl;
   }
 
-  /** Traces with many points as SVG where the browser has no WebGL. */
-  const drawable = (trace) => trace.type === "scattergl" && !hasWebgl() ? { ...trace, type: "scatter" } : trace;
+  /** Plotly's WebGL scatter plots compile code from strings, which the page's policy forbids: they are drawn as SVG. */
+  const drawable = (trace) => trace.type === "scattergl" ? { ...trace, type: "scatter" } : trace;
 
   function axisStyle() {
     const grid = theme.colour("--grid");
@@ -49,13 +49,19 @@ const plot = (() => {
 
   // Zoom: the ranges of both axes are under one name of the address, and belong to what the axes show.
 
+  /** The ranges [[low, high] of x, of y] of the zoom `zoom` of the address; null if there is none of axes that show `shown`. */
+  function zoomOf(zoom, shown) {
+    const text = zoom && state.get(zoom);
+    const [key, ...numbers] = text ? text.split("~") : [];
+    const ranges = numbers.map(Number);
+    if (!text || key !== shown || ranges.length !== 4 || !ranges.every(Number.isFinite)) return null;
+    return [ranges.slice(0, 2), ranges.slice(2)];
+  }
+
   function zoomed(layout, zoom, shown) {
-    const ranges = zoom ? zoomRange(zoom, shown) : null;
-    if (!ranges) {
-      for (const axis of AXES) layout[axis].autorange ??= layout[axis].range ? false : true;
-      return layout;
-    }
-    AXES.forEach((axis, i) => { Object.assign(layout[axis], { range: ranges.slice(2 * i, 2 * i + 2), autorange: false }); });
+    const ranges = zoomOf(zoom, shown);
+    if (!ranges) for (const axis of AXES) layout[axis].autorange ??= layout[axis].range ? false : true;
+    else AXES.forEach((axis, i) => { Object.assign(layout[axis], { range: ranges[i], autorange: false }); });
     return layout;
   }
 
@@ -69,12 +75,6 @@ const plot = (() => {
   /** Seconds since 1970 as plotly takes times: milliseconds, which it shows as they are, in no time zone. */
   const time = (seconds) => 1000 * seconds - 60000 * new Date(1000 * seconds).getTimezoneOffset();
 
-  /** The ranges [x0, x1, y0, y1] of a zoom in the address; null without one. */
-  function zoomRange(zoom, shown) {
-    const [key, ...numbers] = (state.get(zoom) || "").split("~"), ranges = numbers.map(Number);
-    return key === shown && ranges.length === 4 && ranges.every(Number.isFinite) ? ranges : null;
-  }
-
   function storeZoom(div, event) {
     const { zoom, shown } = figures.get(div);
     if (!zoom || !Object.keys(event).some((name) => /^[xy]axis\./.test(name))) return;
@@ -84,13 +84,25 @@ const plot = (() => {
     state.set({ [zoom]: isFree ? null : [shown, ...ranges].join("~") });
   }
 
+  /** Zoom a figure to the `ranges` [[low, high] of x, of y], or show all of it if they are null. */
+  function zoomTo(div, ranges) {
+    const changes = AXES.map((axis, i) => ranges ? { [`${axis}.range`]: ranges[i], [`${axis}.autorange`]: false } : { [`${axis}.autorange`]: true });
+    return Plotly.relayout(div, Object.assign({}, ...changes));
+  }
+
+  const trialOf = (points) => points.length && Number.isInteger(points[0].customdata) ? points[0].customdata : null;
+
   function listen(div) {
     div.on("plotly_relayout", (event) => storeZoom(div, event));
     div.on("plotly_click", ({ points }) => {
-      const trial = points[0] && points[0].customdata;
-      const { onselect } = figures.get(div);
-      if (onselect && Number.isInteger(trial)) onselect(trial);
+      const trial = trialOf(points), { onselect } = figures.get(div);
+      if (onselect && trial !== null) onselect(trial);
     });
+    div.on("plotly_hover", ({ points, event }) => {
+      const trial = trialOf(points), { hover } = figures.get(div);
+      if (hover && trial !== null) hoverBox.show(hover(trial), event);
+    });
+    div.on("plotly_unhover", hoverBox.hide);
   }
 
   /**
@@ -98,7 +110,7 @@ const plot = (() => {
    *
    * `describe()` returns {traces, layout}. Options: `zoom`, the name of the zoom in the address; `shown`, what the axes show (a
    * change of it forgets the zoom); `onselect(trial)`, called when a point is clicked whose `customdata` is the number of a trial;
-   * `label`, the text for screen readers; `config`, on top of the page's.
+   * `hover(trial)`, the nodes of the box beside such a point under the pointer (its trace has `hoverinfo: "none"`); `label`, the text for screen readers; `config`, on top of the page's.
    */
   function draw(div, describe, options = {}) {
     const isNew = !figures.has(div);
@@ -128,5 +140,5 @@ const plot = (() => {
     }
   });
 
-  return { draw, remove, hasWebgl, time, zoomRange, CONFIG };
+  return { draw, remove, zoomOf, zoomTo, hasWebgl, time, CONFIG };
 })();

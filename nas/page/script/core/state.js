@@ -39,6 +39,9 @@ const state = (() => {
     return text === null || text === "" || !Number.isFinite(Number(text)) ? null : Number(text);
   }
 
+  /** The names of values that start with `prefix`. */
+  const names = (prefix) => [...current.values.keys()].filter((name) => name.startsWith(prefix));
+
   /** Set values (null removes one) and tell the listeners; `push` makes an entry in the browser's history. */
   function set(values, push = false) {
     let changed = false;
@@ -85,5 +88,5 @@ const state = (() => {
   });
   current = parse(location.hash);
 
-  return { get, getNumber, set, go, settle, onChange, get study() { return current.study; }, get panel() { return current.panel; } };
+  return { get, getNumber, names, set, go, settle, onChange, get study() { return current.study; }, get panel() { return current.panel; } };
 })();

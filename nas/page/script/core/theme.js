@@ -3,6 +3,7 @@
 const theme = (() => {
   const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8A6D3B", "#7F7F7F"];
   const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "pentagon", "star", "hexagon"];
+  const collator = new Intl.Collator("en", { numeric: true });
   const KEY = "mixfront-theme";
   const listeners = [];
   const prefersDark = matchMedia("(prefers-color-scheme: dark)");
@@ -43,7 +44,7 @@ const theme = (() => {
 
   /** The order of texts in legends: numbers by size, others by name. */
   function ordered(texts) {
-    return [...texts].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    return [...texts].sort(collator.compare);
   }
 
   /** Text -> colour and symbol, by the order of all texts of a field, so that they do not depend on what is shown. */

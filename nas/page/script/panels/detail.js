@@ -101,6 +101,7 @@ const trialDrawer = {
     async function load(trial) {
       const asked = ++request, isSame = shown !== null && shown.trial === trial;
       shown = { trial, stamp: stampOf(trial), detail: isSame ? shown.detail : {} };
+      root.ariaBusy = "true";
       const slow = isSame ? null : setTimeout(() => drawMessage("Loading …", false), 150);
       try {
         const detail = await view.source.detail(view.study.key, trial);
@@ -113,6 +114,7 @@ const trialDrawer = {
         if (asked === request) drawMessage(error.status === 404 ? "This trial is no longer there." : `The details could not be loaded: ${error.message}`, error.status !== 404);
       } finally {
         clearTimeout(slow);
+        if (asked === request) root.ariaBusy = "false";
       }
     }
 

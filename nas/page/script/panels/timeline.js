@@ -15,8 +15,8 @@ const timeline = (() => {
     }
 
     function range() {
-      const zoom = plot.zoomRange("zoom.workers", "time");
-      if (zoom) return [zoom[0] / 1000 - localOffset(zoom[0]), zoom[1] / 1000 - localOffset(zoom[1])];
+      const zoom = plot.zoomOf("zoom.workers", "time");
+      if (zoom) return zoom[0].map((time) => time / 1000 - localOffset(time));
       return work.pieces.reduce(([low, high], { start, end }) => [Math.min(low, start), Math.max(high, end)], [Infinity, -Infinity]);
     }
 

@@ -44,6 +44,7 @@ const channelGraphs = (() => {
         const { div, note } = blocks[i];
         if (!picture) {
           div.remove();
+          note.textContent = " A report has drawings of blocks of the front alone.";
           return;
         }
         div.classList.add("drawn");

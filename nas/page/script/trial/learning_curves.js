@@ -18,10 +18,6 @@ const learningCurves = (() => {
     return { x: epochs.length >= y.length ? epochs.slice(0, y.length) : y.map((_, i) => i + 1), y };
   }
 
-  function evenly(list, limit) {
-    return list.length <= limit ? list : Array.from({ length: limit }, (_, i) => list[Math.floor((i * list.length) / limit)]);
-  }
-
   function accuracyChart(study, trial, detail) {
     const own = places(study.curves[trial] || []);
     if (own.length < 2) return null;
@@ -29,7 +25,7 @@ const learningCurves = (() => {
     const epochs = epochsOf(detail, own.length);
     const step = epochs.length > 1 ? epochs[1] - epochs[0] : 1;
     while (epochs.length < longest) epochs.push(epochs[epochs.length - 1] + step);
-    const others = evenly([...study.front].filter((other) => other !== trial && (study.curves[other] || []).length > 1), MAX_OTHERS);
+    const others = columns.evenly([...study.front].filter((other) => other !== trial && (study.curves[other] || []).length > 1), MAX_OTHERS);
     return lineChart.draw(
       [
         ...others.map((other) => ({ ...series(study, other, epochs), colour: "var(--soft)", opacity: 0.35, name: `trial ${other}` })),

@@ -2,7 +2,8 @@
 
 const networkDrawing = (() => {
   const MAX_SLABS = 12; // blocks of a stage that are drawn one by one
-  const MIN_SHARE = 0.0005;
+  const STAGE_HEIGHT = 110, MAX_SLAB_HEIGHT = 14; // in pixels; many blocks are drawn thinner
+  const IMAGE_WIDTH = 30; // per cent
   const COSTS = [["MACs", 0, "MACs"], ["FFT", 1, "FFT operations"], ["params", 2, "parameters"], ["memory", 3, "B of activations in training"]];
 
   /** What is shared among the parts: [{label, total, values: one for each part, NaN for the image, text(value)}]. */
@@ -22,7 +23,7 @@ const networkDrawing = (() => {
 
   function shareText(share) {
     if (share === 0) return "0 %";
-    return share < MIN_SHARE * 10 ? "<1 %" : `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+    return share < 0.005 ? "<1 %" : `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
   }
 
   /** The share of a part in each measure, as bars that are aligned from part to part. */
@@ -42,9 +43,11 @@ const networkDrawing = (() => {
   /** Per cent of the drawing's width for `width` channels, by the square root, so that narrow stages stay visible. */
   const widthOf = (width, widest) => 16 + 84 * Math.sqrt(width / widest);
 
-  function slab(percent, colour, second = null) {
-    const node = element("span", { class: second === null ? "slab" : "slab block-slab" });
+  /** A slab of the stem, or of one of `blocks` blocks in the `colour` of their mixer. */
+  function slab(percent, blocks = 0, colour = null) {
+    const node = element("span", { class: blocks ? "slab block-slab" : "slab" });
     node.style.width = `${percent}%`;
+    if (blocks) node.style.height = `${Math.min(MAX_SLAB_HEIGHT, STAGE_HEIGHT / blocks - 3)}px`;
     if (colour) node.style.setProperty("--slab", colour);
     return node;
   }
@@ -56,22 +59,19 @@ const networkDrawing = (() => {
     return node;
   }
 
+  function blocks({ depth = 1 }, percent, colour) {
+    const drawn = Math.min(depth, MAX_SLABS);
+    return [...Array.from({ length: drawn }, () => slab(percent, drawn, colour)), depth > drawn ? element("span", { class: "more" }, `… ${depth} blocks`) : null];
+  }
+
+  /** The left column of a part; `before` is the width of the part before it, `widest` that of the widest part. */
   function silhouette(part, before, widest, colour) {
-    const column = element("div", { class: "silhouette", "aria-hidden": "true" });
-    if (part.width === undefined || part.kind === "head") {
-      column.append(element("span", { class: "dot" }));
-      return column;
-    }
+    const column = (...children) => element("div", { class: "silhouette", "aria-hidden": "true" }, ...children);
+    if (part.kind === "image") return column(element("span", { class: "picture" }));
+    if (part.kind === "head" || part.width === undefined) return column(element("span", { class: "dot" }));
     const percent = widthOf(part.width, widest);
-    if (part.kind === "image") {
-      column.append(element("span", { class: "picture" }));
-      return column;
-    }
-    if (before !== null && (part.kind === "stem" || part.transition)) column.append(funnel(part.kind === "stem" ? 30 : widthOf(before, widest), percent));
-    const depth = part.kind === "stage" ? part.depth || 1 : 1, drawn = Math.min(depth, MAX_SLABS);
-    for (let i = 0; i < drawn; i++) column.append(slab(percent, colour, part.kind === "stage" ? i : null));
-    if (depth > drawn) column.append(element("span", { class: "more" }, `… ${depth} blocks`));
-    return column;
+    if (part.kind === "stem") return column(funnel(IMAGE_WIDTH, percent), slab(percent));
+    return column(part.transition ? funnel(widthOf(before, widest), percent) : null, ...blocks(part, percent, colour));
   }
 
   // Texts ---------------------------------------------------------------------------------------------------------------
@@ -89,11 +89,14 @@ const networkDrawing = (() => {
     return element("div", { class: "layer" }, depth ? element("span", { class: "depth" }, `${depth} ×`) : null, element("b", {}, name), options ? ` ${options}` : null);
   }
 
+  /** "16 × 16 × 32"; empty for a part of an unknown architecture. */
+  const shapeText = ({ shape, size, width }) => shape || (size ? [...size, width].join(" × ") : "");
+
   function texts(part, image) {
     const isStage = part.kind === "stage";
     const title = element("div", { class: "part-title" },
       part.size && part.kind !== "head" ? mapIcon(part.size, image) : null,
-      element("b", {}, part.title), element("span", { class: "shape" }, part.shape));
+      element("b", {}, part.title), element("span", { class: "shape" }, shapeText(part)));
     const layers = (part.layers || []).map((of, i) => layer(of, isStage && i === 0 ? part.depth : null));
     return [
       title,

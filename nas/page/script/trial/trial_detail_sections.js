@@ -39,24 +39,25 @@ const detailSections = (() => {
     ] : []));
   }
 
-  const segmentText = ({ worker, start, end, outcome, until }) => {
-    const seconds = (value) => typeof value === "number" ? value : Date.parse(value) / 1000;
-    const took = Number.isFinite(seconds(end) - seconds(start)) ? format.duration(seconds(end) - seconds(start)) : null;
+  /** A segment of the training (nas/study/segments.py): where, how long, for what. */
+  function segmentText({ worker, start, end, measure_s, train_s, validate_s, until, outcome }) {
+    const spent = [[train_s, "training"], [validate_s, "validation"], [measure_s, "measuring"]].filter(([seconds]) => seconds > 0);
+    const of = spent.length ? ` (${spent.map(([seconds, noun]) => `${format.duration(seconds)} ${noun}`).join(", ")})` : "";
+    const took = end === null || end === undefined ? `since ${format.datetime(start)}` : `${format.duration(end - start)}${of}`;
     return [worker, took, until ? `to epoch ${until}` : null, outcome].filter(Boolean).join(", ");
-  };
+  }
 
-  /** Seed, device, versions, times. */
+  /** Identity, seed, device, times, measurements, workers, versions. */
   function drawRecord(study, detail) {
-    const { times = {}, measurements = [], segments = [] } = detail;
+    const { number: trial, measurements = [], segments = [] } = detail;
+    const column = (key, label) => [label || (study.field(key) || {}).label, study.text(key, trial)];
     const rows = [
-      ["architecture", detail.id], ["seed", detail.seed === undefined ? null : String(detail.seed)], ["device", detail.device],
-      ["repeats", detail.retried_from === undefined ? null : `trial ${detail.retried_from}`],
-      ["started", (times.started || "").replace("T", " ")], ["finished", (times.finished || "").replace("T", " ")],
-      ...["wall_s", "train_s", "overhead_s", "idle_s"].map((key) => [(study.field(key) || { label: key }).label, times[key] === undefined ? null : format.duration(times[key])]),
+      column("id", "architecture"), ["seed", detail.seed === undefined ? null : String(detail.seed)], column("device"), column("retried_from", "repeats trial"),
+      column("started"), column("finished"), ...["wall_s", "train_s", "overhead_s", "idle_s"].map((key) => column(key)),
       ...measurements.map(([label, text]) => [`${label} measured`, text]),
       ...segments.map((segment, i) => [segments.length > 1 ? `segment ${i + 1}` : "worker", segmentText(segment)]),
       ["software", detail.environment],
-    ].filter(([, text]) => text);
+    ].filter(([, text]) => text && text !== format.MISSING);
     return section("Record", element("dl", { class: "values record" }, ...rows.flatMap(([label, text]) => [element("dt", {}, label), element("dd", {}, text)])));
   }
 

@@ -1,0 +1,135 @@
+"""A trial as the reader of a study returns it, with the attribute names of Optuna's `FrozenTrial`.
+
+Attributes are kept as the JSON text that the storage holds and are decoded when they are read: of 10,000 trials, most
+architectures and curves are never looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from optuna.trial import TrialState
+from pydantic_core import from_json
+
+from nas.errors import UsageError
+
+CONSTRAINTS = "constraints"
+"""The system attribute of Optuna that holds constraints: a list (before Optuna 5), or one key `constraints:NAME` each."""
+FIXED_PARAMS = "fixed_params"
+"""The system attribute of Optuna that holds the parameters of an enqueued trial."""
+
+
+class LazyAttributes(Mapping[str, Any]):
+    """Attributes of a trial: name -> value, decoded from `texts` at each access.
+
+    Args:
+        texts: name -> JSON.
+    """
+
+    __slots__ = ("texts",)
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.texts = texts
+
+    def __getitem__(self, name: str) -> Any:
+        return decode(name, self.texts[name])
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of `name`, or `default` if there is none."""
+        text = self.texts.get(name)
+        return default if text is None else decode(name, text)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.texts
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.texts)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __repr__(self) -> str:
+        return f"LazyAttributes({dict(self.texts)!r})"
+
+
+NO_ATTRIBUTES = LazyAttributes({})
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """A trial of a study.
+
+    Args:
+        number: its number, from 0.
+        state: its state in Optuna.
+        values: of the objectives, in their order; None if it has none.
+        params: the parameters, name -> value.
+        user_attrs: user attributes (`nas.study.storage` lists them).
+        system_attrs: Optuna's own attributes.
+        intermediate_values: epoch -> value of the primary objective.
+        datetime_start: local time; None while it waits.
+        datetime_complete: local time; None until it has ended.
+    """
+
+    number: int
+    state: TrialState
+    values: list[float] | None
+    params: Mapping[str, Any]
+    user_attrs: LazyAttributes
+    system_attrs: LazyAttributes
+    intermediate_values: Mapping[int, float]
+    datetime_start: datetime | None
+    datetime_complete: datetime | None
+
+    @property
+    def constraints(self) -> dict[str, float]:
+        """Constraint -> value; the trial is feasible if none exceeds 0."""
+        if not self.system_attrs.texts:
+            return {}
+        listed = self.system_attrs.get(CONSTRAINTS) or ()
+        prefix = f"{CONSTRAINTS}:"
+        names = [name for name in self.system_attrs if name.startswith(prefix)]
+        named = {name.removeprefix(prefix): self.system_attrs[name] for name in names}
+        return {**{str(index): value for index, value in enumerate(listed)}, **named}
+
+    @property
+    def fixed_params(self) -> dict[str, Any]:
+        """The parameters that an enqueued trial has, or will have when it starts; empty for others."""
+        return dict(self.system_attrs.get(FIXED_PARAMS) or {})
+
+
+def decode(name: str, text: str) -> Any:
+    """The value of the attribute `name`, which the storage holds as the JSON `text`.
+
+    Raises:
+        UsageError: it is no JSON, so the database is damaged.
+    """
+    try:
+        return from_json(text)
+    except ValueError:
+        pass
+    try:
+        return json.loads(text)  # also reads lone surrogates, which names of files may contain
+    except ValueError as error:
+        raise UsageError(
+            f"attribute {name} must be JSON, found {text[:40]!r} ({error}); the study is damaged"
+        ) from None
+
+
+def decode_column(name: str, texts: Sequence[str | None]) -> list[Any]:
+    """The values of the attribute `name` of many trials, of which the storage holds the JSON `texts`; faster than one by one.
+
+    Raises:
+        UsageError: one is no JSON.
+    """
+    try:
+        values = from_json(f"[{','.join('null' if text is None else text for text in texts)}]")
+    except ValueError:
+        values = []
+    if len(values) != len(texts):
+        return [None if text is None else decode(name, text) for text in texts]
+    return list(values)
