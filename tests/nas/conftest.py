@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shutil
 import time
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from nas.objectives import get
+from nas.report.inline import write_inline
 from nas.study.storage import DATABASE
 from search_space import Architecture
 
@@ -242,6 +246,13 @@ class PageVisit:
             assert time.monotonic() < deadline, f"still false: {expression}"
             self.page.wait_for_timeout(20)
 
+    def wait_until(self, expression: str) -> None:
+        """Wait until `expression` is true; playwright's own way compiles it in the page, which the page's policy forbids."""
+        deadline = time.monotonic() + 20
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < deadline, f"never true: {expression}"
+            self.page.wait_for_timeout(30)
+
     def check_quiet(self) -> None:
         """Assert that nothing but the file itself was requested, and that no script failed."""
         remote = [url for url in self.requests if not url.startswith(("data:", "blob:"))]
@@ -288,3 +299,93 @@ def visit(browser: Browser) -> Iterator[Callable[..., PageVisit]]:
     yield open_file
     for page in pages:
         page.close()
+
+
+RUNGS = (1, 3, 9)
+WORKERS = ("node1/cuda:0/11", "node1/cuda:1/12", "node2/cuda:0/13")
+
+
+def _halved_trial(number: int, rng: np.random.Generator, start: float) -> FrozenTrial:
+    """A trial of a study with rungs: a third each trained to 1, 3 and 9 epochs; of each 15, one failed."""
+    epochs, fails = RUNGS[number % 3], number % 15 == 4
+    params = {"stages.0.mixer": ("conv", "pool", "attention")[number % 7 % 3], "stages.1.mixer": "<b>conv</b>"}
+    params |= {"stages.0.width": (16, 32)[number % 2], "stem.patch": (1, 2, 4)[number // 3 % 3]}
+    macs = float(round(10 ** rng.uniform(4, 6))) * params["stages.0.width"] / params["stem.patch"]
+    accuracy = float(np.clip(0.4 + 0.1 * np.log10(macs / 1e4) + rng.normal(0, 0.05), 0, 1))
+    speed, train_s = float(1e10 / macs * rng.uniform(0.5, 2)), 2.0 * epochs
+    seconds = {"train_s": train_s, "wall_s": train_s * 1.25 + 3, "overhead_s": 3.0, "idle_s": 0.5}
+    segment = {"worker": WORKERS[number % 3], "start": start, "end": start + seconds["wall_s"], "measure_s": 1.0,
+               "train_s": train_s, "validate_s": train_s / 4, "until": epochs, "outcome": "completed"}  # fmt: skip
+    lost = [segment | {"start": start - 5, "end": None, "outcome": "lost"}] if number == 7 else []
+    attributes = {
+        "architecture": architecture_of(number), "id": f"{number:012x}", "macs": macs, "device": "H100", "until": epochs,
+        "images_per_s": speed, "segments": [*lost, segment], **seconds,
+        "predicted": {"accuracy": [accuracy + 0.01, accuracy - 0.02, accuracy + (0.03 if number % 2 else -0.01)]},
+        "curve": [] if fails else [{"epoch": 1 + e, "val_accuracy": accuracy, "wall_s": 2.5} for e in range(epochs)],
+    }  # fmt: skip
+    states = {1: TrialState.PRUNED, 3: TrialState.PRUNED, 9: TrialState.COMPLETE}
+    if fails:
+        attributes["failure"] = f"CUDA out of memory <img src=x onerror=alert(1)> {number}"
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
+        state=TrialState.FAIL if fails else states[epochs],
+        value=None,
+        values=None if fails or epochs < 9 else [accuracy, macs, speed],
+        datetime_start=datetime.fromtimestamp(start),
+        datetime_complete=datetime.fromtimestamp(start + seconds["wall_s"]),
+        params=params,
+        distributions={name: CategoricalDistribution(_HALVED_CHOICES[name]) for name in params},
+        user_attrs=attributes,
+        system_attrs={},
+        intermediate_values={} if fails else {rung: accuracy for rung in RUNGS if rung <= epochs and rung < 9},
+    )
+
+
+_HALVED_CHOICES: dict[str, tuple[Any, ...]] = {
+    "stages.0.mixer": ("conv", "pool", "attention"),
+    "stages.1.mixer": ("<b>conv</b>",),
+    "stages.0.width": (16, 32),
+    "stem.patch": (1, 2, 4),
+}
+
+
+@pytest.fixture(scope="session")
+def halving_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of 60 trials with rungs, segments, predictions and choices, which did not end in the order of numbers."""
+    folder = write_study(
+        tmp_path_factory.mktemp("studies") / "halving",
+        name="<i>halving</i>",
+        target={"trials": 80, "time_budget_s": None, "since": 1.7e9, "workers": 3},
+        space_size="4000",
+    )
+    rng = np.random.default_rng(3)
+    starts = 1.7e9 + 40.0 * rng.permutation(60)
+    study = optuna.load_study(study_name="<i>halving</i>", storage=f"sqlite:///{folder / DATABASE}")
+    study.add_trials([_halved_trial(number, rng, float(start)) for number, start in enumerate(starts)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def opened_study(visit: Callable[..., PageVisit], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., PageVisit]:
+    """Opens the report of the study in a folder, at a panel: `opened_study(folder, "progress", "replay=12")`."""
+
+    def open_report(folder: Path, panel: str, query: str = "") -> PageVisit:
+        opened = visit(write_inline(folder, tmp_path_factory.mktemp("reports") / "report.html"), figures=0)
+        show_panel(opened, panel, query)
+        return opened
+
+    return open_report
+
+
+def show_panel(opened: PageVisit, panel: str, query: str = "") -> None:
+    """Go to a panel of an opened report, with values of the address, and wait until it is drawn."""
+    opened.page.evaluate("hash => { location.hash = hash; }", f"#/study/{panel}?{query}")
+    opened.page.wait_for_selector(f"#panel-{panel}:not([hidden])")
+    opened.page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+
+
+@pytest.fixture(scope="session")
+def go_to() -> Callable[..., None]:
+    """`show_panel`, for tests that share an opened page."""
+    return show_panel

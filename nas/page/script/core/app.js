@@ -93,7 +93,7 @@ const app = (() => {
   }
 
   function showDrawer(reason) {
-    const trial = view.selected, isOpen = trial !== null && trial < view.study.count;
+    const trial = view.selected, isOpen = Number.isInteger(trial) && trial >= 0 && trial < view.study.count;
     byId("drawer").hidden = !isOpen;
     document.body.classList.toggle("with-drawer", isOpen);
     if (!isOpen) return;

@@ -95,5 +95,5 @@ const frontPoints = (() => {
     };
   }
 
-  return { of, rangesOfFront, MAX_DRAWN };
+  return { of, rangesOfFront, thinned, MAX_DRAWN };
 })();

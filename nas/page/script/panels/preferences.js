@@ -45,7 +45,7 @@ const preferences = (() => {
     const byName = new Map();
     for (const field of study.fieldsOf("choice")) {
       const row = rowOf(study, field);
-      if (!row.total) continue;
+      if (row.cells.filter(({ all }) => all).length < 2) continue; // not a choice
       if (!byName.has(row.name)) byName.set(row.name, []);
       byName.get(row.name).push(row);
     }
@@ -53,7 +53,7 @@ const preferences = (() => {
       name, isMain: rank(name) < FIRST.length, rows: rows.sort((a, b) => a.stage - b.stage),
       values: theme.ordered(new Set(rows.flatMap(({ cells }) => cells.filter(({ all }) => all).map(({ text }) => text)))),
     }));
-    return list.filter(({ values }) => values.length > 1).sort((a, b) => rank(a.name) - rank(b.name) || a.name.localeCompare(b.name));
+    return list.sort((a, b) => rank(a.name) - rank(b.name) || a.name.localeCompare(b.name));
   }
 
   const isClear = ({ low, high }) => low > 1 || high < 1;
