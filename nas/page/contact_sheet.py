@@ -20,7 +20,9 @@ IMAGES_PER_CLASS: Final = 10
 MAX_CLASSES: Final = 24
 """A row of ten photographs takes 10 to 20 KB."""
 
-_ABOUT: Final = "Training images as the networks get them, before augmentation, with their number in the training split."
+_ABOUT: Final = (
+    "Training images as the networks get them, before augmentation, with their number in the training split."
+)
 _THUMBNAIL_PX: Final = 48
 _GAP_PX: Final = 3
 _JPEG_QUALITY: Final = 88
@@ -64,7 +66,9 @@ class ContactSheet:
         """
         strips = tuple(_strip(sample) for sample in sample_classes(file, IMAGES_PER_CLASS, MAX_CLASSES))
         num_classes = describe(file).num_classes
-        left_out = "" if num_classes <= MAX_CLASSES else f" The first {MAX_CLASSES} of {num_classes:,} classes are shown."
+        left_out = (
+            "" if num_classes <= MAX_CLASSES else f" The first {MAX_CLASSES} of {num_classes:,} classes are shown."
+        )
         return cls(_ABOUT + left_out, strips)
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from nas.analysis.dataset_summary import SPLIT_NAMES, class_rows, leak_warnings,
 from nas.errors import StudyError
 from nas.page.contact_sheet import ContactSheet
 from nas.study.images import find_images
-from nas.study.layout import DATA
 from nas.study.info import StudyInfo
+from nas.study.layout import DATA
 
 
 def data_summary(dataset: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from nas.objectives.costs import COST_FIELDS
 
 FieldKind = Literal["number", "code", "time", "bool"]
 FieldFormat = Literal["int", "si", "ratio", "seconds", "text", "datetime"]
-FieldGroup = Literal["trial", "predicted", "objective", "cost", "measured", "trained", "time", "choice", "architecture", "blocks"]
+FieldGroup = Literal[
+    "trial", "predicted", "objective", "cost", "measured", "trained", "time", "choice", "architecture", "blocks"
+]
 
 _TEXTS: tuple[tuple[str, str, FieldGroup], ...] = (
     ("state", "state", "trial"),

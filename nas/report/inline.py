@@ -31,7 +31,9 @@ def render(study: StudyContent) -> str:
     front = [entry.trial for entry in columns.front.entries if entry.removed_by < 0]
     details = detail_chunks(study.trials, StudyContext.of(info.folder, info.attributes), front)
     data = {
-        "documents": {KEY: document(info, columns, PageState(KEY)) | {"analysis": analysis(Results.of(study), columns)}},
+        "documents": {
+            KEY: document(info, columns, PageState(KEY)) | {"analysis": analysis(Results.of(study), columns)}
+        },
         "details": {KEY: details.to_dict()},
         "contactSheets": {KEY: study_contact_sheet(info)},
     }

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from nas.analysis.results import Results
-from nas.report import render
 from nas.page.contact_sheet import MAX_CLASSES
+from nas.report import render
 from nas.report.contact_sheet import contact_sheet
 from nas.study.dataset import dataset_record
 from nas.study.layout import DATA
