@@ -93,7 +93,7 @@ def save_columns(file: Path, columns: StudyColumns, cursor: Cursor, identity: st
 def load_columns(file: Path, objectives: tuple[Objective, ...], identity: str) -> CachedColumns | None:
     """What `save_columns` wrote to `file` for the study `identity`; None if there is none that fits."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             header = json.loads(archive["header"].tobytes())
             expected = {
                 "schema": SCHEMA,

@@ -122,7 +122,10 @@ class RunningFront:
 
     @property
     def hypervolumes(self) -> list[float]:
-        """The hypervolume after each entry, in the box of all trials that were added."""
+        """The hypervolume after each entry, in the box of all trials that were added.
+
+        A trial without a logarithm where its objective wants one adds nothing, and neither do those that it dominates.
+        """
         new = self.entries[len(self._hypervolumes) :]
         if new:
             bounds = self.bounds
