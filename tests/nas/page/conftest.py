@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 from playwright.sync_api import Browser
 
-from nas.report.inline import write_inline
+from nas.report import write
 from nas.study.layout import trial_folder, write_error
 from nas.study.storage import DATABASE
 from search_space import Architecture, cost
@@ -95,7 +95,7 @@ def opened_study(browser: Browser, page_visit: Callable[..., Any], tmp_path_fact
     def open_study(study: Path, view: str = "front", *, reload: bool = False) -> Any:
         is_new = study not in opened
         if is_new:
-            file = write_inline(study, folder / f"{len(opened)}.html")
+            file = write(study, folder / f"{len(opened)}.html")
             opened[study] = page_visit(browser.new_page(viewport={"width": 1500, "height": 1200})), file.as_uri()
         visit, address = opened[study]
         if is_new or reload:
