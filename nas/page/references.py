@@ -10,9 +10,9 @@ from typing import Any
 from nas.analysis.columns import StudyColumns
 from nas.errors import StudyError
 from nas.objectives.costs import cost_values
+from nas.study.content import StudySnapshot
 from nas.study.info import StudyInfo
 from nas.study.layout import DATABASE
-from nas.study.stored import StoredStudy
 from search_space import presets
 from search_space.errors import SpaceError
 
@@ -78,7 +78,7 @@ def _earlier_front(info: StudyInfo) -> Iterator[dict[str, Any]]:
 @lru_cache(maxsize=16)
 def _front_of(folder: Path, changed_ns: int) -> tuple[tuple[str, Mapping[str, float]], ...]:
     """The label and the objectives of each trial on the front of the study in `folder`, changed last at `changed_ns`."""
-    study = StoredStudy.read(folder)
+    study = StudySnapshot.of(folder)
     columns = StudyColumns(study.objectives)
     columns.update(study.trials)
     names = [objective.name for objective in study.objectives]

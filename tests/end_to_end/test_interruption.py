@@ -12,6 +12,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from nas.study.segments import segments_of
 from nas.study.stored import StoredStudy
 from nas.study.trials import is_trained
 
@@ -42,6 +43,8 @@ def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> Non
     assert torn  # the kill came in the middle of something
     begun = {number for number in torn if (cli.home / "torn" / "trials" / f"{number:05d}").exists()}
 
+    started = {number for number in torn if segments_of(cli.trials("torn")[number].user_attrs)}
+
     wanted = len(after_kill) + 3
     last = cli.run(*command, f"trials={wanted}")
     assert last.returncode == 0, last.stderr
@@ -56,6 +59,11 @@ def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> Non
     assert begun <= found.keys()  # and what was cut off in the middle of its training was taken up
     for trial in trials:
         assert [epoch["epoch"] for epoch in trial.user_attrs["curve"]] == list(range(1, 7))
+        segments = segments_of(trial.user_attrs)
+        assert segments[-1].outcome == "completed"
+        assert all((segment.end is None) == (segment.outcome == "lost") for segment in segments)
+        assert trial.number not in started or segments[0].outcome == "lost"
+    assert not (cli.home / "torn" / "workers").exists()
 
 
 def test_halving_survives_a_kill_and_stops_what_is_not_promoted(cli: Any) -> None:

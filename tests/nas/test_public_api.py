@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import nas
 from nas import Study, StudyConfig, export, search
 from nas.cli import main as cli
 from nas.errors import ConfigError, UsageError
+from nas.study.segments import segments_of
 from search_space import Architecture, build
 from trainers.data.dataset import load
 
@@ -117,6 +120,26 @@ def test_a_report_has_test_accuracies(study: Study, tmp_path: Path) -> None:
     assert file == tmp_path / "report.html"
     assert file.read_text().startswith("<!DOCTYPE html>")
     assert study.results().front["test_accuracy"].notna().all()
+
+
+def test_a_search_records_what_it_aims_at_and_who_trained(study: Study) -> None:
+    stored = Study.open(study.folder)
+    target = stored.attributes["target"]
+    assert {key: target[key] for key in ("trials", "time_budget_s", "workers")} == {
+        "trials": 2,
+        "time_budget_s": None,
+        "workers": 1,
+    }
+    assert datetime.fromisoformat(target["since"]).tzinfo is not None
+    for trial in stored.trials:
+        (segment,) = segments_of(trial.user_attrs)
+        assert segment.worker.startswith(f"{socket.gethostname()}/cpu/")
+        assert segment.outcome == "completed"
+        assert segment.end is not None
+        assert 0 < segment.train_s <= segment.end - segment.start
+        assert segment.train_s == pytest.approx(trial.user_attrs["train_s"], abs=2e-3)
+        assert trial.datetime_start.timestamp() <= segment.start + 1
+    assert not (study.folder / "workers").exists()
 
 
 def test_a_search_goes_on_with_more_trials(study: Study, file: Path) -> None:

@@ -48,6 +48,14 @@ def test_a_link_opens_the_drawer_and_closing_it_forgets_the_trial(opened: Any, d
     assert "trial=" not in opened.page.url
 
 
+@pytest.mark.parametrize("trial", ["6", "-1", "1.5", "x", "1e99"])
+def test_an_address_without_such_a_trial_opens_no_drawer(trial: str, opened: Any) -> None:
+    opened.page.evaluate(f"location.hash = '#/study/front?trial={trial}'")
+    opened.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert not opened.page.locator("#drawer").is_visible()
+    assert opened.errors == []
+
+
 def test_a_beaten_trial_names_the_trial_that_beats_it(opened: Any, drawer: Callable[[int], Any]) -> None:
     sentence = drawer(2).locator(".standing").text_content()
     assert sentence.startswith("Beaten by trial 1, which has 1.0 points more accuracy, ")

@@ -22,6 +22,8 @@ const format = (() => {
 
   /** `si(1234567, "MACs")` is "1.23 M MACs". */
   const si = (value, unit = "") => isMissing(value) ? MISSING : `${digits(value)} ${unit}`.trimEnd();
+  /** `si` without zeros at the end: "10 k" where `si` writes "10.0 k". */
+  const brief = (value, unit = "") => si(value, unit).replace(/(\.\d*?)0+(?= |$)/, "$1").replace(/\.(?= |$)/, "");
   const ratio = (value) => isMissing(value) ? MISSING : value.toFixed(4);
   const percent = (value, places = 0) => isMissing(value) ? MISSING : `${(100 * value).toFixed(places)} %`;
   const integer = (value) => isMissing(value) ? MISSING : Math.round(value).toLocaleString("en");
@@ -88,5 +90,5 @@ const format = (() => {
   /** Text for plotly, which reads some markup in hover boxes, tick labels and titles. */
   const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
-  return { MISSING, isMissing, parsed, si, ratio, percent, integer, count, duration, roughly, datetime, value, heading, capitalised, escaped };
+  return { MISSING, isMissing, parsed, si, brief, ratio, percent, integer, count, duration, roughly, datetime, value, heading, capitalised, escaped };
 })();

@@ -4,6 +4,7 @@ const trialDrawer = {
   mount(root, view) {
     const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
     let shown = null; // {trial, stamp, detail} of what is drawn
+    let note = { trial: null, text: "" }; // that is drawn
     let request = 0; // of the latest detail that was asked for
 
     const title = element("h2", { id: "trial-title" }), badges = element("span", { class: "badges" });
@@ -32,9 +33,10 @@ const trialDrawer = {
     }
 
     function move(event) {
+      if (!root.isConnected) document.removeEventListener("keydown", move); // another study is shown
       const by = STEPS[event.key], { target } = event;
       const isFree = target === document.body || (root.contains(target) && !target.closest("input, textarea, select, pre, .js-plotly-plot"));
-      if (!by || root.hidden || !isFree || !root.isConnected || event.altKey || event.ctrlKey || event.metaKey) return;
+      if (!by || root.hidden || !isFree || event.altKey || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
       stepOnFront(by);
     }
@@ -86,6 +88,15 @@ const trialDrawer = {
       nearestBox.replaceChildren(trialSections.drawNeighbours(view, selected) || "");
     }
 
+    /** Draw the note, unless it is drawn already or is being edited. */
+    function drawNote() {
+      const { study, selected } = view, text = (study.notes || {})[selected] || "", area = noteBox.querySelector("textarea");
+      const isDrawn = note.trial === selected && (area ? area === document.activeElement || area.value === text : note.text === text);
+      if (isDrawn) return;
+      note = { trial: selected, text };
+      noteBox.replaceChildren(trialSections.drawNote(view, selected) || "");
+    }
+
     function drawDetail(detail) {
       for (const div of detailBox.querySelectorAll(".js-plotly-plot")) plot.remove(div);
       detailBox.replaceChildren(...[detailSections.drawEnding(view, detail), ...detailSections.drawNetwork(view, detail)].filter(Boolean));
@@ -124,7 +135,7 @@ const trialDrawer = {
         if (shown === null || shown.trial !== trial) {
           root.scrollTop = 0;
           drawColumns({});
-          noteBox.replaceChildren(trialSections.drawNote(view, trial) || "");
+          drawNote();
           load(trial);
           return;
         }
@@ -134,7 +145,7 @@ const trialDrawer = {
         }
         if (shown.stamp !== stampOf(trial)) load(trial);
         else drawColumns(shown.detail);
-        if (!noteBox.contains(document.activeElement)) noteBox.replaceChildren(trialSections.drawNote(view, trial) || "");
+        drawNote();
       },
     };
   },

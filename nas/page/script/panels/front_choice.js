@@ -9,8 +9,8 @@ const frontChoice = (() => {
   const DEFAULT_NOISE = 0.01; // of a ratio such as accuracy, where the noise of a training was not measured
 
   const sign = (field) => field.direction === "minimize" ? -1 : 1;
-  const text = (field, value) => field.format === "ratio" || field.unit ? format.value(field, value) : `${format.value(field, value)} ${field.label}`;
-  const atCost = (field, value) => `${field.direction === "minimize" ? "at most" : "at least"} ${text(field, value).replace(/\.0+ /, " ")}`;
+  const text = (field, value) => field.format === "si" ? format.brief(value, field.unit || field.label) : format.value(field, value);
+  const atCost = (field, value) => `${field.direction === "minimize" ? "at most" : "at least"} ${text(field, value)}`;
 
   /** The best of `trials` in `field`; ties by the further `ties`, then the earliest. -1 without a value. */
   function best(study, trials, field, ties = []) {

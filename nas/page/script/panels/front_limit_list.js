@@ -90,7 +90,7 @@ const frontLimitList = (() => {
 
   /** A text that `frontLimits.parsed` reads as `value` again. */
   function exactText(field, value) {
-    const text = field.format === "si" ? format.si(value) : String(value);
+    const text = field.format === "si" ? format.brief(value) : String(value);
     return format.parsed(text) === value ? text : String(value);
   }
 

@@ -1,7 +1,7 @@
 // The channel dependencies of a trial's blocks: in words, and drawn when they are unfolded.
 
 const channelGraphs = (() => {
-  const ABOUT = "The channel dependencies of one block of each stage, from its input channels (left) to its output channels (right). Within a ribbon, every output depends on every input. Channels of one colour depend on the same inputs of the block; after the first column, grey channels depend on all of them, as every output of a block must. One output and its dependencies are orange; point at another output to see its dependencies.";
+  const ABOUT = "The channel dependencies of one block of each stage, from its input channels (left) to its output channels (right). Within a ribbon, every output depends on every input. Channels of one colour depend on the same inputs of the block; after the first column, grey channels depend on all of them, as every output of a block must. One output and its dependencies are orange; point at another output to see its dependencies. The matrix below a column shows which inputs of the block (across) each of its channels (down) depends on.";
 
   /** Highlight what `output` depends on; `meta` is described in nas/figures/plot_channels.py. */
   function showDependency(div, meta, output) {
