@@ -13,9 +13,7 @@ SECOND = Segment("node2/cpu/9", 130.0, None, until=9)
 
 def test_segments_are_in_the_order_of_the_trials_asked_for() -> None:
     columns = SegmentColumns()
-    columns.set(3, [FIRST.to_dict(), SECOND.to_dict()])
-    columns.set(0, [SECOND.to_dict()])
-    columns.set(1, [])
+    columns.assign(np.array([0, 1, 3]), [[SECOND.to_dict()], [], [FIRST.to_dict(), SECOND.to_dict()]])
     table = columns.table([0, 1, 2, 3])
     assert table.trial.tolist() == [0, 3, 3]
     assert [columns.workers[code] for code in table.worker] == [SECOND.worker, FIRST.worker, SECOND.worker]
@@ -27,8 +25,8 @@ def test_segments_are_in_the_order_of_the_trials_asked_for() -> None:
 
 def test_a_segment_that_ended_replaces_the_one_that_ran() -> None:
     columns = SegmentColumns()
-    columns.set(0, [SECOND.to_dict()])
-    columns.set(0, [Segment(SECOND.worker, 130.0, 150.0, outcome="completed").to_dict()])
+    columns.assign(np.array([0]), [[SECOND.to_dict()]])
+    columns.assign(np.array([0]), [[Segment(SECOND.worker, 130.0, 150.0, outcome="completed").to_dict()]])
     table = columns.table([0])
     assert table.end.tolist() == [150.0]
     assert columns.outcomes[table.outcome[0]] == "completed"

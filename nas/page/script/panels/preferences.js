@@ -10,11 +10,8 @@ const preferences = (() => {
     return match ? { name: match[2], stage: Number(match[1]) } : { name: key.slice(PREFIX.length), stage: null };
   }
 
-  /** "mixer, stage 2". */
-  function label(key) {
-    const { name, stage } = parsed(key);
-    return stage === null ? name : `${name}, stage ${stage + 1}`;
-  }
+  /** "stage 2 mixer". */
+  const label = (key) => standing.choiceLabel({ label: key.slice(PREFIX.length) });
 
   /**
    * The odds ratio of a 2 x 2 table, 1/2 added to each number, and its 95 % interval.
