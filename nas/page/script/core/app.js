@@ -144,7 +144,7 @@ const app = (() => {
     };
   }
 
-  /** Show the study that the address names; the list of studies if it names none of several. */
+  /** Show the study that the address names; if it names none, the list of studies, or the first study of a file. */
   async function start() {
     unsubscribe();
     mounted.clear();
@@ -152,8 +152,8 @@ const app = (() => {
     try {
       const entries = await from.studies();
       const isNamed = entries.some(({ key }) => key === state.study);
-      const isOnly = entries.length === 1 && (location.hash === "" || !from.isLive);
-      if (isNamed || isOnly) await showStudy(isNamed ? state.study : entries[0].key, entries);
+      const isFirst = !from.isLive || (entries.length === 1 && location.hash === "");
+      if (isNamed || isFirst) await showStudy(isNamed ? state.study : entries[0].key, entries);
       else unsubscribe = studyList.show(byId("page"), { entries, from, tools: themeButton(), missing: state.study });
     } catch (error) {
       byId("page").replaceChildren(element("p", { class: "warning", role: "alert" }, error.message));
