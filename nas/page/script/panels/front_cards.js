@@ -50,7 +50,8 @@ const frontCards = (() => {
   function pinButton(page, trial) {
     const isPinned = page.pins.has(trial);
     if (!page.study.writable) return isPinned ? element("span", { class: "pinned" }, "★ pinned") : null;
-    return element("button", { type: "button", class: "quiet", "data-action": `pin ${trial}`, "aria-pressed": String(isPinned), onclick: () => page.pin(trial, !isPinned) }, isPinned ? "★ Pinned" : "☆ Pin");
+    const store = ({ currentTarget }) => dom.attempt(page.pin(trial, !isPinned), currentTarget, "Not pinned");
+    return element("button", { type: "button", class: "quiet", "data-action": `pin ${trial}`, "aria-pressed": String(isPinned), onclick: store }, isPinned ? "★ Pinned" : "☆ Pin");
   }
 
   return { mount };

@@ -7,12 +7,20 @@ definePanel({
   mount(root, page) {
     const bar = element("div", { class: "table-bar" }), rowsRoot = element("div");
     root.classList.add("table-panel");
-    root.append(bar, rowsRoot);
+    const notice = element("p", { class: "filter-error", role: "alert", hidden: true });
+    root.append(bar, notice, rowsRoot);
+
+    /** Store a note or a pin; a failure is told above the rows. */
+    function store(promise) {
+      notice.hidden = true;
+      dom.attempt(promise, notice, "Not stored");
+    }
+
     let columns = new Map(), trials = [], test = () => true, known = "";
 
     const filter = tableFilterBar.mount(bar, page, { columns: () => tableColumns.chosen(columns, page.study).map(({ name }) => name), allColumns: () => columns, trials: () => trials });
     const rows = tableRows.mount(rowsRoot, {
-      cell: (column, trial) => tableCells.nodes(page, column, trial),
+      cell: (column, trial) => tableCells.nodes(page, column, trial, store),
       choose: page.select,
       sort: ({ name, isBestFirst }) => {
         const order = tableColumns.order(columns), isSame = order.name === name;
@@ -45,34 +53,35 @@ definePanel({
 // Cells: texts, the star of a pin, and notes; both can be changed where a server stores them.
 
 const tableCells = (() => {
-  function nodes(page, column, trial) {
-    if (column.name === "pinned" && page.study.writable) return [star(page, trial)];
-    if (column.name === "note" && page.study.writable) return [column.text(trial), editButton(page, trial)];
+  /** The nodes of a cell; `store(promise)` waits for what was sent to a server. */
+  function nodes(page, column, trial, store) {
+    if (column.name === "pinned" && page.study.writable) return [star(page, trial, store)];
+    if (column.name === "note" && page.study.writable) return [column.text(trial), editButton(page, trial, store)];
     const text = column.text(trial);
     return [column.isNumber || !text ? text : element("span", { title: text }, text)];
   }
 
-  function star(page, trial) {
+  function star(page, trial, store) {
     const isPinned = page.pins.has(trial), label = `${isPinned ? "Unpin" : "Pin"} trial ${trial}`;
-    return element("button", { type: "button", class: "star", "data-action": `pin ${trial}`, "aria-label": label, "aria-pressed": String(isPinned), onclick: () => page.pin(trial, !isPinned) }, isPinned ? "★" : "☆");
+    return element("button", { type: "button", class: "star", "data-action": `pin ${trial}`, "aria-label": label, "aria-pressed": String(isPinned), onclick: () => store(page.pin(trial, !isPinned)) }, isPinned ? "★" : "☆");
   }
 
-  function editButton(page, trial) {
+  function editButton(page, trial, store) {
     const button = element("button", { type: "button", class: "star", "data-action": `note ${trial}`, "aria-label": `Note on trial ${trial}` }, "✎");
-    button.addEventListener("click", () => edit(page, trial, button.parentElement));
+    button.addEventListener("click", () => edit(page, trial, button.parentElement, store));
     return button;
   }
 
-  function edit(page, trial, cell) {
+  function edit(page, trial, cell, store) {
     const input = element("input", { type: "text", "aria-label": `Note on trial ${trial}`, value: (page.study.notes || {})[trial] || "" });
-    const before = [...cell.childNodes];
+    const before = [...cell.childNodes], noted = input.value;
     let isOpen = true;
     const close = (isStored) => {
       if (!isOpen) return;
       isOpen = false;
       const text = input.value.trim();
       cell.replaceChildren(...before);
-      if (isStored) page.source.setNote(page.study.key, trial, text);
+      if (isStored && text !== noted) store(page.source.setNote(page.study.key, trial, text));
     };
     input.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === "Escape") close(event.key === "Enter");
