@@ -1,7 +1,7 @@
 // The cards of "Which one should I take?" (`frontChoice`).
 
 const frontCards = (() => {
-  /** Fill `root`. Returns {update(points, view, rules)} with what `frontPoints.of`, `frontView.current` and `frontLimits.active` return. */
+  /** Fill `root`. Returns {update(rules, view)} with what `frontLimits.active` and `frontView.current` return. */
   function mount(root, page) {
     const list = element("ol", { class: "choices" }), message = element("p", { class: "about", role: "status" });
     root.append(element("h2", {}, "Which one should I take?"), message, list);
