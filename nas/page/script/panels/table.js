@@ -19,7 +19,7 @@ definePanel({
     let columns = new Map(), trials = [], test = () => true, known = "";
 
     const filter = tableFilterBar.mount(bar, page, { columns: () => tableColumns.chosen(columns, page.study).map(({ name }) => name), allColumns: () => columns, trials: () => trials });
-    const rows = tableRows.mount(rowsRoot, {
+    const rows = new tableRows.Rows(rowsRoot, {
       cell: (column, trial) => tableCells.nodes(page, column, trial, store),
       choose: page.select,
       sort: ({ name, isBestFirst }) => {
