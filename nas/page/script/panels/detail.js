@@ -3,7 +3,7 @@
 const trialDrawer = {
   mount(root, view) {
     const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
-    let shown = null; // {trial, stamp, detail} of what is drawn
+    let shown = null; // {trial, stamp} of what is drawn
     let note = { trial: null, text: "" }; // that is drawn
     let request = 0; // of the latest detail that was asked for
 
@@ -80,11 +80,11 @@ const trialDrawer = {
     /** What changes of a trial while it is open: its state and its curve. */
     const stampOf = (trial) => `${view.study.state(trial)} ${(view.study.curves[trial] || []).length}`;
 
-    function drawColumns(detail) {
+    function drawColumns() {
       const { selected } = view;
       drawHead();
       standingBox.replaceChildren(trialSections.drawStanding(view, selected));
-      valuesBox.replaceChildren(trialSections.drawValues(view, selected, detail));
+      valuesBox.replaceChildren(trialSections.drawValues(view, selected));
       nearestBox.replaceChildren(trialSections.drawNeighbours(view, selected) || "");
     }
 
@@ -111,14 +111,12 @@ const trialDrawer = {
 
     async function load(trial) {
       const asked = ++request, isSame = shown !== null && shown.trial === trial;
-      shown = { trial, stamp: stampOf(trial), detail: isSame ? shown.detail : {} };
+      shown = { trial, stamp: stampOf(trial) };
       root.ariaBusy = "true";
       const slow = isSame ? null : setTimeout(() => drawMessage("Loading …", false), 150);
       try {
         const detail = await view.source.detail(view.study.key, trial);
         if (asked !== request) return;
-        shown.detail = detail || {};
-        drawColumns(shown.detail);
         if (detail) drawDetail(detail);
         else drawMessage("This page has no details of the trial.", false);
       } catch (error) {
@@ -134,7 +132,7 @@ const trialDrawer = {
         const trial = view.selected;
         if (shown === null || shown.trial !== trial) {
           root.scrollTop = 0;
-          drawColumns({});
+          drawColumns();
           drawNote();
           load(trial);
           return;
@@ -144,7 +142,7 @@ const trialDrawer = {
           return;
         }
         if (shown.stamp !== stampOf(trial)) load(trial);
-        else drawColumns(shown.detail);
+        else drawColumns();
         drawNote();
       },
     };
