@@ -14,8 +14,6 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from string import Template
 
-from nas.html import offline_policy
-
 CORE = (
     "dom",
     "format",
@@ -28,6 +26,7 @@ CORE = (
     "plot",
     "source",
     "panels",
+    "studies",
     "app",
 )
 """The files of `script/core`: each uses those before it."""
@@ -70,6 +69,8 @@ def inline_page(title: str, plotly: str, data: str) -> str:
         plotly: the text of plotly.js.
         data: JSON that is safe within a script element (`nas.html.script_json`).
     """
+    from nas.html import offline_policy  # here, since it imports plotly, which a server of the page does not need
+
     own = script()
     return _shell(
         title=title,

@@ -64,38 +64,50 @@ class PageState:
 def document(info: StudyInfo, columns: StudyColumns, state: PageState) -> dict[str, Any]:
     """The whole study as plain JSON."""
     fields = fields_of(columns)
-    rows = np.arange(columns.count)
     return {
         "key": state.key,
         "live": state.is_live,
-        **header(info, columns, state),
-        "objectives": [
-            objective.to_dict() | {"limit": info.limits.get(objective.name)} for objective in info.objectives
-        ],
+        **state_parts(state, columns.count),
+        **study_parts(info),
+        **trial_parts(columns),
         "fields": [field.to_dict() for field in fields],
-        "columns": encode_rows(columns, fields, rows),
-        "curves": encode_curves(columns, rows),
-        "segments": encode_segments(columns, rows),
-        "history": encode_history(columns),
-        "rungs": [rung.to_dict() for rung in columns.rungs],
-        "noise": {"accuracy": _accuracy_noise(info)},
-        "references": references(info),
+        **encode_trials(columns, fields, np.arange(columns.count)),
         "analysis": None,
     }
 
 
-def header(info: StudyInfo, columns: StudyColumns, state: PageState) -> dict[str, Any]:
-    """The parts that are small and may change at any time."""
+def state_parts(state: PageState, count: int) -> dict[str, Any]:
+    """The parts that depend on what happens now."""
+    return {"writable": state.is_writable, "searching": state.is_searching, "cursor": state.cursor, "count": count}
+
+
+def study_parts(info: StudyInfo) -> dict[str, Any]:
+    """The parts that depend on the user attributes of the study."""
     return {
         "name": info.name,
         "folder": None if info.folder is None else str(info.folder),
-        "writable": state.is_writable,
-        "searching": state.is_searching,
-        "cursor": state.cursor,
-        "count": columns.count,
+        "objectives": [
+            objective.to_dict() | {"limit": info.limits.get(objective.name)} for objective in info.objectives
+        ],
         "meta": study_meta(info),
         "notes": info.notes,
         "pins": info.pins,
+        "noise": {"accuracy": _accuracy_noise(info)},
+        "references": references(info),
+    }
+
+
+def trial_parts(columns: StudyColumns) -> dict[str, Any]:
+    """The parts that depend on all trials together, and are small."""
+    return {"history": encode_history(columns), "rungs": [rung.to_dict() for rung in columns.rungs]}
+
+
+def encode_trials(columns: StudyColumns, fields: Sequence[Field], rows: NDArray[np.int_]) -> dict[str, Any]:
+    """What is known of the trials `rows`."""
+    return {
+        "columns": encode_rows(columns, fields, rows),
+        "curves": encode_curves(columns, rows),
+        "segments": encode_segments(columns, rows),
     }
 
 
@@ -119,15 +131,13 @@ def _encode_field(columns: StudyColumns, field: Field, rows: NDArray[np.int_]) -
 
 def encode_curves(columns: StudyColumns, rows: NDArray[np.int_]) -> dict[str, Any]:
     """The learning curves of the trials `rows`, one after another."""
-    curves = [columns.curves[row] for row in rows]
-    offsets = np.cumsum([0, *(len(curve) for curve in curves)])
-    values = np.concatenate(curves) if curves else np.empty(0)
-    return {"offsets": encode(offsets, "i4"), "values": encode(values, "f4")}
+    offsets = np.concatenate([[0], np.cumsum(columns.curves.lengths(rows))])
+    return {"offsets": encode(offsets, "i4"), "values": encode(columns.curves.gather(rows), "f4")}
 
 
 def encode_segments(columns: StudyColumns, rows: NDArray[np.int_]) -> dict[str, Any]:
     """The segments of the trials `rows`, one after another, and all names that their codes stand for."""
-    table = columns.segments.table(rows.tolist())
+    table = columns.segments.table(rows)
     seconds = {name: encode(table.seconds[:, column], "f4") for column, name in enumerate(SECONDS)}
     return {
         "workers": columns.segments.workers,

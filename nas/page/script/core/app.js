@@ -2,6 +2,7 @@
 
 const app = (() => {
   const mounted = new Map(); // panel id -> {root, handle}
+  const from = source.open();
   const { fact } = dom;
   let view = null, unsubscribe = () => {}, drawer = null, pending = null;
 
@@ -56,7 +57,8 @@ const app = (() => {
     const ended = target && (states.complete || 0) >= target ? "finished" : "not running";
     byId("status").textContent = study.searching ? "searching" : view.source.isLive ? ended : "report";
     byId("status").className = study.searching ? "status busy" : "status";
-    byId("warnings").replaceChildren(...(study.meta.warnings || []).map((text) => element("p", { class: "warning" }, text)));
+    const warnings = [...(view.problem ? [view.problem] : []), ...(study.meta.warnings || [])];
+    byId("warnings").replaceChildren(...warnings.map((text) => element("p", { class: "warning" }, text)));
     const others = Object.entries(states).filter(([name]) => name !== "complete").map(([name, number]) => `${number} ${name}`);
     byId("facts").replaceChildren(
       fact("complete trials", format.integer(states.complete || 0) + (target ? ` of ${format.integer(target)}` : ""), others.join(", ") || "no other trials"),
@@ -112,10 +114,11 @@ const app = (() => {
     requestAnimationFrame(() => {
       const due = pending;
       pending = null;
-      if (due.names.includes("study") && state.study !== view.study.key) {
+      if (due.names.includes("study") && (!view || state.study !== view.study.key)) {
         start();
         return;
       }
+      if (!view) return; // the list of studies
       if (due.data) drawHeader();
       if (due.names.includes("panel")) showPanel();
       else updatePanel(due);
@@ -136,13 +139,23 @@ const app = (() => {
     };
   }
 
+  /** Show the study that the address names; the list of studies if it names none of several. */
   async function start() {
     unsubscribe();
     mounted.clear();
-    drawer = null;
-    const from = view ? view.source : source.open();
-    const entries = await from.studies();
-    const key = entries.some((entry) => entry.key === state.study) ? state.study : entries[0].key;
+    drawer = view = null;
+    try {
+      const entries = await from.studies();
+      const isNamed = entries.some(({ key }) => key === state.study);
+      const isOnly = entries.length === 1 && (location.hash === "" || !from.isLive);
+      if (isNamed || isOnly) await showStudy(isNamed ? state.study : entries[0].key, entries);
+      else unsubscribe = studyList.show(byId("page"), { entries, from, tools: themeButton(), missing: state.study });
+    } catch (error) {
+      byId("page").replaceChildren(element("p", { class: "warning", role: "alert" }, error.message));
+    }
+  }
+
+  async function showStudy(key, entries) {
     const study = new columns.Study(await from.load(key));
     view = makeView(study, from);
     view.studies = entries;
@@ -151,10 +164,27 @@ const app = (() => {
     state.settle(key, state.panel);
     showPanel();
     showDrawer({ data: true, names: [] });
-    unsubscribe = from.subscribe(key, (change) => {
-      study.apply(change);
-      schedule({ data: true, names: [] });
-    });
+    unsubscribe = from.subscribe(key, handlersOf(view));
+  }
+
+  function handlersOf(shown) {
+    return {
+      change(change) {
+        shown.study.apply(change);
+        schedule({ data: true, names: [] });
+      },
+      load(document) {
+        shown.study.load(document);
+        schedule({ data: true, names: [] });
+      },
+      problem(text) {
+        shown.problem = text;
+        schedule({ data: true, names: [] });
+      },
+      connection(text) {
+        byId("connection").textContent = text;
+      },
+    };
   }
 
   state.onChange((names) => schedule({ data: false, names }));

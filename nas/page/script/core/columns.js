@@ -60,9 +60,10 @@ const columns = (() => {
     }
 
     /** Take a change that a server sent. Returns the numbers of the trials that changed. */
-    apply({ rows, fields, history, ...rest }) {
+    apply({ rows, fields, codes, history, ...rest }) {
       Object.assign(this, rest);
       if (fields) this.setFields(fields);
+      for (const [key, { from, texts }] of Object.entries(codes || {})) this.fields.get(key).codes.splice(from, Infinity, ...texts);
       const index = rows ? decode(rows.index) : new Int32Array(0);
       if (rows) {
         for (const [key, encoded] of Object.entries(rows.columns)) this.setRows(key, index, encoded);

@@ -1,0 +1,14 @@
+"""The dashboard: a server that shows studies while they are searched, in the page that reports have, too.
+
+    addresses.py       the socket, and the names under which the server may be asked
+    security.py        the guard before every request
+    application.py     which address gives what
+    static_files.py    plotly.js, the page's script and its style
+    places.py          where studies are found
+    study_feed.py      one study that is read again and again
+    hub.py             all studies, and who listens to them
+    event_stream.py    server-sent events
+    server.py          the process
+
+It reads studies and never changes them, but for notes and pins.
+"""
