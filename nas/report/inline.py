@@ -15,6 +15,7 @@ from nas.page.data import study_contact_sheet
 from nas.page.detail import StudyContext
 from nas.page.detail_chunks import detail_chunks
 from nas.page.document import PageState, document
+from nas.page.packing import packed
 from nas.study.content import StudyContent, StudySnapshot
 from trainers.files import atomic_write
 
@@ -30,10 +31,9 @@ def render(study: StudyContent) -> str:
     columns.set_test_accuracy(info.test_accuracy)
     front = [entry.trial for entry in columns.front.entries if entry.removed_by < 0]
     details = detail_chunks(study.trials, StudyContext.of(info.folder, info.attributes), front)
+    whole = document(info, columns, PageState(KEY)) | {"analysis": analysis(Results.of(study), columns)}
     data = {
-        "documents": {
-            KEY: document(info, columns, PageState(KEY)) | {"analysis": analysis(Results.of(study), columns)}
-        },
+        "documents": {KEY: {"name": study.name, "packed": packed(whole)}},
         "details": {KEY: details.to_dict()},
         "contactSheets": {KEY: study_contact_sheet(info)},
     }

@@ -14,10 +14,8 @@ const trialDrawer = {
     const previous = step("Previous trial on the front (←)", "‹", -1), next = step("Next trial on the front (→)", "›", 1);
     const close = element("button", { type: "button", class: "quiet icon", "aria-label": "Close", onclick: () => view.select(null) }, "×");
     const standingBox = element("div"), valuesBox = element("div"), noteBox = element("div"), detailBox = element("div", { "aria-live": "polite" }), nearestBox = element("div"), endBox = element("div");
-    root.replaceChildren(
-      element("div", { class: "drawer-head" }, element("div", { class: "drawer-title" }, title, badges, element("span", { class: "steps" }, previous, next, close)), element("div", { class: "drawer-tools" }, pin, compareButton, link)),
-      standingBox, valuesBox, noteBox, detailBox, nearestBox, endBox,
-    );
+    const head = element("div", { class: "drawer-head" }, element("div", { class: "drawer-title" }, title, badges, element("span", { class: "steps" }, previous, next, close)), element("div", { class: "drawer-tools" }, pin, compareButton, link));
+    root.replaceChildren(head, standingBox, valuesBox, noteBox, detailBox, nearestBox, endBox);
     document.addEventListener("keydown", move);
 
     function step(label, text, by) {
@@ -80,12 +78,28 @@ const trialDrawer = {
     /** What changes of a trial while it is open: its state and its curve. */
     const stampOf = (trial) => `${view.study.state(trial)} ${(view.study.curves[trial] || []).length}`;
 
+    /** Draw `nodes` in `box` unless it shows the same, or, for the trial that is shown already, has the focus. */
+    function redraw(box, ...nodes) {
+      const isSame = box.childNodes.length === nodes.length && nodes.every((node, i) => node.isEqualNode(box.childNodes[i]));
+      if (!isSame && !(shown !== null && shown.trial === view.selected && box.contains(document.activeElement))) box.replaceChildren(...nodes);
+    }
+
+    /** Call `draw`, and scroll so that what is at the top of the drawer stays where it is. */
+    function steadily(draw) {
+      const edge = head.getBoundingClientRect().bottom, end = root.getBoundingClientRect().bottom;
+      const boxes = [...root.children].slice(1).map((child) => ({ child, box: child.getBoundingClientRect() })).filter(({ box }) => box.bottom > edge && box.top < end);
+      const { child: anchor } = boxes.find(({ box }) => box.top >= edge) || boxes[0] || { child: head };
+      const before = anchor.getBoundingClientRect().top;
+      draw();
+      if (root.scrollTop > 0) root.scrollTop += anchor.getBoundingClientRect().top - before;
+    }
+
     function drawColumns() {
       const { selected } = view;
       drawHead();
-      standingBox.replaceChildren(trialSections.drawStanding(view, selected));
-      valuesBox.replaceChildren(trialSections.drawValues(view, selected));
-      nearestBox.replaceChildren(trialSections.drawNeighbours(view, selected) || "");
+      redraw(standingBox, trialSections.drawStanding(view, selected));
+      redraw(valuesBox, trialSections.drawValues(view, selected));
+      redraw(nearestBox, ...[trialSections.drawNeighbours(view, selected)].filter(Boolean));
     }
 
     /** Draw the note, unless it is drawn already or is being edited. */
@@ -117,7 +131,7 @@ const trialDrawer = {
       try {
         const detail = await view.source.detail(view.study.key, trial);
         if (asked !== request) return;
-        if (detail) drawDetail(detail);
+        if (detail) steadily(() => drawDetail(detail));
         else drawMessage("This page has no details of the trial.", false);
       } catch (error) {
         if (asked === request) drawMessage(error.status === 404 ? "This trial is no longer there." : `The details could not be loaded: ${error.message}`, error.status !== 404);
@@ -141,9 +155,11 @@ const trialDrawer = {
           drawHead();
           return;
         }
+        steadily(() => {
+          drawColumns();
+          drawNote();
+        });
         if (shown.stamp !== stampOf(trial)) load(trial);
-        else drawColumns();
-        drawNote();
       },
     };
   },
