@@ -16,6 +16,7 @@ from nas.page.data import study_contact_sheet
 from nas.page.detail import StudyContext
 from nas.page.detail_chunks import detail_chunks
 from nas.page.document import PageState, document
+from nas.page.packing import packed
 from nas.study.content import StudyContent, StudySnapshot
 from nas.study.destinations import check_file
 from nas.study.layout import may_write
@@ -58,9 +59,10 @@ def render(study: StudyContent) -> str:
     columns.update(study.trials)
     columns.set_test_accuracy(info.test_accuracy)
     findings = analysis(Results.of(study), columns)
+    whole = document(info, columns, PageState(KEY)) | {"analysis": findings}
     details = detail_chunks(study.trials, StudyContext.of(info.folder, info.attributes), columns.front.trials)
     data = {
-        "documents": {KEY: document(info, columns, PageState(KEY)) | {"analysis": findings}},
+        "documents": {KEY: {"name": study.name, "packed": packed(whole)}},
         "details": {KEY: details.to_dict()},
         "contactSheets": {KEY: study_contact_sheet(info)},
     }

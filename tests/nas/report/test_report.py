@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import html
 import json
@@ -59,6 +60,13 @@ def data_of(text: str) -> dict[str, Any]:
     return data
 
 
+def document_of(text: str) -> dict[str, Any]:
+    """The document of the study in a page."""
+    (entry,) = data_of(text)["documents"].values()
+    document: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(entry["packed"])))
+    return document
+
+
 @pytest.fixture(scope="module")
 def text(digits_study: Path) -> str:
     return render(StudySnapshot.of(digits_study))
@@ -112,11 +120,10 @@ def test_plotly_is_included_once(text: str) -> None:
 
 
 def test_the_page_has_the_study_its_details_and_its_findings(text: str, digits_study: Path) -> None:
-    data = data_of(text)
-    (document,) = data["documents"].values()
+    document = document_of(text)
     assert document["count"] == 37
     assert not document["live"]
-    assert len(data["details"]["study"]["chunks"]) == 1
+    assert len(data_of(text)["details"]["study"]["chunks"]) == 1
     assert {finding["key"] for finding in document["analysis"]["health"]} >= {"failed", "refused"}
     assert document["analysis"]["warnings"] == []
 
@@ -127,15 +134,14 @@ def test_markup_stays_text(hostile_study: Path) -> None:
     assert "img" not in {tag for tag, _ in reader.elements}
     assert len(reader.scripts) == 3
     assert html.escape(HOSTILE) in text  # the title
-    (document,) = data_of(text)["documents"].values()
+    document = document_of(text)
     fields = {field["key"]: field for field in document["fields"]}
     assert document["name"] == HOSTILE
     assert fields["failure"]["codes"] == [HOSTILE]
 
 
 def test_a_study_without_trials_has_a_page(empty_study: Path) -> None:
-    (document,) = data_of(render(StudySnapshot.of(empty_study)))["documents"].values()
-    assert document["count"] == 0
+    assert document_of(render(StudySnapshot.of(empty_study)))["count"] == 0
 
 
 def test_write_is_atomic_and_creates_the_folder(
