@@ -7,6 +7,7 @@ keeps the page that it had, and is read again as soon as it can be.
 from __future__ import annotations
 
 import gzip
+import logging
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nas.analysis.columns_cache import identity_of, is_worth_saving, load_columns, save_columns
 from nas.dashboard.places import StudyPlace, without_password
 from nas.dashboard.responses import COMPRESSION_LEVEL, RequestError, json_bytes
 from nas.dashboard.summary import count_trials, summary_of
@@ -28,9 +30,11 @@ from nas.page.live_document import LiveDocument, Position
 from nas.page.parts import known_architecture
 from nas.study.annotations import Annotations
 from nas.study.info import StudyInfo
-from nas.study.layout import DATABASE, ERROR, may_write, trial_folder
+from nas.study.layout import COLUMNS, DATABASE, ERROR, may_write, trial_folder
 from nas.study.lock import is_locked
 from nas.study.reader import START, Cursor, StudyReader
+
+logger = logging.getLogger(__name__)
 
 LOCK_INTERVAL_S = 1.0
 """The lock of a folder is looked at this often: a look holds it for a moment."""
@@ -49,6 +53,9 @@ class _Loaded:
     page: LiveDocument
     cursor: Cursor = START
     inode: int = 0
+    identity: str = ""
+    saved_count: int = 0
+    """Number of trials in the file of the columns."""
 
 
 @dataclass
@@ -143,9 +150,20 @@ class StudyFeed:
             reader = StudyReader.of_folder(folder)
         else:
             reader = StudyReader.of_storage(self.place.storage or "", self.place.name)
-        first = reader.read(START, limit=0)
+        first = reader.read(START, limit=1)
         info = StudyInfo(folder, reader.name, first.attributes or {}, len(reader.directions))
-        loaded = _Loaded(reader, LiveDocument(info, self._page_state(START, is_searching=False)), START, inode)
+        state = self._page_state(START, is_searching=False)
+        identity = identity_of(reader.name, first.trials[0]) if first.trials else ""
+        cached = None if folder is None else load_columns(folder / COLUMNS, info.objectives, identity)
+        if cached is not None:
+            page = LiveDocument(info, state, cached.columns)
+            loaded = _Loaded(reader, page, cached.cursor, inode, identity, cached.columns.count)
+            try:
+                self._read_on(loaded)
+                return loaded
+            except UsageError as error:  # the database has fewer trials
+                logger.info("%s is ignored: %s", COLUMNS, error)
+        loaded = _Loaded(reader, LiveDocument(info, state), START, inode, identity)
         self._read_on(loaded)
         return loaded
 
@@ -160,6 +178,18 @@ class StudyFeed:
         loaded.page.settle(attributes, self._page_state(loaded.cursor, is_searching=is_searching))
         info = loaded.page.info
         self._summary = {"name": info.name} | summary_of(loaded.page.columns, _target(info), is_searching=is_searching)
+        self._save(loaded)
+
+    def _save(self, loaded: _Loaded) -> None:
+        """Write the columns to the folder of the study for the next dashboard, if they have grown enough."""
+        folder, columns = self.place.folder, loaded.page.columns
+        if folder is None or not is_worth_saving(columns.count, loaded.saved_count) or not may_write(folder):
+            return
+        loaded.saved_count = columns.count
+        try:
+            save_columns(folder / COLUMNS, columns, loaded.cursor, loaded.identity)
+        except OSError as error:
+            logger.info("%s is not written: %s", folder / COLUMNS, error)
 
     def _page_state(self, cursor: Cursor, *, is_searching: bool) -> PageState:
         folder = self.place.folder

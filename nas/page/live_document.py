@@ -56,13 +56,14 @@ class LiveDocument:
     Args:
         info: the study.
         state: what the page says of it besides.
+        columns: trials that were read before; None: none.
     """
 
-    def __init__(self, info: StudyInfo, state: PageState) -> None:
+    def __init__(self, info: StudyInfo, state: PageState, columns: StudyColumns | None = None) -> None:
         self.info = info
         self.state = state
         self.version = 0
-        self.columns = StudyColumns(info.objectives)
+        self.columns = StudyColumns(info.objectives) if columns is None else columns
         self._row_versions = GrowingColumn(0, "i8")
         self._parts: dict[str, Any] = {}
         self._part_versions: dict[str, int] = {}
