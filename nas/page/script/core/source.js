@@ -30,7 +30,8 @@ const source = (() => {
     }
 
     async load(key) {
-      return this.data.documents[key];
+      const found = this.data.documents[key];
+      return found.packed ? unpacked(found.packed) : found;
     }
 
     subscribe() {
@@ -74,7 +75,7 @@ const source = (() => {
       throw new Error("The server does not answer; is `nas dashboard` still running?");
     }
     const data = await response.json().catch(() => ({}));
-    if (!response.ok) throw new Error(data.error || `The server answered ${response.status}.`);
+    if (!response.ok) throw Object.assign(new Error(data.error || `The server answered ${response.status}.`), { status: response.status });
     return data;
   }
 
