@@ -61,13 +61,13 @@ const app = (() => {
     document.title = study.name;
     byId("study-name").textContent = study.name;
     const target = study.meta.target && study.meta.target.trials;
-    const ended = target && (states.complete || 0) >= target ? "finished" : "not running";
+    const ended = target && study.trained >= target ? "finished" : "not running";
     byId("status").textContent = study.searching ? "searching" : view.source.isLive ? ended : "report";
     byId("status").className = study.searching ? "status busy" : "status";
     drawWarnings();
-    const others = Object.entries(states).filter(([name]) => name !== "complete").map(([name, number]) => `${number} ${name}`);
+    const shares = Object.entries(states).map(([name, number]) => `${format.integer(number)} ${name}`);
     byId("facts").replaceChildren(
-      fact("complete trials", format.integer(states.complete || 0) + (target ? ` of ${format.integer(target)}` : ""), others.join(", ") || "no other trials"),
+      fact("trials", format.integer(study.trained) + (target ? ` of ${format.integer(target)}` : ""), shares.join(", ") || "none yet"),
       best < 0 ? fact("best", format.MISSING, "no trial is complete yet") : fact(`best ${primary.label}`, study.text(primary.name, best), `trial ${best}`),
       fact("Pareto front", format.integer(study.front.size), study.front.size === 1 ? "non-dominated trial" : "non-dominated trials"),
       fact("hypervolume", format.ratio(study.hypervolume), "of the box from the worst to the best values seen"),

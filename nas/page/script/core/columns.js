@@ -215,6 +215,13 @@ const columns = (() => {
       return counts;
     }
 
+    /** How many trials count towards the target of the study: trained to the end or to a rung, or failed and not repeated. */
+    get trained() {
+      const { complete = 0, stopped = 0, failed = 0 } = this.states;
+      const repeated = new Set(this.column("retried_from").filter((number) => !Number.isNaN(number)));
+      return complete + stopped + failed - repeated.size;
+    }
+
     fieldsOf(...groups) {
       return [...this.fields.values()].filter((field) => groups.includes(field.group));
     }
