@@ -1,29 +1,32 @@
 """All trials of a study as columns, which grow while the study is searched: what pages and quick summaries read.
 
-Row `n` is trial `n`. A missing number is NaN, a missing text the code -1. Texts are codes into a list that only grows, so that a
-page that knows a prefix of the list stays valid.
+Row `n` is trial `n`. A missing number is NaN, a missing text the code `MISSING_CODE`. Texts are codes into a list that only
+grows, so that a page that knows a prefix of the list stays valid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.analysis.architecture_text import block_counts, mixer_names
 from nas.analysis.failures import short_reason
+from nas.analysis.front import Floats
+from nas.analysis.growing import GrowingColumn, RaggedColumn, TextColumn
 from nas.analysis.rungs import RungColumns, RungRow
 from nas.analysis.running_front import RunningFront
 from nas.analysis.segment_columns import SegmentColumns
 from nas.analysis.trial_fields import TEXTS, number_columns, state_of
 from nas.objectives import Objective, primary_index
-from nas.study.trials import RETRIED_FROM, AnyTrial
+from nas.sampler.prediction import PREDICTED
+from nas.study.segments import SEGMENTS
+from nas.study.trials import RETRIED_FROM, AnyTrial, attribute_column
 
-MISSING_CODE = -1
+Rows: TypeAlias = NDArray[np.int64]
 TIME_COLUMNS = ("started", "finished")
 """Seconds since 1970 in local time, as Optuna stores times."""
 PREDICTED_COLUMNS = ("predicted_median", "predicted_low", "predicted_high")
@@ -36,60 +39,8 @@ CHOICE_PREFIX = "param:"
 """Of the columns of the parameters of the search space."""
 
 
-@dataclass
-class GrowingColumn:
-    """A column that grows by doubling.
-
-    Args:
-        fill: the value of rows that were never set.
-        dtype: of the array.
-    """
-
-    fill: float
-    dtype: str
-    _values: NDArray[Any] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._values = np.full(64, self.fill, self.dtype)
-
-    def set(self, row: int, value: float) -> None:
-        """Set the value of `row`, which may be beyond the end."""
-        if row >= len(self._values):
-            size = max(2 * len(self._values), row + 1)
-            grown = np.full(size, self.fill, self.dtype)
-            grown[: len(self._values)] = self._values
-            self._values = grown
-        self._values[row] = value
-
-    def first(self, count: int) -> NDArray[Any]:
-        """The first `count` rows."""
-        if count > len(self._values):
-            self.set(count - 1, self.fill)
-        return self._values[:count]
-
-
-@dataclass
-class TextColumn:
-    """A column of texts as codes.
-
-    Args:
-        texts: the different texts, in the order of their first appearance.
-    """
-
-    texts: list[str] = field(default_factory=list)
-    codes: GrowingColumn = field(default_factory=lambda: GrowingColumn(MISSING_CODE, "i4"))
-    _code_of: dict[str, int] = field(default_factory=dict)
-
-    def set(self, row: int, text: str | None) -> None:
-        """Set the text of `row`."""
-        if text is None:
-            self.codes.set(row, MISSING_CODE)
-            return
-        code = self._code_of.get(text)
-        if code is None:
-            code = self._code_of[text] = len(self.texts)
-            self.texts.append(text)
-        self.codes.set(row, code)
+STATE_REASONS = ("failed", "refused", "duplicate")
+"""States of trials that have a reason."""
 
 
 class StudyColumns:
@@ -109,24 +60,49 @@ class StudyColumns:
         self.choices: dict[str, TextColumn] = {}
         self.feasible = GrowingColumn(1, "u1")
         self.blocks = GrowingColumn(np.nan, "f4")
-        self.curves: list[NDArray[np.float32]] = []
-        self.front = RunningFront(objectives)
+        self.curves = RaggedColumn("f4")
         self.segments = SegmentColumns()
-        self._rungs = RungColumns()
+        self.rung_columns = RungColumns()
+        self.in_history = GrowingColumn(0, "u1")
+        """1 for trials that the front has seen."""
+        self._front = RunningFront(objectives)
+        self._unseen: list[tuple[float, int, Floats]] = []
+        """Time of the end, number and values of complete trials that the front has not seen."""
+        self._choice_codes: dict[tuple[str, type, Any], tuple[str, int]] = {}
 
     def update(self, trials: Iterable[AnyTrial]) -> list[int]:
         """Add `trials`, or the new state of trials that were added before; returns their numbers, ascending."""
         changed = sorted(trials, key=lambda trial: trial.number)
-        for trial in changed:
-            self._set(trial)
-        finished = [trial for trial in changed if self._is_counted(trial.number)]
-        for trial in sorted(
-            finished, key=lambda trial: (self.numbers["finished"].first(self.count)[trial.number], trial.number)
-        ):
-            values = np.array(trial.values, dtype=np.float64)
-            if np.isfinite(values).all():
-                self.front.add(trial.number, values)
-        return [trial.number for trial in changed]
+        if not changed:
+            return []
+        rows = np.array([trial.number for trial in changed], np.int64)
+        self.count = max(self.count, int(rows[-1]) + 1)
+        states = [state_of(trial) for trial in changed]
+        self._set_texts(rows, changed, states)
+        self._set_numbers(rows, changed)
+        self.feasible.assign(rows, [all(v <= 0 for v in trial.constraints.values()) for trial in changed])
+        self._set_architectures(rows, attribute_column(changed, "architecture"))
+        self._set_choices(changed)
+        curves = [curve or [] for curve in attribute_column(changed, "curve")]
+        self._set_curves(rows, changed, curves)
+        reached = [trial.intermediate_values for trial in changed]
+        self.rung_columns.assign(rows, reached, attribute_column(changed, "until"), curves)
+        self.segments.assign(rows, [segments or [] for segments in attribute_column(changed, SEGMENTS)])
+        self._note_complete(changed, states)
+        return rows.tolist()
+
+    @property
+    def front(self) -> RunningFront:
+        """The front of the complete trials within the limits, in the order in which they finished."""
+        if self._unseen:
+            self._unseen.sort(key=lambda item: item[:2])
+            self._front.extend([number for _, number, _ in self._unseen], np.array([v for *_, v in self._unseen]))
+            self._unseen = []
+        return self._front
+
+    def restore_front(self, front: RunningFront) -> None:
+        """Set the front that has seen the trials of `in_history`."""
+        self._front, self._unseen = front, []
 
     def set_test_accuracy(self, accuracies: Mapping[str, float]) -> list[int]:
         """Set the test accuracy of trials by their number as text; returns the numbers of those that changed."""
@@ -140,7 +116,78 @@ class StudyColumns:
     def rungs(self) -> list[RungRow]:
         """The rungs; none if the study has no scheduler."""
         state = self.texts["state"]
-        return self._rungs.rows([state.texts[code] for code in state.codes.first(self.count)])
+        return self.rung_columns.rows(state.codes.first(self.count), state.texts)
+
+    def _set_texts(self, rows: Rows, trials: Sequence[AnyTrial], states: Sequence[str]) -> None:
+        self.texts["state"].assign(rows, states)
+        for name in TEXTS:
+            values = attribute_column(trials, name)
+            self.texts[name].assign(rows, (None if value is None else str(value) for value in values))
+        reasons = (
+            _reason(state, trial.user_attrs) if state in STATE_REASONS else None
+            for state, trial in zip(states, trials, strict=True)
+        )
+        self.texts["reason"].assign(rows, reasons)
+
+    def _set_numbers(self, rows: Rows, trials: Sequence[AnyTrial]) -> None:
+        index_of = {objective.name: index for index, objective in enumerate(self.objectives)}
+        for name in (*dict.fromkeys((*index_of, *number_columns())), RETRIED_FROM):
+            values = attribute_column(trials, name)
+            if (index := index_of.get(name)) is not None:
+                values = [trial.values[index] if trial.values else v for trial, v in zip(trials, values, strict=True)]
+            self.numbers[name].assign(rows, _numbers(values))
+        for name, details in INTERVALS.items():
+            ends = [_interval(name, measured or {}) for measured in attribute_column(trials, details)]
+            for index, end in enumerate(("low", "high")):
+                self.numbers[f"{name}_{end}"].assign(rows, _numbers([interval[index] for interval in ends]))
+        self.numbers["started"].assign(rows, [_seconds(trial.datetime_start) for trial in trials])
+        self.numbers["finished"].assign(rows, [_seconds(trial.datetime_complete) for trial in trials])
+        primary = self.objectives[primary_index(self.objectives)].name
+        intervals = [(predicted or {}).get(primary) for predicted in attribute_column(trials, PREDICTED)]
+        for index, name in enumerate(PREDICTED_COLUMNS):
+            self.numbers[name].assign(rows, _numbers([interval and interval[index] for interval in intervals]))
+
+    def _set_architectures(self, rows: Rows, architectures: Sequence[Mapping[str, Any] | None]) -> None:
+        mixers = [mixer_names(architecture) for architecture in architectures]
+        self.texts["mixer"].assign(rows, (names[-1] if names else None for names in mixers))
+        self.texts["mixers"].assign(rows, (" → ".join(names) if names else None for names in mixers))
+        counts = [block_counts(architecture) for architecture in architectures]
+        self.blocks.assign(
+            rows, [sum(c.values()) if names else np.nan for c, names in zip(counts, mixers, strict=True)]
+        )
+        for mixer in dict.fromkeys(mixer for count in counts for mixer in count):
+            column = self.numbers.setdefault(BLOCKS_PREFIX + mixer, GrowingColumn(np.nan, "f8"))
+            column.assign(rows, [count.get(mixer, np.nan) for count in counts])
+
+    def _set_choices(self, trials: Sequence[AnyTrial]) -> None:
+        cells: dict[str, tuple[list[int], list[int]]] = {}
+        for trial in trials:
+            for name, value in trial.params.items():
+                cell = self._choice_codes.get((name, value.__class__, value))
+                key, code = cell or self._add_choice(name, value)
+                numbers, codes = cells.get(key) or cells.setdefault(key, ([], []))
+                numbers.append(trial.number)
+                codes.append(code)
+        for key, (numbers, codes) in cells.items():
+            self.choices[key].codes.assign(np.array(numbers, np.int64), codes)
+
+    def _add_choice(self, name: str, value: Any) -> tuple[str, int]:
+        """The column of the parameter `name` and the code of `value` in it, which are added if they are new."""
+        key = CHOICE_PREFIX + name.partition("{")[0]  # what stands in braces are the values to choose from
+        code = self.choices.setdefault(key, TextColumn()).code(choice_text(value))
+        self._choice_codes[name, value.__class__, value] = key, code
+        return key, code
+
+    def _set_curves(
+        self, rows: Rows, trials: Sequence[AnyTrial], curves: Sequence[Sequence[Mapping[str, Any]]]
+    ) -> None:
+        validated = [[e["val_accuracy"] for e in curve if e.get("val_accuracy") is not None] for curve in curves]
+        self.curves.assign(rows, validated)
+        accuracy = self.numbers["accuracy"]
+        for row in rows[np.isnan(accuracy.first(self.count)[rows])].tolist():  # it is no objective of the study
+            curve = self.curves[row]
+            if len(curve) and self._is_counted(row):
+                accuracy.set(row, curve[-1])
 
     def _is_counted(self, row: int) -> bool:
         state = self.texts["state"]
@@ -148,55 +195,18 @@ class StudyColumns:
             self.feasible.first(self.count)[row]
         )
 
-    def _set(self, trial: AnyTrial) -> None:
-        row, attributes = trial.number, trial.user_attrs
-        self.count = max(self.count, row + 1)
-        self.texts["state"].set(row, state_of(trial))
-        for name in TEXTS:
-            text = attributes.get(name)
-            self.texts[name].set(row, None if text is None else str(text))
-        self.texts["reason"].set(row, _reason(state_of(trial), attributes))
-        values: Sequence[Any] = trial.values or [attributes.get(objective.name) for objective in self.objectives]
-        of_objectives = dict(zip((objective.name for objective in self.objectives), values, strict=True))
-        for name, column in self.numbers.items():
-            column.set(row, _number(of_objectives.get(name, attributes.get(name))))
-        self.numbers["retried_from"].set(row, _number(attributes.get(RETRIED_FROM)))
-        self.numbers["started"].set(row, _seconds(trial.datetime_start))
-        self.numbers["finished"].set(row, _seconds(trial.datetime_complete))
-        for name, value in zip(interval_columns(), _interval_ends(attributes), strict=True):
-            self.numbers[name].set(row, value)
-        self.feasible.set(row, all(value <= 0 for value in trial.constraints.values()))
-        self._set_architecture(row, attributes.get("architecture"), trial.params)
-        self._set_predicted(row, attributes.get("predicted") or {})
-        curve = attributes.get("curve") or []
-        self._set_curve(row, curve)
-        self._rungs.set(row, trial.intermediate_values, attributes.get("until"), curve)
-        self.segments.set(row, attributes.get("segments") or [])
-
-    def _set_architecture(self, row: int, architecture: Mapping[str, Any] | None, params: Mapping[str, Any]) -> None:
-        mixers = mixer_names(architecture)
-        self.texts["mixer"].set(row, mixers[-1] if mixers else None)
-        self.texts["mixers"].set(row, " → ".join(mixers) if mixers else None)
-        counts = block_counts(architecture)
-        self.blocks.set(row, sum(counts.values()) if mixers else np.nan)
-        for mixer, number in counts.items():
-            self.numbers.setdefault(BLOCKS_PREFIX + mixer, GrowingColumn(np.nan, "f8")).set(row, number)
-        for name, value in params.items():
-            key = CHOICE_PREFIX + name.partition("{")[0]  # what stands in braces are the values to choose from
-            self.choices.setdefault(key, TextColumn()).set(row, choice_text(value))
-
-    def _set_predicted(self, row: int, predicted: Mapping[str, Any]) -> None:
-        interval = predicted.get(self.objectives[primary_index(self.objectives)].name) or [None, None, None]
-        for name, value in zip(PREDICTED_COLUMNS, interval, strict=True):
-            self.numbers[name].set(row, _number(value))
-
-    def _set_curve(self, row: int, curve: Sequence[Mapping[str, Any]]) -> None:
-        while len(self.curves) <= row:
-            self.curves.append(np.empty(0, np.float32))
-        validated = [entry["val_accuracy"] for entry in curve if entry.get("val_accuracy") is not None]
-        self.curves[row] = np.array(validated, np.float32)
-        if np.isnan(self.numbers["accuracy"].first(self.count)[row]) and validated and self._is_counted(row):
-            self.numbers["accuracy"].set(row, validated[-1])  # it is no objective of the study
+    def _note_complete(self, trials: Sequence[AnyTrial], states: Sequence[str]) -> None:
+        """Keep complete trials for the front."""
+        seen, feasible = self.in_history.first(self.count), self.feasible.first(self.count)
+        finished = self.numbers["finished"].first(self.count)
+        for trial, state in zip(trials, states, strict=True):
+            row = trial.number
+            if state != "complete" or not feasible[row] or seen[row] or not trial.values:
+                continue
+            values = np.array(trial.values, np.float64)
+            if np.isfinite(values).all():
+                seen[row] = 1
+                self._unseen.append((float(finished[row]), row, values))
 
 
 def _reason(state: str, attributes: Mapping[str, Any]) -> str | None:
@@ -213,17 +223,26 @@ def interval_columns() -> tuple[str, ...]:
     return tuple(f"{name}_{end}" for name in INTERVALS for end in ("low", "high"))
 
 
-def _interval_ends(attributes: Mapping[str, Any]) -> Iterator[float]:
-    """The values of `interval_columns`. Both intervals are stored in images per second; a latency is that of one image."""
-    for name, details in INTERVALS.items():
-        low, high = (attributes.get(details) or {}).get("images_per_s_interval") or (None, None)
-        if name == "latency_ms" and low and high:
-            low, high = 1000 / high, 1000 / low
-        yield from (_number(low), _number(high))
+def _interval(name: str, details: Mapping[str, Any]) -> Sequence[float | None]:
+    """The 95 % interval of a measured value. It is stored in images per second; a latency is that of one image."""
+    low, high = details.get("images_per_s_interval") or (None, None)
+    return (1000 / high, 1000 / low) if name == "latency_ms" and low and high else (low, high)
+
+
+def _numbers(values: Sequence[Any]) -> Floats:
+    """`values` as numbers; NaN for what is none."""
+    try:
+        numbers = np.array(values, np.float64)  # None becomes NaN
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
+    return numbers if numbers.shape == (len(values),) else np.array([_number(value) for value in values])
 
 
 def _number(value: Any) -> float:
-    return np.nan if value is None else float(value)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan
 
 
 def _seconds(time: datetime | None) -> float:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nas.analysis.results import Results
 from nas.formatting import count
+
+if TYPE_CHECKING:  # it imports pandas
+    from nas.analysis.results import Results
 
 MAX_SHOWN_TRIALS = 8
 MAX_REASON_LENGTH = 100

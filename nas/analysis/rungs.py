@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.analysis.growing import GrowingColumn, RaggedColumn
+
 
 @dataclass(frozen=True)
 class RungRow:
@@ -43,44 +45,49 @@ class RungColumns:
     """The epochs of the trials of a study, and the rungs that they reached."""
 
     def __init__(self) -> None:
-        self._epochs: set[int] = set()
-        self._until: dict[int, int] = {}
-        self._seconds: dict[int, NDArray[np.float64]] = {}
+        self.epochs: set[int] = set()
+        """Of the rungs."""
+        self.until = GrowingColumn(0, "i4")
+        """The epoch to pause at, of the last segment of each trial; 0 without."""
+        self.seconds = RaggedColumn("f8")
+        """The epochs of each trial."""
 
-    def set(
-        self, trial: int, reached: Mapping[int, float], until: int | None, curve: Sequence[Mapping[str, Any]]
+    def assign(
+        self,
+        trials: NDArray[np.int64],
+        reached: Sequence[Mapping[int, float]],
+        until: Sequence[int | None],
+        curves: Sequence[Sequence[Mapping[str, Any]]],
     ) -> None:
-        """Set the epochs of a trial.
+        """Set the epochs of several trials.
 
         Args:
-            trial: its number.
-            reached: its intermediate values, by the epoch of the rung.
-            until: the epoch to pause at, of its last segment; None without a scheduler, and for the last segment.
-            curve: its epochs.
+            trials: their numbers.
+            reached: their intermediate values, by the epoch of the rung.
+            until: the epoch to pause at, of their last segments; None without a scheduler, and for the last segment.
+            curves: their epochs.
         """
-        self._epochs.update(reached)
-        if until is not None:
-            self._epochs.add(until)
-            self._until[trial] = until
-        self._seconds[trial] = np.array([epoch.get("wall_s") or 0.0 for epoch in curve], np.float64)
+        self.epochs.update(epoch for epochs in reached for epoch in epochs)
+        self.epochs.update(epoch for epoch in until if epoch is not None)
+        self.until.assign(trials, [epoch or 0 for epoch in until])
+        self.seconds.assign(trials, [[epoch.get("wall_s") or 0.0 for epoch in curve] for curve in curves])
 
-    def rows(self, states: Sequence[str]) -> list[RungRow]:
+    def rows(self, state_codes: NDArray[np.int64], states: Sequence[str]) -> list[RungRow]:
         """The rungs, ascending; none if the study has no scheduler.
 
         Args:
-            states: the state of each trial, by number.
+            state_codes: of each trial, by number.
+            states: the state of each code.
         """
-        longest = max((len(seconds) for seconds in self._seconds.values()), default=0)
-        if not self._epochs:
+        if not self.epochs:
             return []
-        rungs = sorted({*self._epochs, longest} - {0})
-        count = len(states)
-        spent = [self._seconds.get(trial, np.empty(0)) for trial in range(count)]
-        totals = np.concatenate([[0.0], np.cumsum(np.concatenate([np.empty(0), *spent]))])
-        epochs = np.array([len(seconds) for seconds in spent], np.int64)
+        count = len(state_codes)
+        epochs = self.seconds.lengths(np.arange(count))
+        rungs = sorted({*self.epochs, int(epochs.max(initial=0))} - {0})
+        totals = np.concatenate([[0.0], np.cumsum(self.seconds.gather(np.arange(count)))])
         first = np.concatenate([[0], np.cumsum(epochs)])[:-1]
-        state = np.array(states, object)
-        heading = np.where(state == "running", [self._until.get(trial, 0) for trial in range(count)], 0)
+        state = np.array(states)[state_codes]
+        heading = np.where(state == "running", self.until.first(count), 0)
         rows = []
         for below, rung, above in zip([0, *rungs], rungs, [*rungs[1:], None], strict=False):
             entered = np.maximum(epochs, heading) > below

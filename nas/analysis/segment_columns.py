@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from nas.analysis.growing import RaggedColumn
 
 SECONDS = ("measure_s", "train_s", "validate_s")
 """The parts of a segment that are known; the rest of it is overhead."""
@@ -46,18 +48,17 @@ class SegmentColumns:
         """Their names, "HOST/DEVICE/PID", in the order of their first appearance."""
         self.outcomes: list[str] = []
         """The different outcomes, in the order of their first appearance."""
-        self._rows: dict[int, NDArray[np.float64]] = {}
+        self.rows = RaggedColumn("f8", 4 + len(SECONDS))
+        """Worker, outcome, start, end and `SECONDS` of each segment."""
 
-    def set(self, trial: int, segments: Sequence[Mapping[str, Any]]) -> None:
-        """Set the segments of a trial, as its attribute has them."""
-        if segments:
-            self._rows[trial] = np.array([self._row(segment) for segment in segments], np.float64)
+    def assign(self, trials: NDArray[np.int64], segments: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+        """Set the segments of several trials, as their attributes have them."""
+        self.rows.assign(trials, [[self._row(segment) for segment in of_trial] for of_trial in segments])
 
-    def table(self, trials: Iterable[int]) -> SegmentTable:
+    def table(self, trials: ArrayLike) -> SegmentTable:
         """The segments of `trials`, those of one trial in order."""
-        chosen = [(trial, self._rows[trial]) for trial in trials if trial in self._rows]
-        rows = np.concatenate([rows for _, rows in chosen]) if chosen else np.empty((0, 4 + len(SECONDS)))
-        numbers = np.repeat([trial for trial, _ in chosen], [len(rows) for _, rows in chosen]).astype(np.int64)
+        chosen = np.asarray(trials, np.int64)
+        rows, numbers = self.rows.gather(chosen), np.repeat(chosen, self.rows.lengths(chosen))
         codes = rows[:, :2].astype(np.int64)
         return SegmentTable(numbers, codes[:, 0], codes[:, 1], rows[:, 2], rows[:, 3], rows[:, 4:])
 

@@ -149,5 +149,7 @@ def _picture(stack: Stack) -> dict[str, Any]:
     info = channels_info(stack)
     plain = channels_figure(info).to_plotly_json()
     of_columns = [annotation for annotation in plain["layout"]["annotations"] if annotation["xref"] == "x"]
-    layout = plain["layout"] | {"annotations": of_columns}  # the page says itself what the matrices are: it may be narrow
+    layout = plain["layout"] | {
+        "annotations": of_columns
+    }  # the page says itself what the matrices are: it may be narrow
     return {"data": plain["data"], "layout": layout, "note": info.note}

@@ -131,15 +131,13 @@ def _encode_field(columns: StudyColumns, field: Field, rows: NDArray[np.int_]) -
 
 def encode_curves(columns: StudyColumns, rows: NDArray[np.int_]) -> dict[str, Any]:
     """The learning curves of the trials `rows`, one after another."""
-    curves = [columns.curves[row] for row in rows]
-    offsets = np.cumsum([0, *(len(curve) for curve in curves)])
-    values = np.concatenate(curves) if curves else np.empty(0)
-    return {"offsets": encode(offsets, "i4"), "values": encode(values, "f4")}
+    offsets = np.concatenate([[0], np.cumsum(columns.curves.lengths(rows))])
+    return {"offsets": encode(offsets, "i4"), "values": encode(columns.curves.gather(rows), "f4")}
 
 
 def encode_segments(columns: StudyColumns, rows: NDArray[np.int_]) -> dict[str, Any]:
     """The segments of the trials `rows`, one after another, and all names that their codes stand for."""
-    table = columns.segments.table(rows.tolist())
+    table = columns.segments.table(rows)
     seconds = {name: encode(table.seconds[:, column], "f4") for column, name in enumerate(SECONDS)}
     return {
         "workers": columns.segments.workers,

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.analysis.columns import GrowingColumn, StudyColumns
+from nas.analysis.columns import StudyColumns
+from nas.analysis.growing import GrowingColumn
 from nas.errors import UsageError
 from nas.page.arrays import encode
 from nas.page.document import PageState, document, encode_trials, state_parts, study_parts, trial_parts

@@ -7,6 +7,7 @@ DIR/trials/NUMBER/    weights (`model.safetensors`, the record in their header),
 DIR/data/             the decoded images
 DIR/reference.json    seconds of a pass of the reference network at the start of the study (nas/evaluation/measurer.py)
 DIR/operators.json    times of operators, from which throughput is predicted (nas/study/operator_table.py)
+DIR/columns.npz       the trials as columns, which a dashboard writes for the next one (nas/analysis/columns_cache.py)
 DIR/ray/              Ray Tune's own files, only while a search runs
 DIR/workers/          the segment that each worker has started last, only while a search runs (nas/study/segments.py)
 DIR/lock              held by the driver that runs the study
@@ -25,6 +26,7 @@ CONFIG = "study.yaml"
 DATA = "data"
 REFERENCE = "reference.json"
 OPERATORS = "operators.json"
+COLUMNS = "columns.npz"
 RAY = "ray"
 LOCK = "lock"
 WORKERS = "workers"

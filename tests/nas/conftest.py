@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +18,6 @@ from optuna.trial import FrozenTrial, TrialState
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from nas.objectives import get
-from nas.report.inline import write_inline
 from nas.study.storage import DATABASE
 from search_space import Architecture
 
@@ -246,13 +244,6 @@ class PageVisit:
             assert time.monotonic() < deadline, f"still false: {expression}"
             self.page.wait_for_timeout(20)
 
-    def wait_until(self, expression: str) -> None:
-        """Wait until `expression` is true; playwright's own way compiles it in the page, which the page's policy forbids."""
-        deadline = time.monotonic() + 20
-        while not self.page.evaluate(expression):
-            assert time.monotonic() < deadline, f"never true: {expression}"
-            self.page.wait_for_timeout(30)
-
     def check_quiet(self) -> None:
         """Assert that nothing but the file itself was requested, and that no script failed."""
         remote = [url for url in self.requests if not url.startswith(("data:", "blob:"))]
@@ -366,21 +357,11 @@ def halving_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def opened_study(visit: Callable[..., PageVisit], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., PageVisit]:
-    """Opens the report of the study in a folder, at a panel: `opened_study(folder, "progress", "replay=12")`."""
-
-    def open_report(folder: Path, panel: str, query: str = "") -> PageVisit:
-        opened = visit(write_inline(folder, tmp_path_factory.mktemp("reports") / "report.html"), figures=0)
-        show_panel(opened, panel, query)
-        return opened
-
-    return open_report
-
-
 def show_panel(opened: PageVisit, panel: str, query: str = "") -> None:
-    """Go to a panel of an opened report, with values of the address, and wait until it is drawn."""
-    opened.page.evaluate("hash => { location.hash = hash; }", f"#/study/{panel}?{query}")
+    """Go to a panel of an opened page, with values of the address, and wait until it is drawn."""
+    opened.page.evaluate(
+        "view => { location.hash = `#/${encodeURIComponent(state.study)}/${view}`; }", f"{panel}?{query}"
+    )
     opened.page.wait_for_selector(f"#panel-{panel}:not([hidden])")
     opened.page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
 

@@ -165,7 +165,7 @@ def test_noise_and_proxy_as_fidelity_has_measured_them(write: Any) -> None:
     folder = write([(0.5, 10.0, {}), (0.7, 20.0, {}), (0.9, 40.0, {})])
     (folder / FIDELITY_FILE).parent.mkdir()
     lines = ["{damaged", fidelity_line("a", 9, 4, 0.9, images=2), fidelity_line("a", 9, 4, 0.9, failure="x")]
-    for name, mean in (("a", 0.5), ("b", 0.6), ("c", 0.7)):
+    for name, mean in zip("abcdef", (0.2, 0.3, 0.4, 0.5, 0.6, 0.7), strict=True):
         lines += [fidelity_line(name, seed, 4, mean + 0.01 * (-1) ** seed) for seed in (0, 1)]
         lines += [fidelity_line(name, seed, 16, mean + 0.2) for seed in (2, 3)]
     (folder / FIDELITY_FILE).write_text("\n".join(lines))
@@ -177,6 +177,8 @@ def test_noise_and_proxy_as_fidelity_has_measured_them(write: Any) -> None:
     assert found["noise"].verdict == "good"  # 3.5 %
     assert found["noise"].text.startswith("One training varies by 0.0141 (measured by nas fidelity), 4 % of the front")
     assert (found["proxy"].verdict, found["proxy"].value) == ("good", "tau 1.00")
+    (folder / FIDELITY_FILE).write_text("\n".join(lines[:15]))  # three architectures
+    assert findings_of(folder)["proxy"].verdict == "unknown"
 
 
 def test_noise_from_curves_is_a_lower_bound(write: Any) -> None:

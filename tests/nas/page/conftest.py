@@ -84,19 +84,27 @@ def choice_study(tmp_path_factory: pytest.TempPathFactory, study_writer: Callabl
 
 @pytest.fixture(scope="module", params=["report"])
 def opened_study(browser: Browser, page_visit: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Opens the page of the study in a folder at a view, such as "front?x=macs"; each study has one page of the browser."""
+    """Opens the page of the study in a folder at a view, such as "front?x=macs", and waits until it is drawn.
+
+    Each study has one page of the browser; it is loaded again only with `reload`, otherwise its address changes.
+    """
     folder = tmp_path_factory.mktemp("pages")
     opened: dict[Path, tuple[Any, str]] = {}
+    frames = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 10))))"
 
-    def open_study(study: Path, view: str = "front") -> Any:
-        if study not in opened:
+    def open_study(study: Path, view: str = "front", *, reload: bool = False) -> Any:
+        is_new = study not in opened
+        if is_new:
             file = write_inline(study, folder / f"{len(opened)}.html")
-            page = browser.new_page(viewport={"width": 1500, "height": 1200})
-            opened[study] = page_visit(page), file.as_uri()
+            opened[study] = page_visit(browser.new_page(viewport={"width": 1500, "height": 1200})), file.as_uri()
         visit, address = opened[study]
-        visit.page.goto("about:blank")
-        visit.page.goto(f"{address}#/study/{view}")
-        visit.wait_for("document.querySelector('main section.panel')")
+        if is_new or reload:
+            visit.page.goto("about:blank")
+            visit.page.goto(f"{address}#/study/{view}")
+        else:
+            visit.page.evaluate("(hash) => { location.hash = hash; }", f"#/study/{view}")
+        visit.wait_for("document.querySelector('main section.panel:not([hidden])')")
+        visit.page.evaluate(frames)
         return visit
 
     yield open_study

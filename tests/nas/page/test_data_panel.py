@@ -17,9 +17,8 @@ from nas.html import script_json
 from nas.page.analysis import analysis
 from nas.page.assets import inline_page
 from nas.page.document import PageState, document
-from nas.study.info import StudyInfo
+from nas.study.content import StudySnapshot
 from nas.study.layout import DATA
-from nas.study.stored import StoredStudy
 from trainers.data.config import DataConfig
 from trainers.data.prepared import describe, prepare
 
@@ -105,11 +104,10 @@ def small_studies(
 
 def document_of(folder: Path) -> dict[str, Any]:
     """The document of a study with its findings."""
-    study = StoredStudy.read(folder)
-    info = StudyInfo(folder, study.name, study.attributes, len(study.optuna.directions))
-    columns = StudyColumns(info.objectives)
+    study = StudySnapshot.of(folder)
+    columns = StudyColumns(study.info.objectives)
     columns.update(study.trials)
-    return document(info, columns, PageState(folder.name)) | {"analysis": analysis(Results.of(study), columns)}
+    return document(study.info, columns, PageState(folder.name)) | {"analysis": analysis(Results.of(study), columns)}
 
 
 def test_little_to_show(small_studies: dict[str, Path], visit: Callable[..., Any], tmp_path: Path) -> None:
@@ -121,7 +119,7 @@ def test_little_to_show(small_studies: dict[str, Path], visit: Callable[..., Any
     for name in documents:
         for panel in PANELS:
             opened.page.evaluate("hash => { location.hash = hash; }", f"#/{name}/{panel}")
-            opened.wait_until(f"state.study === '{name}' && !!document.querySelector('#panel-{panel}:not([hidden])')")
+            opened.wait_for(f"state.study === '{name}' && !!document.querySelector('#panel-{panel}:not([hidden])')")
             assert opened.page.inner_text(f"#panel-{panel}").strip(), (name, panel)
         assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
     opened.check_quiet()

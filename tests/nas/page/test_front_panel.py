@@ -55,14 +55,16 @@ def results(front_study: Path) -> Results:
 @pytest.fixture
 def front(opened_study: Any, front_study: Path) -> Any:
     """Opens the panel at the values of an address; afterwards no script may have failed."""
+    visits = []
 
-    def open_front(values: str = "") -> Any:
-        visit = opened_study(front_study, f"front?{values}")
+    def open_front(values: str = "", *, reload: bool = False) -> Any:
+        visit = opened_study(front_study, f"front?{values}", reload=reload)
         visit.wait_for(f"{FIGURE}?._fullLayout")
+        visits.append(visit)
         return visit
 
     yield open_front
-    assert opened_study(front_study).errors == []
+    assert visits[0].errors == []
 
 
 def traces(visit: Any, meta: str) -> list[dict[str, Any]]:
@@ -226,7 +228,9 @@ def test_a_click_selects_and_arrow_keys_go_along_the_front(front: Any, results: 
 
 def test_a_link_opens_the_same_view(front: Any) -> None:
     zoom = "zoom.front=params.log/accuracy~3~4~0.7~0.9"
-    visit = front(f"x=params&colour=images_per_s&symbol=state&show=failed&limit.params=..9000&trial=3&{zoom}")
+    visit = front(
+        f"x=params&colour=images_per_s&symbol=state&show=failed&limit.params=..9000&trial=3&{zoom}", reload=True
+    )
     value = "document.querySelector('select[data-name={}]').value"
     for name, expected in (("x", "params"), ("y", "accuracy"), ("colour", "images_per_s"), ("symbol", "state")):
         assert visit.page.evaluate(value.format(name)) == expected
@@ -236,45 +240,6 @@ def test_a_link_opens_the_same_view(front: Any) -> None:
     assert visit.page.evaluate(f"{FIGURE}._fullLayout.yaxis.range") == [0.7, 0.9]
     assert drawn(visit, "selected") == {3}
     assert drawn(visit, "pinned") == {0, 3}
-
-
-def change_of(folder: Path, first: int) -> dict[str, Any]:
-    """The change that a server would send to a page with the trials below `first`."""
-    study = StudySnapshot.of(folder)
-    columns = StudyColumns(study.objectives)
-    columns.update(study.trials)
-    whole = document(study.info, columns, PageState("study"))
-    rows = np.arange(first, columns.count)
-    parts = {name: whole[name] for name in ("cursor", "count", "fields", "history", "meta", "searching")}
-    encoded = {"index": encode(rows, "i4"), "columns": encode_rows(columns, fields_of(columns), rows)}
-    encoded |= {"curves": encode_curves(columns, rows), "segments": encode_segments(columns, rows)}
-    return parts | {"rows": encoded}
-
-
-def test_an_update_keeps_zoom_selection_and_the_box_at_the_pointer(
-    front: Any, front_study: Path, tmp_path: Path, study_writer: Any, random_study_trials: Any
-) -> None:
-    visit = front("trial=3")
-    visit.page.evaluate(
-        "app.view.source.subscribe = (key, onChange) => { window.pushChange = onChange; return () => {}; }; app.start()"
-    )
-    visit.wait_for(f"window.pushChange && {FIGURE}?._fullLayout")
-    box = visit.page.locator(".front-figure .nsewdrag").first.bounding_box()
-    visit.page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.2 * box["height"])
-    visit.page.mouse.down()
-    visit.page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.8 * box["height"], steps=4)
-    visit.page.mouse.up()
-    visit.wait_for("location.hash.includes('zoom.front')")
-    ranges = f"[{FIGURE}._fullLayout.xaxis.range, {FIGURE}._fullLayout.yaxis.range].flat()"
-    before, count = visit.page.evaluate(ranges), visit.page.evaluate("app.view.study.count")
-    larger = study_writer(tmp_path / "larger", random_study_trials(64), name="larger")
-    visit.page.evaluate("(change) => window.pushChange(change)", change_of(larger, count))
-    visit.wait_for(f"{FIGURE}.data.some((trace) => (trace.customdata || []).includes(62))")
-    assert visit.page.evaluate("app.view.study.count") == 64
-    np.testing.assert_allclose(visit.page.evaluate(ranges), before, rtol=1e-5)
-    assert drawn(visit, "selected") == {3}
-    visit.page.get_by_role("button", name="Show all").click()
-    visit.wait_for("!location.hash.includes('zoom.front')")
 
 
 def test_three_axes(front: Any, results: Results) -> None:
@@ -345,3 +310,46 @@ def test_many_points_are_thinned_where_they_lie_close(front: Any) -> None:
     assert kept["all"]["hidden"] == count - len(kept["all"]["kept"])
     assert kept["part"]["hidden"] == 0  # zoomed in, all are drawn
     assert len(kept["part"]["kept"]) > 100
+
+
+def change_of(folder: Path, first: int) -> dict[str, Any]:
+    """The change that a server would send to a page with the trials below `first`."""
+    study = StudySnapshot.of(folder)
+    columns = StudyColumns(study.objectives)
+    columns.update(study.trials)
+    whole = document(study.info, columns, PageState("study"))
+    rows = np.arange(first, columns.count)
+    parts = {name: whole[name] for name in ("cursor", "count", "fields", "history", "meta", "searching")}
+    encoded = {"index": encode(rows, "i4"), "columns": encode_rows(columns, fields_of(columns), rows)}
+    encoded |= {"curves": encode_curves(columns, rows), "segments": encode_segments(columns, rows)}
+    return parts | {"rows": encoded}
+
+
+def test_an_update_keeps_zoom_selection_and_the_box_at_the_pointer(
+    front: Any, front_study: Path, tmp_path: Path, study_writer: Any, random_study_trials: Any
+) -> None:
+    visit = front("trial=3")
+    visit.page.evaluate(
+        "app.view.source.subscribe = (key, onChange) => { window.pushChange = onChange; return () => {}; }; app.start()"
+    )
+    visit.wait_for(f"window.pushChange && {FIGURE}?._fullLayout")
+    box = visit.page.locator(".front-figure .nsewdrag").first.bounding_box()
+    visit.page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.2 * box["height"])
+    visit.page.mouse.down()
+    visit.page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.8 * box["height"], steps=4)
+    visit.page.mouse.up()
+    visit.wait_for("location.hash.includes('zoom.front')")
+    visit.page.evaluate(
+        "hoverBox.show(frontHover.nodes(app.view, frontView.current(app.view.study), 3), {clientX: 9, clientY: 9})"
+    )
+    ranges = f"[{FIGURE}._fullLayout.xaxis.range, {FIGURE}._fullLayout.yaxis.range].flat()"
+    before, count = visit.page.evaluate(ranges), visit.page.evaluate("app.view.study.count")
+    larger = study_writer(tmp_path / "larger", random_study_trials(64), name="larger")
+    visit.page.evaluate("(change) => window.pushChange(change)", change_of(larger, count))
+    visit.wait_for(f"{FIGURE}.data.some((trace) => (trace.customdata || []).includes(62))")
+    assert visit.page.evaluate("app.view.study.count") == 64
+    np.testing.assert_allclose(visit.page.evaluate(ranges), before, rtol=1e-5)
+    assert drawn(visit, "selected") == {3}
+    assert visit.page.locator(".hover-box").is_visible()
+    visit.page.get_by_role("button", name="Show all").click()
+    visit.wait_for("!location.hash.includes('zoom.front')")

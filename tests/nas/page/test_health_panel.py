@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.trial import TrialState
 
 from nas.analysis.health import health
 from nas.analysis.results import Results
@@ -41,7 +42,7 @@ def test_failures_are_grouped_and_select_their_trial(opened: Any) -> None:
     assert len(rows) == 1
     assert rows[0].split("\t")[:3] == ["failed", "out of GPU memory", "4"]
     opened.page.click("#panel-health [data-trial='19']")
-    opened.wait_until("location.hash.includes('trial=19')")
+    opened.wait_for("location.hash.includes('trial=19')")
     opened.page.evaluate("state.set({trial: null})")
 
 
@@ -53,9 +54,10 @@ def test_sampler_predictions(opened: Any, halving_study: Path) -> None:
         f"{inside} of {len(trials)} values ({round(100 * inside / len(trials))} %) within the predicted intervals"
         in text
     )
-    x, y = opened.page.evaluate(
-        "(() => { const {x, y} = document.querySelector('#panel-health .js-plotly-plot').data[1]; return [Array.from(x), Array.from(y)]; })()"
-    )
+    x, y = [
+        opened.page.evaluate(f"Array.from(document.querySelector('#panel-health .js-plotly-plot').data[1].{axis})")
+        for axis in "xy"
+    ]
     assert x == pytest.approx(trials["accuracy"].to_list())
     assert [predicted - actual for predicted, actual in zip(y, x, strict=True)] == pytest.approx([0.01] * len(x))
 
@@ -78,8 +80,6 @@ def test_refused_and_duplicate_trials_have_their_reasons(opened_study: Callable[
 def test_repeated_trials_are_named(
     opened_study: Callable[..., Any], study_writer: Callable[..., Path], stored_trial: Any, tmp_path: Path
 ) -> None:
-    from optuna.trial import TrialState
-
     trials = [
         stored_trial(None, TrialState.FAIL, {"failure": "<script>alert(1)</script>"}),
         stored_trial([0.5, 10.0, 3.0], None, {"retried_from": 0}),

@@ -11,6 +11,7 @@ import pytest
 
 from nas.analysis.front import front_mask, hypervolume_over
 from nas.analysis.results import Results
+from nas.analysis.time_breakdown import break_down_time
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +68,8 @@ def test_rate_is_that_of_the_last_trials(opened: Any, results: Results) -> None:
 
 def test_time_is_another_axis_in_the_address(opened: Any, results: Results, order: list[int], go_to: Any) -> None:
     opened.page.select_option("#panel-progress select >> nth=0", "time")
-    opened.wait_until("location.hash.includes('progress.x=time')")
-    opened.wait_until(f"document.querySelector('{SERIES}').layout.xaxis.type === 'date'")
+    opened.wait_for("location.hash.includes('progress.x=time')")
+    opened.wait_for(f"document.querySelector('{SERIES}').layout.xaxis.type === 'date'")
     last = traces(opened, SERIES)["hypervolume"]["x"][-1]
     assert last == pytest.approx(
         results.trials.loc[order[-1], "finished"].timestamp() * 1000, abs=1
@@ -96,12 +97,12 @@ def test_replay_shows_the_front_of_that_moment(
 def test_replay_by_keys_buttons_and_by_itself(opened: Any, order: list[int], go_to: Any) -> None:
     go_to(opened, "progress", "replay=5")
     opened.page.click("#panel-progress [aria-label='One trial on']")
-    opened.wait_until("location.hash.includes('replay=6')")
+    opened.wait_for("location.hash.includes('replay=6')")
     opened.page.focus("#panel-progress input[type=range]")
     opened.page.keyboard.press("ArrowLeft")
-    opened.wait_until("location.hash.includes('replay=5')")
+    opened.wait_for("location.hash.includes('replay=5')")
     opened.page.click("#panel-progress >> text=Play")
-    opened.wait_until(f"document.querySelector('.replay-words').textContent.startsWith('After {len(order)} of')")
+    opened.wait_for(f"document.querySelector('.replay-words').textContent.startsWith('After {len(order)} of')")
     opened.page.wait_for_selector("#panel-progress >> text=Play")  # it stops by itself
     assert "replay" not in opened.page.evaluate("location.hash")
 
@@ -115,7 +116,8 @@ def test_workers_have_a_lane_each(opened: Any, results: Results, go_to: Any) -> 
     figure = "#panel-progress .stacked ~ .legend"
     assert "training" in opened.page.inner_text(figure)
     drawn = opened.page.evaluate(
-        "document.querySelectorAll('#panel-progress .js-plotly-plot')[2].data.map(({name, x, customdata}) => [name, x.reduce((a, b) => a + b, 0) / 1000, customdata])"
+        "document.querySelectorAll('#panel-progress .js-plotly-plot')[2].data.map("
+        "({name, x, customdata}) => [name, x.reduce((a, b) => a + b, 0) / 1000, customdata])"
     )
     seconds = {name: total for name, total, _ in drawn}
     trained = results.trials.dropna(subset=["train_s", "wall_s"])
@@ -125,8 +127,6 @@ def test_workers_have_a_lane_each(opened: Any, results: Results, go_to: Any) -> 
 
 
 def test_shares_of_time_are_those_of_the_breakdown(opened: Any, results: Results) -> None:
-    from nas.analysis.time_breakdown import break_down_time
-
     times = break_down_time(results)
     label = opened.page.get_attribute(WORKERS, "aria-label")
     lost_s = 5.0  # of trial 7, until its second segment
@@ -156,7 +156,7 @@ def test_a_click_on_a_bar_selects_its_trial(opened: Any, go_to: Any) -> None:
     figure.scroll_into_view_if_needed()
     box = figure.locator(".trace.bars .point path").first.bounding_box()
     opened.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    opened.wait_until("location.hash.includes('trial=')")
+    opened.wait_for("location.hash.includes('trial=')")
     opened.page.evaluate("state.set({trial: null})")
 
 

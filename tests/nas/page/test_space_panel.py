@@ -13,8 +13,9 @@ import pytest
 from nas.analysis.columns import StudyColumns
 from nas.analysis.preferences import odds_ratio, preferences
 from nas.analysis.results import Results
+from nas.formatting import MISSING
 from nas.page.space_values import space_values
-from nas.study.stored import StoredStudy
+from nas.study.content import StudySnapshot
 from search_space import SearchSpace
 
 
@@ -35,8 +36,8 @@ def table(opened: Any, caption: str) -> list[list[str]]:
 
 
 def test_odds_ratios_are_those_of_the_analysis(opened: Any, halving_study: Path) -> None:
-    study = StoredStudy.read(halving_study)
-    columns = StudyColumns(study.objectives)
+    study = StudySnapshot.of(halving_study)
+    columns = StudyColumns(study.info.objectives)
     columns.update(study.trials)
     codes = {key.removeprefix("param:"): column.codes.first(columns.count) for key, column in columns.choices.items()}
     levels = {key.removeprefix("param:"): column.texts for key, column in columns.choices.items()}
@@ -44,7 +45,7 @@ def test_odds_ratios_are_those_of_the_analysis(opened: Any, halving_study: Path)
     rows = table(opened, "Odds ratios of the front against the other complete trials")
     assert len(rows) == 8  # three mixers, two widths, three patches; the only mixer of stage 2 is no choice
     for name, stage, value, on_front, complete, ratio, interval in rows:
-        preference = expected[(name if stage == "–" else f"stages.{int(stage) - 1}.{name}", value)]
+        preference = expected[(name if stage == MISSING else f"stages.{int(stage) - 1}.{name}", value)]
         assert (int(on_front), int(complete)) == (preference.on_front, preference.trials)
         assert float(ratio) == pytest.approx(preference.odds_ratio, rel=5e-3)
         low, high = map(float, interval.split(" to "))
@@ -71,8 +72,12 @@ def test_a_cell_says_its_counts_and_interval(opened: Any) -> None:
     titles = opened.page.eval_on_selector_all(
         "#panel-space .preferences td[title]", "cells => cells.map((cell) => cell.title)"
     )
-    pattern = r"[\w.]+ \w+( in stage \d)?: odds [\d.]+ \(95 % interval [\d.]+ to [\d. k]+\); \d+ of \d+ on the front, \d+ of \d+ complete trials"
-    assert titles and all(re.fullmatch(pattern, title) for title in titles)
+    pattern = (
+        r"[\w.]+ \w+( in stage \d)?: odds [\d.]+ \(95 % interval [\d.]+ to [\d. k]+\); "
+        r"\d+ of \d+ on the front, \d+ of \d+ complete trials"
+    )
+    assert len(titles) == 8
+    assert all(re.fullmatch(pattern, title) for title in titles)
 
 
 def test_blocks_by_mixer(opened: Any, halving_study: Path) -> None:
@@ -94,7 +99,7 @@ def test_importance_by_objective(opened: Any, go_to: Any) -> None:
     text = opened.page.inner_text("#panel-space")
     assert "Too few trials: 20 are complete" in text or "of the variance of unseen trials explained" in text
     opened.page.select_option("#panel-space select", "macs")
-    opened.wait_until("location.hash.includes('importance=macs')")
+    opened.wait_for("location.hash.includes('importance=macs')")
 
 
 def test_a_marked_range_highlights_lines(opened: Any, halving_study: Path, go_to: Any) -> None:
@@ -107,9 +112,9 @@ def test_a_marked_range_highlights_lines(opened: Any, halving_study: Path, go_to
     assert f"Within the marked ranges: {front} on the front, {int((accuracy >= low).sum()) - front} others." in words
     opened.page.focus("#panel-space [data-axis='param:stem.patch']")
     opened.page.keyboard.press("ArrowUp")
-    opened.wait_until("decodeURIComponent(location.hash).includes('stem.patch~-0.5')")
+    opened.wait_for("decodeURIComponent(location.hash).includes('stem.patch~-0.5')")
     opened.page.click("#panel-space >> text=Clear ranges")
-    opened.wait_until("!location.hash.includes('ranges')")
+    opened.wait_for("!location.hash.includes('ranges')")
 
 
 def test_a_range_is_marked_by_dragging(opened: Any, go_to: Any) -> None:
@@ -121,7 +126,7 @@ def test_a_range_is_marked_by_dragging(opened: Any, go_to: Any) -> None:
     opened.page.mouse.down()
     opened.page.mouse.move(box["x"] + 16, box["y"] + 140, steps=4)
     opened.page.mouse.up()
-    opened.wait_until("location.hash.includes('accuracy')")
+    opened.wait_for("location.hash.includes('accuracy')")
     assert opened.page.locator("#panel-space rect.range").count() == 1
 
 

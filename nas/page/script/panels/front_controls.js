@@ -51,7 +51,7 @@ const frontControls = (() => {
     }
 
     function updateShows(view, points) {
-      const entries = frontView.KINDS.map(([kind, label]) => ({ name: kind, label: `${label} (${format.integer(points.kinds[kind].length)})`, isOn: view.kinds.has(kind), isOffered: points.kinds[kind].length > 0 || view.kinds.has(kind) }));
+      const entries = frontView.KINDS.map(([kind, label]) => ({ name: kind, label: `${label} (${format.integer(points.kinds[kind].count)})`, isOn: view.kinds.has(kind), isOffered: points.kinds[kind].count > 0 || view.kinds.has(kind) }));
       const switches = SWITCHES.map(([name, label]) => ({ name, label, isOn: view[name], isOffered: isUseful(page.study, name) }));
       if (!shows.children.length) shows.append(element("legend", {}, "Show"), ...[...entries, ...switches].map(({ name }) => showBox(name)));
       for (const { name, label, isOn, isOffered } of [...entries, ...switches]) {

@@ -79,6 +79,16 @@ const frontPoints = (() => {
     });
   }
 
+  /** Of each kind: how many trials there are, those to draw, and those without a value on a further axis, drawn on the edge. */
+  function drawnKinds(study, columns, thin) {
+    const [x, ...rest] = columns, isKnown = (trial) => rest.every((values) => !Number.isNaN(values[trial]));
+    return Object.fromEntries(Object.entries(kinds(study)).map(([kind, trials]) => {
+      const placed = trials.filter((trial) => !Number.isNaN(x[trial]));
+      const onEdge = rest.length === 1 ? thin(placed.filter((trial) => !isKnown(trial)), 1).kept : [];
+      return [kind, { count: trials.length, drawn: thin(placed.filter(isKnown)).kept, onEdge }];
+    }));
+  }
+
   /**
    * All that is drawn for `view` (`frontView.current`) under `rules` (`frontLimits.active`).
    * `zoom`: [[low, high] of x, of y] of the visible part, or null for all.
@@ -86,12 +96,16 @@ const frontPoints = (() => {
   function of(study, view, rules, zoom) {
     const axes = frontView.axes(view), columns = axes.map((axis) => axisValues(study, axis));
     const parts = split(study, columns, rules), positions = columns.map((values, i) => positionsOf(values, axes[i].log));
-    const ranges = zoom && axes.length === 2 ? zoom : rangesOf([...parts.front, ...parts.dominated, ...parts.outside], positions);
-    const dominated = thinned(parts.dominated, positions, ranges), outside = thinned(parts.outside, positions, ranges);
+    const visible = axes.length === 2 ? zoom : null;
+    const thin = (trials, dimensions = axes.length) => {
+      const used = positions.slice(0, dimensions);
+      return thinned(trials, used, visible ? visible.slice(0, dimensions) : rangesOf(trials, used));
+    };
+    const dominated = thin(parts.dominated), outside = thin(parts.outside), counted = [...parts.front, ...parts.dominated, ...parts.outside];
     return {
-      columns, ranges, front: parts.front, dominated: dominated.kept, outside: outside.kept, missing: parts.missing.length,
-      within: [...parts.front, ...parts.dominated], kinds: kinds(study),
-      hidden: dominated.hidden + outside.hidden, total: parts.front.length + parts.dominated.length + parts.outside.length,
+      columns, ranges: visible || rangesOf(counted, positions), front: parts.front, dominated: dominated.kept, outside: outside.kept,
+      within: [...parts.front, ...parts.dominated], kinds: drawnKinds(study, columns, thin),
+      hidden: dominated.hidden + outside.hidden, missing: parts.missing.length, total: counted.length,
     };
   }
 

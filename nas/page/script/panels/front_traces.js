@@ -82,10 +82,7 @@ const frontTraces = (() => {
 
   function kindTraces(scene) {
     return frontView.KINDS.filter(([kind]) => scene.view.kinds.has(kind)).flatMap(([kind, label]) => {
-      const { symbol, colour } = KIND_STYLES[kind], trials = scene.points.kinds[kind];
-      const [x, ...rest] = scene.points.columns, isKnown = (trial) => rest.every((values) => !Number.isNaN(values[trial]));
-      const drawn = trials.filter((trial) => !Number.isNaN(x[trial]) && isKnown(trial));
-      const onEdge = scene.view.z ? [] : trials.filter((trial) => !Number.isNaN(x[trial]) && !isKnown(trial));
+      const { symbol, colour } = KIND_STYLES[kind], { drawn, onEdge } = scene.points.kinds[kind];
       const marker = { symbol: scene.view.z ? "cross" : symbol, color: theme.colour(colour), size: scene.view.z ? 3 : 8, line: { width: 1.6, color: theme.colour(colour) } };
       const legend = { name: label, legendgroup: kind, meta: kind, marker };
       const traces = [{ ...at(scene, drawn), ...legend }, { ...at(scene, onEdge), ...legend, y: onEdge.map(() => EDGE), yaxis: "y2" }];

@@ -1,0 +1,156 @@
+"""The columns of a study in a file beside its database, so that a page of a large study opens at once.
+
+`DIR/columns.npz` is an archive of plain arrays (no pickles) and the JSON `header`: the schema number, what identifies the study,
+the cursor up to which it was read, and the texts of codes. What does not fit (another schema, study or version, a damaged file)
+is ignored: the columns are then read from the database, which remains the only truth.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.analysis.columns import BLOCKS_PREFIX, StudyColumns
+from nas.analysis.growing import GrowingColumn, RaggedColumn, TextColumn
+from nas.analysis.running_front import FrontEntry, RunningFront
+from nas.errors import UsageError
+from nas.objectives import Objective
+from nas.study.reader import Cursor
+from trainers.files import atomic_write
+
+SCHEMA = 1
+"""The number of the layout of the file; a reader ignores others."""
+Arrays = dict[str, NDArray[Any]]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CachedColumns:
+    """What the file holds.
+
+    Args:
+        columns: the trials up to the cursor.
+        cursor: to read on from.
+    """
+
+    columns: StudyColumns
+    cursor: Cursor
+
+
+def save_columns(file: Path, columns: StudyColumns, cursor: Cursor, identity: str) -> None:
+    """Write `columns`, read up to `cursor`, to `file`, atomically.
+
+    Args:
+        file: the file, which is replaced.
+        columns: the columns.
+        cursor: up to which they were read.
+        identity: tells the study from others, such as its name and the time of its first trial.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    count, texts = columns.count, columns.texts | columns.choices
+    front = columns.front
+    header = {
+        "schema": SCHEMA,
+        "identity": identity,
+        "objectives": [objective.to_dict() for objective in columns.objectives],
+        "cursor": str(cursor),
+        "count": count,
+        "numbers": list(columns.numbers),
+        "texts": {name: column.texts for name, column in columns.texts.items()},
+        "choices": {name: column.texts for name, column in columns.choices.items()},
+        "workers": columns.segments.workers,
+        "outcomes": columns.segments.outcomes,
+        "rungs": sorted(columns.rung_columns.epochs),
+    }
+    arrays: Arrays = {
+        "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
+        "numbers": _stack([column.first(count) for column in columns.numbers.values()], count),
+        "codes": _stack([column.codes.first(count) for column in texts.values()], count),
+        "feasible": columns.feasible.first(count),
+        "blocks": columns.blocks.first(count),
+        "in_history": columns.in_history.first(count),
+        "until": columns.rung_columns.until.first(count),
+        "entries": np.array([[entry.trial, entry.removed_by] for entry in front.entries], np.int64).reshape(-1, 2),
+        "extremes": front.extremes,
+    }
+    for name, column in _ragged(columns).items():
+        rows = np.arange(count)
+        arrays |= {f"{name} lengths": column.lengths(rows), f"{name} values": column.gather(rows)}
+    with atomic_write(file) as draft, draft.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
+
+
+def load_columns(file: Path, objectives: tuple[Objective, ...], identity: str) -> CachedColumns | None:
+    """What `save_columns` wrote to `file` for the study `identity`; None if there is none that fits."""
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            header = json.loads(archive["header"].tobytes())
+            expected = {
+                "schema": SCHEMA,
+                "identity": identity,
+                "objectives": [objective.to_dict() for objective in objectives],
+            }
+            if any(header.get(key) != value for key, value in expected.items()):
+                return None
+            arrays = {name: archive[name] for name in archive.files}
+        columns = _restore(StudyColumns(objectives), header, arrays)
+        return None if columns is None else CachedColumns(columns, Cursor.parse(header["cursor"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, BadZipFile, ValueError, KeyError, IndexError, TypeError, EOFError, UsageError) as error:
+        logger.info("%s is ignored: %s", file, error)
+        return None
+
+
+def _restore(columns: StudyColumns, header: dict[str, Any], arrays: Arrays) -> StudyColumns | None:
+    """Fill new `columns`; None if another version wrote other columns."""
+    count = int(header["count"])
+    names = [name for name in header["numbers"] if not name.startswith(BLOCKS_PREFIX)]
+    if names != list(columns.numbers) or list(header["texts"]) != list(columns.texts):
+        return None
+    columns.count = count
+    columns.numbers = {
+        name: GrowingColumn(np.nan, "f8", row) for name, row in zip(header["numbers"], arrays["numbers"], strict=True)
+    }
+    texts = header["texts"] | header["choices"]
+    restored = {name: TextColumn(texts[name], row) for name, row in zip(texts, arrays["codes"], strict=True)}
+    columns.texts = {name: restored[name] for name in header["texts"]}
+    columns.choices = {name: restored[name] for name in header["choices"]}
+    columns.feasible = GrowingColumn(1, "u1", arrays["feasible"])
+    columns.blocks = GrowingColumn(np.nan, "f4", arrays["blocks"])
+    columns.in_history = GrowingColumn(0, "u1", arrays["in_history"])
+    columns.rung_columns.epochs = set(header["rungs"])
+    columns.rung_columns.until = GrowingColumn(0, "i4", arrays["until"])
+    columns.segments.workers, columns.segments.outcomes = list(header["workers"]), list(header["outcomes"])
+    columns.curves = RaggedColumn("f4", None, arrays["curves lengths"], arrays["curves values"])
+    columns.rung_columns.seconds = RaggedColumn("f8", None, arrays["seconds lengths"], arrays["seconds values"])
+    width = columns.segments.rows.width
+    columns.segments.rows = RaggedColumn("f8", width, arrays["segments lengths"], arrays["segments values"])
+    columns.restore_front(_restore_front(columns, arrays))
+    return columns
+
+
+def _restore_front(columns: StudyColumns, arrays: Arrays) -> RunningFront:
+    values = np.stack(
+        [columns.numbers[objective.name].first(columns.count) for objective in columns.objectives], axis=1
+    )
+    entries = [FrontEntry(trial, values[trial], removed_by) for trial, removed_by in arrays["entries"].tolist()]
+    return RunningFront.restore(columns.objectives, entries, arrays["extremes"])
+
+
+def _ragged(columns: StudyColumns) -> dict[str, RaggedColumn]:
+    return {"curves": columns.curves, "seconds": columns.rung_columns.seconds, "segments": columns.segments.rows}
+
+
+def _stack(rows: list[NDArray[Any]], count: int) -> NDArray[Any]:
+    return np.stack(rows) if rows else np.empty((0, count))
