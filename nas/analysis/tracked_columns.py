@@ -17,7 +17,7 @@ from nas.study.reader import START, StudyReader
 logger = logging.getLogger(__name__)
 
 MIN_CACHED_TRIALS = 500
-"""A study with fewer trials is read as fast as a file of its columns."""
+"""So many trials are read as fast as a file of their columns."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class TrackedColumns:
         self.columns = StudyColumns(self._info.objectives)
         self.columns.update(first.trials)
         self.cursor = first.cursor
+        self._saved_count = 0
         self._start_from_cache()
 
     @property
@@ -86,9 +87,10 @@ class TrackedColumns:
         return ColumnChanges(sorted(changed), has_attributes)
 
     def save(self) -> None:
-        """Write the columns to the file, if there is one to write and enough to save; a failure is logged."""
-        if self.cache is None or self.columns.count < MIN_CACHED_TRIALS:
+        """Write the columns to the file, if there is one to write and it lacks many trials; a failure is logged."""
+        if self.cache is None or self.columns.count - self._saved_count < MIN_CACHED_TRIALS:
             return
+        self._saved_count = self.columns.count
         try:
             save_columns(self.cache, self.columns, self.cursor, self._identity())
         except OSError as error:
@@ -100,13 +102,14 @@ class TrackedColumns:
         cached = self._load()
         if cached is not None:
             self.columns, self.cursor = cached.columns, cached.cursor
+            self._saved_count = cached.columns.count
         try:
             self.update()
         except UsageError as error:
             if cached is None:
                 raise
             logger.info("%s is ignored: %s", self.cache, error)  # the database has fewer trials
-            self.columns, self.cursor = first_trial, first_cursor
+            self.columns, self.cursor, self._saved_count = first_trial, first_cursor, 0
             self.update()
 
     def _load(self) -> CachedColumns | None:

@@ -6,6 +6,9 @@
     static_files.py    plotly.js, the page's script and its style
     places.py          where studies are found
     study_feed.py      one study that is read again and again
+    study_answers.py   what browsers ask of it
+    summary.py         what the start page says of it
+    background.py      findings that take a while
     hub.py             all studies, and who listens to them
     event_stream.py    server-sent events
     server.py          the process

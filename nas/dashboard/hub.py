@@ -20,6 +20,7 @@ from nas.dashboard.background import Background
 from nas.dashboard.places import StudyPlace, find_studies
 from nas.dashboard.responses import RequestError, json_bytes
 from nas.dashboard.signals import Signal
+from nas.dashboard.study_answers import StudyAnswers
 from nas.dashboard.study_feed import StudyFeed
 from nas.dashboard.threads import DaemonExecutor
 from nas.errors import StudyError
@@ -43,15 +44,23 @@ class Channel:
 
     Args:
         feed: the study.
+        answers: to what browsers ask of it.
         signal: advances when there is something new to send.
     """
 
     feed: StudyFeed
+    answers: StudyAnswers
     signal: Signal = field(default_factory=Signal)
     listeners: int = 0
     polled_s: float = float("-inf")
     used_s: float = float("-inf")
     polling: asyncio.Task[None] | None = None
+
+    @classmethod
+    def of(cls, place: StudyPlace) -> Channel:
+        """The study at `place`, which is not read yet."""
+        feed = StudyFeed(place)
+        return cls(feed, StudyAnswers(feed))
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -117,7 +126,7 @@ class Hub:
             for key, channel in self.channels.items()
             if channel.listeners or channel.feed.place.folder in self._folders
         }
-        found = {place.key: self.channels.get(place.key) or Channel(StudyFeed(place)) for place in places}
+        found = {place.key: self.channels.get(place.key) or Channel.of(place) for place in places}
         channels = found | {key: channel for key, channel in kept.items() if key not in found}
         if channels.keys() != self.channels.keys():
             self.channels = channels
