@@ -91,7 +91,7 @@ def test_many_trials_are_thinned(digits_study: Path) -> None:
     results = Results.load(digits_study)
     copies = results.trials.loc[np.repeat(results.complete.index[~results.complete["on_front"]], 300)]
 
-    large = replace(results, trials=copies.reset_index(drop=True))
+    large = replace(results, summary=copies.reset_index(drop=True))
     assert len(front_svg(large)) < 20_000
     assert max(len(dots(path)) for path in paths(front_svg(large))) == MAX_POINTS
 

@@ -70,7 +70,7 @@ def test_each_is_drawn_of_full_and_empty_studies(draw: Any, results: Results, em
 
 def with_segments(results: Results, segments: dict[int, list[Segment]]) -> Results:
     plain = [[segment.to_dict() for segment in segments.get(number, [])] for number in results.trials["trial"]]
-    return replace(results, trials=results.trials.assign(segments=plain))
+    return replace(results, summary=results.trials.assign(segments=plain))
 
 
 def test_the_timeline_of_workers(results: Results) -> None:
