@@ -28,6 +28,8 @@ from nas.study.reader import list_studies
 
 TICK_S = 0.25
 """A study that a browser shows is looked at this often."""
+STORAGE_INTERVAL_S = 1.0
+"""A study of a storage: a database server does not say whether anything changed, so that each look is a query."""
 LISTED_INTERVAL_S = 2.0
 """The studies of an open start page are looked at, and new ones searched for, this often."""
 RELEASE_AFTER_S = 60.0
@@ -55,6 +57,11 @@ class Channel:
     polled_s: float = float("-inf")
     used_s: float = float("-inf")
     polling: asyncio.Task[None] | None = None
+
+    @property
+    def interval_s(self) -> float:
+        """The study is looked at this often while somebody listens."""
+        return STORAGE_INTERVAL_S if self.feed.place.storage else 0.9 * TICK_S
 
     @classmethod
     def of(cls, place: StudyPlace) -> Channel:
@@ -190,11 +197,16 @@ class Hub:
     async def _tick(self) -> None:
         now_s = time.monotonic()
         for channel in self.channels.values():
-            if channel.listeners:
+            if channel.listeners and now_s - channel.polled_s >= channel.interval_s:
                 self._start_polling(channel, channel.feed.poll)
-            elif self.list_listeners and now_s - channel.polled_s >= LISTED_INTERVAL_S:
+            elif not channel.listeners and self.list_listeners and now_s - channel.polled_s >= LISTED_INTERVAL_S:
                 self._start_polling(channel, channel.feed.glance)
-            elif len(self.channels) > 1 and now_s - channel.used_s > RELEASE_AFTER_S and channel.feed.stamp[1] >= 0:
+            elif (
+                not channel.listeners
+                and len(self.channels) > 1
+                and now_s - channel.used_s > RELEASE_AFTER_S
+                and channel.feed.stamp[1] >= 0
+            ):
                 await self.call(channel.feed.release)
         if self._analysing is None or self._analysing.done():
             due = [c for c in self.channels.values() if c.listeners and self._background.is_due(c.feed)]

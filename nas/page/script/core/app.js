@@ -2,6 +2,7 @@
 
 const app = (() => {
   const mounted = new Map(); // panel id -> {root, handle}
+  const SLOW_MS = 400; // a page that takes longer says what it waits for
   const from = source.open();
   const { fact } = dom;
   let view = null, unsubscribe = () => {}, drawer = null, pending = null;
@@ -144,6 +145,7 @@ const app = (() => {
     unsubscribe();
     mounted.clear();
     drawer = view = null;
+    const slow = setTimeout(() => byId("page").replaceChildren(element("p", { class: "reading", role: "status" }, "Reading …")), SLOW_MS);
     try {
       const entries = await from.studies();
       const isNamed = entries.some(({ key }) => key === state.study);
@@ -152,6 +154,8 @@ const app = (() => {
       else unsubscribe = studyList.show(byId("page"), { entries, from, tools: themeButton(), missing: state.study });
     } catch (error) {
       byId("page").replaceChildren(element("p", { class: "warning", role: "alert" }, error.message));
+    } finally {
+      clearTimeout(slow);
     }
   }
 
