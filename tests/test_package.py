@@ -33,6 +33,13 @@ def test_the_wheel_has_every_module_and_data_file(tmp_path: Path) -> None:
         if file.suffix in {".py", *DATA}
     }
     expected |= {f"nas/studies/{file.name}" for file in (ROOT / "studies").glob("*.yaml")}
-    assert {"nas/studies/digits.yaml", "nas/study/starter.yaml", "nas/html/page.js", "nas/report/body.html"} <= expected
+    assert {
+        "nas/studies/digits.yaml",
+        "nas/study/starter.yaml",
+        "nas/html/page.js",
+        "nas/page/page.html",
+        "nas/page/script/core/app.js",
+        "nas/page/style/page.css",
+    } <= expected
     names = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == expected

@@ -18,18 +18,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.analysis.columns import BLOCKS_PREFIX, StudyColumns
-from nas.analysis.growing import GrowingColumn, RaggedColumn, TextColumn
+from nas.analysis.growing import MISSING_CODE, GrowingColumn, RaggedColumn, TextColumn
 from nas.analysis.running_front import FrontEntry, RunningFront
 from nas.errors import UsageError
 from nas.objectives import Objective
 from nas.study.reader import Cursor
+from nas.study.trial_record import TrialRecord
 from trainers.files import atomic_write
 
 SCHEMA = 1
 """The number of the layout of the file; a reader ignores others."""
+RAGGED = ("curves", "seconds", "segments")
+"""Columns of lists."""
 Arrays = dict[str, NDArray[Any]]
 
 logger = logging.getLogger(__name__)
+
+
+MIN_SAVED_TRIALS = 500
+"""A study with fewer trials is read as fast as the file."""
+MIN_GROWTH = 1.1
+"""The file is written again when there are so many times the trials that it has."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,17 @@ class CachedColumns:
     cursor: Cursor
 
 
+def identity_of(name: str, first: TrialRecord) -> str:
+    """Tells a study from others: its `name` and the start of its `first` trial, which further trials do not change."""
+    started = "" if first.datetime_start is None else str(first.datetime_start.timestamp())
+    return f"{name} of {started}"
+
+
+def is_worth_saving(count: int, saved_count: int) -> bool:
+    """True if the columns of `count` trials should replace a file that has `saved_count`, 0 without a file."""
+    return count >= max(MIN_SAVED_TRIALS, MIN_GROWTH * saved_count)
+
+
 def save_columns(file: Path, columns: StudyColumns, cursor: Cursor, identity: str) -> None:
     """Write `columns`, read up to `cursor`, to `file`, atomically.
 
@@ -52,7 +72,7 @@ def save_columns(file: Path, columns: StudyColumns, cursor: Cursor, identity: st
         file: the file, which is replaced.
         columns: the columns.
         cursor: up to which they were read.
-        identity: tells the study from others, such as its name and the time of its first trial.
+        identity: of the study (`identity_of`).
 
     Raises:
         OSError: the file cannot be written.
@@ -118,6 +138,7 @@ def _restore(columns: StudyColumns, header: dict[str, Any], arrays: Arrays) -> S
     names = [name for name in header["numbers"] if not name.startswith(BLOCKS_PREFIX)]
     if names != list(columns.numbers) or list(header["texts"]) != list(columns.texts):
         return None
+    _check_shapes(count, header, arrays)
     columns.count = count
     columns.numbers = {
         name: GrowingColumn(np.nan, "f8", row) for name, row in zip(header["numbers"], arrays["numbers"], strict=True)
@@ -140,6 +161,26 @@ def _restore(columns: StudyColumns, header: dict[str, Any], arrays: Arrays) -> S
     return columns
 
 
+def _check_shapes(count: int, header: dict[str, Any], arrays: Arrays) -> None:
+    """Raise `ValueError` unless the arrays fit each other, as those of a file that was written whole do."""
+    texts = [*header["texts"].values(), *header["choices"].values()]
+    shapes: dict[str, tuple[int, ...]] = {
+        "numbers": (len(header["numbers"]), count),
+        "codes": (len(texts), count),
+    }
+    shapes |= dict.fromkeys(("feasible", "blocks", "in_history", "until"), (count,))
+    wrong = [name for name, shape in shapes.items() if arrays[name].shape != shape]
+    for name in RAGGED:
+        lengths, values = arrays[f"{name} lengths"], arrays[f"{name} values"]
+        wrong += [name] if lengths.shape != (count,) or lengths.sum() != len(values) or (lengths < 0).any() else []
+    numbers = np.array([len(items) for items in texts])
+    wrong += ["codes"] if (arrays["codes"] >= numbers[:, None]).any() or (arrays["codes"] < MISSING_CODE).any() else []
+    entries = arrays["entries"]
+    wrong += ["entries"] if (entries >= count).any() or (entries[:, 0] < 0).any() else []
+    if wrong:
+        raise ValueError(f"arrays {', '.join(wrong)} do not fit {count} trials")
+
+
 def _restore_front(columns: StudyColumns, arrays: Arrays) -> RunningFront:
     values = np.stack(
         [columns.numbers[objective.name].first(columns.count) for objective in columns.objectives], axis=1
@@ -149,7 +190,7 @@ def _restore_front(columns: StudyColumns, arrays: Arrays) -> RunningFront:
 
 
 def _ragged(columns: StudyColumns) -> dict[str, RaggedColumn]:
-    return {"curves": columns.curves, "seconds": columns.rung_columns.seconds, "segments": columns.segments.rows}
+    return dict(zip(RAGGED, (columns.curves, columns.rung_columns.seconds, columns.segments.rows), strict=True))
 
 
 def _stack(rows: list[NDArray[Any]], count: int) -> NDArray[Any]:

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from nas.dashboard.loaded_study import LoadedStudy
 from nas.dashboard.responses import COMPRESSION_LEVEL, RequestError, json_bytes
 from nas.dashboard.study_feed import StudyFeed
 from nas.errors import StudyError, UsageError
 from nas.page.channels import channel_pictures
 from nas.page.data import study_contact_sheet
 from nas.page.detail import StudyContext, trial_detail
-from nas.page.live_document import LiveDocument, Position
+from nas.page.live_document import Position
 from nas.page.parts import known_architecture
 from nas.study.annotations import Annotations
 from nas.study.info import StudyInfo
@@ -53,25 +54,25 @@ class StudyAnswers:
 
     def document(self) -> bytes:
         """The whole study as compressed JSON."""
-        with self._feed.reading() as page:
+        with self._feed.reading() as loaded:
             encoded = self._encoded_now()
             if encoded.document is None:
-                encoded.document = gzip.compress(json_bytes(page.document()), COMPRESSION_LEVEL, mtime=0)
+                encoded.document = gzip.compress(json_bytes(loaded.page.document()), COMPRESSION_LEVEL, mtime=0)
             return encoded.document
 
     def change(self, position: Position) -> tuple[Position, bytes] | None:
         """What changed since `position`, and the position after it; None: the study must be loaded again."""
-        with self._feed.reading() as page:
+        with self._feed.reading() as loaded:
             encoded = self._encoded_now()
             share = (position.cursor if position.version is None else "", position.version)
             if share not in encoded.changes:
-                change = page.change(position)
+                change = loaded.page.change(position)
                 if change is None:
                     return None
                 if len(encoded.changes) >= MAX_SHARED_CHANGES:
                     encoded.changes.clear()
                 encoded.changes[share] = json_bytes(change)
-            return page.position, encoded.changes[share]
+            return loaded.page.position, encoded.changes[share]
 
     def _encoded_now(self) -> _Encoded:
         if self._encoded.stamp != self._feed.stamp:
@@ -82,23 +83,23 @@ class StudyAnswers:
 
     def detail(self, number: int) -> bytes:
         """Trial `number` in detail."""
-        with self._feed.reading() as page:
-            record = _record(page, number)
+        with self._feed.reading() as loaded:
+            record = _record(loaded, number)
             try:
-                return json_bytes(trial_detail(record, self._current_context(page.tracked.info)))
+                return json_bytes(trial_detail(record, self._current_context(loaded.page.info)))
             except (StudyError, OSError) as error:
                 raise RequestError(503, f"Trial {number} cannot be read: {error}") from None
 
     def pictures(self, number: int) -> bytes:
         """The drawings of the channel dependencies of trial `number`, in the order of `channels` of its detail."""
-        with self._feed.reading() as page:
-            known = known_architecture(_record(page, number).user_attrs.get("architecture"))
+        with self._feed.reading() as loaded:
+            known = known_architecture(_record(loaded, number).user_attrs.get("architecture"))
         return json_bytes([] if known is None else channel_pictures(known))
 
     def error_text(self, number: int) -> bytes:
         """The traceback of the failed trial `number`, at most its last million bytes."""
-        with self._feed.reading() as page:
-            check_trial(page, number)
+        with self._feed.reading() as loaded:
+            check_trial(loaded, number)
         folder = self._feed.place.folder
         if folder is None:
             raise RequestError(
@@ -114,8 +115,8 @@ class StudyAnswers:
 
     def contact_sheet(self) -> bytes:
         """A few images of each class; null if the study's decoded images are not there."""
-        with self._feed.reading() as page:
-            info = page.tracked.info
+        with self._feed.reading() as loaded:
+            info = loaded.page.info
         return json_bytes(study_contact_sheet(info))
 
     def _current_context(self, info: StudyInfo) -> StudyContext:
@@ -138,10 +139,11 @@ class StudyAnswers:
 
     @contextmanager
     def _annotating(self, number: int) -> Iterator[Annotations]:
-        with self._feed.reading() as page:
-            check_trial(page, number)
+        with self._feed.reading() as loaded:
+            check_trial(loaded, number)
+            is_writable = loaded.is_writable
         place = self._feed.place
-        if not self._feed.is_writable:
+        if not is_writable:
             raise RequestError(
                 403, f"{place.folder or place.name}: is read-only, so that notes and pins cannot be stored."
             )
@@ -156,17 +158,17 @@ class StudyAnswers:
             raise RequestError(503, f"The database cannot be written now: {error}.") from None
 
 
-def check_trial(page: LiveDocument, number: int) -> None:
+def check_trial(loaded: LoadedStudy, number: int) -> None:
     """Raise `RequestError` unless the study has a trial `number`."""
-    count = page.tracked.columns.count
+    count = loaded.page.columns.count
     if number >= count:
         known = f"the numbers 0 to {count - 1}" if count else "none yet"
         raise RequestError(404, f"There is no trial {number} in this study; it has {known}.")
 
 
-def _record(page: LiveDocument, number: int) -> TrialRecord:
-    check_trial(page, number)
+def _record(loaded: LoadedStudy, number: int) -> TrialRecord:
+    check_trial(loaded, number)
     try:
-        return page.tracked.reader.trial(number)
+        return loaded.reader.trial(number)
     except (StudyError, OSError) as error:
         raise RequestError(503, f"Trial {number} cannot be read: {error}") from None

@@ -6,7 +6,7 @@ its content security policy forbids every request.
 """
 
 from nas.html.elements import Fact, fact_list, item_list, table
-from nas.html.shell import Page, figure_record, offline_policy, render, script_json, write_page
+from nas.html.shell import Page, figure_record, offline_policy, render, script_json, write_document, write_page
 
 __all__ = [
     "Fact",
@@ -18,5 +18,6 @@ __all__ = [
     "render",
     "script_json",
     "table",
+    "write_document",
     "write_page",
 ]

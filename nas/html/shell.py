@@ -85,7 +85,15 @@ def write_page(page: Page, file: Path) -> Path:
     Returns:
         `file`.
     """
-    text = render(page)
+    return write_document(render(page), file)
+
+
+def write_document(text: str, file: Path) -> Path:
+    """Write the HTML document `text` to `file`, whose folder is created; an existing file is replaced whole or not at all.
+
+    Returns:
+        `file`.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(file) as draft:
         draft.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8

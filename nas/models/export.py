@@ -24,6 +24,7 @@ from nas.analysis.results import Results, Row
 from nas.errors import MachineError, StudyError, UsageError
 from nas.models.front_test_accuracy import load_images
 from nas.models.weights import load_trained
+from nas.study.annotations import pins_of
 from nas.study.content import StudyContent
 from nas.study.destinations import check_folder
 from nas.study.layout import WEIGHTS
@@ -82,7 +83,7 @@ def export_pinned(study: StudyContent, out: Path | str) -> dict[int, Path]:
         UsageError: no trial is pinned, a pinned one has no trained network, or a folder holds other files.
         StudyError, MachineError: as `export`.
     """
-    pins = _pinned_numbers(study)
+    pins = pins_of(study.attributes)
     if not pins:
         raise UsageError(
             f"{study.folder}: no trial is pinned; `nas dashboard` pins trials, or name one: best, or its number"
@@ -97,20 +98,6 @@ def export_pinned(study: StudyContent, out: Path | str) -> dict[int, Path]:
     for number, folder in folders.items():
         _export(study, rows[number], folder)
     return folders
-
-
-def _pinned_numbers(study: StudyContent) -> list[int]:
-    """The numbers of the pinned trials, each once.
-
-    Raises:
-        UsageError: the attribute is no list of numbers.
-    """
-    pins = study.attributes.get("pins") or []
-    if not isinstance(pins, list) or not all(isinstance(pin, int) for pin in pins):
-        raise UsageError(
-            f"{study.folder}: the attribute `pins` of its study must list numbers of trials, found {pins!r}"
-        )
-    return list(dict.fromkeys(pins))
 
 
 def _complete_trial(results: Results, trial: int | str) -> Row:

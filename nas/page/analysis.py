@@ -11,6 +11,7 @@ from nas.analysis.columns import CHOICE_PREFIX, StudyColumns
 from nas.analysis.health import health
 from nas.analysis.importance import importance
 from nas.analysis.prediction_quality import predicted_values
+from nas.analysis.remarks import missing_lines, warning_lines
 from nas.analysis.results import Results
 from nas.page.arrays import encode
 from nas.page.space_values import space_values
@@ -24,6 +25,8 @@ def analysis(results: Results, columns: StudyColumns) -> dict[str, Any]:
         health         `nas.analysis.finding.Finding`, in the order of `nas.analysis.health`
         importance     {objective: `nas.analysis.importance.Importance`}
         predictions    {objective: {"trial", "predicted", "measured"}}, arrays: what the operator table predicts
+        warnings       what a reader has to know before trusting the numbers, a sentence each
+        missing        what cannot be shown because files are missing, a sentence each
         space_values   {parameter: [text, ...]}: the values that it can take, by the key of its column; null if not known
     """
     return {
@@ -37,6 +40,8 @@ def analysis(results: Results, columns: StudyColumns) -> dict[str, Any]:
             }
             for name, values in predicted_values(results).items()
         },
+        "warnings": warning_lines(results),
+        "missing": missing_lines(results),
         "space_values": space_values(results.config.get("space") or {}),
     }
 

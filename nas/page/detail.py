@@ -66,11 +66,17 @@ def trial_detail(trial: AnyTrial, context: StudyContext) -> dict[str, Any]:
     Keys: those of `short_detail`, and
 
         id, device: as stored.
+        predicted: as stored, what the sampler predicted.
+        intervals: objective -> [low, high], the 95 % confidence interval of a measured value.
         times: `started` and `finished` (ISO 8601, local time), `train_s`, `overhead_s`, `idle_s`, `wall_s`.
         curve: a list for each key of the learning curve, an entry for each epoch, None where there is no value.
     """
     attributes = trial.user_attrs
-    entries = {"id": attributes.get("id"), "device": attributes.get("device"), "times": _times(trial)}
+    entries = {
+        **{name: attributes.get(name) for name in ("id", "device", "predicted")},
+        "intervals": measured_intervals(attributes),
+        "times": _times(trial),
+    }
     return short_detail(trial, context) | _present(entries) | detail_of_curve(trial)
 
 
@@ -86,20 +92,18 @@ def short_detail(trial: AnyTrial, context: StudyContext) -> dict[str, Any]:
         predicted_s: objective -> {`batch_size`, `seconds`: of the stem, of each stage, of the head}.
         channels: `nas.page.channels.channel_texts`.
         classes: `nas.page.classes.plain_classes`.
-        intervals: objective -> [low, high], the 95 % confidence interval of a measured value.
         measurements: [[label of the objective, details as text], ...].
-        segments, predicted: as stored: the segments of its training; what the sampler predicted.
+        segments: as stored, the segments of its training.
         reason, traceback, limit, duplicate_of: of a trial that was not trained to an end (`nas.page.endings.ending`).
         commands: [[label, text to copy], ...].
     """
     attributes = trial.user_attrs
     architecture = attributes.get("architecture")
     entries: dict[str, Any] = {
-        **{name: attributes.get(name) for name in ("seed", RETRIED_FROM, "segments", "predicted")},
+        **{name: attributes.get(name) for name in ("seed", RETRIED_FROM, "segments")},
         "environment": _environment(trial.datetime_start, context.environments),
         **_network(architecture, context.tables),
         "classes": _classes(trial.number, context),
-        "intervals": measured_intervals(attributes),
         "measurements": measurement_texts(attributes),
         **ending(trial, context.folder),
         "commands": trial_commands(trial, context.folder),

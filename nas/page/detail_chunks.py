@@ -8,9 +8,6 @@ validation accuracies of all trials are columns of the document). What the colum
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +15,7 @@ from typing import Any, Final
 
 from nas.page.channels import PictureList
 from nas.page.detail import StudyContext, detail_of_curve, short_detail
+from nas.page.packing import packed
 from nas.page.parts import known_architecture
 from nas.study.trials import AnyTrial
 
@@ -69,20 +67,14 @@ def detail_chunks(trials: Sequence[AnyTrial], context: StudyContext, front: Sequ
         | (detail_of_curve(trial) if trial.number in with_curve else {})
         for trial in trials
     )
-    chunks = tuple(compressed(_transposed(chunk)) for chunk in _batched(details, CHUNK_TRIALS))
-    return DetailChunks(chunks, compressed(pictures.pictures), pictures.omitted)
+    chunks = tuple(packed(_transposed(chunk)) for chunk in _batched(details, CHUNK_TRIALS))
+    return DetailChunks(chunks, packed(pictures.pictures), pictures.omitted)
 
 
 def _batched(items: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
     """Lists of `size` consecutive items; the last may be shorter."""
     while batch := list(islice(items, size)):
         yield batch
-
-
-def compressed(data: Any) -> str:
-    """`data` as JSON, compressed by gzip, as base64; equal for equal data."""
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return base64.b64encode(gzip.compress(text.encode("utf-8", errors="backslashreplace"), mtime=0)).decode("ascii")
 
 
 def _transposed(details: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -15,20 +15,22 @@ A change has these keys; what stays the same is left out, except `cursor` and `c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.analysis.columns import StudyColumns
 from nas.analysis.growing import GrowingColumn
-from nas.analysis.tracked_columns import ColumnChanges, TrackedColumns
 from nas.errors import UsageError
 from nas.page.arrays import encode
 from nas.page.document import PageState, document, encode_trials, state_parts, study_parts, trial_parts
 from nas.page.fields import Field, fields_of
+from nas.study.info import StudyInfo
 from nas.study.reader import Cursor
+from nas.study.trial_record import TrialRecord
 
 Rows = NDArray[np.int_]
 
@@ -52,38 +54,52 @@ class LiveDocument:
     """A study as columns, its document and its changes.
 
     Args:
-        tracked: the study, which follows its database.
-        state: what the page says of it besides; its cursor is that of `tracked`.
+        info: the study.
+        state: what the page says of it besides.
+        columns: trials that were read before; None: none.
     """
 
-    def __init__(self, tracked: TrackedColumns, state: PageState) -> None:
-        self.tracked = tracked
-        self.version = 0
+    def __init__(self, info: StudyInfo, state: PageState, columns: StudyColumns | None = None) -> None:
+        self.info = info
         self.state = state
+        self.version = 0
+        self.columns = StudyColumns(info.objectives) if columns is None else columns
         self._row_versions = GrowingColumn(0, "i8")
         self._parts: dict[str, Any] = {}
         self._part_versions: dict[str, int] = {}
         self._fields: list[Field] = []
-        self.settle(ColumnChanges(list(range(tracked.columns.count)), attributes=True), state)
+        self._has_new_rows = False
 
-    def settle(self, changes: ColumnChanges, state: PageState) -> bool:
-        """Take up `changes` of the columns; returns True if anything of the document changed.
+    def add(self, trials: Sequence[TrialRecord]) -> None:
+        """Take up `trials` that are new or have changed; `settle` follows."""
+        for row in self.columns.update(trials):
+            self._row_versions.set(row, self.version + 1)
+            self._has_new_rows = True
+
+    def settle(self, attributes: Mapping[str, Any] | None, state: PageState) -> bool:
+        """Take up what else was read; returns True if anything of the document changed since the last time.
 
         Args:
-            changes: what `tracked.update` returned.
+            attributes: the user attributes of the study; None if they have not changed.
             state: what the page says of the study besides.
         """
-        version, columns = self.version + 1, self.tracked.columns
-        self.state = replace(state, cursor=str(self.tracked.cursor))
-        changed = self._set_parts(state_parts(self.state, columns.count), version)
-        if changes.attributes:
-            changed |= self._set_parts(study_parts(self.tracked.info), version)
-        if changes.trials or not self._fields:
-            self._row_versions.assign(np.array(changes.trials, np.int64), version)
-            self._fields = fields_of(columns)
+        version, self.state = self.version + 1, state
+        if attributes is not None:
+            self.info = replace(self.info, attributes=attributes)
+        has_new_attributes = attributes is not None or not self._parts
+        if self._has_new_rows or has_new_attributes:
+            for row in self.columns.set_test_accuracy(self.info.test_accuracy):
+                self._row_versions.set(row, version)
+                self._has_new_rows = True
+        changed = self._set_parts(state_parts(state, self.columns.count), version)
+        if has_new_attributes:
+            changed |= self._set_parts(study_parts(self.info), version)
+        if self._has_new_rows or not self._fields:
+            self._fields = fields_of(self.columns)
             shapes = [replace(item, codes=()) for item in self._fields]
-            changed |= self._set_parts(trial_parts(columns) | {"fields": shapes}, version)
-        changed |= bool(changes.trials)
+            changed |= self._set_parts(trial_parts(self.columns) | {"fields": shapes}, version)
+        changed |= self._has_new_rows
+        self._has_new_rows = False
         self.version += changed
         return changed
 
@@ -111,11 +127,11 @@ class LiveDocument:
     @property
     def trials_version(self) -> int:
         """The version in which trials last changed; 0 without trials."""
-        return int(self._row_versions.first(self.tracked.columns.count).max(initial=0))
+        return int(self._row_versions.first(self.columns.count).max(initial=0))
 
     def document(self) -> dict[str, Any]:
         """The whole study as plain JSON."""
-        return document(self.tracked.info, self.tracked.columns, self.state) | {"analysis": self._parts.get("analysis")}
+        return document(self.info, self.columns, self.state) | {"analysis": self._parts.get("analysis")}
 
     def change(self, position: Position) -> dict[str, Any] | None:
         """What changed since `position` as plain JSON; None: it is not a position of this study, which must be loaded again."""
@@ -126,14 +142,9 @@ class LiveDocument:
         parts = {
             name: value for name, value in self._parts.items() if self._part_versions[name] > since and name != "fields"
         }
-        change = {
-            "cursor": self.state.cursor,
-            "count": self.tracked.columns.count,
-            **parts,
-            **self._field_changes(position),
-        }
+        change = {"cursor": self.state.cursor, "count": self.columns.count, **parts, **self._field_changes(position)}
         if len(rows):
-            change["rows"] = {"index": encode(rows, "i4"), **encode_trials(self.tracked.columns, self._fields, rows)}
+            change["rows"] = {"index": encode(rows, "i4"), **encode_trials(self.columns, self._fields, rows)}
         return change
 
     def _field_changes(self, position: Position) -> dict[str, Any]:
@@ -148,7 +159,7 @@ class LiveDocument:
 
     def _rows_since(self, position: Position) -> Rows | None:
         """The numbers of the trials that changed since `position`, ascending; None if it is none of this study."""
-        count = self.tracked.columns.count
+        count = self.columns.count
         if position.version is not None:
             return np.flatnonzero(self._row_versions.first(count) > position.version)
         try:
@@ -157,5 +168,5 @@ class LiveDocument:
             return None
         if cursor.next_number > count:
             return None
-        tested = np.flatnonzero(np.isfinite(self.tracked.columns.numbers["test_accuracy"].first(count)))
+        tested = np.flatnonzero(np.isfinite(self.columns.numbers["test_accuracy"].first(count)))
         return np.unique(np.concatenate([cursor.open, np.arange(cursor.next_number, count), tested]).astype(np.int_))

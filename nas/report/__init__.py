@@ -1,7 +1,6 @@
-"""The report of a study: one self-contained HTML file that opens offline.
+"""The report of a study: the page of `nas.page` with its data inlined, one file that opens without a network.
 
-`headline.py` and `content.py` make the content, `page.py` the page; `report.js` and `report.css` add to the script and style
-that all pages share (`nas.html`).
+`data_page.py` writes the page of a data set alone.
 """
 
 from nas.report.page import DEFAULT_FILE, check_out, render, write

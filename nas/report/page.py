@@ -1,29 +1,29 @@
-"""The report as a page: rendered from results, or written for a study's folder.
-
-Text from outside (class names, reasons of failures, the study's name) is escaped here or set as text by the script.
-"""
+"""The report of a study, rendered or written to a file."""
 
 from __future__ import annotations
 
-import html
-import json
-from importlib import resources
 from pathlib import Path
-from string import Template
+
+from plotly.offline import get_plotlyjs
 
 from nas import html as pages
+from nas.analysis.columns import StudyColumns
 from nas.analysis.results import Results
-from nas.analysis.study_text import dataset_line, environment_lines, search_line
-from nas.errors import StudyError, UsageError
-from nas.report.content import content
-from nas.report.data_section import data_section
-from nas.report.headline import headline, missing_lines
-from nas.report.warnings import warning_lines
+from nas.errors import UsageError
+from nas.page.analysis import analysis
+from nas.page.assets import inline_page
+from nas.page.data import study_contact_sheet
+from nas.page.detail import StudyContext
+from nas.page.detail_chunks import detail_chunks
+from nas.page.document import PageState, document
+from nas.page.packing import packed
+from nas.study.content import StudyContent, StudySnapshot
 from nas.study.destinations import check_file
-from nas.study.images import find_images
-from nas.study.layout import DATA, may_write
+from nas.study.layout import may_write
 
 DEFAULT_FILE = "report.html"
+KEY = "study"
+"""Of the only study of a report."""
 
 
 def write(folder: Path, out: Path | None = None) -> Path:
@@ -40,7 +40,7 @@ def write(folder: Path, out: Path | None = None) -> Path:
         UsageError: `folder` holds no study, `out` is a folder, or none is given and `folder` cannot be written to.
     """
     check_out(folder, out)
-    return pages.write_page(_page(Results.load(folder)), folder / DEFAULT_FILE if out is None else out)
+    return pages.write_document(render(StudySnapshot.of(folder)), folder / DEFAULT_FILE if out is None else out)
 
 
 def check_out(folder: Path, out: Path | None) -> None:
@@ -52,38 +52,18 @@ def check_out(folder: Path, out: Path | None) -> None:
     check_file(folder / DEFAULT_FILE if out is None else out)
 
 
-def render(results: Results) -> str:
-    """The whole HTML document of the report of `results`."""
-    return pages.render(_page(results))
-
-
-def _page(results: Results) -> pages.Page:
-    lines = [
-        dataset_line(results),
-        search_line(results),
-        *environment_lines(results),
-        *warning_lines(results),
-        *missing_lines(results),
-    ]
-    settings = json.dumps({"config": results.config, "dataset": results.dataset}, indent=2)
-    return pages.Page(
-        title=results.name,
-        header="\n".join([*(f"<p>{html.escape(line)}</p>" for line in lines), pages.fact_list(headline(results))]),
-        body=Template(_asset("body.html")).substitute(data=_data(results), config=html.escape(settings)),
-        data=content(results),
-        style=_asset("report.css"),
-        script=_asset("report.js"),
-    )
-
-
-def _data(results: Results) -> str:
-    """The data of the study, with a contact sheet if its decoded images are there."""
-    try:
-        file = find_images(results.folder / DATA, str(results.dataset.get("fingerprint")))
-    except StudyError:
-        file = None
-    return data_section(results.dataset, file)
-
-
-def _asset(name: str) -> str:
-    return resources.files("nas.report").joinpath(name).read_text(encoding="utf-8")
+def render(study: StudyContent) -> str:
+    """The whole HTML document of the report of `study`."""
+    info = study.info
+    columns = StudyColumns(info.objectives)
+    columns.update(study.trials)
+    columns.set_test_accuracy(info.test_accuracy)
+    findings = analysis(Results.of(study), columns)
+    whole = document(info, columns, PageState(KEY)) | {"analysis": findings}
+    details = detail_chunks(study.trials, StudyContext.of(info.folder, info.attributes), columns.front.trials)
+    data = {
+        "documents": {KEY: {"name": study.name, "packed": packed(whole)}},
+        "details": {KEY: details.to_dict()},
+        "contactSheets": {KEY: study_contact_sheet(info)},
+    }
+    return inline_page(study.name, get_plotlyjs(), pages.script_json(data))

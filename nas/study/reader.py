@@ -24,7 +24,7 @@ from nas.study.snapshot import Signature
 from nas.study.tables import TrialTables, chunks, find_study, studies, trial_rows, trial_rows_of, trial_rows_of_ids
 from nas.study.trial_record import TrialRecord, decode
 
-TRIALS_PER_BATCH = 2000
+TRIALS_PER_BATCH = 500
 OPEN_STATES = ("RUNNING", "WAITING")
 Result = TypeVar("Result")
 

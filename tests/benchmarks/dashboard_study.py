@@ -87,11 +87,13 @@ class TrialGenerator:
     Args:
         space: the search space.
         seed: the same seed generates the same trials.
+        start: the time from which the workers are free.
     """
 
-    def __init__(self, space: SearchSpace, seed: int = 0) -> None:
+    def __init__(self, space: SearchSpace, seed: int = 0, start: datetime = START) -> None:
         self.space = space
         self.rng = np.random.default_rng(seed)
+        self.start = start
         self.free_at_s = [0.0] * WORKERS
 
     def add(self, number: int, rows: Rows, *, is_running: bool = False) -> None:
@@ -189,7 +191,7 @@ class TrialGenerator:
         worker = int(np.argmin(self.free_at_s))
         start_s = self.free_at_s[worker] + float(self.rng.uniform(0.1, 0.3))
         self.free_at_s[worker] = start_s + wall_s
-        moments = (START + timedelta(seconds=seconds) for seconds in (start_s, start_s + wall_s))
+        moments = (self.start + timedelta(seconds=seconds) for seconds in (start_s, start_s + wall_s))
         started, ended = (moment.isoformat(" ", "microseconds") for moment in moments)
         return started, ended
 
@@ -208,9 +210,9 @@ def generate_study(folder: Path, trials: int, *, seed: int = 0, running: int = 0
 
 def append_trials(folder: Path, trials: int, *, seed: int = 1) -> None:
     """Append `trials` finished trials to the study in `folder`, in one transaction."""
-    generator = TrialGenerator(SearchSpace.from_file(SPACE), seed)
     with closing(sqlite3.connect(folder / DATABASE)) as connection:
-        first = connection.execute("SELECT COUNT(*) FROM trials").fetchone()[0]
+        first, end = connection.execute("SELECT COUNT(*), MAX(datetime_complete) FROM trials").fetchone()
+        generator = TrialGenerator(SearchSpace.from_file(SPACE), seed, datetime.fromisoformat(end) if end else START)
         rows = Rows()
         for number in range(first, first + trials):
             generator.add(number, rows)

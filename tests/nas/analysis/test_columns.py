@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,45 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from nas.analysis import tracked_columns
 from nas.analysis.columns import CHOICE_PREFIX, StudyColumns
+from nas.analysis.columns_cache import identity_of, is_worth_saving, load_columns, save_columns
 from nas.analysis.front import hypervolume
 from nas.analysis.growing import GrowingColumn, RaggedColumn, TextColumn
 from nas.analysis.results import Results
-from nas.analysis.tracked_columns import TrackedColumns
 from nas.analysis.trial_fields import TEXTS, number_columns
-from nas.errors import UsageError
+from nas.study.info import StudyInfo
 from nas.study.layout import COLUMNS
-from nas.study.reader import StudyReader
+from nas.study.reader import START, Cursor, StudyReader
 from nas.study.storage import open_study
 
-Writer = Callable[..., Path]
 
+class Tracked:
+    """Columns that follow a study; they start from the file of its columns if there is one that fits."""
 
-@pytest.fixture(autouse=True)
-def every_study_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracked_columns, "MIN_CACHED_TRIALS", 0)
+    def __init__(self, folder: Path, cache: bool = True) -> None:
+        self.folder = folder
+        self.reader = StudyReader.of_folder(folder)
+        first = self.reader.read(limit=1)
+        self.info = StudyInfo(folder, self.reader.name, first.attributes or {}, len(self.reader.directions))
+        self.identity = identity_of(self.reader.name, first.trials[0]) if first.trials else ""
+        cached = load_columns(folder / COLUMNS, self.info.objectives, self.identity) if cache else None
+        self.is_from_file = cached is not None
+        self.columns = StudyColumns(self.info.objectives) if cached is None else cached.columns
+        self.cursor = START if cached is None else cached.cursor
+        self.update()
 
+    def update(self) -> list[int]:
+        """Read on; returns the numbers of the trials that were read."""
+        numbers: list[int] = []
+        for changes in self.reader.batches(self.cursor, limit=10):
+            numbers += self.columns.update(changes.trials)
+            self.cursor = changes.cursor
+            if changes.attributes is not None:
+                self.columns.set_test_accuracy(changes.attributes.get("test_accuracy") or {})
+        return numbers
 
-def track(folder: Path) -> TrackedColumns:
-    return TrackedColumns(StudyReader.of_folder(folder), folder, folder / COLUMNS)
+    def save(self) -> None:
+        save_columns(self.folder / COLUMNS, self.columns, self.cursor, self.identity)
 
 
 def texts_of(column: TextColumn, count: int) -> list[str | None]:
@@ -89,7 +105,7 @@ def describe(columns: StudyColumns) -> dict[str, Any]:
 
 
 def test_columns_are_those_of_the_results(digits_study: Path) -> None:
-    columns = TrackedColumns(StudyReader.of_folder(digits_study), digits_study).columns
+    columns = Tracked(digits_study, cache=False).columns
     check_against_results(columns, digits_study)
     trials = Results.load(digits_study).trials
     mixers = [[stage["mixer"]["name"] for stage in architecture["stages"]] for architecture in trials["architecture"]]
@@ -101,15 +117,14 @@ def test_columns_are_those_of_the_results(digits_study: Path) -> None:
 
 def test_an_empty_study_and_its_first_trials(empty_study: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(empty_study, tmp_path / "study")
-    tracked = track(folder)
+    tracked = Tracked(folder)
     assert (tracked.columns.count, tracked.columns.front.trials, tracked.columns.front.hypervolumes) == (0, [], [])
     study = open_study(folder)
     trial = study.ask()
-    assert tracked.changed()
-    assert tracked.update().trials == [0]
+    assert tracked.update() == [0]
     assert texts_of(tracked.columns.texts["state"], 1) == ["running"]
     study.tell(trial, [0.5, 1e5, 100.0])
-    assert tracked.update().trials == [0]
+    assert tracked.update() == [0]
     check_against_results(tracked.columns, folder)
     assert not tracked.update()
 
@@ -145,14 +160,14 @@ def test_columns_that_grow_are_those_that_are_read_at_once(empty_study: Path, tm
     study.sampler = optuna.samplers.RandomSampler(seed=seed)
     rng = np.random.default_rng(seed)
     opened: list[optuna.Trial] = []
-    live = TrackedColumns(StudyReader.of_folder(folder), folder)
+    live = Tracked(folder, cache=False)
     for step in range(25):
         for _ in range(rng.integers(1, 6)):
             change_study(study, opened, rng)
         live.update()
         if step % 5 == 4:
             check_against_results(live.columns, folder)
-            at_once, from_file = TrackedColumns(StudyReader.of_folder(folder), folder), track(folder)
+            at_once, from_file = Tracked(folder, cache=False), Tracked(folder)
             for other in (at_once, from_file):
                 check_against_results(other.columns, folder)
                 assert describe(other.columns)["front"] == describe(live.columns)["front"]
@@ -160,42 +175,36 @@ def test_columns_that_grow_are_those_that_are_read_at_once(empty_study: Path, tm
     assert (folder / COLUMNS).is_file()
 
 
-def test_test_accuracies_come_with_the_attributes(digits_study: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(digits_study, tmp_path / "study")
-    tracked = track(folder)
-    open_study(folder).set_user_attr("test_accuracy", {"0": 0.71, "4": 0.5, "6": 0.25})
-    changes = tracked.update()
-    assert (changes.trials, changes.attributes) == ([4, 6], True)
-    check_against_results(tracked.columns, folder)
-
-
 @pytest.fixture
 def cached(digits_study: Path, tmp_path: Path) -> Path:
     """A study with a file of its columns."""
     folder = shutil.copytree(digits_study, tmp_path / "study")
-    track(folder).save()
+    Tracked(folder).save()
     assert (folder / COLUMNS).is_file()
     return folder
 
 
 def test_the_file_gives_the_same_columns(cached: Path) -> None:
-    columns = track(cached).columns
+    columns = Tracked(cached).columns
     check_against_results(columns, cached)
-    assert same_columns(columns, TrackedColumns(StudyReader.of_folder(cached), cached).columns)
+    assert same_columns(columns, Tracked(cached, cache=False).columns)
 
 
-def test_only_what_the_file_lacks_is_read(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[int] = []
-    original = StudyColumns.update
+def test_only_what_the_file_lacks_is_read(cached: Path) -> None:
+    study = open_study(cached)
+    study.add_trial(optuna.trial.create_trial(values=[0.5, 1e5, 10.0]))
+    header, _ = header_of(cached / COLUMNS)
+    assert header["cursor"] == "37;36"
+    changes = StudyReader.of_folder(cached).read(Cursor.parse(header["cursor"]))
+    assert [record.number for record in changes.trials] == [36, 37]
+    tracked = Tracked(cached)
+    assert tracked.is_from_file
+    check_against_results(tracked.columns, cached)
 
-    def update(columns: StudyColumns, trials: Any) -> list[int]:
-        numbers = original(columns, trials)
-        read.extend(numbers)
-        return numbers
 
-    monkeypatch.setattr(StudyColumns, "update", update)
-    track(cached)
-    assert read == [0, 36]  # the first, which identifies the study, and the one that runs
+def test_when_the_file_is_written() -> None:
+    assert [is_worth_saving(count, 0) for count in (0, 499, 500)] == [False, False, True]
+    assert [is_worth_saving(count, 1000) for count in (1000, 1099, 1100)] == [False, False, True]
 
 
 def header_of(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -212,14 +221,16 @@ def test_a_file_of_something_else_is_ignored(cached: Path, change: dict[str, Any
     arrays["header"] = np.frombuffer(json.dumps(header | change).encode(), np.uint8)
     with (cached / COLUMNS).open("wb") as stream:
         np.savez(stream, **arrays)
-    check_against_results(track(cached).columns, cached)
+    tracked = Tracked(cached)
+    assert not tracked.is_from_file
+    check_against_results(tracked.columns, cached)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"text", None])
 def test_a_damaged_file_is_ignored(cached: Path, content: bytes | None) -> None:
     whole = (cached / COLUMNS).read_bytes()
     (cached / COLUMNS).write_bytes(whole[: len(whole) // 2] if content is None else content)
-    check_against_results(track(cached).columns, cached)
+    check_against_results(Tracked(cached).columns, cached)
 
 
 def test_a_pickle_is_not_loaded(cached: Path, tmp_path: Path) -> None:
@@ -227,7 +238,7 @@ def test_a_pickle_is_not_loaded(cached: Path, tmp_path: Path) -> None:
     arrays["feasible"] = np.array([Trap(tmp_path / "executed")], dtype=object)
     with (cached / COLUMNS).open("wb") as stream:
         np.savez(stream, allow_pickle=True, **arrays)
-    check_against_results(track(cached).columns, cached)
+    check_against_results(Tracked(cached).columns, cached)
     assert header["count"] == 37
     assert not (tmp_path / "executed").exists()
 
@@ -240,35 +251,6 @@ class Trap:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (self.file,)
-
-
-def test_a_database_with_fewer_trials_than_the_file(cached: Path, tmp_path: Path, study_writer: Writer) -> None:
-    first = Results.load(cached).trials["started"].iloc[0]
-    other = study_writer(tmp_path / "other", name="digits")
-    study = open_study(other)
-    study.add_trial(optuna.trial.create_trial(values=[0.5, 1e5, 10.0]))
-    shutil.copy(cached / COLUMNS, other / COLUMNS)
-    header, arrays = header_of(other / COLUMNS)
-    started = Results.load(other).trials["started"].iloc[0]
-    header["identity"] = f"digits of {started.to_pydatetime().timestamp()}"
-    assert started != first
-    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    with (other / COLUMNS).open("wb") as stream:
-        np.savez(stream, **arrays)
-    check_against_results(track(other).columns, other)
-
-
-def test_a_folder_that_cannot_be_written(cached: Path) -> None:
-    tracked = TrackedColumns(StudyReader.of_folder(cached), cached, cached / "missing" / COLUMNS)
-    tracked.save()
-    assert not (cached / "missing").exists()
-
-
-def test_a_study_that_was_deleted(cached: Path) -> None:
-    tracked = track(cached)
-    shutil.rmtree(cached)
-    with pytest.raises(UsageError, match="holds no study"):
-        tracked.update()
 
 
 def test_columns_grow() -> None:
@@ -306,6 +288,6 @@ def test_choices_that_are_equal_in_python_stay_apart(empty_study: Path, tmp_path
         name = f"p{{{index}}}"  # what stands in braces differs between trials
         distributions = {name: optuna.distributions.CategoricalDistribution([value])}
         study.add_trial(optuna.trial.create_trial(values=[0.1] * 3, params={name: value}, distributions=distributions))
-    columns = track(folder).columns
+    columns = Tracked(folder).columns
     assert texts_of(columns.choices[f"{CHOICE_PREFIX}p"], 7) == ["yes", "1", "1.5", "x", "None", "no", "0"]
     assert list(columns.choices) == [f"{CHOICE_PREFIX}p"]

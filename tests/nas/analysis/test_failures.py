@@ -10,7 +10,6 @@ from optuna.trial import TrialState
 
 from nas.analysis.failures import failure_summary, group_failures
 from nas.analysis.results import Results
-from nas.report.headline import headline
 from nas.terminal.tables import status_record
 
 REASONS = (
@@ -44,9 +43,6 @@ def test_failures_are_grouped_by_reason_with_numbers(
         " 1 x loss not finite (trial 2), 1 x the worker died, possibly out of memory (trial 4)"
     )
     assert status_record(results)["failures"][0] == {"reason": "out of GPU memory", "count": 2, "trials": [1, 3]}
-    (fact,) = [fact for fact in headline(results) if fact.label == "failed trials"]
-    assert fact.value == "6"
-    assert "2 x out of GPU memory (trials 1, 3)" in fact.note
 
 
 def test_failures_that_are_repeated_are_left_out(
@@ -72,7 +68,6 @@ def test_a_study_without_failures_has_no_line(
     results = Results.load(study_writer(tmp_path / "s", [stored_trial([0.5, 1e6, 10.0])]))
     assert failure_summary(results) is None
     assert status_record(results)["failures"] == []
-    assert not [fact for fact in headline(results) if fact.label == "failed trials"]
 
 
 def test_many_numbers_are_cut(tmp_path: Path, study_writer: Callable[..., Path], stored_trial: Any) -> None:

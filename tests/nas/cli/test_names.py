@@ -23,6 +23,7 @@ from nas.cli.app import split_words
 from nas.formatting import printable
 from nas.report import render, write
 from nas.study.config import StudyConfig
+from nas.study.content import StudySnapshot
 from nas.study.layout import default_folder
 from nas.study.storage import create_study, open_study, read_study
 from nas.study.templates import write_preset_study, write_starter_study
@@ -87,7 +88,7 @@ def test_names_of_classes_and_images_may_be_no_text(tmp_path: Path, study_writer
     text = write(tmp_path, tmp_path / "page.html").read_text(encoding="utf-8")
     assert text.count("</script>") == 3
     assert "caf\\udce9" in text
-    assert render(Results.load(tmp_path)).count("</script>") == 3
+    assert render(StudySnapshot.of(tmp_path)).count("</script>") == 3
 
 
 @pytest.mark.parametrize("text", ["[/b] :smile: %s {x}", "caf\udce9.png", "a\nb\x1b[31m"])

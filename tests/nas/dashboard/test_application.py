@@ -175,24 +175,6 @@ def test_reading_leaves_the_folder_as_it_is(tmp_path: Path, digits_study: Path, 
     assert json.dumps(sorted(path.name for path in after.keys() - before.keys())) == "[]"
 
 
-def test_the_columns_are_kept_in_a_file_for_the_next_server(
-    tmp_path: Path, digits_study: Path, run_server: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nas.analysis.tracked_columns.MIN_CACHED_TRIALS", 30)
-    shutil.copytree(digits_study, tmp_path / "digits")
-    file = tmp_path / "digits" / "columns.npz"
-    with run_server(tmp_path) as server:
-        path = f"/api/studies/{server.keys['digits']}"
-        first = server.get(path).json
-    written = file.stat().st_mtime_ns
-    with run_server(tmp_path) as server:
-        assert server.get(path).json == first
-    assert file.stat().st_mtime_ns == written
-    file.write_bytes(b"damaged")
-    with run_server(tmp_path) as server:
-        assert server.get(path).json == first
-
-
 def test_a_study_that_nobody_looks_at_is_forgotten_but_for_its_summary(
     tmp_path: Path, digits_study: Path, run_server: Callable[..., Any], tell_trial: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

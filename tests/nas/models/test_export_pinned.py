@@ -65,8 +65,6 @@ def test_nothing_is_written_unless_everything_can_be(folder: Path, tmp_path: Pat
         export_pinned(pin(folder, [0, 1]), tmp_path)
     with pytest.raises(UsageError, match=r"trial 9: .* has no such trial"):
         export_pinned(pin(folder, [0, 9]), tmp_path)
-    with pytest.raises(UsageError, match=r"attribute `pins` of its study must list numbers of trials, found 'best'"):
-        export_pinned(pin(folder, "best"), tmp_path)
     study = pin(folder, [0, 2])
     weights = study.trial_folder(2) / WEIGHTS
     weights.rename(weights.with_suffix(".away"))

@@ -18,6 +18,7 @@ from nas.execution.simulator import Simulator
 from nas.objectives import Measurement, Objective
 from nas.report import render
 from nas.study.config import StudyConfig
+from nas.study.content import StudySnapshot
 from nas.study.trials import is_trained, outcome_name
 from nas.terminal import tables
 from search_space import Architecture
@@ -143,7 +144,7 @@ def test_synthetic_objectives_of_every_source_run_from_proposal_to_report(tmp_pa
     assert {*names} <= set(results.front_records()[0])
     assert "energy_j" in results.to_csv().splitlines()[0]
     assert re.search("blocks", str(tables.front_table(results).columns[2].header))
-    text = render(results)
+    text = render(StudySnapshot.of(results.folder))
     for objective in SYNTHETIC:
         assert objective.label in text
 
@@ -227,7 +228,7 @@ def test_a_study_may_train_for_another_objective_than_accuracy(
     for row in results.complete.to_dict("records"):
         assert row["accuracy"] == row["curve"][-1]["val_accuracy"]
     assert tables.status_record(results)["best_accuracy"] == results.best["accuracy"]
-    assert results.primary.label in render(results)
+    assert results.primary.label in render(StudySnapshot.of(results.folder))
 
 
 def test_the_primary_objective_is_the_first_goal_then_the_first_that_is_trained() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import optuna
 import pytest
@@ -12,7 +16,10 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 from playwright.sync_api import Browser
 
-from nas.report.inline import write_inline
+from nas.dashboard.addresses import open_socket
+from nas.dashboard.hub import Hub
+from nas.dashboard.server import create_server
+from nas.report.page import KEY, write
 from nas.study.layout import trial_folder, write_error
 from nas.study.storage import DATABASE
 from search_space import Architecture, cost
@@ -82,31 +89,58 @@ def choice_study(tmp_path_factory: pytest.TempPathFactory, study_writer: Callabl
     return folder
 
 
-@pytest.fixture(scope="module", params=["report"])
-def opened_study(browser: Browser, page_visit: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+@contextmanager
+def report_page(study: Path, folder: Path) -> Iterator[tuple[str, str]]:
+    """The address of the report of `study`, and the key of the study in it."""
+    yield write(study, folder / f"{study.name}.html").as_uri(), KEY
+
+
+@contextmanager
+def dashboard_page(study: Path, folder: Path) -> Iterator[tuple[str, str]]:
+    """The address of a dashboard of `study` that runs in this process, and the key of the study in it."""
+    listening, address = open_socket("127.0.0.1", 0)
+    server = create_server(Hub([study], []), address, None)
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        with urlopen(f"http://127.0.0.1:{address.port}/api/studies") as answer:
+            (entry,) = json.load(answer)["studies"]
+        yield f"http://127.0.0.1:{address.port}/", entry["key"]
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
+
+
+@pytest.fixture(scope="module", params=[report_page, dashboard_page], ids=["report", "dashboard"])
+def opened_study(
+    request: pytest.FixtureRequest,
+    browser: Browser,
+    page_visit: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., Any]]:
     """Opens the page of the study in a folder at a view, such as "front?x=macs", and waits until it is drawn.
 
     Each study has one page of the browser; it is loaded again only with `reload`, otherwise its address changes.
     """
     folder = tmp_path_factory.mktemp("pages")
-    opened: dict[Path, tuple[Any, str]] = {}
+    opened: dict[Path, tuple[Any, str, str]] = {}
     frames = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 10))))"
+    with ExitStack() as stack:
 
-    def open_study(study: Path, view: str = "front", *, reload: bool = False) -> Any:
-        is_new = study not in opened
-        if is_new:
-            file = write_inline(study, folder / f"{len(opened)}.html")
-            opened[study] = page_visit(browser.new_page(viewport={"width": 1500, "height": 1200})), file.as_uri()
-        visit, address = opened[study]
-        if is_new or reload:
-            visit.page.goto("about:blank")
-            visit.page.goto(f"{address}#/study/{view}")
-        else:
-            visit.page.evaluate("(hash) => { location.hash = hash; }", f"#/study/{view}")
-        visit.wait_for("document.querySelector('main section.panel:not([hidden])')")
-        visit.page.evaluate(frames)
-        return visit
+        def open_study(study: Path, view: str = "front", *, reload: bool = False) -> Any:
+            is_new = study not in opened
+            if is_new:
+                page = stack.enter_context(browser.new_context(viewport={"width": 1500, "height": 1200})).new_page()
+                opened[study] = page_visit(page), *stack.enter_context(request.param(study, folder))
+            visit, address, key = opened[study]
+            if is_new or reload:
+                visit.page.goto("about:blank")
+                visit.page.goto(f"{address}#/{key}/{view}")
+            else:
+                visit.page.evaluate("(hash) => { location.hash = hash; }", f"#/{key}/{view}")
+            visit.wait_for("document.querySelector('main section.panel:not([hidden])')")
+            visit.page.evaluate(frames)
+            return visit
 
-    yield open_study
-    for visit, _ in opened.values():
-        visit.page.close()
+        yield open_study

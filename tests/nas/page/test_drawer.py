@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nas.formatting import dimensions, shell_path
-from nas.report.inline import write_inline
+from nas.report import write
 from nas.study.storage import read_study
 from search_space import Architecture, cost_by_part, presets
 
@@ -18,7 +18,7 @@ from search_space import Architecture, cost_by_part, presets
 @pytest.fixture(scope="module")
 def opened(choice_study: Path, visit: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The report of `choice_study`, opened once."""
-    return visit(write_inline(choice_study, tmp_path_factory.mktemp("report") / "report.html"))
+    return visit(write(choice_study, tmp_path_factory.mktemp("report") / "report.html"))
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_notes_and_pins_are_shown_and_not_changed_in_a_report(drawer: Callable[[
 def test_channel_graphs_are_drawn_when_they_are_unfolded(
     graph_study: Path, visit: Callable[..., Any], tmp_path: Path
 ) -> None:
-    opened = visit(write_inline(graph_study, tmp_path / "report.html"))
+    opened = visit(write(graph_study, tmp_path / "report.html"))
     page = opened.page
     page.evaluate("location.hash = '#/study/front?trial=0'")
     opened.wait_for("document.querySelector('#drawer .record')")
@@ -211,7 +211,7 @@ def test_an_unknown_architecture_and_hostile_names_stay_text(
     confusion = {"totals": [2, 2], "predicted": [1, 3], "correct": [1, 2], "confusions": [[0, 1, 1]]}
     trials = [stored_trial([0.5, 10.0, 1.0], None, {"architecture": unknown, "device": hostile})]
     study_writer(tmp_path, trials, name=hostile, dataset=names, test_confusion={"0": confusion})
-    opened = visit(write_inline(tmp_path, tmp_path / "report.html"))
+    opened = visit(write(tmp_path, tmp_path / "report.html"))
     opened.page.evaluate("location.hash = '#/study/front?trial=0'")
     opened.wait_for("document.querySelector('#drawer .confusion-matrix')")
     drawer = opened.page.locator("#drawer").text_content()

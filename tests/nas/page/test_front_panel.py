@@ -330,7 +330,7 @@ def test_an_update_keeps_zoom_selection_and_the_box_at_the_pointer(
 ) -> None:
     visit = front("trial=3")
     visit.page.evaluate(
-        "app.view.source.subscribe = (key, onChange) => { window.pushChange = onChange; return () => {}; }; app.start()"
+        "app.view.source.subscribe = (key, { change }) => { window.pushChange = change; return () => {}; }; app.start()"
     )
     visit.wait_for(f"window.pushChange && {FIGURE}?._fullLayout")
     box = visit.page.locator(".front-figure .nsewdrag").first.bounding_box()

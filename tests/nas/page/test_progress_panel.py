@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nas.analysis.columns import StudyColumns
 from nas.analysis.front import front_mask, hypervolume_over
 from nas.analysis.results import Results
 from nas.analysis.time_breakdown import break_down_time
+from nas.page.arrays import encode
+from nas.page.document import PageState, document, encode_curves, encode_rows, encode_segments
+from nas.page.fields import fields_of
+from nas.study.content import StudySnapshot
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +174,32 @@ def test_studies_without_segments_are_reconstructed(opened_study: Callable[..., 
     assert "Reconstructed from when trials ended" in opened.page.inner_text("#panel-progress")
     assert not opened.page.is_visible("#panel-progress >> text=Budget by rung")
     opened.check_quiet()
+
+
+def test_changes_replace_the_segments_of_their_trials(opened: Any, halving_study: Path) -> None:
+    study = StudySnapshot.of(halving_study)
+    columns = StudyColumns(study.info.objectives)
+    columns.update(study.trials[:8])
+    early = document(study.info, columns, PageState("key"))
+    columns.update(study.trials[7:])
+    rows = np.arange(7, columns.count)
+    fields = fields_of(columns)
+    change = {
+        "count": columns.count,
+        "fields": [field.to_dict() for field in fields],
+        "rows": {
+            "index": encode(rows, "i4"),
+            "columns": encode_rows(columns, fields, rows),
+            "curves": encode_curves(columns, rows),
+            "segments": encode_segments(columns, rows),
+        },
+    }
+    segments = opened.page.evaluate(
+        "([early, change]) => { const study = new columns.Study(early); study.apply(change); return [...study.segments]; }",
+        [early, change],
+    )
+    stored = {trial.number: trial.user_attrs["segments"] for trial in study.trials}
+    assert sorted(number for number, _ in segments) == sorted(stored)
+    for number, drawn in segments:
+        assert [segment["worker"] for segment in drawn] == [segment["worker"] for segment in stored[number]]
+        assert [segment["start"] for segment in drawn] == [segment["start"] for segment in stored[number]]

@@ -5,19 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from nas.analysis.results import Results
 from nas.page.contact_sheet import MAX_CLASSES
-from nas.report import render
 from nas.report.contact_sheet import contact_sheet
+from nas.report.data_page import write_data_page
 from nas.study.dataset import dataset_record
-from nas.study.layout import DATA
 from trainers.data.config import DataConfig
 from trainers.data.prepared import describe, prepare
 
@@ -68,28 +65,18 @@ def test_many_classes_are_cut_with_a_note(tmp_path: Path) -> None:
     assert f"The first {MAX_CLASSES} of {MAX_CLASSES + 3} classes are shown." in sheet
 
 
-def test_report_shows_the_images_of_its_study(
-    study_writer: Callable[..., Path], colour_folder: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "study"
-    file = prepare(DataConfig(source="folder", path=colour_folder, image_size=16), folder / DATA)
-    study_writer(folder, dataset={"name": "colours", "fingerprint": describe(file).fingerprint})
-    assert len(pictures(render(Results.load(folder)))) == 3
-    file.unlink()
-    page = render(Results.load(folder))
-    assert pictures(page) == []
-    assert "The decoded images are missing, so none are shown." in page
-
-
-def test_report_says_what_the_data_were_taken_for(
-    study_writer: Callable[..., Path], colour_folder: Path, tmp_path: Path
-) -> None:
-    info = describe(prepare(DataConfig(source="folder", path=colour_folder, image_size=16), tmp_path / "data"))
+def test_a_page_of_data_shows_the_images_and_what_they_were_taken_for(colour_folder: Path, tmp_path: Path) -> None:
+    file = prepare(DataConfig(source="folder", path=colour_folder, image_size=16), tmp_path / "data")
+    info = describe(file)
     copies = {"count": 3, "examples": [["train/a<b>/0.png", "val/a<b>/0.png"]]}
     leaks = {"within": {}, "across": {"train/val": copies}, "groups": {}, "conflicting": {"count": 0, "examples": []}}
-    folder = study_writer(tmp_path / "study", dataset=dataset_record(info) | {"duplicates": leaks})
-    page = render(Results.load(folder))
+    dataset = dataset_record(info) | {"duplicates": leaks}
+    page = write_data_page(dataset, file, tmp_path / "data.html").read_text(encoding="utf-8")
+    assert len(pictures(page)) == 3
     assert "<dt>classes</dt><dd>3: &#x27;a&lt;b&gt;&#x27; 6 (33.3 %)" in page
     assert '<tr><td>x&amp;y</td><td class="number">4</td><td class="number">1</td><td class="number">1</td>' in page
     assert "of the val split are also in the train split" in page
     assert "train/a&lt;b&gt;/0.png" in page
+    without = write_data_page(dataset, None, tmp_path / "data.html").read_text(encoding="utf-8")
+    assert pictures(without) == []
+    assert "The decoded images are missing, so none are shown." in without

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import html
 import json
 import re
@@ -13,10 +16,9 @@ import pytest
 from optuna.trial import TrialState
 from plotly.offline import get_plotlyjs
 
-from nas.analysis.results import Results
 from nas.errors import UsageError
 from nas.report import render, write
-from nas.report.content import content
+from nas.study.content import StudySnapshot
 
 HOSTILE = "</script><img src=http://evil.test/x onerror=alert(1)>&amp;"
 
@@ -58,9 +60,16 @@ def data_of(text: str) -> dict[str, Any]:
     return data
 
 
+def document_of(text: str) -> dict[str, Any]:
+    """The document of the study in a page."""
+    (entry,) = data_of(text)["documents"].values()
+    document: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(entry["packed"])))
+    return document
+
+
 @pytest.fixture(scope="module")
 def text(digits_study: Path) -> str:
-    return render(Results.load(digits_study))
+    return render(StudySnapshot.of(digits_study))
 
 
 @pytest.fixture
@@ -78,118 +87,61 @@ def hostile_study(tmp_path: Path, study_writer: Any, stored_trial: Any, architec
 def test_nothing_is_loaded_from_anywhere(text: str) -> None:
     reader = Reader(text)
     loading = [
-        (tag, key)
+        (tag, attributes[key])
         for tag, attributes in reader.elements
-        for key in attributes
-        if key in ("src", "href", "srcset", "data")
+        for key in ("src", "href", "srcset", "data")
+        if key in attributes
     ]
-    assert loading == []
-    assert "link" not in {tag for tag, _ in reader.elements}
+    assert loading == [("link", "data:,")]  # no icon is asked for
     own = text.replace(get_plotlyjs(), "")
     assert set(re.findall(r"https?://[^\s\"')]+", own)) == {"http://www.w3.org/2000/svg"}  # the name of a namespace
     assert "@import" not in own
     assert "url(" not in own
+
+
+def test_the_policy_allows_its_own_scripts_alone(text: str) -> None:
+    reader = Reader(text)
     policy = next(a["content"] for tag, a in reader.elements if a.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
     assert policy.startswith("default-src 'none'; ")
     assert "http" not in policy
+    assert "unsafe-eval" not in policy
+    scripts = re.search(r"script-src (.*)$", policy)
+    assert scripts is not None
+    data, *executed = reader.scripts
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in executed]
+    assert scripts[1].split() == [f"'sha256-{digest}'" for digest in digests]
+    assert json.loads(data)["documents"]
 
 
 def test_plotly_is_included_once(text: str) -> None:
     assert text.count(get_plotlyjs()) == 1
-    assert [len(script) > 1_000_000 for script in Reader(text).scripts] == [True, False, False]
-    assert "$" not in re.sub(r"\$\{", "", Reader(text).scripts[2])  # no placeholder of the template is left
+    assert [len(script) > 1_000_000 for script in Reader(text).scripts] == [False, True, False]
 
 
-def test_the_data_is_the_study(text: str, digits_study: Path) -> None:
-    results = Results.load(digits_study)
-    data = data_of(text)
-    keys = [column["key"] for column in data["columns"]]
-    assert keys == ["trial", "state", "accuracy", "macs", "images_per_s", "params", "test_accuracy", "wall_s", "mixers"]
-    assert data["front"] == results.front["trial"].tolist()
-    assert data["best"] == results.trial("best")["trial"]
-    assert len(data["rows"]) == 37
-    for number, row in enumerate(data["rows"]):
-        trial = results.trial(number)
-        assert row["texts"][0] == str(number)
-        if trial["state"] == "complete":
-            assert row["values"][2] == pytest.approx(trial["accuracy"], rel=1e-6)
-            assert row["texts"][2] == f"{trial['accuracy']:.4f}"
-            assert row["curve"] == pytest.approx([item["val_accuracy"] for item in trial["curve"]], rel=1e-6)
-    assert data["rows"][5]["texts"][1] == "failed: loss is <NaN> at epoch 2 & ended"
-    assert data["rows"][5]["values"][2] is None
-
-
-def test_architectures_are_restored_from_their_shared_parts(text: str, digits_study: Path) -> None:
-    results, data = Results.load(digits_study), data_of(text)
-    for number, entry in enumerate(data["architectures"]):
-        whole = data["frames"][entry["frame"]] | {"stages": [data["stages"][index] for index in entry["stages"]]}
-        assert whole == results.trial(number)["architecture"]
-        assert "note" not in entry
-        titles = [data["parts"][index]["title"] for index in entry["parts"]]
-        assert titles == ["image", "stem", "stage 1", "stage 2", "head"]
-
-
-def test_every_pair_of_objectives_has_a_figure(text: str) -> None:
-    assert [figure["title"] for figure in data_of(text)["figures"]] == [
-        "validation accuracy against MACs",
-        "validation accuracy against throughput",
-        "throughput against MACs",
-        "hypervolume over trials",
-        "mixers: share of blocks",
-        "learning curves of the front",
-    ]
+def test_the_page_has_the_study_its_details_and_its_findings(text: str, digits_study: Path) -> None:
+    document = document_of(text)
+    assert document["count"] == 37
+    assert not document["live"]
+    assert len(data_of(text)["details"]["study"]["chunks"]) == 1
+    assert {finding["key"] for finding in document["analysis"]["health"]} >= {"failed", "refused"}
+    assert document["analysis"]["warnings"] == []
 
 
 def test_markup_stays_text(hostile_study: Path) -> None:
-    text = render(Results.load(hostile_study))
+    text = render(StudySnapshot.of(hostile_study))
     reader = Reader(text)
     assert "img" not in {tag for tag, _ in reader.elements}
     assert len(reader.scripts) == 3
-    assert html.escape(HOSTILE) in text
-    data = data_of(text)
-    assert data["rows"][1]["texts"][1] == f"failed: {HOSTILE}"
-    assert data["stages"][0]["mixer"]["name"] == HOSTILE
+    assert html.escape(HOSTILE) in text  # the title
+    document = document_of(text)
+    fields = {field["key"]: field for field in document["fields"]}
+    assert document["name"] == HOSTILE
+    assert fields["failure"]["codes"] == [HOSTILE]
 
 
-def test_a_study_without_a_complete_trial_has_no_figures_and_says_so(empty_study: Path) -> None:
-    text = render(Results.load(empty_study))
-    data = data_of(text)
-    assert (data["figures"], data["rows"], data["front"], data["best"]) == ([], [], [], None)
-    assert "No trial of this study is complete yet" in text
-    assert "no trial is complete yet" in text
-
-
-@pytest.mark.parametrize(
-    ("objectives", "first", "count"),
-    [
-        (("accuracy",), "validation accuracy over trials", 4),
-        (("accuracy", "macs"), "validation accuracy against MACs", 4),
-        (("accuracy", "macs", "params", "images_per_s"), "validation accuracy against MACs", 9),
-    ],
-)
-def test_any_number_of_objectives(
-    tmp_path: Path,
-    study_writer: Any,
-    stored_trial: Any,
-    architecture: Any,
-    objectives: tuple[str, ...],
-    first: str,
-    count: int,
-) -> None:
-    curve = [{"epoch": epoch, "val_accuracy": 0.5} for epoch in (1, 2)]
-    values = {"accuracy": 0.5, "macs": 1e5, "params": 1e3, "images_per_s": 10.0}
-    trials = [
-        stored_trial(
-            [values[name] * (1 + n) for name in objectives], None, {"architecture": architecture(n), "curve": curve}
-        )
-        for n in range(2)
-    ]
-    study_writer(tmp_path, trials, objectives=objectives)
-    figures = content(Results.load(tmp_path))["figures"]
-    assert figures[0]["title"] == first
-    assert len(figures) == count
-    assert figures[0]["wide"]
+def test_a_study_without_trials_has_a_page(empty_study: Path) -> None:
+    assert document_of(render(StudySnapshot.of(empty_study)))["count"] == 0
 
 
 def test_write_is_atomic_and_creates_the_folder(

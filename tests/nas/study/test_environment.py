@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from nas.analysis.results import Results
-from nas.report import render
+from nas.analysis.study_text import environment_lines
 from nas.study import environment
 from nas.study.environment import describe_environment, environment_text, with_current
 from nas.study.stored import StoredStudy
@@ -49,7 +49,7 @@ def test_a_study_of_version_0_1_gets_one_when_it_is_continued_and_none_when_it_i
     folder = shutil.copytree(FROZEN / "study", tmp_path / "study")
     results = Results.load(folder)
     assert status_record(results)["environments"] == []
-    assert "Searched" not in render(results)
+    assert environment_lines(results) == []
     study = StoredStudy.open(folder)
     assert study.optuna.metric_names is None
     study.record_environment()
@@ -57,7 +57,7 @@ def test_a_study_of_version_0_1_gets_one_when_it_is_continued_and_none_when_it_i
     results = Results.load(folder)
     (stored,) = status_record(results)["environments"]
     assert {**stored, "since": ""} == {**describe_environment(), "since": ""}
-    assert f"Searched with {environment_text(stored)}.".replace("'", "&#x27;") in render(results)
+    assert environment_lines(results) == [f"Searched with {environment_text(stored)}."]
     optuna_study = StoredStudy.read(folder).optuna
     assert optuna_study.metric_names == [objective.name for objective in results.objectives]
     assert isinstance(optuna_study, optuna.Study)

@@ -50,6 +50,12 @@ const app = (() => {
 
   // Facts -------------------------------------------------------------------------------------------------------------
 
+  function drawWarnings() {
+    const { warnings = [], missing = [] } = view.study.analysis || {};
+    const paragraphs = (texts, style) => texts.map((text) => element("p", { class: style }, text));
+    byId("warnings").replaceChildren(...paragraphs([view.problem, ...warnings].filter(Boolean), "warning"), ...paragraphs(missing, "about"));
+  }
+
   function drawHeader() {
     const { study } = view, states = study.states, best = study.best, { primary } = study;
     document.title = study.name;
@@ -58,8 +64,7 @@ const app = (() => {
     const ended = target && (states.complete || 0) >= target ? "finished" : "not running";
     byId("status").textContent = study.searching ? "searching" : view.source.isLive ? ended : "report";
     byId("status").className = study.searching ? "status busy" : "status";
-    const warnings = [...(view.problem ? [view.problem] : []), ...(study.meta.warnings || [])];
-    byId("warnings").replaceChildren(...warnings.map((text) => element("p", { class: "warning" }, text)));
+    drawWarnings();
     const others = Object.entries(states).filter(([name]) => name !== "complete").map(([name, number]) => `${number} ${name}`);
     byId("facts").replaceChildren(
       fact("complete trials", format.integer(states.complete || 0) + (target ? ` of ${format.integer(target)}` : ""), others.join(", ") || "no other trials"),
@@ -140,7 +145,7 @@ const app = (() => {
     };
   }
 
-  /** Show the study that the address names; the list of studies if it names none of several. */
+  /** Show the study that the address names; if it names none, the list of studies, or the first study of a file. */
   async function start() {
     unsubscribe();
     mounted.clear();
@@ -149,8 +154,8 @@ const app = (() => {
     try {
       const entries = await from.studies();
       const isNamed = entries.some(({ key }) => key === state.study);
-      const isOnly = entries.length === 1 && (location.hash === "" || !from.isLive);
-      if (isNamed || isOnly) await showStudy(isNamed ? state.study : entries[0].key, entries);
+      const isFirst = !from.isLive || (entries.length === 1 && location.hash === "");
+      if (isNamed || isFirst) await showStudy(isNamed ? state.study : entries[0].key, entries);
       else unsubscribe = studyList.show(byId("page"), { entries, from, tools: themeButton(), missing: state.study });
     } catch (error) {
       byId("page").replaceChildren(element("p", { class: "warning", role: "alert" }, error.message));

@@ -65,6 +65,16 @@ const dom = (() => {
     );
   }
 
+  /** Wait for what is stored by `promise`; if it fails, `node` says why. */
+  async function attempt(promise, node, what) {
+    try {
+      await promise;
+    } catch (error) {
+      node.textContent = `${what}: ${error.message}`;
+      node.hidden = false;
+    }
+  }
+
   /** Offer `text` as a file to save. */
   function download(name, text, type) {
     const url = URL.createObjectURL(new Blob([text], { type }));
@@ -75,7 +85,7 @@ const dom = (() => {
     setTimeout(() => URL.revokeObjectURL(url), 1000);
   }
 
-  return { element, svg, byId, copyButton, select, fact, table, download };
+  return { element, svg, byId, copyButton, select, attempt, fact, table, download };
 })();
 
 const { element, svg, byId, copyButton } = dom;

@@ -30,7 +30,8 @@ const source = (() => {
     }
 
     async load(key) {
-      return this.data.documents[key];
+      const found = this.data.documents[key];
+      return found.packed ? unpacked(found.packed) : found;
     }
 
     subscribe() {

@@ -3,7 +3,7 @@
 const trialDrawer = {
   mount(root, view) {
     const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
-    let shown = null; // {trial, stamp, detail} of what is drawn
+    let shown = null; // {trial, stamp} of what is drawn
     let note = { trial: null, text: "" }; // that is drawn
     let request = 0; // of the latest detail that was asked for
 
@@ -14,10 +14,8 @@ const trialDrawer = {
     const previous = step("Previous trial on the front (←)", "‹", -1), next = step("Next trial on the front (→)", "›", 1);
     const close = element("button", { type: "button", class: "quiet icon", "aria-label": "Close", onclick: () => view.select(null) }, "×");
     const standingBox = element("div"), valuesBox = element("div"), noteBox = element("div"), detailBox = element("div", { "aria-live": "polite" }), nearestBox = element("div"), endBox = element("div");
-    root.replaceChildren(
-      element("div", { class: "drawer-head" }, element("div", { class: "drawer-title" }, title, badges, element("span", { class: "steps" }, previous, next, close)), element("div", { class: "drawer-tools" }, pin, compareButton, link)),
-      standingBox, valuesBox, noteBox, detailBox, nearestBox, endBox,
-    );
+    const head = element("div", { class: "drawer-head" }, element("div", { class: "drawer-title" }, title, badges, element("span", { class: "steps" }, previous, next, close)), element("div", { class: "drawer-tools" }, pin, compareButton, link));
+    root.replaceChildren(head, standingBox, valuesBox, noteBox, detailBox, nearestBox, endBox);
     document.addEventListener("keydown", move);
 
     function step(label, text, by) {
@@ -80,12 +78,28 @@ const trialDrawer = {
     /** What changes of a trial while it is open: its state and its curve. */
     const stampOf = (trial) => `${view.study.state(trial)} ${(view.study.curves[trial] || []).length}`;
 
-    function drawColumns(detail) {
+    /** Draw `nodes` in `box` unless it shows the same, or, for the trial that is shown already, has the focus. */
+    function redraw(box, ...nodes) {
+      const isSame = box.childNodes.length === nodes.length && nodes.every((node, i) => node.isEqualNode(box.childNodes[i]));
+      if (!isSame && !(shown !== null && shown.trial === view.selected && box.contains(document.activeElement))) box.replaceChildren(...nodes);
+    }
+
+    /** Call `draw`, and scroll so that what is at the top of the drawer stays where it is. */
+    function steadily(draw) {
+      const edge = head.getBoundingClientRect().bottom, end = root.getBoundingClientRect().bottom;
+      const boxes = [...root.children].slice(1).map((child) => ({ child, box: child.getBoundingClientRect() })).filter(({ box }) => box.bottom > edge && box.top < end);
+      const { child: anchor } = boxes.find(({ box }) => box.top >= edge) || boxes[0] || { child: head };
+      const before = anchor.getBoundingClientRect().top;
+      draw();
+      if (root.scrollTop > 0) root.scrollTop += anchor.getBoundingClientRect().top - before;
+    }
+
+    function drawColumns() {
       const { selected } = view;
       drawHead();
-      standingBox.replaceChildren(trialSections.drawStanding(view, selected));
-      valuesBox.replaceChildren(trialSections.drawValues(view, selected, detail));
-      nearestBox.replaceChildren(trialSections.drawNeighbours(view, selected) || "");
+      redraw(standingBox, trialSections.drawStanding(view, selected));
+      redraw(valuesBox, trialSections.drawValues(view, selected));
+      redraw(nearestBox, ...[trialSections.drawNeighbours(view, selected)].filter(Boolean));
     }
 
     /** Draw the note, unless it is drawn already or is being edited. */
@@ -111,15 +125,13 @@ const trialDrawer = {
 
     async function load(trial) {
       const asked = ++request, isSame = shown !== null && shown.trial === trial;
-      shown = { trial, stamp: stampOf(trial), detail: isSame ? shown.detail : {} };
+      shown = { trial, stamp: stampOf(trial) };
       root.ariaBusy = "true";
       const slow = isSame ? null : setTimeout(() => drawMessage("Loading …", false), 150);
       try {
         const detail = await view.source.detail(view.study.key, trial);
         if (asked !== request) return;
-        shown.detail = detail || {};
-        drawColumns(shown.detail);
-        if (detail) drawDetail(detail);
+        if (detail) steadily(() => drawDetail(detail));
         else drawMessage("This page has no details of the trial.", false);
       } catch (error) {
         if (asked === request) drawMessage(error.status === 404 ? "This trial is no longer there." : `The details could not be loaded: ${error.message}`, error.status !== 404);
@@ -134,7 +146,7 @@ const trialDrawer = {
         const trial = view.selected;
         if (shown === null || shown.trial !== trial) {
           root.scrollTop = 0;
-          drawColumns({});
+          drawColumns();
           drawNote();
           load(trial);
           return;
@@ -143,9 +155,11 @@ const trialDrawer = {
           drawHead();
           return;
         }
+        steadily(() => {
+          drawColumns();
+          drawNote();
+        });
         if (shown.stamp !== stampOf(trial)) load(trial);
-        else drawColumns(shown.detail);
-        drawNote();
       },
     };
   },

@@ -37,7 +37,7 @@ definePanel({
       const { view } = scene;
       plot.draw(figure, describe, {
         zoom: view.z ? null : "zoom.front", shown: frontView.shownText(view), onselect: page.select,
-        hover: (trial) => frontHover.nodes(page, view, trial), label: figureLabel(scene),
+        hover: (trial) => frontHover.nodes(page, view, trial), label: frontText.label(scene),
       });
     }
 
@@ -51,8 +51,8 @@ definePanel({
       scene = makeScene();
       const { view } = scene;
       controls.update(view, scene.points);
-      limitList.update(scene.limits, withinText(scene));
-      notes.textContent = noteText(scene);
+      limitList.update(scene.limits, frontText.within(scene));
+      notes.textContent = frontText.notes(scene);
       if (isSelection) drawFigureLate();
       else drawFigure();
       cards.update(scene.rules, view);

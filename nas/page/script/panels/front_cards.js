@@ -1,7 +1,7 @@
 // The cards of "Which one should I take?" (`frontChoice`).
 
 const frontCards = (() => {
-  /** Fill `root`. Returns {update(points, view, rules)} with what `frontPoints.of`, `frontView.current` and `frontLimits.active` return. */
+  /** Fill `root`. Returns {update(rules, view)} with what `frontLimits.active` and `frontView.current` return. */
   function mount(root, page) {
     const list = element("ol", { class: "choices" }), message = element("p", { class: "about", role: "status" });
     root.append(element("h2", {}, "Which one should I take?"), message, list);
@@ -50,7 +50,8 @@ const frontCards = (() => {
   function pinButton(page, trial) {
     const isPinned = page.pins.has(trial);
     if (!page.study.writable) return isPinned ? element("span", { class: "pinned" }, "★ pinned") : null;
-    return element("button", { type: "button", class: "quiet", "data-action": `pin ${trial}`, "aria-pressed": String(isPinned), onclick: () => page.pin(trial, !isPinned) }, isPinned ? "★ Pinned" : "☆ Pin");
+    const store = ({ currentTarget }) => dom.attempt(page.pin(trial, !isPinned), currentTarget, "Not pinned");
+    return element("button", { type: "button", class: "quiet", "data-action": `pin ${trial}`, "aria-pressed": String(isPinned), onclick: store }, isPinned ? "★ Pinned" : "☆ Pin");
   }
 
   return { mount };

@@ -39,53 +39,58 @@ const frontLimitList = (() => {
     return { update };
   }
 
-  const isObjective = (study, key) => study.objectives.some(({ name }) => name === key);
-
+  /** A row: {node, update(bounds)}. */
   function createRow(view, key, onDraft) {
-    const field = view.study.field(key), id = `limit-${key}`, isFixed = isObjective(view.study, key);
-    const error = element("small", { class: "error", id: `${id}-error`, role: "alert" });
-    const word = element("span", {});
-    const input = element("input", { type: "text", id, size: 9, inputmode: "text", spellcheck: "false", autocomplete: "off", placeholder: "no limit", "aria-describedby": error.id });
-    const slider = element("input", { type: "range", min: 0, max: frontLimits.STEPS, "aria-label": `Limit of ${field.label}` });
-    const remove = isFixed ? null : element("button", { type: "button", class: "quiet icon", "aria-label": `Remove the limit of ${field.label}`, onclick: () => frontLimits.store(key, { atLeast: null, atMost: null }, false) }, "×");
-    const node = element("div", { class: "limit", "data-key": key },
-      element("label", { for: id, class: "limit-name" }, field.label), remove,
-      element("div", { class: "limit-text" }, word, input, element("span", { class: "unit" }, field.unit)), slider, error, studyLimit(view.study, key));
+    const field = view.study.field(key), isListed = !view.study.objectives.some(({ name }) => name === key);
+    const parts = rowParts(field, `limit-${key}`, isListed), { word, input, slider, error } = parts;
+    let side = frontLimits.sense(field);
 
     input.addEventListener("change", () => {
       try {
         error.textContent = "";
-        frontLimits.store(key, frontLimits.parsed(field, input.value), !isFixed);
+        frontLimits.store(key, frontLimits.parsed(field, input.value), isListed);
       } catch (problem) {
         error.textContent = problem.message;
       }
       input.setAttribute("aria-invalid", String(error.textContent !== ""));
     });
     slider.addEventListener("input", () => onDraft(key, fromSlider()));
-    slider.addEventListener("change", () => frontLimits.store(key, fromSlider(), !isFixed));
-
-    let side = frontLimits.sense(field);
+    slider.addEventListener("change", () => frontLimits.store(key, fromSlider(), isListed));
 
     /** The loose end of the slider is no limit. */
     function fromSlider() {
-      const position = Number(slider.value), loose = side === "atLeast" ? 0 : frontLimits.STEPS;
-      const value = position === loose ? null : frontLimits.scale(view.study, field).value(position);
+      const position = Number(slider.value), value = position === looseEnd(side) ? null : frontLimits.scale(view.study, field).value(position);
       return { atLeast: null, atMost: null, [side]: value };
     }
 
     function update(bounds) {
       if (frontLimits.isSet(bounds)) side = bounds.atLeast === null ? "atMost" : "atLeast";
-      const value = bounds[side], scale = frontLimits.scale(view.study, field);
+      const value = bounds[side], scale = frontLimits.scale(view.study, field), active = document.activeElement;
       word.textContent = side === "atLeast" ? "at least" : "at most";
-      if (document.activeElement !== input && !error.textContent) input.value = value === null ? "" : exactText(field, value);
+      if (active !== input && !error.textContent) input.value = value === null ? "" : exactText(field, value);
       slider.disabled = scale.isEmpty;
-      if (document.activeElement !== slider || value === null)
-        slider.value = value === null || scale.isEmpty ? (side === "atLeast" ? 0 : frontLimits.STEPS) : scale.position(value);
+      if (active !== slider || value === null) slider.value = value === null || scale.isEmpty ? looseEnd(side) : scale.position(value);
       slider.setAttribute("aria-valuetext", value === null ? "no limit" : `${word.textContent} ${format.value(field, value)}`);
-      node.classList.toggle("set", value !== null);
+      parts.node.classList.toggle("set", value !== null);
     }
 
-    return { node, update };
+    parts.node.append(...studyLimit(view.study, key));
+    return { node: parts.node, update };
+  }
+
+  const looseEnd = (side) => side === "atLeast" ? 0 : frontLimits.STEPS;
+
+  /** The elements of a row; `isListed` rows were added by a person, who can remove them. */
+  function rowParts(field, id, isListed) {
+    const error = element("small", { class: "error", id: `${id}-error`, role: "alert" }), word = element("span", {});
+    const input = element("input", { type: "text", id, size: 9, spellcheck: "false", autocomplete: "off", placeholder: "no limit", "aria-describedby": error.id });
+    const slider = element("input", { type: "range", min: 0, max: frontLimits.STEPS, "aria-label": `Limit of ${field.label}` });
+    const forget = () => frontLimits.store(field.key, { atLeast: null, atMost: null }, false);
+    const remove = isListed ? element("button", { type: "button", class: "quiet icon", "aria-label": `Remove the limit of ${field.label}`, onclick: forget }, "×") : null;
+    const node = element("div", { class: "limit", "data-key": field.key },
+      element("label", { for: id, class: "limit-name" }, field.label), remove,
+      element("div", { class: "limit-text" }, word, input, element("span", { class: "unit" }, field.unit)), slider, error);
+    return { node, word, input, slider, error };
   }
 
   /** A text that `frontLimits.parsed` reads as `value` again. */
@@ -94,11 +99,12 @@ const frontLimitList = (() => {
     return format.parsed(text) === value ? text : String(value);
   }
 
+  /** A line about the study's own limit, if there is one. */
   function studyLimit(study, key) {
     const objective = study.objectives.find(({ name }) => name === key);
-    if (!objective || objective.limit === null || objective.limit === undefined) return null;
+    if (!objective || objective.limit === null || objective.limit === undefined) return [];
     const word = objective.direction === "maximize" ? "at least" : "at most";
-    return element("small", {}, `the study's own limit: ${word} ${format.value(study.field(key), objective.limit)}`);
+    return [element("small", {}, `the study's own limit: ${word} ${format.value(study.field(key), objective.limit)}`)];
   }
 
   return { mount };

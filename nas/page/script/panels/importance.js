@@ -23,10 +23,10 @@ const importanceBars = (() => {
     const shown = () => entry().shares.slice(0, MAX_BARS);
 
     function describe() {
-      const rows = shown(), names = rows.map(({ parameter }) => format.escaped(parameter));
+      const rows = shown(), names = rows.map(({ parameter }) => format.escaped(preferences.label(preferences.PREFIX + parameter)));
       const bars = {
         type: "bar", orientation: "h", y: names, x: rows.map(({ share }) => 100 * share), marker: { color: theme.colour("--accent") },
-        error_x: { type: "data", array: rows.map(({ deviation }) => 100 * deviation), color: theme.colour("--soft"), thickness: 1.5 },
+        error_x: { type: "data", symmetric: false, array: rows.map(({ deviation }) => 100 * deviation), arrayminus: rows.map(({ share, deviation }) => 100 * Math.min(share, deviation)), color: theme.colour("--soft"), thickness: 1.5 },
         text: rows.map(({ share, deviation }) => `${format.percent(share, 1)} ± ${format.percent(deviation, 1)}`), textposition: "none", hovertemplate: "%{text}<extra>%{y}</extra>",
       };
       return { traces: [bars], layout: { xaxis: { title: "share of importance (%)", rangemode: "tozero" }, yaxis: { type: "category", autorange: "reversed", showgrid: false, ticks: "" }, margin: { l: 64, r: 16, t: 8, b: 48 } } };

@@ -85,7 +85,7 @@ const parallel = (() => {
       const mark = range ? dom.svg("rect", { class: "range", x: -6, width: 12, y: y(axis, Math.min(axis.high, range[1])), height: Math.max(3, y(axis, Math.max(axis.low, range[0])) - y(axis, Math.min(axis.high, range[1]))) }) : null;
       const grip = dom.svg("rect", { class: "grip", x: -16, width: 32, y: MARGIN.top - 6, height: inner + 12, tabindex: "0", role: "button", "data-axis": axis.key, "aria-label": label(axis, range), onpointerdown: (event) => start(event, axis), onkeydown: (event) => press(event, axis) });
       return dom.svg("g", { transform: `translate(${x(i)} 0)` },
-        dom.svg("line", { y1: MARGIN.top, y2: MARGIN.top + inner }), dom.svg("text", { class: "name", y: i % 2 ? 30 : 14, "text-anchor": i ? "middle" : "start", x: i ? 0 : -MARGIN.left + 4 }, shortened(axis.label, 24)), ...ticks, mark, grip);
+        dom.svg("line", { y1: MARGIN.top, y2: MARGIN.top + inner }), dom.svg("text", { class: "name", y: i % 2 ? 30 : 14, "text-anchor": i === 0 ? "start" : i === axes.length - 1 ? "end" : "middle", x: i === 0 ? -MARGIN.left + 4 : i === axes.length - 1 ? MARGIN.right - 4 : 0 }, shortened(axis.label, 24)), ...ticks, mark, grip);
     }
 
     const shortened = (text, length) => text.length > length ? `${text.slice(0, length - 1)}…` : text;

@@ -17,7 +17,7 @@ const parallelAxes = (() => {
     const column = study.column(field.key), seen = new Set(trials.map((trial) => column[trial]).filter((code) => code >= 0));
     const texts = theme.ordered([...seen].map((code) => field.codes[code])), places = new Map(texts.map((text, i) => [text, i]));
     const at = (trial) => column[trial] < 0 ? NaN : places.get(field.codes[column[trial]]);
-    return { key: field.key, label: field.label, low: 0, high: texts.length - 1, at, ticks: texts.map((text, value) => ({ value, text })), isText: true };
+    return { key: field.key, label: preferences.label(field.key), low: 0, high: texts.length - 1, at, ticks: texts.map((text, value) => ({ value, text })), isText: true };
   }
 
   /** The parameters to show: those that matter most, or those of the main groups while this is not known. */

@@ -10,6 +10,9 @@ const preferences = (() => {
     return match ? { name: match[2], stage: Number(match[1]) } : { name: key.slice(PREFIX.length), stage: null };
   }
 
+  /** "stage 2 mixer". */
+  const label = (key) => standing.choiceLabel({ label: key.slice(PREFIX.length) });
+
   /**
    * The odds ratio of a 2 x 2 table, 1/2 added to each number, and its 95 % interval.
    * `a`: on the front with the value; `b`: on the front without; `c`, `d`: the same for the other trials. Where a row or a column
@@ -58,5 +61,5 @@ const preferences = (() => {
 
   const isClear = ({ low, high }) => low > 1 || high < 1;
 
-  return { groups, parsed, oddsRatio, isClear, PREFIX };
+  return { groups, parsed, label, oddsRatio, isClear, PREFIX };
 })();

@@ -7,12 +7,20 @@ definePanel({
   mount(root, page) {
     const bar = element("div", { class: "table-bar" }), rowsRoot = element("div");
     root.classList.add("table-panel");
-    root.append(bar, rowsRoot);
+    const notice = element("p", { class: "filter-error", role: "alert", hidden: true });
+    root.append(bar, notice, rowsRoot);
+
+    /** Store a note or a pin; a failure is told above the rows. */
+    function store(promise) {
+      notice.hidden = true;
+      dom.attempt(promise, notice, "Not stored");
+    }
+
     let columns = new Map(), trials = [], test = () => true, known = "";
 
     const filter = tableFilterBar.mount(bar, page, { columns: () => tableColumns.chosen(columns, page.study).map(({ name }) => name), allColumns: () => columns, trials: () => trials });
-    const rows = tableRows.mount(rowsRoot, {
-      cell: (column, trial) => tableCells.nodes(page, column, trial),
+    const rows = new tableRows.Rows(rowsRoot, {
+      cell: (column, trial) => tableCells.nodes(page, column, trial, store),
       choose: page.select,
       sort: ({ name, isBestFirst }) => {
         const order = tableColumns.order(columns), isSame = order.name === name;
@@ -41,46 +49,3 @@ definePanel({
     return { update };
   },
 });
-
-// Cells: texts, the star of a pin, and notes; both can be changed where a server stores them.
-
-const tableCells = (() => {
-  function nodes(page, column, trial) {
-    if (column.name === "pinned" && page.study.writable) return [star(page, trial)];
-    if (column.name === "note" && page.study.writable) return [column.text(trial), editButton(page, trial)];
-    const text = column.text(trial);
-    return [column.isNumber || !text ? text : element("span", { title: text }, text)];
-  }
-
-  function star(page, trial) {
-    const isPinned = page.pins.has(trial), label = `${isPinned ? "Unpin" : "Pin"} trial ${trial}`;
-    return element("button", { type: "button", class: "star", "data-action": `pin ${trial}`, "aria-label": label, "aria-pressed": String(isPinned), onclick: () => page.pin(trial, !isPinned) }, isPinned ? "★" : "☆");
-  }
-
-  function editButton(page, trial) {
-    const button = element("button", { type: "button", class: "star", "data-action": `note ${trial}`, "aria-label": `Note on trial ${trial}` }, "✎");
-    button.addEventListener("click", () => edit(page, trial, button.parentElement));
-    return button;
-  }
-
-  function edit(page, trial, cell) {
-    const input = element("input", { type: "text", "aria-label": `Note on trial ${trial}`, value: (page.study.notes || {})[trial] || "" });
-    const before = [...cell.childNodes];
-    let isOpen = true;
-    const close = (isStored) => {
-      if (!isOpen) return;
-      isOpen = false;
-      const text = input.value.trim();
-      cell.replaceChildren(...before);
-      if (isStored) page.source.setNote(page.study.key, trial, text);
-    };
-    input.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || event.key === "Escape") close(event.key === "Enter");
-    });
-    input.addEventListener("blur", () => close(true));
-    cell.replaceChildren(input);
-    input.focus();
-  }
-
-  return { nodes };
-})();

@@ -4,115 +4,126 @@ const tableRows = (() => {
   const ROW_PX = 30, MARGIN_ROWS = 10;
 
   /**
-   * Fill `root` with the table. `handlers`: `cell(column, trial)` returns the nodes of a cell, `choose(trial)` a row was chosen,
-   * `sort(name)` a heading was clicked. Returns {show({trials, columns, order, selected}, isData), cursorTo(trial)}.
+   * The table. `handlers`: `cell(column, trial)` returns the nodes of a cell, `choose(trial)` is called when a row is chosen,
+   * `sort(column)` when a heading is clicked.
    */
-  function mount(root, handlers) {
-    const head = element("thead"), body = element("tbody"), table = element("table", { role: "grid", class: "trials" }, head, body);
-    const scroller = element("div", { class: "table-scroll", tabindex: 0, "aria-label": "Trials. Arrow keys move, Enter selects." }, table);
-    root.append(scroller);
-    let shown = { trials: [], columns: [], order: null, selected: null }, cursor = null, isDue = false;
-
-    function show(next, isData) {
-      const anchor = isData ? anchorOf() : null;
-      const isReordered = !isData && (next.trials !== shown.trials);
-      shown = next;
-      drawHead();
-      table.setAttribute("aria-rowcount", shown.trials.length + 1);
-      draw();
-      if (anchor) restore(anchor);
-      else if (isReordered) scroller.scrollTop = 0;
-      draw();
+  class Rows {
+    constructor(root, handlers) {
+      this.handlers = handlers;
+      this.shown = { trials: [], columns: [], order: null, selected: null };
+      this.cursor = null; // the trial that the arrow keys are at
+      this.isDue = false; // whether the rows are drawn at the next frame
+      this.head = element("thead");
+      this.body = element("tbody", { onclick: (event) => this.click(event) });
+      this.table = element("table", { role: "grid", class: "trials" }, this.head, this.body);
+      this.scroller = element("div", { class: "table-scroll", tabindex: 0, "aria-label": "Trials. Arrow keys move, Enter selects.", onkeydown: (event) => this.press(event) }, this.table);
+      this.scroller.addEventListener("scroll", () => this.schedule(), { passive: true });
+      new ResizeObserver(() => this.schedule()).observe(this.scroller);
+      root.append(this.scroller);
     }
 
-    // A change of the data keeps the first visible trial where it is.
-
-    function anchorOf() {
-      const index = Math.floor(scroller.scrollTop / ROW_PX);
-      return scroller.scrollTop === 0 || index >= shown.trials.length ? null : { trial: shown.trials[index], offset: scroller.scrollTop - index * ROW_PX };
+    /** Show {trials, columns, order, selected}; `isData` if only the data changed, so that the rows in view stay where they are. */
+    show(next, isData) {
+      const anchor = isData ? this.anchor() : null, isReordered = !isData && next.trials !== this.shown.trials;
+      this.shown = next;
+      this.drawHead();
+      this.table.setAttribute("aria-rowcount", next.trials.length + 1);
+      this.draw();
+      if (anchor) this.restore(anchor);
+      else if (isReordered) this.scroller.scrollTop = 0;
+      if (anchor || isReordered) this.draw();
     }
 
-    function restore({ trial, offset }) {
-      const index = shown.trials.indexOf(trial);
-      if (index >= 0) scroller.scrollTop = index * ROW_PX + offset;
+    /** The first trial in view, and how far it is scrolled out; null at the top. */
+    anchor() {
+      const { scrollTop } = this.scroller, index = Math.floor(scrollTop / ROW_PX);
+      return scrollTop === 0 || index >= this.shown.trials.length ? null : { trial: this.shown.trials[index], offset: scrollTop - index * ROW_PX };
     }
 
-    function drawHead() {
-      const { columns, order } = shown;
-      const signature = JSON.stringify([columns.map(({ name, title }) => [name, title]), order]);
-      if (head.dataset.signature === signature) return;
-      const focused = head.contains(document.activeElement) ? document.activeElement.dataset.name : null;
-      head.dataset.signature = signature;
-      table.style.width = `${columns.reduce((sum, { width }) => sum + width, 0)}px`;
-      head.replaceChildren(element("tr", { "aria-rowindex": 1 }, ...columns.map((column) => heading(column, order))));
-      if (focused) head.querySelector(`button[data-name="${CSS.escape(focused)}"]`)?.focus();
+    restore({ trial, offset }) {
+      const index = this.shown.trials.indexOf(trial);
+      if (index >= 0) this.scroller.scrollTop = index * ROW_PX + offset;
     }
 
-    function heading(column, order) {
+    drawHead() {
+      const { columns, order } = this.shown, signature = JSON.stringify([columns.map(({ name, title }) => [name, title]), order]);
+      if (this.head.dataset.signature === signature) return; // so that a heading keeps the focus
+      const focused = focusIn(this.head, "name");
+      this.head.dataset.signature = signature;
+      this.table.style.width = `${columns.reduce((sum, { width }) => sum + width, 0)}px`;
+      this.head.replaceChildren(element("tr", { "aria-rowindex": 1 }, ...columns.map((column) => this.heading(column, order))));
+      focused();
+    }
+
+    heading(column, order) {
       const isSorted = order.name === column.name, direction = order.isDescending ? "descending" : "ascending";
       return element("th", { scope: "col", class: column.isNumber ? "number" : "", style: `width: ${column.width}px`, "aria-sort": isSorted ? direction : "none" },
-        element("button", { type: "button", "data-name": column.name, title: column.label || column.title, "aria-label": column.label, onclick: () => handlers.sort(column) },
+        element("button", { type: "button", "data-name": column.name, title: column.label || column.title, "aria-label": column.label, onclick: () => this.handlers.sort(column) },
           column.title, isSorted ? element("span", { "aria-hidden": "true" }, order.isDescending ? " ▾" : " ▴") : null));
     }
 
-    function draw() {
-      const { trials, columns } = shown;
-      if (body.querySelector("input")) return; // a note is being written
-      const first = Math.max(0, Math.floor(scroller.scrollTop / ROW_PX) - MARGIN_ROWS);
-      const last = Math.min(trials.length, first + Math.ceil(scroller.clientHeight / ROW_PX) + 2 * MARGIN_ROWS);
-      const focused = body.contains(document.activeElement) ? document.activeElement.dataset.action : null;
-      body.replaceChildren(spacer(first, columns), ...trials.slice(first, last).map((trial, i) => row(trial, first + i)), spacer(trials.length - last, columns));
-      if (focused) body.querySelector(`[data-action="${CSS.escape(focused)}"]`)?.focus();
+    /** Draw the rows in view, unless a note is being written in one. */
+    draw() {
+      if (this.body.querySelector("input")) return;
+      const { trials } = this.shown, { scrollTop, clientHeight } = this.scroller;
+      const first = Math.max(0, Math.floor(scrollTop / ROW_PX) - MARGIN_ROWS);
+      const last = Math.min(trials.length, first + Math.ceil(clientHeight / ROW_PX) + 2 * MARGIN_ROWS);
+      const focused = focusIn(this.body, "action");
+      this.body.replaceChildren(this.spacer(first), ...trials.slice(first, last).map((trial, i) => this.row(trial, first + i)), this.spacer(trials.length - last));
+      focused();
     }
 
-    const spacer = (rows, columns) => element("tr", { "aria-hidden": "true", class: "spacer", style: `height: ${Math.max(0, rows) * ROW_PX}px` }, rows > 0 ? element("td", { colspan: columns.length }) : null);
-
-    function row(trial, index) {
-      const isSelected = trial === shown.selected;
-      const node = element("tr", { id: `row-${trial}`, "data-trial": trial, "aria-rowindex": index + 2, "aria-selected": String(isSelected), class: [isSelected ? "selected" : "", trial === cursor ? "cursor" : ""].join(" ") });
-      node.append(...shown.columns.map((column) => element("td", { class: column.isNumber ? "number" : "" }, ...handlers.cell(column, trial))));
-      return node;
+    /** A row in place of `count` rows out of view. */
+    spacer(count) {
+      const cell = count > 0 ? element("td", { colspan: this.shown.columns.length }) : null;
+      return element("tr", { "aria-hidden": "true", class: "spacer", style: `height: ${Math.max(0, count) * ROW_PX}px` }, cell);
     }
 
-    function scheduleDraw() {
-      if (!isDue) requestAnimationFrame(() => { isDue = false; draw(); });
-      isDue = true;
+    row(trial, index) {
+      const isSelected = trial === this.shown.selected, names = [isSelected ? "selected" : "", trial === this.cursor ? "cursor" : ""];
+      const cells = this.shown.columns.map((column) => element("td", { class: column.isNumber ? "number" : "" }, ...this.handlers.cell(column, trial)));
+      return element("tr", { id: `row-${trial}`, "data-trial": trial, "aria-rowindex": index + 2, "aria-selected": String(isSelected), class: names.join(" ") }, ...cells);
     }
 
-    function cursorTo(trial) {
-      cursor = trial;
-      const index = shown.trials.indexOf(trial);
-      if (index < 0) return;
-      const top = index * ROW_PX, room = scroller.clientHeight - head.offsetHeight - ROW_PX;
-      if (top < scroller.scrollTop) scroller.scrollTop = top;
-      else if (top > scroller.scrollTop + room) scroller.scrollTop = top - room;
-      draw();
-      scroller.setAttribute("aria-activedescendant", `row-${trial}`);
+    schedule() {
+      if (!this.isDue) requestAnimationFrame(() => { this.isDue = false; this.draw(); });
+      this.isDue = true;
     }
 
-    function move(event) {
-      if (event.target !== scroller) return;
-      if (event.key === "Enter" && cursor !== null) handlers.choose(cursor);
-      const page = Math.floor(scroller.clientHeight / ROW_PX) - 1, last = shown.trials.length - 1;
+    /** Move the cursor to the row at `index`, and scroll until it is in view. */
+    moveTo(index) {
+      this.cursor = this.shown.trials[index];
+      const top = index * ROW_PX, room = this.scroller.clientHeight - this.head.offsetHeight - ROW_PX;
+      if (top < this.scroller.scrollTop) this.scroller.scrollTop = top;
+      else if (top > this.scroller.scrollTop + room) this.scroller.scrollTop = top - room;
+      this.draw();
+      this.scroller.setAttribute("aria-activedescendant", `row-${this.cursor}`);
+    }
+
+    press(event) {
+      if (event.target !== this.scroller) return;
+      if (event.key === "Enter" && this.cursor !== null) this.handlers.choose(this.cursor);
+      const { trials, selected } = this.shown, page = Math.floor(this.scroller.clientHeight / ROW_PX) - 1, last = trials.length - 1;
       const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -last, End: last };
       if (!(event.key in steps) || last < 0) return;
       event.preventDefault();
-      const at = shown.trials.indexOf(cursor ?? shown.selected);
-      cursorTo(shown.trials[at < 0 ? 0 : Math.min(last, Math.max(0, at + steps[event.key]))]);
+      const at = trials.indexOf(this.cursor ?? selected);
+      this.moveTo(at < 0 ? 0 : Math.min(last, Math.max(0, at + steps[event.key])));
     }
 
-    scroller.addEventListener("scroll", scheduleDraw, { passive: true });
-    scroller.addEventListener("keydown", move);
-    new ResizeObserver(scheduleDraw).observe(scroller);
-    body.addEventListener("click", (event) => {
-      const target = event.target.closest("tr[data-trial]");
-      if (!target || event.target.closest("button, input")) return;
-      cursor = Number(target.dataset.trial);
-      handlers.choose(cursor);
-    });
-
-    return { show, draw };
+    click({ target }) {
+      const row = target.closest("tr[data-trial]");
+      if (!row || target.closest("button, input")) return;
+      this.cursor = Number(row.dataset.trial);
+      this.handlers.choose(this.cursor);
+    }
   }
 
-  return { mount };
+  /** Remember which child of `root` has the focus, by its data `name`; returns the function that gives it back. */
+  function focusIn(root, name) {
+    const value = root.contains(document.activeElement) ? document.activeElement.dataset[name] : undefined;
+    return () => value !== undefined && root.querySelector(`[data-${name}="${CSS.escape(value)}"]`)?.focus({ preventScroll: true });
+  }
+
+  return { Rows };
 })();

@@ -1,7 +1,7 @@
 // The workers' timeline, and a bar of how they spent their time in all.
 
 const timeline = (() => {
-  const MAX_PIECES = 3000, LANE_PX = 26;
+  const MAX_PIECES = 2000, LANE_PX = 26;
 
   function mount(root, view) {
     const sums = element("div"), words = element("p", { class: "about" }), figure = element("div", { class: "figure" });

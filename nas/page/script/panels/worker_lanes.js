@@ -107,7 +107,7 @@ const workerLanes = (() => {
   function visible(pieces, lanes, [from, to], limit) {
     const within = pieces.filter((piece) => piece.end >= from && piece.start <= to);
     if (within.length <= limit) return { shown: within, bin_s: 0 };
-    const bins = Math.max(40, Math.floor(limit / (4 * lanes))), size = (to - from) / bins, sums = new Map();
+    const bins = Math.max(40, Math.floor(limit / (Object.keys(workerTime.KINDS).length * lanes))), size = (to - from) / bins, sums = new Map();
     for (const piece of within) {
       const first = Math.max(0, Math.floor((piece.start - from) / size)), last = Math.min(bins - 1, Math.floor((piece.end - from) / size));
       for (let bin = first; bin <= last; bin++) {

@@ -56,7 +56,7 @@ const comparisonTable = (() => {
   /** The table of `trials`; the first is the one that the others are compared with. `showsAll`: also choices that are alike. */
   function draw(view, trials, showsAll, remove) {
     const { study } = view, has = (field) => trials.some((trial) => trialSections.hasValue(study, field, trial));
-    const values = [...standing.objectiveFields(study), ...study.fieldsOf("cost", "measured", "trained").filter((field) => field.kind === "number")].filter(has);
+    const values = [...standing.objectiveFields(study), ...standing.valueFields(study)].filter(has);
     const times = study.fieldsOf("time").filter((field) => field.format === "seconds" && has(field));
     const choices = choiceRows(study, trials, showsAll);
     return element("div", { class: "scroll" }, element("table", { class: "comparison" }, head(view, trials, remove), element("tbody", {},

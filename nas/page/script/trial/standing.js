@@ -37,6 +37,9 @@ const standing = (() => {
 
   const objectiveFields = (study) => study.objectives.map(({ name }) => study.field(name)).filter(Boolean);
 
+  /** The fields of values other than objectives: costs, measured and trained values, without the ends of their intervals. */
+  const valueFields = (study) => study.fieldsOf("cost", "measured", "trained").filter(({ kind, direction }) => kind === "number" && direction);
+
   /** The trials of the front by the first cheap objective, or the first one, ascending. */
   function orderedFront(study) {
     const cheap = study.objectives.find(({ source: from }) => from === "cost") || study.objectives[0];
@@ -126,5 +129,5 @@ const standing = (() => {
     });
   }
 
-  return { points, difference, differences, objectiveFields, orderedFront, dominator, neighboursOnFront, rank, choiceLabel, differingChoices, nearest };
+  return { points, difference, differences, objectiveFields, valueFields, orderedFront, dominator, neighboursOnFront, rank, choiceLabel, differingChoices, nearest };
 })();

@@ -43,12 +43,14 @@ const trialSections = (() => {
   // Values --------------------------------------------------------------------------------------------------------------
 
   /** What is known about the precision of a value: interval, noise, prediction. */
-  function precision(view, field, detail) {
-    const { study } = view, notes = [], interval = (detail.intervals || {})[field.key];
-    const predicted = (detail.predicted || {})[field.key], noise = (study.noise || {})[field.key];
-    if (interval) notes.push(`95 %: ${format.value(field, interval[0], false)} to ${format.value(field, interval[1])}`);
+  function precision(view, field, trial) {
+    const { study } = view, notes = [], noise = (study.noise || {})[field.key];
+    const range = (low, high) => Number.isFinite(study.value(low, trial)) ? `${format.value(field, study.value(low, trial), false)} to ${format.value(field, study.value(high, trial))}` : null;
+    const interval = range(`${field.key}_low`, `${field.key}_high`);
+    if (interval) notes.push(`95 %: ${interval}`);
     if (noise) notes.push(`± ${standing.points(noise)} between trainings of one architecture`);
-    if (predicted) notes.push(`predicted ${format.value(field, predicted[0], false)} (${format.value(field, predicted[1], false)} to ${format.value(field, predicted[2], false)})`);
+    const predicted = field.key === study.primary.name ? range("predicted_low", "predicted_high") : null;
+    if (predicted) notes.push(`predicted ${study.text("predicted_median", trial, false)} (${predicted})`);
     return notes;
   }
 
@@ -57,22 +59,22 @@ const trialSections = (() => {
     return field.kind === "code" ? value >= 0 : Number.isFinite(value);
   };
 
-  function objectiveCard(view, field, trial, detail) {
+  function objectiveCard(view, field, trial) {
     const { study } = view, limit = (study.objectives.find(({ name }) => name === field.key) || {}).limit;
-    const notes = precision(view, field, detail);
+    const notes = precision(view, field, trial);
     if (limit !== null && limit !== undefined) notes.push(`limit ${format.value(field, limit)}`);
     return element("div", { class: "objective" }, element("dt", {}, field.label), element("dd", {}, study.text(field.key, trial, field.unit !== field.label), ...notes.map((note) => element("small", {}, note))));
   }
 
   /** The objectives large, the other values below them. */
-  function drawValues(view, trial, detail) {
+  function drawValues(view, trial) {
     const { study } = view, objectives = standing.objectiveFields(study);
-    const others = study.fieldsOf("cost", "measured", "trained").filter((field) => field.kind === "number" && hasValue(study, field, trial));
+    const others = standing.valueFields(study).filter((field) => hasValue(study, field, trial));
     return section(null,
-      element("dl", { class: "objectives" }, ...objectives.map((field) => objectiveCard(view, field, trial, detail))),
+      element("dl", { class: "objectives" }, ...objectives.map((field) => objectiveCard(view, field, trial))),
       others.length ? element("dl", { class: "values" }, ...others.flatMap((field) => [
         element("dt", {}, field.label),
-        element("dd", {}, study.text(field.key, trial), ...precision(view, field, detail).map((note) => element("small", {}, note))),
+        element("dd", {}, study.text(field.key, trial), ...precision(view, field, trial).map((note) => element("small", {}, note))),
       ])) : null);
   }
 

@@ -1,22 +1,23 @@
-"""The head of a report: the lines on data and search, the facts, and what is missing from a copied study."""
+"""Sentences on a study: its data and its search, and what is missing from a copied study."""
 
 # ruff: noqa: RUF001 - the multiplication sign is meant
 
 from __future__ import annotations
 
-import html
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nas.analysis.remarks import missing_lines
 from nas.analysis.results import Results
 from nas.analysis.study_text import dataset_line, search_line
-from nas.report import write
-from nas.report.headline import headline, missing_lines
+from nas.html import script_json
+from nas.report import render
+from nas.study.content import StudySnapshot
 from nas.study.storage import DATABASE
 
 
-def test_the_lines_and_facts_of_a_study(digits_study: Path) -> None:
+def test_the_lines_of_a_study(digits_study: Path) -> None:
     results = Results.load(digits_study)
     assert dataset_line(results) == (
         "Data: digits, images of 8 × 8 × 1, 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9); "
@@ -33,11 +34,6 @@ def test_the_lines_and_facts_of_a_study(digits_study: Path) -> None:
     )
     short = replace(results, config={"train": {"epochs": 1}})
     assert search_line(short).endswith("; 1 epoch a trial.")
-    facts = {fact.label: (fact.value, fact.note) for fact in headline(results)}
-    assert facts["complete trials"] == ("24", "1 interrupted, 3 stopped, 3 refused, 3 duplicate, 3 failed")
-    best = results.trial("best")
-    assert facts["best validation accuracy"][0] == f"{best['accuracy']:.4f}"
-    assert facts["training time"] == ("1 min 48 s", "77 % of the workers' time on cpu, 0.80 s overhead per trial")
 
 
 def test_a_copied_database_is_enough_and_the_page_says_what_is_missing(
@@ -55,8 +51,7 @@ def test_a_copied_database_is_enough_and_the_page_says_what_is_missing(
         "decoded images (data/) and weights (trials/).",
         f"The prediction quality is unknown: {copy / 'operators.json'} is missing or damaged.",
     ]
-    text = write(copy).read_text(encoding="utf-8")
-    assert all(f"<p>{html.escape(line)}</p>" in text for line in lines)
+    assert all(script_json(line) in render(StudySnapshot.of(copy)) for line in lines)
 
 
 def test_nothing_is_missing_where_the_front_is_tested(

@@ -13,11 +13,10 @@ from rich.console import Console
 
 from nas.analysis.class_recalls import SHOWN_CLASSES, SHOWN_CONFUSIONS
 from nas.analysis.classes import class_record
+from nas.analysis.remarks import warning_lines
 from nas.analysis.results import Results
 from nas.figures import confusion_figure, confusion_info
-from nas.report import render, write
-from nas.report.classes import MAX_DRAWN_CLASSES, class_results
-from nas.report.warnings import warning_lines
+from nas.page.classes import MAX_DRAWN_CLASSES, plain_classes
 from nas.terminal.tables import trial_panel
 from trainers.data.duplicates import Copies, Duplicates
 from trainers.training.confusion import Confusion
@@ -53,10 +52,10 @@ def test_numbers_by_hand(tmp_path: Path, study_writer: Any, stored_trial: Any, a
     assert [tuple(row.values()) for row in record["confusions"]] == [("cat", "<b>dog", 1), ("<b>dog", "fox", 1)]
     assert json.loads(json.dumps(record)) == record
     assert class_record(results, 1) is None
-    entry = class_results(results)["0"]
+    entry = plain_classes(HAND, results.dataset)
     assert entry["summary"] == "On the test split: accuracy 0.7143, balanced accuracy 0.7500, macro F1 0.6944."
-    assert entry["recalls"][0] == ["cat", "2", "0.5000"]
-    assert entry["figure"]["data"][0]["z"] == [[0.5, 0.5, 0.0], [0.0, 0.75, 0.25], [0.0, 0.0, 1.0]]
+    assert entry["recalls"][0] == ["cat", 2, 0.5]
+    assert entry["matrix"] == [[1, 1, 0], [0, 3, 1], [0, 0, 1]]
     console = Console(width=100, file=io.StringIO())
     with console.capture() as capture:
         console.print(trial_panel(results, results.trial(0)))
@@ -78,45 +77,31 @@ def test_many_classes_are_tables_of_the_worst(
     confusion = Confusion.of(labels, predicted, 1000)
     names = [f"class {i}" for i in range(1000)]
     results = study_with(tmp_path, study_writer, stored_trial, architecture, names, confusion)
-    entry = class_results(results)["0"]
-    assert entry["figure"] is None
+    entry = plain_classes(confusion, results.dataset)
+    assert entry["matrix"] is None
     assert len(entry["recalls"]) == SHOWN_CLASSES
     assert len(entry["confusions"]) == SHOWN_CONFUSIONS
-    recalls = [float(row[2]) for row in entry["recalls"]]
+    recalls = [row[2] for row in entry["recalls"]]
     assert recalls == sorted(recalls)
     assert entry["summary"].endswith("The 20 classes of the lowest recall are listed, 980 are not.")
     assert len(json.dumps(confusion.to_dict())) < 60_000
     assert len(names) > MAX_DRAWN_CLASSES
 
 
-def test_studies_tested_by_an_earlier_version_have_no_section(digits_study: Path) -> None:
-    results = Results.load(digits_study)
-    assert class_results(results) == {}
-    assert '"classes":{}' in render(results)
-    assert warning_lines(results) == []
-
-
-def test_leaks_are_at_the_head_of_the_page(
-    tmp_path: Path, study_writer: Any, stored_trial: Any, architecture: Any
-) -> None:
+def test_leaks_are_warned_about(tmp_path: Path, study_writer: Any, stored_trial: Any, architecture: Any) -> None:
     leak = Duplicates(across={("train", "val"): Copies(4, (("train/<a>.png", "val/a.png"),))})
     dataset = {"train": 10, "val": 4, "test": 4, "duplicates": leak.to_dict()}
     results = study_with(tmp_path, study_writer, stored_trial, architecture, ["a", "b", "c"], HAND, **dataset)
     (line,) = warning_lines(results)
     assert line.startswith("Warning: 4 of 4 images (100 %) of the val split are also in the train split")
-    assert "train/&lt;a&gt;.png = val/a.png" in render(results)
 
 
-def test_the_section_is_drawn_for_the_selected_trial(
-    tmp_path: Path, study_writer: Any, stored_trial: Any, architecture: Any, visit: Callable[..., Any]
+def test_the_drawer_shows_the_classes_of_a_tested_trial(
+    tmp_path: Path, study_writer: Any, stored_trial: Any, architecture: Any, opened_study: Callable[..., Any]
 ) -> None:
     results = study_with(tmp_path / "study", study_writer, stored_trial, architecture, ["cat", "dog", "fox"], HAND)
-    opened = visit(write(results.folder, tmp_path / "report.html"))
-    page = opened.page
-    assert page.locator("#classes-section").is_hidden()  # the best trial was not tested
-    page.locator('#front tr[data-trial="0"]').click()
-    page.wait_for_selector("#classes .js-plotly-plot .main-svg")
-    assert page.locator("#classes-title").inner_text() == "Classes of trial 0"
-    assert page.locator("#classes table").count() == 2
-    assert page.locator("#classes tbody tr").first.inner_text().split() == ["cat", "2", "0.5000"]
+    opened = opened_study(results.folder, "front?trial=0")
+    opened.page.wait_for_selector("#drawer .confusion-matrix")
+    text = opened.page.locator("#drawer").inner_text()
+    assert "On the test split: accuracy 0.7143" in text
     opened.check_quiet()
