@@ -52,10 +52,12 @@ class Address:
         """True if the header `Host`, `host`, names this server.
 
         A page of another site can make its own name lead to this machine (DNS rebinding), but not an IP address: a server on
-        every address takes all of them.
+        every address takes all of them, and the name of the machine with any domain; there, the token protects it.
         """
-        host = host.lower()
-        return host in self.host_names or (self.is_wildcard and _is_ip_address(host, self.port))
+        name, _, number = host.lower().rpartition(":")
+        if host.lower() in self.host_names or not self.is_wildcard or number != str(self.port):
+            return host.lower() in self.host_names
+        return _is_ip_address(name) or name.startswith(f"{socket.gethostname().lower()}.")
 
 
 def url_host(host: str) -> str:
@@ -63,13 +65,12 @@ def url_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _is_ip_address(host: str, port: int) -> bool:
-    name, _, number = host.rpartition(":")
+def _is_ip_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
     except ValueError:
         return False
-    return number == str(port)
+    return True
 
 
 def open_socket(host: str, port: int) -> tuple[socket.socket, Address]:

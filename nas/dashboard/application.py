@@ -141,7 +141,7 @@ class Api:
     async def study(self, request: Request) -> Response:
         """A study."""
         channel = await self._hub.channel(request.path_params["key"])
-        body = await self._hub.call(channel.feed.document)
+        body = await self._hub.call(channel.answers.document)
         headers = {"cache-control": NO_STORE, "vary": "accept-encoding"}
         if takes_gzip(request.headers.get("accept-encoding")):
             headers["content-encoding"] = "gzip"
@@ -159,32 +159,32 @@ class Api:
     async def contact_sheet(self, request: Request) -> Response:
         """Images of the study's data."""
         channel = await self._hub.channel(request.path_params["key"])
-        return await self._hub.call(lambda: json_response(channel.feed.contact_sheet(), request))
+        return await self._hub.call(lambda: json_response(channel.answers.contact_sheet(), request))
 
     async def trial(self, request: Request) -> Response:
         """A trial in detail."""
         number = _trial_number(request)
         channel = await self._hub.channel(request.path_params["key"])
-        return json_response(await self._hub.call(lambda: channel.feed.detail(number)), request)
+        return json_response(await self._hub.call(lambda: channel.answers.detail(number)), request)
 
     async def trial_pictures(self, request: Request) -> Response:
         """The drawings of a trial's channel dependencies."""
         number = _trial_number(request)
         channel = await self._hub.channel(request.path_params["key"])
-        return await self._hub.call(lambda: json_response(channel.feed.pictures(number), request))
+        return await self._hub.call(lambda: json_response(channel.answers.pictures(number), request))
 
     async def trial_error(self, request: Request) -> Response:
         """The traceback of a failed trial."""
         number = _trial_number(request)
         channel = await self._hub.channel(request.path_params["key"])
-        return json_response(await self._hub.call(lambda: channel.feed.error_text(number)), request)
+        return json_response(await self._hub.call(lambda: channel.answers.error_text(number)), request)
 
     async def write_note(self, request: Request) -> Response:
         """Write or remove the note of a trial."""
         number = _trial_number(request)
         text = text_of(await read_json(request))
         channel = await self._hub.channel(request.path_params["key"])
-        await asyncio.to_thread(channel.feed.write_note, number, text)
+        await asyncio.to_thread(channel.answers.write_note, number, text)
         await self._hub.poll(channel)
         return json_response(b'{"saved":true}')
 
@@ -193,7 +193,7 @@ class Api:
         number = _trial_number(request)
         is_pinned = boolean_of(await read_json(request), "pinned")
         channel = await self._hub.channel(request.path_params["key"])
-        await asyncio.to_thread(lambda: channel.feed.write_pin(number, is_pinned=is_pinned))
+        await asyncio.to_thread(lambda: channel.answers.write_pin(number, is_pinned=is_pinned))
         await self._hub.poll(channel)
         return json_response(b'{"saved":true}')
 

@@ -71,7 +71,7 @@ class StudyEvents:
             self._must_reload = True
             return ServerEvent("reload", b"{}")
         try:
-            change = await self._hub.call(lambda: feed.change(self._position))
+            change = await self._hub.call(lambda: self._channel.answers.change(self._position))
         except RequestError:
             return None  # it was forgotten or went meanwhile; the next look says which
         if change is None:

@@ -20,6 +20,7 @@ from nas.dashboard.background import Background
 from nas.dashboard.places import StudyPlace, find_studies
 from nas.dashboard.responses import RequestError, json_bytes
 from nas.dashboard.signals import Signal
+from nas.dashboard.study_answers import StudyAnswers
 from nas.dashboard.study_feed import StudyFeed
 from nas.dashboard.threads import DaemonExecutor
 from nas.errors import StudyError
@@ -27,6 +28,8 @@ from nas.study.reader import list_studies
 
 TICK_S = 0.25
 """A study that a browser shows is looked at this often."""
+STORAGE_INTERVAL_S = 1.0
+"""A study of a storage: a database server does not say whether anything changed, so that each look is a query."""
 LISTED_INTERVAL_S = 2.0
 """The studies of an open start page are looked at, and new ones searched for, this often."""
 RELEASE_AFTER_S = 60.0
@@ -43,15 +46,28 @@ class Channel:
 
     Args:
         feed: the study.
+        answers: to what browsers ask of it.
         signal: advances when there is something new to send.
     """
 
     feed: StudyFeed
+    answers: StudyAnswers
     signal: Signal = field(default_factory=Signal)
     listeners: int = 0
     polled_s: float = float("-inf")
     used_s: float = float("-inf")
     polling: asyncio.Task[None] | None = None
+
+    @property
+    def interval_s(self) -> float:
+        """The study is looked at this often while somebody listens."""
+        return STORAGE_INTERVAL_S if self.feed.place.storage else 0.9 * TICK_S
+
+    @classmethod
+    def of(cls, place: StudyPlace) -> Channel:
+        """The study at `place`, which is not read yet."""
+        feed = StudyFeed(place)
+        return cls(feed, StudyAnswers(feed))
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -117,7 +133,7 @@ class Hub:
             for key, channel in self.channels.items()
             if channel.listeners or channel.feed.place.folder in self._folders
         }
-        found = {place.key: self.channels.get(place.key) or Channel(StudyFeed(place)) for place in places}
+        found = {place.key: self.channels.get(place.key) or Channel.of(place) for place in places}
         channels = found | {key: channel for key, channel in kept.items() if key not in found}
         if channels.keys() != self.channels.keys():
             self.channels = channels
@@ -181,11 +197,16 @@ class Hub:
     async def _tick(self) -> None:
         now_s = time.monotonic()
         for channel in self.channels.values():
-            if channel.listeners:
+            if channel.listeners and now_s - channel.polled_s >= channel.interval_s:
                 self._start_polling(channel, channel.feed.poll)
-            elif self.list_listeners and now_s - channel.polled_s >= LISTED_INTERVAL_S:
+            elif not channel.listeners and self.list_listeners and now_s - channel.polled_s >= LISTED_INTERVAL_S:
                 self._start_polling(channel, channel.feed.glance)
-            elif len(self.channels) > 1 and now_s - channel.used_s > RELEASE_AFTER_S and channel.feed.stamp[1] >= 0:
+            elif (
+                not channel.listeners
+                and len(self.channels) > 1
+                and now_s - channel.used_s > RELEASE_AFTER_S
+                and channel.feed.stamp[1] >= 0
+            ):
                 await self.call(channel.feed.release)
         if self._analysing is None or self._analysing.done():
             due = [c for c in self.channels.values() if c.listeners and self._background.is_due(c.feed)]

@@ -39,9 +39,10 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+LOOPBACK_HEADERS = {"cross-origin-opener-policy": "same-origin"}
+"""Browsers heed it on this machine or with TLS only; elsewhere they write an error to their console."""
 READING_METHODS = ("GET", "HEAD")
 MAX_PATH_CHARS = 1_000
 TOKEN_BYTES = 24
@@ -72,12 +73,13 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        own_headers = HEADERS | (LOOPBACK_HEADERS if self.address.is_loopback else {})
         is_new = self.token is not None and _query_token(scope) is not None
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in own_headers.items():
                     answer[name] = value
                 if is_new and message["status"] < 400:
                     answer.append("set-cookie", self._cookie())

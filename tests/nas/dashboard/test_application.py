@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,23 @@ def test_reading_leaves_the_folder_as_it_is(tmp_path: Path, digits_study: Path, 
     after = {path: path.stat().st_mtime_ns for path in (tmp_path / "digits").rglob("*")}
     assert {p: t for p, t in after.items() if p in before} == before
     assert json.dumps(sorted(path.name for path in after.keys() - before.keys())) == "[]"
+
+
+def test_a_study_that_nobody_looks_at_is_forgotten_but_for_its_summary(
+    tmp_path: Path, digits_study: Path, run_server: Callable[..., Any], tell_trial: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(digits_study, tmp_path / name)
+    with run_server(tmp_path) as server:
+        key = server.keys["a"]
+        assert server.get(f"/api/studies/{key}").json["count"] == 37
+        monkeypatch.setattr("nas.dashboard.hub.RELEASE_AFTER_S", 0.0)
+        channel = server.hub.channels[key]
+        deadline = time.monotonic() + 20
+        while channel.feed.stamp[1] >= 0 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert channel.feed.stamp[1] == -1
+        assert server.get("/api/studies").json["studies"][0]["complete"] == 24
+        assert server.get(f"/api/studies/{key}/trials/4").json["number"] == 4  # it is read again
+        tell_trial(tmp_path / "a", [0.9999, 1e4, 1e6])
+        server.wait_for("/api/studies", lambda data: data["studies"][0]["complete"] == 25)

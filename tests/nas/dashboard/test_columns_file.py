@@ -15,6 +15,7 @@ import pytest
 from nas.analysis import columns_cache
 from nas.analysis.columns import StudyColumns
 from nas.dashboard.places import StudyPlace
+from nas.dashboard.study_answers import StudyAnswers
 from nas.dashboard.study_feed import StudyFeed
 from nas.study.layout import COLUMNS
 from nas.study.storage import open_study
@@ -37,7 +38,7 @@ def open_feed(folder: Path) -> StudyFeed:
 
 
 def document_of(feed: StudyFeed) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(decompress(feed.document()))
+    plain: dict[str, Any] = json.loads(decompress(StudyAnswers(feed).document()))
     return plain
 
 

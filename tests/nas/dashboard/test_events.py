@@ -242,4 +242,4 @@ def test_an_analysis_that_runs_does_not_hold_up_the_end(study: Path, run_server:
             stream.wait_for("changes")
             time.sleep(0.5)  # the analysis has started, and imports
         ended_s = time.monotonic()
-    assert time.monotonic() - ended_s < 2
+    assert time.monotonic() - ended_s < 10

@@ -44,9 +44,22 @@ def test_the_names_of_this_machine_are_taken(server: Any, host: str) -> None:
 
 def test_a_server_on_all_addresses_takes_addresses_and_its_own_name_only() -> None:
     address = Address("0.0.0.0", 8080, is_loopback=False, is_wildcard=True)
-    for host in ("10.0.0.5:8080", "[2001:db8::1]:8080", "localhost:8080", f"{socket.gethostname()}:8080"):
+    for host in (
+        "10.0.0.5:8080",
+        "[2001:db8::1]:8080",
+        "localhost:8080",
+        f"{socket.gethostname()}:8080",
+        f"{socket.gethostname()}.lan:8080",
+    ):
         assert address.is_own(host)
-    for host in ("evil.example:8080", "10.0.0.5:81", "10.0.0.5", "10.0.0.5.evil.example:8080", ""):
+    for host in (
+        "evil.example:8080",
+        "10.0.0.5:81",
+        "10.0.0.5",
+        "10.0.0.5.evil.example:8080",
+        f"evil-{socket.gethostname()}:8080",
+        "",
+    ):
         assert not address.is_own(host)
 
 

@@ -1,7 +1,8 @@
 // The frame of the page: header, tabs, the visible panel, and the drawer of the selected trial.
 
 const app = (() => {
-  const RETRY_MS = 500;
+  const RETRY_MS = 500; // after an answer that a study is still being read
+  const SLOW_MS = 400; // a page that takes longer says what it waits for
   const mounted = new Map(); // panel id -> {root, handle}
   const from = source.open();
   const { fact } = dom;
@@ -150,6 +151,7 @@ const app = (() => {
     unsubscribe();
     mounted.clear();
     drawer = view = null;
+    const slow = setTimeout(() => byId("page").replaceChildren(element("p", { class: "reading", role: "status" }, "Reading …")), SLOW_MS);
     try {
       const entries = await from.studies();
       const isNamed = entries.some(({ key }) => key === state.study);
@@ -159,6 +161,8 @@ const app = (() => {
     } catch (error) {
       byId("page").replaceChildren(element("p", { class: "warning", role: "alert" }, error.message));
       if (error.status === 503) setTimeout(() => { if (!view) start(); }, RETRY_MS); // as while a study is read for the first time
+    } finally {
+      clearTimeout(slow);
     }
   }
 

@@ -3,7 +3,7 @@
 // A source has `isLive`, `studies()` (entries of the start page), `load(key)` (a document), `subscribe(key, handlers)` (returns a
 // function that ends it), `detail(key, trial)`, `pictures(key, detail)`, `contactSheet(key)`, `setNote(key, trial, text)` and
 // `setPin(key, trial, isPinned)`; a live one has `subscribeStudies(handlers)` and `errorText(key, trial)`, too. What fails rejects
-// with an `Error` whose message is for people.
+// with an `Error` whose message is for people; it has the `status` that the server answered.
 // Handlers of a study: `change(change)`, `load(document)` (the study is another now), `problem(text)` (it cannot be read; "" when it
 // can again) and `connection(text)` ("" while the page hears the server). Those of the list: `studies(entries)` and `connection`.
 
