@@ -57,7 +57,7 @@ def value_text(objective: Objective, value: float | None, *, unit: bool = True) 
 
 def duration(seconds: float | None) -> str:
     """`4.2 s`, `1 min 05 s`, `2 h 03 min`, `3 d 04 h`."""
-    if seconds is None or math.isnan(seconds):
+    if seconds is None or not math.isfinite(seconds):
         return MISSING
     if seconds < 59.95:
         return f"{seconds:.1f} s"

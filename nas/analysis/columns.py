@@ -23,6 +23,7 @@ from nas.analysis.segment_columns import SegmentColumns
 from nas.analysis.trial_fields import TEXTS, number_columns, state_of
 from nas.objectives import Objective, primary_index
 from nas.sampler.prediction import PREDICTED
+from nas.study.attribute_types import is_number
 from nas.study.segments import SEGMENTS
 from nas.study.trials import RETRIED_FROM, AnyTrial, attribute_column
 
@@ -225,7 +226,10 @@ def interval_columns() -> tuple[str, ...]:
 
 def _interval(name: str, details: Mapping[str, Any]) -> Sequence[float | None]:
     """The 95 % interval of a measured value. It is stored in images per second; a latency is that of one image."""
-    low, high = details.get("images_per_s_interval") or (None, None)
+    stored = details.get("images_per_s_interval")
+    low, high = (
+        stored if isinstance(stored, list) and len(stored) == 2 and all(map(is_number, stored)) else (None, None)
+    )
     return (1000 / high, 1000 / low) if name == "latency_ms" and low and high else (low, high)
 
 
@@ -233,7 +237,7 @@ def _numbers(values: Sequence[Any]) -> Floats:
     """`values` as numbers; NaN for what is none."""
     try:
         numbers = np.array(values, np.float64)  # None becomes NaN
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = np.empty(0)
     return numbers if numbers.shape == (len(values),) else np.array([_number(value) for value in values])
 
@@ -241,7 +245,7 @@ def _numbers(values: Sequence[Any]) -> Floats:
 def _number(value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return np.nan
 
 

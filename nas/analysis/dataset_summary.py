@@ -95,14 +95,13 @@ def leak_warnings(dataset: Mapping[str, Any]) -> tuple[str, ...]:
 
 def class_rows(dataset: Mapping[str, Any]) -> list[ClassRow]:
     """The images of each class, in the order of labels; empty if the description does not say."""
-    by_part = dataset.get("class_counts")
-    if not by_part:
+    by_part, names = dataset.get("class_counts") or {}, dataset.get("class_names") or ()
+    if not by_part or any(len(by_part.get(part, ())) != len(names) for part in PARTS):
         return []
     total = sum(map(sum, by_part.values())) or 1
     columns = zip(*(by_part[part] for part in PARTS), strict=True)
     return [
-        ClassRow(str(name), tuple(counts), sum(counts) / total)
-        for name, counts in zip(dataset["class_names"], columns, strict=True)
+        ClassRow(str(name), tuple(counts), sum(counts) / total) for name, counts in zip(names, columns, strict=True)
     ]
 
 

@@ -114,7 +114,8 @@ class RaggedColumn:
             self._values = grown
         items = [item for items in lists for item in items]
         if items:
-            self._values[self._size : size] = items
+            with np.errstate(over="ignore"):  # what is too large for the type is infinite
+                self._values[self._size : size] = items
         self._starts.assign(rows, self._size + np.cumsum(lengths) - lengths)
         self._lengths.assign(rows, lengths)
         self._size = size

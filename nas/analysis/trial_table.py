@@ -5,6 +5,7 @@ Architectures and curves are decoded only for the rows that need them: they are 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -101,7 +102,12 @@ def _number_columns(
 
 def _numbers(values: Sequence[Any]) -> pd.Series[float]:
     """A column of numbers; what is none is NaN."""
-    return pd.to_numeric(_objects(values), errors="coerce").astype(np.float64)
+    try:
+        return pd.to_numeric(_objects(values), errors="coerce").astype(np.float64)
+    except OverflowError:  # a whole number that is too large
+        return _numbers(
+            [None if isinstance(value, int) and abs(value) > sys.float_info.max else value for value in values]
+        )
 
 
 def _objects(values: Iterable[Any]) -> pd.Series[Any]:

@@ -30,9 +30,13 @@ def report(
     from nas.formatting import printable
     from nas.models.front_test_accuracy import measure_test_accuracy
     from nas.study.content import StudySnapshot
+    from nas.terminal.console import create_console
+    from nas.terminal.progress import TerminalDisplay
 
     study = StudySnapshot.of(folder)
     reports.check_out(folder, out_file)
     for line in measure_test_accuracy(study).missing:
         print(f"nas: no test accuracy: {printable(line)}", file=sys.stderr)
-    print(f"report: {reports.write(folder, out_file)}")
+    with TerminalDisplay(create_console(stderr=True)).step("writing the report") as progress:
+        written = reports.write(folder, out_file, progress)
+    print(f"report: {written} ({written.stat().st_size / 1e6:.1f} MB)")

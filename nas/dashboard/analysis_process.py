@@ -19,8 +19,8 @@ def main(folder: Path) -> None:
     os.nice(NICENESS)
     from nas.analysis.columns import StudyColumns
     from nas.analysis.results import Results
-    from nas.dashboard.responses import json_bytes
     from nas.page.analysis import analysis
+    from nas.page.packing import json_bytes
     from nas.study.content import StudySnapshot
 
     study = StudySnapshot.of(folder)

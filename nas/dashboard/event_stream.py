@@ -73,6 +73,9 @@ class EventStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events."""
         await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         with self.listening:
             tasks = [asyncio.create_task(self._send_events(send)), asyncio.create_task(_disconnection(receive))]
             done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -7,8 +7,9 @@ import time
 
 from nas.dashboard.event_stream import ServerEvent
 from nas.dashboard.hub import Channel, Hub
-from nas.dashboard.responses import RequestError, json_bytes
+from nas.dashboard.responses import RequestError
 from nas.page.live_document import Position
+from nas.page.packing import json_bytes
 
 MIN_LIST_INTERVAL_S = 0.5
 """The list of studies is sent at most this often."""

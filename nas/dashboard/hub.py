@@ -18,12 +18,13 @@ from typing import TypeVar
 
 from nas.dashboard.background import Background
 from nas.dashboard.places import StudyPlace, find_studies
-from nas.dashboard.responses import RequestError, json_bytes
+from nas.dashboard.responses import RequestError
 from nas.dashboard.signals import Signal
 from nas.dashboard.study_answers import StudyAnswers
 from nas.dashboard.study_feed import StudyFeed
 from nas.dashboard.threads import DaemonExecutor
 from nas.errors import StudyError
+from nas.page.packing import json_bytes
 from nas.study.reader import list_studies
 
 TICK_S = 0.25

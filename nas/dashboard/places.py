@@ -76,12 +76,16 @@ def without_password(url: str) -> str:
 def find_studies(folders: Sequence[Path]) -> list[StudyPlace]:
     """The studies in `folders` and below them, each once, in the order of folders and names."""
     places = [StudyPlace.of_folder(found) for folder in folders for found in _study_folders(folder)]
-    return list({place.key: place for place in places}.values())
+    return list({place.key: place for place in reversed(places)}.values())[::-1]
 
 
 def _study_folders(folder: Path) -> Iterator[Path]:
-    """The folders of studies at and below `folder`, breadth first: near ones come first where there are too many."""
+    """The folders of studies at and below `folder`, breadth first: near ones come first where there are too many.
+
+    A link is followed, but not to a folder that `folder` lies in, nor to one that was looked into.
+    """
     level, looked_into = [folder], 0
+    seen = {folder.resolve(), *folder.resolve().parents}
     for _ in range(MAX_DEPTH + 1):
         below: list[Path] = []
         for candidate in level:
@@ -91,7 +95,7 @@ def _study_folders(folder: Path) -> Iterator[Path]:
             if holds_database(candidate):
                 yield candidate  # nothing below it is a study of its own
             else:
-                below += _subfolders(candidate)
+                below += _new_subfolders(candidate, seen)
         level = below
 
 
@@ -101,6 +105,15 @@ def holds_database(folder: Path) -> bool:
         return (folder / DATABASE).is_file()
     except OSError:
         return False
+
+
+def _new_subfolders(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """The folders in `folder` that are not among those `seen`, to which they are added."""
+    for below in _subfolders(folder):
+        real = below.resolve() if below.is_symlink() else below
+        if real not in seen:
+            seen.add(real)
+            yield below
 
 
 def _subfolders(folder: Path) -> Iterable[Path]:

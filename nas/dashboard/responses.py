@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from nas.page.packing import json_bytes
 
 MIN_COMPRESSED_BYTES = 1_000
 COMPRESSION_LEVEL = 1
@@ -40,12 +40,6 @@ class RequestError(Exception):
 
 class BodyRefusedError(RequestError):
     """A request whose body is not read to its end, since it is too long."""
-
-
-def json_bytes(data: Any) -> bytes:
-    """`data` as compact JSON in UTF-8; half code points, which names of files may have, are escaped."""
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "backslashreplace")
 
 
 def json_response(body: bytes, request: Request | None = None, status: int = 200) -> Response:

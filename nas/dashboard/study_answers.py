@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from nas.dashboard.loaded_study import LoadedStudy
-from nas.dashboard.responses import COMPRESSION_LEVEL, RequestError, json_bytes
+from nas.dashboard.responses import COMPRESSION_LEVEL, RequestError
 from nas.dashboard.study_feed import StudyFeed
 from nas.errors import StudyError, UsageError
 from nas.page.channels import channel_pictures
 from nas.page.data import study_contact_sheet
 from nas.page.detail import StudyContext, trial_detail
 from nas.page.live_document import Position
+from nas.page.packing import json_bytes
 from nas.page.parts import known_architecture
 from nas.study.annotations import Annotations
 from nas.study.info import StudyInfo

@@ -9,10 +9,13 @@ import numpy as np
 from nas.analysis.columns import StudyColumns
 from nas.formatting import finite_or_none, value_text
 from nas.objectives import primary_index
+from nas.study.trials import RETRIED_FROM
 
 State: TypeAlias = Literal["searching", "interrupted", "finished", "empty"]
 SPARKLINE_POINTS = 40
 DIGITS = 4
+TRAINED = ("complete", "stopped", "failed")
+"""States of trials that were trained, also if they failed."""
 
 
 def summary_of(columns: StudyColumns, target: int | None, *, is_searching: bool) -> dict[str, Any]:
@@ -26,7 +29,7 @@ def summary_of(columns: StudyColumns, target: int | None, *, is_searching: bool)
     finished = columns.numbers["finished"].first(columns.count)
     return {
         "state": _state(columns, target, is_searching=is_searching),
-        "trials": count_trials(columns, "complete", "stopped", "failed"),
+        "trials": count_trained(columns),
         "complete": count_trials(columns, "complete"),
         "target": target,
         "best": _best(columns),
@@ -44,13 +47,27 @@ def count_trials(columns: StudyColumns, *states: str) -> int:
     return int(np.isin(column.codes.first(columns.count), codes).sum())
 
 
+def count_trained(columns: StudyColumns) -> int:
+    """The number of trials that count towards the target: trained, and not repeated by another (`nas.study.trials`)."""
+    repeats = columns.numbers[RETRIED_FROM].first(columns.count)
+    repeated = np.unique(repeats[np.isfinite(repeats)]).astype(np.int64)
+    states = columns.texts["state"].texts
+    trained = np.isin(
+        columns.texts["state"].codes.first(columns.count), [states.index(s) for s in TRAINED if s in states]
+    )
+    return int(trained.sum() - trained[repeated[repeated < columns.count]].sum())
+
+
 def _state(columns: StudyColumns, target: int | None, *, is_searching: bool) -> State:
     if is_searching:
         return "searching"
     if not columns.count:
         return "empty"
-    trained = count_trials(columns, "complete", "stopped", "failed")
-    return "finished" if trained >= (target or 0) and not count_trials(columns, "running") else "interrupted"
+    return (
+        "finished"
+        if count_trained(columns) >= (target or 0) and not count_trials(columns, "running")
+        else "interrupted"
+    )
 
 
 def _best(columns: StudyColumns) -> dict[str, Any] | None:

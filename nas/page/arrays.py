@@ -13,7 +13,8 @@ Kind: TypeAlias = Literal["f8", "f4", "i4", "u2", "u1"]
 
 def encode(values: ArrayLike, kind: Kind) -> dict[str, Any]:
     """`values`, `(n,)`, as `{"dtype": kind, "bdata": base64}`."""
-    data = np.ascontiguousarray(values, dtype=f"<{kind}")
+    with np.errstate(over="ignore"):  # what is too large for the type is infinite
+        data = np.ascontiguousarray(values, dtype=f"<{kind}")
     return {"dtype": kind, "bdata": base64.b64encode(data.tobytes()).decode("ascii")}
 
 

@@ -15,7 +15,10 @@ from nas.analysis.channel_text import path_text, reach_text, stage_stacks
 from nas.sampler.bounded_cache import BoundedCache
 from search_space import Architecture, Stage
 from search_space.channel_graph import Layer, Stack
-from search_space.shapes import MapShape
+from search_space.channel_mixers import ChannelMixerSpec
+from search_space.mixers import TokenMixerSpec
+from search_space.residual_forms import RESIDUAL_FORMS
+from search_space.shapes import BlockShape, MapShape
 
 MAX_PICTURES: Final = 24
 """Maximum number of drawn blocks of a report."""
@@ -73,17 +76,18 @@ class PictureList:
 
     def add(self, architecture: Architecture) -> list[int | None]:
         """The index in `pictures` of each block of `channel_texts(architecture)`; None for one without a picture."""
-        return [self._index(block.digest, stack) for block, stack in _drawn_stacks(architecture).items()]
-
-    def _index(self, digest: bytes, stack: Stack) -> int | None:
-        if digest not in self._indices:
-            has_room = len(self.pictures) < MAX_PICTURES
-            self._indices[digest] = len(self.pictures) if has_room else None
-            if has_room:
-                self.pictures.append(_picture(stack))
-            else:
-                self.omitted += 1
-        return self._indices[digest]
+        blocks = list(_titles(architecture))
+        new = dict.fromkeys(block.digest for block in blocks if block.digest not in self._indices)
+        room = MAX_PICTURES - len(self.pictures)
+        if new and room > 0:
+            stacks = {block.digest: stack for block, stack in _drawn_stacks(architecture).items()}
+            for digest in list(new)[:room]:
+                self._indices[digest] = len(self.pictures)
+                self.pictures.append(_picture(stacks[digest]))
+        for digest in list(new)[max(room, 0) :]:
+            self._indices[digest] = None
+            self.omitted += 1
+        return [self._indices[block.digest] for block in blocks]
 
 
 def _titles(architecture: Architecture) -> dict[BlockText, list[str]]:
@@ -112,7 +116,16 @@ def _stage_blocks(stage: Stage, stage_input: MapShape) -> tuple[BlockText, ...]:
     """The different blocks of a stage in words."""
     outside = _outside_text(stage)
     shapes = dict.fromkeys(stage.block_shapes(stage_input))
-    return tuple(dict.fromkeys(BlockText(*_texts_of(stage.layers(shape)), outside) for shape in shapes))
+    texts = (_block_texts(stage.residual, stage.mixer, stage.channel_mixer, shape) for shape in shapes)
+    return tuple(dict.fromkeys(BlockText(*text, outside) for text in texts))
+
+
+@lru_cache(maxsize=16384)
+def _block_texts(
+    residual: str, mixer: TokenMixerSpec, channel_mixer: ChannelMixerSpec, shape: BlockShape
+) -> tuple[bytes, str, str]:
+    """Digest, path and reach of a block: many stages differ only in what its channels do not depend on, such as the depth."""
+    return _texts_of(RESIDUAL_FORMS[residual].layers(mixer, channel_mixer, shape))
 
 
 def _texts_of(layers: tuple[Layer, ...]) -> tuple[bytes, str, str]:

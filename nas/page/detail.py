@@ -20,11 +20,11 @@ from nas.page.commands import trial_commands
 from nas.page.endings import ending
 from nas.page.measurements import measured_intervals, measurement_texts
 from nas.page.parts import known_architecture, known_parts, plain_parts, predicted_seconds
+from nas.study.content import confusion_of
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, environment_text
 from nas.study.layout import OPERATORS
 from nas.study.operator_table import OperatorTable, read_tables
 from nas.study.trials import RETRIED_FROM, AnyTrial
-from trainers.training.confusion import Confusion
 
 CURVE_DIGITS: Final = 5
 _TIMES: Final = ("train_s", "overhead_s", "idle_s", "wall_s")
@@ -164,4 +164,5 @@ def _network(architecture: Mapping[str, Any] | None, tables: Mapping[str, Operat
 
 def _classes(number: int, context: StudyContext) -> dict[str, Any]:
     stored = context.confusions.get(str(number))
-    return plain_classes(Confusion.from_dict(stored), context.dataset) if stored else {}
+    confusion = confusion_of(stored) if stored else None
+    return {} if confusion is None else plain_classes(confusion, context.dataset)

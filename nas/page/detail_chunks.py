@@ -8,7 +8,7 @@ validation accuracies of all trials are columns of the document). What the colum
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -51,13 +51,19 @@ class DetailChunks:
         }
 
 
-def detail_chunks(trials: Sequence[AnyTrial], context: StudyContext, front: Sequence[int]) -> DetailChunks:
+def detail_chunks(
+    trials: Sequence[AnyTrial],
+    context: StudyContext,
+    front: Sequence[int],
+    progress: Callable[[int, int], None] | None = None,
+) -> DetailChunks:
     """The details of all `trials` in the order of their numbers, which begin at 0 and have no gaps.
 
     Args:
         trials: of the study.
         context: of the study.
         front: the numbers of the trials on the front; the pictures of the first are drawn first.
+        progress: called with the number of trials that are done, and of all.
     """
     pictures = PictureList()
     indices = {number: _picture_indices(trials[number], pictures) for number in front}
@@ -67,8 +73,12 @@ def detail_chunks(trials: Sequence[AnyTrial], context: StudyContext, front: Sequ
         | (detail_of_curve(trial) if trial.number in with_curve else {})
         for trial in trials
     )
-    chunks = tuple(packed(_transposed(chunk)) for chunk in _batched(details, CHUNK_TRIALS))
-    return DetailChunks(chunks, packed(pictures.pictures), pictures.omitted)
+    chunks: list[str] = []
+    for chunk in _batched(details, CHUNK_TRIALS):
+        chunks.append(packed(_transposed(chunk)))
+        if progress is not None:
+            progress(min(len(chunks) * CHUNK_TRIALS, len(trials)), len(trials))
+    return DetailChunks(tuple(chunks), packed(pictures.pictures), pictures.omitted)
 
 
 def _batched(items: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:

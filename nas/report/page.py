@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from plotly.offline import get_plotlyjs
+from threadpoolctl import threadpool_limits
 
 from nas import html as pages
 from nas.analysis.columns import StudyColumns
@@ -26,12 +28,13 @@ KEY = "study"
 """Of the only study of a report."""
 
 
-def write(folder: Path, out: Path | None = None) -> Path:
+def write(folder: Path, out: Path | None = None, progress: Callable[[int, int], None] | None = None) -> Path:
     """Write the report of the study in `folder`; an existing file is replaced whole or not at all.
 
     Args:
         folder: of the study; its database `study.db` is enough.
         out: the file to write; by default `report.html` in `folder`.
+        progress: called with the number of trials that are done, and of all.
 
     Returns:
         The file written.
@@ -40,7 +43,9 @@ def write(folder: Path, out: Path | None = None) -> Path:
         UsageError: `folder` holds no study, `out` is a folder, or none is given and `folder` cannot be written to.
     """
     check_out(folder, out)
-    return pages.write_document(render(StudySnapshot.of(folder)), folder / DEFAULT_FILE if out is None else out)
+    return pages.write_document(
+        render(StudySnapshot.of(folder), progress), folder / DEFAULT_FILE if out is None else out
+    )
 
 
 def check_out(folder: Path, out: Path | None) -> None:
@@ -52,15 +57,22 @@ def check_out(folder: Path, out: Path | None) -> None:
     check_file(folder / DEFAULT_FILE if out is None else out)
 
 
-def render(study: StudyContent) -> str:
-    """The whole HTML document of the report of `study`."""
+def render(study: StudyContent, progress: Callable[[int, int], None] | None = None) -> str:
+    """The whole HTML document of the report of `study`; `progress` as in `write`."""
     info = study.info
     columns = StudyColumns(info.objectives)
     columns.update(study.trials)
     columns.set_test_accuracy(info.test_accuracy)
+    with threadpool_limits(1):  # products of small matrices: more threads only wait for each other
+        return _render(study, columns, progress)
+
+
+def _render(study: StudyContent, columns: StudyColumns, progress: Callable[[int, int], None] | None) -> str:
+    info = study.info
     findings = analysis(Results.of(study), columns)
     whole = document(info, columns, PageState(KEY)) | {"analysis": findings}
-    details = detail_chunks(study.trials, StudyContext.of(info.folder, info.attributes), columns.front.trials)
+    context = StudyContext.of(info.folder, info.attributes)
+    details = detail_chunks(study.trials, context, columns.front.trials, progress)
     data = {
         "documents": {KEY: {"name": study.name, "packed": packed(whole)}},
         "details": {KEY: details.to_dict()},

@@ -14,6 +14,7 @@ from typing import Any
 
 from nas.errors import UsageError
 from nas.formatting import count
+from nas.study.attribute_types import is_index, is_number_text
 from nas.study.attribute_writer import AttributeWriter, FileWriter
 from nas.study.content import StudyContent
 from nas.study.layout import DATABASE
@@ -29,7 +30,7 @@ def notes_of(attributes: Mapping[str, Any]) -> dict[int, str]:
     stored = attributes.get(NOTES)
     if not isinstance(stored, Mapping):
         return {}
-    return {int(number): str(text) for number, text in stored.items() if str(number).isdecimal()}
+    return {int(number): str(text) for number, text in stored.items() if is_number_text(str(number))}
 
 
 def pins_of(attributes: Mapping[str, Any]) -> list[int]:
@@ -37,7 +38,7 @@ def pins_of(attributes: Mapping[str, Any]) -> list[int]:
     stored = attributes.get(PINS)
     if not isinstance(stored, list):
         return []
-    return list(dict.fromkeys(number for number in stored if isinstance(number, int) and number >= 0))
+    return list(dict.fromkeys(filter(is_index, stored)))
 
 
 def pinned_trials(study: StudyContent) -> list[int]:

@@ -147,6 +147,6 @@ def missing_study(database: Path) -> UsageError:
 def _unreadable(file: Path, error: sqlite3.DatabaseError | OSError) -> UsageError:
     if isinstance(error, OSError):
         return UsageError(f"{file}: cannot be read: {error.strerror or error}")
-    if "no such table" in str(error):
+    if "no such table: alembic_version" in str(error):
         return UsageError(f"{file}: holds no study; remove the folder and search again")
     return UsageError(f"{file}: cannot be read as a study: {error}")

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     import optuna
 
 
+def confusion_of(plain: Mapping[str, Any]) -> Confusion | None:
+    """The confusion matrix that a study stores; None for what is none."""
+    try:
+        return Confusion.from_dict(plain)
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
+        return None
+
+
 @dataclass(frozen=True)
 class StudyContent(ABC):
     """A study in a folder.
@@ -117,7 +125,8 @@ class StudyContent(ABC):
     def test_confusion(self) -> dict[str, Confusion]:
         """Trial number as text -> confusion matrix on the test split, of the trials tested by this version."""
         stored = self.user_attrs.get("test_confusion") or {}
-        return {number: Confusion.from_dict(plain) for number, plain in stored.items()}
+        read = {number: confusion_of(plain) for number, plain in stored.items()}
+        return {number: confusion for number, confusion in read.items() if confusion is not None}
 
     def set_test_results(self, accuracies: Mapping[str, float], confusions: Mapping[str, Confusion]) -> None:
         """Store test accuracies and confusion matrices, which replace the stored ones.

@@ -11,7 +11,11 @@ from typing import Any
 from nas import objectives
 from nas.errors import UsageError
 from nas.objectives import Objective
+from nas.study.attribute_types import is_number_text
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS
+
+MAX_SPACE_DIGITS = 4_000
+"""Digits of the size of a space; Python reads no more of a number in a text."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,14 @@ class StudyInfo:
             UsageError: the study does not list them.
         """
         stored = self.attributes.get("objectives")
-        if not isinstance(stored, list) or len(stored) != self.directions:
+        if not isinstance(stored, list) or not stored or len(stored) != self.directions:
             rule = f"the attribute `objectives` of its study must list its {self.directions} objectives"
             raise UsageError(f"{self.folder or self.name}: {rule}, found {stored!r}; did `nas search` write it?")
-        return tuple(objectives.from_dict(item) for item in stored)
+        try:
+            return tuple(objectives.from_dict(item) for item in stored)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            rule = "each entry of the attribute `objectives` must have a name and a direction"
+            raise UsageError(f"{self.folder or self.name}: {rule}, found {stored!r}") from None
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -57,7 +65,7 @@ class StudyInfo:
     def space_size(self) -> int | None:
         """The number of architectures in the space; None if the study does not say."""
         text = str(self.attributes.get("space_size", ""))
-        return int(text) if text.isdecimal() else None
+        return int(text) if is_number_text(text, max_digits=MAX_SPACE_DIGITS) else None
 
     @property
     def environments(self) -> list[Mapping[str, Any]]:

@@ -183,5 +183,5 @@ def read_tables(file: Path) -> dict[str, OperatorTable]:
             )
             for name, table in plain.items()
         }
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return {}

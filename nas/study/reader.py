@@ -13,16 +13,17 @@ written: `nas/study/connections.py` says how. All queries of one read see one st
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nas.errors import UsageError
+from nas.study.attribute_types import study_value
 from nas.study.connections import Database, FileDatabase, Query, Row
 from nas.study.layout import DATABASE
 from nas.study.snapshot import Signature
 from nas.study.tables import TrialTables, chunks, find_study, studies, trial_rows, trial_rows_of, trial_rows_of_ids
-from nas.study.trial_record import TrialRecord, decode
+from nas.study.trial_record import TrialRecord, decode, removed_trial
 
 TRIALS_PER_BATCH = 500
 OPEN_STATES = ("RUNNING", "WAITING")
@@ -164,7 +165,7 @@ class StudyReader:
 
         def read(query: Query) -> list[TrialRecord]:
             rows = trial_rows_of(query, self._id, [number])
-            return [TrialTables(query, rows).record(row) for row in rows]
+            return [self._record(TrialTables(query, rows), row) for row in rows]
 
         trials = self._transact(read)
         if not trials:
@@ -184,12 +185,19 @@ class StudyReader:
                 if row[2] in OPEN_STATES:
                     digests[row[0]] = tables.digest(row)
                 if row[0] not in digests or cursor.digests.get(row[0]) != digests[row[0]]:
-                    records.append(tables.record(row))
+                    records.append(self._record(tables, row))
         attributes, attributes_digest = self._attributes(query, cursor)
         opened = tuple(row[1] for row in (*reopened, *new) if row[0] in digests)
-        next_number, last_id = cursor.next_number + len(new), new[-1][0] if new else last_id
+        next_number, last_id = (new[-1][1] + 1, new[-1][0]) if new else (cursor.next_number, last_id)
+        records += _removed_trials(range(cursor.next_number, next_number), new)
         following = Cursor(next_number, opened, last_id, digests, attributes_digest)
-        return StudyChanges(following, records, attributes, is_last)
+        return StudyChanges(following, sorted(records, key=lambda record: record.number), attributes, is_last)
+
+    def _record(self, tables: TrialTables, row: Row) -> TrialRecord:
+        """The trial of `row`; without values if it has more or fewer than the study has objectives."""
+        record = tables.record(row)
+        is_whole = record.values is None or len(record.values) == len(self.directions)
+        return record if is_whole else replace(record, values=None)
 
     def _open_rows(self, query: Query, cursor: Cursor) -> list[Row]:
         """The rows of the trials that had not ended at `cursor`."""
@@ -222,7 +230,7 @@ class StudyReader:
         digest = hash(tuple(rows))
         if digest == cursor.attributes_digest:
             return None, digest
-        return {name: decode(name, text) for name, text in rows}, digest
+        return {name: study_value(name, decode(name, text)) for name, text in rows}, digest
 
     def _replaced(self, cursor: Cursor) -> UsageError:
         rule = f"study {self.name} must have the trials that were read ({cursor.next_number}), found fewer or others"
@@ -237,6 +245,12 @@ class StudyReader:
                 raise
             text = f"{type(error).__name__}: {error}"
             raise UsageError(f"{self._database.place}: is damaged: {text}") from error
+
+
+def _removed_trials(numbers: range, rows: Sequence[Row]) -> Iterator[TrialRecord]:
+    """What stands for those of the trials `numbers` that have none of the `rows`."""
+    if len(rows) < len(numbers):
+        yield from map(removed_trial, sorted(set(numbers) - {row[1] for row in rows}))
 
 
 def list_studies(url: str) -> list[str]:

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from pydantic_core import from_json
 
 from nas.errors import UsageError
+from nas.study.attribute_types import is_number, trial_value
 
 CONSTRAINTS = "constraints"
 """The system attribute of Optuna that holds constraints: a list (before Optuna 5), or one key `constraints:NAME` each."""
@@ -25,6 +26,8 @@ FIXED_PARAMS = "fixed_params"
 
 class LazyAttributes(Mapping[str, Any]):
     """Attributes of a trial: name -> value, decoded from `texts` at each access.
+
+    The value of an attribute of another type than mixfront writes (`nas.study.attribute_types`) is None.
 
     Args:
         texts: name -> JSON.
@@ -36,12 +39,13 @@ class LazyAttributes(Mapping[str, Any]):
         self.texts = texts
 
     def __getitem__(self, name: str) -> Any:
-        return decode(name, self.texts[name])
+        return trial_value(name, decode(name, self.texts[name]))
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of `name`, or `default` if there is none."""
         text = self.texts.get(name)
-        return default if text is None else decode(name, text)
+        value = None if text is None else trial_value(name, decode(name, text))
+        return default if value is None else value
 
     def __contains__(self, name: object) -> bool:
         return name in self.texts
@@ -90,16 +94,19 @@ class TrialRecord:
         """Constraint -> value; the trial is feasible if none exceeds 0."""
         if not self.system_attrs.texts:
             return {}
-        listed = self.system_attrs.get(CONSTRAINTS) or ()
+        stored = self.system_attrs.get(CONSTRAINTS)
+        listed = stored if isinstance(stored, list) else ()
         prefix = f"{CONSTRAINTS}:"
         names = [name for name in self.system_attrs if name.startswith(prefix)]
         named = {name.removeprefix(prefix): self.system_attrs[name] for name in names}
-        return {**{str(index): value for index, value in enumerate(listed)}, **named}
+        values = {**{str(index): value for index, value in enumerate(listed)}, **named}
+        return {name: value for name, value in values.items() if is_number(value)}
 
     @property
     def fixed_params(self) -> dict[str, Any]:
         """The parameters that an enqueued trial has, or will have when it starts; empty for others."""
-        return dict(self.system_attrs.get(FIXED_PARAMS) or {})
+        stored = self.system_attrs.get(FIXED_PARAMS)
+        return dict(stored) if isinstance(stored, Mapping) else {}
 
 
 def decode(name: str, text: str) -> Any:
@@ -123,6 +130,8 @@ def decode(name: str, text: str) -> Any:
 def decode_column(name: str, texts: Sequence[str | None]) -> list[Any]:
     """The values of the attribute `name` of many trials, of which the storage holds the JSON `texts`; faster than one by one.
 
+    A missing value, and one of another type than mixfront writes, is None.
+
     Raises:
         UsageError: one is no JSON.
     """
@@ -131,5 +140,11 @@ def decode_column(name: str, texts: Sequence[str | None]) -> list[Any]:
     except ValueError:
         values = []
     if len(values) != len(texts):
-        return [None if text is None else decode(name, text) for text in texts]
-    return list(values)
+        values = [None if text is None else decode(name, text) for text in texts]
+    return [trial_value(name, value) for value in values]
+
+
+def removed_trial(number: int) -> TrialRecord:
+    """What stands for the trial `number` that somebody removed from the database: Optuna numbers trials without gaps."""
+    attributes = LazyAttributes({"outcome": '"failed"', "failure": '"the trial was removed from the database"'})
+    return TrialRecord(number, TrialState.FAIL, None, {}, attributes, NO_ATTRIBUTES, {}, None, None)

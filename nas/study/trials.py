@@ -58,7 +58,8 @@ def is_trained(trial: AnyTrial) -> bool:
 
 def retried_numbers(trials: Iterable[AnyTrial]) -> set[int]:
     """The numbers of the failed trials that others of `trials` repeat."""
-    return {trial.user_attrs[RETRIED_FROM] for trial in trials if RETRIED_FROM in trial.user_attrs}
+    numbers = (trial.user_attrs.get(RETRIED_FROM) for trial in trials)
+    return {number for number in numbers if number is not None}
 
 
 def count_trained(trials: Iterable[AnyTrial]) -> int:

@@ -130,7 +130,9 @@ def study(tmp_path: Path) -> str:
 
 
 def test_a_command_is_quiet(nas: Callable[..., tuple[int, str, str]], study: str) -> None:
-    assert nas("report", study) == (0, f"report: {study}/report.html\n", "")
+    code, out, errors = nas("report", study)
+    size = (Path(study) / "report.html").stat().st_size / 1e6
+    assert (code, out, errors) == (0, f"report: {study}/report.html ({size:.1f} MB)\n", "")
 
 
 @pytest.mark.parametrize("flag", ["before", "after", "variable"])
@@ -141,7 +143,8 @@ def test_a_command_shows_each_message_once(
         monkeypatch.setenv(logs.VARIABLE, "debug")
     words = {"before": ["--verbose", "report", study], "after": ["report", study, "--verbose"]}.get(flag)
     code, out, err = nas(*(words or ["report", study]))
-    assert (code, out) == (0, f"report: {study}/report.html\n")
+    assert code == 0
+    assert out.startswith(f"report: {study}/report.html (")
     messages = [
         line.partition("nas.models.front_test_accuracy: ")[2] for line in err.splitlines() if "test accuracy" in line
     ]

@@ -191,6 +191,15 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def test_the_head_of_a_stream_ends(server: Any) -> None:
+    answer = server.request("HEAD", f"/api/studies/{server.keys['digits']}/events")
+    assert (answer.status, answer.headers["content-type"], answer.body) == (
+        200,
+        "text/event-stream; charset=utf-8",
+        b"",
+    )
+
+
 def test_silence_is_filled_with_comments(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "HEARTBEAT_S", 0.1)
     with server.stream(f"/api/studies/{server.keys['digits']}/events?cursor=37;36") as stream:

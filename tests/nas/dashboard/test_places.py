@@ -65,3 +65,13 @@ def test_a_key_says_nothing_of_a_password() -> None:
     assert key.startswith("a-b-")
     assert without_password("postgresql://me:p@ss@host/db") == "postgresql://host/db"
     assert without_password("sqlite:///runs/a.db") == "sqlite:///runs/a.db"
+
+
+def test_links_lead_neither_up_nor_to_a_study_twice(tmp_path: Path) -> None:
+    shown = tmp_path / "shown"
+    own = make_study(shown / "z" / "own")
+    make_study(tmp_path / "elsewhere" / "linked")
+    (shown / "a").symlink_to(tmp_path)
+    (shown / "b").symlink_to(tmp_path / "elsewhere")
+    (shown / "zz").symlink_to(shown / "z")
+    assert {place.folder for place in find_studies([shown])} == {own, shown / "b" / "linked"}

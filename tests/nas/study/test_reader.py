@@ -188,7 +188,7 @@ def change_study(study: optuna.Study, opened: list[optuna.Trial], rng: np.random
         case 1:
             study.set_user_attr("a", float(rng.random()))
         case 2 if opened:
-            opened[rng.integers(len(opened))].set_user_attr("curve", [float(rng.random())])
+            opened[rng.integers(len(opened))].set_user_attr("points", [float(rng.random())])
         case 3 if opened:
             opened[rng.integers(len(opened))].suggest_float(f"x{rng.integers(5)}", 0, 1)
         case 4 if opened:
