@@ -9,7 +9,7 @@ from typing import Any, Final
 from nas import objectives
 from nas.analysis.architecture_text import options_text
 from nas.objectives import Objective
-from nas.study.attribute_types import is_index, is_number
+from nas.study.attribute_types import is_number
 
 INTERVAL_DIGITS: Final = 5
 _IMAGES_PER_S: Final = "images_per_s_interval"
@@ -44,7 +44,7 @@ def _interval(objective: Objective, details: Mapping[str, Any]) -> list[float] |
     ends = details.get(f"{objective.name}_interval")
     if ends is None and objective.from_seconds is not None and _IMAGES_PER_S in details:
         images, rates = details.get("batch_size"), details[_IMAGES_PER_S]
-        if not is_index(images) or not isinstance(rates, list) or not all(map(is_number, rates)):
+        if not isinstance(images, int) or not isinstance(rates, list) or not all(map(is_number, rates)):
             return None
         ends = [objective.from_seconds(images / rate, images) for rate in rates if rate > 0]
     if not isinstance(ends, list) or len(ends) != 2 or not all(is_number(end) and math.isfinite(end) for end in ends):

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,14 +57,14 @@ def test_machine_readable_output_is_that_of_the_whole_folder(nas: Run) -> None:
     assert status["foretold"] == {}  # predictions need the table of operators
 
 
-def test_report_says_what_it_lacks_in_one_line(nas: Run, copied: Path) -> None:
+def test_report_says_what_it_lacks_in_one_line(nas: Run, copied: Path, report_document: Any) -> None:
     done = nas("report", "copied")
     assert done.returncode == 0
     assert done.stdout.startswith("report: copied/report.html (")
     lacks = "copied/data: the study's decoded images are missing or damaged; `nas search` on it decodes them again"
     assert done.stderr == f"nas: no test accuracy: {lacks}\n"
     assert files_of(copied) == {"study.db", "report.html"}
-    assert "0.9625" in (copied / "report.html").read_text()
+    assert report_document((copied / "report.html").read_text())["count"] > 0
 
 
 def test_report_names_each_trial_whose_weights_are_missing(nas: Run, copied: Path) -> None:

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,7 +93,9 @@ def test_reading_commands_leave_no_trace_and_need_no_permission(nas: Run, home: 
     assert state_of(home / "study") == before
 
 
-def test_the_report_is_written_elsewhere_without_what_could_not_be_stored(nas: Run, home: Path) -> None:
+def test_the_report_is_written_elsewhere_without_what_could_not_be_stored(
+    nas: Run, home: Path, report_document: Any
+) -> None:
     assert nas("report", "first", "--out", "first.html").returncode == 0
     before = state_of(home / "study")
     with only_reading(home / "study"):
@@ -104,7 +107,7 @@ def test_the_report_is_written_elsewhere_without_what_could_not_be_stored(nas: R
     assert done.stdout.startswith("report: out/report.html (")
     reason = "study: the study is read-only, and the accuracies could not be stored"
     assert done.stderr == f"nas: no test accuracy: {reason}\n"
-    assert "0.9625" in (home / "out" / "report.html").read_text()
+    assert report_document((home / "out" / "report.html").read_text())["count"] > 0
     assert state_of(home / "study") == before
 
 
