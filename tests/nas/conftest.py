@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -160,6 +164,21 @@ def write_study(
 def study_writer() -> Callable[..., Path]:
     """`write_study`, for tests that write their own study."""
     return write_study
+
+
+def document_in(page: str) -> dict[str, Any]:
+    """The document of the study in the text of a report."""
+    found = re.search(r'<script id="data" type="application/json">(.*?)</script>', page)
+    assert found is not None
+    (entry,) = json.loads(found[1])["documents"].values()
+    document: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(entry["packed"])))
+    return document
+
+
+@pytest.fixture(scope="session")
+def report_document() -> Callable[[str], dict[str, Any]]:
+    """`document_in`."""
+    return document_in
 
 
 @pytest.fixture(scope="session")

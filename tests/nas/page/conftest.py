@@ -112,9 +112,18 @@ def dashboard_page(study: Path, folder: Path) -> Iterator[tuple[str, str]]:
         listening.close()
 
 
-@pytest.fixture(scope="module", params=[report_page, dashboard_page], ids=["report", "dashboard"])
+FRONT_ENDS = {"report": report_page, "dashboard": dashboard_page}
+
+
+@pytest.fixture(scope="module")
+def front_end(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """What shows studies: the report; modules may name others of `FRONT_ENDS` by an indirect parameter."""
+    return FRONT_ENDS[getattr(request, "param", "report")]
+
+
+@pytest.fixture(scope="module")
 def opened_study(
-    request: pytest.FixtureRequest,
+    front_end: Callable[..., Any],
     browser: Browser,
     page_visit: Callable[..., Any],
     tmp_path_factory: pytest.TempPathFactory,
@@ -132,7 +141,7 @@ def opened_study(
             is_new = study not in opened
             if is_new:
                 page = stack.enter_context(browser.new_context(viewport={"width": 1500, "height": 1200})).new_page()
-                opened[study] = page_visit(page), *stack.enter_context(request.param(study, folder))
+                opened[study] = page_visit(page), *stack.enter_context(front_end(study, folder))
             visit, address, key = opened[study]
             if is_new or reload:
                 visit.page.goto("about:blank")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser
 from plotly.offline import get_plotlyjs
 
 from nas.analysis.columns import StudyColumns
@@ -49,12 +50,15 @@ def hostile_study(tmp_path_factory: pytest.TempPathFactory, study_writer: Any, s
 
 @pytest.fixture(scope="module")
 def opened(
-    choice_study: Path, hostile_study: Path, visit: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
-) -> Any:
-    """A page of two studies and one that shares no objective, opened once."""
+    choice_study: Path, hostile_study: Path, browser: Browser, page_visit: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """A page of two studies, opened once."""
     file = tmp_path_factory.mktemp("page") / "page.html"
     file.write_text(page_of({"choices": choice_study, "other": hostile_study}), encoding="utf-8")
-    return visit(file)
+    visited = page_visit(browser.new_page(viewport={"width": 1500, "height": 1000}))
+    visited.page.goto(f"{file.as_uri()}#/choices/compare")
+    yield visited
+    visited.page.close()
 
 
 @pytest.fixture
@@ -160,15 +164,15 @@ def test_studies_share_one_front_and_one_box(
     choice_study: Path, hostile_study: Path, opened: Any, panel: Callable[[str], Any]
 ) -> None:
     shown = panel("compare=1")
-    assert not shown.locator(".studies").is_visible()
+    assert not shown.locator(".overlaid-studies").is_visible()
     shown.get_by_label(HOSTILE).check()
-    opened.wait_for("document.querySelector('.studies')")
+    opened.wait_for("document.querySelector('.overlaid-studies')")
     results = [Results.load(folder) for folder in (choice_study, hostile_study)]
     values = [found.values[~np.isnan(found.values).any(axis=1)] for found in results]
     objectives = results[0].objectives
     bounds = Bounds.of(np.vstack(values), objectives)
     expected = [f"{hypervolume(of_study, objectives, bounds):.4f}" for of_study in values]
-    cells = [texts(shown.locator(".studies tbody tr").nth(i).locator("th, td")) for i in range(2)]
+    cells = [texts(shown.locator(".overlaid-studies tbody tr").nth(i).locator("th, td")) for i in range(2)]
     assert [line[0] for line in cells] == ["choices", HOSTILE]
     assert [line[1] for line in cells] == ["5", "3"]
     assert [line[3].removesuffix("best") for line in cells] == expected

@@ -19,6 +19,8 @@ from nas.page.document import PageState, document, encode_curves, encode_rows, e
 from nas.page.fields import fields_of
 from nas.study.content import StudySnapshot
 
+pytestmark = pytest.mark.parametrize("front_end", ["report", "dashboard"], indirect=True, scope="module")
+
 FIGURE = "document.querySelector('.front-figure .js-plotly-plot')"
 OBJECTIVES = ("accuracy", "macs", "images_per_s")
 HOSTILE = "<img src=x onerror=alert(1)> & <script>alert(2)</script>"

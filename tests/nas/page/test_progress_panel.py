@@ -203,3 +203,25 @@ def test_changes_replace_the_segments_of_their_trials(opened: Any, halving_study
     for number, drawn in segments:
         assert [segment["worker"] for segment in drawn] == [segment["worker"] for segment in stored[number]]
         assert [segment["start"] for segment in drawn] == [segment["start"] for segment in stored[number]]
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ({"trials": 60}, ["none", "the study has its number of trials"]),
+        ({"trials": 80}, ["about {}", "20 trials to go at the current rate"]),
+        ({"trials": None}, ["–", "no target is recorded"]),  # noqa: RUF001 - a missing value
+    ],
+)
+def test_time_left(
+    opened: Any, halving_study: Path, results: Results, target: dict[str, Any], words: list[str]
+) -> None:
+    study = StudySnapshot.of(halving_study)
+    columns = StudyColumns(study.info.objectives)
+    columns.update(study.trials)
+    plain = document(study.info, columns, PageState("key", is_searching=True))
+    plain["meta"]["target"] = target
+    shown = opened.page.evaluate("plain => timeLeft.words(new columns.Study(plain))", plain)
+    ended = np.sort(results.trials["finished"].to_numpy())
+    seconds_per_trial = (ended[-1] - ended[-11]) / np.timedelta64(1, "s") / 10
+    assert [shown["value"], shown["note"]] == [words[0].format(f"{20 * seconds_per_trial / 60:.0f} min"), words[1]]

@@ -15,6 +15,8 @@ import pytest
 
 from nas.analysis.results import Results
 
+pytestmark = pytest.mark.parametrize("front_end", ["report", "dashboard"], indirect=True, scope="module")
+
 ROWS = "document.querySelectorAll('.trials tr[data-trial]')"
 HOSTILE = '=<img src=x onerror=alert(1)>, "quoted"\nline'
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import html
 import json
@@ -60,13 +59,6 @@ def data_of(text: str) -> dict[str, Any]:
     return data
 
 
-def document_of(text: str) -> dict[str, Any]:
-    """The document of the study in a page."""
-    (entry,) = data_of(text)["documents"].values()
-    document: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(entry["packed"])))
-    return document
-
-
 @pytest.fixture(scope="module")
 def text(digits_study: Path) -> str:
     return render(StudySnapshot.of(digits_study))
@@ -119,8 +111,10 @@ def test_plotly_is_included_once(text: str) -> None:
     assert [len(script) > 1_000_000 for script in Reader(text).scripts] == [False, True, False]
 
 
-def test_the_page_has_the_study_its_details_and_its_findings(text: str, digits_study: Path) -> None:
-    document = document_of(text)
+def test_the_page_has_the_study_its_details_and_its_findings(
+    text: str, digits_study: Path, report_document: Any
+) -> None:
+    document = report_document(text)
     assert document["count"] == 37
     assert not document["live"]
     assert len(data_of(text)["details"]["study"]["chunks"]) == 1
@@ -128,20 +122,20 @@ def test_the_page_has_the_study_its_details_and_its_findings(text: str, digits_s
     assert document["analysis"]["warnings"] == []
 
 
-def test_markup_stays_text(hostile_study: Path) -> None:
+def test_markup_stays_text(hostile_study: Path, report_document: Any) -> None:
     text = render(StudySnapshot.of(hostile_study))
     reader = Reader(text)
     assert "img" not in {tag for tag, _ in reader.elements}
     assert len(reader.scripts) == 3
     assert html.escape(HOSTILE) in text  # the title
-    document = document_of(text)
+    document = report_document(text)
     fields = {field["key"]: field for field in document["fields"]}
     assert document["name"] == HOSTILE
     assert fields["failure"]["codes"] == [HOSTILE]
 
 
-def test_a_study_without_trials_has_a_page(empty_study: Path) -> None:
-    assert document_of(render(StudySnapshot.of(empty_study)))["count"] == 0
+def test_a_study_without_trials_has_a_page(empty_study: Path, report_document: Any) -> None:
+    assert report_document(render(StudySnapshot.of(empty_study)))["count"] == 0
 
 
 def test_write_is_atomic_and_creates_the_folder(

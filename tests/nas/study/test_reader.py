@@ -20,7 +20,7 @@ from nas.errors import UsageError
 from nas.study.layout import DATABASE
 from nas.study.reader import Cursor, StudyReader, list_studies
 from nas.study.server import ServerDatabase
-from nas.study.storage import open_study
+from nas.study.storage import open_study, read_study
 from nas.study.tables import SCHEMA_VERSION
 from nas.study.trial_record import TrialRecord
 
@@ -133,14 +133,7 @@ def test_studies_of_a_storage(storage_url: str) -> None:
 
 
 def test_a_real_study_of_version_0_1() -> None:
-    check_equal(StudyReader.of_folder(FROZEN).read().trials, open_frozen())
-
-
-def open_frozen() -> list[FrozenTrial]:
-    """The trials of the frozen study, from a copy."""
-    from nas.study.storage import read_study
-
-    return read_study(FROZEN).trials
+    check_equal(StudyReader.of_folder(FROZEN).read().trials, read_study(FROZEN).trials)
 
 
 @pytest.mark.parametrize("limit", [1, 7, 40, 1000])
@@ -275,7 +268,7 @@ def state_of_tree(folder: Path) -> dict[str, bytes]:
 
 def test_a_trial_by_its_number(digits_study: Path) -> None:
     reader = StudyReader.of_folder(digits_study)
-    check_equal([reader.trial(5), reader.trial(36)], [open_study(digits_study).trials[number] for number in (5, 36)])
+    check_equal([reader.trial(5), reader.trial(36)], [read_study(digits_study).trials[number] for number in (5, 36)])
     with pytest.raises(UsageError, match="trial 37: study digits has no such trial"):
         reader.trial(37)
 

@@ -1,6 +1,7 @@
 // The frame of the page: header, tabs, the visible panel, and the drawer of the selected trial.
 
 const app = (() => {
+  const RETRY_MS = 500;
   const mounted = new Map(); // panel id -> {root, handle}
   const SLOW_MS = 400; // a page that takes longer says what it waits for
   const from = source.open();
@@ -159,6 +160,7 @@ const app = (() => {
       else unsubscribe = studyList.show(byId("page"), { entries, from, tools: themeButton(), missing: state.study });
     } catch (error) {
       byId("page").replaceChildren(element("p", { class: "warning", role: "alert" }, error.message));
+      if (error.status === 503) setTimeout(() => { if (!view) start(); }, RETRY_MS); // as while a study is read for the first time
     } finally {
       clearTimeout(slow);
     }

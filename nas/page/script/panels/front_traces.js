@@ -75,7 +75,7 @@ const frontTraces = (() => {
   function outsideTrace(scene) {
     const { outside } = scene.points;
     if (!outside.length) return [];
-    return [{ ...at(scene, outside), meta: "outside", name: "outside your limits", marker: { color: theme.colour("--soft"), opacity: 0.18, size: scene.view.z ? 4 : 6 } }];
+    return [{ ...at(scene, outside), meta: "outside", name: "outside your limits", marker: { color: theme.colour("--soft"), opacity: 0.3, size: scene.view.z ? 4 : 6 } }];
   }
 
   // Trials that do not count

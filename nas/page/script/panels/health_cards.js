@@ -17,13 +17,18 @@ const healthCards = (() => {
   function mount(root, view) {
     const words = element("p", { class: "about", role: "status" }), list = element("ul", { class: "cards" });
     root.append(words, list);
+    let shown = "";
 
     function update({ data }) {
       if (!data) return;
       const { analysis } = view.study, findings = (analysis && analysis.health) || [];
       const counts = ORDER.map((verdict) => [verdict, findings.filter((finding) => finding.verdict === verdict).length]).filter(([, number]) => number);
-      words.textContent = !analysis ? "The health of the study is being computed …"
+      const summary = !analysis ? "The health of the study is being computed …"
         : findings.length ? `${format.capitalised(counts.map(([verdict, number]) => `${VERDICTS[verdict][1]}: ${number}`).join(", "))}.` : "Nothing was computed for this study.";
+      if (words.textContent !== summary) words.textContent = summary;
+      const text = JSON.stringify(findings);
+      if (text === shown) return;
+      shown = text;
       const sorted = [...findings].sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict));
       list.replaceChildren(...sorted.map(card));
     }

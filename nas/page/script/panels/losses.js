@@ -57,5 +57,5 @@ const losses = (() => {
     return { update };
   }
 
-  return { mount, groups, retries };
+  return { mount };
 })();

@@ -29,5 +29,5 @@ const mixerShare = (() => {
     return { update };
   }
 
-  return { mount, shares };
+  return { mount };
 })();

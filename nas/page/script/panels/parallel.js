@@ -16,8 +16,8 @@ const parallel = (() => {
 
   /** The trials to draw: the front and at most `MAX_OTHERS` of the others, evenly spread. */
   function chosenTrials(study) {
-    const others = study.counted.filter((trial) => !study.front.has(trial)), step = Math.max(1, Math.ceil(others.length / MAX_OTHERS));
-    return { front: [...study.front], others: others.filter((_, i) => i % step === 0), count: others.length };
+    const others = study.counted.filter((trial) => !study.front.has(trial));
+    return { front: [...study.front], others: columns.evenly(others, MAX_OTHERS), count: others.length };
   }
 
   // Marked ranges are in the address: "macs~4.2~5.1|param:stem.patch~-0.5~0.5", in the scale of each axis.
@@ -188,5 +188,5 @@ const parallel = (() => {
     return { update };
   }
 
-  return { mount, chosenTrials };
+  return { mount };
 })();

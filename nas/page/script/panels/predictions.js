@@ -68,5 +68,5 @@ const predictions = (() => {
     return { update };
   }
 
-  return { mount, ofSampler };
+  return { mount };
 })();

@@ -18,12 +18,6 @@ const replay = (() => {
     return { front, former, hypervolume: reached };
   }
 
-  /** At most `MAX_DOTS` of `trials`, evenly spread. */
-  function thinned(trials) {
-    const step = Math.ceil(trials.length / MAX_DOTS);
-    return step > 1 ? trials.filter((_, i) => i % step === 0) : trials;
-  }
-
   /** The range of an axis that shows all `values`. */
   function rangeOf(values, isLog) {
     const known = values.filter((value) => Number.isFinite(value) && (!isLog || value > 0)).map((value) => isLog ? Math.log10(value) : value);
@@ -34,8 +28,8 @@ const replay = (() => {
   }
 
   /** The corners of a staircase through the best of `trials` in the plane of `x` and `y`. */
-  function staircase(trials, x, y, columns) {
-    return pareto.front(trials, [x, y], columns).sort((a, b) => columns[0][a] - columns[0][b]);
+  function staircase(trials, x, y, values) {
+    return pareto.front(trials, [x, y], values).sort((a, b) => values[0][a] - values[0][b]);
   }
 
   function mount(root, view) {
@@ -73,33 +67,35 @@ const replay = (() => {
         go(position() + Math.max(1, Math.round(total() / FRAMES)));
         if (position() === total() || root.offsetParent === null) stop();
       }, FRAME_MS);
+      words.ariaLive = "off"; // it changes too often to be read out
       play.textContent = "⏸ Pause";
     }
 
     function stop() {
       clearInterval(timer);
       timer = null;
+      words.ariaLive = "polite";
       play.textContent = "▶ Play";
     }
 
     function describe() {
       const count = position(), { front, former } = frontAt(study, count), fieldX = x(), fieldY = y();
-      const columns = [study.column(fieldX.key), study.column(fieldY.key)], order = study.finishedOrder;
+      const values = [study.column(fieldX.key), study.column(fieldY.key)], order = study.finishedOrder;
       const onceOnFront = new Set([...front, ...former]);
-      const others = thinned(order.slice(0, count).filter((trial) => !onceOnFront.has(trial)));
-      const line = staircase(front, fieldX, fieldY, columns);
+      const others = columns.evenly(order.slice(0, count).filter((trial) => !onceOnFront.has(trial)), MAX_DOTS);
+      const line = staircase(front, fieldX, fieldY, values);
       const dots = (name, trials, marker) => ({
-        type: "scatter", mode: "markers", name, x: trials.map((trial) => columns[0][trial]), y: trials.map((trial) => columns[1][trial]), customdata: trials, marker,
+        type: "scatter", mode: "markers", name, x: trials.map((trial) => values[0][trial]), y: trials.map((trial) => values[1][trial]), customdata: trials, marker,
         text: trials.map((trial) => `trial ${trial}<br>${format.escaped(study.text(fieldX.key, trial))}<br>${format.escaped(study.text(fieldY.key, trial))}`), hovertemplate: "%{text}<extra></extra>",
       });
       const traces = [
         dots("dominated", others, { color: theme.colour("--soft"), size: 5, opacity: 0.3 }),
         dots("was on the front", former, { color: theme.COLOURS[4], size: 7, opacity: 0.55, symbol: "circle-open" }),
-        { type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false, x: line.map((trial) => columns[0][trial]), y: line.map((trial) => columns[1][trial]), line: { color: theme.COLOURS[1], width: 1.5, shape: fieldX.direction === "minimize" ? "hv" : "vh" } },
+        { type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false, x: line.map((trial) => values[0][trial]), y: line.map((trial) => values[1][trial]), line: { color: theme.COLOURS[1], width: 1.5, shape: fieldX.direction === "minimize" ? "hv" : "vh" } },
         dots("on the front", front, { color: theme.COLOURS[1], size: 9 }),
       ];
       const layoutOf = (field, column) => ({ title: format.escaped(format.heading(field)), type: field.log ? "log" : "linear", range: rangeOf(order.map((trial) => column[trial]), field.log) });
-      return { traces, layout: { xaxis: layoutOf(fieldX, columns[0]), yaxis: layoutOf(fieldY, columns[1]) } };
+      return { traces, layout: { xaxis: layoutOf(fieldX, values[0]), yaxis: layoutOf(fieldY, values[1]) } };
     }
 
     function drawWords() {
@@ -130,5 +126,5 @@ const replay = (() => {
     return { update };
   }
 
-  return { mount, frontAt };
+  return { mount };
 })();

@@ -13,8 +13,12 @@ definePanel({
     root.append(element("h2", {}, "What the front prefers"), words, scale, main, more, table, ...parts.map((entry) => entry.root));
     for (const entry of parts) entry.handle = entry.part.mount(entry.root, view);
 
+    let shown = "";
+
     function drawMaps() {
-      const { study } = view, groups = preferences.groups(study), hasTrials = groups.length > 0;
+      const groups = preferences.groups(view.study), hasTrials = groups.length > 0, text = JSON.stringify(groups);
+      if (text === shown) return;
+      shown = text;
       words.textContent = hasTrials
         ? "How much higher the odds of a value are on the front than in the other complete trials; below it, how many trials on the front and how many complete trials have it. Bold: the 95 % interval excludes 1. Trials of a search are not independent, so take it for a hint."
         : "No complete trial has made a choice yet.";

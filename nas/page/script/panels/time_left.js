@@ -38,5 +38,5 @@ const timeLeft = (() => {
     return { value: `about ${format.roughly(needed)}`, note: `${more} at the current rate` };
   }
 
-  return { words, currentRate, trialsLeft };
+  return { words, currentRate };
 })();

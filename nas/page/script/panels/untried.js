@@ -45,5 +45,5 @@ const untried = (() => {
     return { update: ({ data }) => { if (data) draw(); } };
   }
 
-  return { mount, values };
+  return { mount };
 })();

@@ -129,5 +129,5 @@ const workerLanes = (() => {
     return { shown, bin_s: size };
   }
 
-  return { of, visible, piecesOf };
+  return { of, visible };
 })();

@@ -55,7 +55,7 @@ const studyOverlay = (() => {
         element("td", { class: isBest ? "number best" : "number" }, format.ratio(entry.hypervolume), isBest ? element("span", { class: "badge good" }, "best") : null));
     });
     const names = objectives.map(({ label }) => label).join(", ");
-    return element("table", { class: "studies" }, element("caption", {}, `Hypervolume over ${names}, in the box from the worst to the best value of all these studies.`),
+    return element("table", { class: "overlaid-studies" }, element("caption", {}, `Hypervolume over ${names}, in the box from the worst to the best value of all these studies.`),
       element("thead", {}, element("tr", {}, ...["study", "complete trials", "front", "hypervolume"].map((text, i) => element("th", { scope: "col", class: i ? "number" : null }, text)))), element("tbody", {}, ...rows));
   }
 
