@@ -96,7 +96,7 @@ def linked_page(title: str, plotly: str, script_file: str, style_file: str) -> s
         title=title,
         policy="",
         style=f'<link rel="stylesheet" href="{html.escape(style_file)}">',
-        scripts="\n".join(f'<script defer src="{html.escape(file)}"></script>' for file in (plotly, script_file)),
+        scripts="\n".join(f'<script defer src="{html.escape(file)}"></script>' for file in (script_file, plotly)),
     )
 
 

@@ -168,6 +168,7 @@ const app = (() => {
 
   async function showStudy(key, entries) {
     const study = new columns.Study(await from.load(key));
+    await plot.isLoaded;
     view = makeView(study, from);
     view.studies = entries;
     frame();

@@ -140,5 +140,8 @@ const plot = (() => {
     }
   });
 
-  return { draw, remove, zoomOf, zoomTo, hasWebgl, time, CONFIG };
+  /** Fulfilled when plotly.js is there: the dashboard loads it after this script, which asks for its data meanwhile. */
+  const isLoaded = new Promise((done) => window.Plotly ? done() : addEventListener("DOMContentLoaded", done));
+
+  return { draw, isLoaded, remove, zoomOf, zoomTo, hasWebgl, time, CONFIG };
 })();
