@@ -32,8 +32,10 @@ def check_file(file: Path) -> None:
     """Check that `file` can be written to, or created.
 
     Raises:
-        UsageError: it is a folder, or its folder cannot be written to.
+        UsageError: it is a folder or a device, or its folder cannot be written to.
     """
     if file.is_dir():
         raise UsageError(f"{file}: is a folder; name the file to write")
+    if file.exists() and not file.is_file():  # it would be replaced by a file
+        raise UsageError(f"{file}: must be a file, found a device, a pipe or a socket")
     check_folder(file.parent)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -163,3 +164,18 @@ def test_write_uses_the_folder_of_the_study_by_default(empty_study: Path) -> Non
 def test_a_folder_instead_of_a_file_is_refused(digits_study: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder; name the HTML file"):
         write(digits_study, tmp_path)
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, digits_study: Path) -> None:
+    pipe = tmp_path / "pipe.html"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="must be a file, found a device, a pipe or a socket"):
+        write(digits_study, pipe)
+    assert pipe.is_fifo()
+
+
+def test_the_progress_ends_with_the_last_trial(tmp_path: Path, digits_study: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    write(digits_study, tmp_path / "report.html", lambda done, total: calls.append((done, total)))
+    count = len(StudySnapshot.of(digits_study).trials)
+    assert calls[-1] == (count, count)
