@@ -8,10 +8,10 @@ definePanel({
     const figure = element("div", { class: "figure large" });
     const stage = element("div", { class: "front-figure", tabindex: 0, role: "group", "aria-label": "Figure of the front. Arrow keys go along the front." }, figure);
     const spoken = element("p", { class: "for-readers", "aria-live": "polite" }), notes = element("p", { class: "about notes" });
-    const parts = ["controls", "limits", "choice"].map((name) => element("div", { class: `front-${name}` }));
-    const [controlsRoot, limitsRoot, choiceRoot] = parts;
+    const parts = ["controls", "choice", "limits"].map((name) => element("div", { class: `front-${name}` }));
+    const [controlsRoot, choiceRoot, limitsRoot] = parts;
     root.classList.add("front");
-    root.append(controlsRoot, element("div", { class: "front-columns" }, element("div", { class: "front-main" }, stage, notes, spoken), limitsRoot), choiceRoot);
+    root.append(controlsRoot, element("div", { class: "front-columns" }, element("div", { class: "front-main" }, stage, notes, spoken), choiceRoot, limitsRoot));
 
     const controls = frontControls.mount(controlsRoot, page, zoomTo), cards = frontCards.mount(choiceRoot, page);
     let draft = null; // key and limits of a slider that moves: [key, bounds]
