@@ -3,7 +3,7 @@
 const app = (() => {
   const RETRY_MS = 500; // after an answer that a study is still being read
   const SLOW_MS = 400; // a page that takes longer says what it waits for
-  const mounted = new Map(); // panel id -> what its `mount` returned
+  const mounted = new Map(); // panel id -> {handle: what its `mount` returned, seen: the data and the view that it shows}
   const from = source.open();
   const { fact } = dom;
   let view = null, unsubscribe = () => {}, drawer = null, pending = null;
@@ -90,9 +90,9 @@ const app = (() => {
       if (isShown) reveal(button);
       byId(`panel-${other.id}`).hidden = !isShown;
     }
-    if (!mounted.has(panel.id)) mounted.set(panel.id, panel.mount(byId(`panel-${panel.id}`), view));
+    if (!mounted.has(panel.id)) mounted.set(panel.id, { handle: panel.mount(byId(`panel-${panel.id}`), view), seen: null });
     state.settle(view.study.key, panel.id);
-    updatePanel({ data: true, names: [] });
+    if (mounted.get(panel.id).seen !== seenText()) updatePanel({ data: true, names: [] });
   }
 
   /** Scroll the row of tabs, where it is wider than the window, so that `button` is seen. */
@@ -102,9 +102,14 @@ const app = (() => {
     else if (right > row.scrollLeft + row.clientWidth) row.scrollLeft = right - row.clientWidth;
   }
 
+  /** A text that changes with the data and with the view: a panel that is shown again and has seen it is not drawn again. */
+  const seenText = () => `${view.study.revision} ${state.values}`;
+
   function updatePanel(reason) {
     const panel = mounted.get(state.panel);
-    if (panel) panel.update(reason);
+    if (!panel) return;
+    panel.handle.update(reason);
+    panel.seen = seenText();
   }
 
   function showDrawer(reason) {

@@ -5,6 +5,7 @@ definePanel({
   title: "Front",
   order: 1,
   mount(root, page) {
+    const SELECTION_DELAY_MS = 100;
     const figure = element("div", { class: "figure large" });
     const stage = element("div", { class: "front-figure", tabindex: 0, role: "group", "aria-label": "Figure of the front. Arrow keys go along the front." }, figure);
     const spoken = element("p", { class: "for-readers", "aria-live": "polite" }), notes = element("p", { class: "about notes" });
@@ -41,9 +42,9 @@ definePanel({
       });
     }
 
-    /** Draw the figure after the next frame, so that the details of a trial that was clicked are seen first. */
+    /** Draw the figure a little later, so that the details of a trial that was clicked are seen first. */
     function drawFigureLate() {
-      if (!isLate) requestAnimationFrame(() => setTimeout(() => { isLate = false; drawFigure(); }));
+      if (!isLate) setTimeout(() => { isLate = false; drawFigure(); }, SELECTION_DELAY_MS);
       isLate = true;
     }
 
