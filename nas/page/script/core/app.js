@@ -61,13 +61,19 @@ const app = (() => {
     byId("warnings").replaceChildren(...[view.problem, ...warnings].filter(Boolean).map((text) => element("p", { class: "warning" }, ...dom.withCode(text))));
   }
 
+  /** The state of a study, as in the list of studies (nas/dashboard/summary.py). */
+  function stateWord(study, target) {
+    if (study.searching) return "searching";
+    if (!study.count) return "no trials yet";
+    return study.trained >= (target || 0) && !study.states.running ? "finished" : "interrupted";
+  }
+
   function drawHeader() {
     const { study } = view, states = study.states, best = study.best, { primary } = study;
     document.title = study.name;
     byId("study-name").textContent = study.name;
     const target = study.meta.target && study.meta.target.trials;
-    const ended = target && study.trained >= target ? "finished" : "not running";
-    byId("status").textContent = study.searching ? "searching" : view.source.isLive ? ended : "report";
+    byId("status").textContent = view.source.isLive ? stateWord(study, target) : "report";
     byId("status").className = study.searching ? "status busy" : "status";
     drawWarnings();
     const shares = Object.entries(states).map(([name, number]) => `${format.integer(number)} ${name}`);

@@ -49,10 +49,10 @@ definePanel({
     }
 
     function introduction() {
-      const trials = frontChoice.landmarks(view.study);
-      const start = element("button", { type: "button", class: "quiet", onclick: () => comparedTrials.store(view, trials) }, `Compare best, knee and cheapest (trials ${trials.join(", ")})`);
+      const landmarks = frontChoice.landmarks(view.study), words = [...landmarks].map(([trial, word]) => `${word} (${trial})`);
+      const start = element("button", { type: "button", class: "quiet", onclick: () => comparedTrials.store(view, [...landmarks.keys()]) }, `Compare ${new Intl.ListFormat("en-GB").format(words)}`);
       const text = `Nothing to compare yet: add up to ${comparedTrials.MAX_TRIALS} trials here, or press “Compare” or “Pin” in the drawer of a trial.`;
-      return [element("p", { class: "about" }, text), ...(trials.length > 1 ? [start] : [])];
+      return [element("p", { class: "about" }, text), ...(landmarks.size > 1 ? [start] : [])];
     }
 
     function drawCurves(compared) {

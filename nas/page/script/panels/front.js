@@ -54,6 +54,7 @@ definePanel({
       controls.update(view, scene.points);
       limitList.update(scene.limits, frontText.within(scene));
       notes.textContent = frontText.notes(scene);
+      stage.hidden = frontPoints.isEmpty(scene);
       if (isSelection) drawFigureLate();
       else drawFigure();
       cards.update(scene.rules, view);

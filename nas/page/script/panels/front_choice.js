@@ -163,12 +163,14 @@ const frontChoice = (() => {
     return Math.max(0, below, above) / span;
   }
 
-  /** The best trial, the knee of the front and the cheapest trial, without repetition. */
+  /** The best trial, the knee of the front and the cheapest trial: number -> "best", "knee" or "cheapest". */
   function landmarks(study) {
     const goal = study.field(study.primary.name), costs = costFields(study, null);
     const cost = costs.find(({ direction }) => direction === "minimize") || costs[0];
-    const trials = cost ? [study.best, knee(study, study.counted, goal, cost), best(study, study.counted, cost, [goal])] : [study.best];
-    return [...new Set(trials)].filter((trial) => trial >= 0);
+    const ends = [[study.best, "best"], ...(cost ? [[best(study, study.counted, cost, [goal]), "cheapest"], [knee(study, study.counted, goal, cost), "knee"]] : [])];
+    const words = new Map();
+    for (const [trial, word] of ends) if (trial >= 0 && !words.has(trial)) words.set(trial, word);
+    return words;
   }
 
   return { recommend, landmarks, nearest, knee, best, steps };

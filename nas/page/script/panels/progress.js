@@ -65,7 +65,7 @@ definePanel({
       chooser.querySelector("select").value = axis();
       if (data || names.includes("progress.x") || names.includes("zoom.progress")) {
         drawFacts();
-        figure.hidden = controls.hidden = !progressSeries.trainedTimes(view.study).length;
+        figure.hidden = controls.hidden = !view.study.finishedOrder.length;
         if (!figure.hidden) plot.draw(figure, describe, { zoom: "zoom.progress", shown: axis(), onselect: view.select, label: "Hypervolume, best value, size of the front and trials per hour" });
       }
       for (const { handle } of parts) handle.update({ data, names });
