@@ -37,7 +37,7 @@ from nas.dashboard.events import ListEvents, StudyEvents
 from nas.dashboard.hub import Hub
 from nas.dashboard.responses import NO_STORE, RequestError, error_response, json_response, takes_gzip
 from nas.dashboard.security import Guard
-from nas.dashboard.static_files import StaticFiles
+from nas.dashboard.static_files import StaticFiles, load_static_files
 from nas.dashboard.writing import boolean_of, read_json, text_of
 
 TITLE = "mixfront"
@@ -56,7 +56,7 @@ def create_app(hub: Hub, address: Address, token: str | None) -> ASGIApp:
         token: that every request must bring; None: none is needed.
     """
     api = Api(hub)
-    pages = Pages(StaticFiles.load(TITLE))
+    pages = Pages(load_static_files(TITLE))
     study, trial = "/api/studies/{key}", "/api/studies/{key}/trials/{number}"
     routes = [
         Route("/", pages.page),

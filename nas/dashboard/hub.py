@@ -153,6 +153,8 @@ class Hub:
         channel.used_s = time.monotonic()
         if channel.used_s - channel.polled_s > TICK_S or channel.feed.stamp[1] < 0:
             await self.poll(channel)
+        if channel.feed.stamp[1] < 0 and not channel.feed.problem:  # it shared a glance at a study that was released
+            await self.poll(channel)
         return channel
 
     async def poll(self, channel: Channel) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import uvicorn
 
 from nas.dashboard.addresses import Address
-from nas.dashboard.application import create_app
+from nas.dashboard.application import TITLE, create_app
 from nas.dashboard.hub import Hub
+from nas.dashboard.static_files import compress_in_background, load_static_files
 
 SHUTDOWN_TIMEOUT_S = 1
 """Answers that are under way at the end get so long."""
@@ -76,6 +77,7 @@ def serve(
         storages: URLs of Optuna storages.
         token: that every request must bring; None: none is needed.
     """
+    compress_in_background(load_static_files(TITLE))
     create_server(Hub(folders, storages), address, token).run([listening])
 
 

@@ -11,9 +11,9 @@ import hashlib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 
 from nas.errors import StudyError
 from nas.page import assets
@@ -81,6 +81,22 @@ class StaticFiles:
         addresses = (f"/static/{file.name}" for file in (plotly, script, style))
         page = assets.linked_page(title, *addresses)
         return cls({file.name: file for file in (plotly, script, style)}, page.encode())
+
+
+@lru_cache(maxsize=1)
+def load_static_files(title: str) -> StaticFiles:
+    """The files, read once in a process."""
+    return StaticFiles.load(title)
+
+
+def compress_in_background(files: StaticFiles) -> None:
+    """Compress `files` while the studies are read, before a browser asks for them."""
+
+    def compress() -> None:
+        for file in files.files.values():
+            file.compressed()
+
+    Thread(target=compress, daemon=True).start()
 
 
 def _plotly_script() -> bytes:

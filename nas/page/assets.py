@@ -92,11 +92,12 @@ def linked_page(title: str, plotly: str, script_file: str, style_file: str) -> s
         script_file: the address of `script`.
         style_file: the address of `style`.
     """
+    preload = f'<link id="plotly" rel="preload" as="script" href="{html.escape(plotly)}">'
     return _shell(
         title=title,
         policy="",
-        style=f'<link rel="stylesheet" href="{html.escape(style_file)}">',
-        scripts="\n".join(f'<script defer src="{html.escape(file)}"></script>' for file in (plotly, script_file)),
+        style=f'<link rel="stylesheet" href="{html.escape(style_file)}">\n{preload}',
+        scripts=f'<script defer src="{html.escape(script_file)}"></script>',
     )
 
 

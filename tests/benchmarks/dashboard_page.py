@@ -241,13 +241,31 @@ def spread(seconds: list[float]) -> dict[str, float]:
     return {"median": round(median(seconds), 3), "max": round(max(seconds), 3)}
 
 
+def run_search(folder: Path, trials: int, overrides: list[str]) -> None:
+    """Search into `folder` until the study has so many `trials`."""
+    command = [sys.executable, "-m", "nas", "search", "digits", f"trials={trials}", "--out", str(folder), *overrides]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def timed_search(folder: Path, options: argparse.Namespace) -> float:
-    """Trials per hour of a search into `folder`, from the first trial's start to the last one's end."""
-    command = [sys.executable, "-m", "nas", "search", "digits", f"trials={options.trials}", "--out", str(folder)]
-    subprocess.run([*command, *options.overrides], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    trials = open_study(folder).get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+    """Trials per hour of a study that exists, from the first new trial's start to the last one's end."""
+    before = len(open_study(folder).trials)
+    run_search(folder, options.trials, options.overrides)
+    trials = open_study(folder).get_trials(deepcopy=False)[before:]
     seconds = max(t.datetime_complete for t in trials) - min(t.datetime_start for t in trials)  # type: ignore[type-var,operator]
     return 3600 * len(trials) / seconds.total_seconds()
+
+
+@contextmanager
+def watching_pages(folder: Path, browser: Browser, number: int) -> Iterator[None]:
+    """So many pages of a dashboard of the study in `folder`, all drawn; a browser shows each in a window of its own."""
+    port = free_port()
+    with server(own_command(folder)(port)):
+        wait_for_port(port)
+        pages = [open_page(browser, f"http://127.0.0.1:{port}/", FRONT_DRAWN)[0] for _ in range(number)]
+        yield
+        for page in pages:
+            page.close()
 
 
 def benchmark_search(options: argparse.Namespace, browser: Browser) -> dict[str, Any]:
@@ -255,18 +273,11 @@ def benchmark_search(options: argparse.Namespace, browser: Browser) -> dict[str,
     rates: dict[str, list[float]] = {"alone": [], "watched": []}
     with tempfile.TemporaryDirectory() as scratch:
         for repeat in range(options.repeats):
-            rates["alone"].append(timed_search(Path(scratch) / f"alone{repeat}", options))
-            runs = Path(scratch) / f"watched{repeat}"
-            runs.mkdir()
-            port = free_port()
-            with server(own_command(runs)(port)):
-                wait_for_port(port)
-                pages = [browser.new_page(viewport=VIEW) for _ in range(3)]
-                for page in pages:
-                    page.goto(f"http://127.0.0.1:{port}/#/digits/front")
-                rates["watched"].append(timed_search(runs / "digits", options))
-                for page in pages:
-                    page.close()
+            for name, values in rates.items():
+                folder = Path(scratch) / f"{name}{repeat}"
+                run_search(folder, 2, options.overrides)
+                with watching_pages(folder, browser, 3 if name == "watched" else 0):
+                    values.append(timed_search(folder, options))
     return {
         "trials_per_hour": {name: [round(rate) for rate in values] for name, values in rates.items()},
         "ratio_of_medians": round(median(rates["watched"]) / median(rates["alone"]), 3),

@@ -186,7 +186,8 @@ const app = (() => {
   }
 
   async function showStudy(key, entries) {
-    const study = new columns.Study(await from.load(key));
+    const [document] = await Promise.all([from.load(key), plot.load()]);
+    const study = new columns.Study(document);
     view = makeView(study, from);
     view.studies = entries;
     frame();

@@ -10,6 +10,7 @@ const plot = (() => {
     if (!resized.size) setTimeout(resize, RESIZE_DELAY_MS);
     for (const { target } of entries) resized.add(target);
   });
+  let loading = null; // the promise of plotly.js
   let webgl = null; // whether the browser has WebGL, once asked
 
   function resize() {
@@ -148,5 +149,14 @@ const plot = (() => {
     }
   });
 
-  return { draw, remove, zoomOf, zoomTo, hasWebgl, time, CONFIG };
+  /** Load plotly.js. A report has it; the page of the dashboard names it in a link, so that its data are asked for first. */
+  function load() {
+    loading ??= window.Plotly ? Promise.resolve() : new Promise((done, fail) => {
+      const failed = () => fail(new Error("The figures cannot be drawn: plotly.js could not be loaded."));
+      document.head.append(element("script", { src: byId("plotly").href, onload: done, onerror: failed }));
+    });
+    return loading;
+  }
+
+  return { draw, load, remove, zoomOf, zoomTo, hasWebgl, time, CONFIG };
 })();
