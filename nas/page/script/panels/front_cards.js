@@ -10,7 +10,7 @@ const frontCards = (() => {
     function update(rules, view) {
       const { study } = page, within = study.counted.filter((trial) => frontLimits.allows(rules, trial));
       const cards = frontChoice.recommend(study, within, view.x.field);
-      message.replaceChildren(...introduction(page, rules, cards));
+      message.replaceChildren(...introduction(page, rules, cards, within.length));
       const signature = JSON.stringify([cards, page.selected, [...page.pins], study.writable]);
       if (signature === shown) return; // so that buttons keep the focus
       const focused = list.contains(document.activeElement) ? document.activeElement.dataset.action : null;
@@ -23,10 +23,10 @@ const frontCards = (() => {
     return { update };
   }
 
-  function introduction(page, rules, cards) {
+  function introduction(page, rules, cards, count) {
     const { study } = page;
     if (!study.counted.length) return ["No trial is complete yet."];
-    if (cards.length) return [rules.length ? `With ${rules.map(frontLimits.sentence).join(", ")}:` : "Of all complete trials, without limits:"];
+    if (cards.length) return [rules.length ? `Of ${format.count(count, "trial")} within the limits:` : "Of all complete trials, without limits:"];
     const trial = frontChoice.nearest(study, study.counted, rules);
     if (trial < 0) return ["No trial is within these limits."];
     const values = rules.map(({ field }) => study.text(field.key, trial) + (field.unit ? "" : ` ${field.label}`)).join(", ");

@@ -22,7 +22,7 @@ definePanel({
       facts.replaceChildren(
         dom.fact("time left", left.value, left.note),
         dom.fact("trials per hour", format.rate(rate), trials ? `over the last ${trials}` : "too few trials have ended"),
-        dom.fact("since the first trial", format.duration(elapsed), `${format.count(times.length, "trial")} trained; breaks of the search count`),
+        dom.fact("since the first trial", format.duration(elapsed), `${format.count(times.length, "trial")} trained, breaks included`),
       );
     }
 

@@ -10,7 +10,7 @@ const comparisonTable = (() => {
     if (found === null) return null;
     const { text, better } = found;
     if (better === 0) return element("small", { class: "change" }, "the same");
-    const short = text.replace(` ${field.label.replace(/^validation /, "")}`, "");
+    const short = text.replace(` ${field.label.replace(/^validation /, "")}`, "").replace(/ the$/, "");
     return element("small", { class: `change ${WORDS[better]}` }, `${ARROWS[better]} ${short} (${WORDS[better]})`);
   }
 
