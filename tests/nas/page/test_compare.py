@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -225,3 +226,14 @@ def test_the_hypervolume_of_degenerate_points_is_that_of_the_analysis(opened: An
     for points in ([], [[0.5, 10.0]], [[0.5, 10.0], [0.5, 100.0]], [[0.5, 0.0], [0.6, 10.0], [0.4, 5.0]]):
         expected = hypervolume(np.array(points).reshape(-1, 2), objectives)
         assert opened.page.evaluate(script, [points, plain]) == pytest.approx(expected), points
+
+
+def test_one_click_compares_the_best_the_cheapest_and_the_knee(
+    choice_study: Path, opened: Any, panel: Callable[[str], Any]
+) -> None:
+    shown = panel("compare=,")
+    shown.get_by_role("button", name=re.compile("^Compare best")).click()
+    opened.wait_for("location.hash.includes('compare=4')")
+    complete = Results.load(choice_study).complete
+    expected = [f"trial {complete['accuracy'].idxmax()}", f"trial {complete['macs'].idxmin()}"]
+    assert shown.locator(".comparison thead th[scope=col] button.link").all_text_contents()[:2] == expected

@@ -353,5 +353,5 @@ def test_an_update_keeps_zoom_selection_and_the_box_at_the_pointer(
     np.testing.assert_allclose(visit.page.evaluate(ranges), before, rtol=1e-5)
     assert drawn(visit, "selected") == {3}
     assert visit.page.locator(".hover-box").is_visible()
-    visit.page.get_by_role("button", name="Show all").click()
+    visit.page.get_by_role("button", name="Zoom to all").click()
     visit.wait_for("!location.hash.includes('zoom.front')")

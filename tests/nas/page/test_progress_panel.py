@@ -225,3 +225,18 @@ def test_time_left(
     ended = np.sort(results.trials["finished"].to_numpy())
     seconds_per_trial = (ended[-1] - ended[-11]) / np.timedelta64(1, "s") / 10
     assert [shown["value"], shown["note"]] == [words[0].format(f"{20 * seconds_per_trial / 60:.0f} min"), words[1]]
+
+
+def test_a_trial_counts_when_its_work_ended_and_not_when_it_was_told(opened: Any) -> None:
+    """A trial that waits at a rung is told long after its last segment, with many others."""
+    found = opened.page.evaluate(
+        """() => {
+          const {study} = app.view, [trial, segments] = [...study.segments].find(([, list]) => list.length === 1);
+          const before = segments[0].end, finished = study.value('finished', trial);
+          segments[0].end -= 1e6;
+          const [first] = progressSeries.trainedTimes(study);
+          segments[0].end = before;
+          return [first, before - 1e6, finished];
+        }"""
+    )
+    assert found[0] == found[1] != found[2]

@@ -159,3 +159,18 @@ def test_space_values_are_all_that_architectures_take() -> None:
 def test_a_space_of_another_version_has_no_values() -> None:
     assert space_values({"stages": "nothing"}) is None
     assert space_values({}) is None
+
+
+def test_a_map_stays_scrolled_when_its_numbers_change(opened: Any) -> None:
+    moved = opened.page.evaluate(
+        """() => {
+          const root = document.querySelector('#panel-space .preference-maps'), [box] = root.children;
+          Object.assign(box.style, {width: '120px'});
+          box.scrollLeft = 40;
+          const before = box.textContent, groups = preferences.groups(app.view.study).filter(({isMain}) => isMain);
+          for (const {rows} of groups) for (const row of rows) for (const cell of row.cells) cell.ratio *= 2;
+          preferenceMap.draw(root, groups);
+          return [root.children[0].scrollLeft, root.children[0].textContent !== before];
+        }"""
+    )
+    assert moved == [40, True]

@@ -319,7 +319,7 @@ def test_stars_and_notes_where_a_server_stores_them(table: Any) -> None:
     )
     visit.wait_for(f"{ROWS}.length === 9 && document.querySelector('.star')")
     visit.page.get_by_role("button", name="Pin trial 4", exact=True).click()
-    visit.page.get_by_role("button", name="Unpin trial 8").click()
+    visit.page.get_by_role("button", name="Pin trial 8", exact=True).click()
     visit.page.get_by_role("button", name="Note on trial 4").click()
     visit.page.keyboard.type("good <b>")
     visit.page.keyboard.press("Enter")

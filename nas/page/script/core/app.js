@@ -3,7 +3,7 @@
 const app = (() => {
   const RETRY_MS = 500; // after an answer that a study is still being read
   const SLOW_MS = 400; // a page that takes longer says what it waits for
-  const mounted = new Map(); // panel id -> {root, handle}
+  const mounted = new Map(); // panel id -> {handle: what its `mount` returned, seen: the data and the view that it shows}
   const from = source.open();
   const { fact } = dom;
   let view = null, unsubscribe = () => {}, drawer = null, pending = null;
@@ -32,7 +32,7 @@ const app = (() => {
     tabs.addEventListener("keydown", moveTab);
     byId("page").replaceChildren(
       element("header", {}, element("div", { class: "title" }, home, title, status, tools), element("div", { id: "warnings" }), element("dl", { id: "facts", class: "facts" }), tabs),
-      element("div", { class: "body" }, element("main", { id: "panels" }), element("aside", { id: "drawer", "aria-label": "Selected trial", hidden: true })),
+      element("div", { class: "body" }, element("main", { id: "panels" }, ...panels.map(section)), element("aside", { id: "drawer", "aria-label": "Selected trial", hidden: true })),
     );
   }
 
@@ -40,11 +40,16 @@ const app = (() => {
     return element("button", { type: "button", role: "tab", id: `tab-${id}`, "aria-controls": `panel-${id}`, onclick: () => state.go(view.study.key, id) }, title);
   }
 
+  function section({ id }) {
+    return element("section", { id: `panel-${id}`, role: "tabpanel", "aria-labelledby": `tab-${id}`, class: "panel", hidden: true });
+  }
+
   function moveTab(event) {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step) return;
-    const buttons = [...event.currentTarget.children], at = buttons.indexOf(document.activeElement);
-    const next = buttons[(at + step + buttons.length) % buttons.length];
+    const buttons = [...event.currentTarget.children], at = buttons.indexOf(document.activeElement), last = buttons.length - 1;
+    const to = { ArrowRight: at < last ? at + 1 : 0, ArrowLeft: at > 0 ? at - 1 : last, Home: 0, End: last }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    const next = buttons[to];
     next.focus();
     next.click();
   }
@@ -52,9 +57,15 @@ const app = (() => {
   // Facts -------------------------------------------------------------------------------------------------------------
 
   function drawWarnings() {
-    const { warnings = [], missing = [] } = view.study.analysis || {};
-    const paragraphs = (texts, style) => texts.map((text) => element("p", { class: style }, text));
-    byId("warnings").replaceChildren(...paragraphs([view.problem, ...warnings].filter(Boolean), "warning"), ...paragraphs(missing, "about"));
+    const { warnings = [] } = view.study.analysis || {};
+    byId("warnings").replaceChildren(...[view.problem, ...warnings].filter(Boolean).map((text) => element("p", { class: "warning" }, ...dom.withCode(text))));
+  }
+
+  /** The state of a study, as in the list of studies (nas/dashboard/summary.py). */
+  function stateWord(study, target) {
+    if (study.searching) return "searching";
+    if (!study.count) return "no trials yet";
+    return study.trained >= (target || 0) && !study.states.running ? "finished" : "interrupted";
   }
 
   function drawHeader() {
@@ -62,8 +73,7 @@ const app = (() => {
     document.title = study.name;
     byId("study-name").textContent = study.name;
     const target = study.meta.target && study.meta.target.trials;
-    const ended = target && study.trained >= target ? "finished" : "not running";
-    byId("status").textContent = study.searching ? "searching" : view.source.isLive ? ended : "report";
+    byId("status").textContent = view.source.isLive ? stateWord(study, target) : "report";
     byId("status").className = study.searching ? "status busy" : "status";
     drawWarnings();
     const shares = Object.entries(states).map(([name, number]) => `${format.integer(number)} ${name}`);
@@ -71,7 +81,7 @@ const app = (() => {
       fact("trials", format.integer(study.trained) + (target ? ` of ${format.integer(target)}` : ""), shares.join(", ") || "none yet"),
       best < 0 ? fact("best", format.MISSING, "no trial is complete yet") : fact(`best ${primary.label}`, study.text(primary.name, best), `trial ${best}`),
       fact("Pareto front", format.integer(study.front.size), study.front.size === 1 ? "non-dominated trial" : "non-dominated trials"),
-      fact("hypervolume", format.ratio(study.hypervolume), "of the box from the worst to the best values seen"),
+      fact("hypervolume", format.ratio(study.hypervolume), "of the box of values seen"),
     );
   }
 
@@ -83,20 +93,29 @@ const app = (() => {
       const button = byId(`tab-${other.id}`), isShown = other === panel;
       button.ariaSelected = String(isShown);
       button.tabIndex = isShown ? 0 : -1;
-      if (mounted.has(other.id)) mounted.get(other.id).root.hidden = !isShown;
+      if (isShown) reveal(button);
+      byId(`panel-${other.id}`).hidden = !isShown;
     }
-    if (!mounted.has(panel.id)) {
-      const root = element("section", { id: `panel-${panel.id}`, role: "tabpanel", "aria-labelledby": `tab-${panel.id}`, class: "panel" });
-      byId("panels").append(root);
-      mounted.set(panel.id, { root, handle: panel.mount(root, view) });
-    }
+    if (!mounted.has(panel.id)) mounted.set(panel.id, { handle: panel.mount(byId(`panel-${panel.id}`), view), seen: null });
     state.settle(view.study.key, panel.id);
-    updatePanel({ data: true, names: [] });
+    if (mounted.get(panel.id).seen !== seenText()) updatePanel({ data: true, names: [] });
   }
 
+  /** Scroll the row of tabs, where it is wider than the window, so that `button` is seen. */
+  function reveal(button) {
+    const row = button.parentElement, left = button.offsetLeft - row.offsetLeft, right = left + button.offsetWidth;
+    if (left < row.scrollLeft) row.scrollLeft = left;
+    else if (right > row.scrollLeft + row.clientWidth) row.scrollLeft = right - row.clientWidth;
+  }
+
+  /** A text that changes with the data and with the view: a panel that is shown again and has seen it is not drawn again. */
+  const seenText = () => `${view.study.revision} ${state.values}`;
+
   function updatePanel(reason) {
-    const entry = mounted.get(state.panel);
-    if (entry) entry.handle.update(reason);
+    const panel = mounted.get(state.panel);
+    if (!panel) return;
+    panel.handle.update(reason);
+    panel.seen = seenText();
   }
 
   function showDrawer(reason) {

@@ -52,8 +52,11 @@ const dom = (() => {
 
   /** A number with its label and a note, for a list of class "facts". */
   function fact(label, value, note) {
-    return element("div", { class: "fact" }, element("dt", {}, label), element("dd", {}, value, element("small", {}, note)));
+    return element("div", { class: "fact" }, element("dt", {}, label), element("dd", {}, element("span", {}, value), element("small", { title: note }, note)));
   }
+
+  /** The nodes of a text in which commands and paths are between backticks. */
+  const withCode = (text) => text.split("`").map((part, i) => i % 2 ? element("code", {}, part) : part);
 
   /** A table with a caption; a cell is a text or a node, `numbers` are the indices of the columns of numbers. */
   function table(caption, heads, rows, numbers = []) {
@@ -63,6 +66,12 @@ const dom = (() => {
       element("thead", {}, element("tr", {}, ...cells("th", heads, { scope: "col" }))),
       element("tbody", {}, ...rows.map((row) => element("tr", {}, ...cells("td", row, {})))),
     );
+  }
+
+  /** Replace the content of `box` unless it is the same, so that buttons keep the focus. */
+  function refill(box, nodes) {
+    const isSame = box.childNodes.length === nodes.length && nodes.every((node, i) => node.isEqualNode(box.childNodes[i]));
+    if (!isSame) box.replaceChildren(...nodes);
   }
 
   /** Wait for what is stored by `promise`; if it fails, `node` says why. */
@@ -85,7 +94,7 @@ const dom = (() => {
     setTimeout(() => URL.revokeObjectURL(url), 1000);
   }
 
-  return { element, svg, byId, copyButton, select, attempt, fact, table, download };
+  return { element, svg, byId, copyButton, select, attempt, fact, withCode, refill, table, download };
 })();
 
 const { element, svg, byId, copyButton } = dom;

@@ -27,6 +27,8 @@ const format = (() => {
   const ratio = (value) => isMissing(value) ? MISSING : value.toFixed(4);
   const percent = (value, places = 0) => isMissing(value) ? MISSING : `${(100 * value).toFixed(places)} %`;
   const integer = (value) => isMissing(value) ? MISSING : Math.round(value).toLocaleString("en");
+  /** Something per hour: "2,280", "12.5", "0.4". */
+  const rate = (value) => isMissing(value) ? MISSING : Math.abs(value) < 100 ? digits(value) : integer(value);
   const count = (number, noun) => `${integer(number)} ${noun}${number === 1 ? "" : "s"}`;
   const two = (number) => String(number).padStart(2, "0");
 
@@ -90,5 +92,5 @@ const format = (() => {
   /** Text for plotly, which reads some markup in hover boxes, tick labels and titles. */
   const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
-  return { MISSING, isMissing, parsed, si, brief, ratio, percent, integer, count, duration, roughly, datetime, value, heading, capitalised, escaped };
+  return { MISSING, isMissing, parsed, si, brief, ratio, percent, integer, rate, count, duration, roughly, datetime, value, heading, capitalised, escaped };
 })();

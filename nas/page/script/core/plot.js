@@ -4,11 +4,19 @@ const plot = (() => {
   const CONFIG = { displaylogo: false, showSendToCloud: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
   const AXES = ["xaxis", "yaxis"];
   const figures = new Map(); // div -> {describe, zoom, shown, ...}: the options of `draw`
+  const RESIZE_DELAY_MS = 100; // so that what changed the sizes, such as the details of a trial, is drawn first
+  const resized = new Set(); // divs whose figures are to be drawn in another size
   const sizes = new ResizeObserver((entries) => {
-    for (const { target, contentRect } of entries) if (figures.has(target) && contentRect.width) Plotly.Plots.resize(target);
+    if (!resized.size) setTimeout(resize, RESIZE_DELAY_MS);
+    for (const { target } of entries) resized.add(target);
   });
   let loading = null; // the promise of plotly.js
   let webgl = null; // whether the browser has WebGL, once asked
+
+  function resize() {
+    for (const div of resized) if (figures.has(div) && div.clientWidth) Plotly.Plots.resize(div);
+    resized.clear();
+  }
 
   function hasWebgl() {
     webgl ??= document.createElement("canvas").getContext("webgl") !== null;

@@ -18,9 +18,10 @@ const state = (() => {
     }
   }
 
+  const valuesText = () => new URLSearchParams([...current.values]).toString();
+
   function address() {
-    const path = [current.study, current.panel].map(encodeURIComponent).join("/");
-    const query = new URLSearchParams([...current.values]).toString();
+    const path = [current.study, current.panel].map(encodeURIComponent).join("/"), query = valuesText();
     return `#/${path}${query ? `?${query}` : ""}`;
   }
 
@@ -88,5 +89,5 @@ const state = (() => {
   });
   current = parse(location.hash);
 
-  return { get, getNumber, names, set, go, settle, onChange, get study() { return current.study; }, get panel() { return current.panel; } };
+  return { get, getNumber, names, set, go, settle, onChange, get study() { return current.study; }, get panel() { return current.panel; }, /** All values as one text. */ get values() { return valuesText(); } };
 })();

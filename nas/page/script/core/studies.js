@@ -65,10 +65,12 @@ const studyList = (() => {
         row.remove();
         this.rows.delete(key);
       }
-      for (const entry of this.rows.size ? entries : ordered(entries)) this.set(entry);
+      const isFilled = this.rows.size > 0;
+      for (const entry of isFilled ? entries : ordered(entries)) this.set(entry, isFilled);
     }
 
-    set(entry) {
+    /** Draw the row of `entry`. A row that is new in a table that `isFilled` comes first: its search has just begun. */
+    set(entry, isFilled) {
       const text = JSON.stringify(entry), known = this.rows.get(entry.key);
       if (known && known.text === text) return;
       const row = known ? known.row : element("tr", { onclick: open });
@@ -79,7 +81,7 @@ const studyList = (() => {
         if (hadFocus) row.children[i].querySelector("a").focus();
       });
       row.dataset.filter = `${entry.name} ${entry.folder}`.toLowerCase();
-      if (!known) this.body.append(row);
+      if (!known) this.body[isFilled ? "prepend" : "append"](row);
       this.rows.set(entry.key, { row, text });
     }
 

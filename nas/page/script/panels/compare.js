@@ -3,13 +3,13 @@
 definePanel({
   id: "compare",
   title: "Compare",
-  order: 50,
+  order: 4,
   mount(root, view) {
     const details = new Map(); // trial -> {stamp, detail}
     const loaded = new Map(); // key of another study -> Promise of the study
     let drawnNetworks = ""; // what the drawings show
 
-    const tableBox = element("div"), networksBox = element("div", { class: "compared-networks" }), curvesBox = element("div", { class: "compared-curves" });
+    const tableBox = element("div", { class: "scroll" }), networksBox = element("div", { class: "compared-networks" }), curvesBox = element("div", { class: "compared-curves" });
     const picker = element("div", { class: "controls" }), studiesBox = element("div");
     const figure = element("div", { class: "figure" }), studyTable = element("div", { class: "scroll" }), studyPicker = element("div", { class: "controls" }), studyNote = element("p", { class: "about", role: "status" });
     root.append(element("h2", {}, "Trials"), picker, element("div", { class: "compared" }, tableBox, curvesBox), networksBox, studiesBox);
@@ -44,8 +44,15 @@ definePanel({
     }
 
     function drawTable(compared) {
-      if (compared.length) tableBox.replaceChildren(comparisonTable.draw(view, compared, view.state.get("choices") === "all", remove));
-      else tableBox.replaceChildren(element("p", { class: "about" }, `Nothing to compare yet: add up to ${comparedTrials.MAX_TRIALS} trials here, or press “Compare” or “Pin” in the drawer of a trial.`));
+      const nodes = compared.length ? [comparisonTable.draw(view, compared, view.state.get("choices") === "all", remove)] : introduction();
+      dom.refill(tableBox, nodes);
+    }
+
+    function introduction() {
+      const landmarks = frontChoice.landmarks(view.study), words = [...landmarks].map(([trial, word]) => `${word} (${trial})`);
+      const start = element("button", { type: "button", class: "quiet", onclick: () => comparedTrials.store(view, [...landmarks.keys()]) }, `Compare ${new Intl.ListFormat("en-GB").format(words)}`);
+      const text = `Nothing to compare yet: add up to ${comparedTrials.MAX_TRIALS} trials here, or press “Compare” or “Pin” in the drawer of a trial.`;
+      return [element("p", { class: "about" }, text), ...(landmarks.size > 1 ? [start] : [])];
     }
 
     function drawCurves(compared) {
@@ -91,10 +98,18 @@ definePanel({
       return loaded.get(key);
     }
 
-    function studyBox({ key, name }) {
+    /** The name of a study, with its place where another has the same name. */
+    function nameOf({ key, name }) {
+      const isUnique = view.studies.every((other) => other.key === key || other.name !== name);
+      const { folder } = view.studies.find((entry) => entry.key === key) || {};
+      return isUnique ? name : `${name} (${folder || key})`;
+    }
+
+    function studyBox(entry) {
+      const { key } = entry;
       const keys = otherKeys(), isShown = keys.includes(key);
       const onchange = () => view.state.set({ studies: (isShown ? keys.filter((other) => other !== key) : [...keys, key]).join(",") });
-      return element("label", { class: "check" }, element("input", { type: "checkbox", value: key, checked: isShown, onchange }), ` ${name}`);
+      return element("label", { class: "check" }, element("input", { type: "checkbox", value: key, checked: isShown, onchange }), ` ${nameOf(entry)}`);
     }
 
     function axisChoice(label, name, objectives, value) {
@@ -112,11 +127,11 @@ definePanel({
       const y = named("cy", objectives[0]), x = named("cx", objectives.find((objective) => objective !== y) || y);
       studyNote.textContent = "";
       studyTable.hidden = false;
-      studyTable.replaceChildren(studyOverlay.table(studyOverlay.summaries(studies, objectives), objectives));
+      studyTable.replaceChildren(studyOverlay.table(studyOverlay.summaries(studies, objectives), objectives, nameOf));
       figure.hidden = x === y;
       if (x === y) return;
       studyPicker.replaceChildren(...view.studies.filter(({ key }) => key !== view.study.key).map(studyBox), axisChoice("horizontal", "cx", objectives, x.name), axisChoice("vertical", "cy", objectives, y.name));
-      plot.draw(figure, () => studyOverlay.describe(studies, [x, y]), { zoom: "zoom.compare", shown: `${x.name},${y.name}`, onselect: view.select, label: `${y.label} against ${x.label} of ${studies.length} studies` });
+      plot.draw(figure, () => studyOverlay.describe(studies, [x, y], nameOf), { zoom: "zoom.compare", shown: `${x.name},${y.name}`, onselect: view.select, label: `${y.label} against ${x.label} of ${studies.length} studies` });
     }
 
     async function drawStudies() {

@@ -3,7 +3,7 @@
 definePanel({
   id: "data",
   title: "Data",
-  order: 8,
+  order: 7,
   mount(root, view) {
     const words = element("div", { class: "lines" }), leaks = element("div"), facts = element("dl", { class: "lines facts-text" }), classes = element("div"), sheet = element("div", { class: "contact-sheet" });
     const settings = element("div");
@@ -30,7 +30,8 @@ definePanel({
     /** How many times more images the largest class has than the smallest. */
     function imbalance(rows) {
       const shares = rows.map(({ share }) => share), low = shares.reduce((a, b) => Math.min(a, b)), high = shares.reduce((a, b) => Math.max(a, b));
-      return low > 0 ? `: the largest has ${format.si(high / low)} times as many as the smallest` : ": some have none";
+      if (!low) return ": some have none";
+      return high / low < 1.005 ? "" : `: the largest has ${format.si(high / low)} times as many as the smallest`;
     }
 
     function json(title, value) {

@@ -69,10 +69,8 @@ const trialDrawer = {
       ].filter(Boolean));
       pin.hidden = !study.writable;
       pin.textContent = isPinned ? "Unpin" : "Pin";
-      pin.ariaPressed = String(isPinned);
       const isCompared = comparedTrials.list(view).includes(selected);
       compareButton.textContent = isCompared ? "Do not compare" : "Compare";
-      compareButton.ariaPressed = String(isCompared);
     }
 
     /** What changes of a trial while it is open: its state and its curve. */
@@ -80,8 +78,7 @@ const trialDrawer = {
 
     /** Draw `nodes` in `box` unless it shows the same, or, for the trial that is shown already, has the focus. */
     function redraw(box, ...nodes) {
-      const isSame = box.childNodes.length === nodes.length && nodes.every((node, i) => node.isEqualNode(box.childNodes[i]));
-      if (!isSame && !(shown !== null && shown.trial === view.selected && box.contains(document.activeElement))) box.replaceChildren(...nodes);
+      if (!(shown !== null && shown.trial === view.selected && box.contains(document.activeElement))) dom.refill(box, nodes);
     }
 
     /** Call `draw`, and scroll so that what is at the top of the drawer stays where it is. */

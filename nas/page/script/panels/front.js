@@ -5,13 +5,14 @@ definePanel({
   title: "Front",
   order: 1,
   mount(root, page) {
+    const SELECTION_DELAY_MS = 100;
     const figure = element("div", { class: "figure large" });
     const stage = element("div", { class: "front-figure", tabindex: 0, role: "group", "aria-label": "Figure of the front. Arrow keys go along the front." }, figure);
     const spoken = element("p", { class: "for-readers", "aria-live": "polite" }), notes = element("p", { class: "about notes" });
-    const parts = ["controls", "limits", "choice"].map((name) => element("div", { class: `front-${name}` }));
-    const [controlsRoot, limitsRoot, choiceRoot] = parts;
+    const parts = ["controls", "choice", "limits"].map((name) => element("div", { class: `front-${name}` }));
+    const [controlsRoot, choiceRoot, limitsRoot] = parts;
     root.classList.add("front");
-    root.append(controlsRoot, element("div", { class: "front-columns" }, element("div", { class: "front-main" }, stage, notes, spoken), limitsRoot), choiceRoot);
+    root.append(controlsRoot, element("div", { class: "front-columns" }, element("div", { class: "front-main" }, stage, notes, spoken), choiceRoot, limitsRoot));
 
     const controls = frontControls.mount(controlsRoot, page, zoomTo), cards = frontCards.mount(choiceRoot, page);
     let draft = null; // key and limits of a slider that moves: [key, bounds]
@@ -41,9 +42,9 @@ definePanel({
       });
     }
 
-    /** Draw the figure after the next frame, so that the details of a trial that was clicked are seen first. */
+    /** Draw the figure a little later, so that the details of a trial that was clicked are seen first. */
     function drawFigureLate() {
-      if (!isLate) requestAnimationFrame(() => setTimeout(() => { isLate = false; drawFigure(); }));
+      if (!isLate) setTimeout(() => { isLate = false; drawFigure(); }, SELECTION_DELAY_MS);
       isLate = true;
     }
 
@@ -53,6 +54,7 @@ definePanel({
       controls.update(view, scene.points);
       limitList.update(scene.limits, frontText.within(scene));
       notes.textContent = frontText.notes(scene);
+      stage.hidden = frontPoints.isEmpty(scene);
       if (isSelection) drawFigureLate();
       else drawFigure();
       cards.update(scene.rules, view);

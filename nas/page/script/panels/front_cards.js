@@ -10,7 +10,7 @@ const frontCards = (() => {
     function update(rules, view) {
       const { study } = page, within = study.counted.filter((trial) => frontLimits.allows(rules, trial));
       const cards = frontChoice.recommend(study, within, view.x.field);
-      message.replaceChildren(...introduction(page, rules, cards));
+      message.replaceChildren(...introduction(page, rules, cards, within.length));
       const signature = JSON.stringify([cards, page.selected, [...page.pins], study.writable]);
       if (signature === shown) return; // so that buttons keep the focus
       const focused = list.contains(document.activeElement) ? document.activeElement.dataset.action : null;
@@ -23,35 +23,41 @@ const frontCards = (() => {
     return { update };
   }
 
-  function introduction(page, rules, cards) {
+  function introduction(page, rules, cards, count) {
     const { study } = page;
     if (!study.counted.length) return ["No trial is complete yet."];
-    if (cards.length) return [rules.length ? `With ${rules.map(frontLimits.sentence).join(", ")}:` : "Without limits; set some to see what remains."];
+    if (cards.length) return [rules.length ? `Of ${format.count(count, "trial")} within the limits:` : "Of all complete trials, without limits:"];
     const trial = frontChoice.nearest(study, study.counted, rules);
     if (trial < 0) return ["No trial is within these limits."];
     const values = rules.map(({ field }) => study.text(field.key, trial) + (field.unit ? "" : ` ${field.label}`)).join(", ");
     return [`No trial is within these limits; the nearest one is `, selectButton(page, trial, `trial ${trial}`), `: ${values}.`];
   }
 
-  const selectButton = (page, trial, text) => element("button", { type: "button", class: "link", "data-action": `select ${trial}`, onclick: () => page.select(trial) }, text);
+  /** A reason; if the next one has the same words, only that one says them. */
+  function reasonNode({ title, why, more }, i, reasons) {
+    const isRepeated = i + 1 < reasons.length && reasons[i + 1].why === why;
+    return element("div", { class: "reason" }, element("h3", {}, title), isRepeated ? null : element("p", { class: "why", title: more }, why));
+  }
+
+  const valueText = (field, value) => format.value(field, value) + (field.format === "si" && !field.unit ? ` ${field.label}` : "");
+
+  const selectButton = (page, trial, text) => element("button", { type: "button", class: "link", "data-action": `select ${trial}`, "aria-current": page.selected === trial ? "true" : null, onclick: () => page.select(trial) }, text);
 
   function cardNode(page, { trial, reasons }) {
     const { study } = page, isSelected = page.selected === trial;
-    const fields = study.objectives.map(({ name }) => study.field(name));
+    const values = study.objectives.map(({ name }) => valueText(study.field(name), study.value(name, trial)));
     return element("li", { class: isSelected ? "choice selected" : "choice", "data-trial": trial },
-      ...reasons.map(({ title, why }) => element("div", { class: "reason" }, element("h3", {}, title), element("p", { class: "why" }, why))),
-      element("p", { class: "name" }, `trial ${trial} · ${study.text("mixers", trial)}`),
-      element("dl", { class: "values" }, ...fields.flatMap((field) => [element("dt", {}, field.label), element("dd", {}, study.text(field.key, trial))])),
-      element("div", { class: "buttons" },
-        element("button", { type: "button", class: "quiet", "data-action": `select ${trial}`, "aria-pressed": String(isSelected), onclick: () => page.select(trial) }, "Select"),
-        pinButton(page, trial)));
+      ...reasons.map(reasonNode),
+      element("p", { class: "name" }, selectButton(page, trial, `trial ${trial}`), element("span", { class: "mixers", title: study.text("mixers", trial) }, study.text("mixers", trial)), pinButton(page, trial)),
+      element("p", { class: "values" }, values.join(" · ")));
   }
 
   function pinButton(page, trial) {
     const isPinned = page.pins.has(trial);
-    if (!page.study.writable) return isPinned ? element("span", { class: "pinned" }, "★ pinned") : null;
+    if (!page.study.writable) return isPinned ? element("span", { class: "pinned", role: "img", "aria-label": "pinned" }, "★") : null;
     const store = ({ currentTarget }) => dom.attempt(page.pin(trial, !isPinned), currentTarget, "Not pinned");
-    return element("button", { type: "button", class: "quiet", "data-action": `pin ${trial}`, "aria-pressed": String(isPinned), onclick: store }, isPinned ? "★ Pinned" : "☆ Pin");
+    const label = `Pin trial ${trial}`;
+    return element("button", { type: "button", class: "star", "data-action": `pin ${trial}`, "aria-pressed": String(isPinned), "aria-label": label, title: label, onclick: store }, isPinned ? "★" : "☆");
   }
 
   return { mount };

@@ -77,7 +77,7 @@ const frontChoice = (() => {
     const cards = ordered.map((edge) => {
       const within = known.filter((trial) => sign(cost) * (values[trial] - edge) >= 0);
       const title = `Best with ${atCost(cost, edge)}`;
-      return { trial: best(study, within, goal, [cost]), title, why: `the best ${goal.label} of ${format.count(within.length, "trial")} with ${atCost(cost, edge)}` };
+      return { trial: best(study, within, goal, [cost]), title, why: `the best ${goal.label} of ${format.count(within.length, "trial")}` };
     });
     return spread(distinct(cards), MAX_STEPS);
   }
@@ -91,7 +91,7 @@ const frontChoice = (() => {
   /** What counts as equal to the best: {width, text}. */
   function tolerance(study, goal) {
     const noise = study.noise && study.noise[goal.key];
-    if (noise) return { width: noise, text: `${format.value(goal, noise)}, the noise of one training,` };
+    if (noise) return { width: noise, text: `${format.value(goal, noise)} (noise of one training)` };
     if (goal.format === "ratio") return { width: DEFAULT_NOISE, text: `${format.value(goal, DEFAULT_NOISE)} (noise not measured)` };
     return null;
   }
@@ -102,7 +102,7 @@ const frontChoice = (() => {
     const close = trials.filter((trial) => sign(goal) * (values[bestTrial] - values[trial]) <= near.width);
     return close.length < 2 ? [] : costs.map((cost) => ({
       trial: best(study, close, cost, [goal]), title: `${format.capitalised(superlative(cost))} near the best`,
-      why: `${superlative(cost)} of ${format.count(close.length, "trial")} within ${near.text} of the best ${goal.label}`,
+      why: `of ${format.count(close.length, "trial")} within ${near.text} of the best`,
     })).filter(({ trial }) => trial >= 0);
   }
 
@@ -112,16 +112,24 @@ const frontChoice = (() => {
     return `${cost.key === "macs" || cost.key === "params" ? "fewest" : "lowest"} ${cost.label}`;
   }
 
+  function kneeCard(study, trials, goal, cost) {
+    const worse = `${cost.direction === "maximize" ? "less" : "more"} ${cost.label}`;
+    return {
+      trial: knee(study, trials, goal, cost), title: "Knee of the front", why: `beyond it, little is gained for ${worse}`,
+      more: `Farthest above the line from the cheapest to the best trial, in ${goal.label} and ${cost.log ? "the logarithm of " : ""}${cost.label}`,
+    };
+  }
+
   /**
-   * Cards [{trial, reasons: [{title, why}]}] for `trials`, those that count and are within the limits; a trial has one card.
+   * Cards [{trial, reasons: [{title, why, more}]}] for `trials`, those that count and are within the limits; a trial has one card.
    * `shown` is the field of the horizontal axis.
    */
   function recommend(study, trials, shown) {
     const goal = study.field(study.primary.name), costs = costFields(study, shown), [cost] = costs;
     const bestTrial = best(study, trials, goal, costs);
-    const cards = [{ trial: bestTrial, title: `Best ${goal.label}`, why: `the ${sign(goal) > 0 ? "highest" : "lowest"} ${goal.label} of ${format.count(trials.length, "trial")} within the limits` }];
+    const cards = [{ trial: bestTrial, title: `Best ${goal.label}`, why: `the ${sign(goal) > 0 ? "highest" : "lowest"} of ${format.count(trials.length, "trial")}` }];
     if (cost) {
-      cards.push({ trial: knee(study, trials, goal, cost), title: "Knee of the front", why: `farthest above the line from the cheapest to the best in ${goal.label} and ${cost.log ? "the logarithm of " : ""}${cost.label}: beyond it, cost buys less` });
+      cards.push(kneeCard(study, trials, goal, cost));
       cards.push(...nearBestCards(study, trials, goal, costs, bestTrial), ...stepCards(study, trials, goal, cost));
     }
     return merged(cards.filter(({ trial }) => trial >= 0));
@@ -155,5 +163,15 @@ const frontChoice = (() => {
     return Math.max(0, below, above) / span;
   }
 
-  return { recommend, nearest, knee, best, steps };
+  /** The best trial, the knee of the front and the cheapest trial: number -> "best", "knee" or "cheapest". */
+  function landmarks(study) {
+    const goal = study.field(study.primary.name), costs = costFields(study, null);
+    const cost = costs.find(({ direction }) => direction === "minimize") || costs[0];
+    const ends = [[study.best, "best"], ...(cost ? [[best(study, study.counted, cost, [goal]), "cheapest"], [knee(study, study.counted, goal, cost), "knee"]] : [])];
+    const words = new Map();
+    for (const [trial, word] of ends) if (trial >= 0 && !words.has(trial)) words.set(trial, word);
+    return words;
+  }
+
+  return { recommend, landmarks, nearest, knee, best, steps };
 })();

@@ -7,9 +7,9 @@ const frontControls = (() => {
   function mount(root, page, onzoom) {
     const zoomButtons = element("div", { class: "zoom", role: "group", "aria-label": "Zoom" },
       element("button", { type: "button", class: "quiet", onclick: () => onzoom("front") }, "Zoom to the front"),
-      element("button", { type: "button", class: "quiet", onclick: () => onzoom("all") }, "Show all"));
+      element("button", { type: "button", class: "quiet", onclick: () => onzoom("all") }, "Zoom to all"));
     const choices = element("div", { class: "controls" }), shows = element("fieldset", { class: "shows" });
-    root.append(choices, shows);
+    root.append(choices, shows, zoomButtons);
     const selects = new Map(), boxes = new Map();
     let offered = "";
 
@@ -31,7 +31,6 @@ const frontControls = (() => {
         group("x", "Horizontal axis", axes), group("y", "Vertical axis", axes), ...(plot.hasWebgl() ? [group("z", "Third axis", [none, ...axes])] : []),
         add("colour", "Colour", [none, ...frontView.options(frontView.codingFields(study))]),
         add("symbol", "Symbol", [none, ...frontView.options(frontCoding.symbolFields(study))]),
-        zoomButtons,
       );
     }
 

@@ -18,7 +18,7 @@ const frontLimitList = (() => {
       const signature = fields.map(({ key }) => key).join();
       if (signature === offered) return;
       offered = signature;
-      const options = [["", "choose a value …"], ...frontView.options(fields)];
+      const options = [["", "Limit another value …"], ...frontView.options(fields)];
       add.replaceChildren(dom.select("Limit another value", options, "", (key) => key && frontLimits.store(key, { atLeast: null, atMost: null }, true)));
     }
 

@@ -38,9 +38,9 @@ const frontLimits = (() => {
   const allows = (rules, trial) => rules.every(({ values, atLeast, atMost }) =>
     !Number.isNaN(values[trial]) && (atLeast === null || values[trial] >= atLeast) && (atMost === null || values[trial] <= atMost));
 
-  /** "at most 50.0 M MACs", "accuracy of at least 0.9000". */
+  /** "at most 50 M MACs", "accuracy of at least 0.9000". */
   function sentence({ field, atLeast, atMost }) {
-    const text = (value) => format.value(field, value);
+    const text = (value) => field.format === "si" ? format.brief(value, field.unit) : format.value(field, value);
     const words = [atLeast === null ? "" : `at least ${text(atLeast)}`, atMost === null ? "" : `at most ${text(atMost)}`].filter(Boolean).join(" and ");
     return field.unit ? words : field.format === "ratio" ? `${field.label} of ${words}` : `${words} ${field.label}`;
   }

@@ -109,5 +109,8 @@ const frontPoints = (() => {
     };
   }
 
-  return { of, rangesOfFront, thinned, MAX_DRAWN };
+  /** True if no point is drawn. */
+  const isEmpty = ({ view, points }) => !points.total && ![...view.kinds].some((kind) => points.kinds[kind] && (points.kinds[kind].drawn.length || points.kinds[kind].onEdge.length));
+
+  return { of, rangesOfFront, thinned, isEmpty, MAX_DRAWN };
 })();

@@ -3,7 +3,7 @@
 definePanel({
   id: "health",
   title: "Health",
-  order: 6,
+  order: 5,
   mount(root, view) {
     const parts = [healthCards, losses, predictions].map((part, i) => ({ part, root: element("section", { class: i ? "panel-part" : null }) }));
     root.append(...parts.map((entry) => entry.root));

@@ -10,27 +10,28 @@ const healthCards = (() => {
       element("h3", {}, title),
       element("p", { class: "verdict" }, element("span", { class: "symbol", "aria-hidden": "true" }, symbol), words),
       element("p", { class: "value" }, value),
-      element("p", {}, text),
+      element("p", {}, ...dom.withCode(text)),
     );
   }
 
   function mount(root, view) {
-    const words = element("p", { class: "about", role: "status" }), list = element("ul", { class: "cards" });
-    root.append(words, list);
+    const words = element("p", { class: "about", role: "status" }), list = element("ul", { class: "cards" }), unmeasured = element("div", { class: "unmeasured" });
+    root.append(words, list, unmeasured);
     let shown = "";
 
     function update({ data }) {
       if (!data) return;
-      const { analysis } = view.study, findings = (analysis && analysis.health) || [];
+      const { analysis } = view.study, { health: findings = [], missing = [] } = analysis || {};
       const counts = ORDER.map((verdict) => [verdict, findings.filter((finding) => finding.verdict === verdict).length]).filter(([, number]) => number);
       const summary = !analysis ? "The health of the study is being computed …"
-        : findings.length ? `${format.capitalised(counts.map(([verdict, number]) => `${VERDICTS[verdict][1]}: ${number}`).join(", "))}.` : "Nothing was computed for this study.";
+        : findings.length ? `${format.capitalised(counts.map(([verdict, number]) => `${number} ${VERDICTS[verdict][1]}`).join(", "))}.` : "Nothing was computed for this study.";
       if (words.textContent !== summary) words.textContent = summary;
-      const text = JSON.stringify(findings);
+      const text = JSON.stringify([findings, missing]);
       if (text === shown) return;
       shown = text;
       const sorted = [...findings].sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict));
       list.replaceChildren(...sorted.map(card));
+      unmeasured.replaceChildren(...missing.map((sentence) => element("p", { class: "about" }, ...dom.withCode(sentence))));
     }
 
     return { update };

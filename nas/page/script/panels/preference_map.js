@@ -7,7 +7,7 @@ const preferenceMap = (() => {
   function colour({ ratio, all }) {
     if (!all) return "transparent";
     const strength = Math.max(-1, Math.min(1, Math.log2(ratio) / STEPS));
-    return `rgba(${strength > 0 ? MORE : LESS}, ${(0.75 * Math.abs(strength)).toFixed(3)})`;
+    return `rgba(${strength > 0 ? MORE : LESS}, ${(0.7 * Math.abs(strength)).toFixed(3)})`;
   }
 
   const times = (ratio) => ratio >= 1 ? `${format.si(ratio)} ×` : `1/${format.si(1 / ratio)} ×`;
@@ -27,6 +27,17 @@ const preferenceMap = (() => {
     return node;
   }
 
+  /** Draw the maps of `groups` in `root`. A map that is there already keeps its box, so that it stays scrolled. */
+  function draw(root, groups) {
+    const names = new Set(groups.map(({ name }) => name));
+    for (const box of [...root.children]) if (!names.has(box.dataset.name)) box.remove();
+    groups.forEach((group, i) => {
+      if (!root.children[i] || root.children[i].dataset.name !== group.name)
+        root.insertBefore(element("div", { class: "scroll", "data-name": group.name }), root.children[i] || null);
+      root.children[i].replaceChildren(map(group));
+    });
+  }
+
   /** The map of one parameter over all stages. */
   function map(group) {
     const heads = group.values.map((text) => element("th", { scope: "col" }, text));
@@ -34,8 +45,8 @@ const preferenceMap = (() => {
       element("th", { scope: "row" }, row.stage === null ? "all" : `stage ${row.stage + 1}`),
       ...group.values.map((text) => cellOf(group, row, text)),
     ));
-    return element("div", { class: "scroll" }, element("table", { class: "preferences" },
-      element("caption", {}, group.name), element("thead", {}, element("tr", {}, element("td"), ...heads)), element("tbody", {}, ...rows)));
+    return element("table", { class: "preferences" },
+      element("caption", {}, group.name), element("thead", {}, element("tr", {}, element("td"), ...heads)), element("tbody", {}, ...rows));
   }
 
   /** All numbers as a plain table. */
@@ -55,5 +66,5 @@ const preferenceMap = (() => {
     return element("div", { class: "odds-scale", "aria-hidden": "true" }, "rarer on the front", ...steps, "more frequent on the front");
   }
 
-  return { map, table, scale };
+  return { draw, table, scale };
 })();

@@ -3,7 +3,7 @@
 definePanel({
   id: "progress",
   title: "Progress",
-  order: 3,
+  order: 2,
   mount(root, view) {
     const facts = element("dl", { class: "facts", "aria-label": "Progress" });
     const controls = element("div", { class: "controls" });
@@ -21,8 +21,8 @@ definePanel({
       const elapsed = times.length ? times[times.length - 1] - start : NaN;
       facts.replaceChildren(
         dom.fact("time left", left.value, left.note),
-        dom.fact("trials per hour", format.si(rate), trials ? `over the last ${trials}` : "too few trials have ended"),
-        dom.fact("since the first trial", format.duration(elapsed), `${format.count(times.length, "trial")} trained; breaks of the search count`),
+        dom.fact("trials per hour", format.rate(rate), trials ? `over the last ${trials}` : "too few trials have ended"),
+        dom.fact("since the first trial", format.duration(elapsed), `${format.count(times.length, "trial")} trained, breaks included`),
       );
     }
 
@@ -42,7 +42,7 @@ definePanel({
         { title: "hypervolume", points: stepped(front, "hypervolume", at, end), text: format.ratio, colour: theme.colour("--accent") },
         { title: `best ${primary.label}`, points: stepped(progressSeries.bestSteps(study), "value", at, end), text: (value) => format.value(study.field(primary.name), value), colour: theme.COLOURS[2] },
         { title: "front size", points: stepped(front, "size", at, end), text: format.integer, colour: theme.COLOURS[3] },
-        { title: "trials per hour", points: progressSeries.rates(study).map((point) => ({ x: at(point), y: point.rate })), text: (value) => `${format.si(value)} trials/h`, colour: theme.COLOURS[1], shape: "linear" },
+        { title: "trials per hour", points: progressSeries.rates(study).map((point) => ({ x: at(point), y: point.rate })), text: (value) => `${format.rate(value)} trials/h`, colour: theme.COLOURS[1], shape: "linear" },
       ];
       const height = 1 / rows.length, layout = { showlegend: false, hovermode: "closest", margin: { l: 76, r: 16, t: 8, b: 48 } };
       rows.forEach(({ title }, i) => {
@@ -65,7 +65,7 @@ definePanel({
       chooser.querySelector("select").value = axis();
       if (data || names.includes("progress.x") || names.includes("zoom.progress")) {
         drawFacts();
-        figure.hidden = controls.hidden = !progressSeries.trainedTimes(view.study).length;
+        figure.hidden = controls.hidden = !view.study.finishedOrder.length;
         if (!figure.hidden) plot.draw(figure, describe, { zoom: "zoom.progress", shown: axis(), onselect: view.select, label: "Hypervolume, best value, size of the front and trials per hour" });
       }
       for (const { handle } of parts) handle.update({ data, names });

@@ -68,7 +68,7 @@ const replay = (() => {
         if (position() === total() || root.offsetParent === null) stop();
       }, FRAME_MS);
       words.ariaLive = "off"; // it changes too often to be read out
-      play.textContent = "⏸ Pause";
+      play.textContent = "❚❚ Pause";
     }
 
     function stop() {

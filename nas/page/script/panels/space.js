@@ -3,7 +3,7 @@
 definePanel({
   id: "space",
   title: "Space",
-  order: 4,
+  order: 3,
   mount(root, view) {
     const words = element("p", { class: "about" }), main = element("div", { class: "preference-maps" }), others = element("div", { class: "preference-maps" });
     const scale = preferenceMap.scale(), numbers = element("div", { class: "scroll" });
@@ -22,8 +22,8 @@ definePanel({
       words.textContent = hasTrials
         ? "How much higher the odds of a value are on the front than in the other complete trials; below it, how many trials on the front and how many complete trials have it. Bold: the 95 % interval excludes 1. Trials of a search are not independent, so take it for a hint."
         : "No complete trial has made a choice yet.";
-      main.replaceChildren(...groups.filter(({ isMain }) => isMain).map(preferenceMap.map));
-      others.replaceChildren(...groups.filter(({ isMain }) => !isMain).map(preferenceMap.map));
+      preferenceMap.draw(main, groups.filter(({ isMain }) => isMain));
+      preferenceMap.draw(others, groups.filter(({ isMain }) => !isMain));
       numbers.replaceChildren(preferenceMap.table(groups));
       more.hidden = !others.childElementCount;
       table.hidden = scale.hidden = !hasTrials;

@@ -3,7 +3,7 @@
 definePanel({
   id: "table",
   title: "Table",
-  order: 7,
+  order: 6,
   mount(root, page) {
     const bar = element("div", { class: "table-bar" }), rowsRoot = element("div");
     root.classList.add("table-panel");

@@ -10,7 +10,7 @@ const tableCells = (() => {
   }
 
   function star(page, trial, store) {
-    const isPinned = page.pins.has(trial), label = `${isPinned ? "Unpin" : "Pin"} trial ${trial}`;
+    const isPinned = page.pins.has(trial), label = `Pin trial ${trial}`;
     return element("button", { type: "button", class: "star", "data-action": `pin ${trial}`, "aria-label": label, "aria-pressed": String(isPinned), onclick: () => store(page.pin(trial, !isPinned)) }, isPinned ? "★" : "☆");
   }
 

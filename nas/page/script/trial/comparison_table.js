@@ -10,7 +10,7 @@ const comparisonTable = (() => {
     if (found === null) return null;
     const { text, better } = found;
     if (better === 0) return element("small", { class: "change" }, "the same");
-    const short = text.replace(` ${field.label.replace(/^validation /, "")}`, "");
+    const short = text.replace(` ${field.label.replace(/^validation /, "")}`, "").replace(/ the$/, "");
     return element("small", { class: `change ${WORDS[better]}` }, `${ARROWS[better]} ${short} (${WORDS[better]})`);
   }
 
@@ -59,11 +59,11 @@ const comparisonTable = (() => {
     const values = [...standing.objectiveFields(study), ...standing.valueFields(study)].filter(has);
     const times = study.fieldsOf("time").filter((field) => field.format === "seconds" && has(field));
     const choices = choiceRows(study, trials, showsAll);
-    return element("div", { class: "scroll" }, element("table", { class: "comparison" }, head(view, trials, remove), element("tbody", {},
+    return element("table", { class: "comparison" }, head(view, trials, remove), element("tbody", {},
       heading("Values", trials.length), ...values.map((field) => valueRow(study, field, trials)),
       ...times.map((field) => textRow(field.label, trials.map((trial) => study.text(field.key, trial)), true).row),
       heading(showsAll ? "Choices" : "Choices that differ", trials.length),
-      ...(choices.length ? choices : [element("tr", {}, element("td", { colspan: trials.length + 1, class: "soft" }, "none"))]))));
+      ...(choices.length ? choices : [element("tr", {}, element("td", { colspan: trials.length + 1, class: "soft" }, "none"))])));
   }
 
   return { draw };

@@ -22,10 +22,10 @@ const studyOverlay = (() => {
     return pareto.front(study.counted, objectives, objectives.map(({ name }) => study.column(name)));
   }
 
-  function traces(study, [x, y], colour, symbol, isCurrent) {
+  function traces(study, shownName, [x, y], colour, symbol, isCurrent) {
     const ordered = front(study, [x, y]).sort((a, b) => study.value(x.name, a) - study.value(x.name, b));
     const values = (trials, { name }) => trials.map((trial) => study.value(name, trial));
-    const name = format.escaped(study.name), onFront = new Set(ordered);
+    const name = format.escaped(shownName), onFront = new Set(ordered);
     const others = columns.evenly(study.counted.filter((trial) => !onFront.has(trial)), MAX_POINTS);
     const hover = `${name}, trial %{text}<extra></extra>`;
     const common = (trials) => ({ x: values(trials, x), y: values(trials, y), text: trials.map(String), customdata: isCurrent ? trials : undefined, hovertemplate: hover, legendgroup: study.key });
@@ -35,23 +35,23 @@ const studyOverlay = (() => {
     ];
   }
 
-  /** The figure of `studies` in the plane of two objectives, as {traces, layout}; the points of the first can be selected. */
-  function describe(studies, [x, y]) {
+  /** The figure of `studies` in the plane of two objectives, as {traces, layout}; the points of the first can be selected. `nameOf(study)` tells them apart. */
+  function describe(studies, [x, y], nameOf) {
     const axis = (objective) => ({ title: format.heading({ ...objective, format: "si" }), type: objective.log ? "log" : "linear" });
     return {
-      traces: studies.flatMap((study, i) => traces(study, [x, y], theme.COLOURS[i % theme.COLOURS.length], theme.SYMBOLS[i % theme.SYMBOLS.length], i === 0)),
+      traces: studies.flatMap((study, i) => traces(study, nameOf(study), [x, y], theme.COLOURS[i % theme.COLOURS.length], theme.SYMBOLS[i % theme.SYMBOLS.length], i === 0)),
       layout: { xaxis: axis(x), yaxis: axis(y) },
     };
   }
 
   /** The table of `summaries`. */
-  function table(entries, objectives) {
+  function table(entries, objectives, nameOf) {
     const best = Math.max(...entries.map((entry) => entry.hypervolume));
     const rows = entries.map((entry, i) => {
       const mark = element("span", { class: "mark", "aria-hidden": "true" });
       mark.style.background = theme.COLOURS[i % theme.COLOURS.length];
       const isBest = entries.length > 1 && entry.hypervolume === best;
-      return element("tr", {}, element("th", { scope: "row" }, mark, entry.study.name), element("td", { class: "number" }, format.integer(entry.trials)), element("td", { class: "number" }, format.integer(entry.front)),
+      return element("tr", {}, element("th", { scope: "row" }, mark, nameOf(entry.study)), element("td", { class: "number" }, format.integer(entry.trials)), element("td", { class: "number" }, format.integer(entry.front)),
         element("td", { class: isBest ? "number best" : "number" }, format.ratio(entry.hypervolume), isBest ? element("span", { class: "badge good" }, "best") : null));
     });
     const names = objectives.map(({ label }) => label).join(", ");

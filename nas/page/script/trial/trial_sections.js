@@ -59,11 +59,17 @@ const trialSections = (() => {
     return field.kind === "code" ? value >= 0 : Number.isFinite(value);
   };
 
+  /** The value, and its unit unless the label says it. */
+  function valueAndUnit(study, field, trial) {
+    const value = study.text(field.key, trial, false), isWhole = value === study.text(field.key, trial) || field.unit === field.label;
+    return isWhole ? [value] : [value, element("span", { class: "unit" }, ` ${field.unit}`)];
+  }
+
   function objectiveCard(view, field, trial) {
     const { study } = view, limit = (study.objectives.find(({ name }) => name === field.key) || {}).limit;
     const notes = precision(view, field, trial);
     if (limit !== null && limit !== undefined) notes.push(`limit ${format.value(field, limit)}`);
-    return element("div", { class: "objective" }, element("dt", {}, field.label), element("dd", {}, study.text(field.key, trial, field.unit !== field.label), ...notes.map((note) => element("small", {}, note))));
+    return element("div", { class: "objective" }, element("dt", {}, field.label), element("dd", {}, ...valueAndUnit(study, field, trial), ...notes.map((note) => element("small", {}, note))));
   }
 
   /** The objectives large, the other values below them. */
