@@ -23,6 +23,7 @@ CORE = (
     "state",
     "theme",
     "hover",
+    "sketch",
     "plot",
     "source",
     "panels",

@@ -5,10 +5,10 @@
     python tests/benchmarks/dashboard_page.py search --trials 40 --repeats 3       # does a search notice three open pages?
 
 `page` works on a copy of the study and prints medians over `--repeats`: seconds from the start of the server's process to the
-first front drawn, without and with its cache of columns; from the choice of a trial to its detail; from the moment that the
-storage has a new trial to the moment that the page shows it; the memory of the server's process; the bytes that the browser
-received, its requests to other hosts and the errors in its console. The browser runs before the clock starts. `--rival` measures
-the first front and the memory of optuna-dashboard in the same way.
+first front drawn (a sketch) and to its figure, without and with its cache of columns; from the choice of a trial to its detail;
+from the moment that the storage has a new trial to the moment that the page shows it; the memory of the server's process; the
+bytes that the browser received, its requests to other hosts and the errors in its console. The browser runs before the clock
+starts. `--rival` measures the first front and the memory of optuna-dashboard in the same way.
 
 `search` runs the same search alternately alone and with three pages of its dashboard open, and prints trials per hour of both.
 """
@@ -45,10 +45,10 @@ FLAGS = [
     "--disable-component-update",
 ]
 VIEW: Any = {"width": 1440, "height": 900}
-FRONT_DRAWN = (
-    "document.querySelector('#panel-front .js-plotly-plot canvas, #panel-front .js-plotly-plot .points path') !== null"
-)
-RIVAL_DRAWN = "document.querySelectorAll('.js-plotly-plot .main-svg').length > 0"
+FRONT_DRAWN = "document.querySelector('#panel-front canvas.sketch, #panel-front .js-plotly-plot .points path') !== null"
+FIGURE_DRAWN = "document.querySelector('#panel-front .js-plotly-plot .points path') !== null"
+RIVAL_DRAWN = """[...document.querySelectorAll('.js-plotly-plot')].some(
+  (div) => div._fullLayout && div.data.reduce((points, {x}) => points + (x ? x.length : 0), 0) > 1000)"""
 MAX_WAIT_S = 300
 
 
@@ -135,16 +135,25 @@ def open_page(browser: Browser, url: str, drawn: str) -> tuple[Page, Watch]:
     return page, watch
 
 
-def measure_start(browser: Browser, command: Callable[[int], list[str]], path: str, drawn: str) -> dict[str, float]:
-    """Seconds from the start of a server to the first front drawn, and its memory then."""
+def measure_start(
+    browser: Browser, command: Callable[[int], list[str]], path: str, drawn: str, figure: str
+) -> dict[str, float]:
+    """Seconds from the start of a server to the first front drawn, and to its figure; the memory of the server then."""
     port = free_port()
     start = time.perf_counter()
     with server(command(port)) as process:
         wait_for_port(port)
         page, watch = open_page(browser, f"http://127.0.0.1:{port}{path}", drawn)
         seconds = time.perf_counter() - start
+        wait_for(page, figure)
+        figure_s = time.perf_counter() - start
         page.wait_for_timeout(1500)
-        figures = {"s": seconds, "rss_mb": memory_mb(process, "VmRSS"), "peak_mb": memory_mb(process, "VmHWM")}
+        figures = {
+            "s": seconds,
+            "figure_s": figure_s,
+            "rss_mb": memory_mb(process, "VmRSS"),
+            "peak_mb": memory_mb(process, "VmHWM"),
+        }
         page.close()
     return {**figures, "bytes": watch.received_bytes, "errors": len(watch.errors), "remote": len(watch.remote)}
 
@@ -203,13 +212,13 @@ def benchmark_page(options: argparse.Namespace, browser: Browser) -> dict[str, A
         cold, warm = [], []
         for repeat in range(options.repeats):
             folder = copy_study(options.study, Path(scratch) / f"study{repeat}")
-            cold.append(measure_start(browser, own_command(folder), "/", FRONT_DRAWN))
-            warm.append(measure_start(browser, own_command(folder), "/", FRONT_DRAWN))
+            cold.append(measure_start(browser, own_command(folder), "/", FRONT_DRAWN, FIGURE_DRAWN))
+            warm.append(measure_start(browser, own_command(folder), "/", FRONT_DRAWN, FIGURE_DRAWN))
         results["cold"], results["warm"] = medians(cold), medians(warm)
         port = free_port()
         with server(own_command(folder)(port)) as process:
             wait_for_port(port)
-            page, watch = open_page(browser, f"http://127.0.0.1:{port}/", FRONT_DRAWN)
+            page, watch = open_page(browser, f"http://127.0.0.1:{port}/", FIGURE_DRAWN)
             results["detail_s"] = spread(measure_clicks(page, 20))
             results["new_trial_s"] = spread(measure_new_trials(page, folder, 8))
             results["peak_mb"] = memory_mb(process, "VmHWM")
@@ -228,7 +237,7 @@ def measure_rival(browser: Browser, program: Path, folder: Path) -> dict[str, fl
     def command(port: int) -> list[str]:
         return [str(program), f"sqlite:///{folder / DATABASE}", "--port", str(port), "--host", "127.0.0.1"]
 
-    return measure_start(browser, command, "/dashboard/studies/1", RIVAL_DRAWN)
+    return measure_start(browser, command, "/dashboard/studies/1", RIVAL_DRAWN, RIVAL_DRAWN)
 
 
 def medians(rows: list[dict[str, float]]) -> dict[str, float]:

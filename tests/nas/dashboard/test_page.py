@@ -25,8 +25,10 @@ def open_page(browser: Browser, page_visit: Any) -> Iterator[Callable[..., Any]]
     """Opens an address of a server in a browser of its own; afterwards no script may have failed or asked another server."""
     contexts, visits = [], []
 
-    def open_address(server: Any, address: str = "", **options: Any) -> Any:
+    def open_address(server: Any, address: str = "", plotly: Any = None, **options: Any) -> Any:
         context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)
+        if plotly is not None:
+            context.route("**/static/plotly-*", plotly)  # answered by the test
         contexts.append(context)
         visit = page_visit(context.new_page())
         visits.append((visit, f"http://{server.host}/"))
@@ -185,3 +187,27 @@ def test_a_page_with_a_token_keeps_it_out_of_the_address(study: Path, run_server
         assert page.evaluate("document.cookie") == ""
         page.reload()
         check_text(page.locator("#facts"), "0.3848")
+
+
+def test_the_front_is_sketched_until_plotly_is_loaded(study: Path, run_server: Any, open_page: Any) -> None:
+    held: list[Any] = []
+    with run_server(study) as server:
+        page = open_page(server, plotly=lambda route: held.append(route)).page
+        sketch = page.locator("#panel-front canvas.sketch")
+        expect(sketch).to_be_visible()
+        strongest = sketch.evaluate(
+            "(canvas) => canvas.getContext('2d').getImageData(100, 100, 200, 200).data.reduce((a, b) => Math.max(a, b))"
+        )
+        assert strongest > 0
+        check_text(page.locator("#panel-front"), "Which one should I take?")
+        for route in held:
+            route.continue_()
+        expect(page.locator("#panel-front .js-plotly-plot .points path").first).to_be_attached()
+        expect(sketch).to_have_count(0)
+
+
+def test_the_page_says_that_plotly_is_missing(study: Path, run_server: Any, open_page: Any) -> None:
+    with run_server(study) as server:
+        page = open_page(server, plotly=lambda route: route.abort()).page
+        check_text(page.locator("#panel-front"), "plotly.js could not be loaded")
+        check_text(page.locator("#panel-front"), "Which one should I take?")

@@ -186,8 +186,7 @@ const app = (() => {
   }
 
   async function showStudy(key, entries) {
-    const [document] = await Promise.all([from.load(key), plot.load()]);
-    const study = new columns.Study(document);
+    const study = new columns.Study(await from.load(key));
     view = makeView(study, from);
     view.studies = entries;
     frame();

@@ -10,6 +10,7 @@ const plot = (() => {
     if (!resized.size) setTimeout(resize, RESIZE_DELAY_MS);
     for (const { target } of entries) resized.add(target);
   });
+  const drawnFigures = new WeakSet(); // divs that plotly has drawn
   let loading = null; // the promise of plotly.js
   let webgl = null; // whether the browser has WebGL, once asked
 
@@ -96,7 +97,7 @@ const plot = (() => {
   /** Zoom a figure to the `ranges` [[low, high] of x, of y], or show all of it if they are null. */
   function zoomTo(div, ranges) {
     const changes = AXES.map((axis, i) => ranges ? { [`${axis}.range`]: ranges[i], [`${axis}.autorange`]: false } : { [`${axis}.autorange`]: true });
-    return Plotly.relayout(div, Object.assign({}, ...changes));
+    return drawnFigures.has(div) ? Plotly.relayout(div, Object.assign({}, ...changes)) : undefined;
   }
 
   const trialOf = (points) => points.length && Number.isInteger(points[0].customdata) ? points[0].customdata : null;
@@ -122,11 +123,16 @@ const plot = (() => {
    * `hover(trial)`, the nodes of the box beside such a point under the pointer (its trace has `hoverinfo: "none"`); `label`, the text for screen readers; `config`, on top of the page's.
    */
   function draw(div, describe, options = {}) {
-    const isNew = !figures.has(div);
     figures.set(div, { describe, ...options, shown: options.shown || "" });
     const { traces, layout } = describe();
     const full = zoomed({ uirevision: options.shown || "shown", ...styled(layout) }, options.zoom, options.shown || "");
     if (options.label) Object.assign(div, { role: "img", ariaLabel: options.label });
+    if (!window.Plotly) return drawLater(div, traces, full);
+    const isNew = !drawnFigures.has(div);
+    if (isNew) {
+      div.replaceChildren();
+      drawnFigures.add(div);
+    }
     const drawn = Plotly.react(div, traces.map(drawable), full, { ...CONFIG, ...options.config });
     if (isNew) {
       listen(div);
@@ -135,11 +141,21 @@ const plot = (() => {
     return drawn;
   }
 
+  /** Sketch a figure, and draw what it shows by then when plotly.js is loaded. */
+  function drawLater(div, traces, layout) {
+    sketch.draw(div, traces, layout);
+    return load().then(() => {
+      if (drawnFigures.has(div) || !figures.has(div)) return undefined;
+      const { describe, ...options } = figures.get(div);
+      return draw(div, describe, options);
+    }, ({ message }) => div.replaceChildren(element("p", { class: "warning" }, message)));
+  }
+
   /** Remove the figure in `div`. */
   function remove(div) {
     figures.delete(div);
     sizes.unobserve(div);
-    Plotly.purge(div);
+    if (drawnFigures.delete(div)) Plotly.purge(div);
   }
 
   theme.onChange(() => {
@@ -149,14 +165,18 @@ const plot = (() => {
     }
   });
 
-  /** Load plotly.js. A report has it; the page of the dashboard names it in a link, so that its data are asked for first. */
+  /**
+   * Load plotly.js, which takes a browser about a second. A report has it; the page of the dashboard names it in a link, and its first
+   * figure is sketched before.
+   */
   function load() {
-    loading ??= window.Plotly ? Promise.resolve() : new Promise((done, fail) => {
+    loading ??= new Promise((done, fail) => {
       const failed = () => fail(new Error("The figures cannot be drawn: plotly.js could not be loaded."));
-      document.head.append(element("script", { src: byId("plotly").href, onload: done, onerror: failed }));
+      const script = element("script", { src: byId("plotly").href, onload: done, onerror: failed });
+      requestAnimationFrame(() => setTimeout(() => document.head.append(script)));
     });
     return loading;
   }
 
-  return { draw, load, remove, zoomOf, zoomTo, hasWebgl, time, CONFIG };
+  return { draw, remove, zoomOf, zoomTo, hasWebgl, time, CONFIG };
 })();
