@@ -121,3 +121,20 @@ def test_a_panel_that_is_shown_again_is_drawn_only_if_something_changed(laptop: 
     visit.page.evaluate(go, "front")
     assert visit.page.evaluate("draws") == 1
     visit.page.evaluate("() => { Plotly.react = react; state.set({'limit.macs': null}); }")
+
+
+def test_trials_that_run_do_not_count_as_results(opened_study: Any, digits_study: Path) -> None:
+    change = """([trial, extra]) => {
+      const { study } = app.view, bytes = (array) => btoa(String.fromCharCode(...new Uint8Array(array.buffer)));
+      const index = { dtype: 'i4', bdata: bytes(Int32Array.of(trial)) };
+      const offsets = { dtype: 'i4', bdata: bytes(Int32Array.of(0, 0)) };
+      const before = [study.revision, study.resultRevision];
+      const rows = { index, columns: {}, curves: { offsets, values: { dtype: 'f4', bdata: '' } } };
+      study.apply({ cursor: 'x', count: study.count, searching: study.searching, rows, ...extra });
+      return [study.revision - before[0], study.resultRevision - before[1]];
+    }"""
+    visit = opened_study(digits_study)
+    states = visit.page.evaluate("[...Array(app.view.study.count).keys()].map((i) => app.view.study.text('state', i))")
+    assert visit.page.evaluate(change, [states.index("running"), {}]) == [1, 0]
+    assert visit.page.evaluate(change, [states.index("complete"), {}]) == [1, 1]
+    assert visit.page.evaluate(change, [states.index("running"), {"pins": [1]}]) == [1, 1]

@@ -96,9 +96,9 @@ const app = (() => {
       if (isShown) reveal(button);
       byId(`panel-${other.id}`).hidden = !isShown;
     }
-    if (!mounted.has(panel.id)) mounted.set(panel.id, { handle: panel.mount(byId(`panel-${panel.id}`), view), seen: null });
+    if (!mounted.has(panel.id)) mounted.set(panel.id, { handle: panel.mount(byId(`panel-${panel.id}`), view), seen: null, showsOpen: panel.showsOpen });
     state.settle(view.study.key, panel.id);
-    if (mounted.get(panel.id).seen !== seenText()) updatePanel({ data: true, names: [] });
+    updatePanel({ data: true, names: [] });
   }
 
   /** Scroll the row of tabs, where it is wider than the window, so that `button` is seen. */
@@ -108,14 +108,15 @@ const app = (() => {
     else if (right > row.scrollLeft + row.clientWidth) row.scrollLeft = right - row.clientWidth;
   }
 
-  /** A text that changes with the data and with the view: a panel that is shown again and has seen it is not drawn again. */
-  const seenText = () => `${view.study.revision} ${state.values}`;
+  /** A text that changes with the data that a panel shows, and with the view. */
+  const seenText = ({ showsOpen }) => `${showsOpen ? view.study.revision : view.study.resultRevision} ${state.values}`;
 
+  /** Draw the visible panel again, unless it has seen all that it shows. */
   function updatePanel(reason) {
     const panel = mounted.get(state.panel);
-    if (!panel) return;
+    if (!panel || panel.seen === seenText(panel)) return;
     panel.handle.update(reason);
-    panel.seen = seenText();
+    panel.seen = seenText(panel);
   }
 
   function showDrawer(reason) {

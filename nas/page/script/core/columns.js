@@ -1,6 +1,7 @@
 // The trials of a study as typed arrays, and the changes that a server sends. See nas/page/document.py.
 
 const columns = (() => {
+  const PROGRESS_KEYS = ["cursor", "count", "searching"]; // of a change in which no trial has ended
   const TYPES = { f8: Float64Array, f4: Float32Array, i4: Int32Array, u2: Uint16Array, u1: Uint8Array };
 
   /** The typed array of `{dtype, bdata}`. */
@@ -34,10 +35,13 @@ const columns = (() => {
     return grown;
   }
 
-  /** A study: `fields` by key, columns by `column(key)`, one entry a trial. `revision` rises with every change. */
+  /**
+   * A study: `fields` by key, columns by `column(key)`, one entry a trial. `revision` rises with every change, `resultRevision` with all
+   * but those of trials that wait or run.
+   */
   class Study {
     constructor(document) {
-      this.revision = 0;
+      this.revision = this.resultRevision = 0;
       this.columns = new Map();
       this.fields = new Map();
       this.curves = [];
@@ -57,10 +61,12 @@ const columns = (() => {
       if (segments) this.setSegments(index, segments);
       this.setHistory(history);
       this.revision += 1;
+      this.resultRevision += 1;
     }
 
     /** Take a change that a server sent. Returns the numbers of the trials that changed. */
     apply({ rows, fields, codes, history, ...rest }) {
+      const isOther = rest.searching !== this.searching || Object.keys(rest).some((key) => !PROGRESS_KEYS.includes(key));
       Object.assign(this, rest);
       if (fields) this.setFields(fields);
       for (const [key, { from, texts }] of Object.entries(codes || {})) this.fields.get(key).codes.splice(from, Infinity, ...texts);
@@ -72,6 +78,7 @@ const columns = (() => {
       }
       if (history) this.setHistory(history);
       this.revision += 1;
+      if (isOther || fields || history || index.some((trial) => !this.isOpen(trial))) this.resultRevision += 1;
       return index;
     }
 
@@ -153,6 +160,11 @@ const columns = (() => {
     state(trial) {
       const text = this.text("state", trial);
       return text === "running" && !this.searching ? "interrupted" : text;
+    }
+
+    /** True if the trial waits or runs. */
+    isOpen(trial) {
+      return ["waiting", "running"].includes(this.text("state", trial));
     }
 
     /** True if the trial is complete and within the study's limits. */

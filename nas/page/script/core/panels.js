@@ -3,7 +3,7 @@
 const panels = [];
 
 /**
- * Define a panel: `{id, title, order, mount(root, view)}`.
+ * Define a panel: `{id, title, order, showsOpen, mount(root, view)}`; `showsOpen` is true if it shows trials that wait or run.
  *
  * `mount` fills `root`, a section of the page, when the panel is first shown, and returns `{update(reason), hide()}`. `update` is
  * called while the panel is visible, after it was mounted and when something changed: `reason` is {data: bool, names: names of

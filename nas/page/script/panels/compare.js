@@ -4,6 +4,7 @@ definePanel({
   id: "compare",
   title: "Compare",
   order: 4,
+  showsOpen: true,
   mount(root, view) {
     const details = new Map(); // trial -> {stamp, detail}
     const loaded = new Map(); // key of another study -> Promise of the study

@@ -4,6 +4,7 @@ definePanel({
   id: "progress",
   title: "Progress",
   order: 2,
+  showsOpen: true,
   mount(root, view) {
     const facts = element("dl", { class: "facts", "aria-label": "Progress" });
     const controls = element("div", { class: "controls" });

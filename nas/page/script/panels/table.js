@@ -4,6 +4,7 @@ definePanel({
   id: "table",
   title: "Table",
   order: 6,
+  showsOpen: true,
   mount(root, page) {
     const bar = element("div", { class: "table-bar" }), rowsRoot = element("div");
     root.classList.add("table-panel");
