@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -97,21 +98,21 @@ def test_studies_in_one_storage(tmp_path: Path) -> None:
         Annotations.of_storage(url, "third").pin(0)
 
 
-def annotate(folder: Path, numbers: range) -> None:
-    annotations = Annotations.of_folder(folder)
-    for number in numbers:
-        annotations.set_note(number, f"note {number}")
-        annotations.pin(number)
+ANNOTATE = """
+import sys
+from pathlib import Path
+from nas.study.annotations import Annotations
+
+annotations = Annotations.of_folder(Path(sys.argv[1]))
+for number in range(int(sys.argv[2]), 30, 2):
+    annotations.set_note(number, f"note {number}")
+    annotations.pin(number)
+"""
 
 
 def test_two_processes_lose_nothing_of_each_other(folder: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=annotate, args=(folder, range(first, 30, 2))) for first in (0, 1)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
+    processes = [subprocess.Popen([sys.executable, "-c", ANNOTATE, str(folder), str(first)]) for first in (0, 1)]
+    assert [process.wait() for process in processes] == [0, 0]
     study = StudySnapshot.of(folder)
     assert notes_of(study.user_attrs) == {number: f"note {number}" for number in range(30)}
     assert sorted(pinned_trials(study)) == list(range(30))
