@@ -68,25 +68,20 @@ class StaticFiles:
     files: Mapping[str, StaticFile]
     page: bytes
 
-    @classmethod
-    def load(cls, title: str) -> StaticFiles:
-        """Read the files of the installed packages.
-
-        Args:
-            title: of the page, plain text.
-        """
-        plotly = StaticFile("plotly", "js", JAVASCRIPT, _plotly_script())
-        script = StaticFile("page", "js", JAVASCRIPT, assets.script().encode())
-        style = StaticFile("page", "css", CSS, assets.style().encode())
-        addresses = (f"/static/{file.name}" for file in (plotly, script, style))
-        page = assets.linked_page(title, *addresses)
-        return cls({file.name: file for file in (plotly, script, style)}, page.encode())
-
 
 @lru_cache(maxsize=1)
 def load_static_files(title: str) -> StaticFiles:
-    """The files, read once in a process."""
-    return StaticFiles.load(title)
+    """The files of the installed packages, read once in a process.
+
+    Args:
+        title: of the page, plain text.
+    """
+    plotly = StaticFile("plotly", "js", JAVASCRIPT, _plotly_script())
+    script = StaticFile("page", "js", JAVASCRIPT, assets.script().encode())
+    style = StaticFile("page", "css", CSS, assets.style().encode())
+    addresses = (f"/static/{file.name}" for file in (plotly, script, style))
+    page = assets.linked_page(title, *addresses)
+    return StaticFiles({file.name: file for file in (plotly, script, style)}, page.encode())
 
 
 def compress_in_background(files: StaticFiles) -> None:

@@ -24,7 +24,7 @@ A change has `rows` with `index`, `columns`, `curves` and `segments` in place of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,8 +167,3 @@ def _accuracy_noise(info: StudyInfo) -> float | None:
         return None
     measured = read_fidelity(info.folder, (info.config.get("train") or {}).get("epochs"))
     return None if measured is None else finite_or_none(measured.noise)
-
-
-def finite_values(values: Mapping[str, float]) -> dict[str, float | None]:
-    """`values` as JSON, None where a value is not finite."""
-    return {name: finite_or_none(value) for name, value in values.items()}

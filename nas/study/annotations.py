@@ -16,7 +16,6 @@ from nas.errors import UsageError
 from nas.formatting import count
 from nas.study.attribute_types import is_index, is_number_text
 from nas.study.attribute_writer import AttributeWriter, FileWriter
-from nas.study.content import StudyContent
 from nas.study.layout import DATABASE
 
 NOTES = "notes"
@@ -39,11 +38,6 @@ def pins_of(attributes: Mapping[str, Any]) -> list[int]:
     if not isinstance(stored, list):
         return []
     return list(dict.fromkeys(filter(is_index, stored)))
-
-
-def pinned_trials(study: StudyContent) -> list[int]:
-    """The numbers of the pinned trials of `study`, in the order in which they were pinned."""
-    return pins_of(study.user_attrs)
 
 
 class Annotations:

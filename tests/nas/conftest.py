@@ -181,6 +181,29 @@ def report_document() -> Callable[[str], dict[str, Any]]:
     return document_in
 
 
+def write_small_study(folder: Path, trials: int) -> Path:
+    """The file of a study in `folder` whose search of so many trials takes seconds and needs no Ray."""
+    file = folder / "study.yaml"
+    file.write_text(f"""\
+name: small
+trials: {trials}
+data: {{source: digits, limit: 200}}
+space:
+  stem: {{patch: 4}}
+  stages: [{{mixer: {{conv: {{k: [3, 5]}}, pool: null}}, depth: [1, 2], width: [8, 16]}}]
+train: {{epochs: 1}}
+objectives: [accuracy, macs]
+resources: {{executor: local, workers: 1}}
+""")
+    return file
+
+
+@pytest.fixture(scope="session")
+def small_study_writer() -> Callable[..., Path]:
+    """`write_small_study`, for tests that search."""
+    return write_small_study
+
+
 @pytest.fixture(scope="session")
 def stored_trial() -> type[StoredTrial]:
     """`StoredTrial`, for tests that write their own trials."""

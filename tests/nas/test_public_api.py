@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,24 +24,11 @@ from search_space import Architecture, build
 from trainers.data.dataset import load
 
 NAMES = {"Objective", "ParetoSampler", "Results", "Study", "StudyConfig", "__version__", "export", "search"}
-STUDY = """\
-name: small
-trials: 2
-data: {source: digits, limit: 200}
-space:
-  stem: {patch: 4}
-  stages: [{mixer: {conv: {k: [3, 5]}, pool: null}, depth: [1, 2], width: [8, 16]}]
-train: {epochs: 1}
-objectives: [accuracy, macs]
-resources: {executor: local, workers: 1}
-"""
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    written = tmp_path_factory.mktemp("api") / "study.yaml"
-    written.write_text(STUDY)
-    return written
+def file(tmp_path_factory: pytest.TempPathFactory, small_study_writer: Callable[..., Path]) -> Path:
+    return small_study_writer(tmp_path_factory.mktemp("api"), trials=2)
 
 
 @pytest.fixture(scope="module")

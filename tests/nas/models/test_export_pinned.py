@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,11 @@ from nas.models.export import export_pinned
 from nas.study.layout import WEIGHTS
 from nas.study.storage import write_attributes
 
-STUDY = """\
-name: small
-trials: 3
-data: {source: digits, limit: 200}
-space:
-  stem: {patch: 4}
-  stages: [{mixer: {conv: {k: [3, 5]}, pool: null}, depth: [1, 2], width: [8, 16]}]
-train: {epochs: 1}
-objectives: [accuracy, macs]
-resources: {executor: local, workers: 1}
-"""
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, small_study_writer: Callable[..., Path]) -> Path:
     """A searched study of three trials."""
-    file = tmp_path_factory.mktemp("pinned") / "study.yaml"
-    file.write_text(STUDY)
+    file = small_study_writer(tmp_path_factory.mktemp("pinned"), trials=3)
     study = Study.open_or_create(file.parent / "run", StudyConfig.from_file(file))
     assert search(study).counts == {"complete": 3}
     return study.folder

@@ -13,7 +13,7 @@ import optuna
 import pytest
 
 from nas.errors import MachineError, UsageError
-from nas.study.annotations import MAX_NOTE_CHARACTERS, MAX_PINS, Annotations, notes_of, pinned_trials
+from nas.study.annotations import MAX_NOTE_CHARACTERS, MAX_PINS, Annotations, notes_of, pins_of
 from nas.study.content import StudySnapshot
 from nas.study.reader import StudyReader
 from nas.study.storage import open_study
@@ -35,7 +35,7 @@ def test_notes_and_pins_are_attributes_of_the_study(folder: Path) -> None:
     assert [annotations.pin(number) for number in (15, 12, 15)] == [[15], [15, 12], [15, 12]]
     study = open_study(folder)
     assert (study.user_attrs["notes"], study.user_attrs["pins"]) == ({"3": "seed?"}, [15, 12])
-    assert pinned_trials(StudySnapshot.of(folder)) == [15, 12]
+    assert pins_of(StudySnapshot.of(folder).user_attrs) == [15, 12]
     assert notes_of(study.user_attrs) == {3: "seed?"}
     assert annotations.unpin(15) == [12]
     assert annotations.unpin(0) == [12]
@@ -115,7 +115,7 @@ def test_two_processes_lose_nothing_of_each_other(folder: Path) -> None:
     assert [process.wait() for process in processes] == [0, 0]
     study = StudySnapshot.of(folder)
     assert notes_of(study.user_attrs) == {number: f"note {number}" for number in range(30)}
-    assert sorted(pinned_trials(study)) == list(range(30))
+    assert sorted(pins_of(study.user_attrs)) == list(range(30))
 
 
 def test_no_study_and_a_damaged_one(folder: Path, tmp_path: Path) -> None:

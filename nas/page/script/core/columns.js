@@ -1,6 +1,7 @@
 // The trials of a study as typed arrays, and the changes that a server sends. See nas/page/document.py.
 
 const columns = (() => {
+  const TRAINED = ["complete", "stopped", "failed"]; // states that count towards the target of a study
   const PROGRESS_KEYS = ["cursor", "count", "searching"]; // of a change in which no trial has ended
   const TYPES = { f8: Float64Array, f4: Float32Array, i4: Int32Array, u2: Uint16Array, u1: Uint8Array };
 
@@ -158,7 +159,11 @@ const columns = (() => {
     }
 
     state(trial) {
-      const text = this.text("state", trial);
+      return this.stateWord(this.text("state", trial));
+    }
+
+    /** A trial that runs while no search does is interrupted. */
+    stateWord(text) {
       return text === "running" && !this.searching ? "interrupted" : text;
     }
 
@@ -219,19 +224,19 @@ const columns = (() => {
 
     /** How many trials are in each state, as words. */
     get states() {
-      const counts = {};
-      for (let i = 0; i < this.count; i++) {
-        const state = this.state(i);
-        counts[state] = (counts[state] || 0) + 1;
+      if (this.statesRevision !== this.revision) {
+        const { codes } = this.field("state"), counts = new Map();
+        for (const code of this.column("state")) counts.set(code, (counts.get(code) || 0) + 1);
+        this.stateCounts = Object.fromEntries(Array.from(counts, ([code, number]) => [this.stateWord(code < 0 ? format.MISSING : codes[code]), number]));
+        this.statesRevision = this.revision;
       }
-      return counts;
+      return this.stateCounts;
     }
 
     /** How many trials count towards the target of the study: trained to the end or to a rung, or failed and not repeated. */
     get trained() {
-      const { complete = 0, stopped = 0, failed = 0 } = this.states;
       const repeated = new Set(this.column("retried_from").filter((number) => !Number.isNaN(number)));
-      return complete + stopped + failed - repeated.size;
+      return TRAINED.reduce((sum, state) => sum + (this.states[state] || 0), 0) - repeated.size;
     }
 
     fieldsOf(...groups) {
@@ -242,5 +247,5 @@ const columns = (() => {
   /** At most `limit` of the items of `list`, evenly spaced, the first among them. */
   const evenly = (list, limit) => list.length <= limit ? list : Array.from({ length: limit }, (_, i) => list[Math.floor((i * list.length) / limit)]);
 
-  return { Study, decode, evenly };
+  return { Study, decode, evenly, TRAINED };
 })();

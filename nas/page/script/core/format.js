@@ -92,5 +92,5 @@ const format = (() => {
   /** Text for plotly, which reads some markup in hover boxes, tick labels and titles. */
   const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
-  return { MISSING, isMissing, parsed, si, brief, ratio, percent, integer, rate, count, duration, roughly, datetime, value, heading, capitalised, escaped };
+  return { MISSING, parsed, si, brief, ratio, percent, integer, rate, count, duration, roughly, datetime, value, heading, capitalised, escaped };
 })();

@@ -178,5 +178,5 @@ const plot = (() => {
     return loading;
   }
 
-  return { draw, remove, zoomOf, zoomTo, hasWebgl, time, CONFIG };
+  return { draw, remove, zoomOf, zoomTo, hasWebgl, time };
 })();

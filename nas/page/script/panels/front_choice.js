@@ -173,5 +173,5 @@ const frontChoice = (() => {
     return words;
   }
 
-  return { recommend, landmarks, nearest, knee, best, steps };
+  return { recommend, landmarks, nearest };
 })();

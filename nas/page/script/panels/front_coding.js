@@ -52,5 +52,5 @@ const frontCoding = (() => {
 
   const symbolFields = (study) => frontView.codingFields(study).filter(({ kind }) => kind === "code");
 
-  return { colours, symbols, symbolFields, numeric, OTHER };
+  return { colours, symbols, symbolFields };
 })();

@@ -164,5 +164,5 @@ const frontTraces = (() => {
     ];
   }
 
-  return { of, isInside, errorEnds };
+  return { of, isInside };
 })();

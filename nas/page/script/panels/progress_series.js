@@ -2,7 +2,6 @@
 
 const progressSeries = (() => {
   const MAX_RATES = 400, SMALLEST_WINDOW = 10, LARGEST_WINDOW = 100, FEWEST_TRIALS = 3;
-  const TRAINED = ["complete", "stopped", "failed"];
 
   /** When the work on a trial ended. One that waited at a rung is told only later, often with many others at once. */
   function workEnd(study, trial) {
@@ -13,7 +12,7 @@ const progressSeries = (() => {
   /** Times at which the work on trials that count towards the study's number of trials ended, ascending. */
   function trainedTimes(study) {
     const codes = study.field("state").codes, states = study.column("state"), finished = study.column("finished");
-    const counts = codes.map((name) => TRAINED.includes(name));
+    const counts = codes.map((name) => columns.TRAINED.includes(name));
     return Array.from({ length: study.count }, (_, i) => i).filter((i) => counts[states[i]] && Number.isFinite(finished[i]))
       .map((i) => workEnd(study, i)).sort((a, b) => a - b);
   }

@@ -13,9 +13,7 @@ const timeLeft = (() => {
 
   function trialsLeft(study) {
     const { trials } = study.meta.target || {};
-    if (!trials) return null;
-    const repeated = new Set(study.column("retried_from").filter((number) => !Number.isNaN(number)));
-    return Math.max(0, trials - (progressSeries.trainedTimes(study).length - repeated.size));
+    return trials ? Math.max(0, trials - study.trained) : null;
   }
 
   function budgetLeft(study) {

@@ -21,5 +21,5 @@ const comparedTrials = (() => {
     store(view, trials.includes(trial) ? trials.filter((other) => other !== trial) : [...trials, trial].slice(-MAX_TRIALS));
   }
 
-  return { list, store, toggle, MAX_TRIALS, NAME };
+  return { list, store, toggle, MAX_TRIALS };
 })();

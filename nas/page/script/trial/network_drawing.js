@@ -136,5 +136,5 @@ const networkDrawing = (() => {
     return element("div", { class: "network" }, note, element("ol", { class: "parts", "aria-label": "Parts of the network" }, ...rows));
   }
 
-  return { draw, measures, mixerColours };
+  return { draw };
 })();

@@ -129,5 +129,5 @@ const standing = (() => {
     });
   }
 
-  return { points, difference, differences, objectiveFields, valueFields, orderedFront, dominator, neighboursOnFront, rank, choiceLabel, differingChoices, nearest };
+  return { points, difference, differences, objectiveFields, valueFields, orderedFront, dominator, neighboursOnFront, rank, choiceLabel, nearest };
 })();
