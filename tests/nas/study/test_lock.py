@@ -35,9 +35,9 @@ def test_a_link_in_the_place_of_the_lock_is_refused_and_its_target_stays(tmp_pat
     study.mkdir()
     target.write_text("precious")
     (study / "lock").symlink_to(target)
-    with pytest.raises(UsageError, match=r"study/lock: must be a regular file, found a link; .*nas doctor .* --repair"):
-        with lock_folder(study):
-            pass
+    message = r"study/lock: must be a regular file, found a link; .*nas doctor .* --repair"
+    with pytest.raises(UsageError, match=message), lock_folder(study):
+        pass
     assert target.read_text() == "precious"
     assert not is_locked(study)
 
