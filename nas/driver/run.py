@@ -263,7 +263,14 @@ class _SearchRun:
                 workers=files,
             )
             ask_tell.start(executor.allocation.workers)
-            dispatcher = TrialDispatcher(ask_tell, executor.allocation.workers, self.interrupts, self.lock.check)
+            dispatcher = TrialDispatcher(
+                ask_tell,
+                executor.allocation.workers,
+                self.interrupts,
+                self.lock.check,
+                on_message=self.display.warn,
+                on_workers=study.record_workers,
+            )
             try:
                 executor.run(EvaluatorFactory(settings), dispatcher, home)
                 dispatcher.settle()

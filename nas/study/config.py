@@ -7,6 +7,7 @@ An override replaces the value at its path; the text after `=` is YAML, or verba
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -34,6 +35,8 @@ class Resources(BaseModel):
         cpus_per_trial: CPU threads of a training.
         gpus_per_trial: GPUs of a training, 0 to 1; a fraction shares a GPU; by default 1 if there is a GPU, else 0.
         address: address of a Ray cluster to join ("auto" or host:port); by default a private one on this machine.
+        per_trial: custom resource of the cluster -> amount that a training needs, such as {accelerator_type:A100: 0.01}.
+        wait_for_cluster: how long a cluster that is lost, or has no node for a worker, is waited for.
         executor: the executor that runs trials: "ray_tune", or "local" (processes of this machine, without Ray).
     """
 
@@ -43,6 +46,8 @@ class Resources(BaseModel):
     cpus_per_trial: int = Field(1, ge=1)
     gpus_per_trial: float | None = Field(None, ge=0, le=1)
     address: str | None = None
+    per_trial: dict[str, Annotated[float, Field(gt=0)]] = {}
+    wait_for_cluster: Duration = timedelta(minutes=10)
     executor: str = "ray_tune"
 
 
