@@ -11,6 +11,7 @@ DIR/columns.npz       the trials as columns, which a dashboard writes for the ne
 DIR/ray/              Ray Tune's own files, only while a search runs
 DIR/workers/          the segment that each worker has started last, only while a search runs (nas/study/segments.py)
 DIR/lock              held by the driver that runs the study
+DIR/manifest.json     what an unpacked backup holds (nas/study/backup_archive.py)
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ COLUMNS = "columns.npz"
 RAY = "ray"
 LOCK = "lock"
 WORKERS = "workers"
+MANIFEST = "manifest.json"
 
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"
