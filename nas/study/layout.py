@@ -31,6 +31,7 @@ COLUMNS = "columns.npz"
 RAY = "ray"
 LOCK = "lock"
 WORKERS = "workers"
+TRIALS = "trials"
 MANIFEST = "manifest.json"
 
 WEIGHTS = "model.safetensors"
@@ -57,7 +58,7 @@ def default_folder(name: str) -> Path:
 
 def trial_folder(study: Path, number: int) -> Path:
     """The folder of trial `number` of the study in the folder `study`."""
-    return study / "trials" / f"{number:05d}"
+    return study / TRIALS / f"{number:05d}"
 
 
 def remove_checkpoint(folder: Path) -> None:
