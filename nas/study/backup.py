@@ -108,9 +108,12 @@ def write_backup(
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mixfront-")))
         created = time.time()
         study = _copy_database(folder, scratch / DATABASE)
+        images = study.images() if parts.images else None
         with open_archive(file) as archive:
             archive.add_path(DATABASE, scratch / DATABASE)
             missing = _add_files(archive, study, checkpoints, parts, progress)
+            if images is not None:
+                archive.add_path(f"{DATA}/{images.name}", images)
             manifest = BackupManifest(
                 study.name,
                 datetime.fromtimestamp(created, UTC).isoformat(timespec="seconds"),
@@ -160,8 +163,7 @@ def _add_files(
     parts: BackupParts,
     progress: Progress | None,
 ) -> tuple[int, ...]:
-    """Write the files of `study`, apart from the database; returns the complete trials whose weights are missing."""
-    images = study.images() if parts.images else None
+    """Write the files of `study`, apart from database and images; returns the complete trials whose weights are missing."""
     missing: list[int] = []
     for name in FILES:
         archive.add_path(name, study.folder / name)
@@ -177,8 +179,6 @@ def _add_files(
             archive.add(
                 _name(study.folder, trial_folder(study.folder, trial.number) / CHECKPOINT), checkpoints[trial.number]
             )
-    if images is not None:
-        archive.add_path(f"{DATA}/{images.name}", images)
     return tuple(missing)
 
 

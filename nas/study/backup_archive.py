@@ -10,8 +10,8 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 from nas.errors import UsageError
 from nas.study.layout import MANIFEST
@@ -21,8 +21,8 @@ SCHEMA = 1
 """The schema number of manifests; a reader refuses a higher one."""
 GZIP_LEVEL = 6
 """9, the default, takes three times as long for 1 % less."""
-SUFFIXES: Mapping[str, Literal["w", "w:gz"]] = {".tar": "w", ".tar.gz": "w:gz", ".tgz": "w:gz"}
-"""End of the name of an archive -> mode of `tarfile`."""
+SUFFIXES: Mapping[str, bool] = {".tar": False, ".tar.gz": True, ".tgz": True}
+"""End of the name of an archive -> whether it is compressed by gzip."""
 
 
 @dataclass(frozen=True)
@@ -78,20 +78,23 @@ class BackupManifest:
                 str(name): FileDigest(int(entry["size"]), str(entry["sha256"]))
                 for name, entry in plain["files"].items()
             }
-            return cls(*(str(plain[name]) for name in ("study", "created", "version", "cursor")), files)
+            if any(PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in files):
+                raise ValueError("a name leads out of the folder")
+            study, created, version, cursor = (str(plain[name]) for name in ("study", "created", "version", "cursor"))
+            return cls(study, created, version, cursor, files)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise UsageError(f"{file}: is damaged; it must be the manifest of a backup") from None
 
 
-def split_name(file: Path) -> tuple[str, Literal["w", "w:gz"]]:
-    """The name of the archive `file` without its suffix, which is that of the folder in it, and the mode of `tarfile`.
+def split_name(file: Path) -> tuple[str, bool]:
+    """The name of the archive `file` without its suffix, which is that of the folder in it; and whether it is compressed.
 
     Raises:
         UsageError: the suffix is unknown.
     """
-    for suffix, mode in SUFFIXES.items():
+    for suffix, is_compressed in SUFFIXES.items():
         if file.name.endswith(suffix) and file.name != suffix:
-            return file.name.removesuffix(suffix), mode
+            return file.name.removesuffix(suffix), is_compressed
     raise UsageError(f"{file}: a backup must be named {', '.join(f'NAME{suffix}' for suffix in SUFFIXES)}")
 
 
@@ -156,8 +159,13 @@ def open_archive(file: Path) -> Iterator[BackupWriter]:
         UsageError: the suffix of its name is unknown.
         OSError: the disk is full or broken.
     """
-    folder, mode = split_name(file)
-    with atomic_write(file) as temporary:
-        level = {"compresslevel": GZIP_LEVEL} if mode == "w:gz" else {}
-        with tarfile.open(temporary, mode, format=tarfile.PAX_FORMAT, **level) as archive:
-            yield BackupWriter(archive, folder)
+    folder, is_compressed = split_name(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(file) as temporary, _open_tar(temporary, is_compressed) as archive:
+        yield BackupWriter(archive, folder)
+
+
+def _open_tar(file: Path, is_compressed: bool) -> tarfile.TarFile:
+    if is_compressed:
+        return tarfile.open(file, "w:gz", compresslevel=GZIP_LEVEL, format=tarfile.PAX_FORMAT)
+    return tarfile.open(file, "w", format=tarfile.PAX_FORMAT)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
-from nas.doctor.defect import Defect, Repair
+from nas.doctor.defect import Defect
 from nas.doctor.examined import ExaminedStudy
 from nas.doctor.registry import check
+from nas.doctor.repairs import move_away
 from nas.study.layout import CHECKPOINT, TRIALS, trial_folder
 from nas.study.trial_record import TrialRecord
 
@@ -20,8 +21,7 @@ def _place(study: ExaminedStudy, trial: TrialRecord) -> Path:
 
 
 def _defect(study: ExaminedStudy, trial: TrialRecord, text: str) -> Defect:
-    move = Repair("moves it to removed-DATE", lambda removed: removed.take(_place(study, trial)))
-    return Defect(f"{TRIALS}/{trial.number:05d}/{CHECKPOINT}", text, move)
+    return Defect(f"{TRIALS}/{trial.number:05d}/{CHECKPOINT}", text, move_away(_place(study, trial)))
 
 
 @check("checkpoint-left", "warning")

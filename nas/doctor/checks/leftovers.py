@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,26 +12,15 @@ import numpy as np
 
 from nas.analysis.columns import StudyColumns
 from nas.analysis.columns_cache import identity_of, load_columns
-from nas.doctor.defect import Defect, Repair
+from nas.doctor.defect import Defect
 from nas.doctor.examined import ExaminedStudy
 from nas.doctor.registry import check
+from nas.doctor.repairs import delete, move_away
 from nas.study.layout import COLUMNS, DATA, DATABASE, RAY, TRIALS, WORKERS, trial_folder
 
 MIN_AGE_S = 60.0
 """A temporary file that is younger may belong to a process on another machine."""
 _TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")
-
-
-def delete(place: Path) -> Repair:
-    """Delete `place`, a temporary file or folder; of a link only the link."""
-
-    def apply(_: object) -> None:
-        if place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place)
-        else:
-            place.unlink(missing_ok=True)
-
-    return Repair("deletes it", apply)
 
 
 @check("temporary-file", "warning")
@@ -81,8 +69,7 @@ def find_orphan_folders(study: ExaminedStudy) -> Iterator[Defect]:
     for number in study.numbers_before:
         if number not in known:
             place = trial_folder(study.folder, number)
-            move = Repair("moves it to removed-DATE", lambda removed, place=place: removed.take(place))
-            yield Defect(f"{TRIALS}/{place.name}", "the study has no such trial", move)
+            yield Defect(f"{TRIALS}/{place.name}", "the study has no such trial", move_away(place))
 
 
 @check("columns-stale", "warning")
@@ -103,7 +90,9 @@ def _agrees(columns: StudyColumns, study: ExaminedStudy) -> bool:
     """True if the trials of `columns` that had ended have the values of the study."""
     if columns.count > len(study.all_trials):
         return False
-    ended = [trial for trial in study.all_trials[: columns.count] if trial.state.is_finished() and trial.values is not None]
+    ended = [
+        trial for trial in study.all_trials[: columns.count] if trial.state.is_finished() and trial.values is not None
+    ]
     rows = [trial.number for trial in ended]
     for index, objective in enumerate(study.objectives):
         stored = columns.numbers[objective.name].first(columns.count)[rows]

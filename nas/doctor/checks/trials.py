@@ -34,7 +34,9 @@ def find_unusable_values(study: ExaminedStudy) -> Iterator[Defect]:
             continue
         found = "none" if trial.values is None else ", ".join(f"{value:g}" for value in values)
         names = ", ".join(objective.name for objective in study.objectives)
-        yield Defect(f"trial {trial.number}", f"must have finite values of {names}, found {found}", _repair(study, trial))
+        yield Defect(
+            f"trial {trial.number}", f"must have finite values of {names}, found {found}", _repair(study, trial)
+        )
 
 
 def _repair(study: ExaminedStudy, trial: TrialRecord) -> Repair | None:
@@ -68,6 +70,8 @@ def find_damaged_architectures(study: ExaminedStudy) -> Iterator[Defect]:
     """A complete trial whose architecture cannot be read, or has another id."""
     for trial in study.complete:
         described = trial.user_attrs.get("architecture")
+        if described is None and "architecture" in trial.user_attrs:
+            continue  # `attribute-damaged` tells it
         try:
             found = Architecture.from_dict(described or {}).id
         except (SpaceError, TypeError, ValueError, KeyError, AttributeError) as error:
@@ -75,7 +79,8 @@ def find_damaged_architectures(study: ExaminedStudy) -> Iterator[Defect]:
             continue
         if found != trial.user_attrs.get("id"):
             yield Defect(
-                f"trial {trial.number}", f"its id must be that of its architecture, {found}, found {trial.user_attrs.get('id')}"
+                f"trial {trial.number}",
+                f"its id must be that of its architecture, {found}, found {trial.user_attrs.get('id')}",
             )
 
 

@@ -69,11 +69,14 @@ def members(archive: Path) -> set[str]:
 def test_a_study_is_backed_up_while_a_search_runs_and_goes_on_elsewhere(
     nas: Run, running: Path, tmp_path: Path
 ) -> None:
+    healthy = nas("doctor", running)
+    assert (healthy.returncode, healthy.stdout) == (0, f"{running}: nothing to repair\n")
     done = nas("backup", running, "copy.tar.gz", "--checkpoints", "--data", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     record = json.loads(done.stdout)
     folder = unpack(tmp_path / "copy.tar.gz", tmp_path / "elsewhere")
     assert folder.name == record["folder"] == "copy"
+    assert nas("doctor", folder).stdout == f"{folder}: nothing to repair\n"
     copied = StudySnapshot.of(folder)
     assert str(copied.content.cursor) == record["cursor"]
     complete = [trial for trial in copied.trials if trial.state == TrialState.COMPLETE]
@@ -92,6 +95,7 @@ def test_a_study_is_backed_up_while_a_search_runs_and_goes_on_elsewhere(
     trained = len(complete) + len(paused)
     resumed = nas("search", folder / "study.yaml", "--out", folder, f"trials={trained}")
     assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert nas("doctor", folder).stdout == f"{folder}: nothing to repair\n"
     went_on = {trial.number: trial for trial in StudySnapshot.of(folder).trials}
     assert [went_on[trial.number].values for trial in complete] == [trial.values for trial in complete]
     assert not any(went_on[number].state == TrialState.RUNNING for number in paused)
