@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,12 @@ import optuna
 from nas import objectives, sampler as samplers
 from nas.driver.halving import Halving
 from nas.driver.warm_start import PriorAccuracies
-from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
+from nas.evaluation.settings import EvaluationSettings, MeasuringSettings, StudyPlace
 from nas.execution.resources import Allocation
 from nas.objectives.costs import cost_value
 from nas.sampler import SamplerContext, SamplerObjective
 from nas.study.config import StudyConfig
-from nas.study.layout import REFERENCE, WORKERS
+from nas.study.layout import REFERENCE
 from nas.study.limits import may_satisfy_limits
 from nas.study.operator_table import OperatorTable
 from search_space import SearchSpace
@@ -82,7 +83,7 @@ def create_halving(config: StudyConfig) -> Halving | None:
 
 
 def evaluation_settings(
-    config: StudyConfig, folder: Path, data_file: Path, allocation: Allocation
+    config: StudyConfig, folder: Path, data_file: Path, allocation: Allocation, fingerprint: str
 ) -> EvaluationSettings:
     """The settings that all trials of the study in `folder` share."""
     throughput = config.throughput.model_dump(exclude={"operators_s", "batch_size"})
@@ -104,5 +105,5 @@ def evaluation_settings(
         gpus=allocation.gpus,
         threads=config.resources.cpus_per_trial,
         measuring=measuring,
-        workers_folder=folder.resolve() / WORKERS,
+        place=StudyPlace(folder.resolve(), secrets.token_hex(8), fingerprint, config.files),
     )

@@ -24,6 +24,7 @@ from nas.driver.plan import create_halving, create_sampler, evaluation_settings
 from nas.driver.reading import ImageReader
 from nas.driver.retry import enqueue_failed
 from nas.driver.start_checks import check_decoded, check_new_study, check_resumed
+from nas.driver.study_files import published
 from nas.driver.warm_start import (
     PriorAccuracies,
     check_earlier_study,
@@ -188,7 +189,7 @@ class _SearchRun:
             executor, space = self._start(open_with, stack)
             data_file, dataset = self.images.result()
             self._show_data(data_file, dataset)
-            settings = evaluation_settings(config, self.folder, data_file, executor.allocation)
+            settings = evaluation_settings(config, self.folder, data_file, executor.allocation, dataset.fingerprint)
             prior = self._prior_accuracies(space)
             study = _open_or_create(config, self.folder, space, dataset)
             timing = OperatorTiming(config, self.folder / OPERATORS, settings.measuring)
@@ -249,7 +250,11 @@ class _SearchRun:
         config, home = self.config, self.folder.resolve()
         files = WorkerFiles(home / WORKERS)
         study.record_target(config.trials, config.time_budget, executor.allocation.workers)
-        with self.display.trials() as observer, files.opened():
+        with (
+            self.display.trials() as observer,
+            files.opened(settings.place.nonce),
+            published(settings.data_file, settings.place) as file_observers,
+        ):
             ask_tell = AskTell(
                 study.optuna,
                 space,
@@ -259,7 +264,7 @@ class _SearchRun:
                 limits=config.limits,
                 seed=config.seed,
                 halving=create_halving(config),
-                observers=(observer, *self.observers),
+                observers=(observer, *file_observers, *self.observers),
                 workers=files,
             )
             ask_tell.start(executor.allocation.workers)

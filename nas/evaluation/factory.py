@@ -20,5 +20,6 @@ class EvaluatorFactory:
     def __call__(self, device: str) -> Evaluator:
         """The evaluator on `device`."""
         from nas.evaluation.evaluator import Evaluator
+        from nas.evaluation.place import open_trial_files
 
-        return Evaluator(self.settings, device)
+        return Evaluator(self.settings, device, open_trial_files(self.settings, None))

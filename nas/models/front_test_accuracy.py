@@ -66,7 +66,7 @@ def measure_test_accuracy(study: StudyContent) -> FrontTestAccuracies:
         for row in untested:
             number = int(row["trial"])
             try:
-                network = load_trained(row["architecture"], number, study.trial_folder(number))
+                network = load_trained(row["architecture"], number, study.trained_folder(number))
             except StudyError as error:
                 missing += [] if str(number) in values else [str(error)]
                 continue

@@ -35,11 +35,16 @@ class FileStore(Protocol):
         """Remove the file `name`; it may be gone already."""
 
 
-def trial_file(number: int, file: str) -> str:
+def trial_name(number: int, file: str) -> str:
     """The name of the `file` (`WEIGHTS`, `CHECKPOINT`) of the trial `number`."""
     return (trial_folder(Path(), number) / file).as_posix()
 
 
-def data_file(file: str) -> str:
+def data_name(file: str) -> str:
     """The name of the `file` of decoded images."""
     return f"{DATA}/{file}"
+
+
+def fingerprint_name(fingerprint: str) -> str:
+    """The name of the decoded images of this `fingerprint` at a URL."""
+    return data_name(f"{fingerprint}.safetensors")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nas.errors import UsageError, reason
+from nas.errors import StudyError, UsageError, reason
 from trainers.files import atomic_write
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
@@ -143,3 +143,15 @@ class UrlStore:
 
 def _cause(error: Exception) -> str:
     return str(error.strerror) if isinstance(error, OSError) and error.strerror else reason(error)
+
+
+def fetch_file(url: str, name: str, target: Path) -> bool:
+    """Copy the file `name` at `url`, which a study states, to `target`; False if there is none.
+
+    Raises:
+        StudyError: the URL is none, its place cannot be reached, or the disk does not take the file.
+    """
+    try:
+        return UrlStore(check_url(url)).fetch(name, target)
+    except (ValueError, OSError) as error:
+        raise StudyError(f"files: {name} cannot be fetched: {error}") from error
