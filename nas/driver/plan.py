@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import optuna
 from nas import objectives, sampler as samplers
 from nas.driver.halving import Halving
 from nas.driver.warm_start import PriorAccuracies
-from nas.evaluation.settings import EvaluationSettings, MeasuringSettings, StudyPlace
+from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.execution.resources import Allocation
 from nas.objectives.costs import cost_value
 from nas.sampler import SamplerContext, SamplerObjective
@@ -83,7 +82,7 @@ def create_halving(config: StudyConfig) -> Halving | None:
 
 
 def evaluation_settings(
-    config: StudyConfig, folder: Path, data_file: Path, allocation: Allocation, fingerprint: str
+    config: StudyConfig, folder: Path, data_file: Path, allocation: Allocation
 ) -> EvaluationSettings:
     """The settings that all trials of the study in `folder` share."""
     throughput = config.throughput.model_dump(exclude={"operators_s", "batch_size"})
@@ -105,5 +104,4 @@ def evaluation_settings(
         gpus=allocation.gpus,
         threads=config.resources.cpus_per_trial,
         measuring=measuring,
-        place=StudyPlace(folder.resolve(), secrets.token_hex(8), fingerprint, config.files),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
@@ -33,7 +33,7 @@ from nas.driver.warm_start import (
     remember_earlier_study,
 )
 from nas.errors import ConfigError, NothingFeasibleError, StudyError
-from nas.evaluation.settings import EvaluationSettings
+from nas.evaluation.settings import EvaluationSettings, StudyPlace
 from nas.execution.base import Executor, open_executor
 from nas.execution.interrupts import Interrupts, TimeBudgetExceeded
 from nas.study.config import StudyConfig
@@ -189,7 +189,7 @@ class _SearchRun:
             executor, space = self._start(open_with, stack)
             data_file, dataset = self.images.result()
             self._show_data(data_file, dataset)
-            settings = evaluation_settings(config, self.folder, data_file, executor.allocation, dataset.fingerprint)
+            settings = evaluation_settings(config, self.folder, data_file, executor.allocation)
             prior = self._prior_accuracies(space)
             study = _open_or_create(config, self.folder, space, dataset)
             timing = OperatorTiming(config, self.folder / OPERATORS, settings.measuring)
@@ -248,12 +248,12 @@ class _SearchRun:
         from nas.evaluation.factory import EvaluatorFactory
 
         config, home = self.config, self.folder.resolve()
-        files = WorkerFiles(home / WORKERS)
+        files, place = WorkerFiles(home / WORKERS), StudyPlace.new(home, study.fingerprint, config.files)
         study.record_target(config.trials, config.time_budget, executor.allocation.workers)
         with (
             self.display.trials() as observer,
-            files.opened(settings.place.nonce),
-            published(settings.data_file, settings.place) as file_observers,
+            files.opened(place.nonce),
+            published(settings.data_file, place) as file_observers,
         ):
             ask_tell = AskTell(
                 study.optuna,
@@ -270,7 +270,7 @@ class _SearchRun:
             ask_tell.start(executor.allocation.workers)
             dispatcher = TrialDispatcher(ask_tell, executor.allocation.workers, self.interrupts, self.lock.check)
             try:
-                executor.run(EvaluatorFactory(settings), dispatcher, home)
+                executor.run(EvaluatorFactory(replace(settings, place=place)), dispatcher, home)
                 dispatcher.settle()
             finally:
                 dispatcher.write()

@@ -78,7 +78,9 @@ class Evaluator:
         self.files = files or SharedTrialFiles(settings.data_file, settings.measuring.reference_file)
         self.data = load(self.files.images, device, settings.gpus / 2)
         self.lock = DeviceLock(device)
-        self.measurer = Measurer(replace(settings.measuring, reference_file=self.files.reference_file), device, self.lock)
+        self.measurer = Measurer(
+            replace(settings.measuring, reference_file=self.files.reference_file), device, self.lock
+        )
         self.name = worker_name(device)
         self._clock = SegmentClock(self.name, until=None)
         self._idle_since: float | None = None  # the end of the last trial
@@ -243,7 +245,8 @@ def train_until(
 ) -> float:
     """Train up to `epoch` (None: to the end); returns the seconds of the epochs that this call trained.
 
-    `clock` counts these epochs, too, and `on_epoch` is called after each. Epochs from a checkpoint are yielded at once; an earlier process spent their seconds.
+    `clock` counts these epochs, too, and `on_epoch` is called after each of them. Epochs from a checkpoint
+    are yielded at once; an earlier process spent their seconds.
     """
     epochs_s, last = 0.0, time.perf_counter()
     for trained in training.epochs():

@@ -23,6 +23,4 @@ class EvaluatorFactory:
         from nas.evaluation.evaluator import Evaluator
         from nas.evaluation.place import open_trial_files
 
-        from nas.evaluation.place import open_trial_files
-
         return Evaluator(self.settings, site.device, open_trial_files(self.settings, site.files))

@@ -95,7 +95,9 @@ def _make_room(folder: Path, size: int) -> None:
         others.pop(0).unlink(missing_ok=True)
     if not _fits(folder, size):
         free = shutil.disk_usage(folder).free
-        rule = f"the decoded images need {size / 1e9:.2f} GB, found {free / 1e9:.2f} GB free (TMPDIR names another folder)"
+        rule = (
+            f"the decoded images need {size / 1e9:.2f} GB, found {free / 1e9:.2f} GB free (TMPDIR names another folder)"
+        )
         raise OSError(errno.ENOSPC, rule, str(folder))
 
 

@@ -41,7 +41,8 @@ def open_trial_files(settings: EvaluationSettings, files: DriverFiles | None) ->
     sees = sees_folder(place)
     if sees and place.url is None:
         return SharedTrialFiles(settings.data_file, settings.measuring.reference_file, place.folder / WORKERS)
-    driver = DriverStore(FolderFiles(place.folder) if sees else files) if sees or files is not None else None
+    files = FolderFiles(place.folder) if sees else files
+    driver = None if files is None else DriverStore(files)
     store = driver if place.url is None else _open_url(place.url, place.nonce)
     if store is None:
         rule = "must be on a disk that all machines share, or the study must have a URL for its `files`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,11 @@ class StudyPlace:
     nonce: str
     fingerprint: str
     url: str | None = None
+
+    @classmethod
+    def new(cls, folder: Path, fingerprint: str, url: str | None) -> StudyPlace:
+        """The place, with a nonce for one run of a driver."""
+        return cls(folder, secrets.token_hex(8), fingerprint, url)
 
 
 @dataclass(frozen=True)

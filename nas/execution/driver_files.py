@@ -21,8 +21,12 @@ MAX_PART_BYTES = 8 << 20
 MAX_DRAFT_AGE_S = 600.0
 """A draft that was not written to for so long belongs to a worker that is gone."""
 
-_READABLE = re.compile(r"data/\w[\w.-]*\.safetensors|reference\.json|trials/\d{5,9}/(checkpoint\.pt|model\.safetensors)", re.A)
-_WRITABLE = re.compile(r"workers/\w[\w.:-]*\.json|reference\.json|trials/\d{5,9}/(checkpoint\.pt|model\.safetensors)", re.A)
+_READABLE = re.compile(
+    r"data/\w[\w.-]*\.safetensors|reference\.json|trials/\d{5,9}/(checkpoint\.pt|model\.safetensors)", re.A
+)
+_WRITABLE = re.compile(
+    r"workers/\w[\w.:-]*\.json|reference\.json|trials/\d{5,9}/(checkpoint\.pt|model\.safetensors)", re.A
+)
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
