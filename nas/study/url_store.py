@@ -41,6 +41,11 @@ def check_url(url: str) -> str:
     return url
 
 
+def without_credentials(text: str) -> str:
+    """`text`, such as an argument of a command, without what may be credentials in a URL in it."""
+    return re.sub(r"(://[^?#]*)[?#].*", r"\1?***", re.sub(r"://[^/]*@", "://***@", text))
+
+
 def _shown(url: str) -> str:
     return f"found {url}" if not set("@?#") & set(url) else "found a text with credentials or options"
 
