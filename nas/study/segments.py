@@ -109,6 +109,8 @@ class WorkerFiles:
         Args:
             nonce: the name of a file in it, by which a worker recognises the folder (`nas.evaluation.place`).
         """
+        if self.folder.is_symlink():
+            self.folder.unlink()  # what it leads to is not ours
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(exist_ok=True)
         (self.folder / nonce).touch()
