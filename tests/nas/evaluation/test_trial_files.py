@@ -117,7 +117,10 @@ def study(
         ("images_per_s",), min_time_s=0.001, max_time_s=0.01, reference_file=folder / REFERENCE if sees else None
     )
     settings = EvaluationSettings(
-        data_file if sees else Path("/proc/no/such") / data_file.name, TrainConfig(), measuring=measuring, place=seen_place
+        data_file if sees else Path("/proc/no/such") / data_file.name,
+        TrainConfig(),
+        measuring=measuring,
+        place=seen_place,
     )
     with WorkerFiles(folder / WORKERS).opened(place.nonce), published(data_file, place):
         yield Study(kind, folder, settings, machine)

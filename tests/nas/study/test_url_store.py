@@ -17,13 +17,16 @@ SPACE = "space: {stem: {patch: 2}, stages: [{mixer: pool, width: [8, 16]}]}\n"
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://bucket/prefix", "s3://bucket", "gs://bucket/a/b", "file:///folder", "memory://x", "abfs://container/x"]
+    "url",
+    ["s3://bucket/prefix", "s3://bucket", "gs://bucket/a/b", "file:///folder", "memory://x", "abfs://container/x"],
 )
 def test_urls(url: str) -> None:
     assert check_url(url) == url
 
 
-@pytest.mark.parametrize("url", ["", "runs/digits", "/folder", "s3:/bucket", "s3://", "file:///", "S3://bucket", "://x", "a::s3://x"])
+@pytest.mark.parametrize(
+    "url", ["", "runs/digits", "/folder", "s3:/bucket", "s3://", "file:///", "S3://bucket", "://x", "a::s3://x"]
+)
 def test_other_texts_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match=f"must be a URL such as s3://bucket/prefix or file:///folder, found {url}"):
         check_url(url)
@@ -112,5 +115,7 @@ def test_the_url_of_a_study_is_part_of_its_file(tmp_path: Path) -> None:
     config = StudyConfig.from_file(file, "files=s3://bucket/x")
     assert config.files == "s3://bucket/x"
     check_continues(config, config.model_dump(mode="json"))
-    with pytest.raises(ConfigError, match=r"^files=s3://bucket/y: must stay 's3://bucket/x' as at the start of the study"):
+    with pytest.raises(
+        ConfigError, match=r"^files=s3://bucket/y: must stay 's3://bucket/x' as at the start of the study"
+    ):
         check_continues(StudyConfig.from_file(file, "files=s3://bucket/y"), config.model_dump(mode="json"))
