@@ -1,4 +1,4 @@
-"""A worker finds the files of its study: it sees the folder, reaches it through the driver or at a URL, or says what is missing."""
+"""How a worker finds the files of its study: it sees the folder, reaches it through the driver or at a URL, or says why not."""
 
 from __future__ import annotations
 
