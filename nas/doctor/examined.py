@@ -11,11 +11,13 @@ from typing import Literal, TypeAlias
 
 from optuna.trial import TrialState
 
-from nas.errors import StudyError
+from nas.errors import StudyError, UsageError
 from nas.objectives import Objective
 from nas.study.content import StudySnapshot
+from nas.study.file_store import trial_name
 from nas.study.layout import DATABASE, TRIALS, WEIGHTS, trial_folder
 from nas.study.trial_record import TrialRecord
+from nas.study.url_store import UrlStore, check_url
 from nas.study.weights_header import WeightsHeader
 from trainers.training.weights_file import DamagedWeightsError, check_tensors
 
@@ -112,7 +114,7 @@ class ExaminedStudy:
             check_tensors(file)
             header = WeightsHeader.read(file)
         except FileNotFoundError:
-            return TrialWeights("missing", "its weights are missing")
+            return self._remote_weights(trial)
         except DamagedWeightsError as error:
             return TrialWeights("damaged", f"its weights are damaged: {error}")
         except (StudyError, OSError) as error:
@@ -121,6 +123,40 @@ class ExaminedStudy:
         if difference is None:
             return TrialWeights("present", header=header)
         return TrialWeights("foreign", f"its weights are those of another training: {difference}", header)
+
+    @cached_property
+    def store(self) -> UrlStore | None:
+        """The place of the files of trials, if they are at a URL; None: they are in the folder, or the URL cannot be reached."""
+        return None if self.store_failure or self.content is None else self._open_store(self.content.files_url)
+
+    @cached_property
+    def store_failure(self) -> str:
+        """Why the URL of the study's files cannot be reached; empty if it can, or if there is none."""
+        try:
+            store = None if self.content is None else self._open_store(self.content.files_url)
+            if store is not None:
+                store.size(trial_name(0, WEIGHTS))
+        except (StudyError, OSError) as error:
+            return str(error)
+        return ""
+
+    @staticmethod
+    def _open_store(url: str | None) -> UrlStore | None:
+        try:
+            return None if url is None else UrlStore(check_url(url))
+        except ValueError as error:
+            raise UsageError(f"files: {error}") from None
+
+    def _remote_weights(self, trial: TrialRecord) -> TrialWeights:
+        """The weights of `trial`, which are not in its folder. Those at a URL are not read, only looked for."""
+        if self.store_failure:
+            return TrialWeights("present")
+        try:
+            if self.store is not None and self.store.size(trial_name(trial.number, WEIGHTS)) is not None:
+                return TrialWeights("present")
+        except OSError as error:
+            return TrialWeights("damaged", f"its weights cannot be read: {error}")
+        return TrialWeights("missing", "its weights are missing")
 
     def _is_settled(self, trial: TrialRecord) -> bool:
         if not self.is_searched or trial.datetime_complete is None:

@@ -27,10 +27,12 @@ from nas.study.connections import FileDatabase, missing_study
 from nas.study.content import StudySnapshot
 from nas.study.destinations import check_file
 from nas.study.environment import versions
+from nas.study.file_store import trial_name
 from nas.study.layout import CHECKPOINT, CONFIG, DATA, DATABASE, ERROR, OPERATORS, REFERENCE, WEIGHTS, trial_folder
 from nas.study.reader import StudyReader
 from nas.study.snapshot import copy_to_file
 from nas.study.trial_record import TrialRecord
+from nas.study.url_store import fetch_file
 
 FILES = (CONFIG, REFERENCE, OPERATORS, "fidelity/trainings.jsonl")
 """Files of a study beside its database, its trials and its images."""
@@ -111,7 +113,7 @@ def write_backup(
         images = study.images() if parts.images else None
         with open_archive(file) as archive:
             archive.add_path(DATABASE, scratch / DATABASE)
-            missing = _add_files(archive, study, checkpoints, parts, progress)
+            missing = _add_files(archive, study, checkpoints, parts, scratch, progress)
             if images is not None:
                 archive.add_path(f"{DATA}/{images.name}", images)
             manifest = BackupManifest(
@@ -161,6 +163,7 @@ def _add_files(
     study: StudySnapshot,
     checkpoints: dict[int, BinaryIO],
     parts: BackupParts,
+    scratch: Path,
     progress: Progress | None,
 ) -> tuple[int, ...]:
     """Write the files of `study`, apart from database and images; returns the complete trials whose weights are missing."""
@@ -173,13 +176,23 @@ def _add_files(
         has_weights = False
         for name, path in _trial_files(study.folder, trial, parts):
             has_weights |= archive.add_path(name, path) and path.name == WEIGHTS
-        if trial.state == TrialState.COMPLETE and not has_weights:
+        if trial.state == TrialState.COMPLETE and not has_weights and not _add_fetched(archive, study, trial, scratch):
             missing.append(trial.number)
         if trial.number in checkpoints and not trial.state.is_finished():
             archive.add(
                 _name(study.folder, trial_folder(study.folder, trial.number) / CHECKPOINT), checkpoints[trial.number]
             )
     return tuple(missing)
+
+
+def _add_fetched(archive: BackupWriter, study: StudySnapshot, trial: TrialRecord, scratch: Path) -> bool:
+    """Write the weights of `trial` that are at the URL of the study's files; False if they are not there."""
+    name, copy = trial_name(trial.number, WEIGHTS), scratch / WEIGHTS
+    if study.files_url is None or not fetch_file(study.files_url, name, copy):
+        return False
+    archive.add_path(name, copy)
+    copy.unlink()
+    return True
 
 
 def _trial_files(folder: Path, trial: TrialRecord, parts: BackupParts) -> Iterator[tuple[str, Path]]:

@@ -11,6 +11,7 @@ from nas.doctor.registry import check
 from nas.doctor.repairs import move_away
 from nas.study.layout import DATA
 from trainers.data.prepared import DatasetInfo, describe
+from trainers.data.verification import verify
 from trainers.errors import DataError
 
 
@@ -30,8 +31,8 @@ def _defect(file: Path, text: str) -> Defect:
 @check("images-missing", "note")
 def find_missing_images(study: ExaminedStudy) -> Iterator[Defect]:
     """A study whose decoded images are not there, as after a backup without them."""
-    if study.content is None or not study.content.dataset:
-        return
+    if study.content is None or not study.content.dataset or study.content.files_url is not None:
+        return  # images at the URL of the study's files are fetched when they are needed
     fingerprint = study.content.fingerprint
     if not any(isinstance(info, DatasetInfo) and info.fingerprint == fingerprint for _, info in _described(study)):
         yield Defect(DATA, "the decoded images of the study are missing; `nas search` on it decodes them again")
@@ -43,6 +44,11 @@ def find_damaged_images(study: ExaminedStudy) -> Iterator[Defect]:
     for file, info in _described(study):
         if isinstance(info, DataError):
             yield _defect(file, "is damaged, or no file of decoded images")
+            continue
+        try:
+            verify(file)
+        except DataError as error:
+            yield _defect(file, str(error).removeprefix(f"{file}: "))
 
 
 @check("images-unused", "warning")

@@ -35,3 +35,10 @@ def find_damaged_weights(study: ExaminedStudy) -> Iterator[Defect]:
 def find_foreign_weights(study: ExaminedStudy) -> Iterator[Defect]:
     """Weights of another architecture or training than that of the trial, or other values in their record."""
     return _defects(study, "foreign")
+
+
+@check("files-unreachable", "warning")
+def find_unreachable_files(study: ExaminedStudy) -> Iterator[Defect]:
+    """A study whose weights are at a URL that cannot be reached; they are not checked."""
+    if study.store_failure:
+        yield Defect("files", f"{study.store_failure.removeprefix('files: ')}; the weights there were not checked")

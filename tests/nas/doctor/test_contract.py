@@ -166,7 +166,9 @@ REPAIRED: dict[str, list[Damage]] = {
     "folder-left": [write("workers/worker.json"), write("ray/file"), lambda f: (f / "workers").symlink_to(f / "data")],
     "orphan-folder": [write("trials/00099/model.safetensors")],
     "columns-stale": [write("columns.npz")],
-    "images-damaged": [write("data/digits-x.safetensors")],
+    "images-damaged": [
+        write("data/digits-x.safetensors"), lambda folder: flip_a_bit(next((folder / "data").glob("*.safetensors"))),
+    ],
     "images-unused": [lambda f: shutil.copy(*(FROZEN / "data").iterdir(), f / "data")],
     "lock-irregular": [lambda f: ((f / "lock").unlink(), (f / "lock").symlink_to(f / "study.yaml"))],
     "config-unusable": [lambda f: (f / "study.yaml").unlink(), write("study.yaml", "space: ["), write("study.yaml", "a: 1")],
@@ -179,6 +181,9 @@ REPAIRED: dict[str, list[Damage]] = {
 
 ONLY_LOST = {"checkpoint-damaged"}
 """Checks of whose damage the repair brings nothing back: a trial that is open is part of it."""
+
+NOTED_AFTERWARDS = {"images-damaged": {"images-missing"}}
+"""Check -> what needs no repair after its own: the next search decodes the images again."""
 
 LEFT: dict[str, tuple[Damage, set[str]]] = {
     "database-unreadable": (destroy_database, set()),
@@ -196,7 +201,7 @@ LEFT: dict[str, tuple[Damage, set[str]]] = {
 }  # fmt: skip
 """Check -> a damage that it finds and that nothing repairs, and the other checks that find it, too."""
 
-ELSEWHERE = {"not-writable"}
+ELSEWHERE = {"not-writable", "files-unreachable"}
 """Checks with a test of their own."""
 
 
@@ -243,11 +248,12 @@ def test_what_is_repaired(folder: Path, code: str, damage: Damage) -> None:
     assert codes(folder) == {code}
     repaired = repair_study(folder)
     assert {finding.code for finding in repaired.done} == {code}
-    assert (repaired.failed, repaired.left) == ([], [])
+    assert repaired.failed == []
+    assert {finding.code for finding in repaired.left} <= NOTED_AFTERWARDS.get(code, set())
     assert trials(folder)[: len(before)] == before
     assert (folder / "trials" / f"{number:05d}" / WEIGHTS).read_bytes() == kept
     assert repair_study(folder).done == []
-    assert codes(folder) == set()
+    assert not any(finding.needs_repair for finding in examine_study(folder))
 
 
 @pytest.mark.parametrize("code", LEFT)

@@ -11,14 +11,18 @@ import tempfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from nas.cli.main import main
 from nas.doctor.removed import RemovedFiles
 from nas.doctor.run import examine_study, repair_study
+from nas.study.backup import write_backup
 from nas.study.layout import WEIGHTS
 from nas.study.lock import lock_folder
+from nas.study.storage import open_study
 
 FROZEN = Path(__file__).parents[2] / "fixtures" / "v0_1" / "study"
 NOBODY = 65534
@@ -130,6 +134,32 @@ def test_what_is_taken_away_twice_is_kept_twice(tmp_path: Path) -> None:
     removed.take(tmp_path / "trials" / "file")  # gone already
     place = tmp_path / "removed-2026-11-26" / "trials"
     assert {path.name: path.read_text() for path in place.iterdir()} == {"file": "first", "file.1": "second"}
+
+
+def test_weights_at_a_url_are_looked_for(doctor: Run, study: Path, tmp_path: Path) -> None:
+    place = tmp_path / "bucket"
+    shutil.copytree(study / "trials", place / "trials")
+    opened = open_study(study)
+    opened.set_user_attr("config", {**opened.user_attrs["config"], "files": place.as_uri()})
+    write_config(study, opened.user_attrs["config"])
+    shutil.rmtree(study / "trials")
+    assert doctor(study).stdout == "study: nothing to repair\n"
+    assert write_backup(study, tmp_path / "b.tar").missing_weights == ()
+    (place / "trials" / "00002" / WEIGHTS).unlink()
+    (line,) = doctor(study).stdout.splitlines()
+    assert line.startswith("error weights-missing: trials/00002/model.safetensors: ")
+    assert write_backup(study, tmp_path / "b.tar").missing_weights == (2,)
+    assert not (study / "trials").exists()
+
+    opened.set_user_attr("config", {**opened.user_attrs["config"], "files": "nothing://x"})
+    write_config(study, opened.user_attrs["config"])
+    (line,) = doctor(study).stdout.splitlines()
+    assert line.startswith("warning files-unreachable: files: ")
+    assert line.endswith("; the weights there were not checked")
+
+
+def write_config(study: Path, config: dict[str, Any]) -> None:
+    (study / "study.yaml").write_text(yaml.safe_dump(config))
 
 
 def test_files_that_the_next_search_cannot_write() -> None:
