@@ -80,7 +80,9 @@ def _draw(count: int, context: ReadContext) -> DecodedData:
         image[:, 20 * label : 20 * label + 20, :40] = 255
     train = LabeledImages(images, labels)
     names = tuple(map(str, range(CLASSES)))
-    return DecodedData("noise", names, {"train": train}, summaries=summarize_arrays({"train": train}, (SIZE, SIZE), "RGB"))
+    return DecodedData(
+        "noise", names, {"train": train}, summaries=summarize_arrays({"train": train}, (SIZE, SIZE), "RGB")
+    )
 
 
 class CountedFiles:
