@@ -29,8 +29,8 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
     infeasible            the kind of failure (`nas/study/failure_kinds.py`): "out of memory", "loss not finite", ..., if the
                           architecture is certainly at fault, or failed twice in the same way; other failed trials have none. It
                           counts unless another trial repeats this one (`retried_from`)
-    losses                [{"at": seconds since 1970, "kind": "worker", "node" or "cluster", "reason"}, ...]: the deaths of workers
-                          and the losses of nodes during the trial (nas/driver/suspects.py); missing: there were none
+    losses                [{"at": seconds since 1970, "kind": "worker", "node" or "cluster", "reason"}, ...]: the deaths of
+                          workers and the losses of nodes during the trial (nas/driver/suspects.py); missing: there were none
 
 User attributes of the study:
 
