@@ -7,7 +7,8 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
     seed                  the seed of its training
     images_per_s, latency_ms, peak_memory_bytes
                           measured before training, if an objective or a limit; likewise other registered objectives
-    throughput, latency   details of these measurements: interval, batch_size, threads, precision, repeats, drift, clock_mhz, ...
+    throughput, latency   details of these measurements: interval, batch_size, threads, precision, repeats, drift, clock_mhz, ...;
+                          "exclusive": false where a stopped process might have run beside one that should have been alone
     device                the processor or GPU
     curve                 [{"epoch": 1, "train_loss": ..., "val_loss": ..., "val_accuracy": ..., "wall_s": ...}, ...]
     train_s, wall_s       seconds of training steps, and of the whole trial, summed over segments

@@ -12,10 +12,7 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<< HEAD
 from trainers import device_lock
-=======
->>>>>>> main
 from trainers.device_lock import DeviceLock
 from trainers.lock_holders import find_holders
 
@@ -118,7 +115,6 @@ def test_measurements_follow_one_another_in_one_process(tmp_path: Path) -> None:
         pass
 
 
-<<<<<<< HEAD
 @pytest.fixture
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others are ignored after tenths of a second instead of seconds."""
@@ -184,7 +180,8 @@ def test_a_process_that_keeps_the_device_for_too_long_is_not_waited_for(
             assert not is_exclusive
         assert time.monotonic() - start >= 0.5
     assert f"waits for the device cpu, held by process {process.pid}" in caplog.text
-=======
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o770], ids=oct)
 def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path, mode: int) -> None:
     folder = tmp_path / "locks"
@@ -204,4 +201,3 @@ def test_a_link_in_the_place_of_the_folder_or_of_a_lock_is_refused(tmp_path: Pat
     with pytest.raises(OSError, match="must be a regular file, found a link"):
         DeviceLock("cpu", tmp_path / "elsewhere")
     assert not (tmp_path / "created").exists()
->>>>>>> main
