@@ -139,7 +139,6 @@ def _file_storage(database: Path) -> optuna.storages.RDBStorage:
     The file is opened here and not by a URL: in one, `?`, `#` and `%` have a meaning, and for Optuna braces, too.
     """
     pool = {"creator": partial(_connect_to_write, database.resolve()), "poolclass": sqlalchemy.pool.QueuePool}
-    pool["pool_use_lifo"] = True  # one connection reads and writes, so that it notices what others write
     return optuna.storages.RDBStorage("sqlite://", engine_kwargs=pool)
 
 

@@ -1,8 +1,8 @@
-"""Ended trials in a compact form, for a process that holds very many of them.
+"""Trials in a compact form, for a process that holds very many of them.
 
 A `StoredTrial` is an Optuna `FrozenTrial` whose parameters and attributes are unpacked at each access (a few microseconds), and
-whose large attributes (`LARGE_ATTRIBUTES`) are read from the storage then: about 1 kB instead of 20. An ended trial never
-changes, so it cannot be written to. A copy is an ordinary `FrozenTrial`.
+whose large attributes (`LARGE_ATTRIBUTES`) are read from the storage then: about 1 kB instead of 20. It cannot be changed. A
+copy is an ordinary `FrozenTrial`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,9 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic_core import from_json
 
 LARGE_ATTRIBUTES = ("architecture", "curve", "segments", "throughput", "latency", "losses")
-"""User attributes of ended trials that are left in the storage until somebody asks for them."""
+"""User attributes that are left in the storage until somebody asks for them."""
 
 MAX_BYTE = 255
-
-Attributes = Mapping[str, str]
-"""Name -> JSON."""
 
 
 class ParameterTable:
@@ -78,7 +75,7 @@ class PackedParameters:
 
 
 class StoredAttributes(dict[str, Any]):
-    """User attributes of an ended trial; those that were left in the storage are read when somebody asks for one.
+    """User attributes of a trial; those that were left in the storage are read when somebody asks for one.
 
     Args:
         present: name -> value of those that were read.
@@ -164,7 +161,7 @@ class StoredAttributes(dict[str, Any]):
 
 
 class StoredTrial(FrozenTrial):
-    """An ended trial.
+    """A trial.
 
     Args:
         number, state, values, datetime_start, datetime_complete, trial_id: as those of a `FrozenTrial`.
@@ -203,7 +200,7 @@ class StoredTrial(FrozenTrial):
         params: PackedParameters,
         table: ParameterTable,
         user_attrs: Mapping[str, str | None],
-        system_attrs: Attributes,
+        system_attrs: Mapping[str, str | None],
         trial_id: int,
         load: Callable[[int], Mapping[str, Any]],
     ) -> None:
