@@ -74,6 +74,7 @@ from nas.errors import UsageError
 from nas.objectives import Direction
 from nas.study.connections import missing_study
 from nas.study.layout import DATABASE
+from nas.study.optuna_storage import StudyStorage
 from nas.study.snapshot import copy_to_memory
 from nas.study.storage_errors import DATABASE_ERRORS, cause, storage_errors
 
@@ -135,7 +136,7 @@ def _load(storage: optuna.storages.RDBStorage, database: Path) -> optuna.Study:
     names = optuna.get_all_study_names(storage)
     if not names:
         raise UsageError(f"{database}: holds no study; remove the folder and search again")
-    return optuna.load_study(study_name=names[0], storage=storage)
+    return optuna.load_study(study_name=names[0], storage=StudyStorage(storage))
 
 
 def _file_storage(database: Path) -> optuna.storages.RDBStorage:
