@@ -14,7 +14,8 @@ from typing import Any
 
 from nas.driver.ask_tell import AskTell
 from nas.driver.propose import Finished, Proposal, Wait
-from nas.errors import MachineError
+from nas.driver.storage_retry import StorageRetry
+from nas.errors import MachineError, StorageError
 from nas.execution.base import FINISHED, WAIT, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
 from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record, segment_of
@@ -40,6 +41,7 @@ class TrialDispatcher(TaskSource):
         interrupts: the interrupts of this process.
         check_place: raises if the folder of the study is not where it was, before outcomes are recorded.
         clock: a monotonic clock, in seconds.
+        retry: repeats what fails while the storage is away; None: with the usual limits.
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class TrialDispatcher(TaskSource):
         interrupts: Interrupts | None = None,
         check_place: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
+        retry: StorageRetry | None = None,
     ) -> None:
         self.ask_tell = ask_tell
         self.workers = workers
         self.interrupts = interrupts or Interrupts()
         self.check_place = check_place
         self.clock = clock
+        self.retry = retry or StorageRetry(clock=clock)
         self._running: dict[str, int] = {}  # name of a task -> number of its trial
         self._not_started: set[str] = set()  # tasks that no worker has received yet
         self._unwritten: deque[tuple[float, int, WorkerOutcome | None, Segment | None]] = deque()
@@ -71,7 +75,7 @@ class TrialDispatcher(TaskSource):
         self._check()
         proposal, self._ahead = self._ahead, None
         if proposal is None:
-            proposal = self._propose()
+            proposal = self.retry.attempt(self._propose, Wait())
         if isinstance(proposal, Finished):
             return FINISHED
         if isinstance(proposal, Wait):
@@ -107,15 +111,17 @@ class TrialDispatcher(TaskSource):
         self.interrupts.check()
 
     def tick(self) -> None:
-        self._write_unless_busy()
+        self.retry.attempt(self._write_unless_busy, None)
         self._check()
-        self._read_workers()
-        self._look_ahead()
+        if not self.retry.is_away:
+            self.retry.attempt(self._read_workers, None)
+            self.retry.attempt(self._look_ahead, None)
 
     def write(self) -> None:
         """Record every outcome that is not recorded yet.
 
         Raises:
+            StorageError: the storage cannot be written; the call may be repeated.
             MachineError: the machine is at fault for a failure; the other outcomes are recorded. Or the folder of the study
                 was moved; none is recorded, for files of trials went elsewhere.
         """
@@ -123,18 +129,21 @@ class TrialDispatcher(TaskSource):
             self.check_place()
         failure: MachineError | None = None
         while self._unwritten:
-            _, number, outcome, segment = self._unwritten.popleft()
+            _, number, outcome, segment = self._unwritten[0]
             try:
                 self.ask_tell.record(number, outcome, segment)
+            except StorageError:
+                raise
             except MachineError as error:
                 failure = failure or error
+            self._unwritten.popleft()
         if failure is not None:
             raise failure
 
     def settle(self) -> None:
         """Record every outcome and every trial that is held. Call at the end of the search, not after an interruption."""
-        self.write()
-        self.ask_tell.settle()
+        self.retry.wait_for(self.write, self._check)
+        self.retry.wait_for(self.ask_tell.settle, self._check)
 
     def _check(self) -> None:
         """Raise `KeyboardInterrupt` after a signal, and `StudyError` if a worker cannot start."""

@@ -74,11 +74,26 @@ class Ladder:
         """Paused trial -> its rung."""
         return dict(self._paused)
 
+    def next_rung(self, trial: int) -> int:
+        """The epoch at which `trial` pauses next if it is started or promoted."""
+        return self.halving.after(self._paused.get(trial, 0))
+
     def climb(self, trial: int) -> int:
         """Start or promote `trial`; returns the epoch at which it pauses next."""
-        target = self.halving.after(self._paused.pop(trial, 0))
-        self._climbing[trial] = target
+        target = self.next_rung(trial)
+        self.climb_to(trial, target)
         return target
+
+    def climb_to(self, trial: int, target: int) -> None:
+        """Record that `trial` trains towards the rung `target`."""
+        self._paused.pop(trial, None)
+        self._climbing[trial] = target
+
+    def forget(self, trial: int) -> None:
+        """Remove `trial` and its values."""
+        self.leave(trial)
+        for values in self._values.values():
+            values.pop(trial, None)
 
     def reach(self, trial: int, epoch: int, values: Sequence[float]) -> None:
         """Record that `trial` has reached the rung `epoch` with `values`, one per objective; at the last rung it is complete."""

@@ -22,6 +22,7 @@ from nas.study.attribute_types import study_value
 from nas.study.connections import Database, FileDatabase, Query, Row
 from nas.study.layout import DATABASE
 from nas.study.snapshot import Signature
+from nas.study.storage_url import StoragePlace
 from nas.study.tables import TrialTables, chunks, find_study, studies, trial_rows, trial_rows_of, trial_rows_of_ids
 from nas.study.trial_record import TrialRecord, decode, removed_trial
 
@@ -113,8 +114,13 @@ class StudyReader:
 
     @classmethod
     def of_folder(cls, folder: Path) -> StudyReader:
-        """The study in `folder`."""
-        return cls(FileDatabase(folder / DATABASE))
+        """The study in `folder`, or on the server that the folder names."""
+        place = StoragePlace.of_folder(folder)
+        if place is None:
+            return cls(FileDatabase(folder / DATABASE))
+        from nas.study.server import open_place  # here, since it imports SQLAlchemy
+
+        return cls(open_place(place), place.name)
 
     @classmethod
     def of_storage(cls, url: str, name: str) -> StudyReader:
