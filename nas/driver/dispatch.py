@@ -16,8 +16,9 @@ from nas.driver.ask_tell import AskTell
 from nas.driver.propose import Finished, Proposal, Wait
 from nas.driver.storage_retry import StorageRetry
 from nas.errors import MachineError, StorageError
-from nas.execution.base import FINISHED, WAIT, NoTask, Task, TaskSource
+from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
+from nas.execution.losses import LossPolicy
 from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record, segment_of
 from nas.study.segments import Segment
 
@@ -58,6 +59,7 @@ class TrialDispatcher(TaskSource):
         self.interrupts = interrupts or Interrupts()
         self.check_place = check_place
         self.clock = clock
+        self.policy = LossPolicy()
         self.retry = retry or StorageRetry(clock=clock)
         self._running: dict[str, int] = {}  # name of a task -> number of its trial
         self._not_started: set[str] = set()  # tasks that no worker has received yet
@@ -73,12 +75,12 @@ class TrialDispatcher(TaskSource):
     def next_task(self) -> Task | NoTask:
         """Return the next trial as a task."""
         self._check()
+        if self._ahead is None:
+            self.retry.attempt(self._propose)
         proposal, self._ahead = self._ahead, None
-        if proposal is None:
-            proposal = self.retry.attempt(self._propose, Wait())
         if isinstance(proposal, Finished):
             return FINISHED
-        if isinstance(proposal, Wait):
+        if proposal is None or isinstance(proposal, Wait):  # None: the storage is away
             return WAIT
         self._task_count += 1
         name = f"{proposal.number}/{self._task_count}"
@@ -99,23 +101,38 @@ class TrialDispatcher(TaskSource):
     def on_started(self, task: Task) -> None:
         self._not_started.discard(task.name)
 
-    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
-        number = self._running.pop(task.name)
-        self._not_started.discard(task.name)
-        outcome = None if result is None else from_record(result)
+    def on_ended(self, task: Task, result: Mapping[str, Any]) -> None:
+        outcome = from_record(result)
         if isinstance(outcome, TrainedSegment):
             self._durations_s.append(outcome.trained.wall_s)
         elif isinstance(outcome, Failed) and outcome.wall_s is not None:
             self._durations_s.append(outcome.wall_s)
-        self._unwritten.append((self.clock(), number, outcome, None if result is None else segment_of(result)))
+        self._end(task, outcome, segment_of(result))
+
+    def on_lost(self, task: Task, loss: Loss) -> bool:
+        if self.policy.add(task, loss):
+            self._not_started.add(task.name)
+            return True
+        self._end(task, None, None)
+        return False
+
+    def on_workers(self, count: int) -> None:
+        self.workers = count
+
+    def _end(self, task: Task, outcome: WorkerOutcome | None, segment: Segment | None) -> None:
+        """Keep an outcome until it is written; None: the worker died."""
+        number = self._running.pop(task.name)
+        self._not_started.discard(task.name)
+        self.policy.forget(task)
+        self._unwritten.append((self.clock(), number, outcome, segment))
         self.interrupts.check()
 
     def tick(self) -> None:
-        self.retry.attempt(self._write_unless_busy, None)
+        self.retry.repeat()
+        self._write_unless_busy()
         self._check()
-        if not self.retry.is_away:
-            self.retry.attempt(self._read_workers, None)
-            self.retry.attempt(self._look_ahead, None)
+        self._read_workers()
+        self._look_ahead()
 
     def write(self) -> None:
         """Record every outcome that is not recorded yet.
@@ -132,8 +149,8 @@ class TrialDispatcher(TaskSource):
             _, number, outcome, segment = self._unwritten[0]
             try:
                 self.ask_tell.record(number, outcome, segment)
-            except StorageError:
-                raise
+            except StorageError as error:
+                raise (failure or error) from None
             except MachineError as error:
                 failure = failure or error
             self._unwritten.popleft()
@@ -159,24 +176,24 @@ class TrialDispatcher(TaskSource):
             return
         # Not earlier: other trials may end first, and the suggestion should use their results.
         if self.clock() - self._last_given_s > shortest_s / 3:
-            proposal = self._propose()
-            self._ahead = proposal if isinstance(proposal, Proposal) else None
+            self.retry.attempt(self._propose)
+            self._ahead = self._ahead if isinstance(self._ahead, Proposal) else None
 
     def _read_workers(self) -> None:
         """Write which worker trains which trial, unless a worker is about to get its next trial."""
         if not self._not_started and self.clock() - self._workers_read_s >= WORKERS_INTERVAL_S:
-            self.ask_tell.segments.read_workers()
+            self.retry.attempt(self.ask_tell.segments.read_workers)
             self._workers_read_s = self.clock()
 
     def _write_unless_busy(self) -> None:
         """Record outcomes, unless a worker is about to get its next trial, which takes precedence."""
         giving = self._not_started or (self._ahead is not None and len(self._running) < self.workers)
         if self._unwritten and (not giving or self.clock() - self._unwritten[0][0] > MAX_WRITE_DELAY_S):
-            self.write()
+            self.retry.attempt(self.write)
 
-    def _propose(self) -> Proposal | Wait | Finished:
+    def _propose(self) -> None:
+        """Make the next proposal; all outcomes are written first."""
         self.write()
         start = self.clock()
-        proposal = self.ask_tell.propose()
+        self._ahead = self.ask_tell.propose()
         self._suggestion_s = self.clock() - start
-        return proposal

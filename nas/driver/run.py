@@ -265,7 +265,7 @@ class _SearchRun:
             ask_tell.start(executor.allocation.workers)
             dispatcher = TrialDispatcher(ask_tell, executor.allocation.workers, self.interrupts, self.lock.check)
             try:
-                executor.run(EvaluatorFactory(settings), dispatcher)
+                executor.run(EvaluatorFactory(settings), dispatcher, home)
                 dispatcher.settle()
             finally:
                 dispatcher.write()

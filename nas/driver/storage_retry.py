@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
 from nas.errors import StorageError
 from nas.formatting import duration
@@ -17,8 +16,8 @@ AWAY_S = 600.0
 """A server that is away, or a file that is locked, for longer ends the search."""
 FULL_S = 10.0
 """A disk that is full for longer ends the search: workers need it, too."""
+TICK_S = 0.05
 
-Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
@@ -40,30 +39,28 @@ class StorageRetry:
         self.show = show
         self.clock = clock
         self.away_s = away_s
-        self._since_s: float | None = None  # the first failure
-        self._delay_s = FIRST_DELAY_S
+        self._action: Callable[[], None] | None = None  # what has failed
+        self._since_s = 0.0  # the time of the first failure
+        self._delay_s = 0.0  # until the next attempt; 0: nothing has failed
         self._next_s = 0.0  # the time of the next attempt
 
-    @property
-    def is_away(self) -> bool:
-        """True if the last attempt has failed."""
-        return self._since_s is not None
-
-    def attempt(self, action: Callable[[], Result], otherwise: Result) -> Result:
-        """Call `action` unless it is too early after a failure; `otherwise` if it is, or if the storage fails.
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Call `action`; if the storage fails, `repeat` calls it again later. Nothing is called while the storage is away.
 
         Raises:
             StorageError: the storage has failed for too long.
         """
-        if self._since_s is not None and self.clock() < self._next_s:
-            return otherwise
-        try:
-            result = action()
-        except StorageError as error:
-            self._failed(error)
-            return otherwise
-        self._worked()
-        return result
+        if self._action is None:
+            self._try(action)
+
+    def repeat(self) -> None:
+        """Call what has failed again, if there is anything, and if it is time to.
+
+        Raises:
+            StorageError: as `attempt`.
+        """
+        if self._action is not None and self.clock() >= self._next_s:
+            self._try(self._action)
 
     def wait_for(self, action: Callable[[], None], tick: Callable[[], None]) -> None:
         """Call `action` until it works, and `tick` several times a second meanwhile.
@@ -71,30 +68,34 @@ class StorageRetry:
         Raises:
             StorageError: as `attempt`.
         """
-        done = False
+        while self._action is not None:
+            tick()
+            time.sleep(TICK_S)
+            self.repeat()
+        self.attempt(action)
+        while self._action is not None:
+            tick()
+            time.sleep(TICK_S)
+            self.repeat()
 
-        def act() -> bool:
+    def _try(self, action: Callable[[], None]) -> None:
+        try:
             action()
-            return True
-
-        while not done:
-            done = self.attempt(act, False)
-            if not done:
-                tick()
-                time.sleep(0.05)
+        except StorageError as error:
+            self._action = action
+            self._failed(error)
+            return
+        if self._action is not None:
+            self.show(f"the storage is back after {duration(self.clock() - self._since_s)}")
+            self._action, self._delay_s = None, 0.0
 
     def _failed(self, error: StorageError) -> None:
         now_s = self.clock()
         limit_s = min(FULL_S, self.away_s) if is_full(error) else self.away_s
-        if self._since_s is None:
+        if self._delay_s == 0:
             self._since_s, self._delay_s = now_s, FIRST_DELAY_S
             self.show(f"{error}; trying again for {duration(limit_s)}, the trainings go on")
         elif now_s - self._since_s >= limit_s:
             raise error
         self._next_s = min(now_s + self._delay_s, self._since_s + limit_s)
         self._delay_s = min(2 * self._delay_s, MAX_DELAY_S)
-
-    def _worked(self) -> None:
-        if self._since_s is not None:
-            self.show(f"the storage is back after {duration(self.clock() - self._since_s)}")
-            self._since_s = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas.evaluation.settings import EvaluationSettings
+from nas.execution.base import WorkerSite
 
 if TYPE_CHECKING:
     from nas.evaluation.evaluator import Evaluator
@@ -17,8 +18,8 @@ class EvaluatorFactory:
 
     settings: EvaluationSettings
 
-    def __call__(self, device: str) -> Evaluator:
-        """The evaluator on `device`."""
+    def __call__(self, site: WorkerSite) -> Evaluator:
+        """The evaluator at `site`."""
         from nas.evaluation.evaluator import Evaluator
 
-        return Evaluator(self.settings, device)
+        return Evaluator(self.settings, site.device)

@@ -115,7 +115,8 @@ def _complete_trial(results: Results, trial: int | str) -> Row:
 def _export(study: StudyContent, row: Row, out: Path) -> None:
     """Write the trained network of the trial `row` to the folder `out`, which was checked."""
     number = int(row["trial"])
-    network = load_trained(row["architecture"], number, study.trial_folder(number))
+    trial = next(trial for trial in study.trials if trial.number == number)
+    network = load_trained(study, trial)
     try:
         with atomic_folder(out) as draft:
             has_class_map = _write(network, study, number, draft)

@@ -58,11 +58,12 @@ def measure_test_accuracy(study: StudyContent) -> FrontTestAccuracies:
         has_accuracies = all(str(row["trial"]) in values for row in untested)
         return FrontTestAccuracies(values, () if has_accuracies else (str(error),))
     missing: list[str] = []
+    trials = {trial.number: trial for trial in study.trials}
     try:
         for row in untested:
             number = int(row["trial"])
             try:
-                network = load_trained(row["architecture"], number, study.trial_folder(number))
+                network = load_trained(study, trials[number])
             except StudyError as error:
                 missing += [] if str(number) in values else [str(error)]
                 continue

@@ -105,6 +105,8 @@ class WorkerFiles:
     @contextmanager
     def opened(self) -> Iterator[None]:
         """The folder exists within this block, first without the files that a killed driver may have left."""
+        if self.folder.is_symlink():
+            self.folder.unlink()  # what it leads to is not ours
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(exist_ok=True)
         try:
