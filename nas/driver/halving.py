@@ -74,6 +74,11 @@ class Ladder:
         """Paused trial -> its rung."""
         return dict(self._paused)
 
+    @property
+    def reached(self) -> dict[int, dict[int, tuple[float, ...]]]:
+        """Rung -> trial that has reached it -> its values there."""
+        return {rung: dict(values) for rung, values in self._values.items() if values}
+
     def next_rung(self, trial: int) -> int:
         """The epoch at which `trial` pauses next if it is started or promoted."""
         return self.halving.after(self._paused.get(trial, 0))

@@ -10,7 +10,6 @@ the study needs one more, admitted only if no other has its architecture, and pr
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -113,7 +112,7 @@ class Proposer:
         Raises:
             StorageError: the storage cannot be read or written; the call may be repeated.
         """
-        now_s = time.monotonic()
+        now_s = self.state.store.now_s()
         if self._idle_since_s is not None and self._running_then == self.state.running:
             if now_s - self._looked_s < self.state.store.poll_s:
                 return Wait()

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from nas.errors import StorageError
 from nas.formatting import duration
-from nas.study.storage_errors import is_full
+from nas.study.storage_errors import DATABASE_ERRORS, cause, is_away
+from nas.study.storage_url import without_password
 
 FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 15.0
@@ -68,11 +69,11 @@ class StorageRetry:
         Raises:
             StorageError: as `attempt`.
         """
-        while self._action is not None:
-            tick()
-            time.sleep(TICK_S)
-            self.repeat()
+        self._wait(tick)
         self.attempt(action)
+        self._wait(tick)
+
+    def _wait(self, tick: Callable[[], None]) -> None:
         while self._action is not None:
             tick()
             time.sleep(TICK_S)
@@ -81,21 +82,24 @@ class StorageRetry:
     def _try(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except StorageError as error:
-            self._action = action
-            self._failed(error)
-            return
+        except (StorageError, *DATABASE_ERRORS) as error:
+            self._failed(action, error)
+        else:
+            self._worked()
+
+    def _worked(self) -> None:
         if self._action is not None:
             self.show(f"the storage is back after {duration(self.clock() - self._since_s)}")
             self._action, self._delay_s = None, 0.0
 
-    def _failed(self, error: StorageError) -> None:
-        now_s = self.clock()
-        limit_s = min(FULL_S, self.away_s) if is_full(error) else self.away_s
+    def _failed(self, action: Callable[[], None], error: Exception) -> None:
+        text = str(error) if isinstance(error, StorageError) else f"the storage: {without_password(cause(error))}"
+        self._action, now_s = action, self.clock()
+        limit_s = self.away_s if is_away(error) else min(FULL_S, self.away_s)
         if self._delay_s == 0:
             self._since_s, self._delay_s = now_s, FIRST_DELAY_S
-            self.show(f"{error}; trying again for {duration(limit_s)}, the trainings go on")
+            self.show(f"{text}; trying again for {duration(limit_s)}, the trainings go on")
         elif now_s - self._since_s >= limit_s:
-            raise error
+            raise StorageError(text) from error
         self._next_s = min(now_s + self._delay_s, self._since_s + limit_s)
         self._delay_s = min(2 * self._delay_s, MAX_DELAY_S)

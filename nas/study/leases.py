@@ -114,6 +114,10 @@ class Leases(ABC):
     def observe(self, query: Query) -> None:  # noqa: B027 (optional)
         """Look, within a transaction, which drivers live."""
 
+    def now_s(self) -> float:
+        """The time by the monotonic clock of this process."""
+        return time.monotonic()
+
 
 class SoleLeases(Leases):
     """The only driver of a study: the lock of the folder proves that earlier ones have ended.
@@ -211,6 +215,10 @@ class SharedLeases(Leases):
             observed = self._observed.get(driver or UNKNOWN)
             return observed is not None and observed.since_s > since_s
 
+    def now_s(self) -> float:
+        """The time by the clock of this driver."""
+        return self.clock()
+
     def observe(self, query: Query) -> None:
         """Read the beats of all drivers."""
         records = read_drivers(query, self.transactions.study)
@@ -252,7 +260,7 @@ class SharedLeases(Leases):
         Raises:
             StorageError: the storage is away.
         """
-        self.transactions.locked(self._start)
+        self.announce()
         thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         thread.start()
         try:
@@ -263,10 +271,19 @@ class SharedLeases(Leases):
             with suppress(StorageError):  # then the leases expire
                 self.release()
 
-    def _start(self, query: Query) -> None:
-        taken = {record.index for record in read_drivers(query, self.transactions.study).values()}
-        self.index = next(index for index in range(len(taken) + 1) if index not in taken)
-        self._beat(query)
+    def announce(self) -> None:
+        """Announce this driver, before it runs trials.
+
+        Raises:
+            StorageError: the storage is away.
+        """
+
+        def start(query: Query) -> None:
+            taken = {record.index for record in read_drivers(query, self.transactions.study).values()}
+            self.index = next(index for index in range(len(taken) + 1) if index not in taken)
+            self._beat(query)
+
+        self.transactions.locked(start)
 
     def _run(self) -> None:
         while not self._ended.wait(self.interval_s):

@@ -104,13 +104,17 @@ def open_study(folder: Path, storage: StorageUrl | None = None) -> optuna.Study:
         raise UsageError(f"{database}: cannot be read as a study: {cause(error)}") from None
 
 
-def read_study(folder: Path) -> optuna.Study:
+def read_study(folder: Path, storage: StorageUrl | None = None) -> optuna.Study:
     """Read the Optuna study in `folder` as it is now, without writing to the folder. The study refuses to be changed.
+
+    Args:
+        folder: the folder of the study.
+        storage: as for `open_study`.
 
     Raises:
         UsageError: `folder` holds no study, or one that cannot be read.
     """
-    place = place_of(folder)
+    place = place_of(folder, storage)
     if place is not None:
         return read_server_study(place)
     database = _database(folder)

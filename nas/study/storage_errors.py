@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,9 +29,12 @@ def cause(error: BaseException) -> str:
     return str(getattr(inner, "orig", None) or inner).strip().partition("\n")[0]
 
 
-def is_full(error: StorageError) -> bool:
-    """True if the storage fails since its disk is full or broken, and not since it is locked or away."""
-    return any(text in str(error) for text in ("disk is full", "disk I/O error", "No space left on device"))
+_AWAY = re.compile(r"locked|lock timeout|connect|server|shutting down|starting up|terminat|timed? ?out|closed", re.I)
+
+
+def is_away(error: BaseException) -> bool:
+    """True if the storage is locked or its server is away; False if it is full or broken."""
+    return _AWAY.search(cause(error)) is not None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from nas.errors import ConfigError
+from nas.study.storage_url import without_password
 from nas.study.text_keys import keep_texts, parse_override
 from search_space import yaml_text
 
@@ -107,7 +108,7 @@ def read(file: Path, overrides: Sequence[str], model: type[BaseModel]) -> StudyF
     for word in overrides:
         path, value = _parse(word, model)
         data = _set({} if data is None else data, path, value, word)
-        applied[path] = word
+        applied[path] = without_password(word)
     return StudyFile(file, data, node, applied)
 
 

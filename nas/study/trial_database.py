@@ -35,22 +35,25 @@ DECISIVE = ("id", "until", DRIVER)
 
 
 @contextmanager
-def driving(study: optuna.Study, folder: Path, place: StoragePlace | None) -> Iterator[DatabaseTrials]:
+def driving(
+    study: optuna.Study, folder: Path, place: StoragePlace | None, driver: str | None = None
+) -> Iterator[DatabaseTrials]:
     """The trials of the `study` in `folder`, which this process drives within the block.
 
     Args:
         study: the Optuna study.
         folder: its folder, locked if the database is in it.
         place: where the study is on a server; None: in the folder.
+        driver: the id of this driver; None: a new one.
 
     Raises:
         StorageError: the storage cannot be read or written.
     """
     leases: SoleLeases | SharedLeases
     if place is None:
-        leases = SoleLeases(FileTransactions(folder / DATABASE))
+        leases = SoleLeases(FileTransactions(folder / DATABASE), driver)
     else:
-        leases = SharedLeases(ServerTransactions(place))
+        leases = SharedLeases(ServerTransactions(place), driver=driver)
     with leases.held():
         yield DatabaseTrials(study, leases.transactions, leases)
 
@@ -116,6 +119,10 @@ class DatabaseTrials:
     def is_heard(self, driver: str | None, since_s: float) -> bool:
         """See `nas.study.leases.Leases`."""
         return self.leases.is_heard(driver, since_s)
+
+    def now_s(self) -> float:
+        """See `nas.study.leases.Leases`."""
+        return self.leases.now_s()
 
     def read_changes(self, query: Query) -> Sequence[TrialRecord]:
         """As `read`, within a transaction."""

@@ -9,6 +9,7 @@ A step is all or nothing, and may be repeated: one whose answer was lost finds w
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -166,7 +167,11 @@ class TrialStore(Protocol):
         ...
 
     def is_heard(self, driver: str | None, since_s: float) -> bool:
-        """True if `driver` is known to have lived after `since_s` of the monotonic clock."""
+        """True if `driver` is known to have lived after the time `since_s` of `now_s`."""
+        ...
+
+    def now_s(self) -> float:
+        """The time by a monotonic clock."""
         ...
 
 
@@ -247,6 +252,10 @@ class OptunaTrials:
     def is_heard(self, driver: str | None, since_s: float) -> bool:
         """There are no other drivers."""
         return True
+
+    def now_s(self) -> float:
+        """The time by the monotonic clock of this process."""
+        return time.monotonic()
 
     def _trial(self, number: int) -> optuna.Trial:
         if number not in self._asked:
