@@ -15,7 +15,8 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ray._private import ray_constants, state, worker as ray_worker
 from ray.tune.execution import tune_controller
 
 from nas.execution.executors.ray_tune import runner
+from nas.execution.executors.ray_tune.depot import open_depot
 from nas.execution.executors.ray_tune.messages import OpenRay, WorkerRequest
 from nas.execution.executors.ray_tune.slots import WorkerSlots
 from nas.execution.executors.ray_tune.temporary_folder import RAY_FOLDER
@@ -119,6 +121,16 @@ def call(content: bytes, request: WorkerRequest, step: Callable[[], None]) -> by
         return bytes(ray.get(pending))
     except ray.exceptions.RayTaskError as error:
         raise error.cause or error from None
+
+
+@contextmanager
+def opened_depot(folder: Path) -> Iterator[Any]:
+    """The depot of the files of `folder`, for workers on other machines, while the block runs."""
+    depot = open_depot(folder)
+    try:
+        yield depot
+    finally:
+        ray.kill(depot)
 
 
 class Demand:

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import nullcontext
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -136,11 +137,13 @@ class Host:
             search = searchers.TaskSearcher(self.ask, self.send, order.request, open_ray.address is None)
             search.read_nodes()
             callback = searchers.TaskCallback(search, self.step)
-            tuner = adapter.create_tuner(search, callback, search.slots, order.make_worker, order.request, None, folder)
-            try:
+            is_shared = order.folder is None or open_ray.address is None
+            with nullcontext() if is_shared else adapter.opened_depot(Path(str(order.folder))) as files:
+                tuner = adapter.create_tuner(
+                    search, callback, search.slots, order.make_worker, order.request, files, folder
+                )
                 tuner.fit()
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             self.send(RunEnded())
         self.step_s = None
 

@@ -24,7 +24,7 @@ class TaskRunner(tune.Trainable):
             config: the first task (`payload`).
             make_worker: the pickled factory.
             device: the device of the worker.
-            files: the depot of the driver's files; None: there is none.
+            files: the handle of the depot of the driver's files; None: there is none.
         """
         self.task = config
         self.worker: Any = None
@@ -61,9 +61,10 @@ def create_worker(make_worker: bytes, device: str, files: Any) -> Any:
     """Create the worker of this process. The factory comes from the driver that started this actor, never from a file."""
     from nas import logs
     from nas.execution.base import WorkerSite
+    from nas.execution.executors.ray_tune.depot import DepotFiles
 
     logs.configure_worker()
-    return pickle.loads(make_worker)(WorkerSite(device, files))
+    return pickle.loads(make_worker)(WorkerSite(device, None if files is None else DepotFiles(files)))
 
 
 def describe(error: BaseException) -> str:
