@@ -5,6 +5,7 @@ StudyError               a failure at run time: exit code 1
 │   ├── ConfigError      a configuration breaks a rule; names file:line:col or the flag: exit code 2
 │   └── UnknownNameError a name is not registered; lists the registered names and the closest match: exit code 2
 ├── MachineError         the machine failed (disk, memory, device); the same command continues the work: exit code 1
+│   └── StorageError     the storage of a study cannot be read or written, maybe only for a while: exit code 1
 └── NothingFeasibleError the search ended and no trial satisfies its limits: exit code 3
 """
 
@@ -76,13 +77,29 @@ class MachineError(StudyError):
     """The machine failed: its disk, its memory or a device. Trials that were running stay open, and are continued later."""
 
 
+class StorageError(MachineError):
+    """The storage of a study is full or locked, or its server is away. What failed may be repeated."""
+
+
 class NothingFeasibleError(StudyError):
     """The search ended and no trial satisfies its limits."""
 
     exit_code = 3
 
 
+MAX_MESSAGE_LENGTH = 10_000
+"""A longer message of an exception, such as one that holds a whole tensor, is cut."""
+
+
+def message(error: BaseException) -> str:
+    """The message of `error`, at most `MAX_MESSAGE_LENGTH` characters; a text that says so where it has none that can be read."""
+    try:
+        return str(error)[:MAX_MESSAGE_LENGTH]
+    except Exception as failure:  # of the `__str__` of a foreign class
+        return f"its message cannot be read ({type(failure).__name__})"
+
+
 def reason(error: BaseException) -> str:
     """The type and the message of `error`, in one line of at most 400 characters."""
-    text = next((line for line in str(error).splitlines() if line.strip()), "")
+    text = next((line for line in message(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {text}"[:400] if text else type(error).__name__
