@@ -26,6 +26,7 @@ from nas.driver.reading import ImageReader
 from nas.driver.retry import enqueue_failed
 from nas.driver.start_checks import check_decoded, check_new_study, check_resumed
 from nas.driver.storage_retry import StorageRetry
+from nas.driver.study_files import published
 from nas.driver.warm_start import (
     PriorAccuracies,
     check_earlier_study,
@@ -34,7 +35,7 @@ from nas.driver.warm_start import (
     prior_accuracies,
 )
 from nas.errors import ConfigError, NothingFeasibleError, StorageError, StudyError
-from nas.evaluation.settings import EvaluationSettings
+from nas.evaluation.settings import EvaluationSettings, StudyPlace
 from nas.execution.base import Executor, open_executor
 from nas.execution.interrupts import Interrupts, TimeBudgetExceeded
 from nas.study.config import StudyConfig
@@ -220,7 +221,6 @@ class _SearchRun:
             data_file, dataset = self.images.result()
             self._show_data(data_file, dataset)
             settings = evaluation_settings(config, self.folder, data_file, executor.allocation)
-            settings = replace(settings, workers_folder=self._own_folder(WORKERS))
             prior = self._prior_accuracies(space)
             study = _open_or_create(config, self.home, space, dataset)
             timing = OperatorTiming(config, self.folder / OPERATORS, settings.measuring)
@@ -288,8 +288,14 @@ class _SearchRun:
 
         config, home = self.config, self.folder.resolve()
         files = WorkerFiles(self._own_folder(WORKERS))
+        workers_name = files.folder.relative_to(home).as_posix()
+        place = StudyPlace.new(home, study.fingerprint, config.files, workers_name)
         study.record_target(config.trials, config.time_budget, executor.allocation.workers)
-        with self.display.trials() as observer, files.opened():
+        with (
+            self.display.trials() as observer,
+            files.opened(place.nonce),
+            published(settings.data_file, place) as file_observers,
+        ):
             ask_tell = AskTell(
                 study.optuna,
                 space,
@@ -299,7 +305,7 @@ class _SearchRun:
                 limits=config.limits,
                 seed=config.seed,
                 halving=create_halving(config),
-                observers=(observer, *self.observers),
+                observers=(observer, *file_observers, *self.observers),
                 workers=files,
                 store=trials,
             )
@@ -308,7 +314,7 @@ class _SearchRun:
             workers = executor.allocation.workers
             dispatcher = TrialDispatcher(ask_tell, workers, self.interrupts, self.lock.check, retry=retry)
             try:
-                executor.run(EvaluatorFactory(settings), dispatcher, home)
+                executor.run(EvaluatorFactory(replace(settings, place=place)), dispatcher, home)
                 dispatcher.settle()
             except BaseException:
                 with suppress(StorageError):  # the weights are on the disk, with the outcome in their header

@@ -21,5 +21,6 @@ class EvaluatorFactory:
     def __call__(self, site: WorkerSite) -> Evaluator:
         """The evaluator at `site`."""
         from nas.evaluation.evaluator import Evaluator
+        from nas.evaluation.place import open_trial_files
 
-        return Evaluator(self.settings, site.device)
+        return Evaluator(self.settings, site.device, open_trial_files(self.settings, site.files))

@@ -93,7 +93,7 @@ def export_pinned(study: StudyContent, out: Path | str) -> dict[int, Path]:
     rows = {number: _complete_trial(results, number) for number in pins}
     for number, folder in folders.items():
         _check_out(folder)
-        if not (study.trial_folder(number) / WEIGHTS).is_file():
+        if not (study.trained_folder(number) / WEIGHTS).is_file():
             raise StudyError(f"trial {number}: its weights are missing from {study.trial_folder(number)}")
     for number, folder in folders.items():
         _export(study, rows[number], folder)

@@ -12,6 +12,7 @@ from nas.errors import StudyError
 from nas.models.weights import load_trained
 from nas.study.content import StudyContent
 from trainers.data.dataset import Dataset, load
+from trainers.errors import DataError
 from trainers.training.evaluation import confusion
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,10 @@ def load_images(study: StudyContent, device: str = "cpu") -> Dataset:
     Raises:
         StudyError: the decoded file is missing or damaged.
     """
-    return load(study.images(), device)
+    try:
+        return load(study.images(), device)
+    except DataError as error:
+        raise StudyError(str(error)) from None
 
 
 def measure_test_accuracy(study: StudyContent) -> FrontTestAccuracies:

@@ -25,7 +25,7 @@ def load_trained(study: StudyContent, trial: AnyTrial) -> Network:
     Raises:
         StudyError: the weights are missing or damaged, or are those of another training.
     """
-    folder = study.trial_folder(trial.number)
+    folder = study.trained_folder(trial.number)
     place = f"trial {trial.number}: its weights in {folder}"
     architecture: Any = trial.user_attrs.get("architecture")
     try:
