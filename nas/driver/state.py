@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.driver.halving import Ladder
 from nas.objectives import Objective, primary_index
+from nas.study.losses import losses_of
 from nas.study.optuna_adapter import open_trial
 from nas.study.trials import count_trained, outcome_name, retried_numbers, waiting_retries
 
@@ -34,8 +35,9 @@ class SearchState:
         trials = study.get_trials(deepcopy=False)
         self.open: dict[int, optuna.Trial] = {}
         self.running: set[int] = set()
-        self.interrupted = [trial for trial in trials if trial.state == TrialState.RUNNING]
-        """Trials that an earlier driver left running; they are proposed first."""
+        interrupted = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        self.interrupted = sorted(interrupted, key=lambda trial: len(losses_of(trial.user_attrs)))
+        """Trials that an earlier driver left running; they are proposed first, those that lost their worker or node last."""
         self.retries = waiting_retries(trials)
         """Trials that repeat failed ones and have not started; they are proposed after the interrupted ones."""
         retried = retried_numbers(trials)

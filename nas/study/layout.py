@@ -34,6 +34,7 @@ WORKERS = "workers"
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"
 ERROR = "error.txt"
+STACKS = "stacks.txt"
 
 
 def may_write(path: Path) -> bool:
