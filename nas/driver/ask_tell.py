@@ -20,6 +20,7 @@ from nas.driver.segment_log import SegmentLog
 from nas.driver.state import SearchState
 from nas.driver.suspects import Suspects
 from nas.objectives import Objective
+from nas.sampler.batching import BatchingSampler
 from nas.study.events import Event, Observer, SearchStarted, TrialRecorded, TrialStarted
 from nas.study.records import MachineFailure, TrainedSegment, WorkerOutcome, name_of
 from nas.study.segments import Segment, WorkerFiles
@@ -94,6 +95,12 @@ class AskTell:
             for event in self.recorder.stop_paused():
                 self.notify(event)
         return proposal
+
+    def expect(self, count: int) -> None:
+        """Expect that `count` trials are proposed at once, for workers that wait."""
+        sampler = self.state.study.sampler
+        if isinstance(sampler, BatchingSampler):
+            sampler.expect(count)
 
     def start_trial(self, number: int) -> None:
         """Notify the observers that the proposed trial `number` is given to a worker."""

@@ -18,6 +18,7 @@ from nas.errors import MachineError
 from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
 from nas.execution.losses import LossPolicy
+from nas.sampler.batching import MIN_WORKERS
 from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record, segment_of
 from nas.study.segments import Segment
 
@@ -185,6 +186,7 @@ class TrialDispatcher(TaskSource):
     def _propose(self) -> Proposal | Wait | Finished:
         self.write()
         start = self.clock()
+        self.ask_tell.expect(self.workers - len(self._running) if self.workers >= MIN_WORKERS else 1)
         proposal = self.ask_tell.propose()
         self._suggestion_s = self.clock() - start
         return proposal
