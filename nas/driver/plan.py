@@ -55,6 +55,7 @@ def create_sampler(
         budget=config.train.epochs,
         prior=tuple((space.encode(architecture), accuracy) for architecture, accuracy in prior),
         key_attribute="id",
+        infeasible_attribute="infeasible",
         seed=config.seed + existing_trials,
     )
     return samplers.create(config.sampler.name, context)

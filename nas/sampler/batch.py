@@ -41,13 +41,19 @@ class Batch:
     covariance: Floats
     noise_deviation: float
 
-    def select(self, count: int, acquisition: Acquisition) -> list[int]:
-        """The indices of the best candidate, of the best one after that, and so on; at most `count`."""
+    def select(self, count: int, acquisition: Acquisition, weight: Floats) -> list[int]:
+        """The indices of the best candidate, of the best one after that, and so on; at most `count`.
+
+        Args:
+            count: the highest number of points.
+            acquisition: the acquisition function.
+            weight: by which its values are multiplied, `(m,)`.
+        """
         chosen: list[int] = []
         floor = MIN_VARIANCE * max(float(np.diag(self.covariance).max()), MIN_VARIANCE)
         while True:
             deviation = np.sqrt(np.maximum(np.diag(self.covariance), floor))
-            scores = acquisition(self.estimate, self.costs, self.mean, deviation)
+            scores = weight * acquisition(self.estimate, self.costs, self.mean, deviation)
             scores[chosen] = -np.inf
             chosen.append(int(np.argmax(scores)))
             if len(chosen) >= min(count, len(self.mean)):

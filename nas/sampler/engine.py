@@ -16,6 +16,7 @@ from scipy.special import ndtr
 from nas.sampler.batch import Batch
 from nas.sampler.candidate_pool import CandidatePool
 from nas.sampler.domain import Domain, Point
+from nas.sampler.feasibility import MAX_INFEASIBLE, FeasibilityModel
 from nas.sampler.features import FeatureExtractor, PointFunction
 from nas.sampler.objective_models import FrontEstimate, ObjectiveModels, Observations
 from nas.sampler.warp import LogErrorWarp
@@ -65,16 +66,22 @@ class Engine(Generic[Point]):
         self.extractor = FeatureExtractor(domain, cheap, extra, cheap_limits, feasible, complete, self.rng)
         self.pool: CandidatePool[Point] = CandidatePool(self.extractor, complete, CANDIDATE_POOL_SIZE)
         self.models = ObjectiveModels(self.extractor, num_secondary)
+        self.feasibility = FeasibilityModel(self.extractor)
         self._warp: LogErrorWarp | None = None  # of the last suggestion, if the model has learned from observations
 
     def suggest(
         self, observations: Observations[Point], pending: Sequence[Point], tried: AbstractSet[Hashable]
     ) -> Point | None:
         """The next point to train; None if there is none left (see `suggest_batch`)."""
-        return next(iter(self.suggest_batch(observations, pending, tried, 1)), None)
+        return next(iter(self.suggest_batch(observations, pending, tried)), None)
 
     def suggest_batch(
-        self, observations: Observations[Point], pending: Sequence[Point], tried: AbstractSet[Hashable], count: int
+        self,
+        observations: Observations[Point],
+        pending: Sequence[Point],
+        tried: AbstractSet[Hashable],
+        infeasible: Sequence[Point] = (),
+        count: int = 1,
     ) -> list[Point]:
         """The next points to train, the best first; none if there is none left.
 
@@ -82,19 +89,24 @@ class Engine(Generic[Point]):
             observations: the results so far.
             pending: points that are being trained.
             tried: keys of points that must not be proposed, the pending ones among them.
+            infeasible: points whose training failed and would fail again.
             count: the highest number of points; one model and one set of candidates serve all of them.
         """
         self._warp = None
         learned = self._can_learn(observations)
         if not learned:
-            started = len({self.domain.key(point) for point in (*observations.points, *pending)})
+            points = [*observations.points, *pending]
+            started = len({self.domain.key(point) for point in (*points, *infeasible)})
             if started < NUM_INITIAL_POINTS or not self.extractor.num_cheap:
                 return self._initial_points(started, tried)
+            if not points:  # nothing could be trained yet
+                return self._initial_points(0, tried)
         if learned:
             estimate = self.models.estimate_front(observations, pending, self.rng)
             self._warp = estimate.warp
         else:
-            estimate = self.models.estimate_from_costs([*observations.points, *pending])
+            estimate = self.models.estimate_from_costs(points)
+        self.feasibility.condition(observations.last_points(MAX_INFEASIBLE) if infeasible else [], infeasible)
         if estimate.refitted:
             self.pool.forget_deviations()
         if not self.pool.complete:
@@ -124,7 +136,8 @@ class Engine(Generic[Point]):
             model.posterior_covariance(covariance, features),
             model.noise_deviation,
         )
-        return [int(index[i]) for i in batch.select(count, self._acquisition)]
+        weight = self.feasibility.weight(features)
+        return [int(index[i]) for i in batch.select(count, self._acquisition, weight)]
 
     def predict(self, point: Point) -> tuple[float, float, float] | None:
         """What the model of the last suggestion expects of the primary objective of a training of `point`.
@@ -190,12 +203,13 @@ class Engine(Generic[Point]):
         mean = model.mean(covariance)
         costs = self._costs(index, estimate.improvement.num_costs - self.extractor.num_cheap)
         bound = np.minimum(pool.deviation[index], model.prior_standard_deviation(features))
-        scores = self._acquisition(estimate, costs, mean, bound)
+        weight = self.feasibility.weight(features)
+        scores = weight * self._acquisition(estimate, costs, mean, bound)
         ranked = np.argsort(-scores, kind="stable")
         num_exact = max(int(MAX_DEVIATION_MULTIPLICATIONS / model.num_observations**2), MIN_SCORED_DEVIATIONS)
         top = ranked[:num_exact]
         deviation = model.standard_deviation(covariance[top], features[top])
-        exact = self._acquisition(estimate, costs[top], mean[top], deviation)
+        exact = weight[top] * self._acquisition(estimate, costs[top], mean[top], deviation)
         scores = np.minimum(scores, exact.max() * (1 - 1e-9))  # a bound alone cannot win
         scores[top] = exact
         pool.score[index], pool.deviation[index[top]] = scores, deviation

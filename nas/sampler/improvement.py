@@ -61,9 +61,7 @@ class HypervolumeImprovement:
     def with_points(self, costs: Floats, y: Floats) -> HypervolumeImprovement:
         """The improvement over the points and further ones of the given `costs` and `y`."""
         reference = min(self._reference, float(y.min()))
-        return HypervolumeImprovement(
-            np.concatenate([self._costs, costs]), np.concatenate([self._y, y]), reference
-        )
+        return HypervolumeImprovement(np.concatenate([self._costs, costs]), np.concatenate([self._y, y]), reference)
 
     def volumes(self, costs: Floats) -> Floats:
         """For candidates of `costs` `(m, k)` the volume that each dominates at each level, `(m, levels)`."""

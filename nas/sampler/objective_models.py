@@ -53,11 +53,14 @@ class Observations(Generic[Point]):
     def __len__(self) -> int:
         return len(self.y)
 
+    def last_points(self, count: int) -> list[Point]:
+        """The points of the last `count` complete trainings."""
+        complete = np.nonzero(self.shortfall == 0)[0]
+        return [self.points[i] for i in complete[-count:]]
+
     def __getitem__(self, index: Indices) -> Observations[Point]:
         points = [self.points[i] for i in index]
-        return Observations(
-            points, self.y[index], self.secondary[index], self.shortfall[index], self.cheap[index]
-        )
+        return Observations(points, self.y[index], self.secondary[index], self.shortfall[index], self.cheap[index])
 
 
 @dataclass(frozen=True)

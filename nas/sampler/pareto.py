@@ -57,6 +57,8 @@ class ParetoSampler(BaseSampler):
             inform the model; they are neither on the front nor counted as tried.
         key_attribute: the user attribute with the id of a trial's architecture, where the space is a `SearchSpace`; with it
             trials need not be decoded to know which points were tried.
+        infeasible_attribute: the user attribute that a failed trial has if the same point would fail again (out of memory);
+            the sampler learns which points are likely to.
         seed: of all random draws.
 
     Raises:
@@ -77,6 +79,7 @@ class ParetoSampler(BaseSampler):
         attributes: Mapping[int, str] | None = None,
         prior: Sequence[tuple[Mapping[str, Any], float]] = (),
         key_attribute: str | None = None,
+        infeasible_attribute: str | None = None,
         seed: int | None = None,
     ) -> None:
         self.search_space = search_space
@@ -89,6 +92,7 @@ class ParetoSampler(BaseSampler):
         self.attributes = dict(attributes or {})
         self.prior = tuple(prior)
         self.key_attribute = key_attribute
+        self.infeasible_attribute = infeasible_attribute
         self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
         if isinstance(search_space, SearchSpace):
             self.domain: Domain[Any] = ArchitectureDomain(search_space)
@@ -211,6 +215,7 @@ class _StudySearch:
             sampler.budget,
             sampler.prior,
             sampler.key_attribute,
+            sampler.infeasible_attribute,
         )
         self._batch: deque[Any] = deque()  # points that were chosen and not proposed yet
         self._batch_expires = 0  # so many trials may have ended when its last point is proposed
@@ -229,7 +234,9 @@ class _StudySearch:
         """
         if not self._batch or num_ended > self._batch_expires:
             snapshot = self.reader.read(study, number, plans)
-            points = self.engine.suggest_batch(snapshot.observations, snapshot.pending, snapshot.tried, count)
+            points = self.engine.suggest_batch(
+                snapshot.observations, snapshot.pending, snapshot.tried, snapshot.infeasible, count
+            )
             self._batch, self._batch_expires = deque(points), num_ended + len(points)
         if not self._batch:
             return self.domain.to_params(self.domain.sample(self.engine.rng)), None

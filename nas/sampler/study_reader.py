@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.sampler.bounded_cache import BoundedCache
 from nas.sampler.domain import Domain
+from nas.sampler.feasibility import MAX_INFEASIBLE
 from nas.sampler.objective_models import Observations
 from nas.sampler.optuna_adapter import enqueued_params
 
@@ -34,11 +35,13 @@ class StudySnapshot:
         observations: the results of complete trainings and of those that were stopped early or still run.
         pending: points that are being trained.
         tried: keys of all points that were ever proposed.
+        infeasible: the last points whose training failed and would fail again.
     """
 
     observations: Observations[Any]
     pending: Sequence[Any]
     tried: AbstractSet[Hashable]
+    infeasible: Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class StudyReader:
         budget: the step of an intermediate value at which a training is complete; None: intermediate values are not read.
         prior: parameters and values of the primary objective from elsewhere.
         key_attribute: the user attribute with the key of a trial's point (`Domain.key`); None: the point is decoded for it.
+        infeasible_attribute: the user attribute that a failed trial has if its point would fail again; None: there is none.
     """
 
     def __init__(
@@ -85,12 +89,15 @@ class StudyReader:
         budget: int | None,
         prior: Sequence[tuple[Mapping[str, Any], float]],
         key_attribute: str | None = None,
+        infeasible_attribute: str | None = None,
     ) -> None:
         self.domain = domain
         self.primary, self.secondary = expensive[0], tuple(expensive[1:])
         self.cheap = tuple(cheap)
         self.budget = budget
         self.key_attribute = key_attribute
+        self.infeasible_attribute = infeasible_attribute
+        self._infeasible: dict[Hashable, FrozenTrial] = {}
         self._finished = self._empty_rows()
         self._tried: set[Hashable] = set()
         self._num_read = 0
@@ -125,7 +132,8 @@ class StudyReader:
                 pending[self.domain.key(point)] = point
                 self._add_intermediate_values(partial, trials[index], point)
         observations = self._observations(self._finished, partial)
-        return StudySnapshot(observations, list(pending.values()), _Union(self._tried, pending.keys()))
+        infeasible = [self._decode(trial) for trial in list(self._infeasible.values())[-MAX_INFEASIBLE:]]
+        return StudySnapshot(observations, list(pending.values()), _Union(self._tried, pending.keys()), infeasible)
 
     def _pending_point(self, trial: FrozenTrial, plan: Mapping[str, Any]) -> Any:
         """The point that an unfinished trial has, or that is planned for it; None if it has none yet."""
@@ -147,6 +155,9 @@ class StudyReader:
         if trial.state == TrialState.COMPLETE and all(map(math.isfinite, trial.values)):
             sources = (self.primary, *self.secondary, *self.cheap)
             self._finished.add(trial, [source.of_complete(trial) for source in sources], 0.0)
+            self._infeasible.pop(key, None)  # it failed by chance
+        elif self.infeasible_attribute is not None and trial.user_attrs.get(self.infeasible_attribute):
+            self._infeasible[key] = trial
 
     def _add_intermediate_values(self, rows: _ObservationRows, trial: FrozenTrial, item: Any) -> None:
         """Add what a trial had reached before its training was complete."""

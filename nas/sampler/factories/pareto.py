@@ -26,6 +26,7 @@ def create_pareto(context: SamplerContext) -> BaseSampler:
         budget=context.budget,
         prior=context.prior,
         key_attribute=context.key_attribute,
+        infeasible_attribute=context.infeasible_attribute,
         attributes={index: objective.attribute for index, objective in objectives if objective.attribute is not None},
         seed=context.seed,
     )
