@@ -22,6 +22,7 @@ from nas.driver.state import SearchState
 from nas.driver.suspects import Suspects
 from nas.driver.trial_losses import TrialLosses
 from nas.objectives import Objective
+from nas.sampler.batching import BatchingSampler
 from nas.study.events import Event, Observer, SearchStarted, TrialLost, TrialRecorded, TrialStarted
 from nas.study.layout import CHECKPOINT
 from nas.study.losses import LOSSES, TrialLoss
@@ -104,6 +105,12 @@ class AskTell:
             for event in self.recorder.stop_paused():
                 self.notify(event)
         return proposal
+
+    def expect(self, count: int) -> None:
+        """Expect that `count` trials are proposed at once, for workers that wait."""
+        sampler = self.state.study.sampler
+        if isinstance(sampler, BatchingSampler):
+            sampler.expect(count)
 
     def start_trial(self, number: int) -> None:
         """Notify the observers that the proposed trial `number` is given to a worker."""

@@ -19,6 +19,7 @@ from nas.driver.trial_losses import excuse
 from nas.errors import MachineError, StorageError
 from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
+from nas.sampler.batching import MIN_WORKERS
 from nas.study.losses import TrialLoss
 from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record, segment_of
 from nas.study.segments import Segment
@@ -216,5 +217,6 @@ class TrialDispatcher(TaskSource):
         """Make the next proposal; all outcomes are written first."""
         self.write()
         start = self.clock()
+        self.ask_tell.expect(self.workers - len(self._running) if self.workers >= MIN_WORKERS else 1)
         self._ahead = self.ask_tell.propose()
         self._suggestion_s = self.clock() - start
