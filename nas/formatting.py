@@ -99,6 +99,12 @@ def printable(text: object) -> str:
     )
 
 
+def shortened(text: str, length: int) -> str:
+    """`text`, or its beginning and its end around ` ... ` if it has more than `length` characters."""
+    end = length // 3
+    return text if len(text) <= length else f"{text[: length - end - 5]} ... {text[-end:]}"
+
+
 def _controls(character: str) -> bool:
     """True if `character` changes the terminal, ends the line, turns the direction of the text, or is half a code point."""
     return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _BIDIRECTIONAL

@@ -180,7 +180,7 @@ class Architecture(Value):
     @classmethod
     def from_file(cls, path: str | Path) -> Architecture:
         """The architecture in the YAML file `path`; errors name the file."""
-        text = Path(path).read_text(encoding="utf-8")
+        text = yaml_text.read(path)
         try:
             return cls.from_yaml(text)
         except SpaceError as error:

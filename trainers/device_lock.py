@@ -10,9 +10,11 @@ another agree, whatever starts them, and a killed process releases its locks.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
+import stat
 import tempfile
 import time
 import weakref
@@ -23,6 +25,7 @@ from pathlib import Path
 import torch
 
 from trainers.device import synchronise
+from trainers.files import open_regular
 
 MIN_LOGGED_WAIT_S = 0.001  # free locks are taken in microseconds
 
@@ -41,7 +44,7 @@ class DeviceLock:
         self.device = torch.device(device)
         if folder is None:
             folder = Path(tempfile.gettempdir()) / f"mixfront-{os.getuid()}"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _create_private(folder)
         name = _machine_wide_name(self.device)
         self._busy = _open_lock_file(self, folder / f"{name}.busy")
         self._turn = _open_lock_file(self, folder / f"{name}.turn")
@@ -102,9 +105,25 @@ class DeviceLock:
             log.debug("paused %.3f s for a measurement on %s", waited_s, self.device)
 
 
+def _create_private(folder: Path) -> None:
+    """Create `folder`, which must be this user's alone: others could hold its locks, or put links there.
+
+    Raises:
+        PermissionError: it is a link or belongs to another user, or others may write to it.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    is_own = status.st_uid in (os.getuid(), os.geteuid())
+    if stat.S_ISDIR(status.st_mode) and is_own and not status.st_mode & 0o022:
+        return
+    found = "a link" if folder.is_symlink() else f"owner {status.st_uid}, mode {stat.S_IMODE(status.st_mode):04o}"
+    rule = f"must be a folder of user {os.geteuid()} that nobody else may write to, found {found}"
+    raise PermissionError(errno.EPERM, f"{rule}; TMPDIR names another place", str(folder))
+
+
 def _open_lock_file(owner: object, file: Path) -> int:
     """A descriptor of `file`, closed when `owner` is deleted, which releases its lock."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_regular(file, os.O_RDWR | os.O_CREAT, 0o600)
     weakref.finalize(owner, os.close, descriptor)
     return descriptor
 

@@ -99,7 +99,12 @@ def print_rich(*renderables: Any) -> None:
 
 def split_words(words: list[str]) -> tuple[list[str], list[str]]:
     """Split `words` into files and `key.sub=value` overrides. `runs/lr=0.1/study.yaml` is a file: no key has a slash."""
-    overrides = [
-        word for word in words if "=" in word and "/" not in word.partition("=")[0] and not Path(word).is_file()
-    ]
+    overrides = [word for word in words if "=" in word and "/" not in word.partition("=")[0] and not _is_file(word)]
     return [word for word in words if word not in overrides], overrides
+
+
+def _is_file(word: str) -> bool:
+    try:
+        return Path(word).is_file()
+    except OSError:  # longer than names of files may be
+        return False

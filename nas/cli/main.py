@@ -13,13 +13,15 @@ except KeyboardInterrupt:  # Ctrl-C in the first tenths of a second, before `mai
 
 COMMANDS = (init, data, search, status, front, show, report, dashboard, export, fidelity, bench)
 """The modules that register the commands."""
+MAX_MESSAGE_CHARS = 1_000
+"""Of an error; a value found may be longer than any screen."""
 
 
 def fail(message: str, code: int) -> NoReturn:
     """Print `message` to standard error and exit with `code`."""
-    from nas.formatting import printable
+    from nas.formatting import printable, shortened
 
-    print(f"nas: error: {printable(message)}", file=sys.stderr)
+    print(f"nas: error: {printable(shortened(message, MAX_MESSAGE_CHARS))}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nas.execution.base import WorkerSite
 from nas.fidelity.settings import FidelitySettings
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ class FidelityWorkerFactory:
 
     settings: FidelitySettings
 
-    def __call__(self, device: str) -> FidelityWorker:
-        """The worker on `device`."""
+    def __call__(self, site: WorkerSite) -> FidelityWorker:
+        """The worker at `site`."""
         from nas.fidelity.worker import FidelityWorker
 
-        return FidelityWorker(self.settings, device)
+        return FidelityWorker(self.settings, site.device)

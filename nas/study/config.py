@@ -15,15 +15,22 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from nas import objectives, sampler as samplers
 from nas.errors import ConfigError, UnknownNameError
 from nas.formatting import printable
+from nas.study.attribute_types import MAX_NUMBER
 from nas.study.config_errors import check_types, config_error, space_config_error, split_place
 from nas.study.durations import Duration
 from nas.study.space_config import AnySpaceConfig
 from nas.study.study_file import StudyFile, read
+from nas.study.url_store import check_url
 from search_space import SearchSpace
 from search_space.errors import SpaceError
 from trainers.data.config import DataConfig
 from trainers.measuring.effort import Effort
 from trainers.training.config import TrainConfig
+
+
+MAX_NAME_CHARS = 512
+"""What the column of names in Optuna's tables holds."""
+MAX_MEASURING_S = 86_400
 
 
 class Resources(BaseModel):
@@ -37,7 +44,7 @@ class Resources(BaseModel):
         executor: the executor that runs trials: "ray_tune", or "local" (processes of this machine, without Ray).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     workers: int | None = Field(None, ge=1)
     cpus_per_trial: int = Field(1, ge=1)
@@ -49,7 +56,7 @@ class Resources(BaseModel):
 class Sampler(BaseModel):
     """The sampler that proposes architectures: the cost-aware Pareto sampler, or a baseline (`nas.sampler.factories`)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = "pareto"
 
@@ -71,7 +78,7 @@ class Scheduler(BaseModel):
             complete trainings.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Literal["none", "halving"] = "none"
     reduction: int = Field(3, ge=2)
@@ -87,7 +94,7 @@ class Start(BaseModel):
             inform the sampler "pareto".
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     presets: tuple[str, ...] = ()
     study: Path | None = None
@@ -107,15 +114,15 @@ class Throughput(BaseModel):
             predicts throughput and latency; 0: no prediction.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    batch_size: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1, le=65_536)
     precision: Literal["float32", "bfloat16", "float16"] | None = None
-    min_time_s: float = Field(Effort.min_time_s, gt=0)
-    max_time_s: float = Field(Effort.max_time_s, gt=0)
+    min_time_s: float = Field(Effort.min_time_s, gt=0, le=MAX_MEASURING_S)
+    max_time_s: float = Field(Effort.max_time_s, gt=0, le=MAX_MEASURING_S)
     interval: float = Field(Effort.interval, gt=0, lt=1)
     exclusive: bool = True
-    operators_s: float = Field(30, ge=0)
+    operators_s: float = Field(30, ge=0, le=MAX_MEASURING_S)
 
 
 class StudyConfig(BaseModel):
@@ -134,14 +141,16 @@ class StudyConfig(BaseModel):
             "balanced_accuracy" or "macro_f1".
         limits: objective -> the worst value allowed. An architecture whose exact costs violate one is never proposed, a network
             whose measurements violate one is refused before training.
+        files: a URL that fsspec reads (`s3://bucket/prefix`, `gs://`, `file://`) where the checkpoints and weights of trials
+            and the decoded images are; None: they are in the study's folder, or travel to it.
         start, sampler, scheduler, throughput, resources: see `Start`, `Sampler`, `Scheduler`, `Throughput`, `Resources`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str = Field("study", min_length=1)
+    name: str = Field("study", min_length=1, max_length=MAX_NAME_CHARS)
     seed: int = Field(0, ge=0, lt=2**31)
-    trials: int = Field(40, ge=1)
+    trials: int = Field(40, ge=1, le=MAX_NUMBER)
     time_budget: Duration | None = None
     data: DataConfig = DataConfig()
     space: AnySpaceConfig
@@ -153,6 +162,7 @@ class StudyConfig(BaseModel):
     scheduler: Scheduler = Scheduler()  # type: ignore[call-arg]
     throughput: Throughput = Throughput()  # type: ignore[call-arg]
     resources: Resources = Resources()  # type: ignore[call-arg]
+    files: str | None = None
 
     _file: StudyFile | None = PrivateAttr(None)
 
@@ -183,6 +193,11 @@ class StudyConfig(BaseModel):
             if name not in limit_names:
                 raise UnknownNameError(name, "limit", name, limit_names)
         return limits
+
+    @field_validator("files")
+    @classmethod
+    def _check_files(cls, files: str | None) -> str | None:
+        return None if files is None else check_url(files)
 
     @classmethod
     def from_file(cls, path: str | Path, *overrides: str) -> Self:

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from nas.errors import ConfigError, UnknownNameError
+from nas.study.attribute_types import is_number_text
 from nas.study.space_config import SpaceConfig
 from nas.study.study_file import StudyFile
 from search_space.errors import SpaceError
@@ -84,7 +85,7 @@ def _fields_at(loc: Sequence[str | int], root: type[BaseModel]) -> list[str]:
 def split_place(place: str) -> tuple[str | int, ...]:
     """`stages[2].mixer` as `("stages", 2, "mixer")`."""
     parts = place.replace("[", ".").replace("]", "").split(".")
-    return tuple(int(part) if part.isdigit() else part for part in parts if part)
+    return tuple(int(part) if is_number_text(part) else part for part in parts if part)
 
 
 def plain(value: object) -> str:

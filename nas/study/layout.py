@@ -19,7 +19,7 @@ import os
 from pathlib import Path
 
 from nas.errors import UsageError
-from trainers.files import remove_temporary_files
+from trainers.files import atomic_write, remove_temporary_files
 
 DATABASE = "study.db"
 CONFIG = "study.yaml"
@@ -80,5 +80,6 @@ def write_error(folder: Path, traceback: str) -> Path:
     """Write the `traceback` of a failed trial to its `folder`; returns the file."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / ERROR
-    file.write_text(traceback, encoding="utf-8")
+    with atomic_write(file) as temporary:
+        temporary.write_text(traceback, encoding="utf-8")
     return file

@@ -12,7 +12,9 @@ import yaml
 from pydantic import BaseModel
 
 from nas.errors import ConfigError
+from nas.study.attribute_types import is_number_text
 from nas.study.text_keys import keep_texts, parse_override
+from nas.study.url_store import without_credentials
 from search_space import yaml_text
 
 KeyPath = tuple[str | int, ...]
@@ -85,7 +87,7 @@ def read(file: Path, overrides: Sequence[str], model: type[BaseModel]) -> StudyF
         ConfigError: the file cannot be read or is not YAML; an override has another form, or its path does not exist.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = yaml_text.read(file)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
         raise ConfigError(str(file), f"a study is a YAML file: {reason}") from None
@@ -107,7 +109,7 @@ def read(file: Path, overrides: Sequence[str], model: type[BaseModel]) -> StudyF
     for word in overrides:
         path, value = _parse(word, model)
         data = _set({} if data is None else data, path, value, word)
-        applied[path] = word
+        applied[path] = without_credentials(word)
     return StudyFile(file, data, node, applied)
 
 
@@ -115,8 +117,10 @@ def _parse(word: str, model: type[BaseModel]) -> tuple[KeyPath, Any]:
     key, equals, text = word.partition("=")
     if not equals or not key or not all(key.split(".")):
         raise ConfigError(word, "an override must be of the form key.sub=value")
-    key = re.sub(r"\[(\d+)\]", r".\1", key)  # `stages[0]`, as errors write it, is `stages.0`
-    path = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
+    key = re.sub(r"\[([0-9]+)\]", r".\1", key)  # `stages[0]`, as errors write it, is `stages.0`
+    path = tuple(int(part) if is_number_text(part) else part for part in key.split("."))
+    if len(path) > yaml_text.MAX_DEPTH:
+        raise ConfigError(word, f"the key of an override must have at most {yaml_text.MAX_DEPTH} parts, found {len(path)}")
     try:
         return path, parse_override(model, path, text)
     except yaml.YAMLError as error:

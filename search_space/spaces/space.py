@@ -118,7 +118,7 @@ class SearchSpace(SpaceChoices):
     @classmethod
     def from_file(cls, path: str | Path) -> SearchSpace:
         """The space in the YAML file `path`, as `from_yaml` reads it; errors name the file."""
-        text = Path(path).read_text(encoding="utf-8")
+        text = yaml_text.read(path)
         try:
             return cls.from_yaml(text)
         except SpaceError as error:

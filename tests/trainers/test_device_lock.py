@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from trainers.device_lock import DeviceLock
 
 # Steps of a millisecond until killed, each printed with its start and end.
@@ -107,3 +109,24 @@ def test_measurements_follow_one_another_in_one_process(tmp_path: Path) -> None:
             pause_if_requested()
     with DeviceLock("cpu", tmp_path).exclusive():  # all locks are released
         pass
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770], ids=oct)
+def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(PermissionError, match=rf"that nobody else may write to, found owner \d+, mode {mode:04o}"):
+        DeviceLock("cpu", folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_link_in_the_place_of_the_folder_or_of_a_lock_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "locks").symlink_to("elsewhere")
+    with pytest.raises(PermissionError, match="found a link"):
+        DeviceLock("cpu", tmp_path / "locks")
+    (tmp_path / "elsewhere" / "cpu.busy").symlink_to(tmp_path / "created")
+    with pytest.raises(OSError, match="must be a regular file, found a link"):
+        DeviceLock("cpu", tmp_path / "elsewhere")
+    assert not (tmp_path / "created").exists()

@@ -20,7 +20,7 @@ from trainers.data.types import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, OnError, Part
 class SplitConfig(BaseModel):
     """A fixed split."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     file: Path = Field(description="a .csv or .tsv file with the columns path and split, or .json: {split: [paths]}")
 
@@ -37,7 +37,7 @@ class DataConfig(BaseModel):
     (`trainers.data.prepared`): a change of any of them orphans the files that exist.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
     source: str = Field(default="digits", description="where the images come from")  # needs no files of the user's
     path: Path | None = Field(default=None, description="the folder that the source reads")  # digits need none

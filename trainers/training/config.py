@@ -25,7 +25,7 @@ class TrainConfig(BaseModel):
     (`trainers.training.checkpoint.training_identity`): a change of any of them orphans the checkpoints that exist.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(default=20, ge=1, le=100_000)  # digits reach 0.97 and more in 15 to 20
     batch_size: int = Field(default=64, ge=2, le=65_536)  # 16 steps an epoch on digits; batches of 1 break batch norm

@@ -1,7 +1,7 @@
 """An executor on processes of this machine, without a cluster or a daemon. The processes end with the driver.
 
-If a process dies (usually it is out of memory), the tasks that were running are retried alone, one after the other. A task
-whose process dies again ends with the result None; the others continue.
+If a process dies (usually it is out of memory), the whole pool ends. If several tasks were running, it is not known whose process
+died: each is run again alone, one after the other. A task that was alone when its process died is lost.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from nas.execution.base import (
     FINISHED,
     WAIT,
     Executor,
+    Loss,
     NoTask,
     Result,
     Task,
     TaskSource,
     Worker,
     WorkerFactory,
+    WorkerSite,
     register,
 )
 from nas.execution.resources import (
@@ -45,6 +47,8 @@ NEVER_STARTED = (
     "the processes ended before they could start; a script has to call `search` below `if __name__ == '__main__':`,"
     " because each process imports the script"
 )
+
+WORKER_DIED = Loss("worker", "the worker died")
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +98,7 @@ class LocalProcesses(Executor):
         devices = [f"cuda:{index}" for _ in range(shares) for index in range(gpus)]
         self.devices = (devices or ["cpu"] * allocation.workers)[: allocation.workers]
 
-    def run(self, make_worker: WorkerFactory, source: TaskSource) -> None:
+    def run(self, make_worker: WorkerFactory, source: TaskSource, folder: Path | None = None) -> None:
         interrupted: list[Task] = []  # tasks that were running when a process died
         while True:
             started = processes.CONTEXT.Event()
@@ -104,12 +108,19 @@ class LocalProcesses(Executor):
                 return
             if not started.is_set():
                 source.on_worker_failed(NEVER_STARTED)
+            is_known = len(interrupted) == 1
             for task in interrupted:
-                logger.info("task %s: its process, or another one of the pool, died; it is retried alone", task.name)
-                with _pool(make_worker, self.devices[:1], started) as submit:
-                    died = _run_until_death(submit, 1, _SingleTask(task, source))
-                if died:
-                    source.on_ended(task, None)
+                if not is_known or source.on_lost(task, WORKER_DIED):
+                    self._run_alone(task, make_worker, source, started)
+
+    def _run_alone(self, task: Task, make_worker: WorkerFactory, source: TaskSource, started: Any) -> None:
+        """Run a task alone until it ends, or until it is lost and `source` gives it up."""
+        while True:
+            logger.info("task %s: its process, or another one of the pool, died; it is run again alone", task.name)
+            with _pool(make_worker, self.devices[:1], started) as submit:
+                died = _run_until_death(submit, 1, _SingleTask(task, source))
+            if not died or not source.on_lost(task, WORKER_DIED):
+                return
 
     def call(self, function: Callable[..., Result], *arguments: Any, tick: Callable[[], None] = lambda: None) -> Result:
         environment.keep_memory()
@@ -126,7 +137,7 @@ class LocalProcesses(Executor):
 
 
 class _SingleTask(TaskSource):
-    """Gives one task of another source, which has already started there."""
+    """Gives one task of another source, which has already given it."""
 
     def __init__(self, task: Task, source: TaskSource) -> None:
         self.tasks = [task]
@@ -135,8 +146,14 @@ class _SingleTask(TaskSource):
     def next_task(self) -> Task | NoTask:
         return self.tasks.pop() if self.tasks else FINISHED
 
-    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+    def on_started(self, task: Task) -> None:
+        self.source.on_started(task)
+
+    def on_ended(self, task: Task, result: Mapping[str, Any]) -> None:
         self.source.on_ended(task, result)
+
+    def on_lost(self, task: Task, loss: Loss) -> bool:
+        return self.source.on_lost(task, loss)
 
     def on_worker_failed(self, reason: str) -> None:
         self.source.on_worker_failed(reason)
@@ -200,7 +217,7 @@ def _start_worker(make_worker: WorkerFactory, devices: Any, started: Any) -> Non
     started.set()
     logs.configure_worker()
     try:
-        _worker = make_worker(devices.get())
+        _worker = make_worker(WorkerSite(devices.get()))
     except Exception as error:  # the first task reports it: an exception here would look like the death of the process
         _failure = reason(error)
 
