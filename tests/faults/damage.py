@@ -75,16 +75,21 @@ def damage_weights(file: Path, random: Random) -> str:
     if kind == "removed":
         file.unlink(missing_ok=True)
     else:
-        flip_pixels(file, random)
+        change_tensors(file, random)
     return kind
 
 
-def flip_pixels(file: Path, random: Random, share: float = 0.01) -> str:
-    """Change a `share` of the bytes behind the header of a safetensors file."""
+def change_tensors(file: Path, random: Random, names: str = "", share: float = 0.01) -> str:
+    """Change a `share` of the bytes of those tensors of a safetensors file whose names end with `names`."""
     content = bytearray(file.read_bytes())
     start = 8 + int.from_bytes(content[:8], "little")
-    count = max(1, int(share * (len(content) - start)))
-    for _ in range(count):
-        content[random.randrange(start, len(content))] ^= 0xFF
+    header = json.loads(content[8:start])
+    spans = [
+        tensor["data_offsets"] for name, tensor in header.items() if name != "__metadata__" and name.endswith(names)
+    ]
+    offsets = [start + offset for first, last in spans for offset in range(first, last)]
+    changed = random.sample(offsets, max(1, int(share * len(offsets))))
+    for offset in changed:
+        content[offset] ^= 0xFF
     file.write_bytes(content)
-    return f"{count} bytes of {file.name}"
+    return f"{len(changed)} bytes of {file.name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -21,7 +21,7 @@ DISK_MIB = 8
 INTERVAL_S = 0.02
 RESTART_PAUSE_S = 0.5  # after a search that refused to start, such as one beside a driver that still ends
 MAX_END_S = 8.0  # processes that a search has left must end within this time
-SEARCH_ATTEMPTS = 400  # to find something to hit
+MAX_LOOKING_S = 60.0  # for something to hit
 MAX_STARTS_PER_FAULT = 8
 
 
@@ -52,6 +52,12 @@ class FaultRecord:
     said: list[str] = field(default_factory=list)
     has_hung: bool = False
     trials: list[int] = field(default_factory=list)
+
+    def add_end(self, study: StudyUnderTest) -> None:
+        """Add that the search has ended."""
+        assert study.exit_code is not None
+        self.exit_codes.append(study.exit_code)
+        self.said += study.last_lines()
 
 
 @dataclass
@@ -106,8 +112,8 @@ class Disturbance:
             record.starts, record.seconds = study.starts, time.monotonic() - begin
             left = leftovers(study)
             study.kill()
-            written = {trial: len(versions) for trial, versions in study.probe.weights.items()}
-            record.violations = violations(Evidence.of(study.folder, references.of, written, left))
+            evidence = Evidence.of(study.folder, references.of, study.probe.writes(), left)
+            record.violations = violations(evidence)
         return record
 
     def _inject(self, planned: PlannedFault, study: StudyUnderTest, random: Random, record: StudyRecord) -> None:
@@ -116,70 +122,59 @@ class Disturbance:
                 record.missed.append(planned.fault.name)
                 return
             self._restart(study, record)
-        pids = {process.pid for processes in study.processes().values() for process in processes}
-        injection = _try_to_inject(planned.fault, study, random)
+        injection, before = _try_to_inject(planned.fault, study, random)
         if injection is None:
             record.missed.append(planned.fault.name)
             return
         fault = FaultRecord(planned.fault.name, planned.phase, study.setup.executor, injection.detail)
         fault.trials = sorted(injection.trials)
         record.faults.append(fault)
-        self._watch(study, injection, frozenset(pids), fault, record)
+        self._watch(study, injection, before, fault, record)
         self.report(fault)
 
     def _watch(
         self,
         study: StudyUnderTest,
         injection: Injection,
-        before: frozenset[int],
+        before: Mapping[int, int | None],
         fault: FaultRecord,
         record: StudyRecord,
     ) -> None:
         """Until a process trains that was not there before, or trains a trial that was hit; or the search ends."""
-        deadline = time.monotonic() + self.hang_s
-        while True:
-            training = study.probe.pids - injection.pids
-            now = time.monotonic() - injection.at
-            if training and fault.next_step_s is None:
-                fault.next_step_s = round(now, 2)
-            assigned = study.assignments() if injection.pids else {}
-            if any(_replaces(pid, injection, before, assigned) for pid in training):
-                fault.recovery_s = round(now, 2)
+        last_step = time.monotonic()
+        while time.monotonic() - injection.at < self.hang_s or not study.probe.pids:
+            training, now = study.probe.pids - injection.pids, time.monotonic()
+            if training:
+                last_step = now
+                fault.next_step_s = fault.next_step_s or round(now - injection.at, 2)
+            if _has_recovered(study, injection, before):
+                fault.recovery_s = round(now - injection.at, 2)
                 return
             if study.exit_code is not None:
-                fault.exit_codes.append(study.exit_code)
-                fault.said += study.last_lines()
+                fault.add_end(study)
                 if study.exit_code == 0:
                     return
                 self._restart(study, record)
-                deadline = time.monotonic() + self.hang_s
-            elif time.monotonic() > deadline:
-                fault.has_hung = not (
-                    training and injection.pids
-                )  # the others may train on, and nothing be left to take over
-                if fault.has_hung:
-                    fault.said += study.last_lines()
-                    study.kill()
-                    self._restart(study, record)
-                return
+                last_step = time.monotonic()
+            elif now - last_step > self.hang_s:
+                fault.has_hung = True
+                fault.said += study.last_lines()
+                study.kill()
             time.sleep(INTERVAL_S)
 
     def _finish(self, study: StudyUnderTest, record: StudyRecord) -> None:
         """Until the command ends with exit code 0."""
         last_step = time.monotonic()
+        last_fault = record.faults[-1] if record.faults else FaultRecord("none", "", "", "")
         while study.exit_code != 0:
             if study.probe.pids:
                 last_step = time.monotonic()
             if study.exit_code is not None:
-                if record.faults:
-                    record.faults[-1].exit_codes.append(study.exit_code)
-                    record.faults[-1].said += study.last_lines()
+                last_fault.add_end(study)
                 self._restart(study, record)
                 last_step = time.monotonic()
             elif time.monotonic() - last_step > self.hang_s:
-                if record.faults:
-                    record.faults[-1].has_hung = True
-                    record.faults[-1].said += study.last_lines()
+                last_fault.has_hung = True
                 study.kill()
             time.sleep(INTERVAL_S)
 
@@ -195,25 +190,41 @@ class GaveUp(Exception):
     """A study does not come to its end."""
 
 
-def _try_to_inject(fault: Fault, study: StudyUnderTest, random: Random) -> Injection | None:
-    for _ in range(SEARCH_ATTEMPTS):
+def _try_to_inject(
+    fault: Fault, study: StudyUnderTest, random: Random
+) -> tuple[Injection | None, Mapping[int, int | None]]:
+    """Inject `fault` as soon as there is something to hit; returns the processes just before, each with its trial, too."""
+    end = time.monotonic() + MAX_LOOKING_S
+    while True:
+        assigned = study.assignments()
+        before = {process.pid: assigned.get(process.pid) for process in marked_processes(study.marker)}
         injection = fault.inject(study, random)
-        if injection is not None or study.exit_code is not None:
-            return injection
+        if injection is not None or study.exit_code is not None or time.monotonic() > end:
+            return injection, before
         time.sleep(INTERVAL_S)
-    return None
 
 
-def _replaces(pid: int, injection: Injection, before: frozenset[int], assigned: dict[int, int]) -> bool:
-    """True if the training process `pid` shows that the search has recovered."""
+def _has_recovered(study: StudyUnderTest, injection: Injection, before: Mapping[int, int | None]) -> bool:
+    """True if a process trains that was not there `before`, or another one trains a trial that was hit.
+
+    Args:
+        study: the study.
+        injection: the fault; if it has hit no process, any training will do.
+        before: the processes just before it, each with the trial that it trained.
+    """
+    training = study.probe.pids - injection.pids
     if not injection.pids:
-        return True  # nothing was killed, so any step will do
-    return pid not in before or assigned.get(pid) in injection.trials
+        return bool(training)
+    assigned = study.assignments()
+    return any(
+        pid not in before or (assigned.get(pid) in injection.trials and assigned[pid] != before[pid])
+        for pid in training
+    )
 
 
-def leftovers(study: StudyUnderTest) -> list[str]:
-    """The processes and temporary files that a search that has ended has left, after `MAX_END_S`."""
-    end = time.monotonic() + MAX_END_S
+def leftovers(study: StudyUnderTest, patience_s: float = MAX_END_S) -> list[str]:
+    """The processes and temporary files that a search that has ended still has after `patience_s`."""
+    end = time.monotonic() + patience_s
     while time.monotonic() < end and (marked_processes(study.marker) or _temporary_files(study)):
         time.sleep(0.1)
     processes = [f"process {process.pid}: {process.command[:100]}" for process in marked_processes(study.marker)]

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
-from damage import damage_checkpoint, damage_file, damage_weights, flip_pixels
+from damage import change_tensors, damage_checkpoint, damage_file, damage_weights
 from optuna.trial import TrialState
 from processes import kill_all, send_all, send_signal
 from study import TRAININGS, StudyUnderTest
@@ -24,6 +24,7 @@ EXECUTORS = ("local", "ray_tune")
 MAX_LOSSES = {"worker": 1, "cluster": 2}
 """Losses that a trial may have before another fault of this kind hits it."""
 MAX_STOP_S = 6.0
+MAX_ENDING_S = 30.0  # of a search that was asked to end
 MAX_FULL_S = 15.0
 TABLES = ("operators.json", "reference.json", "columns.npz")
 
@@ -202,10 +203,24 @@ fault("stop_host", ("ray_tune",))(_stop_one("host"))
 fault("stop_raylet", ("ray_tune",))(_stop_one("raylet"))
 
 
-def _signal_driver(number: signal.Signals) -> Inject:
+def _signal_driver(number: signal.Signals, group: bool = False, times: int = 1) -> Inject:
+    """A signal for the driver or its process group, once or again after a moment; then wait whether the driver ends."""
+
     def inject(study: StudyUnderTest, random: Random) -> Injection | None:
-        at = time.monotonic()
-        return Injection(number.name, at) if send_signal(study.driver, number) else None
+        trials, at = frozenset(study.assignments().values()), time.monotonic()
+        if study.exit_code is not None:
+            return None
+        for count in range(times):
+            if study.exit_code is None:
+                (os.killpg if group else os.kill)(study.driver, number)
+                time.sleep(random.uniform(0, 1) if count + 1 < times else 0)
+        end = time.monotonic() + MAX_ENDING_S
+        while study.exit_code is None and time.monotonic() < end:
+            time.sleep(0.02)
+        detail = f"{number.name}, the driver {'goes on' if study.exit_code is None else 'has ended'}"
+        if study.exit_code is None:
+            return Injection(detail, time.monotonic())
+        return Injection(detail, at, frozenset({study.driver}), trials)
 
     return inject
 
@@ -213,18 +228,8 @@ def _signal_driver(number: signal.Signals) -> Inject:
 fault("sigterm")(_signal_driver(signal.SIGTERM))
 fault("sigint")(_signal_driver(signal.SIGINT))
 fault("sighup")(_signal_driver(signal.SIGHUP))
-
-
-@fault("ctrl_c_twice")
-def interrupt_twice(study: StudyUnderTest, random: Random) -> Injection | None:
-    """SIGINT of the whole process group, as Ctrl-C in a terminal, and again after a moment."""
-    at = time.monotonic()
-    for pause_s in (random.uniform(0, 1), 0):
-        if study.exit_code is None:
-            with suppress(ProcessLookupError):
-                os.killpg(study.driver, signal.SIGINT)
-        time.sleep(pause_s)
-    return Injection("SIGINT twice", at)
+fault("ctrl_c")(_signal_driver(signal.SIGINT, group=True))
+fault("ctrl_c_twice")(_signal_driver(signal.SIGINT, group=True, times=2))
 
 
 @fault("checkpoint", trainings=("halving", "long"))
@@ -262,7 +267,7 @@ def damage_unrecorded_weights(study: StudyUnderTest, random: Random) -> Injectio
     details = []
     for number in unrecorded:
         details.append(damage_weights(study.folder / "trials" / f"{number:05d}" / "model.safetensors", random))
-        study.probe.forget(number)
+        study.probe.excuse(number)
     return injection and Injection(f"driver, weights {details}", injection.at, injection.pids, injection.trials)
 
 
@@ -283,7 +288,7 @@ def damage_images(study: StudyUnderTest, random: Random) -> Injection | None:
     if not files:
         return None
     injection = kill_everything(study, random)
-    detail = flip_pixels(files[0], random)
+    detail = change_tensors(files[0], random, ".images")
     return injection and Injection(detail, injection.at, injection.pids, injection.trials)
 
 

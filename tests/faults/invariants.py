@@ -122,6 +122,8 @@ def no_architecture_is_trained_twice(evidence: Evidence) -> Iterator[Finding]:
     """An architecture is trained by one trial, trained to the end at most once, and its weights are written once."""
     first: dict[str, int] = {}
     for trial in evidence.trained:
+        if "id" not in trial.user_attrs:
+            continue  # removed from the database
         other = first.setdefault(trial.user_attrs["id"], trial.number)
         if other != trial.number:
             yield trial, f"trains the architecture of trial {other} again"

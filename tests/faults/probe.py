@@ -34,6 +34,7 @@ class TrainingProbe:
     """Number of times that a process has stopped to train, as at the end of a segment."""
     weights: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
     """Trial -> (inode, time of the last change) of each file of weights that it has had."""
+    _excused: dict[int, frozenset[tuple[int, int]]] = field(default_factory=dict)
 
     def look(self) -> None:
         """Look once."""
@@ -65,9 +66,14 @@ class TrainingProbe:
             thread.join()
             self.look()
 
-    def forget(self, trial: int) -> None:
-        """Forget the weights of `trial`: a fault has changed or removed them."""
-        self.weights.pop(trial, None)
+    def excuse(self, trial: int) -> None:
+        """Do not count the weights that `trial` has now: a fault has damaged or removed them, and they must be written again."""
+        self.look()
+        self._excused[trial] = frozenset(self.weights.get(trial, ()))
+
+    def writes(self) -> dict[int, int]:
+        """Trial -> number of times that its weights were written."""
+        return {trial: len(files - self._excused.get(trial, frozenset())) for trial, files in self.weights.items()}
 
 
 def _holders(file: Path) -> frozenset[int]:

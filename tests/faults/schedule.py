@@ -12,7 +12,7 @@ from study import TRAININGS, StudySetup, StudyUnderTest
 
 from nas.study.trials import is_trained
 
-MAX_PHASE_WAIT_S = 20.0
+MAX_PHASE_WAIT_S = 60.0
 """A phase that does not come within this time is not waited for any more."""
 MAX_RANDOM_DELAY_S = 4.0
 
@@ -95,7 +95,7 @@ def _wait(reached: Callable[[], bool], is_over: Callable[[], bool], interval_s: 
 
 def wait_for(phase: str, study: StudyUnderTest, random: Random) -> bool:
     """Wait until `phase` has come; False if the search ends first. A phase that does not come is given up."""
-    deadline = time.monotonic() + (MAX_PHASE_WAIT_S if phase != "end" else 10 * MAX_PHASE_WAIT_S)
+    deadline = time.monotonic() + (MAX_PHASE_WAIT_S if phase != "end" else 5 * MAX_PHASE_WAIT_S)
     PHASES[phase](study, random, lambda: study.exit_code is not None or time.monotonic() > deadline)
     return study.exit_code is None
 
@@ -147,7 +147,8 @@ def plans(
             trainings = [name for name in TRAININGS if all(name in fault.trainings for fault in chosen)]
             weights = [2 if name == "halving" else 1 for name in trainings]
             training = random.choices(trainings, weights)[0]
-            setup = StudySetup(executor, training, trials, seed=random.randrange(2))
+            count = trials // 2 if training == "long" else trials
+            setup = StudySetup(executor, training, count, seed=random.randrange(2))
             yield StudyPlan(
                 setup, [PlannedFault(fault, _draw_phase(i, fault, random)) for i, fault in enumerate(chosen)]
             )
