@@ -20,6 +20,7 @@ MARKER = "MIXFRONT_FAULTS"
 
 DAEMONS = {"raylet": "raylet", "gcs_server": "gcs", "gcs": "gcs"}
 """Name of a program of Ray -> role."""
+HOST = "ray_tune.host"
 AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent", "dashboard/agent.py", "runtime_env/agent/main.py")
 
 
@@ -49,8 +50,8 @@ def marked_processes(value: str) -> list[MarkedProcess]:
     return [process for pid in _pids() if (process := _read(pid, entry)) is not None]
 
 
-def role_of(process: MarkedProcess, processes: Iterable[MarkedProcess], driver: int) -> str:
-    """The role of `process` among the `processes` of a study.
+def role_of(process: MarkedProcess, driver: int) -> str:
+    """The role of `process` in a study with this `driver`.
 
     Returns:
         "driver", "host" (the child of the driver that runs Ray), "raylet", "gcs", "agent", "worker" or "other".
@@ -63,13 +64,10 @@ def role_of(process: MarkedProcess, processes: Iterable[MarkedProcess], driver: 
         return "agent"
     if process.command.startswith("ray::") or "default_worker.py" in process.command:
         return "worker"
-    if process.parent == driver and "resource_tracker" not in process.command:
-        has_daemons = any(other.parent == process.pid and other.program in DAEMONS for other in processes)
-        if has_daemons:
-            return "host"
-        if "multiprocessing" in process.command:
-            return "worker"
-    return "other"
+    if HOST in process.command:
+        return "host"
+    is_spawned = "multiprocessing" in process.command and "resource_tracker" not in process.command
+    return "worker" if is_spawned and process.parent == driver else "other"
 
 
 def kill_all(value: str, patience_s: float = 10) -> None:

@@ -149,10 +149,9 @@ class StudyUnderTest:
 
     def processes(self) -> dict[str, list[MarkedProcess]]:
         """Role -> its living processes (`processes.role_of`)."""
-        processes = marked_processes(self.marker)
         roles: dict[str, list[MarkedProcess]] = {}
-        for process in processes:
-            roles.setdefault(role_of(process, processes, self.driver), []).append(process)
+        for process in marked_processes(self.marker):
+            roles.setdefault(role_of(process, self.driver), []).append(process)
         return roles
 
     def trials(self) -> Sequence[AnyTrial]:
