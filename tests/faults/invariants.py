@@ -26,7 +26,7 @@ from reference import comparable_curve, digest
 from safetensors import SafetensorError
 
 from nas.analysis.results import Results
-from nas.driver.halving import rank_trials
+from nas.driver.rung import Rung
 from nas.objectives import primary_index
 from nas.objectives.costs import cost_values
 from nas.study.layout import DATABASE, RAY, WORKERS
@@ -229,9 +229,12 @@ def rungs_are_consistent(evidence: Evidence) -> Iterator[Finding]:
     for rung, following in zip(halving.rungs, halving.rungs[1:], strict=False):
         share = len(values[rung]) / halving.reduction
         promoted = values[following].keys()
-        best = rank_trials({n: tuple(v) for n, v in values[rung].items()}, evidence.objectives)[: math.ceil(share)]
-        if not promoted >= set(best):
-            yield None, f"rung {rung}: the best trials {sorted(best)} must be promoted, found {sorted(promoted)}"
+        ranked = Rung(evidence.objectives)
+        for number, values_there in values[rung].items():
+            ranked.set(number, values_there)
+        missed = ranked.best(math.ceil(share), values[rung].keys() - promoted)
+        if missed is not None:
+            yield None, f"rung {rung}: trial {missed} is among the best {math.ceil(share)} and was not promoted"
         most = math.floor(share) + math.ceil(share)  # a share of those that came first, and the best of all at the end
         if len(promoted) > most:
             yield (
