@@ -12,6 +12,7 @@ from random import Random
 from evidence import Evidence
 from faults import Fault, Injection
 from invariants import Violation, violations
+from postgresql import PostgreSQL
 from processes import marked_processes
 from reference import References
 from schedule import PlannedFault, StudyPlan, wait_for
@@ -90,17 +91,20 @@ class Disturbance:
     Args:
         cache: a folder for references.
         hang_s: seconds without a training step and without an end after which a search counts as hanging.
+        server: for studies in PostgreSQL; None: there are none.
         report: called with each fault when its consequences are known.
     """
 
     cache: Path
     hang_s: float = 90.0
+    server: PostgreSQL | None = None
     report: Callable[[FaultRecord], None] = lambda record: None
 
     def run(self, plan: StudyPlan, random: Random) -> StudyRecord:
         """Run the study of `plan` to its end under its faults, and check the invariants."""
         record, begin = StudyRecord(plan), time.monotonic()
-        with open_study_under_test(plan.setup, disk_mib=DISK_MIB if plan.needs_disk else 0) as study:
+        disk_mib = DISK_MIB if plan.needs_disk else 0
+        with open_study_under_test(plan.setup, disk_mib=disk_mib, server=self.server) as study:
             references = References(study.config, self.cache)
             study.start()
             try:

@@ -21,11 +21,13 @@ from processes import kill_all, send_all, send_signal
 from study import TRAININGS, StudyUnderTest
 
 EXECUTORS = ("local", "ray_tune")
+DATABASES = ("sqlite", "postgresql")
 MAX_LOSSES = {"worker": 1, "cluster": 2}
 """Losses that a trial may have before another fault of this kind hits it."""
 MAX_STOP_S = 6.0
 MAX_ENDING_S = 30.0  # of a search that was asked to end
 MAX_FULL_S = 15.0
+MAX_AWAY_S = 20.0
 TABLES = ("operators.json", "reference.json", "columns.npz")
 
 
@@ -58,6 +60,7 @@ class Fault:
         inject: injects it; returns None if there is nothing to hit now.
         executors: executors for which it exists.
         trainings: names of trainings (`study.TRAININGS`) in which there is something to hit.
+        databases: databases for which it exists.
         needs_disk: True if the folder of the study must be on a small disk of its own.
         chooses_moment: True if it waits for its moment itself.
     """
@@ -66,6 +69,7 @@ class Fault:
     inject: Inject
     executors: tuple[str, ...] = EXECUTORS
     trainings: tuple[str, ...] = tuple(TRAININGS)
+    databases: tuple[str, ...] = DATABASES
     needs_disk: bool = False
     chooses_moment: bool = False
 
@@ -77,6 +81,7 @@ def fault(
     name: str,
     executors: tuple[str, ...] = EXECUTORS,
     trainings: tuple[str, ...] = tuple(TRAININGS),
+    databases: tuple[str, ...] = DATABASES,
     needs_disk: bool = False,
     chooses_moment: bool = False,
 ) -> Callable[[Inject], Inject]:
@@ -89,7 +94,7 @@ def fault(
     def register(inject: Inject) -> Inject:
         if name in FAULTS:
             raise ValueError(f"fault {name} already exists")
-        FAULTS[name] = Fault(name, inject, executors, trainings, needs_disk, chooses_moment)
+        FAULTS[name] = Fault(name, inject, executors, trainings, databases, needs_disk, chooses_moment)
         return inject
 
     return register
@@ -292,7 +297,7 @@ def damage_images(study: StudyUnderTest, random: Random) -> Injection | None:
     return injection and Injection(detail, injection.at, injection.pids, injection.trials)
 
 
-@fault("disk", needs_disk=True)
+@fault("disk", databases=("sqlite",), needs_disk=True)
 def fill_disk(study: StudyUnderTest, random: Random) -> Injection | None:
     """A disk that is full for some seconds, or until the search has ended."""
     if not (study.folder / "study.db").exists():
@@ -308,3 +313,26 @@ def fill_disk(study: StudyUnderTest, random: Random) -> Injection | None:
     size_kib = ballast.stat().st_size // 1024
     ballast.unlink()
     return Injection(f"full with {size_kib} KiB, then exit code {ended}", time.monotonic())
+
+
+@fault("database", databases=("postgresql",))
+def stop_database(study: StudyUnderTest, random: Random) -> Injection | None:
+    """A crash of PostgreSQL, which is started again after some seconds."""
+    if study.server is None:
+        return None
+    away_s = random.uniform(0, MAX_AWAY_S)
+    study.server.stop()
+    time.sleep(away_s)
+    study.server.start()
+    return Injection(f"PostgreSQL away for {away_s:.1f} s", time.monotonic())
+
+
+@fault("connections", databases=("postgresql",))
+def cut_connections(study: StudyUnderTest, random: Random) -> Injection | None:
+    """All connections to the database of the study are cut."""
+    if study.server is None or study.url is None:
+        return None
+    sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
+    at = time.monotonic()
+    count = int(study.server.query(study.url, f"{sql} AND pid <> pg_backend_pid()"))
+    return Injection(f"{count} connections", at) if count else None

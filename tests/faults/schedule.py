@@ -10,6 +10,7 @@ from random import Random
 from faults import FAULTS, Fault
 from study import TRAININGS, StudySetup, StudyUnderTest
 
+from nas.study.layout import holds_study
 from nas.study.trials import is_trained
 
 MAX_PHASE_WAIT_S = 60.0
@@ -37,7 +38,7 @@ def start(study: StudyUnderTest, random: Random, is_over: Callable[[], bool]) ->
 @_phase
 def timing(study: StudyUnderTest, random: Random, is_over: Callable[[], bool]) -> None:
     """While operators are timed: there is a study, and no table of operators."""
-    _wait((study.folder / "study.db").exists, is_over)
+    _wait(lambda: holds_study(study.folder), is_over)
     time.sleep(random.uniform(0, 1))
 
 
@@ -66,7 +67,10 @@ def segment_end(study: StudyUnderTest, random: Random, is_over: Callable[[], boo
 
 @_phase
 def record(study: StudyUnderTest, random: Random, is_over: Callable[[], bool]) -> None:
-    """While the driver writes to the database."""
+    """While the driver writes to the database in the folder; a moment in which it asks a server does not show."""
+    if study.setup.database != "sqlite":
+        segment_end(study, random, is_over)
+        return
     log = study.folder / "study.db-wal"
 
     def changed_at() -> int:
@@ -122,9 +126,14 @@ class StudyPlan:
 
 
 def plans(
-    seed: int, executors: Sequence[str], names: Sequence[str], faults: int = 5, trials: int = 16
+    seed: int,
+    executors: Sequence[str],
+    names: Sequence[str],
+    faults: int = 5,
+    trials: int = 16,
+    databases: Sequence[str] = ("sqlite",),
 ) -> Iterator[StudyPlan]:
-    """Plans of studies without end. Each name comes equally often, on each of the executors that have it.
+    """Plans of studies without end. Each name comes equally often, on each executor and database that have it.
 
     Args:
         seed: of the draws.
@@ -132,23 +141,28 @@ def plans(
         names: names of faults (`faults.FAULTS`).
         faults: number of faults in a study.
         trials: number of trials in a study.
+        databases: names of databases.
     """
     random = Random(seed)
-    pools: dict[str, list[str]] = {executor: [] for executor in executors}
+    pools: dict[tuple[str, str], list[str]] = {
+        (executor, database): [] for database in databases for executor in executors
+    }
     while True:
-        for executor in executors:
-            available = [name for name in names if executor in FAULTS[name].executors]
+        for (executor, database), pool in pools.items():
+            available = [
+                name for name in names if executor in FAULTS[name].executors and database in FAULTS[name].databases
+            ]
             if not available:
                 continue
-            pool = pools[executor]
             while len(pool) < faults:
                 pool += random.sample(available, len(available))
-            chosen, pools[executor] = [FAULTS[name] for name in pool[:faults]], pool[faults:]
+            chosen = [FAULTS[name] for name in pool[:faults]]
+            del pool[:faults]
             trainings = [name for name in TRAININGS if all(name in fault.trainings for fault in chosen)]
             weights = [2 if name == "halving" else 1 for name in trainings]
             training = random.choices(trainings, weights)[0]
             count = trials // 2 if training == "long" else trials
-            setup = StudySetup(executor, training, count, seed=random.randrange(2))
+            setup = StudySetup(executor, training, count, random.randrange(2), database=database)
             yield StudyPlan(
                 setup, [PlannedFault(fault, _draw_phase(i, fault, random)) for i, fault in enumerate(chosen)]
             )

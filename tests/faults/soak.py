@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
@@ -20,7 +22,8 @@ import optuna
 import ray
 import torch
 from disturbance import Disturbance, FaultRecord, StudyRecord
-from faults import EXECUTORS, FAULTS
+from faults import DATABASES, EXECUTORS, FAULTS
+from postgresql import PASSWORD, PostgreSQL, find_programs, running_postgresql
 from schedule import plans
 
 COLUMNS = (
@@ -111,40 +114,74 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faults", default=",".join(FAULTS), help=f"names, of {', '.join(FAULTS)}")
     parser.add_argument("--executors", default=",".join(EXECUTORS))
+    parser.add_argument("--databases", default="sqlite", help=f"of {', '.join(DATABASES)}")
     parser.add_argument("--per-study", type=int, default=5, help="number of faults in a study")
     parser.add_argument("--trials", type=int, default=16, help="number of trials in a study")
     parser.add_argument("--hang", type=float, default=90, help="seconds without a step that count as a hang")
     parser.add_argument("--cache", type=Path, default=Path("build/faults"), help="folder of undisturbed trainings")
     parser.add_argument("--json", type=Path, help="file for everything that was seen")
     options = parser.parse_args()
-    random, studies = Random(options.seed), []
-    end = time.monotonic() + 60 * options.minutes
     print(versions(), flush=True)
-    disturbance = Disturbance(options.cache, options.hang, print_fault)
-    schedule = plans(
-        options.seed, options.executors.split(","), options.faults.split(","), options.per_study, options.trials
-    )
-    for plan in schedule:
-        if time.monotonic() > end:
-            break
-        study = disturbance.run(plan, random)
-        studies.append(study)
-        faults, setup = sum(len(study.faults) for study in studies), plan.setup
-        print(
-            f"{time.strftime('%H:%M:%S')} study {len(studies)} ({setup.executor}, {setup.training}): {study.seconds:.0f} s,"
-            f" {study.starts} starts, missed {study.missed}, {len(study.violations)} violations {study.gave_up};"
-            f" {faults} faults so far",
-            flush=True,
-        )
-        for violation in study.violations:
-            print(f"    {violation}", flush=True)
-        if options.json:
-            options.json.write_text(json.dumps([record_of(study) for study in studies], indent=1))
+    with database_server(options.databases.split(",")) as server:
+        studies = soak(options, Disturbance(options.cache, options.hang, server, print_fault))
     print(table(summary(studies)))
     is_clean = not any(
         study.violations or study.gave_up or any(fault.has_hung for fault in study.faults) for study in studies
     )
     return 0 if is_clean else 1
+
+
+@contextmanager
+def database_server(databases: Sequence[str]) -> Iterator[PostgreSQL | None]:
+    """Yield a server if studies in PostgreSQL are among the `databases`.
+
+    Raises:
+        SystemExit: PostgreSQL is not installed.
+    """
+    if "postgresql" not in databases:
+        yield None
+        return
+    programs = find_programs()
+    if programs is None:
+        raise SystemExit("PostgreSQL is not installed (`apt-get install postgresql`)")
+    os.environ["PGPASSWORD"] = PASSWORD
+    with running_postgresql(programs) as server:
+        yield server
+
+
+def soak(options: argparse.Namespace, disturbance: Disturbance) -> list[StudyRecord]:
+    """Run studies one after the other for the time that the `options` say."""
+    schedule = plans(
+        options.seed,
+        options.executors.split(","),
+        options.faults.split(","),
+        options.per_study,
+        options.trials,
+        options.databases.split(","),
+    )
+    random, studies, end = Random(options.seed), [], time.monotonic() + 60 * options.minutes
+    for plan in schedule:
+        if time.monotonic() > end:
+            break
+        study = disturbance.run(plan, random)
+        studies.append(study)
+        print_study(study, studies)
+        if options.json:
+            options.json.write_text(json.dumps([record_of(study) for study in studies], indent=1))
+    return studies
+
+
+def print_study(study: StudyRecord, studies: Sequence[StudyRecord]) -> None:
+    """Print a line on a study, the last of `studies`, and what breaks an invariant in it."""
+    faults, setup = sum(len(study.faults) for study in studies), study.plan.setup
+    print(
+        f"{time.strftime('%H:%M:%S')} study {len(studies)} ({setup.executor}, {setup.training}, {setup.database}):"
+        f" {study.seconds:.0f} s, {study.starts} starts, missed {study.missed}, {len(study.violations)} violations"
+        f" {study.gave_up}; {faults} faults so far",
+        flush=True,
+    )
+    for violation in study.violations:
+        print(f"    {violation}", flush=True)
 
 
 def record_of(study: StudyRecord) -> dict[str, object]:

@@ -21,10 +21,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from postgresql import PASSWORD, PostgreSQL
 from probe import TrainingProbe
 from processes import MARKER, MarkedProcess, kill_all, marked_processes, role_of
 
-from nas.errors import UsageError
+from nas.errors import StudyError
 from nas.study.config import StudyConfig
 from nas.study.stored import StoredStudy
 from nas.study.trials import AnyTrial
@@ -62,6 +63,7 @@ class StudySetup:
         trials: number of trials.
         seed: the seed of the study.
         workers: number of workers.
+        database: "sqlite", in the folder of the study, or "postgresql".
     """
 
     executor: str
@@ -69,6 +71,7 @@ class StudySetup:
     trials: int = 12
     seed: int = 0
     workers: int = 2
+    database: str = "sqlite"
 
     @property
     def overrides(self) -> tuple[str, ...]:
@@ -84,6 +87,8 @@ class StudyUnderTest:
     home: Path
     setup: StudySetup
     marker: str
+    server: PostgreSQL | None = None
+    url: str | None = None
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     started_at: float = 0.0
@@ -114,13 +119,24 @@ class StudyUnderTest:
     @property
     def command(self) -> list[str]:
         """The command that starts and continues it."""
-        return [sys.executable, "-m", "nas.cli", "search", "study.yaml", "--out", "runs", *self.setup.overrides]
+        storage = [] if self.url is None else ["--storage", self.url]
+        return [
+            sys.executable,
+            "-m",
+            "nas.cli",
+            "search",
+            "study.yaml",
+            "--out",
+            "runs",
+            *storage,
+            *self.setup.overrides,
+        ]
 
     def start(self) -> None:
         """Start the search, or continue it; as the leader of a process group of its own."""
         self.starts += 1
         self.started_at = time.monotonic()
-        environment = {**os.environ, MARKER: self.marker, "TMPDIR": str(self.temporary)}
+        environment = {**os.environ, MARKER: self.marker, "TMPDIR": str(self.temporary), "PGPASSWORD": PASSWORD}
         with self.said("out").open("wb") as out, self.said("err").open("wb") as errors:
             self.process = subprocess.Popen(
                 self.command, cwd=self.home, env=environment, stdout=out, stderr=errors, start_new_session=True
@@ -156,7 +172,7 @@ class StudyUnderTest:
 
     def trials(self) -> Sequence[AnyTrial]:
         """The trials as the storage holds them; none before there is a study."""
-        with contextlib.suppress(UsageError):
+        with contextlib.suppress(StudyError):
             return StoredStudy.read(self.folder).trials
         return ()
 
@@ -178,7 +194,7 @@ class StudyUnderTest:
 
 @contextmanager
 def open_study_under_test(
-    setup: StudySetup, parent: Path = Path("/tmp"), disk_mib: int = 0
+    setup: StudySetup, parent: Path = Path("/tmp"), disk_mib: int = 0, server: PostgreSQL | None = None
 ) -> Iterator[StudyUnderTest]:
     """Yield a study that is not started yet, in a new home, which is removed at the end together with all its processes.
 
@@ -186,12 +202,14 @@ def open_study_under_test(
         setup: what to search.
         parent: the folder in which the home is created; its path is at most 8 bytes long.
         disk_mib: the size of a disk of its own (a tmpfs) for the study's folder; 0: it has none.
+        server: holds the database of a study in PostgreSQL.
 
     Raises:
         OSError: the disk cannot be mounted.
     """
     home = Path(tempfile.mkdtemp(prefix="nf", dir=parent))
-    study = StudyUnderTest(home, setup, uuid.uuid4().hex)
+    url = server.create_database() if server is not None and setup.database == "postgresql" else None
+    study = StudyUnderTest(home, setup, uuid.uuid4().hex, server, url)
     study.temporary.mkdir()
     study.folder.mkdir()
     if disk_mib:

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 from disturbance import Disturbance, FaultRecord, StudyRecord
-from faults import EXECUTORS, FAULTS, Injection, fault
+from faults import DATABASES, EXECUTORS, FAULTS, Injection, fault
 from schedule import PHASES, RUNNING_PHASES, PlannedFault, StudyPlan, plans
 from soak import summary, table
 from study import StudySetup, StudyUnderTest
@@ -32,7 +32,7 @@ def test_a_study_survives_faults(executor: str, tmp_path: Path) -> None:
 
 def test_a_schedule_is_drawn_with_its_seed() -> None:
     def first(seed: int) -> list[StudyPlan]:
-        schedule = plans(seed, EXECUTORS, list(FAULTS))
+        schedule = plans(seed, EXECUTORS, list(FAULTS), databases=DATABASES)
         return [next(schedule) for _ in range(40)]
 
     assert first(1) == first(1) != first(2)
