@@ -27,7 +27,6 @@ from trainers.data.config import DataConfig
 from trainers.measuring.effort import Effort
 from trainers.training.config import TrainConfig
 
-
 MAX_NAME_CHARS = 512
 """What the column of names in Optuna's tables holds."""
 MAX_MEASURING_S = 86_400

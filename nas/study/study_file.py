@@ -120,7 +120,9 @@ def _parse(word: str, model: type[BaseModel]) -> tuple[KeyPath, Any]:
     key = re.sub(r"\[([0-9]+)\]", r".\1", key)  # `stages[0]`, as errors write it, is `stages.0`
     path = tuple(int(part) if is_number_text(part) else part for part in key.split("."))
     if len(path) > yaml_text.MAX_DEPTH:
-        raise ConfigError(word, f"the key of an override must have at most {yaml_text.MAX_DEPTH} parts, found {len(path)}")
+        raise ConfigError(
+            word, f"the key of an override must have at most {yaml_text.MAX_DEPTH} parts, found {len(path)}"
+        )
     try:
         return path, parse_override(model, path, text)
     except yaml.YAMLError as error:

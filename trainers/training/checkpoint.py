@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from torch import Tensor, nn
 from trainers.files import atomic_write, reserve, write_reserved
 from trainers.training.config import TrainConfig
 from trainers.training.weights_file import TENSORS_DIGEST, DamagedWeightsError, read_metadata, tensors_digest
+
+log = logging.getLogger(__name__)
 
 DIGEST_BYTES = 32
 MAX_SAVE_SHARE = 0.005  # of the time since the last checkpoint
@@ -42,16 +45,27 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """What `save` wrote into `path`, on the CPU; None if the file does not exist or is damaged."""
+    """What `save` wrote into `path`, on the CPU; None if the file does not exist or is damaged.
+
+    Raises:
+        OSError, MemoryError: the disk is broken, or the memory full; the file may be intact.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return None
     digest, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != digest:
+        log.info("ignored %s: it is damaged", path)
         return None
-    state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    return state
+    try:
+        state: object = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # torch documents none
+        log.info("ignored %s: it is no checkpoint (%s: %s)", path, type(error).__name__, error)
+        return None
+    return state if isinstance(state, dict) else None
 
 
 def save_weights(path: Path, module: nn.Module, metadata: Mapping[str, str]) -> None:
