@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from nas.driver.record import Recorder
 from nas.errors import MachineError
-from nas.study.events import TrialRecorded
+from nas.study.events import TrialLost, TrialRecorded
 from nas.study.layout import ERROR, write_error
 from nas.study.records import MachineFailure
 
@@ -39,7 +39,7 @@ class Suspects:
         self.state = recorder.state
         self._held: dict[int, MachineFailure] = {}
 
-    def add(self, number: int, failure: MachineFailure) -> TrialRecorded | None:
+    def add(self, number: int, failure: MachineFailure) -> TrialRecorded | TrialLost | None:
         """Hold the open trial `number`; returns its event if it fails at once (rule 5).
 
         Raises:
@@ -63,11 +63,13 @@ class Suspects:
         self._held.clear()
         raise MachineError(f"{failures}; no trial was trained in between, so the machine is taken to be at fault")
 
-    def settle(self) -> list[TrialRecorded]:
+    def settle(self) -> list[TrialRecorded | TrialLost]:
         """Record the held trials as failed: the machine works, or no other trial is left to decide."""
-        held = dict(self._held)
-        self._held.clear()
-        return [self.recorder.record(number, failure.to_failed()) for number, failure in held.items()]
+        events = []
+        for number, failure in list(self._held.items()):
+            events.append(self.recorder.record(number, failure.to_failed()))
+            del self._held[number]  # not before: what could not be written is recorded by the next call
+        return events
 
     @property
     def has_held(self) -> bool:
