@@ -82,7 +82,19 @@ class NothingFeasibleError(StudyError):
     exit_code = 3
 
 
+MAX_MESSAGE_LENGTH = 10_000
+"""A longer message of an exception, such as one that holds a whole tensor, is cut."""
+
+
+def message(error: BaseException) -> str:
+    """The message of `error`, at most `MAX_MESSAGE_LENGTH` characters; a text that says so where it has none that can be read."""
+    try:
+        return str(error)[:MAX_MESSAGE_LENGTH]
+    except Exception as failure:  # of the `__str__` of a foreign class
+        return f"its message cannot be read ({type(failure).__name__})"
+
+
 def reason(error: BaseException) -> str:
     """The type and the message of `error`, in one line of at most 400 characters."""
-    text = next((line for line in str(error).splitlines() if line.strip()), "")
+    text = next((line for line in message(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {text}"[:400] if text else type(error).__name__

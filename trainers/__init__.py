@@ -3,14 +3,15 @@
     errors            the exceptions
     files             atomic writes, tensor files; torch_internals: private parts of torch
     device            names and conditions of devices; device_lock: measurements have a device to themselves
+    watchdog          ends a process that makes no progress; lock_holders: which processes hold a lock
     inference         running a module for its outputs alone
     data/             where images come from, decoded once into one file, in a fixed split
     augment/          augmentation of whole batches on the device
     training/         the training loop, resumable; evaluation, schedules, checkpoints
     measuring/        throughput, latency and memory of a module; training-free scores
 
-A module imports only from rooms further up in this order: errors | files, then device | torch_internals | inference,
-device_lock, data, then augment | measuring, then training.
+A module imports only from rooms further up in this order: errors | files, then device | torch_internals | inference |
+watchdog | lock_holders, device_lock, data, then augment | measuring, then training.
 
 The names of `__all__` are imported when they are first used (PEP 562), so that `import trainers` and the configurations need
 no torch.

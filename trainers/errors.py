@@ -3,7 +3,8 @@
 TrainerError             base class: data or a training failed
 ├── DataError            data, or a description of data, that break a rule; also a ValueError
 │   └── DiskError        a disk that is full or broken; the data are not at fault
-└── TrainingError        a training failed: a loss that is not finite
+├── TrainingError        a training failed: a loss that is not finite
+└── TrainingInterrupted  a training was asked to stop, and can be continued
 """
 
 from __future__ import annotations
@@ -59,6 +60,10 @@ class TrainingError(TrainerError):
 
     def __str__(self) -> str:
         return f"epoch {self.epoch}, step {self.step}: {self.reason}"
+
+
+class TrainingInterrupted(TrainerError):
+    """A training has stopped between two steps, because it was asked to. Its checkpoint, if it has one, continues it."""
 
 
 def unknown_source(name: object, known_names: Iterable[str]) -> DataError:

@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -53,6 +54,43 @@ def error_kind(error: BaseException) -> type[DataError]:
     return DiskError if is_disk_error(error) else DataError
 
 
+class IrregularFileError(OSError):
+    """There is a link, a pipe, a device or a folder where a program keeps a file of its own."""
+
+
+def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:
+    """A descriptor of the regular file `path`, which child processes do not inherit.
+
+    No link is followed, so that nobody who may write to the folder can make this process write elsewhere.
+
+    Args:
+        path: the file.
+        flags: as for `os.open`.
+        mode: of a file that is created.
+
+    Raises:
+        IrregularFileError: there is something else at `path`.
+        OSError: it cannot be opened.
+    """
+    try:
+        # O_NONBLOCK: a pipe is opened at once instead of when somebody writes to it.
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise _irregular(path) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _irregular(path)
+    return descriptor
+
+
+def _irregular(path: Path) -> IrregularFileError:
+    kinds = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    kind = kinds.get(stat.S_IFMT(path.lstat().st_mode), "a device")
+    return IrregularFileError(errno.EINVAL, f"must be a regular file, found {kind}", str(path))
+
+
 _DTYPES = {np.dtype(np.int64): "I64", np.dtype(np.uint8): "U8"}
 
 
@@ -64,6 +102,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         OSError: the disk is full or broken; the error names `path`.
     """
     temporary = _temporary_file(path)
+    _remove_link(temporary)
     try:
         with _named(path, temporary):
             yield temporary
@@ -102,6 +141,7 @@ def reserve(path: Path, size_bytes: int) -> Iterator[None]:
         OSError: there is no room; the error names `path`.
     """
     temporary = _temporary_file(path)
+    _remove_link(temporary)
     try:
         with _named(path, temporary), temporary.open("wb") as file:
             try:
@@ -129,6 +169,12 @@ def remove_temporary_files(folder: Path) -> None:
 
 def _temporary_file(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _remove_link(temporary: Path) -> None:
+    """Remove a link at `temporary`: what is written there must not change the file that it leads to."""
+    if temporary.is_symlink():
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

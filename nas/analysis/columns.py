@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.analysis.architecture_text import block_counts, mixer_names
-from nas.analysis.failures import short_reason
 from nas.analysis.front import Floats
 from nas.analysis.growing import GrowingColumn, RaggedColumn, TextColumn
 from nas.analysis.rungs import RungColumns, RungRow
@@ -24,6 +23,7 @@ from nas.analysis.trial_fields import TEXTS, number_columns, state_of
 from nas.objectives import Objective, primary_index
 from nas.sampler.prediction import PREDICTED
 from nas.study.attribute_types import is_number
+from nas.study.failure_kinds import short_reason
 from nas.study.segments import SEGMENTS
 from nas.study.trials import RETRIED_FROM, AnyTrial, attribute_column
 
@@ -213,7 +213,7 @@ class StudyColumns:
 def _reason(state: str, attributes: Mapping[str, Any]) -> str | None:
     """Why the trial has no result, without what differs between trials; None if it has one."""
     if state == "failed":
-        return short_reason({"failure": attributes.get("failure")})
+        return short_reason(attributes.get("failure"))
     if state == "refused":
         return str(attributes.get("refused") or "no reason recorded").partition(":")[0]
     return "duplicate of an earlier trial" if state == "duplicate" else None

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas.formatting import count
+from nas.study.failure_kinds import short_reason
 
 if TYPE_CHECKING:  # it imports pandas
     from nas.analysis.results import Results
 
 MAX_SHOWN_TRIALS = 8
-MAX_REASON_LENGTH = 100
-
-_REASONS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("out of GPU memory", re.compile(r"CUDA out of memory|torch\.OutOfMemoryError|^OutOfMemoryError", re.I)),
-    ("out of memory", re.compile(r"MemoryError|DefaultCPUAllocator|allocate memory|bad_alloc|not enough memory", re.I)),
-    ("an objective missing or not finite", re.compile(r"an objective is missing")),
-    ("loss not finite", re.compile(r"not finite|\bnan\b", re.I)),
-    ("the worker died, possibly out of memory", re.compile(r"worker died")),
-    ("no room on the disk", re.compile(r"no space left|quota exceeded|file too large", re.I)),
-    ("CUDA error", re.compile(r"CUDA|cuDNN|cuBLAS")),
-)
-"""What the reason of a failure is called, and how it is recognised; other reasons are shown as they are."""
-
-_FILE = re.compile(r" \(see trials/.*\)$")
 
 
 @dataclass(frozen=True)
@@ -59,7 +44,7 @@ def group_failures(results: Results) -> list[FailureGroup]:
     groups: dict[str, list[int]] = {}
     for row in trials[trials["state"] == "failed"].to_dict("records"):
         if row["trial"] not in repeated:
-            groups.setdefault(short_reason(row), []).append(int(row["trial"]))
+            groups.setdefault(short_reason(row["failure"]), []).append(int(row["trial"]))
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[1]))
     return [FailureGroup(reason, tuple(numbers)) for reason, numbers in ordered]
 
@@ -71,10 +56,3 @@ def failure_summary(results: Results) -> str | None:
         return None
     number = sum(len(group.trials) for group in groups)
     return f"{count(number, 'trial')} failed: {', '.join(map(str, groups))}"
-
-
-def short_reason(row: Mapping[Any, Any]) -> str:
-    """The reason of the failure of the trial `row`, without what differs between trials."""
-    text = _FILE.sub("", str(row["failure"] or "no reason recorded"))
-    known = next((reason for reason, pattern in _REASONS if pattern.search(text)), text)
-    return known if len(known) <= MAX_REASON_LENGTH else f"{known[: MAX_REASON_LENGTH - 3]}..."

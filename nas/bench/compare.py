@@ -9,7 +9,7 @@ from typing import Any
 from nas.bench.simulation import RunResult, RunSpec, simulate
 from nas.bench.table import BenchmarkTable
 from nas.errors import StudyError
-from nas.execution.base import Executor, Task
+from nas.execution.base import Executor, Loss, Task, WorkerSite
 from nas.execution.queue import TaskQueue
 
 
@@ -64,15 +64,16 @@ def compare(
             on_run(simulate(contest.table, entry, contest.trainings, contest.noise, lambda: advance(1)))
         return
 
-    def report_result(task: Task, result: Mapping[str, Any] | None) -> None:
-        if result is None:
-            raise StudyError("a process of the benchmark died, possibly out of memory; try a smaller --jobs")
+    def report_result(task: Task, result: Mapping[str, Any]) -> None:
         run = RunResult.from_dict(result)
         advance(len(run.shares))
         on_run(run)
 
+    def report_loss(task: Task, loss: Loss) -> None:
+        raise StudyError("a process of the benchmark died, possibly out of memory; try a smaller --jobs")
+
     tasks = [Task(str(index), {"index": index}) for index in range(len(contest.entries))]
-    executor.run(ContestWorkerFactory(contest), TaskQueue(tasks, report_result, check))
+    executor.run(ContestWorkerFactory(contest), TaskQueue(tasks, report_result, check, report_loss))
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class ContestWorkerFactory:
 
     contest: Contest
 
-    def __call__(self, device: str) -> ContestWorker:
+    def __call__(self, site: WorkerSite) -> ContestWorker:
         """The worker; a benchmark of samplers needs no device."""
         return ContestWorker(self.contest)
 

@@ -15,8 +15,9 @@ from typing import Any
 from nas.driver.ask_tell import AskTell
 from nas.driver.propose import Finished, Proposal, Wait
 from nas.errors import MachineError
-from nas.execution.base import FINISHED, WAIT, NoTask, Task, TaskSource
+from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
+from nas.execution.losses import LossPolicy
 from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record, segment_of
 from nas.study.segments import Segment
 
@@ -55,6 +56,7 @@ class TrialDispatcher(TaskSource):
         self.interrupts = interrupts or Interrupts()
         self.check_place = check_place
         self.clock = clock
+        self.policy = LossPolicy()
         self._running: dict[str, int] = {}  # name of a task -> number of its trial
         self._not_started: set[str] = set()  # tasks that no worker has received yet
         self._unwritten: deque[tuple[float, int, WorkerOutcome | None, Segment | None]] = deque()
@@ -95,15 +97,30 @@ class TrialDispatcher(TaskSource):
     def on_started(self, task: Task) -> None:
         self._not_started.discard(task.name)
 
-    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
-        number = self._running.pop(task.name)
-        self._not_started.discard(task.name)
-        outcome = None if result is None else from_record(result)
+    def on_ended(self, task: Task, result: Mapping[str, Any]) -> None:
+        outcome = from_record(result)
         if isinstance(outcome, TrainedSegment):
             self._durations_s.append(outcome.trained.wall_s)
         elif isinstance(outcome, Failed) and outcome.wall_s is not None:
             self._durations_s.append(outcome.wall_s)
-        self._unwritten.append((self.clock(), number, outcome, None if result is None else segment_of(result)))
+        self._end(task, outcome, segment_of(result))
+
+    def on_lost(self, task: Task, loss: Loss) -> bool:
+        if self.policy.add(task, loss):
+            self._not_started.add(task.name)
+            return True
+        self._end(task, None, None)
+        return False
+
+    def on_workers(self, count: int) -> None:
+        self.workers = count
+
+    def _end(self, task: Task, outcome: WorkerOutcome | None, segment: Segment | None) -> None:
+        """Keep an outcome until it is written; None: the worker died."""
+        number = self._running.pop(task.name)
+        self._not_started.discard(task.name)
+        self.policy.forget(task)
+        self._unwritten.append((self.clock(), number, outcome, segment))
         self.interrupts.check()
 
     def tick(self) -> None:

@@ -17,7 +17,7 @@ from nas.execution.resources import Allocation
 from nas.objectives.costs import cost_value
 from nas.sampler import SamplerContext, SamplerObjective
 from nas.study.config import StudyConfig
-from nas.study.layout import REFERENCE, WORKERS
+from nas.study.layout import REFERENCE
 from nas.study.limits import may_satisfy_limits
 from nas.study.operator_table import OperatorTable
 from search_space import SearchSpace
@@ -104,5 +104,4 @@ def evaluation_settings(
         gpus=allocation.gpus,
         threads=config.resources.cpus_per_trial,
         measuring=measuring,
-        workers_folder=folder.resolve() / WORKERS,
     )

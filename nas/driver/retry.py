@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nas.driver.study_files import move_stored_checkpoint
 from nas.study.layout import move_checkpoint
 from nas.study.stored import StoredStudy
 from nas.study.trials import RETRIED_FROM, failed_trials
@@ -19,4 +20,6 @@ def enqueue_failed(study: StoredStudy) -> list[int]:
         study.optuna.enqueue_trial(trial.params, user_attrs={RETRIED_FROM: trial.number})
         number = study.trials[-1].number
         move_checkpoint(study.trial_folder(trial.number), study.trial_folder(number))
+        if study.files_url is not None:
+            move_stored_checkpoint(study.files_url, trial.number, number)
     return [trial.number for trial in failed]

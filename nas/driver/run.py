@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
@@ -24,6 +24,7 @@ from nas.driver.plan import create_halving, create_sampler, evaluation_settings
 from nas.driver.reading import ImageReader
 from nas.driver.retry import enqueue_failed
 from nas.driver.start_checks import check_decoded, check_new_study, check_resumed
+from nas.driver.study_files import published
 from nas.driver.warm_start import (
     PriorAccuracies,
     check_earlier_study,
@@ -32,7 +33,7 @@ from nas.driver.warm_start import (
     remember_earlier_study,
 )
 from nas.errors import ConfigError, NothingFeasibleError, StudyError
-from nas.evaluation.settings import EvaluationSettings
+from nas.evaluation.settings import EvaluationSettings, StudyPlace
 from nas.execution.base import Executor, open_executor
 from nas.execution.interrupts import Interrupts, TimeBudgetExceeded
 from nas.study.config import StudyConfig
@@ -247,9 +248,13 @@ class _SearchRun:
         from nas.evaluation.factory import EvaluatorFactory
 
         config, home = self.config, self.folder.resolve()
-        files = WorkerFiles(home / WORKERS)
+        files, place = WorkerFiles(home / WORKERS), StudyPlace.new(home, study.fingerprint, config.files)
         study.record_target(config.trials, config.time_budget, executor.allocation.workers)
-        with self.display.trials() as observer, files.opened():
+        with (
+            self.display.trials() as observer,
+            files.opened(place.nonce),
+            published(settings.data_file, place) as file_observers,
+        ):
             ask_tell = AskTell(
                 study.optuna,
                 space,
@@ -259,13 +264,13 @@ class _SearchRun:
                 limits=config.limits,
                 seed=config.seed,
                 halving=create_halving(config),
-                observers=(observer, *self.observers),
+                observers=(observer, *file_observers, *self.observers),
                 workers=files,
             )
             ask_tell.start(executor.allocation.workers)
             dispatcher = TrialDispatcher(ask_tell, executor.allocation.workers, self.interrupts, self.lock.check)
             try:
-                executor.run(EvaluatorFactory(settings), dispatcher)
+                executor.run(EvaluatorFactory(replace(settings, place=place)), dispatcher, home)
                 dispatcher.settle()
             finally:
                 dispatcher.write()

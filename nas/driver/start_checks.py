@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nas.driver.plan import create_sampler
 from nas.driver.reading import ImageReader
+from nas.driver.study_files import check_files
 from nas.driver.warm_start import check_warm_start
 from nas.errors import ConfigError, StudyError
 from nas.execution.base import check_executor, check_resources
@@ -34,6 +35,7 @@ def check_resumed(config: StudyConfig) -> None:
     check_executor(config)
     check_compiler(config)
     check_resources(config.resources.executor, config.resources)
+    check_files(config)
 
 
 def check_compiler(config: StudyConfig) -> None:

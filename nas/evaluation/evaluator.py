@@ -11,7 +11,7 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,6 +27,7 @@ from nas.evaluation.failures import Cause, cause_of, loses_device
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.segment_clock import SegmentClock, worker_name
 from nas.evaluation.settings import EvaluationSettings
+from nas.evaluation.trial_files import SharedTrialFiles, TrialFiles
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.records import (
     Completed,
@@ -43,7 +44,6 @@ from nas.study.records import (
     name_of,
     to_record,
 )
-from nas.study.segments import WorkerFiles
 from search_space import Architecture
 from search_space.modules.network import Network, build
 from trainers.data.dataset import Dataset, load
@@ -65,18 +65,22 @@ class Evaluator:
     Args:
         settings: the settings that all trials share.
         device: "cpu", "cuda" or "cuda:1".
+        files: the files of trials; None: this worker sees `data_file` and the folders of its trials.
     """
 
-    def __init__(self, settings: EvaluationSettings, device: str) -> None:
+    def __init__(self, settings: EvaluationSettings, device: str, files: TrialFiles | None = None) -> None:
         torch.set_num_threads(settings.threads)
         self.settings = settings
         self.device = device
         if 0 < settings.gpus < 1:  # a worker that shares a GPU must not use the memory of the others
             torch.cuda.set_per_process_memory_fraction(settings.gpus)
         compilation.check_compiler(settings.train.compile, device)
-        self.data = load(settings.data_file, device, settings.gpus / 2)
+        self.files = files or SharedTrialFiles(settings.data_file, settings.measuring.reference_file)
+        self.data = load(self.files.images, device, settings.gpus / 2)
         self.lock = DeviceLock(device)
-        self.measurer = Measurer(settings.measuring, device, self.lock)
+        self.measurer = Measurer(
+            replace(settings.measuring, reference_file=self.files.reference_file), device, self.lock
+        )
         self.name = worker_name(device)
         self._clock = SegmentClock(self.name, until=None)
         self._idle_since: float | None = None  # the end of the last trial
@@ -100,13 +104,13 @@ class Evaluator:
         """
         start = time.perf_counter()
         self._clock = SegmentClock(self.name, task.until)
-        if self.settings.workers_folder is not None:
-            WorkerFiles(self.settings.workers_folder).announce(task.number, self._clock.started())
+        self.files.announce(task.number, self._clock.started())
         idle_s = task.earlier.idle_s + (0.0 if self._idle_since is None else start - self._idle_since)
         outcome: WorkerOutcome
         self._unsaved = None
         try:
-            outcome = self._evaluate(task, start)
+            with self.files.opened(task) as folder:
+                outcome = self._evaluate(task, folder, start)
         except Exception as error:  # any failure is that of the trial, or of the machine
             outcome = self._failure(error, task, start)
         self._free_device_memory()
@@ -137,9 +141,9 @@ class Evaluator:
             logger.info("the device is lost", exc_info=True)
             self._device_is_lost = True
 
-    def _evaluate(self, task: TrialTask, start: float) -> Completed | Paused | Refused:
-        """The outcome without `idle_s`."""
-        architecture, folder = Architecture.from_json(task.architecture), Path(task.folder)
+    def _evaluate(self, task: TrialTask, folder: Path, start: float) -> Completed | Paused | Refused:
+        """The outcome without `idle_s`; the trial works in `folder`."""
+        architecture = Architecture.from_json(task.architecture)
         network = initial_network(architecture, task.seed)
         completed = self._completed_before(architecture, network, task.seed, folder)
         if completed is not None:
@@ -152,13 +156,12 @@ class Evaluator:
             if task.until is None or task.until >= self.settings.train.epochs:
                 epochs = self.settings.train.epochs
                 stack.enter_context(checkpoint.reserve_weights(folder / WEIGHTS, network, epochs))
-            return self._train(architecture, network, task, measured, start)
+            return self._train(network, task, folder, measured, start)
 
     def _train(
-        self, architecture: Architecture, network: Network, task: TrialTask, measured: Measured, start: float
+        self, network: Network, task: TrialTask, folder: Path, measured: Measured, start: float
     ) -> Completed | Paused:
         """Train the network to the end, or to its next rung."""
-        folder = Path(task.folder)
         training = ProxyTraining(
             network,
             self.data,
@@ -168,19 +171,21 @@ class Evaluator:
             milestones=() if task.until is None else (task.until,),
             device_lock=self.lock,
         )
-        epochs_s = train_until(training, task.until, self._clock)
+        epochs_s = train_until(training, task.until, self._clock, self.files.on_epoch)
         trained_at = time.perf_counter()
         overhead_s = trained_at - start - epochs_s
         trained = self._trained(training, task.until, task.earlier.overhead_s + overhead_s)
         if task.until is not None and task.until < self.settings.train.epochs:
+            self.files.keep_checkpoint()
             return Paused(task.seed, measured, trained, epoch=task.until)
         self._unsaved = Completed(task.seed, measured, trained)
         metadata = {
-            "architecture": architecture.to_json(),
+            "architecture": network.architecture.to_json(),
             "training": training.identity,
             "record": json.dumps(to_record(self._unsaved)),
         }
         checkpoint.save_weights(folder / WEIGHTS, training.model, metadata)
+        self.files.keep_weights()
         return Completed(task.seed, measured, trained.with_overhead(time.perf_counter() - trained_at))
 
     def _trained(self, training: ProxyTraining, until: int | None, overhead_s: float) -> Trained:
@@ -235,10 +240,13 @@ class TrainingResult:
         return confusion(self.network, self.data.val, self.data, config.eval_batch_size, config.amp)
 
 
-def train_until(training: ProxyTraining, epoch: int | None, clock: SegmentClock) -> float:
+def train_until(
+    training: ProxyTraining, epoch: int | None, clock: SegmentClock, on_epoch: Callable[[], None] = lambda: None
+) -> float:
     """Train up to `epoch` (None: to the end); returns the seconds of the epochs that this call trained.
 
-    `clock` counts these epochs, too. Epochs from a checkpoint are yielded at once; an earlier process spent their seconds.
+    `clock` counts these epochs, too, and `on_epoch` is called after each of them. Epochs from a checkpoint
+    are yielded at once; an earlier process spent their seconds.
     """
     epochs_s, last = 0.0, time.perf_counter()
     for trained in training.epochs():
@@ -246,6 +254,7 @@ def train_until(training: ProxyTraining, epoch: int | None, clock: SegmentClock)
         if now - last >= trained.wall_s:
             epochs_s += trained.wall_s
             clock.add(trained)
+            on_epoch()
         last = now
         if trained.epoch == epoch:
             break

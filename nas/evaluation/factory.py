@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas.evaluation.settings import EvaluationSettings
+from nas.execution.base import WorkerSite
 
 if TYPE_CHECKING:
     from nas.evaluation.evaluator import Evaluator
@@ -17,8 +18,9 @@ class EvaluatorFactory:
 
     settings: EvaluationSettings
 
-    def __call__(self, device: str) -> Evaluator:
-        """The evaluator on `device`."""
+    def __call__(self, site: WorkerSite) -> Evaluator:
+        """The evaluator at `site`."""
         from nas.evaluation.evaluator import Evaluator
+        from nas.evaluation.place import open_trial_files
 
-        return Evaluator(self.settings, device)
+        return Evaluator(self.settings, site.device, open_trial_files(self.settings, site.files))

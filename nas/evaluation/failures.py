@@ -11,9 +11,9 @@ the same command continues it. An error that may be of either is held until anot
 | no room for the weights | machine | ends before the training starts, since their room is reserved |
 | no more threads or processes; shared memory or a mapped file without memory | machine | ends |
 | no CUDA device, driver or NVML failure, ECC error, a device that is lost or busy | machine | ends |
-| the worker died twice (out of memory, killed, crashed) | either | goes on; held |
+| the worker died, or made no progress, twice (out of memory, killed, crashed, hung) | either | goes on; held |
 | memory of the host: `MemoryError`, an allocation that the machine could satisfy | either | goes on; held |
-| an allocation larger than the memory of the machine | architecture | goes on |
+| an allocation larger than the memory of the machine, or above the worker's limit | architecture | goes on |
 | CUDA out of memory while other processes use the device | either | goes on; held |
 | CUDA out of memory, the device used by this worker alone | architecture | goes on |
 | illegal memory access, launch failure, cuDNN or cuBLAS failure | either | goes on, with a new worker; held |
@@ -25,73 +25,49 @@ An error counts as its cause (`raise ... from error`) where that is the machine'
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
-from enum import Enum
-from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 
+from nas.errors import message
+from nas.evaluation.memory_limit import host_memory_bytes, reaches_limit
+from nas.study.failure_kinds import OUT_OF_GPU_MEMORY, OUT_OF_MEMORY, Cause, find_kind
 from trainers.errors import DataError, TrainingError
+
+__all__ = ["Cause", "cause_of", "host_memory_bytes", "loses_device"]
 
 MAX_SHARE_OF_OTHERS = 0.1
 """A GPU counts as used by this worker alone while others use at most this share of its memory."""
 
-CGROUP_LIMIT_FILE = Path("/sys/fs/cgroup/memory.max")
-
-
-class Cause(Enum):
-    """What is at fault."""
-
-    ARCHITECTURE = "architecture"
-    MACHINE = "machine"
-    EITHER = "either"
-
-
-_MACHINE = re.compile(
-    r"no cuda-capable device|no nvidia driver|driver version is insufficient|driver shutting down|nvml"
-    r"|uncorrectable|\becc\b|initialization error|initialization failed|invalid device ordinal|busy or unavailable"
-    r"|system not yet initialized|device unavailable|device is lost|fallen off the bus|hardware stack error"
-    r"|can't start new thread|resource temporarily unavailable|too many open files|no space left on device"
-    r"|disk quota exceeded|input/output error|read-only file system|stale file handle"
-    r"|unable to mmap|unable to open file|unable to write to file|unable to open shared memory",
-    re.IGNORECASE,
-)
-_DEVICE_ASSERT = re.compile(r"device-side assert", re.IGNORECASE)
-_DEVICE = re.compile(
-    r"cuda error|cuda driver error|unspecified launch failure|illegal memory access|misaligned address"
-    r"|cudnn_status_(?!not_supported)|cublas_status_(?!not_supported)|cufft_(?!invalid)|cusolver_status_",
-    re.IGNORECASE,
-)
-_HOST_MEMORY = re.compile(r"defaultcpuallocator|cannot allocate memory|std::bad_alloc|not enough memory", re.IGNORECASE)
 _ALLOCATION_BYTES = re.compile(r"tried to allocate (\d+) bytes")
 _CUDA_REQUEST = re.compile(r"tried to allocate ([\d.]+) ([KMG]iB)", re.IGNORECASE)
 _UNIT_BYTES = {"kib": 2**10, "mib": 2**20, "gib": 2**30}
-_DEVICE_MEMORY = re.compile(r"cuda out of memory|(cublas|cudnn)_status_alloc_failed|cuda error: out of memory", re.I)
 
 
-def cause_of(error: BaseException, device: torch.device | str = "cpu") -> Cause:
-    """What is at fault for `error`, raised while a trial was evaluated on `device`."""
-    causes = [_cause_of_one(cause, torch.device(device)) for cause in _chain(error)]
+def cause_of(error: BaseException, device: torch.device | str = "cpu", memory_limit: int | None = None) -> Cause:
+    """What is at fault for `error`, raised while a trial was evaluated on `device`.
+
+    Args:
+        error: the error; what it was raised from counts, too.
+        device: of the worker.
+        memory_limit: bytes that this process may hold (`nas.evaluation.memory_limit`); None: as many as the machine has.
+    """
+    causes = [_cause_of_one(cause, torch.device(device), memory_limit) for cause in _chain(error)]
     return next((cause for cause in causes if cause is Cause.MACHINE), causes[0])
 
 
 def loses_device(error: BaseException) -> bool:
     """True if this process cannot use its GPU after `error`: CUDA reports it again for everything that follows."""
-    texts = [str(cause) for cause in _chain(error)]
-    lost = [text for text in texts if _DEVICE.search(text) or _DEVICE_ASSERT.search(text)]
-    return any("CUDA" in text and not _DEVICE_MEMORY.search(text) for text in lost)
+    return any("CUDA" in (text := message(cause)) and _is_lasting(text) for cause in _chain(error))
 
 
-def host_memory_bytes() -> int:
-    """The memory of this machine, or of the control group of this process where that is less."""
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:
-        return min(total, int(CGROUP_LIMIT_FILE.read_text()))
-    except (OSError, ValueError):  # no control group, or one without a limit ("max")
-        return total
+def _is_lasting(text: str) -> bool:
+    kind = find_kind(text)
+    if kind is None:
+        return False
+    return kind.name == "device-side assert" or (kind.name == "CUDA error" and kind.cause is Cause.EITHER)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -102,26 +78,28 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__
 
 
-def _cause_of_one(error: BaseException, device: torch.device) -> Cause:
-    text = str(error)
+def _cause_of_one(error: BaseException, device: torch.device, memory_limit: int | None) -> Cause:
     if isinstance(error, TrainingError):
         return Cause.ARCHITECTURE
     if isinstance(error, OSError | DataError | SafetensorError):
         return Cause.MACHINE
-    if isinstance(error, torch.OutOfMemoryError) or _DEVICE_MEMORY.search(text):
-        return Cause.EITHER if _others_fill(device, text) else Cause.ARCHITECTURE
+    text = message(error)
     if isinstance(error, MemoryError):
-        return Cause.EITHER
-    if not isinstance(error, RuntimeError):  # torch raises these, all others come from Python code
+        return Cause.ARCHITECTURE if reaches_limit(memory_limit) else Cause.EITHER
+    is_gpu_memory = isinstance(error, torch.OutOfMemoryError)
+    if not is_gpu_memory and not isinstance(
+        error, RuntimeError
+    ):  # torch raises these, all others come from Python code
         return Cause.ARCHITECTURE
-    if _DEVICE_ASSERT.search(text):
-        return Cause.ARCHITECTURE
-    if _MACHINE.search(text):
-        return Cause.MACHINE
-    if _HOST_MEMORY.search(text):
+    kind = find_kind(text)
+    if is_gpu_memory or (kind is not None and kind.name == OUT_OF_GPU_MEMORY):
+        return Cause.EITHER if _others_fill(device, text) else Cause.ARCHITECTURE
+    if kind is not None and kind.name == OUT_OF_MEMORY:
         size = _ALLOCATION_BYTES.search(text)
-        return Cause.ARCHITECTURE if size and int(size[1]) > host_memory_bytes() else Cause.EITHER
-    return Cause.EITHER if _DEVICE.search(text) else Cause.ARCHITECTURE
+        size_bytes = int(size[1]) if size else 0
+        is_too_large = size_bytes > host_memory_bytes() or reaches_limit(memory_limit, size_bytes)
+        return Cause.ARCHITECTURE if is_too_large else Cause.EITHER
+    return Cause.ARCHITECTURE if kind is None else kind.cause
 
 
 def _others_fill(device: torch.device, text: str) -> bool:

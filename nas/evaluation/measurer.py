@@ -57,13 +57,14 @@ class Measurer:
         values: dict[str, float] = {}
         details: dict[str, Mapping[str, object]] = {}
         untrained = UntrainedNetwork(network, input_shape, self.device, self.settings.batch_size, self)
-        with self._exclusively():
+        with self._exclusively() as is_alone:
             for name in self.settings.objectives:
                 objective = objectives.get(name)
                 measurement = objective.compute(untrained)
                 values[name] = measurement.value
                 if objective.details_name:
-                    details[objective.details_name] = measurement.details
+                    disturbed = {} if is_alone or not self.settings.exclusive else {"exclusive": False}
+                    details[objective.details_name] = {**measurement.details, **disturbed}
         return Measured(values, details, device_name(self.device))
 
     def time_operators(self, operators: Sequence[Operator], batch_size: int, max_time_s: float) -> list[float]:
@@ -100,9 +101,9 @@ class Measurer:
                 reference=reference,
             )
 
-    def _exclusively(self) -> AbstractContextManager[None]:
-        """A context in which trainings on the device pause, if the study says so."""
-        return self.lock.exclusive() if self.settings.exclusive else nullcontext()
+    def _exclusively(self) -> AbstractContextManager[bool]:
+        """A context in which trainings on the device pause, if the study says so; yields whether all of them do."""
+        return self.lock.exclusive() if self.settings.exclusive else nullcontext(False)
 
     @contextmanager
     def _with_reference(self) -> Iterator[ReferenceNetwork]:

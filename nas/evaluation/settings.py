@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,28 @@ class MeasuringSettings:
 
 
 @dataclass(frozen=True)
+class StudyPlace:
+    """Where the files of a study are, by which a worker finds out whether it sees them.
+
+    Args:
+        folder: the folder of the study, as its driver sees it.
+        nonce: the random name of a file that the driver has written there, in the folder of workers.
+        fingerprint: of the decoded images.
+        url: where checkpoints, weights and decoded images are instead of in the folder; None: in the folder.
+    """
+
+    folder: Path
+    nonce: str
+    fingerprint: str
+    url: str | None = None
+
+    @classmethod
+    def new(cls, folder: Path, fingerprint: str, url: str | None) -> StudyPlace:
+        """The place, with a nonce for one run of a driver."""
+        return cls(folder, secrets.token_hex(8), fingerprint, url)
+
+
+@dataclass(frozen=True)
 class EvaluationSettings:
     """The settings that all trials of a study share; loaded once in each worker.
 
@@ -47,7 +70,7 @@ class EvaluationSettings:
         gpus: GPUs of each worker, 0 to 1; a fraction if several workers share one.
         threads: CPU threads of each worker.
         measuring: the measurements before training.
-        workers_folder: where workers announce what they train (`nas.study.segments`); None: nowhere.
+        place: the files of the study; None: all workers see `data_file` and the folders of their trials.
     """
 
     data_file: Path
@@ -56,4 +79,4 @@ class EvaluationSettings:
     gpus: float = 0.0
     threads: int = 1
     measuring: MeasuringSettings = MeasuringSettings()
-    workers_folder: Path | None = None
+    place: StudyPlace | None = None

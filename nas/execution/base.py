@@ -1,15 +1,20 @@
 """The interface of executors, which run tasks: Ray Tune, processes of this machine, and the simulator implement it.
 
 An executor runs the tasks of a `TaskSource` (the driver of a search, the trainings of a fidelity run, the runs of a benchmark).
-Its workers live as long as the run: each creates its `Worker` once, with `make_worker(device)`, and then runs one task after
+Its workers live as long as the run: each creates its `Worker` once, with `make_worker(site)`, and then runs one task after
 the other. The executor calls the source in the process and thread that called `run`:
 
     next_task() -> Task           a worker is free; `on_started(task)` follows when the worker has received the task
-    next_task() -> WAIT           there is no task now; called again after the next task has ended
+    next_task() -> WAIT           there is no task now; called again after the next task has ended or is lost
     next_task() -> FINISHED       there are no more tasks; `run` returns when the running tasks have ended
-    on_ended(task, result)        the worker returned `result`; None: the worker died, and again on the retry
+    on_ended(task, result)        the worker returned `result`
+    on_lost(task, loss) -> bool   the task ended without a result; True: the executor runs it again (`on_started` follows),
+                                  before it asks for new ones; False: the task is over
     on_worker_failed(reason)      a worker could not be created; its task has not started
+    on_workers(count)             the number of workers is now `count`, since nodes joined or left the cluster
     tick()                        called several times a second
+
+Executors do not count losses and retry nothing on their own: the source decides (`nas.execution.losses`).
 
 An exception raised by these methods ends the run: the workers are stopped and the exception propagates. Tasks and results are
 plain JSON, so that they cross process and machine boundaries; source and worker agree on their content.
@@ -28,9 +33,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from nas.errors import ConfigError, StudyError, UnknownNameError
+from nas.execution.driver_files import DriverFiles
 from nas.execution.resources import Allocation, Resources
 from nas.study.config import StudyConfig
 
@@ -61,6 +67,33 @@ class Task:
     payload: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Loss:
+    """Why a task ended without a result.
+
+    Args:
+        kind: "worker": the process died, and its node lives; "node": its node was lost or pre-empted; "cluster": the cluster
+            itself (its head, or the daemons of a private Ray) was lost.
+        reason: one line, such as "the worker died (signal 9)" or "node 10.0.0.3 was lost".
+    """
+
+    kind: Literal["worker", "node", "cluster"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class WorkerSite:
+    """Where a worker is created.
+
+    Args:
+        device: the device of the worker: "cpu", "cuda", "cuda:1".
+        files: the files of the driver's folder, for workers that do not see it; None: the worker runs on the driver's machine.
+    """
+
+    device: str
+    files: DriverFiles | None = None
+
+
 class Worker(Protocol):
     """Runs tasks, one at a time."""
 
@@ -71,8 +104,8 @@ class Worker(Protocol):
         """
 
 
-WorkerFactory = Callable[[str], Worker]
-"""Creates a worker on a device ("cpu", "cuda", "cuda:1"). It must be picklable."""
+WorkerFactory = Callable[[WorkerSite], Worker]
+"""Creates a worker at a site. It must be picklable."""
 
 
 class TaskSource(ABC):
@@ -85,8 +118,12 @@ class TaskSource(ABC):
         """Return the next task, `WAIT` or `FINISHED`."""
 
     @abstractmethod
-    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
-        """Called when `task` has ended with `result`; None: its worker died."""
+    def on_ended(self, task: Task, result: Mapping[str, Any]) -> None:
+        """Called when `task` has ended with `result`."""
+
+    @abstractmethod
+    def on_lost(self, task: Task, loss: Loss) -> bool:
+        """Called when `task` has ended without a result; returns True if the executor must run it again."""
 
     def on_started(self, task: Task) -> None:  # noqa: B027 (optional)
         """Called when a worker has received `task`."""
@@ -94,6 +131,9 @@ class TaskSource(ABC):
     def on_worker_failed(self, reason: str) -> None:
         """Called when a worker could not be created; the next `tick` raises `StudyError` with this `reason`."""
         self._failure = reason
+
+    def on_workers(self, count: int) -> None:  # noqa: B027 (optional)
+        """Called when the number of workers has changed to `count`, which may be 0."""
 
     def tick(self) -> None:
         """Called several times a second while tasks run.
@@ -109,14 +149,21 @@ class Executor(ABC):
     """Runs tasks on its workers.
 
     Args:
-        allocation: the number of workers, and the CPUs and GPUs of each.
+        allocation: the number of workers, and the CPUs and GPUs of each; the number may change (`TaskSource.on_workers`).
     """
 
     allocation: Allocation
 
     @abstractmethod
-    def run(self, make_worker: WorkerFactory, source: TaskSource) -> None:
-        """Run all tasks of `source`. Call from the main thread."""
+    def run(self, make_worker: WorkerFactory, source: TaskSource, folder: Path | None = None) -> None:
+        """Run all tasks of `source`. Call from the main thread.
+
+        Args:
+            make_worker: creates the workers.
+            source: gives the tasks and receives their results.
+            folder: the folder on this machine whose files workers on other machines reach through `WorkerSite.files`; None:
+                they reach none.
+        """
 
     @abstractmethod
     def call(self, function: Callable[..., Result], *arguments: Any, tick: Callable[[], None] = lambda: None) -> Result:

@@ -1,18 +1,27 @@
-"""Pools of processes on this machine, which end when the process that started them ends, even if it is killed."""
+"""Processes on this machine, which end when the process that started them ends, even if it is killed."""
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("spawn")
 """Processes are spawned: a forked process would inherit locks held by the threads of torch and BLAS."""
+
+END_PATIENCE_S = 2.0
+"""A process that does not end by itself within this time after SIGTERM is killed."""
+
+PR_SET_PDEATHSIG = 1
+"""Linux's option of `prctl`: the signal that a process gets when the thread that has started it ends."""
 
 
 @contextmanager
@@ -37,8 +46,17 @@ def pool(count: int, initializer: Callable[..., None], *arguments: Any) -> Itera
         yield submit
     finally:
         for process in set(multiprocessing.active_children()) - others:
-            process.terminate()  # nothing is lost: finished results have been returned
+            end(process)  # nothing is lost: finished results have been returned
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def end(process: BaseProcess) -> None:
+    """End `process`, also one that is stopped or does not answer to signals. It is waited for."""
+    process.terminate()
+    process.join(END_PATIENCE_S)
+    if process.is_alive():
+        process.kill()
+        process.join()
 
 
 @contextmanager
@@ -62,7 +80,12 @@ def block_sigint() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """End this process when its parent ends; a parent that is killed cannot end it."""
+    """End this process when its parent ends; a parent that is killed cannot end it.
+
+    Linux ends it even within an endless loop in C, provided that its parent has started it from the main thread.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 

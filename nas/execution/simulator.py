@@ -9,10 +9,21 @@ import heapq
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from nas.errors import StudyError, reason
-from nas.execution.base import FINISHED, Executor, Result, Task, TaskSource, Worker, WorkerFactory
+from nas.execution.base import (
+    FINISHED,
+    Executor,
+    Loss,
+    Result,
+    Task,
+    TaskSource,
+    Worker,
+    WorkerFactory,
+    WorkerSite,
+)
 from nas.execution.resources import Allocation
 
 
@@ -44,13 +55,11 @@ class Script:
         duration_s: maps a task and its attempt (from 0) to the duration in seconds.
         dies: maps a task and its attempt to True if the worker dies at the end instead of returning a result.
         losses: losses of nodes.
-        max_retries: number of times that a task is retried if its worker died or its node was lost.
     """
 
     duration_s: Callable[[Task, int], float] = lambda task, attempt: 1.0
     dies: Callable[[Task, int], bool] = lambda task, attempt: False
     losses: Sequence[NodeLoss] = ()
-    max_retries: int = 1
 
 
 @dataclass(order=True)
@@ -78,9 +87,9 @@ class Simulator(Executor):
         self.allocation = Allocation(sum(self.nodes), 1, 0.0)
         self.clock = VirtualClock()
 
-    def run(self, make_worker: WorkerFactory, source: TaskSource) -> None:
+    def run(self, make_worker: WorkerFactory, source: TaskSource, folder: Path | None = None) -> None:
         try:
-            worker = make_worker("cpu")
+            worker = make_worker(WorkerSite("cpu"))
         except Exception as error:
             source.on_worker_failed(reason(error))
             source.tick()
@@ -156,7 +165,7 @@ class _Simulation:
         self.clock.now_s = run.end_s
         self.free[run.node] += 1
         if self.script.dies(run.task, run.attempt):
-            self._lose(run)
+            self._lose(run, Loss("worker", "the worker died"))
         else:
             self.source.on_ended(run.task, self._result(run.task))
 
@@ -169,13 +178,11 @@ class _Simulation:
         self.running = [run for run in self.running if run.node != node]
         heapq.heapify(self.running)
         for run in sorted(lost):
-            self._lose(run)
+            self._lose(run, Loss("node", f"node {node} was lost"))
 
-    def _lose(self, run: _Attempt) -> None:
-        if run.attempt < self.script.max_retries:
+    def _lose(self, run: _Attempt, loss: Loss) -> None:
+        if self.source.on_lost(run.task, loss):
             self.retries.append((run.task, run.attempt + 1))
-        else:
-            self.source.on_ended(run.task, None)
 
     def _result(self, task: Task) -> Mapping[str, Any]:
         return self.worker.run(task.payload)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from nas.execution.base import WorkerSite
 from nas.fidelity.settings import FidelitySettings
 
 if TYPE_CHECKING:
@@ -17,8 +18,11 @@ class FidelityWorkerFactory:
 
     settings: FidelitySettings
 
-    def __call__(self, device: str) -> FidelityWorker:
-        """The worker on `device`."""
+    def __call__(self, site: WorkerSite) -> FidelityWorker:
+        """The worker at `site`."""
+        from nas.evaluation.place import obtain_images
         from nas.fidelity.worker import FidelityWorker
 
-        return FidelityWorker(self.settings, device)
+        settings = self.settings
+        images = obtain_images(settings.data_file, settings.fingerprint, site.files)
+        return FidelityWorker(replace(settings, data_file=images), site.device)

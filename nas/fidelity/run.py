@@ -17,7 +17,7 @@ from nas.driver.display import Display
 from nas.driver.reading import ImageReader
 from nas.driver.start_checks import check_compiler
 from nas.errors import MachineError, StudyError, UsageError
-from nas.execution.base import Executor, Task, check_resources, open_executor
+from nas.execution.base import Executor, Loss, Task, check_resources, open_executor
 from nas.execution.interrupts import Interrupts
 from nas.execution.queue import TaskQueue
 from nas.fidelity.factory import FidelityWorkerFactory
@@ -37,8 +37,6 @@ from nas.study.lock import lock_folder
 from search_space import Architecture, cost
 from trainers.data.prepared import DatasetInfo
 from trainers.data.types import READING_VERSION
-
-WORKER_DIED = "its process died, possibly out of memory"
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +195,7 @@ def _run_plan(
         "threads": threads,
     }
     store = Store(study.out)
-    settings = FidelitySettings(data_file.resolve(), train, threads)
+    settings = FidelitySettings(data_file.resolve(), dataset.fingerprint, train, threads)
     _train(plan, setting, store, settings, study.out.resolve(), executor, display, interrupts)
     return {_record_key(job): store.results[job.key(setting)] for job in plan.jobs}
 
@@ -226,10 +224,8 @@ def _train(
     done = len(plan.jobs) - len(jobs)
     with display.counter("training", len(plan.jobs), done, sum(weights.values())) as advance:
 
-        def store_result(task: Task, result: Mapping[str, Any] | None) -> None:
-            job = jobs[task.name]
-            died = {"id": job.id, "seed": job.seed, "failure": WORKER_DIED, "cause": "either"}
-            record = died if result is None else dict(result)
+        def store_result(task: Task, result: Mapping[str, Any]) -> None:
+            job, record = jobs[task.name], dict(result)
             if record.get("cause") == "machine":
                 raise MachineError(f"a training of architecture {job.id}: {record['failure']}")
             if "cause" in record:
@@ -238,7 +234,12 @@ def _train(
                 store.add(task.name, record)
             advance(1, weights[task.name])
 
-        executor.run(FidelityWorkerFactory(settings), TaskQueue(tasks, store_result, interrupts.check))
+        def store_loss(task: Task, loss: Loss) -> None:
+            job = jobs[task.name]
+            store_result(task, {"id": job.id, "seed": job.seed, "failure": loss.reason, "cause": "either"})
+
+        queue = TaskQueue(tasks, store_result, interrupts.check, store_loss)
+        executor.run(FidelityWorkerFactory(settings), queue, settings.data_file.parent.parent)
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 

@@ -93,7 +93,7 @@ def export_pinned(study: StudyContent, out: Path | str) -> dict[int, Path]:
     rows = {number: _complete_trial(results, number) for number in pins}
     for number, folder in folders.items():
         _check_out(folder)
-        if not (study.trial_folder(number) / WEIGHTS).is_file():
+        if not (study.trained_folder(number) / WEIGHTS).is_file():
             raise StudyError(f"trial {number}: its weights are missing from {study.trial_folder(number)}")
     for number, folder in folders.items():
         _export(study, rows[number], folder)
@@ -115,7 +115,8 @@ def _complete_trial(results: Results, trial: int | str) -> Row:
 def _export(study: StudyContent, row: Row, out: Path) -> None:
     """Write the trained network of the trial `row` to the folder `out`, which was checked."""
     number = int(row["trial"])
-    network = load_trained(row["architecture"], number, study.trial_folder(number))
+    trial = next(trial for trial in study.trials if trial.number == number)
+    network = load_trained(study, trial)
     try:
         with atomic_folder(out) as draft:
             has_class_map = _write(network, study, number, draft)

@@ -12,6 +12,7 @@ from nas.errors import StudyError
 from nas.models.weights import load_trained
 from nas.study.content import StudyContent
 from trainers.data.dataset import Dataset, load
+from trainers.errors import DataError
 from trainers.training.evaluation import confusion
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,10 @@ def load_images(study: StudyContent, device: str = "cpu") -> Dataset:
     Raises:
         StudyError: the decoded file is missing or damaged.
     """
-    return load(study.images(), device)
+    try:
+        return load(study.images(), device)
+    except DataError as error:
+        raise StudyError(str(error)) from None
 
 
 def measure_test_accuracy(study: StudyContent) -> FrontTestAccuracies:
@@ -58,11 +62,12 @@ def measure_test_accuracy(study: StudyContent) -> FrontTestAccuracies:
         has_accuracies = all(str(row["trial"]) in values for row in untested)
         return FrontTestAccuracies(values, () if has_accuracies else (str(error),))
     missing: list[str] = []
+    trials = {trial.number: trial for trial in study.trials}
     try:
         for row in untested:
             number = int(row["trial"])
             try:
-                network = load_trained(row["architecture"], number, study.trial_folder(number))
+                network = load_trained(study, trials[number])
             except StudyError as error:
                 missing += [] if str(number) in values else [str(error)]
                 continue

@@ -20,12 +20,12 @@ from nas.study.config_errors import check_types, config_error, space_config_erro
 from nas.study.durations import Duration
 from nas.study.space_config import AnySpaceConfig
 from nas.study.study_file import StudyFile, read
+from nas.study.url_store import check_url
 from search_space import SearchSpace
 from search_space.errors import SpaceError
 from trainers.data.config import DataConfig
 from trainers.measuring.effort import Effort
 from trainers.training.config import TrainConfig
-
 
 MAX_NAME_CHARS = 512
 """What the column of names in Optuna's tables holds."""
@@ -140,6 +140,8 @@ class StudyConfig(BaseModel):
             "balanced_accuracy" or "macro_f1".
         limits: objective -> the worst value allowed. An architecture whose exact costs violate one is never proposed, a network
             whose measurements violate one is refused before training.
+        files: a URL that fsspec reads (`s3://bucket/prefix`, `gs://`, `file://`) where the checkpoints and weights of trials
+            and the decoded images are; None: they are in the study's folder, or travel to it.
         start, sampler, scheduler, throughput, resources: see `Start`, `Sampler`, `Scheduler`, `Throughput`, `Resources`.
     """
 
@@ -159,6 +161,7 @@ class StudyConfig(BaseModel):
     scheduler: Scheduler = Scheduler()  # type: ignore[call-arg]
     throughput: Throughput = Throughput()  # type: ignore[call-arg]
     resources: Resources = Resources()  # type: ignore[call-arg]
+    files: str | None = None
 
     _file: StudyFile | None = PrivateAttr(None)
 
@@ -189,6 +192,11 @@ class StudyConfig(BaseModel):
             if name not in limit_names:
                 raise UnknownNameError(name, "limit", name, limit_names)
         return limits
+
+    @field_validator("files")
+    @classmethod
+    def _check_files(cls, files: str | None) -> str | None:
+        return None if files is None else check_url(files)
 
     @classmethod
     def from_file(cls, path: str | Path, *overrides: str) -> Self:

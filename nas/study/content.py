@@ -12,12 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.errors import StudyError
 from nas.objectives import Objective
+from nas.study.file_store import fingerprint_name, trial_name
 from nas.study.info import StudyInfo
-from nas.study.layout import DATA, DATABASE, may_write, trial_folder
+from nas.study.layout import DATA, DATABASE, WEIGHTS, may_write, trial_folder
 from nas.study.reader import StudyChanges, StudyReader
 from nas.study.trial_record import TrialRecord
 from nas.study.trials import AnyTrial
+from nas.study.url_store import fetch_file
 from trainers.training.confusion import Confusion
 
 if TYPE_CHECKING:
@@ -143,15 +146,40 @@ class StudyContent(ABC):
         """The folder of a trial's files."""
         return trial_folder(self.folder, number)
 
+    @property
+    def files_url(self) -> str | None:
+        """Where checkpoints, weights and decoded images are; None: in the folder."""
+        url = self.config.get("files")
+        return None if url is None else str(url)
+
+    def trained_folder(self, number: int) -> Path:
+        """The folder with the weights of a trial, fetched from the URL of the study's files if they are there.
+
+        Raises:
+            StudyError: the URL cannot be reached, or the folder cannot be written to.
+        """
+        folder = self.trial_folder(number)
+        if self.files_url is not None and not (folder / WEIGHTS).is_file():
+            fetch_file(self.files_url, trial_name(number, WEIGHTS), folder / WEIGHTS)
+        return folder
+
     def images(self) -> Path:
-        """The file of the study's decoded images.
+        """The file of the study's decoded images, fetched from the URL of the study's files if it is there.
 
         Raises:
             StudyError: it is missing or damaged.
         """
         from nas.study.images import find_images  # here, since it imports the configuration of data
 
-        return find_images(self.folder / DATA, self.fingerprint)
+        folder = self.folder / DATA
+        try:
+            return find_images(folder, self.fingerprint)
+        except StudyError:
+            if self.files_url is None:
+                raise
+        name = fingerprint_name(self.fingerprint)
+        fetch_file(self.files_url, name, self.folder / name)
+        return find_images(folder, self.fingerprint)
 
     @property
     def end_reason(self) -> str:

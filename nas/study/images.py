@@ -12,6 +12,7 @@ from nas.study.config import StudyConfig
 from nas.study.destinations import existing_parent
 from trainers.data.prepared import DatasetInfo, describe, locate, prepare
 from trainers.data.types import READING_VERSION, LocatedData, Progress
+from trainers.data.verification import verify
 from trainers.errors import DataError, DiskError
 from trainers.files import remove_temporary_files
 
@@ -117,7 +118,8 @@ def restore_images(
             raise
         try:
             file = find_images(cache, fingerprint)
-        except StudyError:
+            verify(file)
+        except (StudyError, DataError):
             pass  # the first error says more
         else:
             return file, describe(file)

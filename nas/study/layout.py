@@ -11,6 +11,7 @@ DIR/columns.npz       the trials as columns, which a dashboard writes for the ne
 DIR/ray/              Ray Tune's own files, only while a search runs
 DIR/workers/          the segment that each worker has started last, only while a search runs (nas/study/segments.py)
 DIR/lock              held by the driver that runs the study
+DIR/manifest.json     what an unpacked backup holds (nas/study/backup_archive.py)
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import os
 from pathlib import Path
 
 from nas.errors import UsageError
-from trainers.files import remove_temporary_files
+from trainers.files import atomic_write, remove_temporary_files
 
 DATABASE = "study.db"
 CONFIG = "study.yaml"
@@ -30,6 +31,8 @@ COLUMNS = "columns.npz"
 RAY = "ray"
 LOCK = "lock"
 WORKERS = "workers"
+TRIALS = "trials"
+MANIFEST = "manifest.json"
 
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"
@@ -55,7 +58,7 @@ def default_folder(name: str) -> Path:
 
 def trial_folder(study: Path, number: int) -> Path:
     """The folder of trial `number` of the study in the folder `study`."""
-    return study / "trials" / f"{number:05d}"
+    return study / TRIALS / f"{number:05d}"
 
 
 def remove_checkpoint(folder: Path) -> None:
@@ -80,5 +83,6 @@ def write_error(folder: Path, traceback: str) -> Path:
     """Write the `traceback` of a failed trial to its `folder`; returns the file."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / ERROR
-    file.write_text(traceback, encoding="utf-8")
+    with atomic_write(file) as temporary:
+        temporary.write_text(traceback, encoding="utf-8")
     return file

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TextIO
 
 from nas.errors import MachineError, UsageError
+from nas.formatting import shell_path
 from nas.study.layout import DATA, LOCK
+from trainers.files import IrregularFileError, open_regular
 
 ATTEMPTS = 3
 RETRY_S = 0.02
@@ -21,7 +23,7 @@ RETRY_S = 0.02
 def is_locked(folder: Path) -> bool:
     """True if a process holds the lock of `folder`. The folder may be read-only."""
     try:
-        file = (folder / LOCK).open("rb")
+        file = os.fdopen(open_regular(folder / LOCK, os.O_RDONLY), "rb")
     except OSError:
         return False  # no search has run here, as in a copy
     with file:
@@ -58,13 +60,16 @@ def lock_folder(folder: Path) -> Iterator[FolderLock]:
     If the block raises, the lock file is removed unless it existed before, and so are created folders that are empty.
 
     Raises:
-        UsageError: another process holds the lock, or the folder cannot be written to.
+        UsageError: another process holds the lock, the folder cannot be written to, or its lock file is a link or a pipe.
     """
     created = [place for place in (folder / DATA, folder, *folder.parents) if not place.exists()]
-    is_new = not (folder / LOCK).exists()
+    is_new = not os.path.lexists(folder / LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = _open_locked(folder)
+    except IrregularFileError as error:
+        hint = f"`nas doctor {shell_path(folder)} --repair` moves it away"
+        raise UsageError(f"{error.filename}: {error.strerror}; {hint}") from None
     except OSError as error:
         raise UsageError(f"{folder}: must be a folder that can be written to: {error.strerror}") from None
     with file:
@@ -88,7 +93,8 @@ def _open_locked(folder: Path) -> TextIO:
     """
     attempts = 0
     while True:
-        file = (folder / LOCK).open("a+", encoding="utf-8")
+        descriptor = open_regular(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        file = os.fdopen(descriptor, "a+", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

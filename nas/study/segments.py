@@ -103,10 +103,17 @@ class WorkerFiles:
         self.folder = folder
 
     @contextmanager
-    def opened(self) -> Iterator[None]:
-        """The folder exists within this block, first without the files that a killed driver may have left."""
+    def opened(self, nonce: str) -> Iterator[None]:
+        """The folder exists within this block, first without the files that a killed driver may have left.
+
+        Args:
+            nonce: the name of a file in it, by which a worker recognises the folder (`nas.evaluation.place`).
+        """
+        if self.folder.is_symlink():
+            self.folder.unlink()  # what it leads to is not ours
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(exist_ok=True)
+        (self.folder / nonce).touch()
         try:
             yield
         finally:

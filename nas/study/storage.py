@@ -7,7 +7,8 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
     seed                  the seed of its training
     images_per_s, latency_ms, peak_memory_bytes
                           measured before training, if an objective or a limit; likewise other registered objectives
-    throughput, latency   details of these measurements: interval, batch_size, threads, precision, repeats, drift, clock_mhz, ...
+    throughput, latency   details of these measurements: interval, batch_size, threads, precision, repeats, drift, clock_mhz, ...;
+                          "exclusive": false where a stopped process might have run beside one that should have been alone
     device                the processor or GPU
     curve                 [{"epoch": 1, "train_loss": ..., "val_loss": ..., "val_accuracy": ..., "wall_s": ...}, ...]
     train_s, wall_s       seconds of training steps, and of the whole trial, summed over segments
@@ -26,6 +27,11 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
                           when it proposed the trial, with the central 68.3 % interval (nas/sampler/prediction.py); none for
                           the first proposals, for enqueued and random trials, and with other samplers
     failure               the reason of the failure, and the file with its traceback; its state is FAIL
+    infeasible            the kind of failure (`nas/study/failure_kinds.py`): "out of memory", "loss not finite", ..., if the
+                          architecture is certainly at fault, or failed twice in the same way; other failed trials have none. It
+                          counts unless another trial repeats this one (`retried_from`)
+    losses                [{"at": seconds since 1970, "kind": "worker", "node" or "cluster", "reason"}, ...]: the deaths of
+                          workers and the losses of nodes during the trial (nas/driver/suspects.py); missing: there were none
 
 User attributes of the study:
 
@@ -68,6 +74,7 @@ from nas.errors import UsageError
 from nas.objectives import Direction
 from nas.study.connections import missing_study
 from nas.study.layout import DATABASE
+from nas.study.optuna_storage import StudyStorage
 from nas.study.snapshot import copy_to_memory
 from nas.study.storage_errors import DATABASE_ERRORS, cause, storage_errors
 
@@ -129,7 +136,7 @@ def _load(storage: optuna.storages.RDBStorage, database: Path) -> optuna.Study:
     names = optuna.get_all_study_names(storage)
     if not names:
         raise UsageError(f"{database}: holds no study; remove the folder and search again")
-    return optuna.load_study(study_name=names[0], storage=storage)
+    return optuna.load_study(study_name=names[0], storage=StudyStorage(storage))
 
 
 def _file_storage(database: Path) -> optuna.storages.RDBStorage:

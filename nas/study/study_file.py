@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from nas.errors import ConfigError
 from nas.study.attribute_types import is_number_text
 from nas.study.text_keys import keep_texts, parse_override
+from nas.study.url_store import without_credentials
 from search_space import yaml_text
 
 KeyPath = tuple[str | int, ...]
@@ -108,7 +109,7 @@ def read(file: Path, overrides: Sequence[str], model: type[BaseModel]) -> StudyF
     for word in overrides:
         path, value = _parse(word, model)
         data = _set({} if data is None else data, path, value, word)
-        applied[path] = word
+        applied[path] = without_credentials(word)
     return StudyFile(file, data, node, applied)
 
 
@@ -119,7 +120,9 @@ def _parse(word: str, model: type[BaseModel]) -> tuple[KeyPath, Any]:
     key = re.sub(r"\[([0-9]+)\]", r".\1", key)  # `stages[0]`, as errors write it, is `stages.0`
     path = tuple(int(part) if is_number_text(part) else part for part in key.split("."))
     if len(path) > yaml_text.MAX_DEPTH:
-        raise ConfigError(word, f"the key of an override must have at most {yaml_text.MAX_DEPTH} parts, found {len(path)}")
+        raise ConfigError(
+            word, f"the key of an override must have at most {yaml_text.MAX_DEPTH} parts, found {len(path)}"
+        )
     try:
         return path, parse_override(model, path, text)
     except yaml.YAMLError as error:

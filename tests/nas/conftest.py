@@ -412,3 +412,31 @@ def show_panel(opened: PageVisit, panel: str, query: str = "") -> None:
 def go_to() -> Callable[..., None]:
     """`show_panel`, for tests that share an opened page."""
     return show_panel
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server in this process, which has the bucket `bucket`."""
+    from moto.server import ThreadedMotoServer  # here: few tests need it, and it takes a second
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A URL of its own for each test on the S3 server, which the environment names, with credentials."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "tester")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    system = s3fs.S3FileSystem()
+    if not system.exists("bucket"):
+        system.mkdir("bucket")
+    return f"s3://bucket/study-{time.monotonic_ns()}"

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import logging
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -8,7 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from trainers import device_lock
 from trainers.device_lock import DeviceLock
+from trainers.lock_holders import find_holders
 
 # Steps of a millisecond until killed, each printed with its start and end.
 TRAIN = """
@@ -107,3 +114,101 @@ def test_measurements_follow_one_another_in_one_process(tmp_path: Path) -> None:
             pause_if_requested()
     with DeviceLock("cpu", tmp_path).exclusive():  # all locks are released
         pass
+
+
+@pytest.fixture
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are ignored after tenths of a second instead of seconds."""
+    for name, seconds in (("LOOK_INTERVAL_S", 0.05), ("WARN_AFTER_S", 0.1), ("MAX_STOPPED_S", 0.2)):
+        monkeypatch.setattr(device_lock, name, seconds)
+
+
+def wait_until_stopped(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGSTOP)
+    while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.01)
+
+
+def test_a_measurement_does_not_wait_for_a_stopped_training_and_is_not_exclusive(
+    little_patience: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(TRAIN, tmp_path, tmp_path / "notes") as process:
+        with DeviceLock("cpu", tmp_path).exclusive() as is_exclusive:
+            assert is_exclusive
+        length = (tmp_path / "notes").stat().st_size
+        while (tmp_path / "notes").stat().st_size == length:
+            time.sleep(0.01)  # it goes on, and holds the lock again
+        wait_until_stopped(process)
+        with caplog.at_level(logging.WARNING, "trainers"), DeviceLock("cpu", tmp_path).exclusive() as is_exclusive:
+            assert not is_exclusive
+        assert f"process {process.pid} (" in caplog.text
+        assert ", stopped)" in caplog.text
+        process.send_signal(signal.SIGCONT)
+        with DeviceLock("cpu", tmp_path).exclusive() as is_exclusive:
+            assert is_exclusive
+
+
+def test_a_training_does_not_wait_for_a_stopped_measurement_but_for_one_that_goes_on(
+    little_patience: None, tmp_path: Path
+) -> None:
+    device = DeviceLock("cpu", tmp_path)
+    with running(MEASURE, tmp_path, tmp_path / "notes") as process:
+        wait_until_stopped(process)
+        with device.shared() as pause_if_requested:
+            start = time.monotonic()
+            for _ in range(100):
+                pause_if_requested()
+                time.sleep(0.001)
+            assert device.paused_s >= 0.2
+            process.send_signal(signal.SIGCONT)
+            threading.Timer(1.0, process.kill).start()
+            while process.poll() is None:
+                pause_if_requested()
+            assert time.monotonic() - start > 0.9  # it was waited for
+            assert device.paused_s > 0.7
+
+
+def test_a_process_that_keeps_the_device_for_too_long_is_not_waited_for(
+    little_patience: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(device_lock, "MAX_HELD_S", 0.5)
+    with running(MEASURE, tmp_path, tmp_path / "notes") as process:
+        with (tmp_path / "cpu.turn").open("r+") as file:
+            (holder,) = find_holders(file.fileno())
+        assert (holder.pid, holder.is_stopped) == (process.pid, False)
+        start = time.monotonic()
+        with DeviceLock("cpu", tmp_path).exclusive() as is_exclusive:
+            assert not is_exclusive
+        assert time.monotonic() - start >= 0.5
+    assert f"waits for the device cpu, held by process {process.pid}" in caplog.text
+
+
+def test_nobody_else_may_write_to_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    folder.chmod(0o777)
+    DeviceLock("cpu", folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, user = tmp_path / "locks", os.geteuid()
+    folder.mkdir()
+    for name in ("getuid", "geteuid"):
+        monkeypatch.setattr(os, name, lambda: user + 1)
+    with pytest.raises(
+        PermissionError, match=f"must be a folder of user {user + 1}, found one of user {user}; remove it"
+    ):
+        DeviceLock("cpu", folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_link_in_the_place_of_the_folder_or_of_a_lock_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "locks").symlink_to("elsewhere")
+    with pytest.raises(PermissionError, match="found a link"):
+        DeviceLock("cpu", tmp_path / "locks")
+    (tmp_path / "elsewhere" / "cpu.busy").symlink_to(tmp_path / "created")
+    with pytest.raises(OSError, match="must be a regular file, found a link"):
+        DeviceLock("cpu", tmp_path / "elsewhere")
+    assert not (tmp_path / "created").exists()

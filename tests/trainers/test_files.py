@@ -15,11 +15,13 @@ from safetensors import safe_open
 from trainers.errors import DataError, DiskError
 from trainers.files import (
     RESERVED_METADATA_BYTES,
+    IrregularFileError,
     Scratch,
     TensorFile,
     atomic_folder,
     atomic_write,
     disk_errors,
+    open_regular,
     remove_temporary_files,
     reserve,
     write_reserved,
@@ -202,3 +204,28 @@ def test_a_folder_is_filled_whole_or_not_at_all(tmp_path: Path) -> None:
     write(fails=False)
     assert {file.name: file.read_text() for file in folder.iterdir()} == {"a": "new", "kept": "old"}
     assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_link_at_the_name_of_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("kept")
+    (tmp_path / f".file.{os.getpid()}.tmp").symlink_to("other")
+    with reserve(tmp_path / "file", 10), atomic_write(tmp_path / "file") as temporary:
+        temporary.write_text("new")
+    (tmp_path / f".file.{os.getpid()}.tmp").symlink_to("other")
+    with atomic_write(tmp_path / "file") as temporary:
+        temporary.write_text("newer")
+    assert (tmp_path / "file").read_text() == "newer"
+    assert (tmp_path / "other").read_text() == "kept"
+
+
+def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "folder").mkdir()
+    for name, kind in (("pipe", "a pipe"), ("link", "a link"), ("folder", "a folder")):
+        with pytest.raises(IrregularFileError, match=f"must be a regular file, found {kind}"):
+            open_regular(tmp_path / name, os.O_RDWR | os.O_CREAT)
+    assert not (tmp_path / "file").exists()
+    descriptor = open_regular(tmp_path / "file", os.O_RDWR | os.O_CREAT, 0o600)
+    os.close(descriptor)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600

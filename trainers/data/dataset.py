@@ -18,6 +18,7 @@ from torch import Tensor
 
 from trainers.data.prepared import describe
 from trainers.data.types import PARTS, AugmentPolicy
+from trainers.data.verification import verify
 from trainers.errors import DataError
 
 
@@ -117,9 +118,10 @@ def load(file: Path, device: torch.device | str = "cpu", share: float = 0.5) -> 
             need the rest. Images that do not fit stay in the file.
 
     Raises:
-        DataError: `file` does not exist, or is not such a file.
+        DataError: `file` does not exist, is not such a file, or is damaged.
     """
     info = describe(file)
+    verify(file)
     device = torch.device(device)
     storage = images_device(file.stat().st_size, device, share)
     try:

@@ -41,6 +41,7 @@ from trainers.data.types import (
     Progress,
     ReadContext,
 )
+from trainers.data.verification import METADATA_DIGEST, metadata_digest, verify
 from trainers.errors import DataError
 from trainers.files import TensorFile, atomic_write, disk_errors
 
@@ -120,7 +121,7 @@ def prepare(
     located: LocatedData | None = None,
     reading_version: int = READING_VERSION,
 ) -> Path:
-    """Decode the images of `config` into one file in the folder `cache` and return it; at once if it exists already.
+    """Decode the images of `config` into one file in the folder `cache` and return it; at once if it exists already, undamaged.
 
     Args:
         config: which images.
@@ -136,12 +137,12 @@ def prepare(
     source = sources.get(config.source)
     located = locate(config, reading_version) if located is None else located
     file = _file_for(config, located, cache)
-    if _is_complete(file, reading_version):
+    heartbeat = _Heartbeat(progress)
+    if _is_intact(file, reading_version, lambda: heartbeat(0, located.count or 0)):
         log.debug("reused the prepared images of source %r: %s", config.source, file)
         return file
     with disk_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
-        heartbeat = _Heartbeat(progress)
         decoded = located.read(ReadContext(heartbeat, cache, reading_version))
         check_images_show_something(decoded)
         if config.download:  # the data were not complete when they were located
@@ -249,6 +250,7 @@ def _write(
             digest.update(labels[part].tobytes())
         metadata |= {"mean": [c.mean for c in channels], "std": [c.std for c in channels]}
         metadata["fingerprint"] = digest.hexdigest()[:32]
+        metadata[METADATA_DIGEST] = metadata_digest(metadata)
         # One key, so that the order of the keys is the same for every reader.
         tensors.finish({"dataset": json.dumps(metadata)})
 
@@ -293,12 +295,17 @@ def _count_classes(labels: NDArray[np.int64], classes: int) -> tuple[int, ...]:
     return tuple(np.bincount(labels, minlength=classes).tolist())
 
 
-def _is_complete(file: Path, reading_version: int) -> bool:
-    """Whether `file` exists with all the bytes that its header declares, read by the rules of `reading_version`."""
+def _is_intact(file: Path, reading_version: int, heartbeat: Callable[[], None]) -> bool:
+    """Whether `file` exists as it was written, read by the rules of `reading_version`; `heartbeat` is called between blocks."""
     try:
-        return describe(file).reading_version == reading_version
-    except DataError:
+        if describe(file).reading_version != reading_version:
+            return False
+        verify(file, heartbeat)
+    except DataError as error:
+        if file.exists():
+            log.warning("%s", error)
         return False
+    return True
 
 
 class _PixelStatistics:

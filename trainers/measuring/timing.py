@@ -17,6 +17,7 @@ from torch import nn
 
 from trainers.device import synchronise
 from trainers.inference import dtype_of, evaluation_mode
+from trainers.watchdog import report_progress
 
 MAX_WARM_UP_PASSES = 10
 WARM_RATIO = 0.97  # a pass that takes more than this share of the fastest one before it is no longer faster
@@ -53,6 +54,7 @@ def pass_dtype(module: nn.Module, precision: str | None) -> torch.dtype:
 
 def time_call(run: Callable[[], object], device: torch.device) -> float:
     """Seconds from the call of `run` until `device` has finished the work."""
+    report_progress()
     synchronise(device)
     start = time.perf_counter()
     run()

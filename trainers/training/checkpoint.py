@@ -9,20 +9,22 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save as to_bytes
 from torch import Tensor, nn
 
-from trainers.data.dataset import Dataset
 from trainers.files import atomic_write, reserve, write_reserved
 from trainers.training.config import TrainConfig
+from trainers.training.weights_file import TENSORS_DIGEST, DamagedWeightsError, read_metadata, tensors_digest
+
+log = logging.getLogger(__name__)
 
 DIGEST_BYTES = 32
 MAX_SAVE_SHARE = 0.005  # of the time since the last checkpoint
@@ -43,20 +45,31 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """What `save` wrote into `path`, on the CPU; None if the file does not exist or is damaged."""
+    """What `save` wrote into `path`, on the CPU; None if the file does not exist or is damaged.
+
+    Raises:
+        OSError, MemoryError: the disk is broken, or the memory full; the file may be intact.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return None
     digest, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != digest:
+        log.info("ignored %s: it is damaged", path)
         return None
-    state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    return state
+    try:
+        state: object = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # torch documents none
+        log.info("ignored %s: it is no checkpoint (%s: %s)", path, type(error).__name__, error)
+        return None
+    return state if isinstance(state, dict) else None
 
 
 def save_weights(path: Path, module: nn.Module, metadata: Mapping[str, str]) -> None:
-    """Write the parameters and buffers of `module` as safetensors, with `metadata` in its header.
+    """Write the parameters and buffers of `module` as safetensors, with `metadata` and a digest of them in its header.
 
     Raises:
         OSError: the disk is full or broken.
@@ -64,7 +77,9 @@ def save_weights(path: Path, module: nn.Module, metadata: Mapping[str, str]) -> 
     # Copies, because safetensors refuses tensors that share memory.
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in module.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = to_bytes(tensors, metadata=dict(metadata))  # safetensors' own writing raises no OSError
+    digest = tensors_digest((name, tensors[name].reshape(-1).view(torch.uint8).numpy()) for name in sorted(tensors))
+    # safetensors' own writing raises no OSError.
+    content = to_bytes(tensors, metadata={**metadata, TENSORS_DIGEST: digest})
     with atomic_write(path) as temporary:
         write_reserved(temporary, content)
 
@@ -87,10 +102,10 @@ def reserve_weights(path: Path, module: nn.Module, epochs: int) -> Iterator[None
 def load_metadata(path: Path) -> dict[str, str]:
     """The metadata that `save_weights` wrote into `path`; empty if the file does not exist or is damaged."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (OSError, SafetensorError):
+        metadata = read_metadata(path)
+    except (OSError, DamagedWeightsError):
         return {}
+    return {key: value for key, value in metadata.items() if key != TENSORS_DIGEST}
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
@@ -103,7 +118,16 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     return load_file(path)
 
 
-def training_identity(module: nn.Module, data: Dataset, config: TrainConfig, seed: int) -> str:
+class Fingerprinted(Protocol):
+    """Images, or a study of them, with their fingerprint."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hexadecimal digest of all the images, their labels and their split."""
+        ...
+
+
+def training_identity(module: nn.Module, data: Fingerprinted, config: TrainConfig, seed: int) -> str:
     """What a training and its checkpoint have in common: shapes of weights, data, configuration and seed; as a digest."""
     shapes = [(name, list(value.shape)) for name, value in module.state_dict().items()]
     content = json.dumps([shapes, data.fingerprint, config.model_dump(mode="json"), seed])

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+OPTIONAL = ("val_loss", "val_accuracy")
+"""The metrics that are None in an epoch that was not validated."""
 
 
 @dataclass(frozen=True)
@@ -31,3 +36,18 @@ class Epoch:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Epoch:
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError: a metric is missing, unknown, no number or not finite.
+        """
+        if plain.keys() != cls.__dataclass_fields__.keys():
+            raise ValueError(f"epoch: must have the metrics {', '.join(cls.__dataclass_fields__)}")
+        for name, value in plain.items():
+            is_number = isinstance(value, int if name == "epoch" else int | float) and not isinstance(value, bool)
+            if not (is_number and math.isfinite(value)) and not (value is None and name in OPTIONAL):
+                raise ValueError(f"epoch: {name} must be a finite number, found {value!r:.50}")
+        return cls(**plain)

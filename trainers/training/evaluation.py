@@ -13,6 +13,7 @@ from trainers.data.dataset import Dataset, Split
 from trainers.inference import evaluation_mode
 from trainers.training.config import AmpMode
 from trainers.training.confusion import Confusion
+from trainers.watchdog import report_progress
 
 MAX_VALIDATION_SHARE = 0.03  # of the time of training steps; the last epoch is always validated
 
@@ -39,6 +40,7 @@ def evaluate(
     correct = torch.zeros((), dtype=torch.int64, device=device)
     with evaluation_mode(module, device):
         for start in range(0, len(split), batch_size):
+            report_progress()
             pixels, labels = split.pick(slice(start, start + batch_size))
             with autocast(device, amp):
                 logits = module(normalise(pixels)).float()
@@ -57,6 +59,7 @@ def confusion(
     predicted: list[Tensor] = []
     with evaluation_mode(module, device):
         for start in range(0, len(split), batch_size):
+            report_progress()
             pixels, _ = split.pick(slice(start, start + batch_size))
             with autocast(device, amp):
                 predicted.append(module(normalise(pixels)).float().argmax(1))

@@ -1,17 +1,27 @@
 """An executor on processes of this machine, without a cluster or a daemon. The processes end with the driver.
 
-If a process dies (usually it is out of memory), the tasks that were running are retried alone, one after the other. A task
-whose process dies again ends with the result None; the others continue.
+Each worker is a process of its own with a pipe to the driver. If it dies, its task alone is lost, and another process takes its
+place.
+
+    driver -> worker    the payload of a task
+    worker -> driver    (STARTED, None), then (READY, None) or (UNFIT, reason); for each task (RESULT, result) or
+                        (EXCEPTION, the pickled exception, which ends the run)
 """
 
 from __future__ import annotations
 
 import logging
+import math
+import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
+from multiprocessing import connection as connections
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +30,13 @@ from nas.errors import StudyError, UsageError, reason
 from nas.execution import environment, processes
 from nas.execution.base import (
     FINISHED,
-    WAIT,
     Executor,
-    NoTask,
+    Loss,
     Result,
     Task,
     TaskSource,
-    Worker,
     WorkerFactory,
+    WorkerSite,
     register,
 )
 from nas.execution.resources import (
@@ -39,12 +48,20 @@ from nas.execution.resources import (
     requested_cpus,
     shares_per_gpu,
 )
+from nas.execution.worker_death import count_oom_kills, describe_death
 
 TICK_S = 0.05
+ASK_INTERVAL_S = 1.0
+"""A source that has no task is asked again when a task has ended, and after this time."""
+MAX_FAILED_STARTS = 3
+"""A worker that dies so often before it is ready cannot start."""
+
 NEVER_STARTED = (
     "the processes ended before they could start; a script has to call `search` below `if __name__ == '__main__':`,"
     " because each process imports the script"
 )
+
+STARTED, READY, UNFIT, RESULT, EXCEPTION = "started", "ready", "unfit", "result", "exception"
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +98,7 @@ def open_local(resources: Resources, scratch: Path) -> Iterator[LocalProcesses]:
 
 
 class LocalProcesses(Executor):
-    """Runs tasks in a pool of processes.
+    """Runs each task in one of some processes.
 
     Args:
         allocation: the number of processes, and the CPUs and GPUs of each.
@@ -94,22 +111,13 @@ class LocalProcesses(Executor):
         devices = [f"cuda:{index}" for _ in range(shares) for index in range(gpus)]
         self.devices = (devices or ["cpu"] * allocation.workers)[: allocation.workers]
 
-    def run(self, make_worker: WorkerFactory, source: TaskSource) -> None:
-        interrupted: list[Task] = []  # tasks that were running when a process died
-        while True:
-            started = processes.CONTEXT.Event()
-            with _pool(make_worker, self.devices, started) as submit:
-                interrupted = _run_until_death(submit, len(self.devices), source)
-            if not interrupted:
-                return
-            if not started.is_set():
-                source.on_worker_failed(NEVER_STARTED)
-            for task in interrupted:
-                logger.info("task %s: its process, or another one of the pool, died; it is retried alone", task.name)
-                with _pool(make_worker, self.devices[:1], started) as submit:
-                    died = _run_until_death(submit, 1, _SingleTask(task, source))
-                if died:
-                    source.on_ended(task, None)
+    def run(self, make_worker: WorkerFactory, source: TaskSource, folder: Path | None = None) -> None:
+        environment.keep_memory()
+        run = _Run(source, [_Place(make_worker, device) for device in self.devices])
+        try:
+            run.until_finished()
+        finally:
+            run.end()
 
     def call(self, function: Callable[..., Result], *arguments: Any, tick: Callable[[], None] = lambda: None) -> Result:
         environment.keep_memory()
@@ -125,87 +133,205 @@ class LocalProcesses(Executor):
                 raise StudyError(reason(error)) from None
 
 
-class _SingleTask(TaskSource):
-    """Gives one task of another source, which has already started there."""
+class _Place:
+    """A place for a worker: its device, its process, and the task that the process runs.
 
-    def __init__(self, task: Task, source: TaskSource) -> None:
-        self.tasks = [task]
+    Args:
+        make_worker: creates the worker, in its process.
+        device: the device of the worker.
+    """
+
+    def __init__(self, make_worker: WorkerFactory, device: str) -> None:
+        self.make_worker = make_worker
+        self.device = device
+        self.task: Task | None = None
+        self.is_ready = False
+        self.has_started = False
+        self.failed_starts = 0
+        self._oom_kills = 0
+        self.connection, self._other_end = processes.CONTEXT.Pipe()
+        self.process: BaseProcess | None = None
+
+    def start(self) -> None:
+        """Start a process. Call from the main thread."""
+        if self.process is not None:
+            self.connection, self._other_end = processes.CONTEXT.Pipe()
+        self.task, self.is_ready, self.has_started = None, False, False
+        self._oom_kills = count_oom_kills()
+        with processes.block_sigint():
+            self.process = processes.CONTEXT.Process(
+                target=_serve, args=(self._other_end, self.make_worker, self.device)
+            )
+            self.process.start()
+        self._other_end.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """True if the process runs."""
+        return self.process is not None and self.process.is_alive()
+
+    def give(self, task: Task) -> bool:
+        """Give `task` to the worker; False: its process has just died."""
+        self._oom_kills = count_oom_kills()
+        try:
+            self.connection.send(dict(task.payload))
+        except OSError:
+            return False
+        self.task = task
+        return True
+
+    def receive(self) -> tuple[str, Any] | None:
+        """The next message of the worker; None: its process has died, or ends."""
+        try:
+            message: tuple[str, Any] = self.connection.recv()
+        except (EOFError, OSError):
+            return None
+        return message
+
+    def end(self) -> str:
+        """Wait for the end of the process, which is ending, and see to it; returns how it died."""
+        self.connection.close()
+        if self.process is None or self.process.pid is None:
+            return describe_death(None)
+        self.process.join(processes.END_PATIENCE_S)
+        if self.process.is_alive():
+            processes.end(self.process)
+        return describe_death(self.process.exitcode, count_oom_kills() > self._oom_kills)
+
+
+class _Run:
+    """A run of all tasks of a source.
+
+    Args:
+        source: gives the tasks and receives their results.
+        places: the workers.
+    """
+
+    def __init__(self, source: TaskSource, places: list[_Place]) -> None:
         self.source = source
+        self.places = places
+        self.again: deque[Task] = deque()  # tasks that were lost, and are to be run again
+        self.is_finished = False  # the source has no more tasks
+        self._ask_at_s = -math.inf  # the source has no task before; by the monotonic clock
 
-    def next_task(self) -> Task | NoTask:
-        return self.tasks.pop() if self.tasks else FINISHED
+    def until_finished(self) -> None:
+        """Start the processes, and run until every task has ended."""
+        for place in self.places:
+            place.start()
+        while True:
+            self.source.tick()
+            self._assign()
+            if self.is_finished and not self.again and not any(place.task for place in self.places):
+                return
+            for place in self._with_news():
+                if place.connection.poll():
+                    self._handle(place, place.receive())
+                elif not place.is_alive:
+                    self._handle(place, None)
 
-    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
-        self.source.on_ended(task, result)
+    def end(self) -> None:
+        """End all processes at once."""
+        for place in self.places:
+            if place.process is not None and place.process.is_alive():
+                place.process.terminate()  # nothing is lost: finished results have been received
+        for place in self.places:
+            place.end()
 
-    def on_worker_failed(self, reason: str) -> None:
-        self.source.on_worker_failed(reason)
+    def _with_news(self) -> list[_Place]:
+        """The workers that have sent something, or died; waits for `TICK_S` at most."""
+        places: dict[Any, _Place] = {place.connection: place for place in self.places}
+        places |= {place.process.sentinel: place for place in self.places if place.process is not None}
+        ready = connections.wait(list(places), timeout=TICK_S)
+        return list({id(places[item]): places[item] for item in ready}.values())
 
-    def tick(self) -> None:
-        self.source.tick()
-
-
-def _run_until_death(submit: Callable[[Task], Future[dict[str, Any]]], workers: int, source: TaskSource) -> list[Task]:
-    """Run the tasks of `source`; returns the tasks that were running when a process died, or none if all have ended."""
-    running: dict[Future[dict[str, Any]], Task] = {}
-    finished = False
-    while True:
-        source.tick()
-        while not finished and len(running) < workers:
-            task = source.next_task()
-            if task is WAIT or task is FINISHED or not isinstance(task, Task):
-                finished = task is FINISHED
-                break
-            try:
-                running[submit(task)] = task
-            except BrokenProcessPool:
-                return [*running.values(), task]
-            source.on_started(task)
-        if not running:
-            if finished:
-                return []
-            time.sleep(TICK_S)
-            continue
-        for future in wait(running, timeout=TICK_S, return_when=FIRST_COMPLETED).done:
-            try:
-                answer = future.result()
-            except BrokenProcessPool:
-                return list(running.values())
-            task = running.pop(future)
-            if "worker_failed" in answer:
-                source.on_worker_failed(answer["worker_failed"])
+    def _assign(self) -> None:
+        """Give tasks to the workers that are free."""
+        for place in self.places:
+            if not place.is_ready or place.task is not None:
+                continue
+            task = self.again.popleft() if self.again else self._next_task()
+            if task is None:
+                return
+            if place.give(task):
+                self.source.on_started(task)
             else:
-                source.on_ended(task, answer["result"])
+                self.again.appendleft(task)
+
+    def _next_task(self) -> Task | None:
+        if self.is_finished or time.monotonic() < self._ask_at_s:
+            return None
+        task = self.source.next_task()
+        self.is_finished = task is FINISHED
+        if isinstance(task, Task):
+            return task
+        self._ask_at_s = time.monotonic() + ASK_INTERVAL_S
+        return None
+
+    def _handle(self, place: _Place, message: tuple[str, Any] | None) -> None:
+        """Handle a `message` of a worker; None: its process has died."""
+        if message is None:
+            self._handle_death(place)
+            return
+        kind, content = message
+        if kind == STARTED:
+            place.has_started = True
+        elif kind == READY:
+            place.is_ready, place.failed_starts = True, 0
+        elif kind == UNFIT:
+            self.source.on_worker_failed(content)
+        elif kind == EXCEPTION:
+            raise pickle.loads(content)
+        elif place.task is not None:
+            task, place.task = place.task, None
+            self._ask_at_s = -math.inf
+            self.source.on_ended(task, content)
+
+    def _handle_death(self, place: _Place) -> None:
+        task, death = place.task, place.end()
+        self._ask_at_s = -math.inf
+        if task is not None:
+            logger.info("task %s: %s", task.name, death)
+            if self.source.on_lost(task, Loss("worker", death)):
+                self.again.append(task)
+        elif not place.is_ready:
+            place.failed_starts += 1
+            if not place.has_started:
+                self.source.on_worker_failed(NEVER_STARTED)
+            elif place.failed_starts >= MAX_FAILED_STARTS:
+                self.source.on_worker_failed(f"it died before it was ready: {death}")
+        self.source.tick()  # raises if the worker cannot start
+        place.start()
 
 
-@contextmanager
-def _pool(
-    make_worker: WorkerFactory, devices: list[str], started: Any
-) -> Iterator[Callable[[Task], Future[dict[str, Any]]]]:
-    """Yield a function that submits a task to a pool with a process for each of `devices`; each sets the event `started`."""
-    environment.keep_memory()
-    with closing(processes.CONTEXT.SimpleQueue()) as queue:
-        for device in devices:
-            queue.put(device)
-        with processes.pool(len(devices), _start_worker, make_worker, queue, started) as submit:
-            yield lambda task: submit(_run_task, dict(task.payload))
-
-
-_worker: Worker | None = None  # the worker of this process of the pool
-_failure = ""  # why it could not be created
-
-
-def _start_worker(make_worker: WorkerFactory, devices: Any, started: Any) -> None:
-    global _worker, _failure
-    started.set()
+def _serve(connection: Connection, make_worker: WorkerFactory, device: str) -> None:
+    """What the process of a worker does: it runs tasks until the driver ends it."""
+    processes.end_with_parent()
+    connection.send((STARTED, None))
     logs.configure_worker()
     try:
-        _worker = make_worker(devices.get())
-    except Exception as error:  # the first task reports it: an exception here would look like the death of the process
-        _failure = reason(error)
+        worker = make_worker(WorkerSite(device))
+    except Exception as error:
+        connection.send((UNFIT, reason(error)))
+        return
+    connection.send((READY, None))
+    while True:
+        try:
+            payload = connection.recv()
+        except EOFError:
+            return
+        try:
+            result = dict(worker.run(payload))
+        except Exception as error:
+            connection.send((EXCEPTION, _pickled(error)))
+            return
+        connection.send((RESULT, result))
 
 
-def _run_task(payload: dict[str, Any]) -> dict[str, Any]:
-    if _worker is None:
-        return {"worker_failed": _failure}
-    return {"result": dict(_worker.run(payload))}
+def _pickled(error: Exception) -> bytes:
+    """`error`, or what remains of it if it does not survive pickling."""
+    try:
+        content = pickle.dumps(error)
+        pickle.loads(content)
+    except Exception:
+        return pickle.dumps(StudyError(reason(error)))
+    return content

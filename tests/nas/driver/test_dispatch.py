@@ -75,7 +75,7 @@ def simulate(
     simulator = Simulator(script, nodes)
     dispatcher = TrialDispatcher(ask_tell, simulator.allocation.workers, clock=simulator.clock)
     ask_tell.start(simulator.allocation.workers)
-    simulator.run(lambda device: SimulatedWorker(), dispatcher)
+    simulator.run(lambda site: SimulatedWorker(), dispatcher)
     dispatcher.write()
     return events
 
@@ -211,7 +211,7 @@ def test_a_source_that_waits_for_nothing_is_a_deadlock(driver: Any) -> None:
 
     dispatcher = Waits(driver.ask_tell(driver.study()), workers=1)
     with pytest.raises(RuntimeError, match="deadlock"):
-        Simulator().run(lambda device: SimulatedWorker(), dispatcher)
+        Simulator().run(lambda site: SimulatedWorker(), dispatcher)
 
 
 def test_tasks_name_trial_folder_seed_and_segment(driver: Any) -> None:

@@ -140,7 +140,7 @@ def test_damaged_files_are_skipped_and_the_folder_goes_with_the_search(tmp_path:
     files = WorkerFiles(tmp_path / "workers")
     files.announce(0, FIRST)  # no folder: no search runs; the training goes on
     assert list(files.read()) == []
-    with files.opened():
+    with files.opened("nonce"):
         files.announce(3, FIRST)
         (files.folder / "other.json").write_text('{"trial": ')
         assert list(files.read()) == [(3, FIRST)]

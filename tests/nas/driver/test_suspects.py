@@ -13,7 +13,7 @@ from nas.driver.dispatch import TrialDispatcher
 from nas.driver.halving import Halving
 from nas.driver.propose import Finished, Proposal
 from nas.errors import MachineError
-from nas.execution.base import Task
+from nas.execution.base import Loss, Task
 from nas.study.records import Completed, MachineFailure, to_record
 from nas.study.storage import open_study
 
@@ -126,7 +126,9 @@ def test_a_trial_held_at_the_end_of_the_run_fails_but_not_after_an_interruption(
     dispatcher = TrialDispatcher(driver.ask_tell(study, target=1), workers=1)
     task = dispatcher.next_task()
     assert isinstance(task, Task)
-    dispatcher.on_ended(task, None)
+    died = Loss("worker", "the worker died")
+    assert dispatcher.on_lost(task, died)
+    assert not dispatcher.on_lost(task, died)
     dispatcher.write()
     assert states(study) == [TrialState.RUNNING]
     dispatcher.settle()

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from nas.evaluation import failures
+from nas.evaluation import memory_limit
 from nas.evaluation.failures import Cause, cause_of, host_memory_bytes, loses_device
 from trainers.errors import DataError, DiskError, TrainingError
 
@@ -122,7 +122,7 @@ def test_a_process_that_loses_its_device(text: str, is_lost: bool) -> None:
 
 def test_host_memory_is_that_of_the_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "memory.max"
-    monkeypatch.setattr(failures, "CGROUP_LIMIT_FILE", file)
+    monkeypatch.setattr(memory_limit, "CGROUP_LIMIT_FILE", file)
     total = host_memory_bytes()
     assert total == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     file.write_text("max\n")

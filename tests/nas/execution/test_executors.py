@@ -20,6 +20,7 @@ from nas.execution.base import (
     FINISHED,
     WAIT,
     Executor,
+    Loss,
     NoTask,
     Task,
     TaskSource,
@@ -39,15 +40,15 @@ WORKERS = """
 import os, signal
 
 class Worker:
-    def __init__(self, device):
-        self.device = device
+    def __init__(self, site):
+        self.device = site.device
 
     def run(self, payload):
         if payload.get("dies"):
             os.kill(os.getpid(), signal.SIGKILL)
         return {"double": 2 * payload["value"], "pid": os.getpid(), "device": self.device}
 
-def broken(device):
+def broken(site):
     raise FileNotFoundError("no images here")
 
 def add(a, b, device):
@@ -99,6 +100,7 @@ class ListSource(TaskSource):
         self.left[-1] = Task(f"t{count - 1}", {"value": count - 1, **last})
         self.started_names: list[str] = []
         self.results: dict[str, Mapping[str, Any] | None] = {}
+        self.losses: list[tuple[str, Loss]] = []
         self.given: set[str] = set()
         self.ticks = 0
 
@@ -113,9 +115,17 @@ class ListSource(TaskSource):
     def on_started(self, task: Task) -> None:
         self.started_names.append(task.name)
 
-    def on_ended(self, task: Task, result: Mapping[str, Any] | None) -> None:
+    def on_ended(self, task: Task, result: Mapping[str, Any]) -> None:
         assert task.name not in self.results
         self.results[task.name] = result
+
+    def on_lost(self, task: Task, loss: Loss) -> bool:
+        assert task.name not in self.results
+        self.losses.append((task.name, loss))
+        if len(self.losses) < 3:
+            return True
+        self.results[task.name] = None
+        return False
 
     def tick(self) -> None:
         super().tick()
@@ -142,13 +152,15 @@ def test_few_processes_run_all_tasks(executor: Executor, workers: Any) -> None:
     assert len({result["pid"] for result in results}) <= executor.allocation.workers == 2
 
 
-def test_a_task_whose_worker_dies_ends_without_a_result_and_the_others_go_on(executor: Executor, workers: Any) -> None:
+def test_a_task_whose_worker_dies_is_run_again_until_the_source_gives_it_up(executor: Executor, workers: Any) -> None:
     source = ListSource(5, dies=True)
     executor.run(workers.Worker, source)
     assert {name: result is None for name, result in source.results.items()} == {
         **{f"t{value}": False for value in range(4)},
         "t4": True,
     }
+    assert [(name, loss.kind) for name, loss in source.losses] == [("t4", "worker")] * 3
+    assert source.started_names.count("t4") == 3
 
 
 def test_a_worker_that_cannot_be_created_ends_the_run_with_the_reason(executor: Executor, workers: Any) -> None:

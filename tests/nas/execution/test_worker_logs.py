@@ -16,7 +16,7 @@ WORKER = """
 import logging, pathlib, time
 
 class Worker:
-    def __init__(self, device):
+    def __init__(self, site):
         pass
 
     def run(self, payload):

@@ -173,6 +173,6 @@ def faults(row: BadInput, ended: Ended) -> list[str]:
         found.append(f"a message of {len(max(lines, key=len))} characters")
     shown = ended.stderr if row.code else ended.stdout
     found += [f"no {part!r} in {shown[:400]!r}" for part in row.expected if part not in shown]
-    if any(ord(character) < 32 and character not in "\n" or ord(character) == 127 for character in shown):
+    if any((ord(character) < 32 and character not in "\n") or ord(character) == 127 for character in shown):
         found.append(f"control characters in {shown[:300]!r}")
     return found

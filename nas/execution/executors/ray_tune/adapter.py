@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +19,20 @@ from ray.tune.search.searcher import Searcher
 
 from nas import logs
 from nas.errors import StudyError, reason
-from nas.execution.base import FINISHED, Executor, Result, Task, TaskSource, Worker, WorkerFactory
+from nas.execution.base import (
+    FINISHED,
+    Executor,
+    Loss,
+    Result,
+    Task,
+    TaskSource,
+    Worker,
+    WorkerFactory,
+    WorkerSite,
+)
 from nas.execution.executors.ray_tune.temporary_folder import RAY_FOLDER
 from nas.execution.resources import Allocation, Resources, allocate, requested_cpus
 
-MAX_RESTARTS = 1  # of a task whose worker died: one death may be the fault of the machine, two are that of the task
 OBJECT_STORE_BYTES = 100_000_000  # of a private Ray; small, since trials share files, not objects
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -100,7 +110,7 @@ class RayTune(Executor):
         """The device of each worker; Ray shows each worker only its own GPU."""
         return "cuda" if self.allocation.gpus > 0 else "cpu"
 
-    def run(self, make_worker: WorkerFactory, source: TaskSource) -> None:
+    def run(self, make_worker: WorkerFactory, source: TaskSource, folder: Path | None = None) -> None:
         shutil.rmtree(self.scratch, ignore_errors=True)  # left by a driver that was killed
         searcher = SourceSearcher(source)
         tuner = tune.Tuner(
@@ -117,7 +127,7 @@ class RayTune(Executor):
                 name="search",
                 verbose=0,
                 callbacks=[TickCallback(source, searcher)],
-                failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
+                failure_config=tune.FailureConfig(max_failures=0),  # a task that is run again is a new trial
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         )
@@ -150,7 +160,7 @@ class TaskRunner(tune.Trainable):
         self.worker: Worker | None = None
         self.failure = ""
         try:
-            self.worker = config["make_worker"](config["device"])
+            self.worker = config["make_worker"](WorkerSite(config["device"]))
         except Exception as error:  # for example, images that this machine cannot read
             self.failure = reason(error)
 
@@ -178,12 +188,14 @@ class SourceSearcher(Searcher):
         super().__init__()
         self.source = source
         self.tasks: dict[str, Task] = {}  # Tune's id of the trial -> task
+        self.lost: deque[Task] = deque()  # tasks that are run again
         self.failure: BaseException | None = None  # raised by the source, where Tune drops exceptions
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        task = self.source.next_task()
+        task = self.lost.popleft() if self.lost else self.source.next_task()
         if not isinstance(task, Task):
-            return str(self.FINISHED) if task is FINISHED else None
+            # Not finished while tasks run: they may be lost, and are then run again.
+            return str(self.FINISHED) if task is FINISHED and not self.tasks else None
         self.tasks[trial_id] = task
         return {"payload": dict(task.payload)}
 
@@ -200,8 +212,10 @@ class SourceSearcher(Searcher):
         try:
             if "worker_failed" in answer:
                 self.source.on_worker_failed(answer["worker_failed"])
-            else:
-                self.source.on_ended(task, answer.get("result"))
+            elif "result" in answer:
+                self.source.on_ended(task, answer["result"])
+            elif self.source.on_lost(task, Loss("worker", "the worker died")):
+                self.lost.append(task)
         except BaseException as error:  # Tune would drop it; the next tick raises it
             self.failure = error
 

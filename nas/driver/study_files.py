@@ -1,0 +1,99 @@
+"""The driver's side of a study whose files are at a URL (the key `files`): opened, filled with the images, and cleaned."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nas.errors import ConfigError, MachineError, UsageError
+from nas.evaluation.settings import StudyPlace
+from nas.study.config import StudyConfig
+from nas.study.events import Event, Observer, TrialRecorded
+from nas.study.file_store import FileStore, fingerprint_name, trial_name
+from nas.study.layout import CHECKPOINT, WORKERS
+from nas.study.records import Stopped
+from nas.study.url_store import UrlStore
+
+logger = logging.getLogger(__name__)
+
+
+def check_files(config: StudyConfig) -> None:
+    """Check that the files of the study can be written to their URL, if it has one.
+
+    Raises:
+        ConfigError: they cannot, or a package is missing.
+    """
+    if config.files is None:
+        return
+    try:
+        UrlStore(config.files).check()
+    except UsageError as error:
+        raise ConfigError(config.where("files"), str(error)) from None
+
+
+@contextmanager
+def published(images: Path, place: StudyPlace) -> Iterator[tuple[Observer, ...]]:
+    """Within this block the decoded `images` are at the study's URL, and a file by which workers recognise it.
+
+    Yields the observers that the trials of such a study need; none for a study without a URL.
+
+    Raises:
+        MachineError: the URL cannot be reached or has no room.
+    """
+    if place.url is None:
+        yield ()
+        return
+    store, name, mark = UrlStore(place.url), fingerprint_name(place.fingerprint), f"{WORKERS}/{place.nonce}"
+    try:
+        with tempfile.NamedTemporaryFile() as empty:
+            store.publish(mark, Path(empty.name))
+        if store.size(name) != images.stat().st_size:
+            store.publish(name, images)
+    except OSError as error:
+        raise MachineError(f"files: {error}") from error
+    try:
+        yield (StoppedCheckpoints(store),)
+    finally:
+        try:
+            store.remove(mark)
+        except OSError as error:
+            logger.info("%s is left: %s", mark, error)
+
+
+class StoppedCheckpoints:
+    """Removes the checkpoints of stopped trials, which no worker does; an observer.
+
+    Args:
+        store: has the checkpoints.
+    """
+
+    def __init__(self, store: FileStore) -> None:
+        self.store = store
+
+    def notify(self, event: Event) -> None:
+        """Receive an event."""
+        if isinstance(event, TrialRecorded) and isinstance(event.outcome, Stopped):
+            try:
+                self.store.remove(trial_name(event.number, CHECKPOINT))
+            except OSError as error:
+                logger.info("the checkpoint of trial %d is left: %s", event.number, error)
+
+
+def move_stored_checkpoint(url: str, source: int, target: int) -> None:
+    """Move the checkpoint of the trial `source`, if there is one at `url`, to the trial `target`. It only saves time.
+
+    Raises:
+        UsageError: the package that reads such URLs is missing.
+    """
+    store, name = UrlStore(url), trial_name(source, CHECKPOINT)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / CHECKPOINT
+            if store.fetch(name, copy):
+                store.publish(trial_name(target, CHECKPOINT), copy)
+                store.remove(name)
+    except OSError as error:
+        logger.info("trial %d starts afresh: %s", target, error)

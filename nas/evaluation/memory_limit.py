@@ -1,0 +1,62 @@
+"""A limit on the memory of a worker on a CPU, so that a network that is too large fails alone instead of the machine.
+
+The limit is Linux's RLIMIT_DATA: private memory that may be written to, of all threads, whether it was touched or not. Shared and
+mapped files, such as the decoded images, do not count. An allocation above it fails as one that the machine refuses: numpy and
+Python raise `MemoryError`, torch `RuntimeError`. Worker processes hold 0.8 GB for torch itself, and about 10 MB for each thread.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+DEFAULT_SHARE = 0.9
+"""Share of the machine's memory that one worker may have if the study sets no limit: the rest keeps the machine alive."""
+
+FULL_SHARE = 0.8
+"""An allocation failed for the limit if the process would hold at least this share of it."""
+
+CGROUP_LIMIT_FILE = Path("/sys/fs/cgroup/memory.max")
+STATUS = Path("/proc/self/status")
+
+
+def host_memory_bytes() -> int:
+    """The memory of this machine, or of the control group of this process where that is less."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        return min(total, int(CGROUP_LIMIT_FILE.read_text()))
+    except (OSError, ValueError):  # no control group, or one without a limit ("max")
+        return total
+
+
+def held_bytes() -> int | None:
+    """The memory of this process that counts for the limit; None where the system does not tell."""
+    try:
+        lines = STATUS.read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmData:")), None)
+
+
+@contextmanager
+def limited_memory(max_bytes: int | None) -> Iterator[None]:
+    """Within the block this process holds at most `max_bytes`, or what it held before if that is more; None: no limit."""
+    if max_bytes is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = max_bytes if hard == resource.RLIM_INFINITY else min(max_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def reaches_limit(max_bytes: int | None, request_bytes: int = 0) -> bool:
+    """True if this process, with `request_bytes` more, would hold about `max_bytes`; call while what failed is still held."""
+    held = held_bytes()
+    return max_bytes is not None and held is not None and held + request_bytes >= FULL_SHARE * max_bytes
