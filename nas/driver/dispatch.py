@@ -48,6 +48,8 @@ class TrialDispatcher(TaskSource):
         interrupts: the interrupts of this process.
         check_place: raises if the folder of the study is not where it was, before outcomes are recorded.
         clock: a monotonic clock, in seconds.
+        on_message: shows a line of the executor to the user.
+        on_workers: called when the number of workers has changed.
         retry: repeats what fails while the storage is away; None: with the usual limits.
     """
 
@@ -58,6 +60,8 @@ class TrialDispatcher(TaskSource):
         interrupts: Interrupts | None = None,
         check_place: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
+        on_message: Callable[[str], None] = lambda text: None,
+        on_workers: Callable[[int], None] = lambda count: None,
         retry: StorageRetry | None = None,
     ) -> None:
         self.ask_tell = ask_tell
@@ -65,6 +69,8 @@ class TrialDispatcher(TaskSource):
         self.interrupts = interrupts or Interrupts()
         self.check_place = check_place
         self.clock = clock
+        self.show_message = on_message
+        self.report_workers = on_workers
         self.retry = retry or StorageRetry(clock=clock)
         self._running: dict[str, int] = {}  # name of a task -> number of its trial
         self._not_started: set[str] = set()  # tasks that no worker has received yet
@@ -127,8 +133,13 @@ class TrialDispatcher(TaskSource):
         self._end(task, outcome, None)
         return False
 
+    def on_message(self, text: str) -> None:
+        self.show_message(text)
+
     def on_workers(self, count: int) -> None:
-        self.workers = count
+        if count != self.workers:
+            self.workers = count
+            self.report_workers(count)
 
     def _end(self, task: Task, outcome: WorkerOutcome, segment: Segment | None) -> None:
         """Keep an outcome until it is written; its `segment` is None if the worker died."""

@@ -259,7 +259,14 @@ FILES: dict[str, Make] = {
 
 def _rows(kinds: dict[str, Any], make: Callable[[Any], Make]) -> list[BadInput]:
     return [
-        BadInput(f"{kind}: {command}", words.format(number=ODD), (), make(value), base="done", written=("page.html", "done/lock", "model"))
+        BadInput(
+            f"{kind}: {command}",
+            words.format(number=ODD),
+            (),
+            make(value),
+            base="done",
+            written=("page.html", "done/lock", "model"),
+        )
         for kind, value in kinds.items()
         for command, words in COMMANDS.items()
     ]
