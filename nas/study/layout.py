@@ -46,6 +46,7 @@ MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"
 ERROR = "error.txt"
+STACKS = "stacks.txt"
 
 
 def may_write(path: Path) -> bool:
