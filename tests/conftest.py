@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import settings
@@ -43,6 +44,7 @@ class PostgreSQL:
 
     user = USER
     password = PASSWORD
+    password_in_url = quote(PASSWORD, safe="")
 
     @classmethod
     def create(cls, programs: Path, folder: Path) -> PostgreSQL:
@@ -104,7 +106,7 @@ def _account() -> pwd.struct_passwd | None:
     return names.get("postgres") or names["nobody"]
 
 
-def _programs() -> Path | None:
+def find_programs() -> Path | None:
     """The folder with the programs of the server: where `pg_ctl` is found, or Debian's newest."""
     on_path = [] if shutil.which("pg_ctl") is None else [Path(str(shutil.which("pg_ctl"))).resolve().parent]
     debian = sorted(Path(DEBIAN_PROGRAMS).glob("*/bin"), key=lambda folder: float(folder.parent.name))
@@ -114,7 +116,7 @@ def _programs() -> Path | None:
 
 @pytest.fixture(scope="session")
 def _postgresql() -> Iterator[PostgreSQL]:
-    programs = _programs()
+    programs = find_programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed (`apt-get install postgresql`)")
     pytest.importorskip("psycopg", reason="psycopg is not installed")
