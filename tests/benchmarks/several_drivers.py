@@ -3,7 +3,7 @@
     python tests/benchmarks/several_drivers.py --drivers 1 2 4 --trials 400 --trial-s 1 --samplers random pareto
 
 Each driver is a process of its own with `--workers` workers that only sleep; everything else is real: the sampler, the steps in
-the database, leases and heartbeats. A server of its own is started on a free port (`tests/conftest.py`).
+the database, leases and heartbeats. A server of its own is started on a free port (`tests/faults/postgresql.py`).
 "Duplicates" are architectures that were trained twice, which must not happen; "suggested twice" are suggestions that two drivers
 made at the same time, of which one was dropped before it was trained.
 """
@@ -12,20 +12,20 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import importlib.util
 import json
 import multiprocessing
-import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
+from postgresql import find_programs, running_postgresql
 
 from nas import objectives
 from nas.driver.ask_tell import AskTell
@@ -124,30 +124,6 @@ def measure(url: str, sampler: str, drivers: int, trials: int, workers: int, tri
     }
 
 
-@contextmanager
-def server() -> Iterator[Any]:
-    """A PostgreSQL server of our own."""
-    spec = importlib.util.spec_from_file_location("conftest", Path(__file__).parents[1] / "conftest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["conftest"] = module
-    spec.loader.exec_module(module)
-    programs = module.find_programs()
-    if programs is None:
-        raise SystemExit("PostgreSQL is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="several-drivers-", dir="/tmp"))
-    try:
-        created = module.PostgreSQL.create(programs, folder)
-        created.start()
-        try:
-            yield created
-        finally:
-            created.stop()
-    finally:
-        shutil.rmtree(folder)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--drivers", type=int, nargs="+", default=[1, 2, 4])
@@ -159,10 +135,13 @@ def main() -> None:
     args = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     rows = []
-    with server() as own:
+    programs = find_programs()
+    if programs is None:
+        raise SystemExit("PostgreSQL is not installed")
+    with running_postgresql(programs) as server:
         for sampler in args.samplers:
             for drivers in args.drivers:
-                url = own.create_database().replace("@", f":{own.password_in_url}@")
+                url = server.create_database().replace("@", f":{quote(server.password, safe='')}@")
                 rows.append(measure(url, sampler, drivers, args.trials, args.workers, args.trial_s))
                 if not args.json:
                     print(_line(rows[-1]), flush=True)

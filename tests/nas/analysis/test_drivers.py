@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_the_status_says_who_runs_what(folder: Path) -> None:
     assert rows[0].endswith(" s ago, runs trial 1")
     assert re.search(r" UTC, has ended, last heard of 2 min \d\d s ago, runs trial 2$", rows[1])
     assert rows[2].startswith("trials 2, 3, 4 without a driver that lives")
-    console = Console(width=200, record=True, quiet=True)
+    console = Console(width=200, record=True, file=StringIO())
     console.print(status_panel(Results.load(folder)))
     assert "node1, process 11" in console.export_text()
 
