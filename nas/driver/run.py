@@ -231,7 +231,8 @@ class _SearchRun:
             draws = existing_trials + DRAWS_PER_DRIVER * trials.index
             study.optuna.sampler = create_sampler(config, space, prior, tables, draws)
             if self.retry_failed:
-                enqueue_failed(study)
+                with trials.transactions.alone():  # each once, whichever drivers ask for it
+                    enqueue_failed(study)
             self._run_trials(study, trials, space, settings, executor)
         check_feasible(study, config)
         return study
