@@ -5,6 +5,7 @@ StudyError               a failure at run time: exit code 1
 │   ├── ConfigError      a configuration breaks a rule; names file:line:col or the flag: exit code 2
 │   └── UnknownNameError a name is not registered; lists the registered names and the closest match: exit code 2
 ├── MachineError         the machine failed (disk, memory, device); the same command continues the work: exit code 1
+│   └── StorageError     the storage of a study cannot be read or written, maybe only for a while: exit code 1
 └── NothingFeasibleError the search ended and no trial satisfies its limits: exit code 3
 """
 
@@ -75,6 +76,10 @@ class UnknownNameError(UsageError, ValueError):
 
 class MachineError(StudyError):
     """The machine failed: its disk, its memory or a device. Trials that were running stay open, and are continued later."""
+
+
+class StorageError(MachineError):
+    """The storage of a study is full or locked, or its server is away. What failed may be repeated."""
 
 
 class NothingFeasibleError(StudyError):

@@ -14,12 +14,10 @@ measurement is told that it is not exclusive then.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
 import math
 import os
-import stat
 import tempfile
 import time
 import weakref
@@ -32,6 +30,7 @@ import torch
 from trainers.device import synchronise
 from trainers.files import open_regular
 from trainers.lock_holders import Holder, find_holders
+from trainers.node_folder import create_private
 from trainers.watchdog import report_progress
 
 MIN_LOGGED_WAIT_S = 0.001  # free locks are taken in microseconds
@@ -60,7 +59,7 @@ class DeviceLock:
         self.device = torch.device(device)
         if folder is None:
             folder = Path(tempfile.gettempdir()) / f"mixfront-{os.getuid()}"
-        _create_private(folder)
+        create_private(folder)
         name = _machine_wide_name(self.device)
         self._busy = _open_lock_file(self, folder / f"{name}.busy")
         self._turn = _open_lock_file(self, folder / f"{name}.turn")
@@ -195,22 +194,6 @@ def _try_lock(descriptor: int, mode: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _create_private(folder: Path) -> None:
-    """Create `folder`, which must be this user's alone: others could hold its locks, or put links there.
-
-    Raises:
-        PermissionError: it is a link or belongs to another user, or others may write to it.
-    """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = folder.lstat()
-    is_own = status.st_uid in (os.getuid(), os.geteuid())
-    if stat.S_ISDIR(status.st_mode) and is_own and not status.st_mode & 0o022:
-        return
-    found = "a link" if folder.is_symlink() else f"owner {status.st_uid}, mode {stat.S_IMODE(status.st_mode):04o}"
-    rule = f"must be a folder of user {os.geteuid()} that nobody else may write to, found {found}"
-    raise PermissionError(errno.EPERM, f"{rule}; TMPDIR names another place", str(folder))
 
 
 def _open_lock_file(owner: object, file: Path) -> int:

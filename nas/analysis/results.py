@@ -26,6 +26,7 @@ from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
 from nas.study.content import StudyContent, StudySnapshot
 from nas.study.lock import is_locked
+from nas.study.storage_url import StorageUrl
 from nas.study.trials import AnyTrial
 from trainers.training.confusion import Confusion
 
@@ -93,13 +94,17 @@ class Results:
         )
 
     @classmethod
-    def load(cls, folder: Path) -> Results:
+    def load(cls, folder: Path, storage: StorageUrl | None = None) -> Results:
         """The study in `folder` as it is now.
+
+        Args:
+            folder: the folder of the study.
+            storage: the URL of the database that the folder names, with a password; None: as the folder names it.
 
         Raises:
             UsageError: `folder` holds no study, or one that `nas search` did not write.
         """
-        return cls.of(StudySnapshot.of(folder))
+        return cls.of(StudySnapshot.of(folder, storage))
 
     def _repr_html_(self) -> str:
         return results_html(self)

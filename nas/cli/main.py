@@ -6,12 +6,26 @@ import sys
 from typing import NoReturn
 
 try:
-    from nas.cli import bench, dashboard, data, export, fidelity, front, init, report, search, show, status
+    from nas.cli import (
+        backup,
+        bench,
+        dashboard,
+        data,
+        doctor,
+        export,
+        fidelity,
+        front,
+        init,
+        report,
+        search,
+        show,
+        status,
+    )
     from nas.cli.app import app
 except KeyboardInterrupt:  # Ctrl-C in the first tenths of a second, before `main` can handle it
     raise SystemExit(130) from None
 
-COMMANDS = (init, data, search, status, front, show, report, dashboard, export, fidelity, bench)
+COMMANDS = (init, data, search, status, front, show, report, dashboard, export, backup, doctor, fidelity, bench)
 """The modules that register the commands."""
 MAX_MESSAGE_CHARS = 1_000
 """Of an error; a value found may be longer than any screen."""

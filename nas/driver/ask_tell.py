@@ -22,10 +22,12 @@ from nas.driver.state import SearchState
 from nas.driver.suspects import Suspects
 from nas.driver.trial_losses import TrialLosses
 from nas.objectives import Objective
-from nas.study.events import Event, Observer, SearchStarted, TrialRecorded, TrialStarted
+from nas.study.events import Event, Observer, SearchStarted, TrialLost, TrialRecorded, TrialStarted
+from nas.study.layout import CHECKPOINT
 from nas.study.losses import LOSSES, TrialLoss
 from nas.study.records import MachineFailure, TrainedSegment, WorkerOutcome, name_of
 from nas.study.segments import Segment, WorkerFiles
+from nas.study.trial_store import OptunaTrials, TrialStore
 from nas.study.trials import outcome_name, retried_numbers
 from search_space import SearchSpace
 
@@ -46,6 +48,7 @@ class AskTell:
         halving: the rungs at which trainings pause; None: every trial is trained to the end.
         observers: receive every event.
         workers: the files in which workers announce what they train; None: there are none.
+        store: reads and writes the trials; None: Optuna's interface, for a driver that is alone.
     """
 
     def __init__(
@@ -60,19 +63,23 @@ class AskTell:
         halving: Halving | None = None,
         observers: Sequence[Observer] = (),
         workers: WorkerFiles | None = None,
+        store: TrialStore | None = None,
     ) -> None:
         self.objectives = tuple(objectives)
         self.target = target
         self.folder_of = folder_of
         self.observers = tuple(observers)
         ladder = None if halving is None else Ladder(halving, self.objectives)
-        self.state = SearchState(study, ladder, self.objectives)
+        self.state = SearchState(store or OptunaTrials(study), ladder, self.objectives, self._has_checkpoint)
         self.proposer = Proposer(self.state, space, self.objectives, target, limits or {}, seed, self.notify)
         self.recorder = Recorder(self.state, self.objectives, folder_of)
         self.suspects = Suspects(self.recorder)
         self.losses = TrialLosses(self.state, folder_of)
         self.streak = FailureStreak()
         self.segments = SegmentLog(self.state, workers)
+
+    def _has_checkpoint(self, number: int) -> bool:
+        return (self.folder_of(number) / CHECKPOINT).is_file()
 
     def start(self, workers: int) -> None:
         """Notify the observers that the search starts with this number of `workers`."""
@@ -104,21 +111,30 @@ class AskTell:
 
     def record_losses(self, number: int, losses: Sequence[TrialLoss]) -> None:
         """Write all `losses` of the open trial `number`."""
-        self.state.open[number].set_user_attr(LOSSES, [loss.to_dict() for loss in losses])
+        if number in self.state.open:
+            self.state.open[number].set_user_attr(LOSSES, [loss.to_dict() for loss in losses])
 
     def record(self, number: int, outcome: WorkerOutcome, segment: Segment | None = None) -> None:
         """Record the outcome of the proposed trial `number`, and its `segment`; None: its worker died.
 
         Raises:
+            StorageError: the storage cannot be written; the call may be repeated.
             MachineError: the machine is at fault for a failure; the trial stays open.
         """
-        self.segments.end(number, segment)
+        if number not in self.state.open:
+            self.notify(TrialLost(number))
+            return
+        segments = self.segments.ended(number, segment)
         if isinstance(outcome, MachineFailure):
+            for name, value in segments.items():
+                self.state.open[number].set_user_attr(name, value)
+            self.segments.forget(number)
             event = self.suspects.add(number, outcome)
             if event is not None:
                 self.notify(event)
             return
-        self.notify(self.recorder.record(number, outcome))
+        self.notify(self.recorder.record(number, outcome, segments))
+        self.segments.forget(number)
         if isinstance(outcome, TrainedSegment):
             self.settle()
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from nas.driver.ask_tell import AskTell
 from nas.driver.propose import Finished, Proposal, Wait
+from nas.driver.storage_retry import StorageRetry
 from nas.driver.trial_losses import excuse
-from nas.errors import MachineError
+from nas.errors import MachineError, StorageError
 from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
 from nas.study.losses import TrialLoss
@@ -46,6 +47,7 @@ class TrialDispatcher(TaskSource):
         interrupts: the interrupts of this process.
         check_place: raises if the folder of the study is not where it was, before outcomes are recorded.
         clock: a monotonic clock, in seconds.
+        retry: repeats what fails while the storage is away; None: with the usual limits.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class TrialDispatcher(TaskSource):
         interrupts: Interrupts | None = None,
         check_place: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
+        retry: StorageRetry | None = None,
     ) -> None:
         self.ask_tell = ask_tell
         self.workers = workers
         self.interrupts = interrupts or Interrupts()
         self.check_place = check_place
         self.clock = clock
+        self.retry = retry or StorageRetry(clock=clock)
         self._running: dict[str, int] = {}  # name of a task -> number of its trial
         self._not_started: set[str] = set()  # tasks that no worker has received yet
         self._unwritten: deque[tuple[float, int, WorkerOutcome | list[TrialLoss], Segment | None]] = deque()
@@ -77,12 +81,12 @@ class TrialDispatcher(TaskSource):
     def next_task(self) -> Task | NoTask:
         """Return the next trial as a task."""
         self._check()
+        if self._ahead is None:
+            self.retry.attempt(self._propose)
         proposal, self._ahead = self._ahead, None
-        if proposal is None:
-            proposal = self._propose()
         if isinstance(proposal, Finished):
             return FINISHED
-        if isinstance(proposal, Wait):
+        if proposal is None or isinstance(proposal, Wait):  # None: the storage is away
             return WAIT
         self._task_count += 1
         name = f"{proposal.number}/{self._task_count}"
@@ -134,6 +138,7 @@ class TrialDispatcher(TaskSource):
 
     def tick(self) -> None:
         self._notice_stop()
+        self.retry.repeat()
         self._write_unless_busy()
         self._check()
         self._read_workers()
@@ -143,6 +148,7 @@ class TrialDispatcher(TaskSource):
         """Record every outcome that is not recorded yet.
 
         Raises:
+            StorageError: the storage cannot be written; the call may be repeated.
             MachineError: the machine is at fault for a failure; the other outcomes are recorded. Or the folder of the study
                 was moved; none is recorded, for files of trials went elsewhere.
         """
@@ -150,21 +156,24 @@ class TrialDispatcher(TaskSource):
             self.check_place()
         failure: MachineError | None = None
         while self._unwritten:
-            _, number, outcome, segment = self._unwritten.popleft()
+            _, number, outcome, segment = self._unwritten[0]
             try:
                 if isinstance(outcome, list):
                     self.ask_tell.record_losses(number, outcome)
                 else:
                     self.ask_tell.record(number, outcome, segment)
+            except StorageError as error:
+                raise (failure or error) from None
             except MachineError as error:
                 failure = failure or error
+            self._unwritten.popleft()
         if failure is not None:
             raise failure
 
     def settle(self) -> None:
         """Record every outcome and every trial that is held. Call at the end of the search, not after an interruption."""
-        self.write()
-        self.ask_tell.settle()
+        self.retry.wait_for(self.write, self._check)
+        self.retry.wait_for(self.ask_tell.settle, self._check)
 
     def _check(self) -> None:
         """Raise `KeyboardInterrupt` after a signal, and `StudyError` if a worker cannot start or all trials fail."""
@@ -188,24 +197,24 @@ class TrialDispatcher(TaskSource):
             return
         # Not earlier: other trials may end first, and the suggestion should use their results.
         if self.clock() - self._last_given_s > shortest_s / 3:
-            proposal = self._propose()
-            self._ahead = proposal if isinstance(proposal, Proposal) else None
+            self.retry.attempt(self._propose)
+            self._ahead = self._ahead if isinstance(self._ahead, Proposal) else None
 
     def _read_workers(self) -> None:
         """Write which worker trains which trial, unless a worker is about to get its next trial."""
         if not self._not_started and self.clock() - self._workers_read_s >= WORKERS_INTERVAL_S:
-            self.ask_tell.segments.read_workers()
+            self.retry.attempt(self.ask_tell.segments.read_workers)
             self._workers_read_s = self.clock()
 
     def _write_unless_busy(self) -> None:
         """Record outcomes, unless a worker is about to get its next trial, which takes precedence."""
         giving = self._not_started or (self._ahead is not None and len(self._running) < self.workers)
         if self._unwritten and (not giving or self.clock() - self._unwritten[0][0] > MAX_WRITE_DELAY_S):
-            self.write()
+            self.retry.attempt(self.write)
 
-    def _propose(self) -> Proposal | Wait | Finished:
+    def _propose(self) -> None:
+        """Make the next proposal; all outcomes are written first."""
         self.write()
         start = self.clock()
-        proposal = self.ask_tell.propose()
+        self._ahead = self.ask_tell.propose()
         self._suggestion_s = self.clock() - start
-        return proposal

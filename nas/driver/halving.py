@@ -6,25 +6,19 @@ free, the best paused trial among the top 1/reduction of its rung is promoted, t
 if there is no such trial. A paused training continues from its checkpoint, so that no epoch is repeated. Unlike in ASHA, never
 more than this share is promoted: a sampler that learns proposes better and better trials, and ASHA would promote each of them.
 
-Trials at a rung are ranked by non-dominated sorting on the exact costs and the accuracy so far, and within a front by their
-hypervolume contribution. So cheap architectures compete with cheap ones, and not only the most accurate survive.
+`nas.driver.rung` says how the trials at a rung are ranked.
 
 This module only makes decisions. It depends on no study, no worker and no clock.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import moocore
-import numpy as np
-
-from nas.analysis.front import normalise
+from nas.driver.rung import Rung
 from nas.objectives import Objective
-
-REFERENCE_MARGIN = 0.1
-"""Distance of the reference point beyond the worst values (scaled to 0..1), so that the ends of a front contribute."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +57,7 @@ class Ladder:
 
     halving: Halving
     objectives: Sequence[Objective]
-    _values: dict[int, dict[int, tuple[float, ...]]] = field(
-        default_factory=dict
-    )  # rung -> trial -> its values at that rung
+    _rungs: dict[int, Rung] = field(default_factory=dict)  # epoch -> the trials that have reached it
     _paused: dict[int, int] = field(default_factory=dict)  # trial -> rung
     _climbing: dict[int, int] = field(default_factory=dict)  # trial -> the rung it trains towards
 
@@ -74,16 +66,38 @@ class Ladder:
         """Paused trial -> its rung."""
         return dict(self._paused)
 
+    @property
+    def reached(self) -> dict[int, dict[int, tuple[float, ...]]]:
+        """Rung -> trial that has reached it -> its values there."""
+        return {epoch: rung.values for epoch, rung in self._rungs.items() if len(rung)}
+
+    def next_rung(self, trial: int) -> int:
+        """The epoch at which `trial` pauses next if it is started or promoted."""
+        return self.halving.after(self._paused.get(trial, 0))
+
     def climb(self, trial: int) -> int:
         """Start or promote `trial`; returns the epoch at which it pauses next."""
-        target = self.halving.after(self._paused.pop(trial, 0))
-        self._climbing[trial] = target
+        target = self.next_rung(trial)
+        self.climb_to(trial, target)
         return target
+
+    def climb_to(self, trial: int, target: int) -> None:
+        """Record that `trial` trains towards the rung `target`."""
+        self._paused.pop(trial, None)
+        self._climbing[trial] = target
+
+    def forget(self, trial: int) -> None:
+        """Remove `trial` and its values."""
+        self.leave(trial)
+        for rung in self._rungs.values():
+            rung.remove(trial)
 
     def reach(self, trial: int, epoch: int, values: Sequence[float]) -> None:
         """Record that `trial` has reached the rung `epoch` with `values`, one per objective; at the last rung it is complete."""
         self._climbing.pop(trial, None)
-        self._values.setdefault(epoch, {})[trial] = tuple(values)
+        if epoch not in self._rungs:
+            self._rungs[epoch] = Rung(self.objectives)
+        self._rungs[epoch].set(trial, values)
         if epoch < self.halving.rungs[-1]:
             self._paused[trial] = epoch
 
@@ -106,33 +120,20 @@ class Ladder:
             no_new_trials: True if no further trial will start. Then, at each rung that no running trial can still reach, the
                 whole top share is promoted, rounded up, however many were promoted before.
         """
-        for rung in reversed(self.halving.rungs[:-1]):
-            reached = self._values.get(rung, {})
-            settled = no_new_trials and not any(target <= rung for target in self._climbing.values())
-            share = len(reached) / self.halving.reduction
-            if not settled and self._promoted_count(rung) >= int(share):
+        for epoch in reversed(self.halving.rungs[:-1]):
+            if epoch not in self._rungs:
                 continue
-            chosen = rank_trials(reached, self.objectives)[: int(np.ceil(share)) if settled else int(share)]
-            waiting = [trial for trial in chosen if self._paused.get(trial) == rung]
-            if waiting:
-                return waiting[0]
+            settled = no_new_trials and not any(target <= epoch for target in self._climbing.values())
+            share = len(self._rungs[epoch]) / self.halving.reduction
+            if not settled and self._promoted_count(epoch) >= int(share):
+                continue
+            waiting = [trial for trial, rung in self._paused.items() if rung == epoch]
+            chosen = self._rungs[epoch].best(math.ceil(share) if settled else int(share), waiting)
+            if chosen is not None:
+                return chosen
         return None
 
     def _promoted_count(self, rung: int) -> int:
         """The number of trials that were promoted from `rung`."""
         after = self.halving.after(rung)
-        return len(self._values.get(after, {})) + sum(target == after for target in self._climbing.values())
-
-
-def rank_trials(values: dict[int, tuple[float, ...]], objectives: Sequence[Objective]) -> list[int]:
-    """The trials of `values` (trial -> one value per objective), best first; ties in the order of their numbers."""
-    trials = sorted(values)
-    if not trials:
-        return []
-    unit = np.nan_to_num(normalise([values[trial] for trial in trials], objectives), nan=-REFERENCE_MARGIN)
-    front = moocore.pareto_rank(unit, maximise=True)
-    contributions = np.zeros(len(trials))
-    for level in np.unique(front):
-        members = np.nonzero(front == level)[0]
-        contributions[members] = moocore.hv_contributions(unit[members], ref=-REFERENCE_MARGIN, maximise=True)
-    return [trials[i] for i in np.lexsort((np.array(trials), -contributions, front))]
+        return len(self._rungs.get(after, ())) + sum(target == after for target in self._climbing.values())

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from nas.driver.record import Recorder
 from nas.errors import MachineError
-from nas.study.events import TrialRecorded
+from nas.study.events import TrialLost, TrialRecorded
 from nas.study.failure_kinds import kind_of
 from nas.study.layout import ERROR, write_error
 from nas.study.records import Failed, MachineFailure
@@ -42,7 +42,7 @@ class Suspects:
         self.state = recorder.state
         self._held: dict[int, MachineFailure] = {}
 
-    def add(self, number: int, failure: MachineFailure) -> TrialRecorded | None:
+    def add(self, number: int, failure: MachineFailure) -> TrialRecorded | TrialLost | None:
         """Hold the open trial `number`; returns its event if it fails at once (rule 5).
 
         Raises:
@@ -66,15 +66,18 @@ class Suspects:
         self._held.clear()
         raise MachineError(f"{failures}; no trial was trained in between, so the machine is taken to be at fault")
 
-    def settle(self) -> list[TrialRecorded]:
+    def settle(self) -> list[TrialRecorded | TrialLost]:
         """Record the held trials as failed: the machine works, or no other trial is left to decide."""
-        held = dict(self._held)
-        self._held.clear()
-        return [self.recorder.record(number, self._failed(number, failure)) for number, failure in held.items()]
+        events = []
+        for number, failure in list(self._held.items()):
+            events.append(self.recorder.record(number, self._failed(number, failure)))
+            del self._held[number]  # not before: what could not be written is recorded by the next call
+        return events
 
     def _failed(self, number: int, failure: MachineFailure) -> Failed:
         """The outcome of a trial whose architecture is at fault: infeasible if the trial that it repeats failed likewise."""
-        failed, repeated = failure.to_failed(), self.state.open[number].user_attrs.get(RETRIED_FROM)
+        failed, trial = failure.to_failed(), self.state.open.get(number)
+        repeated = None if trial is None else trial.user_attrs.get(RETRIED_FROM)
         if failed.infeasible is not None or repeated is None:
             return failed
         before = self.state.study.get_trials(deepcopy=False)[repeated].user_attrs.get("failure")

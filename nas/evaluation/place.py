@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from nas.errors import StudyError
@@ -19,6 +20,8 @@ from nas.execution.driver_files import DriverFiles, FolderFiles
 from nas.study.file_store import FileStore, data_name, fingerprint_name
 from nas.study.layout import WORKERS
 from nas.study.url_store import UrlStore
+from trainers.data.prepared import describe
+from trainers.errors import DataError
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +43,7 @@ def open_trial_files(settings: EvaluationSettings, files: DriverFiles | None) ->
         return SharedTrialFiles(settings.data_file, settings.measuring.reference_file)
     sees = sees_folder(place)
     if sees and place.url is None:
-        return SharedTrialFiles(settings.data_file, settings.measuring.reference_file, place.folder / WORKERS)
+        return SharedTrialFiles(settings.data_file, settings.measuring.reference_file, place.folder / place.workers)
     files = FolderFiles(place.folder) if sees else files
     driver = None if files is None else DriverStore(files)
     store = driver if place.url is None else _open_url(place.url, place.nonce)
@@ -49,12 +52,32 @@ def open_trial_files(settings: EvaluationSettings, files: DriverFiles | None) ->
         raise StudyError(f"{place.folder}: {rule}; machine {socket.gethostname()} does not see it")
     images = settings.data_file if sees else _fetch_images(settings.data_file, place, store)
     logger.info("trials work in a folder of this machine; their files are kept by %s", type(store).__name__)
-    return StoredTrialFiles(store, images, create_work_folder(), driver)
+    return StoredTrialFiles(store, images, create_work_folder(), driver, place.workers)
+
+
+def obtain_images(data_file: Path, fingerprint: str, files: DriverFiles | None) -> Path:
+    """The file of decoded images for a worker that needs no other file: `data_file`, or a copy on this machine.
+
+    Args:
+        data_file: the file, as the driver sees it, in its folder of decoded images.
+        fingerprint: of the images.
+        files: the files of the driver's folder; None: there is no way to them.
+
+    Raises:
+        DataError: the images are missing or damaged.
+        OSError: the machine's disk has no room, or the driver's files cannot be reached.
+    """
+    if files is None:
+        return data_file
+    with suppress(DataError):
+        if describe(data_file).fingerprint == fingerprint:
+            return data_file
+    return cached_images(DriverStore(files), data_name(data_file.name), fingerprint)
 
 
 def sees_folder(place: StudyPlace) -> bool:
     """Whether this machine sees the folder of the study that the driver sees."""
-    return (place.folder / WORKERS / place.nonce).is_file()
+    return (place.folder / place.workers / place.nonce).is_file()
 
 
 def _fetch_images(data_file: Path, place: StudyPlace, store: FileStore) -> Path:

@@ -25,7 +25,7 @@ _READABLE = re.compile(
     r"data/\w[\w.-]*\.safetensors|reference\.json|trials/\d{5,9}/(checkpoint\.pt|model\.safetensors)", re.A
 )
 _WRITABLE = re.compile(
-    r"workers/\w[\w.:-]*\.json|reference\.json|trials/\d{5,9}/(checkpoint\.pt|model\.safetensors)", re.A
+    r"workers/(?:\w[\w.:-]*/)?\w[\w.:-]*\.json|reference\.json|trials/\d{5,9}/(checkpoint\.pt|model\.safetensors)", re.A
 )
 _DIGEST = re.compile("[0-9a-f]{64}")
 

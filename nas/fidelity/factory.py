@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nas.execution.base import WorkerSite
@@ -20,6 +20,9 @@ class FidelityWorkerFactory:
 
     def __call__(self, site: WorkerSite) -> FidelityWorker:
         """The worker at `site`."""
+        from nas.evaluation.place import obtain_images
         from nas.fidelity.worker import FidelityWorker
 
-        return FidelityWorker(self.settings, site.device)
+        settings = self.settings
+        images = obtain_images(settings.data_file, settings.fingerprint, site.files)
+        return FidelityWorker(replace(settings, data_file=images), site.device)

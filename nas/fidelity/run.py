@@ -195,7 +195,7 @@ def _run_plan(
         "threads": threads,
     }
     store = Store(study.out)
-    settings = FidelitySettings(data_file.resolve(), train, threads)
+    settings = FidelitySettings(data_file.resolve(), dataset.fingerprint, train, threads)
     _train(plan, setting, store, settings, study.out.resolve(), executor, display, interrupts)
     return {_record_key(job): store.results[job.key(setting)] for job in plan.jobs}
 
@@ -239,7 +239,7 @@ def _train(
             store_result(task, {"id": job.id, "seed": job.seed, "failure": loss.reason, "cause": "either"})
 
         queue = TaskQueue(tasks, store_result, interrupts.check, store_loss)
-        executor.run(FidelityWorkerFactory(settings), queue, folder)
+        executor.run(FidelityWorkerFactory(settings), queue, settings.data_file.parent.parent)
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 

@@ -14,10 +14,12 @@ class FidelitySettings:
 
     Args:
         data_file: the decoded images.
+        fingerprint: of the images.
         train: the study's training; a job's budget replaces its epochs.
         threads: CPU threads of each worker.
     """
 
     data_file: Path
+    fingerprint: str
     train: TrainConfig
     threads: int = 1

@@ -23,6 +23,7 @@ from torch import Tensor
 from nas.errors import reason
 from nas.evaluation.evaluator import initial_network
 from nas.evaluation.failures import Cause, cause_of
+from nas.evaluation.work_folder import create_work_folder
 from nas.fidelity.plan import Budget, Job
 from nas.fidelity.settings import FidelitySettings
 from search_space import Architecture
@@ -48,10 +49,18 @@ class FidelityWorker:
         self.data = load(settings.data_file, device)
         self.reduce_data = lru_cache(maxsize=1)(self._reduce_data)  # one copy of the images at a time
         self.is_warm = False
+        self._work_folder: Path | None = None  # of this process, on a machine that does not see the folder of the run
 
     def run(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Run a job and return its record; `payload` has `job` (`Job.to_dict`) and `checkpoint` (a file name)."""
-        return self.run_job(Job.from_dict(payload["job"]), Path(payload["checkpoint"]))
+        return self.run_job(Job.from_dict(payload["job"]), self._local(Path(payload["checkpoint"])))
+
+    def _local(self, checkpoint: Path) -> Path:
+        """The file for a checkpoint on this machine, which may not see the folder of the run."""
+        if checkpoint.parent.is_dir():
+            return checkpoint
+        self._work_folder = self._work_folder or create_work_folder()
+        return self._work_folder / checkpoint.name
 
     def run_job(self, job: Job, checkpoint: Path) -> dict[str, Any]:
         """Run `job` and return its record.

@@ -14,13 +14,14 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from nas import objectives, sampler as samplers
-from nas.errors import ConfigError, UnknownNameError
+from nas.errors import ConfigError, UnknownNameError, UsageError
 from nas.formatting import printable
 from nas.study.attribute_types import MAX_NUMBER
 from nas.study.config_errors import check_types, config_error, space_config_error, split_place
 from nas.study.durations import Duration
 from nas.study.sizes import Size
 from nas.study.space_config import AnySpaceConfig
+from nas.study.storage_url import StorageUrl, without_password
 from nas.study.study_file import StudyFile, read
 from nas.study.url_store import check_url
 from search_space import SearchSpace
@@ -150,6 +151,8 @@ class StudyConfig(BaseModel):
             whose measurements violate one is refused before training.
         files: a URL that fsspec reads (`s3://bucket/prefix`, `gs://`, `file://`) where the checkpoints and weights of trials
             and the decoded images are; None: they are in the study's folder, or travel to it.
+        storage: URL of a PostgreSQL database, so that several drivers may search: "postgresql://USER@HOST/DATABASE", without a
+            password (`nas.study.storage_url`); null: an SQLite file in the folder of the study.
         start, sampler, scheduler, throughput, resources: see `Start`, `Sampler`, `Scheduler`, `Throughput`, `Resources`.
     """
 
@@ -164,6 +167,7 @@ class StudyConfig(BaseModel):
     train: TrainConfig = TrainConfig()
     objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("accuracy", "macs", "images_per_s")
     limits: dict[str, Annotated[float, Field(gt=0)]] = {}
+    storage: str | None = None
     start: Start = Start()
     sampler: Sampler = Sampler()
     scheduler: Scheduler = Scheduler()  # type: ignore[call-arg]
@@ -179,6 +183,20 @@ class StudyConfig(BaseModel):
         if printable(name) != name:
             raise ValueError(f"must be printable text, found '{printable(name)}'")
         return name
+
+    @field_validator("storage")
+    @classmethod
+    def _check_storage(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        try:
+            url = StorageUrl.parse(text)
+        except UsageError as error:
+            raise ValueError(str(error).removeprefix("storage: ")) from None
+        if url.password is not None:
+            rule = "must have no password in a file (--storage may have one; PGPASSWORD and ~/.pgpass are read, too)"
+            raise ValueError(f"{rule}, found {without_password(text)}")
+        return url.text
 
     @field_validator("objectives")
     @classmethod

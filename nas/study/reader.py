@@ -22,6 +22,7 @@ from nas.study.attribute_types import study_value
 from nas.study.connections import Database, FileDatabase, Query, Row
 from nas.study.layout import DATABASE
 from nas.study.snapshot import Signature
+from nas.study.storage_url import StoragePlace, StorageUrl
 from nas.study.tables import TrialTables, chunks, find_study, studies, trial_rows, trial_rows_of, trial_rows_of_ids
 from nas.study.trial_record import TrialRecord, decode, removed_trial
 
@@ -112,9 +113,20 @@ class StudyReader:
         self._id, self.name, self.directions = self._transact(lambda query: find_study(query, database.place, name))
 
     @classmethod
-    def of_folder(cls, folder: Path) -> StudyReader:
-        """The study in `folder`."""
-        return cls(FileDatabase(folder / DATABASE))
+    def of_folder(cls, folder: Path, storage: StorageUrl | None = None) -> StudyReader:
+        """The study in `folder`, or on the server that the folder names.
+
+        Args:
+            folder: the folder of the study.
+            storage: the URL of that server, with a password; None: as the folder names it.
+        """
+        place = StoragePlace.of_folder(folder)
+        if place is None:
+            return cls(FileDatabase(folder / DATABASE))
+        place = place if storage is None else replace(place, url=storage)
+        from nas.study.server import open_place  # here, since it imports SQLAlchemy
+
+        return cls(open_place(place), place.name)
 
     @classmethod
     def of_storage(cls, url: str, name: str) -> StudyReader:

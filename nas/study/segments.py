@@ -112,7 +112,7 @@ class WorkerFiles:
         if self.folder.is_symlink():
             self.folder.unlink()  # what it leads to is not ours
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / nonce).touch()
         try:
             yield

@@ -17,6 +17,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -39,19 +40,38 @@ def copy_to_memory(database: Path) -> sqlite3.Connection:
         sqlite3.DatabaseError: it is no database, or it changes too often to be read.
         OSError: it cannot be read.
     """
+    return _copy_consistently(database, lambda: sqlite3.connect(":memory:", check_same_thread=False))
+
+
+def copy_to_file(database: Path, file: Path) -> None:
+    """Write a copy of `database` to the new `file`: one file without a write-ahead log, which SQLite has checked.
+
+    Raises:
+        sqlite3.DatabaseError: it is no database, is damaged, or changes too often to be read.
+        OSError: it cannot be read.
+    """
+    with closing(_copy_consistently(database, lambda: sqlite3.connect(file))) as copy:
+        copy.execute("PRAGMA journal_mode=DELETE")
+        ((verdict,), *_) = copy.execute("PRAGMA quick_check(1)").fetchall()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(" ".join(str(verdict).split()))
+
+
+def _copy_consistently(database: Path, connect: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
+    """Copy `database` into what `connect` opens, and return that connection."""
     for _ in range(MAX_ATTEMPTS):
         before = signature_of(database)
-        memory = sqlite3.connect(":memory:", check_same_thread=False)
+        target = connect()
         try:
-            is_consistent = _copy(database, memory)
+            is_consistent = _copy(database, target)
         except (sqlite3.DatabaseError, OSError):
-            memory.close()
+            target.close()
             if signature_of(database) == before:
                 raise
         else:
             if is_consistent or signature_of(database) == before:
-                return memory
-            memory.close()
+                return target
+            target.close()
         time.sleep(RETRY_DELAY_S)
     raise sqlite3.OperationalError("it changes while it is read; try again")
 
@@ -79,18 +99,18 @@ def private_copy(database: Path, folder: Path) -> Path:
     return copy
 
 
-def _copy(database: Path, memory: sqlite3.Connection) -> bool:
+def _copy(database: Path, target: sqlite3.Connection) -> bool:
     """Copy `database`; returns True if SQLite's locks make sure that the copy is consistent."""
     access = access_to(database)
     if access != "copy":
         with closing(connect_read_only(database, access)) as source:
-            source.backup(memory)
+            source.backup(target)
         return access == "locking"
     with (
         tempfile.TemporaryDirectory(prefix="mixfront-") as folder,
         closing(sqlite3.connect(private_copy(database, Path(folder)))) as source,
     ):
-        source.backup(memory)
+        source.backup(target)
     return False
 
 

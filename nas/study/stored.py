@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -20,6 +21,7 @@ from nas.study.dataset import dataset_record
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, with_current
 from nas.study.layout import CONFIG
 from nas.study.storage import create_study, open_study, set_metric_names
+from nas.study.storage_url import StorageUrl
 from nas.study.trials import count_trained, waiting_retries
 from search_space import Architecture, SearchSpace
 from trainers.data.prepared import DatasetInfo
@@ -41,13 +43,17 @@ class StoredStudy(StudyContent):
     optuna: optuna.Study
 
     @classmethod
-    def open(cls, folder: Path) -> StoredStudy:
+    def open(cls, folder: Path, storage: StorageUrl | None = None) -> StoredStudy:
         """Open the study in `folder`, to continue it.
+
+        Args:
+            folder: the folder of the study.
+            storage: the URL of the database that the folder names, with a password; None: as the folder names it.
 
         Raises:
             UsageError: `folder` holds no study, or one that cannot be read.
         """
-        return cls(folder, open_study(folder))
+        return cls(folder, open_study(folder, storage))
 
     @classmethod
     def read(cls, folder: Path) -> StudySnapshot:
@@ -66,6 +72,8 @@ class StoredStudy(StudyContent):
         space: SearchSpace,
         dataset: DatasetInfo,
         first: Sequence[Architecture] = (),
+        storage: StorageUrl | None = None,
+        more: Mapping[str, Any] = MappingProxyType({}),
     ) -> StoredStudy:
         """Create the study of `config` in `folder`.
 
@@ -75,6 +83,8 @@ class StoredStudy(StudyContent):
             space: the search space.
             dataset: the description of the images.
             first: architectures to train first.
+            storage: the database that it is created in; None: in the folder.
+            more: further user attributes.
         """
         chosen = [objectives.get(name) for name in config.objectives]
         plain = config.model_dump(mode="json")
@@ -84,13 +94,13 @@ class StoredStudy(StudyContent):
             "space_size": str(space.size),  # may exceed what JSON readers take for a number
             "dataset": dataset_record(dataset),
             ENVIRONMENTS: with_current(None),
+            **more,
         }
         with atomic_write(folder / CONFIG) as temporary:
             temporary.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
         directions = [objective.direction for objective in chosen]
-        created = create_study(folder, config.name, directions, attributes, config.objectives)
-        for architecture in first:
-            created.enqueue_trial(dict(space.encode(architecture)))
+        params = [dict(space.encode(architecture)) for architecture in first]
+        created = create_study(folder, config.name, directions, attributes, config.objectives, params, storage)
         return cls(folder, created)
 
     @property

@@ -122,8 +122,8 @@ class TrialTables:
             LazyAttributes(self._user_attributes.get(trial, {})),
             LazyAttributes(self._system_attributes[trial]) if trial in self._system_attributes else NO_ATTRIBUTES,
             self._intermediate_values.get(trial, {}),
-            _local_time(start),
-            _local_time(end),
+            local_time(start),
+            local_time(end),
         )
 
     def digest(self, row: Row) -> int:
@@ -184,7 +184,7 @@ def _to_value(text: str) -> ToValue:
     return int if isinstance(distribution, IntDistribution) else float
 
 
-def _local_time(stored: object) -> datetime | None:
+def local_time(stored: object) -> datetime | None:
     """The time `stored` (UTC; text in SQLite) in local time, as Optuna returns it."""
     if stored is None:
         return None

@@ -7,6 +7,7 @@ to the last bit) is that of the trial, or the weights are those of another train
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ class WeightsHeader:
             return f"their training has the seed {self.outcome.seed}, that of the trial {attributes['seed']}"
         found = self.outcome.trained.values
         for name, value in zip(objective_names, trial.values or (), strict=False):
-            if name in found and found[name] != value:
+            if name in found and math.isfinite(value) and found[name] != value:
                 return f"their training ended with {name} {found[name]:.6g}, the trial with {value:.6g}"
         return _other_epoch(self.outcome.trained.curve, attributes.get("curve"))
 

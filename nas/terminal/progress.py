@@ -20,7 +20,7 @@ from rich.text import Text
 from nas.analysis.front import front_mask, hypervolume
 from nas.formatting import duration, printable, ratio, value_text
 from nas.objectives import primary_index
-from nas.study.events import Event, Observer, SearchStarted, TrialRecorded, TrialStarted
+from nas.study.events import Event, Observer, SearchStarted, TrialLost, TrialRecorded, TrialStarted
 from nas.study.records import Paused, name_of
 from nas.terminal.dataset import dataset_lines
 
@@ -57,6 +57,9 @@ class SearchTally:
             self.trained_before, self.started_s = self.trained, time.monotonic()
         elif isinstance(event, TrialStarted):
             self.running.add(event.number)
+            self.paused.discard(event.number)
+        elif isinstance(event, TrialLost):
+            self.running.discard(event.number)
             self.paused.discard(event.number)
         elif isinstance(event, TrialRecorded):
             self.running.discard(event.number)

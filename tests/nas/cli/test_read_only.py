@@ -35,6 +35,8 @@ READING = (
     ("show", "study", "best"),
     ("show", "study", "1", "--json"),
     ("export", "study", "best", "--out", "out/model"),
+    ("backup", "study", "out/backup.tar", "--data"),
+    ("doctor", "study"),
 )
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from nas import objectives
-from nas.driver.halving import Halving, Ladder, rank_trials
+from nas.driver.halving import Halving, Ladder
+from nas.driver.rung import Rung
 
 OBJECTIVES = (objectives.get("accuracy"), objectives.get("macs"))
 HALVING = Halving((1, 3, 9), 3)
@@ -36,26 +36,6 @@ def test_rungs_fall_by_the_reduction_down_to_the_first(
 
 def test_next_rung() -> None:
     assert [HALVING.after(epoch) for epoch in (0, 1, 2, 3, 8, 9, 10)] == [1, 3, 3, 9, 9, 9, 9]
-
-
-def test_rank_is_by_fronts_then_by_hypervolume_contribution() -> None:
-    values = {
-        0: (0.90, 1e6),  # front; crowded by trial 1
-        1: (0.91, 1.05e6),  # front; crowded by trial 0
-        2: (0.50, 1e4),  # front; alone among the cheap
-        3: (0.99, 1e7),  # front; the most accurate
-        4: (0.89, 1.1e6),  # dominated by 0 and 1
-        5: (0.30, 2e7),  # dominated by all
-    }
-    order = rank_trials(values, OBJECTIVES)
-    assert set(order[:2]) == {2, 3}
-    assert set(order[2:4]) == {0, 1}
-    assert order[4:] == [4, 5]
-
-
-def test_ties_are_ranked_by_number_and_no_trials_give_an_empty_ranking() -> None:
-    assert rank_trials({3: (0.5, 1e6), 1: (0.5, 1e6)}, OBJECTIVES) == [1, 3]
-    assert rank_trials({}, OBJECTIVES) == []
 
 
 def reached(ladder: Ladder, outcomes: dict[int, tuple[float, float]]) -> None:
@@ -131,17 +111,15 @@ def test_every_run_has_complete_trainings_and_keeps_the_shares(trials: int, work
             running.append((trial, ladder.climb(trial)))
         if not running:
             break
-        trial, rung = running.pop(rng.randrange(len(running)))
-        arrived[rung].append(trial)
-        ladder.reach(trial, rung, truth[trial])
+        trial, epoch = running.pop(rng.randrange(len(running)))
+        arrived[epoch].append(trial)
+        ladder.reach(trial, epoch, truth[trial])
     assert len(arrived[1]) == len(set(arrived[1])) == trials
     for lower, upper in ((1, 2), (2, 4)):
         assert set(arrived[upper]) <= set(arrived[lower])
         assert arrived[upper]
-        top = rank_trials({trial: truth[trial] for trial in arrived[lower]}, OBJECTIVES)
-        assert top[0] in arrived[upper]
+        rung = Rung(OBJECTIVES)
+        for trial in arrived[lower]:
+            rung.set(trial, truth[trial])
+        assert rung.best(1, arrived[lower]) in arrived[upper]
     assert set(ladder.paused) == set(range(trials)) - set(arrived[4])
-
-
-def test_values_that_are_not_finite_rank_last() -> None:
-    assert rank_trials({0: (np.nan, 1e6), 1: (0.1, 1e6), 2: (0.9, 1e5)}, OBJECTIVES)[-1] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,14 +11,17 @@ import pytest
 import torch
 
 from nas.evaluation.evaluator import initial_network
+from nas.execution.base import WorkerSite
+from nas.execution.driver_files import FolderFiles
 from nas.fidelity import worker as workers
+from nas.fidelity.factory import FidelityWorkerFactory
 from nas.fidelity.plan import Budget, Job
 from nas.fidelity.settings import FidelitySettings
 from nas.fidelity.worker import FidelityWorker, draw_batches, drop_duplicates, reduce_images, reduce_pixels
 from search_space import Architecture
 from trainers.data.config import DataConfig
 from trainers.data.dataset import load
-from trainers.data.prepared import prepare
+from trainers.data.prepared import describe, prepare
 from trainers.training.config import TrainConfig
 from trainers.training.loop import train
 
@@ -55,7 +59,23 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def worker(data_file: Path) -> FidelityWorker:
-    return FidelityWorker(FidelitySettings(data_file, TRAIN), "cpu")
+    return FidelityWorker(FidelitySettings(data_file, describe(data_file).fingerprint, TRAIN), "cpu")
+
+
+def test_a_machine_that_does_not_see_the_folder_fetches_the_images_and_keeps_its_checkpoint(
+    data_file: Path, worker: FidelityWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "machine"))
+    (tmp_path / "run" / "data").mkdir(parents=True)
+    shutil.copy(data_file, tmp_path / "run" / "data")
+    nowhere = Path("/proc/no/run")
+    settings = FidelitySettings(nowhere / "data" / data_file.name, describe(data_file).fingerprint, TRAIN)
+    site = WorkerSite("cpu", FolderFiles(tmp_path / "run"))
+    away = FidelityWorkerFactory(settings)(site)
+    asked = job(Budget("proxy", 2, 1, 1))
+    record = away.run({"job": asked.to_dict(), "checkpoint": str(nowhere / "checkpoints" / "c.pt")})
+    here = worker.run_job(asked, tmp_path / "c.pt")
+    assert [accuracy for accuracy, _ in record["curve"]] == [accuracy for accuracy, _ in here["curve"]]
 
 
 def test_fewer_images_are_the_same_share_of_each_class_and_other_splits_stay(data_file: Path) -> None:
@@ -117,7 +137,9 @@ def test_fewer_and_smaller_images_are_trained_on(worker: FidelityWorker, tmp_pat
 
 def test_scores_are_finite_timed_and_repeatable(worker: FidelityWorker, data_file: Path, tmp_path: Path) -> None:
     first = worker.run_job(job(), tmp_path / "c.pt")["scores"]
-    again = FidelityWorker(FidelitySettings(data_file, TRAIN), "cpu").run_job(job(), tmp_path / "c.pt")["scores"]
+    again = FidelityWorker(FidelitySettings(data_file, describe(data_file).fingerprint, TRAIN), "cpu").run_job(
+        job(), tmp_path / "c.pt"
+    )["scores"]
     assert list(first) == ["naswot", "synflow", "zico"]
     assert [value for value, _ in first.values()] == [value for value, _ in again.values()]
     assert all(isinstance(value, float) and seconds > 0 for value, seconds in first.values())
