@@ -116,6 +116,7 @@ def run_search(
             if home.holds_study:
                 study = home.open()
                 config = continue_config(config, study.config)
+                study.keep_config()
                 images.continue_study(config, study)
                 failed = failed_trials(study.trials) if retry_failed else []
                 if retry_failed and not failed and display is not None:
@@ -205,10 +206,17 @@ class _SearchRun:
         folder = self.folder.resolve() / name
         return folder if self.home.storage is None else folder / self.driver.replace("/", "_")
 
+    def _remove_empty_folders(self) -> None:
+        """Remove what drivers have shared, once the last of them has removed its own folder in it."""
+        for name in (RAY, WORKERS):
+            with suppress(OSError):  # it is not there, or not empty
+                (self.folder / name).rmdir()
+
     def run(self, open_with: Callable[[], AbstractContextManager[Executor]]) -> StoredStudy:
         """Run until every trial has ended, on the executor that `open_with` opens."""
         config = self.config
         with ExitStack() as stack:
+            stack.callback(self._remove_empty_folders)
             executor, space = self._start(open_with, stack)
             data_file, dataset = self.images.result()
             self._show_data(data_file, dataset)

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from nas.driver.halving import Ladder
 from nas.objectives import Objective, primary_index
-from nas.study.leases import DRIVER, UNKNOWN
+from nas.study.drivers import DRIVER, UNKNOWN
 from nas.study.trial_store import OpenTrial, Transaction, TrialStore
 from nas.study.trials import RETRIED_FROM, AnyTrial, is_trained, outcome_name
 
@@ -173,9 +173,9 @@ class SearchState:
 
     def open_trial(self, number: int) -> OpenTrial:
         """The trial `number`, which is this driver's."""
+        self.unfinished[number] = self.store.driver  # first: if it cannot be opened now, it is adopted later
         if number not in self.open:
             self.open[number] = self.store.open(number)
-        self.unfinished[number] = self.store.driver
         return self.open[number]
 
     def admitted(self, number: int, identity: str) -> None:
@@ -204,7 +204,7 @@ class SearchState:
             self.store.close(trial, state, values)
 
     def leave(self, number: int) -> None:
-        """The trial `number` is not in the hands of this driver any more; `sync` says what it has become."""
+        """Put the trial `number` out of the hands of this driver, which may adopt it again if it is still its own."""
         self.open.pop(number, None)
         self.running.discard(number)
 
@@ -214,8 +214,8 @@ class SearchState:
         Raises:
             StorageError: the storage cannot be read or written.
         """
-        if not self._interrupted():
-            return None
+        numbers = self._interrupted()
+        own = next((number for number in numbers if self.unfinished[number] == self.store.driver), None)
 
         def take(transaction: Transaction) -> int | None:
             self.take_in(transaction.read())
@@ -226,7 +226,7 @@ class SearchState:
             transaction.take(numbers[0])
             return numbers[0]
 
-        number = self.store.transact(take)
+        number = own if own is not None or not numbers else self.store.transact(take)
         if number is None:
             return None
         logger.info("trial %d is adopted from %s", number, self.unfinished[number])

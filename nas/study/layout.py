@@ -52,6 +52,11 @@ def holds_study(folder: Path) -> bool:
     return (folder / DATABASE).is_file() or (folder / STORAGE).is_file()
 
 
+def place_file(folder: Path) -> Path:
+    """The file in the `folder` of a study that is, or that names, its database."""
+    return folder / (STORAGE if (folder / STORAGE).is_file() else DATABASE)
+
+
 def default_folder(name: str) -> Path:
     """The folder of the study `name`, if the user names none: `runs/NAME`.
 

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from nas.errors import UsageError
 from nas.study.attribute_types import study_value
 from nas.study.connections import Database, FileDatabase, Query, Row
+from nas.study.drivers import DRIVERS
 from nas.study.layout import DATABASE
 from nas.study.snapshot import Signature
 from nas.study.storage_url import StoragePlace, StorageUrl
@@ -135,6 +136,14 @@ class StudyReader:
 
         return cls(open_database(url), name)
 
+    def now_s(self) -> float:
+        """The time by the clock of the storage, in seconds since 1970.
+
+        Raises:
+            UsageError: the database cannot be read.
+        """
+        return self._database.now_s()
+
     def changed(self) -> bool:
         """True if the study may have changed since the last read began; costs no more than looking at the files.
 
@@ -239,7 +248,7 @@ class StudyReader:
         rows = query(
             "SELECT a.key, a.value_json FROM study_user_attributes a WHERE a.study_id = ? ORDER BY a.key", (self._id,)
         )
-        digest = hash(tuple(rows))
+        digest = hash(tuple(row for row in rows if not row[0].startswith(DRIVERS)))  # heartbeats are no news
         if digest == cursor.attributes_digest:
             return None, digest
         return {name: study_value(name, decode(name, text)) for name, text in rows}, digest

@@ -60,12 +60,13 @@ class StorageUrl:
             UsageError: it is no URL of a PostgreSQL database.
         """
         parts = _PARTS.fullmatch(text)
-        rule = f"{place}: must be a URL such as {FORM}, found {without_password(text)!r}"
+        shown = without_password(f"{text.partition(':')[0]}:***@{text.rpartition('@')[2]}" if "@" in text else text)
+        rule = f"{place}: must be a URL such as {FORM}, found {shown!r}"
         if parts is None or parts["scheme"] not in SCHEMES:
             raise UsageError(rule)
         query = parts["query"] or ""
         if re.search(rf"[?&]({'|'.join(SECRET_PARAMETERS)})=", query):
-            raise UsageError(f"{place}: a password must be given as USER:PASSWORD@, found {without_password(text)!r}")
+            raise UsageError(f"{place}: a password must be given as USER:PASSWORD@, found {shown!r}")
         user = "" if parts["user"] is None else f"{parts['user']}@"
         password = None if parts["password"] is None else unquote(parts["password"])
         url = cls(f"postgresql://{user}{parts['rest']}{query}", password)

@@ -37,10 +37,12 @@ class StudyTransactions(ABC):
     Args:
         study: the id of the study.
         name: the name of the study.
+        directions: of its objectives.
     """
 
     study: int
     name: str
+    directions: Sequence[str]
 
     @abstractmethod
     def locked(self, transaction: Callable[[Query], Result]) -> Result:
@@ -73,7 +75,7 @@ class FileTransactions(StudyTransactions):
     def __init__(self, file: Path) -> None:
         self.file = file
         self._connection: sqlite3.Connection | None = None
-        self.study, self.name, _ = self.unlocked(lambda query: find_study(query, str(file), None))
+        self.study, self.name, self.directions = self.unlocked(lambda query: find_study(query, str(file), None))
 
     def locked(self, transaction: Callable[[Query], Result]) -> Result:
         """Call `transaction`, which excludes other writers."""
@@ -129,7 +131,9 @@ class ServerTransactions(StudyTransactions):
         self.place = place
         self._engine = create_engine(place.url.to_sqlalchemy())
         weakref.finalize(self, self._engine.dispose)
-        self.study, self.name, _ = self.unlocked(lambda query: find_study(query, str(place.url), place.name))
+        self.study, self.name, self.directions = self.unlocked(
+            lambda query: find_study(query, str(place.url), place.name)
+        )
 
     def locked(self, transaction: Callable[[Query], Result]) -> Result:
         """Call `transaction` with the row of the study locked: it excludes other drivers, and Optuna's creation of trials."""

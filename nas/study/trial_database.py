@@ -17,8 +17,9 @@ import optuna
 from optuna.trial import TrialState
 
 from nas.study.connections import Query, Row
+from nas.study.drivers import DRIVER
 from nas.study.layout import DATABASE
-from nas.study.leases import DRIVER, Leases, SharedLeases, SoleLeases
+from nas.study.leases import Leases, SharedLeases, SoleLeases
 from nas.study.optuna_adapter import open_buffered_trial, tell_sampler
 from nas.study.storage_url import StoragePlace
 from nas.study.tables import TrialTables, chunks, trial_rows, trial_rows_of_ids
@@ -250,8 +251,8 @@ class _SqlTransaction:
             self._end(trial, change.state, change.values)
 
     def _end(self, trial: int, state: TrialState, values: Sequence[float] | None) -> None:
-        """As `optuna.Study.tell`: the value of a pruned trial is its last intermediate value."""
-        if state == TrialState.PRUNED:
+        """As `optuna.Study.tell`: the value of a pruned trial is its last intermediate value, if there is one objective."""
+        if state == TrialState.PRUNED and len(self._trials.transactions.directions) == 1:
             rows = self._query(
                 "SELECT intermediate_value FROM trial_intermediate_values WHERE trial_id = ? ORDER BY step DESC LIMIT 1",
                 (trial,),
