@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -68,6 +69,7 @@ def block_sigint(*others: signal.Signals) -> Iterator[None]:
     process that is still starting would end with a traceback. Another thread of this process may still receive the signal,
     so a handler stores it.
     """
+    resource_tracker.ensure_running()  # which unblocks signals when a first process starts it
     received: list[int] = []
     handler = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP, *others})

@@ -146,7 +146,8 @@ def test_where_a_trial_hangs_or_crashes_is_its_reason_and_the_stack_its_tracebac
     dispatcher.settle()
     attributes = trial_of(study, 0).user_attrs
     assert (
-        attributes["failure"] == "no progress for 0:30:00, in slow.py, line 12 in forward (see trials/00000/error.txt)"
+        attributes["failure"]
+        == "no progress for 0:30:00, in my_mixers/slow.py, line 12 in forward (see trials/00000/error.txt)"
     )
     assert attributes["infeasible"] == "no progress"
     assert (folder / ERROR).read_text() == HANG
