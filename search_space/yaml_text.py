@@ -114,6 +114,7 @@ def _int(loader: Loader, node: yaml.ScalarNode) -> int:
     problem = f"a whole number must be one that fits a floating-point number, found one of {len(text)} characters"
     raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
+
 Loader.add_constructor(f"{_TAG}int", _int)
 
 
