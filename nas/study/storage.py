@@ -85,8 +85,8 @@ from nas.study.storage_url import StoragePlace, StorageUrl
 
 BUSY_TIMEOUT_S = 60  # the longest time that SQLite waits for another process that writes
 
-_ERRORS = (*DATABASE_ERRORS, RuntimeError)
-"""What reading a file raises that is no study, or one of another version of Optuna."""
+_ERRORS = (*DATABASE_ERRORS, RuntimeError, LookupError, TypeError, ValueError)
+"""What reading a file raises that is no study, one of another version of Optuna, or one with values that Optuna never writes."""
 
 
 def open_study(folder: Path, storage: StorageUrl | None = None) -> optuna.Study:
