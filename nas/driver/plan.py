@@ -88,6 +88,7 @@ def evaluation_settings(
 ) -> EvaluationSettings:
     """The settings that all trials of the study in `folder` share."""
     throughput = config.throughput.model_dump(exclude={"operators_s", "batch_size"})
+    silence = config.resources.max_silence
     device = "cuda" if allocation.gpus > 0 else "cpu"
     measured = tuple(
         name for name in objectives.names("measured") if name in config.objectives or name in config.limits
@@ -105,5 +106,7 @@ def evaluation_settings(
         objectives=tuple(name for name in objectives.names("trained") if name in config.objectives),
         gpus=allocation.gpus,
         threads=config.resources.cpus_per_trial,
+        memory_bytes=config.resources.memory_per_trial,
+        max_silence_s=None if silence is None else silence.total_seconds(),
         measuring=measuring,
     )

@@ -310,9 +310,16 @@ class _SearchRun:
                 store=trials,
             )
             ask_tell.start(executor.allocation.workers)
-            retry = StorageRetry(self.display.warn)
             workers = executor.allocation.workers
-            dispatcher = TrialDispatcher(ask_tell, workers, self.interrupts, self.lock.check, retry=retry)
+            dispatcher = TrialDispatcher(
+                ask_tell,
+                workers,
+                self.interrupts,
+                self.lock.check,
+                on_message=self.display.warn,
+                on_workers=study.record_workers,
+                retry=StorageRetry(self.display.warn),
+            )
             try:
                 executor.run(EvaluatorFactory(replace(settings, place=place)), dispatcher, home)
                 dispatcher.settle()
