@@ -50,13 +50,11 @@ from nas.execution.simulator import Script, Simulator, VirtualClock
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
 from nas.study.layout import DATABASE
-from nas.study.leases import SoleLeases
 from nas.study.operator_table import OperatorTable, operator_times, operators_to_time
 from nas.study.records import Completed, Measured, Paused, Trained, TrialTask, WorkerOutcome, to_record
 from nas.study.segments import Segment
 from nas.study.stored import StoredStudy
-from nas.study.transactions import FileTransactions
-from nas.study.trial_database import DatabaseTrials
+from nas.study.trial_database import driving
 from nas.terminal.progress import TerminalDisplay
 from search_space import Architecture, SearchSpace
 
@@ -73,14 +71,13 @@ PARTS = {
         "nas.sampler.engine:Engine.predict",
     ],
     "trials read": ["nas.sampler.study_reader:StudyReader.read"],
-    "ask": ["optuna:Study.ask"],
+    "ask": ["optuna:Study.ask", "nas.study.trial_database:DatabaseTrials.open"],
     "parameters": ["optuna.storages._cached_storage:_CachedStorage.set_trial_param"],
     "attributes": ["optuna.trial:Trial.set_user_attr", "optuna.trial:Trial.set_constraint"],
     "tell": ["optuna:Study.tell"],
+    "storage": ["nas.study.trial_database:DatabaseTrials.transact", "nas.study.trial_database:DatabaseTrials.read"],
     "ladder": ["nas.driver.halving:Ladder.promotion"],
-    "steps": ["nas.study.trial_database:DatabaseTrials.transact", "nas.study.trial_database:DatabaseTrials.read"],
-    "opened": ["nas.study.trial_database:DatabaseTrials.open"],
-    "segments": ["nas.driver.segment_log:SegmentLog.ended", "nas.driver.segment_log:SegmentLog.read_workers"],
+    "segments": ["nas.driver.segment_log:SegmentLog.end", "nas.driver.segment_log:SegmentLog.read_workers"],
     "observers": ["nas.driver.ask_tell:AskTell.notify"],
 }
 """Part of the driver's time -> the methods that it is spent in; time in a method of another part counts there."""
@@ -183,7 +180,6 @@ class OpenedSearch:
         study = StoredStudy.open(self.folder)
         existing = len(study.trials)
         study.optuna.sampler = create_sampler(config, space, (), {"images_per_s": table}, existing)
-        transactions = FileTransactions(self.folder / DATABASE)
         self.ask_tell = AskTell(
             study.optuna,
             space,
@@ -193,7 +189,7 @@ class OpenedSearch:
             seed=config.seed,
             halving=create_halving(config),
             observers=(_terminal_observer(),),
-            store=DatabaseTrials(study.optuna, transactions, SoleLeases(transactions)),
+            store=ExitStack().enter_context(driving(study.optuna, self.folder, None)),
         )
         self.ask_tell.start(self.workers)
         self.opened_s = time.perf_counter() - start
