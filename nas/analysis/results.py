@@ -25,9 +25,10 @@ from nas.errors import UsageError
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
 from nas.study.content import StudyContent, StudySnapshot
+from nas.study.drivers import DriverRecord, drivers_of
 from nas.study.lock import is_locked
 from nas.study.storage_url import StorageUrl
-from nas.study.trials import AnyTrial
+from nas.study.trials import AnyTrial, damage_of
 from trainers.training.confusion import Confusion
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Results:
         test_confusion: trial number as text -> its confusion matrix on the test split, of the trials that were tested.
         end_reason: why the last search ended before it had its number of trials; empty if it had them, or did not end.
         records: the trials, by number.
+        drivers: the drivers that announce themselves in the study, by their ids.
+        read_s: when the study was read, in seconds since 1970 by the clock of its storage.
     """
 
     folder: Path
@@ -74,6 +77,8 @@ class Results:
     test_confusion: Mapping[str, Confusion] = field(default_factory=dict)
     end_reason: str = ""
     records: Sequence[AnyTrial] = ()
+    drivers: Mapping[str, DriverRecord] = field(default_factory=dict)
+    read_s: float = 0.0
 
     @classmethod
     def of(cls, study: StudyContent) -> Results:
@@ -91,6 +96,8 @@ class Results:
             test_confusion=study.test_confusion,
             end_reason=study.end_reason,
             records=trials,
+            drivers=drivers_of(study.user_attrs),
+            read_s=study.now_s,
         )
 
     @classmethod
@@ -120,6 +127,11 @@ class Results:
         objective) and `on_front`.
         """
         return add_details(self.summary, self.records)
+
+    @cached_property
+    def damaged(self) -> dict[int, str]:
+        """The number of each trial with damaged attributes, which count as missing -> what is wrong, in words."""
+        return damage_of(self.records)
 
     @property
     def further_objectives(self) -> tuple[Objective, ...]:
@@ -191,8 +203,8 @@ class Results:
 
     @cached_property
     def is_searched(self) -> bool:
-        """True if a search runs in the folder now; otherwise the trials that it left running are interrupted."""
-        return is_locked(self.folder)
+        """True if a search runs now; otherwise the trials that it left running are interrupted."""
+        return is_locked(self.folder) or any(record.is_heard(self.read_s) for record in self.drivers.values())
 
     @property
     def state_counts(self) -> dict[str, int]:
@@ -257,8 +269,12 @@ def outcome(row: Mapping[Any, Any] | Row) -> str:
 
 
 def plain(name: str, value: Any) -> Any:
-    """A cell of column `name` as plain JSON: what is missing is None, what is counted an int."""
-    if value is None or isinstance(value, (str, bool, dict, list)):
+    """A cell of column `name` as plain JSON: what is missing or not finite is None, what is counted an int."""
+    if isinstance(value, dict):
+        return {key: item if isinstance(item, str | int) else plain("", item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [item if isinstance(item, str | int) else plain("", item) for item in value]
+    if value is None or isinstance(value, str | bool):
         return value
     number = float(value)
     if not math.isfinite(number):

@@ -15,10 +15,12 @@ from typing import Any
 from nas.driver.ask_tell import AskTell
 from nas.driver.propose import Finished, Proposal, Wait
 from nas.driver.storage_retry import StorageRetry
+from nas.driver.trial_losses import excuse
 from nas.errors import MachineError, StorageError
 from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
-from nas.execution.losses import LossPolicy
+from nas.sampler.batching import MIN_WORKERS
+from nas.study.losses import TrialLoss
 from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record, segment_of
 from nas.study.segments import Segment
 
@@ -28,6 +30,10 @@ MAX_WRITE_DELAY_S = 0.2
 MAX_SUGGESTION_SHARE = 0.005
 """Share of a trial's duration. A suggestion that takes longer is made ahead of time; it is then based on one result fewer."""
 
+MAX_TICK_S = 30.0
+"""A driver that is not called for longer was stopped, together with its workers if its job was suspended."""
+WAKING_S = 60.0
+"""The death of a worker within this time after such a stop is not the fault of its trial."""
 
 WORKERS_INTERVAL_S = 1.0
 """Seconds between two looks at which worker trains what."""
@@ -65,12 +71,13 @@ class TrialDispatcher(TaskSource):
         self.clock = clock
         self.show_message = on_message
         self.report_workers = on_workers
-        self.policy = LossPolicy()
         self.retry = retry or StorageRetry(clock=clock)
         self._running: dict[str, int] = {}  # name of a task -> number of its trial
         self._not_started: set[str] = set()  # tasks that no worker has received yet
-        self._unwritten: deque[tuple[float, int, WorkerOutcome | None, Segment | None]] = deque()
-        """(time of arrival, trial, outcome, segment)"""
+        self._unwritten: deque[tuple[float, int, WorkerOutcome | list[TrialLoss], Segment | None]] = deque()
+        """(time of arrival, trial, outcome or all its losses, segment)"""
+        self._ticked_at_s: float | None = None
+        self._woke_at_s = -math.inf  # the end of the last time in which this process was stopped
         self._workers_read_s = -math.inf  # time at which the workers were looked at
         self._ahead: Proposal | Wait | Finished | None = None
         self._suggestion_s = 0.0  # duration of the last proposal
@@ -81,6 +88,8 @@ class TrialDispatcher(TaskSource):
     def next_task(self) -> Task | NoTask:
         """Return the next trial as a task."""
         self._check()
+        if self.interrupts.is_stopping:
+            return FINISHED
         if self._ahead is None:
             self.retry.attempt(self._propose)
         proposal, self._ahead = self._ahead, None
@@ -116,10 +125,17 @@ class TrialDispatcher(TaskSource):
         self._end(task, outcome, segment_of(result))
 
     def on_lost(self, task: Task, loss: Loss) -> bool:
-        if self.policy.add(task, loss):
+        number = self._running[task.name]
+        has_just_woken = self.clock() - self._woke_at_s < WAKING_S
+        losses, outcome = self.ask_tell.losses.add(number, excuse(loss) if has_just_woken else loss)
+        self._unwritten.append((self.clock(), number, losses, None))
+        if self.interrupts.is_stopping:  # the next search decides
+            del self._running[task.name]
+            return False
+        if outcome is None:
             self._not_started.add(task.name)
             return True
-        self._end(task, None, None)
+        self._end(task, outcome, None)
         return False
 
     def on_message(self, text: str) -> None:
@@ -130,16 +146,16 @@ class TrialDispatcher(TaskSource):
             self.workers = count
             self.report_workers(count)
 
-    def _end(self, task: Task, outcome: WorkerOutcome | None, segment: Segment | None) -> None:
-        """Keep an outcome until it is written; None: the worker died."""
+    def _end(self, task: Task, outcome: WorkerOutcome, segment: Segment | None) -> None:
+        """Keep an outcome until it is written; its `segment` is None if the worker died."""
         number = self._running.pop(task.name)
         self._not_started.discard(task.name)
-        self.policy.forget(task)
         self._unwritten.append((self.clock(), number, outcome, segment))
         self.interrupts.check()
 
     def tick(self) -> None:
         self.retry.repeat()
+        self._notice_stop()
         self._write_unless_busy()
         self._check()
         self._read_workers()
@@ -159,7 +175,10 @@ class TrialDispatcher(TaskSource):
         while self._unwritten:
             _, number, outcome, segment = self._unwritten[0]
             try:
-                self.ask_tell.record(number, outcome, segment)
+                if isinstance(outcome, list):
+                    self.ask_tell.record_losses(number, outcome)
+                else:
+                    self.ask_tell.record(number, outcome, segment)
             except StorageError as error:
                 raise (failure or error) from None
             except MachineError as error:
@@ -174,10 +193,18 @@ class TrialDispatcher(TaskSource):
         self.retry.wait_for(self.ask_tell.settle, self._check)
 
     def _check(self) -> None:
-        """Raise `KeyboardInterrupt` after a signal, and `StudyError` if a worker cannot start."""
+        """Raise `KeyboardInterrupt` after a signal, and `StudyError` if a worker cannot start or all trials fail."""
         self.interrupts.check()
+        self.ask_tell.streak.check()
         self.check_place()
         super().tick()
+
+    def _notice_stop(self) -> None:
+        """Notice that this process was stopped (SIGSTOP, a suspended job): workers may have been, and look as if they hang."""
+        now_s = self.clock()
+        if self._ticked_at_s is not None and now_s - self._ticked_at_s > MAX_TICK_S:
+            self._woke_at_s = now_s
+        self._ticked_at_s = now_s
 
     def _look_ahead(self) -> None:
         """Make the next proposal while all workers are busy, if it would otherwise keep a worker waiting."""
@@ -206,5 +233,6 @@ class TrialDispatcher(TaskSource):
         """Make the next proposal; all outcomes are written first."""
         self.write()
         start = self.clock()
+        self.ask_tell.expect(self.workers - len(self._running) if self.workers >= MIN_WORKERS else 1)
         self._ahead = self.ask_tell.propose()
         self._suggestion_s = self.clock() - start

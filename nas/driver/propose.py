@@ -22,8 +22,8 @@ from nas.driver.state import SearchState
 from nas.objectives import OBJECTIVES, Objective
 from nas.objectives.costs import cost_values
 from nas.sampler.prediction import PREDICTED, PredictingSampler
+from nas.study.drivers import DRIVER
 from nas.study.events import TrialRecorded
-from nas.study.leases import DRIVER
 from nas.study.limits import excesses, find_violation, satisfies_limits
 from nas.study.records import OUTCOME, Duplicate, EarlierSegments, Refused, name_of
 from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
@@ -229,6 +229,25 @@ class Proposer:
 
     def _admit(self, trial: OpenTrial) -> Proposal | None:
         """Write the architecture and the exact costs of `trial` to the study; None if it is refused or a duplicate."""
+        try:
+            architecture, answer = self._write_suggestion(trial)
+        except BaseException:  # such as that of a storage that is away
+            self.state.leave(trial.number)
+            raise
+        if answer is Lease.HELD:
+            self.state.admitted(trial.number, architecture.id)
+            return self._proposal(trial, architecture)
+        if isinstance(answer, Lease):  # another driver has it
+            self.state.leave(trial.number)
+            return None
+        self.state.ended(trial.number, _state_of(answer), None, counts=False)
+        if isinstance(answer, Refused):
+            self.state.seen.setdefault(architecture.id, trial.number)
+        self.on_refused(TrialRecorded(trial.number, answer))
+        return None
+
+    def _write_suggestion(self, trial: OpenTrial) -> tuple[Architecture, Lease | Refused | Duplicate]:
+        """Write what the sampler suggests for `trial`; returns it, and whether it may be trained (`Lease.HELD`)."""
         architecture = self.space.suggest(trial.trial)
         costs = cost_values(architecture)
         violation = find_violation(costs, self.limits)
@@ -257,18 +276,8 @@ class Proposer:
             return refusal
 
         answer = self.state.store.transact(write)
-        if answer is Lease.HELD:
-            trial.user_attrs |= {**change.attributes, **until}
-            self.state.admitted(trial.number, architecture.id)
-            return self._proposal(trial, architecture)
-        if isinstance(answer, Lease):  # another driver has it
-            self.state.leave(trial.number)
-            return None
-        self.state.ended(trial.number, _state_of(answer), None, counts=False)
-        if isinstance(answer, Refused):
-            self.state.seen.setdefault(architecture.id, trial.number)
-        self.on_refused(TrialRecorded(trial.number, answer))
-        return None
+        trial.user_attrs |= {**change.attributes, **until}
+        return architecture, answer
 
     def _prediction(self, number: int) -> dict[str, Any]:
         """What the sampler expects of the trial, if it has a model, as a user attribute."""

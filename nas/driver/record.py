@@ -15,8 +15,10 @@ from optuna.trial import TrialState
 from nas.driver.state import SearchState
 from nas.objectives import Objective, primary_index
 from nas.study.events import TrialLost, TrialRecorded
+from nas.study.failure_kinds import kind_of
 from nas.study.layout import ERROR, remove_checkpoint, remove_error, write_error
 from nas.study.records import (
+    INFEASIBLE,
     OUTCOME,
     Failed,
     Paused,
@@ -145,14 +147,15 @@ class Recorder:
         if all(isinstance(value, int | float) and math.isfinite(value) for value in values.values()):
             return outcome, tuple(float(value) for value in values.values() if value is not None)
         reason = f"an objective is missing or not finite: {values}"
-        return Failed(reason, seed=outcome.seed, wall_s=outcome.trained.wall_s, idle_s=outcome.idle_s), ()
+        failed = Failed(reason, seed=outcome.seed, wall_s=outcome.trained.wall_s, idle_s=outcome.idle_s)
+        return replace(failed, infeasible=kind_of(reason)), ()
 
     def _attributes(self, trial: OpenTrial, outcome: TrialOutcome, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """`attributes` and those of `outcome`; the reason of another outcome that an interrupted driver has left is cleared."""
         written = {**attributes, **outcome.to_attributes()}
         if not isinstance(outcome, Paused):
             written[OUTCOME] = name_of(outcome)
-        for name in ("refused", "failure"):
+        for name in ("refused", "failure", INFEASIBLE):
             if name not in written and trial.user_attrs.get(name) is not None:
                 written[name] = None
         return written

@@ -14,7 +14,8 @@ from optuna.trial import TrialState
 
 from nas.driver.halving import Ladder
 from nas.objectives import Objective, primary_index
-from nas.study.leases import DRIVER, UNKNOWN
+from nas.study.drivers import DRIVER, UNKNOWN
+from nas.study.losses import losses_of
 from nas.study.trial_store import OpenTrial, Transaction, TrialStore
 from nas.study.trials import RETRIED_FROM, AnyTrial, is_trained, outcome_name
 
@@ -103,7 +104,7 @@ class SearchState:
             self._lose(number)
         self.unfinished[number] = driver
         self._reached[number] = max(trial.intermediate_values, default=0)
-        self._losses[number] = len(attributes.get("losses") or ())
+        self._losses[number] = len(losses_of(attributes))
         if attributes.get("id") is not None:
             self._see(number, attributes["id"])
         if self.ladder is None:
@@ -173,9 +174,9 @@ class SearchState:
 
     def open_trial(self, number: int) -> OpenTrial:
         """The trial `number`, which is this driver's."""
+        self.unfinished[number] = self.store.driver  # first: if it cannot be opened now, it is adopted later
         if number not in self.open:
             self.open[number] = self.store.open(number)
-        self.unfinished[number] = self.store.driver
         return self.open[number]
 
     def admitted(self, number: int, identity: str) -> None:
@@ -204,7 +205,7 @@ class SearchState:
             self.store.close(trial, state, values)
 
     def leave(self, number: int) -> None:
-        """The trial `number` is not in the hands of this driver any more; `sync` says what it has become."""
+        """Put the trial `number` out of the hands of this driver, which may adopt it again if it is still its own."""
         self.open.pop(number, None)
         self.running.discard(number)
 
@@ -214,8 +215,8 @@ class SearchState:
         Raises:
             StorageError: the storage cannot be read or written.
         """
-        if not self._interrupted():
-            return None
+        numbers = self._interrupted()
+        own = next((number for number in numbers if self.unfinished[number] == self.store.driver), None)
 
         def take(transaction: Transaction) -> int | None:
             self.take_in(transaction.read())
@@ -226,7 +227,7 @@ class SearchState:
             transaction.take(numbers[0])
             return numbers[0]
 
-        number = self.store.transact(take)
+        number = own if own is not None or not numbers else self.store.transact(take)
         if number is None:
             return None
         logger.info("trial %d is adopted from %s", number, self.unfinished[number])

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -22,17 +21,20 @@ import torch
 from torch import nn
 
 from nas import objectives
-from nas.errors import reason
+from nas.errors import format_traceback, reason
 from nas.evaluation.failures import Cause, cause_of, loses_device
 from nas.evaluation.measurer import Measurer
+from nas.evaluation.memory_limit import limited_memory, worker_limit
 from nas.evaluation.segment_clock import SegmentClock, worker_name
 from nas.evaluation.settings import EvaluationSettings
 from nas.evaluation.trial_files import SharedTrialFiles, TrialFiles
-from nas.study.layout import CHECKPOINT, WEIGHTS
+from nas.study.failure_kinds import kind_of
+from nas.study.layout import CHECKPOINT, STACKS, WEIGHTS
 from nas.study.records import (
     Completed,
     EarlierSegments,
     Failed,
+    Interrupted,
     MachineFailure,
     Measured,
     Paused,
@@ -48,6 +50,7 @@ from search_space import Architecture
 from search_space.modules.network import Network, build
 from trainers.data.dataset import Dataset, load
 from trainers.device_lock import DeviceLock
+from trainers.errors import TrainingInterrupted
 from trainers.training import checkpoint, compilation
 from trainers.training.checkpoint import training_identity
 from trainers.training.config import TrainConfig
@@ -55,6 +58,7 @@ from trainers.training.confusion import Confusion
 from trainers.training.epoch import Epoch
 from trainers.training.evaluation import confusion
 from trainers.training.loop import ProxyTraining
+from trainers.watchdog import watch
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +85,7 @@ class Evaluator:
         self.measurer = Measurer(
             replace(settings.measuring, reference_file=self.files.reference_file), device, self.lock
         )
+        self.memory_limit = worker_limit(settings.memory_bytes, device)
         self.name = worker_name(device)
         self._clock = SegmentClock(self.name, until=None)
         self._idle_since: float | None = None  # the end of the last trial
@@ -109,23 +114,30 @@ class Evaluator:
         outcome: WorkerOutcome
         self._unsaved = None
         try:
-            with self.files.opened(task) as folder:
+            with (
+                self.files.opened(task) as folder,
+                watch(folder / STACKS, self.settings.max_silence_s),
+                limited_memory(self.memory_limit),
+            ):
                 outcome = self._evaluate(task, folder, start)
-        except Exception as error:  # any failure is that of the trial, or of the machine
+        except TrainingInterrupted as error:
+            logger.info("trial %d: %s", task.number, error)
+            outcome = Interrupted()
+        except BaseException as error:  # any failure, also `sys.exit`, is that of the trial, or of the machine
             outcome = self._failure(error, task, start)
         self._free_device_memory()
         self._idle_since = time.perf_counter()
         return replace(outcome, idle_s=idle_s)
 
-    def _failure(self, error: Exception, task: TrialTask, start: float) -> Failed | MachineFailure:
+    def _failure(self, error: BaseException, task: TrialTask, start: float) -> Failed | MachineFailure:
         """The outcome for the `error` that is being handled."""
         logger.info("trial %d failed", task.number, exc_info=True)
-        cause = cause_of(error, self.device)
+        cause = cause_of(error, self.device, self.memory_limit)
         self._device_is_lost = loses_device(error)
         wall_s = task.earlier.wall_s + time.perf_counter() - start
-        failed = Failed(reason(error), traceback.format_exc(), task.seed, wall_s)
+        failed = Failed(reason(error), format_traceback(error), task.seed, wall_s)
         if cause is Cause.ARCHITECTURE:
-            return failed
+            return replace(failed, infeasible=kind_of(failed.reason))
         failure = MachineFailure(failed.reason, cause is Cause.MACHINE, failed.traceback, task.seed, wall_s)
         if self._unsaved is None:
             return failure
@@ -149,6 +161,8 @@ class Evaluator:
         if completed is not None:
             logger.info("trial %d: its training was finished before", task.number)
             return completed
+        if self.files.is_stop_requested():
+            raise TrainingInterrupted("stopped before its first step")
         measured, violation = self._measure(architecture, network, task.earlier)
         if violation is not None:
             return Refused(violation, task.seed, measured)
@@ -170,8 +184,14 @@ class Evaluator:
             checkpoint=folder / CHECKPOINT,
             milestones=() if task.until is None else (task.until,),
             device_lock=self.lock,
+            is_stop_requested=self.files.is_stop_requested,
         )
-        epochs_s = train_until(training, task.until, self._clock, self.files.on_epoch)
+        try:
+            epochs_s = train_until(training, task.until, self._clock, self.files.on_epoch)
+        except TrainingInterrupted:
+            if (folder / CHECKPOINT).is_file():
+                self.files.keep_checkpoint()
+            raise
         trained_at = time.perf_counter()
         overhead_s = trained_at - start - epochs_s
         trained = self._trained(training, task.until, task.earlier.overhead_s + overhead_s)
@@ -245,17 +265,15 @@ def train_until(
 ) -> float:
     """Train up to `epoch` (None: to the end); returns the seconds of the epochs that this call trained.
 
-    `clock` counts these epochs, too, and `on_epoch` is called after each of them. Epochs from a checkpoint
-    are yielded at once; an earlier process spent their seconds.
+    `clock` counts these epochs, too, and `on_epoch` is called after each of them. Seconds of earlier processes do not count.
     """
-    epochs_s, last = 0.0, time.perf_counter()
+    epochs_s = 0.0
     for trained in training.epochs():
-        now = time.perf_counter()
-        if now - last >= trained.wall_s:
-            epochs_s += trained.wall_s
-            clock.add(trained)
+        own = training.own_seconds(trained)
+        if own.wall_s > 0:
+            epochs_s += own.wall_s
+            clock.add(own)
             on_epoch()
-        last = now
         if trained.epoch == epoch:
             break
     return epochs_s

@@ -74,6 +74,8 @@ class EvaluationSettings:
         threads: CPU threads of each worker.
         measuring: the measurements before training.
         place: the files of the study; None: all workers see `data_file` and the folders of their trials.
+        memory_bytes: memory that a worker on a CPU may hold (`nas.evaluation.memory_limit`); None: most of the machine's.
+        max_silence_s: a trial that makes no progress for so many seconds is ended; None: never.
     """
 
     data_file: Path
@@ -83,3 +85,5 @@ class EvaluationSettings:
     threads: int = 1
     measuring: MeasuringSettings = MeasuringSettings()
     place: StudyPlace | None = None
+    memory_bytes: int | None = None
+    max_silence_s: float | None = None

@@ -19,6 +19,7 @@ from nas.formatting import printable
 from nas.study.attribute_types import MAX_NUMBER
 from nas.study.config_errors import check_types, config_error, space_config_error, split_place
 from nas.study.durations import Duration
+from nas.study.sizes import Size
 from nas.study.space_config import AnySpaceConfig
 from nas.study.storage_url import StorageUrl, without_password
 from nas.study.study_file import StudyFile, read
@@ -45,6 +46,10 @@ class Resources(BaseModel):
         per_trial: custom resource of the cluster -> amount that a training needs, such as {accelerator_type:A100: 0.01}.
         wait_for_cluster: how long a cluster that is lost, or has no node for a worker, is waited for.
         executor: the executor that runs trials: "ray_tune", or "local" (processes of this machine, without Ray).
+        memory_per_trial: memory that a worker on a CPU may hold, such as `8 GB`; a network that needs more fails. None: nine
+            tenths of the machine's. On a GPU a worker has its share, `gpus_per_trial`.
+        max_silence: a trial that makes no training step, batch of a validation or measured pass for so long is ended; None:
+            never. By default 30 minutes: the longest of these takes seconds, and compiling a network minutes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -56,6 +61,8 @@ class Resources(BaseModel):
     per_trial: dict[str, Annotated[float, Field(gt=0)]] = {}
     wait_for_cluster: Duration = timedelta(minutes=10)
     executor: str = "ray_tune"
+    memory_per_trial: Size | None = None
+    max_silence: Duration | None = timedelta(minutes=30)
 
 
 class Sampler(BaseModel):

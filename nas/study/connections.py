@@ -55,6 +55,10 @@ class Database(Protocol):
         """
         ...
 
+    def now_s(self) -> float:
+        """The time in seconds since 1970 by the clock that drivers use, too (`nas/study/leases.py`)."""
+        ...
+
     def signature(self) -> Signature | None:
         """Changes whenever the database does; None: it cannot be known without reading it.
 
@@ -91,6 +95,10 @@ class FileDatabase:
         """The path of the file."""
         return str(self.file)
 
+    def now_s(self) -> float:
+        """The time of this machine."""
+        return time.time()
+
     def signature(self) -> Signature | None:
         """Changes whenever one of the files of the database is written, created or removed."""
         signature = signature_of(self.file)
@@ -106,6 +114,8 @@ class FileDatabase:
             before = signature_of(self.file)
             if before[0] is None:
                 raise missing_study(self.file)
+            if not self.file.is_file():  # a pipe would wait for its other end
+                raise UsageError(f"{self.file}: must be a file, found a folder, a device, a pipe or a socket")
             access = access_to(self.file)
             try:
                 result = self._read_once(transaction, access, before)

@@ -16,7 +16,7 @@ from nas.errors import StudyError
 from nas.objectives import Objective
 from nas.study.file_store import fingerprint_name, trial_name
 from nas.study.info import StudyInfo
-from nas.study.layout import DATA, DATABASE, STORAGE, WEIGHTS, may_write, trial_folder
+from nas.study.layout import DATA, WEIGHTS, may_write, place_file, trial_folder
 from nas.study.reader import StudyChanges, StudyReader
 from nas.study.storage_url import StorageUrl
 from nas.study.trial_record import TrialRecord
@@ -65,6 +65,11 @@ class StudyContent(ABC):
     @abstractmethod
     def trials(self) -> Sequence[AnyTrial]:
         """All trials, by number."""
+
+    @property
+    @abstractmethod
+    def now_s(self) -> float:
+        """The time by the clock of the storage, in seconds since 1970."""
 
     @cached_property
     def attributes(self) -> Mapping[str, Any]:
@@ -123,8 +128,7 @@ class StudyContent(ABC):
     @property
     def is_writable(self) -> bool:
         """True if this process may write to the study."""
-        place = STORAGE if (self.folder / STORAGE).is_file() else DATABASE
-        return may_write(self.folder) and may_write(self.folder / place)
+        return may_write(self.folder) and may_write(place_file(self.folder))
 
     @property
     def test_confusion(self) -> dict[str, Confusion]:
@@ -235,6 +239,11 @@ class StudySnapshot(StudyContent):
     def trials(self) -> Sequence[TrialRecord]:
         """All trials, by number."""
         return self.content.trials
+
+    @property
+    def now_s(self) -> float:
+        """The time by the clock of the storage."""
+        return self.reader.now_s()
 
     @cached_property
     def optuna(self) -> optuna.Study:

@@ -13,6 +13,13 @@ DIR/ray/              Ray Tune's own files, only while a search runs
 DIR/workers/          the segment that each worker has started last, only while a search runs (nas/study/segments.py)
 DIR/manifest.json     what an unpacked backup holds (nas/study/backup_archive.py)
 DIR/lock              held by the driver that runs the study, or that starts where several drivers may run
+
+With the key `files`, a URL, weights and checkpoints are at URL/trials/NUMBER/ instead, and the images at URL/data/, too; weights
+are fetched when they are needed. A worker that does not see DIR works in `TMPDIR/mixfront-UID` (nas/evaluation/place.py):
+
+images/               decoded images, by fingerprint
+verified/             which files of decoded images were verified on this machine (trainers/data/verification.py)
+work/                 a folder for each worker process, removed with it or by the next one
 """
 
 from __future__ import annotations
@@ -39,6 +46,7 @@ MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"
 ERROR = "error.txt"
+STACKS = "stacks.txt"
 
 
 def may_write(path: Path) -> bool:
@@ -49,6 +57,11 @@ def may_write(path: Path) -> bool:
 def holds_study(folder: Path) -> bool:
     """True if `folder` is that of a study: its database is in it, or on a server that it names."""
     return (folder / DATABASE).is_file() or (folder / STORAGE).is_file()
+
+
+def place_file(folder: Path) -> Path:
+    """The file in the `folder` of a study that is, or that names, its database."""
+    return folder / (STORAGE if (folder / STORAGE).is_file() else DATABASE)
 
 
 def default_folder(name: str) -> Path:

@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -26,63 +26,15 @@ from typing import Any
 
 from nas.errors import StorageError
 from nas.study.connections import Query
+from nas.study.drivers import DRIVER, DRIVERS, HEARTBEAT_S, LEASE_S, UNKNOWN, DriverRecord, drivers_of
 from nas.study.transactions import StudyTransactions
 
-LEASE_S = 60.0
-"""A driver that was not heard of for so long has ended; others may adopt its trials."""
-HEARTBEAT_S = 10.0
+JOIN_S = 5.0
+"""A heartbeat that hangs, as on a server that is away, keeps the end of a search for at most so long."""
 POLL_S = 1.0
 """A driver that has nothing to do looks this often whether another one has left it something."""
 
-DRIVER = "driver"
-"""The user attribute of a trial that names its driver; null: it was left."""
-DRIVERS = "driver:"
-"""The start of the names of the study's user attributes that announce drivers."""
-UNKNOWN = ""
-"""The driver of a trial that names none, as one that Optuna's own tools have started."""
-
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class DriverRecord:
-    """A driver, as it announces itself.
-
-    Args:
-        host: its machine.
-        pid: its process.
-        since: when it started, UTC.
-        at: the time of its last beat, seconds since 1970 by the clock of the storage.
-        beats: the number of its beats.
-        index: differs from those of all drivers that ran when it started; the first has 0.
-        interval_s: seconds between two beats; 0: it does not beat, since it holds the lock of the folder.
-    """
-
-    host: str
-    pid: int
-    since: str
-    at: float
-    beats: int = 0
-    index: int = 0
-    interval_s: float = HEARTBEAT_S
-
-    @classmethod
-    def from_dict(cls, plain: object) -> DriverRecord | None:
-        """The inverse of `dataclasses.asdict`; None for what is no record."""
-        if not isinstance(plain, Mapping):
-            return None
-        kinds = {"host": str, "pid": int, "since": str, "at": float, "beats": int, "index": int, "interval_s": float}
-        try:
-            return cls(**{name: kind(plain[name]) for name, kind in kinds.items()})
-        except (KeyError, TypeError, ValueError, OverflowError):
-            return None
-
-
-def drivers_of(attributes: Mapping[str, Any]) -> dict[str, DriverRecord]:
-    """The drivers in the user `attributes` of a study, by their ids."""
-    found = {name.removeprefix(DRIVERS): value for name, value in attributes.items() if name.startswith(DRIVERS)}
-    records = {driver: DriverRecord.from_dict(plain) for driver, plain in found.items()}
-    return {driver: record for driver, record in records.items() if record is not None}
 
 
 def new_driver_id() -> str:
@@ -267,7 +219,7 @@ class SharedLeases(Leases):
             yield
         finally:
             self._ended.set()
-            thread.join()
+            thread.join(JOIN_S)
             with suppress(StorageError):  # then the leases expire
                 self.release()
 

@@ -8,7 +8,7 @@
     ├── Duplicate    not trained: its architecture was proposed before
     └── Failed       its training, or the worker, failed
 
-A worker may also return `MachineFailure`, which is no outcome: the trial stays open.
+A worker may also return `MachineFailure` or `Interrupted`, which are no outcomes: the trial stays open.
 
 Workers send `to_record`, JSON with a schema number; `from_record` reads it, also the records that version 0.1 wrote into the
 headers of weights. The storage keeps `to_attributes` as user attributes of the trial (`nas.study.trials` reads them). Needs
@@ -29,6 +29,9 @@ SCHEMA = 1
 
 OUTCOME = "outcome"
 """The key of a record, and the user attribute, that names the kind of an outcome (`name_of`)."""
+
+INFEASIBLE = "infeasible"
+"""The user attribute of a failed trial whose architecture cannot be trained: the kind of its failure."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,8 @@ class Failed:
         seed: the seed of the training; None if it did not start.
         wall_s: seconds from the start of the trial to its failure, all segments together.
         idle_s: seconds that the worker waited for the trial.
+        infeasible: the kind of the failure (`nas.study.failure_kinds.kind_of`), if the architecture is certainly at fault, or
+            has failed twice in this way; None: it may be trained another time.
     """
 
     reason: str
@@ -186,11 +191,23 @@ class Failed:
     seed: int | None = None
     wall_s: float | None = None
     idle_s: float | None = None
+    infeasible: str | None = None
 
     def to_attributes(self) -> dict[str, Any]:
         """User attributes of the trial."""
-        optional = {"wall_s": self.wall_s, "seed": self.seed, "idle_s": self.idle_s}
+        optional = {"wall_s": self.wall_s, "seed": self.seed, "idle_s": self.idle_s, INFEASIBLE: self.infeasible}
         return {"failure": self.reason, **{name: value for name, value in optional.items() if value is not None}}
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A trial that has stopped because its driver asked it to: no outcome either, it goes on from its checkpoint.
+
+    Args:
+        idle_s: seconds that the worker waited for the trial.
+    """
+
+    idle_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -206,6 +223,7 @@ class MachineFailure:
         idle_s: seconds that the worker waited for the trial.
         measured: the measurements, if the training had ended.
         trained: the result of the training, if it had ended and its weights could not be written.
+        infeasible: as in `Failed`, if the architecture is at fault.
     """
 
     reason: str
@@ -216,6 +234,7 @@ class MachineFailure:
     idle_s: float | None = None
     measured: Measured = Measured()
     trained: Trained | None = None
+    infeasible: str | None = None
 
     def to_attributes(self) -> dict[str, Any]:
         """User attributes of the trial: those of a training that had ended, or none."""
@@ -225,10 +244,10 @@ class MachineFailure:
 
     def to_failed(self) -> Failed:
         """The outcome of the trial, if its architecture is at fault."""
-        return Failed(self.reason, self.traceback, self.seed, self.wall_s, self.idle_s)
+        return Failed(self.reason, self.traceback, self.seed, self.wall_s, self.idle_s, self.infeasible)
 
 
-WorkerOutcome: TypeAlias = Completed | Paused | Refused | Failed | MachineFailure
+WorkerOutcome: TypeAlias = Completed | Paused | Refused | Failed | MachineFailure | Interrupted
 """What a worker returns."""
 TrialOutcome: TypeAlias = Completed | Paused | Refused | Failed | Stopped | Duplicate
 
@@ -238,14 +257,15 @@ _WORKER_OUTCOMES: dict[str, type[WorkerOutcome]] = {
     "refused": Refused,
     "failed": Failed,
     "machine_failure": MachineFailure,
+    "interrupted": Interrupted,
 }
 _NAMES = {kind: name for name, kind in _WORKER_OUTCOMES.items()} | {Stopped: "stopped", Duplicate: "duplicate"}
 
 
-def name_of(outcome: TrialOutcome | MachineFailure) -> str:
+def name_of(outcome: TrialOutcome | WorkerOutcome) -> str:
     """The name of the kind of `outcome`: "completed", "paused", "stopped", "refused", "duplicate" or "failed".
 
-    That of a `MachineFailure`, which is never stored, is "machine_failure".
+    Those of a `MachineFailure` and of `Interrupted`, which are never stored, are "machine_failure" and "interrupted".
     """
     return _NAMES[type(outcome)]
 

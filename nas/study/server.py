@@ -61,6 +61,10 @@ class ServerDatabase:
         self._engine = create_engine(url).execution_options(isolation_level=isolation_level)
         weakref.finalize(self, self._engine.dispose)
 
+    def now_s(self) -> float:
+        """The time of the server."""
+        return self.read(lambda query: float(query("SELECT EXTRACT(EPOCH FROM CURRENT_TIMESTAMP)", ())[0][0]))
+
     def signature(self) -> Signature | None:
         """None: a server says no more than a read does."""
         return None

@@ -12,7 +12,7 @@ import optuna
 import sqlalchemy
 
 from nas.errors import MachineError, StorageError
-from nas.study.layout import DATABASE, STORAGE, holds_study
+from nas.study.layout import holds_study, place_file
 from nas.study.storage_url import without_password
 
 DATABASE_ERRORS = (
@@ -43,8 +43,7 @@ def storage_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except DATABASE_ERRORS as error:
-        place = STORAGE if (folder / STORAGE).is_file() else DATABASE
-        raise StorageError(f"{folder / place}: cannot be written: {without_password(cause(error))}") from error
+        raise StorageError(f"{place_file(folder)}: cannot be written: {without_password(cause(error))}") from error
 
 
 @contextmanager

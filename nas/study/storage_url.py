@@ -9,6 +9,7 @@ written: it stays in `StorageUrl.password`, or comes from PGPASSWORD or `~/.pgpa
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from urllib.parse import quote, unquote
 
 from nas.errors import UsageError
 from nas.study.layout import STORAGE
-from trainers.files import atomic_write
+from trainers.files import atomic_write, open_regular
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 FORM = "postgresql://USER@HOST/DATABASE"
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 SECRET_PARAMETERS = ("password", "sslpassword")
+MAX_FILE_CHARACTERS = 100_000
 _PARTS = re.compile(
     r"(?P<scheme>[a-z+]+)://((?P<user>[^:@/?]*)(:(?P<password>.*))?@)?(?P<rest>[^@?]*)(?P<query>\?[^@]*)?", re.DOTALL
 )
@@ -60,12 +62,13 @@ class StorageUrl:
             UsageError: it is no URL of a PostgreSQL database.
         """
         parts = _PARTS.fullmatch(text)
-        rule = f"{place}: must be a URL such as {FORM}, found {without_password(text)!r}"
+        shown = without_password(f"{text.partition(':')[0]}:***@{text.rpartition('@')[2]}" if "@" in text else text)
+        rule = f"{place}: must be a URL such as {FORM}, found {shown!r}"
         if parts is None or parts["scheme"] not in SCHEMES:
             raise UsageError(rule)
         query = parts["query"] or ""
         if re.search(rf"[?&]({'|'.join(SECRET_PARAMETERS)})=", query):
-            raise UsageError(f"{place}: a password must be given as USER:PASSWORD@, found {without_password(text)!r}")
+            raise UsageError(f"{place}: a password must be given as USER:PASSWORD@, found {shown!r}")
         user = "" if parts["user"] is None else f"{parts['user']}@"
         password = None if parts["password"] is None else unquote(parts["password"])
         url = cls(f"postgresql://{user}{parts['rest']}{query}", password)
@@ -115,7 +118,8 @@ class StoragePlace:
         """
         file = folder / STORAGE
         try:
-            text = file.read_text(encoding="utf-8")
+            with os.fdopen(open_regular(file, os.O_RDONLY), encoding="utf-8") as opened:
+                text = opened.read(MAX_FILE_CHARACTERS)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError) as error:

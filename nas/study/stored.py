@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -96,8 +97,7 @@ class StoredStudy(StudyContent):
             ENVIRONMENTS: with_current(None),
             **more,
         }
-        with atomic_write(folder / CONFIG) as temporary:
-            temporary.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+        _write_config(folder, plain)
         directions = [objective.direction for objective in chosen]
         params = [dict(space.encode(architecture)) for architecture in first]
         created = create_study(folder, config.name, directions, attributes, config.objectives, params, storage)
@@ -119,9 +119,19 @@ class StoredStudy(StudyContent):
         return len(self.optuna.directions)
 
     @property
+    def now_s(self) -> float:
+        """The time of this machine."""
+        return time.time()
+
+    @property
     def trials(self) -> list[FrozenTrial]:
         """All trials as they are now, by number."""
         return self.optuna.get_trials(deepcopy=False)
+
+    def keep_config(self) -> None:
+        """Write the configuration to the folder, if it is not there, as in one that joins the study of other drivers."""
+        if not (self.folder / CONFIG).exists():
+            _write_config(self.folder, dict(self.config))
 
     def record_environment(self) -> None:
         """Store the current versions and machine if they differ from the last ones; name the values for Optuna's own tools."""
@@ -172,3 +182,8 @@ class StoredStudy(StudyContent):
         if dataset.fingerprint != fingerprint:
             rule = f"data: must stay the images that the study started with, {fingerprint}, found {dataset.fingerprint}"
             raise ConfigError(config.where("data", "path"), f"{rule} (use another --out for another study)")
+
+
+def _write_config(folder: Path, plain: Mapping[str, Any]) -> None:
+    with atomic_write(folder / CONFIG) as temporary:
+        temporary.write_text(yaml.safe_dump(dict(plain), sort_keys=False), encoding="utf-8")

@@ -11,7 +11,8 @@ import sqlite3
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ from nas.study.tables import find_study
 
 Result = TypeVar("Result")
 
+STEPS_LOCK = 0x6D697867  # the advisory lock of a driver that does something in several transactions
+
 BUSY_TIMEOUT_S = 5.0
 """SQLite waits so long for another process that writes; the driver repeats what has failed (`nas.driver.storage_retry`)."""
 
@@ -37,10 +40,12 @@ class StudyTransactions(ABC):
     Args:
         study: the id of the study.
         name: the name of the study.
+        directions: of its objectives.
     """
 
     study: int
     name: str
+    directions: Sequence[str]
 
     @abstractmethod
     def locked(self, transaction: Callable[[Query], Result]) -> Result:
@@ -53,6 +58,14 @@ class StudyTransactions(ABC):
     @abstractmethod
     def unlocked(self, transaction: Callable[[Query], Result]) -> Result:
         """Likewise, beside those of other drivers."""
+
+    @abstractmethod
+    def alone(self) -> AbstractContextManager[None]:
+        """Within the block no other driver is in such a block; for what takes several transactions.
+
+        Raises:
+            StorageError: the database cannot be read or written.
+        """
 
     @abstractmethod
     def now_s(self, query: Query) -> float:
@@ -73,7 +86,7 @@ class FileTransactions(StudyTransactions):
     def __init__(self, file: Path) -> None:
         self.file = file
         self._connection: sqlite3.Connection | None = None
-        self.study, self.name, _ = self.unlocked(lambda query: find_study(query, str(file), None))
+        self.study, self.name, self.directions = self.unlocked(lambda query: find_study(query, str(file), None))
 
     def locked(self, transaction: Callable[[Query], Result]) -> Result:
         """Call `transaction`, which excludes other writers."""
@@ -97,6 +110,10 @@ class FileTransactions(StudyTransactions):
             return transaction(partial(_query, self._open()))
         except sqlite3.DatabaseError as error:
             raise StorageError(f"{self.file}: cannot be read: {error}") from error
+
+    def alone(self) -> AbstractContextManager[None]:
+        """There is no other driver."""
+        return nullcontext()
 
     def now_s(self, query: Query) -> float:
         """The time of this machine."""
@@ -129,7 +146,9 @@ class ServerTransactions(StudyTransactions):
         self.place = place
         self._engine = create_engine(place.url.to_sqlalchemy())
         weakref.finalize(self, self._engine.dispose)
-        self.study, self.name, _ = self.unlocked(lambda query: find_study(query, str(place.url), place.name))
+        self.study, self.name, self.directions = self.unlocked(
+            lambda query: find_study(query, str(place.url), place.name)
+        )
 
     def locked(self, transaction: Callable[[Query], Result]) -> Result:
         """Call `transaction` with the row of the study locked: it excludes other drivers, and Optuna's creation of trials."""
@@ -142,11 +161,15 @@ class ServerTransactions(StudyTransactions):
 
     def unlocked(self, transaction: Callable[[Query], Result]) -> Result:
         """Call `transaction`, each statement of which sees what was committed before it."""
-        try:
-            with self._engine.begin() as connection:
-                return transaction(query_of(connection))
-        except sqlalchemy.exc.SQLAlchemyError as error:
-            raise StorageError(self.place.url.redact(f"{self.place.url}: {message_of(error)}")) from None
+        with storage_error(self.place), self._engine.begin() as connection:
+            return transaction(query_of(connection))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold an advisory lock of the database."""
+        with storage_error(self.place), self._engine.connect() as connection:
+            query_of(connection)("SELECT pg_advisory_xact_lock(?, ?)", (STEPS_LOCK, self.study))
+            yield
 
     def now_s(self, query: Query) -> float:
         """The time of the server."""
@@ -155,6 +178,15 @@ class ServerTransactions(StudyTransactions):
     def to_time(self, moment: datetime) -> datetime:
         """The moment without its time zone, as Optuna stores it."""
         return moment.replace(tzinfo=None)
+
+
+@contextmanager
+def storage_error(place: StoragePlace) -> Iterator[None]:
+    """Raise an error of the server as a `StorageError` of one line, without the password."""
+    try:
+        yield
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise StorageError(place.url.redact(f"{place.url}: {message_of(error)}")) from None
 
 
 def _query(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[Row]:
