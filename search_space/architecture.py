@@ -25,7 +25,7 @@ from pydantic import BeforeValidator, Field, Strict, model_validator
 
 from search_space import yaml_text
 from search_space.errors import ArchitectureError, SpaceError
-from search_space.field_types import Positive
+from search_space.field_types import MAX_STAGES, Positive
 from search_space.head import HeadSpec
 from search_space.html_table import html_table
 from search_space.shapes import MapShape, Size
@@ -56,7 +56,7 @@ class Architecture(Value):
         ArchitectureError: something does not fit; the error names the place, the rule and the value.
     """
 
-    stages: Annotated[tuple[Stage, ...], Strict(False), Field(min_length=1)]
+    stages: Annotated[tuple[Stage, ...], Strict(False), Field(min_length=1, max_length=MAX_STAGES)]
     stem: StemSpec = StemSpec()
     head: HeadSpec = HeadSpec()
     image_size: ImageSize = (32, 32)

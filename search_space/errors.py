@@ -14,6 +14,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 MAX_NAMES_BEFORE_HINT = 15
+MAX_SHOWN_CHARS = 200
+"""Of the value that an error shows."""
 
 
 class SpaceError(ValueError):
@@ -32,7 +34,7 @@ class SpaceError(ValueError):
         super().__init__(place, rule, value)
 
     def __str__(self) -> str:
-        found = "" if self.value is None else f", found {self.value!r}"
+        found = "" if self.value is None else f", found {_shortened(self.value)}"
         return f"{self.place}: {self.rule}{found}" if self.place else f"{self.rule}{found}"
 
     def at(self, prefix: str) -> SpaceError:
@@ -43,6 +45,12 @@ class SpaceError(ValueError):
     def in_file(self, path: object) -> SpaceError:
         """The same error with the file at `path` before the place."""
         return type(self)(f"{path}: {self.place}" if self.place else str(path), self.rule, self.value)
+
+
+def _shortened(value: object) -> str:
+    """The representation of `value`, at most `MAX_SHOWN_CHARS` of it."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN_CHARS else f"{text[: MAX_SHOWN_CHARS - 4]} ..."
 
 
 class ArchitectureError(SpaceError):

@@ -10,4 +10,13 @@ NormName = Literal["batch", "layer", "group"]  # BN; LN over channels at each po
 Activation = Literal["gelu", "relu", "silu"]
 Begin = Literal["transition", "block"]
 Stride = Literal[1, 2]
-Positive = Annotated[int, Field(ge=1)]
+MAX_NUMBER = 10_000_000
+"""Of any number in a description, such as the width of a stage; far more than any network has, and no sum of costs overflows."""
+MAX_DEPTH = 10_000
+"""Of the blocks of a stage: some computations visit each."""
+MAX_STAGES = 256
+MAX_WIDTH = 8_192
+"""Channels of a stage; checks of its channel graph take its square of bytes."""
+Positive = Annotated[int, Field(ge=1, le=MAX_NUMBER)]
+Width = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
+Depth = Annotated[int, Field(ge=1, le=MAX_DEPTH)]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from search_space.errors import ArchitectureError, SpaceError, suggestion, unknown_name
+from search_space.field_types import MAX_NUMBER
 
 T = TypeVar("T", bound="Value")
 
@@ -20,12 +21,14 @@ T = TypeVar("T", bound="Value")
 class Value(BaseModel):
     """A frozen value; construction raises `SpaceError` on bad input.
 
-    Types are strict (no `"3"` for 3, no 1 for True); unknown keys and numbers that are not finite are refused.
+    Types are strict (no `"3"` for 3, no 1 for True); unknown keys, and numbers that are not finite or above `MAX_NUMBER`, are
+    refused.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     def __init__(self, **data: Any) -> None:
+        _check_numbers(data)
         try:
             super().__init__(**data)
             changes = self.canonical_changes()
@@ -50,6 +53,12 @@ class Value(BaseModel):
     def replace(self: T, **changes: Any) -> T:
         """A copy with `changes` to its fields, validated again."""
         return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | changes)
+
+
+def _check_numbers(data: dict[str, Any]) -> None:
+    for name, value in data.items():
+        if isinstance(value, int | float) and value > MAX_NUMBER:
+            raise ArchitectureError(name, f"must be at most {MAX_NUMBER}", value)
 
 
 def _plain_non_defaults(value: object) -> object:

@@ -37,6 +37,22 @@ def search(
         bool, typer.Option("--retry-failed", help="First repeat the trials that failed, each once.")
     ] = False,
     trials: Annotated[int | None, typer.Option("--trials", metavar="N", help="The same as trials=N.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="HOST:PORT",
+            help="The Ray cluster to run on, or auto for that of this machine; the same as resources.address=.",
+        ),
+    ] = None,
+    wait_for_cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--wait-for-cluster",
+            metavar="DURATION",
+            help="How long to wait for a cluster that is lost or has no node; the same as resources.wait_for_cluster=.",
+        ),
+    ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -62,6 +78,8 @@ def search(
     url = None if storage is None else StorageUrl.parse(storage, "--storage")
     path, overrides = study_and_overrides(words or [])
     overrides += [] if trials is None else [f"trials={trials}"]
+    overrides += [] if address is None else [f"resources.address={address}"]
+    overrides += [] if wait_for_cluster is None else [f"resources.wait_for_cluster={wait_for_cluster}"]
     file = find_study(path)
     if study_exists(file):  # the folder of a study: its own configuration
         file, out_folder = file / CONFIG, out_folder or file

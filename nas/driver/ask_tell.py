@@ -22,6 +22,7 @@ from nas.driver.state import SearchState
 from nas.driver.suspects import Suspects
 from nas.driver.trial_losses import TrialLosses
 from nas.objectives import Objective
+from nas.sampler.batching import BatchingSampler
 from nas.study.events import Event, Observer, SearchStarted, TrialLost, TrialRecorded, TrialStarted
 from nas.study.layout import CHECKPOINT
 from nas.study.losses import LOSSES, TrialLoss
@@ -105,17 +106,23 @@ class AskTell:
                 self.notify(event)
         return proposal
 
+    def expect(self, count: int) -> None:
+        """Expect that `count` trials are proposed at once, for workers that wait."""
+        sampler = self.state.study.sampler
+        if isinstance(sampler, BatchingSampler):
+            sampler.expect(count)
+
     def start_trial(self, number: int) -> None:
         """Notify the observers that the proposed trial `number` is given to a worker."""
         self.notify(TrialStarted(number))
 
     def record_losses(self, number: int, losses: Sequence[TrialLoss]) -> None:
-        """Write all `losses` of the open trial `number`."""
+        """Write all `losses` of the trial `number`, unless another driver has adopted it."""
         if number in self.state.open:
             self.state.open[number].set_user_attr(LOSSES, [loss.to_dict() for loss in losses])
 
     def record(self, number: int, outcome: WorkerOutcome, segment: Segment | None = None) -> None:
-        """Record the outcome of the proposed trial `number`, and its `segment`; None: its worker died.
+        """Record the outcome of the proposed trial `number`, and its `segment`; None: its worker has sent none.
 
         Raises:
             StorageError: the storage cannot be written; the call may be repeated.

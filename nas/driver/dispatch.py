@@ -19,6 +19,7 @@ from nas.driver.trial_losses import excuse
 from nas.errors import MachineError, StorageError
 from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
+from nas.sampler.batching import MIN_WORKERS
 from nas.study.losses import TrialLoss
 from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record, segment_of
 from nas.study.segments import Segment
@@ -47,6 +48,8 @@ class TrialDispatcher(TaskSource):
         interrupts: the interrupts of this process.
         check_place: raises if the folder of the study is not where it was, before outcomes are recorded.
         clock: a monotonic clock, in seconds.
+        on_message: shows a line of the executor to the user.
+        on_workers: called when the number of workers has changed.
         retry: repeats what fails while the storage is away; None: with the usual limits.
     """
 
@@ -57,6 +60,8 @@ class TrialDispatcher(TaskSource):
         interrupts: Interrupts | None = None,
         check_place: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
+        on_message: Callable[[str], None] = lambda text: None,
+        on_workers: Callable[[int], None] = lambda count: None,
         retry: StorageRetry | None = None,
     ) -> None:
         self.ask_tell = ask_tell
@@ -64,6 +69,8 @@ class TrialDispatcher(TaskSource):
         self.interrupts = interrupts or Interrupts()
         self.check_place = check_place
         self.clock = clock
+        self.show_message = on_message
+        self.report_workers = on_workers
         self.retry = retry or StorageRetry(clock=clock)
         self._running: dict[str, int] = {}  # name of a task -> number of its trial
         self._not_started: set[str] = set()  # tasks that no worker has received yet
@@ -131,8 +138,13 @@ class TrialDispatcher(TaskSource):
         self._end(task, outcome, None)
         return False
 
+    def on_message(self, text: str) -> None:
+        self.show_message(text)
+
     def on_workers(self, count: int) -> None:
-        self.workers = count
+        if count != self.workers:
+            self.workers = count
+            self.report_workers(count)
 
     def _end(self, task: Task, outcome: WorkerOutcome, segment: Segment | None) -> None:
         """Keep an outcome until it is written; its `segment` is None if the worker died."""
@@ -142,8 +154,8 @@ class TrialDispatcher(TaskSource):
         self.interrupts.check()
 
     def tick(self) -> None:
-        self._notice_stop()
         self.retry.repeat()
+        self._notice_stop()
         self._write_unless_busy()
         self._check()
         self._read_workers()
@@ -221,5 +233,6 @@ class TrialDispatcher(TaskSource):
         """Make the next proposal; all outcomes are written first."""
         self.write()
         start = self.clock()
+        self.ask_tell.expect(self.workers - len(self._running) if self.workers >= MIN_WORKERS else 1)
         self._ahead = self.ask_tell.propose()
         self._suggestion_s = self.clock() - start

@@ -54,6 +54,8 @@ def create_sampler(
         feasible=partial(may_satisfy_limits, limits=config.limits, tables=tables),
         budget=config.train.epochs,
         prior=tuple((space.encode(architecture), accuracy) for architecture, accuracy in prior),
+        key_attribute="id",
+        infeasible_attribute="infeasible",
         seed=config.seed + existing_trials,
     )
     return samplers.create(config.sampler.name, context)
@@ -68,7 +70,7 @@ def _sampler_objective(name: str, config: StudyConfig) -> SamplerObjective:
         objective.log,
         compute=partial(cost_value, name) if objective.source == "cost" else None,
         limit=config.limits.get(name),
-        attribute=name if objective.source == "measured" else None,
+        attribute=None if objective.source == "trained" else name,
     )
 
 

@@ -232,7 +232,8 @@ class _SearchRun:
             draws = existing_trials + DRAWS_PER_DRIVER * trials.index
             study.optuna.sampler = create_sampler(config, space, prior, tables, draws)
             if self.retry_failed:
-                enqueue_failed(study)
+                with trials.transactions.alone():  # each once, whichever drivers ask for it
+                    enqueue_failed(study)
             self._run_trials(study, trials, space, settings, executor)
         check_feasible(study, config)
         return study
@@ -311,9 +312,16 @@ class _SearchRun:
                 store=trials,
             )
             ask_tell.start(executor.allocation.workers)
-            retry = StorageRetry(self.display.warn)
             workers = executor.allocation.workers
-            dispatcher = TrialDispatcher(ask_tell, workers, self.interrupts, self.lock.check, retry=retry)
+            dispatcher = TrialDispatcher(
+                ask_tell,
+                workers,
+                self.interrupts,
+                self.lock.check,
+                on_message=self.display.warn,
+                on_workers=study.record_workers,
+                retry=StorageRetry(self.display.warn),
+            )
             try:
                 with self.interrupts.gently(partial(self._request_stop, files)):
                     executor.run(EvaluatorFactory(replace(settings, place=place)), dispatcher, home)

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from nas.driver.halving import Ladder
 from nas.objectives import Objective, primary_index
 from nas.study.drivers import DRIVER, UNKNOWN
+from nas.study.losses import losses_of
 from nas.study.trial_store import OpenTrial, Transaction, TrialStore
 from nas.study.trials import RETRIED_FROM, AnyTrial, is_trained, outcome_name
 
@@ -103,7 +104,7 @@ class SearchState:
             self._lose(number)
         self.unfinished[number] = driver
         self._reached[number] = max(trial.intermediate_values, default=0)
-        self._losses[number] = len(attributes.get("losses") or ())
+        self._losses[number] = len(losses_of(attributes))
         if attributes.get("id") is not None:
             self._see(number, attributes["id"])
         if self.ladder is None:

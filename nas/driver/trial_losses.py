@@ -49,7 +49,8 @@ class TrialLosses:
             return [], MachineFailure(loss.reason, is_certain=False)
         folder = self.folder_of(number)
         if number not in self._losses:
-            self._losses[number] = losses_of(self.state.open[number].user_attrs)
+            trial = self.state.open.get(number)  # None: another driver has adopted it, and knows of its losses
+            self._losses[number] = [] if trial is None else losses_of(trial.user_attrs)
         stacks = take_stacks(folder) if loss.kind == "worker" else None
         new = TrialLoss(time.time(), loss.kind, _describe(loss, stacks), checkpoint_mark(folder))
         losses = [*self._losses[number], new]

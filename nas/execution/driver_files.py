@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from trainers.files import open_regular
+
 MAX_PART_BYTES = 8 << 20
 """The most bytes of a part."""
 
@@ -149,7 +151,8 @@ class FolderFiles:
 
 
 def _write_part(draft: Path, content: bytes, offset: int, is_last: bool) -> None:
-    with draft.open("r+b" if offset else "wb") as file:
+    flags = os.O_RDWR if offset else os.O_RDWR | os.O_CREAT
+    with os.fdopen(open_regular(draft, flags), "r+b") as file:
         if file.seek(0, os.SEEK_END) < offset:
             raise FileNotFoundError(f"{draft.name}: the parts before byte {offset} are gone")
         file.seek(offset)

@@ -43,6 +43,8 @@ class Resources(BaseModel):
         cpus_per_trial: CPU threads of a training.
         gpus_per_trial: GPUs of a training, 0 to 1; a fraction shares a GPU; by default 1 if there is a GPU, else 0.
         address: address of a Ray cluster to join ("auto" or host:port); by default a private one on this machine.
+        per_trial: custom resource of the cluster -> amount that a training needs, such as {accelerator_type:A100: 0.01}.
+        wait_for_cluster: how long a cluster that is lost, or has no node for a worker, is waited for.
         executor: the executor that runs trials: "ray_tune", or "local" (processes of this machine, without Ray).
         memory_per_trial: memory that a worker on a CPU may hold, such as `8 GB`; a network that needs more fails. None: nine
             tenths of the machine's. On a GPU a worker has its share, `gpus_per_trial`.
@@ -56,6 +58,8 @@ class Resources(BaseModel):
     cpus_per_trial: int = Field(1, ge=1)
     gpus_per_trial: float | None = Field(None, ge=0, le=1)
     address: str | None = None
+    per_trial: dict[str, Annotated[float, Field(gt=0)]] = {}
+    wait_for_cluster: Duration = timedelta(minutes=10)
     executor: str = "ray_tune"
     memory_per_trial: Size | None = None
     max_silence: Duration | None = timedelta(minutes=30)

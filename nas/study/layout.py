@@ -13,6 +13,13 @@ DIR/ray/              Ray Tune's own files, only while a search runs
 DIR/workers/          the segment that each worker has started last, only while a search runs (nas/study/segments.py)
 DIR/manifest.json     what an unpacked backup holds (nas/study/backup_archive.py)
 DIR/lock              held by the driver that runs the study, or that starts where several drivers may run
+
+With the key `files`, a URL, weights and checkpoints are at URL/trials/NUMBER/ instead, and the images at URL/data/, too; weights
+are fetched when they are needed. A worker that does not see DIR works in `TMPDIR/mixfront-UID` (nas/evaluation/place.py):
+
+images/               decoded images, by fingerprint
+verified/             which files of decoded images were verified on this machine (trainers/data/verification.py)
+work/                 a folder for each worker process, removed with it or by the next one
 """
 
 from __future__ import annotations

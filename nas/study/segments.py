@@ -99,7 +99,7 @@ class WorkerFiles:
     """A file for each worker of a running search, with the segment that it has started last.
 
     Args:
-        folder: `DIR/workers`, on a disk that all workers share.
+        folder: `DIR/workers`; the driver writes there for workers that do not see it (`nas.evaluation.trial_files`).
     """
 
     def __init__(self, folder: Path) -> None:

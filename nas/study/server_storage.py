@@ -12,6 +12,7 @@ import sqlalchemy
 
 from nas.errors import UsageError
 from nas.objectives import Direction
+from nas.study.optuna_storage import StudyStorage
 from nas.study.server import POSTGRESQL_ARGUMENTS, create_engine, message_of
 from nas.study.storage_errors import DATABASE_ERRORS, cause
 from nas.study.storage_url import StoragePlace, StorageUrl
@@ -50,7 +51,7 @@ def open_server_study(place: StoragePlace) -> optuna.Study:
     """
     _check_exists(place)
     with _reading(place.url):
-        return optuna.load_study(study_name=place.name, storage=_storage(place.url))
+        return optuna.load_study(study_name=place.name, storage=StudyStorage(_storage(place.url)))
 
 
 def read_server_study(place: StoragePlace) -> optuna.Study:
@@ -61,7 +62,7 @@ def read_server_study(place: StoragePlace) -> optuna.Study:
     """
     _check_exists(place)
     with _reading(place.url):
-        return optuna.load_study(study_name=place.name, storage=_storage(place.url, READ_ONLY))
+        return optuna.load_study(study_name=place.name, storage=StudyStorage(_storage(place.url, READ_ONLY)))
 
 
 def create_server_study(

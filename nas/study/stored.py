@@ -167,6 +167,10 @@ class StoredStudy(StudyContent):
         target = {"trials": trials, "time_budget_s": budget_s, "since": since, "workers": workers}
         self.optuna.set_user_attr(TARGET, target)
 
+    def record_workers(self, workers: int) -> None:
+        """Store that the search now trains so many trials at a time (`record_target`)."""
+        self.optuna.set_user_attr(TARGET, {**self.optuna.user_attrs.get(TARGET, {}), "workers": workers})
+
     def set_end_reason(self, reason: str) -> None:
         """Store why the search ended before it had its number of trials; empty: it has them."""
         if reason != self.end_reason:

@@ -21,7 +21,7 @@ from pydantic import Field, Strict, model_validator
 from search_space import yaml_text
 from search_space.architecture import Architecture, ImageSize
 from search_space.errors import ArchitectureError, SpaceError
-from search_space.field_types import Positive
+from search_space.field_types import MAX_STAGES, Positive
 from search_space.head import HeadSpec
 from search_space.spaces.choices import Choices, HeadChoices, StemChoices
 from search_space.spaces.counting import ArchitectureCounter
@@ -62,7 +62,7 @@ class SpaceChoices(Value):
         stem, head: their choices.
     """
 
-    stages: Annotated[tuple[StageChoices, ...], Strict(False), Field(min_length=1)]
+    stages: Annotated[tuple[StageChoices, ...], Strict(False), Field(min_length=1, max_length=MAX_STAGES)]
     num_stages: Annotated[tuple[Positive, ...], *Choices] | None = None
     layout: Annotated[tuple[Layout, ...], *Choices] = ("pyramid",)
     stem: StemChoices = StemChoices()

@@ -27,8 +27,9 @@ def warm() -> None:
     import nas.bench.table
     import nas.driver.run
     import nas.fidelity.run
-    import nas.models
-    import nas.report
+    import nas.models.export
+    import nas.models.front_test_accuracy
+    import nas.report.page
     import nas.study.data_argument
     import nas.terminal.progress
     import nas.terminal.tables  # noqa: F401

@@ -38,6 +38,7 @@ class BadInput:
         make: makes the input in the folder of the row.
         code: the exit code.
         written: what the command may write, relative to the folder of the row.
+        base: the study that is copied into the folder of the row before `make`, to `done`; empty: none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class BadInput:
     make: Make = nothing
     code: int = 2
     written: tuple[str, ...] = ()
+    base: str = ""
 
     @property
     def word_list(self) -> list[str]:
