@@ -31,8 +31,10 @@ def find_damaged_attributes(study: ExaminedStudy) -> Iterator[Defect]:
                 yield Defect(f"trial {trial.number}", f"the attribute {name} {problem}", _repair(study, trial, name))
 
 
-def _problem(name: str, text: str) -> str:
+def _problem(name: str, text: str | None) -> str:
     """What is wrong with the attribute `name`; empty if nothing is."""
+    if text is None:
+        return "must be JSON, found NULL"
     shown = repr(text[:SHOWN_CHARACTERS])
     try:
         value = decode(name, text)
