@@ -5,13 +5,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/digits
+SOAK_MINUTES ?= 30
+SOAK_SEED ?= 0
 # The public packages, and the registries and interfaces that an extension uses.
 DOCUMENTED := search_space search_space.channel_mixers search_space.residual_forms search_space.errors \
   trainers trainers.data.sources trainers.errors \
   nas nas.objectives nas.sampler nas.sampler.registry nas.execution.base nas.study.config nas.study.events nas.errors
 
 .DEFAULT_GOAL := help
-.PHONY: help search test coverage lint format docs clean
+.PHONY: help search test coverage soak lint audit format docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,12 +29,18 @@ test: $(VENV)/.installed-dev ## run the tests
 coverage: $(VENV)/.installed-dev ## run the tests and report which lines they reach
 	@$(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage
 
+soak: $(VENV)/.installed-dev ## search under random faults for SOAK_MINUTES (30) minutes, and check that nothing is lost
+	@PYTHONPATH=. $(BIN)/python tests/faults/soak.py --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED) --json build/soak.json
+
 lint: $(VENV)/.installed-dev ## format check, lint, types, import law, dependencies
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/deptry .
+
+audit: $(VENV)/.installed-dev ## look for known vulnerabilities of the installed packages (needs the network)
+	@$(BIN)/pip-audit --skip-editable --progress-spinner off
 
 format: $(VENV)/.installed-dev ## format and fix what can be fixed
 	@$(BIN)/ruff format .

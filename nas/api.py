@@ -29,6 +29,7 @@ from nas.study.content import StudySnapshot
 from nas.study.events import Observer
 from nas.study.layout import CONFIG
 from nas.study.storage import read_study
+from nas.study.storage_url import StorageUrl
 from nas.study.stored import StoredStudy
 
 logger = logging.getLogger(__name__)
@@ -44,37 +45,47 @@ class Study(StoredStudy):
 
     requested: StudyConfig | None = None
     """The configuration to search with; None: the one in the folder."""
+    storage: StorageUrl | None = None
+    """The database that it was opened with; None: the one that the folder names, or the file in it."""
 
     @classmethod
-    def open(cls, folder: Path | str) -> Self:
+    def open(cls, folder: Path | str, storage: StorageUrl | str | None = None) -> Self:
         """The study in `folder`, such as `runs/digits`; a copied `study.db` alone is enough to read it.
 
         Nothing in the folder changes. `results` reads it again; `optuna` stays as it was when the study was opened.
 
+        Args:
+            folder: where it is.
+            storage: the URL of the database that the folder names, if it needs a password that is not found elsewhere.
+
         Raises:
             UsageError: `folder` holds no study, or one that cannot be read.
         """
-        return cls(Path(folder), read_study(Path(folder)))
+        url = _url(storage)
+        return cls(Path(folder), read_study(Path(folder), url), storage=url)
 
     @classmethod
-    def open_or_create(cls, folder: Path | str, config: StudyConfig) -> Self:
+    def open_or_create(cls, folder: Path | str, config: StudyConfig, storage: StorageUrl | str | None = None) -> Self:
         """The study of `config` in `folder`; if there is none yet, its images are decoded and it is created.
 
         Args:
             folder: where it is, or will be.
             config: its configuration. For an existing study it may differ in what may change while a study goes on, such as
                 the number of trials.
+            storage: the URL of a PostgreSQL database that several drivers may share; None: that of `config`, or a file in the
+                folder.
 
         Raises:
             ConfigError: the configuration, its data or its space break a rule, or the study in `folder` has another one.
             UsageError: a search runs in the folder while the study would be created.
         """
-        stored = open_or_create_study(config, Path(folder))
-        return cls(stored.folder, stored.optuna, config)
+        url = _url(storage)
+        stored = open_or_create_study(config, Path(folder), url)
+        return cls(stored.folder, stored.optuna, config, url)
 
     def results(self) -> Results:
         """The trials, the front and the best trial as they are now; call it again to see what happened since."""
-        return Results.load(self.folder)
+        return Results.load(self.folder, self.storage)
 
     def report(self, out: Path | str | None = None) -> Path:
         """Measure the test accuracy of the front, once, and write the report.
@@ -90,7 +101,7 @@ class Study(StoredStudy):
         """
         out_file = None if out is None else Path(out)
         check_out(self.folder, out_file)
-        for line in measure_test_accuracy(StudySnapshot.of(self.folder)).missing:
+        for line in measure_test_accuracy(StudySnapshot.of(self.folder, self.storage)).missing:
             logger.warning("no test accuracy: %s", line)
         return write(self.folder, out_file)
 
@@ -121,5 +132,9 @@ def search(
         NothingFeasibleError: no trial satisfies the limits.
     """
     config = study.requested or StudyConfig.from_file(study.folder / CONFIG)
-    run_search(config, study.folder, display, observers, retry_failed=retry_failed)
+    run_search(config, study.folder, display, observers, retry_failed=retry_failed, storage=study.storage)
     return study.results()
+
+
+def _url(storage: StorageUrl | str | None) -> StorageUrl | None:
+    return StorageUrl.parse(storage) if isinstance(storage, str) else storage

@@ -5,12 +5,14 @@ StudyError               a failure at run time: exit code 1
 │   ├── ConfigError      a configuration breaks a rule; names file:line:col or the flag: exit code 2
 │   └── UnknownNameError a name is not registered; lists the registered names and the closest match: exit code 2
 ├── MachineError         the machine failed (disk, memory, device); the same command continues the work: exit code 1
+│   └── StorageError     the storage of a study cannot be read or written, maybe only for a while: exit code 1
 └── NothingFeasibleError the search ended and no trial satisfies its limits: exit code 3
 """
 
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterable
 
 
@@ -76,6 +78,10 @@ class MachineError(StudyError):
     """The machine failed: its disk, its memory or a device. Trials that were running stay open, and are continued later."""
 
 
+class StorageError(MachineError):
+    """The storage of a study is full or locked, or its server is away. What failed may be repeated."""
+
+
 class NothingFeasibleError(StudyError):
     """The search ended and no trial satisfies its limits."""
 
@@ -92,6 +98,23 @@ def message(error: BaseException) -> str:
         return str(error)[:MAX_MESSAGE_LENGTH]
     except Exception as failure:  # of the `__str__` of a foreign class
         return f"its message cannot be read ({type(failure).__name__})"
+
+
+MAX_TRACEBACK_LENGTH = 100_000
+
+
+def format_traceback(error: BaseException) -> str:
+    """The traceback of `error` and of what it was raised from; messages and tracebacks that are too long are cut."""
+    links: list[BaseException] = [error]
+    while (cause := links[-1].__cause__ or links[-1].__context__) is not None and cause not in links:
+        links.append(cause)
+    if all(len(message(link)) < MAX_MESSAGE_LENGTH for link in links):
+        text = "".join(traceback.format_exception(error))
+    else:  # a message that is as long as the memory would be copied
+        stack = "".join(traceback.format_tb(error.__traceback__))
+        text = f"Traceback (most recent call last):\n{stack}{type(error).__name__}: {message(error)}...\n"
+    half = MAX_TRACEBACK_LENGTH // 2
+    return text if len(text) <= 2 * half else f"{text[:half]}\n...\n{text[-half:]}"
 
 
 def reason(error: BaseException) -> str:

@@ -73,7 +73,7 @@ class Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """The value of `node`; a value that is none of its tag, as in `!!int abc`, is an error with its place."""
         try:
-            return super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+            return super().construct_object(node, deep)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
             kind = node.tag.removeprefix(_TAG)
             raise yaml.constructor.ConstructorError(None, None, f"is no {kind} ({error})", node.start_mark) from None

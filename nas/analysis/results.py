@@ -25,7 +25,9 @@ from nas.errors import UsageError
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
 from nas.study.content import StudyContent, StudySnapshot
+from nas.study.drivers import DriverRecord, drivers_of
 from nas.study.lock import is_locked
+from nas.study.storage_url import StorageUrl
 from nas.study.trials import AnyTrial, damage_of
 from trainers.training.confusion import Confusion
 
@@ -60,6 +62,8 @@ class Results:
         test_confusion: trial number as text -> its confusion matrix on the test split, of the trials that were tested.
         end_reason: why the last search ended before it had its number of trials; empty if it had them, or did not end.
         records: the trials, by number.
+        drivers: the drivers that announce themselves in the study, by their ids.
+        read_s: when the study was read, in seconds since 1970 by the clock of its storage.
     """
 
     folder: Path
@@ -73,6 +77,8 @@ class Results:
     test_confusion: Mapping[str, Confusion] = field(default_factory=dict)
     end_reason: str = ""
     records: Sequence[AnyTrial] = ()
+    drivers: Mapping[str, DriverRecord] = field(default_factory=dict)
+    read_s: float = 0.0
 
     @classmethod
     def of(cls, study: StudyContent) -> Results:
@@ -90,16 +96,22 @@ class Results:
             test_confusion=study.test_confusion,
             end_reason=study.end_reason,
             records=trials,
+            drivers=drivers_of(study.user_attrs),
+            read_s=study.now_s,
         )
 
     @classmethod
-    def load(cls, folder: Path) -> Results:
+    def load(cls, folder: Path, storage: StorageUrl | None = None) -> Results:
         """The study in `folder` as it is now.
+
+        Args:
+            folder: the folder of the study.
+            storage: the URL of the database that the folder names, with a password; None: as the folder names it.
 
         Raises:
             UsageError: `folder` holds no study, or one that `nas search` did not write.
         """
-        return cls.of(StudySnapshot.of(folder))
+        return cls.of(StudySnapshot.of(folder, storage))
 
     def _repr_html_(self) -> str:
         return results_html(self)
@@ -191,8 +203,8 @@ class Results:
 
     @cached_property
     def is_searched(self) -> bool:
-        """True if a search runs in the folder now; otherwise the trials that it left running are interrupted."""
-        return is_locked(self.folder)
+        """True if a search runs now; otherwise the trials that it left running are interrupted."""
+        return is_locked(self.folder) or any(record.is_heard(self.read_s) for record in self.drivers.values())
 
     @property
     def state_counts(self) -> dict[str, int]:

@@ -49,9 +49,9 @@ def complete_preset(incomplete: str) -> list[str]:
 
 
 def _holds_study(folder: Path) -> bool:
-    from nas.study.layout import DATABASE
+    from nas.study.layout import holds_study
 
-    return (folder / DATABASE).is_file()
+    return holds_study(folder)
 
 
 def _leads_to_study(folder: Path, depth: int) -> bool:

@@ -37,6 +37,31 @@ def search(
         bool, typer.Option("--retry-failed", help="First repeat the trials that failed, each once.")
     ] = False,
     trials: Annotated[int | None, typer.Option("--trials", metavar="N", help="The same as trials=N.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="HOST:PORT",
+            help="The Ray cluster to run on, or auto for that of this machine; the same as resources.address=.",
+        ),
+    ] = None,
+    wait_for_cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--wait-for-cluster",
+            metavar="DURATION",
+            help="How long to wait for a cluster that is lost or has no node; the same as resources.wait_for_cluster=.",
+        ),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            "--storage",
+            metavar="URL",
+            help="A PostgreSQL database that several drivers share: postgresql://USER[:PASSWORD]@HOST[:PORT]/DATABASE"
+            " (PGPASSWORD and ~/.pgpass are read, too). Default: a file in the folder of the study.",
+        ),
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
     """Run a study, or continue an interrupted one."""
@@ -45,12 +70,16 @@ def search(
     from nas.study.config import StudyConfig
     from nas.study.layout import CONFIG, default_folder
     from nas.study.storage import study_exists
+    from nas.study.storage_url import StorageUrl
     from nas.study.templates import find_study
     from nas.terminal.console import create_console
     from nas.terminal.progress import TerminalDisplay
 
+    url = None if storage is None else StorageUrl.parse(storage, "--storage")
     path, overrides = study_and_overrides(words or [])
     overrides += [] if trials is None else [f"trials={trials}"]
+    overrides += [] if address is None else [f"resources.address={address}"]
+    overrides += [] if wait_for_cluster is None else [f"resources.wait_for_cluster={wait_for_cluster}"]
     file = find_study(path)
     if study_exists(file):  # the folder of a study: its own configuration
         file, out_folder = file / CONFIG, out_folder or file
@@ -59,7 +88,7 @@ def search(
     console = create_console(stderr=True)
     display = TerminalDisplay(console, create_console())
     try:
-        end = run_search(config, folder, display, retry_failed=retry_failed)
+        end = run_search(config, folder, display, retry_failed=retry_failed, storage=url)
     except KeyboardInterrupt:
         if study_exists(folder):
             text = f"interrupted; nothing is lost: the same command continues {printable(shell_path(folder))}"

@@ -12,7 +12,7 @@ from nas.errors import UsageError
 from nas.page.document import PageState
 from nas.page.live_document import LiveDocument
 from nas.study.info import StudyInfo
-from nas.study.layout import COLUMNS, DATABASE, may_write
+from nas.study.layout import COLUMNS, STORAGE, may_write, place_file
 from nas.study.lock import is_locked
 from nas.study.reader import START, StudyReader
 
@@ -79,7 +79,7 @@ class LoadedStudy:
     def is_writable(self) -> bool:
         """True if notes and pins can be stored."""
         folder = self.place.folder
-        return folder is None or (may_write(folder) and may_write(folder / DATABASE))
+        return folder is None or (may_write(folder) and may_write(place_file(folder)))
 
     @property
     def target(self) -> int | None:
@@ -99,7 +99,7 @@ class LoadedStudy:
 
     def _is_searched(self) -> bool:
         """True if a search runs: it holds the lock of the folder; in a storage, a trial runs."""
-        if self.place.folder is None:
+        if self.place.folder is None or (self.place.folder / STORAGE).is_file():
             return count_trials(self.page.columns, "running") > 0
         now_s = time.monotonic()
         if now_s - self._lock_seen_s >= LOCK_INTERVAL_S:
@@ -139,4 +139,4 @@ def inode_of(place: StudyPlace) -> int:
     Raises:
         OSError: there is no such file, or this process may not look.
     """
-    return 0 if place.folder is None else (place.folder / DATABASE).stat().st_ino
+    return 0 if place.folder is None else place_file(place.folder).stat().st_ino

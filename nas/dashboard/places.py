@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.errors import UsageError
-from nas.study.layout import DATABASE
+from nas.study.layout import holds_study
 
 MAX_DEPTH = 4
 """Levels below a folder at which studies are found."""
@@ -102,7 +102,7 @@ def _study_folders(folder: Path) -> Iterator[Path]:
 def holds_database(folder: Path) -> bool:
     """True if a study lies in `folder`, as far as this process may look."""
     try:
-        return (folder / DATABASE).is_file()
+        return holds_study(folder)
     except OSError:
         return False
 

@@ -17,7 +17,7 @@ from nas.dashboard.places import StudyPlace, without_password
 from nas.dashboard.responses import RequestError
 from nas.dashboard.summary import summary_of
 from nas.errors import StudyError, UsageError, reason
-from nas.study.layout import DATABASE
+from nas.study.layout import place_file
 from nas.study.reader import StudyReader
 
 
@@ -49,7 +49,7 @@ class StudyFeed:
                 self.problem, self.is_gone = "", False
             except (StudyError, OSError, MemoryError) as error:
                 self.problem = str(error) if isinstance(error, StudyError) else reason(error)
-                self.is_gone = self.place.folder is not None and not _exists(self.place.folder / DATABASE)
+                self.is_gone = self.place.folder is not None and not _exists(place_file(self.place.folder))
             except Exception as error:  # a damaged study must not end the others
                 self.problem = f"{self.place.folder or self.place.name}: cannot be shown: {reason(error)}"
             return (self.problem, self.is_gone, self.stamp) != before

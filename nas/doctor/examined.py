@@ -14,8 +14,10 @@ from optuna.trial import TrialState
 from nas.errors import StudyError, UsageError
 from nas.objectives import Objective
 from nas.study.content import StudySnapshot
+from nas.study.drivers import drivers_of
 from nas.study.file_store import trial_name
-from nas.study.layout import DATABASE, TRIALS, WEIGHTS, trial_folder
+from nas.study.layout import DATABASE, TRIALS, WEIGHTS, place_file, trial_folder
+from nas.study.storage_url import StoragePlace
 from nas.study.trial_record import TrialRecord
 from nas.study.url_store import UrlStore, check_url
 from nas.study.weights_header import WeightsHeader
@@ -63,19 +65,31 @@ class ExaminedStudy:
 
     @classmethod
     def read(cls, folder: Path, is_searched: bool) -> ExaminedStudy:
-        """Read the study in `folder`, which holds a database; that a search runs in it does not matter."""
+        """Read the study in `folder`; that a search runs in it does not matter.
+
+        Args:
+            folder: the folder of a study.
+            is_searched: a search holds the lock of the folder; drivers that share a database are found in it.
+        """
         numbers = tuple(numbered_folders(folder))
         try:
             content = StudySnapshot.of(folder)
             _ = content.objectives
+            is_shared = StoragePlace.of_folder(folder) is not None
+            is_searched = is_searched or (is_shared and bool(living_drivers(content)))
         except StudyError as error:
             return cls(folder, is_searched, None, str(error), numbers)
         return cls(folder, is_searched, content, "", numbers)
 
     @property
-    def database(self) -> Path:
-        """The file of the database."""
-        return self.folder / DATABASE
+    def place_file(self) -> Path:
+        """The file that is the database, or that names the server with it."""
+        return place_file(self.folder)
+
+    @property
+    def database(self) -> Path | None:
+        """The file of the database; None: the study is on a server."""
+        return self.place_file if self.place_file.name == DATABASE else None
 
     @cached_property
     def trials(self) -> Sequence[TrialRecord]:
@@ -162,6 +176,12 @@ class ExaminedStudy:
         if not self.is_searched or trial.datetime_complete is None:
             return True
         return time.time() - trial.datetime_complete.timestamp() > GRACE_S
+
+
+def living_drivers(study: StudySnapshot) -> list[str]:
+    """The drivers of a study on a server that have announced themselves within the time of a lease."""
+    now_s = study.now_s
+    return [driver for driver, record in drivers_of(study.attributes).items() if record.is_heard(now_s)]
 
 
 def numbered_folders(folder: Path) -> Iterator[int]:

@@ -11,12 +11,12 @@ from pathlib import Path
 from nas.doctor import checks as _checks  # noqa: F401 (registers the checks)
 from nas.doctor.checks.places import find_irregular_lock
 from nas.doctor.defect import DoctorFinding
-from nas.doctor.examined import ExaminedStudy
+from nas.doctor.examined import ExaminedStudy, living_drivers
 from nas.doctor.registry import CHECKS, StudyCheck
 from nas.doctor.removed import RemovedFiles
 from nas.errors import MachineError, StudyError, UsageError
 from nas.study.connections import missing_study
-from nas.study.layout import DATABASE
+from nas.study.layout import DATABASE, holds_study
 from nas.study.lock import is_locked, lock_folder
 
 Progress = Callable[[int, int], None]
@@ -71,7 +71,10 @@ def repair_study(folder: Path, progress: Progress | None = None) -> Repaired:
     done: list[DoctorFinding] = []
     failed: list[tuple[DoctorFinding, str]] = []
     with _locked(folder, removed, done):
-        for finding in _find(ExaminedStudy.read(folder, is_searched=False), progress):
+        study = ExaminedStudy.read(folder, is_searched=False)
+        if study.is_searched and study.content is not None:
+            raise UsageError(f"{folder}: it is in use by the driver {living_drivers(study.content)[0]}")
+        for finding in _find(study, progress):
             repair = finding.defect.repair
             if repair is None:
                 continue
@@ -102,7 +105,7 @@ def _locked(folder: Path, removed: RemovedFiles, done: list[DoctorFinding]) -> I
 
 
 def _check_exists(folder: Path) -> None:
-    if not (folder / DATABASE).is_file():
+    if not holds_study(folder):
         raise missing_study(folder / DATABASE)
 
 

@@ -13,20 +13,24 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
+from nas.driver.failure_streak import FailureStreak
 from nas.driver.halving import Halving, Ladder
 from nas.driver.propose import Finished, Proposal, Proposer, Wait
 from nas.driver.record import Recorder
 from nas.driver.segment_log import SegmentLog
 from nas.driver.state import SearchState
 from nas.driver.suspects import Suspects
+from nas.driver.trial_losses import TrialLosses
 from nas.objectives import Objective
-from nas.study.events import Event, Observer, SearchStarted, TrialRecorded, TrialStarted
+from nas.sampler.batching import BatchingSampler
+from nas.study.events import Event, Observer, SearchStarted, TrialLost, TrialRecorded, TrialStarted
+from nas.study.layout import CHECKPOINT
+from nas.study.losses import LOSSES, TrialLoss
 from nas.study.records import MachineFailure, TrainedSegment, WorkerOutcome, name_of
 from nas.study.segments import Segment, WorkerFiles
+from nas.study.trial_store import OptunaTrials, TrialStore
 from nas.study.trials import outcome_name, retried_numbers
 from search_space import SearchSpace
-
-WORKER_DIED = MachineFailure("the worker died", is_certain=False)
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +49,7 @@ class AskTell:
         halving: the rungs at which trainings pause; None: every trial is trained to the end.
         observers: receive every event.
         workers: the files in which workers announce what they train; None: there are none.
+        store: reads and writes the trials; None: Optuna's interface, for a driver that is alone.
     """
 
     def __init__(
@@ -59,17 +64,23 @@ class AskTell:
         halving: Halving | None = None,
         observers: Sequence[Observer] = (),
         workers: WorkerFiles | None = None,
+        store: TrialStore | None = None,
     ) -> None:
         self.objectives = tuple(objectives)
         self.target = target
         self.folder_of = folder_of
         self.observers = tuple(observers)
         ladder = None if halving is None else Ladder(halving, self.objectives)
-        self.state = SearchState(study, ladder, self.objectives)
+        self.state = SearchState(store or OptunaTrials(study), ladder, self.objectives, self._has_checkpoint)
         self.proposer = Proposer(self.state, space, self.objectives, target, limits or {}, seed, self.notify)
         self.recorder = Recorder(self.state, self.objectives, folder_of)
         self.suspects = Suspects(self.recorder)
+        self.losses = TrialLosses(self.state, folder_of)
+        self.streak = FailureStreak()
         self.segments = SegmentLog(self.state, workers)
+
+    def _has_checkpoint(self, number: int) -> bool:
+        return (self.folder_of(number) / CHECKPOINT).is_file()
 
     def start(self, workers: int) -> None:
         """Notify the observers that the search starts with this number of `workers`."""
@@ -95,23 +106,42 @@ class AskTell:
                 self.notify(event)
         return proposal
 
+    def expect(self, count: int) -> None:
+        """Expect that `count` trials are proposed at once, for workers that wait."""
+        sampler = self.state.study.sampler
+        if isinstance(sampler, BatchingSampler):
+            sampler.expect(count)
+
     def start_trial(self, number: int) -> None:
         """Notify the observers that the proposed trial `number` is given to a worker."""
         self.notify(TrialStarted(number))
 
-    def record(self, number: int, outcome: WorkerOutcome | None, segment: Segment | None = None) -> None:
-        """Record the outcome of the proposed trial `number`, and its `segment`; None: its worker died.
+    def record_losses(self, number: int, losses: Sequence[TrialLoss]) -> None:
+        """Write all `losses` of the trial `number`, unless another driver has adopted it."""
+        if number in self.state.open:
+            self.state.open[number].set_user_attr(LOSSES, [loss.to_dict() for loss in losses])
+
+    def record(self, number: int, outcome: WorkerOutcome, segment: Segment | None = None) -> None:
+        """Record the outcome of the proposed trial `number`, and its `segment`; None: its worker has sent none.
 
         Raises:
+            StorageError: the storage cannot be written; the call may be repeated.
             MachineError: the machine is at fault for a failure; the trial stays open.
         """
-        self.segments.end(number, segment)
-        if outcome is None or isinstance(outcome, MachineFailure):
-            event = self.suspects.add(number, WORKER_DIED if outcome is None else outcome)
+        if number not in self.state.open:
+            self.notify(TrialLost(number))
+            return
+        segments = self.segments.ended(number, segment)
+        if isinstance(outcome, MachineFailure):
+            for name, value in segments.items():
+                self.state.open[number].set_user_attr(name, value)
+            self.segments.forget(number)
+            event = self.suspects.add(number, outcome)
             if event is not None:
                 self.notify(event)
             return
-        self.notify(self.recorder.record(number, outcome))
+        self.notify(self.recorder.record(number, outcome, segments))
+        self.segments.forget(number)
         if isinstance(outcome, TrainedSegment):
             self.settle()
 
@@ -124,5 +154,5 @@ class AskTell:
         """Send `event` to every observer."""
         if isinstance(event, TrialRecorded):
             logger.debug("trial %d: %s %s", event.number, name_of(event.outcome), event.values)
-        for observer in self.observers:
+        for observer in (self.streak, *self.observers):
             observer.notify(event)

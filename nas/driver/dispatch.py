@@ -14,10 +14,13 @@ from typing import Any
 
 from nas.driver.ask_tell import AskTell
 from nas.driver.propose import Finished, Proposal, Wait
-from nas.errors import MachineError
+from nas.driver.storage_retry import StorageRetry
+from nas.driver.trial_losses import excuse
+from nas.errors import MachineError, StorageError
 from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
-from nas.execution.losses import LossPolicy
+from nas.sampler.batching import MIN_WORKERS
+from nas.study.losses import TrialLoss
 from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record, segment_of
 from nas.study.segments import Segment
 
@@ -27,6 +30,10 @@ MAX_WRITE_DELAY_S = 0.2
 MAX_SUGGESTION_SHARE = 0.005
 """Share of a trial's duration. A suggestion that takes longer is made ahead of time; it is then based on one result fewer."""
 
+MAX_TICK_S = 30.0
+"""A driver that is not called for longer was stopped, together with its workers if its job was suspended."""
+WAKING_S = 60.0
+"""The death of a worker within this time after such a stop is not the fault of its trial."""
 
 WORKERS_INTERVAL_S = 1.0
 """Seconds between two looks at which worker trains what."""
@@ -41,6 +48,9 @@ class TrialDispatcher(TaskSource):
         interrupts: the interrupts of this process.
         check_place: raises if the folder of the study is not where it was, before outcomes are recorded.
         clock: a monotonic clock, in seconds.
+        on_message: shows a line of the executor to the user.
+        on_workers: called when the number of workers has changed.
+        retry: repeats what fails while the storage is away; None: with the usual limits.
     """
 
     def __init__(
@@ -50,17 +60,24 @@ class TrialDispatcher(TaskSource):
         interrupts: Interrupts | None = None,
         check_place: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
+        on_message: Callable[[str], None] = lambda text: None,
+        on_workers: Callable[[int], None] = lambda count: None,
+        retry: StorageRetry | None = None,
     ) -> None:
         self.ask_tell = ask_tell
         self.workers = workers
         self.interrupts = interrupts or Interrupts()
         self.check_place = check_place
         self.clock = clock
-        self.policy = LossPolicy()
+        self.show_message = on_message
+        self.report_workers = on_workers
+        self.retry = retry or StorageRetry(clock=clock)
         self._running: dict[str, int] = {}  # name of a task -> number of its trial
         self._not_started: set[str] = set()  # tasks that no worker has received yet
-        self._unwritten: deque[tuple[float, int, WorkerOutcome | None, Segment | None]] = deque()
-        """(time of arrival, trial, outcome, segment)"""
+        self._unwritten: deque[tuple[float, int, WorkerOutcome | list[TrialLoss], Segment | None]] = deque()
+        """(time of arrival, trial, outcome or all its losses, segment)"""
+        self._ticked_at_s: float | None = None
+        self._woke_at_s = -math.inf  # the end of the last time in which this process was stopped
         self._workers_read_s = -math.inf  # time at which the workers were looked at
         self._ahead: Proposal | Wait | Finished | None = None
         self._suggestion_s = 0.0  # duration of the last proposal
@@ -71,12 +88,12 @@ class TrialDispatcher(TaskSource):
     def next_task(self) -> Task | NoTask:
         """Return the next trial as a task."""
         self._check()
+        if self._ahead is None:
+            self.retry.attempt(self._propose)
         proposal, self._ahead = self._ahead, None
-        if proposal is None:
-            proposal = self._propose()
         if isinstance(proposal, Finished):
             return FINISHED
-        if isinstance(proposal, Wait):
+        if proposal is None or isinstance(proposal, Wait):  # None: the storage is away
             return WAIT
         self._task_count += 1
         name = f"{proposal.number}/{self._task_count}"
@@ -106,24 +123,34 @@ class TrialDispatcher(TaskSource):
         self._end(task, outcome, segment_of(result))
 
     def on_lost(self, task: Task, loss: Loss) -> bool:
-        if self.policy.add(task, loss):
+        number = self._running[task.name]
+        has_just_woken = self.clock() - self._woke_at_s < WAKING_S
+        losses, outcome = self.ask_tell.losses.add(number, excuse(loss) if has_just_woken else loss)
+        self._unwritten.append((self.clock(), number, losses, None))
+        if outcome is None:
             self._not_started.add(task.name)
             return True
-        self._end(task, None, None)
+        self._end(task, outcome, None)
         return False
 
-    def on_workers(self, count: int) -> None:
-        self.workers = count
+    def on_message(self, text: str) -> None:
+        self.show_message(text)
 
-    def _end(self, task: Task, outcome: WorkerOutcome | None, segment: Segment | None) -> None:
-        """Keep an outcome until it is written; None: the worker died."""
+    def on_workers(self, count: int) -> None:
+        if count != self.workers:
+            self.workers = count
+            self.report_workers(count)
+
+    def _end(self, task: Task, outcome: WorkerOutcome, segment: Segment | None) -> None:
+        """Keep an outcome until it is written; its `segment` is None if the worker died."""
         number = self._running.pop(task.name)
         self._not_started.discard(task.name)
-        self.policy.forget(task)
         self._unwritten.append((self.clock(), number, outcome, segment))
         self.interrupts.check()
 
     def tick(self) -> None:
+        self.retry.repeat()
+        self._notice_stop()
         self._write_unless_busy()
         self._check()
         self._read_workers()
@@ -133,6 +160,7 @@ class TrialDispatcher(TaskSource):
         """Record every outcome that is not recorded yet.
 
         Raises:
+            StorageError: the storage cannot be written; the call may be repeated.
             MachineError: the machine is at fault for a failure; the other outcomes are recorded. Or the folder of the study
                 was moved; none is recorded, for files of trials went elsewhere.
         """
@@ -140,24 +168,38 @@ class TrialDispatcher(TaskSource):
             self.check_place()
         failure: MachineError | None = None
         while self._unwritten:
-            _, number, outcome, segment = self._unwritten.popleft()
+            _, number, outcome, segment = self._unwritten[0]
             try:
-                self.ask_tell.record(number, outcome, segment)
+                if isinstance(outcome, list):
+                    self.ask_tell.record_losses(number, outcome)
+                else:
+                    self.ask_tell.record(number, outcome, segment)
+            except StorageError as error:
+                raise (failure or error) from None
             except MachineError as error:
                 failure = failure or error
+            self._unwritten.popleft()
         if failure is not None:
             raise failure
 
     def settle(self) -> None:
         """Record every outcome and every trial that is held. Call at the end of the search, not after an interruption."""
-        self.write()
-        self.ask_tell.settle()
+        self.retry.wait_for(self.write, self._check)
+        self.retry.wait_for(self.ask_tell.settle, self._check)
 
     def _check(self) -> None:
-        """Raise `KeyboardInterrupt` after a signal, and `StudyError` if a worker cannot start."""
+        """Raise `KeyboardInterrupt` after a signal, and `StudyError` if a worker cannot start or all trials fail."""
         self.interrupts.check()
+        self.ask_tell.streak.check()
         self.check_place()
         super().tick()
+
+    def _notice_stop(self) -> None:
+        """Notice that this process was stopped (SIGSTOP, a suspended job): workers may have been, and look as if they hang."""
+        now_s = self.clock()
+        if self._ticked_at_s is not None and now_s - self._ticked_at_s > MAX_TICK_S:
+            self._woke_at_s = now_s
+        self._ticked_at_s = now_s
 
     def _look_ahead(self) -> None:
         """Make the next proposal while all workers are busy, if it would otherwise keep a worker waiting."""
@@ -167,24 +209,25 @@ class TrialDispatcher(TaskSource):
             return
         # Not earlier: other trials may end first, and the suggestion should use their results.
         if self.clock() - self._last_given_s > shortest_s / 3:
-            proposal = self._propose()
-            self._ahead = proposal if isinstance(proposal, Proposal) else None
+            self.retry.attempt(self._propose)
+            self._ahead = self._ahead if isinstance(self._ahead, Proposal) else None
 
     def _read_workers(self) -> None:
         """Write which worker trains which trial, unless a worker is about to get its next trial."""
         if not self._not_started and self.clock() - self._workers_read_s >= WORKERS_INTERVAL_S:
-            self.ask_tell.segments.read_workers()
+            self.retry.attempt(self.ask_tell.segments.read_workers)
             self._workers_read_s = self.clock()
 
     def _write_unless_busy(self) -> None:
         """Record outcomes, unless a worker is about to get its next trial, which takes precedence."""
         giving = self._not_started or (self._ahead is not None and len(self._running) < self.workers)
         if self._unwritten and (not giving or self.clock() - self._unwritten[0][0] > MAX_WRITE_DELAY_S):
-            self.write()
+            self.retry.attempt(self.write)
 
-    def _propose(self) -> Proposal | Wait | Finished:
+    def _propose(self) -> None:
+        """Make the next proposal; all outcomes are written first."""
         self.write()
         start = self.clock()
-        proposal = self.ask_tell.propose()
+        self.ask_tell.expect(self.workers - len(self._running) if self.workers >= MIN_WORKERS else 1)
+        self._ahead = self.ask_tell.propose()
         self._suggestion_s = self.clock() - start
-        return proposal

@@ -66,11 +66,31 @@ class Ladder:
         """Paused trial -> its rung."""
         return dict(self._paused)
 
+    @property
+    def reached(self) -> dict[int, dict[int, tuple[float, ...]]]:
+        """Rung -> trial that has reached it -> its values there."""
+        return {epoch: rung.values for epoch, rung in self._rungs.items() if len(rung)}
+
+    def next_rung(self, trial: int) -> int:
+        """The epoch at which `trial` pauses next if it is started or promoted."""
+        return self.halving.after(self._paused.get(trial, 0))
+
     def climb(self, trial: int) -> int:
         """Start or promote `trial`; returns the epoch at which it pauses next."""
-        target = self.halving.after(self._paused.pop(trial, 0))
-        self._climbing[trial] = target
+        target = self.next_rung(trial)
+        self.climb_to(trial, target)
         return target
+
+    def climb_to(self, trial: int, target: int) -> None:
+        """Record that `trial` trains towards the rung `target`."""
+        self._paused.pop(trial, None)
+        self._climbing[trial] = target
+
+    def forget(self, trial: int) -> None:
+        """Remove `trial` and its values."""
+        self.leave(trial)
+        for rung in self._rungs.values():
+            rung.remove(trial)
 
     def reach(self, trial: int, epoch: int, values: Sequence[float]) -> None:
         """Record that `trial` has reached the rung `epoch` with `values`, one per objective; at the last rung it is complete."""

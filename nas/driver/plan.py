@@ -54,6 +54,8 @@ def create_sampler(
         feasible=partial(may_satisfy_limits, limits=config.limits, tables=tables),
         budget=config.train.epochs,
         prior=tuple((space.encode(architecture), accuracy) for architecture, accuracy in prior),
+        key_attribute="id",
+        infeasible_attribute="infeasible",
         seed=config.seed + existing_trials,
     )
     return samplers.create(config.sampler.name, context)
@@ -68,7 +70,7 @@ def _sampler_objective(name: str, config: StudyConfig) -> SamplerObjective:
         objective.log,
         compute=partial(cost_value, name) if objective.source == "cost" else None,
         limit=config.limits.get(name),
-        attribute=name if objective.source == "measured" else None,
+        attribute=None if objective.source == "trained" else name,
     )
 
 
@@ -86,6 +88,7 @@ def evaluation_settings(
 ) -> EvaluationSettings:
     """The settings that all trials of the study in `folder` share."""
     throughput = config.throughput.model_dump(exclude={"operators_s", "batch_size"})
+    silence = config.resources.max_silence
     device = "cuda" if allocation.gpus > 0 else "cpu"
     measured = tuple(
         name for name in objectives.names("measured") if name in config.objectives or name in config.limits
@@ -103,5 +106,7 @@ def evaluation_settings(
         objectives=tuple(name for name in objectives.names("trained") if name in config.objectives),
         gpus=allocation.gpus,
         threads=config.resources.cpus_per_trial,
+        memory_bytes=config.resources.memory_per_trial,
+        max_silence_s=None if silence is None else silence.total_seconds(),
         measuring=measuring,
     )

@@ -3,15 +3,18 @@
 A suggestion becomes a proposal once it is admitted: its architecture, id and exact costs become attributes of the trial, and
 the trial is refused if it violates a limit, or fails as a duplicate if the architecture was proposed before. A driver that is
 killed between any two steps leaves a RUNNING trial, which the next driver adopts.
+
+With several drivers, each step that must agree with theirs is one transaction that excludes them: a trial is created only while
+the study needs one more, admitted only if no other has its architecture, and promoted once. Suggestions are made in between.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-import optuna
 from optuna.trial import TrialState
 
 from nas.driver.halving import Ladder
@@ -19,10 +22,11 @@ from nas.driver.state import SearchState
 from nas.objectives import OBJECTIVES, Objective
 from nas.objectives.costs import cost_values
 from nas.sampler.prediction import PREDICTED, PredictingSampler
+from nas.study.drivers import DRIVER
 from nas.study.events import TrialRecorded
 from nas.study.limits import excesses, find_violation, satisfies_limits
-from nas.study.optuna_adapter import open_trial, start_trial
 from nas.study.records import OUTCOME, Duplicate, EarlierSegments, Refused, name_of
+from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
 from nas.study.trials import seed_of
 from search_space import Architecture, SearchSpace
 
@@ -95,30 +99,74 @@ class Proposer:
         self._workers_refuse = any(
             not OBJECTIVES[name].cheap for name in limits
         )  # trials that they refuse do not count
-        self._rng = np.random.default_rng([seed, len(state.study.get_trials(deepcopy=False))])
+        first_number = len(state.study.get_trials(deepcopy=False))
+        index = state.store.index  # so that drivers that start together draw different architectures
+        self._rng = np.random.default_rng([seed, first_number, index] if index else [seed, first_number])
+        self._idle_since_s: float | None = None  # when this driver had nothing to do first
+        self._looked_s = 0.0  # when it then looked last
+        self._running_then: frozenset[int] = frozenset()
 
     def propose(self) -> Proposal | Wait | Finished:
-        """Return the next trial to run. After `Finished` no paused trial is promoted any more."""
-        while self.state.interrupted:
-            proposal = self._admit(open_trial(self.study, self.state.interrupted.pop(0)))
-            if proposal is not None:
-                return proposal
-        while self.state.retries:
-            proposal = self._admit(start_trial(self.study, self.state.retries.pop(0)))
-            if proposal is not None:
-                return proposal
-        ladder, may_start = self.state.ladder, self._may_start_trial()
-        if ladder is not None:
-            promoted = ladder.promotion(no_new_trials=not may_start)
-            if promoted is not None:
-                return self._promote(promoted)
-        proposal = self._suggest() if may_start else None
+        """Return the next trial to run. After `Finished` no paused trial is promoted any more.
+
+        Raises:
+            StorageError: the storage cannot be read or written; the call may be repeated.
+        """
+        now_s = self.state.store.now_s()
+        if self._idle_since_s is not None and self._running_then == self.state.running:
+            if now_s - self._looked_s < self.state.store.poll_s:
+                return Wait()
+        else:
+            self._idle_since_s = None
+        proposal = self._next_proposal(now_s if self._idle_since_s is None else self._idle_since_s)
+        if isinstance(proposal, Wait):
+            self._idle_since_s = now_s if self._idle_since_s is None else self._idle_since_s
+            self._looked_s, self._running_then = now_s, frozenset(self.state.running)
+        else:
+            self._idle_since_s = None
+        return proposal
+
+    def _next_proposal(self, idle_since_s: float) -> Proposal | Wait | Finished:
+        state = self.state
+        state.sync()
+        proposal = self._continue_interrupted() or self._repeat_failed()
         if proposal is not None:
             return proposal
-        if self.state.running and (ladder is not None or (self._workers_refuse and not may_start)):
+        ladder, may_start = state.ladder, self._may_start_trial()
+        proposal = self._promote(no_new_trials=not may_start) or (self._suggest() if may_start else None)
+        if proposal is not None:
+            return proposal
+        if state.running and (ladder is not None or (self._workers_refuse and not may_start)):
             return Wait()
-        promoted = None if ladder is None else ladder.promotion(no_new_trials=True)
-        return Finished() if promoted is None else self._promote(promoted)
+        others = state.others_running()
+        if others and (ladder is not None or not all(state.store.is_heard(driver, idle_since_s) for driver in others)):
+            return Wait()  # they may leave something to this driver: promotions, or their trials
+        proposal = self._promote(no_new_trials=True)
+        if proposal is None and ladder is not None and ladder.promotion(no_new_trials=True) is not None:
+            return Wait()  # the driver that has its checkpoint promotes it
+        return proposal or Finished()
+
+    def _continue_interrupted(self) -> Proposal | None:
+        while (number := self.state.adopt()) is not None:
+            proposal = self._admit(self.state.open_trial(number))
+            if proposal is not None:
+                return proposal
+        return None
+
+    def _repeat_failed(self) -> Proposal | None:
+        def start(transaction: Transaction) -> int | None:
+            self.state.take_in(transaction.read())
+            return next((number for number in self.state.retries if transaction.start(number)), None)
+
+        while self.state.retries:
+            number = self.state.store.transact(start)
+            if number is None:
+                return None
+            self.state.retries.remove(number)
+            proposal = self._admit(self.state.open_trial(number))
+            if proposal is not None:
+                return proposal
+        return None
 
     @property
     def end_reason(self) -> str:
@@ -128,7 +176,7 @@ class Proposer:
     def _may_start_trial(self) -> bool:
         """True if the counts of the search allow another trial."""
         state = self.state
-        if state.trained + len(state.open) + len(state.retries) >= self.target:
+        if state.trained + len(state.unfinished) + len(state.retries) >= self.target:
             return False
         if len(state.seen) >= self.space.size:
             self._nothing_left = f"every architecture of the space was tried ({self.space.size} in all)"
@@ -141,13 +189,14 @@ class Proposer:
     def _suggest(self) -> Proposal | None:
         """A new trial: the suggestion of the sampler, or else a random architecture that was not seen."""
         for _ in range(MAX_REFUSED_SUGGESTIONS):
-            proposal = self._admit(self.study.ask())
-            if proposal is not None:
+            trial = self._create()
+            proposal = None if trial is None else self._admit(trial)
+            if trial is None or proposal is not None:
                 return proposal
         for architecture in self._unseen_architectures():
-            self.study.enqueue_trial(dict(self.space.encode(architecture)))
-            proposal = self._admit(self.study.ask())
-            if proposal is not None:
+            trial = self._create(dict(self.space.encode(architecture)))
+            proposal = None if trial is None else self._admit(trial)
+            if trial is None or proposal is not None:
                 return proposal
         if self._is_small:
             self._nothing_left = "every architecture of the space that satisfies the limits on costs was tried"
@@ -155,6 +204,16 @@ class Proposer:
             draws = f"{MAX_RANDOM_DRAWS:,} random architectures"
             self._nothing_left = f"none of {draws} was new and satisfied the limits on costs"
         return None
+
+    def _create(self, params: Mapping[str, Any] | None = None) -> OpenTrial | None:
+        """Start a trial, with these `params` if any are given; None if the study needs none any more."""
+
+        def create(transaction: Transaction) -> int | None:
+            self.state.take_in(transaction.read())
+            return transaction.create(params) if self._may_start_trial() else None
+
+        number = self.state.store.transact(create)
+        return None if number is None else self.state.open_trial(number)
 
     @property
     def _is_small(self) -> bool:
@@ -168,47 +227,93 @@ class Proposer:
             if architecture.id not in self.state.seen and satisfies_limits(architecture, self.limits):
                 yield architecture
 
-    def _admit(self, trial: optuna.Trial) -> Proposal | None:
+    def _admit(self, trial: OpenTrial) -> Proposal | None:
         """Write the architecture and the exact costs of `trial` to the study; None if it is refused or a duplicate."""
-        architecture = self.space.suggest(trial)
-        costs = cost_values(architecture)
-        for name, value in costs.items():
-            trial.set_user_attr(name, value)
-        for name, excess in excesses(costs, self.limits).items():
-            trial.set_constraint(name, excess)
-        violation = find_violation(costs, self.limits)
-        refusal: Refused | Duplicate | None = None if violation is None else Refused(violation)
-        first = self.state.seen.get(architecture.id)
-        if refusal is None and first is not None and first != trial.number:
-            refusal = Duplicate(first)
-        trial.set_user_attr("architecture", architecture.to_dict())
-        trial.set_user_attr("id", architecture.id)
-        if refusal is None:
-            self._write_prediction(trial)
-            self.state.seen[architecture.id] = trial.number
-            self.state.open[trial.number] = trial
+        try:
+            architecture, answer = self._write_suggestion(trial)
+        except BaseException:  # such as that of a storage that is away
+            self.state.leave(trial.number)
+            raise
+        if answer is Lease.HELD:
+            self.state.admitted(trial.number, architecture.id)
             return self._proposal(trial, architecture)
-        for name, value in {**refusal.to_attributes(), OUTCOME: name_of(refusal)}.items():
-            trial.set_user_attr(name, value)
-        # Samplers learn from a pruned trial that it is bad, and ignore a failed one; a duplicate is not bad.
-        self.study.tell(trial, state=TrialState.FAIL if isinstance(refusal, Duplicate) else TrialState.PRUNED)
-        self.state.seen.setdefault(architecture.id, trial.number)
-        self.on_refused(TrialRecorded(trial.number, refusal))
+        if isinstance(answer, Lease):  # another driver has it
+            self.state.leave(trial.number)
+            return None
+        self.state.ended(trial.number, _state_of(answer), None, counts=False)
+        if isinstance(answer, Refused):
+            self.state.seen.setdefault(architecture.id, trial.number)
+        self.on_refused(TrialRecorded(trial.number, answer))
         return None
 
-    def _write_prediction(self, trial: optuna.Trial) -> None:
-        """Write what the sampler expects of `trial`, if it has a model."""
-        sampler = self.study.sampler
-        prediction = sampler.prediction(trial.number) if isinstance(sampler, PredictingSampler) else None
-        if prediction is not None:
-            trial.set_user_attr(PREDICTED, {self.objectives[prediction.objective].name: prediction.to_list()})
+    def _write_suggestion(self, trial: OpenTrial) -> tuple[Architecture, Lease | Refused | Duplicate]:
+        """Write what the sampler suggests for `trial`; returns it, and whether it may be trained (`Lease.HELD`)."""
+        architecture = self.space.suggest(trial.trial)
+        costs = cost_values(architecture)
+        violation = find_violation(costs, self.limits)
+        attributes = {**costs, "architecture": architecture.to_dict(), "id": architecture.id}
+        change = TrialChange(attributes, excesses(costs, self.limits), trial.params)
+        ladder = self.state.ladder
+        until = {} if ladder is None else {"until": ladder.next_rung(trial.number)}
 
-    def _promote(self, number: int) -> Proposal:
-        """The proposal to continue the paused trial `number`."""
-        trial = self.state.open[number]
+        def write(transaction: Transaction) -> Refused | Duplicate | Lease:
+            self.state.take_in(transaction.read())
+            lease = transaction.lease(trial.number)
+            if lease is Lease.LOST:
+                return lease
+            first = self.state.seen.get(architecture.id)
+            refusal: Refused | Duplicate | None = None if violation is None else Refused(violation)
+            if refusal is None and first is not None and first != trial.number:
+                refusal = Duplicate(first)
+            if lease is Lease.ENDED:  # by an earlier call, whose answer was lost
+                return refusal or Lease.LOST
+            if refusal is None:
+                admitted = {**change.attributes, **self._prediction(trial.number), **until}
+                transaction.write(trial.number, replace(change, attributes=admitted))
+                return Lease.HELD
+            written = {**change.attributes, **refusal.to_attributes(), OUTCOME: name_of(refusal)}
+            transaction.write(trial.number, replace(change, attributes=written, state=_state_of(refusal)))
+            return refusal
+
+        answer = self.state.store.transact(write)
+        trial.user_attrs |= {**change.attributes, **until}
+        return architecture, answer
+
+    def _prediction(self, number: int) -> dict[str, Any]:
+        """What the sampler expects of the trial, if it has a model, as a user attribute."""
+        sampler = self.study.sampler
+        prediction = sampler.prediction(number) if isinstance(sampler, PredictingSampler) else None
+        return (
+            {}
+            if prediction is None
+            else {PREDICTED: {self.objectives[prediction.objective].name: prediction.to_list()}}
+        )
+
+    def _promote(self, no_new_trials: bool) -> Proposal | None:
+        """The proposal to continue the paused trial that is to be promoted now; None if there is none for this driver."""
+        ladder, state = self.state.ladder, self.state
+        if ladder is None:
+            return None
+
+        def choose() -> int | None:
+            number = ladder.promotion(no_new_trials)
+            return number if number is not None and state.may_promote(number) else None
+
+        def write(transaction: Transaction) -> int | None:
+            state.take_in(transaction.read())
+            number = choose()
+            if number is not None:
+                transaction.write(number, TrialChange({"until": ladder.next_rung(number), DRIVER: state.store.driver}))
+            return number
+
+        number = choose()
+        number = None if number is None else state.store.transact(write)
+        if number is None:
+            return None
+        trial = state.open_trial(number)
         return self._proposal(trial, Architecture.from_dict(trial.user_attrs["architecture"]))
 
-    def _proposal(self, trial: optuna.Trial, architecture: Architecture) -> Proposal:
+    def _proposal(self, trial: OpenTrial, architecture: Architecture) -> Proposal:
         """The proposal to run an admitted `trial`, up to its next rung if there are rungs."""
         seed = seed_of(self.seed, architecture.id)
         self.state.running.add(trial.number)
@@ -216,5 +321,10 @@ class Proposer:
         if ladder is None:
             return Proposal(trial.number, architecture, seed)
         until = ladder.climb(trial.number)
-        trial.set_user_attr("until", until)
+        trial.user_attrs["until"] = until
         return Proposal(trial.number, architecture, seed, until, EarlierSegments.from_attributes(trial.user_attrs))
+
+
+def _state_of(refusal: Refused | Duplicate) -> TrialState:
+    """Samplers learn from a pruned trial that it is bad, and ignore a failed one; a duplicate is not bad."""
+    return TrialState.FAIL if isinstance(refusal, Duplicate) else TrialState.PRUNED

@@ -7,17 +7,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import optuna
 from optuna.trial import TrialState
 
 from nas.driver.state import SearchState
 from nas.objectives import Objective, primary_index
-from nas.study.events import TrialRecorded
+from nas.study.events import TrialLost, TrialRecorded
+from nas.study.failure_kinds import kind_of
 from nas.study.layout import ERROR, remove_checkpoint, remove_error, write_error
-from nas.study.optuna_adapter import set_intermediate_value
 from nas.study.records import (
+    INFEASIBLE,
     OUTCOME,
     Failed,
     Paused,
@@ -27,6 +28,7 @@ from nas.study.records import (
     TrialOutcome,
     name_of,
 )
+from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
 from trainers.files import remove_temporary_files
 
 logger = logging.getLogger(__name__)
@@ -47,47 +49,96 @@ class Recorder:
         self.objectives = tuple(objectives)
         self.folder_of = folder_of
 
-    def record(self, number: int, outcome: TrialOutcome) -> TrialRecorded:
-        """Record the `outcome` that a worker returned for the open trial `number`."""
-        self.state.running.discard(number)
-        trial = self.state.open[number]
-        attributes = outcome.to_attributes()
+    def record(
+        self, number: int, outcome: TrialOutcome, segments: Mapping[str, Any] = MappingProxyType({})
+    ) -> TrialRecorded | TrialLost:
+        """Record the `outcome` that a worker returned for the open trial `number`, unless another driver has adopted the trial.
+
+        Args:
+            number: the trial.
+            outcome: its outcome.
+            segments: further user attributes.
+
+        Raises:
+            StorageError: the storage cannot be written; the call may be repeated.
+        """
+        trial = self.state.open.get(number)
+        if trial is None:
+            return TrialLost(number)
+        attributes = {**segments, **outcome.to_attributes()}
         outcome, values = self._check_values(trial, outcome)
         if isinstance(outcome, Failed) and outcome.traceback:
             file = write_error(self.folder_of(number), outcome.traceback)
             outcome = replace(outcome, reason=f"{outcome.reason} (see trials/{file.parent.name}/{ERROR})")
-        self._write(trial, outcome, attributes)
-        self.state.refused_in_a_row = self.state.refused_in_a_row + 1 if isinstance(outcome, Refused) else 0
+        change = self._change(trial, outcome, attributes, values)
+
+        def write(transaction: Transaction) -> Lease:
+            lease = transaction.lease(number)
+            if lease is Lease.HELD:
+                transaction.write(number, change)
+            return lease
+
+        if self.state.store.transact(write) is Lease.LOST:
+            logger.warning("trial %d: another driver has adopted it; its outcome here is not recorded", number)
+            self.state.leave(number)
+            return TrialLost(number)
+        trial.user_attrs |= change.attributes
+        return self._recorded(number, outcome, change)
+
+    def _change(
+        self, trial: OpenTrial, outcome: TrialOutcome, attributes: Mapping[str, Any], values: tuple[float, ...]
+    ) -> TrialChange:
+        """What is written for `outcome`, whose values are `values`."""
+        written = self._attributes(trial, outcome, attributes)
+        if isinstance(outcome, Paused) and self.state.ladder is not None:
+            return TrialChange(written, intermediate=(outcome.epoch, values[primary_index(self.objectives)]))
         if isinstance(outcome, Refused):
-            return self._end(number, outcome, TrialState.PRUNED)
+            return TrialChange(written, state=TrialState.PRUNED)
+        if isinstance(outcome, Failed):
+            return TrialChange(written, state=TrialState.FAIL)
+        return TrialChange(written, state=TrialState.COMPLETE, values=values)
+
+    def _recorded(self, number: int, outcome: TrialOutcome, change: TrialChange) -> TrialRecorded:
+        """Update the state for an `outcome` that was written, and remove the files that are not needed any more."""
+        state = self.state
+        state.refused_in_a_row = state.refused_in_a_row + 1 if isinstance(outcome, Refused) else 0
+        values = tuple(change.values or ())
+        if change.state is None:
+            state.running.discard(number)
+            if state.ladder is not None and isinstance(outcome, Paused):
+                state.ladder.reach(number, outcome.epoch, self._check_values(state.open[number], outcome)[1])
+            return TrialRecorded(number, outcome)
         if isinstance(outcome, Failed):
             logger.info("trial %d failed: %s", number, outcome.reason)
-            self.state.trained += 1
-            return self._end(number, outcome, TrialState.FAIL)
-        ladder = self.state.ladder
-        if isinstance(outcome, Paused) and ladder is not None:
-            set_intermediate_value(self.study, trial, outcome.epoch, values[primary_index(self.objectives)])
-            ladder.reach(number, outcome.epoch, values)
-            return TrialRecorded(number, outcome)
-        self.state.trained += 1
-        if ladder is not None:
-            ladder.reach(number, ladder.halving.rungs[-1], values)
-        return self._end(number, outcome, TrialState.COMPLETE, values)
+        state.ended(number, change.state, change.values, counts=not isinstance(outcome, Refused))
+        self._remove_files(number, outcome)
+        return TrialRecorded(number, outcome, values)
 
     def stop_paused(self) -> list[TrialRecorded]:
-        """Stop every paused trial. Call when nothing runs and nothing is promoted any more."""
+        """Stop every paused trial. Call when nothing runs and nothing is promoted any more.
+
+        Raises:
+            StorageError: the storage cannot be written; the call may be repeated.
+        """
         ladder = self.state.ladder
-        if ladder is None:
+        if ladder is None or not ladder.paused:
             return []
+
+        def write(transaction: Transaction) -> dict[int, int]:
+            self.state.take_in(transaction.read())
+            for number, epoch in ladder.paused.items():
+                attributes = {OUTCOME: name_of(Stopped(epoch))}
+                transaction.write(number, TrialChange(attributes, state=TrialState.PRUNED))
+            return ladder.paused
+
         events = []
-        for number, epoch in ladder.paused.items():
-            self.state.trained += 1
-            outcome = Stopped(epoch)
-            self.state.open[number].set_user_attr(OUTCOME, name_of(outcome))
-            events.append(self._end(number, outcome, TrialState.PRUNED))
+        for number, epoch in self.state.store.transact(write).items():
+            self.state.ended(number, TrialState.PRUNED, None, counts=True)
+            self._remove_files(number, Stopped(epoch))
+            events.append(TrialRecorded(number, Stopped(epoch)))
         return events
 
-    def _check_values(self, trial: optuna.Trial, outcome: TrialOutcome) -> tuple[TrialOutcome, tuple[float, ...]]:
+    def _check_values(self, trial: OpenTrial, outcome: TrialOutcome) -> tuple[TrialOutcome, tuple[float, ...]]:
         """The outcome and the values of the objectives; an outcome becomes `Failed` if a value is missing or not finite."""
         if not isinstance(outcome, TrainedSegment):
             return outcome, ()
@@ -96,29 +147,23 @@ class Recorder:
         if all(isinstance(value, int | float) and math.isfinite(value) for value in values.values()):
             return outcome, tuple(float(value) for value in values.values() if value is not None)
         reason = f"an objective is missing or not finite: {values}"
-        return Failed(reason, seed=outcome.seed, wall_s=outcome.trained.wall_s, idle_s=outcome.idle_s), ()
+        failed = Failed(reason, seed=outcome.seed, wall_s=outcome.trained.wall_s, idle_s=outcome.idle_s)
+        return replace(failed, infeasible=kind_of(reason)), ()
 
-    def _write(self, trial: optuna.Trial, outcome: TrialOutcome, attributes: Mapping[str, Any]) -> None:
-        """Set `attributes` and those of `outcome`; clear the reason of another outcome that an interrupted driver has left."""
+    def _attributes(self, trial: OpenTrial, outcome: TrialOutcome, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """`attributes` and those of `outcome`; the reason of another outcome that an interrupted driver has left is cleared."""
         written = {**attributes, **outcome.to_attributes()}
         if not isinstance(outcome, Paused):
             written[OUTCOME] = name_of(outcome)
-        for name in ("refused", "failure"):
+        for name in ("refused", "failure", INFEASIBLE):
             if name not in written and trial.user_attrs.get(name) is not None:
                 written[name] = None
-        for name, value in written.items():
-            trial.set_user_attr(name, value)
+        return written
 
-    def _end(
-        self, number: int, outcome: TrialOutcome, state: TrialState, values: tuple[float, ...] = ()
-    ) -> TrialRecorded:
-        """End the trial `number` in the study and remove the files that are not needed any more."""
-        if self.state.ladder is not None:
-            self.state.ladder.leave(number)
-        self.study.tell(self.state.open.pop(number), list(values) or None, state=state)
+    def _remove_files(self, number: int, outcome: TrialOutcome) -> None:
+        """Remove the files of a trial that has ended and are not needed any more."""
         if isinstance(outcome, Failed):  # its checkpoint serves a retry
             remove_temporary_files(self.folder_of(number))
         else:
             remove_checkpoint(self.folder_of(number))
             remove_error(self.folder_of(number))
-        return TrialRecorded(number, outcome, values)

@@ -7,7 +7,7 @@ the GPUs that a study asks for.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,20 +19,22 @@ from nas.analysis.imbalance import imbalance_warning
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
+from nas.driver.home import StudyHome, find_home
 from nas.driver.operator_timing import OperatorTiming
 from nas.driver.plan import create_halving, create_sampler, evaluation_settings
 from nas.driver.reading import ImageReader
 from nas.driver.retry import enqueue_failed
 from nas.driver.start_checks import check_decoded, check_new_study, check_resumed
+from nas.driver.storage_retry import StorageRetry
 from nas.driver.study_files import published
 from nas.driver.warm_start import (
     PriorAccuracies,
     check_earlier_study,
+    earlier_study_attributes,
     first_architectures,
     prior_accuracies,
-    remember_earlier_study,
 )
-from nas.errors import ConfigError, NothingFeasibleError, StudyError
+from nas.errors import ConfigError, NothingFeasibleError, StorageError, StudyError
 from nas.evaluation.settings import EvaluationSettings, StudyPlace
 from nas.execution.base import Executor, open_executor
 from nas.execution.interrupts import Interrupts, TimeBudgetExceeded
@@ -42,15 +44,21 @@ from nas.study.dataset import dataset_record
 from nas.study.events import Observer
 from nas.study.images import are_gone, prepare_images, remove_other_files
 from nas.study.layout import DATA, OPERATORS, RAY, WORKERS, trial_folder
+from nas.study.leases import new_driver_id
 from nas.study.limits import find_cheapest
-from nas.study.lock import FolderLock, lock_folder
+from nas.study.lock import FolderLock
 from nas.study.segments import WorkerFiles
-from nas.study.storage import study_exists
 from nas.study.storage_errors import machine_errors
+from nas.study.storage_url import StorageUrl
 from nas.study.stored import StoredStudy
+from nas.study.trial_database import driving
+from nas.study.trial_store import TrialStore
 from nas.study.trials import failed_trials, outcome_name
 from search_space import SearchSpace
 from trainers.data.prepared import DatasetInfo
+
+DRAWS_PER_DRIVER = 1_000_003
+"""Drivers that start together draw with seeds that are so far apart."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,7 @@ def run_search(
     observers: Sequence[Observer] = (),
     open_with: Callable[[], AbstractContextManager[Executor]] | None = None,
     retry_failed: bool = False,
+    storage: StorageUrl | None = None,
 ) -> SearchEnd:
     """Run the study of `config` in `folder`, or continue it. Call from the main thread.
 
@@ -85,6 +94,7 @@ def run_search(
         observers: receive every event of the trials.
         open_with: opens the executor; None: the executor that the configuration names.
         retry_failed: failed trials are repeated first, each once.
+        storage: the database, which several drivers may share; None: that of the configuration, or the one in the folder.
 
     Raises:
         ConfigError: the configuration, its data or its space break a rule, or the study in `folder` has another configuration.
@@ -99,12 +109,14 @@ def run_search(
         machine_errors(folder),
         ImageReader(config, folder / DATA) as images,
     ):
-        if not study_exists(folder):
+        home = find_home(config, folder, storage)
+        if not home.holds_study:
             check_new_study(config, folder, images)
-        with lock_folder(folder) as lock:
-            if study_exists(folder):
-                study = StoredStudy.open(folder)
+        with home.locked(display) as lock:
+            if home.holds_study:
+                study = home.open()
                 config = continue_config(config, study.config)
+                study.keep_config()
                 images.continue_study(config, study)
                 failed = failed_trials(study.trials) if retry_failed else []
                 if retry_failed and not failed and display is not None:
@@ -115,44 +127,47 @@ def run_search(
                     return SearchEnd(study, was_complete=True)
                 check_resumed(config)
             run = _SearchRun(
-                config, folder, display or NoDisplay(), tuple(observers), interrupts, images, lock, retry_failed
+                config, home, display or NoDisplay(), tuple(observers), interrupts, images, lock, retry_failed
             )
             try:
                 return SearchEnd(run.run(open_with or run.open_executor), was_complete=False)
             except TimeBudgetExceeded:
-                return SearchEnd(StoredStudy.open(folder), was_complete=False, is_out_of_time=True)
+                return SearchEnd(home.open(), was_complete=False, is_out_of_time=True)
 
 
-def open_or_create_study(config: StudyConfig, folder: Path) -> StoredStudy:
+def open_or_create_study(config: StudyConfig, folder: Path, storage: StorageUrl | None = None) -> StoredStudy:
     """The study of `config` in `folder`; if there is none yet, its images are decoded and it is created.
 
     Raises:
         ConfigError: the configuration, its data or its space break a rule, or the study in `folder` has another one.
         UsageError: a search runs in the folder while the study would be created.
     """
-    if study_exists(folder):
-        study = StoredStudy.open(folder)
+    home = find_home(config, folder, storage)
+    if home.holds_study:
+        study = home.open()
         check_continues(config, study.config)
         return study
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with ImageReader(config, folder / DATA) as images:
         check_new_study(config, folder, images)
-        with lock_folder(folder):
+        with home.locked():
             images.decode()
             space = check_decoded(config, images)
-            return _open_or_create(config, folder, space, images.result()[1])
+            return _open_or_create(config, home, space, images.result()[1])
 
 
-def _open_or_create(config: StudyConfig, folder: Path, space: SearchSpace, dataset: DatasetInfo) -> StoredStudy:
-    if study_exists(folder):
-        study = StoredStudy.open(folder)
-        study.check_images(config, dataset)
-        study.record_environment()
-        return study
-    # The cheapest network is on the front whatever its accuracy, so it is trained first.
-    first = [find_cheapest(space, "macs", config.seed), *first_architectures(config, space)]
-    study = StoredStudy.create(folder, config, space, dataset, first)
-    remember_earlier_study(study, config)
+def _open_or_create(config: StudyConfig, home: StudyHome, space: SearchSpace, dataset: DatasetInfo) -> StoredStudy:
+    if not home.holds_study:
+        # The cheapest network is on the front whatever its accuracy, so it is trained first.
+        first = [find_cheapest(space, "macs", config.seed), *first_architectures(config, space)]
+        more = earlier_study_attributes(config)
+        study = StoredStudy.create(home.folder, config, space, dataset, first, home.storage, more)
+        if home.storage is None:
+            return study
+        check_continues(config, study.config)  # another driver may have created it meanwhile
+    study = home.open()
+    study.check_images(config, dataset)
+    study.record_environment()
     return study
 
 
@@ -169,7 +184,7 @@ class _SearchRun:
     """A search in progress."""
 
     config: StudyConfig
-    folder: Path
+    home: StudyHome
     display: Display
     observers: tuple[Observer, ...]
     interrupts: Interrupts
@@ -177,28 +192,47 @@ class _SearchRun:
     lock: FolderLock
     retry_failed: bool
 
+    def __post_init__(self) -> None:
+        self.folder = self.home.folder
+        self.driver = new_driver_id()
+
     def open_executor(self) -> AbstractContextManager[Executor]:
         """Open the executor that the configuration names."""
         resources = self.config.resources
-        return open_executor(resources.executor, resources, self.folder.resolve() / RAY)
+        return open_executor(resources.executor, resources, self._own_folder(RAY))
+
+    def _own_folder(self, name: str) -> Path:
+        """The folder `name` of the study; where several drivers may run in one, that of this driver in it."""
+        folder = self.folder.resolve() / name
+        return folder if self.home.storage is None else folder / self.driver.replace("/", "_")
+
+    def _remove_empty_folders(self) -> None:
+        """Remove what drivers have shared, once the last of them has removed its own folder in it."""
+        for name in (RAY, WORKERS):
+            with suppress(OSError):  # it is not there, or not empty
+                (self.folder / name).rmdir()
 
     def run(self, open_with: Callable[[], AbstractContextManager[Executor]]) -> StoredStudy:
         """Run until every trial has ended, on the executor that `open_with` opens."""
         config = self.config
         with ExitStack() as stack:
+            stack.callback(self._remove_empty_folders)
             executor, space = self._start(open_with, stack)
             data_file, dataset = self.images.result()
             self._show_data(data_file, dataset)
             settings = evaluation_settings(config, self.folder, data_file, executor.allocation)
             prior = self._prior_accuracies(space)
-            study = _open_or_create(config, self.folder, space, dataset)
+            study = _open_or_create(config, self.home, space, dataset)
             timing = OperatorTiming(config, self.folder / OPERATORS, settings.measuring)
             tables = timing.tables(space, executor, self.display, self.interrupts)
+            self.lock.end_start()
+            trials = stack.enter_context(driving(study.optuna, self.folder, self.home.place, self.driver))
             existing_trials = sum(trial.state != TrialState.WAITING for trial in study.trials)
-            study.optuna.sampler = create_sampler(config, space, prior, tables, existing_trials)
+            draws = existing_trials + DRAWS_PER_DRIVER * trials.index
+            study.optuna.sampler = create_sampler(config, space, prior, tables, draws)
             if self.retry_failed:
                 enqueue_failed(study)
-            self._run_trials(study, space, settings, executor)
+            self._run_trials(study, trials, space, settings, executor)
         check_feasible(study, config)
         return study
 
@@ -243,12 +277,19 @@ class _SearchRun:
         return prior
 
     def _run_trials(
-        self, study: StoredStudy, space: SearchSpace, settings: EvaluationSettings, executor: Executor
+        self,
+        study: StoredStudy,
+        trials: TrialStore,
+        space: SearchSpace,
+        settings: EvaluationSettings,
+        executor: Executor,
     ) -> None:
         from nas.evaluation.factory import EvaluatorFactory
 
         config, home = self.config, self.folder.resolve()
-        files, place = WorkerFiles(home / WORKERS), StudyPlace.new(home, study.fingerprint, config.files)
+        files = WorkerFiles(self._own_folder(WORKERS))
+        workers_name = files.folder.relative_to(home).as_posix()
+        place = StudyPlace.new(home, study.fingerprint, config.files, workers_name)
         study.record_target(config.trials, config.time_budget, executor.allocation.workers)
         with (
             self.display.trials() as observer,
@@ -266,14 +307,26 @@ class _SearchRun:
                 halving=create_halving(config),
                 observers=(observer, *file_observers, *self.observers),
                 workers=files,
+                store=trials,
             )
             ask_tell.start(executor.allocation.workers)
-            dispatcher = TrialDispatcher(ask_tell, executor.allocation.workers, self.interrupts, self.lock.check)
+            workers = executor.allocation.workers
+            dispatcher = TrialDispatcher(
+                ask_tell,
+                workers,
+                self.interrupts,
+                self.lock.check,
+                on_message=self.display.warn,
+                on_workers=study.record_workers,
+                retry=StorageRetry(self.display.warn),
+            )
             try:
                 executor.run(EvaluatorFactory(replace(settings, place=place)), dispatcher, home)
                 dispatcher.settle()
-            finally:
-                dispatcher.write()
+            except BaseException:
+                with suppress(StorageError):  # the weights are on the disk, with the outcome in their header
+                    dispatcher.write()
+                raise
         study.set_end_reason(ask_tell.proposer.end_reason)
 
 

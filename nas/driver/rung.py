@@ -44,6 +44,12 @@ class Rung:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def values(self) -> dict[int, tuple[float, ...]]:
+        """Trial -> its values."""
+        table = np.stack([column.first(len(self)) for column in self._columns], axis=1).tolist()
+        return {trial: tuple(table[row]) for trial, row in self._rows.items()}
+
     def set(self, trial: int, values: Sequence[float]) -> None:
         """Put `trial` on the rung with its `values`, one per objective; they replace earlier ones."""
         row = self._rows.setdefault(trial, len(self._rows))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nas.driver.state import SearchState
 from nas.study.segments import SEGMENTS, Segment, WorkerFiles, segments_of
 
@@ -27,10 +29,17 @@ class SegmentLog:
             if number in self.state.running and number in self.state.open:
                 segments = self._stored(number)
                 if not any(segment.is_same(stored) for stored in segments):
-                    self._write(number, [*map(_close, segments), segment])
+                    segments = [*map(_close, segments), segment]
+                    self.state.open[number].set_user_attr(SEGMENTS, _plain(segments))
+                    self._segments[number] = segments
 
-    def end(self, number: int, segment: Segment | None) -> None:
-        """Write that the last segment of the open trial `number` has ended as `segment`; None: its worker died."""
+    def ended(self, number: int, segment: Segment | None) -> dict[str, Any]:
+        """The user attributes to write when the last segment of the open trial `number` has ended; empty: nothing has changed.
+
+        Args:
+            number: the trial.
+            segment: the segment; None: its worker died.
+        """
         if segment is None:
             self.read_workers()
         before = self._stored(number)
@@ -38,9 +47,11 @@ class SegmentLog:
             after = [_close(stored) for stored in before]
         else:
             after = [*(_close(stored) for stored in before if not stored.is_same(segment)), segment]
-        if after != before:
-            self._write(number, after)
-        del self._segments[number]
+        return {} if after == before else {SEGMENTS: _plain(after)}
+
+    def forget(self, number: int) -> None:
+        """The end of the last segment of the trial `number` is written."""
+        self._segments.pop(number, None)
 
     def _stored(self, number: int) -> list[Segment]:
         """The segments of an open trial; those of a resumed one are read once."""
@@ -48,9 +59,9 @@ class SegmentLog:
             self._segments[number] = segments_of(self.state.open[number].user_attrs)
         return self._segments[number]
 
-    def _write(self, number: int, segments: list[Segment]) -> None:
-        self.state.open[number].set_user_attr(SEGMENTS, [segment.to_dict() for segment in segments])
-        self._segments[number] = segments
+
+def _plain(segments: list[Segment]) -> list[dict[str, Any]]:
+    return [segment.to_dict() for segment in segments]
 
 
 def _close(segment: Segment) -> Segment:

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from dataclasses import replace
 
 from nas.driver.record import Recorder
 from nas.errors import MachineError
-from nas.study.events import TrialRecorded
+from nas.study.events import TrialLost, TrialRecorded
+from nas.study.failure_kinds import kind_of
 from nas.study.layout import ERROR, write_error
-from nas.study.records import MachineFailure
+from nas.study.records import Failed, MachineFailure
+from nas.study.trials import RETRIED_FROM
 
 ENDED_SEARCH = "machine_failure"
 """The user attribute of a trial that has ended a search by rule 3: the reason."""
@@ -39,7 +42,7 @@ class Suspects:
         self.state = recorder.state
         self._held: dict[int, MachineFailure] = {}
 
-    def add(self, number: int, failure: MachineFailure) -> TrialRecorded | None:
+    def add(self, number: int, failure: MachineFailure) -> TrialRecorded | TrialLost | None:
         """Hold the open trial `number`; returns its event if it fails at once (rule 5).
 
         Raises:
@@ -48,7 +51,7 @@ class Suspects:
         self.state.running.discard(number)
         trial = self.state.open[number]
         if not failure.is_certain and trial.user_attrs.get(ENDED_SEARCH):
-            return self.recorder.record(number, failure.to_failed())
+            return self.recorder.record(number, self._failed(number, failure))
         logger.info("trial %d: %s", number, failure.reason)
         if failure.is_certain:
             self._keep_result(number, failure)
@@ -63,11 +66,23 @@ class Suspects:
         self._held.clear()
         raise MachineError(f"{failures}; no trial was trained in between, so the machine is taken to be at fault")
 
-    def settle(self) -> list[TrialRecorded]:
+    def settle(self) -> list[TrialRecorded | TrialLost]:
         """Record the held trials as failed: the machine works, or no other trial is left to decide."""
-        held = dict(self._held)
-        self._held.clear()
-        return [self.recorder.record(number, failure.to_failed()) for number, failure in held.items()]
+        events = []
+        for number, failure in list(self._held.items()):
+            events.append(self.recorder.record(number, self._failed(number, failure)))
+            del self._held[number]  # not before: what could not be written is recorded by the next call
+        return events
+
+    def _failed(self, number: int, failure: MachineFailure) -> Failed:
+        """The outcome of a trial whose architecture is at fault: infeasible if the trial that it repeats failed likewise."""
+        failed, trial = failure.to_failed(), self.state.open.get(number)
+        repeated = None if trial is None else trial.user_attrs.get(RETRIED_FROM)
+        if failed.infeasible is not None or repeated is None:
+            return failed
+        before = self.state.study.get_trials(deepcopy=False)[repeated].user_attrs.get("failure")
+        same = before is not None and kind_of(str(before)) == kind_of(failed.reason)
+        return replace(failed, infeasible=kind_of(failed.reason)) if same else failed
 
     @property
     def has_held(self) -> bool:

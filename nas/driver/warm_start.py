@@ -82,11 +82,10 @@ EARLIER_STUDY = "start_study"
 """The user attribute of a study that identifies the earlier one (`_identity`), wherever its folder is."""
 
 
-def remember_earlier_study(study: StoredStudy, config: StudyConfig) -> None:
-    """Store in `study` from which earlier study it starts."""
+def earlier_study_attributes(config: StudyConfig) -> dict[str, str]:
+    """The user attributes of a new study that say from which earlier study it starts."""
     earlier = _earlier_study(config)
-    if earlier is not None:
-        study.optuna.set_user_attr(EARLIER_STUDY, _identity(earlier))
+    return {} if earlier is None else {EARLIER_STUDY: _identity(earlier)}
 
 
 def check_earlier_study(study: StoredStudy, config: StudyConfig) -> None:

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -22,13 +21,15 @@ import torch
 from torch import nn
 
 from nas import objectives
-from nas.errors import reason
+from nas.errors import format_traceback, reason
 from nas.evaluation.failures import Cause, cause_of, loses_device
 from nas.evaluation.measurer import Measurer
+from nas.evaluation.memory_limit import limited_memory, worker_limit
 from nas.evaluation.segment_clock import SegmentClock, worker_name
 from nas.evaluation.settings import EvaluationSettings
 from nas.evaluation.trial_files import SharedTrialFiles, TrialFiles
-from nas.study.layout import CHECKPOINT, WEIGHTS
+from nas.study.failure_kinds import kind_of
+from nas.study.layout import CHECKPOINT, STACKS, WEIGHTS
 from nas.study.records import (
     Completed,
     EarlierSegments,
@@ -55,6 +56,7 @@ from trainers.training.confusion import Confusion
 from trainers.training.epoch import Epoch
 from trainers.training.evaluation import confusion
 from trainers.training.loop import ProxyTraining
+from trainers.watchdog import watch
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +83,7 @@ class Evaluator:
         self.measurer = Measurer(
             replace(settings.measuring, reference_file=self.files.reference_file), device, self.lock
         )
+        self.memory_limit = worker_limit(settings.memory_bytes, device)
         self.name = worker_name(device)
         self._clock = SegmentClock(self.name, until=None)
         self._idle_since: float | None = None  # the end of the last trial
@@ -109,23 +112,27 @@ class Evaluator:
         outcome: WorkerOutcome
         self._unsaved = None
         try:
-            with self.files.opened(task) as folder:
+            with (
+                self.files.opened(task) as folder,
+                watch(folder / STACKS, self.settings.max_silence_s),
+                limited_memory(self.memory_limit),
+            ):
                 outcome = self._evaluate(task, folder, start)
-        except Exception as error:  # any failure is that of the trial, or of the machine
+        except BaseException as error:  # any failure, also `sys.exit`, is that of the trial, or of the machine
             outcome = self._failure(error, task, start)
         self._free_device_memory()
         self._idle_since = time.perf_counter()
         return replace(outcome, idle_s=idle_s)
 
-    def _failure(self, error: Exception, task: TrialTask, start: float) -> Failed | MachineFailure:
+    def _failure(self, error: BaseException, task: TrialTask, start: float) -> Failed | MachineFailure:
         """The outcome for the `error` that is being handled."""
         logger.info("trial %d failed", task.number, exc_info=True)
-        cause = cause_of(error, self.device)
+        cause = cause_of(error, self.device, self.memory_limit)
         self._device_is_lost = loses_device(error)
         wall_s = task.earlier.wall_s + time.perf_counter() - start
-        failed = Failed(reason(error), traceback.format_exc(), task.seed, wall_s)
+        failed = Failed(reason(error), format_traceback(error), task.seed, wall_s)
         if cause is Cause.ARCHITECTURE:
-            return failed
+            return replace(failed, infeasible=kind_of(failed.reason))
         failure = MachineFailure(failed.reason, cause is Cause.MACHINE, failed.traceback, task.seed, wall_s)
         if self._unsaved is None:
             return failure
@@ -245,17 +252,15 @@ def train_until(
 ) -> float:
     """Train up to `epoch` (None: to the end); returns the seconds of the epochs that this call trained.
 
-    `clock` counts these epochs, too, and `on_epoch` is called after each of them. Epochs from a checkpoint
-    are yielded at once; an earlier process spent their seconds.
+    `clock` counts these epochs, too, and `on_epoch` is called after each of them. Seconds of earlier processes do not count.
     """
-    epochs_s, last = 0.0, time.perf_counter()
+    epochs_s = 0.0
     for trained in training.epochs():
-        now = time.perf_counter()
-        if now - last >= trained.wall_s:
-            epochs_s += trained.wall_s
-            clock.add(trained)
+        own = training.own_seconds(trained)
+        if own.wall_s > 0:
+            epochs_s += own.wall_s
+            clock.add(own)
             on_epoch()
-        last = now
         if trained.epoch == epoch:
             break
     return epochs_s

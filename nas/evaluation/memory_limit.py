@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nas.errors import StudyError
+
 DEFAULT_SHARE = 0.9
 """Share of the machine's memory that one worker may have if the study sets no limit: the rest keeps the machine alive."""
 
@@ -54,6 +56,23 @@ def limited_memory(max_bytes: int | None) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def worker_limit(max_bytes: int | None, device: str) -> int | None:
+    """The limit of a worker on `device`, in bytes: `max_bytes`, or most of the machine's memory; None on a GPU.
+
+    A GPU's driver reserves far more than it uses.
+
+    Raises:
+        StudyError: the worker holds as much before its first trial.
+    """
+    if device != "cpu":
+        return None
+    held = held_bytes() or 0
+    if max_bytes is not None and max_bytes <= held:
+        rule = f"must be above the {held / 1e9:.2f} GB that a worker holds before its first trial"
+        raise StudyError(f"resources.memory_per_trial: {rule}, found {max_bytes / 1e9:.2f} GB")
+    return max_bytes or int(DEFAULT_SHARE * host_memory_bytes())
 
 
 def reaches_limit(max_bytes: int | None, request_bytes: int = 0) -> bool:

@@ -43,7 +43,7 @@ def open_trial_files(settings: EvaluationSettings, files: DriverFiles | None) ->
         return SharedTrialFiles(settings.data_file, settings.measuring.reference_file)
     sees = sees_folder(place)
     if sees and place.url is None:
-        return SharedTrialFiles(settings.data_file, settings.measuring.reference_file, place.folder / WORKERS)
+        return SharedTrialFiles(settings.data_file, settings.measuring.reference_file, place.folder / place.workers)
     files = FolderFiles(place.folder) if sees else files
     driver = None if files is None else DriverStore(files)
     store = driver if place.url is None else _open_url(place.url, place.nonce)
@@ -52,7 +52,7 @@ def open_trial_files(settings: EvaluationSettings, files: DriverFiles | None) ->
         raise StudyError(f"{place.folder}: {rule}; machine {socket.gethostname()} does not see it")
     images = settings.data_file if sees else _fetch_images(settings.data_file, place, store)
     logger.info("trials work in a folder of this machine; their files are kept by %s", type(store).__name__)
-    return StoredTrialFiles(store, images, create_work_folder(), driver)
+    return StoredTrialFiles(store, images, create_work_folder(), driver, place.workers)
 
 
 def obtain_images(data_file: Path, fingerprint: str, files: DriverFiles | None) -> Path:
@@ -77,7 +77,7 @@ def obtain_images(data_file: Path, fingerprint: str, files: DriverFiles | None) 
 
 def sees_folder(place: StudyPlace) -> bool:
     """Whether this machine sees the folder of the study that the driver sees."""
-    return (place.folder / WORKERS / place.nonce).is_file()
+    return (place.folder / place.workers / place.nonce).is_file()
 
 
 def _fetch_images(data_file: Path, place: StudyPlace, store: FileStore) -> Path:

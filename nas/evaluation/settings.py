@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nas.study.layout import WORKERS
 from trainers.measuring.effort import Effort, default_batch_size
 from trainers.training.config import TrainConfig
 
@@ -46,17 +47,19 @@ class StudyPlace:
         nonce: the random name of a file that the driver has written there, in the folder of workers.
         fingerprint: of the decoded images.
         url: where checkpoints, weights and decoded images are instead of in the folder; None: in the folder.
+        workers: the name of the folder of workers in `folder`.
     """
 
     folder: Path
     nonce: str
     fingerprint: str
     url: str | None = None
+    workers: str = WORKERS
 
     @classmethod
-    def new(cls, folder: Path, fingerprint: str, url: str | None) -> StudyPlace:
+    def new(cls, folder: Path, fingerprint: str, url: str | None, workers: str = WORKERS) -> StudyPlace:
         """The place, with a nonce for one run of a driver."""
-        return cls(folder, secrets.token_hex(8), fingerprint, url)
+        return cls(folder, secrets.token_hex(8), fingerprint, url, workers)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class EvaluationSettings:
         threads: CPU threads of each worker.
         measuring: the measurements before training.
         place: the files of the study; None: all workers see `data_file` and the folders of their trials.
+        memory_bytes: memory that a worker on a CPU may hold (`nas.evaluation.memory_limit`); None: most of the machine's.
+        max_silence_s: a trial that makes no progress for so many seconds is ended; None: never.
     """
 
     data_file: Path
@@ -80,3 +85,5 @@ class EvaluationSettings:
     threads: int = 1
     measuring: MeasuringSettings = MeasuringSettings()
     place: StudyPlace | None = None
+    memory_bytes: int | None = None
+    max_silence_s: float | None = None

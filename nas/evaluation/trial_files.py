@@ -100,13 +100,17 @@ class StoredTrialFiles:
         images: the file of decoded images.
         folder: a folder of this process alone, on this machine.
         driver: the driver's folder, for announcements and the reference network; None: there are none.
+        workers: the name of the folder of workers in the driver's folder.
     """
 
-    def __init__(self, store: FileStore, images: Path, folder: Path, driver: FileStore | None) -> None:
+    def __init__(
+        self, store: FileStore, images: Path, folder: Path, driver: FileStore | None, workers: str = WORKERS
+    ) -> None:
         self.store = store
         self.images = images
         self.folder = folder
         self.driver = driver
+        self.workers = workers
         self.reference_file = folder / REFERENCE
         self._trial = 0
         self._publication = Publication(store)
@@ -122,7 +126,7 @@ class StoredTrialFiles:
         files.announce(trial, segment)
         try:
             for file in files.folder.glob("*.json"):
-                self.driver.publish(f"{WORKERS}/{file.name}", file)
+                self.driver.publish(f"{self.workers}/{file.name}", file)
         except OSError as error:
             logger.info("trial %d: its worker cannot be announced: %s", trial, error)
 

@@ -11,6 +11,7 @@ the other. The executor calls the source in the process and thread that called `
     on_lost(task, loss) -> bool   the task ended without a result; True: the executor runs it again (`on_started` follows),
                                   before it asks for new ones; False: the task is over
     on_worker_failed(reason)      a worker could not be created; its task has not started
+    on_message(text)              a line for the user, such as "waiting for the cluster"
     on_workers(count)             the number of workers is now `count`, since nodes joined or left the cluster
     tick()                        called several times a second
 
@@ -131,6 +132,9 @@ class TaskSource(ABC):
     def on_worker_failed(self, reason: str) -> None:
         """Called when a worker could not be created; the next `tick` raises `StudyError` with this `reason`."""
         self._failure = reason
+
+    def on_message(self, text: str) -> None:  # noqa: B027 (optional)
+        """Called with a line for the user: what the executor waits for, or a node that it does not use."""
 
     def on_workers(self, count: int) -> None:  # noqa: B027 (optional)
         """Called when the number of workers has changed to `count`, which may be 0."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from trainers.files import open_regular
+
 MAX_PART_BYTES = 8 << 20
 """The most bytes of a part."""
 
@@ -25,7 +27,7 @@ _READABLE = re.compile(
     r"data/\w[\w.-]*\.safetensors|reference\.json|trials/\d{5,9}/(checkpoint\.pt|model\.safetensors)", re.A
 )
 _WRITABLE = re.compile(
-    r"workers/\w[\w.:-]*\.json|reference\.json|trials/\d{5,9}/(checkpoint\.pt|model\.safetensors)", re.A
+    r"workers/(?:\w[\w.:-]*/)?\w[\w.:-]*\.json|reference\.json|trials/\d{5,9}/(checkpoint\.pt|model\.safetensors)", re.A
 )
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -149,7 +151,8 @@ class FolderFiles:
 
 
 def _write_part(draft: Path, content: bytes, offset: int, is_last: bool) -> None:
-    with draft.open("r+b" if offset else "wb") as file:
+    flags = os.O_RDWR if offset else os.O_RDWR | os.O_CREAT
+    with os.fdopen(open_regular(draft, flags), "r+b") as file:
         if file.seek(0, os.SEEK_END) < offset:
             raise FileNotFoundError(f"{draft.name}: the parts before byte {offset} are gone")
         file.seek(offset)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 # glibc returns large freed blocks to the system, and each training step allocates them again, page by page. With these
@@ -39,18 +37,3 @@ def name_user() -> None:
         getpass.getuser()
     except (KeyError, OSError):
         os.environ["LOGNAME"] = f"uid{os.getuid()}"
-
-
-@contextmanager
-def with_variables(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables within the block, also for processes that start in it; afterwards they are as before."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,7 +14,6 @@ __all__ = [
     "Resources",
     "allocate",
     "check_machine",
-    "check_reachable",
     "count_gpus",
     "requested_cpus",
     "shares_per_gpu",
@@ -35,17 +33,6 @@ class Allocation:
     workers: int
     cpus: int
     gpus: float
-
-
-def check_reachable(address: str) -> None:
-    """Raise `UsageError` if nothing answers at `address` (host:port) within seconds; Ray itself would try for minutes."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit():
-        return  # "auto", or a URL of Ray's own, which Ray checks
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, OverflowError) as error:
-        raise UsageError(f"resources.address: no Ray cluster answers there ({error}), found {address}") from None
 
 
 def allocate(resources: Resources, available: Mapping[str, float]) -> Allocation:
@@ -74,6 +61,9 @@ def check_machine(resources: Resources) -> None:
     Raises:
         UsageError: it does not.
     """
+    if resources.per_trial:
+        rule = "must be empty without a cluster (resources.address), whose nodes have custom resources"
+        raise UsageError(f"resources.per_trial: {rule}, found {dict(resources.per_trial)}")
     share = resources.gpus_per_trial or 0.0
     gpus = count_gpus() if share else 0
     allocate(

@@ -28,7 +28,10 @@ from nas.execution.resources import Allocation
 
 
 class VirtualClock:
-    """A clock in seconds since the start of a simulation. Only the simulator advances it."""
+    """A clock in seconds since the start of a simulation.
+
+    The simulator advances it to the next event. A source whose calls should take time advances it, too.
+    """
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -158,11 +161,12 @@ class _Simulation:
         if next_end_s == next_change_s == float("inf"):
             raise RuntimeError("deadlock: the source waits, no task runs, and no node comes back")
         if next_change_s <= next_end_s:
-            self.clock.now_s, node, change = heapq.heappop(self.changes)
+            time_s, node, change = heapq.heappop(self.changes)
+            self.clock.now_s = max(self.clock.now_s, time_s)
             self._change_node(node, change)
             return
         run = heapq.heappop(self.running)
-        self.clock.now_s = run.end_s
+        self.clock.now_s = max(self.clock.now_s, run.end_s)
         self.free[run.node] += 1
         if self.script.dies(run.task, run.attempt):
             self._lose(run, Loss("worker", "the worker died"))

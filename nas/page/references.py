@@ -12,7 +12,7 @@ from nas.errors import StudyError
 from nas.objectives.costs import cost_values
 from nas.study.content import StudySnapshot
 from nas.study.info import StudyInfo
-from nas.study.layout import DATABASE
+from nas.study.layout import place_file
 from search_space import presets
 from search_space.errors import SpaceError
 
@@ -68,7 +68,7 @@ def _earlier_front(info: StudyInfo) -> Iterator[dict[str, Any]]:
         return
     folder = Path(str(path))
     try:
-        changed_ns = (folder / DATABASE).stat().st_mtime_ns
+        changed_ns = place_file(folder).stat().st_mtime_ns
         marks = _front_of(folder, changed_ns)
     except (OSError, StudyError):
         return  # moved or removed since

@@ -79,7 +79,7 @@ class CandidatePool(Generic[Point]):
     def available(self, tried: AbstractSet[Hashable]) -> Indices:
         """The indices of feasible candidates whose keys are not in `tried`; all others lose their score."""
         available = self.feasible.copy()
-        available[[self.index[key] for key in tried if key in self.index]] = False
+        available[[i for key, i in self.index.items() if key in tried]] = False
         self.score[~available] = -np.inf
         return np.nonzero(available)[0]
 

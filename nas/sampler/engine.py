@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from nas.sampler.batch import Batch
 from nas.sampler.candidate_pool import CandidatePool
 from nas.sampler.domain import Domain, Point
+from nas.sampler.feasibility import MAX_INFEASIBLE, FeasibilityModel
 from nas.sampler.features import FeatureExtractor, PointFunction
 from nas.sampler.objective_models import FrontEstimate, ObjectiveModels, Observations
 from nas.sampler.warp import LogErrorWarp
@@ -26,6 +28,7 @@ MAX_ENUMERATED_POINTS = 30_000  # a larger space is searched by candidates
 CANDIDATE_POOL_SIZE = 1_200
 MAX_DEVIATION_MULTIPLICATIONS = 6e7  # spent on the deviations of candidates in one scoring
 MIN_SCORED_DEVIATIONS = 256  # candidates whose deviation is computed at least
+MAX_BATCH_CANDIDATES = 256  # candidates from which all points of a batch are chosen
 NUM_INITIAL_POINTS = 3  # points trained before the model is used
 
 
@@ -63,43 +66,78 @@ class Engine(Generic[Point]):
         self.extractor = FeatureExtractor(domain, cheap, extra, cheap_limits, feasible, complete, self.rng)
         self.pool: CandidatePool[Point] = CandidatePool(self.extractor, complete, CANDIDATE_POOL_SIZE)
         self.models = ObjectiveModels(self.extractor, num_secondary)
+        self.feasibility = FeasibilityModel(self.extractor)
         self._warp: LogErrorWarp | None = None  # of the last suggestion, if the model has learned from observations
 
     def suggest(
         self, observations: Observations[Point], pending: Sequence[Point], tried: AbstractSet[Hashable]
     ) -> Point | None:
-        """The next point to train; None if there is none left.
+        """The next point to train; None if there is none left (see `suggest_batch`)."""
+        return next(iter(self.suggest_batch(observations, pending, tried)), None)
+
+    def suggest_batch(
+        self,
+        observations: Observations[Point],
+        pending: Sequence[Point],
+        tried: AbstractSet[Hashable],
+        infeasible: Sequence[Point] = (),
+        count: int = 1,
+    ) -> list[Point]:
+        """The next points to train, the best first; none if there is none left.
 
         Args:
             observations: the results so far.
             pending: points that are being trained.
             tried: keys of points that must not be proposed, the pending ones among them.
+            infeasible: points whose training failed and would fail again.
+            count: the highest number of points; one model and one set of candidates serve all of them.
         """
         self._warp = None
         learned = self._can_learn(observations)
         if not learned:
-            started = len({self.domain.key(point) for point in (*observations.points, *pending)})
+            points = [*observations.points, *pending]
+            started = len({self.domain.key(point) for point in (*points, *infeasible)})
             if started < NUM_INITIAL_POINTS or not self.extractor.num_cheap:
-                return self._initial_point(started, tried)
-        points = [*observations.points, *pending]
+                return self._initial_points(started, tried)
+            if not points:  # nothing could be trained yet
+                return self._initial_points(0, tried)
         if learned:
             estimate = self.models.estimate_front(observations, pending, self.rng)
             self._warp = estimate.warp
         else:
             estimate = self.models.estimate_from_costs(points)
+        self.feasibility.condition(observations.last_points(MAX_INFEASIBLE) if infeasible else [], infeasible)
         if estimate.refitted:
             self.pool.forget_deviations()
         if not self.pool.complete:
-            self._renew_candidates([points[i] for i in estimate.members])
+            self._renew_candidates(estimate.points)
         available = self.pool.available(tried)
         if not len(available):
-            return None
+            return []
         self._score(estimate, available)
         if not self.pool.complete:
             best = self.pool.best(self.domain.num_new_candidates)
             added = self.pool.add(self.domain.mutate(self.pool.points[i], self.rng) for i in best)
             self._score(estimate, np.intersect1d(added, self.pool.available(tried)))
-        return self.pool.points[self.pool.best(1)[0]]
+        return [self.pool.points[i] for i in self._select(estimate, count)]
+
+    def _select(self, estimate: FrontEstimate, count: int) -> list[int]:
+        """The indices of the best candidate and, with the best ones of the others, of those that follow it."""
+        if count == 1:
+            return self.pool.best(1)
+        pool, model = self.pool, self.models.primary
+        index = np.array([i for i in pool.best(MAX_BATCH_CANDIDATES) if pool.score[i] > -np.inf])
+        features = pool.features[index]
+        covariance = model.covariance(features)
+        batch = Batch(
+            estimate,
+            self._costs(index, estimate.improvement.num_costs - self.extractor.num_cheap),
+            model.mean(covariance),
+            model.posterior_covariance(covariance, features),
+            model.noise_deviation,
+        )
+        weight = self.feasibility.weight(features)
+        return [int(index[i]) for i in batch.select(count, self._acquisition, weight)]
 
     def predict(self, point: Point) -> tuple[float, float, float] | None:
         """What the model of the last suggestion expects of the primary objective of a training of `point`.
@@ -123,19 +161,19 @@ class Engine(Generic[Point]):
             return True
         return len(set(map(self.domain.key, observations.points))) >= NUM_INITIAL_POINTS
 
-    def _initial_point(self, started: int, tried: AbstractSet[Hashable]) -> Point | None:
+    def _initial_points(self, started: int, tried: AbstractSet[Hashable]) -> list[Point]:
         """The point of lowest cost, then of highest cost, then one of median cost; a random one if nothing is cheap."""
         available = self.pool.available(tried)
         if not len(available):
-            return None
+            return []
         if not self.extractor.num_cheap:
-            return self.pool.points[int(self.rng.choice(available))]
+            return [self.pool.points[int(self.rng.choice(available))]]
         costs = self.pool.costs[available, 0]
         if started < 2:
-            return self.pool.points[int(available[np.argmin(costs) if started == 0 else np.argmax(costs)])]
+            return [self.pool.points[int(available[np.argmin(costs) if started == 0 else np.argmax(costs)])]]
         ranked = available[np.argsort(costs, kind="stable")]
         middle, reach = len(ranked) // 2, len(ranked) // 16
-        return self.pool.points[int(self.rng.choice(ranked[middle - reach : middle + reach + 1]))]
+        return [self.pool.points[int(self.rng.choice(ranked[middle - reach : middle + reach + 1]))]]
 
     def _renew_candidates(self, front: Sequence[Point]) -> None:
         """Add random candidates, and mutants and crossovers of the front and of the best candidates."""
@@ -163,19 +201,24 @@ class Engine(Generic[Point]):
         features = pool.features[index]
         covariance = model.covariance(features)
         mean = model.mean(covariance)
-        secondary = range(estimate.improvement.num_costs - self.extractor.num_cheap)
-        predicted = [self.models.predict_cost(j, features) for j in secondary]
-        costs = np.column_stack([pool.costs[index], *predicted])
+        costs = self._costs(index, estimate.improvement.num_costs - self.extractor.num_cheap)
         bound = np.minimum(pool.deviation[index], model.prior_standard_deviation(features))
-        scores = self._acquisition(estimate, costs, mean, bound)
+        weight = self.feasibility.weight(features)
+        scores = weight * self._acquisition(estimate, costs, mean, bound)
         ranked = np.argsort(-scores, kind="stable")
         num_exact = max(int(MAX_DEVIATION_MULTIPLICATIONS / model.num_observations**2), MIN_SCORED_DEVIATIONS)
         top = ranked[:num_exact]
         deviation = model.standard_deviation(covariance[top], features[top])
-        exact = self._acquisition(estimate, costs[top], mean[top], deviation)
+        exact = weight[top] * self._acquisition(estimate, costs[top], mean[top], deviation)
         scores = np.minimum(scores, exact.max() * (1 - 1e-9))  # a bound alone cannot win
         scores[top] = exact
         pool.score[index], pool.deviation[index[top]] = scores, deviation
+
+    def _costs(self, index: Indices, num_secondary: int) -> Floats:
+        """The costs of the candidates `index`, with the predicted ones, `(m, cheap + num_secondary)`."""
+        features = self.pool.features[index]
+        predicted = [self.models.predict_cost(j, features) for j in range(num_secondary)]
+        return np.column_stack([self.pool.costs[index], *predicted])
 
     def _acquisition(self, estimate: FrontEstimate, costs: Floats, mean: Floats, deviation: Floats) -> Floats:
         """The expected hypervolume improvement of candidates, times the probability that they keep the limits, `(m,)`."""

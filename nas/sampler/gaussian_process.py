@@ -129,6 +129,12 @@ class GaussianProcess:
         variance = self._prior_variance(features) - np.einsum("ij,ij->j", explained, explained)
         return np.asarray(np.sqrt(np.maximum(variance, 1e-9)) * self._scale)
 
+    def posterior_covariance(self, covariance: Floats, features: Features) -> Floats:
+        """The posterior covariance of points with one another, without the noise, `(n, n)`."""
+        explained = solve_triangular(self._factor, covariance.T, lower=True, check_finite=False)
+        prior = self._terms(self.theta, features, features).sum()
+        return np.asarray((prior - explained.T @ explained) * self._scale**2)
+
     def prior_standard_deviation(self, features: Features) -> Floats:
         """The standard deviation of points before any observation, `(n,)`."""
         return np.asarray(np.sqrt(self._prior_variance(features)) * self._scale)

@@ -42,6 +42,7 @@ class HypervolumeImprovement:
 
     def __init__(self, costs: Floats, y: Floats, reference: float) -> None:
         self.num_costs = costs.shape[1]
+        self._costs, self._y, self._reference = costs, y, reference
         if self.num_costs == 0:
             self.levels = np.array([max(float(y.max(initial=reference)), reference)])
         elif self.num_costs == 1:
@@ -56,6 +57,11 @@ class HypervolumeImprovement:
             levels = np.where(reached, y[None, :], reference).max(1, initial=reference)
             self.levels, index = np.unique(levels, return_inverse=True)
             self._one_hot = np.eye(len(self.levels), dtype=np.float32)[index] / np.float32(NUM_SOBOL_PLACES)
+
+    def with_points(self, costs: Floats, y: Floats) -> HypervolumeImprovement:
+        """The improvement over the points and further ones of the given `costs` and `y`."""
+        reference = min(self._reference, float(y.min()))
+        return HypervolumeImprovement(np.concatenate([self._costs, costs]), np.concatenate([self._y, y]), reference)
 
     def volumes(self, costs: Floats) -> Floats:
         """For candidates of `costs` `(m, k)` the volume that each dominates at each level, `(m, levels)`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Generic
+from typing import Any, Generic
 
 import moocore
 import numpy as np
@@ -28,6 +28,7 @@ Indices = NDArray[np.intp]
 
 MAX_MODEL_OBSERVATIONS = 400  # observations that a model is conditioned on
 REFIT_GROWTH = 1.1  # factor by which observations grow between two fits of the hyper-parameters
+MAX_NEW_OBSERVATIONS = 100  # beyond those chosen, until others are chosen
 PRIOR_COST_TREND = 2.5  # rise of the primary objective from lowest to highest cost without data, in standard deviations
 
 
@@ -40,19 +41,26 @@ class Observations(Generic[Point]):
         y: the primary objective, `(n,)`.
         secondary: further modelled objectives, minimised, `(n, m)`; NaN where unknown.
         shortfall: 0 for a complete training, up to 1 for the shortest, `(n,)`.
+        cheap: the cheap objectives, minimised, `(n, k)`; NaN where they must be computed.
     """
 
     points: Sequence[Point]
     y: Floats
     secondary: Floats
     shortfall: Floats
+    cheap: Floats
 
     def __len__(self) -> int:
         return len(self.y)
 
+    def last_points(self, count: int) -> list[Point]:
+        """The points of the last `count` complete trainings."""
+        complete = np.nonzero(self.shortfall == 0)[0]
+        return [self.points[i] for i in complete[-count:]]
+
     def __getitem__(self, index: Indices) -> Observations[Point]:
         points = [self.points[i] for i in index]
-        return Observations(points, self.y[index], self.secondary[index], self.shortfall[index])
+        return Observations(points, self.y[index], self.secondary[index], self.shortfall[index], self.cheap[index])
 
 
 @dataclass(frozen=True)
@@ -62,13 +70,13 @@ class FrontEstimate:
     Args:
         improvement: the expected hypervolume improvement over the front.
         warp: the scale on which the primary objective is modelled.
-        members: indices of the points on the front, among those observed and pending.
+        points: those on the front, among those observed and pending.
         refitted: the hyper-parameters of the primary model are new.
     """
 
     improvement: HypervolumeImprovement
     warp: LogErrorWarp
-    members: Indices
+    points: Sequence[Any]
     refitted: bool
 
 
@@ -89,6 +97,7 @@ class ObjectiveModels(Generic[Point]):
         self.secondary_scales = [CostScale(0.0, 1.0) for _ in range(num_secondary)]
         self._warp: LogErrorWarp | None = None
         self._fitted_on = 0
+        self._chosen_on = 0
         self._kept: Indices = np.arange(0)
 
     def estimate_from_costs(self, points: Sequence[Point]) -> FrontEstimate:
@@ -98,17 +107,20 @@ class ObjectiveModels(Generic[Point]):
         self.primary.theta = self.primary.prior_mean.copy()
         self.primary.condition(features, PRIOR_COST_TREND * self.extractor.scales[0].logarithmic(values[:, 0]))
         z = self.primary.predict_mean(features)
-        return _front(self.extractor.costs(values), z, LogErrorWarp(1.0, 1.0), np.ones(len(z), dtype=bool), True)
+        complete = np.ones(len(z), dtype=bool)
+        return _front(points, self.extractor.costs(values), z, LogErrorWarp(1.0, 1.0), complete, True)
 
     def estimate_front(self, observations: Observations[Point], pending: Sequence[Point], rng: Rng) -> FrontEstimate:
         """Condition the models on `observations` and, as predicted, on `pending` points; the front of both."""
         count = len(observations)
         warp = self._warp
         refit = warp is None or count >= REFIT_GROWTH * self._fitted_on or observations.y.max() >= warp.ceiling
-        if refit:
+        if refit or count > self._chosen_on + MAX_NEW_OBSERVATIONS:
             self._kept = self._representative(observations, rng)
+            self._chosen_on = count
+        if refit:
             self._fitted_on = count
-        trained = observations[np.concatenate([self._kept[self._kept < count], np.arange(self._fitted_on, count)])]
+        trained = observations[np.concatenate([self._kept[self._kept < count], np.arange(self._chosen_on, count)])]
         values = self.extractor.function_values(trained.points)
         features = replace(self.extractor.features(trained.points, values), shortfall=trained.shortfall)
         if warp is None or refit:
@@ -127,7 +139,8 @@ class ObjectiveModels(Generic[Point]):
             features = features.concatenate(pending_features)
             complete = np.concatenate([complete, np.ones(len(pending), dtype=bool)])
             self.primary.condition(features, z)
-        return _front(costs, self.primary.predict_mean(features), warp, complete, refit)
+        points = [*trained.points, *pending]
+        return _front(points, costs, self.primary.predict_mean(features), warp, complete, refit)
 
     def predict_cost(self, j: int, features: Features) -> Floats:
         """The predicted secondary objective `j` on its scale, `(n,)`; 0 as long as nothing was measured."""
@@ -141,8 +154,11 @@ class ObjectiveModels(Generic[Point]):
         count, half = len(observations), MAX_MODEL_OBSERVATIONS // 2
         if count <= MAX_MODEL_OBSERVATIONS:
             return np.arange(count)
-        costs = self.extractor.costs(self.extractor.function_values(observations.points))
-        losses = np.column_stack([costs, observations.secondary, -observations.y])
+        cheap = observations.cheap.copy()
+        unknown = np.nonzero(np.isnan(cheap).any(axis=1))[0]
+        values = self.extractor.function_values([observations.points[i] for i in unknown])
+        cheap[unknown] = values[:, : cheap.shape[1]]
+        losses = np.column_stack([self.extractor.costs(cheap), observations.secondary, -observations.y])
         rank = moocore.pareto_rank(np.nan_to_num(losses, nan=np.inf))
         order = np.lexsort((rank, observations.shortfall > 0))
         others = rng.choice(order[half:], MAX_MODEL_OBSERVATIONS - half, replace=False)
@@ -173,11 +189,13 @@ class ObjectiveModels(Generic[Point]):
         return np.stack(columns, axis=1) if columns else np.zeros((len(secondary), 0))
 
 
-def _front(costs: Floats, z: Floats, warp: LogErrorWarp, complete: NDArray[np.bool_], refitted: bool) -> FrontEstimate:
+def _front(
+    points: Sequence[Any], costs: Floats, z: Floats, warp: LogErrorWarp, complete: NDArray[np.bool_], refitted: bool
+) -> FrontEstimate:
     """The front of the posterior means `z`, which are nearer the truth than noisy observations, of complete trainings."""
     y = warp.inverse(z)
     index = np.nonzero(complete)[0]
     table = np.column_stack([costs[index], -y[index]])
     members = index[moocore.is_nondominated(table)] if len(table) else index
     improvement = HypervolumeImprovement(costs[members], y[members], float(y.min()) - 1e-9)
-    return FrontEstimate(improvement, warp, members, refitted)
+    return FrontEstimate(improvement, warp, [points[i] for i in members], refitted)

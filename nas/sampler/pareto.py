@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -25,12 +26,13 @@ from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import ThreadpoolController
 
 from nas.sampler.architecture_domain import ArchitectureDomain
+from nas.sampler.batching import MAX_BATCH
 from nas.sampler.domain import Domain
 from nas.sampler.engine import Engine
 from nas.sampler.optuna_adapter import contains, enqueued_params
 from nas.sampler.parameter_domain import ParameterDomain
 from nas.sampler.prediction import Prediction
-from nas.sampler.study_reader import StudyReader
+from nas.sampler.study_reader import ObjectiveSource, StudyReader
 from search_space import SearchSpace
 
 _MISSING = object()
@@ -53,6 +55,10 @@ class ParetoSampler(BaseSampler):
         attributes: objective index -> the user attribute that has the value of a trial before it is complete.
         prior: parameters and values of the primary objective from elsewhere (another data set, a shorter training). They
             inform the model; they are neither on the front nor counted as tried.
+        key_attribute: the user attribute with the id of a trial's architecture, where the space is a `SearchSpace`; with it
+            trials need not be decoded to know which points were tried.
+        infeasible_attribute: the user attribute that a failed trial has if the same point would fail again (out of memory);
+            the sampler learns which points are likely to.
         seed: of all random draws.
 
     Raises:
@@ -72,6 +78,8 @@ class ParetoSampler(BaseSampler):
         budget: int | None = None,
         attributes: Mapping[int, str] | None = None,
         prior: Sequence[tuple[Mapping[str, Any], float]] = (),
+        key_attribute: str | None = None,
+        infeasible_attribute: str | None = None,
         seed: int | None = None,
     ) -> None:
         self.search_space = search_space
@@ -83,6 +91,8 @@ class ParetoSampler(BaseSampler):
         self.budget = budget
         self.attributes = dict(attributes or {})
         self.prior = tuple(prior)
+        self.key_attribute = key_attribute
+        self.infeasible_attribute = infeasible_attribute
         self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
         if isinstance(search_space, SearchSpace):
             self.domain: Domain[Any] = ArchitectureDomain(search_space)
@@ -93,6 +103,8 @@ class ParetoSampler(BaseSampler):
         self._search: _StudySearch | None = None
         self._plans: dict[int, dict[str, Any]] = {}
         self._predictions: dict[int, Prediction] = {}
+        self._expected = 1  # trials that are asked for at once
+        self._num_ended = 0
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The whole space of fixed parameters; nothing for a `SearchSpace`, whose decisions depend on one another."""
@@ -124,6 +136,7 @@ class ParetoSampler(BaseSampler):
         with self._lock:
             self._plans.pop(trial.number, None)
             self._predictions.pop(trial.number, None)
+            self._num_ended += 1
 
     def prediction(self, number: int) -> Prediction | None:
         """What the model expected of the point that was chosen for the trial `number`, which has not ended.
@@ -131,6 +144,11 @@ class ParetoSampler(BaseSampler):
         None for points that no model chose: the first ones, random and enqueued ones. Costs no random draw.
         """
         return self._predictions.get(number)
+
+    def expect(self, count: int) -> None:
+        """Expect that `count` trials are asked for at once; see `nas.sampler.batching`."""
+        with self._lock:
+            self._expected = max(1, min(count, MAX_BATCH))
 
     def reseed_rng(self) -> None:
         """Draw differently from now on (Optuna calls it in each process of a parallel study)."""
@@ -145,7 +163,9 @@ class ParetoSampler(BaseSampler):
                 if self._search is None or self._search.study_name != study.study_name:
                     self._search = _StudySearch(self, study)
                 with _blas().limit(limits=1, user_api="blas"):
-                    self._plans[trial.number], prediction = self._search.propose(study, trial.number, self._plans)
+                    self._plans[trial.number], prediction = self._search.propose(
+                        study, trial.number, self._plans, self._expected, self._num_ended
+                    )
                 if prediction is not None:
                     self._predictions[trial.number] = prediction
             return self._plans[trial.number]
@@ -184,17 +204,43 @@ class _StudySearch:
             feasible=sampler.feasible,
             seed=sampler.seed,
         )
-        attributes = [sampler.attributes.get(index, "") for index in secondary]
-        self.reader = StudyReader(self.domain, expensive, signs, sampler.budget, attributes, sampler.prior)
+
+        def source(index: int) -> ObjectiveSource:
+            return ObjectiveSource(index, signs[index], sampler.attributes.get(index, ""))
+
+        self.reader = StudyReader(
+            self.domain,
+            [source(index) for index in expensive],
+            [source(index) for index in cheap],
+            sampler.budget,
+            sampler.prior,
+            sampler.key_attribute,
+            sampler.infeasible_attribute,
+        )
+        self._batch: deque[Any] = deque()  # points that were chosen and not proposed yet
+        self._batch_expires = 0  # so many trials may have ended when its last point is proposed
 
     def propose(
-        self, study: Study, number: int, plans: Mapping[int, Mapping[str, Any]]
+        self, study: Study, number: int, plans: Mapping[int, Mapping[str, Any]], count: int, num_ended: int
     ) -> tuple[dict[str, Any], Prediction | None]:
-        """The parameters of the point for trial `number`, and its prediction; random ones once every point has been tried."""
-        snapshot = self.reader.read(study, number, plans)
-        point = self.engine.suggest(snapshot.observations, snapshot.pending, snapshot.tried)
-        if point is None:
+        """The parameters of the point for trial `number`, and its prediction; random ones once every point has been tried.
+
+        Args:
+            study: the study.
+            number: of the trial.
+            plans: trial number -> its planned parameters.
+            count: trials that are asked for at once.
+            num_ended: the number of trials that have ended so far.
+        """
+        if not self._batch or num_ended > self._batch_expires:
+            snapshot = self.reader.read(study, number, plans)
+            points = self.engine.suggest_batch(
+                snapshot.observations, snapshot.pending, snapshot.tried, snapshot.infeasible, count
+            )
+            self._batch, self._batch_expires = deque(points), num_ended + len(points)
+        if not self._batch:
             return self.domain.to_params(self.domain.sample(self.engine.rng)), None
+        point = self._batch.popleft()
         return self.domain.to_params(point), self._predict(point)
 
     def _predict(self, point: Any) -> Prediction | None:

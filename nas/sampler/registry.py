@@ -61,6 +61,8 @@ class SamplerContext:
         feasible: False for a point that must not be proposed; None if all may be.
         budget: epochs of a complete training, the unit of a trial's intermediate values; None if there are no such values.
         prior: parameters and values of the primary objective from an earlier study.
+        key_attribute: the user attribute with the id of a trial's architecture; None if there is none.
+        infeasible_attribute: the user attribute that a failed trial has if its point would fail again; None if there is none.
         seed: of all random draws.
 
     Raises:
@@ -74,6 +76,8 @@ class SamplerContext:
     feasible: Callable[[Any], bool] | None = None
     budget: int | None = None
     prior: tuple[tuple[Mapping[str, Any], float], ...] = ()
+    key_attribute: str | None = None
+    infeasible_attribute: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,21 +1,30 @@
-"""The observations in an Optuna study, of which each finished trial is read once."""
+"""The observations in an Optuna study, of which each finished trial is read once.
+
+Numbers are kept in arrays, and points are decoded when a model needs them (a few hundred at a time), so that neither the time
+of a proposal nor the memory grows much with the study.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from array import array
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from nas.sampler.bounded_cache import BoundedCache
 from nas.sampler.domain import Domain
+from nas.sampler.feasibility import MAX_INFEASIBLE
 from nas.sampler.objective_models import Observations
 from nas.sampler.optuna_adapter import enqueued_params
 
 UNFINISHED_STATES = (TrialState.RUNNING, TrialState.WAITING)
+MAX_DECODED_POINTS = 4000  # decoded points that are kept
 
 
 @dataclass(frozen=True)
@@ -26,11 +35,37 @@ class StudySnapshot:
         observations: the results of complete trainings and of those that were stopped early or still run.
         pending: points that are being trained.
         tried: keys of all points that were ever proposed.
+        infeasible: the last points whose training failed and would fail again.
     """
 
     observations: Observations[Any]
     pending: Sequence[Any]
-    tried: set[Hashable]
+    tried: AbstractSet[Hashable]
+    infeasible: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class ObjectiveSource:
+    """Where the values of an objective are found.
+
+    Args:
+        index: of the objective in the values of a trial.
+        sign: 1 if it is minimised, -1 if it is maximised.
+        attribute: the user attribute with the value of a trial that is not complete; "" for none.
+    """
+
+    index: int
+    sign: float
+    attribute: str = ""
+
+    def of_complete(self, trial: FrozenTrial) -> float:
+        """The value of a complete trial, to be minimised."""
+        return self.sign * float(trial.values[self.index])
+
+    def of_any(self, trial: FrozenTrial) -> float:
+        """The value in the attribute, to be minimised; NaN if there is none."""
+        value = trial.user_attrs.get(self.attribute) if self.attribute else None
+        return math.nan if value is None else self.sign * float(value)
 
 
 class StudyReader:
@@ -38,35 +73,41 @@ class StudyReader:
 
     Args:
         domain: the points.
-        expensive: indices of the objectives that need training, the primary one first.
-        signs: of each objective, 1 if it is minimised, -1 if it is maximised.
+        expensive: the objectives that need training, the primary one first.
+        cheap: the objectives that are known before training.
         budget: the step of an intermediate value at which a training is complete; None: intermediate values are not read.
-        attributes: for each expensive objective but the primary one, the user attribute with its value; "" for none.
         prior: parameters and values of the primary objective from elsewhere.
+        key_attribute: the user attribute with the key of a trial's point (`Domain.key`); None: the point is decoded for it.
+        infeasible_attribute: the user attribute that a failed trial has if its point would fail again; None: there is none.
     """
 
     def __init__(
         self,
         domain: Domain[Any],
-        expensive: Sequence[int],
-        signs: Sequence[float],
+        expensive: Sequence[ObjectiveSource],
+        cheap: Sequence[ObjectiveSource],
         budget: int | None,
-        attributes: Sequence[str],
         prior: Sequence[tuple[Mapping[str, Any], float]],
+        key_attribute: str | None = None,
+        infeasible_attribute: str | None = None,
     ) -> None:
         self.domain = domain
-        self.expensive = tuple(expensive)
-        self.signs = np.array([signs[index] for index in expensive])
+        self.primary, self.secondary = expensive[0], tuple(expensive[1:])
+        self.cheap = tuple(cheap)
         self.budget = budget
-        self.attributes = tuple(attributes)
-        self._finished = _ObservationRows()
+        self.key_attribute = key_attribute
+        self.infeasible_attribute = infeasible_attribute
+        self._infeasible: dict[Hashable, FrozenTrial] = {}
+        self._finished = self._empty_rows()
         self._tried: set[Hashable] = set()
         self._num_read = 0
         self._unfinished: list[int] = []
+        self._points: BoundedCache[Hashable, Any] = BoundedCache(MAX_DECODED_POINTS)
+        unknown = [math.nan] * (len(self.secondary) + len(self.cheap))
         for params, value in prior:
             point = domain.from_params(params)
             if point is not None and math.isfinite(value):
-                self._finished.add(point, [value] + [math.nan] * (len(expensive) - 1), 1.0)
+                self._finished.add(point, [self.primary.sign * value, *unknown], 1.0)
 
     def read(self, study: Study, number: int, plans: Mapping[int, Mapping[str, Any]]) -> StudySnapshot:
         """The study as trial `number` sees it.
@@ -84,54 +125,120 @@ class StudyReader:
             else:
                 self._read_finished(trials[index])
         self._unfinished, self._num_read = unfinished, len(trials)
-        pending, partial = {}, _ObservationRows()
+        pending, partial = {}, self._empty_rows()
         for index in unfinished:
-            if index == number:
-                continue
-            params = {**trials[index].params, **enqueued_params(trials[index])}
-            point = self.domain.from_params(params or plans.get(index, {}))
+            point = None if index == number else self._pending_point(trials[index], plans.get(index, {}))
             if point is not None:
                 pending[self.domain.key(point)] = point
                 self._add_intermediate_values(partial, trials[index], point)
         observations = self._observations(self._finished, partial)
-        return StudySnapshot(observations, list(pending.values()), self._tried | pending.keys())
+        infeasible = [self._decode(trial) for trial in list(self._infeasible.values())[-MAX_INFEASIBLE:]]
+        return StudySnapshot(observations, list(pending.values()), _Union(self._tried, pending.keys()), infeasible)
+
+    def _pending_point(self, trial: FrozenTrial, plan: Mapping[str, Any]) -> Any:
+        """The point that an unfinished trial has, or that is planned for it; None if it has none yet."""
+        params = {**trial.params, **enqueued_params(trial)} or plan
+        key = (trial.number, len(params))
+        if key not in self._points:
+            self._points.store(key, self.domain.from_params(params))
+        return self._points[key]
 
     def _read_finished(self, trial: FrozenTrial) -> None:
-        point = self.domain.from_params(trial.params)
-        if point is None:
-            return
-        self._tried.add(self.domain.key(point))
-        self._add_intermediate_values(self._finished, trial, point)
+        key = None if self.key_attribute is None else trial.user_attrs.get(self.key_attribute)
+        if key is None:
+            point = self.domain.from_params(trial.params)
+            if point is None:
+                return
+            key = self.domain.key(point)
+        self._tried.add(key)
+        self._add_intermediate_values(self._finished, trial, trial)
         if trial.state == TrialState.COMPLETE and all(map(math.isfinite, trial.values)):
-            self._finished.add(point, [trial.values[index] for index in self.expensive], 0.0)
+            sources = (self.primary, *self.secondary, *self.cheap)
+            self._finished.add(trial, [source.of_complete(trial) for source in sources], 0.0)
+            self._infeasible.pop(key, None)  # it failed by chance
+        elif self.infeasible_attribute is not None and trial.user_attrs.get(self.infeasible_attribute):
+            self._infeasible[key] = trial
 
-    def _add_intermediate_values(self, rows: _ObservationRows, trial: FrozenTrial, point: Any) -> None:
+    def _add_intermediate_values(self, rows: _ObservationRows, trial: FrozenTrial, item: Any) -> None:
         """Add what a trial had reached before its training was complete."""
         if self.budget is None:
             return
-        secondary = [float(trial.user_attrs.get(name, math.nan)) for name in self.attributes]
         for step, value in trial.intermediate_values.items():
             if 0 < step < self.budget and math.isfinite(value):
-                rows.add(point, [value, *secondary], math.log(self.budget / step) / math.log(self.budget))
+                known = [source.of_any(trial) for source in (*self.secondary, *self.cheap)]
+                shortfall = math.log(self.budget / step) / math.log(self.budget)
+                rows.add(item, [self.primary.sign * value, *known], shortfall)
+
+    def _empty_rows(self) -> _ObservationRows:
+        return _ObservationRows(1 + len(self.secondary) + len(self.cheap))
 
     def _observations(self, *parts: _ObservationRows) -> Observations[Any]:
         """The rows of all `parts`, with the primary objective maximised and the others minimised."""
-        values = np.array([row for rows in parts for row in rows.values]).reshape(-1, len(self.expensive))
-        losses = values * self.signs
-        shortfall = np.array([shortfall for rows in parts for shortfall in rows.shortfalls])
-        points = [point for rows in parts for point in rows.points]
-        return Observations(points, -losses[:, 0], losses[:, 1:], shortfall)
+        losses = np.concatenate([rows.table() for rows in parts])
+        shortfall = np.concatenate([np.array(rows.shortfalls) for rows in parts])
+        points = _Points([rows.items for rows in parts], self._decode)
+        secondary, cheap = np.split(losses[:, 1:], [len(self.secondary)], axis=1)
+        return Observations(points, -losses[:, 0], secondary, shortfall, cheap)
+
+    def _decode(self, item: Any) -> Any:
+        """The point of an item of the rows: a trial, or the point itself."""
+        if not isinstance(item, FrozenTrial):
+            return item
+        if item.number not in self._points:
+            self._points.store(item.number, self.domain.from_params(item.params))
+        return self._points[item.number]
 
 
 @dataclass
 class _ObservationRows:
-    """Observations in the units of the study: a value per expensive objective, NaN where unknown."""
+    """Observations of which all objectives are to be minimised: primary, secondary, cheap; NaN where unknown."""
 
-    points: list[Any] = field(default_factory=list)
-    values: list[list[float]] = field(default_factory=list)
-    shortfalls: list[float] = field(default_factory=list)
+    width: int
+    items: list[Any] = field(default_factory=list)
+    """The trial of each, or its point."""
+    losses: array[float] = field(default_factory=lambda: array("d"))
+    shortfalls: array[float] = field(default_factory=lambda: array("d"))
 
-    def add(self, point: Any, values: list[float], shortfall: float) -> None:
-        self.points.append(point)
-        self.values.append(values)
+    def add(self, item: Any, losses: Sequence[float], shortfall: float) -> None:
+        self.items.append(item)
+        self.losses.extend(losses)
         self.shortfalls.append(shortfall)
+
+    def table(self) -> NDArray[np.float64]:
+        """A copy of the losses, `(n, width)`."""
+        return np.array(self.losses).reshape(-1, self.width)
+
+
+class _Points(Sequence[Any]):
+    """Points of the items of several lists, one after another; each is decoded when it is read."""
+
+    def __init__(self, parts: Sequence[list[Any]], decode: Any) -> None:
+        self._parts = parts
+        self._decode = decode
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def __getitem__(self, index: Any) -> Any:
+        for part in self._parts:
+            if index < len(part):
+                return self._decode(part[index])
+            index -= len(part)
+        raise IndexError(index)
+
+
+class _Union(AbstractSet[Hashable]):
+    """The union of two sets, which are not copied."""
+
+    def __init__(self, first: AbstractSet[Hashable], second: AbstractSet[Hashable]) -> None:
+        self._first, self._second = first, second
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._first or key in self._second
+
+    def __iter__(self) -> Iterator[Hashable]:
+        yield from self._first
+        yield from (key for key in self._second if key not in self._first)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

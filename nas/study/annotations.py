@@ -17,6 +17,7 @@ from nas.formatting import count
 from nas.study.attribute_types import is_index, is_number_text
 from nas.study.attribute_writer import AttributeWriter, FileWriter
 from nas.study.layout import DATABASE
+from nas.study.storage_url import StoragePlace
 
 NOTES = "notes"
 PINS = "pins"
@@ -53,7 +54,12 @@ class Annotations:
     @classmethod
     def of_folder(cls, folder: Path) -> Annotations:
         """Those of the study in `folder`."""
-        return cls(FileWriter(folder / DATABASE))
+        place = StoragePlace.of_folder(folder)
+        if place is None:
+            return cls(FileWriter(folder / DATABASE))
+        from nas.study.server import ServerWriter  # here, since it imports SQLAlchemy
+
+        return cls(ServerWriter(place.url.to_sqlalchemy(), place.name))
 
     @classmethod
     def of_storage(cls, url: str, name: str) -> Annotations:

@@ -122,6 +122,7 @@ _OF_TRIALS: Final[Mapping[str, Check]] = {
     "until": is_index,
     "outcome": _is_text,
     "retried_from": is_index,
+    "infeasible": _is_text,
     "predicted": _mapping_of(_is_interval),
     "throughput": _is_mapping,
     "latency": _is_mapping,

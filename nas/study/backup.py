@@ -1,9 +1,9 @@
 """A consistent copy of a study, also while a search runs on it: an archive that is a study again once it is unpacked.
 
-The database is copied at one moment, by SQLite's own backup. Of a trial that was complete at that moment the weights exist
-already, and never change. A checkpoint changes while its trial trains, and one that is older than the database serves, while a
-later one may be beyond the rung that the database knows; so the checkpoints are opened before the database is copied. A file
-that is replaced meanwhile stays as it was for those who have it open.
+The database is copied at one moment: a file by SQLite's own backup, a study on a server in one transaction, into a file. Of a
+trial that was complete at that moment the weights exist already, and never change. A checkpoint changes while its trial trains,
+and one that is older than the database serves, while a later one may be beyond the rung that the database knows; so the
+checkpoints are opened before the database is copied. A file that is replaced stays as it was for those who have it open.
 """
 
 from __future__ import annotations
@@ -28,9 +28,21 @@ from nas.study.content import StudySnapshot
 from nas.study.destinations import check_file
 from nas.study.environment import versions
 from nas.study.file_store import trial_name
-from nas.study.layout import CHECKPOINT, CONFIG, DATA, DATABASE, ERROR, OPERATORS, REFERENCE, WEIGHTS, trial_folder
+from nas.study.layout import (
+    CHECKPOINT,
+    CONFIG,
+    DATA,
+    DATABASE,
+    ERROR,
+    OPERATORS,
+    REFERENCE,
+    WEIGHTS,
+    holds_study,
+    trial_folder,
+)
 from nas.study.reader import StudyReader
 from nas.study.snapshot import copy_to_file
+from nas.study.storage_url import StoragePlace
 from nas.study.trial_record import TrialRecord
 from nas.study.url_store import fetch_file
 
@@ -103,7 +115,7 @@ def write_backup(
     """
     name, _ = split_name(file)
     check_file(file)
-    if not (folder / DATABASE).is_file():
+    if not holds_study(folder):
         raise missing_study(folder / DATABASE)
     with ExitStack() as stack:
         checkpoints = _open_checkpoints(folder, stack) if parts.checkpoints else {}
@@ -146,10 +158,16 @@ def _allow_many_open_files() -> None:
 
 
 def _copy_database(folder: Path, copy: Path) -> StudySnapshot:
-    """Copy the database of the study in `folder`; returns the study as it is in the copy."""
+    """Copy the database of the study in `folder`, or on the server that it names; returns the study as it is in the copy."""
+    place = StoragePlace.of_folder(folder)
     database = folder / DATABASE
     try:
-        copy_to_file(database, copy)
+        if place is None:
+            copy_to_file(database, copy)
+        else:
+            from nas.study.server_copy import copy_server_study  # here, since it imports Optuna and SQLAlchemy
+
+            copy_server_study(place, copy)
     except sqlite3.DatabaseError as error:
         raise StudyError(
             f"{database}: is damaged, and no backup was written: {error}; `nas doctor` says more"

@@ -7,18 +7,21 @@ An override replaces the value at its path; the text after `=` is YAML, or verba
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from nas import objectives, sampler as samplers
-from nas.errors import ConfigError, UnknownNameError
+from nas.errors import ConfigError, UnknownNameError, UsageError
 from nas.formatting import printable
 from nas.study.attribute_types import MAX_NUMBER
 from nas.study.config_errors import check_types, config_error, space_config_error, split_place
 from nas.study.durations import Duration
+from nas.study.sizes import Size
 from nas.study.space_config import AnySpaceConfig
+from nas.study.storage_url import StorageUrl, without_password
 from nas.study.study_file import StudyFile, read
 from nas.study.url_store import check_url
 from search_space import SearchSpace
@@ -40,7 +43,13 @@ class Resources(BaseModel):
         cpus_per_trial: CPU threads of a training.
         gpus_per_trial: GPUs of a training, 0 to 1; a fraction shares a GPU; by default 1 if there is a GPU, else 0.
         address: address of a Ray cluster to join ("auto" or host:port); by default a private one on this machine.
+        per_trial: custom resource of the cluster -> amount that a training needs, such as {accelerator_type:A100: 0.01}.
+        wait_for_cluster: how long a cluster that is lost, or has no node for a worker, is waited for.
         executor: the executor that runs trials: "ray_tune", or "local" (processes of this machine, without Ray).
+        memory_per_trial: memory that a worker on a CPU may hold, such as `8 GB`; a network that needs more fails. None: nine
+            tenths of the machine's. On a GPU a worker has its share, `gpus_per_trial`.
+        max_silence: a trial that makes no training step, batch of a validation or measured pass for so long is ended; None:
+            never. By default 30 minutes: the longest of these takes seconds, and compiling a network minutes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -49,7 +58,11 @@ class Resources(BaseModel):
     cpus_per_trial: int = Field(1, ge=1)
     gpus_per_trial: float | None = Field(None, ge=0, le=1)
     address: str | None = None
+    per_trial: dict[str, Annotated[float, Field(gt=0)]] = {}
+    wait_for_cluster: Duration = timedelta(minutes=10)
     executor: str = "ray_tune"
+    memory_per_trial: Size | None = None
+    max_silence: Duration | None = timedelta(minutes=30)
 
 
 class Sampler(BaseModel):
@@ -142,6 +155,8 @@ class StudyConfig(BaseModel):
             whose measurements violate one is refused before training.
         files: a URL that fsspec reads (`s3://bucket/prefix`, `gs://`, `file://`) where the checkpoints and weights of trials
             and the decoded images are; None: they are in the study's folder, or travel to it.
+        storage: URL of a PostgreSQL database, so that several drivers may search: "postgresql://USER@HOST/DATABASE", without a
+            password (`nas.study.storage_url`); null: an SQLite file in the folder of the study.
         start, sampler, scheduler, throughput, resources: see `Start`, `Sampler`, `Scheduler`, `Throughput`, `Resources`.
     """
 
@@ -156,6 +171,7 @@ class StudyConfig(BaseModel):
     train: TrainConfig = TrainConfig()
     objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("accuracy", "macs", "images_per_s")
     limits: dict[str, Annotated[float, Field(gt=0)]] = {}
+    storage: str | None = None
     start: Start = Start()
     sampler: Sampler = Sampler()
     scheduler: Scheduler = Scheduler()  # type: ignore[call-arg]
@@ -171,6 +187,20 @@ class StudyConfig(BaseModel):
         if printable(name) != name:
             raise ValueError(f"must be printable text, found '{printable(name)}'")
         return name
+
+    @field_validator("storage")
+    @classmethod
+    def _check_storage(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        try:
+            url = StorageUrl.parse(text)
+        except UsageError as error:
+            raise ValueError(str(error).removeprefix("storage: ")) from None
+        if url.password is not None:
+            rule = "must have no password in a file (--storage may have one; PGPASSWORD and ~/.pgpass are read, too)"
+            raise ValueError(f"{rule}, found {without_password(text)}")
+        return url.text
 
     @field_validator("objectives")
     @classmethod

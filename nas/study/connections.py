@@ -55,6 +55,10 @@ class Database(Protocol):
         """
         ...
 
+    def now_s(self) -> float:
+        """The time in seconds since 1970 by the clock that drivers use, too (`nas/study/leases.py`)."""
+        ...
+
     def signature(self) -> Signature | None:
         """Changes whenever the database does; None: it cannot be known without reading it.
 
@@ -90,6 +94,10 @@ class FileDatabase:
     def place(self) -> str:
         """The path of the file."""
         return str(self.file)
+
+    def now_s(self) -> float:
+        """The time of this machine."""
+        return time.time()
 
     def signature(self) -> Signature | None:
         """Changes whenever one of the files of the database is written, created or removed."""

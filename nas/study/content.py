@@ -16,8 +16,9 @@ from nas.errors import StudyError
 from nas.objectives import Objective
 from nas.study.file_store import fingerprint_name, trial_name
 from nas.study.info import StudyInfo
-from nas.study.layout import DATA, DATABASE, WEIGHTS, may_write, trial_folder
+from nas.study.layout import DATA, WEIGHTS, may_write, place_file, trial_folder
 from nas.study.reader import StudyChanges, StudyReader
+from nas.study.storage_url import StorageUrl
 from nas.study.trial_record import TrialRecord
 from nas.study.trials import AnyTrial
 from nas.study.url_store import fetch_file
@@ -64,6 +65,11 @@ class StudyContent(ABC):
     @abstractmethod
     def trials(self) -> Sequence[AnyTrial]:
         """All trials, by number."""
+
+    @property
+    @abstractmethod
+    def now_s(self) -> float:
+        """The time by the clock of the storage, in seconds since 1970."""
 
     @cached_property
     def attributes(self) -> Mapping[str, Any]:
@@ -122,7 +128,7 @@ class StudyContent(ABC):
     @property
     def is_writable(self) -> bool:
         """True if this process may write to the study."""
-        return may_write(self.folder) and may_write(self.folder / DATABASE)
+        return may_write(self.folder) and may_write(place_file(self.folder))
 
     @property
     def test_confusion(self) -> dict[str, Confusion]:
@@ -201,13 +207,17 @@ class StudySnapshot(StudyContent):
     content: StudyChanges
 
     @classmethod
-    def of(cls, folder: Path) -> StudySnapshot:
+    def of(cls, folder: Path, storage: StorageUrl | None = None) -> StudySnapshot:
         """The study in `folder` as it is now; the folder may be read-only, and nothing in it changes.
+
+        Args:
+            folder: the folder of the study.
+            storage: the URL of the database that the folder names, with a password; None: as the folder names it.
 
         Raises:
             UsageError: `folder` holds no study, or one that cannot be read.
         """
-        reader = StudyReader.of_folder(folder)
+        reader = StudyReader.of_folder(folder, storage)
         return cls(folder, reader, reader.read())
 
     @property
@@ -229,6 +239,11 @@ class StudySnapshot(StudyContent):
     def trials(self) -> Sequence[TrialRecord]:
         """All trials, by number."""
         return self.content.trials
+
+    @property
+    def now_s(self) -> float:
+        """The time by the clock of the storage."""
+        return self.reader.now_s()
 
     @cached_property
     def optuna(self) -> optuna.Study:

@@ -1,6 +1,7 @@
 """Whether a configuration continues a study, and with what.
 
-`trials`, `time_budget` and `resources` may change while a study goes on. Of the rest the meaning counts, not the spelling: the
+`trials`, `time_budget` and `resources` may change while a study goes on, and its folder says where the storage is
+(`nas.study.storage.place_of`). Of the rest the meaning counts, not the spelling: the
 order of choices and objectives, defaults that are written out, and the name of the study do not matter. Where the images and
 an earlier study are (`data.path`, `data.download`, `start.study`) may change, too: they are identified by their content
 (`StoredStudy.check_images`, `nas.driver.warm_start.check_earlier_study`).
@@ -20,7 +21,7 @@ from nas.study.config_errors import split_place
 from search_space.errors import SpaceError
 from trainers.data.grouping import is_table
 
-FREE_KEYS = ("trials", "time_budget", "resources")
+FREE_KEYS = ("trials", "time_budget", "resources", "storage")
 """Keys that may change while a study goes on."""
 
 

@@ -55,7 +55,14 @@ class TrialRecorded:
     values: tuple[float, ...] = ()
 
 
-Event = SearchStarted | TrialStarted | TrialRecorded
+@dataclass(frozen=True)
+class TrialLost:
+    """Trial `number` was adopted by another driver; what a worker of this one returns for it is not recorded."""
+
+    number: int
+
+
+Event = SearchStarted | TrialStarted | TrialRecorded | TrialLost
 
 
 class Observer(Protocol):

@@ -1,6 +1,7 @@
 """The folder of a study: names of its files, and the files of each trial. Needs neither torch nor Optuna.
 
-DIR/study.db          the Optuna storage (SQLite), one study in it
+DIR/study.db          the Optuna storage (SQLite), one study in it, or
+DIR/storage.json      the database on a server that holds the study (nas/study/storage_url.py)
 DIR/study.yaml        the resolved configuration at the start of the study
 DIR/trials/NUMBER/    weights (`model.safetensors`, the record in their header), `error.txt` if the trial failed and, while it
                       trains or after it failed, `checkpoint.pt`
@@ -10,8 +11,15 @@ DIR/operators.json    times of operators, from which throughput is predicted (na
 DIR/columns.npz       the trials as columns, which a dashboard writes for the next one (nas/analysis/columns_cache.py)
 DIR/ray/              Ray Tune's own files, only while a search runs
 DIR/workers/          the segment that each worker has started last, only while a search runs (nas/study/segments.py)
-DIR/lock              held by the driver that runs the study
 DIR/manifest.json     what an unpacked backup holds (nas/study/backup_archive.py)
+DIR/lock              held by the driver that runs the study, or that starts where several drivers may run
+
+With the key `files`, a URL, weights and checkpoints are at URL/trials/NUMBER/ instead, and the images at URL/data/, too; weights
+are fetched when they are needed. A worker that does not see DIR works in `TMPDIR/mixfront-UID` (nas/evaluation/place.py):
+
+images/               decoded images, by fingerprint
+verified/             which files of decoded images were verified on this machine (trainers/data/verification.py)
+work/                 a folder for each worker process, removed with it or by the next one
 """
 
 from __future__ import annotations
@@ -23,6 +31,7 @@ from nas.errors import UsageError
 from trainers.files import atomic_write, remove_temporary_files
 
 DATABASE = "study.db"
+STORAGE = "storage.json"
 CONFIG = "study.yaml"
 DATA = "data"
 REFERENCE = "reference.json"
@@ -37,11 +46,22 @@ MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"
 ERROR = "error.txt"
+STACKS = "stacks.txt"
 
 
 def may_write(path: Path) -> bool:
     """True if this process may write to the file or folder `path`."""
     return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def holds_study(folder: Path) -> bool:
+    """True if `folder` is that of a study: its database is in it, or on a server that it names."""
+    return (folder / DATABASE).is_file() or (folder / STORAGE).is_file()
+
+
+def place_file(folder: Path) -> Path:
+    """The file in the `folder` of a study that is, or that names, its database."""
+    return folder / (STORAGE if (folder / STORAGE).is_file() else DATABASE)
 
 
 def default_folder(name: str) -> Path:

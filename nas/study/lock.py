@@ -1,11 +1,15 @@
-"""One driver at a time: a lock file in the study's folder."""
+"""One driver at a time: a lock file in the study's folder.
+
+Where the database is on a server, several drivers may run in one folder. They hold the lock one after the other while they start,
+when they decode images, create the study and time operators.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +50,9 @@ class FolderLock:
     folder: Path
     file: TextIO
 
+    def end_start(self) -> None:
+        """Other drivers may start; only a shared folder is unlocked."""
+
     def check(self) -> None:
         """Raise `MachineError` if the folder is not where it was locked: what is written there now would be lost."""
         if not _is_current(self.file, self.folder / LOCK):
@@ -82,6 +89,40 @@ def lock_folder(folder: Path) -> Iterator[FolderLock]:
             if is_new:
                 _remove_traces(folder, created)
             raise
+
+
+class SharedFolderLock(FolderLock):
+    """The lock of a folder in which several drivers may run."""
+
+    def end_start(self) -> None:
+        """Other drivers may start."""
+        fcntl.flock(self.file, fcntl.LOCK_UN)
+
+
+@contextmanager
+def share_folder(folder: Path, wait: Callable[[], None]) -> Iterator[FolderLock]:
+    """Lock `folder`, which is created if it does not exist, until the start of this driver has ended.
+
+    Args:
+        folder: the folder.
+        wait: called again and again while another driver starts.
+
+    Raises:
+        UsageError: the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.fdopen(open_regular(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{folder}: must be a folder that can be written to: {error.strerror}") from None
+    with file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                wait()
+        yield SharedFolderLock(folder, file)
 
 
 def _open_locked(folder: Path) -> TextIO:

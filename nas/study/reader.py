@@ -20,8 +20,10 @@ from typing import Any, TypeVar
 from nas.errors import UsageError
 from nas.study.attribute_types import is_index, study_value
 from nas.study.connections import Database, FileDatabase, Query, Row
+from nas.study.drivers import DRIVERS
 from nas.study.layout import DATABASE
 from nas.study.snapshot import Signature
+from nas.study.storage_url import StoragePlace, StorageUrl
 from nas.study.tables import TrialTables, chunks, find_study, studies, trial_rows, trial_rows_of, trial_rows_of_ids
 from nas.study.trial_record import TrialRecord, decode, removed_trial
 
@@ -114,9 +116,20 @@ class StudyReader:
         self._id, self.name, self.directions = self._transact(lambda query: find_study(query, database.place, name))
 
     @classmethod
-    def of_folder(cls, folder: Path) -> StudyReader:
-        """The study in `folder`."""
-        return cls(FileDatabase(folder / DATABASE))
+    def of_folder(cls, folder: Path, storage: StorageUrl | None = None) -> StudyReader:
+        """The study in `folder`, or on the server that the folder names.
+
+        Args:
+            folder: the folder of the study.
+            storage: the URL of that server, with a password; None: as the folder names it.
+        """
+        place = StoragePlace.of_folder(folder)
+        if place is None:
+            return cls(FileDatabase(folder / DATABASE))
+        place = place if storage is None else replace(place, url=storage)
+        from nas.study.server import open_place  # here, since it imports SQLAlchemy
+
+        return cls(open_place(place), place.name)
 
     @classmethod
     def of_storage(cls, url: str, name: str) -> StudyReader:
@@ -124,6 +137,14 @@ class StudyReader:
         from nas.study.server import open_database  # here, since it imports SQLAlchemy
 
         return cls(open_database(url), name)
+
+    def now_s(self) -> float:
+        """The time by the clock of the storage, in seconds since 1970.
+
+        Raises:
+            UsageError: the database cannot be read.
+        """
+        return self._database.now_s()
 
     def changed(self) -> bool:
         """True if the study may have changed since the last read began; costs no more than looking at the files.
@@ -230,7 +251,7 @@ class StudyReader:
         rows = query(
             "SELECT a.key, a.value_json FROM study_user_attributes a WHERE a.study_id = ? ORDER BY a.key", (self._id,)
         )
-        digest = hash(tuple(rows))
+        digest = hash(tuple(row for row in rows if not row[0].startswith(DRIVERS)))  # heartbeats are no news
         if digest == cursor.attributes_digest:
             return None, digest
         return {name: study_value(name, self._decode(name, text)) for name, text in rows}, digest

@@ -30,6 +30,9 @@ SCHEMA = 1
 OUTCOME = "outcome"
 """The key of a record, and the user attribute, that names the kind of an outcome (`name_of`)."""
 
+INFEASIBLE = "infeasible"
+"""The user attribute of a failed trial whose architecture cannot be trained: the kind of its failure."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -179,6 +182,8 @@ class Failed:
         seed: the seed of the training; None if it did not start.
         wall_s: seconds from the start of the trial to its failure, all segments together.
         idle_s: seconds that the worker waited for the trial.
+        infeasible: the kind of the failure (`nas.study.failure_kinds.kind_of`), if the architecture is certainly at fault, or
+            has failed twice in this way; None: it may be trained another time.
     """
 
     reason: str
@@ -186,10 +191,11 @@ class Failed:
     seed: int | None = None
     wall_s: float | None = None
     idle_s: float | None = None
+    infeasible: str | None = None
 
     def to_attributes(self) -> dict[str, Any]:
         """User attributes of the trial."""
-        optional = {"wall_s": self.wall_s, "seed": self.seed, "idle_s": self.idle_s}
+        optional = {"wall_s": self.wall_s, "seed": self.seed, "idle_s": self.idle_s, INFEASIBLE: self.infeasible}
         return {"failure": self.reason, **{name: value for name, value in optional.items() if value is not None}}
 
 
@@ -206,6 +212,7 @@ class MachineFailure:
         idle_s: seconds that the worker waited for the trial.
         measured: the measurements, if the training had ended.
         trained: the result of the training, if it had ended and its weights could not be written.
+        infeasible: as in `Failed`, if the architecture is at fault.
     """
 
     reason: str
@@ -216,6 +223,7 @@ class MachineFailure:
     idle_s: float | None = None
     measured: Measured = Measured()
     trained: Trained | None = None
+    infeasible: str | None = None
 
     def to_attributes(self) -> dict[str, Any]:
         """User attributes of the trial: those of a training that had ended, or none."""
@@ -225,7 +233,7 @@ class MachineFailure:
 
     def to_failed(self) -> Failed:
         """The outcome of the trial, if its architecture is at fault."""
-        return Failed(self.reason, self.traceback, self.seed, self.wall_s, self.idle_s)
+        return Failed(self.reason, self.traceback, self.seed, self.wall_s, self.idle_s, self.infeasible)
 
 
 WorkerOutcome: TypeAlias = Completed | Paused | Refused | Failed | MachineFailure

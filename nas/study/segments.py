@@ -96,7 +96,7 @@ class WorkerFiles:
     """A file for each worker of a running search, with the segment that it has started last.
 
     Args:
-        folder: `DIR/workers`, on a disk that all workers share.
+        folder: `DIR/workers`; the driver writes there for workers that do not see it (`nas.evaluation.trial_files`).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -112,7 +112,7 @@ class WorkerFiles:
         if self.folder.is_symlink():
             self.folder.unlink()  # what it leads to is not ours
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / nonce).touch()
         try:
             yield

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,10 +14,28 @@ from nas.errors import MachineError, UsageError
 from nas.study.attribute_writer import AttributeWriter, FileWriter, Merge, replace_attribute
 from nas.study.connections import Database, FileDatabase, Query, Row
 from nas.study.snapshot import Signature
+from nas.study.storage_url import StoragePlace, without_password
 from nas.study.tables import find_study
 
 Result = TypeVar("Result")
+
+POSTGRESQL_ARGUMENTS: Mapping[str, Any] = {
+    "connect_timeout": 10,
+    "options": "-c lock_timeout=60000 -c idle_in_transaction_session_timeout=60000",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""A server that is gone, or a network that is cut, is an error within 30 s. A driver that is stopped while it holds a lock loses
+it, with its transaction, after 60 s."""
+
 _STUDY_COLUMN = sqlalchemy.table("studies", sqlalchemy.column("study_id")).c.study_id
+
+
+def open_place(place: StoragePlace) -> Database:
+    """The database of a study on a server."""
+    return ServerDatabase(place.url.to_sqlalchemy().set(drivername="postgresql"))
 
 
 def open_database(url: str) -> Database:
@@ -39,8 +57,13 @@ class ServerDatabase:
     """
 
     def __init__(self, url: sqlalchemy.URL, isolation_level: str = "REPEATABLE READ") -> None:
-        self.place = url.render_as_string(hide_password=True)
-        self._engine = _create_engine(url).execution_options(isolation_level=isolation_level)
+        self.place = without_password(url.render_as_string(hide_password=True))
+        self._engine = create_engine(url).execution_options(isolation_level=isolation_level)
+        weakref.finalize(self, self._engine.dispose)
+
+    def now_s(self) -> float:
+        """The time of the server."""
+        return self.read(lambda query: float(query("SELECT EXTRACT(EPOCH FROM CURRENT_TIMESTAMP)", ())[0][0]))
 
     def signature(self) -> Signature | None:
         """None: a server says no more than a read does."""
@@ -50,9 +73,9 @@ class ServerDatabase:
         """Call `transaction` in a read-only transaction."""
         try:
             with self._engine.connect() as connection, connection.begin():
-                return transaction(partial(_query, connection))
+                return transaction(query_of(connection))
         except sqlalchemy.exc.SQLAlchemyError as error:
-            raise UsageError(f"{self.place}: cannot be read: {_message(error)}") from None
+            raise UsageError(f"{self.place}: cannot be read: {message_of(error)}") from None
 
 
 class ServerWriter:
@@ -64,15 +87,16 @@ class ServerWriter:
     """
 
     def __init__(self, url: sqlalchemy.URL, name: str) -> None:
-        self.place = url.render_as_string(hide_password=True)
+        self.place = without_password(url.render_as_string(hide_password=True))
         self.name = name
-        self._engine = _create_engine(url)
+        self._engine = create_engine(url)
+        weakref.finalize(self, self._engine.dispose)
 
     def update(self, key: str, merge: Merge, trial: int) -> Any:
         """Replace the attribute `key` (see `nas.study.attribute_writer.AttributeWriter`)."""
         try:
             with self._engine.begin() as connection:
-                query = partial(_query, connection)
+                query = query_of(connection)
                 study = find_study(query, self.place, self.name)[0]
                 connection.execute(
                     sqlalchemy.select(_STUDY_COLUMN).where(sqlalchemy.literal(study) == _STUDY_COLUMN).with_for_update()
@@ -80,7 +104,7 @@ class ServerWriter:
                 column = connection.dialect.identifier_preparer.quote("key")
                 return replace_attribute(query, study, key, merge, trial, column)
         except sqlalchemy.exc.SQLAlchemyError as error:
-            raise MachineError(f"{self.place}: cannot be written: {_message(error)}") from None
+            raise MachineError(f"{self.place}: cannot be written: {message_of(error)}") from None
 
 
 def writer_of(url: str, name: str) -> AttributeWriter:
@@ -98,7 +122,7 @@ def _parse(url: str) -> sqlalchemy.URL:
         return sqlalchemy.make_url(url)
     except (sqlalchemy.exc.ArgumentError, ValueError):
         rule = "must be a URL such as sqlite:///FILE or postgresql://USER@HOST/DATABASE"
-        raise UsageError(f"storage: {rule}, found {_without_password(url)!r}") from None
+        raise UsageError(f"storage: {rule}, found {without_password(url)!r}") from None
 
 
 def _is_file(url: sqlalchemy.URL) -> bool:
@@ -112,16 +136,30 @@ def _file_of(url: sqlalchemy.URL) -> Path:
     return Path(url.database)
 
 
-def _create_engine(url: sqlalchemy.URL) -> sqlalchemy.Engine:
-    place = url.render_as_string(hide_password=True)
+def create_engine(url: sqlalchemy.URL) -> sqlalchemy.Engine:
+    """An engine for the database at `url`.
+
+    Raises:
+        UsageError: there is no such kind of database, or the package that reads it is not installed.
+    """
+    place = without_password(url.render_as_string(hide_password=True))
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    arguments = POSTGRESQL_ARGUMENTS if url.drivername == "postgresql+psycopg" else {}
     try:
-        return sqlalchemy.create_engine(url, pool_pre_ping=True)
+        return sqlalchemy.create_engine(url, pool_pre_ping=True, connect_args=dict(arguments))
     except ImportError as error:
         package = str(getattr(error, "name", None) or error)
-        raise UsageError(f"{place}: needs the package {package}; `pip install {package}`") from None
+        extra = "'mixfront[postgresql]'" if package == "psycopg" else package
+        raise UsageError(f"{place}: needs the package {package}; `pip install {extra}`") from None
     except sqlalchemy.exc.NoSuchModuleError:
         rule = f"storage: no such kind of database, found {url.drivername!r}"
         raise UsageError(f"{rule} (postgresql, mysql and sqlite are known)") from None
+
+
+def query_of(connection: sqlalchemy.Connection) -> Query:
+    """Runs SQL on `connection`, in which `?` marks parameters."""
+    return partial(_query, connection)
 
 
 def _query(connection: sqlalchemy.Connection, sql: str, parameters: Sequence[Any]) -> list[Row]:
@@ -133,10 +171,6 @@ def _query(connection: sqlalchemy.Connection, sql: str, parameters: Sequence[Any
     return [tuple(row) for row in result] if result.returns_rows else []
 
 
-def _message(error: sqlalchemy.exc.SQLAlchemyError) -> str:
+def message_of(error: sqlalchemy.exc.SQLAlchemyError) -> str:
     """The message of the driver, in one line."""
-    return _without_password(str(getattr(error, "orig", None) or error).strip().partition("\n")[0])
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"(://[^/\s:@]*):[^/\s@]*@", r"\1:***@", text)
+    return without_password(str(getattr(error, "orig", None) or error).strip().partition("\n")[0])

@@ -1,4 +1,5 @@
-"""The Optuna storage of a study, its only state: SQLite in the folder of the study (see `nas/study/layout.py`).
+"""The Optuna storage of a study, its only state: SQLite in the folder of the study (see `nas/study/layout.py`), or a database
+on a server that the folder names (`nas/study/storage_url.py`).
 
 User attributes of a trial (all plain JSON; `nas/study/records.py` writes and reads them):
 
@@ -32,6 +33,7 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
                           counts unless another trial repeats this one (`retried_from`)
     losses                [{"at": seconds since 1970, "kind": "worker", "node" or "cluster", "reason"}, ...]: the deaths of
                           workers and the losses of nodes during the trial (nas/driver/suspects.py); missing: there were none
+    driver                the driver that runs it, or has run it last (nas/study/leases.py); null: that driver has left it
 
 User attributes of the study:
 
@@ -51,6 +53,7 @@ User attributes of the study:
     pins                  [trial number, ...]: what people noted on trials, and pinned (`nas/study/annotations.py`)
     environments          [{"since", "mixfront", "python", "torch", ..., "host", "processor", "platform"}, ...]: the versions and
                           the machine of each search that had others than the one before (`nas/study/environment.py`)
+    driver:HOST/PID/ID    {"host", "pid", "since", "at", "beats", "index", "interval_s"}: a driver that runs (nas/study/leases.py)
 
 The names of the objectives are Optuna's metric names, too, so that its own tools show them.
 
@@ -61,7 +64,7 @@ from __future__ import annotations
 
 import sqlite3
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -73,10 +76,12 @@ import sqlalchemy
 from nas.errors import UsageError
 from nas.objectives import Direction
 from nas.study.connections import missing_study
-from nas.study.layout import DATABASE
+from nas.study.layout import DATABASE, holds_study
 from nas.study.optuna_storage import StudyStorage
+from nas.study.server_storage import create_server_study, open_server_study, read_server_study
 from nas.study.snapshot import copy_to_memory
 from nas.study.storage_errors import DATABASE_ERRORS, cause, storage_errors
+from nas.study.storage_url import StoragePlace, StorageUrl
 
 BUSY_TIMEOUT_S = 60  # the longest time that SQLite waits for another process that writes
 
@@ -84,12 +89,19 @@ _ERRORS = (*DATABASE_ERRORS, RuntimeError, LookupError, TypeError, ValueError)
 """What reading a file raises that is no study, one of another version of Optuna, or one with values that Optuna never writes."""
 
 
-def open_study(folder: Path) -> optuna.Study:
+def open_study(folder: Path, storage: StorageUrl | None = None) -> optuna.Study:
     """Open the Optuna study in `folder`, to continue it.
+
+    Args:
+        folder: the folder of the study.
+        storage: the URL of the database that the folder names, which may have a password; None: as the folder names it.
 
     Raises:
         UsageError: `folder` holds no study, or one that cannot be read.
     """
+    place = place_of(folder, storage)
+    if place is not None:
+        return open_server_study(place)
     database = _database(folder)
     try:
         with closing(_connect(database)) as connection:
@@ -99,12 +111,19 @@ def open_study(folder: Path) -> optuna.Study:
         raise UsageError(f"{database}: cannot be read as a study: {cause(error)}") from None
 
 
-def read_study(folder: Path) -> optuna.Study:
+def read_study(folder: Path, storage: StorageUrl | None = None) -> optuna.Study:
     """Read the Optuna study in `folder` as it is now, without writing to the folder. The study refuses to be changed.
+
+    Args:
+        folder: the folder of the study.
+        storage: as for `open_study`.
 
     Raises:
         UsageError: `folder` holds no study, or one that cannot be read.
     """
+    place = place_of(folder, storage)
+    if place is not None:
+        return read_server_study(place)
     database = _database(folder)
     try:
         memory = copy_to_memory(database)
@@ -117,6 +136,28 @@ def read_study(folder: Path) -> optuna.Study:
         raise UsageError(f"{database}: cannot be read as a study: {cause(error)}") from None
     except OSError as error:
         raise UsageError(f"{database}: cannot be read: {error.strerror or error}") from None
+
+
+def place_of(folder: Path, storage: StorageUrl | None = None) -> StoragePlace | None:
+    """Where the study in `folder` is on a server; None: its database is in the folder, or there is none.
+
+    Args:
+        folder: the folder of the study.
+        storage: the URL to use, which must be that of the folder but for the password; None: that of the folder.
+
+    Raises:
+        UsageError: the study is elsewhere.
+    """
+    place = StoragePlace.of_folder(folder)
+    if storage is None:
+        return place
+    if place is None and (folder / DATABASE).is_file():
+        rule = f"--storage: the study in {folder} has its own database, {DATABASE}"
+        raise UsageError(f"{rule}, found {storage} (use another --out for another study)")
+    if place is not None and place.url != storage:
+        rule = f"--storage: must stay {place.url} as at the start of the study in {folder}"
+        raise UsageError(f"{rule}, found {storage} (use another --out for another study)")
+    return None if place is None else StoragePlace(storage, place.name)
 
 
 def _database(folder: Path) -> Path:
@@ -163,8 +204,8 @@ def _connect_to_write(database: Path) -> sqlite3.Connection:
 
 
 def study_exists(folder: Path) -> bool:
-    """True if `folder` holds a study."""
-    return (folder / DATABASE).is_file()
+    """True if `folder` is that of a study."""
+    return holds_study(folder)
 
 
 def create_study(
@@ -173,24 +214,53 @@ def create_study(
     directions: Sequence[Direction],
     attributes: Mapping[str, Any],
     metric_names: Sequence[str] = (),
+    first: Sequence[Mapping[str, Any]] = (),
+    storage: StorageUrl | None = None,
 ) -> optuna.Study:
-    """Create a study in `folder` with its attributes and, if given, the names of its values, atomically."""
+    """Create a study, atomically.
+
+    Args:
+        folder: its folder.
+        name: its name.
+        directions: of its objectives.
+        attributes: its user attributes.
+        metric_names: the names of its values.
+        first: the parameters of its first trials.
+        storage: the database that it is created in; None: in the folder.
+    """
+
+    def fill(study: optuna.Study) -> None:
+        for key, value in attributes.items():
+            study.set_user_attr(key, value)
+        if metric_names:
+            set_metric_names(study, metric_names)
+        for params in first:
+            study.enqueue_trial(dict(params))
+
+    if storage is not None:
+        place = StoragePlace(storage, name)
+        with storage_errors(folder):
+            study = create_server_study(place, list(directions), fill)
+        place.write(folder)
+        return study
+    _create_file(folder, name, directions, fill)
+    return open_study(folder)
+
+
+def _create_file(
+    folder: Path, name: str, directions: Sequence[Direction], fill: Callable[[optuna.Study], None]
+) -> None:
     draft = folder / f"{DATABASE}.new"
     draft.unlink(missing_ok=True)
     pool = {"creator": partial(_connect, draft.resolve(), "rwc"), "poolclass": sqlalchemy.pool.QueuePool}
     try:
         with storage_errors(folder):
             storage = optuna.storages.RDBStorage("sqlite://", engine_kwargs=pool)
-            study = optuna.create_study(storage=storage, study_name=name, directions=directions)
-            for key, value in attributes.items():
-                study.set_user_attr(key, value)
-            if metric_names:
-                set_metric_names(study, metric_names)
+            fill(optuna.create_study(storage=storage, study_name=name, directions=directions))
             storage.engine.dispose()
         draft.replace(folder / DATABASE)
     finally:
         draft.unlink(missing_ok=True)
-    return open_study(folder)
 
 
 def set_metric_names(study: optuna.Study, names: Sequence[str]) -> None:
@@ -208,6 +278,13 @@ def write_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
         UsageError: `folder` holds no study.
         MachineError: the database cannot be written, as on a full disk.
     """
+    place = place_of(folder)
+    if place is not None:
+        with storage_errors(folder):
+            study = open_server_study(place)
+            for key, value in attributes.items():
+                study.set_user_attr(key, value)
+        return
     database = _database(folder)
     with storage_errors(folder):
         storage = _file_storage(database)

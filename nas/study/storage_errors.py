@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,9 @@ from pathlib import Path
 import optuna
 import sqlalchemy
 
-from nas.errors import MachineError
-from nas.study.layout import DATABASE
+from nas.errors import MachineError, StorageError
+from nas.study.layout import holds_study, place_file
+from nas.study.storage_url import without_password
 
 DATABASE_ERRORS = (
     sqlite3.DatabaseError,
@@ -27,13 +29,21 @@ def cause(error: BaseException) -> str:
     return str(getattr(inner, "orig", None) or inner).strip().partition("\n")[0]
 
 
+_AWAY = re.compile(r"locked|lock timeout|connect|server|shutting down|starting up|terminat|timed? ?out|closed", re.I)
+
+
+def is_away(error: BaseException) -> bool:
+    """True if the storage is locked or its server is away; False if it is full or broken."""
+    return _AWAY.search(cause(error)) is not None
+
+
 @contextmanager
 def storage_errors(folder: Path) -> Iterator[None]:
-    """Raise an error of the database of the study in `folder` as a `MachineError` of one line."""
+    """Raise an error of the database of the study in `folder` as a `StorageError` of one line."""
     try:
         yield
     except DATABASE_ERRORS as error:
-        raise MachineError(f"{folder / DATABASE}: cannot be written: {cause(error)}") from error
+        raise StorageError(f"{place_file(folder)}: cannot be written: {without_password(cause(error))}") from error
 
 
 @contextmanager
@@ -57,6 +67,6 @@ def machine_errors(folder: Path) -> Iterator[None]:
 
 
 def _how_to_go_on(folder: Path) -> str:
-    if not (folder / DATABASE).is_file():
+    if not holds_study(folder):
         return ""
     return f"; nothing that was recorded is lost: the same command continues {folder}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -20,6 +22,7 @@ from nas.study.dataset import dataset_record
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, with_current
 from nas.study.layout import CONFIG
 from nas.study.storage import create_study, open_study, set_metric_names
+from nas.study.storage_url import StorageUrl
 from nas.study.trials import count_trained, waiting_retries
 from search_space import Architecture, SearchSpace
 from trainers.data.prepared import DatasetInfo
@@ -41,13 +44,17 @@ class StoredStudy(StudyContent):
     optuna: optuna.Study
 
     @classmethod
-    def open(cls, folder: Path) -> StoredStudy:
+    def open(cls, folder: Path, storage: StorageUrl | None = None) -> StoredStudy:
         """Open the study in `folder`, to continue it.
+
+        Args:
+            folder: the folder of the study.
+            storage: the URL of the database that the folder names, with a password; None: as the folder names it.
 
         Raises:
             UsageError: `folder` holds no study, or one that cannot be read.
         """
-        return cls(folder, open_study(folder))
+        return cls(folder, open_study(folder, storage))
 
     @classmethod
     def read(cls, folder: Path) -> StudySnapshot:
@@ -66,6 +73,8 @@ class StoredStudy(StudyContent):
         space: SearchSpace,
         dataset: DatasetInfo,
         first: Sequence[Architecture] = (),
+        storage: StorageUrl | None = None,
+        more: Mapping[str, Any] = MappingProxyType({}),
     ) -> StoredStudy:
         """Create the study of `config` in `folder`.
 
@@ -75,6 +84,8 @@ class StoredStudy(StudyContent):
             space: the search space.
             dataset: the description of the images.
             first: architectures to train first.
+            storage: the database that it is created in; None: in the folder.
+            more: further user attributes.
         """
         chosen = [objectives.get(name) for name in config.objectives]
         plain = config.model_dump(mode="json")
@@ -84,13 +95,12 @@ class StoredStudy(StudyContent):
             "space_size": str(space.size),  # may exceed what JSON readers take for a number
             "dataset": dataset_record(dataset),
             ENVIRONMENTS: with_current(None),
+            **more,
         }
-        with atomic_write(folder / CONFIG) as temporary:
-            temporary.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+        _write_config(folder, plain)
         directions = [objective.direction for objective in chosen]
-        created = create_study(folder, config.name, directions, attributes, config.objectives)
-        for architecture in first:
-            created.enqueue_trial(dict(space.encode(architecture)))
+        params = [dict(space.encode(architecture)) for architecture in first]
+        created = create_study(folder, config.name, directions, attributes, config.objectives, params, storage)
         return cls(folder, created)
 
     @property
@@ -109,9 +119,19 @@ class StoredStudy(StudyContent):
         return len(self.optuna.directions)
 
     @property
+    def now_s(self) -> float:
+        """The time of this machine."""
+        return time.time()
+
+    @property
     def trials(self) -> list[FrozenTrial]:
         """All trials as they are now, by number."""
         return self.optuna.get_trials(deepcopy=False)
+
+    def keep_config(self) -> None:
+        """Write the configuration to the folder, if it is not there, as in one that joins the study of other drivers."""
+        if not (self.folder / CONFIG).exists():
+            _write_config(self.folder, dict(self.config))
 
     def record_environment(self) -> None:
         """Store the current versions and machine if they differ from the last ones; name the values for Optuna's own tools."""
@@ -147,6 +167,10 @@ class StoredStudy(StudyContent):
         target = {"trials": trials, "time_budget_s": budget_s, "since": since, "workers": workers}
         self.optuna.set_user_attr(TARGET, target)
 
+    def record_workers(self, workers: int) -> None:
+        """Store that the search now trains so many trials at a time (`record_target`)."""
+        self.optuna.set_user_attr(TARGET, {**self.optuna.user_attrs.get(TARGET, {}), "workers": workers})
+
     def set_end_reason(self, reason: str) -> None:
         """Store why the search ended before it had its number of trials; empty: it has them."""
         if reason != self.end_reason:
@@ -158,3 +182,8 @@ class StoredStudy(StudyContent):
         if dataset.fingerprint != fingerprint:
             rule = f"data: must stay the images that the study started with, {fingerprint}, found {dataset.fingerprint}"
             raise ConfigError(config.where("data", "path"), f"{rule} (use another --out for another study)")
+
+
+def _write_config(folder: Path, plain: Mapping[str, Any]) -> None:
+    with atomic_write(folder / CONFIG) as temporary:
+        temporary.write_text(yaml.safe_dump(dict(plain), sort_keys=False), encoding="utf-8")

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from nas.errors import ConfigError
 from nas.study.attribute_types import is_number_text
+from nas.study.storage_url import without_password
 from nas.study.text_keys import keep_texts, parse_override
 from nas.study.url_store import without_credentials
 from search_space import yaml_text
@@ -109,7 +110,7 @@ def read(file: Path, overrides: Sequence[str], model: type[BaseModel]) -> StudyF
     for word in overrides:
         path, value = _parse(word, model)
         data = _set({} if data is None else data, path, value, word)
-        applied[path] = without_credentials(word)
+        applied[path] = without_password(without_credentials(word))
     return StudyFile(file, data, node, applied)
 
 

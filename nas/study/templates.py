@@ -12,7 +12,7 @@ import yaml
 
 from nas.errors import UnknownNameError, UsageError
 from nas.formatting import printable, shell_path
-from nas.study.layout import DATABASE
+from nas.study.layout import holds_study
 from search_space import presets, yaml_text
 from search_space.errors import SpaceError
 from search_space.spaces.neighbourhood import neighbourhood
@@ -45,7 +45,7 @@ def find_study(name: str | None) -> Path:
     if name is None:
         return installed_studies()[DEFAULT_STUDY]
     path = Path(name)
-    is_given = path.is_file() or (path / DATABASE).is_file()
+    is_given = path.is_file() or holds_study(path)
     if "/" in name or path.suffix or is_given:
         return path
     if name in installed_studies():  # also if there is a folder of images of this name

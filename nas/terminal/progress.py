@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+import numpy as np
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from nas.analysis.front import front_mask, hypervolume
+from nas.analysis.running_front import RunningFront
 from nas.formatting import duration, printable, ratio, value_text
 from nas.objectives import primary_index
-from nas.study.events import Event, Observer, SearchStarted, TrialRecorded, TrialStarted
+from nas.study.events import Event, Observer, SearchStarted, TrialLost, TrialRecorded, TrialStarted
 from nas.study.records import Paused, name_of
 from nas.terminal.dataset import dataset_lines
 
@@ -42,7 +43,8 @@ class SearchTally:
         self.running: set[int] = set()
         self.paused: set[int] = set()
         self.outcomes: Counter[str] = Counter()
-        self.values: list[tuple[float, ...]] = []
+        self.front: RunningFront | None = None  # of the complete trials
+        self.best: float | None = None  # value of the primary objective
         self.search: SearchStarted | None = None
         self.trained_before = 0
         self.started_s = time.monotonic()
@@ -52,11 +54,15 @@ class SearchTally:
         if isinstance(event, SearchStarted):
             self.search = event
             self.outcomes.update(event.counts)
-            self.values += event.values
+            self.front = RunningFront(event.objectives)
+            self._complete(event.values)
             self.paused.update(event.paused)
             self.trained_before, self.started_s = self.trained, time.monotonic()
         elif isinstance(event, TrialStarted):
             self.running.add(event.number)
+            self.paused.discard(event.number)
+        elif isinstance(event, TrialLost):
+            self.running.discard(event.number)
             self.paused.discard(event.number)
         elif isinstance(event, TrialRecorded):
             self.running.discard(event.number)
@@ -66,7 +72,18 @@ class SearchTally:
                 return
             self.outcomes[name_of(event.outcome)] += 1
             if event.values:
-                self.values.append(event.values)
+                self._complete([event.values])
+
+    def _complete(self, values: Sequence[tuple[float, ...]]) -> None:
+        """Add the `values` of trials that are complete."""
+        if self.search is None or self.front is None or not values:
+            return
+        first = sum(self.outcomes.values())  # the front numbers trials; only their order matters
+        self.front.extend(range(first, first + len(values)), np.array(values, np.float64))
+        primary = primary_index(self.search.objectives)
+        choose = max if self.search.objectives[primary].direction == "maximize" else min
+        known = [] if self.best is None else [self.best]
+        self.best = choose([*known, *(row[primary] for row in values)])
 
     @property
     def trained(self) -> int:
@@ -87,14 +104,11 @@ class SearchTally:
         parts = [f"running {len(self.running)}", f"failed {self.outcomes['failed']}", f"refused {refused}"]
         if self.search is not None and self.search.pauses:
             parts += [f"paused {len(self.paused)}", f"stopped {self.outcomes['stopped']}"]
-        if self.search is not None and self.values:
-            objectives = self.search.objectives
-            primary = primary_index(objectives)
-            front = int(front_mask(self.values, [objective.direction for objective in objectives]).sum())
-            volume = hypervolume(self.values, objectives)
-            choose = max if objectives[primary].direction == "maximize" else min
-            best = value_text(objectives[primary], choose(values[primary] for values in self.values))
-            parts += [f"best {best}", f"front {front}", f"hypervolume {ratio(volume)}"]
+        if self.search is not None and self.front is not None and self.best is not None:
+            objective = self.search.objectives[primary_index(self.search.objectives)]
+            volume = next(reversed(self.front.hypervolumes), 0.0)
+            parts += [f"best {value_text(objective, self.best)}", f"front {len(self.front.trials)}"]
+            parts += [f"hypervolume {ratio(volume)}"]
         return " · ".join(parts)
 
 

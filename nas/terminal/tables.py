@@ -20,6 +20,7 @@ from rich.text import Text
 
 from nas.analysis.architecture_text import mixer_names
 from nas.analysis.classes import class_record
+from nas.analysis.drivers import driver_rows, driver_statuses, lease_statuses
 from nas.analysis.failures import failure_summary, group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
 from nas.analysis.results import Results, plain
@@ -71,9 +72,10 @@ def status_record(results: Results) -> dict[str, Any]:
     (neither training nor validation), `prediction_quality` ({objective: {trials, kendall_tau, median_error}}). A value that
     is not known yet is None. `end_reason` says why the search ended before it had its number of trials; `failures` lists
     the failed trials that no other repeats ([{reason, count, trials}]), `interrupted` is the number of running trials while no
-    search runs in the folder, `environments` the versions and machines of its searches (`nas.study.environment`). `foretold` is
-    an alias of `prediction_quality`, its name in version 0.1, for one release. Where attributes of trials are damaged, so that
-    they count as missing, `damaged` lists them ([{trial, problem}]).
+    search runs in the folder, `environments` the versions and machines of its searches (`nas.study.environment`). `drivers` are
+    those that announce themselves, `leases` the trials that run, with their drivers (`nas.analysis.drivers`). `foretold` is an
+    alias of `prediction_quality`, its name in version 0.1, for one release. Where attributes of trials are damaged, so
+    that they count as missing, `damaged` lists them ([{trial, problem}]).
     """
     trials = results.summary
     times = break_down_time(results)
@@ -101,6 +103,8 @@ def status_record(results: Results) -> dict[str, Any]:
         "interrupted": results.state_counts.get("interrupted", 0),
         "end_reason": results.end_reason or None,
         "environments": [dict(environment) for environment in results.environments],
+        "drivers": [status.to_dict() for status in driver_statuses(results)],
+        "leases": [status.to_dict() for status in lease_statuses(results)],
         **({"damaged": _damage_records(results)} if results.damaged else {}),
     }
 
@@ -137,6 +141,8 @@ def status_panel(results: Results) -> Panel:
         grid.add_row("failed", Text(failures))
     if results.end_reason:
         grid.add_row("ended", Text(results.end_reason))
+    for label, text in driver_rows(results):
+        grid.add_row(label, Text(text))
     if results.damaged:
         grid.add_row("damaged", Text(_damage_text(results)))
     best = "no complete trial yet"

@@ -28,15 +28,16 @@ def find_damaged_attributes(study: ExaminedStudy) -> Iterator[Defect]:
                 yield Defect(f"trial {trial.number}", f"the attribute {name} {problem}", _repair(study, trial, name))
 
 
-def _repair(study: ExaminedStudy, trial: TrialRecord, name: str) -> Repair:
-    """Take the attribute away; the header of the weights may have its value."""
+def _repair(study: ExaminedStudy, trial: TrialRecord, name: str) -> Repair | None:
+    """Take the attribute away; the header of the weights may have its value. None for a study on a server."""
+    database, content = study.database, study.content
+    if database is None or content is None:
+        return None
     known = _known_attributes(study, trial)
 
     def replace(removed: RemovedFiles) -> None:
-        if study.content is None:
-            return
-        with changing(study.database) as connection:
-            key = trial_id(connection, study.content.name, trial.number)
+        with changing(database) as connection:
+            key = trial_id(connection, content.name, trial.number)
             row = attribute_row(connection, key, name)
             if row is None:
                 return

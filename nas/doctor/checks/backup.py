@@ -22,7 +22,7 @@ def find_differences_from_backup(study: ExaminedStudy) -> Iterator[Defect]:
         manifest = BackupManifest.read(study.folder / MANIFEST)
     except (FileNotFoundError, UsageError):
         return
-    is_untouched = _is_same(study.database, manifest.files.get(DATABASE))
+    is_untouched = _is_same(study.folder / DATABASE, manifest.files.get(DATABASE))
     for name, expected in manifest.files.items():
         if not is_untouched and not _never_changes(name):
             continue

@@ -25,17 +25,20 @@ ROWS_FILE = "rows.jsonl"
 def find_unreadable_database(study: ExaminedStudy) -> Iterator[Defect]:
     """A database that no command can read: damaged, of another version of Optuna, or without a study."""
     if study.content is None:
-        yield Defect(DATABASE, study.failure.removeprefix(f"{study.database}: "))
+        yield Defect(study.place_file.name, study.failure.removeprefix(f"{study.place_file}: "))
 
 
 @check("database-damaged", "error")
 def find_damage(study: ExaminedStudy) -> Iterator[Defect]:
     """What `PRAGMA integrity_check` finds. Indices are made again; for the rest there are backups."""
+    database = study.database
+    if database is None:
+        return  # a server looks after its files
     try:
-        rows = FileDatabase(study.database).read(lambda query: query(f"PRAGMA integrity_check({MAX_MESSAGES})", ()))
+        rows = FileDatabase(database).read(lambda query: query(f"PRAGMA integrity_check({MAX_MESSAGES})", ()))
     except UsageError as error:
         if study.content is not None:
-            yield Defect(DATABASE, str(error).removeprefix(f"{study.database}: "))
+            yield Defect(DATABASE, str(error).removeprefix(f"{database}: "))
         return
     messages = [" ".join(str(text).split()) for (text,) in rows if text != "ok"]
     if not messages:
@@ -43,7 +46,7 @@ def find_damage(study: ExaminedStudy) -> Iterator[Defect]:
     more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
     text = f"SQLite finds it damaged: {messages[0]}{more}; a backup may be whole"
     if all(map(_OF_INDEX.match, messages)):
-        yield Defect(DATABASE, text, Repair("makes its indices again", lambda removed: _reindex(study.database)))
+        yield Defect(DATABASE, text, Repair("makes its indices again", lambda removed: _reindex(database)))
     else:
         yield Defect(DATABASE, text)
 
@@ -56,10 +59,11 @@ def _reindex(database: Path) -> None:
 @check("rows-without-trial", "warning")
 def find_rows_without_trial(study: ExaminedStudy) -> Iterator[Defect]:
     """Rows whose trial or study was removed from the database."""
-    if study.content is None:
+    database = study.database
+    if study.content is None or database is None:
         return
     try:
-        rows = FileDatabase(study.database).read(lambda query: query("PRAGMA foreign_key_check", ()))
+        rows = FileDatabase(database).read(lambda query: query("PRAGMA foreign_key_check", ()))
     except UsageError:
         return  # `database-damaged` tells it
     found = sorted({(str(table), int(row_id)) for table, row_id, *_ in rows})
@@ -67,7 +71,7 @@ def find_rows_without_trial(study: ExaminedStudy) -> Iterator[Defect]:
         return
 
     def take(removed: RemovedFiles) -> None:
-        with changing(study.database) as connection:
+        with changing(database) as connection:
             taken = [take_row(connection, table, row_id) for table, row_id in found]
             removed.keep_rows(ROWS_FILE, [row for row in taken if row is not None])
 

@@ -17,7 +17,18 @@ from nas.doctor.repairs import move_away
 from nas.errors import ConfigError
 from nas.study.config import StudyConfig
 from nas.study.continuation import check_continues
-from nas.study.layout import CONFIG, DATA, DATABASE, LOCK, OPERATORS, REFERENCE, TRIALS, may_write, trial_folder
+from nas.study.layout import (
+    CONFIG,
+    DATA,
+    DATABASE,
+    LOCK,
+    OPERATORS,
+    REFERENCE,
+    STORAGE,
+    TRIALS,
+    may_write,
+    trial_folder,
+)
 from trainers.files import atomic_write
 
 
@@ -64,7 +75,7 @@ def find_what_cannot_be_written(study: ExaminedStudy) -> Iterator[Defect]:
     if not may_write(study.folder):
         return  # a study that this user only reads
     opened = [trial_folder(study.folder, trial.number) for trial in study.trials if not trial.state.is_finished()]
-    fixed = [study.folder / name for name in (DATABASE, TRIALS, DATA, OPERATORS, REFERENCE, LOCK)]
+    fixed = [study.folder / name for name in (DATABASE, STORAGE, TRIALS, DATA, OPERATORS, REFERENCE, LOCK)]
     for place in [*fixed, *opened]:
         if place.exists() and not place.is_symlink() and not may_write(place):
             yield Defect(place.relative_to(study.folder).as_posix(), _rule(place), _allow(place))

@@ -40,7 +40,10 @@ def find_unusable_values(study: ExaminedStudy) -> Iterator[Defect]:
 
 
 def _repair(study: ExaminedStudy, trial: TrialRecord) -> Repair | None:
-    """Take the values from the header of the weights; None if they are not all there."""
+    """Take the values from the header of the weights; None if they are not all there, or the study is on a server."""
+    database, content = study.database, study.content
+    if database is None or content is None:
+        return None
     header = study.weights(trial).header
     if study.weights(trial).state != "present" or header is None:
         return None
@@ -56,10 +59,8 @@ def _repair(study: ExaminedStudy, trial: TrialRecord) -> Repair | None:
         return None
 
     def write(removed: RemovedFiles) -> None:
-        if study.content is None:
-            return
-        with changing(study.database) as connection:
-            key = trial_id(connection, study.content.name, trial.number)
+        with changing(database) as connection:
+            key = trial_id(connection, content.name, trial.number)
             removed.keep_rows(ROWS_FILE, replace_values(connection, key, finite))
 
     return Repair("restores them from the weights", write)

@@ -25,6 +25,8 @@ def create_pareto(context: SamplerContext) -> BaseSampler:
         limits={index: objective.limit for index, objective in objectives if objective.limit is not None},
         budget=context.budget,
         prior=context.prior,
+        key_attribute=context.key_attribute,
+        infeasible_attribute=context.infeasible_attribute,
         attributes={index: objective.attribute for index, objective in objectives if objective.attribute is not None},
         seed=context.seed,
     )

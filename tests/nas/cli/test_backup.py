@@ -13,12 +13,13 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState
 
 from nas.study.content import StudySnapshot
-from nas.study.layout import DATABASE
+from nas.study.layout import DATABASE, holds_study
 
 FROZEN = Path(__file__).parents[2] / "fixtures" / "v0_1" / "study"
 PATIENCE_S = 300.0  # with anything: machines are shared
@@ -26,7 +27,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def states(folder: Path) -> list[TrialState]:
-    return [trial.state for trial in StudySnapshot.of(folder).trials] if (folder / DATABASE).exists() else []
+    return [trial.state for trial in StudySnapshot.of(folder).trials] if holds_study(folder) else []
 
 
 @pytest.fixture
@@ -172,3 +173,26 @@ def test_images_that_are_missing_are_told_before_anything_is_written(nas: Run, f
     assert done.returncode == 1
     assert "the study's decoded images are missing" in done.stderr
     assert not Path("b.tar").exists()
+
+
+def test_a_study_on_a_server_becomes_one_in_a_file(
+    nas: Run, tmp_path: Path, small_study_writer: Callable[..., Path], database: str, postgresql: Any
+) -> None:
+    file = small_study_writer(tmp_path, trials=3)
+    searched = nas("search", file, "--out", "shared", "--storage", database)
+    assert searched.returncode == 0, searched.stderr
+    assert nas("doctor", "shared").stdout == "shared: nothing to repair\n"
+    assert nas("backup", "shared", "b.tar").returncode == 0
+    folder = unpack(tmp_path / "b.tar", tmp_path / "elsewhere")
+    assert not (folder / "storage.json").exists()
+    content = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert postgresql.password.encode() not in content
+    original, copied = StudySnapshot.of(tmp_path / "shared"), StudySnapshot.of(folder)
+    assert [trial for trial in copied.trials if trial != original.trials[trial.number]] == []
+    assert copied.attributes == {name: value for name, value in original.attributes.items() if name[:7] != "driver:"}
+    assert json.loads(nas("front", folder, "--json").stdout) == json.loads(nas("front", "shared", "--json").stdout)
+    assert nas("doctor", folder).returncode == 0
+    resumed = nas("search", folder, "trials=4")
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert states(folder).count(TrialState.COMPLETE) == 4
+    assert states(tmp_path / "shared").count(TrialState.COMPLETE) == 3

@@ -19,10 +19,15 @@ import yaml
 from nas.cli.main import main
 from nas.doctor.removed import RemovedFiles
 from nas.doctor.run import examine_study, repair_study
+from nas.driver.run import run_search
 from nas.study.backup import write_backup
+from nas.study.config import StudyConfig
 from nas.study.layout import WEIGHTS
+from nas.study.leases import SharedLeases
 from nas.study.lock import lock_folder
 from nas.study.storage import open_study
+from nas.study.storage_url import StoragePlace, StorageUrl
+from nas.study.transactions import ServerTransactions
 
 FROZEN = Path(__file__).parents[2] / "fixtures" / "v0_1" / "study"
 NOBODY = 65534
@@ -134,6 +139,28 @@ def test_what_is_taken_away_twice_is_kept_twice(tmp_path: Path) -> None:
     removed.take(tmp_path / "trials" / "file")  # gone already
     place = tmp_path / "removed-2026-11-26" / "trials"
     assert {path.name: path.read_text() for path in place.iterdir()} == {"file": "first", "file.1": "second"}
+
+
+def test_a_study_on_a_server_is_not_repaired_while_a_driver_lives(
+    doctor: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_study_writer: Callable[..., Path], database: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = StudyConfig.from_file(small_study_writer(tmp_path, trials=2))
+    url = StorageUrl.parse(database)
+    run_search(config, Path("shared"), storage=url)
+    Path("shared/trials/00042").mkdir()
+    (line,) = doctor("shared").stdout.splitlines()
+    assert line.startswith("warning orphan-folder: trials/00042")
+    place = StoragePlace.of_folder(Path("shared"))
+    assert place is not None
+    leases = SharedLeases(ServerTransactions(place))
+    leases.announce()
+    refused = doctor("shared", "--repair")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"shared: it is in use by the driver {leases.driver}" in refused.stderr
+    leases.release()
+    assert doctor("shared", "--repair").returncode == 0
+    assert doctor("shared").stdout == "shared: nothing to repair\n"
 
 
 def test_weights_at_a_url_are_looked_for(doctor: Run, study: Path, tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.halving import Halving
-from nas.study.records import Failed, Paused, Refused, from_record, segment_of, to_record
+from nas.study.records import Failed, MachineFailure, Paused, Refused, from_record, segment_of, to_record
 from nas.study.segments import SEGMENTS, Segment, WorkerFiles, segments_of
+
+DIED = MachineFailure("the worker died", is_certain=False)
 
 FIRST = Segment("node1/cuda:0/7", 1000.0, until=1)
 SECOND = Segment("node2/cuda:1/8", 1010.0, 1015.0, 1.0, 3.0, 0.5, None, "completed")
@@ -67,7 +69,7 @@ def test_a_worker_that_died_leaves_a_lost_segment(driver: Any, files: WorkerFile
     ask_tell = driver.ask_tell(study, workers=files)
     proposal = ask_tell.propose()
     files.announce(proposal.number, FIRST)
-    ask_tell.record(proposal.number, None)  # before the driver has looked at the files
+    ask_tell.record(proposal.number, DIED)  # before the driver has looked at the files
     assert stored(study) == [FIRST.lost()]
     assert FIRST.lost().outcome == "lost"
     assert FIRST.lost().end is None

@@ -17,6 +17,8 @@ from nas.execution.base import Loss, Task
 from nas.study.records import Completed, MachineFailure, to_record
 from nas.study.storage import open_study
 
+DIED = MachineFailure("the worker died", is_certain=False)
+
 FULL = MachineFailure("OSError: [Errno 28] No space left on device", is_certain=True, traceback="Traceback ...\n")
 MEMORY = MachineFailure("MemoryError", is_certain=False, traceback="Traceback ...\n", seed=1, wall_s=2.0)
 
@@ -84,7 +86,7 @@ def test_two_that_may_be_at_fault_in_a_row_are_the_machine(driver: Any) -> None:
     first, second = next_proposal(ask_tell), next_proposal(ask_tell)
     ask_tell.record(first.number, MEMORY)
     with pytest.raises(MachineError, match=r"trial 0: MemoryError; trial 1: the worker died; no trial was trained"):
-        ask_tell.record(second.number, None)
+        ask_tell.record(second.number, DIED)
     assert states(study) == [TrialState.RUNNING, TrialState.RUNNING]
     # The next search repeats both; those that fail again are at fault, so that a search always advances.
     successor = driver.ask_tell(open_study(driver.folder), target=3)

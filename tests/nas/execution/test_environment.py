@@ -9,15 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.execution.environment import name_user, with_variables
-
-
-def test_variables_hold_within_the_block_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIXFRONT_OLD", "old")
-    with with_variables({"MIXFRONT_OLD": "new", "MIXFRONT_NEW": "1"}):
-        assert (os.environ["MIXFRONT_OLD"], os.environ["MIXFRONT_NEW"]) == ("new", "1")
-    assert os.environ["MIXFRONT_OLD"] == "old"
-    assert "MIXFRONT_NEW" not in os.environ
+from nas.execution.environment import name_user
 
 
 def test_a_user_without_an_entry_in_the_password_database_gets_a_name_and_a_home_folder(

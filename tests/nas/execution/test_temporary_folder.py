@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import UsageError
-from nas.execution.executors.ray_tune import private_environment, temporary_folder as sessions
+from nas.execution.executors.ray_tune import temporary_folder as sessions
 from nas.execution.executors.ray_tune.temporary_folder import MAX_PARENT_BYTES, PREFIX, session_folder
 
 HOLD = """
@@ -105,12 +105,3 @@ def test_folders_of_killed_searches_are_removed_and_those_of_living_ones_stay(pa
         living.send_signal(signal.SIGKILL)
         for process in processes:
             process.communicate()
-
-
-def test_a_token_of_the_user_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
-    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
-    first, second = (private_environment(tmp_path)["RAY_AUTH_TOKEN"] for _ in range(2))
-    assert first != second
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
-    assert set(private_environment(tmp_path)) == {"RAY_TMPDIR"}

@@ -64,8 +64,7 @@ def test_tally_counts_every_outcome() -> None:
     assert tally.outcomes == {"completed": 2, "refused": 2, "duplicate": 1, "failed": 1}
     assert tally.trained == 3  # refused and duplicate trials do not count towards the target
     assert tally.running == {6, 7}
-    assert tally.values == [(1e6, 0.5), (2e6, 0.75)]
-    volume = hypervolume(tally.values, OBJECTIVES)
+    volume = hypervolume([(1e6, 0.5), (2e6, 0.75)], OBJECTIVES)
     line = f"running 2 · failed 1 · refused 3 · best 0.7500 · front 2 · hypervolume {volume:.4f}"
     assert tally.line() == line
 

@@ -1,4 +1,10 @@
-"""An executor on Ray Tune. Only `adapter.py` of this package imports ray, and only when an executor is opened.
+"""An executor on Ray Tune, on a private Ray of this machine or on a cluster.
+
+    driver                                       host process
+    executor.RayTune   <- messages, a pipe ->    host.Host -> adapter, searcher (Ray Tune) -> runner.TaskRunner on the nodes
+    host_process.HostProcess                     watch (processes of Ray, head of the cluster)
+
+The driver never imports ray. When Ray aborts or hangs, the driver ends the host and opens another one.
 
 Ray holds no state of a study, neither Tune checkpoints nor result files. After a crash the storage of the study says which
 trials were running, and each continues from its own checkpoint.
@@ -6,17 +12,19 @@ trials were running, and each continues from its own checkpoint.
 
 from __future__ import annotations
 
-import importlib
 import os
-import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from nas.execution import environment
 from nas.execution.base import Executor, register
-from nas.execution.executors.ray_tune.temporary_folder import session_folder
-from nas.execution.resources import Resources, check_machine, check_reachable
+from nas.execution.executors.ray_tune import address as addresses, tokens
+from nas.execution.executors.ray_tune.executor import RayTune
+from nas.execution.executors.ray_tune.host_process import HostProcess
+from nas.execution.resources import Resources, check_machine, requested_cpus
 
 RAY_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -33,11 +41,11 @@ RAY_ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-    "TUNE_MAX_PENDING_TRIALS_PG": "2",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
-"""Environment variables that Ray reads when it is imported; a variable that the user has set is not changed.
+"""Environment variables of the host, which Ray reads when it is imported; a variable that the user has set is not changed.
 
 Together they reduce the overhead of a trial from 2.5 s (Tune's default) to about 10 ms, and silence Ray's own messages.
 """
@@ -50,7 +58,7 @@ def check_ray(resources: Resources) -> None:
         UsageError: no cluster answers at the address, or the machine does not have the resources of a task.
     """
     if resources.address is not None:
-        check_reachable(resources.address)
+        addresses.check_reachable(addresses.resolve(resources.address))
     else:
         check_machine(resources)
 
@@ -63,34 +71,22 @@ def open_ray(resources: Resources, scratch: Path) -> Iterator[Executor]:
     Ray is shut down at the end of the context.
 
     Raises:
-        UsageError: no cluster answers at the address, or it does not have the resources of a task.
+        UsageError: no cluster answers at the address, or the machine does not have the resources of a task.
     """
-    if resources.address is not None:
-        check_reachable(resources.address)
-    for name, value in RAY_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    check_ray(resources)
+    shutil.rmtree(scratch, ignore_errors=True)  # left by an earlier version
     environment.keep_memory()
     environment.name_user()
-    with ExitStack() as stack:
-        folder: Path | None = None
-        if resources.address is None:
-            folder = stack.enter_context(session_folder())
-            stack.enter_context(environment.with_variables(private_environment(folder)))
-        adapter = importlib.import_module(f"{__name__}.adapter")  # ray reads the environment when it is imported
-        allocation = stack.enter_context(adapter.ray_cluster(resources, folder))
-        yield adapter.RayTune(allocation, scratch)
+    address = None if resources.address is None else addresses.resolve(resources.address)
+    executor = RayTune(resources, address, partial(_start_host, address, requested_cpus(resources)))
+    try:
+        yield executor
+    finally:
+        executor.close()
 
 
-def private_environment(folder: Path) -> dict[str, str]:
-    """Environment variables of a private Ray, which hold while it runs.
-
-    Without `RAY_AUTH_TOKEN`, Ray would write a token to `~/.ray/auth_token`, readable by everybody; there may be no home
-    folder that can be written to. A token that the user has set is kept.
-
-    Args:
-        folder: the private folder for the temporary files of Ray and Tune.
-    """
-    variables = {"RAY_TMPDIR": str(folder)}
-    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-        variables["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    return variables
+def _start_host(address: str | None, cpus: int) -> HostProcess:
+    """Start a host process with the environment that Ray needs."""
+    defaults = {name: value for name, value in RAY_ENVIRONMENT.items() if name not in os.environ}
+    variables = tokens.private_variables() if address is None else tokens.cluster_variables(os.environ)
+    return HostProcess(address, cpus, {**defaults, **variables})

@@ -1,0 +1,85 @@
+"""What it means that a trial lost its worker, its node or the cluster: it is run again, or it is over.
+
+| lost | run again | then |
+|---|---|---|
+| the worker died, crashed or made no progress | once | its architecture or the machine is at fault (`nas.driver.suspects`) |
+| the node or the cluster | three times | the trial fails |
+
+Only losses between which the trial made no progress count, in all drivers that have run the trial. If a worker was lost twice in
+the same way, the architecture counts as infeasible.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from nas.driver.state import SearchState
+from nas.execution.base import Loss
+from nas.execution.losses import MAX_RETRIES
+from nas.study.failure_kinds import NO_PROGRESS, kind_of
+from nas.study.losses import TrialLoss, checkpoint_mark, in_a_row, losses_of
+from nas.study.records import Failed, MachineFailure
+from nas.study.stacks import Stacks, take_stacks
+
+
+class TrialLosses:
+    """Decides what the losses of open trials mean.
+
+    Args:
+        state: the state of the search.
+        folder_of: maps the number of a trial to the folder of its files.
+    """
+
+    def __init__(self, state: SearchState, folder_of: Callable[[int], Path]) -> None:
+        self.state = state
+        self.folder_of = folder_of
+        self._losses: dict[int, list[TrialLoss]] = {}
+
+    def add(self, number: int, loss: Loss) -> tuple[list[TrialLoss], Failed | MachineFailure | None]:
+        """Take in a `loss` of the open trial `number`.
+
+        Returns:
+            All losses of the trial, to be written; and the outcome if the trial is not to be run again.
+        """
+        folder = self.folder_of(number)
+        if number not in self._losses:
+            trial = self.state.open.get(number)  # None: another driver has adopted it, and knows of its losses
+            self._losses[number] = [] if trial is None else losses_of(trial.user_attrs)
+        stacks = take_stacks(folder) if loss.kind == "worker" else None
+        new = TrialLoss(time.time(), loss.kind, _describe(loss, stacks), checkpoint_mark(folder))
+        losses = [*self._losses[number], new]
+        self._losses[number] = losses
+        row = in_a_row(losses)
+        if len(row) <= MAX_RETRIES[loss.kind]:
+            return losses, None
+        if new.is_of_worker:
+            kinds = {kind_of(one.reason) for one in row[-2:]}
+            infeasible = kinds.pop() if len(kinds) == 1 else None
+            return losses, MachineFailure(
+                new.reason, False, "" if stacks is None else stacks.text, infeasible=infeasible
+            )
+        reasons = "; ".join(one.reason for one in row)
+        return losses, Failed(f"lost {len(row)} times without progress: {reasons}")
+
+
+def excuse(loss: Loss) -> Loss:
+    """The `loss` of a worker whose machine had stopped: the trial is not at fault."""
+    return (
+        replace(loss, kind="node", reason=f"{loss.reason}, after the machine had stopped")
+        if loss.kind == "worker"
+        else loss
+    )
+
+
+def _describe(loss: Loss, stacks: Stacks | None) -> str:
+    if stacks is None:
+        return loss.reason
+    place = "" if stacks.place is None else f", in {stacks.place}"
+    if not stacks.is_hang:
+        return f"{loss.reason}{place}"
+    silence = re.search(r"\((.*?)\)", stacks.text)
+    return f"{NO_PROGRESS}{'' if silence is None else f' for {silence[1]}'}{place}"

@@ -1,0 +1,23 @@
+"""Proposals for several workers at once.
+
+A proposal of a model-based sampler takes 0.1 s or more. If more workers wait than one, they wait for one another; so the driver
+says how many do, and a sampler that can plans for all of them with one model. With few workers each proposal uses all results.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+MAX_BATCH = 16
+"""The largest number of proposals from one model."""
+
+MIN_WORKERS = 24
+"""With fewer workers each proposal is made on its own: they wait little, and the results of one matter to the next."""
+
+
+@runtime_checkable
+class BatchingSampler(Protocol):
+    """A sampler that can plan several trials at once."""
+
+    def expect(self, count: int) -> None:
+        """Expect that `count` trials are asked for at once; it holds until the next call. Plans may be kept for them."""

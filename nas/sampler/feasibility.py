@@ -1,0 +1,58 @@
+"""How likely a point can be trained at all, learned from points that failed for certain (out of memory, no finite loss).
+
+A Gaussian process with the features of the other models is conditioned on 1 for points that were trained and on 0 for those that
+failed; its mean is the probability. So a limit on size, which nobody has written down, is learned from a few failures. Its
+hyper-parameters stay at their prior: a few zeros and ones say little about them. What a point is worth is multiplied by a power
+of the probability, since the best points that could be trained often lie beside those that cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.sampler.domain import Point
+from nas.sampler.features import FeatureExtractor, Features
+from nas.sampler.gaussian_process import GaussianProcess
+
+Floats = NDArray[np.float64]
+
+MAX_INFEASIBLE = 200  # points of each kind that the model is conditioned on
+MIN_PROBABILITY = 0.01  # so that candidates that are all likely to fail are still compared
+CAUTION = 3  # the power
+
+
+class FeasibilityModel(Generic[Point]):
+    """The model; as long as nothing has failed every weight is 1.
+
+    Args:
+        extractor: computes the features of points.
+    """
+
+    def __init__(self, extractor: FeatureExtractor[Point]) -> None:
+        self.extractor = extractor
+        encoding = extractor.domain.encoding
+        self._process = GaussianProcess(
+            encoding.decision, encoding.distance, extractor.num_linear, extractor.num_smooth
+        )
+        self._is_active = False
+
+    def condition(self, trained: Sequence[Point], infeasible: Sequence[Point]) -> None:
+        """Take `trained` points for feasible and others for not; of each the last ones count."""
+        self._is_active = len(infeasible) > 0
+        if not self._is_active:
+            return
+        kept = [*trained[-MAX_INFEASIBLE:], *infeasible[-MAX_INFEASIBLE:]]
+        features = self.extractor.features(kept, self.extractor.function_values(kept))
+        labels = np.ones(len(kept))
+        labels[len(kept) - min(len(infeasible), MAX_INFEASIBLE) :] = 0.0
+        self._process.condition(features, labels)
+
+    def weight(self, features: Features) -> Floats:
+        """The factor of what points are worth, `(n,)`: 1 for those that can certainly be trained."""
+        if not self._is_active:
+            return np.ones(len(features))
+        return np.asarray(np.clip(self._process.predict_mean(features), MIN_PROBABILITY, 1.0) ** CAUTION)

@@ -1,0 +1,128 @@
+"""Optuna studies in a PostgreSQL database, which several drivers may share."""
+
+from __future__ import annotations
+
+import uuid
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import optuna
+import sqlalchemy
+
+from nas.errors import UsageError
+from nas.objectives import Direction
+from nas.study.optuna_storage import StudyStorage
+from nas.study.server import POSTGRESQL_ARGUMENTS, create_engine, message_of
+from nas.study.storage_errors import DATABASE_ERRORS, cause
+from nas.study.storage_url import StoragePlace, StorageUrl
+
+READ_ONLY = " -c default_transaction_read_only=on"
+TABLES_LOCK = 0x6D697866  # "mixf": the advisory lock of those who create Optuna's tables
+VERSION_TABLE = "alembic_version"
+"""The last table that Optuna creates."""
+
+
+def server_study_exists(place: StoragePlace) -> bool:
+    """True if the database has the study.
+
+    Raises:
+        UsageError: the database cannot be read.
+    """
+    with _reading(place.url):
+        engine = create_engine(place.url.to_sqlalchemy())
+        try:
+            with engine.connect() as connection:
+                if not sqlalchemy.inspect(connection).has_table(VERSION_TABLE):
+                    return False
+                rows = connection.execute(
+                    sqlalchemy.text("SELECT study_id FROM studies WHERE study_name = :name"), {"name": place.name}
+                )
+                return rows.first() is not None
+        finally:
+            engine.dispose()
+
+
+def open_server_study(place: StoragePlace) -> optuna.Study:
+    """Open the study, to continue it.
+
+    Raises:
+        UsageError: the database has no such study, or cannot be read.
+    """
+    _check_exists(place)
+    with _reading(place.url):
+        return optuna.load_study(study_name=place.name, storage=StudyStorage(_storage(place.url)))
+
+
+def read_server_study(place: StoragePlace) -> optuna.Study:
+    """Open the study, to read it. It refuses to be changed.
+
+    Raises:
+        UsageError: the database has no such study, or cannot be read.
+    """
+    _check_exists(place)
+    with _reading(place.url):
+        return optuna.load_study(study_name=place.name, storage=StudyStorage(_storage(place.url, READ_ONLY)))
+
+
+def create_server_study(
+    place: StoragePlace, directions: list[Direction], fill: Callable[[optuna.Study], None]
+) -> optuna.Study:
+    """Create the study, or open it if another driver creates it meanwhile.
+
+    It gets its name at the end, when it is whole, so that others never see a part of it.
+
+    Args:
+        place: where.
+        directions: of its objectives.
+        fill: sets its attributes and enqueues its first trials.
+    """
+    with _creating_tables(place.url):
+        storage = _storage(place.url)
+    draft = f"{place.name} (draft {uuid.uuid4().hex})"
+    fill(optuna.create_study(storage=storage, study_name=draft, directions=directions))
+    rename = sqlalchemy.text("UPDATE studies SET study_name = :name WHERE study_name = :draft")
+    try:
+        with storage.engine.begin() as connection:
+            connection.execute(rename, {"name": place.name, "draft": draft})
+    except sqlalchemy.exc.IntegrityError:  # another driver was faster
+        optuna.delete_study(study_name=draft, storage=storage)
+    return open_server_study(place)
+
+
+def _check_exists(place: StoragePlace) -> None:
+    if not server_study_exists(place):
+        raise UsageError(f"{place.url}: holds no study {place.name!r}; `nas search --storage {place.url}` starts one")
+
+
+def _storage(url: StorageUrl, options: str = "") -> optuna.storages.RDBStorage:
+    arguments = {**POSTGRESQL_ARGUMENTS, "options": POSTGRESQL_ARGUMENTS["options"] + options}
+    text = url.to_sqlalchemy().render_as_string(hide_password=False)
+    text = text.replace("{", "{{").replace("}", "}}")  # Optuna takes it for a template
+    storage = optuna.storages.RDBStorage(text, {"pool_pre_ping": True, "connect_args": arguments})
+    weakref.finalize(storage, storage.engine.dispose)
+    return storage
+
+
+@contextmanager
+def _creating_tables(url: StorageUrl) -> Iterator[None]:
+    """Within the block no other driver creates Optuna's tables."""
+    engine = create_engine(url.to_sqlalchemy())
+    try:
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": TABLES_LOCK})
+            connection.commit()
+            yield
+    finally:
+        engine.dispose()  # closes the connection, and so frees the lock
+
+
+@contextmanager
+def _reading(url: StorageUrl) -> Iterator[None]:
+    """Raise an error of the database as one line, without the password."""
+    try:
+        yield
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise UsageError(url.redact(f"{url}: cannot be read: {message_of(error)}")) from None
+    except (*DATABASE_ERRORS, RuntimeError) as error:
+        raise UsageError(url.redact(f"{url}: cannot be read as a study: {cause(error)}")) from None

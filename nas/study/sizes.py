@@ -1,0 +1,45 @@
+"""Sizes of memory as users write them: `8 GB`, `512MB`, `1.5 GiB`, or a number of bytes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer
+
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+MAX_BYTES = 2**60
+
+
+def parse_size(given: Any) -> int:
+    """Bytes: a number, or a number with a unit: `8 GB` (10^9 bytes each), `8 GiB` (2^30), `512 MB`.
+
+    Raises:
+        ValueError: `given` has another form, or is not above 0.
+    """
+    size = _bytes(given)
+    if size is None or not 0 < size <= MAX_BYTES:
+        raise ValueError(f"must be a size above 0, such as 8 GB or 512 MiB, found {given!s:.50}")
+    return int(size)
+
+
+def size_word(size_bytes: int) -> str:
+    """The inverse of `parse_size`: `8GB`, `1536MiB`, or the number of bytes."""
+    for unit, power in (("GB", 10**9), ("GiB", 2**30), ("MB", 10**6), ("MiB", 2**20)):
+        if size_bytes % power == 0:
+            return f"{size_bytes // power}{unit}"
+    return str(size_bytes)
+
+
+def _bytes(given: Any) -> float | None:
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        return given
+    match = _PATTERN.fullmatch(given.strip()) if isinstance(given, str) and len(given) <= 50 else None
+    if match is None:
+        return None
+    return float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2].lower()]
+
+
+Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(size_word, when_used="json")]
+"""A field of a configuration, in bytes; as plain JSON it is text."""

@@ -1,0 +1,50 @@
+"""The stacks that a worker leaves in the folder of its trial when it hangs or crashes (`trainers.watchdog`)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.study.layout import STACKS
+
+MAX_STACK_BYTES = 65536
+HANG = "Timeout ("
+"""How the stacks of a worker that made no progress begin; those of a crash begin with "Fatal Python error"."""
+
+_FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.+)$')
+_ROOT_OF_TRIAL = "in evaluate"
+"""Ends the line of the frame, in the thread that runs the trial, that has called all of the trial's code."""
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """The stacks of a worker.
+
+    Args:
+        text: of all threads, the newest frame first.
+        is_hang: True if the worker made no progress, False if it crashed.
+    """
+
+    text: str
+    is_hang: bool
+
+    @property
+    def place(self) -> str | None:
+        """The innermost frame of the thread that ran the trial: "network.py, line 3 in forward"; None if it is not there."""
+        threads = re.split(r"\n\n|(?=^Thread 0x|^Current thread 0x)", self.text, flags=re.MULTILINE)
+        of_trial = next((thread for thread in threads if _ROOT_OF_TRIAL in thread), None)
+        frames = [match for line in (of_trial or "").splitlines() if (match := _FRAME.match(line))]
+        return f"{Path(frames[0][1]).name}, line {frames[0][2]} in {frames[0][3]}" if frames else None
+
+
+def take_stacks(folder: Path) -> Stacks | None:
+    """Read and remove the stacks in the `folder` of a trial; None if there are none."""
+    file = folder / STACKS
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(MAX_STACK_BYTES).decode(errors="replace")
+        file.unlink()
+    except OSError:
+        return None
+    return Stacks(text, text.startswith(HANG)) if text.strip() else None

@@ -1,0 +1,289 @@
+"""The trials of a study in its database, by plain SQL: each step of a driver is one transaction.
+
+The statements are those of Optuna's own schema (`nas/study/tables.py`), and what they write is what Optuna would write.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import optuna
+from optuna.trial import TrialState
+
+from nas.study.connections import Query, Row
+from nas.study.drivers import DRIVER
+from nas.study.layout import DATABASE
+from nas.study.leases import Leases, SharedLeases, SoleLeases
+from nas.study.optuna_adapter import open_buffered_trial, tell_sampler
+from nas.study.storage_url import StoragePlace
+from nas.study.tables import TrialTables, chunks, trial_rows, trial_rows_of_ids
+from nas.study.transactions import FileTransactions, ServerTransactions, StudyTransactions
+from nas.study.trial_record import CONSTRAINTS, FIXED_PARAMS, TrialRecord
+from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
+from nas.study.trials import RETRIED_FROM
+
+Result = TypeVar("Result")
+
+OPEN_STATES = ("RUNNING", "WAITING")
+DECISIVE = ("id", "until", DRIVER)
+"""User attributes of a trial that runs, by which drivers decide; a change of others is not looked for."""
+
+
+@contextmanager
+def driving(
+    study: optuna.Study, folder: Path, place: StoragePlace | None, driver: str | None = None
+) -> Iterator[DatabaseTrials]:
+    """The trials of the `study` in `folder`, which this process drives within the block.
+
+    Args:
+        study: the Optuna study.
+        folder: its folder, locked if the database is in it.
+        place: where the study is on a server; None: in the folder.
+        driver: the id of this driver; None: a new one.
+
+    Raises:
+        StorageError: the storage cannot be read or written.
+    """
+    leases: SoleLeases | SharedLeases
+    if place is None:
+        leases = SoleLeases(FileTransactions(folder / DATABASE), driver)
+    else:
+        leases = SharedLeases(ServerTransactions(place), driver=driver)
+    with leases.held():
+        yield DatabaseTrials(study, leases.transactions, leases)
+
+
+class DatabaseTrials:
+    """The trials of a study in its database (`nas.study.trial_store.TrialStore`).
+
+    Args:
+        study: the Optuna study.
+        transactions: those on its database.
+        leases: what is known of its drivers.
+    """
+
+    def __init__(self, study: optuna.Study, transactions: StudyTransactions, leases: Leases) -> None:
+        self.study = study
+        self.transactions = transactions
+        self.leases = leases
+        self.is_shared = leases.is_shared
+        self.driver = leases.driver
+        self.poll_s = leases.poll_s
+        self.ids: dict[int, int] = {}
+        """Number of a trial -> its id in the database."""
+        self.waiting: dict[int, int] = {}
+        """The numbers and ids of the trials that wait, but for those that repeat others."""
+        self._last_id = -1  # of the trials that were read
+        self._open: dict[int, object] = {}  # id of a trial that has not ended -> its digest
+        self._created: set[int] = set()  # ids
+
+    @property
+    def index(self) -> int:
+        """That of this driver."""
+        return self.leases.index
+
+    def read(self) -> Sequence[TrialRecord]:
+        """The trials that are new or that others have changed."""
+        return self.transactions.unlocked(self.read_changes)
+
+    def transact(self, step: Callable[[Transaction], Result]) -> Result:
+        """Do a `step`."""
+
+        def run(query: Query) -> tuple[Result, dict[int, int]]:
+            transaction = _SqlTransaction(self, query)
+            return step(transaction), transaction.created
+
+        result, created = self.transactions.locked(run)
+        self.ids |= created
+        self._created |= set() if self.is_shared else set(created.values())
+        return result
+
+    def open(self, number: int) -> OpenTrial:
+        """Open the trial `number`; its parameters are written with the next change."""
+        trial, params = open_buffered_trial(self.study, self.ids[number])
+        return OpenTrial(self, number, trial, params)
+
+    def close(self, trial: OpenTrial, state: TrialState, values: Sequence[float] | None = None) -> None:
+        """Tell the sampler."""
+        tell_sampler(self.study, trial.trial, state, values)
+
+    def may_take(self, number: int, driver: str | None) -> bool:
+        """See `nas.study.leases.Leases`."""
+        return self.leases.may_take(number, driver)
+
+    def is_heard(self, driver: str | None, since_s: float) -> bool:
+        """See `nas.study.leases.Leases`."""
+        return self.leases.is_heard(driver, since_s)
+
+    def now_s(self) -> float:
+        """See `nas.study.leases.Leases`."""
+        return self.leases.now_s()
+
+    def read_changes(self, query: Query) -> Sequence[TrialRecord]:
+        """As `read`, within a transaction."""
+        new = trial_rows(query, self.transactions.study, self._last_id, None)
+        opened, changed = self._open, list[Row]()
+        if self.is_shared:
+            opened, changed = self._changes(query, [*self._open, *(row[0] for row in new if row[2] in OPEN_STATES)])
+        known = {row[0] for row in changed} | self._created
+        records = _records(query, [*changed, *(row for row in new if row[0] not in known)])
+        self._last_id, self._open = new[-1][0] if new else self._last_id, opened  # once nothing more can fail
+        self._created = {trial for trial in self._created if trial > self._last_id}
+        self.ids |= {row[1]: row[0] for row in new}
+        for record in records:
+            if record.state == TrialState.WAITING and RETRIED_FROM not in record.user_attrs:
+                self.waiting[record.number] = self.ids[record.number]
+            else:
+                self.waiting.pop(record.number, None)
+        return records
+
+    def _changes(self, query: Query, ids: Sequence[int]) -> tuple[dict[int, object], list[Row]]:
+        """The digests of those of the trials `ids` that have not ended, and the rows of those that have changed."""
+        rows = trial_rows_of_ids(query, ids)
+        digests: dict[int, list[Any]] = {row[0]: [row[2]] for row in rows}
+        names = ", ".join(f"'{name}'" for name in DECISIVE)
+        for chosen in chunks(ids):
+            marks = ", ".join("?" * len(chosen))
+            where = f"WHERE trial_id IN ({marks})"
+            attributes = query(
+                f"SELECT trial_id, key, value_json FROM trial_user_attributes {where} AND key IN ({names})"
+                " ORDER BY trial_id, key",
+                chosen,
+            )
+            steps = query(
+                f"SELECT trial_id, step FROM trial_intermediate_values {where} ORDER BY trial_id, step", chosen
+            )
+            for trial, *value in (*attributes, *steps):
+                digests[trial].append(value)
+        changed = [row for row in rows if self._open.get(row[0]) != digests[row[0]]]
+        return {row[0]: digests[row[0]] for row in rows if row[2] in OPEN_STATES}, changed
+
+
+def _records(query: Query, rows: Sequence[Row]) -> list[TrialRecord]:
+    records = []
+    for chosen in chunks(rows):
+        tables = TrialTables(query, chosen)
+        records += [tables.record(row) for row in chosen]
+    return records
+
+
+class _SqlTransaction:
+    """A step of a driver (`nas.study.trial_store.Transaction`)."""
+
+    def __init__(self, trials: DatabaseTrials, query: Query) -> None:
+        self._trials = trials
+        self._query = query
+        self._study = trials.transactions.study
+        self.created: dict[int, int] = {}
+
+    def read(self) -> Sequence[TrialRecord]:
+        return self._trials.read_changes(self._query)
+
+    def look(self) -> None:
+        self._trials.leases.observe(self._query)
+
+    def create(self, params: Mapping[str, Any] | None = None) -> int:
+        for waiting in () if params is not None else sorted(self._trials.waiting):
+            if self.start(waiting):
+                return waiting
+        rows = self._query(
+            "SELECT number FROM trials WHERE study_id = ? ORDER BY trial_id DESC LIMIT 1", (self._study,)
+        )
+        number = int(rows[0][0]) + 1 if rows else 0
+        ((trial,),) = self._query(
+            "INSERT INTO trials (study_id, number, state, datetime_start) VALUES (?, ?, 'RUNNING', ?) RETURNING trial_id",
+            (self._study, number, self._now()),
+        )
+        self.created[number] = trial
+        if params is not None:
+            self._set("trial_system_attributes", trial, {FIXED_PARAMS: dict(params)})
+        self.take(number)
+        return number
+
+    def start(self, number: int) -> bool:
+        trial = self._id(number)
+        started = self._query(
+            "UPDATE trials SET state = 'RUNNING', datetime_start = ? WHERE trial_id = ? AND state = 'WAITING'"
+            " RETURNING trial_id",
+            (self._now(), trial),
+        )
+        if started:
+            self.take(number)
+        return bool(started)
+
+    def take(self, number: int) -> None:
+        self._set("trial_user_attributes", self._id(number), {DRIVER: self._trials.driver})
+
+    def lease(self, number: int) -> Lease:
+        trial = self._id(number)
+        ((state,),) = self._query("SELECT state FROM trials WHERE trial_id = ?", (trial,))
+        rows = self._query(
+            "SELECT value_json FROM trial_user_attributes WHERE trial_id = ? AND key = ?", (trial, DRIVER)
+        )
+        if not rows or json.loads(rows[0][0]) != self._trials.driver:
+            return Lease.LOST
+        return Lease.HELD if state == "RUNNING" else Lease.ENDED
+
+    def write(self, number: int, change: TrialChange) -> None:
+        trial = self._id(number)
+        self._insert(
+            "trial_params (trial_id, param_name, param_value, distribution_json)",
+            [(trial, name, float(value), text) for name, (value, text) in change.params.items()],
+            "(trial_id, param_name) DO NOTHING",
+        )
+        self._set("trial_user_attributes", trial, change.attributes)
+        constraints = {f"{CONSTRAINTS}:{name}": float(excess) for name, excess in change.constraints.items()}
+        self._set("trial_system_attributes", trial, constraints)
+        if change.intermediate is not None:
+            self._insert(
+                "trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)",
+                [(trial, *change.intermediate)],
+                "(trial_id, step) DO UPDATE SET intermediate_value = excluded.intermediate_value",
+                "'FINITE'",
+            )
+        if change.state is not None:
+            self._end(trial, change.state, change.values)
+
+    def _end(self, trial: int, state: TrialState, values: Sequence[float] | None) -> None:
+        """As `optuna.Study.tell`: the value of a pruned trial is its last intermediate value, if there is one objective."""
+        if state == TrialState.PRUNED and len(self._trials.transactions.directions) == 1:
+            rows = self._query(
+                "SELECT intermediate_value FROM trial_intermediate_values WHERE trial_id = ? ORDER BY step DESC LIMIT 1",
+                (trial,),
+            )
+            values = [row[0] for row in rows if row[0] is not None and math.isfinite(row[0])]
+        self._insert(
+            "trial_values (trial_id, objective, value, value_type)",
+            [(trial, index, float(value)) for index, value in enumerate(values or ())],
+            "(trial_id, objective) DO UPDATE SET value = excluded.value",
+            "'FINITE'",
+        )
+        self._query(
+            f"UPDATE trials SET state = '{state.name}', datetime_complete = ? WHERE trial_id = ? RETURNING trial_id",
+            (self._now(), trial),
+        )
+
+    def _set(self, table: str, trial: int, attributes: Mapping[str, Any]) -> None:
+        rows = [(trial, name, json.dumps(value)) for name, value in attributes.items()]
+        conflict = "(trial_id, key) DO UPDATE SET value_json = excluded.value_json"
+        self._insert(f"{table} (trial_id, key, value_json)", rows, conflict)
+
+    def _insert(self, target: str, rows: Sequence[Row], conflict: str, *constants: str) -> None:
+        """Insert `rows`, each followed by the `constants`, which are SQL."""
+        if rows:
+            marks = f"({', '.join([*'?' * len(rows[0]), *constants])})"
+            values = ", ".join([marks] * len(rows))
+            parameters = [value for row in rows for value in row]
+            self._query(f"INSERT INTO {target} VALUES {values} ON CONFLICT {conflict}", parameters)
+
+    def _id(self, number: int) -> int:
+        return self.created[number] if number in self.created else self._trials.ids[number]
+
+    def _now(self) -> Any:
+        return self._trials.transactions.to_time(datetime.now(UTC))

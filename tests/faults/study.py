@@ -1,0 +1,225 @@
+"""A real search in processes of its own, which faults are injected into: `nas search` as a user starts it.
+
+The home of a study is a folder with a short path (Ray's sockets need one), with the study's file, its folder `runs`, what the
+command has said, and the folder for temporary files, so that whatever is left behind is found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from postgresql import PASSWORD, PostgreSQL
+from probe import TrainingProbe
+from processes import MARKER, MarkedProcess, kill_all, marked_processes, role_of
+
+from nas.errors import StudyError
+from nas.study.config import StudyConfig
+from nas.study.stored import StoredStudy
+from nas.study.trials import AnyTrial
+
+STUDY = """\
+data: {source: digits, limit: 600}
+space:
+  stem: {patch: [2, 4]}
+  stages:
+    - mixer: {conv: {k: 3}, pool: null}
+      channel_mixer: {mlp: {expansion: [1, 2, 4]}}
+      depth: [1, 2]
+      width: [16, 32]
+      residual: [pre_norm, single]
+train: {batch_size: 16, validate_every: 1}
+throughput: {min_time_s: 0.02, max_time_s: 0.1, operators_s: 1}
+"""
+"""A space of some hundred architectures, each trained for a second or two."""
+
+TRAININGS = {
+    "plain": ("train.epochs=8",),
+    "halving": ("train.epochs=9", "scheduler.name=halving"),
+    "long": ("train.epochs=24",),  # long enough for checkpoints without a scheduler
+}
+"""Name -> overrides: how the trials of a study are trained."""
+
+
+@dataclass(frozen=True)
+class StudySetup:
+    """What to search.
+
+    Args:
+        executor: "local" or "ray_tune".
+        training: one of `TRAININGS`.
+        trials: number of trials.
+        seed: the seed of the study.
+        workers: number of workers.
+        database: "sqlite", in the folder of the study, or "postgresql".
+    """
+
+    executor: str
+    training: str = "plain"
+    trials: int = 12
+    seed: int = 0
+    workers: int = 2
+    database: str = "sqlite"
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What to override in `STUDY`."""
+        resources = (f"resources.executor={self.executor}", f"resources.workers={self.workers}")
+        return (*TRAININGS[self.training], *resources, f"trials={self.trials}", f"seed={self.seed}")
+
+
+@dataclass
+class StudyUnderTest:
+    """A search in the folder `home`. Make one with `open_study_under_test`."""
+
+    home: Path
+    setup: StudySetup
+    marker: str
+    server: PostgreSQL | None = None
+    url: str | None = None
+    process: subprocess.Popen[bytes] | None = None
+    starts: int = 0
+    started_at: float = 0.0
+    losses: Counter[int] = field(default_factory=Counter)
+    """Trial -> number of faults that have ended its process."""
+    probe: TrainingProbe = field(init=False)
+
+    def __post_init__(self) -> None:
+        (self.home / "study.yaml").write_text(STUDY)
+        lock_file = self.temporary / f"mixfront-{os.getuid()}" / "cpu.busy"
+        self.probe = TrainingProbe(lock_file, self.folder / "trials")
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the study."""
+        return self.home / "runs"
+
+    @property
+    def temporary(self) -> Path:
+        """The folder for temporary files of its processes."""
+        return self.home / "t"
+
+    @property
+    def config(self) -> StudyConfig:
+        """The configuration of the study."""
+        return StudyConfig.from_file(self.home / "study.yaml", *self.setup.overrides)
+
+    @property
+    def command(self) -> list[str]:
+        """The command that starts and continues it."""
+        storage = [] if self.url is None else ["--storage", self.url]
+        return [
+            sys.executable,
+            "-m",
+            "nas.cli",
+            "search",
+            "study.yaml",
+            "--out",
+            "runs",
+            *storage,
+            *self.setup.overrides,
+        ]
+
+    def start(self) -> None:
+        """Start the search, or continue it; as the leader of a process group of its own."""
+        self.starts += 1
+        self.started_at = time.monotonic()
+        environment = {**os.environ, MARKER: self.marker, "TMPDIR": str(self.temporary), "PGPASSWORD": PASSWORD}
+        with self.said("out").open("wb") as out, self.said("err").open("wb") as errors:
+            self.process = subprocess.Popen(
+                self.command, cwd=self.home, env=environment, stdout=out, stderr=errors, start_new_session=True
+            )
+
+    def said(self, stream: str) -> Path:
+        """The file with what the last start has written to the `stream` "out" or "err"."""
+        return self.home / f"{self.starts:03d}.{stream}"
+
+    def last_lines(self, count: int = 3) -> list[str]:
+        """The last lines that the last start has written on standard error."""
+        lines = self.said("err").read_text(errors="replace").splitlines()
+        return [line[:300] for line in lines[-count:]]
+
+    @property
+    def driver(self) -> int:
+        """The process number of the driver that was started last."""
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code of the driver; None while it lives."""
+        assert self.process is not None
+        return self.process.poll()
+
+    def processes(self) -> dict[str, list[MarkedProcess]]:
+        """Role -> its living processes (`processes.role_of`)."""
+        roles: dict[str, list[MarkedProcess]] = {}
+        for process in marked_processes(self.marker):
+            roles.setdefault(role_of(process, self.driver), []).append(process)
+        return roles
+
+    def trials(self) -> Sequence[AnyTrial]:
+        """The trials as the storage holds them; none before there is a study."""
+        with contextlib.suppress(StudyError):
+            return StoredStudy.read(self.folder).trials
+        return ()
+
+    def assignments(self) -> dict[int, int]:
+        """Process number of a worker -> the trial that it has announced last."""
+        assigned = {}
+        for file in (self.folder / "workers").glob("*.json"):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                plain = json.loads(file.read_text())
+                assigned[int(plain["segment"]["worker"].rpartition("/")[2])] = int(plain["trial"])
+        return assigned
+
+    def kill(self) -> None:
+        """Kill every process of the study."""
+        kill_all(self.marker)
+        if self.process is not None:
+            self.process.wait()
+
+
+@contextmanager
+def open_study_under_test(
+    setup: StudySetup, parent: Path = Path("/tmp"), disk_mib: int = 0, server: PostgreSQL | None = None
+) -> Iterator[StudyUnderTest]:
+    """Yield a study that is not started yet, in a new home, which is removed at the end together with all its processes.
+
+    Args:
+        setup: what to search.
+        parent: the folder in which the home is created; its path is at most 8 bytes long.
+        disk_mib: the size of a disk of its own (a tmpfs) for the study's folder; 0: it has none.
+        server: holds the database of a study in PostgreSQL.
+
+    Raises:
+        OSError: the disk cannot be mounted.
+    """
+    home = Path(tempfile.mkdtemp(prefix="nf", dir=parent))
+    url = server.create_database() if server is not None and setup.database == "postgresql" else None
+    study = StudyUnderTest(home, setup, uuid.uuid4().hex, server, url)
+    study.temporary.mkdir()
+    study.folder.mkdir()
+    if disk_mib:
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={disk_mib}m", "tmpfs", str(study.folder)]
+        subprocess.run(mount, check=True, capture_output=True)
+    try:
+        with study.probe.watching():
+            yield study
+    finally:
+        study.kill()
+        if disk_mib:
+            subprocess.run(["umount", "-l", str(study.folder)], check=True)
+        shutil.rmtree(home, ignore_errors=True)

@@ -1,0 +1,53 @@
+"""Which worker gets which task."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from nas.execution.executors.ray_tune import slots as module
+from nas.execution.executors.ray_tune.slots import WorkerSlots
+
+
+def key(slot: int) -> Any:
+    return SimpleNamespace(slot=slot)
+
+
+def test_an_idle_worker_gets_the_next_task_before_a_new_one_is_started() -> None:
+    slots = WorkerSlots()
+    assert [slots.choose(()), slots.choose({0}), slots.choose({0, 1, 3})] == [0, 1, 2]
+    assert slots.cache_object(key(2), "worker")
+    assert slots.choose({1}) == 2
+    assert slots.has_cached_object(key(2))
+    assert slots.pop_cached_object(key(2)) == "worker"
+    assert slots.choose({1}) == 0
+
+
+def test_a_worker_keeps_its_slot() -> None:
+    slots = WorkerSlots()
+    slots.cache_object(key(0), "worker")
+    assert not slots.has_cached_object(key(1))
+    assert slots.pop_cached_object(key(1)) is None
+
+
+def test_a_broken_worker_is_not_kept() -> None:
+    slots = WorkerSlots()
+    slots.discard(0)
+    assert not slots.cache_object(key(0), "broken")
+    assert slots.cache_object(key(0), "its successor")
+
+
+def test_workers_are_released_when_they_were_idle_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    slots = WorkerSlots()
+    slots.cache_object(key(0), "first")
+    now += module.MAX_IDLE_S
+    slots.cache_object(key(1), "second")
+    assert list(slots.flush_cached_objects()) == []
+    now += 1.0
+    assert list(slots.flush_cached_objects()) == ["first"]
+    assert slots.num_cached_objects == 1
+    assert list(slots.flush_cached_objects(force_all=True)) == ["second"]
