@@ -20,7 +20,6 @@ import json
 import multiprocessing
 import resource
 import shutil
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -32,9 +31,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-
-sys.path.insert(0, str(Path(__file__).parent))  # also in the processes that `multiprocessing` spawns
-
 from synthetic_search import RUNNING, OpenedSearch, Stopwatch, Trainings, prepare
 
 from nas.driver.dispatch import TrialDispatcher
