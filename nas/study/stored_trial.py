@@ -20,6 +20,8 @@ from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 from pydantic_core import from_json
 
+from nas.errors import UsageError
+
 LARGE_ATTRIBUTES = ("architecture", "curve", "segments", "throughput", "latency", "losses")
 """User attributes that are left in the storage until somebody asks for them."""
 
@@ -303,4 +305,8 @@ def parse_attributes(text: str) -> dict[str, Any]:
     try:
         return dict(from_json(text))
     except ValueError:
+        pass
+    try:
         return dict(json.loads(text))  # also reads lone surrogates, NaN and Infinity
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"an attribute of a trial is no JSON ({error}); `nas doctor` says which") from None
