@@ -245,7 +245,7 @@ def test_a_started_trial_is_started_once(studies: Studies) -> None:
 
 
 def test_removed_trials_are_forgotten(studies: Studies) -> None:
-    theirs, ours = studies
+    _, ours = studies
     ours.ask()
     ours.ask()
     assert len(ours.trials) == 2
