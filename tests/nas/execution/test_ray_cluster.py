@@ -57,12 +57,18 @@ class Cluster:
         """Start a node at `ip`; that at 127.0.0.1 is the head."""
         is_head = ip == "127.0.0.1"
         place = (
-            ["--head", f"--port={self.address.partition(':')[2]}", "--num-cpus=0", f"--temp-dir={self.folder / 'r'}"]
+            [
+                "--head",
+                f"--port={self.address.partition(':')[2]}",
+                "--num-cpus=0",
+                "--include-dashboard=false",
+                f"--temp-dir={self.folder / 'r'}",
+            ]
             if is_head
             else [f"--address={self.address}", "--num-cpus=1"]
         )
         ports = ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"]
-        options = [f"--node-ip-address={ip}", "--object-store-memory=80000000", "--include-dashboard=false"]
+        options = [f"--node-ip-address={ip}", "--object-store-memory=80000000"]
         environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token, "RAY_USAGE_STATS_ENABLED": "0"}
         with (self.folder / f"{ip}.log").open("wb") as log:
             self.nodes[ip] = subprocess.Popen(
