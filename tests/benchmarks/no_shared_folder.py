@@ -59,7 +59,7 @@ space:
   image_size: {SIZE}
   stem: {{patch: 32}}
   stages: [{{mixer: {{conv: {{k: [3, 5, 7]}}, pool: null}}, depth: [1, 2], width: [128, 192, 256]}}]
-train: {{epochs: 20, batch_size: 32}}
+train: {{epochs: 3, batch_size: 32}}
 objectives: [accuracy, macs]
 """
 
