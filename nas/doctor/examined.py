@@ -201,6 +201,6 @@ def _is_readable(trial: TrialRecord) -> bool:
         for name in trial.user_attrs:
             _ = trial.user_attrs[name]
         _ = trial.constraints
-    except StudyError:
+    except (StudyError, TypeError):  # no JSON, or NULL
         return False
     return True
