@@ -337,7 +337,8 @@ class _SearchRun:
         """Ask the workers to write their checkpoints and to stop."""
         with suppress(OSError):  # then they are ended without it
             files.request_stop()
-        self.display.warn("stopping: the trainings write their checkpoints (Ctrl-C once more stops at once)")
+        if not self.interrupts.is_out_of_time:
+            self.display.warn("stopping: the trainings write their checkpoints (Ctrl-C once more stops at once)")
 
 
 def check_feasible(study: StoredStudy, config: StudyConfig) -> None:

@@ -50,6 +50,11 @@ class Interrupts:
         """True within `gently` once a stop was requested: no further task is to be started."""
         return self._reason is not None
 
+    @property
+    def is_out_of_time(self) -> bool:
+        """True within `gently` if the stop is that of the time budget."""
+        return isinstance(self._reason, TimeBudgetExceeded)
+
     def check(self) -> None:
         """Raise `KeyboardInterrupt` if a signal was received, `TimeBudgetExceeded` if the time budget is used up.
 
