@@ -14,7 +14,7 @@ import rows_storage
 import rows_yaml
 from bad_input import BadInput, WarmNas, faults
 
-ROWS = (*rows_yaml.ROWS, *rows_yaml.number_rows(), *rows_options.ROWS, *rows_storage.ROWS)
+ROWS = (*rows_storage.ROWS, *rows_options.ROWS, *rows_yaml.ROWS, *rows_yaml.number_rows())
 
 
 STUDY = """\
