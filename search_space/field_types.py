@@ -14,6 +14,9 @@ MAX_NUMBER = 10_000_000
 """Of any number in a description, such as the width of a stage; far more than any network has, and no sum of costs overflows."""
 MAX_DEPTH = 10_000
 """Of the blocks of a stage: some computations visit each."""
-MAX_STAGES = 1_000
+MAX_STAGES = 256
+MAX_WIDTH = 8_192
+"""Channels of a stage; checks of its channel graph take its square of bytes."""
 Positive = Annotated[int, Field(ge=1, le=MAX_NUMBER)]
+Width = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
 Depth = Annotated[int, Field(ge=1, le=MAX_DEPTH)]

@@ -11,7 +11,7 @@ from search_space.channel_graph import Layer
 from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixerSpec
 from search_space.downsampling import DownsamplingSpec
 from search_space.errors import ArchitectureError, SpaceError
-from search_space.field_types import Activation, Begin, Depth, Positive, Stride
+from search_space.field_types import Activation, Begin, Depth, Stride, Width
 from search_space.mixers import MIXERS, TokenMixerSpec
 from search_space.norm import Norm
 from search_space.residual_forms import RESIDUAL_FORMS, ResidualForm
@@ -50,7 +50,7 @@ class Stage(Value):
     mixer: AnyTokenMixer
     channel_mixer: AnyChannelMixer = CHANNEL_MIXERS["mlp"]()
     depth: Depth = 2
-    width: Positive = 64
+    width: Width = 64
     downsample: Stride = 1
     begin: Begin = "transition"
     downsampling: DownsamplingSpec = DEFAULT_DOWNSAMPLING

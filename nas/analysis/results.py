@@ -28,7 +28,7 @@ from nas.study.content import StudyContent, StudySnapshot
 from nas.study.drivers import DriverRecord, drivers_of
 from nas.study.lock import is_locked
 from nas.study.storage_url import StorageUrl
-from nas.study.trials import AnyTrial
+from nas.study.trials import AnyTrial, damage_of
 from trainers.training.confusion import Confusion
 
 if TYPE_CHECKING:
@@ -127,6 +127,11 @@ class Results:
         objective) and `on_front`.
         """
         return add_details(self.summary, self.records)
+
+    @cached_property
+    def damaged(self) -> dict[int, str]:
+        """The number of each trial with damaged attributes, which count as missing -> what is wrong, in words."""
+        return damage_of(self.records)
 
     @property
     def further_objectives(self) -> tuple[Objective, ...]:
@@ -264,8 +269,12 @@ def outcome(row: Mapping[Any, Any] | Row) -> str:
 
 
 def plain(name: str, value: Any) -> Any:
-    """A cell of column `name` as plain JSON: what is missing is None, what is counted an int."""
-    if value is None or isinstance(value, (str, bool, dict, list)):
+    """A cell of column `name` as plain JSON: what is missing or not finite is None, what is counted an int."""
+    if isinstance(value, dict):
+        return {key: item if isinstance(item, str | int) else plain("", item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [item if isinstance(item, str | int) else plain("", item) for item in value]
+    if value is None or isinstance(value, str | bool):
         return value
     number = float(value)
     if not math.isfinite(number):

@@ -26,7 +26,7 @@ from nas.sampler.batching import BatchingSampler
 from nas.study.events import Event, Observer, SearchStarted, TrialLost, TrialRecorded, TrialStarted
 from nas.study.layout import CHECKPOINT
 from nas.study.losses import LOSSES, TrialLoss
-from nas.study.records import MachineFailure, TrainedSegment, WorkerOutcome, name_of
+from nas.study.records import Interrupted, MachineFailure, TrainedSegment, WorkerOutcome, name_of
 from nas.study.segments import Segment, WorkerFiles
 from nas.study.trial_store import OptunaTrials, TrialStore
 from nas.study.trials import outcome_name, retried_numbers
@@ -132,10 +132,13 @@ class AskTell:
             self.notify(TrialLost(number))
             return
         segments = self.segments.ended(number, segment)
-        if isinstance(outcome, MachineFailure):
+        if isinstance(outcome, MachineFailure | Interrupted):
             for name, value in segments.items():
                 self.state.open[number].set_user_attr(name, value)
             self.segments.forget(number)
+            if isinstance(outcome, Interrupted):
+                self.state.running.discard(number)
+                return
             event = self.suspects.add(number, outcome)
             if event is not None:
                 self.notify(event)

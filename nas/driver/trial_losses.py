@@ -45,6 +45,8 @@ class TrialLosses:
         Returns:
             All losses of the trial, to be written; and the outcome if the trial is not to be run again.
         """
+        if number not in self.state.open:  # another driver has adopted it
+            return [], MachineFailure(loss.reason, is_certain=False)
         folder = self.folder_of(number)
         if number not in self._losses:
             trial = self.state.open.get(number)  # None: another driver has adopted it, and knows of its losses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,6 +29,8 @@ def load_trained(study: StudyContent, trial: AnyTrial) -> Network:
     folder = study.trained_folder(trial.number)
     place = f"trial {trial.number}: its weights in {folder}"
     architecture: Any = trial.user_attrs.get("architecture")
+    if not isinstance(architecture, Mapping):
+        raise StudyError(f"trial {trial.number}: its architecture in the database is missing or damaged")
     try:
         check_tensors(folder / WEIGHTS)
         header = WeightsHeader.read(folder / WEIGHTS)

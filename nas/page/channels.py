@@ -7,6 +7,7 @@ holds those of the front, each different block once and at most `MAX_PICTURES`.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -22,6 +23,8 @@ from search_space.shapes import BlockShape, MapShape
 
 MAX_PICTURES: Final = 24
 """Maximum number of drawn blocks of a report."""
+MAX_CHANNELS: Final = 2048
+"""Channels of a stage whose dependencies are shown; composing the graphs of wider ones takes seconds and gigabytes."""
 
 
 _TEXTS: Final[BoundedCache[bytes, tuple[str, str]]] = BoundedCache(max_entries=65536)
@@ -93,8 +96,7 @@ class PictureList:
 def _titles(architecture: Architecture) -> dict[BlockText, list[str]]:
     """The different blocks, each with the stages that have it."""
     titles: dict[BlockText, list[str]] = {}
-    stages = zip(architecture.stages, architecture.stage_inputs, strict=True)
-    for number, (stage, stage_input) in enumerate(stages, start=1):
+    for number, stage, stage_input in _shown_stages(architecture):
         blocks = _stage_blocks(stage, stage_input)
         for index, block in enumerate(blocks):
             part = "" if len(blocks) == 1 else (", other blocks" if index else ", first block")
@@ -102,10 +104,18 @@ def _titles(architecture: Architecture) -> dict[BlockText, list[str]]:
     return titles
 
 
+def _shown_stages(architecture: Architecture) -> Iterator[tuple[int, Stage, MapShape]]:
+    """Number, stage and input of each stage of at most `MAX_CHANNELS`."""
+    stages = zip(architecture.stages, architecture.stage_inputs, strict=True)
+    for number, (stage, stage_input) in enumerate(stages, start=1):
+        if max(stage.width, stage_input.width) <= MAX_CHANNELS:
+            yield number, stage, stage_input
+
+
 def _drawn_stacks(architecture: Architecture) -> dict[BlockText, Stack]:
     """The different blocks with their graphs, in the order of `_titles`."""
     stacks: dict[BlockText, Stack] = {}
-    for stage, stage_input in zip(architecture.stages, architecture.stage_inputs, strict=True):
+    for _, stage, stage_input in _shown_stages(architecture):
         for block, stack in zip(_stage_blocks(stage, stage_input), stage_stacks(stage, stage_input), strict=True):
             stacks.setdefault(block, stack)
     return stacks

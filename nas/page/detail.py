@@ -24,7 +24,7 @@ from nas.study.content import confusion_of
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, environment_text
 from nas.study.layout import OPERATORS
 from nas.study.operator_table import OperatorTable, read_tables
-from nas.study.trials import RETRIED_FROM, AnyTrial
+from nas.study.trials import RETRIED_FROM, AnyTrial, damage_of
 
 CURVE_DIGITS: Final = 5
 _TIMES: Final = ("train_s", "overhead_s", "idle_s", "wall_s")
@@ -92,7 +92,7 @@ def short_detail(trial: AnyTrial, context: StudyContext) -> dict[str, Any]:
         predicted_s: objective -> {`batch_size`, `seconds`: of the stem, of each stage, of the head}.
         channels: `nas.page.channels.channel_texts`.
         classes: `nas.page.classes.plain_classes`.
-        measurements: [[label of the objective, details as text], ...].
+        measurements: [[label of the objective, details as text], ...], and the attributes that are damaged.
         segments: as stored, the segments of its training.
         reason, traceback, limit, duplicate_of: of a trial that was not trained to an end (`nas.page.endings.ending`).
         commands: [[label, text to copy], ...].
@@ -104,7 +104,7 @@ def short_detail(trial: AnyTrial, context: StudyContext) -> dict[str, Any]:
         "environment": _environment(trial.datetime_start, context.environments),
         **_network(architecture, context.tables),
         "classes": _classes(trial.number, context),
-        "measurements": measurement_texts(attributes),
+        "measurements": [*measurement_texts(attributes), *(["damaged", text] for text in damage_of([trial]).values())],
         **ending(trial, context.folder),
         "commands": trial_commands(trial, context.folder),
     }

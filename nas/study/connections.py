@@ -114,6 +114,8 @@ class FileDatabase:
             before = signature_of(self.file)
             if before[0] is None:
                 raise missing_study(self.file)
+            if not self.file.is_file():  # a pipe would wait for its other end
+                raise UsageError(f"{self.file}: must be a file, found a folder, a device, a pipe or a socket")
             access = access_to(self.file)
             try:
                 result = self._read_once(transaction, access, before)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nas.errors import UsageError
-from nas.study.attribute_types import study_value
+from nas.study.attribute_types import is_index, study_value
 from nas.study.connections import Database, FileDatabase, Query, Row
 from nas.study.drivers import DRIVERS
 from nas.study.layout import DATABASE
@@ -28,6 +28,8 @@ from nas.study.tables import TrialTables, chunks, find_study, studies, trial_row
 from nas.study.trial_record import TrialRecord, decode, removed_trial
 
 TRIALS_PER_BATCH = 500
+MAX_REMOVED = 100_000
+"""Trials in a row that may be missing from the database."""
 OPEN_STATES = ("RUNNING", "WAITING")
 Result = TypeVar("Result")
 
@@ -210,6 +212,7 @@ class StudyReader:
         attributes, attributes_digest = self._attributes(query, cursor)
         opened = tuple(row[1] for row in (*reopened, *new) if row[0] in digests)
         next_number, last_id = (new[-1][1] + 1, new[-1][0]) if new else (cursor.next_number, last_id)
+        self._check_numbers(cursor, new)
         records += _removed_trials(range(cursor.next_number, next_number), new)
         following = Cursor(next_number, opened, last_id, digests, attributes_digest)
         return StudyChanges(following, sorted(records, key=lambda record: record.number), attributes, is_last)
@@ -251,7 +254,22 @@ class StudyReader:
         digest = hash(tuple(row for row in rows if not row[0].startswith(DRIVERS)))  # heartbeats are no news
         if digest == cursor.attributes_digest:
             return None, digest
-        return {name: study_value(name, decode(name, text)) for name, text in rows}, digest
+        return {name: study_value(name, self._decode(name, text)) for name, text in rows}, digest
+
+    def _decode(self, name: str, text: str) -> Any:
+        try:
+            return decode(name, text)
+        except UsageError as error:
+            raise UsageError(f"{self._database.place}: {error}") from None
+
+    def _check_numbers(self, cursor: Cursor, new: Sequence[Row]) -> None:
+        """Raise `UsageError` unless the trials of the rows `new` have the numbers that follow `cursor`, with few gaps."""
+        last = cursor.next_number - 1
+        for row in new:
+            if not is_index(row[1]) or not 0 < row[1] - last <= MAX_REMOVED + 1:
+                rule = f"the number of a trial must follow that of the one before, {last}, found {row[1]!r}"
+                raise UsageError(f"{self._database.place}: is damaged: {rule}")
+            last = row[1]
 
     def _replaced(self, cursor: Cursor) -> UsageError:
         rule = f"study {self.name} must have the trials that were read ({cursor.next_number}), found fewer or others"
@@ -261,7 +279,7 @@ class StudyReader:
         """Run `transaction`; what Optuna cannot have written is an error of the database."""
         try:
             return self._database.read(transaction)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, UsageError):
                 raise
             text = f"{type(error).__name__}: {error}"

@@ -85,8 +85,8 @@ from nas.study.storage_url import StoragePlace, StorageUrl
 
 BUSY_TIMEOUT_S = 60  # the longest time that SQLite waits for another process that writes
 
-_ERRORS = (*DATABASE_ERRORS, RuntimeError)
-"""What reading a file raises that is no study, or one of another version of Optuna."""
+_ERRORS = (*DATABASE_ERRORS, RuntimeError, LookupError, TypeError, ValueError)
+"""What reading a file raises that is no study, one of another version of Optuna, or one with values that Optuna never writes."""
 
 
 def open_study(folder: Path, storage: StorageUrl | None = None) -> optuna.Study:
@@ -152,10 +152,10 @@ def place_of(folder: Path, storage: StorageUrl | None = None) -> StoragePlace | 
     if storage is None:
         return place
     if place is None and (folder / DATABASE).is_file():
-        rule = f"--storage: the study in {folder} has its own database, {DATABASE}"
+        rule = f"storage: the study in {folder} has its own database, {DATABASE}"
         raise UsageError(f"{rule}, found {storage} (use another --out for another study)")
     if place is not None and place.url != storage:
-        rule = f"--storage: must stay {place.url} as at the start of the study in {folder}"
+        rule = f"storage: must stay {place.url} as at the start of the study in {folder}"
         raise UsageError(f"{rule}, found {storage} (use another --out for another study)")
     return None if place is None else StoragePlace(storage, place.name)
 

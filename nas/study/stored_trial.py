@@ -12,12 +12,15 @@ import json
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from sys import intern
 from typing import Any
 
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 from pydantic_core import from_json
+
+from nas.errors import UsageError
 
 LARGE_ATTRIBUTES = ("architecture", "curve", "segments", "throughput", "latency", "losses")
 """User attributes that are left in the storage until somebody asks for them."""
@@ -284,9 +287,14 @@ def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
     return _SHARED.setdefault(names, names)
 
 
+@lru_cache(maxsize=4096)
+def _quoted(name: str) -> str:
+    return json.dumps(name)
+
+
 def _join(attributes: Mapping[str, str | None]) -> str:
     """The attributes that have a text as one JSON object; empty if there are none."""
-    members = [f"{json.dumps(name)}:{text}" for name, text in attributes.items() if text is not None]
+    members = [f"{_quoted(name)}:{text}" for name, text in attributes.items() if text is not None]
     return f"{{{','.join(members)}}}" if members else ""
 
 
@@ -297,4 +305,8 @@ def parse_attributes(text: str) -> dict[str, Any]:
     try:
         return dict(from_json(text))
     except ValueError:
+        pass
+    try:
         return dict(json.loads(text))  # also reads lone surrogates, NaN and Infinity
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"an attribute of a trial is no JSON ({error}); `nas doctor` says which") from None

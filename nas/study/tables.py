@@ -5,6 +5,7 @@ The statements are those of Optuna's own schema `SCHEMA_VERSION` and the same fo
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,13 +18,16 @@ from optuna.trial import TrialState
 
 from nas.errors import UsageError
 from nas.study.connections import Query, Row
-from nas.study.trial_record import NO_ATTRIBUTES, LazyAttributes, TrialRecord
+from nas.study.trial_record import NO_ATTRIBUTES, LazyAttributes, TrialRecord, damaged_trial
 
 SCHEMA_VERSION = "v3.2.0.a"
 """The version of Optuna's tables that this module reads: those of Optuna 3.2 to 5."""
 
 TRIALS_PER_QUERY = 500
 """Trials whose rows one query reads; servers and SQLite limit the number of parameters."""
+
+EARLIEST = datetime(1970, 1, 1)
+"""Earlier times have no number of seconds since 1970 everywhere, and no trial has them."""
 
 Item = TypeVar("Item")
 ToValue: TypeAlias = Callable[[float], Any]
@@ -103,6 +107,8 @@ class TrialTables:
     def __init__(self, query: Query, trials: Sequence[Row]) -> None:
         self._query = query
         self._ids = [row[0] for row in trials]
+        self._faults: dict[int, str] = {}
+        """Id of a trial whose rows cannot be read -> why."""
         self._values = self._numbers("objective, value, value_type FROM trial_values")
         self._intermediate_values = self._numbers(
             "step, intermediate_value, intermediate_value_type FROM trial_intermediate_values"
@@ -112,8 +118,12 @@ class TrialTables:
         self._system_attributes = self._attributes("trial_system_attributes")
 
     def record(self, row: Row) -> TrialRecord:
-        """The trial of `row`, one of `trials`."""
+        """The trial of `row`, one of `trials`; one that Optuna cannot have written is a failed one that says so."""
         trial, number, state, start, end = row
+        if state not in _STATES:
+            self._faults.setdefault(trial, f"its state must be one of {', '.join(_STATES)}, found {state!r}")
+        if trial in self._faults:
+            return damaged_trial(number, self._faults[trial])
         return TrialRecord(
             number,
             _STATES[state],
@@ -141,7 +151,10 @@ class TrialTables:
         """Key (objective or step) -> value, of each trial that has any."""
         numbers: defaultdict[int, dict[int, float]] = defaultdict(dict)
         for trial, key, value, kind in self._rows(columns, "trial_id, 2"):
-            numbers[trial][key] = float(value) if kind == "FINITE" else _SPECIAL_VALUES[kind]
+            try:
+                numbers[trial][int(key)] = float(value) if kind == "FINITE" else _SPECIAL_VALUES[kind]
+            except (KeyError, TypeError, ValueError):
+                self._faults[trial] = f"a value must be a number, found {value!r} of type {kind!r} at {key!r}"
         return dict(numbers)
 
     def _read_params(self) -> dict[int, dict[str, Any]]:
@@ -149,14 +162,20 @@ class TrialTables:
         params: defaultdict[int, dict[str, Any]] = defaultdict(dict)
         columns = "param_name, param_value, distribution_json FROM trial_params"
         for trial, name, value, text in self._rows(columns, "param_id"):
-            params[trial][intern(name)] = _to_value(text)(value)
+            try:
+                params[trial][intern(name)] = _to_value(text)(value)
+            except (KeyError, IndexError, TypeError, ValueError, OverflowError, RecursionError):
+                self._faults[trial] = f"the parameter {name!r} must have a value of its distribution, found {value!r}"
         return dict(params)
 
     def _attributes(self, table: str) -> dict[int, dict[str, str]]:
         """Attribute -> JSON, of each trial that has any."""
         attributes: defaultdict[int, dict[str, str]] = defaultdict(dict)
         for trial, name, text in self._rows(f"{table}.key, value_json FROM {table}", "trial_id"):
-            attributes[trial][intern(name)] = text
+            if isinstance(name, str) and isinstance(text, str):
+                attributes[trial][intern(name)] = text
+            else:
+                self._faults[trial] = f"the attribute {name!r} must be text, found {text!r}"
         return dict(attributes)
 
     def _rows(self, columns: str, order: str) -> list[Row]:
@@ -177,7 +196,9 @@ def _marks(items: Sequence[int]) -> str:
 @lru_cache(maxsize=4096)
 def _to_value(text: str) -> ToValue:
     """A function that maps a number in the table of parameters to the value; `text` is the JSON of the distribution."""
-    distribution = json_to_distribution(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of choices that are no plain values
+        distribution = json_to_distribution(text)
     if isinstance(distribution, CategoricalDistribution):
         choices = distribution.choices
         return lambda number: choices[int(number)]
@@ -185,8 +206,11 @@ def _to_value(text: str) -> ToValue:
 
 
 def local_time(stored: object) -> datetime | None:
-    """The time `stored` (UTC; text in SQLite) in local time, as Optuna returns it."""
+    """The time `stored` (UTC; text in SQLite) in local time, as Optuna returns it; None for what is no time of a trial."""
     if stored is None:
         return None
-    moment = stored if isinstance(stored, datetime) else datetime.fromisoformat(str(stored))
-    return moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+    try:
+        moment = stored if isinstance(stored, datetime) else datetime.fromisoformat(str(stored))
+        return moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None) if moment >= EARLIEST else None
+    except (ValueError, OverflowError):
+        return None

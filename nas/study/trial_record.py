@@ -23,11 +23,15 @@ CONSTRAINTS = "constraints"
 FIXED_PARAMS = "fixed_params"
 """The system attribute of Optuna that holds the parameters of an enqueued trial."""
 
+SHOWN_CHARS = 40
+"""Of a damaged attribute."""
+
 
 class LazyAttributes(Mapping[str, Any]):
     """Attributes of a trial: name -> value, decoded from `texts` at each access.
 
-    The value of an attribute of another type than mixfront writes (`nas.study.attribute_types`) is None.
+    The value of an attribute that is no JSON, or of another type than mixfront writes (`nas.study.attribute_types`), is None:
+    one odd trial does not hide all others. `attribute_problem` says what is wrong with it.
 
     Args:
         texts: name -> JSON.
@@ -39,12 +43,12 @@ class LazyAttributes(Mapping[str, Any]):
         self.texts = texts
 
     def __getitem__(self, name: str) -> Any:
-        return trial_value(name, decode(name, self.texts[name]))
+        return _value(name, self.texts[name])
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of `name`, or `default` if there is none."""
         text = self.texts.get(name)
-        value = None if text is None else trial_value(name, decode(name, text))
+        value = None if text is None else _value(name, text)
         return default if value is None else value
 
     def __contains__(self, name: object) -> bool:
@@ -103,6 +107,12 @@ class TrialRecord:
         return {name: value for name, value in values.items() if is_number(value)}
 
     @property
+    def damage(self) -> str:
+        """The attributes that are damaged, and so count as missing, in words; empty if there are none."""
+        problems = {name: attribute_problem(name, text) for name, text in self.user_attrs.texts.items()}
+        return "; ".join(f"the attribute {name} {problem}" for name, problem in problems.items() if problem)
+
+    @property
     def fixed_params(self) -> dict[str, Any]:
         """The parameters that an enqueued trial has, or will have when it starts; empty for others."""
         stored = self.system_attrs.get(FIXED_PARAMS)
@@ -121,30 +131,56 @@ def decode(name: str, text: str) -> Any:
         pass
     try:
         return json.loads(text)  # also reads lone surrogates, which names of files may contain
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(
             f"attribute {name} must be JSON, found {text[:40]!r} ({error}); the study is damaged"
         ) from None
 
 
+def attribute_problem(name: str, text: str | None) -> str:
+    """What is wrong with the attribute `name` of a trial, of which the storage holds `text`; empty if nothing is."""
+    if text is None:
+        return "must be JSON, found NULL"
+    shown = repr(text[:SHOWN_CHARS])
+    try:
+        value = decode(name, text)
+    except UsageError:
+        return f"must be JSON, found {shown}"
+    return "" if value is None or trial_value(name, value) is not None else f"has another type, found {shown}"
+
+
+def _value(name: str, text: str) -> Any:
+    """The value of the attribute `name`; None for what is damaged."""
+    try:
+        return trial_value(name, decode(name, text))
+    except UsageError:
+        return None
+
+
 def decode_column(name: str, texts: Sequence[str | None]) -> list[Any]:
     """The values of the attribute `name` of many trials, of which the storage holds the JSON `texts`; faster than one by one.
 
-    A missing value, and one of another type than mixfront writes, is None.
-
-    Raises:
-        UsageError: one is no JSON.
+    A missing value, and one that is damaged, is None.
     """
     try:
         values = from_json(f"[{','.join('null' if text is None else text for text in texts)}]")
     except ValueError:
         values = []
     if len(values) != len(texts):
-        values = [None if text is None else decode(name, text) for text in texts]
+        return [None if text is None else _value(name, text) for text in texts]
     return [trial_value(name, value) for value in values]
 
 
 def removed_trial(number: int) -> TrialRecord:
     """What stands for the trial `number` that somebody removed from the database: Optuna numbers trials without gaps."""
-    attributes = LazyAttributes({"outcome": '"failed"', "failure": '"the trial was removed from the database"'})
+    return _failed_trial(number, "the trial was removed from the database")
+
+
+def damaged_trial(number: int, reason: str) -> TrialRecord:
+    """What stands for the trial `number` whose rows in the database cannot be read, because of `reason`."""
+    return _failed_trial(number, f"the trial is damaged in the database: {reason}")
+
+
+def _failed_trial(number: int, failure: str) -> TrialRecord:
+    attributes = LazyAttributes({"outcome": '"failed"', "failure": json.dumps(failure)})
     return TrialRecord(number, TrialState.FAIL, None, {}, attributes, NO_ATTRIBUTES, {}, None, None)

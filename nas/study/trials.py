@@ -36,6 +36,12 @@ def attribute_column(trials: Sequence[AnyTrial], name: str) -> list[Any]:
     return [trial.user_attrs.get(name) for trial in trials]
 
 
+def damage_of(trials: Iterable[AnyTrial]) -> dict[int, str]:
+    """The number of each of `trials` with damaged attributes, which count as missing -> what is wrong, in words."""
+    damages = {trial.number: trial.damage for trial in trials if isinstance(trial, TrialRecord)}
+    return {number: damage for number, damage in damages.items() if damage}
+
+
 def outcome_name(trial: AnyTrial) -> str | None:
     """The name of the outcome of `trial` (`nas.study.records.name_of`); None while it waits, runs or pauses.
 

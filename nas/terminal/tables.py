@@ -25,7 +25,7 @@ from nas.analysis.failures import failure_summary, group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
 from nas.analysis.results import Results, plain
 from nas.analysis.time_breakdown import break_down_time
-from nas.formatting import MISSING, count, duration, printable, ratio, si, value_text
+from nas.formatting import MISSING, count, duration, printable, ratio, shell_path, si, value_text
 from nas.objectives import OBJECTIVES
 from nas.terminal.drawing import architecture_drawing
 from nas.terminal.fitting_table import FittingTable
@@ -74,7 +74,8 @@ def status_record(results: Results) -> dict[str, Any]:
     the failed trials that no other repeats ([{reason, count, trials}]), `interrupted` is the number of running trials while no
     search runs in the folder, `environments` the versions and machines of its searches (`nas.study.environment`). `drivers` are
     those that announce themselves, `leases` the trials that run, with their drivers (`nas.analysis.drivers`). `foretold` is an
-    alias of `prediction_quality`, its name in version 0.1, for one release.
+    alias of `prediction_quality`, its name in version 0.1, for one release. Where attributes of trials are damaged, so that
+    they count as missing, `damaged` lists them ([{trial, problem}]).
     """
     trials = results.summary
     times = break_down_time(results)
@@ -104,7 +105,12 @@ def status_record(results: Results) -> dict[str, Any]:
         "environments": [dict(environment) for environment in results.environments],
         "drivers": [status.to_dict() for status in driver_statuses(results)],
         "leases": [status.to_dict() for status in lease_statuses(results)],
+        **({"damaged": _damage_records(results)} if results.damaged else {}),
     }
+
+
+def _damage_records(results: Results) -> list[dict[str, Any]]:
+    return [{"trial": number, "problem": problem} for number, problem in results.damaged.items()]
 
 
 def trial_record(results: Results, trial: pd.Series[Any]) -> dict[str, Any]:
@@ -119,6 +125,7 @@ def trial_record(results: Results, trial: pd.Series[Any]) -> dict[str, Any]:
     return record | {
         "state": results.state_text({**row, "refused": None, "failure": None}),
         "reason": row["refused"] or row["failure"],
+        **({"damage": damage} if (damage := results.damaged.get(int(row["trial"]))) else {}),
     }
 
 
@@ -136,6 +143,8 @@ def status_panel(results: Results) -> Panel:
         grid.add_row("ended", Text(results.end_reason))
     for label, text in driver_rows(results):
         grid.add_row(label, Text(text))
+    if results.damaged:
+        grid.add_row("damaged", Text(_damage_text(results)))
     best = "no complete trial yet"
     if record["best_trial"] is not None:
         best = ", ".join(_values(results, results.trial(record["best_trial"]))) + f"  (trial {record['best_trial']})"
@@ -149,6 +158,13 @@ def status_panel(results: Results) -> Panel:
     return Panel(
         grid, title=Text(printable(results.name)), title_align="left", box=box.ROUNDED, expand=False, padding=(0, 1)
     )
+
+
+def _damage_text(results: Results) -> str:
+    """How many trials have damaged attributes, and what is wrong with the first."""
+    number, problem = next(iter(results.damaged.items()))
+    command = f"`nas doctor {shell_path(results.folder)}` says more"
+    return printable(f"{count(len(results.damaged), 'trial')} in part; trial {number}: {problem}; {command}")
 
 
 def _time_text(record: dict[str, Any]) -> str:
@@ -192,6 +208,8 @@ def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
             grid.add_row(f"test {name.replace('_', ' ')}", ratio(value))
     if (record := class_record(results, int(trial["trial"]))) is not None:
         grid.add_row("test recall", Text(_recall_text(record)))
+    if (damage := results.damaged.get(int(trial["trial"]))) is not None:
+        grid.add_row("damaged", Text(printable(damage)))
     if not math.isnan(trial["wall_s"]):
         grid.add_row("time", f"{duration(trial['wall_s'])}, {duration(trial['train_s'])} of it training")
     curve = [entry["val_accuracy"] for entry in trial["curve"] if entry.get("val_accuracy") is not None]

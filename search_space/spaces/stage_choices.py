@@ -12,7 +12,7 @@ from search_space.block_fit import canonical_token_mixer, check_channel_mixer, c
 from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixerSpec
 from search_space.downsampling import DownsamplingSpec
 from search_space.errors import SpaceError
-from search_space.field_types import Activation, Begin, Depth, Positive, Stride
+from search_space.field_types import Activation, Begin, Depth, Stride, Width
 from search_space.mixers import MIXERS, TokenMixerSpec
 from search_space.mixers.base import channel_graph_of
 from search_space.norm import Norm
@@ -43,7 +43,7 @@ class StageChoices(Value):
     mixer: Annotated[dict[str, Options], mixer_choices(MIXERS)]
     channel_mixer: Annotated[dict[str, Options], mixer_choices(CHANNEL_MIXERS)] = {"mlp": {}}  # noqa: RUF012 (pydantic copies defaults)
     depth: Annotated[tuple[Depth, ...], *Choices] = (2,)
-    width: Annotated[tuple[Positive, ...], *Choices] = (64,)
+    width: Annotated[tuple[Width, ...], *Choices] = (64,)
     norm: Annotated[tuple[Norm, ...], *Choices, EachOnce] = ("batch",)
     act: Annotated[tuple[Activation, ...], *Choices] = ("gelu",)
     downsample: Annotated[tuple[Stride, ...], *Choices] | None = None

@@ -54,6 +54,7 @@ from nas.study.operator_table import OperatorTable, operator_times, operators_to
 from nas.study.records import Completed, Measured, Paused, Trained, TrialTask, WorkerOutcome, to_record
 from nas.study.segments import Segment
 from nas.study.stored import StoredStudy
+from nas.study.trial_database import driving
 from nas.terminal.progress import TerminalDisplay
 from search_space import Architecture, SearchSpace
 
@@ -70,10 +71,11 @@ PARTS = {
         "nas.sampler.engine:Engine.predict",
     ],
     "trials read": ["nas.sampler.study_reader:StudyReader.read"],
-    "ask": ["optuna:Study.ask"],
+    "ask": ["optuna:Study.ask", "nas.study.trial_database:DatabaseTrials.open"],
     "parameters": ["optuna.storages._cached_storage:_CachedStorage.set_trial_param"],
     "attributes": ["optuna.trial:Trial.set_user_attr", "optuna.trial:Trial.set_constraint"],
     "tell": ["optuna:Study.tell"],
+    "storage": ["nas.study.trial_database:DatabaseTrials.transact", "nas.study.trial_database:DatabaseTrials.read"],
     "ladder": ["nas.driver.halving:Ladder.promotion"],
     "segments": ["nas.driver.segment_log:SegmentLog.end", "nas.driver.segment_log:SegmentLog.read_workers"],
     "observers": ["nas.driver.ask_tell:AskTell.notify"],
@@ -187,6 +189,7 @@ class OpenedSearch:
             seed=config.seed,
             halving=create_halving(config),
             observers=(_terminal_observer(),),
+            store=ExitStack().enter_context(driving(study.optuna, self.folder, None)),
         )
         self.ask_tell.start(self.workers)
         self.opened_s = time.perf_counter() - start

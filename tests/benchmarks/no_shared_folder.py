@@ -48,16 +48,16 @@ from trainers.data.summary import summarize_arrays
 from trainers.data.types import DecodedData, LabeledImages, LocatedData, ReadContext, SourceRequest
 from trainers.data.verification import verify
 
-SIZE = 224
+SIZE = 512
 CLASSES = 10
 MODES = ("shared", "driver", "url")
 STUDY = f"""\
 data: {{source: noise}}
 space:
   image_size: {SIZE}
-  stem: {{patch: 32}}
+  stem: {{patch: 64}}
   stages: [{{mixer: {{conv: {{k: [3, 5, 7]}}, pool: null}}, depth: [1, 2], width: [128, 192, 256]}}]
-train: {{epochs: 2, batch_size: 64}}
+train: {{epochs: 3, batch_size: 32}}
 objectives: [accuracy, macs]
 """
 

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 import time
@@ -122,6 +123,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="file for everything that was seen")
     options = parser.parse_args()
     print(versions(), flush=True)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # what was started is ended then, too
     with database_server(options.databases.split(",")) as server:
         studies = soak(options, Disturbance(options.cache, options.hang, server, print_fault))
     print(table(summary(studies)))

@@ -13,34 +13,19 @@ from nas.doctor.registry import check
 from nas.doctor.removed import RemovedFiles
 from nas.errors import StudyError
 from nas.objectives.costs import cost_values
-from nas.study.attribute_types import trial_value
 from nas.study.layout import WEIGHTS, trial_folder
-from nas.study.trial_record import TrialRecord, decode
+from nas.study.trial_record import TrialRecord, attribute_problem
 from nas.study.weights_header import WeightsHeader
-
-SHOWN_CHARACTERS = 40
 
 
 @check("attribute-damaged", "error")
 def find_damaged_attributes(study: ExaminedStudy) -> Iterator[Defect]:
-    """An attribute that is no JSON, which stops every command, or of another type, which counts as missing."""
-    for trial in study.all_trials:
+    """An attribute that is no JSON, or of another type, which counts as missing."""
+    for trial in study.trials:
         for name, text in trial.user_attrs.texts.items():
-            problem = _problem(name, text)
+            problem = attribute_problem(name, text)
             if problem:
                 yield Defect(f"trial {trial.number}", f"the attribute {name} {problem}", _repair(study, trial, name))
-
-
-def _problem(name: str, text: str | None) -> str:
-    """What is wrong with the attribute `name`; empty if nothing is."""
-    if text is None:
-        return "must be JSON, found NULL"
-    shown = repr(text[:SHOWN_CHARACTERS])
-    try:
-        value = decode(name, text)
-    except StudyError:
-        return f"must be JSON, found {shown}"
-    return "" if value is None or trial_value(name, value) is not None else f"has another type, found {shown}"
 
 
 def _repair(study: ExaminedStudy, trial: TrialRecord, name: str) -> Repair | None:
@@ -80,4 +65,4 @@ def _known_attributes(study: ExaminedStudy, trial: TrialRecord) -> dict[str, Any
 
 def _is_damaged(trial: TrialRecord, name: str) -> bool:
     text = trial.user_attrs.texts.get(name)
-    return text is None or bool(_problem(name, text))
+    return text is None or bool(attribute_problem(name, text))

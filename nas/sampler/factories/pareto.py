@@ -1,4 +1,7 @@
-"""`pareto`: the cost-aware Pareto sampler, which uses everything that is known before training."""
+"""`pareto`: the cost-aware Pareto sampler, which uses everything that is known before training.
+
+`pareto_4` and `pareto_16` always plan as many trials at once, as `pareto` does when so many workers wait.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from nas.sampler.registry import SamplerContext, register
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
+    from nas.sampler.pareto import ParetoSampler
+
 
 @register("pareto", uses_features=True)
-def create_pareto(context: SamplerContext) -> BaseSampler:
+def create_pareto(context: SamplerContext) -> ParetoSampler:
     """A `ParetoSampler` with all of the context."""
     from nas.sampler.pareto import ParetoSampler
 
@@ -30,3 +35,21 @@ def create_pareto(context: SamplerContext) -> BaseSampler:
         attributes={index: objective.attribute for index, objective in objectives if objective.attribute is not None},
         seed=context.seed,
     )
+
+
+@register("pareto_4", uses_features=True, benchmark_only=True)
+def create_pareto_4(context: SamplerContext) -> BaseSampler:
+    """A `ParetoSampler` that plans four trials at once."""
+    return _expecting(context, 4)
+
+
+@register("pareto_16", uses_features=True, benchmark_only=True)
+def create_pareto_16(context: SamplerContext) -> BaseSampler:
+    """A `ParetoSampler` that plans 16 trials at once."""
+    return _expecting(context, 16)
+
+
+def _expecting(context: SamplerContext, count: int) -> BaseSampler:
+    sampler = create_pareto(context)
+    sampler.expect(count)
+    return sampler

@@ -6,6 +6,7 @@ import copy
 import math
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +46,38 @@ ATTRIBUTES: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def engine_url(tmp_path: Path) -> str:
-    """An empty database."""
-    return f"sqlite:///{tmp_path / 'trials.db'}"
+Studies = tuple[optuna.Study, optuna.Study]
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Studies]:
+    """One new study of two objectives, opened with Optuna's own storage and with that of a search."""
+    storages = [RDBStorage(url) for _ in range(2)]
+    theirs = optuna.create_study(study_name="s", storage=storages[0], directions=["maximize", "minimize"])
+    try:
+        yield theirs, optuna.load_study(study_name="s", storage=StudyStorage(storages[1]))
+    finally:
+        for storage in storages:
+            storage.remove_session()
+            storage.engine.dispose()
 
 
 @pytest.fixture
-def studies(engine_url: str) -> tuple[optuna.Study, optuna.Study]:
-    """One study of two objectives, opened with Optuna's own storage and with that of a search."""
-    theirs = optuna.create_study(study_name="s", storage=RDBStorage(engine_url), directions=["maximize", "minimize"])
-    return theirs, optuna.load_study(study_name="s", storage=StudyStorage(RDBStorage(engine_url)))
+def studies(tmp_path: Path) -> Iterator[Studies]:
+    """A study in SQLite, see `opened`."""
+    with opened(f"sqlite:///{tmp_path / 'trials.db'}") as pair:
+        yield pair
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_studies(request: pytest.FixtureRequest) -> Iterator[Studies]:
+    """A study in any database, see `opened`."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("studies")
+        return
+    url = str(request.getfixturevalue("database")).replace("postgresql://", "postgresql+psycopg://", 1)
+    with opened(url) as pair:
+        yield pair
 
 
 def trials_of_every_kind() -> Iterator[FrozenTrial]:
@@ -92,16 +114,15 @@ def assert_same(theirs: optuna.Study, ours: optuna.Study) -> None:
         assert ours._storage.get_trial_id_from_study_id_trial_number(ours._study_id, trial.number) == trial._trial_id
 
 
-def test_trials_of_every_kind_are_those_of_optuna(studies: tuple[optuna.Study, optuna.Study]) -> None:
-    theirs, ours = studies
+def test_trials_of_every_kind_are_those_of_optuna(any_studies: Studies) -> None:
+    theirs, ours = any_studies
     theirs.add_trials(list(trials_of_every_kind()))
     assert_same(theirs, ours)
-    ours.add_trials(list(trials_of_every_kind()))  # written by the storage of a search
-    theirs = optuna.load_study(study_name="s", storage=RDBStorage(str(theirs._storage._backend.url)))  # type: ignore[attr-defined]
+    ours.add_trials(list(trials_of_every_kind()))
     assert_same(theirs, ours)
 
 
-def test_copies_of_an_ended_trial_are_plain(studies: tuple[optuna.Study, optuna.Study]) -> None:
+def test_copies_of_an_ended_trial_are_plain(studies: Studies) -> None:
     theirs, ours = studies
     theirs.add_trial(next(trials_of_every_kind()))
     (kept,) = ours.get_trials(deepcopy=False)
@@ -112,7 +133,7 @@ def test_copies_of_an_ended_trial_are_plain(studies: tuple[optuna.Study, optuna.
         kept.params = {}  # an ended trial never changes
 
 
-def test_large_attributes_are_read_when_asked_for(studies: tuple[optuna.Study, optuna.Study]) -> None:
+def test_large_attributes_are_read_when_asked_for(studies: Studies) -> None:
     theirs, ours = studies
     theirs.add_trial(create_trial(values=[1.0, 2.0], user_attrs=ATTRIBUTES))
     (trial,) = ours.get_trials(deepcopy=False)
@@ -145,8 +166,8 @@ def count_queries(study: optuna.Study) -> Callable[[], int]:
     return lambda: count
 
 
-def test_what_another_process_writes_is_seen(studies: tuple[optuna.Study, optuna.Study]) -> None:
-    theirs, ours = studies
+def test_what_another_process_writes_is_seen(any_studies: Studies) -> None:
+    theirs, ours = any_studies
     first, second = theirs.ask(), theirs.ask()
     assert_same(theirs, ours)
     first.suggest_int("integer", 0, 4)
@@ -163,7 +184,7 @@ def test_what_another_process_writes_is_seen(studies: tuple[optuna.Study, optuna
     assert [trial.number for trial in theirs.trials] == [0, 1, 2, 3]
 
 
-def test_ended_trials_are_read_once(studies: tuple[optuna.Study, optuna.Study]) -> None:
+def test_ended_trials_are_read_once(studies: Studies) -> None:
     theirs, ours = studies
     theirs.add_trials([create_trial(values=[1.0, 2.0]) for _ in range(20)])
     trial = ours.ask()
@@ -179,14 +200,14 @@ def test_ended_trials_are_read_once(studies: tuple[optuna.Study, optuna.Study]) 
     assert sum(map(len, parameters)) < 20
 
 
-def test_an_incompatible_distribution_is_refused(studies: tuple[optuna.Study, optuna.Study]) -> None:
+def test_an_incompatible_distribution_is_refused(studies: Studies) -> None:
     theirs, ours = studies
     theirs.ask().suggest_categorical("category", ["a", "b"])
     with pytest.raises(ValueError, match="dynamic value space"):
         ours.ask().suggest_categorical("category", ["a", "c"])
 
 
-def test_a_started_trial_is_started_once(studies: tuple[optuna.Study, optuna.Study]) -> None:
+def test_a_started_trial_is_started_once(studies: Studies) -> None:
     theirs, ours = studies
     theirs.enqueue_trial({"x": 1})
     (waiting,) = ours.get_trials()
@@ -195,7 +216,7 @@ def test_a_started_trial_is_started_once(studies: tuple[optuna.Study, optuna.Stu
     assert ours.ask().number == 1
 
 
-def test_removed_trials_are_forgotten(studies: tuple[optuna.Study, optuna.Study]) -> None:
+def test_removed_trials_are_forgotten(studies: Studies) -> None:
     theirs, ours = studies
     ours.ask()
     ours.ask()

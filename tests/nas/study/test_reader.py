@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -305,9 +306,8 @@ def execute(folder: Path, sql: str) -> None:
         ("UPDATE alembic_version SET version_num = 'v9.9.9'", r"must have the schema v3\.2\.0\.a .*, found v9\.9\.9; "),
         ("DELETE FROM studies", r"holds no study; remove the folder"),
         ("DROP TABLE alembic_version", r"holds no study; remove the folder"),
-        ("UPDATE trials SET state = 'ASLEEP'", r"is damaged: KeyError: 'ASLEEP'"),
-        ("UPDATE trial_values SET value = NULL", r"is damaged: "),
-        ("UPDATE trial_params SET distribution_json = '{'", r"is damaged: JSONDecodeError"),
+        ("UPDATE trials SET number = 1000000", r"is damaged: the number of a trial must follow .* -1, found 1000000"),
+        ("UPDATE trials SET number = -1", r"is damaged: the number of a trial must follow .*, found -1"),
         ("UPDATE study_user_attributes SET value_json = '[1'", r"attribute a must be JSON, found '\[1'"),
     ],
 )
@@ -321,13 +321,42 @@ def test_databases_that_are_no_studies_or_damaged(tmp_path: Path, study: optuna.
     assert "\n" not in str(caught.value)
 
 
-def test_an_attribute_that_is_no_json_is_named_when_it_is_read(tmp_path: Path, study: optuna.Study) -> None:
-    study.add_trial(create_trial(values=[1.0, 2.0], user_attrs={"macs": 1, "params": 2}))
+@pytest.mark.parametrize(
+    ("sql", "failure"),
+    [
+        ("UPDATE trials SET state = 'ASLEEP' WHERE number = 0", "its state must be one of RUNNING, .*, found 'ASLEEP'"),
+        ("UPDATE trial_values SET value = NULL WHERE trial_id = 1", "a value must be a number, found None"),
+        ("UPDATE trial_params SET distribution_json = '{' WHERE trial_id = 1", "the parameter 'x' must have a value"),
+        ("UPDATE trial_params SET param_value = 'y' WHERE trial_id = 1", "the parameter 'x' must .*, found 'y'"),
+        ("UPDATE trial_user_attributes SET value_json = x'00' WHERE trial_id = 1", "the attribute 'macs' must be text"),
+    ],
+)
+def test_a_trial_of_damaged_rows_is_a_failed_one_that_says_so(
+    tmp_path: Path, study: optuna.Study, sql: str, failure: str
+) -> None:
+    for _ in range(2):
+        study.add_trial(
+            create_trial(
+                values=[1.0, 2.0],
+                params={"x": 1.0},
+                distributions={"x": FloatDistribution(0, 1)},
+                user_attrs={"macs": 1},
+            )
+        )
+    execute(tmp_path, sql)
+    damaged, whole = StudyReader.of_folder(tmp_path).read().trials
+    assert (whole.state, whole.values, whole.user_attrs["macs"]) == (TrialState.COMPLETE, [1.0, 2.0], 1)
+    assert damaged.state == TrialState.FAIL
+    assert re.match(f"the trial is damaged in the database: {failure}", damaged.user_attrs["failure"])
+
+
+def test_an_attribute_that_is_no_json_counts_as_missing_and_is_named(tmp_path: Path, study: optuna.Study) -> None:
+    study.add_trial(create_trial(values=[1.0, 2.0], user_attrs={"macs": 1, "params": 2, "curve": 3}))
     execute(tmp_path, "UPDATE trial_user_attributes SET value_json = 'x' WHERE key = 'macs'")
     (record,) = StudyReader.of_folder(tmp_path).read().trials
-    assert record.user_attrs["params"] == 2
-    with pytest.raises(UsageError, match="attribute macs must be JSON, found 'x'"):
-        record.user_attrs.get("macs")
+    assert (record.user_attrs["params"], record.user_attrs["macs"], record.user_attrs.get("macs")) == (2, None, None)
+    problems = "the attribute curve has another type, found '3'; the attribute macs must be JSON, found 'x'"
+    assert record.damage == problems
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all, but text\n", b"SQLite format 3\0" + bytes(200)])
