@@ -296,7 +296,7 @@ class _SearchRun:
         with (
             self.display.trials() as observer,
             files.opened(place.nonce),
-            published(settings.data_file, place) as file_observers,
+            published(settings.data_file, place) as checkpoints,
         ):
             ask_tell = AskTell(
                 study.optuna,
@@ -307,9 +307,10 @@ class _SearchRun:
                 limits=config.limits,
                 seed=config.seed,
                 halving=create_halving(config),
-                observers=(observer, *file_observers, *self.observers),
+                observers=(observer, *([] if checkpoints is None else [checkpoints]), *self.observers),
                 workers=files,
                 store=trials,
+                mark_of=None if checkpoints is None else checkpoints.mark_of,
             )
             ask_tell.start(executor.allocation.workers)
             workers = executor.allocation.workers

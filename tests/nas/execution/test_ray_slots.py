@@ -25,11 +25,16 @@ def test_an_idle_worker_gets_the_next_task_before_a_new_one_is_started() -> None
     assert slots.choose({1}) == 0
 
 
-def test_a_worker_keeps_its_slot() -> None:
-    slots = WorkerSlots()
+def test_a_worker_keeps_its_slot_while_there_is_room_for_another() -> None:
+    busy = {1}
+    slots = WorkerSlots(lambda: len(busy))
+    slots.limit = 2
     slots.cache_object(key(0), "worker")
     assert not slots.has_cached_object(key(1))
-    assert slots.pop_cached_object(key(1)) is None
+    slots.limit = 1  # a node was lost
+    assert slots.has_cached_object(key(1))
+    assert slots.pop_cached_object(key(1)) == "worker"
+    assert not slots.has_cached_object(key(0))
 
 
 def test_a_broken_worker_is_not_kept() -> None:
