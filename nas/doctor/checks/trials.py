@@ -72,7 +72,7 @@ def find_damaged_architectures(study: ExaminedStudy) -> Iterator[Defect]:
     """A complete trial whose architecture cannot be read, or has another id."""
     for trial in study.complete:
         described = trial.user_attrs.get("architecture")
-        if described is None and "architecture" in trial.user_attrs:
+        if any(name in trial.user_attrs and trial.user_attrs.get(name) is None for name in ("architecture", "id")):
             continue  # `attribute-damaged` tells it
         try:
             found = Architecture.from_dict(described or {}).id
