@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import optuna
+import pytest
 from optuna.distributions import CategoricalDistribution
 
 from nas.sampler import ParetoSampler
 from nas.sampler.batch import Batch
 from nas.sampler.batching import MAX_BATCH, BatchingSampler
+from nas.sampler.engine import Engine
 from nas.sampler.improvement import HypervolumeImprovement
 from nas.sampler.objective_models import FrontEstimate
 from nas.sampler.warp import LogErrorWarp
@@ -72,12 +74,12 @@ def test_no_more_points_than_candidates() -> None:
     assert sorted(batch.select(9, expected_improvement, np.ones(2))) == [0, 1]
 
 
-def test_one_model_serves_as_many_trials_as_are_expected() -> None:
+def test_one_model_serves_as_many_trials_as_are_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     study, sampler = create_study()
     assert isinstance(sampler, BatchingSampler)
     for _ in range(8):
         tell(study, study.ask(BOX))
-    fits = count_suggestions(sampler)
+    fits = count_suggestions(monkeypatch)
     sampler.expect(4)
     trials = [study.ask(BOX) for _ in range(8)]
     assert len(fits) == 2
@@ -89,28 +91,26 @@ def test_one_model_serves_as_many_trials_as_are_expected() -> None:
     assert len(fits) == 4
 
 
-def count_suggestions(sampler: ParetoSampler) -> list[int]:
-    """A list that grows by the size of each batch that the engine of `sampler` plans."""
+def count_suggestions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows by the size of each batch that an engine is asked for."""
     counts: list[int] = []
-    assert sampler._search is not None
-    engine = sampler._search.engine
-    suggest = engine.suggest_batch
+    suggest = Engine.suggest_batch
 
-    def counted(*arguments: Any) -> Any:
+    def counted(engine: Engine[Any], *arguments: Any) -> Any:
         counts.append(arguments[-1])
-        return suggest(*arguments)
+        return suggest(engine, *arguments)
 
-    engine.suggest_batch = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(Engine, "suggest_batch", counted)
     return counts
 
 
-def test_plans_that_are_too_old_are_made_again() -> None:
+def test_plans_that_are_too_old_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     study, sampler = create_study()
     for _ in range(8):
         tell(study, study.ask(BOX))
     sampler.expect(4)
     running = [study.ask(BOX) for _ in range(6)]  # two plans are left
-    fits = count_suggestions(sampler)
+    fits = count_suggestions(monkeypatch)
     for trial in running[:5]:
         tell(study, trial)
     study.ask(BOX)
