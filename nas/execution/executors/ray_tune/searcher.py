@@ -89,7 +89,7 @@ class TaskSearcher(Searcher):
         self.max_tasks = max_tasks
         self.given = 0
         self.is_over = False  # the driver has no more tasks
-        self.slots = WorkerSlots(lambda: len(self.running))
+        self.slots = WorkerSlots(lambda: {running.slot for running in self.running.values()})
         self.demand = adapter.Demand(request)
         self.has_tasks = True  # so said the driver's last answer
         self.running: dict[str, Running] = {}  # Tune's id of the trial -> task
@@ -111,7 +111,7 @@ class TaskSearcher(Searcher):
             self.is_over = task.is_finished
             return str(self.FINISHED) if task.is_finished else None
         self.given += 1
-        slot = self.slots.choose({running.slot for running in self.running.values()})
+        slot = self.slots.choose()
         self.running[trial_id] = Running(task.name, slot)
         return {"payload": dict(task.payload), "slot": slot, "excluded": list(self.excluded)}
 

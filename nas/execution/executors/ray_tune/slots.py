@@ -20,20 +20,21 @@ class WorkerSlots:
     """The idle workers, by slot. Tune calls the methods but `choose` and `discard`; `key.slot` is the number of a slot.
 
     Args:
-        count_busy: the number of slots with a task.
+        busy: the slots that have a task.
     """
 
     total_max_objects = 0
     """The number of idle workers that Tune expects to need; 0 lets it release all when the search is over."""
 
-    def __init__(self, count_busy: Callable[[], int] = lambda: 0) -> None:
-        self.count_busy = count_busy
+    def __init__(self, busy: Callable[[], Collection[int]] = tuple) -> None:
+        self.busy = busy
         self.limit = 1  # number of workers that there is room for
         self._idle: dict[int, tuple[Any, float]] = {}  # slot -> (worker, time since which it is idle)
         self._discarded: set[int] = set()
 
-    def choose(self, busy: Collection[int]) -> int:
-        """The slot for the next task: the lowest that is not `busy`, if possible one with an idle worker."""
+    def choose(self) -> int:
+        """The slot for the next task: the lowest that is not busy, if possible one with an idle worker."""
+        busy = self.busy()
         idle = [slot for slot in self._idle if slot not in busy]
         return min(idle) if idle else next(slot for slot in range(len(busy) + 1) if slot not in busy)
 
@@ -54,7 +55,7 @@ class WorkerSlots:
 
     def has_cached_object(self, key: Any) -> bool:
         """True if the slot has an idle worker, or must take that of another slot: there is no room for its own any more."""
-        return key.slot in self._idle or (bool(self._idle) and self.count_busy() + len(self._idle) > self.limit)
+        return key.slot in self._idle or (bool(self._idle) and len(self._idle.keys() | set(self.busy())) > self.limit)
 
     def cache_object(self, key: Any, obj: Any) -> bool:
         """Keep the worker `obj` for its slot; False: it is to be ended."""
