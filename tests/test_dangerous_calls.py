@@ -13,9 +13,15 @@ PACKAGES = ("search_space", "trainers", "nas")
 
 ALLOWED = {
     ("nas/execution/executors/local.py", "pickle.loads"): "exceptions of our own child processes, through their pipes",
-    ("nas/execution/executors/ray_tune/executor.py", "pickle.loads"): "results of our own child process, through its pipe",
+    (
+        "nas/execution/executors/ray_tune/executor.py",
+        "pickle.loads",
+    ): "results of our own child process, through its pipe",
     ("nas/execution/executors/ray_tune/host.py", "pickle.loads"): "the driver's paths, through the pipe to its child",
-    ("nas/execution/executors/ray_tune/runner.py", "pickle.loads"): "the driver's own calls, through Ray (see SECURITY.md)",
+    (
+        "nas/execution/executors/ray_tune/runner.py",
+        "pickle.loads",
+    ): "the driver's own calls, through Ray (see SECURITY.md)",
     ("search_space/yaml_text.py", "yaml.load"): "with a loader that is a safe one without further tags",
 }
 """(file, call) -> why it executes nothing of a file."""

@@ -6,9 +6,9 @@ import io
 import json
 import os
 import re
-import stat
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable

@@ -1,5 +1,6 @@
 """The table of bad inputs: each ends in one line with place, rule and value, with its exit code, in time; nothing is executed,
-and nothing is lost."""
+and nothing is lost.
+"""
 
 from __future__ import annotations
 
