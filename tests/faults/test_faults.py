@@ -22,7 +22,7 @@ SHORT_PLANS = {
 def test_a_study_survives_faults(executor: str, tmp_path: Path) -> None:
     planned = [PlannedFault(FAULTS[name], phase) for name, phase in SHORT_PLANS[executor]]
     plan = StudyPlan(StudySetup(executor, "halving", trials=6), planned)
-    record = Disturbance(tmp_path / "cache").run(plan, Random(0))
+    record = Disturbance(tmp_path / "cache", hang_s=180).run(plan, Random(0))
     assert record.gave_up == ""
     assert record.violations == []
     assert not any(fault.has_hung for fault in record.faults), record.faults
