@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from nas.study.segments import segments_of
 
-WORDS = ("search", "small.yaml", "train.epochs=200", "resources.executor=local", "resources.workers=2", "trials=2")
+WORDS = ("search", "small.yaml", "train.epochs=600", "resources.executor=local", "resources.workers=2", "trials=2")
 
 
 def values_of(cli: Any, study: str) -> dict[str, Any]:
@@ -35,7 +35,6 @@ def test_a_search_that_is_asked_to_stop_goes_on_where_it_was(cli: Any, undisturb
     study = "stopped"
     driver = cli.start(*WORDS, "--out", study)
     cli.wait_until(lambda: sum(map(has_started, cli.trials(study))) == 2, driver)
-    time.sleep(1)
     errors = cli.stop(driver, signal.SIGHUP)
     assert driver.returncode == 130, errors
     assert "stopping: the trainings write their checkpoints" in errors

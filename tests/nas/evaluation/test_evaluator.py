@@ -217,6 +217,10 @@ def test_memory_may_be_the_fault_of_either(digits: Path, tmp_path: Path, monkeyp
 
     worker = evaluator(digits)
     monkeypatch.setattr("nas.evaluation.evaluator.build", exhausted)
+    limited = worker.evaluate(task(tmp_path))  # with the limit on its memory, its architecture is at fault
+    assert isinstance(limited, Failed)
+    assert limited.infeasible == "out of memory"
+    worker.memory_limit = None
     outcome = worker.evaluate(task(tmp_path))
     assert isinstance(outcome, MachineFailure)
     assert not outcome.is_certain
