@@ -15,18 +15,21 @@ from typing import Any
 
 import jsonschema
 import pytest
+import typer.main
 import yaml
+
+from nas.cli.main import app
 
 RECIPES = Path(__file__).parents[1] / "studies" / "recipes"
 PATIENCE_S = 60.0
 SCRIPTS = ("ray_job_submit.sh", "slurm_array.sbatch", "slurm_ray.sbatch", "two_machines.sh")
 
 FAKES = {
-    # What ran, one JSON-free line each; `nas` works until it is told to end, or ends at once with NAS_CODE.
+    # Each writes down how it was called; `nas` works until it is told to end, or ends at once with NAS_CODE.
     "nas": """\
+trap 'echo "nas was told to end" >> "$CALLS"; exit 130' TERM
 echo "nas $*" >> "$CALLS"
 [[ -n "${NAS_CODE:-}" ]] && exit "$NAS_CODE"
-trap 'echo "nas was told to end" >> "$CALLS"; exit 130' TERM
 while true; do sleep 0.05; done
 """,
     "srun": """\
@@ -110,7 +113,7 @@ def test_scripts_are_executable_and_are_bash(script: str) -> None:
 @pytest.mark.parametrize("script", ["slurm_array.sbatch", "slurm_ray.sbatch"])
 def test_a_job_that_is_told_to_end_ends_its_search_and_is_queued_again(cluster: FakeCluster, script: str) -> None:
     job = cluster.start(script, "study.yaml", "runs/study", "trials=7")
-    cluster.wait_for("nas search")
+    cluster.wait_for("nas search study.yaml")
     job.send_signal(signal.SIGTERM)
     _, errors = job.communicate(timeout=PATIENCE_S)
     assert (job.returncode, errors) == (130, "")
@@ -255,3 +258,33 @@ def test_the_cluster_of_spot_instances_has_the_schema_of_rays_launcher() -> None
     assert "InstanceMarketOptions" not in kinds["head"]["node_config"]
     for command in (plain["head_start_ray_commands"][-1], plain["worker_start_ray_commands"][-1]):
         assert "RAY_AUTH_MODE=token ray start" in command
+
+
+WORDS = {
+    '"$study"': "study.yaml", '"$out"': "runs/study", '"$STORAGE"': "postgresql://me@db/studies", '"$address"': "10.0.0.5:24711",
+    '"${@:3}"': "trials=7", '"${@:4}"': "trials=7", '"$@"': "study.yaml --out runs/study",
+    "[key=value ...]": "trials=7", "study.tar": "study.tar",
+}  # fmt: skip
+"""What stands for the variables of a script."""
+
+
+def nas_commands() -> list[tuple[str, str]]:
+    """Name of the recipe, and each command `nas` in it, also in its comments."""
+    found: list[tuple[str, str]] = []
+    for file in sorted(RECIPES.iterdir()):
+        text = file.read_text()
+        for variable, word in WORDS.items():
+            text = text.replace(variable, word)
+        found += [(file.name, match[0]) for match in re.finditer(r"\bnas (search|status|backup) [^&'\n#]*", text)]
+    return found
+
+
+@pytest.mark.parametrize(("recipe", "command"), nas_commands())
+def test_the_commands_of_the_recipes_are_those_of_nas(recipe: str, command: str) -> None:
+    name, *words = shlex.split(command)[1:]
+    group: Any = typer.main.get_command(app)
+    assert group.commands[name].make_context(name, words).params
+
+
+def test_every_recipe_has_a_command_of_nas() -> None:
+    assert {recipe for recipe, _ in nas_commands()} == {file.name for file in RECIPES.iterdir()}

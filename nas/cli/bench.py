@@ -43,7 +43,8 @@ def search(
     samplers: Annotated[
         str,
         typer.Option(
-            metavar="NAMES", help="Comma-separated; known: pareto, evolution, tpe, nsga2, nsga2_50, gp, random."
+            metavar="NAMES",
+            help="Comma-separated; known: pareto, pareto_4, pareto_16, evolution, tpe, nsga2, nsga2_50, gp, random.",
         ),
     ] = DEFAULT_SAMPLERS,
     trainings: Annotated[int, typer.Option(metavar="N", min=1, help="Number of trainings of each run.")] = 200,

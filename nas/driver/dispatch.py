@@ -88,6 +88,8 @@ class TrialDispatcher(TaskSource):
     def next_task(self) -> Task | NoTask:
         """Return the next trial as a task."""
         self._check()
+        if self.interrupts.is_stopping:
+            return FINISHED
         if self._ahead is None:
             self.retry.attempt(self._propose)
         proposal, self._ahead = self._ahead, None
@@ -127,6 +129,9 @@ class TrialDispatcher(TaskSource):
         has_just_woken = self.clock() - self._woke_at_s < WAKING_S
         losses, outcome = self.ask_tell.losses.add(number, excuse(loss) if has_just_woken else loss)
         self._unwritten.append((self.clock(), number, losses, None))
+        if self.interrupts.is_stopping:  # the next search decides
+            del self._running[task.name]
+            return False
         if outcome is None:
             self._not_started.add(task.name)
             return True

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.driver.display import Display
-from nas.errors import StudyError
+from nas.errors import ConfigError, StudyError, UsageError
 from nas.study.config import StudyConfig
 from nas.study.layout import STORAGE, holds_study
 from nas.study.lock import FolderLock, lock_folder, share_folder
@@ -88,8 +88,12 @@ def find_home(config: StudyConfig, folder: Path, storage: StorageUrl | None = No
     Raises:
         UsageError: the study in `folder` has another database, or the database cannot be read.
     """
-    if storage is None and config.storage is not None and not holds_study(folder):
+    if storage is None and config.storage is not None:
         storage = StorageUrl.parse(config.storage)
+        try:
+            place_of(folder, storage)
+        except UsageError as error:
+            raise ConfigError(config.where("storage"), str(error)) from None
     place = place_of(folder, storage)
     if place is not None or storage is None or holds_study(folder):
         return StudyHome(folder, place)

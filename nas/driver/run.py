@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -231,7 +232,8 @@ class _SearchRun:
             draws = existing_trials + DRAWS_PER_DRIVER * trials.index
             study.optuna.sampler = create_sampler(config, space, prior, tables, draws)
             if self.retry_failed:
-                enqueue_failed(study)
+                with trials.transactions.alone():  # each once, whichever drivers ask for it
+                    enqueue_failed(study)
             self._run_trials(study, trials, space, settings, executor)
         check_feasible(study, config)
         return study
@@ -294,7 +296,7 @@ class _SearchRun:
         with (
             self.display.trials() as observer,
             files.opened(place.nonce),
-            published(settings.data_file, place) as file_observers,
+            published(settings.data_file, place) as checkpoints,
         ):
             ask_tell = AskTell(
                 study.optuna,
@@ -305,9 +307,10 @@ class _SearchRun:
                 limits=config.limits,
                 seed=config.seed,
                 halving=create_halving(config),
-                observers=(observer, *file_observers, *self.observers),
+                observers=(observer, *([] if checkpoints is None else [checkpoints]), *self.observers),
                 workers=files,
                 store=trials,
+                mark_of=None if checkpoints is None else checkpoints.mark_of,
             )
             ask_tell.start(executor.allocation.workers)
             workers = executor.allocation.workers
@@ -321,13 +324,21 @@ class _SearchRun:
                 retry=StorageRetry(self.display.warn),
             )
             try:
-                executor.run(EvaluatorFactory(replace(settings, place=place)), dispatcher, home)
+                with self.interrupts.gently(partial(self._request_stop, files)):
+                    executor.run(EvaluatorFactory(replace(settings, place=place)), dispatcher, home)
                 dispatcher.settle()
             except BaseException:
                 with suppress(StorageError):  # the weights are on the disk, with the outcome in their header
                     dispatcher.write()
                 raise
         study.set_end_reason(ask_tell.proposer.end_reason)
+
+    def _request_stop(self, files: WorkerFiles) -> None:
+        """Ask the workers to write their checkpoints and to stop."""
+        with suppress(OSError):  # then they are ended without it
+            files.request_stop()
+        if not self.interrupts.is_out_of_time:
+            self.display.warn("stopping: the trainings write their checkpoints (Ctrl-C once more stops at once)")
 
 
 def check_feasible(study: StoredStudy, config: StudyConfig) -> None:

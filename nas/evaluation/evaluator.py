@@ -34,6 +34,7 @@ from nas.study.records import (
     Completed,
     EarlierSegments,
     Failed,
+    Interrupted,
     MachineFailure,
     Measured,
     Paused,
@@ -49,6 +50,7 @@ from search_space import Architecture
 from search_space.modules.network import Network, build
 from trainers.data.dataset import Dataset, load
 from trainers.device_lock import DeviceLock
+from trainers.errors import TrainingInterrupted
 from trainers.training import checkpoint, compilation
 from trainers.training.checkpoint import training_identity
 from trainers.training.config import TrainConfig
@@ -118,6 +120,9 @@ class Evaluator:
                 limited_memory(self.memory_limit),
             ):
                 outcome = self._evaluate(task, folder, start)
+        except TrainingInterrupted as error:
+            logger.info("trial %d: %s", task.number, error)
+            outcome = Interrupted()
         except BaseException as error:  # any failure, also `sys.exit`, is that of the trial, or of the machine
             outcome = self._failure(error, task, start)
         self._free_device_memory()
@@ -156,6 +161,8 @@ class Evaluator:
         if completed is not None:
             logger.info("trial %d: its training was finished before", task.number)
             return completed
+        if self.files.is_stop_requested():
+            raise TrainingInterrupted("stopped before its first step")
         measured, violation = self._measure(architecture, network, task.earlier)
         if violation is not None:
             return Refused(violation, task.seed, measured)
@@ -177,8 +184,14 @@ class Evaluator:
             checkpoint=folder / CHECKPOINT,
             milestones=() if task.until is None else (task.until,),
             device_lock=self.lock,
+            is_stop_requested=self.files.is_stop_requested,
         )
-        epochs_s = train_until(training, task.until, self._clock, self.files.on_epoch)
+        try:
+            epochs_s = train_until(training, task.until, self._clock, self.files.on_epoch)
+        except TrainingInterrupted:
+            if (folder / CHECKPOINT).is_file():
+                self.files.keep_checkpoint()
+            raise
         trained_at = time.perf_counter()
         overhead_s = trained_at - start - epochs_s
         trained = self._trained(training, task.until, task.earlier.overhead_s + overhead_s)

@@ -15,10 +15,15 @@ from pathlib import Path
 from typing import Protocol
 
 from nas.evaluation.publication import Publication
+from nas.evaluation.stop_request import StopRequest
 from nas.study.file_store import FileStore, trial_name
 from nas.study.layout import CHECKPOINT, REFERENCE, WEIGHTS, WORKERS, trial_folder
 from nas.study.records import TrialTask
-from nas.study.segments import Segment, WorkerFiles
+from nas.study.segments import STOP, Segment, WorkerFiles
+
+LOCAL_INTERVAL_S = 0.25
+REMOTE_INTERVAL_S = 2.0
+"""Seconds between two looks at whether the driver asks its workers to stop."""
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +55,9 @@ class TrialFiles(Protocol):
             OSError: it cannot be kept.
         """
 
+    def is_stop_requested(self) -> bool:
+        """Whether the driver asks its workers to stop; called between two steps. No failure of this is an error."""
+
     def keep_weights(self) -> None:
         """Called when the weights of the open trial are written, before its outcome is returned.
 
@@ -71,6 +79,7 @@ class SharedTrialFiles:
         self.images = images
         self.reference_file = reference_file
         self.workers = None if workers_folder is None else WorkerFiles(workers_folder)
+        self._stop = StopRequest(self._look_for_stop, LOCAL_INTERVAL_S)
 
     def announce(self, trial: int, segment: Segment) -> None:
         """As `TrialFiles.announce`."""
@@ -87,6 +96,13 @@ class SharedTrialFiles:
 
     def keep_checkpoint(self) -> None:
         """Nothing is to do."""
+
+    def is_stop_requested(self) -> bool:
+        """As `TrialFiles.is_stop_requested`."""
+        return self._stop()
+
+    def _look_for_stop(self) -> bool:
+        return self.workers is not None and self.workers.is_stop_requested()
 
     def keep_weights(self) -> None:
         """Nothing is to do."""
@@ -111,6 +127,7 @@ class StoredTrialFiles:
         self.folder = folder
         self.driver = driver
         self.workers = workers
+        self._stop = StopRequest(self._look_for_stop, REMOTE_INTERVAL_S)
         self.reference_file = folder / REFERENCE
         self._trial = 0
         self._publication = Publication(store)
@@ -157,6 +174,16 @@ class StoredTrialFiles:
             return
         if self._publication.offer(trial_name(self._trial, CHECKPOINT), self._checkpoint):
             self._published_checkpoint = identity
+
+    def is_stop_requested(self) -> bool:
+        """As `TrialFiles.is_stop_requested`."""
+        return self._stop()
+
+    def _look_for_stop(self) -> bool:
+        try:
+            return self.driver is not None and self.driver.size(f"{self.workers}/{STOP}") is not None
+        except OSError:
+            return False
 
     def keep_checkpoint(self) -> None:
         """As `TrialFiles.keep_checkpoint`."""

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -60,16 +61,18 @@ def end(process: BaseProcess) -> None:
 
 
 @contextmanager
-def block_sigint() -> Iterator[None]:
+def block_sigint(*others: signal.Signals) -> Iterator[None]:
     """Make processes that are started within this block ignore Ctrl-C, which reaches every process of a terminal.
 
-    They inherit the blocked signal; their parent must end them, and handles the signal after the block. Without this, a
+    They also ignore that the terminal is closed (SIGHUP), and `others`.
+    They inherit the blocked signals; their parent must end them, and handles the signal after the block. Without this, a
     process that is still starting would end with a traceback. Another thread of this process may still receive the signal,
     so a handler stores it.
     """
+    resource_tracker.ensure_running()  # which unblocks signals when a first process starts it
     received: list[int] = []
     handler = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP, *others})
     try:
         yield
     finally:

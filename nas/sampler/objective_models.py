@@ -56,10 +56,10 @@ class Observations(Generic[Point]):
     def last_points(self, count: int) -> list[Point]:
         """The points of the last `count` complete trainings."""
         complete = np.nonzero(self.shortfall == 0)[0]
-        return [self.points[i] for i in complete[-count:]]
+        return [self.points[i] for i in complete[-count:].tolist()]
 
     def __getitem__(self, index: Indices) -> Observations[Point]:
-        points = [self.points[i] for i in index]
+        points = [self.points[i] for i in index.tolist()]
         return Observations(points, self.y[index], self.secondary[index], self.shortfall[index], self.cheap[index])
 
 
@@ -156,7 +156,7 @@ class ObjectiveModels(Generic[Point]):
             return np.arange(count)
         cheap = observations.cheap.copy()
         unknown = np.nonzero(np.isnan(cheap).any(axis=1))[0]
-        values = self.extractor.function_values([observations.points[i] for i in unknown])
+        values = self.extractor.function_values([observations.points[i] for i in unknown.tolist()])
         cheap[unknown] = values[:, : cheap.shape[1]]
         losses = np.column_stack([self.extractor.costs(cheap), observations.secondary, -observations.y])
         rank = moocore.pareto_rank(np.nan_to_num(losses, nan=np.inf))
@@ -198,4 +198,4 @@ def _front(
     table = np.column_stack([costs[index], -y[index]])
     members = index[moocore.is_nondominated(table)] if len(table) else index
     improvement = HypervolumeImprovement(costs[members], y[members], float(y.min()) - 1e-9)
-    return FrontEstimate(improvement, warp, [points[i] for i in members], refitted)
+    return FrontEstimate(improvement, warp, [points[i] for i in members.tolist()], refitted)

@@ -29,6 +29,8 @@ from nas.study.connections import Query
 from nas.study.drivers import DRIVER, DRIVERS, HEARTBEAT_S, LEASE_S, UNKNOWN, DriverRecord, drivers_of
 from nas.study.transactions import StudyTransactions
 
+JOIN_S = 5.0
+"""A heartbeat that hangs, as on a server that is away, keeps the end of a search for at most so long."""
 POLL_S = 1.0
 """A driver that has nothing to do looks this often whether another one has left it something."""
 
@@ -217,7 +219,7 @@ class SharedLeases(Leases):
             yield
         finally:
             self._ended.set()
-            thread.join()
+            thread.join(JOIN_S)
             with suppress(StorageError):  # then the leases expire
                 self.release()
 

@@ -8,7 +8,7 @@
     ├── Duplicate    not trained: its architecture was proposed before
     └── Failed       its training, or the worker, failed
 
-A worker may also return `MachineFailure`, which is no outcome: the trial stays open.
+A worker may also return `MachineFailure` or `Interrupted`, which are no outcomes: the trial stays open.
 
 Workers send `to_record`, JSON with a schema number; `from_record` reads it, also the records that version 0.1 wrote into the
 headers of weights. The storage keeps `to_attributes` as user attributes of the trial (`nas.study.trials` reads them). Needs
@@ -200,6 +200,17 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Interrupted:
+    """A trial that has stopped because its driver asked it to: no outcome either, it goes on from its checkpoint.
+
+    Args:
+        idle_s: seconds that the worker waited for the trial.
+    """
+
+    idle_s: float | None = None
+
+
+@dataclass(frozen=True)
 class MachineFailure:
     """Trouble of the machine during a trial, or what may be that (`nas.evaluation.failures`). The trial stays open.
 
@@ -236,7 +247,7 @@ class MachineFailure:
         return Failed(self.reason, self.traceback, self.seed, self.wall_s, self.idle_s, self.infeasible)
 
 
-WorkerOutcome: TypeAlias = Completed | Paused | Refused | Failed | MachineFailure
+WorkerOutcome: TypeAlias = Completed | Paused | Refused | Failed | MachineFailure | Interrupted
 """What a worker returns."""
 TrialOutcome: TypeAlias = Completed | Paused | Refused | Failed | Stopped | Duplicate
 
@@ -246,14 +257,15 @@ _WORKER_OUTCOMES: dict[str, type[WorkerOutcome]] = {
     "refused": Refused,
     "failed": Failed,
     "machine_failure": MachineFailure,
+    "interrupted": Interrupted,
 }
 _NAMES = {kind: name for name, kind in _WORKER_OUTCOMES.items()} | {Stopped: "stopped", Duplicate: "duplicate"}
 
 
-def name_of(outcome: TrialOutcome | MachineFailure) -> str:
+def name_of(outcome: TrialOutcome | WorkerOutcome) -> str:
     """The name of the kind of `outcome`: "completed", "paused", "stopped", "refused", "duplicate" or "failed".
 
-    That of a `MachineFailure`, which is never stored, is "machine_failure".
+    Those of a `MachineFailure` and of `Interrupted`, which are never stored, are "machine_failure" and "interrupted".
     """
     return _NAMES[type(outcome)]
 

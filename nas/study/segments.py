@@ -30,6 +30,9 @@ SEGMENTS = "segments"
 SEGMENT = "segment"
 """The key of a worker's record that holds the segment."""
 
+STOP = "stop"
+"""The file in the folder of workers by which the driver asks them to stop."""
+
 LOST = "lost"
 """The outcome of a segment whose worker died."""
 
@@ -46,7 +49,7 @@ class Segment:
         train_s: seconds of training steps.
         validate_s: seconds of validation.
         until: the epoch up to which it trains (a rung, or the last); None without a scheduler.
-        outcome: "completed", "paused", "refused", "failed", "machine_failure" or "lost"; None: it runs.
+        outcome: "completed", "paused", "refused", "failed", "machine_failure", "interrupted" or "lost"; None: it runs.
     """
 
     worker: str
@@ -128,6 +131,18 @@ class WorkerFiles:
             draft.replace(file)
         except OSError as error:
             logger.info("trial %d: its worker cannot be announced: %s", trial, error)
+
+    def request_stop(self) -> None:
+        """Ask the workers to write their checkpoints and to stop.
+
+        Raises:
+            OSError: the disk is full or broken.
+        """
+        (self.folder / STOP).touch()
+
+    def is_stop_requested(self) -> bool:
+        """Whether the driver has called `request_stop`."""
+        return (self.folder / STOP).exists()
 
     def read(self) -> Iterator[tuple[int, Segment]]:
         """Each announced segment and the number of its trial."""

@@ -31,11 +31,14 @@ class Stacks:
 
     @property
     def place(self) -> str | None:
-        """The innermost frame of the thread that ran the trial: "network.py, line 3 in forward"; None if it is not there."""
+        """The innermost frame of the thread that ran the trial: "models/network.py, line 3 in forward"; None without one."""
         threads = re.split(r"\n\n|(?=^Thread 0x|^Current thread 0x)", self.text, flags=re.MULTILINE)
         of_trial = next((thread for thread in threads if _ROOT_OF_TRIAL in thread), None)
         frames = [match for line in (of_trial or "").splitlines() if (match := _FRAME.match(line))]
-        return f"{Path(frames[0][1]).name}, line {frames[0][2]} in {frames[0][3]}" if frames else None
+        if not frames:
+            return None
+        file, line, function = frames[0].groups()
+        return f"{'/'.join(Path(file).parts[-2:])}, line {line} in {function}"
 
 
 def take_stacks(folder: Path) -> Stacks | None:

@@ -152,10 +152,10 @@ def place_of(folder: Path, storage: StorageUrl | None = None) -> StoragePlace | 
     if storage is None:
         return place
     if place is None and (folder / DATABASE).is_file():
-        rule = f"--storage: the study in {folder} has its own database, {DATABASE}"
+        rule = f"storage: the study in {folder} has its own database, {DATABASE}"
         raise UsageError(f"{rule}, found {storage} (use another --out for another study)")
     if place is not None and place.url != storage:
-        rule = f"--storage: must stay {place.url} as at the start of the study in {folder}"
+        rule = f"storage: must stay {place.url} as at the start of the study in {folder}"
         raise UsageError(f"{rule}, found {storage} (use another --out for another study)")
     return None if place is None else StoragePlace(storage, place.name)
 

@@ -9,6 +9,7 @@ written: it stays in `StorageUrl.password`, or comes from PGPASSWORD or `~/.pgpa
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from urllib.parse import quote, unquote
 
 from nas.errors import UsageError
 from nas.study.layout import STORAGE
-from trainers.files import atomic_write
+from trainers.files import atomic_write, open_regular
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 FORM = "postgresql://USER@HOST/DATABASE"
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 SECRET_PARAMETERS = ("password", "sslpassword")
+MAX_FILE_CHARACTERS = 100_000
 _PARTS = re.compile(
     r"(?P<scheme>[a-z+]+)://((?P<user>[^:@/?]*)(:(?P<password>.*))?@)?(?P<rest>[^@?]*)(?P<query>\?[^@]*)?", re.DOTALL
 )
@@ -116,7 +118,8 @@ class StoragePlace:
         """
         file = folder / STORAGE
         try:
-            text = file.read_text(encoding="utf-8")
+            with os.fdopen(open_regular(file, os.O_RDONLY), encoding="utf-8") as opened:
+                text = opened.read(MAX_FILE_CHARACTERS)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError) as error:

@@ -12,6 +12,7 @@ import json
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from sys import intern
 from typing import Any
 
@@ -286,9 +287,14 @@ def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
     return _SHARED.setdefault(names, names)
 
 
+@lru_cache(maxsize=4096)
+def _quoted(name: str) -> str:
+    return json.dumps(name)
+
+
 def _join(attributes: Mapping[str, str | None]) -> str:
     """The attributes that have a text as one JSON object; empty if there are none."""
-    members = [f"{json.dumps(name)}:{text}" for name, text in attributes.items() if text is not None]
+    members = [f"{_quoted(name)}:{text}" for name, text in attributes.items() if text is not None]
     return f"{{{','.join(members)}}}" if members else ""
 
 

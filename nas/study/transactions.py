@@ -11,7 +11,8 @@ import sqlite3
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,8 @@ from nas.study.storage_url import StoragePlace
 from nas.study.tables import find_study
 
 Result = TypeVar("Result")
+
+STEPS_LOCK = 0x6D697867  # the advisory lock of a driver that does something in several transactions
 
 BUSY_TIMEOUT_S = 5.0
 """SQLite waits so long for another process that writes; the driver repeats what has failed (`nas.driver.storage_retry`)."""
@@ -55,6 +58,14 @@ class StudyTransactions(ABC):
     @abstractmethod
     def unlocked(self, transaction: Callable[[Query], Result]) -> Result:
         """Likewise, beside those of other drivers."""
+
+    @abstractmethod
+    def alone(self) -> AbstractContextManager[None]:
+        """Within the block no other driver is in such a block; for what takes several transactions.
+
+        Raises:
+            StorageError: the database cannot be read or written.
+        """
 
     @abstractmethod
     def now_s(self, query: Query) -> float:
@@ -99,6 +110,10 @@ class FileTransactions(StudyTransactions):
             return transaction(partial(_query, self._open()))
         except sqlite3.DatabaseError as error:
             raise StorageError(f"{self.file}: cannot be read: {error}") from error
+
+    def alone(self) -> AbstractContextManager[None]:
+        """There is no other driver."""
+        return nullcontext()
 
     def now_s(self, query: Query) -> float:
         """The time of this machine."""
@@ -146,11 +161,15 @@ class ServerTransactions(StudyTransactions):
 
     def unlocked(self, transaction: Callable[[Query], Result]) -> Result:
         """Call `transaction`, each statement of which sees what was committed before it."""
-        try:
-            with self._engine.begin() as connection:
-                return transaction(query_of(connection))
-        except sqlalchemy.exc.SQLAlchemyError as error:
-            raise StorageError(self.place.url.redact(f"{self.place.url}: {message_of(error)}")) from None
+        with storage_error(self.place), self._engine.begin() as connection:
+            return transaction(query_of(connection))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold an advisory lock of the database."""
+        with storage_error(self.place), self._engine.connect() as connection:
+            query_of(connection)("SELECT pg_advisory_xact_lock(?, ?)", (STEPS_LOCK, self.study))
+            yield
 
     def now_s(self, query: Query) -> float:
         """The time of the server."""
@@ -159,6 +178,15 @@ class ServerTransactions(StudyTransactions):
     def to_time(self, moment: datetime) -> datetime:
         """The moment without its time zone, as Optuna stores it."""
         return moment.replace(tzinfo=None)
+
+
+@contextmanager
+def storage_error(place: StoragePlace) -> Iterator[None]:
+    """Raise an error of the server as a `StorageError` of one line, without the password."""
+    try:
+        yield
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise StorageError(place.url.redact(f"{place.url}: {message_of(error)}")) from None
 
 
 def _query(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[Row]:

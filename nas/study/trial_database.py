@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,21 +17,25 @@ from typing import Any, TypeVar
 import optuna
 from optuna.trial import TrialState
 
+from nas import objectives
 from nas.study.connections import Query, Row
 from nas.study.drivers import DRIVER
 from nas.study.layout import DATABASE
 from nas.study.leases import Leases, SharedLeases, SoleLeases
 from nas.study.optuna_adapter import open_buffered_trial, tell_sampler
+from nas.study.records import OUTCOME
 from nas.study.storage_url import StoragePlace
-from nas.study.tables import TrialTables, chunks, trial_rows, trial_rows_of_ids
+from nas.study.tables import chunks, trial_rows, trial_rows_of_ids
 from nas.study.transactions import FileTransactions, ServerTransactions, StudyTransactions
-from nas.study.trial_record import CONSTRAINTS, FIXED_PARAMS, TrialRecord
+from nas.study.trial_record import CONSTRAINTS, FIXED_PARAMS, NO_ATTRIBUTES, LazyAttributes, TrialRecord
 from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
 from nas.study.trials import RETRIED_FROM
 
 Result = TypeVar("Result")
 
 OPEN_STATES = ("RUNNING", "WAITING")
+READ = ("id", "until", DRIVER, OUTCOME, "refused", RETRIED_FROM, "losses")
+"""User attributes that drivers decide by, besides those of objectives and, at a rung, the learning curve."""
 DECISIVE = ("id", "until", DRIVER)
 """User attributes of a trial that runs, by which drivers decide; a change of others is not looked for."""
 
@@ -166,11 +171,35 @@ class DatabaseTrials:
 
 
 def _records(query: Query, rows: Sequence[Row]) -> list[TrialRecord]:
-    records = []
-    for chosen in chunks(rows):
-        tables = TrialTables(query, chosen)
-        records += [tables.record(row) for row in chosen]
-    return records
+    """The trials of `rows`, with what drivers decide by."""
+    return [record for chosen in chunks(rows) for record in _chunk_records(query, chosen)]
+
+
+def _chunk_records(query: Query, rows: Sequence[Row]) -> Iterator[TrialRecord]:
+    ids = [row[0] for row in rows]
+    where = f"WHERE trial_id IN ({', '.join('?' * len(ids))})"
+    values: defaultdict[int, list[float]] = defaultdict(list)
+    for trial, value in query(f"SELECT trial_id, value FROM trial_values {where} ORDER BY trial_id, objective", ids):
+        values[trial].append(math.nan if value is None else value)
+    steps: defaultdict[int, dict[int, float]] = defaultdict(dict)
+    for trial, step, value in query(
+        f"SELECT trial_id, step, intermediate_value FROM trial_intermediate_values {where} ORDER BY trial_id, step", ids
+    ):
+        steps[trial][step] = math.nan if value is None else value
+    attributes: defaultdict[int, dict[str, str]] = defaultdict(dict)
+    names = (*READ, *objectives.names())
+    paused = list(steps)
+    curves = f" OR (key = 'curve' AND trial_id IN ({', '.join('?' * len(paused))}))" if paused else ""
+    condition = f"(key IN ({', '.join('?' * len(names))}){curves})"
+    for trial, name, text in query(
+        f"SELECT trial_id, key, value_json FROM trial_user_attributes {where} AND {condition}", [*ids, *names, *paused]
+    ):
+        attributes[trial][name] = text
+    for trial, number, state, *_ in rows:
+        texts = LazyAttributes(attributes[trial])
+        yield TrialRecord(
+            number, TrialState[state], values.get(trial), {}, texts, NO_ATTRIBUTES, steps.get(trial, {}), None, None
+        )
 
 
 class _SqlTransaction:

@@ -127,7 +127,10 @@ class TrialRows:
         """The rows of `sql`, in which `?` marks `parameters`. Not by `sqlalchemy.text`, which parses each statement."""
         if self.connection.dialect.paramstyle != "qmark":
             sql = sql.replace("?", "%s")
-        return self.connection.exec_driver_sql(sql, parameters).fetchall()
+        result = self.connection.exec_driver_sql(sql, parameters)
+        rows: Sequence[Row] = result.cursor.fetchall()  # those of the driver: SQLAlchemy's take twice as long
+        result.close()
+        return rows
 
 
 _TRIALS = "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials"

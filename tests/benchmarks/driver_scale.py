@@ -8,8 +8,9 @@
 The studies are synthetic (`dashboard_study.py`): architectures, costs, learning curves and attributes as a real search of
 `studies/folder.yaml` would write them, in SQLite. The driver is the real one, from the proposal to the record, with a terminal
 display and a table of operator times; only trainings are made up. `busy` runs it on the simulator: trials take virtual time, and
-each call of the driver advances the virtual clock by the seconds that it has taken, as workers would see it. Each measurement
-has a process of its own. Seconds are of one core; "cpu" is the time of the process, "wall" that of the clock.
+each call of the driver advances the virtual clock by the CPU seconds that it has taken (it hardly waits for the disk, and a
+machine that is shared does not count). Each measurement has a process of its own. "cpu" is the time of the process on one core,
+"wall" that of the clock, and the parts are CPU seconds.
 """
 
 from __future__ import annotations
@@ -19,203 +20,27 @@ import json
 import multiprocessing
 import resource
 import shutil
-import sqlite3
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
-from io import StringIO
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import optuna
-from rich.console import Console
+from synthetic_search import RUNNING, OpenedSearch, Stopwatch, Trainings, prepare
 
-if __name__ != "__mp_main__":
-    sys.path.insert(0, str(Path(__file__).parent))
-from dashboard_study import DEVICE, EPOCHS, RUNG, SPACE, generate_study
-
-from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
-from nas.driver.plan import create_halving, create_sampler
-from nas.execution.base import NoTask, Task, TaskSource
+from nas.execution.base import Loss, NoTask, Task, TaskSource
 from nas.execution.simulator import Script, Simulator, VirtualClock
-from nas.objectives.costs import costs_of
-from nas.study.config import StudyConfig
-from nas.study.layout import DATABASE
-from nas.study.operator_table import OperatorTable, operator_times, operators_to_time
-from nas.study.records import Completed, Measured, Paused, Trained, TrialTask, WorkerOutcome, to_record
+from nas.study.records import TrialTask, to_record
 from nas.study.segments import Segment
-from nas.study.stored import StoredStudy
-from nas.terminal.progress import TerminalDisplay
-from search_space import Architecture, SearchSpace
+from search_space import Architecture
 
-OPERATOR_S = 1e-4
-RUNNING = 8
-"""Trials that run while `seconds`, `resume` and `memory` measure."""
-PARTS = {
-    "model": ["nas.sampler.objective_models:ObjectiveModels.estimate_front"],
-    "candidates": [
-        "nas.sampler.engine:Engine._score",
-        "nas.sampler.engine:Engine._renew_candidates",
-        "nas.sampler.candidate_pool:CandidatePool.add",
-        "nas.sampler.candidate_pool:CandidatePool.available",
-        "nas.sampler.engine:Engine.predict",
-    ],
-    "trials read": ["nas.sampler.study_reader:StudyReader.read"],
-    "ask": ["optuna:Study.ask"],
-    "parameters": ["optuna.storages._cached_storage:_CachedStorage.set_trial_param"],
-    "attributes": ["optuna.trial:Trial.set_user_attr", "optuna.trial:Trial.set_constraint"],
-    "tell": ["optuna:Study.tell"],
-    "ladder": ["nas.driver.halving:Ladder.promotion"],
-    "segments": ["nas.driver.segment_log:SegmentLog.end", "nas.driver.segment_log:SegmentLog.read_workers"],
-    "observers": ["nas.driver.ask_tell:AskTell.notify"],
-}
-"""Part of the driver's time -> the methods that it is spent in; time in a method of another part counts there."""
-
-
-class Stopwatch:
-    """CPU seconds spent in each of `PARTS`, exclusive of the others; methods that do not exist (any more) are left out."""
-
-    def __init__(self) -> None:
-        self.seconds: defaultdict[str, float] = defaultdict(float)
-        self._stack: list[str] = []
-        self._since = 0.0
-        for part, places in PARTS.items():
-            for place in places:
-                self._wrap(part, place)
-
-    def _wrap(self, part: str, place: str) -> None:
-        module, _, path = place.partition(":")
-        owner_name, _, name = path.partition(".")
-        owner = getattr(import_module(module), owner_name, None)
-        method = getattr(owner, name, None)
-        if owner is None or method is None:
-            return
-
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            self._switch(part)
-            try:
-                return method(*args, **kwargs)
-            finally:
-                self._switch(None)
-
-        setattr(owner, name, timed)
-
-    def _switch(self, part: str | None) -> None:
-        """Enter `part`, or leave the current one."""
-        now = time.process_time()
-        if self._stack:
-            self.seconds[self._stack[-1]] += now - self._since
-        if part is None:
-            self._stack.pop()
-        else:
-            self._stack.append(part)
-        self._since = now
-
-
-class Trainings:
-    """Made-up outcomes of trainings, such as those of `dashboard_study.py`."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self.rng = np.random.default_rng(seed)
-
-    def outcome(self, architecture: Architecture, seed: int, until: int | None) -> WorkerOutcome:
-        """The outcome of a segment up to `until`."""
-        epochs = until or EPOCHS
-        macs = costs_of(architecture).macs
-        last = float(np.clip(0.55 + 0.1 * (np.log10(macs) - 6) + self.rng.normal(0, 0.02), 0.05, 0.99))
-        noise = self.rng.normal(0, 0.005, epochs).tolist()
-        curve = [
-            {
-                "epoch": 1 + epoch,
-                "train_loss": 2.3 * 0.9**epoch * (1 + noise[epoch]),
-                "val_loss": 2.3 * 0.91**epoch * (1 + noise[epoch]),
-                "val_accuracy": float(np.clip(last * (1 - 0.8 ** (2 + epoch)) + noise[epoch], 0.0, 1.0)),
-                "lr": 0.003 * (EPOCHS - epoch) / EPOCHS,
-                "train_s": 0.9,
-                "wall_s": 1.0 + epoch,
-            }
-            for epoch in range(epochs)
-        ]
-        images_per_s = float(3e9 / macs**0.7 * self.rng.uniform(0.9, 1.1))
-        details = {"images_per_s_interval": [0.98 * images_per_s, 1.02 * images_per_s], "batch_size": 256, "drift": 1.0}
-        measured = Measured({"images_per_s": images_per_s}, {"throughput": details}, DEVICE)
-        trained = Trained({"accuracy": curve[-1]["val_accuracy"]}, curve, 0.9 * epochs, epochs + 0.7, 0.7)
-        if epochs < EPOCHS:
-            return Paused(seed, measured, trained, 0.1, epoch=epochs)
-        return Completed(seed, measured, trained, 0.1)
-
-
-@dataclass
-class OpenedSearch:
-    """A search of a synthetic study, as `nas search` opens it, up to the point where trials are proposed."""
-
-    folder: Path
-    sampler: str
-    halves: bool
-    target: int
-    workers: int = RUNNING
-    trainings: Trainings = field(default_factory=Trainings)
-    ask_tell: AskTell = field(init=False)
-
-    def __post_init__(self) -> None:
-        overrides = ["data.path=PHOTOS", f"train.epochs={EPOCHS}", f"sampler.name={self.sampler}"]
-        if self.halves:
-            overrides += ["scheduler.name=halving", f"scheduler.first_epochs={RUNG}", "scheduler.reduction=4"]
-        config = StudyConfig.from_file(SPACE, *overrides)
-        space = SearchSpace.from_file(SPACE)
-        operators = operators_to_time(space, config.seed)
-        table = OperatorTable(operator_times(operators, [OPERATOR_S] * len(operators)), 256)
-        start = time.perf_counter()
-        study = StoredStudy.open(self.folder)
-        existing = len(study.trials)
-        study.optuna.sampler = create_sampler(config, space, (), {"images_per_s": table}, existing)
-        self.ask_tell = AskTell(
-            study.optuna,
-            space,
-            study.objectives,
-            existing + self.target,
-            folder_of=lambda number: self.folder / "trials" / f"{number:05d}",
-            seed=config.seed,
-            halving=create_halving(config),
-            observers=(_terminal_observer(),),
-        )
-        self.ask_tell.start(self.workers)
-        self.opened_s = time.perf_counter() - start
-
-
-def _terminal_observer() -> Any:
-    """The display of a search on a terminal that nobody sees."""
-    stack = ExitStack()
-    return stack.enter_context(TerminalDisplay(Console(file=StringIO(), force_terminal=True)).trials())
-
-
-def prepare(folder: Path, trials: int, halves: bool) -> Path:
-    """A synthetic study of `trials` trials in `folder`; with `halves` three of four complete ones were stopped at the rung."""
-    generate_study(folder, trials)
-    if not halves:
-        return folder
-    with closing(sqlite3.connect(folder / DATABASE)) as connection:
-        connection.executescript(f"""
-            INSERT OR IGNORE INTO trial_intermediate_values
-                (trial_id, step, intermediate_value, intermediate_value_type)
-            SELECT t.trial_id, {RUNG}, json_extract(a.value_json, '$[{RUNG - 1}].val_accuracy'), 'FINITE'
-            FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'curve'
-            WHERE t.state = 'COMPLETE';
-            CREATE TEMP TABLE stopped AS SELECT trial_id FROM trials WHERE state = 'COMPLETE' AND trial_id % 4 > 0;
-            DELETE FROM trial_values WHERE trial_id IN stopped;
-            UPDATE trials SET state = 'PRUNED' WHERE trial_id IN stopped;
-            UPDATE trial_user_attributes SET value_json = '"stopped"' WHERE key = 'outcome' AND trial_id IN stopped;
-        """)
-    return folder
+DEFAULT_TRIALS = {"seconds": [100, 1000, 10_000, 50_000], "resume": [10_000], "memory": [10_000], "busy": [1000]}
 
 
 def step(search: OpenedSearch, running: list[Any]) -> None:
@@ -244,7 +69,7 @@ def measure_seconds(folder: Path, sampler: str, halves: bool, repeats: int) -> d
         rows.append((time.perf_counter() - wall, time.process_time() - cpu))
     walls, cpus = zip(*rows, strict=True)
     parts = {part: seconds / repeats for part, seconds in sorted(watch.seconds.items(), key=lambda item: -item[1])}
-    parts["other"] = sum(walls) / repeats - sum(parts.values())
+    parts["other"] = sum(cpus) / repeats - sum(parts.values())
     return {
         "wall_s": {"mean": sum(walls) / repeats, "median": median(walls), "slowest": max(walls)},
         "cpu_s": {"mean": sum(cpus) / repeats, "median": median(cpus), "slowest": max(cpus)},
@@ -306,15 +131,18 @@ class TimedSource(TaskSource):
         self.ends_s.append(self.clock.now_s)
         self._time("on_ended", lambda: self.source.on_ended(task, result))
 
+    def on_lost(self, task: Task, loss: Loss) -> bool:
+        return self.source.on_lost(task, loss)
+
     def tick(self) -> None:
         self._time("tick", self.source.tick)
 
     def _time(self, name: str, call: Callable[[], Any]) -> Any:
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             return call()
         finally:
-            seconds = time.perf_counter() - start
+            seconds = time.process_time() - start
             self.clock.now_s += seconds
             self.calls[name] += 1
             self.seconds[name] += seconds
@@ -380,40 +208,38 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    default_trials = {"seconds": [100, 1000, 10_000, 50_000], "resume": [10_000], "memory": [10_000], "busy": [1000]}
     rows = []
     with tempfile.TemporaryDirectory(prefix="driver-scale-") as temporary:
-        for trials in args.trials or default_trials[args.what]:
+        for trials in args.trials or DEFAULT_TRIALS[args.what]:
             for scheduler in args.schedulers:
                 kept = (args.studies or Path(temporary)) / f"{scheduler}-{trials}"
                 if not kept.exists():
                     prepare(kept, trials, scheduler == "halving")
                 for sampler in args.samplers:
                     for workers in args.workers if args.what == "busy" else [RUNNING]:
-                        folder = Path(temporary) / "study"
-                        shutil.copytree(kept, folder)
-                        measurement = {
-                            "seconds": partial(measure_seconds, repeats=args.repeats),
-                            "resume": measure_resume,
-                            "memory": partial(measure_memory, more=args.more),
-                            "busy": partial(
-                                measure_busy, workers=workers, trial_s=args.trial_s, per_worker=args.per_worker
-                            ),
-                        }[args.what]
-                        result = run_alone(partial(measurement, folder, sampler, scheduler == "halving"))
-                        shutil.rmtree(folder)
-                        row = {
-                            "trials": trials,
-                            "sampler": sampler,
-                            "scheduler": scheduler,
-                            "workers": workers,
-                            **result,
-                        }
-                        rows.append(row)
+                        setting = {"trials": trials, "sampler": sampler, "scheduler": scheduler, "workers": workers}
+                        rows.append({**setting, **_measure(args, kept, Path(temporary) / "study", setting)})
                         if not args.json:
-                            print(_line(row), flush=True)
+                            print(_line(rows[-1]), flush=True)
     if args.json:
         print(json.dumps(rows, indent=2))
+
+
+def _measure(args: argparse.Namespace, kept: Path, folder: Path, setting: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure a copy of the study `kept` in a process of its own."""
+    busy = partial(measure_busy, workers=setting["workers"], trial_s=args.trial_s, per_worker=args.per_worker)
+    measurements: dict[str, Callable[..., dict[str, Any]]] = {
+        "seconds": partial(measure_seconds, repeats=args.repeats),
+        "resume": measure_resume,
+        "memory": partial(measure_memory, more=args.more),
+        "busy": busy,
+    }
+    shutil.copytree(kept, folder)
+    try:
+        halves = setting["scheduler"] == "halving"
+        return run_alone(partial(measurements[args.what], folder, setting["sampler"], halves))
+    finally:
+        shutil.rmtree(folder)
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -174,4 +174,4 @@ def test_a_script_without_a_guarded_main_is_told_so(file: Path, tmp_path: Path) 
     assert "the processes ended before they could start; a script has to call `search` below" in (
         " ".join(done.stderr.split())
     )
-    assert Study.open(tmp_path / "run").results().counts == {"running": 1}  # nothing has failed
+    assert Study.open(tmp_path / "run").results().counts == {"waiting": 1}  # nothing has failed

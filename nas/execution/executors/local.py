@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import math
 import pickle
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -158,7 +159,7 @@ class _Place:
             self.connection, self._other_end = processes.CONTEXT.Pipe()
         self.task, self.is_ready, self.has_started = None, False, False
         self._oom_kills = count_oom_kills()
-        with processes.block_sigint():
+        with processes.block_sigint(signal.SIGTERM):  # which a scheduler may send to every process of a job
             self.process = processes.CONTEXT.Process(
                 target=_serve, args=(self._other_end, self.make_worker, self.device)
             )
@@ -195,7 +196,8 @@ class _Place:
             return describe_death(None)
         self.process.join(processes.END_PATIENCE_S)
         if self.process.is_alive():
-            processes.end(self.process)
+            self.process.kill()
+            self.process.join()
         return describe_death(self.process.exitcode, count_oom_kills() > self._oom_kills)
 
 
@@ -233,7 +235,7 @@ class _Run:
         """End all processes at once."""
         for place in self.places:
             if place.process is not None and place.process.is_alive():
-                place.process.terminate()  # nothing is lost: finished results have been received
+                place.process.kill()  # nothing is lost: finished results have been received
         for place in self.places:
             place.end()
 

@@ -1,4 +1,7 @@
-"""`pareto`: the cost-aware Pareto sampler, which uses everything that is known before training."""
+"""`pareto`: the cost-aware Pareto sampler, which uses everything that is known before training.
+
+`pareto_4` and `pareto_16` always plan as many trials at once, as `pareto` does when so many workers wait.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,27 @@ if TYPE_CHECKING:
 @register("pareto", uses_features=True)
 def create_pareto(context: SamplerContext) -> BaseSampler:
     """A `ParetoSampler` with all of the context."""
+    return _create(context, 1)
+
+
+@register("pareto_4", uses_features=True, benchmark_only=True)
+def create_pareto_4(context: SamplerContext) -> BaseSampler:
+    """A `ParetoSampler` that plans four trials at once."""
+    return _create(context, 4)
+
+
+@register("pareto_16", uses_features=True, benchmark_only=True)
+def create_pareto_16(context: SamplerContext) -> BaseSampler:
+    """A `ParetoSampler` that plans 16 trials at once."""
+    return _create(context, 16)
+
+
+def _create(context: SamplerContext, expected: int) -> BaseSampler:
+    """A sampler of which `expected` trials are asked for at once, unless it is told otherwise."""
     from nas.sampler.pareto import ParetoSampler
 
     objectives = tuple(enumerate(context.objectives))
-    return ParetoSampler(
+    sampler = ParetoSampler(
         context.search_space,
         {index: objective.compute for index, objective in objectives if objective.compute is not None},
         primary=context.primary,
@@ -30,3 +50,5 @@ def create_pareto(context: SamplerContext) -> BaseSampler:
         attributes={index: objective.attribute for index, objective in objectives if objective.attribute is not None},
         seed=context.seed,
     )
+    sampler.expect(expected)
+    return sampler

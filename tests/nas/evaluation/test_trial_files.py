@@ -39,7 +39,7 @@ SPACE = SearchSpace.from_dict(
     }
 )
 EPOCHS = 4
-KINDS = ("shared", "driver", "file", "memory", "s3")
+KINDS = ("shared", "driver", "file", "s3")
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def study(
     (folder / DATA).mkdir(parents=True)
     data_file = folder / DATA / digits.name
     data_file.write_bytes(digits.read_bytes())
-    urls = {"file": f"file://{tmp_path}/elsewhere", "memory": f"memory://{tmp_path.name}"}
+    urls = {"file": f"file://{tmp_path}/elsewhere"}
     url = request.getfixturevalue("s3_url") if kind == "s3" else urls.get(kind)
     place = StudyPlace.new(folder, describe(data_file).fingerprint, url)
     count = iter(range(100))
@@ -181,7 +181,7 @@ def test_the_driver_learns_who_trains_what_and_how_fast_its_reference_is(study: 
     worker = study.worker()
     assert isinstance(worker.evaluate(study.task()), Completed)
     announced = list(WorkerFiles(study.folder / WORKERS).read())
-    if study.kind in ("file", "memory", "s3"):  # this worker has no way to the driver; it sends all with its outcome
+    if study.kind in ("file", "s3"):  # this worker has no way to the driver; it sends all with its outcome
         assert announced == []
         return
     assert [(number, segment.worker) for number, segment in announced] == [(7, worker.name)]

@@ -58,6 +58,8 @@ CLASSES = {
     "nsga2": optuna.samplers.NSGAIISampler,
     "nsga2_50": optuna.samplers.NSGAIISampler,
     "pareto": ParetoSampler,
+    "pareto_16": ParetoSampler,
+    "pareto_4": ParetoSampler,
     "random": optuna.samplers.RandomSampler,
     "tpe": TPESampler,
 }
@@ -158,8 +160,8 @@ def test_each_name_has_its_class() -> None:
 def test_properties() -> None:
     assert {name for name in SAMPLERS if find(name).learns_from_duplicates} == {"nsga2", "nsga2_50"}
     assert {name for name in SAMPLERS if find(name).needs_log_values} == {"gp"}
-    assert {name for name in SAMPLERS if find(name).uses_features} == {"pareto"}
-    assert set(benchmark_names()) - set(names()) == {"nsga2_50"}
+    assert {name for name in SAMPLERS if find(name).uses_features} == {"pareto", "pareto_4", "pareto_16"}
+    assert set(benchmark_names()) - set(names()) == {"nsga2_50", "pareto_4", "pareto_16"}
 
 
 def test_pareto_sampler_gets_all_of_the_context() -> None:
@@ -173,6 +175,8 @@ def test_pareto_sampler_gets_all_of_the_context() -> None:
         feasible=SPACE.contains,
         budget=9,
         prior=(({}, 0.5),),
+        key_attribute="id",
+        infeasible_attribute="infeasible",
         seed=1,
     )
     sampler = create("pareto", search)
@@ -180,13 +184,14 @@ def test_pareto_sampler_gets_all_of_the_context() -> None:
     assert (sampler.cheap, sampler.primary, sampler.features) == ({1: macs_of}, 2, (macs_of,))
     assert (sampler.limits, sampler.attributes) == ({0: 10.0, 1: 1e6}, {0: "images_per_s"})
     assert (sampler.budget, sampler.prior, sampler.feasible) == (9, (({}, 0.5),), SPACE.contains)
+    assert (sampler.key_attribute, sampler.infeasible_attribute) == ("id", "infeasible")
 
 
 def test_unknown_name_lists_the_registered_ones_and_the_closest() -> None:
     with pytest.raises(UnknownNameError) as caught:
         create("evolutoin", context(True, 1, 0))
     assert str(caught.value) == (
-        "sampler.name: no such sampler (known: evolution, gp, nsga2, nsga2_50, pareto, random, tpe); "
+        "sampler.name: no such sampler (known: evolution, gp, nsga2, nsga2_50, pareto, pareto_16, pareto_4, random, tpe); "
         "did you mean evolution?, found 'evolutoin'"
     )
 

@@ -6,6 +6,8 @@ import copy
 import math
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from nas.study.optuna_storage import StudyStorage
 from nas.study.storage import create_study, open_study
+from nas.study.stored_trial import StoredTrial
 
 DISTRIBUTIONS = {
     "category": CategoricalDistribution(["a", "b", None, 1.5, True]),
@@ -45,17 +48,60 @@ ATTRIBUTES: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def engine_url(tmp_path: Path) -> str:
-    """An empty database."""
-    return f"sqlite:///{tmp_path / 'trials.db'}"
-
-
-@pytest.fixture
-def studies(engine_url: str) -> tuple[optuna.Study, optuna.Study]:
+@dataclass(frozen=True)
+class Studies:
     """One study of two objectives, opened with Optuna's own storage and with that of a search."""
-    theirs = optuna.create_study(study_name="s", storage=RDBStorage(engine_url), directions=["maximize", "minimize"])
-    return theirs, optuna.load_study(study_name="s", storage=StudyStorage(RDBStorage(engine_url)))
+
+    theirs: optuna.Study
+    ours: optuna.Study
+    engines: tuple[sqlalchemy.Engine, sqlalchemy.Engine]
+    their_storage: RDBStorage
+    our_storage: StudyStorage
+
+    def __iter__(self) -> Iterator[optuna.Study]:
+        return iter((self.theirs, self.ours))
+
+    @property
+    def id(self) -> int:
+        """The id of the study."""
+        return self.our_storage.get_study_id_from_name("s")
+
+    def trial_id(self, number: int) -> int:
+        """The id of a trial."""
+        return self.their_storage.get_trial_id_from_study_id_trial_number(self.id, number)
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Studies]:
+    """A new study in the database at `url`."""
+    storages = [RDBStorage(url) for _ in range(2)]
+    theirs = optuna.create_study(study_name="s", storage=storages[0], directions=["maximize", "minimize"])
+    storage = StudyStorage(storages[1])
+    ours = optuna.load_study(study_name="s", storage=storage)
+    try:
+        yield Studies(theirs, ours, (storages[0].engine, storages[1].engine), storages[0], storage)
+    finally:
+        for backend in storages:
+            backend.remove_session()
+            backend.engine.dispose()
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Iterator[Studies]:
+    """A study in SQLite, see `opened`."""
+    with opened(f"sqlite:///{tmp_path / 'trials.db'}") as pair:
+        yield pair
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_studies(request: pytest.FixtureRequest) -> Iterator[Studies]:
+    """A study in any database, see `opened`."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("studies")
+        return
+    url = str(request.getfixturevalue("database")).replace("postgresql://", "postgresql+psycopg://", 1)
+    with opened(url) as pair:
+        yield pair
 
 
 def trials_of_every_kind() -> Iterator[FrozenTrial]:
@@ -75,12 +121,13 @@ def trials_of_every_kind() -> Iterator[FrozenTrial]:
 def as_text(trial: FrozenTrial) -> str:
     """Every field with its types, and parameters in their order; NaN is not equal to itself, but its text is."""
     attributes = [sorted(plain.items()) for plain in (trial.user_attrs, trial.system_attrs)]
-    numbers = (trial.number, trial._trial_id, trial.state, trial.values, trial.intermediate_values)
+    numbers = (trial.number, trial.state, trial.values, trial.intermediate_values)
     return repr((numbers, trial.datetime_start, trial.datetime_complete, trial.params, trial.distributions, attributes))
 
 
-def assert_same(theirs: optuna.Study, ours: optuna.Study) -> None:
+def assert_same(studies: Studies) -> None:
     """Both studies return the same trials, in every way of asking for them."""
+    theirs, ours = studies
     expected = theirs.get_trials(deepcopy=False)
     for states in (None, (TrialState.COMPLETE,), (TrialState.WAITING,), (TrialState.RUNNING, TrialState.FAIL)):
         wanted = [trial for trial in expected if states is None or trial.state in states]
@@ -88,20 +135,20 @@ def assert_same(theirs: optuna.Study, ours: optuna.Study) -> None:
             found = ours.get_trials(deepcopy=deepcopy, states=states)
             assert list(map(as_text, found)) == list(map(as_text, wanted))
     for trial in expected:
-        assert as_text(ours._storage.get_trial(trial._trial_id)) == as_text(trial)
-        assert ours._storage.get_trial_id_from_study_id_trial_number(ours._study_id, trial.number) == trial._trial_id
+        trial_id = studies.trial_id(trial.number)
+        assert as_text(studies.our_storage.get_trial(trial_id)) == as_text(trial)
+        assert studies.our_storage.get_trial_id_from_study_id_trial_number(studies.id, trial.number) == trial_id
 
 
-def test_trials_of_every_kind_are_those_of_optuna(studies: tuple[optuna.Study, optuna.Study]) -> None:
-    theirs, ours = studies
+def test_trials_of_every_kind_are_those_of_optuna(any_studies: Studies) -> None:
+    theirs, ours = any_studies
     theirs.add_trials(list(trials_of_every_kind()))
-    assert_same(theirs, ours)
-    ours.add_trials(list(trials_of_every_kind()))  # written by the storage of a search
-    theirs = optuna.load_study(study_name="s", storage=RDBStorage(str(theirs._storage._backend.url)))  # type: ignore[attr-defined]
-    assert_same(theirs, ours)
+    assert_same(any_studies)
+    ours.add_trials(list(trials_of_every_kind()))
+    assert_same(any_studies)
 
 
-def test_copies_of_an_ended_trial_are_plain(studies: tuple[optuna.Study, optuna.Study]) -> None:
+def test_copies_of_an_ended_trial_are_plain(studies: Studies) -> None:
     theirs, ours = studies
     theirs.add_trial(next(trials_of_every_kind()))
     (kept,) = ours.get_trials(deepcopy=False)
@@ -112,11 +159,11 @@ def test_copies_of_an_ended_trial_are_plain(studies: tuple[optuna.Study, optuna.
         kept.params = {}  # an ended trial never changes
 
 
-def test_large_attributes_are_read_when_asked_for(studies: tuple[optuna.Study, optuna.Study]) -> None:
+def test_large_attributes_are_read_when_asked_for(studies: Studies) -> None:
     theirs, ours = studies
     theirs.add_trial(create_trial(values=[1.0, 2.0], user_attrs=ATTRIBUTES))
     (trial,) = ours.get_trials(deepcopy=False)
-    queries = count_queries(ours)
+    queries = count_queries(studies.engines[1])
     assert trial.user_attrs["id"] == ATTRIBUTES["id"]
     assert "curve" in trial.user_attrs
     assert "other" not in trial.user_attrs
@@ -133,7 +180,7 @@ def test_large_attributes_are_read_when_asked_for(studies: tuple[optuna.Study, o
         attributes["other"]
 
 
-def count_queries(study: optuna.Study) -> Callable[[], int]:
+def count_queries(engine: sqlalchemy.Engine) -> Callable[[], int]:
     """A function that returns the number of statements since now."""
     count = 0
 
@@ -141,76 +188,78 @@ def count_queries(study: optuna.Study) -> Callable[[], int]:
         nonlocal count
         count += 1
 
-    sqlalchemy.event.listen(study._storage._backend.engine, "before_cursor_execute", add)  # type: ignore[attr-defined]
+    sqlalchemy.event.listen(engine, "before_cursor_execute", add)
     return lambda: count
 
 
-def test_what_another_process_writes_is_seen(studies: tuple[optuna.Study, optuna.Study]) -> None:
-    theirs, ours = studies
+def test_what_another_process_writes_is_seen(any_studies: Studies) -> None:
+    theirs, ours = any_studies
     first, second = theirs.ask(), theirs.ask()
-    assert_same(theirs, ours)
+    assert_same(any_studies)
     first.suggest_int("integer", 0, 4)
     second.set_user_attr("id", "a")
-    assert_same(theirs, ours)
+    assert_same(any_studies)
     mine = ours.ask()
     theirs.tell(first, [1.0, 2.0])
     theirs.enqueue_trial({"integer": 3})
-    assert_same(theirs, ours)
+    assert_same(any_studies)
     ours.tell(second.number, [3.0, 4.0])
     assert ours.ask().suggest_int("integer", 0, 4) == 3
     ours.tell(mine, state=TrialState.PRUNED)
-    assert_same(theirs, ours)
+    assert_same(any_studies)
     assert [trial.number for trial in theirs.trials] == [0, 1, 2, 3]
 
 
-def test_ended_trials_are_read_once(studies: tuple[optuna.Study, optuna.Study]) -> None:
+def test_ended_trials_are_read_once(studies: Studies) -> None:
     theirs, ours = studies
     theirs.add_trials([create_trial(values=[1.0, 2.0]) for _ in range(20)])
     trial = ours.ask()
     ours.get_trials(deepcopy=False)
     parameters: list[Any] = []
-    engine = ours._storage._backend.engine  # type: ignore[attr-defined]
-    sqlalchemy.event.listen(engine, "before_cursor_execute", lambda *arguments: parameters.append(arguments[3]))
+    sqlalchemy.event.listen(
+        studies.engines[1], "before_cursor_execute", lambda *arguments: parameters.append(arguments[3])
+    )
     trial.set_user_attr("id", "a")
     parameters.clear()
     assert ours.get_trials(deepcopy=False)[-1].user_attrs == {"id": "a"}
     assert len(parameters) == 7  # the trial that runs, its five tables, and none that is new
-    assert all(trial._trial_id in values for values in parameters[:6])
-    assert sum(map(len, parameters)) < 20
+    ids = {value for values in parameters[:6] for value in values if isinstance(value, int)}
+    assert ids == {studies.trial_id(trial.number)}
 
 
-def test_an_incompatible_distribution_is_refused(studies: tuple[optuna.Study, optuna.Study]) -> None:
+def test_an_incompatible_distribution_is_refused(studies: Studies) -> None:
     theirs, ours = studies
     theirs.ask().suggest_categorical("category", ["a", "b"])
     with pytest.raises(ValueError, match="dynamic value space"):
         ours.ask().suggest_categorical("category", ["a", "c"])
 
 
-def test_a_started_trial_is_started_once(studies: tuple[optuna.Study, optuna.Study]) -> None:
+def test_a_started_trial_is_started_once(studies: Studies) -> None:
     theirs, ours = studies
     theirs.enqueue_trial({"x": 1})
     (waiting,) = ours.get_trials()
-    assert theirs._storage.set_trial_state_values(waiting._trial_id, TrialState.RUNNING)
-    assert not ours._storage.set_trial_state_values(waiting._trial_id, TrialState.RUNNING)
+    trial_id = studies.trial_id(waiting.number)
+    assert studies.their_storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+    assert not studies.our_storage.set_trial_state_values(trial_id, TrialState.RUNNING)
     assert ours.ask().number == 1
 
 
-def test_removed_trials_are_forgotten(studies: tuple[optuna.Study, optuna.Study]) -> None:
-    theirs, ours = studies
+def test_removed_trials_are_forgotten(studies: Studies) -> None:
+    ours = studies.ours
     ours.ask()
     ours.ask()
     assert len(ours.trials) == 2
-    with theirs._storage._backend.engine.begin() as connection:  # type: ignore[attr-defined]
+    with studies.engines[0].begin() as connection:
         connection.exec_driver_sql("DELETE FROM trials WHERE number = 1")
     assert [trial.number for trial in ours.trials] == [0]
     assert ours.ask().number == 1
 
 
-def test_studies_of_folders_use_it(tmp_path: Path) -> None:
+def test_studies_of_folders_are_read_in_compact_form(tmp_path: Path) -> None:
     create_study(tmp_path, "s", ["maximize"], {}).enqueue_trial({"x": 1})
     study = open_study(tmp_path)
-    assert isinstance(study._storage, StudyStorage)
     study.tell(study.ask(), 0.5)
+    assert [type(trial) for trial in study.get_trials(deepcopy=False)] == [StoredTrial]
     assert [trial.value for trial in open_study(tmp_path).trials] == [0.5]
     assert study.best_value == 0.5
     assert list(study.trials_dataframe()["value"]) == [0.5]

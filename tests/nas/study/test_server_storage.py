@@ -157,9 +157,9 @@ def test_a_folder_without_a_database_is_read_like_one_with(tmp_path: Path, datab
 def test_a_study_stays_where_it_is(tmp_path: Path, database: str) -> None:
     create(tmp_path / "file")
     create(tmp_path / "server", database)
-    with pytest.raises(UsageError, match=r"--storage: the study in .* has its own database, study\.db, found postgres"):
+    with pytest.raises(UsageError, match=r"^storage: the study in .* has its own database, study\.db, found postgres"):
         open_study(tmp_path / "file", StorageUrl.parse(database))
-    with pytest.raises(UsageError, match=r"--storage: must stay postgresql://.*, found postgresql://me@host/db"):
+    with pytest.raises(UsageError, match=r"^storage: must stay postgresql://.*, found postgresql://me@host/db"):
         open_study(tmp_path / "server", StorageUrl.parse("postgresql://me@host/db"))
 
 
