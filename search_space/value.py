@@ -6,6 +6,7 @@ reported the same way from YAML, JSON and Python.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, TypeVar
 
@@ -57,7 +58,9 @@ class Value(BaseModel):
 
 def _check_numbers(data: dict[str, Any]) -> None:
     for name, value in data.items():
-        if isinstance(value, int | float) and value > MAX_NUMBER:
+        if (
+            isinstance(value, int | float) and MAX_NUMBER < value < math.inf
+        ):  # pydantic refuses those that are not finite
             raise ArchitectureError(name, f"must be at most {MAX_NUMBER}", value)
 
 

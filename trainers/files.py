@@ -25,6 +25,9 @@ from numpy.typing import NDArray
 
 from trainers.errors import DataError, DiskError
 
+MAX_INPUT_BYTES = 1 << 30
+"""Of a table: more than 10 million rows."""
+
 RESERVED_METADATA_BYTES = 4096
 """Bytes of a header that are reserved for metadata, above the estimate that the caller gives."""
 
@@ -83,6 +86,22 @@ def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:
         os.close(descriptor)
         raise _irregular(path)
     return descriptor
+
+
+def read_input(path: Path) -> bytes:
+    """The content of a file that a user names; links are followed.
+
+    Raises:
+        OSError: it cannot be read, is larger than `MAX_INPUT_BYTES`, or is a device, a pipe or a socket, which may have no end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is a device, a pipe or a socket, and no file", str(path))
+        content = file.read(MAX_INPUT_BYTES + 1)
+    if len(content) > MAX_INPUT_BYTES:
+        raise OSError(errno.EFBIG, f"is larger than {MAX_INPUT_BYTES >> 20} MiB", str(path))
+    return content
 
 
 def _irregular(path: Path) -> IrregularFileError:

@@ -24,6 +24,7 @@ from nas.analysis.trial_table import add_details, counted_trials, objective_valu
 from nas.errors import UsageError
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
+from nas.study.attribute_types import is_number_text
 from nas.study.content import StudyContent, StudySnapshot
 from nas.study.drivers import DriverRecord, drivers_of
 from nas.study.lock import is_locked
@@ -191,7 +192,7 @@ class Results:
                 raise UsageError(f"trial best: no trial of {self.folder} is complete yet; {self._known_trials()}")
             return self.best
         text = str(which).strip()
-        if not text.isdecimal() or int(text) not in self.summary.index:
+        if not is_number_text(text) or int(text) not in self.summary.index:
             raise UsageError(f"trial {which}: {self.folder} has no such trial; {self._known_trials()}")
         return self._detailed(self.summary.loc[[int(text)]]).iloc[0]
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import ConfigError
+from trainers.files import read_input
 
 KEY_COLUMN = "key"
 _MISSING_TEXTS = ("", "nan", "na", "n/a", "null", "none")
@@ -95,7 +96,7 @@ def read_table(file: Path) -> RawTable:
     if kind not in (".csv", ".tsv", ".json"):
         raise ConfigError(str(file), f"a table must be a .csv, .tsv or .json file, found {kind or 'no suffix'!r}")
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        text = read_input(file).decode("utf-8-sig")
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
         raise ConfigError(str(file), f"a table must be a file that can be read: {reason}") from None

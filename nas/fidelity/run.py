@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import shutil
 import time
 from collections.abc import Mapping
@@ -48,6 +47,9 @@ class CountingDisplay(Display, Protocol):
         """Show a count; yields the function to call with the number of finished trainings and their weight."""
 
 
+MAX_MULTIPLE = 10_000
+
+
 @dataclass(frozen=True)
 class FidelityRequest:
     """The extent of a fidelity run.
@@ -70,8 +72,8 @@ class FidelityRequest:
             raise UsageError(f"--sample: must be at least {MIN_VALUES} architectures to be ranked, found {self.sample}")
         if self.seeds < 1:
             raise UsageError(f"--seeds: must be at least 1, found {self.seeds}")
-        if not 1 < self.multiple < math.inf:
-            raise UsageError(f"--multiple: must be above 1, and finite, found {self.multiple:g}")
+        if not 1 < self.multiple <= MAX_MULTIPLE:
+            raise UsageError(f"--multiple: must be above 1, and at most {MAX_MULTIPLE:,}, found {self.multiple:g}")
 
 
 @dataclass(frozen=True)

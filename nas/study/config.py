@@ -33,6 +33,7 @@ from trainers.training.config import TrainConfig
 MAX_NAME_CHARS = 512
 """What the column of names in Optuna's tables holds."""
 MAX_MEASURING_S = 86_400
+MAX_WORKERS = 10_000
 
 
 class Resources(BaseModel):
@@ -54,7 +55,7 @@ class Resources(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    workers: int | None = Field(None, ge=1)
+    workers: int | None = Field(None, ge=1, le=MAX_WORKERS)
     cpus_per_trial: int = Field(1, ge=1)
     gpus_per_trial: float | None = Field(None, ge=0, le=1)
     address: str | None = None

@@ -1,4 +1,4 @@
-"""The consoles of the commands. Text is printed as it stands: `[red]` is no markup, `:smile:` no emoji, an escape is `\\x1b`."""
+r"""The consoles of the commands. Text is printed as it stands: `[red]` is no markup, `:smile:` no emoji, an escape is `\x1b`."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ from trainers.data.types import (
 )
 from trainers.data.verification import METADATA_DIGEST, metadata_digest, verify
 from trainers.errors import DataError
-from trainers.files import TensorFile, atomic_write, disk_errors
+from trainers.files import TensorFile, atomic_write, disk_errors, read_input
 
 LAYOUT_VERSION = 1
 """Of the file that `prepare` writes, and of the split in it; files of another version are not found."""
@@ -180,9 +180,9 @@ def _later_identity(key: str, config: DataConfig) -> str:
     if key == "classes":
         return json.dumps(sorted(config.classes or ()))
     if config.split is not None and key == "split":
-        return hashlib.sha256(config.split.file.read_bytes()).hexdigest()
+        return hashlib.sha256(read_input(config.split.file)).hexdigest()
     group_by = config.group_by or ""
-    return hashlib.sha256(table_file(group_by).read_bytes()).hexdigest() if is_table(group_by) else group_by
+    return hashlib.sha256(read_input(table_file(group_by))).hexdigest() if is_table(group_by) else group_by
 
 
 class _Heartbeat:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from trainers.data.types import relative_name
 from trainers.errors import DataError
-from trainers.files import error_kind
+from trainers.files import error_kind, read_input
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".json")
 SHOWN_NAMES = 3
@@ -103,7 +103,7 @@ class Table:
 def _read_lines(table: Table, column: str) -> Iterator[tuple[int, str, str]]:
     """Line, path and value of each row."""
     try:
-        text = table.file.read_text(encoding="utf-8-sig")
+        text = read_input(table.file).decode("utf-8-sig")
     except OSError as error:
         raise error_kind(error)(table.key, f"{table.file}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
