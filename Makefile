@@ -13,7 +13,7 @@ DOCUMENTED := search_space search_space.channel_mixers search_space.residual_for
   nas nas.objectives nas.sampler nas.sampler.registry nas.execution.base nas.study.config nas.study.events nas.errors
 
 .DEFAULT_GOAL := help
-.PHONY: help search test coverage soak lint format docs clean
+.PHONY: help search test coverage soak lint audit format docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ lint: $(VENV)/.installed-dev ## format check, lint, types, import law, dependenc
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/deptry .
+
+audit: $(VENV)/.installed-dev ## look for known vulnerabilities of the installed packages (needs the network)
+	@$(BIN)/pip-audit --skip-editable --progress-spinner off
 
 format: $(VENV)/.installed-dev ## format and fix what can be fixed
 	@$(BIN)/ruff format .

@@ -117,17 +117,29 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Yields a temporary folder beside `folder`, whose files are moved into `folder` if the block ends without an error.
 
-    Files of other names in `folder` stay. After an error `folder` is as it was.
+    Files of other names in `folder` stay. After an error `folder` is as it was. The files get the permissions that new files
+    have (safetensors gives its files to their owner alone).
     """
     temporary = _temporary_file(folder.absolute())
     temporary.mkdir(parents=True)
     try:
         yield temporary
         folder.mkdir(parents=True, exist_ok=True)
+        mode = _mode_of_new_files(temporary)
         for file in temporary.iterdir():
+            file.chmod(mode)
             file.replace(folder / file.name)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _mode_of_new_files(folder: Path) -> int:
+    """The permissions of a file that is created in `folder`, by the umask of this process, which cannot be read otherwise."""
+    probe = folder / ".probe"
+    probe.touch()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    return mode
 
 
 @contextmanager

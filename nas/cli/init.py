@@ -31,6 +31,7 @@ def init(
             metavar="N",
             help="Height and width of images in pixels (default: those of the preset, or 32).",
             min=1,
+            max=1024,  # `trainers.data.types.MAX_IMAGE_SIZE`, which takes a while to import
         ),
     ] = None,
     verbose: Verbose = False,

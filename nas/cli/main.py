@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import NoReturn
 
@@ -27,6 +28,8 @@ except KeyboardInterrupt:  # Ctrl-C in the first tenths of a second, before `mai
 
 COMMANDS = (init, data, search, status, front, show, report, dashboard, export, backup, doctor, fidelity, bench)
 """The modules that register the commands."""
+NAME_ERRNOS = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR})
+"""Errors of a path that can name no file: wrong use."""
 MAX_MESSAGE_CHARS = 1_000
 """Of an error; a value found may be longer than any screen."""
 
@@ -56,7 +59,8 @@ def run() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written to
-        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+        code = 2 if error.errno in NAME_ERRNOS else 1
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), code)
 
 
 def main() -> None:

@@ -91,24 +91,19 @@ class ExaminedStudy:
         """The file of the database; None: the study is on a server."""
         return self.place_file if self.place_file.name == DATABASE else None
 
-    @cached_property
-    def trials(self) -> Sequence[TrialRecord]:
-        """The trials whose attributes can all be read; none if the database cannot be read."""
-        return [trial for trial in self.all_trials if _is_readable(trial)]
-
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """The objectives; none if the database cannot be read."""
         return () if self.content is None else self.content.objectives
 
     @property
-    def all_trials(self) -> Sequence[TrialRecord]:
-        """All trials, also those with damaged attributes."""
+    def trials(self) -> Sequence[TrialRecord]:
+        """The trials; none if the database cannot be read."""
         return () if self.content is None else self.content.trials
 
     @property
     def complete(self) -> list[TrialRecord]:
-        """The complete trials whose attributes can be read."""
+        """The complete trials."""
         return [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
 
     @property
@@ -193,14 +188,3 @@ def numbered_folders(folder: Path) -> Iterator[int]:
     for place in places:
         if place.name.isascii() and place.name.isdigit() and len(place.name) >= 5 and place.is_dir():
             yield int(place.name)
-
-
-def _is_readable(trial: TrialRecord) -> bool:
-    """True if every attribute of `trial` is JSON."""
-    try:
-        for name in trial.user_attrs:
-            _ = trial.user_attrs[name]
-        _ = trial.constraints
-    except StudyError:
-        return False
-    return True

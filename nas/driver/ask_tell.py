@@ -24,8 +24,7 @@ from nas.driver.trial_losses import TrialLosses
 from nas.objectives import Objective
 from nas.sampler.batching import BatchingSampler
 from nas.study.events import Event, Observer, SearchStarted, TrialLost, TrialRecorded, TrialStarted
-from nas.study.layout import CHECKPOINT
-from nas.study.losses import LOSSES, TrialLoss
+from nas.study.losses import LOSSES, TrialLoss, checkpoint_mark
 from nas.study.records import Interrupted, MachineFailure, TrainedSegment, WorkerOutcome, name_of
 from nas.study.segments import Segment, WorkerFiles
 from nas.study.trial_store import OptunaTrials, TrialStore
@@ -49,6 +48,8 @@ class AskTell:
         halving: the rungs at which trainings pause; None: every trial is trained to the end.
         observers: receive every event.
         workers: the files in which workers announce what they train; None: there are none.
+        mark_of: maps the number of a trial to a text that changes whenever its checkpoint does, None if it has none; by default
+            that of the file in its folder.
         store: reads and writes the trials; None: Optuna's interface, for a driver that is alone.
     """
 
@@ -65,22 +66,23 @@ class AskTell:
         observers: Sequence[Observer] = (),
         workers: WorkerFiles | None = None,
         store: TrialStore | None = None,
+        mark_of: Callable[[int], str | None] | None = None,
     ) -> None:
+        mark_of = mark_of or (lambda number: checkpoint_mark(folder_of(number)))
         self.objectives = tuple(objectives)
         self.target = target
         self.folder_of = folder_of
         self.observers = tuple(observers)
         ladder = None if halving is None else Ladder(halving, self.objectives)
-        self.state = SearchState(store or OptunaTrials(study), ladder, self.objectives, self._has_checkpoint)
+        self.state = SearchState(
+            store or OptunaTrials(study), ladder, self.objectives, lambda number: mark_of(number) is not None
+        )
         self.proposer = Proposer(self.state, space, self.objectives, target, limits or {}, seed, self.notify)
         self.recorder = Recorder(self.state, self.objectives, folder_of)
         self.suspects = Suspects(self.recorder)
-        self.losses = TrialLosses(self.state, folder_of)
+        self.losses = TrialLosses(self.state, folder_of, mark_of)
         self.streak = FailureStreak()
         self.segments = SegmentLog(self.state, workers)
-
-    def _has_checkpoint(self, number: int) -> bool:
-        return (self.folder_of(number) / CHECKPOINT).is_file()
 
     def start(self, workers: int) -> None:
         """Notify the observers that the search starts with this number of `workers`."""

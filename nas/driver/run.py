@@ -296,7 +296,7 @@ class _SearchRun:
         with (
             self.display.trials() as observer,
             files.opened(place.nonce),
-            published(settings.data_file, place) as file_observers,
+            published(settings.data_file, place) as checkpoints,
         ):
             ask_tell = AskTell(
                 study.optuna,
@@ -307,9 +307,10 @@ class _SearchRun:
                 limits=config.limits,
                 seed=config.seed,
                 halving=create_halving(config),
-                observers=(observer, *file_observers, *self.observers),
+                observers=(observer, *([] if checkpoints is None else [checkpoints]), *self.observers),
                 workers=files,
                 store=trials,
+                mark_of=None if checkpoints is None else checkpoints.mark_of,
             )
             ask_tell.start(executor.allocation.workers)
             workers = executor.allocation.workers
@@ -336,7 +337,8 @@ class _SearchRun:
         """Ask the workers to write their checkpoints and to stop."""
         with suppress(OSError):  # then they are ended without it
             files.request_stop()
-        self.display.warn("stopping: the trainings write their checkpoints (Ctrl-C once more stops at once)")
+        if not self.interrupts.is_out_of_time:
+            self.display.warn("stopping: the trainings write their checkpoints (Ctrl-C once more stops at once)")
 
 
 def check_feasible(study: StoredStudy, config: StudyConfig) -> None:

@@ -40,6 +40,7 @@ class StorageRetry:
         self.show = show
         self.clock = clock
         self.away_s = away_s
+        self._show = show
         self._action: Callable[[], None] | None = None  # what has failed
         self._since_s = 0.0  # the time of the first failure
         self._delay_s = 0.0  # until the next attempt; 0: nothing has failed
@@ -89,7 +90,7 @@ class StorageRetry:
 
     def _worked(self) -> None:
         if self._action is not None:
-            self.show(f"the storage is back after {duration(self.clock() - self._since_s)}")
+            self._show(f"the storage is back after {duration(self.clock() - self._since_s)}")
             self._action, self._delay_s = None, 0.0
 
     def _failed(self, action: Callable[[], None], error: Exception) -> None:
@@ -98,7 +99,9 @@ class StorageRetry:
         limit_s = self.away_s if is_away(error) else min(FULL_S, self.away_s)
         if self._delay_s == 0:
             self._since_s, self._delay_s = now_s, FIRST_DELAY_S
-            self.show(f"{text}; trying again for {duration(limit_s)}, the trainings go on")
+            # A full disk ends the search in a moment, in the one line of its error.
+            self._show = self.show if is_away(error) else logger.info
+            self._show(f"{text}; trying again for {duration(limit_s)}, the trainings go on")
         elif now_s - self._since_s >= limit_s:
             raise StorageError(text) from error
         self._next_s = min(now_s + self._delay_s, self._since_s + limit_s)

@@ -6,13 +6,14 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from nas.errors import ConfigError, MachineError, UsageError
 from nas.evaluation.settings import StudyPlace
 from nas.study.config import StudyConfig
-from nas.study.events import Event, Observer, TrialRecorded
-from nas.study.file_store import FileStore, fingerprint_name, trial_name
+from nas.study.events import Event, TrialRecorded
+from nas.study.file_store import fingerprint_name, trial_name
 from nas.study.layout import CHECKPOINT, WORKERS
 from nas.study.records import Stopped
 from nas.study.url_store import UrlStore
@@ -35,16 +36,16 @@ def check_files(config: StudyConfig) -> None:
 
 
 @contextmanager
-def published(images: Path, place: StudyPlace) -> Iterator[tuple[Observer, ...]]:
+def published(images: Path, place: StudyPlace) -> Iterator[StoredCheckpoints | None]:
     """Within this block the decoded `images` are at the study's URL, and a file by which workers recognise it.
 
-    Yields the observers that the trials of such a study need; none for a study without a URL.
+    Yields the checkpoints at that URL; None for a study without one.
 
     Raises:
         MachineError: the URL cannot be reached or has no room.
     """
     if place.url is None:
-        yield ()
+        yield None
         return
     store, name, mark = UrlStore(place.url), fingerprint_name(place.fingerprint), f"{WORKERS}/{place.nonce}"
     try:
@@ -55,7 +56,7 @@ def published(images: Path, place: StudyPlace) -> Iterator[tuple[Observer, ...]]
     except OSError as error:
         raise MachineError(f"files: {error}") from error
     try:
-        yield (StoppedCheckpoints(store),)
+        yield StoredCheckpoints(store)
     finally:
         try:
             store.remove(mark)
@@ -63,15 +64,19 @@ def published(images: Path, place: StudyPlace) -> Iterator[tuple[Observer, ...]]
             logger.info("%s is left: %s", mark, error)
 
 
-class StoppedCheckpoints:
-    """Removes the checkpoints of stopped trials, which no worker does; an observer.
+@dataclass(frozen=True)
+class StoredCheckpoints:
+    """The checkpoints at the URL of a study; an observer that removes those of stopped trials, which no worker does.
 
     Args:
-        store: has the checkpoints.
+        store: the files at the URL.
     """
 
-    def __init__(self, store: FileStore) -> None:
-        self.store = store
+    store: UrlStore
+
+    def mark_of(self, number: int) -> str | None:
+        """A text that changes whenever the checkpoint of the trial `number` does; None if it has none."""
+        return self.store.mark(trial_name(number, CHECKPOINT))
 
     def notify(self, event: Event) -> None:
         """Receive an event."""

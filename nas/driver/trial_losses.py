@@ -21,7 +21,7 @@ from nas.driver.state import SearchState
 from nas.execution.base import Loss
 from nas.execution.losses import MAX_RETRIES
 from nas.study.failure_kinds import NO_PROGRESS, kind_of
-from nas.study.losses import TrialLoss, checkpoint_mark, in_a_row, losses_of
+from nas.study.losses import TrialLoss, in_a_row, losses_of
 from nas.study.records import Failed, MachineFailure
 from nas.study.stacks import Stacks, take_stacks
 
@@ -32,11 +32,15 @@ class TrialLosses:
     Args:
         state: the state of the search.
         folder_of: maps the number of a trial to the folder of its files.
+        mark_of: maps it to a text that changes whenever its checkpoint does (`TrialLoss.checkpoint`).
     """
 
-    def __init__(self, state: SearchState, folder_of: Callable[[int], Path]) -> None:
+    def __init__(
+        self, state: SearchState, folder_of: Callable[[int], Path], mark_of: Callable[[int], str | None]
+    ) -> None:
         self.state = state
         self.folder_of = folder_of
+        self.mark_of = mark_of
         self._losses: dict[int, list[TrialLoss]] = {}
 
     def add(self, number: int, loss: Loss) -> tuple[list[TrialLoss], Failed | MachineFailure | None]:
@@ -52,7 +56,7 @@ class TrialLosses:
             trial = self.state.open.get(number)  # None: another driver has adopted it, and knows of its losses
             self._losses[number] = [] if trial is None else losses_of(trial.user_attrs)
         stacks = take_stacks(folder) if loss.kind == "worker" else None
-        new = TrialLoss(time.time(), loss.kind, _describe(loss, stacks), checkpoint_mark(folder))
+        new = TrialLoss(time.time(), loss.kind, _describe(loss, stacks), self.mark_of(number))
         losses = [*self._losses[number], new]
         self._losses[number] = losses
         row = in_a_row(losses)

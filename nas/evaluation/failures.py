@@ -32,7 +32,7 @@ import torch
 from safetensors import SafetensorError
 
 from nas.errors import message
-from nas.evaluation.memory_limit import host_memory_bytes, reaches_limit
+from nas.evaluation.memory_limit import exceeds_limit, host_memory_bytes
 from nas.study.failure_kinds import OUT_OF_GPU_MEMORY, OUT_OF_MEMORY, Cause, find_kind
 from trainers.errors import DataError, TrainingError
 
@@ -85,7 +85,7 @@ def _cause_of_one(error: BaseException, device: torch.device, memory_limit: int 
         return Cause.MACHINE
     text = message(error)
     if isinstance(error, MemoryError):
-        return Cause.ARCHITECTURE if reaches_limit(memory_limit) else Cause.EITHER
+        return Cause.ARCHITECTURE if exceeds_limit(memory_limit) else Cause.EITHER
     is_gpu_memory = isinstance(error, torch.OutOfMemoryError)
     if not is_gpu_memory and not isinstance(
         error, RuntimeError
@@ -97,7 +97,7 @@ def _cause_of_one(error: BaseException, device: torch.device, memory_limit: int 
     if kind is not None and kind.name == OUT_OF_MEMORY:
         size = _ALLOCATION_BYTES.search(text)
         size_bytes = int(size[1]) if size else 0
-        is_too_large = size_bytes > host_memory_bytes() or reaches_limit(memory_limit, size_bytes)
+        is_too_large = size_bytes > host_memory_bytes() or exceeds_limit(memory_limit, size_bytes)
         return Cause.ARCHITECTURE if is_too_large else Cause.EITHER
     return Cause.ARCHITECTURE if kind is None else kind.cause
 

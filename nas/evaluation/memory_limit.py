@@ -19,7 +19,12 @@ DEFAULT_SHARE = 0.9
 """Share of the machine's memory that one worker may have if the study sets no limit: the rest keeps the machine alive."""
 
 FULL_SHARE = 0.8
-"""An allocation failed for the limit if the process would hold at least this share of it."""
+"""Where the machine grants no more memory than it has, an allocation failed for the limit if the process would hold at least
+this share of the limit."""
+
+OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
+STRICT = "2"
+"""The setting by which Linux refuses memory that it may not have later; otherwise only limits make an allocation fail."""
 
 CGROUP_LIMIT_FILE = Path("/sys/fs/cgroup/memory.max")
 STATUS = Path("/proc/self/status")
@@ -75,7 +80,15 @@ def worker_limit(max_bytes: int | None, device: str) -> int | None:
     return max_bytes or int(DEFAULT_SHARE * host_memory_bytes())
 
 
-def reaches_limit(max_bytes: int | None, request_bytes: int = 0) -> bool:
-    """True if this process, with `request_bytes` more, would hold about `max_bytes`; call while what failed is still held."""
-    held = held_bytes()
-    return max_bytes is not None and held is not None and held + request_bytes >= FULL_SHARE * max_bytes
+def exceeds_limit(max_bytes: int | None, request_bytes: int = 0) -> bool:
+    """True if an allocation of `request_bytes` (0: unknown) failed for the limit of `max_bytes`, and not for other processes.
+
+    Call while what the failed work held is still held. None: there was no limit.
+    """
+    if max_bytes is None:
+        return False
+    try:
+        is_strict = OVERCOMMIT.read_text().strip() == STRICT
+    except OSError:
+        is_strict = True
+    return not is_strict or (held_bytes() or 0) + request_bytes >= FULL_SHARE * max_bytes

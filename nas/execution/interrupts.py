@@ -43,11 +43,17 @@ class Interrupts:
         self._reason: BaseException | None = None  # why the block `gently` is to end
         self._requested_s: float | None = None  # when `_request` was called
         self._terminals: list[int] = []
+        self._handled: tuple[signal.Signals, ...] = SIGNALS
 
     @property
     def is_stopping(self) -> bool:
         """True within `gently` once a stop was requested: no further task is to be started."""
         return self._reason is not None
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """True within `gently` if the stop is that of the time budget."""
+        return isinstance(self._reason, TimeBudgetExceeded)
 
     def check(self) -> None:
         """Raise `KeyboardInterrupt` if a signal was received, `TimeBudgetExceeded` if the time budget is used up.
@@ -103,17 +109,18 @@ class Interrupts:
     def arm(self) -> None:
         """Install the handlers of `SIGNALS`. Call from the main thread, and again after Ray has replaced them.
 
-        SIGHUP stays ignored where it is, as under `nohup`.
+        SIGHUP stays ignored where it was at the start, as under `nohup`.
         """
         self._terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
-        for number in SIGNALS:
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._handle)
+        for number in self._handled:
+            signal.signal(number, self._handle)
 
     @contextmanager
     def handle_signals(self) -> Iterator[None]:
         """Handle `SIGNALS` within the block. Call from the main thread."""
         previous = {number: signal.getsignal(number) for number in SIGNALS}
+        is_kept = previous[signal.SIGHUP] == signal.SIG_IGN
+        self._handled = tuple(number for number in SIGNALS if number != signal.SIGHUP or not is_kept)
         self.arm()
         try:
             yield

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from nas.errors import UnknownNameError
 
@@ -189,6 +189,8 @@ def names(source: Source | None = None) -> tuple[str, ...]:
 def from_dict(item: Mapping[str, Any]) -> Objective:
     """Read an objective from the attributes of a study; missing fields come from the registered objective of that name."""
     name = item["name"]
+    if not isinstance(name, str) or item["direction"] not in get_args(Direction):
+        raise ValueError("an objective must have a name and a direction")
     registered = OBJECTIVES.get(name)
     cheap = item.get("cheap", registered is not None and registered.cheap)
     source = item.get("source") or (registered.source if registered is not None else "cost" if cheap else "trained")

@@ -10,7 +10,9 @@ from pydantic import BeforeValidator, PlainSerializer
 
 _UNITS_S = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 _NAMES = {"d": "d|days?", "h": "h|hours?", "m": "m|min|minutes?", "s": "s|sec|seconds?"}
-_PATTERN = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?)\s*(?:{names})\s*)?" for unit, names in _NAMES.items()))
+_PATTERN = re.compile(
+    "".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?)\s*(?:{names})\s*)?" for unit, names in _NAMES.items()), re.ASCII
+)
 MAX_S = 10 * 365 * 86_400
 """Longer than any search; longer durations overflow the clocks of some systems."""
 
@@ -43,7 +45,7 @@ def _seconds(given: Any) -> float | None:
         return float(given)
     if not isinstance(given, str):
         return None
-    if re.fullmatch(r"\d+(\.\d+)?", text := given.strip().lower()):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text := given.strip().lower()):
         return float(text)
     parts = _PATTERN.fullmatch(text)
     if parts is None or not text:

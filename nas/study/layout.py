@@ -12,6 +12,7 @@ DIR/columns.npz       the trials as columns, which a dashboard writes for the ne
 DIR/ray/              Ray Tune's own files, only while a search runs
 DIR/workers/          the segment that each worker has started last, only while a search runs (nas/study/segments.py)
 DIR/manifest.json     what an unpacked backup holds (nas/study/backup_archive.py)
+DIR/removed-DATE/     what `nas doctor --repair` has taken away (nas/doctor/removed.py)
 DIR/lock              held by the driver that runs the study, or that starts where several drivers may run
 
 With the key `files`, a URL, weights and checkpoints are at URL/trials/NUMBER/ instead, and the images at URL/data/, too; weights

@@ -13,6 +13,7 @@ The first and the last are repeated if the files change meanwhile.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 import tempfile
@@ -26,6 +27,9 @@ MAX_ATTEMPTS = 20
 RETRY_DELAY_S = 0.05
 SUFFIXES = ("-wal", "-shm", "-journal")
 """Of SQLite's own files beside a database."""
+
+NO_FILE_ERRNOS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+"""There is no file of that name, and can be none."""
 
 Signature: TypeAlias = tuple[tuple[int, int, int] | None, ...]
 """Inode, size and time of the last change in nanoseconds of the database, its write-ahead log and its journal, if they exist."""
@@ -126,6 +130,8 @@ def signature_of(database: Path) -> Signature:
 def _stat(file: Path) -> tuple[int, int, int] | None:
     try:
         stat = file.stat()
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        if error.errno in NO_FILE_ERRNOS:
+            return None
+        raise
     return stat.st_ino, stat.st_size, stat.st_mtime_ns

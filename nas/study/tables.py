@@ -164,7 +164,7 @@ class TrialTables:
         for trial, name, value, text in self._rows(columns, "param_id"):
             try:
                 params[trial][intern(name)] = _to_value(text)(value)
-            except (KeyError, IndexError, TypeError, ValueError, OverflowError, RecursionError):
+            except (KeyError, IndexError, TypeError, ValueError, OverflowError, RecursionError, Warning):
                 self._faults[trial] = f"the parameter {name!r} must have a value of its distribution, found {value!r}"
         return dict(params)
 

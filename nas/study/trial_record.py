@@ -137,8 +137,10 @@ def decode(name: str, text: str) -> Any:
         ) from None
 
 
-def attribute_problem(name: str, text: str) -> str:
+def attribute_problem(name: str, text: str | None) -> str:
     """What is wrong with the attribute `name` of a trial, of which the storage holds `text`; empty if nothing is."""
+    if text is None:
+        return "must be JSON, found NULL"
     shown = repr(text[:SHOWN_CHARS])
     try:
         value = decode(name, text)

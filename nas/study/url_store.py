@@ -126,6 +126,15 @@ class UrlStore:
         except FileNotFoundError:
             return None
 
+    def mark(self, name: str) -> str | None:
+        """A text that changes whenever the file `name` does; None if there is none, or if that cannot be found out."""
+        try:
+            with self._errors(name):
+                place = self._place(name)
+                return f"{self._system.info(place)['size']}/{self._system.modified(place)}"
+        except OSError:
+            return None
+
     def remove(self, name: str) -> None:
         """As `FileStore.remove`."""
         with suppress(FileNotFoundError), self._errors(name):

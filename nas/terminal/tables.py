@@ -74,8 +74,8 @@ def status_record(results: Results) -> dict[str, Any]:
     the failed trials that no other repeats ([{reason, count, trials}]), `interrupted` is the number of running trials while no
     search runs in the folder, `environments` the versions and machines of its searches (`nas.study.environment`). `drivers` are
     those that announce themselves, `leases` the trials that run, with their drivers (`nas.analysis.drivers`). `foretold` is an
-    alias of `prediction_quality`, its name in version 0.1, for one release. Where attributes of trials are damaged, so that
-    they count as missing, `damaged` lists them ([{trial, problem}]).
+    alias of `prediction_quality`, its name in version 0.1, for one release. Where attributes of trials are damaged, so
+    that they count as missing, `damaged` lists them ([{trial, problem}]).
     """
     trials = results.summary
     times = break_down_time(results)

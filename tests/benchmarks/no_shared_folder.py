@@ -45,17 +45,19 @@ from trainers.data.config import DataConfig
 from trainers.data.prepared import prepare
 from trainers.data.sources.base import Source, register
 from trainers.data.summary import summarize_arrays
-from trainers.data.types import DecodedData, LabeledImages, LocatedData, ReadContext, SourceRequest
+from trainers.data.types import DecodedData, LabeledImages, LocatedData, Part, ReadContext, SourceRequest
 from trainers.data.verification import verify
 
-SIZE = 512
+SIZE = 224
 CLASSES = 10
+TRAINED_IMAGES = 200
+"""All others are the test split, which a search does not use: the trainings are to be short."""
 MODES = ("shared", "driver", "url")
 STUDY = f"""\
 data: {{source: noise}}
 space:
   image_size: {SIZE}
-  stem: {{patch: 64}}
+  stem: {{patch: 32}}
   stages: [{{mixer: {{conv: {{k: [3, 5, 7]}}, pool: null}}, depth: [1, 2], width: [128, 192, 256]}}]
 train: {{epochs: 3, batch_size: 32}}
 objectives: [accuracy, macs]
@@ -78,11 +80,12 @@ def _draw(count: int, context: ReadContext) -> DecodedData:
     images = rng.integers(0, 200, (count, 3, SIZE, SIZE), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[:, 20 * label : 20 * label + 20, :40] = 255
-    train = LabeledImages(images, labels)
+    parts: dict[Part, LabeledImages] = {
+        "train": LabeledImages(images[:TRAINED_IMAGES], labels[:TRAINED_IMAGES]),
+        "test": LabeledImages(images[TRAINED_IMAGES:], labels[TRAINED_IMAGES:]),
+    }
     names = tuple(map(str, range(CLASSES)))
-    return DecodedData(
-        "noise", names, {"train": train}, summaries=summarize_arrays({"train": train}, (SIZE, SIZE), "RGB")
-    )
+    return DecodedData("noise", names, parts, summaries=summarize_arrays(parts, (SIZE, SIZE), "RGB"))
 
 
 class CountedFiles:
@@ -233,7 +236,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=None, help="for all files; by default a temporary one")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    count = max(20 * CLASSES, options.megabytes * 1_000_000 // (3 * SIZE * SIZE))
+    count = max(2 * TRAINED_IMAGES, options.megabytes * 1_000_000 // (3 * SIZE * SIZE))
     register(Noise(name="noise", path="none", augment="none", count=count))
     runs: dict[str, list[OneActor]] = {mode: [] for mode in MODES}
     with tempfile.TemporaryDirectory(dir=options.folder) as root:

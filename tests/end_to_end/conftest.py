@@ -84,10 +84,11 @@ class Cli:
 
 
 @pytest.fixture(scope="module")
-def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """`nas` in a new folder."""
+def cli(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """`nas` in a new folder. The studies of a module run on its `EXECUTOR`, by default Ray Tune, which takes seconds to start."""
     home = tmp_path_factory.mktemp("home")
-    (home / "small.yaml").write_text(STUDY)
+    executor = getattr(request.module, "EXECUTOR", "ray_tune")
+    (home / "small.yaml").write_text(f"{STUDY}resources: {{executor: {executor}}}\n")
     return Cli(home)
 
 

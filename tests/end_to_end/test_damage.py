@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+EXECUTOR = "local"
 FEW = (
     "trials=1",
     "train.epochs=1",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+EXECUTOR = "local"
 WORDS = ("train.epochs=1", "data.limit=200")
 SMALL = ("--sample", 4, "--seeds", 2, "--multiple", 2)
 FEW = ("space.num_stages=1", "space.stages.0.mixer=pool", "space.stages.0.channel_mixer=mlp")  # 8 architectures
@@ -119,7 +120,10 @@ def test_a_finished_study_is_judged_in_its_folder_on_its_images(cli: Any) -> Non
         (["small.yaml", "--seeds", "0"], "--seeds: must be at least 1, found 0"),
         (["small.yaml", "--multiple", "1"], "--multiple: must be above 1, and finite, found 1"),
         (["small.yaml", "train.epochs=no"], "train.epochs"),
-        (["small.yaml", "resources.address=127.0.0.1:1"], "resources.address: no Ray cluster answers there"),
+        (
+            ["small.yaml", "resources.executor=ray_tune", "resources.address=127.0.0.1:1"],
+            "resources.address: no Ray cluster answers there",
+        ),
         (["small.yaml", "--sample", "9", *FEW], "--sample 9: only 8 architectures were found in the space"),
         (["small.yaml", "--out", "small.yaml"], "small.yaml: must be a folder that can be written to"),
     ],

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from evidence import Evidence
-from faults import Fault, Injection
+from fault import Fault, Injection
 from invariants import Violation, violations
 from postgresql import PostgreSQL
 from processes import marked_processes
@@ -201,7 +201,7 @@ def _try_to_inject(
     end = time.monotonic() + MAX_LOOKING_S
     while True:
         assigned = study.assignments()
-        before = {process.pid: assigned.get(process.pid) for process in marked_processes(study.marker)}
+        before = {process.pid: assigned.get(process.pid) for process in study.all_processes()}
         injection = fault.inject(study, random)
         if injection is not None or study.exit_code is not None or time.monotonic() > end:
             return injection, before

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
-from faults import FAULTS, Fault
+from faults import FAULTS, Fault, exists
 from study import TRAININGS, StudySetup, StudyUnderTest
 
 from nas.study.layout import holds_study
@@ -132,6 +132,7 @@ def plans(
     faults: int = 5,
     trials: int = 16,
     databases: Sequence[str] = ("sqlite",),
+    nodes: int = 0,
 ) -> Iterator[StudyPlan]:
     """Plans of studies without end. Each name comes equally often, on each executor and database that have it.
 
@@ -142,6 +143,7 @@ def plans(
         faults: number of faults in a study.
         trials: number of trials in a study.
         databases: names of databases.
+        nodes: number of nodes of the cluster that studies on Ray use; 0: each starts its own Ray.
     """
     random = Random(seed)
     pools: dict[tuple[str, str], list[str]] = {
@@ -149,9 +151,8 @@ def plans(
     }
     while True:
         for (executor, database), pool in pools.items():
-            available = [
-                name for name in names if executor in FAULTS[name].executors and database in FAULTS[name].databases
-            ]
+            place = StudySetup(executor, database=database, nodes=nodes if executor == "ray_tune" else 0)
+            available = [name for name in names if exists(FAULTS[name], place)]
             if not available:
                 continue
             while len(pool) < faults:
@@ -162,7 +163,7 @@ def plans(
             weights = [2 if name == "halving" else 1 for name in trainings]
             training = random.choices(trainings, weights)[0]
             count = trials // 2 if training == "long" else trials
-            setup = StudySetup(executor, training, count, random.randrange(2), database=database)
+            setup = replace(place, training=training, trials=count, seed=random.randrange(2))
             yield StudyPlan(
                 setup, [PlannedFault(fault, _draw_phase(i, fault, random)) for i, fault in enumerate(chosen)]
             )

@@ -116,6 +116,9 @@ def main() -> int:
     parser.add_argument("--faults", default=",".join(FAULTS), help=f"names, of {', '.join(FAULTS)}")
     parser.add_argument("--executors", default=",".join(EXECUTORS))
     parser.add_argument("--databases", default="sqlite", help=f"of {', '.join(DATABASES)}")
+    parser.add_argument(
+        "--nodes", type=int, default=0, help="of a Ray cluster; by default each search starts its own Ray"
+    )
     parser.add_argument("--per-study", type=int, default=5, help="number of faults in a study")
     parser.add_argument("--trials", type=int, default=16, help="number of trials in a study")
     parser.add_argument("--hang", type=float, default=90, help="seconds without a step that count as a hang")
@@ -160,6 +163,7 @@ def soak(options: argparse.Namespace, disturbance: Disturbance) -> list[StudyRec
         options.per_study,
         options.trials,
         options.databases.split(","),
+        options.nodes,
     )
     random, studies, end = Random(options.seed), [], time.monotonic() + 60 * options.minutes
     for plan in schedule:

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cluster import RayCluster
 from postgresql import PASSWORD, PostgreSQL
 from probe import TrainingProbe
 from processes import MARKER, MarkedProcess, kill_all, marked_processes, role_of
@@ -64,6 +65,7 @@ class StudySetup:
         seed: the seed of the study.
         workers: number of workers.
         database: "sqlite", in the folder of the study, or "postgresql".
+        nodes: number of nodes of a Ray cluster that exists before the search; 0: there is none.
     """
 
     executor: str
@@ -72,6 +74,7 @@ class StudySetup:
     seed: int = 0
     workers: int = 2
     database: str = "sqlite"
+    nodes: int = 0
 
     @property
     def overrides(self) -> tuple[str, ...]:
@@ -89,6 +92,7 @@ class StudyUnderTest:
     marker: str
     server: PostgreSQL | None = None
     url: str | None = None
+    cluster: RayCluster | None = None
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     started_at: float = 0.0
@@ -137,6 +141,7 @@ class StudyUnderTest:
         self.starts += 1
         self.started_at = time.monotonic()
         environment = {**os.environ, MARKER: self.marker, "TMPDIR": str(self.temporary), "PGPASSWORD": PASSWORD}
+        environment |= {} if self.cluster is None else self.cluster.variables
         with self.said("out").open("wb") as out, self.said("err").open("wb") as errors:
             self.process = subprocess.Popen(
                 self.command, cwd=self.home, env=environment, stdout=out, stderr=errors, start_new_session=True
@@ -163,10 +168,15 @@ class StudyUnderTest:
         assert self.process is not None
         return self.process.poll()
 
+    def all_processes(self) -> list[MarkedProcess]:
+        """The living processes of the search and of the nodes of its cluster."""
+        nodes = [] if self.cluster is None else [self.cluster.marker_of(node) for node in range(self.cluster.nodes)]
+        return [process for marker in (self.marker, *nodes) for process in marked_processes(marker)]
+
     def processes(self) -> dict[str, list[MarkedProcess]]:
         """Role -> its living processes (`processes.role_of`)."""
         roles: dict[str, list[MarkedProcess]] = {}
-        for process in marked_processes(self.marker):
+        for process in self.all_processes():
             roles.setdefault(role_of(process, self.driver), []).append(process)
         return roles
 
@@ -179,7 +189,7 @@ class StudyUnderTest:
     def assignments(self) -> dict[int, int]:
         """Process number of a worker -> the trial that it has announced last."""
         assigned = {}
-        for file in (self.folder / "workers").glob("*.json"):
+        for file in (self.folder / "workers").rglob("*.json"):  # in PostgreSQL each driver has a folder of its own
             with contextlib.suppress(OSError, ValueError, KeyError):
                 plain = json.loads(file.read_text())
                 assigned[int(plain["segment"]["worker"].rpartition("/")[2])] = int(plain["trial"])
@@ -215,11 +225,18 @@ def open_study_under_test(
     if disk_mib:
         mount = ["mount", "-t", "tmpfs", "-o", f"size={disk_mib}m", "tmpfs", str(study.folder)]
         subprocess.run(mount, check=True, capture_output=True)
+    if setup.nodes:
+        study.cluster = RayCluster(study.marker, study.home / "r", setup.nodes)
     try:
+        for node in range(setup.nodes):
+            assert study.cluster is not None
+            study.cluster.start(node)
         with study.probe.watching():
             yield study
     finally:
         study.kill()
+        if study.cluster is not None:
+            study.cluster.end()
         if disk_mib:
             subprocess.run(["umount", "-l", str(study.folder)], check=True)
         shutil.rmtree(home, ignore_errors=True)

@@ -7,14 +7,14 @@ from random import Random
 
 import pytest
 from disturbance import Disturbance, FaultRecord, StudyRecord
-from faults import DATABASES, EXECUTORS, FAULTS, Injection, fault
+from faults import DATABASES, EXECUTORS, FAULTS, Injection, exists, fault
 from schedule import PHASES, RUNNING_PHASES, PlannedFault, StudyPlan, plans
 from soak import summary, table
 from study import StudySetup, StudyUnderTest
 
 SHORT_PLANS = {
     "local": (("worker", "step"), ("checkpoint", "any_moment")),
-    "ray_tune": (("worker", "step"), ("driver", "any_moment")),
+    "ray_tune": (("worker", "step"), ("raylet", "any_moment"), ("host", "step")),
 }
 
 
@@ -22,28 +22,27 @@ SHORT_PLANS = {
 def test_a_study_survives_faults(executor: str, tmp_path: Path) -> None:
     planned = [PlannedFault(FAULTS[name], phase) for name, phase in SHORT_PLANS[executor]]
     plan = StudyPlan(StudySetup(executor, "halving", trials=6), planned)
-    record = Disturbance(tmp_path / "cache").run(plan, Random(0))
+    record = Disturbance(tmp_path / "cache", hang_s=180).run(plan, Random(0))
     assert record.gave_up == ""
     assert record.violations == []
     assert not any(fault.has_hung for fault in record.faults), record.faults
     assert [fault.fault for fault in record.faults] == [name for name, _ in SHORT_PLANS[executor]]
-    assert record.starts > 1
 
 
 def test_a_schedule_is_drawn_with_its_seed() -> None:
-    def first(seed: int) -> list[StudyPlan]:
-        schedule = plans(seed, EXECUTORS, list(FAULTS), databases=DATABASES)
+    def first(seed: int, nodes: int = 0) -> list[StudyPlan]:
+        schedule = plans(seed, EXECUTORS, list(FAULTS), databases=DATABASES, nodes=nodes)
         return [next(schedule) for _ in range(40)]
 
     assert first(1) == first(1) != first(2)
-    drawn = [planned for plan in first(1) for planned in plan.faults]
+    drawn = [planned for plan in (*first(1), *first(1, nodes=2)) for planned in plan.faults]
     counts = {name: sum(planned.fault.name == name for planned in drawn) for name in FAULTS}
     assert min(counts.values()) >= 3
     assert {planned.phase for planned in drawn} == PHASES.keys()
     assert set(RUNNING_PHASES) < PHASES.keys()
     for plan in first(1):
         for planned in plan.faults:
-            assert plan.setup.executor in planned.fault.executors
+            assert exists(planned.fault, plan.setup)
             assert plan.setup.training in planned.fault.trainings
 
 

@@ -21,7 +21,7 @@ from nas.study.weights_header import WeightsHeader
 @check("attribute-damaged", "error")
 def find_damaged_attributes(study: ExaminedStudy) -> Iterator[Defect]:
     """An attribute that is no JSON, or of another type, which counts as missing."""
-    for trial in study.all_trials:
+    for trial in study.trials:
         for name, text in trial.user_attrs.texts.items():
             problem = attribute_problem(name, text)
             if problem:

@@ -65,7 +65,7 @@ def find_orphan_folders(study: ExaminedStudy) -> Iterator[Defect]:
     """The folder of a trial that the database does not have."""
     if study.content is None:
         return
-    known = {trial.number for trial in study.all_trials}
+    known = {trial.number for trial in study.trials}
     for number in study.numbers_before:
         if number not in known:
             place = trial_folder(study.folder, number)
@@ -76,9 +76,9 @@ def find_orphan_folders(study: ExaminedStudy) -> Iterator[Defect]:
 def find_stale_columns(study: ExaminedStudy) -> Iterator[Defect]:
     """The file of columns is damaged, or has other values than the database."""
     file = study.folder / COLUMNS
-    if study.content is None or not file.exists() or not study.all_trials:
+    if study.content is None or not file.exists() or not study.trials:
         return
-    identity = identity_of(study.content.name, study.all_trials[0])
+    identity = identity_of(study.content.name, study.trials[0])
     cached = load_columns(file, study.objectives, identity)
     if cached is None:
         yield Defect(COLUMNS, "is damaged, or of another study or version", delete(file))
@@ -88,11 +88,9 @@ def find_stale_columns(study: ExaminedStudy) -> Iterator[Defect]:
 
 def _agrees(columns: StudyColumns, study: ExaminedStudy) -> bool:
     """True if the trials of `columns` that had ended have the values of the study."""
-    if columns.count > len(study.all_trials):
+    if columns.count > len(study.trials):
         return False
-    ended = [
-        trial for trial in study.all_trials[: columns.count] if trial.state.is_finished() and trial.values is not None
-    ]
+    ended = [trial for trial in study.trials[: columns.count] if trial.state.is_finished() and trial.values is not None]
     rows = [trial.number for trial in ended]
     for index, objective in enumerate(study.objectives):
         stored = columns.numbers[objective.name].first(columns.count)[rows]

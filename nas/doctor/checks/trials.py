@@ -17,6 +17,7 @@ from nas.doctor.registry import check
 from nas.doctor.removed import RemovedFiles
 from nas.driver.halving import Halving
 from nas.driver.plan import create_halving
+from nas.errors import reason
 from nas.objectives.costs import cost_values
 from nas.study.config import StudyConfig
 from nas.study.trial_record import TrialRecord
@@ -71,12 +72,12 @@ def find_damaged_architectures(study: ExaminedStudy) -> Iterator[Defect]:
     """A complete trial whose architecture cannot be read, or has another id."""
     for trial in study.complete:
         described = trial.user_attrs.get("architecture")
-        if described is None and "architecture" in trial.user_attrs:
+        if any(name in trial.user_attrs and trial.user_attrs.get(name) is None for name in ("architecture", "id")):
             continue  # `attribute-damaged` tells it
         try:
             found = Architecture.from_dict(described or {}).id
-        except (SpaceError, TypeError, ValueError, KeyError, AttributeError) as error:
-            yield Defect(f"trial {trial.number}", f"its architecture cannot be read: {error}")
+        except (SpaceError, TypeError, ValueError, KeyError, AttributeError, MemoryError, RecursionError) as error:
+            yield Defect(f"trial {trial.number}", f"its architecture cannot be read: {reason(error)}")
             continue
         if found != trial.user_attrs.get("id"):
             yield Defect(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -148,6 +150,14 @@ def test_the_name_of_a_study_does_not_lead_out_of_the_folder_of_runs(nas: Run, t
 
 
 def test_a_study_in_a_folder_of_a_hostile_name_from_search_to_export(tmp_path: Path) -> None:
+    umask = os.umask(0o027)  # of the commands, too
+    try:
+        check_search_to_export(tmp_path)
+    finally:
+        os.umask(umask)
+
+
+def check_search_to_export(tmp_path: Path) -> None:
     home = tmp_path / "a {b} ?c %20 #1 [x]"
     photos = home / "photos #2 {y} [z]"
     home.mkdir()
@@ -170,6 +180,10 @@ def test_a_study_in_a_folder_of_a_hostile_name_from_search_to_export(tmp_path: P
     assert start(home, *shlex.split(commands["report"])).returncode == 0
     export = start(home, *shlex.split(commands["model"].replace("FOLDER", shlex.quote("m?#{}"))))
     assert (export.returncode, export.stderr) == (0, "")
+    written = [path for folder in (home / out.name, home / "m?#{}") for path in (folder, *folder.rglob("*"))]
+    assert (home / "m?#{}" / "model.safetensors") in written
+    for path in written:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o750 if path.is_dir() else 0o640), path
     load = export.stdout.partition("load:  ")[2]
     code = f"{load.rstrip()}.num_classes".replace("timm; ", "timm; print(") + ")"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=True)

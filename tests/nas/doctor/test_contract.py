@@ -16,7 +16,7 @@ import pytest
 from nas import Study, StudyConfig, search
 from nas.analysis.columns import StudyColumns
 from nas.analysis.columns_cache import identity_of, save_columns
-from nas.doctor.registry import CHECKS
+from nas.doctor.registry import CHECKS, check
 from nas.doctor.run import Repaired, examine_study, repair_study
 from nas.study.content import StudySnapshot
 from nas.study.layout import CHECKPOINT, WEIGHTS
@@ -222,6 +222,11 @@ def trials(folder: Path) -> list[tuple[Any, ...]]:
 
 def test_every_check_has_a_damage() -> None:
     assert CHECKS.keys() == REPAIRED.keys() | LEFT.keys() | ELSEWHERE
+
+
+def test_a_code_is_registered_once() -> None:
+    with pytest.raises(ValueError, match="check 'weights-missing' is registered already"):
+        check("weights-missing", "error")(lambda study: iter(()))
 
 
 def test_a_healthy_study_has_no_finding(folder: Path) -> None:

@@ -60,6 +60,7 @@ def test_a_cluster_with_gpus_gives_one_to_each_worker() -> None:
             r"at head:1 has Ray 2\.58\.0 and Python 3\.12\.1, and this machine Ray 2\.60\.0 and Python 3\.11\.2$",
         ),
         ("AuthenticationError: Token authentication failed", r"at head:1 needs a token that the cluster accepts"),
+        ("ConnectionError: Failed to connect to Ray cluster at head:1", r"must be a node of it .* and have a token"),
         ("ConnectionError: no", r"the cluster at head:1 could not be joined: ConnectionError: no"),
     ],
 )

@@ -159,6 +159,18 @@ def test_a_task_is_not_lost_when_its_worker_dies_before_it_starts(executor: Any,
     assert source.losses == []
 
 
+def test_all_tasks_run_where_tune_is_started_afresh_after_some(
+    executor: Any, workers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sleeping_worker
+
+    monkeypatch.setattr(executor, "tasks_per_tuner", 2)
+    source = KillingSource(3, lambda: None)
+    executor.run(sleeping_worker.Worker, source)
+    assert sorted(source.ended) == ["t0", "t1", "t2"]
+    assert source.losses == []
+
+
 def test_a_ray_that_is_lost_again_and_again_ends_the_run(
     workers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

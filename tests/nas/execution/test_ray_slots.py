@@ -16,20 +16,34 @@ def key(slot: int) -> Any:
 
 
 def test_an_idle_worker_gets_the_next_task_before_a_new_one_is_started() -> None:
-    slots = WorkerSlots()
-    assert [slots.choose(()), slots.choose({0}), slots.choose({0, 1, 3})] == [0, 1, 2]
+    busy: set[int] = set()
+    slots = WorkerSlots(lambda: busy)
+    chosen = []
+    for taken in ((), (0,), (1, 3)):
+        busy.update(taken)
+        chosen.append(slots.choose())
+    assert chosen == [0, 1, 2]
     assert slots.cache_object(key(2), "worker")
-    assert slots.choose({1}) == 2
+    busy -= {0, 3}
+    assert slots.choose() == 2
     assert slots.has_cached_object(key(2))
     assert slots.pop_cached_object(key(2)) == "worker"
-    assert slots.choose({1}) == 0
+    assert slots.choose() == 0
 
 
-def test_a_worker_keeps_its_slot() -> None:
-    slots = WorkerSlots()
+def test_a_worker_keeps_its_slot_while_there_is_room_for_another() -> None:
+    busy = {1}
+    slots = WorkerSlots(lambda: busy)
+    slots.limit = 2
     slots.cache_object(key(0), "worker")
     assert not slots.has_cached_object(key(1))
-    assert slots.pop_cached_object(key(1)) is None
+    busy.add(0)  # with its next task, which its worker has not received yet
+    assert not slots.has_cached_object(key(1))
+    busy.discard(0)
+    slots.limit = 1  # a node was lost
+    assert slots.has_cached_object(key(1))
+    assert slots.pop_cached_object(key(1)) == "worker"
+    assert not slots.has_cached_object(key(0))
 
 
 def test_a_broken_worker_is_not_kept() -> None:

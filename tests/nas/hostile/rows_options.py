@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from bad_input import BadInput, Make
+from PIL import Image
 from rows_yaml import STUDY, link, text
 
 PASSWORD = "geheim-7342"
@@ -18,14 +19,30 @@ def search(name: str, *words: str, expected: tuple[str, ...] = (), make: Make = 
 
 
 def word(name: str, words: str, *expected: str, make: Make = text(STUDY), code: int = 2) -> BadInput:
-    """A row of other commands."""
-    return BadInput(name, words, expected, make, code)
+    """A row of other commands; the word `done` is a finished study."""
+    base = "done" if "done" in words.split() else ""
+    return BadInput(name, words, expected, make, code, base=base)
 
 
 def fifo(folder: Path) -> None:
     """Makes a pipe beside the study."""
     text(STUDY)(folder)
     os.mkfifo(folder / "pipe")
+
+
+def images_and_pipe(folder: Path) -> None:
+    """Makes folders of images, and a pipe for a table."""
+    text(STUDY)(folder)
+    images(folder / "photos")
+    os.mkfifo(folder / "pipe.csv")
+
+
+def images(folder: Path, count: int = 8) -> None:
+    """Makes a folder of images of two classes."""
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / name / f"{number}.png")
 
 
 OVERRIDES = (
@@ -65,7 +82,7 @@ OVERRIDES = (
     search("start is a device", "start.study=/dev/zero", expected=("start.study",)),
     search("start is a pipe", "start.study=pipe", expected=("start.study",), make=fifo),
     search("split is a device", "data.split.file=/dev/zero", expected=("split",)),
-    search("groups are a pipe", "data.source=folder", "data.path=.", "data.group_by=pipe.csv", expected=("group_by",), make=lambda folder: (text(STUDY)(folder), os.mkfifo(folder / "pipe.csv"))),
+    search("groups are a pipe", "data.source=folder", "data.limit=null", "data.path=photos", "data.group_by=pipe.csv", expected=("group_by",), make=images_and_pipe),
     search("regular expression that is none", "data.group_by=(", expected=("group_by",)),
     search("space of 10^5 widths", f"space.stages.0.width=[{', '.join(map(str, range(1, 100_001)))}]", expected=("width",)),
     search("space of 40,000 widths", f"space.stages.0.width=[{', '.join(map(str, range(1, 40_001)))}]", expected=("width",)),
@@ -86,7 +103,7 @@ OVERRIDES = (
     search("source that is a path", "data.source=../x", expected=("source",)),
     search("timm source of a device", "data.source=timm/../../dev/zero", expected=("source",)),
     search("objective that is a path", "objectives=[../x]", expected=("objectives",)),
-    search("10^9 workers", "resources.workers=1000000000", "resources.executor=local", "start.study=nowhere", expected=("resources.workers",)),
+    search("10^9 workers", "resources.workers=1000000000", "resources.executor=local", expected=("resources.workers",)),
     search("10^9 CPUs", "resources.cpus_per_trial=1000000000", expected=("cpus_per_trial", "found 1000000000")),
     search("1,000 GPUs", "resources.gpus_per_trial=1000", expected=("gpus_per_trial",)),
     search("duration of 5,000 digits", f"time_budget={'9' * 5_000}s", expected=("time_budget",)),
@@ -124,7 +141,7 @@ OPTIONS = (
     word("folder of 300 characters", f"status {LONG}", LONG[:20]),
     word("folder of 5,000 characters", f"status {'y' * 5_000}", "yyy"),
     BadInput("folder of bytes that are no UTF-8", ("status", os.fsdecode(b"a\xff")), ("UTF-8",)),
-    BadInput("out of bytes that are no UTF-8", ("report", "done", "--out", os.fsdecode(b"a\xff.html")), ("UTF-8",)),
+    BadInput("out of bytes that are no UTF-8", ("report", "done", "--out", os.fsdecode(b"a\xff.html")), ("UTF-8",), base="done"),
     word("out is a device", "report done --out /dev/full", "/dev/full"),
     word("folder is a device", "status /dev/zero", "/dev/zero"),
     word("folder is a pipe", "status pipe", "pipe", make=fifo),
@@ -133,14 +150,14 @@ OPTIONS = (
     word("out of a search is a pipe", "search study.yaml --out pipe", "pipe", make=fifo),
     word("out of a search of 300 characters", f"search study.yaml --out {LONG}", LONG[:20]),
     word("show of no trial", "show done many", "many"),
-    word("show of a negative trial", "show done -1", "-1"),
+    word("show of a negative trial", "show done -- -1", "-1"),
     word("show in superscript", "show done ²", "²"),
     word("show of 5,000 digits", f"show done {'9' * 5_000}", "trial"),
     word("show with an escape", "show done '\x1b[31m'", "\\x1b"),
     word("show with markup", "show done '[red]'", "[red]"),
-    word("export of 10^30", f"export done {10**30}", str(10**30)),
+    word("export of 10^30", f"export done {10**30} --out model", str(10**30)),
     word("export to a device", "export done 4 --out /dev/null", "/dev/null"),
-    word("export without a trial", "export done", "trial"),
+    word("export without a trial", "export done --out model", "trial"),
     word("front as two", "front done --json --csv", "--json"),
     word("port -1", "dashboard done --port -1", "--port"),
     word("port 10^9", "dashboard done --port 1000000000", "--port"),
@@ -152,7 +169,7 @@ OPTIONS = (
     word("host of another machine", "dashboard done --host 192.0.2.1", "--host"),
     word("dashboard of no folder", "dashboard nowhere", "nowhere"),
     word("dashboard of a device", "dashboard /dev/zero", "/dev/zero"),
-    word("dashboard without a word", "dashboard", "dashboard"),
+    word("dashboard without a word", "dashboard", "DIR"),
     word("storage that is no URL", "dashboard --storage nonsense", "storage"),
     word("storage of an unknown kind", f"dashboard --storage evil://me:{PASSWORD}@host/db", "evil"),
     word("storage of a module", f"dashboard --storage os.system://me:{PASSWORD}@host/db", "storage"),
@@ -165,18 +182,17 @@ OPTIONS = (
     word("storage with a port that is none", f"dashboard --storage postgresql://me:{PASSWORD}@host:port/db", "storage"),
     word("storage with a broken password", f"dashboard --storage 'postgresql://me:{PASSWORD}@@[::1/db'", "storage"),
     word("storage of a web page", f"dashboard --storage https://me:{PASSWORD}@example.org/", "https"),
-    word("fidelity of 10^30", f"fidelity study.yaml --sample {10**30}", "sample"),
+    word("fidelity of 10^30", f"fidelity study.yaml --sample {10**30} --out runs", "sample"),
     word("fidelity of a negative sample", "fidelity study.yaml --sample -5", "sample"),
     word("fidelity of a multiple that is not finite", "fidelity study.yaml --multiple nan", "--multiple"),
     word("fidelity of an infinite multiple", "fidelity study.yaml --multiple inf", "--multiple"),
-    word("fidelity of a huge multiple", "fidelity study.yaml --multiple 1e300", "--multiple"),
-    word("fidelity of 10^9 seeds", "fidelity study.yaml --seeds 1000000000", "--seeds"),
+    word("fidelity of a huge multiple", "fidelity digits --multiple 1e300", "--multiple"),
     word("fidelity without seeds", "fidelity study.yaml --seeds 0", "--seeds"),
     word("measurements of 10^30", f"bench throughput study.yaml --sample {10**30}", "--sample"),
-    word("measurements with infinite seconds", "bench throughput study.yaml --operators-s inf", "--operators-s"),
+    word("measurements with infinite seconds", "bench throughput digits --operators-s inf", "--operators-s"),
     word("measurements on another device", "bench throughput study.yaml --device 'cuda:²'", "device"),
-    word("measurements of a batch of 10^30", f"bench throughput study.yaml --batch-size {10**30}", "--batch-size"),
-    word("10^9 threads", "bench throughput study.yaml --threads 1000000000", "--threads"),
+    word("measurements of a batch of 10^30", f"bench throughput digits --batch-size {10**30}", "--batch-size"),
+    word("10^9 threads", "bench throughput digits --threads 1000000000", "--threads"),
     word("image size 10^30", f"init new.yaml --image-size {10**30}", "--image-size"),
     word("init to a device", "init /dev/null", "/dev/null"),
     word("init to a pipe", "init pipe", "pipe", make=fifo),

@@ -251,34 +251,76 @@ FILES: dict[str, Make] = {
     "with an intermediate value of text": sql("INSERT INTO trial_intermediate_values(trial_id, step, intermediate_value, intermediate_value_type) VALUES (5, 'x', 'y', 'Z')"),
     "with the name in markup": sql("UPDATE studies SET study_name = '[red]<script>alert(1)</script>' || char(27) || '[31m' || char(10) || '../../x'"),
     "with a name of 10^6 characters": sql("UPDATE studies SET study_name = replace(hex(zeroblob(500000)), '0', 'x')"),
-    "with a name NULL": sql("UPDATE studies SET study_name = NULL"),
     "with a trigger": sql("CREATE TRIGGER evil AFTER INSERT ON trials BEGIN DELETE FROM trials; END"),
     "with a view in the place of trials": sql("ALTER TABLE trials RENAME TO t2", "CREATE VIEW trials AS WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT n AS trial_id, n AS number, 1 AS study_id, 'COMPLETE' AS state, NULL AS datetime_start, NULL AS datetime_complete FROM r"),
 }  # fmt: skip
 
 
-def _rows(kinds: dict[str, Any], make: Callable[[Any], Make]) -> list[BadInput]:
-    return [
-        BadInput(
-            f"{kind}: {command}",
-            words.format(number=ODD),
-            (),
-            make(value),
-            base="done",
-            written=("page.html", "done/lock", "model"),
-        )
-        for kind, value in kinds.items()
-        for command, words in COMMANDS.items()
-    ]
+def read(kind: str, command: str, make: Make, *, expected: tuple[str, ...] = (), code: int = 0) -> BadInput:
+    """A row of a command on a copy of the finished study that `make` has changed."""
+    words = COMMANDS[command].format(number=ODD)
+    return BadInput(f"{kind}: {command}", words, expected, make, code, ("page.html",), base="done")
 
 
 def trial_rows() -> list[BadInput]:
-    return _rows(ODD_TRIALS, odd_trial)
+    """`nas show` of a trial of each odd kind, and the other commands on a study that has them all."""
+    rows = [read(kind, "show", odd_trial(attributes)) for kind, attributes in ODD_TRIALS.items()]
+    rows += [read("trials of all kinds", command, all_odd_trials) for command in ("status", "front", "report")]
+    return [*rows, *(read(kind, "export", odd_trial(ODD_TRIALS[kind]), code=code) for kind, code in EXPORTED.items())]
 
 
 def study_rows() -> list[BadInput]:
-    return _rows(ODD_STUDIES, odd_study)
+    """`nas status` of a study of each odd kind, and other commands on some of them."""
+    rows = []
+    for kind, attributes in ODD_STUDIES.items():
+        code, expected = (0, ()) if kind not in REFUSED else (2, ("done", REFUSED[kind]))
+        commands = ("status", "show", "front") if kind in REFUSED else ("status",)
+        rows += [read(kind, command, odd_study(attributes), expected=expected, code=code) for command in commands]
+    return rows + [read(kind, "report", odd_study(ODD_STUDIES[kind])) for kind in REPORTED]
 
 
 def file_rows() -> list[BadInput]:
-    return _rows(FILES, lambda make: make)
+    """`nas status` of each odd database, and other commands on some of them."""
+    rows = []
+    for kind, make in FILES.items():
+        code = 2 if kind in UNREADABLE else 0
+        commands = ("status", "export") if kind in UNREADABLE else ("status",)
+        commands += ("search",) if kind in NOT_SEARCHED else ()
+        expected = ("done",) if code else ()
+        rows += [read(kind, command, make, expected=expected, code=code) for command in commands]
+    return rows
+
+
+EXPORTED = {"width 10^9": 1, "depth 10^4": 1, "architecture is text": 1, "deep mapping": 1}
+REFUSED = {
+    "objectives are text": "objectives", "objectives are none": "objectives", "objectives are too many": "objectives",
+    "objectives without direction": "objectives", "objectives of another direction": "objectives",
+    "objectives are deep": "objectives", "objectives are broken": "objectives", "config is broken": "config",
+    "config is deep": "config", "dataset of another reading version": "dataset", "dataset is deep": "dataset", "notes are deep": "notes",
+}  # fmt: skip
+"""Kinds of studies whose own attributes are damaged -> a part of the error."""
+REPORTED = (
+    "objectives with markup",
+    "config with markup",
+    "dataset with markup",
+    "notes are hostile",
+    "end reason is hostile",
+)
+UNREADABLE = (
+    "/dev/zero", "/dev/urandom", "pipe", "folder", "link to itself", "empty", "text", "zeros", "header of 1 GB",
+    "of another application", "of another schema", "cut", "damaged header", "damaged second page", "without studies",
+    "with a schema of the future", "with a number of 10^9", "with a number that is text", "with a number of 10^18",
+    "with a negative number", "with two trials of one number", "without directions", "damaged last pages", "with text that is no UTF-8",
+)  # fmt: skip
+NOT_SEARCHED = (
+    "/dev/zero",
+    "pipe",
+    "folder",
+    "empty",
+    "text",
+    "zeros",
+    "of another application",
+    "cut",
+    "damaged header",
+)
+ROWS = (*trial_rows(), *study_rows(), *file_rows())

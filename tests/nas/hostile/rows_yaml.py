@@ -156,16 +156,7 @@ def _touched(folder: Path) -> Path:
     return file
 
 
-NUMBERS = {
-    "not a number": ".nan",
-    "infinite": ".inf",
-    "negative": "-1",
-    "beyond floats": "1e999",
-    "text": "abc",
-    "list": "[1]",
-    "400 digits": "9" * 400,
-    "10^15": "1000000000000000",
-}
+NUMBERS = {"not a number": ".nan", "infinite": ".inf", "negative": "-1", "400 digits": "9" * 400}
 KEYS = (
     "trials", "seed", "time_budget", "data.image_size", "data.val_fraction", "data.test_fraction", "data.limit", "data.seed",
     "train.epochs", "train.batch_size", "train.lr", "train.weight_decay", "train.warmup_epochs", "train.label_smoothing",

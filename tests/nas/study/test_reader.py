@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import shutil
 import re
+import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing

@@ -119,3 +119,16 @@ def test_the_url_of_a_study_is_part_of_its_file(tmp_path: Path) -> None:
         ConfigError, match=r"^files=s3://bucket/y: must stay 's3://bucket/x' as at the start of the study"
     ):
         check_continues(StudyConfig.from_file(file, "files=s3://bucket/y"), config.model_dump(mode="json"))
+
+
+def test_a_mark_changes_with_its_file(store: UrlStore, tmp_path: Path) -> None:
+    name, source = "trials/00001/checkpoint.pt", tmp_path / "source"
+    assert store.mark(name) is None
+    marks = []
+    for content in (b"first", b"second"):
+        source.write_bytes(content)
+        store.publish(name, source)
+        assert store.mark(name) == store.mark(name)
+        marks.append(store.mark(name))
+    assert None not in marks
+    assert marks[0] != marks[1]

@@ -27,8 +27,7 @@ from ray.tune.execution import tune_controller
 
 from nas.execution.executors.ray_tune import runner
 from nas.execution.executors.ray_tune.depot import open_depot
-from nas.execution.executors.ray_tune.messages import OpenRay, WorkerRequest
-from nas.execution.executors.ray_tune.slots import WorkerSlots
+from nas.execution.executors.ray_tune.messages import OpenRay, RunTasks, WorkerRequest
 from nas.execution.executors.ray_tune.temporary_folder import RAY_FOLDER
 from nas.execution.executors.ray_tune.watch import Check, check_cluster, check_processes
 
@@ -154,12 +153,13 @@ class Demand:
             self.groups.append(ray.util.placement_group([self.bundle]))
 
 
-def create_tuner(
-    search: Any, callback: Any, slots: WorkerSlots, make_worker: bytes, request: WorkerRequest, files: Any, folder: Path
-) -> tune.Tuner:
-    """The Tune experiment that runs the tasks of `search`, with its idle workers in `slots`."""
-    tune_controller._ObjectCache = lambda may_keep_one: slots
-    trainable = tune.with_parameters(runner.TaskRunner, make_worker=make_worker, device=request.device, files=files)
+def create_tuner(search: Any, callback: Any, order: RunTasks, files: Any, folder: Path) -> tune.Tuner:
+    """The Tune experiment that runs the tasks of `search` (a `searcher.TaskSearcher`), with its own files in `folder`."""
+    tune_controller._ObjectCache = lambda may_keep_one: search.slots
+    request = order.request
+    trainable = tune.with_parameters(
+        runner.TaskRunner, make_worker=order.make_worker, device=request.device, files=files
+    )
     return tune.Tuner(
         tune.with_resources(trainable, runner.ResourcesOf(bundle(request))),
         tune_config=tune.TuneConfig(search_alg=search, num_samples=sys.maxsize, reuse_actors=True),

@@ -41,6 +41,8 @@ LOSSES_WINDOW_S = 600.0
 WAIT_INTERVAL_S = 2.0
 """Seconds between two attempts to join a cluster that was lost."""
 
+TASKS_PER_TUNER = 10_000
+
 logger = logging.getLogger(__name__)
 
 
@@ -59,6 +61,7 @@ class RayTune(Executor):
         self.open_host = open_host
         self.host: HostProcess | None = None
         self.losses_s: deque[float] = deque(maxlen=MAX_LOSSES)  # times of losses since a task has ended
+        self.tasks_per_tuner = TASKS_PER_TUNER
         self.empty_since_s: float | None = None  # time since which the cluster has had no node for a worker
         try:
             opened = self._open()
@@ -97,7 +100,8 @@ class RayTune(Executor):
 
     def run(self, make_worker: WorkerFactory, source: TaskSource, folder: Path | None = None) -> None:
         tasks = RelayedTasks(source)
-        order = RunTasks(pickle.dumps(make_worker), self.request, None if folder is None else str(folder))
+        shared = None if folder is None else str(folder)
+        order = RunTasks(pickle.dumps(make_worker), self.request, shared, self.tasks_per_tuner)
         while True:
             try:
                 host = self._opened_host(source.tick)

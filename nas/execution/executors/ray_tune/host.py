@@ -132,20 +132,30 @@ class Host:
             except Exception as error:
                 self.send(CallFailed(_reason(error)))
         elif isinstance(order, RunTasks):
-            searchers = importlib.import_module("nas.execution.executors.ray_tune.searcher")
-            folder = Path(open_ray.folder, TUNE_FOLDER)
-            search = searchers.TaskSearcher(self.ask, self.send, order.request, open_ray.address is None)
-            search.read_nodes()
-            callback = searchers.TaskCallback(search, self.step)
             is_shared = order.folder is None or open_ray.address is None
             with nullcontext() if is_shared else adapter.opened_depot(Path(str(order.folder))) as files:
-                tuner = adapter.create_tuner(
-                    search, callback, search.slots, order.make_worker, order.request, files, folder
-                )
-                tuner.fit()
-            shutil.rmtree(folder, ignore_errors=True)
+                self._run_tasks(order, open_ray, files)
             self.send(RunEnded())
         self.step_s = None
+
+    def _run_tasks(self, order: RunTasks, open_ray: OpenRay, files: Any) -> None:
+        """Run tasks until the driver has no more; `files` is the depot for workers on other machines."""
+        adapter = importlib.import_module("nas.execution.executors.ray_tune.adapter")
+        searchers = importlib.import_module("nas.execution.executors.ray_tune.searcher")
+        folder = Path(open_ray.folder, TUNE_FOLDER)
+        excluded: list[str] = []
+        while True:
+            search = searchers.TaskSearcher(
+                self.ask, self.send, order.request, open_ray.address is None, order.tasks_per_tuner
+            )
+            search.excluded = excluded
+            search.read_nodes()
+            callback = searchers.TaskCallback(search, self.step)
+            adapter.create_tuner(search, callback, order, files, folder).fit()
+            shutil.rmtree(folder, ignore_errors=True)
+            search.end()
+            if search.is_over:
+                return
 
 
 def _reason(error: BaseException) -> str:

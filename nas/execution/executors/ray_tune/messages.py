@@ -56,11 +56,13 @@ class RunTasks:
         make_worker: the pickled factory of workers.
         request: what a worker needs.
         folder: the folder whose files workers on other machines may reach; None: none.
+        tasks_per_tuner: after so many tasks Tune is started afresh, for it keeps 25 kB of each.
     """
 
     make_worker: bytes
     request: WorkerRequest
     folder: str | None
+    tasks_per_tuner: int
 
 
 @dataclass(frozen=True)

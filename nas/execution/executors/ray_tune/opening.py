@@ -43,4 +43,8 @@ def open_error(address: str | None, reason: str) -> StudyError:
     if re.search(r"[Tt]oken|[Aa]uthenticat", reason):
         rule = "a token that the cluster accepts (RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token)"
         return UsageError(f"resources.address: the cluster at {address} needs {rule}: {reason}")
+    if "Failed to connect" in reason:  # something answers at the address, but Ray says no more
+        rule = "this machine must be a node of it (`ray start --address=...`) and have a token that it accepts"
+        variables = "RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token"
+        return UsageError(f"resources.address: the cluster at {address} could not be joined: {rule} ({variables})")
     return UsageError(f"resources.address: the cluster at {address} could not be joined: {reason}")

@@ -17,6 +17,7 @@ from ray import tune
 from ray.tune.search.searcher import Searcher
 
 from nas.execution.executors.ray_tune import adapter
+from nas.execution.executors.ray_tune.address import connect_error
 from nas.execution.executors.ray_tune.capacity import count_workers, workers_on
 from nas.execution.executors.ray_tune.messages import (
     Ended,
@@ -37,8 +38,8 @@ NODES_INTERVAL_S = 1.0
 """Seconds between two looks at the nodes of the cluster."""
 MORE_WORKERS = 8
 """So many workers more than there is room for are asked of an autoscaler at a time, if the study sets no number."""
-NODE_GRACE_S = 4.0
-"""A worker may die a little before the cluster notices that its node did: a death is reported after this time."""
+NODE_GRACE_S = 2.0
+"""Where a node is shut down, its workers may die a little before it: the death of a worker is reported after this time."""
 MAX_FAILED_NODES = 3
 """When workers cannot be created on so many nodes, something is wrong with all."""
 
@@ -69,6 +70,7 @@ class TaskSearcher(Searcher):
         send: sends a report to the driver.
         request: what a worker needs.
         is_private: True on a private Ray, of one node.
+        max_tasks: the greatest number of tasks that are given.
     """
 
     def __init__(
@@ -77,13 +79,17 @@ class TaskSearcher(Searcher):
         send: Callable[[Report], None],
         request: WorkerRequest,
         is_private: bool,
+        max_tasks: int,
     ) -> None:
         super().__init__()
         self.ask = ask
         self.send = send
         self.request = request
         self.is_private = is_private
-        self.slots = WorkerSlots()
+        self.max_tasks = max_tasks
+        self.given = 0
+        self.is_over = False  # the driver has no more tasks
+        self.slots = WorkerSlots(lambda: {running.slot for running in self.running.values()})
         self.demand = adapter.Demand(request)
         self.has_tasks = True  # so said the driver's last answer
         self.running: dict[str, Running] = {}  # Tune's id of the trial -> task
@@ -97,11 +103,15 @@ class TaskSearcher(Searcher):
         # One trial may wait for resources, so that an autoscaler sees the demand where there is no node.
         if len(self.running) >= max(1, self.workers):
             return None
+        if self.given >= self.max_tasks:
+            return str(self.FINISHED)
         task = self.ask(WantsTask())
         self.has_tasks = isinstance(task, GivenTask)
         if isinstance(task, NoTaskNow):
+            self.is_over = task.is_finished
             return str(self.FINISHED) if task.is_finished else None
-        slot = self.slots.choose({running.slot for running in self.running.values()})
+        self.given += 1
+        slot = self.slots.choose()
         self.running[trial_id] = Running(task.name, slot)
         return {"payload": dict(task.payload), "slot": slot, "excluded": list(self.excluded)}
 
@@ -131,20 +141,21 @@ class TaskSearcher(Searcher):
         self.report_deaths()
 
     def report_deaths(self) -> None:
-        """Report the deaths of workers whose nodes were lost, and of those whose nodes still live after a while."""
-        if not self.deaths:
-            return
-        nodes = self.nodes if self.is_private else adapter.living_nodes()
-        waiting = []
-        for death in self.deaths:
-            if death.node is not None and death.node not in nodes:
+        """Report the deaths of workers, each with its node if that is lost, too."""
+        due = [death for death in self.deaths if time.monotonic() >= death.report_s]
+        self.deaths = [death for death in self.deaths if death not in due]
+        for death in due:
+            if self.is_private or death.node is None:
+                self.send(Lost(death.name, "worker", "the worker died"))
+            elif self._is_lost(death.node):
                 self.send(Lost(death.name, "node", f"node {self._address(death.node)} was lost"))
-            elif time.monotonic() >= death.report_s:
-                where = "" if self.is_private or death.node is None else f" on node {self._address(death.node)}"
-                self.send(Lost(death.name, "worker", f"the worker died{where}"))
             else:
-                waiting.append(death)
-        self.deaths = waiting
+                self.send(Lost(death.name, "worker", f"the worker died on node {self._address(death.node)}"))
+
+    def _is_lost(self, key: str) -> bool:
+        """True if the node with the id `key` does not answer. The cluster itself takes 15 s or more to notice that."""
+        node = adapter.living_nodes().get(key)
+        return node is None or connect_error(f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}") is not None
 
     def read_nodes(self) -> None:
         """Look at the nodes of the cluster, and report how many workers they have room for."""
@@ -156,7 +167,7 @@ class TaskSearcher(Searcher):
         usable = [node["Resources"] for key, node in living.items() if key not in self.excluded]
         workers = count_workers(usable, self.request)
         if workers != self.workers:
-            self.workers = workers
+            self.workers, self.slots.limit = workers, max(1, workers)
             self.send(WorkerCount(workers))
         if not self.is_private:
             self._show_demand()
@@ -166,6 +177,13 @@ class TaskSearcher(Searcher):
         limit = self.request.limit or self.workers + MORE_WORKERS
         is_short = self.has_tasks and len(self.running) >= max(1, self.workers)
         self.demand.show(max(0, limit - max(1, self.workers)) if is_short else 0)
+
+    def end(self) -> None:
+        """Report the deaths that wait for news, and ask for no more workers."""
+        while self.deaths:
+            time.sleep(0.1)
+            self.report_deaths()
+        self.demand.show(0)
 
     def _exclude(self, name: str, node: str, reason: str) -> None:
         """Use a node no more on which a worker cannot be created."""

@@ -9,7 +9,7 @@ worker waits for its next task.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 MAX_IDLE_S = 60.0
@@ -17,17 +17,24 @@ MAX_IDLE_S = 60.0
 
 
 class WorkerSlots:
-    """The idle workers, by slot. Tune calls the methods but `choose` and `discard`; `key.slot` is the number of a slot."""
+    """The idle workers, by slot. Tune calls the methods but `choose` and `discard`; `key.slot` is the number of a slot.
+
+    Args:
+        busy: the slots that have a task.
+    """
 
     total_max_objects = 0
     """The number of idle workers that Tune expects to need; 0 lets it release all when the search is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, busy: Callable[[], Collection[int]] = tuple) -> None:
+        self.busy = busy
+        self.limit = 1  # number of workers that there is room for
         self._idle: dict[int, tuple[Any, float]] = {}  # slot -> (worker, time since which it is idle)
         self._discarded: set[int] = set()
 
-    def choose(self, busy: Collection[int]) -> int:
-        """The slot for the next task: the lowest that is not `busy`, if possible one with an idle worker."""
+    def choose(self) -> int:
+        """The slot for the next task: the lowest that is not busy, if possible one with an idle worker."""
+        busy = self.busy()
         idle = [slot for slot in self._idle if slot not in busy]
         return min(idle) if idle else next(slot for slot in range(len(busy) + 1) if slot not in busy)
 
@@ -47,8 +54,8 @@ class WorkerSlots:
         """Do nothing."""
 
     def has_cached_object(self, key: Any) -> bool:
-        """True if the slot has an idle worker."""
-        return key.slot in self._idle
+        """True if the slot has an idle worker, or must take that of another slot: there is no room for its own any more."""
+        return key.slot in self._idle or (bool(self._idle) and len(self._idle.keys() | set(self.busy())) > self.limit)
 
     def cache_object(self, key: Any, obj: Any) -> bool:
         """Keep the worker `obj` for its slot; False: it is to be ended."""
@@ -59,8 +66,8 @@ class WorkerSlots:
         return True
 
     def pop_cached_object(self, key: Any) -> Any:
-        """Take the idle worker of the slot; None if there is none."""
-        return self._idle.pop(key.slot, (None, 0.0))[0]
+        """Take the idle worker of the slot, or of another one."""
+        return self._idle.pop(key.slot if key.slot in self._idle else min(self._idle))[0]
 
     def flush_cached_objects(self, force_all: bool = False) -> Iterator[Any]:
         """Take the workers that are to be ended: all, or those that were idle for long."""
