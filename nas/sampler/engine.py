@@ -28,7 +28,7 @@ MAX_ENUMERATED_POINTS = 30_000  # a larger space is searched by candidates
 CANDIDATE_POOL_SIZE = 1_200
 MAX_DEVIATION_MULTIPLICATIONS = 6e7  # spent on the deviations of candidates in one scoring
 MIN_SCORED_DEVIATIONS = 256  # candidates whose deviation is computed at least
-MAX_BATCH_CANDIDATES = 256  # candidates from which all points of a batch are chosen
+MAX_BATCH_CANDIDATES = 512  # candidates from which all points of a batch are chosen
 NUM_INITIAL_POINTS = 3  # points trained before the model is used
 
 
@@ -126,7 +126,15 @@ class Engine(Generic[Point]):
         if count == 1:
             return self.pool.best(1)
         pool, model = self.pool, self.models.primary
-        index = np.array([i for i in pool.best(MAX_BATCH_CANDIDATES) if pool.score[i] > -np.inf])
+        ranked = np.array([i for i in pool.best(len(pool)) if pool.score[i] > -np.inf])
+        # The best ones are alike. Once one of them is chosen, the next may be of another kind: so half of them are of all ranks.
+        half = MAX_BATCH_CANDIDATES // 2
+        spread = (
+            np.linspace(half, len(ranked) - 1, half).astype(np.intp)
+            if len(ranked) > 2 * half
+            else np.arange(half, len(ranked))
+        )
+        index = np.concatenate([ranked[:half], ranked[spread]])
         features = pool.features[index]
         covariance = model.covariance(features)
         batch = Batch(
