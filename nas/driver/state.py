@@ -238,8 +238,9 @@ class SearchState:
             logger.info("trial %d: this driver has started it before, and goes on with it", number)
         if self.ladder is not None:
             self.ladder.leave(number)
-            if self._reached[number]:
-                self.ladder.pause_again(number, self._reached[number])
+            reached = self._reached.get(number)  # None: this driver has started it, and could not admit it
+            if reached:
+                self.ladder.pause_again(number, reached)
         self.unfinished[number] = self.store.driver
         return number
 
