@@ -70,8 +70,9 @@ def test_a_killed_driver_and_a_server_that_restarts_lose_nothing(
     assert len(complete) == len({trial.user_attrs["id"] for trial in complete}) == TRIALS
     assert not trials(TrialState.RUNNING)
     assert killed.items() <= {trial.number: trial.values for trial in complete}.items()
-    folders = [path.parent.name for path in cli.home.glob("*/trials/*/model.safetensors")]
-    assert sorted(map(int, folders)) == [trial.number for trial in complete]
+    # A trial that was killed between its weights and its record has some in both folders.
+    folders = {path.parent.name for path in cli.home.glob("*/trials/*/model.safetensors")}
+    assert set(map(int, folders)) == {trial.number for trial in complete}
     assert cli.run("front", "first", "--json").stdout == cli.run("front", "second", "--json").stdout
     again = cli.run("search", "first")
     assert (again.returncode, again.stderr) == (0, "")
