@@ -2,6 +2,7 @@
 
 StudyError               a failure at run time: exit code 1
 ├── UsageError           wrong use, such as a folder without a study or an unknown trial: exit code 2
+│   ├── StorageAwayError the server of a study cannot be reached; a search that runs tries again: exit code 2
 │   ├── ConfigError      a configuration breaks a rule; names file:line:col or the flag: exit code 2
 │   └── UnknownNameError a name is not registered; lists the registered names and the closest match: exit code 2
 ├── MachineError         the machine failed (disk, memory, device); the same command continues the work: exit code 1
@@ -26,6 +27,10 @@ class UsageError(StudyError):
     """The command was used wrongly."""
 
     exit_code = 2
+
+
+class StorageAwayError(UsageError):
+    """The server of a study cannot be reached: its address is wrong, or it is away. What failed may be repeated."""
 
 
 class ConfigError(UsageError):

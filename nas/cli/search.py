@@ -101,16 +101,18 @@ def print_end(config: StudyConfig, folder: Path, end: SearchEnd, display: Displa
     """Print the status and the front of a search that has ended, and the commands that may follow."""
     from nas.analysis.baseline import baseline_warning
     from nas.analysis.results import Results
+    from nas.driver.storage_retry import StorageRetry
     from nas.formatting import count, shell_path
     from nas.study.durations import duration_word
     from nas.study.trials import is_trained
     from nas.terminal import tables
 
-    results = Results.of(end.study)
+    retry = StorageRetry(display.warn)  # the server may be away just now
+    results = retry.wait_for(lambda: Results.of(end.study), lambda: None)
     if end.was_complete and not results.end_reason:
         print(f"{folder}: this study already has its {count(config.trials, 'trial')}; `trials=N` asks for more")
     if end.is_out_of_time and config.time_budget is not None:
-        trained = sum(map(is_trained, end.study.trials))
+        trained = sum(map(is_trained, retry.wait_for(lambda: end.study.trials, lambda: None)))
         text = f"the time budget of {duration_word(config.time_budget)} is used up after {trained} of"
         print(f"{text} {count(config.trials, 'trial')}; the same command continues")
     print_rich(tables.status_panel(results), tables.front_table(results))

@@ -145,10 +145,10 @@ class AskTell:
             if event is not None:
                 self.notify(event)
             return
+        if isinstance(outcome, TrainedSegment):  # first: once `outcome` is written, nothing may fail and repeat it
+            self.settle()
         self.notify(self.recorder.record(number, outcome, segments))
         self.segments.forget(number)
-        if isinstance(outcome, TrainedSegment):
-            self.settle()
 
     def settle(self) -> None:
         """Record the trials that are held (`nas.driver.suspects`) as failed. Call when no other trial is left to decide."""

@@ -23,6 +23,7 @@ from nas.sampler.batching import MIN_WORKERS
 from nas.study.losses import TrialLoss
 from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record, segment_of
 from nas.study.segments import Segment
+from nas.study.storage_errors import DATABASE_ERRORS
 
 MAX_WRITE_DELAY_S = 0.2
 """An outcome is written after this delay, even if a worker has to wait."""
@@ -72,6 +73,7 @@ class TrialDispatcher(TaskSource):
         self.show_message = on_message
         self.report_workers = on_workers
         self.retry = retry or StorageRetry(clock=clock)
+        self._reported_workers = workers
         self._running: dict[str, int] = {}  # name of a task -> number of its trial
         self._not_started: set[str] = set()  # tasks that no worker has received yet
         self._unwritten: deque[tuple[float, int, WorkerOutcome | list[TrialLoss], Segment | None]] = deque()
@@ -142,9 +144,7 @@ class TrialDispatcher(TaskSource):
         self.show_message(text)
 
     def on_workers(self, count: int) -> None:
-        if count != self.workers:
-            self.workers = count
-            self.report_workers(count)
+        self.workers = count
 
     def _end(self, task: Task, outcome: WorkerOutcome, segment: Segment | None) -> None:
         """Keep an outcome until it is written; its `segment` is None if the worker died."""
@@ -159,6 +159,8 @@ class TrialDispatcher(TaskSource):
         self._write_unless_busy()
         self._check()
         self._read_workers()
+        if self.workers != self._reported_workers:
+            self.retry.attempt(self._report_workers)
         self._look_ahead()
 
     def write(self) -> None:
@@ -179,7 +181,7 @@ class TrialDispatcher(TaskSource):
                     self.ask_tell.record_losses(number, outcome)
                 else:
                     self.ask_tell.record(number, outcome, segment)
-            except StorageError as error:
+            except (StorageError, *DATABASE_ERRORS) as error:
                 raise (failure or error) from None
             except MachineError as error:
                 failure = failure or error
@@ -222,6 +224,11 @@ class TrialDispatcher(TaskSource):
         if not self._not_started and self.clock() - self._workers_read_s >= WORKERS_INTERVAL_S:
             self.retry.attempt(self.ask_tell.segments.read_workers)
             self._workers_read_s = self.clock()
+
+    def _report_workers(self) -> None:
+        """Write the number of workers."""
+        self.report_workers(self.workers)
+        self._reported_workers = self.workers
 
     def _write_unless_busy(self) -> None:
         """Record outcomes, unless a worker is about to get its next trial, which takes precedence."""

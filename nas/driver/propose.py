@@ -99,8 +99,8 @@ class Proposer:
         self._workers_refuse = any(
             not OBJECTIVES[name].cheap for name in limits
         )  # trials that they refuse do not count
-        first_number = len(state.study.get_trials(deepcopy=False))
         index = state.store.index  # so that drivers that start together draw different architectures
+        first_number = state.first_number
         self._rng = np.random.default_rng([seed, first_number, index] if index else [seed, first_number])
         self._idle_since_s: float | None = None  # when this driver had nothing to do first
         self._looked_s = 0.0  # when it then looked last

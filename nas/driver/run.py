@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import optuna
 from optuna.trial import TrialState
@@ -20,6 +21,7 @@ from nas.analysis.imbalance import imbalance_warning
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
+from nas.driver.driver_folders import driver_folder, remove_empty_folders, remove_left_folders
 from nas.driver.home import StudyHome, find_home
 from nas.driver.operator_timing import OperatorTiming
 from nas.driver.plan import create_halving, create_sampler, evaluation_settings
@@ -45,18 +47,19 @@ from nas.study.dataset import dataset_record
 from nas.study.events import Observer
 from nas.study.images import are_gone, prepare_images, remove_other_files
 from nas.study.layout import DATA, OPERATORS, RAY, WORKERS, trial_folder
-from nas.study.leases import new_driver_id
+from nas.study.leases import new_driver_id, read_drivers
 from nas.study.limits import find_cheapest
 from nas.study.lock import FolderLock
 from nas.study.segments import WorkerFiles
-from nas.study.storage_errors import machine_errors
+from nas.study.storage_errors import DATABASE_ERRORS, machine_errors
 from nas.study.storage_url import StorageUrl
 from nas.study.stored import StoredStudy
-from nas.study.trial_database import driving
-from nas.study.trial_store import TrialStore
+from nas.study.trial_database import DatabaseTrials, driving
 from nas.study.trials import failed_trials, outcome_name
 from search_space import SearchSpace
 from trainers.data.prepared import DatasetInfo
+
+Result = TypeVar("Result")
 
 DRAWS_PER_DRIVER = 1_000_003
 """Drivers that start together draw with seeds that are so far apart."""
@@ -133,7 +136,8 @@ def run_search(
             try:
                 return SearchEnd(run.run(open_with or run.open_executor), was_complete=False)
             except TimeBudgetExceeded:
-                return SearchEnd(home.open(), was_complete=False, is_out_of_time=True)
+                study = StorageRetry(run.display.warn).wait_for(home.open, interrupts.check_signals)
+                return SearchEnd(study, was_complete=False, is_out_of_time=True)
 
 
 def open_or_create_study(config: StudyConfig, folder: Path, storage: StorageUrl | None = None) -> StoredStudy:
@@ -196,6 +200,7 @@ class _SearchRun:
     def __post_init__(self) -> None:
         self.folder = self.home.folder
         self.driver = new_driver_id()
+        self.retry = StorageRetry(self.display.warn)
 
     def open_executor(self) -> AbstractContextManager[Executor]:
         """Open the executor that the configuration names."""
@@ -204,39 +209,52 @@ class _SearchRun:
 
     def _own_folder(self, name: str) -> Path:
         """The folder `name` of the study; where several drivers may run in one, that of this driver in it."""
-        folder = self.folder.resolve() / name
-        return folder if self.home.storage is None else folder / self.driver.replace("/", "_")
+        folder = self.folder.resolve()
+        return folder / name if self.home.storage is None else driver_folder(folder, name, self.driver)
 
-    def _remove_empty_folders(self) -> None:
-        """Remove what drivers have shared, once the last of them has removed its own folder in it."""
-        for name in (RAY, WORKERS):
-            with suppress(OSError):  # it is not there, or not empty
-                (self.folder / name).rmdir()
+    def _wait_for(self, action: Callable[[], Result]) -> Result:
+        """Call `action`, which needs the storage and may be repeated, until it works."""
+        return self.retry.wait_for(action, self.interrupts.check)
 
     def run(self, open_with: Callable[[], AbstractContextManager[Executor]]) -> StoredStudy:
         """Run until every trial has ended, on the executor that `open_with` opens."""
         config = self.config
         with ExitStack() as stack:
-            stack.callback(self._remove_empty_folders)
+            stack.callback(remove_empty_folders, self.folder)
             executor, space = self._start(open_with, stack)
             data_file, dataset = self.images.result()
             self._show_data(data_file, dataset)
             settings = evaluation_settings(config, self.folder, data_file, executor.allocation)
-            prior = self._prior_accuracies(space)
-            study = _open_or_create(config, self.home, space, dataset)
+            prior = self._wait_for(lambda: self._prior_accuracies(space))
+            study = self._wait_for(lambda: _open_or_create(config, self.home, space, dataset))
             timing = OperatorTiming(config, self.folder / OPERATORS, settings.measuring)
             tables = timing.tables(space, executor, self.display, self.interrupts)
             self.lock.end_start()
-            trials = stack.enter_context(driving(study.optuna, self.folder, self.home.place, self.driver))
-            existing_trials = sum(trial.state != TrialState.WAITING for trial in study.trials)
+            trials = self._wait_for(
+                lambda: stack.enter_context(driving(study.optuna, self.folder, self.home.place, self.driver))
+            )
+            self._wait_for(lambda: self._remove_left_folders(trials))
+            stored = self._wait_for(lambda: study.trials)
+            existing_trials = sum(trial.state != TrialState.WAITING for trial in stored)
             draws = existing_trials + DRAWS_PER_DRIVER * trials.index
             study.optuna.sampler = create_sampler(config, space, prior, tables, draws)
             if self.retry_failed:
-                with trials.transactions.alone():  # each once, whichever drivers ask for it
-                    enqueue_failed(study)
+                self._wait_for(lambda: self._enqueue_failed(study, trials))
             self._run_trials(study, trials, space, settings, executor)
-        check_feasible(study, config)
+        self._wait_for(lambda: check_feasible(study, config))
         return study
+
+    def _remove_left_folders(self, trials: DatabaseTrials) -> None:
+        """Remove what drivers that were killed have left; a study in a file has one driver, which removes it anyway."""
+        if trials.is_shared:
+            steps = trials.transactions
+            drivers, now_s = steps.unlocked(lambda query: (read_drivers(query, steps.study), steps.now_s(query)))
+            remove_left_folders(self.folder, drivers, now_s)
+
+    @staticmethod
+    def _enqueue_failed(study: StoredStudy, trials: DatabaseTrials) -> None:
+        with trials.transactions.alone():  # each once, whichever drivers ask for it
+            enqueue_failed(study)
 
     def _start(
         self, open_with: Callable[[], AbstractContextManager[Executor]], stack: ExitStack
@@ -281,7 +299,7 @@ class _SearchRun:
     def _run_trials(
         self,
         study: StoredStudy,
-        trials: TrialStore,
+        trials: DatabaseTrials,
         space: SearchSpace,
         settings: EvaluationSettings,
         executor: Executor,
@@ -292,13 +310,15 @@ class _SearchRun:
         files = WorkerFiles(self._own_folder(WORKERS))
         workers_name = files.folder.relative_to(home).as_posix()
         place = StudyPlace.new(home, study.fingerprint, config.files, workers_name)
-        study.record_target(config.trials, config.time_budget, executor.allocation.workers)
+        workers = executor.allocation.workers
+        self._wait_for(lambda: study.record_target(config.trials, config.time_budget, workers))
         with (
             self.display.trials() as observer,
             files.opened(place.nonce),
             published(settings.data_file, place) as checkpoints,
         ):
-            ask_tell = AskTell(
+            create = partial(
+                AskTell,
                 study.optuna,
                 space,
                 study.objectives,
@@ -312,8 +332,8 @@ class _SearchRun:
                 store=trials,
                 mark_of=None if checkpoints is None else checkpoints.mark_of,
             )
-            ask_tell.start(executor.allocation.workers)
-            workers = executor.allocation.workers
+            ask_tell = self._wait_for(create)
+            self._wait_for(lambda: ask_tell.start(workers))
             dispatcher = TrialDispatcher(
                 ask_tell,
                 workers,
@@ -321,17 +341,19 @@ class _SearchRun:
                 self.lock.check,
                 on_message=self.display.warn,
                 on_workers=study.record_workers,
-                retry=StorageRetry(self.display.warn),
+                retry=self.retry,
             )
             try:
                 with self.interrupts.gently(partial(self._request_stop, files)):
                     executor.run(EvaluatorFactory(replace(settings, place=place)), dispatcher, home)
                 dispatcher.settle()
             except BaseException:
-                with suppress(StorageError):  # the weights are on the disk, with the outcome in their header
+                with suppress(
+                    StorageError, *DATABASE_ERRORS
+                ):  # the weights are on the disk, with the outcome in their header
                     dispatcher.write()
                 raise
-        study.set_end_reason(ask_tell.proposer.end_reason)
+        self._wait_for(lambda: study.set_end_reason(ask_tell.proposer.end_reason))
 
     def _request_stop(self, files: WorkerFiles) -> None:
         """Ask the workers to write their checkpoints and to stop."""

@@ -61,7 +61,9 @@ class SearchState:
         self._repeated: set[int] = set()  # failed trials that others repeat
         self._reached: dict[int, int] = {}  # unfinished trial -> its last rung
         self._losses: dict[int, int] = {}  # unfinished trial -> how often its worker, or its node, was lost
-        self.sync()
+        self.first_number = len(self.study.get_trials(deepcopy=False))
+        """Number of trials at the start."""
+        self.sync()  # at the end: whoever repeats a construction that has failed finds a store that was not read
 
     @property
     def trained(self) -> int:
@@ -230,11 +232,15 @@ class SearchState:
         number = own if own is not None or not numbers else self.store.transact(take)
         if number is None:
             return None
-        logger.info("trial %d is adopted from %s", number, self.unfinished[number])
+        if own is None:
+            logger.info("trial %d is adopted from %s", number, self.unfinished[number])
+        else:
+            logger.info("trial %d: this driver has started it before, and goes on with it", number)
         if self.ladder is not None:
             self.ladder.leave(number)
-            if self._reached[number]:
-                self.ladder.pause_again(number, self._reached[number])
+            reached = self._reached.get(number)  # None: this driver has started it, and could not admit it
+            if reached:
+                self.ladder.pause_again(number, reached)
         self.unfinished[number] = self.store.driver
         return number
 

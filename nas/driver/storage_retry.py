@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
-from nas.errors import StorageError
+from nas.errors import StorageAwayError, StorageError
 from nas.formatting import duration
 from nas.study.storage_errors import DATABASE_ERRORS, cause, is_away
 from nas.study.storage_url import without_password
@@ -18,6 +19,8 @@ AWAY_S = 600.0
 FULL_S = 10.0
 """A disk that is full for longer ends the search: workers need it, too."""
 TICK_S = 0.05
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -64,15 +67,17 @@ class StorageRetry:
         if self._action is not None and self.clock() >= self._next_s:
             self._try(self._action)
 
-    def wait_for(self, action: Callable[[], None], tick: Callable[[], None]) -> None:
-        """Call `action` until it works, and `tick` several times a second meanwhile.
+    def wait_for(self, action: Callable[[], Result], tick: Callable[[], None]) -> Result:
+        """Call `action` until it works, and `tick` several times a second meanwhile; returns what `action` does.
 
         Raises:
             StorageError: as `attempt`.
         """
+        results: list[Result] = []
         self._wait(tick)
-        self.attempt(action)
+        self.attempt(lambda: results.append(action()))
         self._wait(tick)
+        return results[-1]
 
     def _wait(self, tick: Callable[[], None]) -> None:
         while self._action is not None:
@@ -83,7 +88,7 @@ class StorageRetry:
     def _try(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except (StorageError, *DATABASE_ERRORS) as error:
+        except (StorageError, StorageAwayError, *DATABASE_ERRORS) as error:
             self._failed(action, error)
         else:
             self._worked()
@@ -94,7 +99,8 @@ class StorageRetry:
             self._action, self._delay_s = None, 0.0
 
     def _failed(self, action: Callable[[], None], error: Exception) -> None:
-        text = str(error) if isinstance(error, StorageError) else f"the storage: {without_password(cause(error))}"
+        is_described = isinstance(error, StorageError | StorageAwayError)
+        text = str(error) if is_described else f"the storage: {without_password(cause(error))}"
         self._action, now_s = action, self.clock()
         limit_s = self.away_s if is_away(error) else min(FULL_S, self.away_s)
         if self._delay_s == 0:

@@ -60,8 +60,7 @@ class Interrupts:
 
         Within `gently`, ask the workers to stop first.
         """
-        if self.caught:
-            raise KeyboardInterrupt
+        self.check_signals()
         is_over = self._end_s is not None and time.monotonic() > self._end_s
         if is_over and self._request is None:
             raise TimeBudgetExceeded
@@ -74,6 +73,11 @@ class Interrupts:
             self._request()
         elif time.monotonic() - self._requested_s > self.patience_s:
             raise self._reason
+
+    def check_signals(self) -> None:
+        """Raise `KeyboardInterrupt` if a signal was received."""
+        if self.caught:
+            raise KeyboardInterrupt
 
     @contextmanager
     def gently(self, request: Callable[[], None]) -> Iterator[None]:

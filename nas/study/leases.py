@@ -231,7 +231,8 @@ class SharedLeases(Leases):
         """
 
         def start(query: Query) -> None:
-            taken = {record.index for record in read_drivers(query, self.transactions.study).values()}
+            drivers = read_drivers(query, self.transactions.study)  # this one, too, if an answer was lost
+            taken = {record.index for driver, record in drivers.items() if driver != self.driver}
             self.index = next(index for index in range(len(taken) + 1) if index not in taken)
             self._beat(query)
 

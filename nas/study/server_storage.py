@@ -10,11 +10,11 @@ from contextlib import contextmanager
 import optuna
 import sqlalchemy
 
-from nas.errors import UsageError
+from nas.errors import StorageAwayError, UsageError
 from nas.objectives import Direction
 from nas.study.optuna_storage import StudyStorage
 from nas.study.server import POSTGRESQL_ARGUMENTS, create_engine, message_of
-from nas.study.storage_errors import DATABASE_ERRORS, cause
+from nas.study.storage_errors import DATABASE_ERRORS, cause, is_away
 from nas.study.storage_url import StoragePlace, StorageUrl
 
 READ_ONLY = " -c default_transaction_read_only=on"
@@ -48,6 +48,7 @@ def open_server_study(place: StoragePlace) -> optuna.Study:
 
     Raises:
         UsageError: the database has no such study, or cannot be read.
+        StorageAwayError: its server is away.
     """
     _check_exists(place)
     with _reading(place.url):
@@ -123,6 +124,9 @@ def _reading(url: StorageUrl) -> Iterator[None]:
     try:
         yield
     except sqlalchemy.exc.SQLAlchemyError as error:
-        raise UsageError(url.redact(f"{url}: cannot be read: {message_of(error)}")) from None
+        kind = StorageAwayError if is_away(error) else UsageError
+        raise kind(url.redact(f"{url}: cannot be read: {message_of(error)}")) from None
     except (*DATABASE_ERRORS, RuntimeError) as error:
+        if is_away(error):
+            raise StorageAwayError(url.redact(f"{url}: cannot be read: {cause(error)}")) from None
         raise UsageError(url.redact(f"{url}: cannot be read as a study: {cause(error)}")) from None

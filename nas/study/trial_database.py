@@ -6,6 +6,7 @@ The statements are those of Optuna's own schema (`nas/study/tables.py`), and wha
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from nas.study.layout import DATABASE
 from nas.study.leases import Leases, SharedLeases, SoleLeases
 from nas.study.optuna_adapter import open_buffered_trial, tell_sampler
 from nas.study.records import OUTCOME
+from nas.study.storage_errors import DATABASE_ERRORS, cause
 from nas.study.storage_url import StoragePlace
 from nas.study.tables import chunks, trial_rows, trial_rows_of_ids
 from nas.study.transactions import FileTransactions, ServerTransactions, StudyTransactions
@@ -32,6 +34,8 @@ from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
 from nas.study.trials import RETRIED_FROM
 
 Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
 
 OPEN_STATES = ("RUNNING", "WAITING")
 READ = ("id", "until", DRIVER, OUTCOME, "refused", RETRIED_FROM, "losses")
@@ -95,7 +99,12 @@ class DatabaseTrials:
 
     def read(self) -> Sequence[TrialRecord]:
         """The trials that are new or that others have changed."""
-        return self.transactions.unlocked(self.read_changes)
+        before = self._last_id, self._open, self._created
+        try:
+            return self.transactions.unlocked(self.read_changes)
+        except BaseException:  # it may have failed at its end: the next call reads them again
+            self._last_id, self._open, self._created = before
+            raise
 
     def transact(self, step: Callable[[Transaction], Result]) -> Result:
         """Do a `step`."""
@@ -115,8 +124,11 @@ class DatabaseTrials:
         return OpenTrial(self, number, trial, params)
 
     def close(self, trial: OpenTrial, state: TrialState, values: Sequence[float] | None = None) -> None:
-        """Tell the sampler."""
-        tell_sampler(self.study, trial.trial, state, values)
+        """Tell the sampler. The end of the trial is written already, so that a storage that is away now is no error."""
+        try:
+            tell_sampler(self.study, trial.trial, state, values)
+        except DATABASE_ERRORS as error:
+            logger.info("trial %d: the sampler cannot store what it makes of its end: %s", trial.number, cause(error))
 
     def may_take(self, number: int, driver: str | None) -> bool:
         """See `nas.study.leases.Leases`."""

@@ -13,19 +13,21 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.driver.dispatch import TrialDispatcher
+from nas.driver.halving import Halving
 from nas.driver.storage_retry import StorageRetry
 from nas.errors import StorageError
 from nas.execution.base import FINISHED, WAIT, Task
 from nas.execution.simulator import VirtualClock
 from nas.study import transactions
 from nas.study.leases import SharedLeases, SoleLeases
-from nas.study.records import Completed, Measured, Trained, to_record
+from nas.study.records import Completed, Measured, Paused, Trained, to_record
 from nas.study.server_storage import open_server_study
 from nas.study.storage import create_study
 from nas.study.storage_url import StoragePlace, StorageUrl
 from nas.study.transactions import FileTransactions, ServerTransactions
 from nas.study.trial_database import DatabaseTrials
 from nas.study.trial_store import TrialStore
+from nas.study.trials import is_trained
 
 
 @pytest.fixture(autouse=True)
@@ -47,12 +49,16 @@ def result(task: Task) -> dict[str, Any]:
     """The result of a task; its accuracy tells which."""
     number = task.payload["number"]
     trained = Trained({"accuracy": number / 100}, [], 0.0, 60.0, 0.0)
-    return to_record(Completed(0, Measured({"images_per_s": 100.0}), trained))
+    completed = Completed(0, Measured({"images_per_s": 100.0}), trained)
+    until = task.payload["until"]
+    return to_record(completed if until in (None, 9) else Paused(**vars(completed), epoch=until))
 
 
-def dispatcher_of(driver: Any, study: optuna.Study, store: TrialStore, retry: Retry, target: int) -> TrialDispatcher:
+def dispatcher_of(
+    driver: Any, study: optuna.Study, store: TrialStore, retry: Retry, target: int, **options: Any
+) -> TrialDispatcher:
     study.sampler = optuna.samplers.RandomSampler(seed=0)
-    ask_tell = driver.ask_tell(study, target, store=store)
+    ask_tell = driver.ask_tell(study, target, store=store, **options)
     return TrialDispatcher(ask_tell, 2, clock=retry.clock, retry=retry.retry)
 
 
@@ -181,18 +187,25 @@ class Unreliable:
         self.rng = np.random.default_rng(0)
 
     def locked(self, transaction: Any) -> Any:
-        """Do it, and lose the answer as often as not."""
+        """Do it, and lose the question or the answer as often as not."""
+        draw = self.rng.random()
+        if draw < 0.25:
+            self.steps.locked(lambda query: self._fail(transaction(query)))
         answer = self.steps.locked(transaction)
-        if self.rng.random() < 0.5:
-            raise StorageError("server closed the connection unexpectedly")
+        if draw < 0.5:
+            self._fail(answer)
         return answer
 
+    def _fail(self, answer: Any) -> None:
+        raise StorageError("server closed the connection unexpectedly")
 
-def test_every_step_may_be_repeated_whose_answer_was_lost(driver: Any) -> None:
+
+@pytest.mark.parametrize("halving", [None, Halving((1, 3, 9), 3)])
+def test_every_step_may_be_repeated(driver: Any, halving: Halving | None) -> None:
     study, retry = driver.study(stored=True), Retry()
     steps: Any = Unreliable(FileTransactions(driver.folder / "study.db"))
     leases = SharedLeases(steps, poll_s=0.0, clock=retry.clock)
-    dispatcher = dispatcher_of(driver, study, DatabaseTrials(study, steps, leases), retry, 6)
+    dispatcher = dispatcher_of(driver, study, DatabaseTrials(study, steps, leases), retry, 6, halving=halving)
     running: list[Task] = []
     for _ in range(1000):
         task = dispatcher.next_task() if len(running) < 2 else WAIT
@@ -207,7 +220,7 @@ def test_every_step_may_be_repeated_whose_answer_was_lost(driver: Any) -> None:
         wait(dispatcher, retry, 3)
     dispatcher.settle()
     trials = study.get_trials()
-    trained = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    trained = [trial for trial in trials if is_trained(trial)]
     assert len(trained) == len({trial.user_attrs["id"] for trial in trained}) == 6
     assert all(trial.state.is_finished() for trial in trials)
     assert dispatcher.ask_tell.state.trained == 6
