@@ -166,13 +166,3 @@ KEYS = (
     "resources.cpus_per_trial", "resources.gpus_per_trial", "space.stages.0.width", "space.stages.0.depth",
     "space.stages.0.layer_scale", "space.stem.patch", "space.num_stages",
 )  # fmt: skip
-
-
-def number_rows() -> list[BadInput]:
-    """Each numeric key with each number that it cannot have."""
-    unstarted = text(STUDY + "start: {study: nowhere}\n")  # a number that is taken is no reason to start a search
-    return [
-        BadInput(f"{key} {name}", f"search study.yaml --out runs {key}={value}", (key.rpartition(".")[2],), unstarted)
-        for key in KEYS
-        for name, value in NUMBERS.items()
-    ]
