@@ -11,7 +11,9 @@ Activation = Literal["gelu", "relu", "silu"]
 Begin = Literal["transition", "block"]
 Stride = Literal[1, 2]
 MAX_NUMBER = 10_000_000
-"""Of any number in a description, such as the width of a stage; far more than any network has, and no sum of costs overflows."""
+"""Of any integer in a description, such as the size of a kernel; far more than any network has."""
+MAX_FACTOR = 1e10
+"""Of any other number, such as an expansion."""
 MAX_DEPTH = 10_000
 """Of the blocks of a stage: some computations visit each."""
 MAX_STAGES = 256

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from search_space.errors import ArchitectureError, SpaceError, suggestion, unknown_name
-from search_space.field_types import MAX_NUMBER
+from search_space.field_types import MAX_FACTOR, MAX_NUMBER
 
 T = TypeVar("T", bound="Value")
 
@@ -22,8 +22,8 @@ T = TypeVar("T", bound="Value")
 class Value(BaseModel):
     """A frozen value; construction raises `SpaceError` on bad input.
 
-    Types are strict (no `"3"` for 3, no 1 for True); unknown keys, and numbers that are not finite or above `MAX_NUMBER`, are
-    refused.
+    Types are strict (no `"3"` for 3, no 1 for True); unknown keys are refused, and numbers that are not finite or above
+    `MAX_NUMBER` or `MAX_FACTOR`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -58,10 +58,11 @@ class Value(BaseModel):
 
 def _check_numbers(data: dict[str, Any]) -> None:
     for name, value in data.items():
-        if (
-            isinstance(value, int | float) and MAX_NUMBER < value < math.inf
-        ):  # pydantic refuses those that are not finite
-            raise ArchitectureError(name, f"must be at most {MAX_NUMBER}", value)
+        if not isinstance(value, int | float):
+            continue
+        limit = MAX_NUMBER if isinstance(value, int) else MAX_FACTOR
+        if limit < value < math.inf:  # pydantic refuses those that are not finite
+            raise ArchitectureError(name, f"must be at most {limit:.0f}", value)
 
 
 def _plain_non_defaults(value: object) -> object:

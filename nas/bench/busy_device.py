@@ -34,7 +34,7 @@ def check_device(name: str) -> None:
     """Raise `UsageError` unless this machine has the device `name`."""
     kind, _, index = name.partition(":")
     available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    if kind not in available or (index and not index.isdecimal()):
+    if kind not in available or (index and not (index.isascii() and index.isdecimal())):
         raise UsageError(f"--device: must be one of {', '.join(available)} here, found {name!r}")
 
 

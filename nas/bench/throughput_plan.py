@@ -7,8 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.errors import UsageError
+from nas.study.config import MAX_BATCH_SIZE, MAX_MEASURING_S, MAX_SEED
 from search_space import Architecture, SearchSpace
 from trainers.measuring.effort import default_batch_size
+
+MAX_SAMPLE = 10_000
+MAX_ROUNDS = 1_000
+MAX_BESIDE = 1_000
+MAX_THREADS = 1_000
 
 
 @dataclass(frozen=True)
@@ -16,14 +22,17 @@ class ThroughputPlan:
     """The plan of a benchmark.
 
     Args:
-        sample: number of architectures.
-        rounds: number of measurements of each architecture.
+        sample: number of architectures; at least 3.
+        rounds: number of measurements of each architecture; at least 2.
         beside: number of trainings that run at the same time.
         threads: CPU threads of each training and of the measurements.
         batch_size: images of a pass; None: the default of a study on that device.
         device: "cpu" or "cuda".
         seed: the seed of the sample and of the order.
         operators_s: the most seconds spent on timing operators; 0: no prediction.
+
+    Raises:
+        UsageError: a number is out of its range.
     """
 
     sample: int = 40
@@ -34,6 +43,22 @@ class ThroughputPlan:
     device: str = "cpu"
     seed: int = 0
     operators_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "sample": (3, MAX_SAMPLE),
+            "rounds": (2, MAX_ROUNDS),
+            "beside": (0, MAX_BESIDE),
+            "threads": (1, MAX_THREADS),
+            "batch_size": (1, MAX_BATCH_SIZE),
+            "seed": (0, MAX_SEED),
+            "operators_s": (0, MAX_MEASURING_S),
+        }
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{option}: must be from {low} to {high:,}, found {value}")
 
     @property
     def images(self) -> int:

@@ -49,12 +49,14 @@ def search(
     ] = DEFAULT_SAMPLERS,
     trainings: Annotated[int, typer.Option(metavar="N", min=1, help="Number of trainings of each run.")] = 200,
     seeds: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Number of runs of each sampler, with different seeds.")
+        int, typer.Option(metavar="N", min=1, max=10_000, help="Number of runs of each sampler, with different seeds.")
     ] = 10,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The first seed.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="The first seed.")] = 0,
     workers: Annotated[
         list[int] | None,
-        typer.Option(metavar="N", min=1, help="Number of trainings at a time (default: 1); may be repeated."),
+        typer.Option(
+            metavar="N", min=1, max=10_000, help="Number of trainings at a time (default: 1); may be repeated."
+        ),
     ] = None,
     objective: Annotated[
         list[str] | None,
@@ -82,7 +84,9 @@ def search(
             "--noise/--no-noise", help="Whether a training gives a random one of the values in a cell, or their mean."
         ),
     ] = False,
-    jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Number of runs at a time, each in a process.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000, help="Number of runs at a time, each in a process.")
+    ] = 1,
     as_json: AsJson = False,
     out_file: Annotated[
         Path | None,

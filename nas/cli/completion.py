@@ -66,12 +66,14 @@ def _leads_to_study(folder: Path, depth: int) -> bool:
 
 def _trial_numbers(folder: object) -> Iterable[str]:
     from nas.study.layout import DATABASE
-    from nas.study.snapshot import copy_to_memory
+    from nas.study.snapshot import check_no_views, copy_to_memory
 
     if not isinstance(folder, str | Path) or not _holds_study(Path(folder)):
         return ()
     try:
-        rows = copy_to_memory(Path(folder) / DATABASE).execute("SELECT number FROM trials ORDER BY number").fetchall()
+        connection = copy_to_memory(Path(folder) / DATABASE)
+        check_no_views(connection)
+        rows = connection.execute("SELECT number FROM trials ORDER BY number").fetchall()
     except (sqlite3.DatabaseError, OSError):
         return ()
     return [str(number) for (number,) in rows]

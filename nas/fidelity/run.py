@@ -47,7 +47,9 @@ class CountingDisplay(Display, Protocol):
         """Show a count; yields the function to call with the number of finished trainings and their weight."""
 
 
+MAX_SAMPLE = 10_000
 MAX_MULTIPLE = 10_000
+MAX_SEEDS = 1_000
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,12 @@ class FidelityRequest:
     def __post_init__(self) -> None:
         if self.sample < MIN_VALUES:
             raise UsageError(f"--sample: must be at least {MIN_VALUES} architectures to be ranked, found {self.sample}")
+        if self.sample > MAX_SAMPLE:
+            raise UsageError(f"--sample: must be at most {MAX_SAMPLE:,}, found {self.sample}")
         if self.seeds < 1:
             raise UsageError(f"--seeds: must be at least 1, found {self.seeds}")
+        if self.seeds > MAX_SEEDS:
+            raise UsageError(f"--seeds: must be at most {MAX_SEEDS:,}, found {self.seeds}")
         if not 1 < self.multiple <= MAX_MULTIPLE:
             raise UsageError(f"--multiple: must be above 1, and at most {MAX_MULTIPLE:,}, found {self.multiple:g}")
 

@@ -33,6 +33,8 @@ from trainers.training.config import TrainConfig
 MAX_NAME_CHARS = 512
 """What the column of names in Optuna's tables holds."""
 MAX_MEASURING_S = 86_400
+MAX_BATCH_SIZE = 65_536
+MAX_SEED = 2**31 - 1
 MAX_WORKERS = 10_000
 
 
@@ -129,7 +131,7 @@ class Throughput(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    batch_size: int | None = Field(None, ge=1, le=65_536)
+    batch_size: int | None = Field(None, ge=1, le=MAX_BATCH_SIZE)
     precision: Literal["float32", "bfloat16", "float16"] | None = None
     min_time_s: float = Field(Effort.min_time_s, gt=0, le=MAX_MEASURING_S)
     max_time_s: float = Field(Effort.max_time_s, gt=0, le=MAX_MEASURING_S)
@@ -164,7 +166,7 @@ class StudyConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field("study", min_length=1, max_length=MAX_NAME_CHARS)
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
     trials: int = Field(40, ge=1, le=MAX_NUMBER)
     time_budget: Duration | None = None
     data: DataConfig = DataConfig()

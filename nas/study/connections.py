@@ -25,6 +25,7 @@ from nas.study.snapshot import (
     Access,
     Signature,
     access_to,
+    check_no_views,
     connect_read_only,
     private_copy,
     signature_of,
@@ -135,6 +136,7 @@ class FileDatabase:
     def _read_once(self, transaction: Callable[[Query], Result], access: Access, signature: Signature) -> Result:
         with closing(self._connect(access, signature)) as connection:
             connection.execute("BEGIN")
+            check_no_views(connection)
             return transaction(lambda sql, parameters: connection.execute(sql, parameters).fetchall())
 
     def _connect(self, access: Access, signature: Signature) -> sqlite3.Connection:

@@ -28,6 +28,9 @@ RETRY_DELAY_S = 0.05
 SUFFIXES = ("-wal", "-shm", "-journal")
 """Of SQLite's own files beside a database."""
 
+TABLE_PREFIXES = ("studies", "study_", "trials", "trial_", "alembic_", "version_")
+"""Of the names of Optuna's tables."""
+
 NO_FILE_ERRNOS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 """There is no file of that name, and can be none."""
 
@@ -78,6 +81,18 @@ def _copy_consistently(database: Path, connect: Callable[[], sqlite3.Connection]
             target.close()
         time.sleep(RETRY_DELAY_S)
     raise sqlite3.OperationalError("it changes while it is read; try again")
+
+
+def check_no_views(connection: sqlite3.Connection) -> None:
+    """Check that no view has the name of one of Optuna's tables: the query of a view may go on without end.
+
+    Raises:
+        sqlite3.DatabaseError: one has.
+    """
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY name").fetchall()
+    for (name,) in rows:
+        if str(name).lower().startswith(TABLE_PREFIXES):
+            raise sqlite3.DatabaseError(f"{name} must be a table, found a view")
 
 
 def access_to(database: Path) -> Access:

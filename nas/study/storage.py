@@ -79,7 +79,7 @@ from nas.study.connections import missing_study
 from nas.study.layout import DATABASE, holds_study
 from nas.study.optuna_storage import StudyStorage
 from nas.study.server_storage import create_server_study, open_server_study, read_server_study
-from nas.study.snapshot import copy_to_memory
+from nas.study.snapshot import check_no_views, copy_to_memory
 from nas.study.storage_errors import DATABASE_ERRORS, cause, storage_errors
 from nas.study.storage_url import StoragePlace, StorageUrl
 
@@ -169,6 +169,7 @@ def _database(folder: Path) -> Path:
 
 def _check_tables(connection: sqlite3.Connection, database: Path) -> None:
     """Raise `UsageError` unless there are Optuna's tables; Optuna would create them in any file, even to read it."""
+    check_no_views(connection)
     if not connection.execute("SELECT name FROM sqlite_master WHERE name = 'studies'").fetchall():
         raise UsageError(f"{database}: holds no study; remove the folder and search again")
 

@@ -132,9 +132,8 @@ def decode(name: str, text: str) -> Any:
     try:
         return json.loads(text)  # also reads lone surrogates, which names of files may contain
     except (ValueError, RecursionError) as error:
-        raise UsageError(
-            f"attribute {name} must be JSON, found {text[:40]!r} ({error}); the study is damaged"
-        ) from None
+        why = str(error).partition(";")[0]  # without Python's advice to programmers
+        raise UsageError(f"attribute {name} must be JSON, found {text[:40]!r} ({why}); the study is damaged") from None
 
 
 def attribute_problem(name: str, text: str | None) -> str:

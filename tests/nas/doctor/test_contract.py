@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from nas import Study, StudyConfig, search
@@ -21,7 +22,6 @@ from nas.doctor.run import Repaired, examine_study, repair_study
 from nas.study.content import StudySnapshot
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.snapshot import copy_to_file
-from nas.study.storage import open_study
 
 FROZEN = Path(__file__).parents[2] / "fixtures" / "v0_1" / "study"
 OLD_S = 1_000_000_000  # time of a change, long ago
@@ -86,9 +86,12 @@ def lose_an_index_entry(folder: Path) -> None:
 
 
 def train_twice(folder: Path) -> None:
-    study = open_study(folder)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
+    study = optuna.load_study(study_name=None, storage=storage)
     twin = len(study.trials)
     study.add_trial(study.trials[complete(folder)])
+    storage.remove_session()
+    storage.engine.dispose()  # closed later, it would change files while the test compares them
     shutil.copytree(weights(folder).parent, folder / "trials" / f"{twin:05d}")
 
 

@@ -72,10 +72,13 @@ def test_a_multiple_that_adds_no_epoch_is_refused() -> None:
     ("sample", "multiple", "seeds", "message"),
     [
         (2, 4.0, 3, "--sample: must be at least 3 architectures to be ranked, found 2"),
-        (3, 1.0, 3, "--multiple: must be above 1, and finite, found 1"),
-        (3, float("nan"), 3, "--multiple: must be above 1, and finite, found nan"),
-        (3, float("inf"), 3, "--multiple: must be above 1, and finite, found inf"),
+        (3, 1.0, 3, "--multiple: must be above 1, and at most 10,000, found 1"),
+        (3, float("nan"), 3, "--multiple: must be above 1, and at most 10,000, found nan"),
+        (3, float("inf"), 3, "--multiple: must be above 1, and at most 10,000, found inf"),
+        (3, 10_001.0, 3, "--multiple: must be above 1, and at most 10,000, found 10001"),
+        (10_001, 4.0, 3, "--sample: must be at most 10,000, found 10001"),
         (3, 4.0, 0, "--seeds: must be at least 1, found 0"),
+        (3, 4.0, 1_001, "--seeds: must be at most 1,000, found 1001"),
     ],
 )
 def test_requests_that_cannot_be_judged_are_refused(sample: int, multiple: float, seeds: int, message: str) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 
 MAX_CPU_S = 5
 """Of a command on a bad input."""
+MAX_DIGEST_BYTES = 10_000_000
+"""Of the files whose content is compared."""
 CANARY = "CANARY"
 """The environment variable with the file that a payload writes if it is executed."""
 WARM_NAS = Path(__file__).with_name("warm_nas.py")
@@ -138,14 +140,24 @@ class WarmNas:
 
 
 def digest(folder: Path) -> dict[str, str]:
-    """Every file and folder below `folder`, with a digest of its content; links and devices are not followed."""
+    """Every file and folder below `folder`, with a digest of its content; links and devices are not followed.
+
+    Of a large file the digest is that of its size and the time of its last change.
+    """
     found: dict[str, str] = {}
     for parent, folders, files in os.walk(folder, onerror=None):
         for name in (*folders, *files):
             path = Path(parent, name)
             is_plain = path.is_file() and not path.is_symlink()
-            found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest() if is_plain else ""
+            found[str(path.relative_to(folder))] = _digest_of_file(path) if is_plain else ""
     return found
+
+
+def _digest_of_file(path: Path) -> str:
+    stat = path.stat()
+    if stat.st_size > MAX_DIGEST_BYTES:
+        return f"{stat.st_size} {stat.st_mtime_ns}"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def faults(row: BadInput, ended: Ended) -> list[str]:

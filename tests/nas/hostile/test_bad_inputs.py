@@ -14,7 +14,10 @@ import rows_storage
 import rows_yaml
 from bad_input import BadInput, WarmNas, faults
 
-ROWS = (*rows_storage.ROWS, *rows_options.ROWS, *rows_yaml.ROWS, *rows_yaml.number_rows())
+from nas import StudyConfig
+from nas.errors import ConfigError
+
+ROWS = (*rows_storage.ROWS, *rows_options.ROWS, *rows_yaml.ROWS)
 
 
 STUDY = """\
@@ -53,3 +56,14 @@ def test_a_bad_input_is_an_error_in_one_line(warm_nas: WarmNas, bases: Path, tmp
         shutil.copytree(bases / row.base, tmp_path / "in" / "done")
     row.make(tmp_path / "in")
     assert faults(row, warm_nas.run(tmp_path, row.word_list)) == []
+
+
+@pytest.mark.parametrize("key", rows_yaml.KEYS)
+def test_a_number_that_a_key_cannot_have_is_an_error_in_one_line(tmp_path: Path, key: str) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(rows_yaml.STUDY)
+    for number in rows_yaml.NUMBERS.values():
+        with pytest.raises(ConfigError) as error:
+            StudyConfig.from_file(file, f"{key}={number}")
+        assert key.rpartition(".")[2] in str(error.value)
+        assert "\n" not in str(error.value)

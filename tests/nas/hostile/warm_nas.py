@@ -6,6 +6,7 @@ code (negative: the signal that ended it), seconds of CPU time, and the largest 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -66,6 +67,7 @@ def become_command(request: dict[str, Any]) -> None:
 def serve() -> None:
     """Answer each line of the input."""
     warm()
+    gc.freeze()  # a collection in a fork would copy every page
     for line in sys.stdin:
         process = os.fork()
         if process == 0:
