@@ -35,7 +35,8 @@ def running(tmp_path_factory: pytest.TempPathFactory, small_study_writer: Callab
     """The folder of a study that a search with rungs works on, with four complete trials at least."""
     file = small_study_writer(tmp_path_factory.mktemp("running"), trials=10_000)
     folder = file.parent / "run"
-    space = ["space.stages.0.width=[8,12,16,20,24,28,32]", "space.stages.0.depth=[1,2,3,4]"]
+    widths = ",".join(map(str, range(8, 130)))  # enough for the search to outlast the test
+    space = [f"space.stages.0.width=[{widths}]", "space.stages.0.depth=[1,2,3,4,5,6]"]
     words = ["search", str(file), "--out", str(folder), *space, "train.epochs=6", "scheduler.name=halving"]
     with subprocess.Popen([sys.executable, "-m", "nas", *words], stdout=subprocess.DEVNULL) as search:
         end = time.monotonic() + PATIENCE_S
