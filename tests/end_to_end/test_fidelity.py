@@ -118,7 +118,7 @@ def test_a_finished_study_is_judged_in_its_folder_on_its_images(cli: Any) -> Non
         (["train.epochs=2"], "fidelity: needs one study, its file or its folder, found none"),
         (["small.yaml", "--sample", "2"], "--sample: must be at least 3 architectures to be ranked, found 2"),
         (["small.yaml", "--seeds", "0"], "--seeds: must be at least 1, found 0"),
-        (["small.yaml", "--multiple", "1"], "--multiple: must be above 1, and finite, found 1"),
+        (["small.yaml", "--multiple", "1"], "--multiple: must be above 1, and at most 10,000, found 1"),
         (["small.yaml", "train.epochs=no"], "train.epochs"),
         (
             ["small.yaml", "resources.executor=ray_tune", "resources.address=127.0.0.1:1"],
