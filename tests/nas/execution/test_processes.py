@@ -27,9 +27,9 @@ TABLE = {f"{i:02d}": {"accuracy": 1 - 1 / (i + 2), "macs": 100 + i} for i in ran
 
 # Command that would run for hours -> number of its processes: its own, those that it starts, and the resource tracker.
 ENDLESS = {
-    "bench search --table table.json --samplers random --seeds 100000 --jobs 1": 1,
-    "bench search --table table.json --samplers random --seeds 100000 --jobs 2": 4,
-    "bench throughput study.yaml --sample 3 --rounds 100000 --beside 2": 4,
+    "bench search --table table.json --samplers random --seeds 10000 --jobs 1": 1,
+    "bench search --table table.json --samplers random --seeds 10000 --jobs 2": 4,
+    "bench throughput study.yaml --sample 3 --rounds 1000 --beside 2": 4,
 }
 PATIENCE_S = 600
 
