@@ -58,6 +58,7 @@ from nas.study.trial_database import DatabaseTrials, driving
 from nas.study.trials import failed_trials, outcome_name
 from search_space import SearchSpace
 from trainers.data.prepared import DatasetInfo
+from trainers.files import remove_temporary_files
 
 Result = TypeVar("Result")
 
@@ -348,10 +349,11 @@ class _SearchRun:
                     executor.run(EvaluatorFactory(replace(settings, place=place)), dispatcher, home)
                 dispatcher.settle()
             except BaseException:
-                with suppress(
-                    StorageError, *DATABASE_ERRORS
-                ):  # the weights are on the disk, with the outcome in their header
+                # The weights are on the disk, with the outcome in their header.
+                with suppress(StorageError, *DATABASE_ERRORS):
                     dispatcher.write()
+                for number in ask_tell.state.open:  # what their workers, which have ended, may have left
+                    remove_temporary_files(trial_folder(home, number))
                 raise
         self._wait_for(lambda: study.set_end_reason(ask_tell.proposer.end_reason))
 
