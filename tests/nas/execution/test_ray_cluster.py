@@ -179,12 +179,16 @@ def opened(cluster: Cluster, scratch: Path, **more: Any) -> AbstractContextManag
 
 
 def demand(cluster: Cluster) -> str:
-    """What the autoscaler of the cluster sees."""
+    """What the autoscaler of the cluster sees, once it has started."""
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": cluster.token}
     ray = str(Path(sys.executable).with_name("ray"))
-    return subprocess.run(
-        [ray, "status", f"--address={cluster.address}"], env=environment, capture_output=True, text=True, check=True
-    ).stdout
+    command = [ray, "status", f"--address={cluster.address}"]
+    end = time.monotonic() + 60
+    while True:
+        text = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        if "pending placement groups" in text or time.monotonic() > end:
+            return text
+        time.sleep(0.5)
 
 
 def test_nodes_join_and_leave_and_no_task_is_lost(cluster: Cluster, tmp_path: Path) -> None:
