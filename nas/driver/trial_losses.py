@@ -53,8 +53,7 @@ class TrialLosses:
             return [], MachineFailure(loss.reason, is_certain=False)
         folder = self.folder_of(number)
         if number not in self._losses:
-            trial = self.state.open.get(number)  # None: another driver has adopted it, and knows of its losses
-            self._losses[number] = [] if trial is None else losses_of(trial.user_attrs)
+            self._losses[number] = losses_of(self.state.open[number].user_attrs)
         stacks = take_stacks(folder) if loss.kind == "worker" else None
         new = TrialLoss(time.time(), loss.kind, _describe(loss, stacks), self.mark_of(number))
         losses = [*self._losses[number], new]
@@ -74,11 +73,9 @@ class TrialLosses:
 
 def excuse(loss: Loss) -> Loss:
     """The `loss` of a worker whose machine had stopped: the trial is not at fault."""
-    return (
-        replace(loss, kind="node", reason=f"{loss.reason}, after the machine had stopped")
-        if loss.kind == "worker"
-        else loss
-    )
+    if loss.kind != "worker":
+        return loss
+    return replace(loss, kind="node", reason=f"{loss.reason}, after the machine had stopped")
 
 
 def _describe(loss: Loss, stacks: Stacks | None) -> str:
