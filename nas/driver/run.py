@@ -260,14 +260,14 @@ class _SearchRun:
     def _start(
         self, open_with: Callable[[], AbstractContextManager[Executor]], stack: ExitStack
     ) -> tuple[Executor, SearchSpace]:
-        """Start the executor in this thread (Ray insists on the main thread), and read the images in another.
+        """Start the executor in this thread, and read the images in another.
 
         Images that are decoded at once are checked against the study first; if they do not fit, they are removed again.
         """
         with self.display.step("starting") as progress:
             space = check_decoded(self.config, self.images) if self.images.decode(progress) else None
             executor = stack.enter_context(open_with())
-            self.interrupts.arm()  # Ray has replaced the handler of SIGTERM
+            self.interrupts.arm()  # an executor may have replaced the handlers
             return executor, space or check_decoded(self.config, self.images)
 
     def _show_data(self, data_file: Path, dataset: DatasetInfo) -> None:

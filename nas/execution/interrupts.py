@@ -111,7 +111,7 @@ class Interrupts:
             os.close(nowhere)
 
     def arm(self) -> None:
-        """Install the handlers of `SIGNALS`. Call from the main thread, and again after Ray has replaced them.
+        """Install the handlers of `SIGNALS`. Call from the main thread, and again after an executor may have replaced them.
 
         SIGHUP stays ignored where it was at the start, as under `nohup`.
         """
