@@ -73,7 +73,7 @@ def test_a_killed_driver_and_a_server_that_restarts_lose_nothing(
     # A trial that was killed between its weights and its record has some in both folders.
     folders = {path.parent.name for path in cli.home.glob("*/trials/*/model.safetensors")}
     assert set(map(int, folders)) == {trial.number for trial in complete}
-    assert cli.run("front", "first", "--json").stdout == cli.run("front", "second", "--json").stdout
+    assert cli.read("front", "first", "--json").stdout == cli.read("front", "second", "--json").stdout
     again = cli.run("search", "first")
     assert (again.returncode, again.stderr) == (0, "")
     assert f"already has its {TRIALS} trials" in again.stdout
