@@ -171,6 +171,11 @@ class _Place:
         """True if the process runs."""
         return self.process is not None and self.process.is_alive()
 
+    @property
+    def was_killed(self) -> bool:
+        """True if a signal has ended the process."""
+        return self.process is not None and (self.process.exitcode or 0) < 0
+
     def give(self, task: Task) -> bool:
         """Give `task` to the worker; False: its process has just died."""
         self._oom_kills = count_oom_kills()
@@ -297,7 +302,7 @@ class _Run:
                 self.again.append(task)
         elif not place.is_ready:
             place.failed_starts += 1
-            if not place.has_started:
+            if not place.has_started and not place.was_killed:
                 self.source.on_worker_failed(NEVER_STARTED)
             elif place.failed_starts >= MAX_FAILED_STARTS:
                 self.source.on_worker_failed(f"it died before it was ready: {death}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -118,6 +119,28 @@ def test_an_exception_that_cannot_be_pickled_ends_the_run(executor: Executor, wo
 def test_a_worker_that_dies_before_it_is_ready_ends_the_run(executor: Executor, workers: Any) -> None:
     with pytest.raises(StudyError, match=r"a worker cannot start: it died before it was ready: .*\(exit code 7\)"):
         executor.run(workers.DiesAtStart, TaskQueue([Task("t", {})], lambda task, result: None))
+
+
+def test_a_worker_that_is_killed_before_it_starts_is_replaced(executor: Executor, workers: Any) -> None:
+    others = set(multiprocessing.active_children())
+
+    class Killing(TaskQueue):
+        """Kills the first process that it sees, which imports Python's modules still."""
+
+        killed: int | None = None
+
+        def tick(self) -> None:
+            super().tick()
+            if self.killed is None and (started := set(multiprocessing.active_children()) - others):
+                self.killed = started.pop().pid
+                assert self.killed is not None
+                os.kill(self.killed, signal.SIGKILL)
+
+    ended: list[str] = []
+    source = Killing([Task("t", {})], lambda task, result: ended.append(task.name))
+    executor.run(workers.Worker, source)
+    assert ended == ["t"]
+    assert source.killed is not None
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
