@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import torch
 from optuna.trial import TrialState
 
+from nas.analysis.results import Results
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.halving import Halving
 from nas.driver.propose import Proposal
+from nas.driver.run import run_search
 from nas.errors import MachineError
-from nas.execution.base import WAIT, Task, WorkerSite
+from nas.execution.base import WAIT, Task, TaskSource, WorkerFactory, WorkerSite
 from nas.execution.simulator import Script, Simulator
+from nas.study.config import StudyConfig
 from nas.study.leases import SharedLeases
 from nas.study.measure_task import MeasureTask
 from nas.study.measuring_device import SameDevice, is_of_kind
@@ -25,10 +30,13 @@ from nas.study.records import Completed, Measured, MeasuredOnly, Paused, Trained
 from nas.study.server_storage import open_server_study
 from nas.study.storage import create_study
 from nas.study.storage_url import StoragePlace, StorageUrl
+from nas.study.stored import StoredStudy
 from nas.study.transactions import ServerTransactions
 from nas.study.trial_database import DatabaseTrials, driving
 from nas.study.trials import is_trained
+from nas.terminal.tables import trial_record
 from search_space import Architecture, cost
+from trainers.device import device_name
 
 NAMES = {"cuda:0": "NVIDIA H100 80GB HBM3", "cuda:1": "NVIDIA A10", "cpu": "Xeon"}
 
@@ -278,3 +286,60 @@ def test_a_worker_that_nobody_knows_yet_may_get_a_measurement_and_returns_it(dri
     dispatcher.settle()
     assert [trial.state for trial in study.get_trials()] == [TrialState.COMPLETE]
     assert not isinstance(ask_tell.propose(), Proposal)
+
+
+STUDY = """\
+trials: 4
+data: {source: digits, limit: 200}
+space:
+  stem: {patch: [2, 4]}
+  stages: [{mixer: {conv: {k: [3, 5]}, pool: null}, depth: [1, 2], width: [8, 16]}]
+train: {epochs: 1}
+sampler: {name: random}
+throughput: {min_time_s: 0.001, max_time_s: 0.01}
+"""
+
+
+class MixedMachines(Simulator):
+    """Two machines with real evaluators, one of which takes its device for a GPU of another kind."""
+
+    def run(self, make_worker: WorkerFactory, source: TaskSource, folder: Path | None = None) -> None:
+        def make(site: WorkerSite) -> Any:
+            worker: Any = make_worker(WorkerSite("cpu"))
+            if site.device != "cpu":
+                worker.device_label, worker.may_measure = "cuda NVIDIA A10", False
+            return worker
+
+        super().run(make, source, folder)
+
+
+def test_a_search_measures_on_the_named_device_and_shows_it(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    config = StudyConfig.from_file(tmp_path / "study.yaml", "throughput.device=cpu")
+    machines = MixedMachines(nodes=(1, 1), devices=("cuda:1", "cpu"))
+    study = run_search(config, tmp_path / "study", open_with=lambda: nullcontext(machines)).study
+    name = device_name(torch.device("cpu"))
+    trained = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+    assert [trial.user_attrs["device"] for trial in trained] == [name] * 4
+    segments = [len(trial.user_attrs["segments"]) for trial in trained]
+    assert set(segments) == {1, 2}  # trained and measured at once, or apart
+    record = trial_record(results := Results.load(tmp_path / "study"), results.trial("best"))
+    assert record["device"] == name
+    assert "throughput_device" not in study.user_attrs
+
+
+def test_the_device_of_the_first_measurement_is_kept_with_the_study(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    folder = tmp_path / "study"
+    run_search(
+        StudyConfig.from_file(tmp_path / "study.yaml", "trials=1"), folder, open_with=lambda: nullcontext(Simulator())
+    )
+    study = StoredStudy.open(folder)
+    assert study.user_attrs["throughput_device"] == device_name(torch.device("cpu"))
+    study.optuna.set_user_attr("throughput_device", "NVIDIA A10")
+    more = StudyConfig.from_file(tmp_path / "study.yaml", "trials=2")
+    with pytest.raises(MachineError, match=r"throughput\.device: must name the device .*: NVIDIA A10 and "):
+        run_search(more, folder, open_with=lambda: nullcontext(Simulator()))
+    named = StudyConfig.from_file(tmp_path / "study.yaml", "trials=2", "throughput.device=cpu")
+    run_search(named, folder, open_with=lambda: nullcontext(Simulator()))
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
