@@ -272,7 +272,6 @@ class _SearchRun:
         with self.display.step("starting") as progress:
             space = check_decoded(self.config, self.images) if self.images.decode(progress) else None
             executor = stack.enter_context(open_with())
-            self.interrupts.arm()  # an executor may have replaced the handlers
             return executor, space or check_decoded(self.config, self.images)
 
     def _show_data(self, data_file: Path, dataset: DatasetInfo) -> None:
