@@ -149,8 +149,8 @@ class RayTune(Executor):
     def _handle(self, report: Report, tasks: RelayedTasks, host: HostProcess) -> None:
         """Pass a report of the host on to the source."""
         match report:
-            case WantsTask():
-                host.send(tasks.next())
+            case WantsTask(device):
+                host.send(tasks.next(device))
             case Started(name):
                 tasks.start(name)
             case Ended():
