@@ -23,6 +23,7 @@ from torch import nn
 from nas import objectives
 from nas.errors import format_traceback, reason
 from nas.evaluation.failures import Cause, cause_of, loses_device
+from nas.evaluation.finished_training import CURVE_OBJECTIVES, finished_training, paused_at
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.memory_limit import limited_memory, worker_limit
 from nas.evaluation.segment_clock import SegmentClock, worker_name
@@ -42,7 +43,6 @@ from nas.study.records import (
     Trained,
     TrialTask,
     WorkerOutcome,
-    from_record,
     name_of,
     to_record,
 )
@@ -157,10 +157,10 @@ class Evaluator:
         """The outcome without `idle_s`; the trial works in `folder`."""
         architecture = Architecture.from_json(task.architecture)
         network = initial_network(architecture, task.seed)
-        completed = self._completed_before(architecture, network, task.seed, folder)
-        if completed is not None:
+        finished = self._finished_before(architecture, network, task, folder)
+        if finished is not None:
             logger.info("trial %d: its training was finished before", task.number)
-            return completed
+            return finished
         if self.files.is_stop_requested():
             raise TrainingInterrupted("stopped before its first step")
         measured, violation = self._measure(architecture, network, task.earlier)
@@ -176,13 +176,17 @@ class Evaluator:
         self, network: Network, task: TrialTask, folder: Path, measured: Measured, start: float
     ) -> Completed | Paused:
         """Train the network to the end, or to its next rung."""
+        milestones = (
+            () if task.until is None else {rung for rung in self.settings.rungs if rung <= task.until} | {task.until}
+        )
         training = ProxyTraining(
             network,
             self.data,
             self.settings.train,
             seed=task.seed,
             checkpoint=folder / CHECKPOINT,
-            milestones=() if task.until is None else (task.until,),
+            milestones=milestones,
+            resume_up_to=None if CURVE_OBJECTIVES.issuperset(self.settings.objectives) else task.until,
             device_lock=self.lock,
             is_stop_requested=self.files.is_stop_requested,
         )
@@ -231,17 +235,27 @@ class Evaluator:
             measured = self.measurer.measure(network, (architecture.in_chans, *architecture.image_size))
         return measured, self.measurer.violated_limit(measured.values)
 
-    def _completed_before(
-        self, architecture: Architecture, network: Network, seed: int, folder: Path
-    ) -> Completed | None:
-        """The outcome of this training, if it was finished before and the driver died before recording it."""
-        metadata = checkpoint.load_metadata(folder / WEIGHTS)
-        if metadata.get("architecture") != architecture.to_json():
+    def _finished_before(
+        self, architecture: Architecture, network: Network, task: TrialTask, folder: Path
+    ) -> Completed | Paused | None:
+        """The outcome of the task, if the training was finished before (`nas.evaluation.finished_training`)."""
+        completed = finished_training(
+            folder / WEIGHTS,
+            architecture,
+            lambda: training_identity(network, self.data, self.settings.train, task.seed),
+        )
+        if completed is None:
             return None
-        if metadata.get("training") != training_identity(network, self.data, self.settings.train, seed):
-            return None
-        outcome = from_record(json.loads(metadata["record"]))
-        return outcome if isinstance(outcome, Completed) else None
+        outcome: Completed | Paused | None = completed
+        if task.until is not None and task.until < self.settings.train.epochs:
+            outcome = paused_at(completed, task.until, self.settings.objectives)
+        known = {**task.earlier.measured, **completed.measured.values}
+        if outcome is not None and not known.keys() >= set(self.settings.measuring.objectives):
+            measured, _ = self._measure(
+                architecture, network, task.earlier
+            )  # an earlier segment did, in a later database
+            outcome = replace(outcome, measured=measured)
+        return outcome
 
 
 @dataclass(frozen=True)
