@@ -16,7 +16,7 @@ from nas.driver.state import SearchState
 from nas.objectives import Objective, primary_index
 from nas.study.events import TrialLost, TrialRecorded
 from nas.study.failure_kinds import kind_of
-from nas.study.layout import ERROR, remove_checkpoint, remove_error, write_error
+from nas.study.layout import ERROR, WEIGHTS, remove_checkpoint, remove_error, write_error
 from nas.study.records import (
     INFEASIBLE,
     OUTCOME,
@@ -169,3 +169,7 @@ class Recorder:
         else:
             remove_checkpoint(self.folder_of(number))
             remove_error(self.folder_of(number))
+        if isinstance(
+            outcome, Stopped
+        ):  # a training that a later database had promoted (`nas.evaluation.finished_training`)
+            (self.folder_of(number) / WEIGHTS).unlink(missing_ok=True)

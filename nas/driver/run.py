@@ -21,8 +21,9 @@ from nas.analysis.imbalance import imbalance_warning
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
-from nas.driver.driver_folders import driver_folder, remove_empty_folders, remove_left_folders
+from nas.driver.driver_folders import driver_folder, remove_empty_folders
 from nas.driver.home import StudyHome, find_home
+from nas.driver.left_files import remove_left_files
 from nas.driver.operator_timing import OperatorTiming
 from nas.driver.plan import create_halving, create_sampler, evaluation_settings
 from nas.driver.reading import ImageReader
@@ -48,7 +49,7 @@ from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, with_current
 from nas.study.events import Observer
 from nas.study.images import are_gone, prepare_images, remove_other_files
 from nas.study.layout import DATA, OPERATORS, RAY, WORKERS, trial_folder
-from nas.study.leases import new_driver_id, read_drivers
+from nas.study.leases import new_driver_id
 from nas.study.limits import find_cheapest
 from nas.study.lock import FolderLock
 from nas.study.measuring_device import ATTRIBUTE as MEASURING_DEVICE, SameDevice, check_kind
@@ -126,6 +127,7 @@ def run_search(
                 config = continue_config(config, study.config)
                 check_kind(config, study.user_attrs)
                 study.keep_config()
+                remove_left_files(study, home.place)
                 images.continue_study(config, study)
                 failed = failed_trials(study.trials) if retry_failed else []
                 if retry_failed and not failed and display is not None:
@@ -239,7 +241,6 @@ class _SearchRun:
                 lambda: stack.enter_context(driving(study.optuna, self.folder, self.home.place, self.driver))
             )
             self._wait_for(lambda: merge_attribute(trials.transactions, ENVIRONMENTS, with_current))
-            self._wait_for(lambda: self._remove_left_folders(trials))
             stored = self._wait_for(lambda: study.trials)
             existing_trials = sum(trial.state != TrialState.WAITING for trial in stored)
             draws = existing_trials + DRAWS_PER_DRIVER * trials.index
@@ -247,15 +248,10 @@ class _SearchRun:
             if self.retry_failed:
                 self._wait_for(lambda: self._enqueue_failed(study, trials))
             self._run_trials(study, trials, space, settings, executor)
+        if self.home.place is not None:
+            self._wait_for(lambda: remove_left_files(study, self.home.place))
         self._wait_for(lambda: check_feasible(study, config))
         return study
-
-    def _remove_left_folders(self, trials: DatabaseTrials) -> None:
-        """Remove what drivers that were killed have left; a study in a file has one driver, which removes it anyway."""
-        if trials.is_shared:
-            steps = trials.transactions
-            drivers, now_s = steps.unlocked(lambda query: (read_drivers(query, steps.study), steps.now_s(query)))
-            remove_left_folders(self.folder, drivers, now_s)
 
     @staticmethod
     def _enqueue_failed(study: StoredStudy, trials: DatabaseTrials) -> None:

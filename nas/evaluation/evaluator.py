@@ -26,6 +26,7 @@ from torch import nn
 from nas import objectives
 from nas.errors import format_traceback, reason
 from nas.evaluation.failures import Cause, cause_of, loses_device
+from nas.evaluation.finished_training import CURVE_OBJECTIVES, finished_training, paused_at
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.memory_limit import limited_memory, worker_limit
 from nas.evaluation.segment_clock import SegmentClock, worker_name
@@ -48,7 +49,6 @@ from nas.study.records import (
     Trained,
     TrialTask,
     WorkerOutcome,
-    from_record,
     name_of,
     to_record,
 )
@@ -188,10 +188,10 @@ class Evaluator:
         """The outcome without `idle_s`; the trial works in `folder`."""
         architecture = Architecture.from_json(task.architecture)
         network = initial_network(architecture, task.seed)
-        completed = self._completed_before(architecture, network, task.seed, folder)
-        if completed is not None:
+        finished = self._finished_before(architecture, network, task, folder)
+        if finished is not None:
             logger.info("trial %d: its training was finished before", task.number)
-            return self._remeasured(completed, architecture, network, task.earlier)
+            return finished
         if self.files.is_stop_requested():
             raise TrainingInterrupted("stopped before its first step")
         measured, violation = self._measure(architecture, network, task.earlier)
@@ -207,13 +207,17 @@ class Evaluator:
         self, network: Network, task: TrialTask, folder: Path, measured: Measured, start: float
     ) -> Completed | Paused:
         """Train the network to the end, or to its next rung."""
+        milestones = (
+            () if task.until is None else {rung for rung in self.settings.rungs if rung <= task.until} | {task.until}
+        )
         training = ProxyTraining(
             network,
             self.data,
             self.settings.train,
             seed=task.seed,
             checkpoint=folder / CHECKPOINT,
-            milestones=() if task.until is None else (task.until,),
+            milestones=milestones,
+            resume_up_to=None if CURVE_OBJECTIVES.issuperset(self.settings.objectives) else task.until,
             device_lock=self.lock,
             is_stop_requested=self.files.is_stop_requested,
         )
@@ -272,27 +276,34 @@ class Evaluator:
         measured, violation = self._measure(architecture, initial_network(architecture, task.seed), task.earlier)
         return MeasuredOnly(measured, violation)
 
-    def _remeasured(
-        self, completed: Completed, architecture: Architecture, network: Network, earlier: EarlierSegments
-    ) -> Completed:
-        """The outcome of a training that was finished before, perhaps by a worker on another kind of device."""
-        kind, device = self.settings.measuring.device, completed.measured.device
-        is_own = self.may_measure and device == device_name(torch.device(self.device))
-        if is_own or (device is not None and kind is not None and is_of_kind(device, kind)):
-            return completed
-        return replace(completed, measured=self._measure(architecture, network, earlier)[0])
+    def _finished_before(
+        self, architecture: Architecture, network: Network, task: TrialTask, folder: Path
+    ) -> Completed | Paused | None:
+        """The outcome of the task, if the training was finished before (`nas.evaluation.finished_training`)."""
+        completed = finished_training(
+            folder / WEIGHTS,
+            architecture,
+            lambda: training_identity(network, self.data, self.settings.train, task.seed),
+        )
+        if completed is None:
+            return None
+        outcome: Completed | Paused | None = completed
+        if task.until is not None and task.until < self.settings.train.epochs:
+            outcome = paused_at(completed, task.until, self.settings.objectives)
+        if outcome is None or self._is_measured(completed.measured, task.earlier):
+            return outcome
+        return replace(outcome, measured=self._measure(architecture, network, task.earlier)[0])
 
-    def _completed_before(
-        self, architecture: Architecture, network: Network, seed: int, folder: Path
-    ) -> Completed | None:
-        """The outcome of this training, if it was finished before and the driver died before recording it."""
-        metadata = checkpoint.load_metadata(folder / WEIGHTS)
-        if metadata.get("architecture") != architecture.to_json():
-            return None
-        if metadata.get("training") != training_identity(network, self.data, self.settings.train, seed):
-            return None
-        outcome = from_record(json.loads(metadata["record"]))
-        return outcome if isinstance(outcome, Completed) else None
+    def _is_measured(self, measured: Measured, earlier: EarlierSegments) -> bool:
+        """True if a training that was finished before has every value, `measured` on a device of the right kind.
+
+        An earlier segment that measured may be one of a later database, and a worker on another kind of device may have trained.
+        """
+        kind, device = self.settings.measuring.device, measured.device
+        is_own = self.may_measure and device == device_name(torch.device(self.device))
+        is_of_right_kind = is_own or (device is not None and kind is not None and is_of_kind(device, kind))
+        known = {*earlier.measured, *measured.values}
+        return is_of_right_kind and known.issuperset(self.settings.measuring.objectives)
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,8 @@ class EvaluationSettings:
         place: the files of the study; None: all workers see `data_file` and the folders of their trials.
         memory_bytes: memory that a worker on a CPU may hold (`nas.evaluation.memory_limit`); None: most of the machine's.
         max_silence_s: a trial that makes no progress for so many seconds is ended; None: never.
+        rungs: the epochs at which trainings pause, ascending; a training that starts afresh on its way to a later one is
+            validated there, too.
     """
 
     data_file: Path
@@ -89,3 +91,4 @@ class EvaluationSettings:
     place: StudyPlace | None = None
     memory_bytes: int | None = None
     max_silence_s: float | None = None
+    rungs: tuple[int, ...] = ()

@@ -163,6 +163,58 @@ def test_a_finished_training_is_not_repeated(digits: Path, tmp_path: Path) -> No
     assert outcome.trained.values == first.trained.values
 
 
+def test_a_finished_training_that_the_database_does_not_know_takes_its_rungs(digits: Path, tmp_path: Path) -> None:
+    """The database is older than the files: power failed, or a backup was taken while the trial trained."""
+    undisturbed = evaluator(digits, "images_per_s").evaluate(task(tmp_path / "undisturbed", until=1))
+    worker = Evaluator(EvaluationSettings(digits, TrainConfig(epochs=2), rungs=(1, 2)), "cpu")
+    finished = worker.evaluate(task(tmp_path, until=2))  # an earlier segment, not this one, has measured it
+    assert isinstance(finished, Completed)
+    before = (tmp_path / WEIGHTS).stat()
+    paused = evaluator(digits, "images_per_s").evaluate(task(tmp_path, until=1))
+    assert isinstance(undisturbed, Paused)
+    assert isinstance(paused, Paused)
+    assert paused.epoch == 1
+    assert paused.trained.values == undisturbed.trained.values
+    assert paused.trained.curve == finished.trained.curve[:1]
+    assert paused.measured.values["images_per_s"] > 0
+    assert 0 < paused.trained.train_s < finished.trained.train_s
+    assert 0 < paused.trained.wall_s < finished.trained.wall_s
+    again = worker.evaluate(task(tmp_path, until=2))
+    assert isinstance(again, Completed)
+    assert again.trained.curve == finished.trained.curve
+    assert ((tmp_path / WEIGHTS).stat().st_ino, (tmp_path / WEIGHTS).stat().st_mtime_ns) == (
+        before.st_ino,
+        before.st_mtime_ns,
+    )
+
+
+@pytest.mark.parametrize("file", [CHECKPOINT, WEIGHTS])
+def test_a_value_that_needs_the_network_is_that_of_the_network_at_the_rung(
+    digits: Path, tmp_path: Path, file: str
+) -> None:
+    settings = EvaluationSettings(digits, TrainConfig(epochs=3), ("balanced_accuracy",))
+    undisturbed = Evaluator(settings, "cpu").evaluate(task(tmp_path / "undisturbed", until=1))
+    Evaluator(settings, "cpu").evaluate(task(tmp_path, until=3 if file == WEIGHTS else 2))
+    assert (tmp_path / file).is_file()
+    paused = Evaluator(settings, "cpu").evaluate(task(tmp_path, until=1))
+    assert isinstance(undisturbed, Paused)
+    assert isinstance(paused, Paused)
+    assert paused.trained.values == undisturbed.trained.values
+
+
+def test_a_training_that_starts_afresh_is_validated_at_the_rungs_that_it_passed(digits: Path, tmp_path: Path) -> None:
+    train = TrainConfig(epochs=4, validate_every=4)
+    worker = Evaluator(EvaluationSettings(digits, train, rungs=(1, 2, 4)), "cpu")
+    paused = worker.evaluate(task(tmp_path, until=2))
+    assert isinstance(paused, Paused)
+    assert all(epoch["val_accuracy"] is not None for epoch in paused.trained.curve)
+    (tmp_path / CHECKPOINT).unlink()
+    completed = worker.evaluate(task(tmp_path, until=4))
+    assert isinstance(completed, Completed)
+    validated = [epoch["val_accuracy"] is not None for epoch in completed.trained.curve]
+    assert validated == [True, True, False, True]
+
+
 def test_an_exception_becomes_the_failure_of_its_trial_with_its_traceback(digits: Path, tmp_path: Path) -> None:
     worker = evaluator(digits)
     wide = Architecture.from_json(task(tmp_path).architecture)  # 2.5 TB of weights, which no machine holds
