@@ -51,6 +51,7 @@ from search_space.modules.network import Network, build
 from trainers.data.dataset import Dataset, load
 from trainers.device_lock import DeviceLock
 from trainers.errors import TrainingInterrupted
+from trainers.json_text import parse_json
 from trainers.training import checkpoint, compilation
 from trainers.training.checkpoint import training_identity
 from trainers.training.config import TrainConfig
@@ -240,7 +241,11 @@ class Evaluator:
             return None
         if metadata.get("training") != training_identity(network, self.data, self.settings.train, seed):
             return None
-        outcome = from_record(json.loads(metadata["record"]))
+        try:
+            outcome = from_record(parse_json(metadata["record"]))
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
+            logger.info("the header of %s holds no outcome; the training is repeated", folder / WEIGHTS)
+            return None
         return outcome if isinstance(outcome, Completed) else None
 
 
