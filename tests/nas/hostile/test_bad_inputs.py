@@ -14,13 +14,14 @@ import rows_images
 import rows_options
 import rows_storage
 import rows_tables
+import rows_urls
 import rows_yaml
 from bad_input import BadInput, WarmNas, faults
 
 from nas import StudyConfig
 from nas.errors import ConfigError
 
-TABLES = (rows_storage, rows_options, rows_yaml, rows_images, rows_tables, rows_caches)
+TABLES = (rows_storage, rows_options, rows_yaml, rows_images, rows_tables, rows_caches, rows_urls)
 ROWS = tuple(row for table in TABLES for row in table.ROWS)
 
 
