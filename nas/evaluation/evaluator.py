@@ -12,25 +12,24 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch import nn
 
-from nas import objectives
 from nas.errors import format_traceback, reason
 from nas.evaluation.failures import Cause, cause_of, loses_device
 from nas.evaluation.finished_training import CURVE_OBJECTIVES, finished_training, paused_at
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.memory_limit import limited_memory, worker_limit
+from nas.evaluation.networks import initial_network
 from nas.evaluation.segment_clock import SegmentClock, worker_name
 from nas.evaluation.settings import EvaluationSettings
+from nas.evaluation.training_result import TrainingResult, train_until
 from nas.evaluation.trial_files import SharedTrialFiles, TrialFiles
 from nas.study.failure_kinds import kind_of
 from nas.study.layout import CHECKPOINT, STACKS, WEIGHTS
@@ -46,24 +45,19 @@ from nas.study.records import (
     MeasuredOnly,
     Paused,
     Refused,
-    Trained,
     TrialTask,
     WorkerOutcome,
     name_of,
     to_record,
 )
 from search_space import Architecture
-from search_space.modules.network import Network, build
-from trainers.data.dataset import Dataset, load
+from search_space.modules.network import Network
+from trainers.data.dataset import load
 from trainers.device import device_label, device_name
 from trainers.device_lock import DeviceLock
 from trainers.errors import TrainingInterrupted
 from trainers.training import checkpoint, compilation
 from trainers.training.checkpoint import training_identity
-from trainers.training.config import TrainConfig
-from trainers.training.confusion import Confusion
-from trainers.training.epoch import Epoch
-from trainers.training.evaluation import confusion
 from trainers.training.loop import ProxyTraining
 from trainers.watchdog import watch
 
@@ -229,7 +223,8 @@ class Evaluator:
             raise
         trained_at = time.perf_counter()
         overhead_s = trained_at - start - epochs_s
-        trained = self._trained(training, task.until, task.earlier.overhead_s + overhead_s)
+        result = TrainingResult(training.model, self.data, training.history[: task.until], self.settings.train)
+        trained = result.trained(self.settings.objectives, task.earlier.overhead_s + overhead_s)
         if task.until is not None and task.until < self.settings.train.epochs:
             self.files.keep_checkpoint()
             return Paused(task.seed, measured, trained, epoch=task.until)
@@ -242,19 +237,6 @@ class Evaluator:
         checkpoint.save_weights(folder / WEIGHTS, training.model, metadata)
         self.files.keep_weights()
         return Completed(task.seed, measured, trained.with_overhead(time.perf_counter() - trained_at))
-
-    def _trained(self, training: ProxyTraining, until: int | None, overhead_s: float) -> Trained:
-        """The values and times of the training after the epoch `until`; None: after its last."""
-        history = training.history[:until]
-        result = TrainingResult(training.model, self.data, history, self.settings.train)
-        trained = [objectives.get(name) for name in self.settings.objectives]
-        return Trained(
-            values={objective.name: float(objective.compute(result)) for objective in trained},
-            curve=[epoch.to_dict() for epoch in history],
-            train_s=sum(epoch.train_s for epoch in history),
-            wall_s=sum(epoch.wall_s for epoch in history) + overhead_s,
-            overhead_s=overhead_s,
-        )
 
     def _measure(
         self, architecture: Architecture, network: Network, earlier: EarlierSegments
@@ -304,56 +286,3 @@ class Evaluator:
         is_of_right_kind = is_own or (device is not None and kind is not None and is_of_kind(device, kind))
         known = {*earlier.measured, *measured.values}
         return is_of_right_kind and known.issuperset(self.settings.measuring.objectives)
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """A trained network, the argument of trained objectives (`nas.objectives.TrainedNetwork`)."""
-
-    network: nn.Module
-    data: Dataset
-    history: Sequence[Epoch]
-    config: TrainConfig
-
-    @cached_property
-    def confusion(self) -> Confusion:
-        """The confusion matrix on the validation split."""
-        config = self.config
-        return confusion(self.network, self.data.val, self.data, config.eval_batch_size, config.amp)
-
-
-def train_until(
-    training: ProxyTraining, epoch: int | None, clock: SegmentClock, on_epoch: Callable[[], None] = lambda: None
-) -> float:
-    """Train up to `epoch` (None: to the end); returns the seconds of the epochs that this call trained.
-
-    `clock` counts these epochs, too, and `on_epoch` is called after each of them. Seconds of earlier processes do not count.
-    """
-    epochs_s = 0.0
-    for trained in training.epochs():
-        own = training.own_seconds(trained)
-        if own.wall_s > 0:
-            epochs_s += own.wall_s
-            clock.add(own)
-            on_epoch()
-        if trained.epoch == epoch:
-            break
-    return epochs_s
-
-
-def initial_network(architecture: Architecture, seed: int) -> Network:
-    """Build the network with the initial weights of `seed`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build(architecture)
-
-
-def trained_network(architecture: Mapping[str, Any], folder: Path) -> Network:
-    """Load the trained network of a finished trial in `folder`, in evaluation mode.
-
-    Raises:
-        FileNotFoundError: there are no weights.
-    """
-    network = build(Architecture.from_dict(dict(architecture)))
-    network.load_state_dict(checkpoint.load_weights(folder / WEIGHTS))
-    return network.eval()

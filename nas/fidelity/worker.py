@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas.errors import reason
-from nas.evaluation.evaluator import initial_network
 from nas.evaluation.failures import Cause, cause_of
+from nas.evaluation.networks import initial_network
 from nas.evaluation.work_folder import create_work_folder
 from nas.fidelity.plan import Budget, Job
 from nas.fidelity.settings import FidelitySettings

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from nas.errors import StudyError
-from nas.evaluation.evaluator import trained_network
+from nas.evaluation.networks import trained_network
 from nas.study.content import StudyContent
 from nas.study.layout import WEIGHTS
 from nas.study.trials import AnyTrial

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from halving import STUDY, overrides_of
 
-from nas.evaluation.evaluator import initial_network
+from nas.evaluation.networks import initial_network
 from nas.study.config import StudyConfig
 from search_space import Architecture, SearchSpace, cost
 from trainers.data.dataset import load

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.evaluation.evaluator import initial_network
+from nas.evaluation.networks import initial_network
 from nas.study.config import StudyConfig
 from nas.study.images import prepare_images
 from nas.study.trials import seed_of

@@ -300,7 +300,7 @@ def test_memory_may_be_the_fault_of_either(digits: Path, tmp_path: Path, monkeyp
         raise MemoryError
 
     worker = evaluator(digits)
-    monkeypatch.setattr("nas.evaluation.evaluator.build", exhausted)
+    monkeypatch.setattr("nas.evaluation.networks.build", exhausted)
     limited = worker.evaluate(task(tmp_path))  # with the limit on its memory, its architecture is at fault
     assert isinstance(limited, Failed)
     assert limited.infeasible == "out of memory"
@@ -322,7 +322,7 @@ def test_a_process_that_has_lost_its_device_ends_with_the_next_task(
 
     worker = evaluator(digits)
     with monkeypatch.context() as patch:
-        patch.setattr("nas.evaluation.evaluator.build", assertion)
+        patch.setattr("nas.evaluation.networks.build", assertion)
         assert isinstance(worker.evaluate(task(tmp_path)), Failed)  # the network's fault
     monkeypatch.setattr(os, "_exit", end)
     with pytest.raises(SystemExit):

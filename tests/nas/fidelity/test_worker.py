@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.evaluation.evaluator import initial_network
+from nas.evaluation.networks import initial_network
 from nas.execution.base import WorkerSite
 from nas.execution.driver_files import FolderFiles
 from nas.fidelity import worker as workers
