@@ -10,9 +10,11 @@ from nas.analysis.results import Results
 from nas.formatting import duration, printable
 from nas.study.drivers import DRIVER, UNKNOWN, DriverRecord
 from nas.study.lock import is_locked
+from nas.study.unmeasured import UNMEASURED
 
-LeaseState: TypeAlias = Literal["held", "expired", "left"]
-"""Its driver lives; nobody has heard of its driver for the time of a lease; its driver has left it. The last two are adopted."""
+LeaseState: TypeAlias = Literal["held", "expired", "left", "unmeasured"]
+"""Its driver lives; nobody has heard of its driver for the time of a lease; its driver has left it; it was trained, and waits for
+its measurement on another device. All but the first are adopted."""
 MAX_LISTED = 8  # trials
 
 
@@ -88,16 +90,24 @@ def statuses_of(
 def lease_statuses(results: Results) -> list[LeaseStatus]:
     """The leases of the trials that run, by their numbers."""
     alive = {status.id for status in driver_statuses(results) if status.is_alive}
-    return [
-        LeaseStatus(trial, driver, "held" if driver in alive else "left" if driver is None else "expired")
-        for trial, driver in sorted(_running(results).items())
-    ]
+    unmeasured = {trial.number for trial in results.records if trial.user_attrs.get(UNMEASURED) is not None}
+
+    def state(trial: int, driver: str | None) -> LeaseState:
+        if driver is None:
+            return "unmeasured" if trial in unmeasured else "left"
+        return "held" if driver in alive else "expired"
+
+    return [LeaseStatus(trial, driver, state(trial, driver)) for trial, driver in sorted(_running(results).items())]
 
 
 def driver_rows(results: Results) -> list[tuple[str, str]]:
     """A row for each driver, and one for the trials without one, as label and text."""
     rows = [("driver", _text(status)) for status in driver_statuses(results)]
-    without = [status.trial for status in lease_statuses(results) if status.state != "held"]
+    leases = lease_statuses(results)
+    without = [status.trial for status in leases if status.state in ("expired", "left")]
+    unmeasured = [status.trial for status in leases if status.state == "unmeasured"]
+    if unmeasured:
+        rows.append(("leases", f"{_trials(unmeasured)} trained, to be measured on another device (throughput.device)"))
     if without and results.drivers:
         rows.append(
             ("leases", f"{_trials(without)} without a driver that lives; the next driver that is free adopts them")

@@ -169,7 +169,6 @@ class Recorder:
         else:
             remove_checkpoint(self.folder_of(number))
             remove_error(self.folder_of(number))
-        if isinstance(
-            outcome, Stopped
-        ):  # a training that a later database had promoted (`nas.evaluation.finished_training`)
+        # A training that a later database had promoted (`nas.evaluation.finished_training`), or that was measured afterwards.
+        if isinstance(outcome, Stopped | Refused):
             (self.folder_of(number) / WEIGHTS).unlink(missing_ok=True)

@@ -332,7 +332,7 @@ class _SearchRun:
                 workers=files,
                 store=trials,
                 mark_of=None if checkpoints is None else checkpoints.mark_of,
-                kind=config.throughput.device,
+                kind=config.throughput.device if settings.measuring.objectives else None,
                 check_device=self._device_check(trials),
             )
             ask_tell = self._wait_for(create)

@@ -67,6 +67,17 @@ def test_the_status_says_who_runs_what(folder: Path) -> None:
     assert "node1, process 11" in console.export_text()
 
 
+def test_trials_that_wait_for_their_measurement_are_told_from_those_that_were_left(
+    tmp_path: Path, study_writer: Callable[..., Path], stored_trial: Any
+) -> None:
+    waiting = {"driver": None, "unmeasured": {"driver": ALIVE, "record": {}}}
+    trials = [stored_trial([0.5, 1e6, 10.0]), stored_trial(None, None, waiting), stored_trial(None, None, waiting)]
+    results = Results.load(study_writer(tmp_path / "s", trials))
+    assert [lease.state for lease in lease_statuses(results)] == ["unmeasured"] * 2
+    text = "trials 1, 2 trained, to be measured on another device (throughput.device)"
+    assert driver_rows(results) == [("leases", text)]
+
+
 def test_a_study_without_drivers_has_no_row(digits_study: Path) -> None:
     results = Results.load(digits_study)
     assert driver_rows(results) == driver_statuses(results) == []

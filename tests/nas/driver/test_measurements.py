@@ -23,6 +23,7 @@ from nas.errors import MachineError
 from nas.execution.base import WAIT, Task, TaskSource, WorkerFactory, WorkerSite
 from nas.execution.simulator import Script, Simulator
 from nas.study.config import StudyConfig
+from nas.study.layout import WEIGHTS
 from nas.study.leases import SharedLeases
 from nas.study.measure_task import MeasureTask
 from nas.study.measuring_device import SameDevice, is_of_kind
@@ -179,7 +180,11 @@ def test_a_measured_limit_refuses_a_trial_that_was_trained_elsewhere(driver: Any
 
         def run_or_refuse(payload: Mapping[str, Any]) -> dict[str, Any]:
             record = run(payload)
-            if MeasureTask.is_in(payload) and MeasureTask.from_dict(payload).number % 2:
+            if not MeasureTask.is_in(payload):
+                folder = Path(TrialTask.from_dict(payload).folder)
+                folder.mkdir()
+                (folder / WEIGHTS).touch()
+            elif MeasureTask.from_dict(payload).number % 2:
                 record["violation"] = f"limit images_per_s: {number_of_h100} < 30"
             return record
 
@@ -194,6 +199,7 @@ def test_a_measured_limit_refuses_a_trial_that_was_trained_elsewhere(driver: Any
     assert sum(trial.state == TrialState.COMPLETE for trial in stored) == 6
     refused = [trial for trial in stored if trial.state == TrialState.PRUNED]
     assert refused
+    assert not any((driver.folder / f"{trial.number:05d}" / WEIGHTS).exists() for trial in refused)
     assert all(trial.user_attrs["refused"].startswith("limit images_per_s") for trial in refused)
     assert all(trial.user_attrs["images_per_s"] == number_of_h100 for trial in refused)
 
