@@ -134,9 +134,8 @@ class TrialDispatcher(TaskSource):
         self.demand.see(device)
         may_measure = device is not None and is_of_kind(device, kind)
         given = (self._next_measurement() if may_measure else None) or self.next_task()
-        if given is WAIT and (
-            may_measure or device is None
-        ):  # one nobody knows yet says so if its device is of another kind
+        # A worker that nobody knows yet says so if its device is of another kind.
+        if given is WAIT and (may_measure or device is None):
             return self._next_measurement() or WAIT
         return given
 

@@ -15,8 +15,8 @@ from optuna.trial import TrialState
 
 from nas.driver.driver_folders import remove_empty_folders, remove_left_folders
 from nas.errors import StudyError
+from nas.study.driver_rows import read_drivers
 from nas.study.layout import CHECKPOINT, RAY, STACKS, WEIGHTS, WORKERS, remove_checkpoint, remove_error, trial_folder
-from nas.study.leases import read_drivers
 from nas.study.storage_url import StoragePlace
 from nas.study.stored import StoredStudy
 from nas.study.transactions import ServerTransactions

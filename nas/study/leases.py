@@ -10,7 +10,6 @@ In an SQLite file there is one driver, which holds the lock of the folder. So wh
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
@@ -18,15 +17,15 @@ import threading
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from nas.errors import StorageError
 from nas.study.connections import Query
-from nas.study.drivers import DRIVER, DRIVERS, HEARTBEAT_S, LEASE_S, UNKNOWN, DriverRecord, drivers_of
+from nas.study.driver_rows import read_drivers, remove_driver, trials_of_driver, write_driver
+from nas.study.drivers import DRIVER, HEARTBEAT_S, LEASE_S, UNKNOWN, DriverRecord
 from nas.study.transactions import StudyTransactions
 
 JOIN_S = 5.0
@@ -93,16 +92,16 @@ class SoleLeases(Leases):
 
         def announce(query: Query) -> None:
             for other in read_drivers(query, self.transactions.study):
-                _remove(query, self.transactions.study, other)
+                remove_driver(query, self.transactions.study, other)
             record = replace(_own_record(self.transactions.now_s(query)), interval_s=0.0)
-            _write(query, self.transactions.study, self.driver, record)
+            write_driver(query, self.transactions.study, self.driver, record)
 
         self.transactions.locked(announce)
         try:
             yield
         finally:
             with suppress(StorageError):
-                self.transactions.locked(lambda query: _remove(query, self.transactions.study, self.driver))
+                self.transactions.locked(lambda query: remove_driver(query, self.transactions.study, self.driver))
 
 
 @dataclass
@@ -197,13 +196,13 @@ class SharedLeases(Leases):
         now_s = self.transactions.now_s(query)
         record = self._record or _own_record(now_s)
         self._record = replace(record, at=now_s, beats=record.beats + 1, index=self.index, interval_s=self.interval_s)
-        _write(query, self.transactions.study, self.driver, self._record)
+        write_driver(query, self.transactions.study, self.driver, self._record)
         self.observe(query)
         with self._lock:
             expired = [name for name, seen in self._observed.items() if self.clock() - seen.since_s >= self.lease_s]
         for name in expired:
-            if name != self.driver and not _has_trials(query, self.transactions.study, name):
-                _remove(query, self.transactions.study, name)
+            if name != self.driver and not trials_of_driver(query, self.transactions.study, name):
+                remove_driver(query, self.transactions.study, name)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -253,54 +252,16 @@ class SharedLeases(Leases):
         """
 
         def leave(query: Query) -> None:
-            for trial in _trials_of(query, self.transactions.study, self.driver):
+            for trial in trials_of_driver(query, self.transactions.study, self.driver):
                 query(
                     "UPDATE trial_user_attributes SET value_json = 'null' WHERE trial_id = ? AND key = ?",
                     (trial, DRIVER),
                 )
-            _remove(query, self.transactions.study, self.driver)
+            remove_driver(query, self.transactions.study, self.driver)
 
         self.transactions.locked(leave)
-
-
-def read_drivers(query: Query, study: int) -> dict[str, DriverRecord]:
-    """The drivers that the study with the id `study` announces, by their ids."""
-    sql = "SELECT a.key, a.value_json FROM study_user_attributes a WHERE a.study_id = ? AND a.key LIKE 'driver:%'"
-    attributes: dict[str, Any] = {}
-    for name, text in query(sql, (study,)):
-        with suppress(ValueError):
-            attributes[name] = json.loads(text)
-    return drivers_of(attributes)
 
 
 def _own_record(at_s: float) -> DriverRecord:
     since = datetime.now(UTC).isoformat(timespec="seconds")
     return DriverRecord(socket.gethostname(), os.getpid(), since, at_s)
-
-
-def _write(query: Query, study: int, driver: str, record: DriverRecord) -> None:
-    text, name = json.dumps(asdict(record)), DRIVERS + driver
-    changed = query(
-        "UPDATE study_user_attributes SET value_json = ? WHERE study_id = ? AND key = ? RETURNING study_id",
-        (text, study, name),
-    )
-    if not changed:
-        query("INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (?, ?, ?)", (study, name, text))
-
-
-def _remove(query: Query, study: int, driver: str) -> None:
-    query("DELETE FROM study_user_attributes WHERE study_id = ? AND key = ?", (study, DRIVERS + driver))
-
-
-def _trials_of(query: Query, study: int, driver: str) -> Sequence[int]:
-    """The ids of the trials that run and name `driver`."""
-    rows = query(
-        "SELECT t.trial_id FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id"
-        " WHERE t.study_id = ? AND t.state = 'RUNNING' AND a.key = ? AND a.value_json = ?",
-        (study, DRIVER, json.dumps(driver)),
-    )
-    return [row[0] for row in rows]
-
-
-def _has_trials(query: Query, study: int, driver: str) -> bool:
-    return bool(_trials_of(query, study, driver))

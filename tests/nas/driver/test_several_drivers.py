@@ -16,8 +16,9 @@ from nas.driver.ask_tell import AskTell
 from nas.driver.halving import Halving
 from nas.driver.propose import Finished, Proposal
 from nas.driver.state import SearchState
+from nas.study.driver_rows import read_drivers
 from nas.study.events import TrialLost, TrialRecorded
-from nas.study.leases import SharedLeases, read_drivers
+from nas.study.leases import SharedLeases
 from nas.study.records import Completed, Measured, Paused, Trained
 from nas.study.server_storage import open_server_study
 from nas.study.storage import create_study

@@ -17,7 +17,9 @@ from nas.errors import StorageError, UsageError
 from nas.objectives import Direction
 from nas.study.annotations import Annotations
 from nas.study.content import StudySnapshot
-from nas.study.leases import SharedLeases, SoleLeases, drivers_of, read_drivers
+from nas.study.driver_rows import read_drivers
+from nas.study.drivers import drivers_of
+from nas.study.leases import SharedLeases, SoleLeases
 from nas.study.reader import list_studies
 from nas.study.server_storage import create_server_study
 from nas.study.storage import create_study, open_study, read_study, write_attributes
