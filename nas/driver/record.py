@@ -29,6 +29,7 @@ from nas.study.records import (
     name_of,
 )
 from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
+from nas.study.unmeasured import UNMEASURED
 from trainers.files import remove_temporary_files
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ class Recorder:
         values = tuple(change.values or ())
         if change.state is None:
             state.running.discard(number)
+            state.unmeasured.discard(number)
             if state.ladder is not None and isinstance(outcome, Paused):
                 state.ladder.reach(number, outcome.epoch, self._check_values(state.open[number], outcome)[1])
             return TrialRecorded(number, outcome)
@@ -155,7 +157,7 @@ class Recorder:
         written = {**attributes, **outcome.to_attributes()}
         if not isinstance(outcome, Paused):
             written[OUTCOME] = name_of(outcome)
-        for name in ("refused", "failure", INFEASIBLE):
+        for name in ("refused", "failure", INFEASIBLE, UNMEASURED):
             if name not in written and trial.user_attrs.get(name) is not None:
                 written[name] = None
         return written

@@ -6,14 +6,17 @@ even have reached its first rung in the database. It takes its rungs as in an un
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
 from nas.study.records import Completed, Paused, from_record
 from search_space import Architecture
+from trainers.json_text import parse_json
 from trainers.training import checkpoint
+
+logger = logging.getLogger(__name__)
 
 CURVE_OBJECTIVES = frozenset({"accuracy"})
 """Trained objectives whose value at an earlier epoch is in the curve; others need the network as it was then."""
@@ -30,7 +33,11 @@ def finished_training(file: Path, architecture: Architecture, identity: Callable
     metadata = checkpoint.load_metadata(file)
     if metadata.get("architecture") != architecture.to_json() or metadata.get("training") != identity():
         return None
-    outcome = from_record(json.loads(metadata["record"]))
+    try:
+        outcome = from_record(parse_json(metadata["record"]))
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
+        logger.info("the header of %s holds no outcome; the training is repeated", file)
+        return None
     return outcome if isinstance(outcome, Completed) else None
 
 

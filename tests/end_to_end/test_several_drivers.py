@@ -76,7 +76,7 @@ def test_a_killed_driver_and_a_server_that_restarts_lose_nothing(
     assert {number for number, _ in weights} == {trial.number for trial in complete}
     by_number = {trial.number: trial for trial in complete}
     assert all(WeightsHeader.read(path).difference(by_number[number], ()) is None for number, path in weights)
-    assert cli.run("front", "first", "--json").stdout == cli.run("front", "second", "--json").stdout
+    assert cli.read("front", "first", "--json").stdout == cli.read("front", "second", "--json").stdout
     again = cli.run("search", "first")
     assert (again.returncode, again.stderr) == (0, "")
     assert f"already has its {TRIALS} trials" in again.stdout

@@ -17,11 +17,14 @@ import torch
 from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.study.layout import CHECKPOINT, WEIGHTS
+from nas.study.measure_task import MeasureTask
 from nas.study.records import (
     Completed,
     EarlierSegments,
     Failed,
     MachineFailure,
+    Measured,
+    MeasuredOnly,
     Paused,
     Refused,
     TrialTask,
@@ -30,6 +33,7 @@ from nas.study.records import (
 from search_space import Architecture, SearchSpace
 from trainers.data.config import DataConfig
 from trainers.data.prepared import prepare
+from trainers.device import device_name
 from trainers.training.config import TrainConfig
 
 QUICK: dict[str, Any] = {"min_time_s": 0.001, "max_time_s": 0.01}
@@ -77,6 +81,34 @@ def test_a_trial_is_measured_then_trained(digits: Path, tmp_path: Path) -> None:
     assert 0 < trained.train_s < trained.wall_s
     assert 0 < trained.overhead_s < trained.wall_s
     assert outcome.idle_s == 0.0  # the first trial of the worker
+
+
+def measuring_on(digits: Path, kind: str | None, **limits: float) -> Evaluator:
+    """An evaluator of a study that measures throughput on one kind of device."""
+    measuring = MeasuringSettings(("images_per_s",), limits, **QUICK, device=kind)
+    return Evaluator(EvaluationSettings(digits, TrainConfig(epochs=1), measuring=measuring), "cpu")
+
+
+def test_a_worker_on_another_kind_of_device_trains_and_one_on_that_kind_measures(digits: Path, tmp_path: Path) -> None:
+    trial = task(tmp_path)
+    trained = measuring_on(digits, "H100").evaluate(trial)
+    assert isinstance(trained, Completed)
+    assert trained.measured == Measured()
+    measure = MeasureTask(trial.number, trial.architecture, trial.seed)
+    assert from_record(measuring_on(digits, "H100").run(measure.to_dict())) == MeasuredOnly(Measured(), idle_s=0.0)
+    measured = from_record(measuring_on(digits, "CPU", images_per_s=1e12).run(measure.to_dict()))
+    assert isinstance(measured, MeasuredOnly)
+    assert measured.measured.values["images_per_s"] > 0
+    assert measured.measured.device == device_name(torch.device("cpu"))
+    assert isinstance(measured.completes(trained), Refused)
+    assert replace(measured, violation=None).completes(trained) == replace(trained, measured=measured.measured)
+
+
+def test_a_finished_training_is_measured_again_if_that_was_on_another_kind(digits: Path, tmp_path: Path) -> None:
+    first = measuring_on(digits, None).evaluate(task(tmp_path))
+    assert isinstance(first, Completed)
+    again = [measuring_on(digits, kind).evaluate(task(tmp_path)) for kind in ("cpu", "H100")]
+    assert [outcome.measured for outcome in again if isinstance(outcome, Completed)] == [first.measured, Measured()]
 
 
 def test_tasks_and_records_are_plain_json(digits: Path, tmp_path: Path) -> None:
