@@ -198,15 +198,14 @@ class StudyUnderTest:
 
     def assignments(self, driver: DriverProcess | None = None) -> dict[int, int]:
         """Process number of a worker -> the trial that it has announced last; of one `driver`, or of all."""
-        folder = self.folder / "workers"
-        name = "*.json"  # in PostgreSQL each driver has a folder of its own
-        if driver is not None and self.setup.database != "sqlite":
-            name = f"*_{driver.pid}_*/*.json"
         assigned = {}
-        for file in folder.rglob(name):
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                plain = json.loads(file.read_text())
-                assigned[int(plain["segment"]["worker"].rpartition("/")[2])] = int(plain["trial"])
+        for folder, _, names in os.walk(self.folder / "workers"):  # in PostgreSQL each driver has a folder of its own
+            if driver is not None and self.setup.database != "sqlite" and f"_{driver.pid}_" not in Path(folder).name:
+                continue
+            for file in (Path(folder, name) for name in names if name.endswith(".json")):
+                with contextlib.suppress(OSError, ValueError, KeyError):
+                    plain = json.loads(file.read_text())
+                    assigned[int(plain["segment"]["worker"].rpartition("/")[2])] = int(plain["trial"])
         return assigned
 
     def kill(self) -> None:
