@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from node_network import NodeNetwork
 from processes import MARKER, kill_all, marked_processes
 
-HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 START_PATIENCE_S = 120.0
 
 
@@ -26,23 +27,31 @@ class RayCluster:
         marker: the marker of the study; each node has one of its own.
         folder: for the temporary files of Ray; its path is short.
         nodes: number of nodes; each has one CPU.
+        temporary: the folder for temporary files of its workers.
+        network: the links between the nodes; None: all are on the loopback interface.
     """
 
     marker: str
     folder: Path
     nodes: int
+    temporary: Path
+    network: NodeNetwork | None = None
     port: int = 0
     token: str = field(default_factory=lambda: secrets.token_hex(32))
 
     def __post_init__(self) -> None:
         with socket.socket() as free:
-            free.bind((HOST, 0))
+            free.bind((self.host(0), 0))
             self.port = free.getsockname()[1]
+
+    def host(self, node: int) -> str:
+        """The IP address of `node`."""
+        return LOOPBACK if self.network is None else self.network.address(node)
 
     @property
     def address(self) -> str:
         """HOST:PORT of the head."""
-        return f"{HOST}:{self.port}"
+        return f"{self.host(0)}:{self.port}"
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -65,11 +74,19 @@ class RayCluster:
             else [f"--address={self.address}"]
         )
         folder = [f"--temp-dir={self.folder}"] if node == 0 else []
-        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", f"--node-ip-address={HOST}"]
-        environment = {**os.environ, **self.variables, MARKER: self.marker_of(node)}
+        command = [
+            sys.executable,
+            "-m",
+            "ray.scripts.scripts",
+            "start",
+            "--block",
+            f"--node-ip-address={self.host(node)}",
+        ]
+        command += [*place, *folder, "--num-cpus=1", "--disable-usage-stats"]
+        environment = {**os.environ, **self.variables, MARKER: self.marker_of(node), "TMPDIR": str(self.temporary)}
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         subprocess.Popen(
-            [*command, *place, *folder, "--num-cpus=1", "--disable-usage-stats"],
+            command if self.network is None else self.network.command(node, command),
             env=environment,
             start_new_session=True,
             **quiet,
@@ -84,15 +101,17 @@ class RayCluster:
         return pids
 
     def end(self) -> None:
-        """Kill all nodes."""
+        """Kill all nodes, and remove their network."""
         for node in range(self.nodes):
             kill_all(self.marker_of(node))
+        if self.network is not None:
+            self.network.close()
 
     def _wait_for_head(self) -> None:
         end = time.monotonic() + START_PATIENCE_S
         while time.monotonic() < end:
             with socket.socket() as client:
-                if client.connect_ex((HOST, self.port)) == 0:
+                if client.connect_ex((self.host(0), self.port)) == 0:
                     return
             time.sleep(0.1)
         raise TimeoutError(f"the head of the cluster must listen at {self.address}, found nothing there")

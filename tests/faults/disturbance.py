@@ -104,7 +104,9 @@ class Disturbance:
         """Run the study of `plan` to its end under its faults, and check the invariants."""
         record, begin = StudyRecord(plan), time.monotonic()
         disk_mib = DISK_MIB if plan.needs_disk else 0
-        with open_study_under_test(plan.setup, disk_mib=disk_mib, server=self.server) as study:
+        with open_study_under_test(
+            plan.setup, disk_mib=disk_mib, server=self.server, needs_links=plan.needs_links
+        ) as study:
             references = References(study.config, self.cache)
             study.start()
             try:

@@ -44,6 +44,8 @@ class Fault:
         databases: databases for which it exists.
         needs_nodes: number of nodes that a cluster must have; 0: Ray is the search's own, if there is one.
         needs_drivers: number of drivers that the study must have.
+        needs_own_ray: True if it is one of Ray's own processes that nobody would start again on a cluster.
+        needs_links: True if the nodes of the cluster must have links that can be cut.
         needs_disk: True if the folder of the study must be on a small disk of its own.
         chooses_moment: True if it waits for its moment itself.
     """
@@ -55,6 +57,8 @@ class Fault:
     databases: tuple[str, ...] = DATABASES
     needs_nodes: int = 0
     needs_drivers: int = 1
+    needs_own_ray: bool = False
+    needs_links: bool = False
     needs_disk: bool = False
     chooses_moment: bool = False
 
@@ -69,6 +73,8 @@ def fault(
     databases: tuple[str, ...] = DATABASES,
     needs_nodes: int = 0,
     needs_drivers: int = 1,
+    needs_own_ray: bool = False,
+    needs_links: bool = False,
     needs_disk: bool = False,
     chooses_moment: bool = False,
 ) -> Callable[[Inject], Inject]:
@@ -82,7 +88,17 @@ def fault(
         if name in FAULTS:
             raise ValueError(f"fault {name} already exists")
         FAULTS[name] = Fault(
-            name, inject, executors, trainings, databases, needs_nodes, needs_drivers, needs_disk, chooses_moment
+            name,
+            inject,
+            executors,
+            trainings,
+            databases,
+            needs_nodes,
+            needs_drivers,
+            needs_own_ray,
+            needs_links,
+            needs_disk,
+            chooses_moment,
         )
         return inject
 
@@ -92,5 +108,5 @@ def fault(
 def exists(fault: Fault, setup: StudySetup) -> bool:
     """True if there is such a fault in a study with this `setup`."""
     fits = setup.executor in fault.executors and setup.database in fault.databases
-    fits = fits and fault.needs_drivers <= setup.drivers
+    fits = fits and fault.needs_drivers <= setup.drivers and not (fault.needs_own_ray and setup.nodes)
     return fits and (fault.needs_nodes <= setup.nodes if setup.nodes else fault.needs_nodes == 0)

@@ -9,12 +9,13 @@ from random import Random
 
 from fault import Inject, Injection, fault
 from kills import hit, kill, kill_driver_of, may_lose
-from processes import kill_all, send_all
+from processes import kill_all, marked_processes, send_all
 from study import StudyUnderTest
 
 MAX_STOP_S = 6.0
 MAX_ENDING_S = 30.0  # of a search that was asked to end
 MAX_NODE_AWAY_S = 15.0
+MIN_GIVEN_UP_S = 30.0  # Ray gives a node up that it does not reach for so long
 
 
 @fault("worker")
@@ -54,7 +55,7 @@ def _kill_daemon(role: str) -> Inject:
 
 
 for _role in ("host", "raylet", "gcs", "agent"):
-    fault(_role, ("ray_tune",))(_kill_daemon(_role))
+    fault(_role, ("ray_tune",), needs_own_ray=_role != "host")(_kill_daemon(_role))
 
 
 @fault("group")
@@ -72,10 +73,10 @@ def kill_group(study: StudyUnderTest, random: Random) -> Injection | None:
 @fault("machine")
 def kill_everything(study: StudyUnderTest, random: Random) -> Injection | None:
     """SIGKILL of every process, as when the machine goes down."""
-    at = time.monotonic()
+    pids, at = frozenset(process.pid for process in marked_processes(study.marker)), time.monotonic()
     kill_all(study.marker)
     study.wait()
-    return Injection("all processes", at, trials=frozenset(study.assignments().values()))
+    return Injection("all processes", at, pids, frozenset(study.assignments().values()))
 
 
 def _stop(study: StudyUnderTest, pids: list[int], detail: str, seconds: float) -> Injection | None:
@@ -106,7 +107,7 @@ def _stop_one(role: str) -> Inject:
 
 fault("stop_worker")(_stop_one("worker"))
 fault("stop_host", ("ray_tune",))(_stop_one("host"))
-fault("stop_raylet", ("ray_tune",))(_stop_one("raylet"))
+fault("stop_raylet", ("ray_tune",), needs_own_ray=True)(_stop_one("raylet"))
 
 
 def _signal_driver(number: signal.Signals, group: bool = False, times: int = 1) -> Inject:
@@ -162,10 +163,32 @@ fault("node", ("ray_tune",), needs_nodes=2)(_kill_node(is_head=False))
 fault("head", ("ray_tune",), needs_nodes=1)(_kill_node(is_head=True))
 
 
-@fault("network", ("ray_tune",), needs_nodes=2)
+@fault("stop_node", ("ray_tune",), needs_nodes=2)
 def stop_node(study: StudyUnderTest, random: Random) -> Injection | None:
-    """SIGSTOP of all processes of a node: for the others it looks as if the network to it were cut."""
+    """SIGSTOP of all processes of a node, as when a virtual machine is suspended."""
     if study.cluster is None:
         return None
     pids = study.cluster.pids(random.randrange(1, study.setup.nodes))
     return _stop(study, list(pids), "a node", random.uniform(1, 6 * MAX_STOP_S))
+
+
+@fault("network", ("ray_tune",), needs_nodes=2, needs_links=True)
+def cut_network(study: StudyUnderTest, random: Random) -> Injection | None:
+    """The link to a node is cut for some seconds, or for so long that Ray gives the node up; that one then starts again."""
+    trials = set(study.assignments().values())
+    if study.cluster is None or study.cluster.network is None or not may_lose(study, trials, "cluster"):
+        return None
+    node, seconds = (
+        random.randrange(1, study.setup.nodes),
+        random.choice((random.uniform(1, 6), random.uniform(40, 60))),
+    )
+    study.losses.update(trials)
+    study.cluster.network.cut(node)
+    time.sleep(seconds)
+    at = time.monotonic()
+    study.cluster.network.join(node)
+    is_given_up = not study.cluster.pids(node) or seconds > MIN_GIVEN_UP_S
+    if is_given_up:
+        study.cluster.kill(node)
+        study.cluster.start(node)
+    return Injection(f"node {node} without network for {seconds:.1f} s", at)

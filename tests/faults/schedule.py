@@ -124,6 +124,11 @@ class StudyPlan:
         """True if a fault needs a small disk of its own."""
         return any(planned.fault.needs_disk for planned in self.faults)
 
+    @property
+    def needs_links(self) -> bool:
+        """True if a fault needs links between nodes that can be cut."""
+        return any(planned.fault.needs_links for planned in self.faults)
+
 
 def plans(
     seed: int,

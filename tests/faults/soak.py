@@ -24,6 +24,7 @@ import ray
 import torch
 from disturbance import Disturbance, FaultRecord, StudyRecord
 from faults import DATABASES, EXECUTORS, FAULTS
+from node_network import can_isolate
 from postgresql import PASSWORD, PostgreSQL, find_programs, running_postgresql
 from schedule import plans
 
@@ -157,10 +158,14 @@ def database_server(databases: Sequence[str]) -> Iterator[PostgreSQL | None]:
 
 def soak(options: argparse.Namespace, disturbance: Disturbance) -> list[StudyRecord]:
     """Run studies one after the other for the time that the `options` say."""
+    names = options.faults.split(",")
+    if options.nodes and any(FAULTS[name].needs_links for name in names) and not can_isolate():
+        print("no network is cut: this process may not create network namespaces", flush=True)
+        names = [name for name in names if not FAULTS[name].needs_links]
     schedule = plans(
         options.seed,
         options.executors.split(","),
-        options.faults.split(","),
+        names,
         options.per_study,
         options.trials,
         options.databases.split(","),

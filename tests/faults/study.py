@@ -24,6 +24,7 @@ from random import Random
 
 from cluster import RayCluster
 from driver_process import DriverProcess
+from node_network import NodeNetwork
 from postgresql import PASSWORD, PostgreSQL
 from probe import TrainingProbe
 from processes import MARKER, MarkedProcess, kill_all, marked_processes, role_of
@@ -140,8 +141,9 @@ class StudyUnderTest:
     def command(self) -> list[str]:
         """The command that starts and continues it."""
         program = ["-m", "nas.cli"] if self.setup.drivers == 1 else ["-c", SHORT_LEASES]
-        storage = [] if self.url is None else ["--storage", self.url]
-        return [sys.executable, *program, "search", "study.yaml", "--out", "runs", *storage, *self.setup.overrides]
+        places = [] if self.url is None else ["--storage", self.url]
+        places += [] if self.cluster is None else ["--address", self.cluster.address]
+        return [sys.executable, *program, "search", "study.yaml", "--out", "runs", *places, *self.setup.overrides]
 
     def start(self) -> None:
         """Start the search, or continue it: every driver that does not run and has not finished."""
@@ -196,15 +198,14 @@ class StudyUnderTest:
 
     def assignments(self, driver: DriverProcess | None = None) -> dict[int, int]:
         """Process number of a worker -> the trial that it has announced last; of one `driver`, or of all."""
-        folder = self.folder / "workers"
-        name = "*.json"  # in PostgreSQL each driver has a folder of its own
-        if driver is not None and self.setup.database != "sqlite":
-            name = f"*_{driver.pid}_*/*.json"
         assigned = {}
-        for file in folder.rglob(name):
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                plain = json.loads(file.read_text())
-                assigned[int(plain["segment"]["worker"].rpartition("/")[2])] = int(plain["trial"])
+        for folder, _, names in os.walk(self.folder / "workers"):  # in PostgreSQL each driver has a folder of its own
+            if driver is not None and self.setup.database != "sqlite" and f"_{driver.pid}_" not in Path(folder).name:
+                continue
+            for file in (Path(folder, name) for name in names if name.endswith(".json")):
+                with contextlib.suppress(OSError, ValueError, KeyError):
+                    plain = json.loads(file.read_text())
+                    assigned[int(plain["segment"]["worker"].rpartition("/")[2])] = int(plain["trial"])
         return assigned
 
     def kill(self) -> None:
@@ -220,7 +221,11 @@ class StudyUnderTest:
 
 @contextmanager
 def open_study_under_test(
-    setup: StudySetup, parent: Path = Path("/tmp"), disk_mib: int = 0, server: PostgreSQL | None = None
+    setup: StudySetup,
+    parent: Path = Path("/tmp"),
+    disk_mib: int = 0,
+    server: PostgreSQL | None = None,
+    needs_links: bool = False,
 ) -> Iterator[StudyUnderTest]:
     """Yield a study that is not started yet, in a new home, which is removed at the end together with all its processes.
 
@@ -229,6 +234,7 @@ def open_study_under_test(
         parent: the folder in which the home is created; its path is at most 8 bytes long.
         disk_mib: the size of a disk of its own (a tmpfs) for the study's folder; 0: it has none.
         server: holds the database of a study in PostgreSQL.
+        needs_links: True if the nodes of its cluster have links that can be cut.
 
     Raises:
         OSError: the disk cannot be mounted.
@@ -242,7 +248,8 @@ def open_study_under_test(
         mount = ["mount", "-t", "tmpfs", "-o", f"size={disk_mib}m", "tmpfs", str(study.folder)]
         subprocess.run(mount, check=True, capture_output=True)
     if setup.nodes:
-        study.cluster = RayCluster(study.marker, study.home / "r", setup.nodes)
+        network = NodeNetwork(setup.nodes).open() if needs_links else None
+        study.cluster = RayCluster(study.marker, study.home / "r", setup.nodes, study.temporary, network)
     try:
         for node in range(setup.nodes):
             assert study.cluster is not None

@@ -46,6 +46,7 @@ def test_a_schedule_is_drawn_with_its_seed() -> None:
         assert plan.setup.drivers == 1 or plan.setup.database == "postgresql"
         for planned in plan.faults:
             assert exists(planned.fault, plan.setup)
+            assert not (planned.fault.needs_own_ray and plan.setup.nodes)
             assert plan.setup.training in planned.fault.trainings
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from nas.errors import MachineError, UsageError
-from nas.execution.base import FINISHED, Loss, NoTask, Task, TaskSource, open_executor
+from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource, open_executor
 from nas.execution.executors.ray_tune.session import kill_session, members
 from nas.execution.losses import LossPolicy
 from nas.execution.resources import Resources
@@ -173,6 +173,13 @@ class EventSource(TaskSource):
             self.steps.pop(0)[1]()
 
 
+class OneAfterTheOther(EventSource):
+    """A task is given when those before have ended, as at the end of a search with rungs."""
+
+    def next_task(self) -> Task | NoTask:
+        return WAIT if self.steps and self.count > len(self.ended) else super().next_task()
+
+
 def opened(cluster: Cluster, scratch: Path, **more: Any) -> AbstractContextManager[Any]:
     resources = {"address": cluster.address, "gpus_per_trial": 0, "wait_for_cluster": timedelta(minutes=5), **more}
     return open_executor("ray_tune", Resources.model_validate(resources), scratch)
@@ -216,6 +223,22 @@ def test_nodes_join_and_leave_and_no_task_is_lost(cluster: Cluster, tmp_path: Pa
         ("node", "node 127.0.0.3 was lost"),
     ]
     assert {result["sees"] for result in source.results} == {2}
+
+
+def test_the_death_of_the_only_worker_is_reported_while_there_is_no_other_task(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    import cluster_worker
+
+    (tmp_path / "reference.json").write_text("{}")
+    source = OneAfterTheOther(
+        (lambda s: len(s.running) == 1, lambda: cluster.kill_worker("127.0.0.2")),
+        (lambda s: len(s.ended) == 1, lambda: None),
+    )
+    with opened(cluster, tmp_path / "scratch") as executor:
+        executor.run(cluster_worker.Worker, source, tmp_path)
+    assert source.ended == ["t1"]
+    assert [loss.kind for loss in source.losses] == ["worker"]
 
 
 def test_a_node_that_lacks_a_module_is_named_and_the_others_go_on(cluster: Cluster, tmp_path: Path) -> None:

@@ -101,6 +101,9 @@ def test_folders_of_killed_searches_are_removed_and_those_of_living_ones_stay(pa
         with session_folder() as folder:
             names = {place.name for place in parent.iterdir()}
             assert names == {folder.name, folders[1].name, f"{PREFIX}file", f"{PREFIX}link"}
+            living.send_signal(signal.SIGKILL)  # such as another driver of the study, after which nothing is left to do
+            living.wait()
+        assert {place.name for place in parent.iterdir()} == {f"{PREFIX}file", f"{PREFIX}link"}
     finally:
         living.send_signal(signal.SIGKILL)
         for process in processes:

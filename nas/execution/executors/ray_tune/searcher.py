@@ -100,6 +100,9 @@ class TaskSearcher(Searcher):
         self.nodes_read_s = 0.0
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        # Without a trial, Tune makes no step and only asks, for minutes: the task of a death that waits for news may be the last.
+        self.report_deaths()
+        self.read_nodes()
         # One trial may wait for resources, so that an autoscaler sees the demand where there is no node.
         if len(self.running) >= max(1, self.workers):
             return None

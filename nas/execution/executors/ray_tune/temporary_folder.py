@@ -2,9 +2,9 @@
 
 Ray keeps its sockets below its temporary folder, and the path of a socket has at most 107 bytes. It also makes that folder
 readable and writable for everybody, and never removes it. So a private Ray gets a new folder within one of mode 0700, in the
-first folder for temporary files whose path is short enough. A search that is killed leaves it; the next one removes it. The
-folder is locked while its search lives, whatever the process number, so that searches in containers that share a folder for
-temporary files leave one another alone.
+first folder for temporary files whose path is short enough. A search that is killed leaves it; the next one that starts or ends
+removes it. The folder is locked while its search lives, whatever the process number, so that searches in containers that share a
+folder for temporary files leave one another alone.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ logger = logging.getLogger(__name__)
 def session_folder() -> Iterator[Path]:
     """Yield a new private folder with a short path, which is removed at the end.
 
-    Folders that killed searches of this user have left are removed first.
+    Folders that killed searches of this user have left are removed, too, first and at the end: another driver of the same study
+    may have been killed meanwhile, and nothing be left for it to do.
 
     Raises:
         UsageError: no folder for temporary files has a short path and can be written to.
@@ -52,6 +53,7 @@ def session_folder() -> Iterator[Path]:
     finally:
         _remove(folder)
         os.close(lock)
+        _remove_abandoned(folder.parent)
 
 
 def candidate_parents() -> list[Path]:
