@@ -21,6 +21,8 @@ MAX_DIGEST_BYTES = 10_000_000
 """Of the files whose content is compared."""
 PASSWORD = "geheim-7342"
 """Of all URLs in the table; no output may have it."""
+KEPT = ("tmp/mixfront-", "tmp/torchinductor_")
+"""Caches of this machine."""
 CANARY = "CANARY"
 """The environment variable with the file that a payload writes if it is executed."""
 WARM_NAS = Path(__file__).with_name("warm_nas.py")
@@ -186,7 +188,8 @@ def faults(row: BadInput, ended: Ended) -> list[str]:
         found.append("the password was printed")
     if ended.executed:
         found.append("a payload was executed")
-    lost = [name for name in ended.changed if not name.startswith(tuple(f"in/{name}" for name in row.written))]
+    written = (*KEPT, *(f"in/{name}" for name in row.written))
+    lost = [name for name in ended.changed if not name.startswith(written)]
     if lost:
         found.append(f"changed: {lost}")
     lines = ended.stderr.splitlines()
