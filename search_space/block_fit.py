@@ -18,13 +18,14 @@ from search_space.residual_forms.base import ResidualForm
 from search_space.shapes import BlockShape, MapShape
 
 
+@lru_cache(maxsize=16384)  # a search builds many architectures that share stages
 def fit_token_mixer(
     form: ResidualForm,
     token_mixer: TokenMixerSpec,
     channel_mixer: ChannelMixerSpec,
-    block_shapes: Sequence[BlockShape],
+    block_shapes: tuple[BlockShape, ...],
 ) -> TokenMixerSpec:
-    """The canonical form of `token_mixer` in blocks of `block_shapes`.
+    """The canonical form of `token_mixer` in blocks of `block_shapes`; cached.
 
     Raises:
         SpaceError: a mixer does not fit, or some output of a block does not depend on every input channel.

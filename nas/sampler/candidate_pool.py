@@ -6,14 +6,18 @@ and crossovers of the best ones so far; the candidates of lowest score make room
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Set as AbstractSet
+from itertools import islice
 from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.sampler.candidate_covariance import CandidateCovariance
 from nas.sampler.domain import Point
 from nas.sampler.features import FeatureExtractor
+from nas.sampler.gaussian_process import GaussianProcess
 
 Indices = NDArray[np.intp]
 
@@ -42,18 +46,20 @@ class CandidatePool(Generic[Point]):
         # Of the primary model when last computed. With the same hyper-parameters it can only have fallen since then.
         self.deviation = np.zeros(0)
         self.score = np.zeros(0)  # the acquisition value; inf if it was not computed
+        self._covariances: defaultdict[GaussianProcess, CandidateCovariance] = defaultdict(CandidateCovariance)
         self.add(extractor.reference_points)
 
     def __len__(self) -> int:
         return len(self.points)
 
-    def add(self, points: Iterable[Point]) -> list[int]:
-        """Add `points`; returns the indices of the new ones."""
+    def add(self, points: Iterable[Point]) -> int:
+        """Add those of `points` that are new, behind the others; returns the index of the first one."""
         key = self.extractor.domain.key
-        added = {key(point): point for point in points if key(point) not in self.index}
-        if not added:
-            return []
+        keyed = {key(point): point for point in points}
+        added = {name: point for name, point in keyed.items() if name not in self.index}
         start = len(self.points)
+        if not added:
+            return start
         points = list(added.values())
         values = self.extractor.function_values(points)
         features = self.extractor.features(points, values)
@@ -64,7 +70,7 @@ class CandidatePool(Generic[Point]):
         self.features = self.features.concatenate(features)
         self.deviation = np.concatenate([self.deviation, np.full(len(points), np.inf)])
         self.score = np.concatenate([self.score, np.full(len(points), np.inf)])
-        return list(range(start, len(self.points)))
+        return start
 
     def shrink(self) -> None:
         """If an incomplete pool is above its capacity, keep the candidates of highest score only."""
@@ -75,13 +81,20 @@ class CandidatePool(Generic[Point]):
         self.index = {self.extractor.domain.key(point): i for i, point in enumerate(self.points)}
         self.costs, self.features, self.feasible = self.costs[kept], self.features[kept], self.feasible[kept]
         self.deviation, self.score = self.deviation[kept], self.score[kept]
+        for covariance in self._covariances.values():
+            covariance.keep(kept)
 
-    def available(self, tried: AbstractSet[Hashable]) -> Indices:
-        """The indices of feasible candidates whose keys are not in `tried`; all others lose their score."""
-        available = self.feasible.copy()
-        available[[i for key, i in self.index.items() if key in tried]] = False
-        self.score[~available] = -np.inf
-        return np.nonzero(available)[0]
+    def covariance(self, model: GaussianProcess) -> NDArray[np.float64]:
+        """The covariance of all candidates with the observations of `model`; it holds until the next call for this model."""
+        return self._covariances[model].update(model, self.features)
+
+    def available(self, tried: AbstractSet[Hashable], start: int = 0) -> Indices:
+        """The indices, from `start` on, of feasible candidates whose keys are not in `tried`; the others lose their score."""
+        available = self.feasible[start:].copy()
+        keys = islice(self.index, start, None)  # in the order of the candidates
+        available[[i for i, key in enumerate(keys) if key in tried]] = False
+        self.score[start:][~available] = -np.inf
+        return start + np.nonzero(available)[0]
 
     def best(self, count: int) -> list[int]:
         """The indices of the `count` candidates of highest score, among those with a score."""

@@ -117,8 +117,8 @@ class Engine(Generic[Point]):
         self._score(estimate, available)
         if not self.pool.complete:
             best = self.pool.best(self.domain.num_new_candidates)
-            added = self.pool.add(self.domain.mutate(self.pool.points[i], self.rng) for i in best)
-            self._score(estimate, np.intersect1d(added, self.pool.available(tried)))
+            first = self.pool.add(self.domain.mutate(self.pool.points[i], self.rng) for i in best)
+            self._score(estimate, self.pool.available(tried, first))
         return [self.pool.points[i] for i in self._select(estimate, count)]
 
     def _select(self, estimate: FrontEstimate, count: int) -> list[int]:
@@ -136,15 +136,15 @@ class Engine(Generic[Point]):
         )
         index = np.concatenate([ranked[:half], ranked[spread]])
         features = pool.features[index]
-        covariance = model.covariance(features)
+        covariance = pool.covariance(model)[index]
         batch = Batch(
             estimate,
-            self._costs(index, estimate.improvement.num_costs - self.extractor.num_cheap),
+            self._costs(estimate)[index],
             model.mean(covariance),
             model.posterior_covariance(covariance, features),
             model.noise_deviation,
         )
-        weight = self.feasibility.weight(features)
+        weight = self.feasibility.weight(pool)[index]
         return [int(index[i]) for i in batch.select(count, self._acquisition, weight)]
 
     def predict(self, point: Point) -> tuple[float, float, float] | None:
@@ -206,27 +206,30 @@ class Engine(Generic[Point]):
         if not len(index):
             return
         pool, model = self.pool, self.models.primary
-        features = pool.features[index]
-        covariance = model.covariance(features)
-        mean = model.mean(covariance)
-        costs = self._costs(index, estimate.improvement.num_costs - self.extractor.num_cheap)
-        bound = np.minimum(pool.deviation[index], model.prior_standard_deviation(features))
-        weight = self.feasibility.weight(features)
+        covariance = pool.covariance(model)
+        mean, costs = model.mean(covariance)[index], self._costs(estimate)[index]
+        bound = np.minimum(pool.deviation, model.prior_standard_deviation(pool.features))[index]
+        weight = self.feasibility.weight(pool)[index]
         scores = weight * self._acquisition(estimate, costs, mean, bound)
         ranked = np.argsort(-scores, kind="stable")
         num_exact = max(int(MAX_DEVIATION_MULTIPLICATIONS / model.num_observations**2), MIN_SCORED_DEVIATIONS)
         top = ranked[:num_exact]
-        deviation = model.standard_deviation(covariance[top], features[top])
+        deviation = model.standard_deviation(covariance[index[top]], pool.features[index[top]])
         exact = weight[top] * self._acquisition(estimate, costs[top], mean[top], deviation)
         scores = np.minimum(scores, exact.max() * (1 - 1e-9))  # a bound alone cannot win
         scores[top] = exact
         pool.score[index], pool.deviation[index[top]] = scores, deviation
 
-    def _costs(self, index: Indices, num_secondary: int) -> Floats:
-        """The costs of the candidates `index`, with the predicted ones, `(m, cheap + num_secondary)`."""
-        features = self.pool.features[index]
-        predicted = [self.models.predict_cost(j, features) for j in range(num_secondary)]
-        return np.column_stack([self.pool.costs[index], *predicted])
+    def _costs(self, estimate: FrontEstimate) -> Floats:
+        """The costs of all candidates, with the predicted ones where `estimate` has them, `(m, costs)`."""
+        pool, models = self.pool, self.models
+        predicted = [
+            models.cost_of_mean(j, model.mean(pool.covariance(model)))
+            if model.num_observations
+            else np.zeros(len(pool))
+            for j, model in enumerate(models.secondary[: estimate.improvement.num_costs - self.extractor.num_cheap])
+        ]
+        return np.column_stack([pool.costs, *predicted])
 
     def _acquisition(self, estimate: FrontEstimate, costs: Floats, mean: Floats, deviation: Floats) -> Floats:
         """The expected hypervolume improvement of candidates, times the probability that they keep the limits, `(m,)`."""

@@ -14,8 +14,9 @@ from typing import Generic
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.sampler.candidate_pool import CandidatePool
 from nas.sampler.domain import Point
-from nas.sampler.features import FeatureExtractor, Features
+from nas.sampler.features import FeatureExtractor
 from nas.sampler.gaussian_process import GaussianProcess
 
 Floats = NDArray[np.float64]
@@ -51,8 +52,9 @@ class FeasibilityModel(Generic[Point]):
         labels[len(kept) - min(len(infeasible), MAX_INFEASIBLE) :] = 0.0
         self._process.condition(features, labels)
 
-    def weight(self, features: Features) -> Floats:
-        """The factor of what points are worth, `(n,)`: 1 for those that can certainly be trained."""
+    def weight(self, pool: CandidatePool[Point]) -> Floats:
+        """The factor of what the candidates are worth, `(n,)`: 1 for those that can certainly be trained."""
         if not self._is_active:
-            return np.ones(len(features))
-        return np.asarray(np.clip(self._process.predict_mean(features), MIN_PROBABILITY, 1.0) ** CAUTION)
+            return np.ones(len(pool))
+        mean = self._process.mean(pool.covariance(self._process))
+        return np.asarray(np.clip(mean, MIN_PROBABILITY, 1.0) ** CAUTION)

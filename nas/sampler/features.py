@@ -14,7 +14,7 @@ from nas.sampler.domain import Domain, Point, Rng
 from nas.sampler.warp import CostScale
 
 Floats = NDArray[np.float64]
-Index = NDArray[np.intp] | NDArray[np.bool_]
+Index = NDArray[np.intp] | NDArray[np.bool_] | slice
 PointFunction = Callable[[Any], float]
 
 NUM_REFERENCE_POINTS = 1000  # random points by which features are standardised
@@ -52,6 +52,14 @@ class Features:
             np.concatenate([self.smooth, other.smooth]),
             np.concatenate([self.shortfall, other.shortfall]),
         )
+
+    def common_prefix(self, other: Features) -> int:
+        """The number of points, from the first on, that have the same features as those of `other`."""
+        count = min(len(self), len(other))
+        same = self.shortfall[:count] == other.shortfall[:count]
+        for a, b in ((self.bits, other.bits), (self.linear, other.linear), (self.smooth, other.smooth)):
+            same &= (a[:count] == b[:count]).all(axis=1)
+        return count if same.all() else int(np.argmin(same))
 
 
 class FeatureExtractor(Generic[Point]):

@@ -106,7 +106,7 @@ class ObjectiveModels(Generic[Point]):
         features = self.extractor.features(points, values)
         self.primary.theta = self.primary.prior_mean.copy()
         self.primary.condition(features, PRIOR_COST_TREND * self.extractor.scales[0].logarithmic(values[:, 0]))
-        z = self.primary.predict_mean(features)
+        z = self.primary.observed_mean
         complete = np.ones(len(z), dtype=bool)
         return _front(points, self.extractor.costs(values), z, LogErrorWarp(1.0, 1.0), complete, True)
 
@@ -140,14 +140,18 @@ class ObjectiveModels(Generic[Point]):
             complete = np.concatenate([complete, np.ones(len(pending), dtype=bool)])
             self.primary.condition(features, z)
         points = [*trained.points, *pending]
-        return _front(points, costs, self.primary.predict_mean(features), warp, complete, refit)
+        return _front(points, costs, self.primary.observed_mean, warp, complete, refit)
 
     def predict_cost(self, j: int, features: Features) -> Floats:
         """The predicted secondary objective `j` on its scale, `(n,)`; 0 as long as nothing was measured."""
-        scale, model = self.secondary_scales[j], self.secondary[j]
-        if not model.num_observations:
+        if not self.secondary[j].num_observations:
             return np.zeros(len(features))
-        return scale(scale.from_logarithmic(model.predict_mean(features)))
+        return self.cost_of_mean(j, self.secondary[j].predict_mean(features))
+
+    def cost_of_mean(self, j: int, mean: Floats) -> Floats:
+        """The secondary objective `j` on its scale where its model predicts `mean`, `(n,)`."""
+        scale = self.secondary_scales[j]
+        return scale(scale.from_logarithmic(mean))
 
     def _representative(self, observations: Observations[Point], rng: Rng) -> Indices:
         """The indices of at most `MAX_MODEL_OBSERVATIONS`: half of them the nearest to the front, the others random."""
@@ -167,7 +171,10 @@ class ObjectiveModels(Generic[Point]):
     def _fit(self, features: Features, trained: Observations[Point], rng: Rng) -> LogErrorWarp:
         """Choose the hyper-parameters, and the warp, which is returned."""
         y = trained.y
-        warp = min(candidate_warps(y), key=lambda warp: self.primary.loss(features, warp(y)) - warp.log_slope(y).sum())
+        warps = candidate_warps(y)
+        losses = self.primary.losses(features, [warp(y) for warp in warps])
+        corrected = [loss - warp.log_slope(y).sum() for loss, warp in zip(losses, warps, strict=True)]
+        warp = warps[int(np.argmin(corrected))]
         self.primary.fit(features, warp(y), rng)
         for j, model in enumerate(self.secondary):
             measured = np.isfinite(trained.secondary[:, j])

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
@@ -117,4 +118,4 @@ class HeadChoices(Value):
 
 def field_values(values: Sequence[Any], field: str) -> tuple[Any, ...]:
     """The distinct values that `field` has in `values`, in order."""
-    return tuple(dict.fromkeys(getattr(value, field) for value in values))
+    return tuple(dict.fromkeys(map(attrgetter(field), values)))

@@ -63,6 +63,8 @@ def walk_mixer(decide: Decide, prefix: str, field: str, open_mixers: Sequence[An
 def walk_fields(decide: Decide, prefix: str, open_values: Sequence[Any], declared: Mapping[str, Sequence[Any]]) -> Any:
     """Decide field by field which of `open_values` it is."""
     for field in type(open_values[0]).model_fields:
+        if len(open_values) == 1:  # no decision is left
+            break
         chosen = decide(f"{prefix}.{field}", field_values(open_values, field), declared.get(field, ()))
         open_values = [value for value in open_values if getattr(value, field) == chosen]
     return open_values[0]

@@ -7,12 +7,12 @@ import pytest
 
 from nas.sampler.features import Features
 from nas.sampler.gaussian_process import (
-    CONSTANT_VARIANCE,
     DIAGONAL_JITTER,
     Floats,
     GaussianProcess,
     cholesky_with_jitter,
 )
+from nas.sampler.kernel import CONSTANT_VARIANCE, PointPairs
 
 DECISION = np.array([0, 0, 0, 1, 1, 2, 2])
 DISTANCE = np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
@@ -69,13 +69,13 @@ def test_posterior_equals_the_textbook_formula(stopped: bool) -> None:
 def test_gradient_equals_finite_differences(stopped: bool) -> None:
     gp, points = model(), features(15, 4, stopped)
     y = np.random.default_rng(5).normal(size=15)
-    _, gradient = gp.negative_log_posterior(gp.theta, points, y)
+    _, gradient = gp.negative_log_posterior(gp.theta, PointPairs.of(points), y)
     for i in range(len(gp.theta)):
         step = np.zeros(len(gp.theta))
         step[i] = 1e-5
         difference = (
-            gp.negative_log_posterior(gp.theta + step, points, y)[0]
-            - gp.negative_log_posterior(gp.theta - step, points, y)[0]
+            gp.negative_log_posterior(gp.theta + step, PointPairs.of(points), y)[0]
+            - gp.negative_log_posterior(gp.theta - step, PointPairs.of(points), y)[0]
         ) / 2e-5
         assert gradient[i] == pytest.approx(difference, rel=1e-5, abs=1e-7)
 
@@ -84,9 +84,9 @@ def test_fit_finds_the_relevant_decision() -> None:
     points = features(120, 6)
     y = 3.0 * points.bits[:, 3] + 0.01 * np.random.default_rng(7).normal(size=120)
     gp = GaussianProcess(DECISION, DISTANCE, num_linear=3, num_smooth=2)
-    before = gp.loss(points, y)
+    (before,) = gp.losses(points, [y])
     gp.fit(points, y, np.random.default_rng(0))
-    assert gp.loss(points, y) < before
+    assert gp.losses(points, [y])[0] < before
     weights = gp.theta[7:]
     assert weights[1] > weights[0]
     assert weights[1] > weights[2]
