@@ -28,6 +28,7 @@ from nas.errors import StorageError
 from nas.study.connections import Query
 from nas.study.drivers import DRIVER, DRIVERS, HEARTBEAT_S, LEASE_S, UNKNOWN, DriverRecord, drivers_of
 from nas.study.transactions import StudyTransactions
+from trainers.json_text import parse_json
 
 JOIN_S = 5.0
 """A heartbeat that hangs, as on a server that is away, keeps the end of a search for at most so long."""
@@ -268,8 +269,8 @@ def read_drivers(query: Query, study: int) -> dict[str, DriverRecord]:
     sql = "SELECT a.key, a.value_json FROM study_user_attributes a WHERE a.study_id = ? AND a.key LIKE 'driver:%'"
     attributes: dict[str, Any] = {}
     for name, text in query(sql, (study,)):
-        with suppress(ValueError):
-            attributes[name] = json.loads(text)
+        with suppress(ValueError, TypeError):
+            attributes[name] = parse_json(text)
     return drivers_of(attributes)
 
 
