@@ -28,10 +28,12 @@ from nas.study.content import StudySnapshot
 from nas.study.operator_table import read_tables
 from nas.study.reader import Cursor
 from nas.study.segments import Segment, WorkerFiles
+from nas.study.stacks import take_stacks
 from search_space.errors import SpaceError
 from trainers.errors import DataError
 from trainers.files import read_json
 from trainers.training import checkpoint
+from trainers.watchdog import watch
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "v0_1" / "study"
 OBJECTIVES = (get("accuracy"), get("macs"))
@@ -211,6 +213,20 @@ def test_announcements_that_are_none_are_passed_over(tmp_path: Path) -> None:
         files.announce(3, valid)
         assert list(files.read()) == [(3, valid)]
     assert (tmp_path / "file").read_text() == "not ours"
+
+
+def test_stacks_are_not_written_to_what_a_link_leads_to(tmp_path: Path) -> None:
+    others, stacks = tmp_path / "others.txt", tmp_path / "stacks.txt"
+    others.write_text("not ours")
+    stacks.symlink_to(others)
+    with watch(stacks):
+        assert stacks.read_text() == ""
+    assert others.read_text() == "not ours"
+    for make in NO_FILES.values():
+        make(tmp_path)
+        (tmp_path / "file").rename(tmp_path / "stacks.txt")
+        assert take_stacks(tmp_path) is None
+        (tmp_path / "stacks.txt").rename(tmp_path / f"done{len(list(tmp_path.iterdir()))}")
 
 
 def test_results_are_not_written_to_what_a_link_leads_to(tmp_path: Path) -> None:
