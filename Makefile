@@ -40,7 +40,12 @@ lint: $(VENV)/.installed-dev ## format check, lint, types, import law, dependenc
 	@$(BIN)/deptry .
 
 audit: $(VENV)/.installed-dev ## look for known vulnerabilities of the installed packages (needs the network)
-	@$(BIN)/pip-audit --skip-editable --progress-spinner off
+	@mkdir -p build
+	@$(BIN)/pip-audit --skip-editable --progress-spinner off >build/audit.txt 2>&1; code=$$?; \
+	if grep -q '^Found ' build/audit.txt; then cat build/audit.txt; exit 1; fi; \
+	if [ $$code != 0 ] || grep -q 'could not be audited' build/audit.txt; then \
+	  echo 'audit: the advisories could not be read for all packages (see build/audit.txt); run it with the network' >&2; exit 1; fi; \
+	echo 'audit: no known vulnerabilities'
 
 format: $(VENV)/.installed-dev ## format and fix what can be fixed
 	@$(BIN)/ruff format .

@@ -1,6 +1,7 @@
 """The dashboard: a server that shows studies while they are searched, in the page that reports have, too.
 
     addresses.py       the socket, and the names under which the server may be asked
+    connections.py     browsers that send no whole request
     security.py        the guard before every request
     application.py     which address gives what
     static_files.py    plotly.js, the page's script and its style

@@ -13,6 +13,7 @@ import uvicorn
 
 from nas.dashboard.addresses import Address
 from nas.dashboard.application import TITLE, create_app
+from nas.dashboard.connections import ImpatientProtocol
 from nas.dashboard.hub import Hub
 from nas.dashboard.static_files import compress_in_background, load_static_files
 
@@ -48,7 +49,7 @@ def create_server(hub: Hub, address: Address, token: str | None) -> DashboardSer
     config = uvicorn.Config(
         create_app(hub, address, token),
         loop="asyncio",
-        http="h11",
+        http=ImpatientProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

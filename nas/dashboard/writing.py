@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from nas.dashboard.responses import BodyRefusedError, RequestError
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_BODY_WAIT_S = 15.0
 MAX_NOTE_CHARS = 10_000
 
 
@@ -37,10 +39,13 @@ async def read_json(request: Request) -> dict[str, Any]:
 async def _read_body(request: Request) -> bytes:
     body = bytearray()
     try:
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_BODY_BYTES:
-                raise _too_long()
+        async with asyncio.timeout(MAX_BODY_WAIT_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > MAX_BODY_BYTES:
+                    raise _too_long()
+    except TimeoutError:
+        raise BodyRefusedError(408, f"The body must arrive within {MAX_BODY_WAIT_S:g} s.") from None
     except ClientDisconnect:
         raise RequestError(400, "The request ended before its body.") from None
     return bytes(body)

@@ -67,17 +67,18 @@ def _fetch(store: FileStore, name: str, fingerprint: str, target: Path) -> None:
     if not store.fetch(name, target):
         raise DataError(name, "the decoded images are missing from the place that workers fetch them from")
     logger.info("fetched %s (%.0f MB) in %.1f s", name, size / 1e6, time.perf_counter() - start)
-    verify(target)
     if (found := describe(target).fingerprint) != fingerprint:
         raise DataError(name, f"must have the fingerprint {fingerprint}", found)
+    verify(target)
 
 
 def _is_intact(file: Path, fingerprint: str) -> bool:
     if not file.is_file():
         return False
     try:
+        found = describe(file).fingerprint
         verify(file)
-        return describe(file).fingerprint == fingerprint
+        return found == fingerprint
     except DataError as error:
         logger.warning("%s; it is fetched again", error)
         return False

@@ -26,7 +26,14 @@ def trained_network(architecture: Mapping[str, Any], folder: Path) -> Network:
 
     Raises:
         FileNotFoundError: there are no weights.
+        RuntimeError: they are not those of such a network, or not finite.
     """
     network = build(Architecture.from_dict(dict(architecture)))
-    network.load_state_dict(checkpoint.load_weights(folder / WEIGHTS))
+    weights = checkpoint.load_weights(folder / WEIGHTS)
+    for name, value in network.state_dict().items():
+        if name in weights and weights[name].dtype != value.dtype:
+            raise RuntimeError(f"{name} must be of type {value.dtype}, found {weights[name].dtype}")
+        if name in weights and not bool(torch.isfinite(weights[name]).all()):
+            raise RuntimeError(f"{name} must be finite")
+    network.load_state_dict(weights)
     return network.eval()

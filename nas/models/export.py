@@ -138,12 +138,13 @@ def _check_out(out: Path) -> None:
 
 def _write(network: Network, study: StudyContent, number: int, out: Path) -> bool:
     """Write the model to the folder `out`; returns whether it has a class map."""
+    dataset = load_images(study)  # before timm is imported, which takes seconds
+
     import timm
     from timm.models import save_for_hf
 
     import search_space  # noqa: F401  (registers the entrypoint)
 
-    dataset = load_images(study)
     description = network.architecture.to_dict()
     model = timm.create_model(ENTRYPOINT, architecture=description)
     model.load_state_dict(network.state_dict())

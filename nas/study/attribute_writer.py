@@ -14,6 +14,7 @@ from nas.errors import MachineError, UsageError
 from nas.study.connections import FileDatabase, Query, Row, missing_study
 from nas.study.layout import may_write
 from nas.study.tables import find_study
+from trainers.json_text import parse_json
 
 BUSY_TIMEOUT_S = 60  # the longest time that SQLite waits for another process that writes
 Merge = Callable[[Any], Any]
@@ -90,7 +91,11 @@ def replace_attribute(
         raise UsageError(f"trial {trial}: the study has no such trial")
     table, where = "study_user_attributes", f"WHERE study_id = ? AND {key_column} = ?"
     rows = query(f"SELECT value_json FROM {table} {where}", (study, key))
-    value = merge(json.loads(rows[0][0]) if rows else None)
+    try:
+        stored = parse_json(rows[0][0]) if rows else None
+    except (ValueError, TypeError):
+        raise UsageError(f"the attribute {key} of the study is damaged; nothing was written") from None
+    value = merge(stored)
     text = json.dumps(value)
     if rows:
         query(f"UPDATE {table} SET value_json = ? {where}", (text, study, key))

@@ -10,6 +10,7 @@ from typing import Any
 
 from nas.study.connections import Query
 from nas.study.drivers import DRIVER, DRIVERS, DriverRecord, drivers_of
+from trainers.json_text import parse_json
 
 
 def read_drivers(query: Query, study: int) -> dict[str, DriverRecord]:
@@ -17,8 +18,8 @@ def read_drivers(query: Query, study: int) -> dict[str, DriverRecord]:
     sql = "SELECT a.key, a.value_json FROM study_user_attributes a WHERE a.study_id = ? AND a.key LIKE 'driver:%'"
     attributes: dict[str, Any] = {}
     for name, text in query(sql, (study,)):
-        with suppress(ValueError):
-            attributes[name] = json.loads(text)
+        with suppress(ValueError, TypeError):
+            attributes[name] = parse_json(text)
     return drivers_of(attributes)
 
 

@@ -268,7 +268,7 @@ class _SqlTransaction:
         rows = self._query(
             "SELECT value_json FROM trial_user_attributes WHERE trial_id = ? AND key = ?", (trial, DRIVER)
         )
-        if not rows or json.loads(rows[0][0]) != self._trials.driver:
+        if not rows or rows[0][0] != json.dumps(self._trials.driver):
             return Lease.LOST
         return Lease.HELD if state == "RUNNING" else Lease.ENDED
 

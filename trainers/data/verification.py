@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ def verify(file: Path, heartbeat: Callable[[], None] = lambda: None) -> None:
     """Check that the images, labels and metadata in `file`, written by `prepare`, are those that were written.
 
     Args:
-        file: a file that `describe` can read.
+        file: the file; `describe` says more of one that is none of prepared images.
         heartbeat: called between blocks; what it raises ends the work.
 
     Raises:
@@ -54,7 +55,12 @@ def verify(file: Path, heartbeat: Callable[[], None] = lambda: None) -> None:
             if mark is not None and _is_recent(mark):
                 return
             start = time.perf_counter()
-            _check(file, heartbeat)
+            try:
+                _check(file, heartbeat)
+            except DataError:
+                raise
+            except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
+                raise DataError(str(file), DAMAGED) from error
             log.debug("verified %s in %.2f s", file, time.perf_counter() - start)
             if mark is not None:
                 mark.touch()
@@ -71,7 +77,7 @@ def metadata_digest(metadata: dict[str, Any]) -> str:
 def _check(file: Path, heartbeat: Callable[[], None]) -> None:
     """Raise `DataError` if the file is damaged."""
     with open_input(file) as stream:
-        header_bytes = int.from_bytes(stream.read(8), "little")
+        header_bytes = min(int.from_bytes(stream.read(8), "little"), os.fstat(stream.fileno()).st_size)
         header = parse_json(stream.read(header_bytes))
         metadata = parse_json(header["__metadata__"]["dataset"])
         digest = hashlib.sha256(json.dumps(list(metadata["class_names"])).encode())

@@ -7,7 +7,6 @@ Files of version 0.1 have none.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from trainers.files import IrregularFileError, check_input
+from trainers.json_text import parse_json
 
 TENSORS_DIGEST = "tensors_sha256"
 """The key of the metadata that holds the digest."""
@@ -68,7 +68,7 @@ def _tensors(file: Path) -> Iterable[tuple[str, bytes]]:
     """Name and bytes of each tensor of `file`, which `safe_open` has checked, in the order of the names."""
     with file.open("rb") as stream:
         header_bytes = int.from_bytes(stream.read(LENGTH_BYTES), "little")
-        header: Mapping[str, Any] = json.loads(stream.read(header_bytes))
+        header: Mapping[str, Any] = parse_json(stream.read(header_bytes))
         for name in sorted(header.keys() - {"__metadata__"}):
             start, end = header[name]["data_offsets"]
             stream.seek(LENGTH_BYTES + header_bytes + start)

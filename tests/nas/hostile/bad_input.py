@@ -9,7 +9,7 @@ import shlex
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,8 @@ MAX_DIGEST_BYTES = 10_000_000
 """Of the files whose content is compared."""
 PASSWORD = "geheim-7342"
 """Of all URLs in the table; no output may have it."""
+KEPT = ("tmp/mixfront-", "tmp/torchinductor_")
+"""Caches of this machine."""
 CANARY = "CANARY"
 """The environment variable with the file that a payload writes if it is executed."""
 WARM_NAS = Path(__file__).with_name("warm_nas.py")
@@ -69,7 +71,6 @@ class Ended:
     Args:
         code: its exit code; negative: the signal that ended it.
         cpu_s: seconds of CPU time.
-        memory_bytes: its largest resident memory.
         stdout, stderr: its output.
         changed: files that were written, changed or removed, relative to the folder of the row.
         executed: True if a payload was executed.
@@ -77,7 +78,6 @@ class Ended:
 
     code: int
     cpu_s: float
-    memory_bytes: int
     stdout: str
     stderr: str
     changed: list[str] = field(default_factory=list)
@@ -85,10 +85,11 @@ class Ended:
 
 
 class WarmNas:
-    """Runs commands in forks of one process that has imported everything."""
+    """Runs commands in one process that has imported everything."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], environment: Mapping[str, str]) -> None:
         self._process = process
+        self._environment = environment
 
     @classmethod
     @contextmanager
@@ -103,7 +104,7 @@ class WarmNas:
             env=environment,
         ) as process:
             try:
-                yield cls(process)
+                yield cls(process, environment)
             finally:
                 assert process.stdin is not None
                 process.stdin.close()
@@ -122,6 +123,7 @@ class WarmNas:
             "words": [os.fsencode(word).decode("latin-1") for word in words],
             "folder": str(place / "in"),
             "environment": {
+                **self._environment,
                 "HOME": str(place / "home"),
                 "TMPDIR": str(place / "tmp"),
                 "PATH": f"{place / 'bin'}:{os.environ['PATH']}",
@@ -141,7 +143,7 @@ class WarmNas:
             file.unlink(missing_ok=True)
         after = digest(place)
         changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-        return Ended(usage["code"], usage["cpu_s"], usage["memory_bytes"], *texts, changed, executed)
+        return Ended(usage["code"], usage["cpu_s"], *texts, changed, executed)
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -186,7 +188,8 @@ def faults(row: BadInput, ended: Ended) -> list[str]:
         found.append("the password was printed")
     if ended.executed:
         found.append("a payload was executed")
-    lost = [name for name in ended.changed if not name.startswith(tuple(f"in/{name}" for name in row.written))]
+    written = (*KEPT, *(f"in/{name}" for name in row.written))
+    lost = [name for name in ended.changed if not name.startswith(written)]
     if lost:
         found.append(f"changed: {lost}")
     lines = ended.stderr.splitlines()

@@ -44,7 +44,7 @@ EVERYWHERE: Mapping[str, Make] = {
     "pickles": everywhere(lambda name: text(PICKLE, name)),
 }  # fmt: skip
 """Kind -> makes it in the place of every cache."""
-REPORTED = ("pipes", "links to /dev/zero", "deep lists", "mappings of texts")
+REPORTED = ("pipes", "mappings of texts")
 """Kinds that a report is written of, too, which takes a second."""
 NO_FILES = ("pipes", "links to /dev/zero", "links to themselves", "folders")
 """Kinds of checkpoint that cannot be copied."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
+import tarfile
 import zlib
 from io import BytesIO
 from pathlib import Path
 
 from bad_input import BadInput, Make
-from makers import STUDY, at, images, link, pipe, several, text
+from makers import STUDY, at, cut, images, link, pipe, several, text
 from PIL import Image
 
 PHOTO = "photos/cat/odd.png"
@@ -157,6 +158,32 @@ def name_of(kind: str) -> str:
     return names.get(kind, "odd.png")
 
 
+def archive(name: str, kind: bytes = tarfile.REGTYPE, content: bytes = b"no image", target: str = "") -> Make:
+    """Makes an archive of images, with one more member."""
+
+    def make(folder: Path) -> None:
+        images()(folder)
+        with tarfile.open(folder / "photos.tar", "w") as members:
+            members.add(folder / "photos", "photos")
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.size = kind, target, len(content)
+            members.addfile(member, BytesIO(content))
+
+    return make
+
+
+ARCHIVES: dict[str, tuple[Make, str, int]] = {
+    "broken image": (archive(f"cat/{ESCAPE}\n.png"), "\\x1b[31m\\n.png", 0),
+    "device": (archive("cat/x.png", tarfile.CHRTYPE, b""), "16 of 8", 0),
+    "link to /etc/passwd": (archive("cat/x.png", tarfile.SYMTYPE, b"", "/etc/passwd"), "16 of 8", 0),
+    "name that leads out": (archive("../../x/x.png", content=encoded()), "class", 2),
+    "cut": (several(archive("cat/x.png"), cut(3_000, "photos.tar")), "cannot open", 2),
+    "text": (text("no archive\n", "photos.tar"), "truncated header", 2),
+    "pipe": (pipe("photos.tar"), "photos.tar", 2),
+}
+"""Kind -> makes an archive, a part of the output or the error, and the exit code."""
+
+
 def all_broken(folder: Path) -> None:
     """Makes one data set with all kinds of broken images."""
     images()(folder)
@@ -173,6 +200,10 @@ ROWS = (
     *(
         data(kind, make if "class" in kind or "links" in kind else several(images(), make))
         for kind, make in VALID.items()
+    ),
+    *(
+        BadInput(f"archive, {kind}", "data timm data.path=photos.tar data.image_size=8", (part,), make, code)
+        for kind, (make, part, code) in ARCHIVES.items()
     ),
     data("folders in folders, 5,000 characters", deep_folders, "photos", code=2),
 )

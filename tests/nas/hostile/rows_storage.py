@@ -81,6 +81,8 @@ ODD_TRIALS: dict[str, dict[str, str]] = {
     "outcome of another kind": {"outcome": '"exploded"'},
     "retried from itself": {"retried_from": str(ODD)},
     "predicted of another shape": {"predicted": '{"accuracy": [1]}'},
+    "losses are hostile": {"losses": '[{"at": NaN, "kind": "worker", "reason": "x"}, {"at": 1e300, "kind": "node", "reason": "[red]\\u001b[31m", "checkpoint": []}, 3, {"kind": {}}]'},
+    "losses are deep": {"losses": DEEP},
     "throughput of another shape": {"throughput": '{"images_per_s_interval": "x", "batch_size": [], "repeats": {}}'},
 }  # fmt: skip
 """Kind -> attribute -> JSON."""

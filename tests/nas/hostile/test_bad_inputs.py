@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import rows_caches
 import rows_images
+import rows_models
 import rows_options
 import rows_storage
 import rows_tables
@@ -21,7 +22,7 @@ from bad_input import BadInput, WarmNas, faults
 from nas import StudyConfig
 from nas.errors import ConfigError
 
-TABLES = (rows_storage, rows_options, rows_yaml, rows_images, rows_tables, rows_caches, rows_urls)
+TABLES = (rows_storage, rows_options, rows_yaml, rows_images, rows_tables, rows_caches, rows_models, rows_urls)
 ROWS = tuple(row for table in TABLES for row in table.ROWS)
 
 

@@ -87,6 +87,18 @@ def test_attributes_of_these_names_that_others_wrote(folder: Path) -> None:
     assert annotations.pin(1) == [1]
 
 
+@pytest.mark.parametrize("damaged", ['{"4": ', '{"4":' * 100_000, "9" * 5_000, b"\xff"])
+def test_damaged_notes_are_not_overwritten(folder: Path, damaged: str | bytes) -> None:
+    with closing(sqlite3.connect(folder / "study.db")) as connection:
+        sql = "INSERT OR REPLACE INTO study_user_attributes(study_id, key, value_json) VALUES (1, 'notes', ?)"
+        connection.execute(sql, (damaged,))
+        connection.commit()
+        with pytest.raises(UsageError, match="the attribute notes of the study is damaged"):
+            Annotations.of_folder(folder).set_note(1, "x")
+        rows = connection.execute("SELECT value_json FROM study_user_attributes WHERE key = 'notes'").fetchall()
+    assert rows == [(damaged,)]
+
+
 def test_studies_in_one_storage(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'both.db'}"
     for name in ("first", "second"):
