@@ -22,6 +22,7 @@ from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
 from nas.driver.driver_folders import driver_folder, remove_empty_folders, remove_left_folders
+from nas.driver.garbage import frozen_heap
 from nas.driver.home import StudyHome, find_home
 from nas.driver.operator_timing import OperatorTiming
 from nas.driver.plan import create_halving, create_sampler, evaluation_settings
@@ -345,7 +346,7 @@ class _SearchRun:
                 retry=self.retry,
             )
             try:
-                with self.interrupts.gently(partial(self._request_stop, files)):
+                with frozen_heap(), self.interrupts.gently(partial(self._request_stop, files)):
                     executor.run(EvaluatorFactory(replace(settings, place=place)), dispatcher, home)
                 dispatcher.settle()
             except BaseException:

@@ -1,6 +1,6 @@
-"""Trainings to a share of the true hypervolume where proposals are made one by one and in batches, over several tables.
+r"""Trainings to a share of the true hypervolume where proposals are made one by one and in batches, over several tables.
 
-    python tests/benchmarks/batches.py --table nas-bench-macro_cifar10.json --table nas-bench-201_cifar10.json \\
+    python tests/benchmarks/batches.py --table nas-bench-macro_cifar10.json --table nas-bench-201_cifar10.json \
         --table protein.csv val_loss:min:log model_size:min:cheap:log val_loss=0.4 --seeds 5
 
 A table is a file of `nas bench search --table`; objectives, as `--objective` has them, and values at the reference point, as
