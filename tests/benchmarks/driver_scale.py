@@ -40,6 +40,7 @@ from nas.study.records import TrialTask, to_record
 from nas.study.segments import Segment
 from search_space import Architecture
 
+MEMORY_PARTS = 9
 DEFAULT_TRIALS = {"seconds": [100, 1000, 10_000, 50_000], "resume": [10_000], "memory": [10_000], "busy": [1000]}
 
 
@@ -91,17 +92,27 @@ def measure_resume(folder: Path, sampler: str, halves: bool) -> dict[str, Any]:
 
 
 def measure_memory(folder: Path, sampler: str, halves: bool, more: int) -> dict[str, Any]:
-    """Growth of the driver's memory over the last two thirds of `more` segments, by least squares."""
+    """Growth of the driver's memory over the last three quarters of `more` segments.
+
+    Caches of bounded size fill and are emptied again; so the slope is that of the lowest memory within each of several parts.
+    """
     with OpenedSearch(folder, sampler, halves, 10 * more + 1000) as search:
         running: list[Any] = []
         opened = _rss_bytes()
-        sizes = []
-        for _ in range(more):
+        sizes = np.empty((more, 2))
+        for row in sizes:
             step(search, running)
-            sizes.append((len(search.ask_tell.state.study.get_trials(deepcopy=False)), _rss_bytes()))
-        trials, rss = np.array(sizes[more // 3 :], dtype=float).T
-        slope = float(np.polyfit(trials, rss, 1)[0])
-    return {"opened_mb": opened / 1e6, "end_mb": rss[-1] / 1e6, "bytes_per_trial": slope}
+            row[:] = len(search.ask_tell.state.study.get_trials(deepcopy=False)), _rss_bytes()
+    parts = np.array_split(sizes[more // 4 :], MEMORY_PARTS)
+    trials, rss = np.array([part[part[:, 1].argmin()] for part in parts]).T
+    slope = float(np.polyfit(trials, rss, 1)[0])
+    grown = f"{trials[-1] - trials[0]:.0f}"
+    return {
+        "opened_mb": opened / 1e6,
+        "lowest_mb": (rss / 1e6).tolist(),
+        "over_trials": grown,
+        "bytes_per_trial": slope,
+    }
 
 
 def _rss_bytes() -> int:
@@ -249,6 +260,8 @@ def _line(row: Mapping[str, Any]) -> str:
         if isinstance(value, dict):
             inner = ", ".join(f"{key} {1000 * seconds:.1f}" for key, seconds in value.items())
             parts.append(f"{name.replace('_s', '')} ms: {inner}")
+        elif isinstance(value, list):
+            parts.append(f"{name} {' '.join(f'{number:.1f}' for number in value)}")
         else:
             parts.append(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}")
     return "; ".join(parts)
