@@ -166,6 +166,8 @@ class Architecture(Value):
             data = json.loads(text)
         except json.JSONDecodeError as error:
             raise ArchitectureError(f"{error.lineno}:{error.colno}", f"not JSON: {error.msg}") from None
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits; a thousand brackets
+            raise ArchitectureError("", f"not JSON that can be read: {error}") from None
         return cls.from_dict(data)
 
     @classmethod

@@ -23,6 +23,11 @@ def device_name(device: torch.device) -> str:
     return device.type
 
 
+def device_label(device: torch.device) -> str:
+    """The type and the name of `device`, such as "cuda NVIDIA H100 80GB HBM3"."""
+    return f"{device.type} {device_name(device)}"
+
+
 def device_condition(device: torch.device) -> tuple[float | None, float | None]:
     """The clock in MHz and the temperature in degrees Celsius of `device`; None where they are unknown."""
     if device.type == "cuda":

@@ -10,6 +10,7 @@ An error of the disk names the file that could not be written, not its temporary
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -24,9 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.errors import DataError, DiskError
+from trainers.json_text import parse_json
 
 MAX_INPUT_BYTES = 1 << 30
 """Of a table: more than 10 million rows."""
+MAX_JSON_BYTES = 1 << 28
+"""Of a file of JSON that a program keeps; those of large studies have a few megabytes."""
 
 RESERVED_METADATA_BYTES = 4096
 """Bytes of a header that are reserved for metadata, above the estimate that the caller gives."""
@@ -58,7 +62,7 @@ def error_kind(error: BaseException) -> type[DataError]:
 
 
 class IrregularFileError(OSError):
-    """There is a link, a pipe, a device or a folder where a program keeps a file of its own."""
+    """There is a pipe, a device, a folder or a link (one that leads nowhere, where links are followed) in the place of a file."""
 
 
 def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:
@@ -88,20 +92,59 @@ def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:
     return descriptor
 
 
-def read_input(path: Path) -> bytes:
-    """The content of a file that a user names; links are followed.
+def open_input(path: Path) -> io.BufferedReader:
+    """Open a file to read it, whatever somebody has put in its place; links are followed.
 
     Raises:
-        OSError: it cannot be read, is larger than `MAX_INPUT_BYTES`, or is a device, a pipe or a socket, which may have no end.
+        IrregularFileError: it is a folder, a link to itself, or a device, a pipe or a socket, which may have no end or no writer.
+        OSError: it cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "is a device, a pipe or a socket, and no file", str(path))
-        content = file.read(MAX_INPUT_BYTES + 1)
-    if len(content) > MAX_INPUT_BYTES:
-        raise OSError(errno.EFBIG, f"is larger than {MAX_INPUT_BYTES >> 20} MiB", str(path))
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise IrregularFileError(error.errno, error.strerror, str(path)) from None
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            raise IrregularFileError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise IrregularFileError(errno.EINVAL, "is a device, a pipe or a socket, and no file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def check_input(path: Path) -> None:
+    """Check that `path` is a file, for readers of other packages, which would wait for the writer of a pipe.
+
+    Raises:
+        OSError: as `open_input`.
+    """
+    open_input(path).close()
+
+
+def read_input(path: Path, max_bytes: int = MAX_INPUT_BYTES) -> bytes:
+    """The content of a file; links are followed.
+
+    Raises:
+        OSError: it cannot be read, is larger than `max_bytes`, or is a device, a pipe or a socket.
+    """
+    with open_input(path) as file:
+        is_larger = os.fstat(file.fileno()).st_size > max_bytes
+        content = b"" if is_larger else file.read(max_bytes + 1)  # files of the system say that they have 0 bytes
+    if is_larger or len(content) > max_bytes:
+        raise OSError(errno.EFBIG, f"is larger than {max_bytes >> 20} MiB", str(path))
     return content
+
+
+def read_json(path: Path) -> Any:
+    """The value in a file of JSON that a program keeps.
+
+    Raises:
+        OSError: it cannot be read, is larger than `MAX_JSON_BYTES`, or is a device, a pipe or a socket.
+        ValueError: it is no JSON, or is nested too deeply.
+    """
+    return parse_json(read_input(path, MAX_JSON_BYTES))
 
 
 def _irregular(path: Path) -> IrregularFileError:

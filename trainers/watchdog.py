@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import faulthandler
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+
+from trainers.files import open_regular
 
 REARM_SHARE = 0.05
 """The timer is set again after this share of the longest silence: setting it starts a thread."""
@@ -62,7 +65,8 @@ def watch(stacks: Path, max_silence_s: float | None = None) -> Iterator[None]:
     """
     crashes_were_written = faulthandler.is_enabled()
     stacks.parent.mkdir(parents=True, exist_ok=True)
-    with stacks.open("w", encoding="utf-8") as file:
+    stacks.unlink(missing_ok=True)  # what a link leads to is not ours
+    with os.fdopen(open_regular(stacks, os.O_WRONLY | os.O_CREAT), "w", encoding="utf-8") as file:
         faulthandler.enable(file, all_threads=False)
         _timer.file = file
         _timer.max_silence_s = math.inf if max_silence_s is None else max_silence_s

@@ -23,6 +23,7 @@ from nas.analysis.trial_fields import TEXTS, number_columns, state_of
 from nas.objectives import Objective, primary_index
 from nas.sampler.prediction import PREDICTED
 from nas.study.attribute_types import is_number
+from nas.study.drivers import DRIVER
 from nas.study.failure_kinds import short_reason
 from nas.study.segments import SEGMENTS
 from nas.study.trials import RETRIED_FROM, AnyTrial, attribute_column
@@ -66,6 +67,8 @@ class StudyColumns:
         self.rung_columns = RungColumns()
         self.in_history = GrowingColumn(0, "u1")
         """1 for trials that the front has seen."""
+        self.drivers: dict[int, str] = {}
+        """Trial that runs -> the id of its driver; without those that a driver has left."""
         self._front = RunningFront(objectives)
         self._unseen: list[tuple[float, int, Floats]] = []
         """Time of the end, number and values of complete trials that the front has not seen."""
@@ -90,7 +93,14 @@ class StudyColumns:
         self.rung_columns.assign(rows, reached, attribute_column(changed, "until"), curves)
         self.segments.assign(rows, [segments or [] for segments in attribute_column(changed, SEGMENTS)])
         self._note_complete(changed, states)
+        self._note_drivers(changed, states)
         return rows.tolist()
+
+    def _note_drivers(self, trials: Sequence[AnyTrial], states: Sequence[str]) -> None:
+        for trial, state, driver in zip(trials, states, attribute_column(trials, DRIVER), strict=True):
+            self.drivers.pop(trial.number, None)
+            if state == "running" and isinstance(driver, str):
+                self.drivers[trial.number] = driver
 
     @property
     def front(self) -> RunningFront:

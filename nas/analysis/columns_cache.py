@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import ZIP_STORED
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +20,22 @@ from numpy.typing import NDArray
 from nas.analysis.columns import BLOCKS_PREFIX, StudyColumns
 from nas.analysis.growing import MISSING_CODE, GrowingColumn, RaggedColumn, TextColumn
 from nas.analysis.running_front import FrontEntry, RunningFront
-from nas.errors import UsageError
+from nas.errors import reason
 from nas.objectives import Objective
 from nas.study.reader import Cursor
 from nas.study.trial_record import TrialRecord
-from trainers.files import atomic_write
+from trainers.files import atomic_write, open_input
+from trainers.json_text import parse_json
 
 SCHEMA = 1
 """The number of the layout of the file; a reader ignores others."""
 RAGGED = ("curves", "seconds", "segments")
 """Columns of lists."""
+ARRAYS = (
+    *("numbers", "codes", "feasible", "blocks", "in_history", "until", "entries", "extremes"),
+    *(f"{name} {part}" for name in RAGGED for part in ("lengths", "values")),
+)
+"""The arrays of the file, besides its header."""
 Arrays = dict[str, NDArray[Any]]
 
 logger = logging.getLogger(__name__)
@@ -113,8 +119,10 @@ def save_columns(file: Path, columns: StudyColumns, cursor: Cursor, identity: st
 def load_columns(file: Path, objectives: tuple[Objective, ...], identity: str) -> CachedColumns | None:
     """What `save_columns` wrote to `file` for the study `identity`; None if there is none that fits."""
     try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            header = json.loads(archive["header"].tobytes())
+        with open_input(file) as stream, np.load(stream, allow_pickle=False) as archive:
+            if any(member.compress_type != ZIP_STORED for member in archive.zip.infolist()):
+                raise ValueError("its arrays must not be compressed, since they may be of any size then")
+            header = parse_json(archive["header"].tobytes())
             expected = {
                 "schema": SCHEMA,
                 "identity": identity,
@@ -122,13 +130,13 @@ def load_columns(file: Path, objectives: tuple[Objective, ...], identity: str) -
             }
             if any(header.get(key) != value for key, value in expected.items()):
                 return None
-            arrays = {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in ARRAYS}
         columns = _restore(StudyColumns(objectives), header, arrays)
         return None if columns is None else CachedColumns(columns, Cursor.parse(header["cursor"]))
     except FileNotFoundError:
         return None
-    except (OSError, BadZipFile, ValueError, KeyError, IndexError, TypeError, EOFError, UsageError) as error:
-        logger.info("%s is ignored: %s", file, error)
+    except Exception as error:  # whatever numpy and zipfile raise of a file that is none of theirs
+        logger.info("%s is ignored: %s", file, reason(error))
         return None
 
 
@@ -150,7 +158,7 @@ def _restore(columns: StudyColumns, header: dict[str, Any], arrays: Arrays) -> S
     columns.feasible = GrowingColumn(1, "u1", arrays["feasible"])
     columns.blocks = GrowingColumn(np.nan, "f4", arrays["blocks"])
     columns.in_history = GrowingColumn(0, "u1", arrays["in_history"])
-    columns.rung_columns.epochs = set(header["rungs"])
+    columns.rung_columns.epochs = set(map(int, header["rungs"]))
     columns.rung_columns.until = GrowingColumn(0, "i4", arrays["until"])
     columns.segments.workers, columns.segments.outcomes = list(header["workers"]), list(header["outcomes"])
     columns.curves = RaggedColumn("f4", None, arrays["curves lengths"], arrays["curves values"])
@@ -164,6 +172,9 @@ def _restore(columns: StudyColumns, header: dict[str, Any], arrays: Arrays) -> S
 def _check_shapes(count: int, header: dict[str, Any], arrays: Arrays) -> None:
     """Raise `ValueError` unless the arrays fit each other, as those of a file that was written whole do."""
     texts = [*header["texts"].values(), *header["choices"].values()]
+    for names in (*texts, header["workers"], header["outcomes"]):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("the codes of the header must be texts")
     shapes: dict[str, tuple[int, ...]] = {
         "numbers": (len(header["numbers"]), count),
         "codes": (len(texts), count),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -63,9 +64,25 @@ class LeaseStatus:
 
 def driver_statuses(results: Results) -> list[DriverStatus]:
     """The drivers that announce themselves in the study, the one that started first first."""
-    running = _running(results)
-    ordered = sorted(results.drivers.items(), key=lambda item: (item[1].since, item[0]))
-    return [_status(results, driver, record, running) for driver, record in ordered]
+    return statuses_of(results.drivers, _running(results), results.read_s, lambda: is_locked(results.folder))
+
+
+def statuses_of(
+    drivers: Mapping[str, DriverRecord],
+    running: Mapping[int, str | None],
+    now_s: float,
+    is_locked: Callable[[], bool],
+) -> list[DriverStatus]:
+    """The `drivers` of a study, the one that started first first.
+
+    Args:
+        drivers: by their ids.
+        running: trial that runs -> the id of its driver.
+        now_s: the time by the clock of the storage, in seconds since 1970.
+        is_locked: whether a driver that needs no heartbeat holds the lock of the folder.
+    """
+    ordered = sorted(drivers.items(), key=lambda item: (item[1].since, item[0]))
+    return [_status(driver, record, running, now_s, is_locked) for driver, record in ordered]
 
 
 def lease_statuses(results: Results) -> list[LeaseStatus]:
@@ -88,11 +105,13 @@ def driver_rows(results: Results) -> list[tuple[str, str]]:
     return rows
 
 
-def _status(results: Results, driver: str, record: DriverRecord, running: dict[int, str | None]) -> DriverStatus:
+def _status(
+    driver: str, record: DriverRecord, running: Mapping[int, str | None], now_s: float, is_locked: Callable[[], bool]
+) -> DriverStatus:
     trials = tuple(sorted(trial for trial, its_driver in running.items() if its_driver == driver))
     beats = record.interval_s > 0
-    age_s = max(0.0, results.read_s - record.at) if beats else None
-    is_alive = record.is_heard(results.read_s) if beats else is_locked(results.folder)
+    age_s = max(0.0, now_s - record.at) if beats else None
+    is_alive = record.is_heard(now_s) if beats else is_locked()
     return DriverStatus(driver, record.host, record.pid, record.since, age_s, is_alive, trials)
 
 

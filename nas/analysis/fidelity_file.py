@@ -6,7 +6,6 @@ longest training (the large budget). A line that is damaged is skipped, as `nas 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from trainers.files import read_input
+from trainers.json_text import parse_json
 
 FIDELITY_FILE = Path("fidelity") / "trainings.jsonl"
 MIN_RANKED = 6
@@ -54,7 +56,7 @@ def read_fidelity(folder: Path, epochs: int | None) -> FidelityMeasurements | No
     if epochs is None:
         return None
     try:
-        text = (folder / FIDELITY_FILE).read_text(encoding="utf-8", errors="replace")
+        text = read_input(folder / FIDELITY_FILE).decode(errors="replace")
     except OSError:
         return None
     budgets: dict[int, dict[str, dict[int, float]]] = {}  # epochs -> id -> seed -> accuracy; the latest record counts
@@ -72,11 +74,11 @@ def _trainings(text: str) -> Iterator[tuple[str, int, int, float]]:
     """(id, seed, epochs, final accuracy) of each training with all images in full size."""
     for line in text.splitlines():
         try:
-            record: Any = json.loads(line)
+            record: Any = parse_json(line)
             if record.get("images") != 1 or record.get("pixels") != 1 or "failure" in record:
                 continue
             accuracy = float(record["curve"][-1][0])
             if math.isfinite(accuracy):
                 yield str(record["id"]), int(record["seed"]), int(record["epochs"]), accuracy
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
             continue

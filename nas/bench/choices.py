@@ -48,6 +48,8 @@ def choice_values(raw: RawTable, name: str) -> Sequence[Any]:
     for row, cell in enumerate(cells):
         if _is_missing_choice(cell):
             raise raw.error(row, name, "a choice must not be missing")
+        if not _is_finite(cell):
+            raise raw.error(row, name, "a number that is a choice must be finite")
         if not isinstance(cell, str | int | float):
             raise raw.error(row, name, "a choice must be text, a number, true or false (a list goes with --key)")
         if isinstance(cell, bool) != isinstance(cells[0], bool):
@@ -58,6 +60,14 @@ def choice_values(raw: RawTable, name: str) -> Sequence[Any]:
 def _is_missing_choice(cell: Any) -> bool:
     """True if the value of a choice is missing; the text `none` is a value in many search spaces."""
     return cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell))
+
+
+def _is_finite(cell: Any) -> bool:
+    """False for infinity and for an integer that is larger than any float."""
+    try:
+        return not isinstance(cell, int | float) or math.isfinite(cell)
+    except OverflowError:
+        return False
 
 
 def split_key(raw: RawTable, name: str) -> dict[str, Sequence[Any]]:

@@ -20,8 +20,11 @@ from typing import Any
 
 from nas.errors import ConfigError
 from trainers.files import read_input
+from trainers.json_text import parse_json
 
 KEY_COLUMN = "key"
+MAX_NUMBER = 1e100
+"""A table with larger numbers has ranges that no float holds."""
 _MISSING_TEXTS = ("", "nan", "na", "n/a", "null", "none")
 
 
@@ -54,7 +57,7 @@ class RawTable:
         cell = self.columns[column][row]
         if isinstance(cell, str) and cell.lstrip().startswith("["):
             try:
-                cell = json.loads(cell)
+                cell = parse_json(cell)
             except ValueError:
                 raise self.error(row, column, "must be a list in JSON") from None
         elif isinstance(cell, str) and ";" in cell:
@@ -76,6 +79,8 @@ class RawTable:
             number = math.inf
         if not math.isfinite(number):
             raise self.error(row, column, "must be finite")
+        if abs(number) > MAX_NUMBER:
+            raise self.error(row, column, f"must be from {-MAX_NUMBER:g} to {MAX_NUMBER:g}")
         return number
 
 
@@ -102,6 +107,9 @@ def read_table(file: Path) -> RawTable:
         raise ConfigError(str(file), f"a table must be a file that can be read: {reason}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(str(file), f"a table must be in UTF-8: {error.reason} at byte {error.start}") from None
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise ConfigError(f"{file}:{line}", "a table must be text, found a NUL character")
     raw = _from_json(file, text) if kind == ".json" else _from_csv(file, text, "\t" if kind == ".tsv" else ",")
     if not raw.places:
         raise ConfigError(str(file), "a table must hold at least one architecture, found none")
@@ -129,11 +137,13 @@ def _from_csv(file: Path, text: str, delimiter: str) -> RawTable:
 
 
 def _check_names(file: Path, names: Sequence[str]) -> None:
+    known: set[str] = set()
     for i, name in enumerate(names):
         if not name:
             raise ConfigError(f"{file}:1", f"a column must have a name, found none for column {i + 1}")
-        if name in names[:i]:
+        if name in known:
             raise ConfigError(f"{file}:1", f"column names must be unique, found {name!r} twice")
+        known.add(name)
 
 
 def _from_json(file: Path, text: str) -> RawTable:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from nas.analysis.columns_cache import CachedColumns, identity_of, is_worth_saving, load_columns, save_columns
+from nas.analysis.drivers import statuses_of
 from nas.dashboard.places import StudyPlace
 from nas.dashboard.summary import count_trials
 from nas.errors import UsageError
 from nas.page.document import PageState
+from nas.page.drivers import plain_drivers
 from nas.page.live_document import LiveDocument
+from nas.study.drivers import DriverRecord
 from nas.study.info import StudyInfo
 from nas.study.layout import COLUMNS, STORAGE, may_write, place_file
 from nas.study.lock import is_locked
@@ -38,6 +43,7 @@ class LoadedStudy:
         self.reader = open_reader(place)
         self._has_lock = False
         self._lock_seen_s = -LOCK_INTERVAL_S
+        self._drivers: Mapping[str, DriverRecord] = {}
         first = self.reader.read(START, limit=1)
         info = StudyInfo(place.folder, self.reader.name, first.attributes or {}, len(self.reader.directions))
         self._identity = identity_of(self.reader.name, first.trials[0]) if first.trials else ""
@@ -67,11 +73,13 @@ class LoadedStudy:
         Raises:
             UsageError: the study cannot be read, or does not have the trials that were read.
         """
-        attributes = None
+        attributes, drivers = None, self._drivers
         for changes in self.reader.batches(self._cursor):
             self.page.add(changes.trials)
             self._cursor = changes.cursor
             attributes = changes.attributes or attributes
+            drivers = changes.drivers
+        self._drivers = drivers
         self.page.settle(attributes, self._state(is_searching=self._is_searched()))
         self._save()
 
@@ -95,7 +103,15 @@ class LoadedStudy:
             is_live=True,
             is_writable=self.is_writable,
             is_searching=is_searching,
+            drivers=self._plain_drivers(is_searching=is_searching),
         )
+
+    def _plain_drivers(self, *, is_searching: bool) -> list[dict[str, Any]]:
+        if not self._drivers:
+            return []
+        now_s = self.reader.now_s()
+        statuses = statuses_of(self._drivers, self.page.columns.drivers, now_s, lambda: is_searching)
+        return plain_drivers(statuses, now_s)
 
     def _is_searched(self) -> bool:
         """True if a search runs: it holds the lock of the folder; in a storage, a trial runs."""

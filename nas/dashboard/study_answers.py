@@ -23,6 +23,7 @@ from nas.study.annotations import Annotations
 from nas.study.info import StudyInfo
 from nas.study.layout import ERROR, trial_folder
 from nas.study.trial_record import TrialRecord
+from trainers.files import open_input
 
 CONTEXT_AGE_S = 30.0
 """Operator tables, which details of trials need, are read again after this time."""
@@ -107,7 +108,7 @@ class StudyAnswers:
                 404, "A study in a storage has no files; its trials keep the reason of their failure alone."
             )
         try:
-            with (trial_folder(folder, number) / ERROR).open("rb") as file:
+            with open_input(trial_folder(folder, number) / ERROR) as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_ERROR_BYTES))
                 text = file.read().decode("utf-8", "replace")
         except OSError as error:

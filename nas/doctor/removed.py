@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
+
+from trainers.files import open_regular
 
 
 class RemovedFiles:
@@ -32,7 +35,8 @@ class RemovedFiles:
     def keep_rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append `rows` of the database, which are about to be removed, to the file `name` of JSON lines."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / name).open("a", encoding="utf-8") as file:
+        descriptor = open_regular(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
             file.writelines(json.dumps(dict(row), default=str) + "\n" for row in rows)
 
     def _free(self, target: Path) -> Path:

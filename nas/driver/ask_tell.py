@@ -9,12 +9,14 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
 from nas.driver.failure_streak import FailureStreak
 from nas.driver.halving import Halving, Ladder
+from nas.driver.measurements import Measurements, measured_names
 from nas.driver.propose import Finished, Proposal, Proposer, Wait
 from nas.driver.record import Recorder
 from nas.driver.segment_log import SegmentLog
@@ -25,7 +27,18 @@ from nas.objectives import Objective
 from nas.sampler.batching import BatchingSampler, batch_size
 from nas.study.events import Event, Observer, SearchStarted, TrialLost, TrialRecorded, TrialStarted
 from nas.study.losses import LOSSES, TrialLoss, checkpoint_mark
-from nas.study.records import Interrupted, MachineFailure, TrainedSegment, WorkerOutcome, name_of
+from nas.study.records import (
+    Completed,
+    Interrupted,
+    MachineFailure,
+    MeasuredOnly,
+    Paused,
+    Refused,
+    TrainedSegment,
+    TrialOutcome,
+    WorkerOutcome,
+    name_of,
+)
 from nas.study.segments import Segment, WorkerFiles
 from nas.study.trial_store import OptunaTrials, TrialStore
 from nas.study.trials import outcome_name, retried_numbers
@@ -50,6 +63,8 @@ class AskTell:
         workers: the files in which workers announce what they train; None: there are none.
         mark_of: maps the number of a trial to a text that changes whenever its checkpoint does, None if it has none; by default
             that of the file in its folder.
+        kind: the kind of device that trials are measured on, wherever they are trained; None: where they are trained.
+        check_device: raises unless all measurements are on one device.
         store: reads and writes the trials; None: Optuna's interface, for a driver that is alone.
     """
 
@@ -67,6 +82,8 @@ class AskTell:
         workers: WorkerFiles | None = None,
         store: TrialStore | None = None,
         mark_of: Callable[[int], str | None] | None = None,
+        kind: str | None = None,
+        check_device: Callable[[str | None], None] = lambda device: None,
     ) -> None:
         mark_of = mark_of or (lambda number: checkpoint_mark(folder_of(number)))
         self.objectives = tuple(objectives)
@@ -74,8 +91,14 @@ class AskTell:
         self.folder_of = folder_of
         self.observers = tuple(observers)
         ladder = None if halving is None else Ladder(halving, self.objectives)
+        self.kind = kind
+        self.check_device = check_device
         self.state = SearchState(
-            store or OptunaTrials(study), ladder, self.objectives, lambda number: mark_of(number) is not None
+            store or OptunaTrials(study),
+            ladder,
+            self.objectives,
+            lambda number: mark_of(number) is not None,
+            is_measured_apart=kind is not None,
         )
         self.proposer = Proposer(self.state, space, self.objectives, target, limits or {}, seed, self.notify)
         self.recorder = Recorder(self.state, self.objectives, folder_of)
@@ -83,6 +106,7 @@ class AskTell:
         self.losses = TrialLosses(self.state, folder_of, mark_of)
         self.streak = FailureStreak()
         self.segments = SegmentLog(self.state, workers)
+        self.measurements = Measurements(self.state, measured_names(self.objectives, limits or {}), folder_of)
 
     def start(self, workers: int) -> None:
         """Notify the observers that the search starts with this number of `workers`."""
@@ -133,7 +157,12 @@ class AskTell:
         if number not in self.state.open:
             self.notify(TrialLost(number))
             return
+        if isinstance(outcome, TrainedSegment | Refused | MeasuredOnly):
+            self.check_device(outcome.measured.device)
         segments = self.segments.ended(number, segment)
+        if isinstance(outcome, MeasuredOnly):
+            self._record_measurement(number, outcome, segments)
+            return
         if isinstance(outcome, MachineFailure | Interrupted):
             for name, value in segments.items():
                 self.state.open[number].set_user_attr(name, value)
@@ -145,6 +174,25 @@ class AskTell:
             if event is not None:
                 self.notify(event)
             return
+        if isinstance(outcome, Completed | Paused) and self.measurements.lacks(number, outcome):
+            self.settle()
+            self.measurements.hold(number, outcome, segments)
+            self.segments.forget(number)
+            return
+        self._record(number, outcome, segments)
+
+    def _record_measurement(self, number: int, measurement: MeasuredOnly, segments: Mapping[str, Any]) -> None:
+        """Record the outcome of a trial that was trained before, if its `measurement` completes it."""
+        outcome = self.measurements.joined(number, measurement)
+        if outcome is None:
+            self.measurements.leave(number, segments)
+            self.segments.forget(number)
+        else:
+            self._record(number, outcome, segments)
+            self.measurements.give_back(number, outcome)
+
+    def _record(self, number: int, outcome: TrialOutcome, segments: Mapping[str, Any]) -> None:
+        """Write an outcome."""
         if isinstance(outcome, TrainedSegment):  # first: once `outcome` is written, nothing may fail and repeat it
             self.settle()
         self.notify(self.recorder.record(number, outcome, segments))

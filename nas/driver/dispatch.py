@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nas.driver.ask_tell import AskTell
+from nas.driver.measuring_demand import MeasuringDemand
 from nas.driver.propose import Finished, Proposal, Wait
 from nas.driver.storage_retry import StorageRetry
 from nas.driver.trial_losses import excuse
@@ -21,6 +22,8 @@ from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
 from nas.sampler.batching import MIN_WORKERS
 from nas.study.losses import TrialLoss
+from nas.study.measure_task import MeasureTask
+from nas.study.measuring_device import is_of_kind
 from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record, segment_of
 from nas.study.segments import Segment
 from nas.study.storage_errors import DATABASE_ERRORS
@@ -52,6 +55,7 @@ class TrialDispatcher(TaskSource):
         on_message: shows a line of the executor to the user.
         on_workers: called when the number of workers has changed.
         retry: repeats what fails while the storage is away; None: with the usual limits.
+        wait_s: how long a search waits that has nothing left but measurements that none of its workers can make.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class TrialDispatcher(TaskSource):
         on_message: Callable[[str], None] = lambda text: None,
         on_workers: Callable[[int], None] = lambda count: None,
         retry: StorageRetry | None = None,
+        wait_s: float = math.inf,
     ) -> None:
         self.ask_tell = ask_tell
         self.workers = workers
@@ -73,6 +78,7 @@ class TrialDispatcher(TaskSource):
         self.show_message = on_message
         self.report_workers = on_workers
         self.retry = retry or StorageRetry(clock=clock)
+        self.demand = MeasuringDemand(ask_tell.state, ask_tell.kind, on_message, wait_s, clock)
         self._reported_workers = workers
         self._running: dict[str, int] = {}  # name of a task -> number of its trial
         self._not_started: set[str] = set()  # tasks that no worker has received yet
@@ -82,6 +88,7 @@ class TrialDispatcher(TaskSource):
         self._woke_at_s = -math.inf  # the end of the last time in which this process was stopped
         self._workers_read_s = -math.inf  # time at which the workers were looked at
         self._ahead: Proposal | Wait | Finished | None = None
+        self._taken: MeasureTask | None = None  # a measurement that no worker has got yet
         self._suggestion_s = 0.0  # duration of the last proposal
         self._durations_s: deque[float] = deque(maxlen=8)  # durations of the last trials
         self._last_given_s = -math.inf  # time at which the last task was given
@@ -99,10 +106,6 @@ class TrialDispatcher(TaskSource):
             return FINISHED
         if proposal is None or isinstance(proposal, Wait):  # None: the storage is away
             return WAIT
-        self._task_count += 1
-        name = f"{proposal.number}/{self._task_count}"
-        self._running[name] = proposal.number
-        self._not_started.add(name)
         self._last_given_s = self.clock()
         self.ask_tell.start_trial(proposal.number)
         task = TrialTask(
@@ -113,7 +116,42 @@ class TrialDispatcher(TaskSource):
             until=proposal.until,
             earlier=proposal.earlier,
         )
-        return Task(name, task.to_dict())
+        return self._give(proposal.number, task.to_dict())
+
+    def _give(self, number: int, payload: Mapping[str, Any]) -> Task:
+        """The task `payload` of the trial `number`, which counts as running from now on."""
+        self._task_count += 1
+        name = f"{number}/{self._task_count}"
+        self._running[name] = number
+        self._not_started.add(name)
+        return Task(name, payload)
+
+    def next_task_for(self, device: str | None) -> Task | NoTask:
+        """Return the next trial for a worker on `device`: first one that waits for its measurement there."""
+        kind = self.ask_tell.kind
+        if kind is None:
+            return self.next_task()
+        self.demand.see(device)
+        may_measure = device is not None and is_of_kind(device, kind)
+        given = (self._next_measurement() if may_measure else None) or self.next_task()
+        if given is WAIT and (
+            may_measure or device is None
+        ):  # one nobody knows yet says so if its device is of another kind
+            return self._next_measurement() or WAIT
+        return given
+
+    def _next_measurement(self) -> Task | None:
+        """Return the next trial that waits for its measurement; None: there is none, or the search stops."""
+        self._check()
+        if self.interrupts.is_stopping:
+            return None
+        if self._taken is None:
+            self.retry.attempt(self._take_measurement)
+        taken, self._taken = self._taken, None
+        return None if taken is None else self._give(taken.number, taken.to_dict())
+
+    def _take_measurement(self) -> None:
+        self._taken = self.ask_tell.measurements.take()
 
     def on_started(self, task: Task) -> None:
         self._not_started.discard(task.name)
@@ -162,6 +200,7 @@ class TrialDispatcher(TaskSource):
         if self.workers != self._reported_workers:
             self.retry.attempt(self._report_workers)
         self._look_ahead()
+        self.demand.check(len(self._running))
 
     def write(self) -> None:
         """Record every outcome that is not recorded yet.

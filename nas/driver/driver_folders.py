@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nas.study.drivers import DriverRecord
 from nas.study.layout import RAY, WORKERS
+from nas.study.segments import WorkerFiles
 
 MIN_AGE_S = 600.0
 """A folder of a driver on another machine that nobody announces is left for so long: the driver may be about to start."""
@@ -25,8 +26,8 @@ def driver_folder(folder: Path, name: str, driver: str) -> Path:
     return folder / name / driver.replace("/", "_")
 
 
-def remove_left_folders(folder: Path, drivers: Mapping[str, DriverRecord], now_s: float) -> None:
-    """Remove the folders of drivers that have ended without doing so, as after a kill.
+def remove_left_folders(folder: Path, drivers: Mapping[str, DriverRecord], now_s: float) -> set[int]:
+    """Remove the folders of drivers that have ended without doing so, as after a kill; returns the trials that these ran.
 
     These are the drivers of this machine whose process is gone, and those that were not heard of for the time of a lease.
 
@@ -36,10 +37,13 @@ def remove_left_folders(folder: Path, drivers: Mapping[str, DriverRecord], now_s
         now_s: the time by the clock of the storage.
     """
     announced = {driver.replace("/", "_"): record for driver, record in drivers.items()}
+    trials: set[int] = set()
     for place in (path for name in (RAY, WORKERS) for path in (folder / name).glob("*_*_*")):
         is_folder = _NAME.fullmatch(place.name) and not place.is_symlink()
         if is_folder and _has_ended(place, announced.get(place.name), now_s):
+            trials |= {number for number, _ in WorkerFiles(place).read()}
             shutil.rmtree(place, ignore_errors=True)
+    return trials
 
 
 def remove_empty_folders(folder: Path) -> None:

@@ -12,6 +12,7 @@ from nas.evaluation.settings import MeasuringSettings
 from nas.execution.base import Executor
 from nas.execution.interrupts import Interrupts
 from nas.study.config import StudyConfig
+from nas.study.measuring_device import is_of_kind
 from nas.study.operator_table import (
     OperatorTable,
     operator_times,
@@ -76,11 +77,18 @@ def time_operators(
     """Time a pass of `batch_size` images through each of `operators`, in seconds, until `max_time_s` are used up.
 
     Runs in a worker.
+
+    Raises:
+        StudyError: the device is of another kind than the study measures on.
     """
     import torch
 
     from nas.evaluation.measurer import Measurer
+    from trainers.device import device_label
     from trainers.device_lock import DeviceLock
 
+    label = device_label(torch.device(device))
+    if measuring.device is not None and not is_of_kind(label, measuring.device):
+        raise StudyError(f"throughput.device is {measuring.device}, found {label}")
     torch.set_num_threads(threads)
     return Measurer(measuring, device, DeviceLock(device)).time_operators(operators, batch_size, max_time_s)

@@ -89,6 +89,7 @@ def evaluation_settings(
     """The settings that all trials of the study in `folder` share."""
     throughput = config.throughput.model_dump(exclude={"operators_s", "batch_size"})
     silence = config.resources.max_silence
+    halving = create_halving(config)
     device = "cuda" if allocation.gpus > 0 else "cpu"
     measured = tuple(
         name for name in objectives.names("measured") if name in config.objectives or name in config.limits
@@ -109,4 +110,5 @@ def evaluation_settings(
         memory_bytes=config.resources.memory_per_trial,
         max_silence_s=None if silence is None else silence.total_seconds(),
         measuring=measuring,
+        rungs=() if halving is None else halving.rungs,
     )

@@ -32,6 +32,7 @@ from search_space import Architecture, SearchSpace
 
 MAX_REFUSED_SUGGESTIONS = 20  # in a row; then a random architecture that was not seen is proposed
 MAX_RANDOM_DRAWS = 2000  # random architectures drawn to get one that was not seen
+MAX_UNMEASURED = 32  # trials that were trained and wait for their measurement; more are not trained blindly
 MAX_REFUSALS_BY_WORKERS = 50  # in a row; then a limit on a measured objective counts as too strict, and the search ends
 
 
@@ -132,14 +133,17 @@ class Proposer:
         proposal = self._continue_interrupted() or self._repeat_failed()
         if proposal is not None:
             return proposal
+        if len(state.unmeasured) >= MAX_UNMEASURED:
+            return Wait()
         ladder, may_start = state.ladder, self._may_start_trial()
         proposal = self._promote(no_new_trials=not may_start) or (self._suggest() if may_start else None)
         if proposal is not None:
             return proposal
-        if state.running and (ladder is not None or (self._workers_refuse and not may_start)):
+        may_change = ladder is not None or state.is_measured_apart
+        if state.unmeasured or (state.running and (may_change or (self._workers_refuse and not may_start))):
             return Wait()
         others = state.others_running()
-        if others and (ladder is not None or not all(state.store.is_heard(driver, idle_since_s) for driver in others)):
+        if others and (may_change or not all(state.store.is_heard(driver, idle_since_s) for driver in others)):
             return Wait()  # they may leave something to this driver: promotions, or their trials
         proposal = self._promote(no_new_trials=True)
         if proposal is None and ladder is not None and ladder.promotion(no_new_trials=True) is not None:

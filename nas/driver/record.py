@@ -16,7 +16,7 @@ from nas.driver.state import SearchState
 from nas.objectives import Objective, primary_index
 from nas.study.events import TrialLost, TrialRecorded
 from nas.study.failure_kinds import kind_of
-from nas.study.layout import ERROR, remove_checkpoint, remove_error, write_error
+from nas.study.layout import ERROR, WEIGHTS, remove_checkpoint, remove_error, write_error
 from nas.study.records import (
     INFEASIBLE,
     OUTCOME,
@@ -29,6 +29,7 @@ from nas.study.records import (
     name_of,
 )
 from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
+from nas.study.unmeasured import UNMEASURED
 from trainers.files import remove_temporary_files
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ class Recorder:
         values = tuple(change.values or ())
         if change.state is None:
             state.running.discard(number)
+            state.unmeasured.discard(number)
             if state.ladder is not None and isinstance(outcome, Paused):
                 state.ladder.reach(number, outcome.epoch, self._check_values(state.open[number], outcome)[1])
             return TrialRecorded(number, outcome)
@@ -155,7 +157,7 @@ class Recorder:
         written = {**attributes, **outcome.to_attributes()}
         if not isinstance(outcome, Paused):
             written[OUTCOME] = name_of(outcome)
-        for name in ("refused", "failure", INFEASIBLE):
+        for name in ("refused", "failure", INFEASIBLE, UNMEASURED):
             if name not in written and trial.user_attrs.get(name) is not None:
                 written[name] = None
         return written
@@ -167,3 +169,7 @@ class Recorder:
         else:
             remove_checkpoint(self.folder_of(number))
             remove_error(self.folder_of(number))
+        if isinstance(
+            outcome, Stopped
+        ):  # a training that a later database had promoted (`nas.evaluation.finished_training`)
+            (self.folder_of(number) / WEIGHTS).unlink(missing_ok=True)

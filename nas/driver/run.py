@@ -21,9 +21,10 @@ from nas.analysis.imbalance import imbalance_warning
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
-from nas.driver.driver_folders import driver_folder, remove_empty_folders, remove_left_folders
+from nas.driver.driver_folders import driver_folder, remove_empty_folders
 from nas.driver.garbage import frozen_heap
 from nas.driver.home import StudyHome, find_home
+from nas.driver.left_files import remove_left_files
 from nas.driver.operator_timing import OperatorTiming
 from nas.driver.plan import create_halving, create_sampler, evaluation_settings
 from nas.driver.reading import ImageReader
@@ -45,16 +46,19 @@ from nas.execution.interrupts import Interrupts, TimeBudgetExceeded
 from nas.study.config import StudyConfig
 from nas.study.continuation import check_continues, continue_config
 from nas.study.dataset import dataset_record
+from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, with_current
 from nas.study.events import Observer
 from nas.study.images import are_gone, prepare_images, remove_other_files
 from nas.study.layout import DATA, OPERATORS, RAY, WORKERS, trial_folder
-from nas.study.leases import new_driver_id, read_drivers
+from nas.study.leases import new_driver_id
 from nas.study.limits import find_cheapest
 from nas.study.lock import FolderLock
+from nas.study.measuring_device import ATTRIBUTE as MEASURING_DEVICE, SameDevice, check_kind
 from nas.study.segments import WorkerFiles
 from nas.study.storage_errors import DATABASE_ERRORS, machine_errors
 from nas.study.storage_url import StorageUrl
 from nas.study.stored import StoredStudy
+from nas.study.transactions import merge_attribute
 from nas.study.trial_database import DatabaseTrials, driving
 from nas.study.trials import failed_trials, outcome_name
 from search_space import SearchSpace
@@ -122,7 +126,9 @@ def run_search(
             if home.holds_study:
                 study = home.open()
                 config = continue_config(config, study.config)
+                check_kind(config, study.user_attrs)
                 study.keep_config()
+                remove_left_files(study, home.place)
                 images.continue_study(config, study)
                 failed = failed_trials(study.trials) if retry_failed else []
                 if retry_failed and not failed and display is not None:
@@ -174,7 +180,7 @@ def _open_or_create(config: StudyConfig, home: StudyHome, space: SearchSpace, da
         check_continues(config, study.config)  # another driver may have created it meanwhile
     study = home.open()
     study.check_images(config, dataset)
-    study.record_environment()
+    study.name_values()
     return study
 
 
@@ -235,7 +241,7 @@ class _SearchRun:
             trials = self._wait_for(
                 lambda: stack.enter_context(driving(study.optuna, self.folder, self.home.place, self.driver))
             )
-            self._wait_for(lambda: self._remove_left_folders(trials))
+            self._wait_for(lambda: merge_attribute(trials.transactions, ENVIRONMENTS, with_current))
             stored = self._wait_for(lambda: study.trials)
             existing_trials = sum(trial.state != TrialState.WAITING for trial in stored)
             draws = existing_trials + DRAWS_PER_DRIVER * trials.index
@@ -243,15 +249,10 @@ class _SearchRun:
             if self.retry_failed:
                 self._wait_for(lambda: self._enqueue_failed(study, trials))
             self._run_trials(study, trials, space, settings, executor)
+        if self.home.place is not None:
+            self._wait_for(lambda: remove_left_files(study, self.home.place))
         self._wait_for(lambda: check_feasible(study, config))
         return study
-
-    def _remove_left_folders(self, trials: DatabaseTrials) -> None:
-        """Remove what drivers that were killed have left; a study in a file has one driver, which removes it anyway."""
-        if trials.is_shared:
-            steps = trials.transactions
-            drivers, now_s = steps.unlocked(lambda query: (read_drivers(query, steps.study), steps.now_s(query)))
-            remove_left_folders(self.folder, drivers, now_s)
 
     @staticmethod
     def _enqueue_failed(study: StoredStudy, trials: DatabaseTrials) -> None:
@@ -268,7 +269,6 @@ class _SearchRun:
         with self.display.step("starting") as progress:
             space = check_decoded(self.config, self.images) if self.images.decode(progress) else None
             executor = stack.enter_context(open_with())
-            self.interrupts.arm()  # an executor may have replaced the handlers
             return executor, space or check_decoded(self.config, self.images)
 
     def _show_data(self, data_file: Path, dataset: DatasetInfo) -> None:
@@ -333,6 +333,8 @@ class _SearchRun:
                 workers=files,
                 store=trials,
                 mark_of=None if checkpoints is None else checkpoints.mark_of,
+                kind=config.throughput.device,
+                check_device=self._device_check(trials),
             )
             ask_tell = self._wait_for(create)
             self._wait_for(lambda: ask_tell.start(workers))
@@ -344,6 +346,7 @@ class _SearchRun:
                 on_message=self.display.warn,
                 on_workers=study.record_workers,
                 retry=self.retry,
+                wait_s=config.resources.wait_for_cluster.total_seconds(),
             )
             try:
                 with frozen_heap(), self.interrupts.gently(partial(self._request_stop, files)):
@@ -357,6 +360,13 @@ class _SearchRun:
                     remove_temporary_files(trial_folder(home, number))
                 raise
         self._wait_for(lambda: study.set_end_reason(ask_tell.proposer.end_reason))
+
+    def _device_check(self, trials: DatabaseTrials) -> Callable[[str | None], None]:
+        """What makes sure that all measurements are on one device, if the configuration names none."""
+        if self.config.throughput.device is not None:
+            return lambda device: None
+        settle = partial(merge_attribute, trials.transactions, MEASURING_DEVICE)
+        return SameDevice(lambda device: str(settle(lambda stored: stored or device))).check
 
     def _request_stop(self, files: WorkerFiles) -> None:
         """Ask the workers to write their checkpoints and to stop."""

@@ -18,6 +18,7 @@ from nas.study.drivers import DRIVER, UNKNOWN
 from nas.study.losses import losses_of
 from nas.study.trial_store import OpenTrial, Transaction, TrialStore
 from nas.study.trials import RETRIED_FROM, AnyTrial, is_trained, outcome_name
+from nas.study.unmeasured import Unmeasured
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class SearchState:
         ladder: the rungs; None: every trial is trained to the end.
         objectives: the objectives, in the order of values; the intermediate values of trials are those of the primary one.
         has_checkpoint: True for the number of a trial that can continue in the folder of this driver.
+        is_measured_apart: True if trials may be trained on another device than they are measured on, and so wait in between.
     """
 
     def __init__(
@@ -38,11 +40,13 @@ class SearchState:
         ladder: Ladder | None,
         objectives: Sequence[Objective],
         has_checkpoint: Callable[[int], bool] = lambda number: False,
+        is_measured_apart: bool = False,
     ) -> None:
         self.store = store
         self.study = store.study
         self.ladder = ladder
         self.has_checkpoint = has_checkpoint
+        self.is_measured_apart = is_measured_apart
         self._objective_names = [objective.name for objective in objectives]
         self.primary_name = self._objective_names[primary_index(objectives)]
         self.open: dict[int, OpenTrial] = {}
@@ -50,6 +54,8 @@ class SearchState:
         """Open trials that a worker of this driver trains, or is about to."""
         self.unfinished: dict[int, str | None] = {}
         """Unfinished trial -> its driver; None: that has left it."""
+        self.unmeasured: set[int] = set()
+        """Unfinished trials that were trained and wait for their measurement, or are being measured."""
         self.retries: list[int] = []
         """Trials that repeat failed ones and have not started; they are proposed after the interrupted ones."""
         self.seen: dict[str, int] = {}
@@ -107,6 +113,10 @@ class SearchState:
         self.unfinished[number] = driver
         self._reached[number] = max(trial.intermediate_values, default=0)
         self._losses[number] = len(losses_of(attributes))
+        if Unmeasured.from_attributes(attributes) is None:
+            self.unmeasured.discard(number)
+        else:
+            self.unmeasured.add(number)
         if attributes.get("id") is not None:
             self._see(number, attributes["id"])
         if self.ladder is None:
@@ -166,6 +176,7 @@ class SearchState:
         self.unfinished.pop(number, None)
         self._reached.pop(number, None)
         self._losses.pop(number, None)
+        self.unmeasured.discard(number)
 
     def _see(self, number: int, identity: str) -> None:
         self._ids[number] = identity
@@ -211,6 +222,17 @@ class SearchState:
         self.open.pop(number, None)
         self.running.discard(number)
 
+    def left_unmeasured(self, number: int) -> None:
+        """Take in that this driver has left the trained trial `number` to whoever measures it."""
+        self.leave(number)
+        self.unfinished[number] = None
+        self.unmeasured.add(number)
+
+    def measurable(self) -> list[int]:
+        """The trials that wait for their measurement and that this driver may take, by their numbers."""
+        waiting = self.unmeasured - self.open.keys()
+        return sorted(number for number in waiting if self.store.may_take(number, self.unfinished.get(number)))
+
     def adopt(self) -> int | None:
         """Adopt a trial that its driver has left running, or whose lease has expired; returns its number.
 
@@ -250,7 +272,10 @@ class SearchState:
         numbers = [
             number
             for number, driver in self.unfinished.items()
-            if number not in self.open and number not in paused and self.store.may_take(number, driver)
+            if number not in self.open
+            and number not in paused
+            and number not in self.unmeasured
+            and self.store.may_take(number, driver)
         ]
         return sorted(numbers, key=lambda number: (self._losses.get(number, 0), number))
 

@@ -14,7 +14,7 @@ from nas.evaluation.settings import StudyPlace
 from nas.study.config import StudyConfig
 from nas.study.events import Event, TrialRecorded
 from nas.study.file_store import fingerprint_name, trial_name
-from nas.study.layout import CHECKPOINT, WORKERS
+from nas.study.layout import CHECKPOINT, WEIGHTS, WORKERS
 from nas.study.records import Stopped
 from nas.study.url_store import UrlStore
 
@@ -66,7 +66,7 @@ def published(images: Path, place: StudyPlace) -> Iterator[StoredCheckpoints | N
 
 @dataclass(frozen=True)
 class StoredCheckpoints:
-    """The checkpoints at the URL of a study; an observer that removes those of stopped trials, which no worker does.
+    """The checkpoints at the URL of a study; an observer that removes the files of stopped trials, which no worker does.
 
     Args:
         store: the files at the URL.
@@ -82,9 +82,10 @@ class StoredCheckpoints:
         """Receive an event."""
         if isinstance(event, TrialRecorded) and isinstance(event.outcome, Stopped):
             try:
-                self.store.remove(trial_name(event.number, CHECKPOINT))
+                for name in (CHECKPOINT, WEIGHTS):
+                    self.store.remove(trial_name(event.number, name))
             except OSError as error:
-                logger.info("the checkpoint of trial %d is left: %s", event.number, error)
+                logger.info("files of trial %d are left: %s", event.number, error)
 
 
 def move_stored_checkpoint(url: str, source: int, target: int) -> None:

@@ -1,7 +1,9 @@
 """Evaluates architectures: builds the network, measures and trains it, and computes the objectives. Runs in a worker.
 
-A trial is measured, refused if a measurement violates a limit, and trained otherwise. An exception never ends the worker: it
-becomes the outcome `Failed` of its trial, or a `MachineFailure` (`nas.evaluation.failures` decides), with the traceback.
+A trial is measured, refused if a measurement violates a limit, and trained otherwise. If the study measures on another kind of
+device (`nas.study.measuring_device`), it is trained alone, and a worker of that kind measures it. An exception never ends the
+worker: it becomes the outcome `Failed` of its trial, or a `MachineFailure` (`nas.evaluation.failures` decides), with the
+traceback.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -23,6 +26,7 @@ from torch import nn
 from nas import objectives
 from nas.errors import format_traceback, reason
 from nas.evaluation.failures import Cause, cause_of, loses_device
+from nas.evaluation.finished_training import CURVE_OBJECTIVES, finished_training, paused_at
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.memory_limit import limited_memory, worker_limit
 from nas.evaluation.segment_clock import SegmentClock, worker_name
@@ -30,6 +34,8 @@ from nas.evaluation.settings import EvaluationSettings
 from nas.evaluation.trial_files import SharedTrialFiles, TrialFiles
 from nas.study.failure_kinds import kind_of
 from nas.study.layout import CHECKPOINT, STACKS, WEIGHTS
+from nas.study.measure_task import MeasureTask
+from nas.study.measuring_device import is_of_kind
 from nas.study.records import (
     Completed,
     EarlierSegments,
@@ -37,18 +43,19 @@ from nas.study.records import (
     Interrupted,
     MachineFailure,
     Measured,
+    MeasuredOnly,
     Paused,
     Refused,
     Trained,
     TrialTask,
     WorkerOutcome,
-    from_record,
     name_of,
     to_record,
 )
 from search_space import Architecture
 from search_space.modules.network import Network, build
 from trainers.data.dataset import Dataset, load
+from trainers.device import device_label, device_name
 from trainers.device_lock import DeviceLock
 from trainers.errors import TrainingInterrupted
 from trainers.training import checkpoint, compilation
@@ -87,19 +94,29 @@ class Evaluator:
         )
         self.memory_limit = worker_limit(settings.memory_bytes, device)
         self.name = worker_name(device)
+        self.device_label = device_label(torch.device(device))
+        kind = settings.measuring.device
+        self.may_measure = kind is None or is_of_kind(self.device_label, kind)
         self._clock = SegmentClock(self.name, until=None)
         self._idle_since: float | None = None  # the end of the last trial
         self._device_is_lost = False
         self._unsaved: Completed | None = None  # a training that has ended, while its weights are not written
 
     def run(self, task: Mapping[str, Any]) -> dict[str, Any]:
-        """Evaluate a task (`TrialTask.to_dict`) and return the record of its outcome (`nas.study.records.to_record`).
+        """Evaluate a task and return the record of its outcome (`nas.study.records.to_record`).
+
+        Args:
+            task: `TrialTask.to_dict` or `MeasureTask.to_dict`.
 
         A process that has lost its device ends here; the executor gives the task to a new one.
         """
         if self._device_is_lost:
             os._exit(1)
-        outcome = self.evaluate(TrialTask.from_dict(task))
+        outcome = (
+            self.measure(MeasureTask.from_dict(task))
+            if MeasureTask.is_in(task)
+            else self.evaluate(TrialTask.from_dict(task))
+        )
         return to_record(outcome, self._clock.ended(name_of(outcome)))
 
     def evaluate(self, task: TrialTask) -> WorkerOutcome:
@@ -107,6 +124,20 @@ class Evaluator:
 
         An interrupted training continues from its checkpoint; a finished one is not repeated.
         """
+        return self._attempt(task, self.files.opened(task), self._evaluate)
+
+    def measure(self, task: MeasureTask) -> WorkerOutcome:
+        """Measure a network that another worker has trained; without values if this device is of another kind."""
+        trial = TrialTask(task.number, task.architecture, task.seed, folder="")
+        return self._attempt(trial, TemporaryDirectory(prefix="mixfront-"), self._measure_untrained)
+
+    def _attempt(
+        self,
+        task: TrialTask,
+        opened: AbstractContextManager[str | Path],
+        work: Callable[[TrialTask, Path, float], WorkerOutcome],
+    ) -> WorkerOutcome:
+        """The outcome of `work`, which gets the task, the folder that `opened` yields, and the time of the start."""
         start = time.perf_counter()
         self._clock = SegmentClock(self.name, task.until)
         self.files.announce(task.number, self._clock.started())
@@ -115,11 +146,11 @@ class Evaluator:
         self._unsaved = None
         try:
             with (
-                self.files.opened(task) as folder,
-                watch(folder / STACKS, self.settings.max_silence_s),
+                opened as folder,
+                watch(Path(folder) / STACKS, self.settings.max_silence_s),
                 limited_memory(self.memory_limit),
             ):
-                outcome = self._evaluate(task, folder, start)
+                outcome = work(task, Path(folder), start)
         except TrainingInterrupted as error:
             logger.info("trial %d: %s", task.number, error)
             outcome = Interrupted()
@@ -157,10 +188,10 @@ class Evaluator:
         """The outcome without `idle_s`; the trial works in `folder`."""
         architecture = Architecture.from_json(task.architecture)
         network = initial_network(architecture, task.seed)
-        completed = self._completed_before(architecture, network, task.seed, folder)
-        if completed is not None:
+        finished = self._finished_before(architecture, network, task, folder)
+        if finished is not None:
             logger.info("trial %d: its training was finished before", task.number)
-            return completed
+            return finished
         if self.files.is_stop_requested():
             raise TrainingInterrupted("stopped before its first step")
         measured, violation = self._measure(architecture, network, task.earlier)
@@ -176,13 +207,17 @@ class Evaluator:
         self, network: Network, task: TrialTask, folder: Path, measured: Measured, start: float
     ) -> Completed | Paused:
         """Train the network to the end, or to its next rung."""
+        milestones = (
+            () if task.until is None else {rung for rung in self.settings.rungs if rung <= task.until} | {task.until}
+        )
         training = ProxyTraining(
             network,
             self.data,
             self.settings.train,
             seed=task.seed,
             checkpoint=folder / CHECKPOINT,
-            milestones=() if task.until is None else (task.until,),
+            milestones=milestones,
+            resume_up_to=None if CURVE_OBJECTIVES.issuperset(self.settings.objectives) else task.until,
             device_lock=self.lock,
             is_stop_requested=self.files.is_stop_requested,
         )
@@ -224,24 +259,51 @@ class Evaluator:
     def _measure(
         self, architecture: Architecture, network: Network, earlier: EarlierSegments
     ) -> tuple[Measured, str | None]:
-        """Measure the network, unless an earlier segment did; returns the limit that it violates, too."""
+        """Measure the network, unless an earlier segment did, or a worker of another kind has to; returns the limit that it
+        violates, too.
+        """
         if all(name in earlier.measured for name in self.settings.measuring.objectives):
             return Measured(), self.measurer.violated_limit(earlier.measured)
+        if not self.may_measure:
+            return Measured(), None
         with self._clock.measuring():
             measured = self.measurer.measure(network, (architecture.in_chans, *architecture.image_size))
         return measured, self.measurer.violated_limit(measured.values)
 
-    def _completed_before(
-        self, architecture: Architecture, network: Network, seed: int, folder: Path
-    ) -> Completed | None:
-        """The outcome of this training, if it was finished before and the driver died before recording it."""
-        metadata = checkpoint.load_metadata(folder / WEIGHTS)
-        if metadata.get("architecture") != architecture.to_json():
+    def _measure_untrained(self, task: TrialTask, folder: Path, start: float) -> MeasuredOnly:
+        """The measurement alone."""
+        architecture = Architecture.from_json(task.architecture)
+        measured, violation = self._measure(architecture, initial_network(architecture, task.seed), task.earlier)
+        return MeasuredOnly(measured, violation)
+
+    def _finished_before(
+        self, architecture: Architecture, network: Network, task: TrialTask, folder: Path
+    ) -> Completed | Paused | None:
+        """The outcome of the task, if the training was finished before (`nas.evaluation.finished_training`)."""
+        completed = finished_training(
+            folder / WEIGHTS,
+            architecture,
+            lambda: training_identity(network, self.data, self.settings.train, task.seed),
+        )
+        if completed is None:
             return None
-        if metadata.get("training") != training_identity(network, self.data, self.settings.train, seed):
-            return None
-        outcome = from_record(json.loads(metadata["record"]))
-        return outcome if isinstance(outcome, Completed) else None
+        outcome: Completed | Paused | None = completed
+        if task.until is not None and task.until < self.settings.train.epochs:
+            outcome = paused_at(completed, task.until, self.settings.objectives)
+        if outcome is None or self._is_measured(completed.measured, task.earlier):
+            return outcome
+        return replace(outcome, measured=self._measure(architecture, network, task.earlier)[0])
+
+    def _is_measured(self, measured: Measured, earlier: EarlierSegments) -> bool:
+        """True if a training that was finished before has every value, `measured` on a device of the right kind.
+
+        An earlier segment that measured may be one of a later database, and a worker on another kind of device may have trained.
+        """
+        kind, device = self.settings.measuring.device, measured.device
+        is_own = self.may_measure and device == device_name(torch.device(self.device))
+        is_of_right_kind = is_own or (device is not None and kind is not None and is_of_kind(device, kind))
+        known = {*earlier.measured, *measured.values}
+        return is_of_right_kind and known.issuperset(self.settings.measuring.objectives)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ Measurements are exclusive if the study says so: trainings on the same device pa
 from __future__ import annotations
 
 import json
+import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -22,11 +24,13 @@ from search_space.modules import operators as modules
 from search_space.operators import Operator
 from trainers.device import device_name
 from trainers.device_lock import DeviceLock
-from trainers.files import atomic_write
+from trainers.files import atomic_write, read_json
 from trainers.measuring.effort import Effort
 from trainers.measuring.layers import measure_layers
 from trainers.measuring.reference import ReferenceNetwork
 from trainers.measuring.throughput import ThroughputMeasurement, measure
+
+logger = logging.getLogger(__name__)
 
 
 class Measurer:
@@ -128,9 +132,12 @@ class Measurer:
         file = self.settings.reference_file
         if file is None or reference.pass_s is None:
             return
-        with atomic_write(file) as temporary:
-            seconds = {**_read_seconds(file), self._reference_key: reference.pass_s}
-            temporary.write_text(json.dumps(seconds, indent=1))
+        try:
+            with atomic_write(file) as temporary:
+                seconds = {**_read_seconds(file), self._reference_key: reference.pass_s}
+                temporary.write_text(json.dumps(seconds, indent=1))
+        except IsADirectoryError as error:  # the next worker measures it again
+            logger.warning("%s cannot be written: %s", file, error.strerror)
 
 
 @dataclass(frozen=True)
@@ -149,7 +156,10 @@ class UntrainedNetwork:
 
 
 def _read_seconds(file: Path) -> dict[str, float]:
+    """What `file` holds; nothing if it is missing or damaged, since the reference network can be measured again."""
     try:
-        return dict(json.loads(file.read_text()))
-    except (FileNotFoundError, ValueError):
+        plain = read_json(file)
+    except (OSError, ValueError):
         return {}
+    known = plain.items() if isinstance(plain, dict) else ()
+    return {key: float(value) for key, value in known if isinstance(value, float) and 0 < value < math.inf}

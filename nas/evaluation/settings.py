@@ -23,6 +23,7 @@ class MeasuringSettings:
         precision: dtype of the passes, by autocast; None: that of the parameters.
         min_time_s, max_time_s, interval: the effort (`trainers.measuring.effort.Effort`).
         exclusive: trainings on the device pause while a measurement runs.
+        device: the kind of device to measure on (`nas.study.measuring_device.is_of_kind`); None: any.
         reference_file: stores the seconds of a pass of the reference network at the start of the study, for each device;
             None: each worker measures it again.
     """
@@ -35,6 +36,7 @@ class MeasuringSettings:
     max_time_s: float = Effort.max_time_s
     interval: float = Effort.interval
     exclusive: bool = True
+    device: str | None = None
     reference_file: Path | None = None
 
 
@@ -76,6 +78,8 @@ class EvaluationSettings:
         place: the files of the study; None: all workers see `data_file` and the folders of their trials.
         memory_bytes: memory that a worker on a CPU may hold (`nas.evaluation.memory_limit`); None: most of the machine's.
         max_silence_s: a trial that makes no progress for so many seconds is ended; None: never.
+        rungs: the epochs at which trainings pause, ascending; a training that starts afresh on its way to a later one is
+            validated there, too.
     """
 
     data_file: Path
@@ -87,3 +91,4 @@ class EvaluationSettings:
     place: StudyPlace | None = None
     memory_bytes: int | None = None
     max_silence_s: float | None = None
+    rungs: tuple[int, ...] = ()

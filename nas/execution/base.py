@@ -4,9 +4,9 @@ An executor runs the tasks of a `TaskSource` (the driver of a search, the traini
 Its workers live as long as the run: each creates its `Worker` once, with `make_worker(site)`, and then runs one task after
 the other. The executor calls the source in the process and thread that called `run`:
 
-    next_task() -> Task           a worker is free; `on_started(task)` follows when the worker has received the task
-    next_task() -> WAIT           there is no task now; called again after the next task has ended or is lost
-    next_task() -> FINISHED       there are no more tasks; `run` returns when the running tasks have ended
+    next_task_for(device) -> Task      a worker on `device` is free; `on_started(task)` follows when it has received the task
+    next_task_for(device) -> WAIT      there is no task for it now; called again after the next task has ended or is lost
+    next_task_for(device) -> FINISHED  there are no more tasks; `run` returns when the running tasks have ended
     on_ended(task, result)        the worker returned `result`
     on_lost(task, loss) -> bool   the task ended without a result; True: the executor runs it again (`on_started` follows),
                                   before it asks for new ones; False: the task is over
@@ -14,6 +14,8 @@ the other. The executor calls the source in the process and thread that called `
     on_message(text)              a line for the user, such as "waiting for the cluster"
     on_workers(count)             the number of workers is now `count`, since nodes joined or left the cluster
     tick()                        called several times a second
+
+A device is named as the worker names it (`DeviceWorker`); None: it is not known, as before a worker is created.
 
 Executors do not count losses and retry nothing on their own: the source decides (`nas.execution.losses`).
 
@@ -34,7 +36,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar, runtime_checkable
 
 from nas.errors import ConfigError, StudyError, UnknownNameError
 from nas.execution.driver_files import DriverFiles
@@ -105,6 +107,20 @@ class Worker(Protocol):
         """
 
 
+@runtime_checkable
+class DeviceWorker(Protocol):
+    """A worker that knows its device."""
+
+    @property
+    def device_label(self) -> str:
+        """The type and the name of its device (`trainers.device.device_label`)."""
+
+
+def device_of(worker: Worker) -> str | None:
+    """The device of `worker`, if it knows it."""
+    return worker.device_label if isinstance(worker, DeviceWorker) else None
+
+
 WorkerFactory = Callable[[WorkerSite], Worker]
 """Creates a worker at a site. It must be picklable."""
 
@@ -116,7 +132,7 @@ class TaskSource(ABC):
 
     @abstractmethod
     def next_task(self) -> Task | NoTask:
-        """Return the next task, `WAIT` or `FINISHED`."""
+        """Return the next task, `WAIT` or `FINISHED`. Executors call `next_task_for`."""
 
     @abstractmethod
     def on_ended(self, task: Task, result: Mapping[str, Any]) -> None:
@@ -125,6 +141,10 @@ class TaskSource(ABC):
     @abstractmethod
     def on_lost(self, task: Task, loss: Loss) -> bool:
         """Called when `task` has ended without a result; returns True if the executor must run it again."""
+
+    def next_task_for(self, device: str | None) -> Task | NoTask:
+        """Return the next task for a worker on `device`; None: it is not known. By default all workers are equal."""
+        return self.next_task()
 
     def on_started(self, task: Task) -> None:  # noqa: B027 (optional)
         """Called when a worker has received `task`."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from trainers.files import open_regular
+from trainers.files import open_input, open_regular
 
 MAX_PART_BYTES = 8 << 20
 """The most bytes of a part."""
@@ -104,7 +104,7 @@ class FolderFiles:
         """As `DriverFiles.read`."""
         if offset < 0 or not 0 <= size <= MAX_PART_BYTES:
             raise ValueError(f"{name}: a part must have 0 to {MAX_PART_BYTES} bytes, found {size} at {offset}")
-        with self._place(name, _READABLE).open("rb") as file:
+        with open_input(self._place(name, _READABLE)) as file:
             file.seek(offset)
             return file.read(size)
 
@@ -170,5 +170,5 @@ def _remove_old_drafts(path: Path) -> None:
 
 
 def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_input(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -43,7 +43,6 @@ class Interrupts:
         self._reason: BaseException | None = None  # why the block `gently` is to end
         self._requested_s: float | None = None  # when `_request` was called
         self._terminals: list[int] = []
-        self._handled: tuple[signal.Signals, ...] = SIGNALS
 
     @property
     def is_stopping(self) -> bool:
@@ -110,22 +109,18 @@ class Interrupts:
                 os.dup2(nowhere, descriptor)
             os.close(nowhere)
 
-    def arm(self) -> None:
-        """Install the handlers of `SIGNALS`. Call from the main thread, and again after an executor may have replaced them.
-
-        SIGHUP stays ignored where it was at the start, as under `nohup`.
-        """
-        self._terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
-        for number in self._handled:
-            signal.signal(number, self._handle)
-
     @contextmanager
     def handle_signals(self) -> Iterator[None]:
-        """Handle `SIGNALS` within the block. Call from the main thread."""
+        """Handle `SIGNALS` within the block. Call from the main thread.
+
+        SIGHUP stays ignored where it was before, as under `nohup`.
+        """
         previous = {number: signal.getsignal(number) for number in SIGNALS}
         is_kept = previous[signal.SIGHUP] == signal.SIG_IGN
-        self._handled = tuple(number for number in SIGNALS if number != signal.SIGHUP or not is_kept)
-        self.arm()
+        self._terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
+        for number in SIGNALS:
+            if number != signal.SIGHUP or not is_kept:
+                signal.signal(number, self._handle)
         try:
             yield
         finally:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from nas.errors import UsageError
 from nas.study.config import Resources
@@ -15,6 +18,7 @@ __all__ = [
     "allocate",
     "check_machine",
     "count_gpus",
+    "has_gpu_driver",
     "requested_cpus",
     "shares_per_gpu",
 ]
@@ -72,10 +76,26 @@ def check_machine(resources: Resources) -> None:
 
 
 def count_gpus() -> int:
-    """The number of GPUs that this process may use."""
+    """The number of GPUs that this process may use.
+
+    Where there is no driver of GPUs, torch is not asked: its import takes two seconds.
+    """
+    if not has_gpu_driver():
+        return 0
     import torch
 
     return torch.cuda.device_count()
+
+
+def has_gpu_driver() -> bool:
+    """False if torch cannot find a GPU on this machine: the library of NVIDIA's driver and the device of AMD's are missing."""
+    if sys.platform != "linux":
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return Path("/dev/kfd").exists()
+    return True
 
 
 def shares_per_gpu(share: float) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from nas.execution.base import (
     Worker,
     WorkerFactory,
     WorkerSite,
+    device_of,
 )
 from nas.execution.resources import Allocation
 
@@ -82,22 +83,26 @@ class Simulator(Executor):
     Args:
         script: durations, deaths and losses; None: every task takes one second.
         nodes: number of workers of each node.
+        devices: the device of each node, of which its workers are created; by default "cpu".
     """
 
-    def __init__(self, script: Script | None = None, nodes: Sequence[int] = (1,)) -> None:
+    def __init__(
+        self, script: Script | None = None, nodes: Sequence[int] = (1,), devices: Sequence[str] | None = None
+    ) -> None:
         self.script = script or Script()
         self.nodes = tuple(nodes)
+        self.devices = tuple(devices or ["cpu"] * len(self.nodes))
         self.allocation = Allocation(sum(self.nodes), 1, 0.0)
         self.clock = VirtualClock()
 
     def run(self, make_worker: WorkerFactory, source: TaskSource, folder: Path | None = None) -> None:
         try:
-            worker = make_worker(WorkerSite("cpu"))
+            workers = {device: make_worker(WorkerSite(device)) for device in dict.fromkeys(self.devices)}
         except Exception as error:
             source.on_worker_failed(reason(error))
             source.tick()
             return
-        _Simulation(self, worker, source).run()
+        _Simulation(self, [workers[device] for device in self.devices], source).run()
 
     def call(self, function: Callable[..., Result], *arguments: Any, tick: Callable[[], None] = lambda: None) -> Result:
         tick()
@@ -108,12 +113,12 @@ class Simulator(Executor):
 
 
 class _Simulation:
-    """The state of a simulated run."""
+    """The state of a simulated run; `workers` are those of the nodes."""
 
-    def __init__(self, simulator: Simulator, worker: Worker, source: TaskSource) -> None:
+    def __init__(self, simulator: Simulator, workers: Sequence[Worker], source: TaskSource) -> None:
         self.script = simulator.script
         self.clock = simulator.clock
-        self.worker = worker
+        self.workers = workers
         self.source = source
         self.free = list(simulator.nodes)
         self.running: list[_Attempt] = []
@@ -138,21 +143,30 @@ class _Simulation:
 
     def _assign(self, finished: bool) -> bool:
         """Give tasks to free workers; returns True if the source has no more."""
-        while (node := next((node for node, free in enumerate(self.free) if free > 0), None)) is not None:
+        without: set[str | None] = set()  # devices for which there is no task now
+        while (node := self._free_node(without)) is not None:
+            device = device_of(self.workers[node])
             if self.retries:
                 task, attempt = self.retries.pop(0)
             elif finished:
                 break
             else:
-                next_task = self.source.next_task()
+                next_task = self.source.next_task_for(device)
+                finished = next_task is FINISHED
                 if not isinstance(next_task, Task):
-                    return next_task is FINISHED
+                    without.add(device)
+                    continue
                 task, attempt = next_task, 0
             self.free[node] -= 1
             end_s = self.clock.now_s + self.script.duration_s(task, attempt)
             heapq.heappush(self.running, _Attempt(end_s, next(self.order), task, attempt, node))
             self.source.on_started(task)
         return finished
+
+    def _free_node(self, without: Collection[str | None]) -> int | None:
+        """A node with a free worker on another device than those `without` a task."""
+        nodes = (node for node, free in enumerate(self.free) if free > 0)
+        return next((node for node in nodes if device_of(self.workers[node]) not in without), None)
 
     def _advance(self) -> None:
         """Advance the clock to the next end of a task or change of a node."""
@@ -171,7 +185,7 @@ class _Simulation:
         if self.script.dies(run.task, run.attempt):
             self._lose(run, Loss("worker", "the worker died"))
         else:
-            self.source.on_ended(run.task, self._result(run.task))
+            self.source.on_ended(run.task, self.workers[run.node].run(run.task.payload))
 
     def _change_node(self, node: int, change: int) -> None:
         if change > 0:
@@ -187,6 +201,3 @@ class _Simulation:
     def _lose(self, run: _Attempt, loss: Loss) -> None:
         if self.source.on_lost(run.task, loss):
             self.retries.append((run.task, run.attempt + 1))
-
-    def _result(self, task: Task) -> Mapping[str, Any]:
-        return self.worker.run(task.payload)

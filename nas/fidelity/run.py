@@ -147,7 +147,6 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
             sample, data_file, dataset = _choose(study, request, images, display)
             plan = create_plan(sample, budgets, request.seeds, config.seed)
             with open_executor(executor_name, config.resources, study.out.resolve() / RAY) as executor:
-                interrupts.arm()
                 records = _run_plan(plan, study, data_file, dataset, executor, display, interrupts)
     return compute_findings(
         plan,

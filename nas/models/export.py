@@ -11,11 +11,9 @@ an image the label that the model was trained with, also where timm itself would
 from __future__ import annotations
 
 import io
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -30,7 +28,7 @@ from nas.study.destinations import check_folder
 from nas.study.layout import WEIGHTS
 from search_space.modules.network import Network
 from search_space.timm_support.entrypoint import ENTRYPOINT
-from trainers.files import atomic_folder
+from trainers.files import atomic_folder, read_json
 
 CONFIG_FILE = "config.json"
 CLASS_MAP_FILE = "class_map.txt"
@@ -193,7 +191,7 @@ def _verify(network: Network, out: Path) -> None:
 
 def _is_export(folder: Path) -> bool:
     try:
-        config: Any = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        config = read_json(folder / CONFIG_FILE)
     except (OSError, ValueError):
         return False
     return isinstance(config, dict) and config.get("architecture") == ENTRYPOINT

@@ -12,6 +12,7 @@ trial is its number:
     curves               validation accuracy by epoch of all trials, one after another: `values` and `offsets`
     history              each trial that ever entered the front, the hypervolume after it, and the trial that removed it or -1
     segments             which worker trained which trial when (`encode_segments`)
+    drivers              who searches it (`nas.page.drivers.plain_drivers`)
     rungs                `nas.analysis.rungs.RungRow`; empty without a scheduler
     noise                {"accuracy": standard deviation between trainings of one architecture, or null if not measured}
     references           marks beside the trials: [{"label", "kind": "preset" or "study", "values": {objective: value}}]
@@ -24,7 +25,7 @@ A change has `rows` with `index`, `columns`, `curves` and `segments` in place of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,7 @@ class PageState:
         is_live: whether a server sends changes.
         is_writable: whether notes and pins can be stored.
         is_searching: whether a search runs now.
+        drivers: who searches it (`nas.page.drivers.plain_drivers`).
     """
 
     key: str
@@ -59,6 +61,7 @@ class PageState:
     is_live: bool = False
     is_writable: bool = False
     is_searching: bool = False
+    drivers: Sequence[Mapping[str, Any]] = ()
 
 
 def document(info: StudyInfo, columns: StudyColumns, state: PageState) -> dict[str, Any]:
@@ -78,7 +81,8 @@ def document(info: StudyInfo, columns: StudyColumns, state: PageState) -> dict[s
 
 def state_parts(state: PageState, count: int) -> dict[str, Any]:
     """The parts that depend on what happens now."""
-    return {"writable": state.is_writable, "searching": state.is_searching, "cursor": state.cursor, "count": count}
+    now = {"writable": state.is_writable, "searching": state.is_searching, "drivers": list(state.drivers)}
+    return {**now, "cursor": state.cursor, "count": count}
 
 
 def study_parts(info: StudyInfo) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from nas.study.layout import ERROR, trial_folder
 from nas.study.trials import AnyTrial, outcome_name
+from trainers.files import open_input
 
 MAX_TRACEBACK_BYTES: Final = 64 * 1024
 """Bytes of a traceback that are read, the last ones."""
@@ -48,7 +49,7 @@ def ending(trial: AnyTrial, folder: Path | None) -> dict[str, Any]:
 def read_traceback(file: Path, max_bytes: int = MAX_TRACEBACK_BYTES) -> str:
     """The end of the text in `file`, whole lines of at most `max_bytes`; empty without the file."""
     try:
-        with file.open("rb") as stream:
+        with open_input(file) as stream:
             left_out = max(0, stream.seek(0, os.SEEK_END) - max_bytes)
             stream.seek(left_out)
             text = stream.read(max_bytes).decode("utf-8", errors="replace")

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from nas import html as pages
 from nas.analysis.columns import StudyColumns
+from nas.analysis.drivers import driver_statuses
 from nas.analysis.results import Results
 from nas.errors import UsageError
 from nas.page.analysis import analysis
@@ -18,6 +19,7 @@ from nas.page.data import study_contact_sheet
 from nas.page.detail import StudyContext
 from nas.page.detail_chunks import detail_chunks
 from nas.page.document import PageState, document
+from nas.page.drivers import plain_drivers
 from nas.page.packing import packed
 from nas.study.content import StudyContent, StudySnapshot
 from nas.study.destinations import check_file
@@ -69,8 +71,10 @@ def render(study: StudyContent, progress: Callable[[int, int], None] | None = No
 
 def _render(study: StudyContent, columns: StudyColumns, progress: Callable[[int, int], None] | None) -> str:
     info = study.info
-    findings = analysis(Results.of(study), columns)
-    whole = document(info, columns, PageState(KEY)) | {"analysis": findings}
+    results = Results.of(study)
+    findings = analysis(results, columns)
+    drivers = plain_drivers(driver_statuses(results), results.read_s)
+    whole = document(info, columns, PageState(KEY, drivers=drivers)) | {"analysis": findings}
     context = StudyContext.of(info.folder, info.attributes)
     details = detail_chunks(study.trials, context, columns.front.trials, progress)
     data = {

@@ -126,6 +126,7 @@ _OF_TRIALS: Final[Mapping[str, Check]] = {
     "predicted": _mapping_of(_is_interval),
     "throughput": _is_mapping,
     "latency": _is_mapping,
+    "unmeasured": _is_mapping,
 }
 _BY_TRIAL: Final[Mapping[str, Check]] = {
     "notes": _is_text,

@@ -73,7 +73,9 @@ def _query(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]) 
     return connection.execute(sql, parameters).fetchall()
 
 
-def replace_attribute(query: Query, study: int, key: str, merge: Merge, trial: int, key_column: str = "key") -> Any:
+def replace_attribute(
+    query: Query, study: int, key: str, merge: Merge, trial: int | None = None, key_column: str = "key"
+) -> Any:
     """Replace the user attribute `key` of the study with the id `study`, within a transaction that excludes other writers.
 
     Args:
@@ -81,10 +83,10 @@ def replace_attribute(query: Query, study: int, key: str, merge: Merge, trial: i
         study: the id of the study.
         key: the attribute.
         merge: computes the new value.
-        trial: the number of a trial, which must exist.
+        trial: the number of a trial, which must exist; None: the change is about none.
         key_column: the column `key`, quoted where that is a word of SQL.
     """
-    if not query("SELECT trial_id FROM trials WHERE study_id = ? AND number = ?", (study, trial)):
+    if trial is not None and not query("SELECT trial_id FROM trials WHERE study_id = ? AND number = ?", (study, trial)):
         raise UsageError(f"trial {trial}: the study has no such trial")
     table, where = "study_user_attributes", f"WHERE study_id = ? AND {key_column} = ?"
     rows = query(f"SELECT value_json FROM {table} {where}", (study, key))

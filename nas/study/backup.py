@@ -45,6 +45,7 @@ from nas.study.snapshot import copy_to_file
 from nas.study.storage_url import StoragePlace
 from nas.study.trial_record import TrialRecord
 from nas.study.url_store import fetch_file
+from trainers.files import open_input
 
 FILES = (CONFIG, REFERENCE, OPERATORS, "fidelity/trainings.jsonl")
 """Files of a study beside its database, its trials and its images."""
@@ -145,7 +146,7 @@ def _open_checkpoints(folder: Path, stack: ExitStack) -> dict[int, BinaryIO]:
     opened: dict[int, BinaryIO] = {}
     for number in StudyReader.of_folder(folder).read().cursor.open:
         with suppress(FileNotFoundError):
-            opened[number] = stack.enter_context((trial_folder(folder, number) / CHECKPOINT).open("rb"))
+            opened[number] = stack.enter_context(open_input(trial_folder(folder, number) / CHECKPOINT))
     return opened
 
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from nas.errors import UsageError
 from nas.study.layout import MANIFEST
-from trainers.files import atomic_write
+from trainers.files import atomic_write, open_input, read_json
 
 SCHEMA = 1
 """The schema number of manifests; a reader refuses a higher one."""
@@ -71,7 +71,7 @@ class BackupManifest:
             UsageError: it is damaged, or of a later version.
         """
         try:
-            plain = json.loads(file.read_text(encoding="utf-8"))
+            plain = read_json(file)
             if plain["schema"] > SCHEMA:
                 raise UsageError(f"{file}: schema must be at most {SCHEMA}, found {plain['schema']}")
             files = {
@@ -82,7 +82,9 @@ class BackupManifest:
                 raise ValueError("a name leads out of the folder")
             study, created, version, cursor = (str(plain[name]) for name in ("study", "created", "version", "cursor"))
             return cls(study, created, version, cursor, files)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise UsageError(f"{file}: is damaged; it must be the manifest of a backup") from None
 
 
@@ -119,7 +121,7 @@ class BackupWriter:
     def add_path(self, name: str, path: Path) -> bool:
         """Write the file `path` as the file `name`; False if it does not exist."""
         try:
-            with path.open("rb") as source:
+            with open_input(path) as source:
                 self.add(name, source)
         except FileNotFoundError:
             return False

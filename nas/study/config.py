@@ -127,6 +127,8 @@ class Throughput(BaseModel):
         exclusive: trainings on the same device pause while a measurement runs.
         operators_s: the most seconds spent at the start of a study on timing operators, from which the sampler "pareto"
             predicts throughput and latency; 0: no prediction.
+        device: the kind of device to measure on: a part of its name in any case ("H100"), or "cpu" or "cuda". Workers on other
+            devices train, and their networks are measured by others. None: all workers have the device of the first measurement.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -138,6 +140,7 @@ class Throughput(BaseModel):
     interval: float = Field(Effort.interval, gt=0, lt=1)
     exclusive: bool = True
     operators_s: float = Field(30, ge=0, le=MAX_MEASURING_S)
+    device: str | None = Field(None, min_length=1, max_length=MAX_NAME_CHARS)
 
 
 class StudyConfig(BaseModel):

@@ -40,12 +40,12 @@ def describe_environment() -> dict[str, str]:
     }
 
 
-def with_current(stored: object) -> list[dict[str, Any]] | None:
-    """The `stored` environments and the current one; None if that is the last of them already."""
+def with_current(stored: object) -> list[dict[str, Any]]:
+    """The `stored` environments and the current one, if that is not the last of them already."""
     earlier = [dict(item) for item in stored if isinstance(item, Mapping)] if isinstance(stored, Sequence) else []
     current = describe_environment()
     if earlier and {**earlier[-1], "since": ""} == {**current, "since": ""}:
-        return None
+        return earlier
     return [*earlier, current]
 
 

@@ -11,10 +11,12 @@ of whole networks, since a prediction is one feature of its model. Needs no torc
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +25,12 @@ from nas import objectives
 from nas.objectives import Objective
 from search_space import Architecture, SearchSpace
 from search_space.operators import Operator, operators, operators_by_part
-from trainers.files import atomic_write
+from trainers.files import atomic_write, read_json
 
 Floats = NDArray[np.float64]
 
 SAMPLED_ARCHITECTURES = 1000  # random architectures whose operators are timed
+TRAITS = 5  # features of an operator (`time_features`)
 MIN_TIMED_PER_FAMILY = 4  # operators timed first in each family: the cheapest, the most expensive, two between
 
 
@@ -172,16 +175,21 @@ def write_tables(tables: Mapping[str, OperatorTable], file: Path) -> None:
 def read_tables(file: Path) -> dict[str, OperatorTable]:
     """Read the tables in `file`, by objective; empty if it is missing or damaged, since operators can be timed again."""
     try:
-        plain = json.loads(file.read_text())
-        return {
-            name: OperatorTable(
-                {
-                    key: OperatorTime(time["family"], time["kind"], tuple(time["traits"]), float(time["seconds"]))
-                    for key, time in table["operators"].items()
-                },
-                int(table["batch_size"]),
-            )
-            for name, table in plain.items()
-        }
+        return {name: _read_table(table) for name, table in read_json(file).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return {}
+
+
+def _read_table(plain: Mapping[str, Any]) -> OperatorTable:
+    times = {key: _read_time(time) for key, time in plain["operators"].items()}
+    batch_size = int(plain["batch_size"])
+    if not times or batch_size < 1:
+        raise ValueError(f"a table must have operators and a batch, found {len(times)} and {batch_size}")
+    return OperatorTable(times, batch_size)
+
+
+def _read_time(plain: Mapping[str, Any]) -> OperatorTime:
+    traits, seconds = tuple(map(float, plain["traits"])), float(plain["seconds"])
+    if len(traits) != TRAITS or not all(map(math.isfinite, traits)) or not 0 < seconds < math.inf:
+        raise ValueError(f"an operator must have {TRAITS} finite features and a time, found {traits} and {seconds}")
+    return OperatorTime(str(plain["family"]), str(plain["kind"]), traits, seconds)

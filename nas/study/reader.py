@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from nas.errors import UsageError
 from nas.study.attribute_types import is_index, study_value
 from nas.study.connections import Database, FileDatabase, Query, Row
-from nas.study.drivers import DRIVERS
+from nas.study.drivers import DRIVERS, DriverRecord, drivers_of
 from nas.study.layout import DATABASE
 from nas.study.snapshot import Signature
 from nas.study.storage_url import StoragePlace, StorageUrl
@@ -88,12 +88,14 @@ class StudyChanges:
         trials: new trials, and those that had not ended and have changed, by number.
         attributes: the user attributes of the study (`nas.study.storage` lists them) if they have changed, else None.
         is_last: False if a limit left further trials to read.
+        drivers: the drivers that the study announces now, by their ids.
     """
 
     cursor: Cursor
     trials: Sequence[TrialRecord]
     attributes: Mapping[str, Any] | None
     is_last: bool = True
+    drivers: Mapping[str, DriverRecord] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.trials) or self.attributes is not None
@@ -209,13 +211,15 @@ class StudyReader:
                     digests[row[0]] = tables.digest(row)
                 if row[0] not in digests or cursor.digests.get(row[0]) != digests[row[0]]:
                     records.append(self._record(tables, row))
-        attributes, attributes_digest = self._attributes(query, cursor)
+        stored = self._attribute_rows(query)
+        attributes, attributes_digest = self._attributes(stored, cursor)
         opened = tuple(row[1] for row in (*reopened, *new) if row[0] in digests)
         next_number, last_id = (new[-1][1] + 1, new[-1][0]) if new else (cursor.next_number, last_id)
         self._check_numbers(cursor, new)
         records += _removed_trials(range(cursor.next_number, next_number), new)
         following = Cursor(next_number, opened, last_id, digests, attributes_digest)
-        return StudyChanges(following, sorted(records, key=lambda record: record.number), attributes, is_last)
+        records.sort(key=lambda record: record.number)
+        return StudyChanges(following, records, attributes, is_last, self._drivers(stored))
 
     def _record(self, tables: TrialTables, row: Row) -> TrialRecord:
         """The trial of `row`; without values if it has more or fewer than the study has objectives."""
@@ -246,15 +250,22 @@ class StudyReader:
             raise self._replaced(cursor)
         return int(rows[0][0])
 
-    def _attributes(self, query: Query, cursor: Cursor) -> tuple[Mapping[str, Any] | None, int]:
-        """The user attributes of the study unless `cursor` has seen them, and their digest."""
-        rows = query(
+    def _attribute_rows(self, query: Query) -> list[Row]:
+        """The names and the JSON of the user attributes of the study."""
+        return query(
             "SELECT a.key, a.value_json FROM study_user_attributes a WHERE a.study_id = ? ORDER BY a.key", (self._id,)
         )
+
+    def _attributes(self, rows: Sequence[Row], cursor: Cursor) -> tuple[Mapping[str, Any] | None, int]:
+        """The user attributes in `rows` unless `cursor` has seen them, and their digest."""
         digest = hash(tuple(row for row in rows if not row[0].startswith(DRIVERS)))  # heartbeats are no news
         if digest == cursor.attributes_digest:
             return None, digest
         return {name: study_value(name, self._decode(name, text)) for name, text in rows}, digest
+
+    def _drivers(self, rows: Sequence[Row]) -> dict[str, DriverRecord]:
+        """The drivers in the user attributes in `rows`."""
+        return drivers_of({name: self._decode(name, text) for name, text in rows if name.startswith(DRIVERS)})
 
     def _decode(self, name: str, text: str) -> Any:
         try:

@@ -8,7 +8,8 @@
     ├── Duplicate    not trained: its architecture was proposed before
     └── Failed       its training, or the worker, failed
 
-A worker may also return `MachineFailure` or `Interrupted`, which are no outcomes: the trial stays open.
+A worker may also return `MachineFailure`, `Interrupted` or `MeasuredOnly`, which are no outcomes: the trial stays open, or its
+outcome is completed.
 
 Workers send `to_record`, JSON with a schema number; `from_record` reads it, also the records that version 0.1 wrote into the
 headers of weights. The storage keeps `to_attributes` as user attributes of the trial (`nas.study.trials` reads them). Needs
@@ -247,7 +248,28 @@ class MachineFailure:
         return Failed(self.reason, self.traceback, self.seed, self.wall_s, self.idle_s, self.infeasible)
 
 
-WorkerOutcome: TypeAlias = Completed | Paused | Refused | Failed | MachineFailure | Interrupted
+@dataclass(frozen=True)
+class MeasuredOnly:
+    """The measurement of a trial that was trained elsewhere (`MeasureTask`): no outcome, but a part of one.
+
+    Args:
+        measured: the values; none if the worker's device is of another kind than the study measures on.
+        violation: the limit that a value violates; None: there is none.
+        idle_s: seconds that the worker waited for the task.
+    """
+
+    measured: Measured
+    violation: str | None = None
+    idle_s: float | None = None
+
+    def completes(self, trained: Completed | Paused) -> Completed | Paused | Refused:
+        """The outcome of the trial whose training ended as `trained`."""
+        if self.violation is None:
+            return replace(trained, measured=self.measured)
+        return Refused(self.violation, trained.seed, self.measured, trained.idle_s)
+
+
+WorkerOutcome: TypeAlias = Completed | Paused | Refused | Failed | MachineFailure | Interrupted | MeasuredOnly
 """What a worker returns."""
 TrialOutcome: TypeAlias = Completed | Paused | Refused | Failed | Stopped | Duplicate
 
@@ -258,6 +280,7 @@ _WORKER_OUTCOMES: dict[str, type[WorkerOutcome]] = {
     "failed": Failed,
     "machine_failure": MachineFailure,
     "interrupted": Interrupted,
+    "measured": MeasuredOnly,
 }
 _NAMES = {kind: name for name, kind in _WORKER_OUTCOMES.items()} | {Stopped: "stopped", Duplicate: "duplicate"}
 
@@ -265,7 +288,7 @@ _NAMES = {kind: name for name, kind in _WORKER_OUTCOMES.items()} | {Stopped: "st
 def name_of(outcome: TrialOutcome | WorkerOutcome) -> str:
     """The name of the kind of `outcome`: "completed", "paused", "stopped", "refused", "duplicate" or "failed".
 
-    Those of a `MachineFailure` and of `Interrupted`, which are never stored, are "machine_failure" and "interrupted".
+    Those of what is never stored are "machine_failure", "interrupted" and "measured".
     """
     return _NAMES[type(outcome)]
 

@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from trainers.files import atomic_write, read_json
+
 logger = logging.getLogger(__name__)
 
 SEGMENTS = "segments"
@@ -32,6 +34,9 @@ SEGMENT = "segment"
 
 STOP = "stop"
 """The file in the folder of workers by which the driver asks them to stop."""
+
+MAX_TIME_S = 1e11
+"""A time after it, in the year 5138, is none."""
 
 LOST = "lost"
 """The outcome of a segment whose worker died."""
@@ -95,6 +100,11 @@ def segments_of(attributes: Mapping[str, Any]) -> list[Segment]:
     return [Segment.from_dict(plain) for plain in attributes.get(SEGMENTS) or []]
 
 
+def is_time(value: object) -> bool:
+    """True if `value` can be seconds since 1970."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MAX_TIME_S
+
+
 class WorkerFiles:
     """A file for each worker of a running search, with the segment that it has started last.
 
@@ -125,10 +135,9 @@ class WorkerFiles:
     def announce(self, trial: int, segment: Segment) -> None:
         """Write that `segment` of the trial number `trial` starts. A disk that does not take it is no reason to fail."""
         file = self.folder / f"{segment.worker.replace('/', '_')}.json"
-        draft = file.with_suffix(".new")
         try:
-            draft.write_text(json.dumps({"trial": trial, SEGMENT: segment.to_dict()}))
-            draft.replace(file)
+            with atomic_write(file) as draft:
+                draft.write_text(json.dumps({"trial": trial, SEGMENT: segment.to_dict()}))
         except OSError as error:
             logger.info("trial %d: its worker cannot be announced: %s", trial, error)
 
@@ -152,7 +161,16 @@ class WorkerFiles:
             return
         for file in files:
             try:
-                plain = json.loads(file.read_text())
-                yield int(plain["trial"]), Segment.from_dict(plain[SEGMENT])
-            except (OSError, ValueError, KeyError, TypeError):  # being removed, or damaged
+                plain = read_json(file)
+                trial, segment = int(plain["trial"]), Segment.from_dict(plain[SEGMENT])
+            except (
+                OSError,
+                ValueError,
+                KeyError,
+                TypeError,
+                AttributeError,
+                OverflowError,
+            ):  # being removed, or damaged
                 continue
+            if isinstance(segment.worker, str) and is_time(segment.start):
+                yield trial, segment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import optuna
 import sqlalchemy
@@ -19,6 +19,9 @@ from nas.study.storage_url import StoragePlace, StorageUrl
 
 READ_ONLY = " -c default_transaction_read_only=on"
 TABLES_LOCK = 0x6D697866  # "mixf": the advisory lock of those who create Optuna's tables
+DRAFT_LOCK = 0x6D697868  # the first key of the advisory locks of those who create a study
+DRAFT = " (draft "
+"""What follows the name of a study while it is being created."""
 VERSION_TABLE = "alembic_version"
 """The last table that Optuna creates."""
 
@@ -71,7 +74,8 @@ def create_server_study(
 ) -> optuna.Study:
     """Create the study, or open it if another driver creates it meanwhile.
 
-    It gets its name at the end, when it is whole, so that others never see a part of it.
+    It gets its name at the end, when it is whole, so that others never see a part of it. Until then it is a draft, and a lock of
+    its creator's session says that it is being made: drafts without one were left by drivers that were killed, and are removed.
 
     Args:
         place: where.
@@ -80,15 +84,46 @@ def create_server_study(
     """
     with _creating_tables(place.url):
         storage = _storage(place.url)
-    draft = f"{place.name} (draft {uuid.uuid4().hex})"
-    fill(optuna.create_study(storage=storage, study_name=draft, directions=directions))
-    rename = sqlalchemy.text("UPDATE studies SET study_name = :name WHERE study_name = :draft")
-    try:
-        with storage.engine.begin() as connection:
-            connection.execute(rename, {"name": place.name, "draft": draft})
-    except sqlalchemy.exc.IntegrityError:  # another driver was faster
-        optuna.delete_study(study_name=draft, storage=storage)
+    draft = f"{place.name}{DRAFT}{uuid.uuid4().hex})"
+    with _holding_draft(storage.engine, draft):
+        _remove_left_drafts(storage, place)
+        fill(optuna.create_study(storage=storage, study_name=draft, directions=directions))
+        rename = sqlalchemy.text("UPDATE studies SET study_name = :name WHERE study_name = :draft")
+        try:
+            with storage.engine.begin() as connection:
+                connection.execute(rename, {"name": place.name, "draft": draft})
+        except sqlalchemy.exc.IntegrityError:  # another driver was faster
+            optuna.delete_study(study_name=draft, storage=storage)
     return open_server_study(place)
+
+
+@contextmanager
+def _holding_draft(engine: sqlalchemy.Engine, draft: str) -> Iterator[None]:
+    """Hold the lock of `draft` within the block; the server frees it when the session ends, in whatever way."""
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:lock, hashtext(:draft))"), _lock_of(draft))
+        connection.commit()
+        try:
+            yield
+        finally:
+            connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:lock, hashtext(:draft))"), _lock_of(draft))
+
+
+def _remove_left_drafts(storage: optuna.storages.RDBStorage, place: StoragePlace) -> None:
+    """Remove the drafts of the study whose creators are gone."""
+    for name in optuna.get_all_study_names(storage):
+        if not name.startswith(place.name + DRAFT):
+            continue
+        with storage.engine.connect() as connection:
+            is_left = sqlalchemy.text("SELECT pg_try_advisory_lock(:lock, hashtext(:draft))")
+            if connection.execute(is_left, _lock_of(name)).scalar():
+                with suppress(KeyError):  # another driver was faster
+                    optuna.delete_study(study_name=name, storage=storage)
+                connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock_all()"))
+
+
+def _lock_of(draft: str) -> dict[str, object]:
+    return {"lock": DRAFT_LOCK, "draft": draft}
 
 
 def _check_exists(place: StoragePlace) -> None:

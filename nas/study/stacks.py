@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.study.layout import STACKS
+from trainers.files import open_input
 
 MAX_STACK_BYTES = 65536
 HANG = "Timeout ("
@@ -45,7 +46,7 @@ def take_stacks(folder: Path) -> Stacks | None:
     """Read and remove the stacks in the `folder` of a trial; None if there are none."""
     file = folder / STACKS
     try:
-        with file.open("rb") as stream:
+        with open_input(file) as stream:
             text = stream.read(MAX_STACK_BYTES).decode(errors="replace")
         file.unlink()
     except OSError:

@@ -33,6 +33,8 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
                           counts unless another trial repeats this one (`retried_from`)
     losses                [{"at": seconds since 1970, "kind": "worker", "node" or "cluster", "reason"}, ...]: the deaths of
                           workers and the losses of nodes during the trial (nas/driver/suspects.py); missing: there were none
+    unmeasured            {"driver", "record"}: a trial that was trained and waits for its measurement on another kind of device
+                          (nas/study/unmeasured.py); null: it has it
     driver                the driver that runs it, or has run it last (nas/study/leases.py); null: that driver has left it
 
 User attributes of the study:
@@ -51,6 +53,7 @@ User attributes of the study:
                           (`trainers.training.confusion.Confusion`), written with the test accuracy
     notes                 {trial number as text: text}, and
     pins                  [trial number, ...]: what people noted on trials, and pinned (`nas/study/annotations.py`)
+    throughput_device     the device of the first measurement, if `throughput.device` names none (nas/study/measuring_device.py)
     environments          [{"since", "mixfront", "python", "torch", ..., "host", "processor", "platform"}, ...]: the versions and
                           the machine of each search that had others than the one before (`nas/study/environment.py`)
     driver:HOST/PID/ID    {"host", "pid", "since", "at", "beats", "index", "interval_s"}: a driver that runs (nas/study/leases.py)

@@ -133,11 +133,8 @@ class StoredStudy(StudyContent):
         if not (self.folder / CONFIG).exists():
             _write_config(self.folder, dict(self.config))
 
-    def record_environment(self) -> None:
-        """Store the current versions and machine if they differ from the last ones; name the values for Optuna's own tools."""
-        environments = with_current(self.optuna.user_attrs.get(ENVIRONMENTS))
-        if environments is not None:
-            self.optuna.set_user_attr(ENVIRONMENTS, environments)
+    def name_values(self) -> None:
+        """Name the values of trials for Optuna's own tools, unless they have names."""
         set_metric_names(self.optuna, [objective.name for objective in self.objectives])
 
     def is_complete(self, trials: int) -> bool:

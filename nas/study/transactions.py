@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import sqlalchemy
 
 from nas.errors import StorageError
+from nas.study.attribute_writer import Merge, replace_attribute
 from nas.study.connections import Query, Row
 from nas.study.server import create_engine, message_of, query_of
 from nas.study.storage_url import StoragePlace
@@ -178,6 +179,15 @@ class ServerTransactions(StudyTransactions):
     def to_time(self, moment: datetime) -> datetime:
         """The moment without its time zone, as Optuna stores it."""
         return moment.replace(tzinfo=None)
+
+
+def merge_attribute(transactions: StudyTransactions, key: str, merge: Merge) -> Any:
+    """Replace the user attribute `key` of a study by what `merge` makes of it, while no other driver does; returns the new value.
+
+    Raises:
+        StorageError: the database cannot be read or written.
+    """
+    return transactions.locked(lambda query: replace_attribute(query, transactions.study, key, merge))
 
 
 @contextmanager

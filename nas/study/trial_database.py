@@ -32,13 +32,14 @@ from nas.study.transactions import FileTransactions, ServerTransactions, StudyTr
 from nas.study.trial_record import CONSTRAINTS, FIXED_PARAMS, NO_ATTRIBUTES, LazyAttributes, TrialRecord
 from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
 from nas.study.trials import RETRIED_FROM
+from nas.study.unmeasured import UNMEASURED
 
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
 OPEN_STATES = ("RUNNING", "WAITING")
-READ = ("id", "until", DRIVER, OUTCOME, "refused", RETRIED_FROM, "losses")
+READ = ("id", "until", DRIVER, OUTCOME, "refused", RETRIED_FROM, "losses", UNMEASURED)
 """User attributes that drivers decide by, besides those of objectives and, at a rung, the learning curve."""
 DECISIVE = ("id", "until", DRIVER)
 """User attributes of a trial that runs, by which drivers decide; a change of others is not looked for."""

@@ -18,6 +18,7 @@ from nas.errors import StudyError, UsageError, reason
 from trainers.files import atomic_write
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+MAX_URL_CHARACTERS = 4_000
 _CHAINED = "::"  # of several file systems, which fsspec allows
 
 OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "memory")
@@ -33,6 +34,8 @@ def check_url(url: str) -> str:
     scheme, separator, place = url.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme) or not place.strip("/") or _CHAINED in url:
         raise ValueError("must be a URL such as s3://bucket/prefix or file:///folder, " + _shown(url))
+    if not url.isprintable() or len(url) > MAX_URL_CHARACTERS:
+        raise ValueError(f"must be one line of at most {MAX_URL_CHARACTERS:,} characters, {_shown(url)}")
     if "@" in place or "?" in place or "#" in place:
         rule = "must not contain credentials or options (the storage's own environment variables and files hold them)"
         raise ValueError(f"{rule}, found {scheme}://***")
@@ -69,6 +72,8 @@ class UrlStore:
             self._system, self._root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         except (ImportError, ValueError) as error:  # fsspec names the package, or the protocol that nobody knows
             raise UsageError(f"files: {error}, found {self.url}") from None
+        except Exception as error:  # what the classes of other packages make of a URL that is not for them
+            raise UsageError(f"files: must be a place to write to, found {self.url} ({_cause(error)})") from None
         self._has_folders = self.url.partition("://")[0] not in OBJECT_STORES
 
     def check(self) -> None:

@@ -18,6 +18,7 @@ from nas.study.records import Completed, from_record
 from nas.study.trials import AnyTrial
 from search_space import Architecture
 from search_space.errors import SpaceError
+from trainers.json_text import parse_json
 from trainers.training.weights_file import DamagedWeightsError, read_metadata
 
 CURVE_KEYS = ("epoch", "train_loss", "val_loss", "val_accuracy")
@@ -50,11 +51,11 @@ class WeightsHeader:
         """
         try:
             metadata = read_metadata(file)
-            outcome = from_record(json.loads(metadata["record"]))
+            outcome = from_record(parse_json(metadata["record"]))
             architecture = Architecture.from_json(metadata["architecture"])
         except DamagedWeightsError as error:
             raise StudyError(f"{file}: is damaged: {error}") from None
-        except (KeyError, TypeError, ValueError, AttributeError, SpaceError):
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError, SpaceError):
             raise StudyError(f"{file}: its header names no training of this project; did a trial write it?") from None
         if not isinstance(outcome, Completed):
             raise StudyError(

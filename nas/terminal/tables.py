@@ -203,6 +203,8 @@ def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
             grid.add_row(objective.unit_label, value_text(objective, trial[objective.name], unit=False))
     if "activation_bytes" not in _names(results) and not math.isnan(trial["activation_bytes"]):
         grid.add_row("activations", f"{si(trial['activation_bytes'], 'bytes')} an image in training")
+    if trial["device"]:
+        grid.add_row("measured on", Text(printable(str(trial["device"]))))
     for name in dict.fromkeys(("accuracy", results.primary.name)):
         if not math.isnan(value := results.test_value(int(trial["trial"]), name)):
             grid.add_row(f"test {name.replace('_', ' ')}", ratio(value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import optuna
@@ -43,6 +45,21 @@ class Cli:
 
     home: Path
     patience_s: float = 600.0  # with anything: machines are shared
+
+    def read(self, *words: object) -> subprocess.CompletedProcess[str]:
+        """Run a command that trains nothing, in this process: the start of another takes longer than most of them."""
+        out, errors = StringIO(), StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.chdir(self.home),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(errors),
+        ):
+            patch.setattr(sys, "argv", ["nas", *map(str, words)])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        assert isinstance(ended.value.code, int)
+        return subprocess.CompletedProcess(words, ended.value.code, out.getvalue(), errors.getvalue())
 
     def run(self, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run to the end, with more in its `environment`."""
@@ -90,20 +107,3 @@ def cli(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     executor = getattr(request.module, "EXECUTOR", "ray_tune")
     (home / "small.yaml").write_text(f"{STUDY}resources: {{executor: {executor}}}\n")
     return Cli(home)
-
-
-@pytest.fixture
-def misuse(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`nas` with words that it refuses, in this process: the start of another takes longer than the refusal."""
-
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        monkeypatch.chdir(cli.home)
-        monkeypatch.setattr(sys, "argv", ["nas", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert isinstance(ended.value.code, int)
-        return subprocess.CompletedProcess(sys.argv, ended.value.code, *capsys.readouterr())
-
-    return run

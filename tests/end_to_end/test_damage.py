@@ -45,7 +45,7 @@ def test_images_that_changed_or_went(cli: Any) -> None:
     images(photos)
     command = ("search", "small.yaml", "--out", "changed", "data.path=photos", *FEW)
     assert cli.run(*command).returncode == 0
-    (record,) = json.loads(cli.run("front", "changed", "--json").stdout)
+    (record,) = json.loads(cli.read("front", "changed", "--json").stdout)
     assert record["architecture"]["image_size"] == [8, 8]
     assert record["architecture"]["num_classes"] == 2
     Image.new("RGB", (8, 8), (1, 2, 3)).save(photos / "cats" / "new.png")
@@ -57,7 +57,7 @@ def test_images_that_changed_or_went(cli: Any) -> None:
 
     for file in (study / "data").iterdir():
         file.write_bytes(b"damaged")
-    lost = cli.run("report", "changed")
+    lost = cli.read("report", "changed")
     assert lost.returncode == 0
     assert lost.stderr.startswith(
         "nas: no test accuracy: changed/data: the study's decoded images are missing or damaged"
@@ -67,34 +67,34 @@ def test_images_that_changed_or_went(cli: Any) -> None:
     copied.mkdir()
     shutil.copy(study / "study.db", copied)
     for words in (("front", "--json"), ("status", "--json"), ("status",), ("report",)):
-        run = cli.run(words[0], "copied", *words[1:])
+        run = cli.read(words[0], "copied", *words[1:])
         assert run.returncode == 0, run.stderr
-    assert "trial 0" in cli.run("show", "copied", "0").stdout
-    no_model = cli.run("export", "copied", "0", "--out", "no-model")
+    assert "trial 0" in cli.read("show", "copied", "0").stdout
+    no_model = cli.read("export", "copied", "0", "--out", "no-model")
     assert no_model.returncode == 1
     one_line(no_model, "trial 0: its weights are missing from copied/trials/00000")
     assert cli.run(*command).returncode == 0
-    reported = cli.run("report", "changed")
+    reported = cli.read("report", "changed")
     assert reported.returncode == 0, reported.stderr
     (study / "trials" / "00000" / "model.safetensors").write_bytes(b"damaged")
-    export = cli.run("export", "changed", "0", "--out", "damaged-model")
+    export = cli.read("export", "changed", "0", "--out", "damaged-model")
     assert export.returncode == 1
     one_line(export, "trial 0: its weights", "are damaged")
     shutil.rmtree(photos)
 
 
-def test_a_file_that_is_no_image_is_named(cli: Any, misuse: Any) -> None:
+def test_a_file_that_is_no_image_is_named(cli: Any) -> None:
     images(cli.home / "broken")
     (cli.home / "broken" / "cats" / "none.png").write_bytes(b"no image")
-    run = misuse("fidelity", "small.yaml", "data.path=broken", *FEW[1:-1])
+    run = cli.read("fidelity", "small.yaml", "data.path=broken", *FEW[1:-1])
     assert run.returncode == 2
     one_line(run, "data.path=broken: data: ", "cats/none.png")
 
 
 @pytest.mark.parametrize("out", ["a-file", "a-file/below"])
-def test_search_into_what_is_no_folder(cli: Any, misuse: Any, out: str) -> None:
+def test_search_into_what_is_no_folder(cli: Any, out: str) -> None:
     (cli.home / "a-file").write_text("x")
-    run = misuse("search", "small.yaml", "--out", out)
+    run = cli.read("search", "small.yaml", "--out", out)
     assert run.returncode == 2
     one_line(run, f"{out}: must be a folder that can be written to")
     assert (cli.home / "a-file").read_text() == "x"

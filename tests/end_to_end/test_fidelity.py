@@ -128,8 +128,8 @@ def test_a_finished_study_is_judged_in_its_folder_on_its_images(cli: Any) -> Non
         (["small.yaml", "--out", "small.yaml"], "small.yaml: must be a folder that can be written to"),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_code_2(misuse: Any, words: list[str], message: str) -> None:
-    run = misuse("fidelity", *words)
+def test_wrong_use_is_one_line_and_exit_code_2(cli: Any, words: list[str], message: str) -> None:
+    run = cli.read("fidelity", *words)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("nas: error: ")
     assert message in run.stderr

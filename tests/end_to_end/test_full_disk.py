@@ -113,7 +113,7 @@ def check_full_disk(cli: Any, disk: SmallDisk) -> None:
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     assert len(cli.complete(str(study))) == 6
-    assert json.loads(cli.run("status", study, "--json").stdout)["failures"] == []
+    assert json.loads(cli.read("status", study, "--json").stdout)["failures"] == []
     for trial in before:
         if trial.state == TrialState.COMPLETE:
             assert cli.trials(str(study))[trial.number].values == trial.values
@@ -121,17 +121,17 @@ def check_full_disk(cli: Any, disk: SmallDisk) -> None:
     assert len(list(study.rglob("model.safetensors"))) == 6
 
 
-def test_a_full_disk_under_the_images_is_one_line_and_leaves_nothing(cli: Any, misuse: Any) -> None:
+def test_a_full_disk_under_the_images_is_one_line_and_leaves_nothing(cli: Any) -> None:
     with small_disk(cli.home / "disk-images", 12, 4) as disk:
         study = disk.folder / "study"
         command = ("search", "small.yaml", "--out", study, *STUDY)
-        run = misuse(*command) if disk.limit_kib is None else disk.run(cli, *command)
+        run = cli.read(*command) if disk.limit_kib is None else disk.run(cli, *command)
         one_line(run)
         assert "data: " in run.stderr
         assert [path for path in study.rglob("*") if path.is_file() and path.name != "lock"] == []
 
 
-def test_outputs_on_a_full_disk_are_one_line_and_leave_nothing(cli: Any, misuse: Any) -> None:
+def test_outputs_on_a_full_disk_are_one_line_and_leave_nothing(cli: Any) -> None:
     command = ("search", "small.yaml", "--out", "complete", *STUDY, "trials=1", "space.stages.0.width=[128]")
     assert cli.run(*command).returncode == 0
     with small_disk(cli.home / "disk-outputs", 8, 4) as disk:
@@ -140,7 +140,7 @@ def test_outputs_on_a_full_disk_are_one_line_and_leave_nothing(cli: Any, misuse:
             ("export", "complete", "0", "--out", model),
             ("report", "complete", "--out", page),
         ):
-            run = misuse(*words) if disk.limit_kib is None else disk.run(cli, *words)
+            run = cli.read(*words) if disk.limit_kib is None else disk.run(cli, *words)
             assert run.returncode == 1, run.stderr
             assert run.stderr.startswith("nas: error: ")
             assert run.stderr.count("\n") == 1

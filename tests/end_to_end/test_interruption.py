@@ -16,12 +16,14 @@ from nas.study.segments import segments_of
 from nas.study.stored import StoredStudy
 from nas.study.trials import is_trained
 
+LOCAL = "resources.executor=local"  # which starts in less time than Ray, where the executor does not matter
+
 
 def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> None:
     command = ("search", "small.yaml", "--out", "torn", "train.epochs=6", "data.limit=900")
     driver = cli.start(*command, "trials=100")
     cli.wait_for(2, "torn", driver)
-    busy = cli.run(*command)
+    busy = cli.read(*command)
     assert busy.returncode == 2
     assert "it is in use by another process" in busy.stderr
     errors = cli.stop(driver, signal.SIGINT)
@@ -67,7 +69,16 @@ def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> Non
 
 
 def test_halving_survives_a_kill_and_stops_what_is_not_promoted(cli: Any) -> None:
-    command = ("search", "small.yaml", "--out", "halved", "train.epochs=9", "scheduler.name=halving", "trials=12")
+    command = (
+        "search",
+        "small.yaml",
+        "--out",
+        "halved",
+        LOCAL,
+        "train.epochs=9",
+        "scheduler.name=halving",
+        "trials=12",
+    )
     driver = cli.start(*command)
     cli.wait_for(1, "halved", driver)
     os.killpg(driver.pid, signal.SIGKILL)
@@ -88,16 +99,17 @@ def test_halving_survives_a_kill_and_stops_what_is_not_promoted(cli: Any) -> Non
         assert reached in (3, 9)
         assert [epoch["epoch"] for epoch in trial.user_attrs["curve"]] == list(range(1, reached + 1))
         assert not (cli.home / "halved" / "trials" / f"{trial.number:05d}" / "checkpoint.pt").exists()
-    front = {record["trial"] for record in json.loads(cli.run("front", "halved", "--json").stdout)}
+    front = {record["trial"] for record in json.loads(cli.read("front", "halved", "--json").stdout)}
     assert front
     assert front <= complete.keys()
-    assert f"{len(stopped)} stopped" in cli.run("status", "halved").stdout
+    assert f"{len(stopped)} stopped" in cli.read("status", "halved").stdout
 
 
 def test_trials_that_fail_are_recorded_and_the_search_goes_on(cli: Any) -> None:
     mlp = "{mlp: {expansion: [1, 1e10]}}"  # 2.5 TB of weights fit no machine
     space = f"{{stem: {{patch: 4}}, stages: [{{mixer: pool, depth: 1, width: 8, channel_mixer: {mlp}}}]}}"
-    run = cli.run("search", "small.yaml", "--out", "failing", f"space={space}", "resources.workers=1")
+    words = ("search", "small.yaml", "--out", "failing", f"space={space}", "resources.workers=1", LOCAL)
+    run = cli.run(*words)
     assert run.returncode == 0, run.stderr
     assert "1 complete" in run.stdout
     assert "1 failed" in run.stdout
@@ -114,15 +126,13 @@ def test_trials_that_fail_are_recorded_and_the_search_goes_on(cli: Any) -> None:
     summary = f"1 trial failed: 1 x out of memory (trial {large.number})"
     assert summary in run.stdout
 
-    again = cli.run(
-        "search", "small.yaml", "--out", "failing", f"space={space}", "resources.workers=1", "--retry-failed"
-    )
+    again = cli.run(*words, "--retry-failed")
     assert again.returncode == 0, again.stderr
     repeated = cli.trials("failing")[-1]
     assert repeated.user_attrs["retried_from"] == large.number
     assert repeated.user_attrs["seed"] == large.user_attrs["seed"]
     assert f"1 trial failed: 1 x out of memory (trial {repeated.number})" in again.stdout
-    status = json.loads(cli.run("status", "failing", "--json").stdout)
+    status = json.loads(cli.read("status", "failing", "--json").stdout)
     assert status["failures"] == [{"reason": "out of memory", "count": 1, "trials": [repeated.number]}]
 
 
@@ -144,6 +154,7 @@ def test_throughput_limit_that_nothing_satisfies_ends_with_exit_code_3(cli: Any)
         "space.stages.0.channel_mixer=mlp",
         "limits.images_per_s=1e9",
         "resources.workers=1",
+        LOCAL,
     )
     run = cli.run("search", "small.yaml", "--out", "slow", *words)
     assert run.returncode == 3
@@ -154,28 +165,20 @@ def test_throughput_limit_that_nothing_satisfies_ends_with_exit_code_3(cli: Any)
 
 
 def test_limit_on_macs_that_nothing_satisfies_is_a_configuration_error(cli: Any) -> None:
-    run = cli.run("search", "small.yaml", "--out", "none", "limits.macs=10")
+    run = cli.read("search", "small.yaml", "--out", "none", "limits.macs=10")
     assert run.returncode == 2
     assert "limits.macs=10: no architecture of the space is that cheap" in run.stderr
 
 
 def test_an_address_where_no_cluster_answers_is_told_at_once(cli: Any) -> None:
-    run = cli.run("search", "small.yaml", "--out", "far", "resources.address=127.0.0.1:1")
+    run = cli.read("search", "small.yaml", "--out", "far", "resources.address=127.0.0.1:1")
     assert run.returncode == 2
     assert run.stderr.startswith("nas: error: resources.address: no Ray cluster answers there")
     assert run.stderr.count("\n") == 1
 
 
 def test_a_time_budget_ends_the_search_and_the_next_call_continues_it(cli: Any) -> None:
-    words = (
-        "search",
-        "small.yaml",
-        "--out",
-        "budget",
-        "train.epochs=400",
-        "resources.executor=local",
-        "resources.workers=1",
-    )
+    words = ("search", "small.yaml", "--out", "budget", "train.epochs=400", LOCAL, "resources.workers=1")
     first = cli.run(*words, "time_budget=25s")
     assert (first.returncode, first.stderr) == (0, "")
     assert "the time budget of 25s is used up after " in first.stdout
@@ -183,7 +186,7 @@ def test_a_time_budget_ends_the_search_and_the_next_call_continues_it(cli: Any) 
     before = {trial.number: trial for trial in cli.trials("budget")}
     assert any(trial.state == TrialState.RUNNING for trial in before.values())  # the next call continues it
     assert not any(trial.user_attrs.get("failure") for trial in before.values())
-    assert re.search(r"[12] interrupted", cli.run("status", "budget").stdout)  # one may have been proposed ahead
+    assert re.search(r"[12] interrupted", cli.read("status", "budget").stdout)  # one may have been proposed ahead
     last = cli.run(*words, "trials=1", "time_budget=1h")
     assert (last.returncode, last.stderr) == (0, "")
     assert "time budget" not in last.stdout

@@ -77,7 +77,7 @@ def test_images_and_studies_may_move_and_be_named_otherwise(cli: Any) -> None:
     assert run.stderr.startswith("nas: error: data.path=copied: data: ")
 
 
-def test_other_images_and_other_settings_end_a_study_and_leave_it_alone(cli: Any, misuse: Any) -> None:
+def test_other_images_and_other_settings_end_a_study_and_leave_it_alone(cli: Any) -> None:
     home: Path = cli.home
     study = GrowingStudy(cli, "staying")
     write_images(home / "first")
@@ -94,14 +94,14 @@ def test_other_images_and_other_settings_end_a_study_and_leave_it_alone(cli: Any
         (("data.path=first", "seed=1"), "must stay 0 as at the start of the study, found 1"),
         (("data.path=first", "space.stages.0.width=[8]"), "must stay [8, 16] as at the start"),
     ):
-        run = misuse(*command, *words)
+        run = cli.read(*command, *words)
         assert run.returncode == 2, run.stderr
         assert text in run.stderr
         assert run.stderr.count("\n") == 1
         assert list((home / "staying" / "data").iterdir()) == [decoded]
     assert len(cli.complete("staying")) == 1
     (home / "second" / "dogs" / "0.png").write_bytes(b"no image")  # broken images are not images that are gone
-    broken = misuse(*command, "data.path=second")
+    broken = cli.read(*command, "data.path=second")
     assert broken.returncode == 2
     assert "dogs/0.png" in broken.stderr
 
@@ -126,7 +126,7 @@ def test_a_space_that_is_written_otherwise_is_the_same(cli: Any) -> None:
     assert [trial.values[0] <= 1 < trial.values[1] for trial in cli.complete("rewritten")] == [True, True]
 
 
-def test_an_earlier_study_may_move_and_be_gone(cli: Any, misuse: Any) -> None:
+def test_an_earlier_study_may_move_and_be_gone(cli: Any) -> None:
     home: Path = cli.home
     write_images(home / "prior")
     for name in ("earlier", "third"):
@@ -136,7 +136,7 @@ def test_an_earlier_study_may_move_and_be_gone(cli: Any, misuse: Any) -> None:
     (home / "earlier").rename(home / "kept")
     assert study.extend("data.path=prior", "start.study=kept") == ""
     command = ("search", "small.yaml", "--out", "later", *QUICK, "data.path=prior", "trials=9", "start.study=third")
-    other = misuse(*command)
+    other = cli.read(*command)
     assert other.returncode == 2
     assert "must stay the study that this one has started from, small of " in other.stderr
     errors = study.extend("data.path=prior", "start.study=earlier")

@@ -51,7 +51,7 @@ def test_same_command_again_has_nothing_to_do(done: Done, cli: Any) -> None:
 
 
 def test_front_is_what_dominance_says(done: Done, cli: Any) -> None:
-    records = json.loads(cli.run("front", "done", "--json").stdout)
+    records = json.loads(cli.read("front", "done", "--json").stdout)
     points = {trial.number: (-trial.values[0], trial.values[1], -trial.values[2]) for trial in cli.complete("done")}
     best = {
         number
@@ -63,32 +63,32 @@ def test_front_is_what_dominance_says(done: Done, cli: Any) -> None:
     assert {record["trial"] for record in records} == best
     wanted = {"trial", "accuracy", "macs", "params", "images_per_s", "architecture"}
     assert all(wanted <= record.keys() for record in records)
-    lines = cli.run("front", "done", "--csv").stdout.splitlines()
+    lines = cli.read("front", "done", "--csv").stdout.splitlines()
     assert len(lines) == len(best) + 1
     assert lines[0].split(",")[:2] == ["trial", "accuracy"]
 
 
 def test_status_and_show(done: Done, cli: Any) -> None:
-    status = json.loads(cli.run("status", "done", "--json").stdout)
+    status = json.loads(cli.read("status", "done", "--json").stdout)
     assert status["trials"]["complete"] == 6
     assert 0 < status["training_share"] < 1
     assert status["foretold"]["images_per_s"]["trials"] == 6
     assert -1 <= status["foretold"]["images_per_s"]["kendall_tau"] <= 1
-    assert "6 complete" in cli.run("status", "done").stdout
-    shown = cli.run("show", "done", "best")
+    assert "6 complete" in cli.read("status", "done").stdout
+    shown = cli.read("show", "done", "best")
     assert shown.returncode == 0
     assert "stage 1" in shown.stdout
 
 
 def test_exported_model_gives_the_logits_of_the_study(done: Done, cli: Any) -> None:
-    exported = cli.run("export", "done", "best", "--out", "model")
+    exported = cli.read("export", "done", "best", "--out", "model")
     assert exported.returncode == 0, exported.stderr
     assert sorted(file.name for file in (cli.home / "model").iterdir()) == [
         "class_map.txt",
         "config.json",
         "model.safetensors",
     ]
-    assert cli.run("export", "done", "best", "--out", "model").returncode == 0  # an export may be renewed
+    assert cli.read("export", "done", "best", "--out", "model").returncode == 0  # an export may be renewed
     code = """
 import json, sys, search_space, timm, torch
 from pathlib import Path
@@ -110,17 +110,17 @@ print(json.dumps([evaluate(model, data.val, data)[1], best["accuracy"]]))
 
 def test_report_tests_the_front_once(done: Done, cli: Any) -> None:
     assert "test_accuracy" not in open_study(cli.home / "done").user_attrs  # nothing before the report looked
-    first = cli.run("report", "done")
+    first = cli.read("report", "done")
     assert first.returncode == 0, first.stderr
     page = (cli.home / "done" / "report.html").read_text()
     assert "small" in page
     tested = open_study(cli.home / "done").user_attrs["test_accuracy"]
-    front = json.loads(cli.run("front", "done", "--json").stdout)
+    front = json.loads(cli.read("front", "done", "--json").stdout)
     assert set(tested) == {str(record["trial"]) for record in front}
     assert all(0 <= record["test_accuracy"] <= 1 for record in front)
     marked = dict.fromkeys(tested, -1.0)
     open_study(cli.home / "done").set_user_attr("test_accuracy", marked)
-    assert cli.run("report", "done").returncode == 0
+    assert cli.read("report", "done").returncode == 0
     assert open_study(cli.home / "done").user_attrs["test_accuracy"] == marked  # not measured a second time
     open_study(cli.home / "done").set_user_attr("test_accuracy", tested)
 
@@ -136,8 +136,8 @@ def test_report_tests_the_front_once(done: Done, cli: Any) -> None:
         (["search", "small.yaml", "--out", "done", "train.epochs=4"], "train.epochs=4: must stay 3"),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_code_2(done: Done, misuse: Any, words: list[str], message: str) -> None:
-    run = misuse(*words)
+def test_wrong_use_is_one_line_and_exit_code_2(done: Done, cli: Any, words: list[str], message: str) -> None:
+    run = cli.read(*words)
     assert run.returncode == 2
     assert run.stderr.startswith("nas: error: ")
     assert message in run.stderr

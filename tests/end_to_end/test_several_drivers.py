@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from nas.analysis.results import Results
 from nas.study.storage import read_study
+from nas.study.weights_header import WeightsHeader
 from nas.terminal.tables import status_record
 
 SCRIPT = """\
@@ -70,13 +71,19 @@ def test_a_killed_driver_and_a_server_that_restarts_lose_nothing(
     assert len(complete) == len({trial.user_attrs["id"] for trial in complete}) == TRIALS
     assert not trials(TrialState.RUNNING)
     assert killed.items() <= {trial.number: trial.values for trial in complete}.items()
-    # A trial that was killed between its weights and its record has some in both folders.
-    folders = {path.parent.name for path in cli.home.glob("*/trials/*/model.safetensors")}
-    assert set(map(int, folders)) == {trial.number for trial in complete}
-    assert cli.run("front", "first", "--json").stdout == cli.run("front", "second", "--json").stdout
+    # A trial whose driver was killed between its weights and its record was trained again, with the same weights.
+    weights = [(int(path.parent.name), path) for path in cli.home.glob("*/trials/*/model.safetensors")]
+    assert {number for number, _ in weights} == {trial.number for trial in complete}
+    by_number = {trial.number: trial for trial in complete}
+    assert all(WeightsHeader.read(path).difference(by_number[number], ()) is None for number, path in weights)
+    assert cli.read("front", "first", "--json").stdout == cli.read("front", "second", "--json").stdout
     again = cli.run("search", "first")
     assert (again.returncode, again.stderr) == (0, "")
     assert f"already has its {TRIALS} trials" in again.stdout
+    for name in ("first", "second"):  # it has removed what the killed driver had left
+        left = {path.name for path in (cli.home / name).iterdir()}
+        assert left.isdisjoint({"ray", "workers"})
+        assert {path.name for path in (cli.home / name / "trials").glob("*/*")} == {"model.safetensors"}
     check_password(cli.home, postgresql, database)
 
 

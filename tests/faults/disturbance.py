@@ -121,6 +121,8 @@ class Disturbance:
         return record
 
     def _inject(self, planned: PlannedFault, study: StudyUnderTest, random: Random, record: StudyRecord) -> None:
+        if study.setup.drivers > 1 and study.exit_code != 0:
+            study.start()  # those that the fault before has ended
         while study.exit_code == 0 or not wait_for(planned.phase, study, random):
             if study.exit_code == 0:
                 record.missed.append(planned.fault.name)
@@ -200,6 +202,7 @@ def _try_to_inject(
     """Inject `fault` as soon as there is something to hit; returns the processes just before, each with its trial, too."""
     end = time.monotonic() + MAX_LOOKING_S
     while True:
+        study.aim(random)
         assigned = study.assignments()
         before = {process.pid: assigned.get(process.pid) for process in study.all_processes()}
         injection = fault.inject(study, random)

@@ -43,6 +43,7 @@ class Fault:
         trainings: names of trainings (`study.TRAININGS`) in which there is something to hit.
         databases: databases for which it exists.
         needs_nodes: number of nodes that a cluster must have; 0: Ray is the search's own, if there is one.
+        needs_drivers: number of drivers that the study must have.
         needs_disk: True if the folder of the study must be on a small disk of its own.
         chooses_moment: True if it waits for its moment itself.
     """
@@ -53,6 +54,7 @@ class Fault:
     trainings: tuple[str, ...] = tuple(TRAININGS)
     databases: tuple[str, ...] = DATABASES
     needs_nodes: int = 0
+    needs_drivers: int = 1
     needs_disk: bool = False
     chooses_moment: bool = False
 
@@ -66,6 +68,7 @@ def fault(
     trainings: tuple[str, ...] = tuple(TRAININGS),
     databases: tuple[str, ...] = DATABASES,
     needs_nodes: int = 0,
+    needs_drivers: int = 1,
     needs_disk: bool = False,
     chooses_moment: bool = False,
 ) -> Callable[[Inject], Inject]:
@@ -78,7 +81,9 @@ def fault(
     def register(inject: Inject) -> Inject:
         if name in FAULTS:
             raise ValueError(f"fault {name} already exists")
-        FAULTS[name] = Fault(name, inject, executors, trainings, databases, needs_nodes, needs_disk, chooses_moment)
+        FAULTS[name] = Fault(
+            name, inject, executors, trainings, databases, needs_nodes, needs_drivers, needs_disk, chooses_moment
+        )
         return inject
 
     return register
@@ -87,4 +92,5 @@ def fault(
 def exists(fault: Fault, setup: StudySetup) -> bool:
     """True if there is such a fault in a study with this `setup`."""
     fits = setup.executor in fault.executors and setup.database in fault.databases
+    fits = fits and fault.needs_drivers <= setup.drivers
     return fits and (fault.needs_nodes <= setup.nodes if setup.nodes else fault.needs_nodes == 0)

@@ -41,14 +41,15 @@ def damage_unrecorded_weights(study: StudyUnderTest, random: Random) -> Injectio
     """SIGKILL of the driver when weights are written and their outcome is not, and damage to these weights."""
     before, end = set(study.probe.weights), time.monotonic() + 10
     while not (new := set(study.probe.weights) - before):
-        if time.monotonic() > end or study.exit_code is not None:
+        if time.monotonic() > end or study.target.exit_code is not None:
             return None
         time.sleep(0.002)
-    send_signal(study.driver, signal.SIGSTOP)
-    states = {trial.number: trial.state for trial in study.trials()}
-    unrecorded = [number for number in new if states.get(number) == TrialState.RUNNING]
+    send_signal(study.target.pid, signal.SIGSTOP)
+    running = [trial for trial in study.trials() if trial.state == TrialState.RUNNING and trial.number in new]
+    own = f"/{study.target.pid}/"
+    unrecorded = [trial.number for trial in running if own in str(trial.user_attrs.get("driver"))]
     if not unrecorded:
-        send_signal(study.driver, signal.SIGCONT)
+        send_signal(study.target.pid, signal.SIGCONT)
         return None
     injection = kill_driver_of(study, "driver")
     details = []

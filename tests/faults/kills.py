@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from fault import Injection
 from processes import send_all
@@ -40,7 +41,16 @@ def kill(study: StudyUnderTest, pids: Iterable[int], detail: str, loss: str = ""
 
 
 def kill_driver_of(study: StudyUnderTest, detail: str) -> Injection | None:
-    injection = None if study.exit_code is not None else kill(study, [study.driver], detail)
-    if injection is not None and study.process is not None:
-        study.process.wait()
-    return injection
+    """Kill the driver that is the target, and wait for its end."""
+    target = study.target
+    trials = frozenset(study.assignments(target).values())
+    injection = None if target.exit_code is not None else kill(study, [target.pid], f"{detail} {target.pid}")
+    if injection is None:
+        return None
+    target.process.wait()
+    return replace(injection, pids=hit(study, trials), trials=trials)
+
+
+def hit(study: StudyUnderTest, trials: Collection[int]) -> frozenset[int]:
+    """The process of the target, if somebody must take its place: another driver need not, unless it ran `trials`."""
+    return frozenset({study.target.pid} if trials or study.setup.drivers == 1 else ())

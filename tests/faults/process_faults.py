@@ -8,7 +8,7 @@ import time
 from random import Random
 
 from fault import Inject, Injection, fault
-from kills import kill, kill_driver_of, may_lose
+from kills import hit, kill, kill_driver_of, may_lose
 from processes import kill_all, send_all
 from study import StudyUnderTest
 
@@ -35,7 +35,15 @@ def kill_worker(study: StudyUnderTest, random: Random) -> Injection | None:
 @fault("driver")
 def kill_driver(study: StudyUnderTest, random: Random) -> Injection | None:
     """SIGKILL of the driver."""
-    return kill_driver_of(study, f"driver {study.driver}")
+    return kill_driver_of(study, "driver")
+
+
+@fault("drivers", databases=("postgresql",), needs_drivers=2)
+def kill_all_drivers(study: StudyUnderTest, random: Random) -> Injection | None:
+    """SIGKILL of all drivers."""
+    injection = kill(study, [driver.pid for driver in study.drivers if driver.exit_code is None], "all drivers")
+    study.wait()
+    return injection
 
 
 def _kill_daemon(role: str) -> Inject:
@@ -52,13 +60,13 @@ for _role in ("host", "raylet", "gcs", "agent"):
 @fault("group")
 def kill_group(study: StudyUnderTest, random: Random) -> Injection | None:
     """SIGKILL of the process group of the driver, as when a job is cancelled."""
-    if study.exit_code is not None:
+    target = study.target
+    if target.exit_code is not None:
         return None
-    at = time.monotonic()
-    os.killpg(study.driver, signal.SIGKILL)
-    assert study.process is not None
-    study.process.wait()
-    return Injection(f"group {study.driver}", at, trials=frozenset(study.assignments().values()))
+    trials, at = frozenset(study.assignments(target).values()), time.monotonic()
+    os.killpg(target.pid, signal.SIGKILL)
+    target.process.wait()
+    return Injection(f"group {target.pid}", at, hit(study, trials), trials)
 
 
 @fault("machine")
@@ -66,8 +74,7 @@ def kill_everything(study: StudyUnderTest, random: Random) -> Injection | None:
     """SIGKILL of every process, as when the machine goes down."""
     at = time.monotonic()
     kill_all(study.marker)
-    assert study.process is not None
-    study.process.wait()
+    study.wait()
     return Injection("all processes", at, trials=frozenset(study.assignments().values()))
 
 
@@ -84,7 +91,7 @@ def _stop(study: StudyUnderTest, pids: list[int], detail: str, seconds: float) -
 @fault("stop_driver")
 def stop_driver(study: StudyUnderTest, random: Random) -> Injection | None:
     """SIGSTOP of the driver for some seconds."""
-    return _stop(study, [study.driver], "driver", random.uniform(1, MAX_STOP_S))
+    return _stop(study, [study.target.pid], "driver", random.uniform(1, MAX_STOP_S))
 
 
 def _stop_one(role: str) -> Inject:
@@ -106,20 +113,21 @@ def _signal_driver(number: signal.Signals, group: bool = False, times: int = 1) 
     """A signal for the driver or its process group, once or again after a moment; then wait whether the driver ends."""
 
     def inject(study: StudyUnderTest, random: Random) -> Injection | None:
-        trials, at = frozenset(study.assignments().values()), time.monotonic()
-        if study.exit_code is not None:
+        target, at = study.target, time.monotonic()
+        trials = frozenset(study.assignments(target).values())
+        if target.exit_code is not None:
             return None
         for count in range(times):
-            if study.exit_code is None:
-                (os.killpg if group else os.kill)(study.driver, number)
+            if target.exit_code is None:
+                (os.killpg if group else os.kill)(target.pid, number)
                 time.sleep(random.uniform(0, 1) if count + 1 < times else 0)
         end = time.monotonic() + MAX_ENDING_S
-        while study.exit_code is None and time.monotonic() < end:
+        while target.exit_code is None and time.monotonic() < end:
             time.sleep(0.02)
-        detail = f"{number.name}, the driver {'goes on' if study.exit_code is None else 'has ended'}"
-        if study.exit_code is None:
+        detail = f"{number.name}, the driver {'goes on' if target.exit_code is None else 'has ended'}"
+        if target.exit_code is None:
             return Injection(detail, time.monotonic())
-        return Injection(detail, at, frozenset({study.driver}), trials)
+        return Injection(detail, at, hit(study, trials), trials)
 
     return inject
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,13 +50,13 @@ def marked_processes(value: str) -> list[MarkedProcess]:
     return [process for pid in _pids() if (process := _read(pid, entry)) is not None]
 
 
-def role_of(process: MarkedProcess, driver: int) -> str:
-    """The role of `process` in a study with this `driver`.
+def role_of(process: MarkedProcess, drivers: Collection[int]) -> str:
+    """The role of `process` in a study with these `drivers`.
 
     Returns:
         "driver", "host" (the child of the driver that runs Ray), "raylet", "gcs", "agent", "worker" or "other".
     """
-    if process.pid == driver:
+    if process.pid in drivers:
         return "driver"
     if process.program in DAEMONS:
         return DAEMONS[process.program]
@@ -67,7 +67,7 @@ def role_of(process: MarkedProcess, driver: int) -> str:
     if HOST in process.command:
         return "host"
     is_spawned = "multiprocessing" in process.command and "resource_tracker" not in process.command
-    return "worker" if is_spawned and process.parent == driver else "other"
+    return "worker" if is_spawned and process.parent in drivers else "other"
 
 
 def kill_all(value: str, patience_s: float = 10) -> None:

@@ -133,6 +133,7 @@ def plans(
     trials: int = 16,
     databases: Sequence[str] = ("sqlite",),
     nodes: int = 0,
+    drivers: int = 1,
 ) -> Iterator[StudyPlan]:
     """Plans of studies without end. Each name comes equally often, on each executor and database that have it.
 
@@ -144,6 +145,7 @@ def plans(
         trials: number of trials in a study.
         databases: names of databases.
         nodes: number of nodes of the cluster that studies on Ray use; 0: each starts its own Ray.
+        drivers: number of drivers of studies in PostgreSQL; several have a worker each.
     """
     random = Random(seed)
     pools: dict[tuple[str, str], list[str]] = {
@@ -152,6 +154,8 @@ def plans(
     while True:
         for (executor, database), pool in pools.items():
             place = StudySetup(executor, database=database, nodes=nodes if executor == "ray_tune" else 0)
+            if drivers > 1 and database == "postgresql":
+                place = replace(place, drivers=drivers, workers=1)
             available = [name for name in names if exists(FAULTS[name], place)]
             if not available:
                 continue

@@ -119,6 +119,7 @@ def main() -> int:
     parser.add_argument(
         "--nodes", type=int, default=0, help="of a Ray cluster; by default each search starts its own Ray"
     )
+    parser.add_argument("--drivers", type=int, default=1, help="number of drivers of a study in PostgreSQL")
     parser.add_argument("--per-study", type=int, default=5, help="number of faults in a study")
     parser.add_argument("--trials", type=int, default=16, help="number of trials in a study")
     parser.add_argument("--hang", type=float, default=90, help="seconds without a step that count as a hang")
@@ -164,6 +165,7 @@ def soak(options: argparse.Namespace, disturbance: Disturbance) -> list[StudyRec
         options.trials,
         options.databases.split(","),
         options.nodes,
+        options.drivers,
     )
     random, studies, end = Random(options.seed), [], time.monotonic() + 60 * options.minutes
     for plan in schedule:
@@ -180,8 +182,9 @@ def soak(options: argparse.Namespace, disturbance: Disturbance) -> list[StudyRec
 def print_study(study: StudyRecord, studies: Sequence[StudyRecord]) -> None:
     """Print a line on a study, the last of `studies`, and what breaks an invariant in it."""
     faults, setup = sum(len(study.faults) for study in studies), study.plan.setup
+    drivers = f", {setup.drivers} drivers" if setup.drivers > 1 else ""
     print(
-        f"{time.strftime('%H:%M:%S')} study {len(studies)} ({setup.executor}, {setup.training}, {setup.database}):"
+        f"{time.strftime('%H:%M:%S')} study {len(studies)} ({setup.executor}, {setup.training}, {setup.database}{drivers}):"
         f" {study.seconds:.0f} s, {study.starts} starts, missed {study.missed}, {len(study.violations)} violations"
         f" {study.gave_up}; {faults} faults so far",
         flush=True,

@@ -20,8 +20,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 from cluster import RayCluster
+from driver_process import DriverProcess
 from postgresql import PASSWORD, PostgreSQL
 from probe import TrainingProbe
 from processes import MARKER, MarkedProcess, kill_all, marked_processes, role_of
@@ -46,6 +48,16 @@ throughput: {min_time_s: 0.02, max_time_s: 0.1, operators_s: 1}
 """
 """A space of some hundred architectures, each trained for a second or two."""
 
+SHORT_LEASES = """\
+import functools
+from nas.cli.main import main
+from nas.study import leases, trial_database
+
+trial_database.SharedLeases = functools.partial(leases.SharedLeases, lease_s=15.0, interval_s=2.0)
+main()
+"""
+"""The command `nas` with leases that expire after 15 s instead of a minute."""
+
 TRAININGS = {
     "plain": ("train.epochs=8",),
     "halving": ("train.epochs=9", "scheduler.name=halving"),
@@ -66,6 +78,7 @@ class StudySetup:
         workers: number of workers.
         database: "sqlite", in the folder of the study, or "postgresql".
         nodes: number of nodes of a Ray cluster that exists before the search; 0: there is none.
+        drivers: number of drivers, which share a database in PostgreSQL; each has so many workers.
     """
 
     executor: str
@@ -75,6 +88,7 @@ class StudySetup:
     workers: int = 2
     database: str = "sqlite"
     nodes: int = 0
+    drivers: int = 1
 
     @property
     def overrides(self) -> tuple[str, ...]:
@@ -93,9 +107,11 @@ class StudyUnderTest:
     server: PostgreSQL | None = None
     url: str | None = None
     cluster: RayCluster | None = None
-    process: subprocess.Popen[bytes] | None = None
+    drivers: list[DriverProcess] = field(default_factory=list)
+    """Its drivers, each as it was started last."""
     starts: int = 0
     started_at: float = 0.0
+    _target: int = 0
     losses: Counter[int] = field(default_factory=Counter)
     """Trial -> number of faults that have ended its process."""
     probe: TrainingProbe = field(init=False)
@@ -123,50 +139,41 @@ class StudyUnderTest:
     @property
     def command(self) -> list[str]:
         """The command that starts and continues it."""
+        program = ["-m", "nas.cli"] if self.setup.drivers == 1 else ["-c", SHORT_LEASES]
         storage = [] if self.url is None else ["--storage", self.url]
-        return [
-            sys.executable,
-            "-m",
-            "nas.cli",
-            "search",
-            "study.yaml",
-            "--out",
-            "runs",
-            *storage,
-            *self.setup.overrides,
-        ]
+        return [sys.executable, *program, "search", "study.yaml", "--out", "runs", *storage, *self.setup.overrides]
 
     def start(self) -> None:
-        """Start the search, or continue it; as the leader of a process group of its own."""
-        self.starts += 1
-        self.started_at = time.monotonic()
+        """Start the search, or continue it: every driver that does not run and has not finished."""
         environment = {**os.environ, MARKER: self.marker, "TMPDIR": str(self.temporary), "PGPASSWORD": PASSWORD}
         environment |= {} if self.cluster is None else self.cluster.variables
-        with self.said("out").open("wb") as out, self.said("err").open("wb") as errors:
-            self.process = subprocess.Popen(
-                self.command, cwd=self.home, env=environment, stdout=out, stderr=errors, start_new_session=True
-            )
+        for index in range(self.setup.drivers):
+            if index < len(self.drivers) and self.drivers[index].exit_code in (None, 0):
+                continue
+            self.starts += 1
+            self.started_at = time.monotonic()
+            driver = DriverProcess.start(self.command, self.home, environment, f"{self.starts:03d}")
+            self.drivers[index : index + 1] = [driver]
 
-    def said(self, stream: str) -> Path:
-        """The file with what the last start has written to the `stream` "out" or "err"."""
-        return self.home / f"{self.starts:03d}.{stream}"
-
-    def last_lines(self, count: int = 3) -> list[str]:
-        """The last lines that the last start has written on standard error."""
-        lines = self.said("err").read_text(errors="replace").splitlines()
-        return [line[:300] for line in lines[-count:]]
+    def aim(self, random: Random) -> None:
+        """Choose the driver that the next fault hits: one that lives."""
+        living = [index for index, driver in enumerate(self.drivers) if driver.exit_code is None]
+        self._target = random.choice(living) if len(living) > 1 else (living or [0])[0]
 
     @property
-    def driver(self) -> int:
-        """The process number of the driver that was started last."""
-        assert self.process is not None
-        return self.process.pid
+    def target(self) -> DriverProcess:
+        """The driver that a fault hits."""
+        return self.drivers[self._target]
+
+    def last_lines(self) -> list[str]:
+        """The last lines that the drivers have written on standard error."""
+        return [line for driver in self.drivers for line in driver.last_lines()]
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code of the driver; None while it lives."""
-        assert self.process is not None
-        return self.process.poll()
+        """None while a driver lives; 0 if all have finished; otherwise the exit code of one that has not."""
+        codes = [driver.exit_code for driver in self.drivers]
+        return None if None in codes else next(filter(None, codes), 0)
 
     def all_processes(self) -> list[MarkedProcess]:
         """The living processes of the search and of the nodes of its cluster."""
@@ -176,8 +183,9 @@ class StudyUnderTest:
     def processes(self) -> dict[str, list[MarkedProcess]]:
         """Role -> its living processes (`processes.role_of`)."""
         roles: dict[str, list[MarkedProcess]] = {}
+        drivers = {driver.pid for driver in self.drivers}
         for process in self.all_processes():
-            roles.setdefault(role_of(process, self.driver), []).append(process)
+            roles.setdefault(role_of(process, drivers), []).append(process)
         return roles
 
     def trials(self) -> Sequence[AnyTrial]:
@@ -186,10 +194,14 @@ class StudyUnderTest:
             return StoredStudy.read(self.folder).trials
         return ()
 
-    def assignments(self) -> dict[int, int]:
-        """Process number of a worker -> the trial that it has announced last."""
+    def assignments(self, driver: DriverProcess | None = None) -> dict[int, int]:
+        """Process number of a worker -> the trial that it has announced last; of one `driver`, or of all."""
+        folder = self.folder / "workers"
+        name = "*.json"  # in PostgreSQL each driver has a folder of its own
+        if driver is not None and self.setup.database != "sqlite":
+            name = f"*_{driver.pid}_*/*.json"
         assigned = {}
-        for file in (self.folder / "workers").rglob("*.json"):  # in PostgreSQL each driver has a folder of its own
+        for file in folder.rglob(name):
             with contextlib.suppress(OSError, ValueError, KeyError):
                 plain = json.loads(file.read_text())
                 assigned[int(plain["segment"]["worker"].rpartition("/")[2])] = int(plain["trial"])
@@ -198,8 +210,12 @@ class StudyUnderTest:
     def kill(self) -> None:
         """Kill every process of the study."""
         kill_all(self.marker)
-        if self.process is not None:
-            self.process.wait()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait for the end of all drivers."""
+        for driver in self.drivers:
+            driver.process.wait()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,9 +42,10 @@ from trainers.data.types import (
     Progress,
     ReadContext,
 )
-from trainers.data.verification import METADATA_DIGEST, metadata_digest, verify
+from trainers.data.verification import DAMAGED, METADATA_DIGEST, metadata_digest, verify
 from trainers.errors import DataError
-from trainers.files import TensorFile, atomic_write, disk_errors, read_input
+from trainers.files import TensorFile, atomic_write, check_input, disk_errors, read_input
+from trainers.json_text import parse_json
 
 LAYOUT_VERSION = 1
 """Of the file that `prepare` writes, and of the split in it; files of another version are not found."""
@@ -262,11 +264,17 @@ def describe(file: Path) -> DatasetInfo:
         DataError: `file` does not exist, or is not such a file.
     """
     try:
+        check_input(file)
         with safe_open(file, framework="numpy") as content:
-            metadata = json.loads(content.metadata()["dataset"])
+            metadata = parse_json(content.metadata()["dataset"])
             shapes = {part: content.get_slice(f"{part}.images").get_shape() for part in PARTS}
             labels = {part: content.get_tensor(f"{part}.labels") for part in PARTS}
         _, in_chans, height, width = shapes["train"]
+        _check_description(metadata, in_chans, labels)
+        if any(
+            len(part) and not 0 <= part.min() <= part.max() < len(metadata["class_names"]) for part in labels.values()
+        ):
+            raise DataError(str(file), DAMAGED)
         return DatasetInfo(
             name=metadata["name"],
             class_names=tuple(metadata["class_names"]),
@@ -287,8 +295,23 @@ def describe(file: Path) -> DatasetInfo:
         )
     except FileNotFoundError as error:
         raise DataError(str(file), "no such file") from error
-    except (SafetensorError, OSError, KeyError, AttributeError, ValueError, TypeError) as error:
+    except DataError:
+        raise
+    except (SafetensorError, OSError, LookupError, AttributeError, ValueError, TypeError, OverflowError) as error:
         raise DataError(str(file), "is not a file of prepared images; remove it and prepare them again") from error
+
+
+def _check_description(metadata: Mapping[str, Any], in_chans: int, labels: Mapping[Part, NDArray[np.int64]]) -> None:
+    """Raise `ValueError` unless names, statistics and labels are of the types that `prepare` writes."""
+    names = [metadata["name"], metadata["fingerprint"], *metadata["class_names"]]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("the name, the fingerprint and the names of classes must be texts")
+    for key in ("mean", "std"):
+        if len(metadata[key]) != in_chans or not all(map(math.isfinite, metadata[key])):
+            raise ValueError(f"{key} must have {in_chans} finite numbers")
+    for values in labels.values():
+        if values.dtype != np.int64 or values.ndim != 1:
+            raise ValueError("labels must be integers, one for each image")
 
 
 def _count_classes(labels: NDArray[np.int64], classes: int) -> tuple[int, ...]:

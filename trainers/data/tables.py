@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import posixpath
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -22,6 +21,7 @@ from pathlib import Path
 from trainers.data.types import relative_name
 from trainers.errors import DataError
 from trainers.files import error_kind, read_input
+from trainers.json_text import parse_json
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".json")
 SHOWN_NAMES = 3
@@ -113,7 +113,7 @@ def _read_lines(table: Table, column: str) -> Iterator[tuple[int, str, str]]:
 
 def _json_lines(table: Table, text: str) -> Iterator[tuple[int, str, str]]:
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except ValueError as error:
         raise table.error(f"must be JSON ({error})") from None
     lists = content if isinstance(content, dict) else {}

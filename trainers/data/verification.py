@@ -20,13 +20,18 @@ from typing import Any, BinaryIO
 
 from trainers.data.types import PARTS
 from trainers.errors import DataError
-from trainers.files import error_kind
+from trainers.files import error_kind, open_input
+from trainers.json_text import parse_json
 from trainers.node_folder import node_folder
 
 MAX_MARK_AGE_S = 86_400.0
 """A file is verified again after a day."""
 
 BLOCK_BYTES = 1 << 20
+
+DAMAGED = (
+    "is damaged: its images or labels are not those that were decoded; `nas search` on the study decodes them again"
+)
 
 METADATA_DIGEST = "metadata_digest"
 """The key of the metadata with their own digest; files of earlier versions have none."""
@@ -65,10 +70,10 @@ def metadata_digest(metadata: dict[str, Any]) -> str:
 
 def _check(file: Path, heartbeat: Callable[[], None]) -> None:
     """Raise `DataError` if the file is damaged."""
-    with file.open("rb") as stream:
+    with open_input(file) as stream:
         header_bytes = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(header_bytes))
-        metadata = json.loads(header["__metadata__"]["dataset"])
+        header = parse_json(stream.read(header_bytes))
+        metadata = parse_json(header["__metadata__"]["dataset"])
         digest = hashlib.sha256(json.dumps(list(metadata["class_names"])).encode())
         for part in PARTS:
             images, labels = header[f"{part}.images"], header[f"{part}.labels"]
@@ -78,8 +83,7 @@ def _check(file: Path, heartbeat: Callable[[], None]) -> None:
                 _update(digest, stream, 8 + header_bytes + start, end - start, heartbeat)
     is_intact = digest.hexdigest()[:32] == metadata["fingerprint"]
     if not is_intact or metadata.get(METADATA_DIGEST, metadata_digest(metadata)) != metadata_digest(metadata):
-        rule = "is damaged: its images or labels are not those that were decoded; `nas search` on the study decodes them again"
-        raise DataError(str(file), rule)
+        raise DataError(str(file), DAMAGED)
 
 
 def _update(digest: Any, stream: BinaryIO, start: int, size: int, heartbeat: Callable[[], None]) -> None:

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save as to_bytes
 from torch import Tensor, nn
 
-from trainers.files import atomic_write, reserve, write_reserved
+from trainers.files import IrregularFileError, atomic_write, open_input, reserve, write_reserved
 from trainers.training.config import TrainConfig
 from trainers.training.weights_file import TENSORS_DIGEST, DamagedWeightsError, read_metadata, tensors_digest
 
@@ -51,8 +51,12 @@ def load(path: Path) -> dict[str, Any] | None:
         OSError, MemoryError: the disk is broken, or the memory full; the file may be intact.
     """
     try:
-        content = path.read_bytes()
+        with open_input(path) as file:
+            content = file.read()
     except FileNotFoundError:
+        return None
+    except IrregularFileError as error:
+        log.info("ignored %s: %s", path, error.strerror)
         return None
     digest, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != digest:

@@ -62,6 +62,7 @@ class ProxyTraining:
         milestones: epochs that are validated and saved in any case.
         device_lock: the lock of the data's device: the training pauses while others measure.
         is_stop_requested: called between two steps; True: `epochs()` writes a checkpoint and raises `TrainingInterrupted`.
+        resume_up_to: a checkpoint that was written after the end of this epoch is ignored; None: any is used.
 
     Raises:
         TrainingError: there are fewer than 2 training images.
@@ -78,6 +79,7 @@ class ProxyTraining:
         milestones: Collection[int] = (),
         device_lock: DeviceLock | None = None,
         is_stop_requested: Callable[[], bool] = lambda: False,
+        resume_up_to: int | None = None,
     ) -> None:
         if len(data.train) < 2:
             raise TrainingError(0, 0, f"number of training images must be at least 2, found {len(data.train)}")
@@ -105,6 +107,7 @@ class ProxyTraining:
             config.epochs,
             self.steps_per_epoch,
             self.milestones,
+            resume_up_to,
         )
         self._history: list[Epoch] = []
         self._partial: PartialEpoch | None = None  # of the epoch that a checkpoint has within

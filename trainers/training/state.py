@@ -54,6 +54,7 @@ class TrainingState:
         epochs: number of epochs of the training.
         steps_per_epoch: number of steps of each.
         milestones: epochs that are validated in any case.
+        last_epoch: a checkpoint that was written after the end of this epoch does not fit; None: any fits.
     """
 
     identity: str
@@ -63,6 +64,7 @@ class TrainingState:
     epochs: int
     steps_per_epoch: int
     milestones: Collection[int] = ()
+    last_epoch: int | None = None
 
     def to_dict(self, history: Sequence[Epoch], partial: PartialEpoch | None = None) -> dict[str, Any]:
         """Tensors and plain containers, after the epochs of `history` and the steps of `partial`."""
@@ -115,6 +117,10 @@ class TrainingState:
             raise ValueError("history: must have an epoch")
         if partial is not None and len(history) >= self.epochs:
             raise ValueError(f"partial: must be absent after {self.epochs} epochs")
+        if self.last_epoch is not None and len(history) + (partial is not None) > self.last_epoch:
+            raise ValueError(
+                f"history: must end with epoch {self.last_epoch} at the latest, found {len(history)} epochs"
+            )
         _check_tensors("module", state["module"], self.module.state_dict())
         finite = {name: state["module"][name] for name, _ in self.module.named_parameters()}
         if self.average is not None:

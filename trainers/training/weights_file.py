@@ -14,6 +14,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from trainers.files import IrregularFileError, check_input
+
 TENSORS_DIGEST = "tensors_sha256"
 """The key of the metadata that holds the digest."""
 LENGTH_BYTES = 8
@@ -41,10 +43,13 @@ def read_metadata(file: Path) -> dict[str, str]:
         DamagedWeightsError: it is damaged, or no file of weights.
     """
     try:
+        check_input(file)
         with safe_open(file, framework="numpy") as content:
             return dict(content.metadata() or {})
     except SafetensorError as error:
         raise DamagedWeightsError(str(error)) from None
+    except IrregularFileError as error:
+        raise DamagedWeightsError(error.strerror) from None
 
 
 def check_tensors(file: Path) -> None:

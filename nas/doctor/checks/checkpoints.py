@@ -14,6 +14,7 @@ from nas.doctor.registry import check
 from nas.doctor.repairs import move_away
 from nas.study.layout import CHECKPOINT, TRIALS, trial_folder
 from nas.study.trial_record import TrialRecord
+from trainers.files import IrregularFileError, open_input
 
 
 def _place(study: ExaminedStudy, trial: TrialRecord) -> Path:
@@ -43,8 +44,10 @@ def find_damaged_checkpoints(study: ExaminedStudy) -> Iterator[Defect]:
 def _is_damaged(file: Path) -> bool:
     """True if `file` exists and does not begin with the digest of the rest (`trainers.training.checkpoint.save`)."""
     try:
-        with file.open("rb") as content:
+        with open_input(file) as content:
             expected = content.read(hashlib.sha256().digest_size)
             return hashlib.file_digest(content, "sha256").digest() != expected
     except FileNotFoundError:
         return False
+    except IrregularFileError:
+        return True

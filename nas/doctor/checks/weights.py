@@ -1,13 +1,16 @@
-"""The weights of complete trials."""
+"""The weights of trials."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from optuna.trial import TrialState
+
 from nas.doctor.defect import Defect
 from nas.doctor.examined import ExaminedStudy, WeightsState
 from nas.doctor.registry import check
-from nas.study.layout import TRIALS, WEIGHTS
+from nas.doctor.repairs import move_away
+from nas.study.layout import TRIALS, WEIGHTS, trial_folder
 
 CONSEQUENCE = "its values stand, but it can neither be exported nor tested; a backup may have its weights"
 
@@ -35,6 +38,17 @@ def find_damaged_weights(study: ExaminedStudy) -> Iterator[Defect]:
 def find_foreign_weights(study: ExaminedStudy) -> Iterator[Defect]:
     """Weights of another architecture or training than that of the trial, or other values in their record."""
     return _defects(study, "foreign")
+
+
+@check("weights-left", "warning")
+def find_left_weights(study: ExaminedStudy) -> Iterator[Defect]:
+    """Weights of a trial that was stopped or refused: only complete trials have some."""
+    for trial in study.settled:
+        file = trial_folder(study.folder, trial.number) / WEIGHTS
+        if trial.state == TrialState.PRUNED and file.is_file():
+            yield Defect(
+                f"{TRIALS}/{trial.number:05d}/{WEIGHTS}", "its trial was not trained to the end", move_away(file)
+            )
 
 
 @check("files-unreachable", "warning")

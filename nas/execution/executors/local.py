@@ -4,7 +4,7 @@ Each worker is a process of its own with a pipe to the driver. If it dies, its t
 place.
 
     driver -> worker    the payload of a task
-    worker -> driver    (STARTED, None), then (READY, None) or (UNFIT, reason); for each task (RESULT, result) or
+    worker -> driver    (STARTED, None), then (READY, its device) or (UNFIT, reason); for each task (RESULT, result) or
                         (EXCEPTION, the pickled exception, which ends the run)
 """
 
@@ -38,6 +38,7 @@ from nas.execution.base import (
     TaskSource,
     WorkerFactory,
     WorkerSite,
+    device_of,
     register,
 )
 from nas.execution.resources import (
@@ -146,6 +147,7 @@ class _Place:
         self.make_worker = make_worker
         self.device = device
         self.task: Task | None = None
+        self.label: str | None = None  # of its device, as the worker names it
         self.is_ready = False
         self.has_started = False
         self.failed_starts = 0
@@ -170,6 +172,11 @@ class _Place:
     def is_alive(self) -> bool:
         """True if the process runs."""
         return self.process is not None and self.process.is_alive()
+
+    @property
+    def was_killed(self) -> bool:
+        """True if a signal has ended the process."""
+        return self.process is not None and (self.process.exitcode or 0) < 0
 
     def give(self, task: Task) -> bool:
         """Give `task` to the worker; False: its process has just died."""
@@ -214,7 +221,8 @@ class _Run:
         self.places = places
         self.again: deque[Task] = deque()  # tasks that were lost, and are to be run again
         self.is_finished = False  # the source has no more tasks
-        self._ask_at_s = -math.inf  # the source has no task before; by the monotonic clock
+        self._ask_at_s: dict[str | None, float] = {}
+        """Device of a worker -> the time, by the monotonic clock, before which the source has no task for it."""
 
     def until_finished(self) -> None:
         """Start the processes, and run until every task has ended."""
@@ -251,22 +259,22 @@ class _Run:
         for place in self.places:
             if not place.is_ready or place.task is not None:
                 continue
-            task = self.again.popleft() if self.again else self._next_task()
+            task = self.again.popleft() if self.again else self._next_task(place.label)
             if task is None:
-                return
+                continue
             if place.give(task):
                 self.source.on_started(task)
             else:
                 self.again.appendleft(task)
 
-    def _next_task(self) -> Task | None:
-        if self.is_finished or time.monotonic() < self._ask_at_s:
+    def _next_task(self, device: str | None) -> Task | None:
+        if self.is_finished or time.monotonic() < self._ask_at_s.get(device, -math.inf):
             return None
-        task = self.source.next_task()
+        task = self.source.next_task_for(device)
         self.is_finished = task is FINISHED
         if isinstance(task, Task):
             return task
-        self._ask_at_s = time.monotonic() + ASK_INTERVAL_S
+        self._ask_at_s[device] = time.monotonic() + ASK_INTERVAL_S
         return None
 
     def _handle(self, place: _Place, message: tuple[str, Any] | None) -> None:
@@ -278,26 +286,26 @@ class _Run:
         if kind == STARTED:
             place.has_started = True
         elif kind == READY:
-            place.is_ready, place.failed_starts = True, 0
+            place.is_ready, place.failed_starts, place.label = True, 0, content
         elif kind == UNFIT:
             self.source.on_worker_failed(content)
         elif kind == EXCEPTION:
             raise pickle.loads(content)
         elif place.task is not None:
             task, place.task = place.task, None
-            self._ask_at_s = -math.inf
+            self._ask_at_s.clear()
             self.source.on_ended(task, content)
 
     def _handle_death(self, place: _Place) -> None:
         task, death = place.task, place.end()
-        self._ask_at_s = -math.inf
+        self._ask_at_s.clear()
         if task is not None:
             logger.info("task %s: %s", task.name, death)
             if self.source.on_lost(task, Loss("worker", death)):
                 self.again.append(task)
         elif not place.is_ready:
             place.failed_starts += 1
-            if not place.has_started:
+            if not place.has_started and not place.was_killed:
                 self.source.on_worker_failed(NEVER_STARTED)
             elif place.failed_starts >= MAX_FAILED_STARTS:
                 self.source.on_worker_failed(f"it died before it was ready: {death}")
@@ -315,7 +323,7 @@ def _serve(connection: Connection, make_worker: WorkerFactory, device: str) -> N
     except Exception as error:
         connection.send((UNFIT, reason(error)))
         return
-    connection.send((READY, None))
+    connection.send((READY, device_of(worker)))
     while True:
         try:
             payload = connection.recv()

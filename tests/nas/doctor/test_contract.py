@@ -114,6 +114,11 @@ def flip_a_bit(file: Path) -> None:
     file.write_bytes(content)
 
 
+def keep_weights_of_a_stopped_trial(folder: Path) -> None:
+    (number, *_) = [trial.number for trial in StudySnapshot.of(folder).trials if trial.state.name == "PRUNED"]
+    write(f"trials/{number:05d}/{WEIGHTS}")(folder)
+
+
 def pause_a_trial(folder: Path) -> Path:
     """The folder of a trial that has not ended."""
     sql(folder, "UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE state = 'PRUNED'")
@@ -165,6 +170,7 @@ REPAIRED: dict[str, list[Damage]] = {
     ],
     "checkpoint-left": [lambda folder: write(f"trials/{complete(folder):05d}/{CHECKPOINT}")(folder)],
     "checkpoint-damaged": [lambda folder: (pause_a_trial(folder) / CHECKPOINT).write_text("damaged")],
+    "weights-left": [keep_weights_of_a_stopped_trial],
     "temporary-file": [leave_temporary_files],
     "folder-left": [write("workers/worker.json"), write("ray/file"), lambda f: (f / "workers").symlink_to(f / "data")],
     "orphan-folder": [write("trials/00099/model.safetensors")],

@@ -16,6 +16,7 @@ from nas.driver.halving import Halving
 from nas.driver.propose import Finished, Proposal, Wait
 from nas.sampler import ParetoSampler
 from nas.study.events import TrialRecorded
+from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.limits import satisfies_limits
 from nas.study.optuna_adapter import open_trial
 from nas.study.records import (
@@ -368,6 +369,22 @@ def test_failure_in_a_later_segment_fails_the_trial_and_the_others_are_stopped(d
     assert sorted(states(study), key=str) == [TrialState.FAIL, TrialState.PRUNED, TrialState.PRUNED]
     assert ask_tell.state.trained == 3
     assert [event.outcome for event in events.ended[-2:]] == [Stopped(1), Stopped(1)]
+
+
+def test_a_stopped_trial_leaves_neither_checkpoint_nor_weights(driver: Any) -> None:
+    """A trial that pauses has weights if the files are those of a later state of the study than the database."""
+    study = driver.study()
+    ask_tell = driver.ask_tell(study, 3, halving=HALVING)
+    while isinstance(proposal := ask_tell.propose(), Proposal):
+        folder: Path = ask_tell.folder_of(proposal.number)
+        folder.mkdir(exist_ok=True)
+        for name in (CHECKPOINT, WEIGHTS):
+            (folder / name).touch()
+        ask_tell.record(proposal.number, segment(driver, proposal))
+    assert set(states(study)) == {TrialState.COMPLETE, TrialState.PRUNED}
+    for trial in study.get_trials():
+        left = [path.name for path in ask_tell.folder_of(trial.number).iterdir()]
+        assert left == ([WEIGHTS] if trial.state == TrialState.COMPLETE else [])
 
 
 def test_checkpoints_are_removed_when_a_trial_has_ended_and_kept_while_it_pauses(driver: Any) -> None:

@@ -24,6 +24,7 @@ from nas.study.config import StudyConfig
 from nas.study.drivers import LEASE_S, DriverRecord
 from nas.study.leases import new_driver_id
 from nas.study.records import Completed, Measured, Trained, to_record
+from nas.study.segments import Segment, WorkerFiles
 from nas.study.storage import read_study
 from nas.study.storage_url import StorageUrl
 
@@ -151,7 +152,9 @@ def test_folders_of_drivers_that_were_killed_are_removed(tmp_path: Path) -> None
         for driver in (lives, killed, alien, expired, "elsewhere/3/0123abcd"):
             (driver_folder(tmp_path, name, driver) / "files").mkdir(parents=True)
         (tmp_path / name / "other_1").mkdir()
-    remove_left_folders(tmp_path, drivers, 1000.0)
+    for number, driver in enumerate((lives, killed, expired)):
+        WorkerFiles(driver_folder(tmp_path, "workers", driver)).announce(number, Segment("node/cpu/7", 0.0))
+    assert remove_left_folders(tmp_path, drivers, 1000.0) == {1, 2}
     left = {"other_1", "elsewhere_3_0123abcd", *(driver.replace("/", "_") for driver in (lives, alien))}
     assert {path.name for path in (tmp_path / "ray").iterdir()} == left
     assert {path.name for path in (tmp_path / "workers").iterdir()} == left

@@ -17,11 +17,14 @@ import torch
 from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.study.layout import CHECKPOINT, WEIGHTS
+from nas.study.measure_task import MeasureTask
 from nas.study.records import (
     Completed,
     EarlierSegments,
     Failed,
     MachineFailure,
+    Measured,
+    MeasuredOnly,
     Paused,
     Refused,
     TrialTask,
@@ -30,6 +33,7 @@ from nas.study.records import (
 from search_space import Architecture, SearchSpace
 from trainers.data.config import DataConfig
 from trainers.data.prepared import prepare
+from trainers.device import device_name
 from trainers.training.config import TrainConfig
 
 QUICK: dict[str, Any] = {"min_time_s": 0.001, "max_time_s": 0.01}
@@ -77,6 +81,34 @@ def test_a_trial_is_measured_then_trained(digits: Path, tmp_path: Path) -> None:
     assert 0 < trained.train_s < trained.wall_s
     assert 0 < trained.overhead_s < trained.wall_s
     assert outcome.idle_s == 0.0  # the first trial of the worker
+
+
+def measuring_on(digits: Path, kind: str | None, **limits: float) -> Evaluator:
+    """An evaluator of a study that measures throughput on one kind of device."""
+    measuring = MeasuringSettings(("images_per_s",), limits, **QUICK, device=kind)
+    return Evaluator(EvaluationSettings(digits, TrainConfig(epochs=1), measuring=measuring), "cpu")
+
+
+def test_a_worker_on_another_kind_of_device_trains_and_one_on_that_kind_measures(digits: Path, tmp_path: Path) -> None:
+    trial = task(tmp_path)
+    trained = measuring_on(digits, "H100").evaluate(trial)
+    assert isinstance(trained, Completed)
+    assert trained.measured == Measured()
+    measure = MeasureTask(trial.number, trial.architecture, trial.seed)
+    assert from_record(measuring_on(digits, "H100").run(measure.to_dict())) == MeasuredOnly(Measured(), idle_s=0.0)
+    measured = from_record(measuring_on(digits, "CPU", images_per_s=1e12).run(measure.to_dict()))
+    assert isinstance(measured, MeasuredOnly)
+    assert measured.measured.values["images_per_s"] > 0
+    assert measured.measured.device == device_name(torch.device("cpu"))
+    assert isinstance(measured.completes(trained), Refused)
+    assert replace(measured, violation=None).completes(trained) == replace(trained, measured=measured.measured)
+
+
+def test_a_finished_training_is_measured_again_if_that_was_on_another_kind(digits: Path, tmp_path: Path) -> None:
+    first = measuring_on(digits, None).evaluate(task(tmp_path))
+    assert isinstance(first, Completed)
+    again = [measuring_on(digits, kind).evaluate(task(tmp_path)) for kind in ("cpu", "H100")]
+    assert [outcome.measured for outcome in again if isinstance(outcome, Completed)] == [first.measured, Measured()]
 
 
 def test_tasks_and_records_are_plain_json(digits: Path, tmp_path: Path) -> None:
@@ -129,6 +161,58 @@ def test_a_finished_training_is_not_repeated(digits: Path, tmp_path: Path) -> No
     outcome = worker.evaluate(task(tmp_path))
     assert isinstance(outcome, Completed)
     assert outcome.trained.values == first.trained.values
+
+
+def test_a_finished_training_that_the_database_does_not_know_takes_its_rungs(digits: Path, tmp_path: Path) -> None:
+    """The database is older than the files: power failed, or a backup was taken while the trial trained."""
+    undisturbed = evaluator(digits, "images_per_s").evaluate(task(tmp_path / "undisturbed", until=1))
+    worker = Evaluator(EvaluationSettings(digits, TrainConfig(epochs=2), rungs=(1, 2)), "cpu")
+    finished = worker.evaluate(task(tmp_path, until=2))  # an earlier segment, not this one, has measured it
+    assert isinstance(finished, Completed)
+    before = (tmp_path / WEIGHTS).stat()
+    paused = evaluator(digits, "images_per_s").evaluate(task(tmp_path, until=1))
+    assert isinstance(undisturbed, Paused)
+    assert isinstance(paused, Paused)
+    assert paused.epoch == 1
+    assert paused.trained.values == undisturbed.trained.values
+    assert paused.trained.curve == finished.trained.curve[:1]
+    assert paused.measured.values["images_per_s"] > 0
+    assert 0 < paused.trained.train_s < finished.trained.train_s
+    assert 0 < paused.trained.wall_s < finished.trained.wall_s
+    again = worker.evaluate(task(tmp_path, until=2))
+    assert isinstance(again, Completed)
+    assert again.trained.curve == finished.trained.curve
+    assert ((tmp_path / WEIGHTS).stat().st_ino, (tmp_path / WEIGHTS).stat().st_mtime_ns) == (
+        before.st_ino,
+        before.st_mtime_ns,
+    )
+
+
+@pytest.mark.parametrize("file", [CHECKPOINT, WEIGHTS])
+def test_a_value_that_needs_the_network_is_that_of_the_network_at_the_rung(
+    digits: Path, tmp_path: Path, file: str
+) -> None:
+    settings = EvaluationSettings(digits, TrainConfig(epochs=3), ("balanced_accuracy",))
+    undisturbed = Evaluator(settings, "cpu").evaluate(task(tmp_path / "undisturbed", until=1))
+    Evaluator(settings, "cpu").evaluate(task(tmp_path, until=3 if file == WEIGHTS else 2))
+    assert (tmp_path / file).is_file()
+    paused = Evaluator(settings, "cpu").evaluate(task(tmp_path, until=1))
+    assert isinstance(undisturbed, Paused)
+    assert isinstance(paused, Paused)
+    assert paused.trained.values == undisturbed.trained.values
+
+
+def test_a_training_that_starts_afresh_is_validated_at_the_rungs_that_it_passed(digits: Path, tmp_path: Path) -> None:
+    train = TrainConfig(epochs=4, validate_every=4)
+    worker = Evaluator(EvaluationSettings(digits, train, rungs=(1, 2, 4)), "cpu")
+    paused = worker.evaluate(task(tmp_path, until=2))
+    assert isinstance(paused, Paused)
+    assert all(epoch["val_accuracy"] is not None for epoch in paused.trained.curve)
+    (tmp_path / CHECKPOINT).unlink()
+    completed = worker.evaluate(task(tmp_path, until=4))
+    assert isinstance(completed, Completed)
+    validated = [epoch["val_accuracy"] is not None for epoch in completed.trained.curve]
+    assert validated == [True, True, False, True]
 
 
 def test_an_exception_becomes_the_failure_of_its_trial_with_its_traceback(digits: Path, tmp_path: Path) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,7 +36,7 @@ from nas.execution.simulator import Script, Simulator
 
 # The workers of these tests; in a file, since processes import them by name.
 WORKERS = """
-import os, signal
+import os, signal, time
 
 class Worker:
     def __init__(self, site):
@@ -47,6 +46,20 @@ class Worker:
         if payload.get("dies"):
             os.kill(os.getpid(), signal.SIGKILL)
         return {"double": 2 * payload["value"], "pid": os.getpid(), "device": self.device}
+
+class Labelled(Worker):
+    # The first worker is on a device of its own kind; the simulator has one worker for all.
+    def __init__(self, folder, site):
+        super().__init__(site)
+        try:
+            os.close(os.open(os.path.join(folder, "first"), os.O_CREAT | os.O_EXCL))
+            self.device_label = "cpu first"
+        except FileExistsError:
+            self.device_label = "cpu second"
+
+    def run(self, payload):
+        time.sleep(payload["seconds"])
+        return {"label": self.device_label}
 
 def broken(site):
     raise FileNotFoundError("no images here")
@@ -62,19 +75,9 @@ Opening = Callable[[], AbstractContextManager[Executor]]
 
 
 @pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The module of the workers, which processes import too."""
-    folder = tmp_path_factory.mktemp("workers")
-    (folder / "light_workers.py").write_text(WORKERS)
-    path = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(folder) if path is None else f"{folder}{os.pathsep}{path}"
-    sys.path.insert(0, str(folder))
-    yield importlib.import_module("light_workers")
-    sys.path.remove(str(folder))
-    if path is None:
-        del os.environ["PYTHONPATH"]
-    else:
-        os.environ["PYTHONPATH"] = path
+def workers(importable: Callable[[str, str], Any]) -> Any:
+    """The module of the workers."""
+    return importable("light_workers", WORKERS)
 
 
 @pytest.fixture(scope="module", params=[*names(), "simulator"])
@@ -161,6 +164,33 @@ def test_a_task_whose_worker_dies_is_run_again_until_the_source_gives_it_up(exec
     }
     assert [(name, loss.kind) for name, loss in source.losses] == [("t4", "worker")] * 3
     assert source.started_names.count("t4") == 3
+
+
+class SourceForFirst(ListSource):
+    """Three tasks for any worker, then three for those on the device "cpu first"."""
+
+    def __init__(self) -> None:
+        super().__init__(3, seconds=0.3)
+        self.left = [Task(f"any{index}", {"seconds": 0.3}) for index in range(3)]
+        self.special = [Task(f"special{index}", {"seconds": 0.1}) for index in range(3)]
+        self.asked: set[str | None] = set()
+
+    def next_task_for(self, device: str | None) -> Task | NoTask:
+        self.asked.add(device)
+        if self.left:
+            return self.left.pop(0)
+        if not self.special:
+            return FINISHED
+        return self.special.pop(0) if device == "cpu first" else WAIT
+
+
+def test_a_task_may_be_for_the_workers_on_one_kind_of_device(executor: Executor, workers: Any, tmp_path: Path) -> None:
+    source = SourceForFirst()
+    executor.run(partial(workers.Labelled, str(tmp_path)), source)
+    labels = {name: result["label"] for name, result in source.results.items() if result}
+    assert len(labels) == 6
+    assert {label for name, label in labels.items() if name.startswith("special")} == {"cpu first"}
+    assert source.asked <= {None, "cpu first", "cpu second"}
 
 
 def test_a_worker_that_cannot_be_created_ends_the_run_with_the_reason(executor: Executor, workers: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -68,20 +68,9 @@ if __name__ == "__main__":
 
 
 @pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The module of the workers, which processes import too."""
-    folder = tmp_path_factory.mktemp("local")
-    (folder / "local_workers.py").write_text(WORKERS)
-    (folder / "driver.py").write_text(DRIVER)
-    path = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), path)))
-    sys.path.insert(0, str(folder))
-    yield importlib.import_module("local_workers")
-    sys.path.remove(str(folder))
-    if path is None:
-        del os.environ["PYTHONPATH"]
-    else:
-        os.environ["PYTHONPATH"] = path
+def workers(importable: Callable[[str, str], Any]) -> Any:
+    """The module of the workers."""
+    return importable("local_workers", WORKERS)
 
 
 @pytest.fixture
@@ -120,9 +109,32 @@ def test_a_worker_that_dies_before_it_is_ready_ends_the_run(executor: Executor, 
         executor.run(workers.DiesAtStart, TaskQueue([Task("t", {})], lambda task, result: None))
 
 
+def test_a_worker_that_is_killed_before_it_starts_is_replaced(executor: Executor, workers: Any) -> None:
+    others = set(multiprocessing.active_children())
+
+    class Killing(TaskQueue):
+        """Kills the first process that it sees, which imports Python's modules still."""
+
+        killed: int | None = None
+
+        def tick(self) -> None:
+            super().tick()
+            if self.killed is None and (started := set(multiprocessing.active_children()) - others):
+                self.killed = started.pop().pid
+                assert self.killed is not None
+                os.kill(self.killed, signal.SIGKILL)
+
+    ended: list[str] = []
+    source = Killing([Task("t", {})], lambda task, result: ended.append(task.name))
+    executor.run(workers.Worker, source)
+    assert ended == ["t"]
+    assert source.killed is not None
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_the_processes_end_with_the_driver_also_stopped_ones(number: signal.Signals, workers: Any) -> None:
     folder = Path(workers.__file__).parent
+    (folder / "driver.py").write_text(DRIVER)
     command = [sys.executable, str(folder / "driver.py")]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout is not None

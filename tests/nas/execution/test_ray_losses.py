@@ -46,10 +46,17 @@ with open_executor("ray_tune", Resources(workers=1, gpus_per_trial=0), Path("scr
 BROKEN_HOST = """
 import sys
 from multiprocessing.connection import Connection
-from nas.execution.executors.ray_tune.messages import Opened
+from pathlib import Path
+from nas.execution.executors.ray_tune.messages import NotOpened, Opened
 
 connection = Connection(int(sys.argv[1]))
 connection.recv_bytes(), connection.recv()
+starts = Path(__file__).with_name("starts")
+with starts.open("a") as file:
+    file.write("x")
+if starts.stat().st_size == 2:
+    connection.send(NotOpened("the node timed out"))
+    connection.recv()
 connection.send(Opened(({"CPU": 1.0},)))
 connection.recv()
 print("no memory", flush=True)
@@ -186,6 +193,7 @@ def test_a_ray_that_is_lost_again_and_again_ends_the_run(
         ),
     ):
         executor.run(sleeping_worker.Worker, KillingSource(2, lambda: None))
+    assert len((workers / "starts").read_text()) == 5  # a start that fails counts as a loss
 
 
 def test_nothing_is_left_running_when_the_driver_is_killed(workers: Path, tmp_path: Path) -> None:

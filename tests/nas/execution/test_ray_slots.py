@@ -21,14 +21,14 @@ def test_an_idle_worker_gets_the_next_task_before_a_new_one_is_started() -> None
     chosen = []
     for taken in ((), (0,), (1, 3)):
         busy.update(taken)
-        chosen.append(slots.choose())
+        chosen.append(slots.choices()[0])
     assert chosen == [0, 1, 2]
     assert slots.cache_object(key(2), "worker")
     busy -= {0, 3}
-    assert slots.choose() == 2
+    assert slots.choices()[0] == 2
     assert slots.has_cached_object(key(2))
     assert slots.pop_cached_object(key(2)) == "worker"
-    assert slots.choose() == 0
+    assert slots.choices()[0] == 0
 
 
 def test_a_worker_keeps_its_slot_while_there_is_room_for_another() -> None:
@@ -65,3 +65,18 @@ def test_workers_are_released_when_they_were_idle_for_long(monkeypatch: pytest.M
     assert list(slots.flush_cached_objects()) == ["first"]
     assert slots.num_cached_objects == 1
     assert list(slots.flush_cached_objects(force_all=True)) == ["second"]
+
+
+def test_a_task_is_offered_to_an_idle_worker_of_each_device_and_then_to_a_new_one() -> None:
+    slots = WorkerSlots()
+    slots.limit = 4
+    for slot, device in enumerate(["cuda A10", "cuda A10", "cuda H100"]):
+        slots.learn(slot, device)
+        slots.cache_object(key(slot), device)
+    assert slots.choices() == [0, 2, 3]
+    slots.limit = 3
+    assert slots.choices() == [0, 2]
+    assert slots.pop_cached_object(key(2)) == "cuda H100"
+    slots.forget(2)  # it has died
+    assert slots.choices() == [0, 2]
+    assert slots.devices.get(2) is None

@@ -192,7 +192,7 @@ def test_the_store_keeps_results_and_drops_an_incomplete_line(tmp_path: Path) ->
     store = Store(tmp_path)
     assert store.results == {"a": {"key": "a", "curve": [[0.5, 1.0]]}, "b": {"key": "b", "failure": "no\nmemory"}}
     assert file.read_bytes() == whole
-    store.add("c", {"curve": []})
+    store.add("c", {"curve": [[0.5, 1.0]]})
     assert [json.loads(line)["key"] for line in file.read_text().splitlines()] == ["a", "b", "c"]
     file.write_bytes(b"\x00\x00\n" + file.read_bytes())
     assert set(Store(tmp_path).results) == {"a", "b", "c"}

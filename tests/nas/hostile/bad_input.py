@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shlex
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ MAX_CPU_S = 5
 """Of a command on a bad input."""
 MAX_DIGEST_BYTES = 10_000_000
 """Of the files whose content is compared."""
+PASSWORD = "geheim-7342"
+"""Of all URLs in the table; no output may have it."""
 CANARY = "CANARY"
 """The environment variable with the file that a payload writes if it is executed."""
 WARM_NAS = Path(__file__).with_name("warm_nas.py")
@@ -40,6 +43,7 @@ class BadInput:
         make: makes the input in the folder of the row.
         code: the exit code.
         written: what the command may write, relative to the folder of the row.
+        finds: True for a command whose exit code says that it has found something, which is its output and no error.
         base: the study that is copied into the folder of the row before `make`, to `done`; empty: none.
     """
 
@@ -50,6 +54,7 @@ class BadInput:
     code: int = 2
     written: tuple[str, ...] = ()
     base: str = ""
+    finds: bool = False
 
     @property
     def word_list(self) -> list[str]:
@@ -148,15 +153,19 @@ def digest(folder: Path) -> dict[str, str]:
     for parent, folders, files in os.walk(folder, onerror=None):
         for name in (*folders, *files):
             path = Path(parent, name)
-            is_plain = path.is_file() and not path.is_symlink()
-            found[str(path.relative_to(folder))] = _digest_of_file(path) if is_plain else ""
+            found[str(path.relative_to(folder))] = _digest_of_file(path)
     return found
 
 
 def _digest_of_file(path: Path) -> str:
-    stat = path.stat()
-    if stat.st_size > MAX_DIGEST_BYTES:
-        return f"{stat.st_size} {stat.st_mtime_ns}"
+    try:
+        status = path.lstat()
+    except OSError:  # folders in folders, whose path is too long
+        return ""
+    if stat.S_ISLNK(status.st_mode):
+        return f"link to {path.readlink()}"
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_DIGEST_BYTES:
+        return "" if stat.S_ISDIR(status.st_mode) else f"{status.st_mode} {status.st_size} {status.st_mtime_ns}"
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -165,12 +174,16 @@ def faults(row: BadInput, ended: Ended) -> list[str]:
     found = []
     if "Traceback" in ended.stderr + ended.stdout:
         return [f"traceback: {ended.stderr.strip().splitlines()[-1][:200]}"]
+    if "Warning: " in ended.stderr:
+        return [f"warning of Python: {ended.stderr.strip()[:300]}"]
     if ended.code < 0:
         return [f"ended by signal {-ended.code} after {ended.cpu_s:.1f} s of CPU time"]
     if ended.code != row.code:
         found.append(f"exit code {ended.code}, not {row.code}: {ended.stderr[:300]}")
     if ended.cpu_s > MAX_CPU_S:
         found.append(f"{ended.cpu_s:.1f} s of CPU time")
+    if PASSWORD in ended.stdout + ended.stderr:
+        found.append("the password was printed")
     if ended.executed:
         found.append("a payload was executed")
     lost = [name for name in ended.changed if not name.startswith(tuple(f"in/{name}" for name in row.written))]
@@ -179,13 +192,14 @@ def faults(row: BadInput, ended: Ended) -> list[str]:
     lines = ended.stderr.splitlines()
     if lines[:1] and lines[0].startswith("Usage: nas "):  # typer's own form of an option that it refuses
         lines = [line.replace("Error: ", "nas: error: ") for line in lines[3:]]
-    if row.code and [line[:12] for line in lines if line.startswith("nas: error:")] != ["nas: error: "]:
+    fails = row.code != 0 and not row.finds
+    if fails and [line[:12] for line in lines if line.startswith("nas: error:")] != ["nas: error: "]:
         found.append(f"not one line of an error: {ended.stderr[:300]!r}")
-    if row.code and len(lines) != 1:
+    if fails and len(lines) != 1:
         found.append(f"{len(lines)} lines on standard error: {ended.stderr[:300]!r}")
     if len(max(lines, default="")) > 2000:
         found.append(f"a message of {len(max(lines, key=len))} characters")
-    shown = ended.stderr if row.code else ended.stdout
+    shown = ended.stderr if fails else ended.stdout
     found += [f"no {part!r} in {shown[:400]!r}" for part in row.expected if part not in shown]
     if any((ord(character) < 32 and character not in "\n") or ord(character) == 127 for character in shown):
         found.append(f"control characters in {shown[:300]!r}")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-from bad_input import BadInput, Make
-from PIL import Image
-from rows_yaml import STUDY, link, text
+from bad_input import PASSWORD, BadInput, Make
+from makers import STUDY, images, link, pipe, several, text
 
-PASSWORD = "geheim-7342"
 LONG = "x" * 300
+A_PIPE = several(text(STUDY), pipe("pipe"))
 
 
 def search(name: str, *words: str, expected: tuple[str, ...] = (), make: Make = text(STUDY), code: int = 2) -> BadInput:
@@ -22,27 +20,6 @@ def word(name: str, words: str, *expected: str, make: Make = text(STUDY), code: 
     """A row of other commands; the word `done` is a finished study."""
     base = "done" if "done" in words.split() else ""
     return BadInput(name, words, expected, make, code, base=base)
-
-
-def fifo(folder: Path) -> None:
-    """Makes a pipe beside the study."""
-    text(STUDY)(folder)
-    os.mkfifo(folder / "pipe")
-
-
-def images_and_pipe(folder: Path) -> None:
-    """Makes folders of images, and a pipe for a table."""
-    text(STUDY)(folder)
-    images(folder / "photos")
-    os.mkfifo(folder / "pipe.csv")
-
-
-def images(folder: Path, count: int = 8) -> None:
-    """Makes a folder of images of two classes."""
-    for name in ("cat", "dog"):
-        (folder / name).mkdir(parents=True)
-        for number in range(count):
-            Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / name / f"{number}.png")
 
 
 OVERRIDES = (
@@ -75,13 +52,13 @@ OVERRIDES = (
     search("name with a turn of direction", "name=a\u202eb", expected=("name",)),
     search("name that leads out of runs", "name=../../x", "trials=0", expected=("trials",)),
     search("path is a device", "data.source=folder", "data.path=/dev/zero", expected=("data.path", "/dev/zero")),
-    search("path is a pipe", "data.source=folder", "data.path=pipe", expected=("data.path",), make=fifo),
+    search("path is a pipe", "data.source=folder", "data.path=pipe", expected=("data.path",), make=A_PIPE),
     search("path of 5,000 characters", "data.source=folder", f"data.path={'x' * 5_000}", expected=("data.path",)),
     search("path with an escape", "data.source=folder", "data.path=a\x1b[31mb", expected=("data.path",)),
     search("start is a device", "start.study=/dev/zero", expected=("start.study",)),
-    search("start is a pipe", "start.study=pipe", expected=("start.study",), make=fifo),
+    search("start is a pipe", "start.study=pipe", expected=("start.study",), make=A_PIPE),
     search("split is a device", "data.split.file=/dev/zero", expected=("split",)),
-    search("groups are a pipe", "data.source=folder", "data.limit=null", "data.path=photos", "data.group_by=pipe.csv", expected=("group_by",), make=images_and_pipe),
+    search("groups are a pipe", "data.source=folder", "data.limit=null", "data.path=photos", "data.group_by=pipe.csv", expected=("group_by",), make=several(text(STUDY), images(), pipe("pipe.csv"))),
     search("regular expression that is none", "data.group_by=(", expected=("group_by",)),
     search("space of 10^5 widths", f"space.stages.0.width=[{', '.join(map(str, range(1, 100_001)))}]", expected=("width",)),
     search("space without widths", "space.stages.0.width=[]", expected=("width",)),
@@ -142,10 +119,10 @@ OPTIONS = (
     BadInput("out of bytes that are no UTF-8", ("report", "done", "--out", os.fsdecode(b"a\xff.html")), ("UTF-8",), base="done"),
     word("out is a device", "report done --out /dev/full", "/dev/full"),
     word("folder is a device", "status /dev/zero", "/dev/zero"),
-    word("folder is a pipe", "status pipe", "pipe", make=fifo),
+    word("folder is a pipe", "status pipe", "pipe", make=A_PIPE),
     word("folder is a link to itself", "status loop", "loop", make=link("loop", "loop")),
     word("out of a search is a device", "search study.yaml --out /dev/null", "/dev/null"),
-    word("out of a search is a pipe", "search study.yaml --out pipe", "pipe", make=fifo),
+    word("out of a search is a pipe", "search study.yaml --out pipe", "pipe", make=A_PIPE),
     word("out of a search of 300 characters", f"search study.yaml --out {LONG}", LONG[:20]),
     word("show of no trial", "show done many", "many"),
     word("show in superscript", "show done ²", "²"),
@@ -172,7 +149,7 @@ OPTIONS = (
     word("storage in memory", "dashboard --storage sqlite://", "storage"),
     word("storage of a SQLite URI", "dashboard --storage 'sqlite:///file:x?mode=rwc&uri=true'", "storage"),
     word("storage of a device", "dashboard --storage sqlite:////dev/zero", "/dev/zero"),
-    word("storage that is a pipe", "dashboard --storage sqlite:///pipe", "pipe", make=fifo),
+    word("storage that is a pipe", "dashboard --storage sqlite:///pipe", "pipe", make=A_PIPE),
     word("storage of a server that does not answer", f"dashboard --storage postgresql://me:{PASSWORD}@127.0.0.1:1/db", "postgresql"),
     word("storage with a port that is none", f"dashboard --storage postgresql://me:{PASSWORD}@host:port/db", "storage"),
     word("storage with a broken password", f"dashboard --storage 'postgresql://me:{PASSWORD}@@[::1/db'", "storage"),
@@ -195,10 +172,10 @@ OPTIONS = (
     word("fidelity of 10^9 seeds", "fidelity digits --seeds 1000000000", "--seeds"),
     word("image size 10^30", f"init new.yaml --image-size {10**30}", "--image-size"),
     word("init to a device", "init /dev/null", "/dev/null"),
-    word("init to a pipe", "init pipe", "pipe", make=fifo),
+    word("init to a pipe", "init pipe", "pipe", make=A_PIPE),
     word("init of 300 characters", f"init {LONG}.yaml", LONG[:20]),
     word("data of a device", "data /dev/zero", "/dev/zero"),
-    word("data of a pipe", "data pipe", "pipe", make=fifo),
+    word("data of a pipe", "data pipe", "pipe", make=A_PIPE),
     word("data of a URL", "data http://127.0.0.1:1/x", "http"),
     word("data with an escape", "data 'a\x1b[31m'", "\\x1b"),
     word("data of 5,000 characters", f"data {'y' * 5_000}", "yyy"),

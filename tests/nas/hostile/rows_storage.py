@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bad_input import BadInput, Make
+from makers import DEEP, DEEP_MAPPING, HUGE_INT, at, cut
 
 COMMANDS = {
     "status": "status done",
@@ -20,9 +21,6 @@ COMMANDS = {
     "export": "export done {number} --out model",
     "search": "search done trials=1",
 }
-DEEP = "[" * 100_000 + "]" * 100_000
-DEEP_MAPPING = '{"a":' * 100_000 + "1" + "}" * 100_000
-HUGE_INT = "9" * 5_000
 ODD = 4
 """The number of the trial that is odd; the first whose values and architecture are usual."""
 
@@ -178,14 +176,9 @@ def overwrite(offset: int, content: bytes) -> Make:
     return make
 
 
-def replace_database(make: Callable[[Path], None]) -> Make:
+def replace_database(make: Callable[[Path], object]) -> Make:
     """Makes something else in the place of the database."""
-
-    def replaced(folder: Path) -> None:
-        (folder / "done" / "study.db").unlink()
-        make(folder / "done" / "study.db")
-
-    return replaced
+    return at("done/study.db", make)
 
 
 def another_application(file: Path) -> None:
@@ -215,7 +208,7 @@ FILES: dict[str, Make] = {
     "header of 1 GB": replace_database(lambda file: (file.write_bytes(b"SQLite format 3\0"), os.truncate(file, 1 << 30))),
     "of another application": replace_database(another_application),
     "of another schema": replace_database(another_schema),
-    "cut": lambda folder: os.truncate(folder / "done" / "study.db", 50_000),
+    "cut": cut(50_000, "done/study.db"),
     "damaged header": overwrite(16, b"\xff" * 20),
     "damaged second page": overwrite(4096, b"\xff" * 4096),
     "damaged last pages": overwrite(60_000, b"\0" * 80_000),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from bad_input import BadInput, Make
+from makers import SPACE, STUDY, at, link, pipe, sized, text
 
-SPACE = "space: {stem: {patch: 4}, stages: [{mixer: conv, width: [8, 16], depth: 1}]}\n"
-STUDY = f"trials: 2\ndata: {{source: digits, limit: 200}}\n{SPACE}train: {{epochs: 1}}\n"
 PAYLOADS = {
     "apply": '!!python/object/apply:os.system ["touch $CANARY"]',
     "new": '!!python/object/new:os.system ["touch $CANARY"]',
@@ -17,26 +15,6 @@ PAYLOADS = {
     "tuple": "!!python/tuple [1, 2]",
     "own tag": "!mixfront {a: 1}",
 }
-
-
-def text(content: str | bytes, name: str = "study.yaml") -> Make:
-    """Writes `content` to the file `name`."""
-
-    def make(folder: Path) -> None:
-        plain = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
-        (folder / name).write_bytes(plain)
-
-    return make
-
-
-def link(target: str, name: str = "study.yaml") -> Make:
-    """Makes `name` a link to `target`."""
-    return lambda folder: (folder / name).symlink_to(target)
-
-
-def fifo(folder: Path, name: str = "study.yaml") -> None:
-    """Makes `name` a pipe that nobody writes to."""
-    os.mkfifo(folder / name)
 
 
 def laughs(kind: str) -> str:
@@ -130,25 +108,19 @@ ROWS = (
     *(study(f"python {name}", f"trials: {payload}\n{SPACE}") for name, payload in PAYLOADS.items()),
     study("python tag as a key", f"? {PAYLOADS['apply']}\n: 1\n{STUDY}"),
     study("environment variable in a name", "name: $(touch $CANARY)\ntrials: 0\n" + SPACE, "trials"),
-    place("folder", lambda folder: (folder / "study.yaml").mkdir(), "directory"),
+    place("folder", at("study.yaml", Path.mkdir), "directory"),
     place("/dev/zero", link("/dev/zero"), "file"),
     place("/dev/urandom", link("/dev/urandom"), "file"),
     place("/dev/null", link("/dev/null")),
     place("/proc/self/mem", link("/proc/self/mem")),
-    place("pipe", fifo, "file"),
+    place("pipe", pipe(), "file"),
     place("link to itself", link("study.yaml")),
     place("broken link", link("nowhere.yaml"), "no such file"),
-    place("file of 1 GB", lambda folder: os.truncate(_touched(folder), 1 << 30), "MB"),
+    place("file of 1 GB", sized(1 << 30), "MB"),
     place("file of 20 MB", text("#" * 20_000_000)),
     BadInput("/dev/zero itself", "search /dev/zero --out runs", ("/dev/zero",)),
     BadInput("/dev/stdin", "search /dev/stdin --out runs", ("/dev/stdin",)),
 )
-
-
-def _touched(folder: Path) -> Path:
-    file = folder / "study.yaml"
-    file.touch()
-    return file
 
 
 NUMBERS = {"not a number": ".nan", "infinite": ".inf", "negative": "-1", "400 digits": "9" * 400}

@@ -9,15 +9,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import rows_caches
+import rows_images
 import rows_options
 import rows_storage
+import rows_tables
+import rows_urls
 import rows_yaml
 from bad_input import BadInput, WarmNas, faults
 
 from nas import StudyConfig
 from nas.errors import ConfigError
 
-ROWS = (*rows_storage.ROWS, *rows_options.ROWS, *rows_yaml.ROWS)
+TABLES = (rows_storage, rows_options, rows_yaml, rows_images, rows_tables, rows_caches, rows_urls)
+ROWS = tuple(row for table in TABLES for row in table.ROWS)
 
 
 STUDY = """\

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ from optuna.trial import TrialState
 
 from nas.analysis.health import health
 from nas.analysis.results import Results
+from nas.study.drivers import LEASE_S, DriverRecord
+from nas.study.storage import open_study
 
 WORDS = {"bad": "✕bad", "warn": "!look at it", "unknown": "?not known", "good": "✓good"}
 
@@ -89,3 +94,32 @@ def test_repeated_trials_are_named(
     assert rows[0].split("\t")[1] == "<script>alert(1)</script>"
     assert rows[1].split("\t") == ["0", "1", "complete"]
     opened.check_quiet()
+
+
+@pytest.fixture
+def driven_study(tmp_path: Path, study_writer: Callable[..., Path], stored_trial: Any) -> Path:
+    """A study of two drivers, one of which was lost; its machine has a hostile name."""
+    names = ("node1/11/aaaaaaaa", "node2/22/bbbbbbbb")
+    running = [stored_trial(None, None, {"driver": names[number % 2]}) for number in range(3)]
+    folder = study_writer(tmp_path / "driven", [stored_trial([0.5, 1e6, 10.0]), *running])
+    now_s = time.time()
+    since = "2026-01-05T09:00:00+00:00"
+    records = (DriverRecord("node1", 11, since, now_s), DriverRecord("<img src=x>", 22, since, now_s - 2 * LEASE_S))
+    for name, record in zip(names, records, strict=True):
+        open_study(folder).set_user_attr(f"driver:{name}", asdict(record))
+    return folder
+
+
+@pytest.mark.parametrize("front_end", ["report", "dashboard"], indirect=True)
+def test_drivers_are_listed_with_their_trials(opened_study: Callable[..., Any], driven_study: Path) -> None:
+    opened = opened_study(driven_study, "health")
+    table = opened.page.locator("#panel-health table", has_text="Processes that search this study")
+    rows = [row.split("\t") for row in table.locator("tbody tr").all_inner_texts()]
+    assert [[row[0], row[1], row[4]] for row in rows] == [["node1", "11", "1, 3"], ["<img src=x>", "22", "2"]]
+    assert rows[0][3] == "searches"
+    assert re.fullmatch(r"lost, last heard of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", rows[1][3])
+    assert not opened.errors
+
+
+def test_a_study_without_drivers_has_no_table_of_them(opened: Any) -> None:
+    assert "Processes that search" not in opened.page.inner_text("#panel-health")

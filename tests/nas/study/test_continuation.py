@@ -11,6 +11,7 @@ import pytest
 from nas.errors import ConfigError
 from nas.study.config import StudyConfig
 from nas.study.continuation import check_continues, continue_config
+from nas.study.measuring_device import ATTRIBUTE, check_kind
 
 STUDY = """\
 trials: 4
@@ -102,3 +103,16 @@ def test_the_order_of_stages_matters(study: Path) -> None:
     old["space"]["stages"].reverse()
     with pytest.raises(ConfigError, match=r"space\.stages\.0"):
         check_continues(StudyConfig.from_file(study), old)
+
+
+def test_the_device_to_measure_on_may_be_named_later_and_then_stays(study: Path) -> None:
+    named = StudyConfig.from_file(study, "throughput.device=H100", "throughput.batch_size=null")
+    continued = continue_config(named, stored(study))
+    assert continued.throughput.device == "H100"
+    with pytest.raises(ConfigError, match=r"throughput\.device=A10: must stay 'H100' .* found 'A10'"):
+        continue_config(StudyConfig.from_file(study, "throughput.device=A10"), continued.model_dump(mode="json"))
+    for kind, measured in (("h100", "NVIDIA H100 PCIe"), ("cpu", "Xeon"), ("H100", None)):
+        check_kind(StudyConfig.from_file(study, f"throughput.device={kind}"), {ATTRIBUTE: measured})
+    rule = r"throughput\.device=H100: must name the device that the study has measured on, NVIDIA A10, found H100"
+    with pytest.raises(ConfigError, match=rule):
+        check_kind(named, {ATTRIBUTE: "NVIDIA A10"})

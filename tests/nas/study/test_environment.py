@@ -12,8 +12,10 @@ import pytest
 from nas.analysis.results import Results
 from nas.analysis.study_text import environment_lines
 from nas.study import environment
-from nas.study.environment import describe_environment, environment_text, with_current
+from nas.study.environment import ATTRIBUTE, describe_environment, environment_text, with_current
+from nas.study.layout import DATABASE
 from nas.study.stored import StoredStudy
+from nas.study.transactions import FileTransactions, merge_attribute
 from nas.terminal.tables import status_record
 
 FROZEN = Path(__file__).parents[2] / "fixtures" / "v0_1"
@@ -30,14 +32,12 @@ def test_the_description_is_that_of_this_process() -> None:
 
 def test_only_a_change_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
     first = with_current(None)
-    assert first is not None
-    assert with_current(first) is None
+    assert with_current(first) == first
     monkeypatch.setattr(environment, "PACKAGES", ("optuna",))
     second = with_current(first)
-    assert second is not None
     assert second[0] == first[0]
     assert len(second) == 2
-    assert with_current("damaged") is not None
+    assert len(with_current("damaged")) == 1
 
 
 def test_a_missing_package_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,8 +52,9 @@ def test_a_study_of_version_0_1_gets_one_when_it_is_continued_and_none_when_it_i
     assert environment_lines(results) == []
     study = StoredStudy.open(folder)
     assert study.optuna.metric_names is None
-    study.record_environment()
-    study.record_environment()
+    study.name_values()
+    for _ in range(2):
+        merge_attribute(FileTransactions(folder / DATABASE), ATTRIBUTE, with_current)
     results = Results.load(folder)
     (stored,) = status_record(results)["environments"]
     assert {**stored, "since": ""} == {**describe_environment(), "since": ""}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from nas.objectives import Direction
 from nas.study.annotations import Annotations
 from nas.study.content import StudySnapshot
 from nas.study.leases import SharedLeases, SoleLeases, drivers_of, read_drivers
+from nas.study.reader import list_studies
+from nas.study.server_storage import create_server_study
 from nas.study.storage import create_study, open_study, read_study, write_attributes
 from nas.study.storage_url import StoragePlace, StorageUrl
 from nas.study.transactions import FileTransactions, ServerTransactions
@@ -139,6 +143,30 @@ def test_two_drivers_that_create_the_study_at_once_get_one(tmp_path: Path, datab
     studies[0].ask()
     assert [len(study.get_trials()) for study in studies] == [1, 1, 1]  # the trial that was enqueued once
     assert {study.user_attrs["config"]["trials"] for study in studies} == {3}
+
+
+def test_the_draft_of_a_driver_that_was_killed_is_removed_and_that_of_one_that_lives_is_not(
+    tmp_path: Path, database: str
+) -> None:
+    url = StorageUrl.parse(database)
+    killed = """
+import os, sys
+from nas.study.reader import list_studies
+from nas.study.server_storage import create_server_study
+from nas.study.storage_url import StoragePlace, StorageUrl
+create_server_study(StoragePlace(StorageUrl.parse(sys.argv[1]), "s"), ["maximize"], lambda study: os._exit(9))
+"""
+    assert subprocess.run([sys.executable, "-c", killed, database], check=False).returncode == 9
+    (draft,) = list_studies(database)
+    assert draft.startswith("s (draft ")
+
+    def create_another(study: optuna.Study) -> None:
+        create_server_study(StoragePlace(url, "s"), ["maximize"], lambda other: None)
+        assert study.study_name in list_studies(database)
+
+    create_server_study(StoragePlace(url, "s"), ["maximize"], create_another)
+    create_server_study(StoragePlace(url, "another"), ["maximize"], lambda study: None)
+    assert sorted(list_studies(database)) == ["another", "s"]
 
 
 def test_a_folder_without_a_database_is_read_like_one_with(tmp_path: Path, database: str) -> None:

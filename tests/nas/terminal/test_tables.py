@@ -191,14 +191,21 @@ def test_a_trial_of_any_state_is_shown(digits_study: Path) -> None:
     assert "curve" not in running
 
 
-def test_the_activation_memory_of_a_trial_is_shown(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
+def test_the_activation_memory_and_the_device_of_a_trial_are_shown(
+    tmp_path: Path, study_writer: Any, stored_trial: Any
+) -> None:
     study_writer(
         tmp_path,
-        [stored_trial([0.5, 10.0, 1.0], None, {"activation_bytes": 12_345_678}), stored_trial([0.5, 10.0, 1.0])],
+        [
+            stored_trial([0.5, 10.0, 1.0], None, {"activation_bytes": 12_345_678, "device": "NVIDIA [b]H100"}),
+            stored_trial([0.5, 10.0, 1.0]),
+        ],
     )
     results = Results.load(tmp_path)
     first, second = (rendered(trial_panel(results, results.trial(number))) for number in range(2))
     assert re.search("activations +12.3 M bytes an image in training", first)
+    assert re.search(r"measured on +NVIDIA \[b\]H100", first)
+    assert "measured on" not in second
     assert "activations" not in second  # as in studies before activation memory was recorded
 
 

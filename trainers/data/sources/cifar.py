@@ -21,6 +21,7 @@ from trainers.data.sources.base import Source, register
 from trainers.data.summary import summarize_arrays
 from trainers.data.types import DecodedData, LabeledImages, LocatedData, Part, ReadContext, SourceRequest
 from trainers.errors import DataError
+from trainers.files import read_input
 
 PIXEL_BYTES = 3 * 32 * 32
 
@@ -92,7 +93,7 @@ class Cifar(Source):
         return (self.names_file, *(name for name, _, _ in self.files))
 
     def _class_names(self, file: Path) -> tuple[str, ...]:
-        names = tuple(file.read_text(encoding="utf-8", errors="replace").split())
+        names = tuple(read_input(file).decode(errors="replace").split())
         if len(names) != self.classes or len(set(names)) != self.classes:
             raise DataError(str(file), f"must hold {self.classes} different names, one a line", len(names))
         return names

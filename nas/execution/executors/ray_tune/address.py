@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nas.errors import UsageError
+from trainers.files import read_input
 
 KEY = "resources.address"
 FORM = 'must be "auto" or HOST:PORT'
 TIMEOUT_S = 5.0
 ADDRESS_FILE = "ray/ray_current_cluster"
+MAX_ADDRESS_BYTES = 1 << 20
 """The file in which `ray start` keeps the address of its cluster, below Ray's folder for temporary files."""
 
 
@@ -33,7 +35,7 @@ def resolve(address: str, environment: Mapping[str, str] = os.environ) -> str:
         return _check_form(environment["RAY_ADDRESS"], f"RAY_ADDRESS={environment['RAY_ADDRESS']}")
     file = Path(environment.get("RAY_TMPDIR") or environment.get("TMPDIR") or "/tmp", ADDRESS_FILE)
     try:
-        return _check_form(file.read_text().strip(), f"{file}")
+        return _check_form(read_input(file, MAX_ADDRESS_BYTES).decode().strip(), f"{file}")
     except (OSError, ValueError):
         rule = 'is "auto", but no Ray cluster was started on this machine (`ray start`), and RAY_ADDRESS is not set'
         raise UsageError(f"{KEY}: {rule}") from None

@@ -66,7 +66,7 @@ class RayTune(Executor):
         try:
             opened = self._open()
             self.allocation, self.request = allocate_workers(resources, opened.nodes, is_cluster=address is not None)
-        except HostLostError as error:
+        except (HostLostError, NotOpenedError) as error:
             raise open_error(address, str(error)) from None
         except UsageError:
             self.end()
@@ -76,15 +76,12 @@ class RayTune(Executor):
         """Start a host process.
 
         Raises:
-            StudyError: Ray cannot be started, or the cluster cannot be joined.
+            NotOpenedError: Ray cannot be started, or the cluster cannot be joined.
             HostLostError: the host ended or hangs.
         """
         host = self.open_host()
         try:
             opened = host.wait_until_open(tick)
-        except NotOpenedError as error:
-            host.end()
-            raise open_error(self.address, str(error)) from None
         except BaseException:
             host.end()
             raise
@@ -109,7 +106,7 @@ class RayTune(Executor):
                 while not isinstance(report := host.receive(lambda: self._tick(source)), RunEnded):
                     self._handle(report, tasks, host)
                 return
-            except HostLostError as error:
+            except (HostLostError, NotOpenedError) as error:
                 self.end()
                 logger.info("Ray was lost: %s", error)
                 self._recover(tasks, str(error))
@@ -124,6 +121,8 @@ class RayTune(Executor):
             host.send(CallFunction(content, self.request))
             while not isinstance(report := host.receive(tick), CallEnded | CallFailed):
                 pass
+        except NotOpenedError as error:
+            raise open_error(self.address, str(error)) from None
         except HostLostError as error:
             self.end()
             raise StudyError(f"Ray was lost: {error}") from None
@@ -150,8 +149,8 @@ class RayTune(Executor):
     def _handle(self, report: Report, tasks: RelayedTasks, host: HostProcess) -> None:
         """Pass a report of the host on to the source."""
         match report:
-            case WantsTask():
-                host.send(tasks.next())
+            case WantsTask(device):
+                host.send(tasks.next(device))
             case Started(name):
                 tasks.start(name)
             case Ended():
@@ -208,7 +207,7 @@ class RayTune(Executor):
                 try:
                     self._open(source.tick)
                     return
-                except (HostLostError, StudyError) as error:
+                except (HostLostError, NotOpenedError) as error:
                     problem = str(error)
             if time.monotonic() > end_s:
                 text = f"the Ray cluster at {address} did not come back within {self._wait_text()} ({problem})"

@@ -124,7 +124,9 @@ class Broken:
 
 @dataclass(frozen=True)
 class WantsTask:
-    """A worker is free."""
+    """A worker on `device` is free; None: it is not known which."""
+
+    device: str | None = None
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ class RelayedTasks:
         self.again: deque[Task] = deque()
         self.ended = 0
 
-    def next(self) -> GivenTask | NoTaskNow:
-        """The next task, for the host."""
-        task = self.again.popleft() if self.again else self.source.next_task()
+    def next(self, device: str | None = None) -> GivenTask | NoTaskNow:
+        """The next task, for a worker of the host on `device`."""
+        task = self.again.popleft() if self.again else self.source.next_task_for(device)
         if isinstance(task, Task):
             self.running[task.name] = task
             return GivenTask(task.name, task.payload)

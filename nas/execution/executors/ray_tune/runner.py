@@ -45,7 +45,7 @@ class TaskRunner(tune.Trainable):
             answer = {"failed": self.failure, "node": ray.get_runtime_context().get_node_id()}
         else:
             try:
-                answer = {"result": self.worker.run(self.task["payload"])}
+                answer = {"result": self.worker.run(self.task["payload"]), "device": label_of(self.worker)}
             except Exception as error:
                 answer = {"raised": describe(error)}
         return {"answer": json.dumps(answer), "done": True}
@@ -65,6 +65,13 @@ def create_worker(make_worker: bytes, device: str, files: Any) -> Any:
 
     logs.configure_worker()
     return pickle.loads(make_worker)(WorkerSite(device, None if files is None else DepotFiles(files)))
+
+
+def label_of(worker: Any) -> str | None:
+    """The device of `worker`, as it names it (`nas.execution.base.device_of`)."""
+    from nas.execution.base import device_of
+
+    return device_of(worker)
 
 
 def describe(error: BaseException) -> str:

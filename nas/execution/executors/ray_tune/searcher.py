@@ -105,13 +105,19 @@ class TaskSearcher(Searcher):
             return None
         if self.given >= self.max_tasks:
             return str(self.FINISHED)
-        task = self.ask(WantsTask())
-        self.has_tasks = isinstance(task, GivenTask)
-        if isinstance(task, NoTaskNow):
-            self.is_over = task.is_finished
-            return str(self.FINISHED) if task.is_finished else None
+        for slot in self.slots.choices():
+            task = self.ask(WantsTask(self.slots.devices.get(slot)))
+            self.has_tasks = isinstance(task, GivenTask)
+            if isinstance(task, GivenTask):
+                return self._give(trial_id, task, slot)
+            if task.is_finished:
+                self.is_over = True
+                return str(self.FINISHED)
+        return None
+
+    def _give(self, trial_id: str, task: GivenTask, slot: int) -> dict[str, Any]:
+        """Tune's configuration of a trial that runs `task` on the worker of `slot`."""
         self.given += 1
-        slot = self.slots.choose()
         self.running[trial_id] = Running(task.name, slot)
         return {"payload": dict(task.payload), "slot": slot, "excluded": list(self.excluded)}
 
@@ -125,6 +131,7 @@ class TaskSearcher(Searcher):
         name = running.name
         answer = json.loads(result["answer"])
         if "result" in answer:
+            self.slots.learn(running.slot, answer["device"])
             self.send(Ended(name, answer["result"]))
         elif "raised" in answer:
             self.send(Raised(name, answer["raised"]))
@@ -135,6 +142,7 @@ class TaskSearcher(Searcher):
     def lose(self, trial_id: str) -> None:
         """Report that a task has ended without a result, now or when it is known whether its node lives."""
         running = self.running.pop(trial_id)
+        self.slots.forget(running.slot)
         node = None if running.actor is None else adapter.node_of(running.actor)
         grace_s = 0.0 if self.is_private else NODE_GRACE_S
         self.deaths.append(Death(running.name, node, time.monotonic() + grace_s))

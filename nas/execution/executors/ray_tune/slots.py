@@ -17,7 +17,7 @@ MAX_IDLE_S = 60.0
 
 
 class WorkerSlots:
-    """The idle workers, by slot. Tune calls the methods but `choose` and `discard`; `key.slot` is the number of a slot.
+    """The idle workers, by slot. Tune calls the methods but the first four; `key.slot` is the number of a slot.
 
     Args:
         busy: the slots that have a task.
@@ -31,16 +31,31 @@ class WorkerSlots:
         self.limit = 1  # number of workers that there is room for
         self._idle: dict[int, tuple[Any, float]] = {}  # slot -> (worker, time since which it is idle)
         self._discarded: set[int] = set()
+        self.devices: dict[int, str | None] = {}
+        """Slot -> the device of its worker, once that has run a task."""
 
-    def choose(self) -> int:
-        """The slot for the next task: the lowest that is not busy, if possible one with an idle worker."""
+    def choices(self) -> list[int]:
+        """The slots for the next task, the first that has one: an idle worker of each device, then a new worker."""
         busy = self.busy()
-        idle = [slot for slot in self._idle if slot not in busy]
-        return min(idle) if idle else next(slot for slot in range(len(busy) + 1) if slot not in busy)
+        by_device: dict[str | None, int] = {}
+        for slot in sorted(slot for slot in self._idle if slot not in busy):
+            by_device.setdefault(self.devices.get(slot), slot)
+        taken = self._idle.keys() | set(busy)
+        has_room = not by_device or (len(taken) < self.limit and by_device.keys() != {None})
+        new = [next(slot for slot in range(len(taken) + 1) if slot not in taken)] if has_room else []
+        return [*by_device.values(), *new]
 
     def discard(self, slot: int) -> None:
         """Do not keep the worker of `slot` when its task has ended: it is broken."""
         self._discarded.add(slot)
+
+    def learn(self, slot: int, device: str | None) -> None:
+        """The worker of `slot` is on `device`."""
+        self.devices[slot] = device
+
+    def forget(self, slot: int) -> None:
+        """The worker of `slot` has died."""
+        self.devices.pop(slot, None)
 
     @property
     def num_cached_objects(self) -> int:
@@ -61,13 +76,16 @@ class WorkerSlots:
         """Keep the worker `obj` for its slot; False: it is to be ended."""
         if key.slot in self._discarded:
             self._discarded.discard(key.slot)
+            self.forget(key.slot)
             return False
         self._idle[key.slot] = (obj, time.monotonic())
         return True
 
     def pop_cached_object(self, key: Any) -> Any:
         """Take the idle worker of the slot, or of another one."""
-        return self._idle.pop(key.slot if key.slot in self._idle else min(self._idle))[0]
+        slot = key.slot if key.slot in self._idle else min(self._idle)
+        self.devices[key.slot] = self.devices.pop(slot, None)
+        return self._idle.pop(slot)[0]
 
     def flush_cached_objects(self, force_all: bool = False) -> Iterator[Any]:
         """Take the workers that are to be ended: all, or those that were idle for long."""
@@ -75,4 +93,5 @@ class WorkerSlots:
         for slot, (worker, since_s) in list(self._idle.items()):
             if force_all or now - since_s > MAX_IDLE_S:
                 del self._idle[slot]
+                self.forget(slot)
                 yield worker

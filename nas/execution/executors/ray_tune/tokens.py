@@ -11,11 +11,14 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from trainers.files import read_input
+
 MODE = "RAY_AUTH_MODE"
 TOKEN = "RAY_AUTH_TOKEN"
 TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"
 DEFAULT_FILE = Path(".ray", "auth_token")
 """Below the home folder."""
+MAX_TOKEN_BYTES = 1 << 20
 
 
 def find_token(environment: Mapping[str, str]) -> str | None:
@@ -28,7 +31,8 @@ def find_token(environment: Mapping[str, str]) -> str | None:
         return environment[TOKEN]
     home = environment.get("HOME") or os.sep
     try:
-        text = Path(environment.get(TOKEN_PATH) or Path(home) / DEFAULT_FILE).read_text().strip()
+        file = Path(environment.get(TOKEN_PATH) or Path(home) / DEFAULT_FILE)
+        text = read_input(file, MAX_TOKEN_BYTES).decode().strip()
     except (OSError, ValueError):
         return None
     return text or None
