@@ -24,7 +24,7 @@ from nas.driver.state import SearchState
 from nas.driver.suspects import Suspects
 from nas.driver.trial_losses import TrialLosses
 from nas.objectives import Objective
-from nas.sampler.batching import BatchingSampler
+from nas.sampler.batching import BatchingSampler, batch_size
 from nas.study.events import Event, Observer, SearchStarted, TrialLost, TrialRecorded, TrialStarted
 from nas.study.losses import LOSSES, TrialLoss, checkpoint_mark
 from nas.study.records import (
@@ -133,10 +133,10 @@ class AskTell:
         return proposal
 
     def expect(self, count: int) -> None:
-        """Expect that `count` trials are proposed at once, for workers that wait."""
+        """Expect that `count` trials are asked for, since so many workers wait."""
         sampler = self.state.study.sampler
         if isinstance(sampler, BatchingSampler):
-            sampler.expect(count)
+            sampler.expect(batch_size(count))
 
     def start_trial(self, number: int) -> None:
         """Notify the observers that the proposed trial `number` is given to a worker."""

@@ -22,6 +22,7 @@ from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display, NoDisplay
 from nas.driver.driver_folders import driver_folder, remove_empty_folders
+from nas.driver.garbage import frozen_heap
 from nas.driver.home import StudyHome, find_home
 from nas.driver.left_files import remove_left_files
 from nas.driver.operator_timing import OperatorTiming
@@ -348,7 +349,7 @@ class _SearchRun:
                 wait_s=config.resources.wait_for_cluster.total_seconds(),
             )
             try:
-                with self.interrupts.gently(partial(self._request_stop, files)):
+                with frozen_heap(), self.interrupts.gently(partial(self._request_stop, files)):
                     executor.run(EvaluatorFactory(replace(settings, place=place)), dispatcher, home)
                 dispatcher.settle()
             except BaseException:

@@ -18,7 +18,7 @@ from search_space import Architecture, SearchSpace
 from search_space.errors import SpaceError
 from search_space.spaces.decisions import Decision, decisions_of, nearest_to
 
-MAX_CACHED_ARCHITECTURES = 20_000
+MAX_CACHED_ARCHITECTURES = 5000  # several kB each
 NUM_VOCABULARY_SAMPLES = 1000  # random architectures whose choices define the bits
 
 

@@ -14,6 +14,17 @@ MAX_BATCH = 16
 MIN_WORKERS = 24
 """With fewer workers each proposal is made on its own: they wait little, and the results of one matter to the next."""
 
+WAITING_SHARE = 4
+"""One of so many workers that wait is served from one model."""
+
+
+def batch_size(waiting: int) -> int:
+    """The number of proposals to make from one model while `waiting` workers wait.
+
+    It falls while they are served, so that most proposals know of one another, and is 1 as long as the driver keeps up.
+    """
+    return max(1, min(waiting // WAITING_SHARE, MAX_BATCH))
+
 
 @runtime_checkable
 class BatchingSampler(Protocol):

@@ -30,6 +30,9 @@ MAX_DEVIATION_MULTIPLICATIONS = 6e7  # spent on the deviations of candidates in 
 MIN_SCORED_DEVIATIONS = 256  # candidates whose deviation is computed at least
 MAX_BATCH_CANDIDATES = 512  # candidates from which all points of a batch are chosen
 NUM_INITIAL_POINTS = 3  # points trained before the model is used
+MANY_OBSERVATIONS = (
+    400  # with more, half as many candidates are made: those of very many suggestions have been compared
+)
 
 
 class Engine(Generic[Point]):
@@ -109,14 +112,15 @@ class Engine(Generic[Point]):
         self.feasibility.condition(observations.last_points(MAX_INFEASIBLE) if infeasible else [], infeasible)
         if estimate.refitted:
             self.pool.forget_deviations()
+        num_new = self.domain.num_new_candidates // (1 if len(observations) <= MANY_OBSERVATIONS else 2)
         if not self.pool.complete:
-            self._renew_candidates(estimate.points)
+            self._renew_candidates(estimate.points, num_new)
         available = self.pool.available(tried)
         if not len(available):
             return []
         self._score(estimate, available)
         if not self.pool.complete:
-            best = self.pool.best(self.domain.num_new_candidates)
+            best = self.pool.best(num_new)
             first = self.pool.add(self.domain.mutate(self.pool.points[i], self.rng) for i in best)
             self._score(estimate, self.pool.available(tried, first))
         return [self.pool.points[i] for i in self._select(estimate, count)]
@@ -183,12 +187,12 @@ class Engine(Generic[Point]):
         middle, reach = len(ranked) // 2, len(ranked) // 16
         return [self.pool.points[int(self.rng.choice(ranked[middle - reach : middle + reach + 1]))]]
 
-    def _renew_candidates(self, front: Sequence[Point]) -> None:
-        """Add random candidates, and mutants and crossovers of the front and of the best candidates."""
+    def _renew_candidates(self, front: Sequence[Point], count: int) -> None:
+        """Add `count` candidates: random ones, and mutants and crossovers of the front and of the best candidates."""
         self.pool.shrink()
         parents = [*front, *(self.pool.points[i] for i in self.pool.best(len(front) + 8))]
         candidates = []
-        for i in range(self.domain.num_new_candidates):
+        for i in range(count):
             if i % 4 == 0:
                 candidates.append(self.domain.sample(self.rng))
                 continue

@@ -18,7 +18,7 @@ Index = NDArray[np.intp] | NDArray[np.bool_] | slice
 PointFunction = Callable[[Any], float]
 
 NUM_REFERENCE_POINTS = 1000  # random points by which features are standardised
-MAX_CACHED_POINTS = 100_000  # points whose function values are kept
+MAX_CACHED_POINTS = 50_000  # points whose function values are kept
 CLIMB_MUTATIONS = 400  # mutations tried to reach the point of lowest and of highest cost
 
 

@@ -40,6 +40,8 @@ class GaussianProcess:
         self.prior_mean, self.prior_sd = self.kernel.prior_mean, self.kernel.prior_sd
         self.theta = self.prior_mean.copy()
         self._observed: Features | None = None
+        self._observed_theta = self.theta
+        self._covariance = self._factor = np.zeros((0, 0))  # of the observations, and the factor of that with the noise
 
     def fit(self, features: Features, y: Floats, rng: np.random.Generator) -> float:
         """Set the hyper-parameters to the maximum of their posterior given the observations `y`; its negative log density."""

@@ -1,6 +1,6 @@
-"""Trainings to a share of the true hypervolume where proposals are made one by one and in batches, over several tables.
+r"""Trainings to a share of the true hypervolume where proposals are made one by one and in batches, over several tables.
 
-    python tests/benchmarks/batches.py --table nas-bench-macro_cifar10.json --table nas-bench-201_cifar10.json \\
+    python tests/benchmarks/batches.py --table nas-bench-macro_cifar10.json --table nas-bench-201_cifar10.json \
         --table protein.csv val_loss:min:log model_size:min:cheap:log val_loss=0.4 --seeds 5
 
 A table is a file of `nas bench search --table`; objectives, as `--objective` has them, and values at the reference point, as
@@ -9,7 +9,8 @@ A table is a file of `nas bench search --table`; objectives, as `--objective` ha
     pareto          one proposal from one model
     pareto_4        always four at once, though one worker waits: the last ones know nothing of up to three results
     pareto_16       always 16
-    pareto_filled   16 at once until a training has ended, then one by one: as a driver proposes that keeps up with its workers
+    all_waiting     16 at once until all workers train, then one by one
+    driver          as the driver does if it keeps up with its workers (`nas.sampler.batching.batch_size`)
 
 Prints the mean over seeds of the number of trainings to 95 % and to 99 % of the hypervolume of the table (a run that does not
 reach it counts as one training more than it has), and for each sampler the geometric mean over tables of its ratio to `pareto`
@@ -21,7 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import geometric_mean, mean
 from typing import Any
@@ -35,23 +36,35 @@ from nas.bench.simulation import RunSpec, simulate
 from nas.bench.summary import trainings_to
 from nas.bench.table import BenchmarkTable, load_table
 from nas.sampler import ParetoSampler, SamplerContext, create, register
-from nas.sampler.batching import MAX_BATCH
+from nas.sampler.batching import batch_size
 
 TARGETS = (0.95, 0.99)
-SAMPLERS = ("pareto", "pareto_4", "pareto_16", "pareto_filled")
+RULES: dict[str, Callable[[int], int]] = {"all_waiting": lambda waiting: waiting, "driver": batch_size}
+SAMPLERS = ("pareto", "pareto_4", "pareto_16", *RULES)
 
 
-class FillingSampler(BaseSampler):
-    """A `ParetoSampler` that plans many trials at once until one has ended."""
+class WaitingSampler(BaseSampler):
+    """A `ParetoSampler` that is told how many workers wait, as a driver does that keeps up with them.
 
-    def __init__(self, sampler: ParetoSampler) -> None:
+    Args:
+        sampler: the sampler.
+        workers: all of them wait until the first training has ended; then one at a time does.
+        batch_of: maps the number of workers that wait to that of trials to plan at once.
+    """
+
+    def __init__(self, sampler: ParetoSampler, workers: int, batch_of: Callable[[int], int]) -> None:
         self.sampler = sampler
-        sampler.expect(MAX_BATCH)
+        self.workers = workers
+        self.batch_of = batch_of
+        self.num_asked = 0
+        self.has_result = False
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
         return self.sampler.infer_relative_search_space(study, trial)
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
+        self.sampler.expect(1 if self.has_result else self.batch_of(max(1, self.workers - self.num_asked)))
+        self.num_asked += 1
         return self.sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
@@ -59,15 +72,17 @@ class FillingSampler(BaseSampler):
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         self.sampler.after_trial(study, trial, state, values)
-        self.sampler.expect(1)
+        self.has_result |= state == TrialState.COMPLETE
 
 
-@register("pareto_filled", uses_features=True, benchmark_only=True)
-def create_filling(context: SamplerContext) -> BaseSampler:
-    """A `FillingSampler`."""
-    sampler = create("pareto", context)
-    assert isinstance(sampler, ParetoSampler)
-    return FillingSampler(sampler)
+def register_waiting(name: str, workers: int, batch_of: Callable[[int], int]) -> None:
+    """Register `WaitingSampler` as `name` for so many `workers`."""
+
+    @register(f"{name}/{workers}", uses_features=True, benchmark_only=True)
+    def create_waiting(context: SamplerContext) -> BaseSampler:
+        sampler = create("pareto", context)
+        assert isinstance(sampler, ParetoSampler)
+        return WaitingSampler(sampler, workers, batch_of)
 
 
 def read_table(file: str, *words: str) -> BenchmarkTable:
@@ -78,14 +93,15 @@ def read_table(file: str, *words: str) -> BenchmarkTable:
     return load_table(Path(file), options, {name: float(value) for name, value in reference.items()})
 
 
-def measure(table: BenchmarkTable, name: str, spec: RunSpec, trainings: int) -> dict[str, Any]:
+def measure(table: BenchmarkTable, name: str, sampler: str, workers: int, seed: int, trainings: int) -> dict[str, Any]:
     """The result of one run."""
-    result = simulate(table, spec, trainings)
+    registered = f"{sampler}/{workers}" if sampler in RULES else sampler
+    result = simulate(table, RunSpec(registered, workers, seed), trainings)
     return {
         "table": name,
-        "sampler": spec.sampler,
-        "workers": spec.workers,
-        "seed": spec.seed,
+        "sampler": sampler,
+        "workers": workers,
+        "seed": seed,
         "trainings_to": [min(trainings_to(result, target), len(result.shares) + 1.0) for target in TARGETS],
         "last": result.shares[-1],
         "suggest_s": mean(result.suggest_s),
@@ -125,6 +141,9 @@ def main() -> None:
     args = parser.parse_args()
     rows = [json.loads(line) for line in args.out.read_text().splitlines()] if args.out and args.out.is_file() else []
     done = {(row["table"], row["sampler"], row["workers"], row["seed"]) for row in rows}
+    for rule, batch_of in RULES.items():
+        for workers in args.workers:
+            register_waiting(rule, workers, batch_of)
     tables = {Path(words[0]).stem: read_table(*words) for words in args.table}
     for seed in range(args.seeds):
         for name, table in tables.items():
@@ -132,7 +151,7 @@ def main() -> None:
                 for sampler in args.samplers if workers > 1 else ["pareto"]:  # one worker never waits for another
                     if (name, sampler, workers, seed) in done:
                         continue
-                    rows.append(measure(table, name, RunSpec(sampler, workers, seed), args.trainings))
+                    rows.append(measure(table, name, sampler, workers, seed, args.trainings))
                     if args.out:
                         with args.out.open("a") as file:
                             file.write(json.dumps(rows[-1]) + "\n")

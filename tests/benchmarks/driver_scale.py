@@ -9,8 +9,8 @@ The studies are synthetic (`dashboard_study.py`): architectures, costs, learning
 `studies/folder.yaml` would write them, in SQLite. The driver is the real one, from the proposal to the record, with a terminal
 display and a table of operator times; only trainings are made up. `busy` runs it on the simulator: trials take virtual time, and
 each call of the driver advances the virtual clock by the CPU seconds that it has taken (it hardly waits for the disk, and a
-machine that is shared does not count). Each measurement has a process of its own. "cpu" is the time of the process on one core,
-"wall" that of the clock, and the parts are CPU seconds.
+machine that is shared does not count). Each measurement has a process of its own. "cpu" is the time of the driver's thread on one
+core, "wall" that of the clock, and the parts are CPU seconds; the thread that refreshes the display counts in neither.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from nas.study.records import TrialTask, to_record
 from nas.study.segments import Segment
 from search_space import Architecture
 
+MEMORY_PARTS = 9
 DEFAULT_TRIALS = {"seconds": [100, 1000, 10_000, 50_000], "resume": [10_000], "memory": [10_000], "busy": [1000]}
 
 
@@ -58,18 +59,18 @@ def step(search: OpenedSearch, running: list[Any]) -> None:
 def measure_seconds(folder: Path, sampler: str, halves: bool, repeats: int) -> dict[str, Any]:
     """Seconds of each of `repeats` segments (one proposal and one record), after those that fill the workers."""
     watch = Stopwatch()
-    search = OpenedSearch(folder, sampler, halves, 10 * repeats + 1000)
-    running: list[Any] = []
-    step(search, running)
-    watch.seconds.clear()
-    rows = []
-    for _ in range(repeats):
-        wall, cpu = time.perf_counter(), time.process_time()
+    with OpenedSearch(folder, sampler, halves, 10 * repeats + 1000) as search:
+        running: list[Any] = []
         step(search, running)
-        rows.append((time.perf_counter() - wall, time.process_time() - cpu))
-    walls, cpus = zip(*rows, strict=True)
-    parts = {part: seconds / repeats for part, seconds in sorted(watch.seconds.items(), key=lambda item: -item[1])}
-    parts["other"] = sum(cpus) / repeats - sum(parts.values())
+        watch.seconds.clear()
+        rows = []
+        for _ in range(repeats):
+            wall, cpu = time.perf_counter(), time.thread_time()
+            step(search, running)
+            rows.append((time.perf_counter() - wall, time.thread_time() - cpu))
+        walls, cpus = zip(*rows, strict=True)
+        parts = {part: seconds / repeats for part, seconds in sorted(watch.seconds.items(), key=lambda item: -item[1])}
+        parts["other"] = sum(cpus) / repeats - sum(parts.values())
     return {
         "wall_s": {"mean": sum(walls) / repeats, "median": median(walls), "slowest": max(walls)},
         "cpu_s": {"mean": sum(cpus) / repeats, "median": median(cpus), "slowest": max(cpus)},
@@ -79,10 +80,10 @@ def measure_seconds(folder: Path, sampler: str, halves: bool, repeats: int) -> d
 
 def measure_resume(folder: Path, sampler: str, halves: bool) -> dict[str, Any]:
     """Seconds from opening the study to the first proposal."""
-    search = OpenedSearch(folder, sampler, halves, 100)
-    wall, cpu = time.perf_counter(), time.process_time()
-    search.ask_tell.propose()
-    wall_s, cpu_s = time.perf_counter() - wall, time.process_time() - cpu
+    with OpenedSearch(folder, sampler, halves, 100) as search:
+        wall, cpu = time.perf_counter(), time.thread_time()
+        search.ask_tell.propose()
+        wall_s, cpu_s = time.perf_counter() - wall, time.thread_time() - cpu
     return {
         "wall_s": search.opened_s + wall_s,
         "cpu_s": search.opened_cpu_s + cpu_s,
@@ -91,17 +92,27 @@ def measure_resume(folder: Path, sampler: str, halves: bool) -> dict[str, Any]:
 
 
 def measure_memory(folder: Path, sampler: str, halves: bool, more: int) -> dict[str, Any]:
-    """Growth of the driver's memory over the last two thirds of `more` segments, by least squares."""
-    search = OpenedSearch(folder, sampler, halves, 10 * more + 1000)
-    running: list[Any] = []
-    opened = _rss_bytes()
-    sizes = []
-    for _ in range(more):
-        step(search, running)
-        sizes.append((len(search.ask_tell.state.study.get_trials(deepcopy=False)), _rss_bytes()))
-    trials, rss = np.array(sizes[more // 3 :], dtype=float).T
+    """Growth of the driver's memory over the last three quarters of `more` segments.
+
+    Caches of bounded size fill and are emptied again; so the slope is that of the lowest memory within each of several parts.
+    """
+    with OpenedSearch(folder, sampler, halves, 10 * more + 1000) as search:
+        running: list[Any] = []
+        opened = _rss_bytes()
+        sizes = np.empty((more, 2))
+        for row in sizes:
+            step(search, running)
+            row[:] = len(search.ask_tell.state.study.get_trials(deepcopy=False)), _rss_bytes()
+    parts = np.array_split(sizes[more // 4 :], MEMORY_PARTS)
+    trials, rss = np.array([part[part[:, 1].argmin()] for part in parts]).T
     slope = float(np.polyfit(trials, rss, 1)[0])
-    return {"opened_mb": opened / 1e6, "end_mb": rss[-1] / 1e6, "bytes_per_trial": slope}
+    grown = f"{trials[-1] - trials[0]:.0f}"
+    return {
+        "opened_mb": opened / 1e6,
+        "lowest_mb": (rss / 1e6).tolist(),
+        "over_trials": grown,
+        "bytes_per_trial": slope,
+    }
 
 
 def _rss_bytes() -> int:
@@ -138,11 +149,11 @@ class TimedSource(TaskSource):
         self._time("tick", self.source.tick)
 
     def _time(self, name: str, call: Callable[[], Any]) -> Any:
-        start = time.process_time()
+        start = time.thread_time()
         try:
             return call()
         finally:
-            seconds = time.process_time() - start
+            seconds = time.thread_time() - start
             self.clock.now_s += seconds
             self.calls[name] += 1
             self.seconds[name] += seconds
@@ -163,21 +174,21 @@ def measure_busy(
     folder: Path, sampler: str, halves: bool, workers: int, trial_s: float, per_worker: int
 ) -> dict[str, Any]:
     """Share of time that simulated workers are busy, while `per_worker` trials each are started."""
-    search = OpenedSearch(folder, sampler, halves, workers * per_worker, workers)
-    rng = np.random.default_rng(0)
-    durations: dict[str, float] = {}
+    with OpenedSearch(folder, sampler, halves, workers * per_worker, workers) as search:
+        rng = np.random.default_rng(0)
+        durations: dict[str, float] = {}
 
-    def duration_s(task: Task, attempt: int) -> float:
-        return durations.setdefault(task.name, trial_s * float(rng.uniform(0.5, 1.5)))
+        def duration_s(task: Task, attempt: int) -> float:
+            return durations.setdefault(task.name, trial_s * float(rng.uniform(0.5, 1.5)))
 
-    simulator = Simulator(Script(duration_s), (workers,))
-    source = TimedSource(TrialDispatcher(search.ask_tell, workers, clock=simulator.clock), simulator.clock)
-    simulator.run(lambda device: SimulatedWorker(), source)
-    filled_s, last_s = source.starts_s[workers - 1], source.starts_s[-1]
-    lengths = [durations[name] for name in durations]
-    spans = [(start, start + length) for start, length in zip(source.starts_s, lengths, strict=True)]
-    busy_s = sum(max(0.0, min(end, last_s) - max(start, filled_s)) for start, end in spans)
-    calls = {name: seconds / max(1, len(spans)) for name, seconds in source.seconds.items()}
+        simulator = Simulator(Script(duration_s), (workers,))
+        source = TimedSource(TrialDispatcher(search.ask_tell, workers, clock=simulator.clock), simulator.clock)
+        simulator.run(lambda device: SimulatedWorker(), source)
+        filled_s, last_s = source.starts_s[workers - 1], source.starts_s[-1]
+        lengths = [durations[name] for name in durations]
+        spans = [(start, start + length) for start, length in zip(source.starts_s, lengths, strict=True)]
+        busy_s = sum(max(0.0, min(end, last_s) - max(start, filled_s)) for start, end in spans)
+        calls = {name: seconds / max(1, len(spans)) for name, seconds in source.seconds.items()}
     return {
         "busy": busy_s / (workers * (last_s - filled_s)),
         "filled_s": filled_s,
@@ -249,6 +260,8 @@ def _line(row: Mapping[str, Any]) -> str:
         if isinstance(value, dict):
             inner = ", ".join(f"{key} {1000 * seconds:.1f}" for key, seconds in value.items())
             parts.append(f"{name.replace('_s', '')} ms: {inner}")
+        elif isinstance(value, list):
+            parts.append(f"{name} {' '.join(f'{number:.1f}' for number in value)}")
         else:
             parts.append(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}")
     return "; ".join(parts)

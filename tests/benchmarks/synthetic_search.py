@@ -17,6 +17,7 @@ from dashboard_study import DEVICE, EPOCHS, RUNG, SPACE, generate_study
 from rich.console import Console
 
 from nas.driver.ask_tell import AskTell
+from nas.driver.garbage import frozen_heap
 from nas.driver.plan import create_halving, create_sampler
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
@@ -83,7 +84,7 @@ class Stopwatch:
 
     def _switch(self, part: str | None) -> None:
         """Enter `part`, or leave the current one."""
-        now = time.process_time()
+        now = time.thread_time()
         if self._stack:
             self.seconds[self._stack[-1]] += now - self._since
         if part is None:
@@ -137,6 +138,7 @@ class OpenedSearch:
     workers: int = RUNNING
     trainings: Trainings = field(default_factory=Trainings)
     ask_tell: AskTell = field(init=False)
+    _opened: ExitStack = field(init=False, default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         overrides = ["data.path=PHOTOS", f"train.epochs={EPOCHS}", f"sampler.name={self.sampler}"]
@@ -146,10 +148,11 @@ class OpenedSearch:
         space = SearchSpace.from_file(SPACE)
         operators = operators_to_time(space, config.seed)
         table = OperatorTable(operator_times(operators, [OPERATOR_S] * len(operators)), 256)
-        start, cpu = time.perf_counter(), time.process_time()
+        start, cpu = time.perf_counter(), time.thread_time()
         study = StoredStudy.open(self.folder)
         existing = len(study.trials)
         study.optuna.sampler = create_sampler(config, space, (), {"images_per_s": table}, existing)
+        terminal = Console(file=StringIO(), force_terminal=True)  # which nobody sees
         self.ask_tell = AskTell(
             study.optuna,
             space,
@@ -158,17 +161,18 @@ class OpenedSearch:
             folder_of=lambda number: self.folder / "trials" / f"{number:05d}",
             seed=config.seed,
             halving=create_halving(config),
-            observers=(_terminal_observer(),),
-            store=ExitStack().enter_context(driving(study.optuna, self.folder, None)),
+            observers=(self._opened.enter_context(TerminalDisplay(terminal).trials()),),
+            store=self._opened.enter_context(driving(study.optuna, self.folder, None)),
         )
         self.ask_tell.start(self.workers)
-        self.opened_s, self.opened_cpu_s = time.perf_counter() - start, time.process_time() - cpu
+        self._opened.enter_context(frozen_heap())
+        self.opened_s, self.opened_cpu_s = time.perf_counter() - start, time.thread_time() - cpu
 
+    def __enter__(self) -> OpenedSearch:
+        return self
 
-def _terminal_observer() -> Any:
-    """The display of a search on a terminal that nobody sees."""
-    stack = ExitStack()
-    return stack.enter_context(TerminalDisplay(Console(file=StringIO(), force_terminal=True)).trials())
+    def __exit__(self, *error: object) -> None:
+        self._opened.close()
 
 
 def prepare(folder: Path, trials: int, halves: bool) -> Path:

@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution
 
 from nas.sampler import ParetoSampler
 from nas.sampler.batch import Batch
-from nas.sampler.batching import MAX_BATCH, BatchingSampler
+from nas.sampler.batching import MAX_BATCH, BatchingSampler, batch_size
 from nas.sampler.engine import Engine
 from nas.sampler.improvement import HypervolumeImprovement
 from nas.sampler.objective_models import FrontEstimate
@@ -127,3 +127,7 @@ def test_a_sampler_that_expects_one_trial_proposes_as_one_that_was_told_nothing(
         return [trial.params for trial in study.trials]
 
     assert proposals(True) == proposals(False)
+
+
+def test_the_batch_shrinks_as_fewer_workers_wait() -> None:
+    assert [batch_size(waiting) for waiting in (1, 7, 8, 17, 64, 512)] == [1, 1, 2, 4, 16, MAX_BATCH]

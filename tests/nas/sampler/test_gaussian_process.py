@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nas.sampler.candidate_covariance import CandidateCovariance
 from nas.sampler.features import Features
 from nas.sampler.gaussian_process import (
     DIAGONAL_JITTER,
@@ -133,3 +134,42 @@ def test_singular_covariance_is_factored_with_jitter() -> None:
     covariance[0, 1] = covariance[1, 0] = 3.0 + 1e-12  # not even positive
     factor = cholesky_with_jitter(covariance)
     assert factor @ factor.T == pytest.approx(covariance, rel=1e-6)
+
+
+def test_observations_that_are_added_and_replaced_give_the_same_posterior() -> None:
+    """What is kept of earlier observations changes nothing, whatever becomes of them and of the hyper-parameters."""
+    kept, new, points = model(), features(5, 1), features(40, 0, stopped=True)
+    y = np.random.default_rng(2).normal(3.0, 2.0, 40)
+    first, swapped = np.arange(25), np.r_[np.arange(10), 30:40, 10:20]
+    for step, index in enumerate((first, np.arange(40), first, swapped, np.arange(3), np.arange(40))):
+        if step == 4:
+            kept.theta = kept.theta + 0.3
+        kept.condition(points[index], y[index] + step)
+        fresh = model()
+        fresh.theta = kept.theta
+        fresh.condition(points[index], y[index] + step)
+        covariance = fresh.covariance(new)
+        assert kept.mean(covariance) == pytest.approx(fresh.mean(covariance), rel=1e-9)
+        assert kept.standard_deviation(covariance, new) == pytest.approx(
+            fresh.standard_deviation(covariance, new), rel=1e-8
+        )
+        assert kept.observed_mean == pytest.approx(fresh.predict_mean(points[index]), rel=1e-9)
+
+
+def test_the_covariance_of_candidates_is_that_computed_anew() -> None:
+    gp, candidates, points = model(), features(60, 20), features(30, 21)
+    y = np.random.default_rng(22).normal(size=30)
+    covariance = CandidateCovariance()
+    shown = candidates[np.arange(20)]
+    for step, observed in enumerate((10, 10, 12, 30, 11, 30, 30)):
+        if step == 2:
+            shown = candidates[np.arange(45)]
+        if step == 4:
+            kept = np.array([1, 5, 6, 30, 44])
+            covariance.keep(kept)
+            shown = shown[kept].concatenate(candidates[np.arange(45, 60)])
+        if step == 5:
+            gp.theta = gp.theta - 0.2
+        index = np.r_[:observed] if step != 6 else np.r_[0:7, 9:30]
+        gp.condition(points[index], y[index])
+        assert covariance.update(gp, shown) == pytest.approx(gp.covariance(shown), rel=1e-12)
