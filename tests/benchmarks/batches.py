@@ -9,8 +9,8 @@ A table is a file of `nas bench search --table`; objectives, as `--objective` ha
     pareto          one proposal from one model
     pareto_4        always four at once, though one worker waits: the last ones know nothing of up to three results
     pareto_16       always 16
-    all_waiting     16 at once until all workers train, then one by one
-    driver          as the driver does if it keeps up with its workers (`nas.sampler.batching.batch_size`)
+    all_waiting     16 at once until all workers train, then one by one: what the driver does with many workers if it keeps up
+    quarter         a quarter of the workers that wait at once, at most 16
 
 Prints the mean over seeds of the number of trainings to 95 % and to 99 % of the hypervolume of the table (a run that does not
 reach it counts as one training more than it has), and for each sampler the geometric mean over tables of its ratio to `pareto`
@@ -36,10 +36,12 @@ from nas.bench.simulation import RunSpec, simulate
 from nas.bench.summary import trainings_to
 from nas.bench.table import BenchmarkTable, load_table
 from nas.sampler import ParetoSampler, SamplerContext, create, register
-from nas.sampler.batching import batch_size
 
 TARGETS = (0.95, 0.99)
-RULES: dict[str, Callable[[int], int]] = {"all_waiting": lambda waiting: waiting, "driver": batch_size}
+RULES: dict[str, Callable[[int], int]] = {
+    "all_waiting": lambda waiting: waiting,
+    "quarter": lambda waiting: max(1, waiting // 4),
+}
 SAMPLERS = ("pareto", "pareto_4", "pareto_16", *RULES)
 
 
