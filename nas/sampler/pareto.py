@@ -237,7 +237,9 @@ class _StudySearch:
             points = self.engine.suggest_batch(
                 snapshot.observations, snapshot.pending, snapshot.tried, snapshot.infeasible, count
             )
-            self._batch, self._batch_expires = deque(points), num_ended + len(points)
+            # Of very many trials that run, some end while a batch is handed out: an eighth of them is no reason for another one.
+            more_ended = max(len(points), len(snapshot.pending) // 8)
+            self._batch, self._batch_expires = deque(points), num_ended + more_ended
         if not self._batch:
             return self.domain.to_params(self.domain.sample(self.engine.rng)), None
         point = self._batch.popleft()
