@@ -132,11 +132,11 @@ class AskTell:
                 self.notify(event)
         return proposal
 
-    def expect(self, count: int) -> None:
-        """Expect that `count` trials are asked for, since so many workers wait."""
+    def expect(self, waiting: int, arriving: float) -> None:
+        """Expect that workers ask for trials; see `nas.sampler.batching.batch_size`."""
         sampler = self.state.study.sampler
         if isinstance(sampler, BatchingSampler):
-            sampler.expect(batch_size(count))
+            sampler.expect(batch_size(waiting, arriving))
 
     def start_trial(self, number: int) -> None:
         """Notify the observers that the proposed trial `number` is given to a worker."""

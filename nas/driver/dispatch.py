@@ -10,6 +10,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from statistics import fmean
 from typing import Any
 
 from nas.driver.ask_tell import AskTell
@@ -20,7 +21,7 @@ from nas.driver.trial_losses import excuse
 from nas.errors import MachineError, StorageError
 from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
-from nas.sampler.batching import MIN_WORKERS
+from nas.sampler.batching import MAX_BATCH, MIN_WORKERS
 from nas.study.losses import TrialLoss
 from nas.study.measure_task import MeasureTask
 from nas.study.measuring_device import is_of_kind
@@ -33,6 +34,8 @@ MAX_WRITE_DELAY_S = 0.2
 
 MAX_SUGGESTION_SHARE = 0.005
 """Share of a trial's duration. A suggestion that takes longer is made ahead of time; it is then based on one result fewer."""
+
+MIN_TASK_S = 1e-3
 
 MAX_TICK_S = 30.0
 """A driver that is not called for longer was stopped, together with its workers if its job was suspended."""
@@ -90,7 +93,10 @@ class TrialDispatcher(TaskSource):
         self._ahead: Proposal | Wait | Finished | None = None
         self._taken: MeasureTask | None = None  # a measurement that no worker has got yet
         self._suggestion_s = 0.0  # duration of the last proposal
+        self._suggestions_s: deque[float] = deque(maxlen=2 * MAX_BATCH)  # durations of the last proposals
         self._durations_s: deque[float] = deque(maxlen=8)  # durations of the last trials
+        self._task_durations_s: deque[float] = deque(maxlen=32)  # durations of the last tasks
+        self._given_s: dict[str, float] = {}  # name of a task that runs -> time at which it was given
         self._last_given_s = -math.inf  # time at which the last task was given
         self._task_count = 0
 
@@ -123,6 +129,7 @@ class TrialDispatcher(TaskSource):
         self._task_count += 1
         name = f"{number}/{self._task_count}"
         self._running[name] = number
+        self._given_s[name] = self.clock()
         self._not_started.add(name)
         return Task(name, payload)
 
@@ -169,7 +176,7 @@ class TrialDispatcher(TaskSource):
         losses, outcome = self.ask_tell.losses.add(number, excuse(loss) if has_just_woken else loss)
         self._unwritten.append((self.clock(), number, losses, None))
         if self.interrupts.is_stopping:  # the next search decides
-            del self._running[task.name]
+            del self._running[task.name], self._given_s[task.name]
             return False
         if outcome is None:
             self._not_started.add(task.name)
@@ -186,6 +193,7 @@ class TrialDispatcher(TaskSource):
     def _end(self, task: Task, outcome: WorkerOutcome, segment: Segment | None) -> None:
         """Keep an outcome until it is written; its `segment` is None if the worker died."""
         number = self._running.pop(task.name)
+        self._task_durations_s.append(self.clock() - self._given_s.pop(task.name))
         self._not_started.discard(task.name)
         self._unwritten.append((self.clock(), number, outcome, segment))
         self.interrupts.check()
@@ -278,6 +286,16 @@ class TrialDispatcher(TaskSource):
         """Make the next proposal; all outcomes are written first."""
         self.write()
         start = self.clock()
-        self.ask_tell.expect(self.workers - len(self._running) if self.workers >= MIN_WORKERS else 1)
+        if self.workers >= MIN_WORKERS:
+            self.ask_tell.expect(self.workers - len(self._running), self._arriving())
+        else:
+            self.ask_tell.expect(1, 0.0)
         self._ahead = self.ask_tell.propose()
         self._suggestion_s = self.clock() - start
+        self._suggestions_s.append(self._suggestion_s)
+
+    def _arriving(self) -> float:
+        """The number of workers that will have ended their tasks when the slowest of the last proposals could be made again."""
+        if not self._suggestions_s or not self._task_durations_s:
+            return 0.0
+        return len(self._running) * max(self._suggestions_s) / max(fmean(self._task_durations_s), MIN_TASK_S)

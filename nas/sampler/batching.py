@@ -6,6 +6,7 @@ says how many do, and a sampler that can plans for all of them with one model. W
 
 from __future__ import annotations
 
+import math
 from typing import Protocol, runtime_checkable
 
 MAX_BATCH = 16
@@ -17,13 +18,22 @@ MIN_WORKERS = 24
 WAITING_SHARE = 4
 """One of so many workers that wait is served from one model."""
 
+RESERVE = 2.0
+"""One model makes so many times more proposals than workers ask for meanwhile, so that those that wait are served, too."""
 
-def batch_size(waiting: int) -> int:
-    """The number of proposals to make from one model while `waiting` workers wait.
 
-    It falls while they are served, so that most proposals know of one another, and is 1 as long as the driver keeps up.
+def batch_size(waiting: int, arriving: float) -> int:
+    """The number of proposals to make from one model.
+
+    It falls while workers are served, so that most proposals know of one another, and is 1 as long as the driver keeps up.
+
+    Args:
+        waiting: number of workers that wait, the one among them that the proposal is for.
+        arriving: number of workers that will begin to wait while a model makes a proposal. The driver hears of them afterwards,
+            one by one.
     """
-    return max(1, min(waiting // WAITING_SHARE, MAX_BATCH))
+    served = RESERVE * arriving if arriving >= 1 / RESERVE else 0.0
+    return max(1, min(max(waiting // WAITING_SHARE, math.ceil(served)), MAX_BATCH))
 
 
 @runtime_checkable

@@ -123,13 +123,19 @@ def _rss_bytes() -> int:
 class TimedSource(TaskSource):
     """A source whose calls take their time on the clock of a simulation, and which counts the seconds that workers are busy."""
 
-    def __init__(self, source: TaskSource, clock: VirtualClock) -> None:
-        self.source = source
+    source: TaskSource
+
+    def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
+        self._entered_s: float | None = None  # CPU time at which the call that runs has begun
         self.calls: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.starts_s: list[float] = []
         self.ends_s: list[float] = []
+
+    def now(self) -> float:
+        """The virtual time, which passes within a call, too."""
+        return self.clock.now_s + (0.0 if self._entered_s is None else time.thread_time() - self._entered_s)
 
     def next_task(self) -> Task | NoTask:
         return self._time("next_task", self.source.next_task)
@@ -149,11 +155,11 @@ class TimedSource(TaskSource):
         self._time("tick", self.source.tick)
 
     def _time(self, name: str, call: Callable[[], Any]) -> Any:
-        start = time.thread_time()
+        start = self._entered_s = time.thread_time()
         try:
             return call()
         finally:
-            seconds = time.thread_time() - start
+            seconds, self._entered_s = time.thread_time() - start, None
             self.clock.now_s += seconds
             self.calls[name] += 1
             self.seconds[name] += seconds
@@ -182,7 +188,8 @@ def measure_busy(
             return durations.setdefault(task.name, trial_s * float(rng.uniform(0.5, 1.5)))
 
         simulator = Simulator(Script(duration_s), (workers,))
-        source = TimedSource(TrialDispatcher(search.ask_tell, workers, clock=simulator.clock), simulator.clock)
+        source = TimedSource(simulator.clock)
+        source.source = TrialDispatcher(search.ask_tell, workers, clock=source.now)
         simulator.run(lambda device: SimulatedWorker(), source)
         filled_s, last_s = source.starts_s[workers - 1], source.starts_s[-1]
         lengths = [durations[name] for name in durations]

@@ -130,4 +130,9 @@ def test_a_sampler_that_expects_one_trial_proposes_as_one_that_was_told_nothing(
 
 
 def test_the_batch_shrinks_as_fewer_workers_wait() -> None:
-    assert [batch_size(waiting) for waiting in (1, 7, 8, 17, 64, 512)] == [1, 1, 2, 4, 16, MAX_BATCH]
+    assert [batch_size(waiting, 0.0) for waiting in (1, 7, 8, 17, 64, 512)] == [1, 1, 2, 4, 16, MAX_BATCH]
+
+
+def test_the_batch_serves_the_workers_that_will_wait_meanwhile() -> None:
+    assert [batch_size(1, arriving) for arriving in (0.0, 0.4, 0.5, 1.2, 3.3, 100.0)] == [1, 1, 1, 3, 7, MAX_BATCH]
+    assert batch_size(40, 3.3) == 10
