@@ -92,7 +92,6 @@ class TrialDispatcher(TaskSource):
         self._workers_read_s = -math.inf  # time at which the workers were looked at
         self._ahead: Proposal | Wait | Finished | None = None
         self._taken: MeasureTask | None = None  # a measurement that no worker has got yet
-        self._suggestion_s = 0.0  # duration of the last proposal
         self._suggestions_s: deque[float] = deque(maxlen=2 * MAX_BATCH)  # durations of the last proposals
         self._durations_s: deque[float] = deque(maxlen=8)  # durations of the last trials
         self._task_durations_s: deque[float] = deque(maxlen=32)  # durations of the last tasks
@@ -258,7 +257,8 @@ class TrialDispatcher(TaskSource):
         """Make the next proposal while all workers are busy, if it would otherwise keep a worker waiting."""
         shortest_s = min(self._durations_s, default=math.inf)
         busy = len(self._running) >= self.workers
-        if not busy or self._ahead is not None or self._suggestion_s < MAX_SUGGESTION_SHARE * shortest_s:
+        suggestion_s = self._suggestions_s[-1] if self._suggestions_s else 0.0
+        if not busy or self._ahead is not None or suggestion_s < MAX_SUGGESTION_SHARE * shortest_s:
             return
         # Not earlier: other trials may end first, and the suggestion should use their results.
         if self.clock() - self._last_given_s > shortest_s / 3:
@@ -291,8 +291,7 @@ class TrialDispatcher(TaskSource):
         else:
             self.ask_tell.expect(1, 0.0)
         self._ahead = self.ask_tell.propose()
-        self._suggestion_s = self.clock() - start
-        self._suggestions_s.append(self._suggestion_s)
+        self._suggestions_s.append(self.clock() - start)
 
     def _arriving(self) -> float:
         """The number of workers that will have ended their tasks when the slowest of the last proposals could be made again."""

@@ -32,8 +32,7 @@ def batch_size(waiting: int, arriving: float) -> int:
         arriving: number of workers that will begin to wait while a model makes a proposal. The driver hears of them afterwards,
             one by one.
     """
-    served = RESERVE * arriving if arriving >= 1 / RESERVE else 0.0
-    return max(1, min(max(waiting // WAITING_SHARE, math.ceil(served)), MAX_BATCH))
+    return max(1, min(max(waiting // WAITING_SHARE, math.ceil(RESERVE * arriving)), MAX_BATCH))
 
 
 @runtime_checkable

@@ -30,9 +30,8 @@ MAX_DEVIATION_MULTIPLICATIONS = 6e7  # spent on the deviations of candidates in 
 MIN_SCORED_DEVIATIONS = 256  # candidates whose deviation is computed at least
 MAX_BATCH_CANDIDATES = 512  # candidates from which all points of a batch are chosen
 NUM_INITIAL_POINTS = 3  # points trained before the model is used
-MANY_OBSERVATIONS = (
-    400  # with more, half as many candidates are made: those of very many suggestions have been compared
-)
+MANY_OBSERVATIONS = 400
+"""With more, half as many candidates are made: those of very many suggestions have been compared."""
 
 
 class Engine(Generic[Point]):
