@@ -1,4 +1,4 @@
-"""`portable`: the same numbers without complex tensors and Fourier transforms, for every mixer and preset, on maps of any size."""
+"""`portable`: the same numbers without complex tensors and transforms, for every mixer and preset, on maps of any size."""
 
 from __future__ import annotations
 
