@@ -58,6 +58,12 @@ def export(
     to_hub: Annotated[
         bool, typer.Option("--to-hub", help="Prepare the folder for the Hugging Face Hub, and say how to upload it.")
     ] = False,
+    retrained: Annotated[
+        bool,
+        typer.Option(
+            "--retrained", help="The best-validated full training of the trial (nas retrain), not that of the search."
+        ),
+    ] = False,
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
@@ -73,7 +79,7 @@ def export(
 
     _check_choice(trial, front, pinned)
     study = StudySnapshot.of(folder)
-    options = ExportOptions(tuple(formats or ()), standalone, to_hub)
+    options = ExportOptions(tuple(formats or ()), standalone, to_hub, retrained)
     folders: dict[int | str, Path] = {trial: out_folder} if trial is not None else _folders(study, out_folder, front)
     with TerminalDisplay(create_console(stderr=True)).step("exporting") as progress:
         exported = export_models(study, folders, options, progress)

@@ -33,9 +33,9 @@ class Accuracies:
     """What is known of the accuracy of a network, each on its own split and never mixed; shares of images, 0 to 1.
 
     Args:
-        proxy: on the validation split after the training of the search, by which it was chosen; so it is optimistic.
-        retrained: on the validation split after a full training; None: it was not retrained.
-        test: on the test split, which no choice was based on; None: it was not tested.
+        proxy: on the validation split after the short training of the search, by which the architecture was chosen.
+        retrained: on the validation split after a full training; None: the weights are those of the short training.
+        test: of these weights on the test split, which no choice was based on; None: they were not tested.
     """
 
     proxy: float | None = None
@@ -81,12 +81,13 @@ class Provenance:
         training_seed: the seed of the training.
         epochs: number of epochs of the training that the weights are from.
         training: its configuration, plain JSON.
+        training_device: the processor or GPU that it ran on; None if it is not known.
         accuracies: see `Accuracies`.
         values: objective -> value in the search, such as measured throughput.
         costs: exact costs: `macs`, `params`, `fft_flops`, `activation_bytes`.
-        device: the processor or GPU of the measurements; None if it is not known.
+        device: the processor or GPU of the measurements of the search; None if it is not known.
         data: see `DataOrigin`.
-        trained_with: package -> version, and the machine, of the search; empty if the study does not say.
+        trained_with: package -> version, and the machine, of that training; empty if the study does not say.
         exported_with: package -> version, of the export.
         exported_at: the time of the export (UTC, ISO 8601).
     """
@@ -99,6 +100,7 @@ class Provenance:
     training_seed: int | None
     epochs: int
     training: Mapping[str, Any]
+    training_device: str | None
     accuracies: Accuracies
     values: Mapping[str, float]
     costs: Mapping[str, int]
@@ -111,9 +113,9 @@ class Provenance:
     @classmethod
     def of(cls, trained: TrainedModel) -> Self:
         """The provenance of `trained`, which is exported now."""
-        study, row, architecture = trained.study, trained.row, trained.network.architecture
-        test: object = study.test_accuracy.get(str(trained.trial))
-        device = row["device"]
+        study, row, run = trained.study, trained.row, trained.run
+        architecture = trained.network.architecture
+        device = None if row["device"] is None else str(row["device"])
         return cls(
             name=trained.name,
             study=study.name,
@@ -123,12 +125,13 @@ class Provenance:
             training_seed=trained.seed,
             epochs=trained.epochs,
             training=trained.train_config,
-            accuracies=Accuracies(proxy=finite_or_none(float(row["accuracy"])), test=_share(test)),
+            training_device=device if run is None else run.device,
+            accuracies=_accuracies(trained),
             values=_values(trained),
             costs=asdict(cost(architecture)),
-            device=None if device is None else str(device),
+            device=device,
             data=_data_origin(trained),
-            trained_with=_trained_with(trained),
+            trained_with=_environment(trained) if run is None else dict(run.versions),
             exported_with=versions(),
             exported_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -171,6 +174,14 @@ def _values(trained: TrainedModel) -> dict[str, float]:
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
+def _accuracies(trained: TrainedModel) -> Accuracies:
+    """The accuracies of the weights, and that of the short training of the search."""
+    proxy = finite_or_none(float(trained.row["accuracy"]))
+    if trained.run is not None:
+        return Accuracies(proxy, trained.run.val_accuracy, trained.run.test_accuracy)
+    return Accuracies(proxy, test=_share(trained.study.test_accuracy.get(str(trained.trial))))
+
+
 def _data_origin(trained: TrainedModel) -> DataOrigin:
     images, study = trained.images, trained.study
     data = study.config.get("data")
@@ -188,7 +199,7 @@ def _data_origin(trained: TrainedModel) -> DataOrigin:
     )
 
 
-def _trained_with(trained: TrainedModel) -> dict[str, str]:
+def _environment(trained: TrainedModel) -> dict[str, str]:
     """Versions and machine of the search that trained the trial: the last that began before it."""
     began = trained.row["started"]
     environments: Sequence[object] = trained.study.environments

@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from nas.analysis.results import Results, Row
+from nas.analysis.results import Results
 from nas.errors import MachineError, UsageError
 from nas.models.export.architecture_file import ARCHITECTURE_FILE, write_architecture
 from nas.models.export.artifacts import WrittenArtifact, check_formats, write_artifacts
@@ -22,12 +22,11 @@ from nas.models.export.options import ExportOptions
 from nas.models.export.provenance import PROVENANCE_FILE, Provenance, write_provenance
 from nas.models.export.timm_files import CONFIG_FILE, WEIGHTS_FILE, is_export, verify_timm_files, write_timm_files
 from nas.models.export.train_file import TRAIN_FILE, write_train_file
-from nas.models.export.trained_model import TrainedModel, complete_trial
+from nas.models.export.trained_model import TrainedModel, best_run, complete_trial
 from nas.models.front_test_accuracy import load_images
 from nas.study.annotations import pins_of
 from nas.study.content import StudyContent
 from nas.study.destinations import check_folder
-from trainers.data.dataset import Dataset
 from trainers.files import atomic_folder, is_disk_error
 
 logger = logging.getLogger(__name__)
@@ -119,20 +118,20 @@ def export_models(
         _check_out(folder)
     check_formats(options.formats)
     images = load_images(study)
+    runs = {folder: best_run(study, int(row["trial"])) for folder, row in rows.items()} if options.retrained else {}
     if len(rows) > 1:
-        for row in rows.values():  # loaded one by one, not kept: a front may have more weights than the memory holds
-            TrainedModel.load(study, row, images)
+        for folder, row in rows.items():  # one by one, not kept: a front may have more weights than the memory holds
+            TrainedModel.load(study, row, images, runs.get(folder))
     exported = []
     for folder, row in rows.items():
-        exported.append(_export(study, row, images, folder, options))
+        exported.append(_export(TrainedModel.load(study, row, images, runs.get(folder)), folder, options))
         if progress is not None:
             progress(len(exported), len(rows))
     return exported
 
 
-def _export(study: StudyContent, row: Row, images: Dataset, out: Path, options: ExportOptions) -> ExportedModel:
-    """Write the trained network of the trial `row` to the folder `out`, which was checked."""
-    trained = TrainedModel.load(study, row, images)
+def _export(trained: TrainedModel, out: Path, options: ExportOptions) -> ExportedModel:
+    """Write the model to the folder `out`, which was checked."""
     try:
         with atomic_folder(out) as draft:
             artifacts = _write(trained, draft, options)

@@ -9,7 +9,6 @@ Keys are the options of timm's `train.py`. `device_modules` is the import that r
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,24 +18,13 @@ from pydantic import ValidationError
 
 from nas.formatting import printable
 from nas.models.export.class_map import CLASS_MAP_FILE
+from nas.models.export.train_recipe import AUGMENTATIONS, recipe_options, warmup_epochs
 from nas.models.export.trained_model import TrainedModel
 from search_space.timm_support.entrypoint import ENTRYPOINT, default_cfg
-from trainers.data.types import AugmentPolicy
 from trainers.training.config import TrainConfig
 
 TRAIN_FILE = "train.yaml"
 LINE_LENGTH = 160
-
-_WHOLE: Mapping[str, Any] = {"scale": [1.0, 1.0], "ratio": [1.0, 1.0], "color_jitter": 0.0}
-_SHIFTED: Mapping[str, Any] = {**_WHOLE, "scale": [0.77, 1.0]}  # at least seven eighths of each side
-AUGMENTATIONS: Mapping[AugmentPolicy, Mapping[str, Any]] = {
-    "none": {"no_aug": True},
-    "flip": {**_WHOLE, "hflip": 0.5},
-    "shift": {**_SHIFTED, "hflip": 0.0},
-    "standard": {**_SHIFTED, "hflip": 0.5, "reprob": 0.25},
-    "strong": {**_SHIFTED, "hflip": 0.5, "reprob": 0.25, "aa": "rand-m9-mstd0.5"},
-}
-"""Policy of a study -> options of timm's `train.py` that come close to it."""
 
 
 def write_train_file(trained: TrainedModel, file: Path, has_class_map: bool) -> None:
@@ -47,8 +35,9 @@ def write_train_file(trained: TrainedModel, file: Path, has_class_map: bool) -> 
         file: the file to write.
         has_class_map: whether `class_map.txt` is beside it.
     """
+    source = "the short training of the search" if trained.run is None else "its full training, as far as timm has them"
     lines = [
-        f"# A recipe for timm's train.py: {trained.name}, with the settings of the short training of the search.",
+        f"# A recipe for timm's train.py: {trained.name}, with the settings of {source}.",
         "# Run it in this folder, which is also where timm finds the class map:",
         "#   python train.py --data-dir PHOTOS --config train.yaml                                    from scratch",
         "#   python train.py --data-dir PHOTOS --config train.yaml --model local-dir:. --pretrained   from these weights",
@@ -86,10 +75,11 @@ def _data_options(trained: TrainedModel, has_class_map: bool) -> dict[str, Any]:
 
 
 def _training_options(trained: TrainedModel) -> dict[str, Any]:
-    """The training of the search in timm's names."""
+    """The training of the weights in timm's names."""
+    if trained.run is not None:
+        return recipe_options(trained.train_config, trained.images.default_augment)
     config = _train_config(trained.train_config)
     policy = config.augment or trained.images.default_augment
-    warmup_epochs = min(math.ceil(config.warmup_epochs), config.epochs // 2)  # whole epochs, at most half of them
     return {
         "epochs": config.epochs,
         "batch_size": config.batch_size,
@@ -97,7 +87,7 @@ def _training_options(trained: TrainedModel) -> dict[str, Any]:
         "lr": config.lr,
         "weight_decay": config.weight_decay,
         "sched": "cosine",
-        "warmup_epochs": warmup_epochs,
+        "warmup_epochs": warmup_epochs(config.warmup_epochs, config.epochs),
         "cooldown_epochs": 0,
         "min_lr": 0.0,
         "smoothing": config.label_smoothing,

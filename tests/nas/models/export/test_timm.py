@@ -31,43 +31,14 @@ PYRAMID: dict[str, Any] = {
     "stem": {"patch": 2},
     "image_size": [16, 24],
 }
-OPTIONS_OF_TRAIN_PY = frozenset(
-    [
-        "class_map",
-        "num_classes",
-        "input_size",
-        "mean",
-        "std",
-        "crop_pct",
-        "interpolation",
-        "epochs",
-        "batch_size",
-        "opt",
-        "lr",
-        "weight_decay",
-        "sched",
-        "warmup_epochs",
-        "cooldown_epochs",
-        "min_lr",
-        "smoothing",
-        "clip_grad",
-        "mixup",
-        "cutmix",
-        "model_ema",
-        "model_ema_decay",
-        "no_aug",
-        "scale",
-        "ratio",
-        "hflip",
-        "color_jitter",
-        "reprob",
-        "aa",
-        "seed",
-        "device_modules",
-        "model",
-        "model_kwargs",
-    ]
-)
+# fmt: off
+OPTIONS_OF_TRAIN_PY = frozenset((
+    "class_map", "num_classes", "input_size", "mean", "std", "crop_pct", "interpolation", "epochs", "batch_size", "opt",
+    "lr", "weight_decay", "momentum", "opt_betas", "layer_decay", "sched", "warmup_epochs", "cooldown_epochs", "min_lr",
+    "smoothing", "clip_grad", "mixup", "cutmix", "model_ema", "model_ema_decay", "no_aug", "scale", "ratio", "hflip",
+    "color_jitter", "reprob", "aa", "drop", "drop_path", "seed", "device_modules", "model", "model_kwargs",
+))
+# fmt: on
 """Those that a recipe may have, by the names in timm's `train.py`."""
 
 
