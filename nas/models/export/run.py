@@ -11,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from nas.analysis.results import Results
-from nas.errors import MachineError, UsageError
+from nas.errors import MachineError, StudyError, UsageError
 from nas.models.export.architecture_file import ARCHITECTURE_FILE, write_architecture
 from nas.models.export.artifacts import WrittenArtifact, check_formats, write_artifacts
 from nas.models.export.class_map import CLASS_MAP_FILE, write_class_map
@@ -27,6 +27,8 @@ from nas.models.front_test_accuracy import load_images
 from nas.study.annotations import pins_of
 from nas.study.content import StudyContent
 from nas.study.destinations import check_folder
+from nas.study.layout import WEIGHTS
+from nas.study.retrained import RetrainedRun
 from trainers.files import atomic_folder, is_disk_error
 
 logger = logging.getLogger(__name__)
@@ -117,8 +119,14 @@ def export_models(
     for folder in rows:
         _check_out(folder)
     check_formats(options.formats)
+    runs: dict[Path, RetrainedRun] = {}
+    for folder, row in rows.items():
+        number = int(row["trial"])
+        if options.retrained:
+            runs[folder] = best_run(study, number)
+        elif not (study.trained_folder(number) / WEIGHTS).is_file():
+            raise StudyError(f"trial {number}: its weights are missing from {study.trial_folder(number)}")
     images = load_images(study)
-    runs = {folder: best_run(study, int(row["trial"])) for folder, row in rows.items()} if options.retrained else {}
     if len(rows) > 1:
         for folder, row in rows.items():  # one by one, not kept: a front may have more weights than the memory holds
             TrainedModel.load(study, row, images, runs.get(folder))
