@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import timm.data
 import torch
+import yaml
 from PIL import Image
 from timm.data.readers.class_map import load_class_map
 
@@ -152,5 +153,7 @@ def test_the_class_map_of_an_earlier_export_does_not_stay(
     spaced = Study.open_or_create(tmp_path / "spaced", config)
     search(spaced)
     export(spaced, "best", out)
-    assert [file.name for file in sorted(out.iterdir())] == ["config.json", "model.safetensors"]
+    assert (out / "config.json").is_file()
+    assert not (out / CLASS_MAP_FILE).exists()
+    assert "class_map" not in yaml.safe_load((out / "train.yaml").read_text())
     assert f"{out} has no class_map.txt" in caplog.text
