@@ -31,7 +31,7 @@ from trainers.training.recipe_schedule import create_schedule
 from trainers.training.resumable import ResumableTraining
 from trainers.training.teacher import check_teacher
 
-MAX_UNSAVED_S = 300.0  # seconds of steps that a kill may cost, where an epoch takes longer
+MAX_UNSAVED_S = 300.0  # an epoch may take hours
 
 
 class RecipeTraining(ResumableTraining):
@@ -44,10 +44,11 @@ class RecipeTraining(ResumableTraining):
         config: the recipe.
         seed: of everything random in the training.
         checkpoint: a file to resume from. It is written after those epochs where that takes next to no time, and within an
-            epoch after `MAX_UNSAVED_S`. A checkpoint of another training is ignored.
+            epoch after `max_unsaved_s`. A checkpoint of another training is ignored.
         teacher: `(B, C, H, W) -> (B, classes)` for the images that `module` gets; moved to the device of the data, not trained.
         device_lock: the lock of the data's device: the training pauses while others measure.
         is_stop_requested: called between two steps; True: `epochs()` writes a checkpoint and raises `TrainingInterrupted`.
+        max_unsaved_s: seconds of steps that are lost at most when the process is killed.
 
     Raises:
         RecipeError: the recipe does not fit the module, the data, the teacher or the installed timm.
@@ -65,6 +66,7 @@ class RecipeTraining(ResumableTraining):
         teacher: nn.Module | None = None,
         device_lock: DeviceLock | None = None,
         is_stop_requested: Callable[[], bool] = lambda: False,
+        max_unsaved_s: float = MAX_UNSAVED_S,
     ) -> None:
         if config.distillation is not None and teacher is None:
             raise RecipeError("distillation", "must be absent without a teacher")
@@ -86,7 +88,7 @@ class RecipeTraining(ResumableTraining):
             device_lock=device_lock,
             is_stop_requested=is_stop_requested,
             resume_up_to=None,
-            max_unsaved_s=MAX_UNSAVED_S,
+            max_unsaved_s=max_unsaved_s,
         )
         self._schedule = create_schedule(config, self.steps_per_epoch)
         self._loss = RecipeLoss(
