@@ -12,15 +12,21 @@ from trainers.training.batches import Batches
 from trainers.training.recipe_config import TIMM_PREFIX, RecipeConfig
 
 
-def recipe_batches(data: Dataset, config: RecipeConfig) -> Batches:
+def recipe_batches(data: Dataset, config: RecipeConfig, processes: int = 1) -> Batches:
     """The batches that `config` describes; a batch is never larger than the train split.
+
+    Args:
+        data: the images.
+        config: the recipe.
+        processes: number of processes that share a batch.
 
     Raises:
         RecipeError: timm has no such policy, or there are too few images for the parts of a batch.
     """
     size = min(config.batch_size, len(data.train))
-    if size < 2 * config.accumulate:
+    if size < 2 * config.accumulate * processes:
         rule = f"must leave 2 images or more in each part of a batch of {size}"
+        rule += f" on each of {processes} processes" if processes > 1 else ""
         raise RecipeError("accumulate", rule, config.accumulate)
     policy = config.augment or data.default_augment
     return Batches(
