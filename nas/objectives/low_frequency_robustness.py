@@ -1,7 +1,7 @@
 """Accuracy on validation images with noise of low spatial frequency at the end of training, 0 to 1.
 
-The noise has a root mean square of 0.1 (of pixels taken as 0..1) and lies in the lowest octave of spatial frequencies, which holds
-one cycle per image: broad bright and dark areas. At most 2,000 images are evaluated, the same for every network
+The noise has a root mean square of 0.1 (of pixels taken as 0..1) and lies in the lowest octave of spatial frequencies, which
+holds one cycle per image: broad bright and dark areas. At most 2,000 images are evaluated, the same for every network
 (`trainers.training.robustness`).
 """
 

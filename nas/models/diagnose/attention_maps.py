@@ -50,7 +50,8 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is F.scaled_dot_product_attention and self.layer is not None:
-            self._see(*args[:2], kwargs.get("attn_mask", args[3] if len(args) > 3 else None), kwargs.get("scale"))
+            mask = kwargs.get("attn_mask", args[3] if len(args) > 3 else None)
+            self._see(args[0], args[1], mask, kwargs.get("scale"))
         return func(*args, **kwargs)
 
     def _see(self, q: Tensor, k: Tensor, mask: Tensor | None, scale: float | None) -> None:

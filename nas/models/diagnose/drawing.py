@@ -20,8 +20,8 @@ from torch import Tensor
 from nas.figures.plot import apply_style
 from nas.models.diagnose.registry import Picture
 
-LEGEND = {"orientation": "h", "x": 0, "y": 1.14, "yanchor": "bottom"}
-MIN_PICTURE_WIDTH = 96
+PICTURE_WIDTH = 720
+"""CSS pixels that pictures are enlarged to by a whole number, about."""
 GAP_PX = 2
 
 
@@ -42,9 +42,10 @@ def facets(titles: Sequence[str], x: str, y: str, *, shared_y: bool = True) -> g
         horizontal_spacing=0.03 if shared_y else 0.07,
     )
     apply_style(figure)
+    has_titles = any(titles)
     figure.update_layout(
-        margin={"l": 64, "r": 16, "t": 64, "b": 52},
-        legend=LEGEND,
+        margin={"l": 64, "r": 16, "t": 64 if has_titles else 28, "b": 52},
+        legend={"orientation": "h", "x": 0, "y": 1.1 if has_titles else 1.02, "yanchor": "bottom"},
         hovermode="closest",
         hoverlabel={"align": "left"},
     )
@@ -112,8 +113,8 @@ def picture(pixels: NDArray[np.uint8], caption: str) -> Picture:
     Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "PNG", optimize=True)
     source = base64.b64encode(stream.getvalue()).decode("ascii")
     width = pixels.shape[1]
-    factor = max(1, round(640 / width)) if width < 640 else 1
-    return Picture(caption, f"data:image/png;base64,{source}", max(MIN_PICTURE_WIDTH, width * factor))
+    factor = max(1, round(PICTURE_WIDTH / width))
+    return Picture(caption, f"data:image/png;base64,{source}", width * factor)
 
 
 def _bytes(images: Tensor) -> NDArray[np.uint8]:

@@ -32,7 +32,8 @@ for (const [id, figures] of Object.entries(pageData.sections)) {
   for (const figure of figures) {
     const div = element("div");
     const heading = element("h3", {}, capitalised(figure.title));
-    byId(id).append(element("figure", { class: figure.wide ? "figure wide" : "figure" }, heading, div));
+    const note = figure.note ? [element("p", { class: "about" }, figure.note)] : [];
+    byId(id).append(element("figure", { class: figure.wide ? "figure wide" : "figure" }, heading, ...note, div));
     plot(div, figure.data, figure.layout);
   }
 }

@@ -2,6 +2,7 @@
 
     class Sharpness(Diagnosis[SharpnessResult]):
         name = "sharpness"
+        order = 9
         ...
 
     register(Sharpness())
@@ -49,7 +50,7 @@ class Drawing:
     """What a diagnosis shows.
 
     Args:
-        figures: as `nas.html.figure_record` gives them.
+        figures: as `nas.html.figure_record` gives them; a `note` is a text below the heading.
         pictures: below the figures.
         notes: sentences, plain text.
     """
@@ -64,11 +65,13 @@ class Diagnosis(ABC, Generic[Result]):
 
     Attributes:
         name: for `--only`, and its key in JSON.
+        order: its place on the page, ascending; equal ones in alphabetical order.
         title: its heading.
         about: what is measured and how it is read, with the source; plain text.
     """
 
     name: ClassVar[str]
+    order: ClassVar[int]
     title: ClassVar[str]
     about: ClassVar[str]
 
@@ -94,7 +97,7 @@ class Diagnosis(ABC, Generic[Result]):
 
 
 DIAGNOSES: dict[str, Diagnosis[Any]] = {}
-"""Name -> diagnosis, in alphabetical order of their files."""
+"""Name -> diagnosis."""
 
 
 def register(diagnosis: Diagnosis[Any]) -> None:
@@ -109,17 +112,18 @@ def register(diagnosis: Diagnosis[Any]) -> None:
 
 
 def chosen(names: Sequence[str] | None) -> tuple[Diagnosis[Any], ...]:
-    """The diagnoses called `names`, in the order of the registry; all for None.
+    """The diagnoses called `names`, all for None, in the order in which they are shown.
 
     Raises:
         UnknownNameError: there is no such diagnosis; names the closest.
         UsageError: there is no name, or one is given twice.
     """
+    ordered = sorted(DIAGNOSES.values(), key=lambda diagnosis: (diagnosis.order, diagnosis.name))
     if names is None:
-        return tuple(DIAGNOSES.values())
+        return tuple(ordered)
     for name in names:
         if name not in DIAGNOSES:
             raise UnknownNameError("--only", "diagnosis", name, DIAGNOSES)
     if not names or len(set(names)) < len(names):
         raise UsageError(f"--only: must be different names of diagnoses, found {','.join(names)!r}")
-    return tuple(diagnosis for name, diagnosis in DIAGNOSES.items() if name in names)
+    return tuple(diagnosis for diagnosis in ordered if diagnosis.name in names)

@@ -42,6 +42,7 @@ class Attention(Diagnosis[AttentionDistances]):
     """Mean attention distance by layer."""
 
     name = "attention"
+    order = 4
     title = "Mean attention distance"
     about = (
         "The distance in pixels between a position and the positions it attends to, weighted by attention and averaged over"
@@ -84,7 +85,8 @@ class Attention(Diagnosis[AttentionDistances]):
             trace = line(name, colours[name], places, result.means, "layer %{x}: %{y:.2f} pixels", legend=True)
             figure.add_trace(trace)
             points = [(place, value) for place, values in zip(places, result.heads, strict=True) for value in values]
-            heads = line(name, colours[name], *zip(*points, strict=True), "a head: %{y:.2f} pixels", legend=False)
+            x, y = [place for place, _ in points], [value for _, value in points]
+            heads = line(name, colours[name], x, y, "a head: %{y:.2f} pixels", legend=False)
             figure.add_trace(heads.update(mode="markers", marker={"size": 6, "opacity": 0.45}))
         figure.update_xaxes(dtick=1)
         figure.update_yaxes(rangemode="tozero")

@@ -51,12 +51,13 @@ class Bands(Diagnosis[BandAccuracies]):
     """Accuracy against noise by spatial-frequency band."""
 
     name = "bands"
+    order = 1
     title = "Noise by spatial frequency"
     about = (
         "Accuracy on images with noise of one octave of spatial frequencies. The noise is the same in all channels, has a fixed"
-        " root mean square (RMS; pixels are 0 to 1) and is not clipped. Park and Kim (How do vision transformers work?, 2022) find"
-        " that noise of high frequency hurts convolutional networks more, and noise of low frequency networks with attention. The"
-        " threshold is the RMS at which accuracy has fallen half of the way to chance: a low threshold is a band that the"
+        " root mean square (RMS; pixels are 0 to 1) and is not clipped. Park and Kim (How do vision transformers work?, 2022)"
+        " find that noise of high frequency hurts convolutional networks more, and noise of low frequency networks with"
+        " attention. The threshold is the RMS at which accuracy has fallen half of the way to chance: a low threshold is a band that the"
         " decisions depend on (critical band masking; Subramanian et al., 2023)."
     )
 
@@ -109,7 +110,7 @@ class Bands(Diagnosis[BandAccuracies]):
             )
         by_strength.update_xaxes(type="category")
         thresholds.update_xaxes(type="category")
-        thresholds.update_yaxes(type="log", dtick="D2")
+        thresholds.update_yaxes(type="log", tickvals=list(NOISE_RMS), ticktext=[f"{rms:g}" for rms in NOISE_RMS])
         figures = [
             figure_record("accuracy by band and strength of noise", by_strength, wide=True),
             figure_record("strength that halves the accuracy above chance", thresholds),

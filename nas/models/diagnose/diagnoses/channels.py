@@ -45,6 +45,7 @@ class Channels(Diagnosis[ChannelDependencies]):
     """Channel dependency graphs."""
 
     name = "channels"
+    order = 7
     title = "Channel dependencies"
     about = (
         "Which input channels each channel of a block depends on, layer by layer (clcNet; Zhang, 2018). Two grouped layers with L"
@@ -70,15 +71,17 @@ class Channels(Diagnosis[ChannelDependencies]):
     def draw(
         self, results: Mapping[str, ChannelDependencies], colours: Mapping[str, str], images: ImageSample
     ) -> Drawing:
-        figures, notes = [], []
+        figures = []
         for name, result in results.items():
             drawings = channel_pictures(Architecture.from_json(result.architecture))
             for block, drawn in zip(result.blocks, drawings, strict=True):
                 title = f"{name}: {block.stages}"
-                figures.append({"title": title, "wide": True, "data": drawn["data"], "layout": drawn["layout"]})
-                parts = [f"{title}: {block.path}.", block.reach, block.outside, drawn["note"]]
-                notes.append(" ".join(part for part in parts if part))
-        return Drawing(figures, notes=notes)
+                parts = [f"{block.path}.", block.reach, block.outside, drawn["note"]]
+                note = " ".join(part for part in parts if part)
+                figures.append(
+                    {"title": title, "note": note, "wide": True, "data": drawn["data"], "layout": drawn["layout"]}
+                )
+        return Drawing(figures)
 
 
 register(Channels())

@@ -36,6 +36,7 @@ class Corruptions(Diagnosis[CorruptionAccuracies]):
     """Accuracy under common corruptions."""
 
     name = "corruptions"
+    order = 2
     title = "Common corruptions"
     about = (
         "Accuracy on images with twelve kinds of corruptions at five severities, and its mean over all of them (Hendrycks and"

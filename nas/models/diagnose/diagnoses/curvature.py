@@ -60,12 +60,13 @@ class Curvatures(Diagnosis[Curvature]):
     """Greatest eigenvalue of the Hessian, and the loss surface."""
 
     name = "curvature"
+    order = 8
     title = "Curvature of the loss"
     about = (
         "The greatest eigenvalue of the Hessian of the cross-entropy of a batch with respect to the weights, by Lanczos with"
-        " products from differences of gradients; a large one is a sharp minimum. The slice shows the loss in a plane of two random"
-        " directions whose filters have the norms of the network's (Li et al., Visualizing the loss landscape of neural nets,"
-        " 2018); 1 is as far as the filters are long. Batch norm keeps its statistics."
+        " products from differences of gradients; a large one is a sharp minimum. The slice shows the loss in a plane of two"
+        " random directions whose filters have the norms of the network's (Li et al., Visualizing the loss landscape of neural"
+        " nets, 2018); 1 is as far as the filters are long. Batch norm keeps its statistics."
     )
 
     def passes(self, images: ImageSample) -> float:

@@ -51,6 +51,7 @@ class Filters(Diagnosis[GlobalFilters]):
     """Learned filters of global-filter and FNO layers."""
 
     name = "filters"
+    order = 6
     title = "Learned global filters"
     about = (
         "A global filter (GFNet; Rao et al., 2021) multiplies the spectrum of each channel by learned complex numbers, which is a"

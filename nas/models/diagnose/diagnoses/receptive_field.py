@@ -42,6 +42,7 @@ class ReceptiveFields(Diagnosis[ReceptiveField]):
     """The effective receptive field."""
 
     name = "receptive_field"
+    order = 5
     title = "Effective receptive field"
     about = (
         "The gradient of the centre of the last feature map, before it is averaged, with respect to the pixels: its absolute"

@@ -44,6 +44,7 @@ class Texture(Diagnosis[ShapeAndTexture]):
     """Shape against texture."""
 
     name = "texture"
+    order = 3
     title = "Shape against texture"
     about = (
         "Shuffled patches keep the texture and lose the shape: a network that keeps its accuracy decides by texture. Cue-conflict"
