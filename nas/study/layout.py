@@ -6,6 +6,7 @@ DIR/study.yaml        the resolved configuration at the start of the study
 DIR/trials/NUMBER/    weights (`model.safetensors`, the record in their header), `error.txt` if the trial failed and, while it
                       trains or after it failed, `checkpoint.pt`
 DIR/data/             the decoded images
+DIR/retrained/        full trainings (nas/study/retrained.py)
 DIR/reference.json    seconds of a pass of the reference network at the start of the study (nas/evaluation/measurer.py)
 DIR/operators.json    times of operators, from which throughput is predicted (nas/study/operator_table.py)
 DIR/columns.npz       the trials as columns, which a dashboard writes for the next one (nas/analysis/columns_cache.py)
