@@ -12,7 +12,7 @@ from nas.figures import PLOTLY_CONFIG
 from nas.figures.plot import COLOURS
 from nas.formatting import si
 from nas.models.diagnose.registry import Diagnosis, Drawing, Picture
-from nas.models.diagnose.run import Findings
+from nas.models.diagnose.run import DiagnosisFindings
 from nas.models.diagnose.tables import number_text, reason_lines, rows
 
 FILE = "diagnosis.html"
@@ -40,22 +40,22 @@ for (const [id, figures] of Object.entries(pageData.sections)) {
 """
 
 
-def write(findings: Findings, file: Path) -> Path:
+def write(findings: DiagnosisFindings, file: Path) -> Path:
     """Write the page of `findings` to `file`; an existing file is replaced whole or not at all."""
     return pages.write_page(_page(findings), file)
 
 
-def render(findings: Findings) -> str:
+def render(findings: DiagnosisFindings) -> str:
     """The whole HTML document."""
     return pages.render(_page(findings))
 
 
-def colours_of(findings: Findings) -> dict[str, str]:
+def colours_of(findings: DiagnosisFindings) -> dict[str, str]:
     """The colour of each model by name, in the order in which the models were named."""
     return {model.name: COLOURS[index % len(COLOURS)] for index, model in enumerate(findings.models)}
 
 
-def _page(findings: Findings) -> pages.Page:
+def _page(findings: DiagnosisFindings) -> pages.Page:
     drawings = {
         diagnosis.name: _drawing(diagnosis, findings)
         for diagnosis in findings.diagnoses
@@ -80,7 +80,7 @@ def _page(findings: Findings) -> pages.Page:
     )
 
 
-def _about(findings: Findings) -> list[str]:
+def _about(findings: DiagnosisFindings) -> list[str]:
     images = findings.images
     height, width = images.size
     return [
@@ -90,16 +90,16 @@ def _about(findings: Findings) -> list[str]:
     ]
 
 
-def _drawing(diagnosis: Diagnosis[Any], findings: Findings) -> Drawing:
+def _drawing(diagnosis: Diagnosis[Any], findings: DiagnosisFindings) -> Drawing:
     return diagnosis.draw(findings.diagnosis_results(diagnosis), colours_of(findings), findings.images)
 
 
-def _numbers(findings: Findings) -> str:
+def _numbers(findings: DiagnosisFindings) -> str:
     table = pages.table(["", *(model.name for model in findings.models)], rows(findings))
     return f'<section><h2>Main numbers</h2><div class="scroll">{table}</div></section>'
 
 
-def _section(findings: Findings, diagnosis: Diagnosis[Any], drawings: Mapping[str, Drawing]) -> str:
+def _section(findings: DiagnosisFindings, diagnosis: Diagnosis[Any], drawings: Mapping[str, Drawing]) -> str:
     drawing = drawings.get(diagnosis.name, Drawing())
     pictures = "\n".join(map(_picture, drawing.pictures))
     return "\n".join(
@@ -120,7 +120,7 @@ def _picture(picture: Picture) -> str:
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 
-def _legend(findings: Findings) -> str:
+def _legend(findings: DiagnosisFindings) -> str:
     """The colours of the models."""
     entries = "".join(
         f'<span><span class="swatch" style="background: {colour}"></span>{html.escape(name)}</span> '

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -15,16 +12,9 @@ from nas.models.diagnose.images import SplitName, sample_of, study_sample
 from nas.models.diagnose.page import FILE
 from nas.models.diagnose.registry import chosen
 from nas.models.diagnose.resolve import load_models
-from nas.models.diagnose.run import DiagnosisRun
+from nas.models.diagnose.run import DiagnosisDisplay, DiagnosisRun
 from nas.study.content import StudySnapshot
 from nas.study.destinations import check_file
-
-
-class StepDisplay(Protocol):
-    """Shows a step before the diagnoses (`nas.terminal.progress.TerminalDisplay`)."""
-
-    def step(self, text: str) -> AbstractContextManager[Callable[[int, int], None] | None]:
-        """Show a step; yields the function to call with (done, total), or None."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +52,7 @@ class DiagnosisRequest:
         return self.page or (Path() if self.study is None else self.study) / FILE
 
 
-def open_run(request: DiagnosisRequest, display: StepDisplay) -> DiagnosisRun:
+def open_run(request: DiagnosisRequest, display: DiagnosisDisplay) -> DiagnosisRun:
     """Check the request, load the models and the images.
 
     Raises:

@@ -15,8 +15,11 @@ from search_space import cost
 SCHEMA = 1
 
 
-class Display(Protocol):
+class DiagnosisDisplay(Protocol):
     """Shows progress (`nas.terminal.progress.TerminalDisplay`)."""
+
+    def step(self, text: str) -> AbstractContextManager[Callable[[int, int], None] | None]:
+        """Show a step before the diagnoses; yields the function to call with (done, total), or None."""
 
     def counter(
         self, text: str, total: int, done: int = 0, work: float | None = None
@@ -24,8 +27,12 @@ class Display(Protocol):
         """Show a count of `total` items; yields the function that counts further ones and their weight."""
 
 
-class NoDisplay:
+class SilentDisplay:
     """Shows nothing."""
+
+    def step(self, text: str) -> AbstractContextManager[Callable[[int, int], None] | None]:
+        """A step that is not shown."""
+        return nullcontext(None)
 
     def counter(
         self, text: str, total: int, done: int = 0, work: float | None = None
@@ -66,7 +73,7 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class Findings:
+class DiagnosisFindings:
     """What the diagnoses found.
 
     Args:
@@ -138,14 +145,14 @@ class DiagnosisRun:
     def __init__(self, subjects: Sequence[Subject], images: ImageSample, names: Sequence[str] | None = None) -> None:
         self.diagnoses = chosen(names)
         self.subjects = tuple(subjects)
-        self.findings = Findings(images, tuple(ModelFacts.of(subject, images) for subject in subjects))
+        self.findings = DiagnosisFindings(images, tuple(ModelFacts.of(subject, images) for subject in subjects))
 
-    def measure(self, display: Display | None = None) -> Findings:
+    def measure(self, display: DiagnosisDisplay | None = None) -> DiagnosisFindings:
         """Apply each diagnosis to each model; returns `findings`."""
         images = self.findings.images
         work = sum(diagnosis.passes(images) for diagnosis in self.diagnoses) * len(self.subjects)
         total = len(self.diagnoses) * len(self.subjects)
-        shown = NoDisplay() if display is None else display
+        shown = SilentDisplay() if display is None else display
         with shown.counter("diagnosing", total, work=work) as advance:
             for diagnosis in self.diagnoses:
                 results, reasons = self._measure_all(diagnosis, advance)
@@ -176,6 +183,6 @@ class DiagnosisRun:
         return results, reasons
 
 
-def diagnose(subjects: Sequence[Subject], images: ImageSample, names: Sequence[str] | None = None) -> Findings:
+def diagnose(subjects: Sequence[Subject], images: ImageSample, names: Sequence[str] | None = None) -> DiagnosisFindings:
     """Apply the diagnoses called `names` (None: all) to `subjects` on `images`, without showing progress."""
     return DiagnosisRun(subjects, images, names).measure()

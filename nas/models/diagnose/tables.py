@@ -10,11 +10,11 @@ from rich.text import Text
 
 from nas.formatting import MISSING, si
 from nas.models.diagnose.registry import Diagnosis
-from nas.models.diagnose.run import Findings
+from nas.models.diagnose.run import DiagnosisFindings
 from nas.terminal.fitting_table import FittingTable
 
 
-def summary(findings: Findings) -> RenderableType:
+def summary(findings: DiagnosisFindings) -> RenderableType:
     """What was diagnosed, a column for each model, and why diagnoses do not apply."""
     table = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("", overflow="fold")
@@ -27,7 +27,7 @@ def summary(findings: Findings) -> RenderableType:
     return Group(*parts)
 
 
-def rows(findings: Findings) -> list[list[str]]:
+def rows(findings: DiagnosisFindings) -> list[list[str]]:
     """A row for each number, with its heading and the value of each model."""
     models = findings.models
     table = [
@@ -47,14 +47,14 @@ def number_text(value: float | None) -> str:
     return f"{value:.4f}" if abs(value) <= 1 else f"{value:.4g}"
 
 
-def notes(findings: Findings) -> list[str]:
+def notes(findings: DiagnosisFindings) -> list[str]:
     """A line for each diagnosis and reason why it does not apply to some models."""
     return [
         f"{diagnosis.name}: {line}" for diagnosis in findings.diagnoses for line in reason_lines(findings, diagnosis)
     ]
 
 
-def reason_lines(findings: Findings, diagnosis: Diagnosis[Any]) -> list[str]:
+def reason_lines(findings: DiagnosisFindings, diagnosis: Diagnosis[Any]) -> list[str]:
     """A line for each reason why `diagnosis` does not apply, with the models."""
     reasons = findings.reasons.get(diagnosis.name, {})
     return [

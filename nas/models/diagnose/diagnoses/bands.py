@@ -57,8 +57,8 @@ class Bands(Diagnosis[BandAccuracies]):
         "Accuracy on images with noise of one octave of spatial frequencies. The noise is the same in all channels, has a fixed"
         " root mean square (RMS; pixels are 0 to 1) and is not clipped. Park and Kim (How do vision transformers work?, 2022)"
         " find that noise of high frequency hurts convolutional networks more, and noise of low frequency networks with"
-        " attention. The threshold is the RMS at which accuracy has fallen half of the way to chance: a low threshold is a band that the"
-        " decisions depend on (critical band masking; Subramanian et al., 2023)."
+        " attention. The threshold is the RMS at which accuracy has fallen half of the way to chance: a low threshold is a band"
+        " that the decisions depend on (critical band masking; Subramanian et al., 2023)."
     )
 
     def passes(self, images: ImageSample) -> float:
