@@ -50,5 +50,5 @@ def test_noise_is_repeated_by_its_seed() -> None:
 def test_impossible_bands_are_refused() -> None:
     with pytest.raises(ValueError, match=r"band: must have 0 < low < high <= 0.5, found 0.3 to 0.6"):
         Band(0.3, 0.6)
-    with pytest.raises(ValueError, match="a map of 8x8 has no frequency from 0.01 to 0.02"):
+    with pytest.raises(ValueError, match=r"a map of 8x8 has no frequency from 0.01 to 0.02"):
         band_noise(1, (8, 8), Band(0.01, 0.02), 1.0, generator())

@@ -1,0 +1,156 @@
+"""`nas diagnose` on a searched study and on an exported model, and what it says of wrong words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from nas import Study, StudyConfig, export, search
+from nas.cli import main as cli
+from nas.errors import UsageError
+from nas.models.diagnose.images import default_limit
+from nas.models.diagnose.resolve import load_export, load_models
+from nas.models.diagnose.subject import ImageSample
+from nas.study.content import StudySnapshot
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, small_study_writer: Callable[..., Path]) -> Path:
+    """A searched study of two trials, with the model of trial 0 in `model`."""
+    file = small_study_writer(tmp_path_factory.mktemp("diagnosed"), trials=2)
+    study = Study.open_or_create(file.parent / "run", StudyConfig.from_file(file))
+    assert search(study).counts == {"complete": 2}
+    export(study, 0, file.parent / "model")
+    return file.parent
+
+
+def run(words: list[str]) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["nas", "diagnose", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_a_trial_and_its_export_are_the_same_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["0", "1", str(folder / "model"), "--study", str(folder / "run"), "--limit", "30"]
+    assert run([*words, "--only", "corruptions,texture,receptive_field", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["page"] == str(folder / "run" / "diagnosis.html")
+    assert (record["images"]["count"], record["images"]["size"]) == (30, [8, 8])
+    assert "30 test images of digits" in record["images"]["description"]
+    assert [model["name"] for model in record["models"]] == ["trial 0", "trial 1", "model"]
+    assert list(record["diagnoses"]) == ["corruptions", "texture", "receptive_field"]
+    for results in record["diagnoses"].values():
+        assert results["trial 0"] == results["model"] != results["trial 1"]
+    page = (folder / "run" / "diagnosis.html").read_text(encoding="utf-8")
+    assert "--split val" in page
+    assert "Diagnosis of trial 0, trial 1, model" in page
+
+
+def test_an_export_without_its_study(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "new" / "page.html"
+    words = [str(folder / "model"), "--data", "digits", "--split", "val", "--only", "channels", "--out", str(out)]
+    assert run(words) == 0
+    text = capsys.readouterr().out
+    assert "359 validation images of digits, of 359" in text
+    assert f"page: {out}" in text
+    assert out.is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["0"], "diagnose: needs images: --study DIR, or --data FOLDER"),
+        (["0", "--data", "digits"], "0: a trial needs its study: --study DIR"),
+        (["7", "--study", "RUN"], "trial 7: RUN has no such trial"),
+        (["best", "0", "1", "--study", "RUN"], "the models must differ; it is named twice"),
+        (["nowhere", "--study", "RUN"], "nowhere: must be the number of a trial, best, or a folder"),
+        (["RUN", "--study", "RUN"], "RUN: must be a folder that `nas export` wrote; it has no config.json"),
+        (["0", "--study", "RUN", "--only", "band"], "did you mean bands?, found 'band'"),
+        (["0", "--study", "nowhere"], "nowhere"),
+        (["0", "--study", "RUN", "--out", "RUN"], "RUN: is a folder; name the file to write"),
+        (["0", "--study", "RUN", "--split", "train"], "'train' is not one of 'test', 'val'"),
+        (["0", "--study", "RUN", "--data", "nothing"], "nothing: no such folder"),
+    ],
+)
+def test_wrong_words_are_named_in_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    place = str(folder / "run")
+    assert run([place if word == "RUN" else word for word in words]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert message.replace("RUN", place) in error
+
+
+def changed_export(folder: Path, out: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """A copy of the exported model with another configuration."""
+    shutil.copytree(folder / "model", out)
+    config = json.loads((out / "config.json").read_text())
+    change(config)
+    (out / "config.json").write_text(json.dumps(config))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda config: config.update(architecture="resnet18"), "has the architecture 'resnet18', not 'mixfront'"),
+        (lambda config: config.pop("model_args"), "is not as `nas export` writes it: KeyError"),
+        (lambda config: config["pretrained_cfg"].update(std=[0.0]), "mean, std or label_names do not fit"),
+        (lambda config: config["pretrained_cfg"].update(mean=["x"]), "is not as `nas export` writes it: ValueError"),
+        (lambda config: config["pretrained_cfg"].update(label_names=["a"]), "mean, std or label_names do not fit"),
+        (lambda config: config["model_args"]["architecture"].update(stages=[]), "config.json: stages"),
+        (lambda config: config["model_args"]["architecture"]["stages"][0].update(width=32), "of another network"),
+    ],
+)
+def test_a_hostile_configuration_is_one_line(
+    folder: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        load_export(changed_export(folder, tmp_path / "model", change))
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_damaged_weights_are_refused(folder: Path, tmp_path: Path) -> None:
+    out = changed_export(folder, tmp_path / "model", lambda config: None)
+    weights = load_file(out / "model.safetensors")
+    weights["head.bias"][0] = torch.inf
+    save_file(weights, out / "model.safetensors")
+    with pytest.raises(UsageError, match=r"head\.bias must be finite"):
+        load_export(out)
+    (out / "model.safetensors").write_bytes(b"PK\x03\x04 a pickle in a zip")
+    with pytest.raises(UsageError, match="is damaged, or of another network"):
+        load_export(out)
+    (out / "model.safetensors").unlink()
+    (out / "pytorch_model.bin").write_bytes(b"a pickle, which is never read")
+    with pytest.raises(UsageError, match=r"model\.safetensors: is missing"):
+        load_export(out)
+
+
+def test_classes_and_sizes_must_be_those_of_the_images(folder: Path) -> None:
+    (model,) = load_models(["best"], StudySnapshot.of(folder / "run"))
+    digits = tuple(str(digit) for digit in range(10))
+    pixels, labels = torch.rand(4, 1, 8, 8), torch.arange(4)
+    backwards = model.on(ImageSample(pixels, labels, digits[::-1]))
+    same = model.on(ImageSample(pixels, labels, digits))
+    assert torch.equal(backwards.logits(pixels), same.logits(pixels).flip(1))
+    with pytest.raises(UsageError, match=r"must have the classes of the images: 2, found 10; not in both: 2, 3"):
+        model.on(ImageSample(pixels, labels, ("0", "1")))
+    with pytest.raises(UsageError, match=r"takes images of 8x8 pixels, grey, found 8x8 pixels, RGB"):
+        model.on(ImageSample(pixels.expand(4, 3, 8, 8), labels, digits))
+    with pytest.raises(UsageError, match="must be at most 8 models, found 9"):
+        load_models(["0"] * 9, StudySnapshot.of(folder / "run"))
+
+
+def test_larger_images_are_fewer() -> None:
+    assert [default_limit((side, side)) for side in (8, 32, 64, 224)] == [500, 500, 125, 64]
