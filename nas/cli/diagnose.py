@@ -9,7 +9,12 @@ from typing import Annotated, Literal
 import typer
 
 from nas.cli.app import AsJson, Verbose, app, expand_path
-from nas.cli.completion import complete_folder
+from nas.cli.completion import complete_folder, complete_trial
+
+DIAGNOSIS_NAMES = (
+    "bands", "corruptions", "texture", "attention", "receptive_field", "filters", "channels", "curvature",
+)  # fmt: skip
+"""For the help alone: the registry imports torch."""
 
 
 @app.command()
@@ -17,7 +22,9 @@ def diagnose(
     words: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...", help="Trials of --study (numbers, or best), and folders of exported models."
+            metavar="MODEL",
+            autocompletion=complete_trial,
+            help="Trials of --study (numbers, or best), and folders of exported models.",
         ),
     ],
     folder: Annotated[
@@ -40,7 +47,7 @@ def diagnose(
         Literal["test", "val"], typer.Option(help="Test or validation images.", metavar="test|val")
     ] = "test",
     only: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Diagnoses, separated by commas, such as bands,corruptions.")
+        str | None, typer.Option(metavar="NAMES", help=f"Separated by commas, of {', '.join(DIAGNOSIS_NAMES)}.")
     ] = None,
     limit: Annotated[
         int | None,

@@ -16,9 +16,11 @@ from safetensors.torch import load_file, save_file
 from nas import Study, StudyConfig, export, search
 from nas.cli import main as cli
 from nas.errors import UsageError
+from nas.models.diagnose.diagnoses.texture import ShapeAndTexture, Texture
 from nas.models.diagnose.images import default_limit
+from nas.models.diagnose.registry import DIAGNOSES, Advance
 from nas.models.diagnose.resolve import load_export, load_models
-from nas.models.diagnose.subject import ImageSample
+from nas.models.diagnose.subject import ImageSample, Subject
 from nas.study.content import StudySnapshot
 
 
@@ -66,6 +68,28 @@ def test_an_export_without_its_study(folder: Path, tmp_path: Path, capsys: pytes
     assert out.is_file()
 
 
+class Interrupted(Texture):
+    """A user who presses Ctrl-C during the second diagnosis."""
+
+    name = "interrupted"
+
+    def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> ShapeAndTexture:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_command_writes_what_was_finished(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DIAGNOSES, "interrupted", Interrupted())
+    out = tmp_path / "page.html"
+    words = ["0", "--study", str(folder / "run"), "--limit", "10", "--out", str(out)]
+    assert run([*words, "--only", "corruptions,interrupted"]) == 130
+    assert f"the page holds the diagnoses that were finished: {out}" in capsys.readouterr().err
+    assert "Common corruptions" in out.read_text(encoding="utf-8")
+    assert run([*words[:-1], str(tmp_path / "none.html"), "--only", "interrupted"]) == 130
+    assert not (tmp_path / "none.html").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -86,7 +110,9 @@ def test_wrong_words_are_named_in_one_line(
     folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
     place = str(folder / "run")
+    before = sorted(folder.rglob("*"))
     assert run([place if word == "RUN" else word for word in words]) == 2
+    assert sorted(folder.rglob("*")) == before
     error = " ".join(capsys.readouterr().err.split())
     assert message.replace("RUN", place) in error
 

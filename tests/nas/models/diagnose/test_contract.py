@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from nas.cli.diagnose import DIAGNOSIS_NAMES
 from nas.errors import UnknownNameError, UsageError
 from nas.models.diagnose import page, tables
 from nas.models.diagnose.registry import (
@@ -34,7 +35,7 @@ COLOURS = {"first": "#000000", "second": "#ffffff"}
 
 
 def test_all_diagnoses_are_registered_in_the_order_of_the_page() -> None:
-    assert tuple(diagnosis.name for diagnosis in chosen(None)) == NAMES
+    assert tuple(diagnosis.name for diagnosis in chosen(None)) == NAMES == DIAGNOSIS_NAMES
     assert [diagnosis.name for diagnosis in chosen(["curvature", "bands"])] == ["bands", "curvature"]
 
 
