@@ -24,7 +24,7 @@ def diagnose(
         typer.Argument(
             metavar="MODEL",
             autocompletion=complete_trial,
-            help="Trials of --study (numbers, or best), and folders of exported models.",
+            help="Trials of --study (numbers, or best), folders of exported models, timm:NAME, ONNX files.",
         ),
     ],
     folder: Annotated[

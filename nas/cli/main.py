@@ -22,6 +22,7 @@ try:
         search,
         show,
         status,
+        validate,
     )
     from nas.cli.app import app
 except KeyboardInterrupt:  # Ctrl-C in the first tenths of a second, before `main` can handle it
@@ -37,6 +38,7 @@ COMMANDS = (
     report,
     dashboard,
     export,
+    validate,
     diagnose,
     backup,
     doctor,

@@ -11,7 +11,7 @@ from nas.errors import UsageError
 from nas.models.diagnose.images import SplitName, sample_of, study_sample
 from nas.models.diagnose.page import FILE
 from nas.models.diagnose.registry import chosen
-from nas.models.diagnose.resolve import load_models
+from nas.models.diagnose.resolve import load_candidates
 from nas.models.diagnose.run import DiagnosisDisplay, DiagnosisRun
 from nas.study.content import StudySnapshot
 from nas.study.destinations import check_file
@@ -62,13 +62,13 @@ def open_run(request: DiagnosisRequest, display: DiagnosisDisplay) -> DiagnosisR
     chosen(request.names)
     check_file(request.out)
     study = None if request.study is None else StudySnapshot.of(request.study)
-    models = load_models(request.words, study)
+    candidates = load_candidates(request.words, study)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if request.data is None:
         assert study is not None
         images = study_sample(study, request.split, request.limit, device)
     else:
         with display.step("reading images") as progress:
-            size = models[0].image_size
-            images = sample_of(request.data, request.split, request.limit, size, device, progress)
-    return DiagnosisRun([model.on(images) for model in models], images, request.names)
+            _, *size = candidates[0].input_shape
+            images = sample_of(request.data, request.split, request.limit, (size[0], size[1]), device, progress)
+    return DiagnosisRun([candidate.on(images) for candidate in candidates], images, request.names)

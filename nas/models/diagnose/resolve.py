@@ -1,53 +1,43 @@
-"""From the words of the command to models: trials of a study, and folders that `nas export` wrote."""
+"""From the words of the command to models: trials of a study, and all that `nas.models.loading` loads."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
 from nas.analysis.results import Results
 from nas.errors import StudyError, UsageError
 from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.loading import load_model
 from nas.models.weights import load_trained
 from nas.study.attribute_types import is_number_text
 from nas.study.content import StudyContent
 from search_space import Architecture
-from search_space.errors import SpaceError
-from search_space.modules.network import Network, build
-from search_space.timm_support.entrypoint import ENTRYPOINT
 from trainers.data.prepared import DatasetInfo, describe
 from trainers.errors import DataError
-from trainers.files import IrregularFileError, read_json
-from trainers.training.weights_file import DamagedWeightsError, check_tensors
 
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 MAX_MODELS = 8
 """Models side by side: there are as many colours."""
 
 
 @dataclass(frozen=True, eq=False)
-class LoadedModel:
+class Candidate:
     """A model as it was found, before it is known which images it will be given.
 
     Args:
         subject: the model, on the CPU.
-        class_names: of its outputs.
-        image_size: (height, width) of its images.
-        in_chans: their channels.
+        class_names: of its outputs; None: it does not say, and they are taken to be in the order of the images'.
+        num_classes: number of its outputs.
+        input_shape: (C, H, W) of its images.
+        is_movable: whether it runs on other devices than the CPU.
     """
 
     subject: Subject
-    class_names: tuple[str, ...]
-    image_size: tuple[int, int]
-    in_chans: int
+    class_names: tuple[str, ...] | None
+    num_classes: int
+    input_shape: tuple[int, int, int]
+    is_movable: bool = True
 
     def on(self, images: ImageSample) -> Subject:
         """The model on the device of `images`, its outputs in the order of their classes.
@@ -56,20 +46,21 @@ class LoadedModel:
             UsageError: its classes, or the size of its images, are others.
         """
         name, names = self.subject.name, images.class_names
-        if sorted(self.class_names) != sorted(names):
-            own = sorted(set(self.class_names) ^ set(names))
-            rule = f"must have the classes of the images: {len(names)}, found {len(self.class_names)}"
-            raise UsageError(f"{name}: {rule}; not in both: {', '.join(own[:5])}")
-        expected, found = _shape_text(self.in_chans, self.image_size), _shape_text(images.pixels.shape[1], images.size)
+        if self.num_classes != len(names) or (self.class_names and sorted(self.class_names) != sorted(names)):
+            others = sorted(set(self.class_names or ()) ^ set(names))
+            rule = f"must have the classes of the images: {len(names)}, found {self.num_classes}"
+            raise UsageError(f"{name}: {rule}; not in both: {', '.join(others[:5])}")
+        expected, found = _shape_text(self.input_shape), _shape_text(tuple(images.pixels.shape[1:]))
         if expected != found:
             raise UsageError(f"{name}: takes images of {expected}, found {found}")
-        outputs = () if self.class_names == names else tuple(self.class_names.index(one) for one in names)
-        self.subject.module.to(images.pixels.device)
-        return replace(self.subject, outputs=outputs)
+        if self.is_movable:
+            self.subject.module.to(images.pixels.device)
+        own = self.class_names or names
+        return replace(self.subject, outputs=() if own == names else tuple(own.index(one) for one in names))
 
 
-def load_models(words: Sequence[str], study: StudyContent | None) -> list[LoadedModel]:
-    """Load the models that `words` name: numbers of trials of `study`, "best", and folders of exported models.
+def load_candidates(words: Sequence[str], study: StudyContent | None) -> list[Candidate]:
+    """Load the models that `words` name: numbers of trials of `study`, "best", and what `load_model` loads.
 
     Raises:
         UsageError: a word names no model, a trial is not complete, or there are too many words or equal ones.
@@ -78,27 +69,29 @@ def load_models(words: Sequence[str], study: StudyContent | None) -> list[Loaded
     if len(words) > MAX_MODELS:
         raise UsageError(f"diagnose: must be at most {MAX_MODELS} models, found {len(words)}")
     results = None if study is None else Results.of(study)
-    models = [_load(word, study, results) for word in words]
-    names = [model.subject.name for model in models]
-    repeated = next((name for name in names if names.count(name) > 1), None)
+    candidates = [_load(word, study, results) for word in words]
+    names = [candidate.subject.name for candidate in candidates]
+    long = [name if names.count(name) == 1 else word for name, word in zip(names, words, strict=True)]
+    repeated = next((name for name in names if name.startswith("trial ") and names.count(name) > 1), None)
+    repeated = repeated or next((name for name in long if long.count(name) > 1), None)
     if repeated is not None:
         raise UsageError(f"{repeated}: the models must differ; it is named twice")
-    return models
+    return [
+        replace(candidate, subject=replace(candidate.subject, name=name))
+        for candidate, name in zip(candidates, long, strict=True)
+    ]
 
 
-def _load(word: str, study: StudyContent | None, results: Results | None) -> LoadedModel:
+def _load(word: str, study: StudyContent | None, results: Results | None) -> Candidate:
     is_trial = word == "best" or is_number_text(word)
     if is_trial and study is not None and results is not None:
         return load_trial(study, results, word)
-    if Path(word).is_dir():
-        return load_export(Path(word))
-    if is_trial:
+    if is_trial and not Path(word).exists():
         raise UsageError(f"{word}: a trial needs its study: --study DIR")
-    rule = "must be the number of a trial, best, or a folder that `nas export` wrote"
-    raise UsageError(f"{word}: {rule}; there is no such folder")
+    return load_other(word)
 
 
-def load_trial(study: StudyContent, results: Results, word: str) -> LoadedModel:
+def load_trial(study: StudyContent, results: Results, word: str) -> Candidate:
     """The trained network of a trial, normalised by the images of its study.
 
     Raises:
@@ -112,7 +105,7 @@ def load_trial(study: StudyContent, results: Results, word: str) -> LoadedModel:
     network = load_trained(study, next(trial for trial in study.trials if trial.number == number))
     info = study_images(study)
     subject = Subject(f"trial {number}", network, info.mean, info.std, network.architecture)
-    return _loaded(subject, info.class_names)
+    return Candidate(subject, info.class_names, len(info.class_names), (info.in_chans, *info.image_size))
 
 
 def study_images(study: StudyContent) -> DatasetInfo:
@@ -127,70 +120,23 @@ def study_images(study: StudyContent) -> DatasetInfo:
         raise StudyError(str(error)) from None
 
 
-def load_export(folder: Path) -> LoadedModel:
-    """The model in a folder that `nas export` wrote. Only JSON and safetensors are read.
+def load_other(word: str) -> Candidate:
+    """An exported model, one of timm's, or an ONNX file; the name of a folder or file is short.
 
     Raises:
-        UsageError: the folder holds no such model, or a damaged one.
+        UsageError: `word` names none, or the model does not say how images are normalised.
     """
-    config = _config(folder)
-    try:
-        architecture = Architecture.from_dict(config["model_args"]["architecture"])
-        preprocessing = config["pretrained_cfg"]
-        class_names = tuple(map(str, config.get("label_names") or preprocessing["label_names"]))
-        mean, std = (tuple(map(float, preprocessing[key])) for key in ("mean", "std"))
-    except SpaceError as error:
-        raise UsageError(f"{folder / CONFIG_FILE}: {error}") from None
-    except (LookupError, TypeError, ValueError, OverflowError) as error:
-        raise UsageError(f"{folder / CONFIG_FILE}: is not as `nas export` writes it: {error!r}") from None
-    is_usable = (
-        len(mean) == len(std) == architecture.in_chans and all(map(math.isfinite, (*mean, *std))) and min(std) > 0
-    )
-    if not is_usable or len(class_names) != architecture.num_classes:
-        raise UsageError(f"{folder / CONFIG_FILE}: mean, std or label_names do not fit the architecture")
-    network = build(architecture).eval()
-    _load_weights(network, folder / WEIGHTS_FILE)
-    return _loaded(Subject(folder.resolve().name, network, mean, std, architecture), class_names)
+    model = load_model(word)
+    if model.mean is None or model.std is None:
+        raise UsageError(f"{word}: does not say how images are normalised")
+    described = getattr(model.module, "architecture", None)
+    name = model.name if model.kind == "timm" else Path(word).resolve().name
+    architecture = described if isinstance(described, Architecture) else None
+    subject = Subject(name, model.module, model.mean, model.std, architecture)
+    return Candidate(subject, model.class_names, model.num_classes, model.input_shape, model.is_movable)
 
 
-def _config(folder: Path) -> Mapping[str, Any]:
-    """The configuration in an exported folder."""
-    rule = f"{folder}: must be a folder that `nas export` wrote"
-    try:
-        config = read_json(folder / CONFIG_FILE)
-    except FileNotFoundError:
-        raise UsageError(f"{rule}; it has no {CONFIG_FILE}") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{rule}; its {CONFIG_FILE} cannot be read: {error}") from None
-    found = config.get("architecture") if isinstance(config, dict) else None
-    if not isinstance(config, dict) or found != ENTRYPOINT:
-        raise UsageError(f"{rule}; its {CONFIG_FILE} has the architecture {found!r}, not {ENTRYPOINT!r}")
-    return config
-
-
-def _load_weights(network: Network, file: Path) -> None:
-    """Load the weights in `file`, which must be those of such a network, and finite."""
-    try:
-        check_tensors(file)
-        weights: Mapping[str, Tensor] = load_file(file)
-        network.load_state_dict(weights)
-    except FileNotFoundError:
-        raise UsageError(f"{file}: is missing") from None
-    except IsADirectoryError:
-        raise UsageError(f"{file}: must be a file, it is a folder") from None
-    except (DamagedWeightsError, IrregularFileError, SafetensorError, RuntimeError) as error:
-        raise UsageError(f"{file}: is damaged, or of another network: {' '.join(str(error).split())[:300]}") from None
-    for name, tensor in weights.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise UsageError(f"{file}: {name} must be finite")
-
-
-def _loaded(subject: Subject, class_names: Sequence[str]) -> LoadedModel:
-    architecture = subject.architecture
-    assert architecture is not None
-    return LoadedModel(subject, tuple(class_names), architecture.image_size, architecture.in_chans)
-
-
-def _shape_text(channels: int, size: tuple[int, int]) -> str:
+def _shape_text(shape: Sequence[int]) -> str:
+    channels, height, width = shape
     kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
-    return f"{size[0]}x{size[1]} pixels, {kind}"
+    return f"{height}x{width} pixels, {kind}"

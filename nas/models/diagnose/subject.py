@@ -101,7 +101,7 @@ class Subject:
 
     def logits(self, pixels: Tensor) -> Tensor:
         """The outputs for `pixels` of 0..1, with gradients, `(B, C, H, W) -> (B, classes)`."""
-        return self.ordered(self.module(self.normalised(pixels)))
+        return self.ordered(self.module(self.normalised(pixels))).to(pixels.device)  # ONNX Runtime computes on the CPU
 
     @torch.inference_mode()
     def predict(self, pixels: Tensor) -> Tensor:

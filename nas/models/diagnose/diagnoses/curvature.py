@@ -15,7 +15,7 @@ from nas.formatting import finite_or_none
 from nas.html import figure_record
 from nas.models.diagnose.curvature import MAX_ITERATIONS, hessian_eigenvalues, loss_surface
 from nas.models.diagnose.drawing import facets, line
-from nas.models.diagnose.registry import Advance, Diagnosis, Drawing, register
+from nas.models.diagnose.registry import Advance, Diagnosis, Drawing, NotApplicable, register
 from nas.models.diagnose.subject import ImageSample, Subject
 
 MAX_IMAGES = 64
@@ -73,6 +73,8 @@ class Curvatures(Diagnosis[Curvature]):
         return min(MAX_IMAGES, len(images)) * (MAX_ITERATIONS * PASSES_OF_PRODUCT + len(STEPS) ** 2)
 
     def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> Curvature:
+        if not subject.params:
+            raise NotApplicable("no weights that can be moved")
         batch = images.first(MAX_IMAGES)
         count = len(batch)
         eigenvalues = hessian_eigenvalues(

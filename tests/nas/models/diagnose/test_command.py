@@ -7,11 +7,9 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from nas import Study, StudyConfig, export, search
 from nas.cli import main as cli
@@ -19,7 +17,8 @@ from nas.errors import UsageError
 from nas.models.diagnose.diagnoses.texture import ShapeAndTexture, Texture
 from nas.models.diagnose.images import default_limit
 from nas.models.diagnose.registry import DIAGNOSES, Advance
-from nas.models.diagnose.resolve import load_export, load_models
+from nas.models.diagnose.resolve import load_candidates
+from nas.models.diagnose.run import diagnose
 from nas.models.diagnose.subject import ImageSample, Subject
 from nas.study.content import StudySnapshot
 
@@ -97,8 +96,8 @@ def test_an_interrupted_command_writes_what_was_finished(
         (["0", "--data", "digits"], "0: a trial needs its study: --study DIR"),
         (["7", "--study", "RUN"], "trial 7: RUN has no such trial"),
         (["best", "0", "1", "--study", "RUN"], "the models must differ; it is named twice"),
-        (["nowhere", "--study", "RUN"], "nowhere: must be the number of a trial, best, or a folder"),
-        (["RUN", "--study", "RUN"], "RUN: must be a folder that `nas export` wrote; it has no config.json"),
+        (["nowhere", "--study", "RUN"], "nowhere: no such folder, ONNX file or model of timm's"),
+        (["RUN", "--study", "RUN"], "RUN: is no model; it has no config.json"),
         (["0", "--study", "RUN", "--only", "band"], "did you mean bands?, found 'band'"),
         (["0", "--study", "nowhere"], "nowhere"),
         (["0", "--study", "RUN", "--out", "RUN"], "RUN: is a folder; name the file to write"),
@@ -117,54 +116,29 @@ def test_wrong_words_are_named_in_one_line(
     assert message.replace("RUN", place) in error
 
 
-def changed_export(folder: Path, out: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """A copy of the exported model with another configuration."""
-    shutil.copytree(folder / "model", out)
-    config = json.loads((out / "config.json").read_text())
-    change(config)
-    (out / "config.json").write_text(json.dumps(config))
-    return out
+def test_equal_names_of_folders_are_told_apart(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "model", tmp_path / "model")
+    words = [str(folder / "model"), str(tmp_path / "model")]
+    assert [candidate.subject.name for candidate in load_candidates(words, None)] == words
+    with pytest.raises(UsageError, match="the models must differ; it is named twice"):
+        load_candidates(words[:1] * 2, None)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda config: config.update(architecture="resnet18"), "has the architecture 'resnet18', not 'mixfront'"),
-        (lambda config: config.pop("model_args"), "is not as `nas export` writes it: KeyError"),
-        (lambda config: config["pretrained_cfg"].update(std=[0.0]), "mean, std or label_names do not fit"),
-        (lambda config: config["pretrained_cfg"].update(mean=["x"]), "is not as `nas export` writes it: ValueError"),
-        (lambda config: config["pretrained_cfg"].update(label_names=["a"]), "mean, std or label_names do not fit"),
-        (lambda config: config["model_args"]["architecture"].update(stages=[]), "config.json: stages"),
-        (lambda config: config["model_args"]["architecture"]["stages"][0].update(width=32), "of another network"),
-    ],
-)
-def test_a_hostile_configuration_is_one_line(
-    folder: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
-) -> None:
-    with pytest.raises(UsageError) as raised:
-        load_export(changed_export(folder, tmp_path / "model", change))
-    assert message in str(raised.value)
-    assert "\n" not in str(raised.value)
+class Logits(torch.nn.Module):
+    """What an ONNX file is to us: a module without weights."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=(2, 3))
 
 
-def test_damaged_weights_are_refused(folder: Path, tmp_path: Path) -> None:
-    out = changed_export(folder, tmp_path / "model", lambda config: None)
-    weights = load_file(out / "model.safetensors")
-    weights["head.bias"][0] = torch.inf
-    save_file(weights, out / "model.safetensors")
-    with pytest.raises(UsageError, match=r"head\.bias must be finite"):
-        load_export(out)
-    (out / "model.safetensors").write_bytes(b"PK\x03\x04 a pickle in a zip")
-    with pytest.raises(UsageError, match="is damaged, or of another network"):
-        load_export(out)
-    (out / "model.safetensors").unlink()
-    (out / "pytorch_model.bin").write_bytes(b"a pickle, which is never read")
-    with pytest.raises(UsageError, match=r"model\.safetensors: is missing"):
-        load_export(out)
+def test_a_model_without_weights_is_diagnosed_by_its_answers(images: ImageSample) -> None:
+    findings = diagnose([Subject("bare", Logits(), (0.0,) * 3, (1.0,) * 3)], images.first(8))
+    assert [name for name, results in findings.results.items() if results] == ["bands", "corruptions", "texture"]
+    assert findings.reasons["curvature"] == {"bare": "no weights that can be moved"}
 
 
 def test_classes_and_sizes_must_be_those_of_the_images(folder: Path) -> None:
-    (model,) = load_models(["best"], StudySnapshot.of(folder / "run"))
+    (model,) = load_candidates(["best"], StudySnapshot.of(folder / "run"))
     digits = tuple(str(digit) for digit in range(10))
     pixels, labels = torch.rand(4, 1, 8, 8), torch.arange(4)
     backwards = model.on(ImageSample(pixels, labels, digits[::-1]))
@@ -175,7 +149,7 @@ def test_classes_and_sizes_must_be_those_of_the_images(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"takes images of 8x8 pixels, grey, found 8x8 pixels, RGB"):
         model.on(ImageSample(pixels.expand(4, 3, 8, 8), labels, digits))
     with pytest.raises(UsageError, match="must be at most 8 models, found 9"):
-        load_models(["0"] * 9, StudySnapshot.of(folder / "run"))
+        load_candidates(["0"] * 9, StudySnapshot.of(folder / "run"))
 
 
 def test_larger_images_are_fewer() -> None:
