@@ -45,12 +45,12 @@ def run(folder: Path, *words: object) -> str:
 
 
 def test_train_py_takes_the_recipe(model_folder: Path, photos: Path, tmp_path: Path) -> None:
-    words = ("--data-dir", photos, "--config", "train.yaml", "--device", "cpu", "-j", 0, "--epochs", 1)
+    words = ("--data-dir", photos, "--config", "train.yaml", "--device", "cpu", "-j", 0, "--epochs", 1, "-b", 8)
     run(model_folder, sys.executable, REPOSITORY / "train.py", *words, "--output", tmp_path, "--experiment", "scratch")
     assert (tmp_path / "scratch" / "last.pth.tar").is_file()
 
 
 def test_the_example_fine_tunes_and_validates(model_folder: Path, photos: Path, tmp_path: Path) -> None:
-    printed = run(tmp_path, "sh", EXAMPLE, model_folder, photos, REPOSITORY, "--epochs", 1, "-j", 0)
+    printed = run(tmp_path, "sh", EXAMPLE, model_folder, photos, REPOSITORY, "--epochs", 1, "-j", 0, "-b", 8)
     assert "Acc@1" in printed
     assert (tmp_path / "runs" / "fine-tuned" / "model_best.pth.tar").is_file()
