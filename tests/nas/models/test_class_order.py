@@ -15,7 +15,7 @@ from PIL import Image
 from timm.data.readers.class_map import load_class_map
 
 from nas import Study, StudyConfig, export, search
-from nas.driver import run
+from nas.driver import opening
 from nas.driver.reading import ImageReader
 from nas.models.export import CLASS_MAP_FILE, write_class_map
 from trainers.data.class_order import natural_key, sort_classes
@@ -88,7 +88,7 @@ def test_an_old_study_keeps_its_order(
     config: StudyConfig, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:  # as version 0.2 created it
-        patch.setattr(run, "ImageReader", partial(ImageReader, reading_version=1))
+        patch.setattr(opening, "ImageReader", partial(ImageReader, reading_version=1))
         study = Study.open_or_create(tmp_path / "study", config)
     dataset = dict(study.dataset)
     assert dataset.pop("reading_version") == 1
