@@ -21,6 +21,7 @@ from trainers.errors import RecipeError
 from trainers.training.compilation import compile_module
 from trainers.training.data_parallel import Processes
 from trainers.training.evaluation import autocast
+from trainers.training.feature_maps import Outputs, check_feature_maps, with_feature_map, without_feature_map
 from trainers.training.image_sizes import check_image_sizes, image_size_at, resize
 from trainers.training.loss import class_weights
 from trainers.training.optimizer import set_lr
@@ -81,8 +82,7 @@ class RecipeTraining(ResumableTraining):
         module = self._processes.synchronise(module.to(data.device))
         self.optimizer = create_optimizer(module, config, data.device)
         self.teacher = None if teacher is None else check_teacher(teacher.to(data.device), data)
-        if config.image_size_schedule is not None:
-            check_image_sizes(module, data, config.image_size_schedule, config.epochs)
+        self._check_networks(module, data)
         super().__init__(
             module,
             data,
@@ -99,12 +99,26 @@ class RecipeTraining(ResumableTraining):
             max_unsaved_s=max_unsaved_s,
         )
         self._schedule = create_schedule(config, self.steps_per_epoch)
-        self._loss = RecipeLoss(
-            class_weights(data) if config.class_weights == "balanced" else None,
-            config.label_smoothing,
-            None if teacher is None else config.distillation or Distillation(),
-        )
-        self._forward = compile_module(module, config.compile)
+        distillation = None if self.teacher is None else config.distillation or Distillation()
+        weights = class_weights(data) if config.class_weights == "balanced" else None
+        self._loss = RecipeLoss(weights, config.label_smoothing, distillation)
+        if self._uses_features:
+            self._forward = with_feature_map(module)
+        else:
+            self._forward = without_feature_map(compile_module(module, config.compile))
+
+    @property
+    def _uses_features(self) -> bool:
+        return self.config.distillation is not None and self.config.distillation.feature_weight > 0
+
+    def _check_networks(self, module: nn.Module, data: Dataset) -> None:
+        """Check that the recipe can be followed with this network and teacher."""
+        networks = {"network": module} if self.teacher is None else {"network": module, "teacher": self.teacher}
+        for name, network in networks.items():
+            if self._uses_features:
+                check_feature_maps(network, "teacher" if name == "teacher" else "distillation", data)
+            if self.config.image_size_schedule is not None:
+                check_image_sizes(network, name, data, self.config.image_size_schedule, self.config.epochs)
 
     def _lr_at(self, step: int) -> float:
         return self._schedule(step, self._history)
@@ -133,11 +147,14 @@ class RecipeTraining(ResumableTraining):
     def _add_gradients(self, images: Tensor, targets: Tensor, weight: Tensor | int, count: int) -> Tensor:
         """Add the gradients of a part of a batch that has `weight` and `count` images in all; returns its share of the loss."""
         with autocast(images.device, self.config.amp):
-            with torch.no_grad():
-                teacher_logits = None if self.teacher is None else self.teacher(images)
-            loss = self._loss.part(self._forward(images), targets, teacher_logits, weight, count)
+            teachers = None if self.teacher is None else self._ask_teacher(self.teacher, images)
+            loss = self._loss.part(self._forward(images), targets, teachers, weight, count)
         torch.autograd.backward(loss)
         return loss.detach()
+
+    @torch.no_grad()
+    def _ask_teacher(self, teacher: nn.Module, images: Tensor) -> Outputs:
+        return with_feature_map(teacher)(images) if self._uses_features else Outputs(teacher(images))
 
     def _validate(self, epoch: int) -> tuple[float | None, float | None]:
         self._processes.average_statistics(self.module)

@@ -76,6 +76,8 @@ class Distillation(_Part):
     kind: Literal["soft", "hard"] = "soft"  # soft: the teacher's shares of all classes; hard: its first class
     weight: float = Field(default=0.5, gt=0, le=1)  # half, as in DeiT
     temperature: float = Field(default=1.0, gt=0, le=100)  # of soft; 1 where augmentation blends images anyway
+    # Added to the loss: how far the last feature maps look at different places (`trainers.training.feature_maps`), times this.
+    feature_weight: float = Field(default=0.0, ge=0, le=1e6)  # off: not all networks have maps
 
 
 class RecipeConfig(_Part):

@@ -28,6 +28,7 @@ from trainers.training.epoch import Epoch
 from trainers.training.loop import ProxyTraining
 from trainers.training.recipe import RecipeTraining
 from trainers.training.recipe_config import Distillation, ImageSizeSchedule, RecipeConfig, network_options
+from trainers.training.teacher import AdaptedTeacher
 
 OPTIMIZERS = (
     "adamw", "timm:adamw", "sgd", "lamb", "lion", "adan", "muon", "nadamw", "rmsproptf", "madgradw", "adafactorbv",
@@ -236,11 +237,17 @@ def test_images_grow(few_digits: Dataset) -> None:
     assert {size for training, size in shapes[3:] if not training} == {(8, 8)}  # the first three are trials
 
 
+PLAIN = {
+    "stem": {"patch": 2},
+    "stages": [{"mixer": "conv", "width": 8, "depth": 1}],
+    "image_size": 8,
+    "in_chans": 1,
+    "num_classes": 10,
+}
+
+
 def map_bound() -> nn.Module:
-    stem = {"patch": 2, "pos_embed": True}
-    stage = {"mixer": "pool", "width": 8, "depth": 1}
-    plain = {"stem": stem, "stages": [stage], "image_size": 8, "in_chans": 1, "num_classes": 10}
-    return build(Architecture.from_dict(plain))
+    return build(Architecture.from_dict({**PLAIN, "stem": {"patch": 2, "pos_embed": True}}))
 
 
 @pytest.mark.parametrize(
@@ -269,6 +276,50 @@ def test_a_network_learns_from_its_teacher_alone(digits: Dataset) -> None:
     assert training.result.val_accuracy is not None
     assert training.result.val_accuracy > 0.7
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+
+
+def test_a_teacher_gives_feature_maps(few_digits: Dataset) -> None:
+    """Ours as the student, a ViT of timm as the teacher, for images of another size."""
+
+    def student() -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return build(Architecture.from_dict(PLAIN))
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        options = {"img_size": 16, "patch_size": 4, "depth": 1, "embed_dim": 16, "num_heads": 2, "in_chans": 1}
+        vit = timm.create_model("vit_tiny_patch16_224", num_classes=10, **options)
+    teacher = AdaptedTeacher(vit, few_digits, (0.5,), (0.25,), (16, 16))
+    images = torch.randn(2, 1, 8, 8)
+    pixels = images * few_digits.std[0] + few_digits.mean[0]
+    resized = nn.functional.interpolate((pixels - 0.5) / 0.25, (16, 16), mode="bilinear", antialias=True)
+    torch.testing.assert_close(teacher.eval()(images), vit(resized), rtol=1e-4, atol=1e-5)
+
+    histories = []
+    for weight in (0.0, 50.0, 50.0):
+        config = recipe(distillation={"feature_weight": weight}, epochs=2)
+        training = RecipeTraining(student(), few_digits, config, seed=0, teacher=teacher)
+        histories.append(metrics(tuple(training.epochs())))
+    assert histories[1] == histories[2]
+    assert histories[0] != histories[1]
+
+
+@pytest.mark.parametrize("is_teacher", [True, False])
+def test_networks_without_feature_maps_are_refused(is_teacher: bool, few_digits: Dataset) -> None:
+    network = build(Architecture.from_dict(PLAIN))
+    student, teacher = (network, linear()) if is_teacher else (linear(), network)
+    place = "teacher" if is_teacher else "distillation"
+    config = recipe(distillation={"feature_weight": 1.0})
+    with pytest.raises(RecipeError, match=rf"^{place}: must have feature maps \(B, C, h, w\) .*found 'Sequential'"):
+        RecipeTraining(student, few_digits, config, seed=0, teacher=teacher)
+
+
+def test_a_teacher_that_is_bound_to_its_size_is_refused(few_digits: Dataset) -> None:
+    with pytest.raises(
+        RecipeError, match="image_size_schedule: must be absent for a teacher that cannot take images of"
+    ):
+        RecipeTraining(tiny(), few_digits, recipe(image_size_schedule={}), seed=0, teacher=linear())
 
 
 def test_a_checkpoint_belongs_to_one_teacher(few_digits: Dataset, tmp_path: Path) -> None:
