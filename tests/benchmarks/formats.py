@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "search_space"))
 from mixer_cases import VARIANTS
 
 SMALL_PIXELS = 32 * 32
-HEAD = f"{'network':<62}{'format':<11}{'difference':>11}{'relative':>10}{'MB':>8}{'write s':>9}{'images/s':>10}"
+HEAD = f"{'network':<62} {'format':<11}{'difference':>11}{'relative':>10}{'MB':>8}{'write s':>9}{'images/s':>10}"
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class Result:
     def line(self) -> str:
         """The row of the table."""
         if self.error or self.size_bytes is None:
-            return f"{self.network:<62}{self.format:<11}{self.error}"
+            return f"{self.network:<62} {self.format:<11}{self.error}"
         return (
-            f"{self.network:<62}{self.format:<11}{self.difference:>11.1e}{self.relative:>10.1e}"
+            f"{self.network:<62} {self.format:<11}{self.difference:>11.1e}{self.relative:>10.1e}"
             f"{self.size_bytes / 1e6:>8.2f}{self.write_s:>9.1f}{self.images_per_s:>10.1f}"
         )
 
