@@ -16,7 +16,7 @@ from torch import nn
 
 from nas.errors import MachineError, StudyError, UsageError
 from nas.models.formats.artifact import Artifact
-from nas.models.formats.graph import quiet_exporters
+from nas.models.formats.graph import exporting
 from nas.models.formats.registry import InputShape, check_format
 from search_space.modules.portable import portable
 from trainers.files import atomic_folder, is_disk_error
@@ -70,10 +70,10 @@ def write_artifact(
     with _disk_errors(folder), atomic_folder(folder) as draft:
         file = draft / model_format.file_name
         start = time.perf_counter()
-        with quiet_exporters():
+        with exporting():
             model_format.write(portable(reference, input_shape), input_shape, file, metadata or {})
-            write_s = time.perf_counter() - start
-            run = model_format.load(file)
+        write_s = time.perf_counter() - start
+        run = model_format.load(file)
         difference = _largest_difference(run, images, outputs)
         scale = float(outputs.abs().max()) if outputs.numel() else 0.0
         if not difference <= OUTPUT_TOLERANCE * max(1.0, scale):
