@@ -81,8 +81,8 @@ def export(
     study = StudySnapshot.of(folder)
     options = ExportOptions(tuple(formats or ()), standalone, to_hub, retrained)
     folders: dict[int | str, Path] = {trial: out_folder} if trial is not None else _folders(study, out_folder, front)
-    with TerminalDisplay(create_console(stderr=True)).step("exporting") as progress:
-        exported = export_models(study, folders, options, progress)
+    with TerminalDisplay(create_console(stderr=True)).counter("exporting", len(folders)) as advance:
+        exported = export_models(study, folders, options, lambda done, total: advance())
     if as_json:
         print(json.dumps({"models": [model.to_dict() for model in exported]}, allow_nan=False))
         return

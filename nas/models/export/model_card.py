@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from nas.formatting import count, dimensions, ratio, si
+from nas.formatting import count, dimensions, printable, ratio, si
 from nas.models.export.card_snippets import usage
 from nas.models.export.drawing import DRAWING_FILE
 from nas.models.export.markdown import code, escape, table
@@ -76,7 +76,7 @@ def front_matter(provenance: Provenance) -> dict[str, Any]:
     results = [
         {
             "task": {"type": "image-classification", "name": "Image Classification"},
-            "dataset": {"name": provenance.data.name, "type": data_id, "split": split},
+            "dataset": {"name": printable(provenance.data.name), "type": data_id, "split": split},
             "metrics": [{"type": "accuracy", "value": value, "name": f"Accuracy ({meaning})", "verified": False}],
         }
         for value, split, meaning in _known_accuracies(provenance.accuracies)

@@ -108,7 +108,7 @@ def export_models(
     Args:
         study: the study.
         folders: trial, its number or "best" -> the folder of its model.
-        options: what the folders hold beside timm's files.
+        options: which weights, and what the folders hold beside timm's files.
         progress: called after each model.
 
     Raises:
