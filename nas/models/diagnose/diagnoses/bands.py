@@ -110,6 +110,7 @@ class Bands(Diagnosis[BandAccuracies]):
             )
         by_strength.update_xaxes(type="category")
         thresholds.update_xaxes(type="category")
+        thresholds.update_yaxes(range=[math.log10(NOISE_RMS[0] / 1.2), math.log10(NOISE_RMS[-1] * 1.2)])
         thresholds.update_yaxes(type="log", tickvals=list(NOISE_RMS), ticktext=[f"{rms:g}" for rms in NOISE_RMS])
         figures = [
             figure_record("accuracy by band and strength of noise", by_strength, wide=True),
