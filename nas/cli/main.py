@@ -18,6 +18,7 @@ try:
         front,
         init,
         report,
+        retrain,
         search,
         show,
         status,
@@ -26,7 +27,22 @@ try:
 except KeyboardInterrupt:  # Ctrl-C in the first tenths of a second, before `main` can handle it
     raise SystemExit(130) from None
 
-COMMANDS = (init, data, search, status, front, show, report, dashboard, export, backup, doctor, fidelity, bench)
+COMMANDS = (
+    init,
+    data,
+    search,
+    status,
+    front,
+    show,
+    report,
+    dashboard,
+    export,
+    retrain,
+    backup,
+    doctor,
+    fidelity,
+    bench,
+)
 """The modules that register the commands."""
 NAME_ERRNOS = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR})
 """Errors of a path that can name no file: wrong use."""

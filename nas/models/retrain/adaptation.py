@@ -9,6 +9,7 @@ Nothing else changes: widths, depths, mixers and norms are those of the preset.
 from __future__ import annotations
 
 from nas.errors import UsageError
+from nas.formatting import count
 from search_space import Architecture, presets
 from search_space.errors import SpaceError
 from trainers.data.prepared import DatasetInfo
@@ -54,7 +55,7 @@ def describe_adaptation(name: str, adapted: Architecture) -> str:
     height, width = adapted.image_size
     parts = {
         f"images of {height}x{width}": published.image_size != adapted.image_size,
-        f"{adapted.in_chans} channels": published.in_chans != adapted.in_chans,
+        count(adapted.in_chans, "channel"): published.in_chans != adapted.in_chans,
         f"{adapted.num_classes} classes": published.num_classes != adapted.num_classes,
         f"patch {adapted.stem.patch} instead of {published.stem.patch}": published.stem.patch != adapted.stem.patch,
     }

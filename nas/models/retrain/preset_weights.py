@@ -26,12 +26,11 @@ TIMM_MODELS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
         "vit_tiny_patch16": ("vit_tiny_patch16_224", _WITHOUT_TOKEN),
         "vit_small_patch16": ("vit_small_patch16_224", _WITHOUT_TOKEN),
         "swin_tiny_patch4_window7": ("swin_tiny_patch4_window7_224", {}),
-        "mixer_s16": ("mixer_s16_224", {}),
         "lambda_resnet26t": ("lambda_resnet26t", {}),
     }
 )
-"""Preset -> the same network in timm, and the arguments that make it so. The two networks without a class token lack its part of
-the published weights, so that their accuracy before training is not the published one."""
+"""Preset -> the same network in timm, and the arguments that make it so; those of which weights are published. The two vision
+transformers leave out the class token, with which they were trained."""
 
 
 def check_has_weights(preset: str) -> None:
@@ -46,7 +45,7 @@ def check_has_weights(preset: str) -> None:
 
 
 def preset_weights(preset: str, architecture: Architecture) -> dict[str, Tensor]:
-    """timm's weights as a state dict of the network of `architecture`, which is `preset` on the images of a study.
+    """Timm's weights as a state dict of the network of `architecture`, which is `preset` on the images of a study.
 
     The layers that depend on channels and classes are those that timm makes for other ones.
 
@@ -57,7 +56,7 @@ def preset_weights(preset: str, architecture: Architecture) -> dict[str, Tensor]
 
     name, options = TIMM_MODELS[preset]
     shape = ImageShape(architecture.in_chans, architecture.image_size, architecture.num_classes)
-    model = obtain_weights(name, shape, options, "--start pretrained")
+    model = obtain_weights(name, shape, options)
     try:
         return from_timm(model, architecture)
     except SpaceError as error:

@@ -6,6 +6,7 @@ The weights of `pretrained` come from timm's cache of downloads, or from the Hub
 from __future__ import annotations
 
 import difflib
+import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 MAX_SUGGESTIONS = 3
+HUB_LOGGER = "huggingface_hub"
 _SIZE_ARGUMENT = "img_size"
 
 
@@ -97,13 +99,11 @@ def create_timm_model(
         return timm.create_model(name, pretrained=pretrained, **arguments)
 
 
-def check_timm_model(
-    name: str, shape: ImageShape, options: Mapping[str, Any], pretrained: bool, option: str
-) -> ModelCosts:
+def check_timm_model(name: str, shape: ImageShape, options: Mapping[str, Any], option: str) -> ModelCosts:
     """Create the model once, run it on an image, and count its costs.
 
     Raises:
-        UsageError: it cannot be made, takes no images of that size, or has no weights that can be obtained.
+        UsageError: timm does not have it, it cannot be made, or takes no images of that size.
     """
     check_model_name(name, option)
     try:
@@ -111,25 +111,26 @@ def check_timm_model(
     except Exception as error:  # timm and its models raise any
         raise UsageError(f"{option}: {name} cannot be made for {shape.pixels}: {reason(error)}") from None
     try:
-        costs = count_costs(model, shape)
+        return count_costs(model, shape)
     except Exception as error:
         raise UsageError(f"{option}: {name} cannot take images of {shape.pixels}: {reason(error)}") from None
-    if pretrained:
-        obtain_weights(name, shape, options, option)
-    return costs
 
 
-def obtain_weights(name: str, shape: ImageShape, options: Mapping[str, Any], option: str) -> nn.Module:
-    """The model with timm's weights.
+def obtain_weights(name: str, shape: ImageShape, options: Mapping[str, Any]) -> nn.Module:
+    """The model with timm's weights, from the cache of downloads or from the Hub.
 
     Raises:
         UsageError: there are none, or they cannot be downloaded.
     """
+    logger = logging.getLogger(HUB_LOGGER)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # it logs each of its attempts, and the last raises
     try:
         return create_timm_model(name, shape, options, pretrained=True)
     except Exception as error:
-        rule = f"timm's weights of {name} cannot be obtained"
-        raise UsageError(f"{option}: {rule} (is this machine offline?): {reason(error)}") from None
+        raise UsageError(f"{name}: timm's weights cannot be obtained: {reason(error)}") from None
+    finally:
+        logger.setLevel(level)
 
 
 def count_costs(model: nn.Module, shape: ImageShape) -> ModelCosts:
