@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nas.errors import UsageError
 from nas.models.retrain.timm_models import ImageShape, obtain_weights
@@ -14,23 +14,22 @@ from search_space.errors import SpaceError
 if TYPE_CHECKING:
     from torch import Tensor
 
-_WITHOUT_TOKEN: Mapping[str, Any] = {"class_token": False, "global_pool": "avg", "fc_norm": False}
-
-TIMM_MODELS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+TIMM_MODELS: Mapping[str, str] = MappingProxyType(
     {
-        "convmixer_1536_20": ("convmixer_1536_20", {}),
-        "convmixer_768_32": ("convmixer_768_32", {}),
-        "convmixer_1024_20": ("convmixer_1024_20_ks9_p14", {}),
-        "poolformer_s12": ("poolformer_s12", {}),
-        "poolformer_s24": ("poolformer_s24", {}),
-        "vit_tiny_patch16": ("vit_tiny_patch16_224", _WITHOUT_TOKEN),
-        "vit_small_patch16": ("vit_small_patch16_224", _WITHOUT_TOKEN),
-        "swin_tiny_patch4_window7": ("swin_tiny_patch4_window7_224", {}),
-        "lambda_resnet26t": ("lambda_resnet26t", {}),
+        "convmixer_1536_20": "convmixer_1536_20",
+        "convmixer_768_32": "convmixer_768_32",
+        "convmixer_1024_20": "convmixer_1024_20_ks9_p14",
+        "poolformer_s12": "poolformer_s12",
+        "poolformer_s24": "poolformer_s24",
+        "vit_tiny_patch16": "vit_tiny_patch16_224",
+        "vit_small_patch16": "vit_small_patch16_224",
+        "swin_tiny_patch4_window7": "swin_tiny_patch4_window7_224",
+        "lambda_resnet26t": "lambda_resnet26t",
     }
 )
-"""Preset -> the same network in timm, and the arguments that make it so; those of which weights are published. The two vision
-transformers leave out the class token, with which they were trained."""
+"""Preset -> the same network in timm, if weights of it are published."""
+CLASS_TOKEN, POSITIONS = "cls_token", "pos_embed"
+"""Tensors of timm's vision transformers; the first of the positions is that of the class token."""
 
 
 def check_has_weights(preset: str) -> None:
@@ -47,17 +46,19 @@ def check_has_weights(preset: str) -> None:
 def preset_weights(preset: str, architecture: Architecture) -> dict[str, Tensor]:
     """Timm's weights as a state dict of the network of `architecture`, which is `preset` on the images of a study.
 
-    The layers that depend on channels and classes are those that timm makes for other ones.
+    timm adapts the layers that depend on image size, channels and classes. The vision transformers lose the class token, with
+    which they were trained: the presets take the mean over the positions instead.
 
     Raises:
         UsageError: the weights cannot be downloaded, or do not fit.
     """
     from search_space.timm_support.weights import from_timm
 
-    name, options = TIMM_MODELS[preset]
     shape = ImageShape(architecture.in_chans, architecture.image_size, architecture.num_classes)
-    model = obtain_weights(name, shape, options)
+    weights = dict(obtain_weights(TIMM_MODELS[preset], shape, {}).state_dict())
+    if weights.pop(CLASS_TOKEN, None) is not None:
+        weights[POSITIONS] = weights[POSITIONS][:, 1:]
     try:
-        return from_timm(model, architecture)
+        return from_timm(weights, architecture)
     except SpaceError as error:
         raise UsageError(f"--start pretrained: timm's weights do not fit {preset}: {error}") from None
