@@ -18,15 +18,22 @@ import pytest
 
 import nas
 from nas import Study
+from nas.analysis.results import Results
 from nas.cli.main import main
+from nas.models.retrain.augmentation import resolve_augment
 from nas.models.retrain.named_recipes import load_recipe
+from nas.models.retrain.plan import RetrainSettings, create_jobs, plan_workers, recipe_digest
+from nas.models.retrain.subjects import resolve_word
+from nas.models.retrain.worker import RetrainWorker
+from nas.study.config import Resources
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.retrained import RESULT, retrained_runs
+from trainers.data.prepared import describe
 from trainers.training.weights_file import TENSORS_DIGEST, read_metadata
 
 PATIENCE_S = 300.0
 EPOCHS = 12
-WORDS = ["0", "1", "2", "--seeds", "2", f"epochs={EPOCHS}", "batch_size=32"]
+WORDS = ["0", "1", "2", "--seeds", "2", "--device", "cpu", f"epochs={EPOCHS}", "batch_size=32"]
 
 
 @pytest.fixture
@@ -73,21 +80,24 @@ def learned(folder: Path) -> dict[str, Any]:
     }
 
 
-def test_trials_are_retrained_by_two_workers_however_often_they_are_interrupted(
-    copy: Path, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
-) -> None:
-    code, printed, _ = command(*WORDS, "--study", copy, "--json")
-    undisturbed = json.loads(printed)
-    assert code == 0
-    assert [(run["trial"], run["seed"]) for run in undisturbed["runs"]] == [(n, s) for n in (0, 1, 2) for s in (0, 1)]
-    assert (undisturbed["trained"], undisturbed["failures"]) == (6, {})
-    for summary in undisturbed["summaries"]:
-        accuracies = [run["test_accuracy"] for run in undisturbed["runs"] if run["name"] == summary["name"]]
-        assert summary["test_accuracy"]["value"] == pytest.approx(sum(accuracies) / 2)
-        assert summary["test_accuracy"]["low"] <= min(accuracies)
-        trial = Study.open(copy).results().trial(summary["trial"])
-        assert summary["proxy_accuracy"] == trial["accuracy"]
+def train_undisturbed(study: Path, results: Results, root: Path) -> None:
+    """The runs of `WORDS` in this process, by as many threads as a worker of the command has."""
+    file = Study.open(study).images()
+    images = describe(file)
+    recipe = resolve_augment(load_recipe("default", WORDS[-2:]), images)
+    digest = recipe_digest(recipe, None)
+    subjects = [resolve_word(word, results, images, "scratch") for word in WORDS[:3]]
+    threads = plan_workers(Resources(workers=2), "cpu", 6).threads
+    settings = RetrainSettings(file, images.fingerprint, recipe, digest, None, threads, "cpu", root / "stop")
+    worker = RetrainWorker(settings, "cpu")
+    for job in create_jobs(subjects, 2, root, digest, {}):
+        Path(job.folder).mkdir(parents=True)
+        assert worker.run(job.to_dict())["outcome"] == "finished"
 
+
+def test_trials_are_retrained_by_two_workers_however_often_they_are_interrupted(
+    copy: Path, results: Results, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
     out = tmp_path / "disturbed"
     process = start(*WORDS, "--study", copy, "--out", out)
     wait_for(1, out, process)
@@ -104,13 +114,21 @@ def test_trials_are_retrained_by_two_workers_however_often_they_are_interrupted(
     ended = {file: file.stat().st_mtime_ns for file in results_in(out)}
     assert 1 <= after_interrupt < len(ended) < 6
     code, printed, _ = command(*WORDS, "--study", copy, "--out", out, "--json")
-    assert (code, json.loads(printed)["trained"]) == (0, 6 - len(ended))
-    assert learned(out) == learned(copy)
+    record = json.loads(printed)
+    assert (code, record["trained"], record["failures"]) == (0, 6 - len(ended), {})
+    assert [(run["trial"], run["seed"]) for run in record["runs"]] == [(n, s) for n in (0, 1, 2) for s in (0, 1)]
+    for summary in record["summaries"]:
+        accuracies = [run["test_accuracy"] for run in record["runs"] if run["name"] == summary["name"]]
+        assert summary["test_accuracy"]["value"] == pytest.approx(sum(accuracies) / 2)
+        assert summary["test_accuracy"]["low"] <= min(accuracies)
+        assert summary["proxy_accuracy"] == results.trial(summary["trial"])["accuracy"]
+    train_undisturbed(copy, results, tmp_path / "undisturbed")
+    assert learned(out) == learned(tmp_path / "undisturbed")
     assert {file: file.stat().st_mtime_ns for file in ended} == ended  # they were not repeated
     assert not list(out.rglob(CHECKPOINT))
-    code, printed, _ = command("--front", *WORDS[3:], "--study", copy, "--json")
+    code, printed, _ = command("--front", *WORDS[3:], "--study", copy, "--out", out, "--json")
     front = json.loads(printed)
-    assert [run["trial"] for run in front["runs"][::2]] == list(Study.open(copy).results().front["trial"])
+    assert [run["trial"] for run in front["runs"][::2]] == list(results.front["trial"])
     assert (code, front["trained"]) == (0, 0)
 
 
