@@ -21,7 +21,8 @@ from typing import Self
 
 from nas.analysis.results import Results
 from nas.driver.display import Display
-from nas.driver.run import open_or_create_study, run_search
+from nas.driver.opening import open_or_create_study
+from nas.driver.run import run_search
 from nas.models.front_test_accuracy import measure_test_accuracy
 from nas.report import check_out, write
 from nas.study.config import StudyConfig

@@ -123,6 +123,12 @@ class StudyColumns:
             column[number] = accuracies[str(number)]
         return sorted(changed)
 
+    def proxy_accuracies(self) -> dict[int, float]:
+        """Trial -> its validation accuracy in the search, of the complete trials within the limits."""
+        accuracies = self.numbers["accuracy"].first(self.count)
+        rows: list[int] = np.flatnonzero(np.isfinite(accuracies)).tolist()
+        return {row: float(accuracies[row]) for row in rows if self._is_counted(row)}
+
     @property
     def rungs(self) -> list[RungRow]:
         """The rungs; none if the study has no scheduler."""

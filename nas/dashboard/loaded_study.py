@@ -15,6 +15,7 @@ from nas.errors import UsageError
 from nas.page.document import PageState
 from nas.page.drivers import plain_drivers
 from nas.page.live_document import LiveDocument
+from nas.page.retrained import NO_STAMP, no_retrained, plain_retrained, retrained_stamp
 from nas.study.drivers import DriverRecord
 from nas.study.info import StudyInfo
 from nas.study.layout import COLUMNS, STORAGE, may_write, place_file
@@ -44,6 +45,7 @@ class LoadedStudy:
         self._has_lock = False
         self._lock_seen_s = -LOCK_INTERVAL_S
         self._drivers: Mapping[str, DriverRecord] = {}
+        self._retrained, self._retrained_stamp = no_retrained(), NO_STAMP
         first = self.reader.read(START, limit=1)
         info = StudyInfo(place.folder, self.reader.name, first.attributes or {}, len(self.reader.directions))
         self._identity = identity_of(self.reader.name, first.trials[0]) if first.trials else ""
@@ -64,8 +66,10 @@ class LoadedStudy:
             self._start(info, None)
 
     def has_changed(self) -> bool:
-        """True if there may be something to read, or a search has started or ended."""
-        return self.reader.changed() or self._is_searched() != self.page.state.is_searching
+        """True if there may be something to read, a search has started or ended, or a full training has ended."""
+        if self.reader.changed() or self._is_searched() != self.page.state.is_searching:
+            return True
+        return retrained_stamp(self.place.folder) != self._retrained_stamp
 
     def read_on(self) -> None:
         """Read what is new, not much at a time.
@@ -80,6 +84,7 @@ class LoadedStudy:
             attributes = changes.attributes or attributes
             drivers = changes.drivers
         self._drivers = drivers
+        self._read_retrained()
         self.page.settle(attributes, self._state(is_searching=self._is_searched()))
         self._save()
 
@@ -104,7 +109,16 @@ class LoadedStudy:
             is_writable=self.is_writable,
             is_searching=is_searching,
             drivers=self._plain_drivers(is_searching=is_searching),
+            retrained=self._retrained,
         )
+
+    def _read_retrained(self) -> None:
+        """Read the full trainings again if one has ended."""
+        stamp = retrained_stamp(self.place.folder)
+        if stamp != self._retrained_stamp:
+            page, self._retrained_stamp = self.page, stamp
+            fingerprint = str(page.info.dataset.get("fingerprint"))
+            self._retrained = plain_retrained(self.place.folder, fingerprint, page.columns.proxy_accuracies())
 
     def _plain_drivers(self, *, is_searching: bool) -> list[dict[str, Any]]:
         if not self._drivers:

@@ -13,6 +13,7 @@ trial is its number:
     history              each trial that ever entered the front, the hypervolume after it, and the trial that removed it or -1
     segments             which worker trained which trial when (`encode_segments`)
     drivers              who searches it (`nas.page.drivers.plain_drivers`)
+    retrained            its full trainings (`nas.page.retrained.plain_retrained`)
     rungs                `nas.analysis.rungs.RungRow`; empty without a scheduler
     noise                {"accuracy": standard deviation between trainings of one architecture, or null if not measured}
     references           marks beside the trials: [{"label", "kind": "preset" or "study", "values": {objective: value}}]
@@ -26,7 +27,7 @@ A change has `rows` with `index`, `columns`, `curves` and `segments` in place of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ from nas.page.arrays import Kind, encode, encode_codes
 from nas.page.fields import Field, fields_of
 from nas.page.meta import study_meta
 from nas.page.references import references
+from nas.page.retrained import no_retrained
 from nas.study.info import StudyInfo
 
 
@@ -54,6 +56,7 @@ class PageState:
         is_writable: whether notes and pins can be stored.
         is_searching: whether a search runs now.
         drivers: who searches it (`nas.page.drivers.plain_drivers`).
+        retrained: its full trainings (`nas.page.retrained.plain_retrained`).
     """
 
     key: str
@@ -62,6 +65,7 @@ class PageState:
     is_writable: bool = False
     is_searching: bool = False
     drivers: Sequence[Mapping[str, Any]] = ()
+    retrained: Mapping[str, Any] = field(default_factory=no_retrained)
 
 
 def document(info: StudyInfo, columns: StudyColumns, state: PageState) -> dict[str, Any]:
@@ -82,7 +86,7 @@ def document(info: StudyInfo, columns: StudyColumns, state: PageState) -> dict[s
 def state_parts(state: PageState, count: int) -> dict[str, Any]:
     """The parts that depend on what happens now."""
     now = {"writable": state.is_writable, "searching": state.is_searching, "drivers": list(state.drivers)}
-    return {**now, "cursor": state.cursor, "count": count}
+    return {**now, "retrained": dict(state.retrained), "cursor": state.cursor, "count": count}
 
 
 def study_parts(info: StudyInfo) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from nas.page.detail_chunks import detail_chunks
 from nas.page.document import PageState, document
 from nas.page.drivers import plain_drivers
 from nas.page.packing import packed
+from nas.page.retrained import plain_retrained
 from nas.study.content import StudyContent, StudySnapshot
 from nas.study.destinations import check_file
 from nas.study.layout import may_write
@@ -74,7 +75,8 @@ def _render(study: StudyContent, columns: StudyColumns, progress: Callable[[int,
     results = Results.of(study)
     findings = analysis(results, columns)
     drivers = plain_drivers(driver_statuses(results), results.read_s)
-    whole = document(info, columns, PageState(KEY, drivers=drivers)) | {"analysis": findings}
+    retrained = plain_retrained(info.folder, str(info.dataset.get("fingerprint")), columns.proxy_accuracies())
+    whole = document(info, columns, PageState(KEY, drivers=drivers, retrained=retrained)) | {"analysis": findings}
     context = StudyContext.of(info.folder, info.attributes)
     details = detail_chunks(study.trials, context, columns.front.trials, progress)
     data = {

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from nas.driver.home import find_home
-from nas.driver.run import open_or_create_study, run_search
+from nas.driver.opening import open_or_create_study
+from nas.driver.run import run_search
 from nas.errors import ConfigError
 from nas.execution.simulator import Simulator
 from nas.study.config import StudyConfig

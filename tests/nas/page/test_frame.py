@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-TITLES = ["Front", "Progress", "Space", "Compare", "Health", "Table", "Data"]
+TITLES = ["Front", "Progress", "Space", "Compare", "Retrained", "Health", "Table", "Data"]
 LAPTOP = {"width": 1366, "height": 768}
 LEAST_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
 CONTRASTS = """() => {
