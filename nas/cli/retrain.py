@@ -12,7 +12,6 @@ from nas.cli.app import AsJson, Verbose, app, expand_path, print_rich, split_wor
 from nas.cli.completion import complete_folder, complete_preset
 
 if TYPE_CHECKING:
-    from nas.analysis.retrained_summary import RetrainedSummary
     from nas.models.retrain.run import Retraining
     from nas.study.content import StudyContent
 
@@ -151,41 +150,28 @@ def _names(options: list[str] | None) -> tuple[str, ...]:
 
 def _print_end(study: StudyContent, retraining: Retraining, as_json: bool) -> None:
     from nas.analysis.results import Results
-    from nas.analysis.retrained_summary import rank_correlation, summarise
-    from nas.analysis.statistics import to_plain_json
-    from nas.formatting import shell_path
+    from nas.analysis.retrained import proxy_correlation
+    from nas.formatting import count, shell_path
+    from nas.models.retrain import tables
     from nas.study.retrained import RETRAINED
 
-    trials = Results.of(study).summary
-    accuracies, throughputs = (
-        {int(number): float(value) for number, value in zip(trials["trial"], trials[name], strict=True)}
-        if name in trials
-        else {}
-        for name in ("accuracy", "images_per_s")
-    )
-    summaries = summarise(retraining.runs, accuracies, throughputs)
+    search, models = tables.SearchValues.of(Results.of(study)), retraining.models
     if as_json:
+        tau = proxy_correlation(models, search.accuracies)
         record = {
             "runs": [run.to_dict() | {"folder": str(run.folder(retraining.root))} for run in retraining.runs],
-            "summaries": [summary.to_dict() for summary in summaries],
-            "rank_correlation": to_plain_json(rank_correlation(summaries)),
+            "models": [tables.model_record(model, search) for model in models],
+            "tau": None if tau is None else tau.to_dict(),
             "trained": retraining.trained,
             "failures": dict(retraining.failures),
         }
         print(json.dumps(record, allow_nan=False))
         return
-    _print_table(summaries, retraining)
-    print(f"runs: {shell_path(retraining.root / RETRAINED)}")
-
-
-def _print_table(summaries: tuple[RetrainedSummary, ...], retraining: Retraining) -> None:
-    from nas.formatting import count
-    from nas.models.retrain import tables
-
     for subject in retraining.subjects:
         if subject.note:
             print(f"preset {subject.note}")
-    if not retraining.trained and retraining.runs and not retraining.failures:
+    if not retraining.trained and not retraining.failures:
         print(f"{count(len(retraining.runs), 'run')} had ended before; nothing was trained")
-    if summaries:
-        print_rich(tables.report(summaries))
+    if models:
+        print_rich(tables.report(models, search))
+    print(f"runs: {shell_path(retraining.root / RETRAINED)}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nas.analysis.results import Results
+from nas.analysis.retrained import RetrainedModel, retrained_models
 from nas.errors import MachineError, StudyError, UsageError
 from nas.execution.base import Loss, Task, open_executor
 from nas.execution.interrupts import Interrupts
@@ -133,6 +134,13 @@ class Retraining:
     runs: tuple[RetrainedRun, ...]
     failures: Mapping[str, str] = field(default_factory=dict)
     trained: int = 0
+
+    @property
+    def models(self) -> tuple[RetrainedModel, ...]:
+        """The networks with the means of their runs, in the order of the request."""
+        places = {subject.name: place for place, subject in enumerate(self.subjects)}
+        fingerprint = self.runs[0].fingerprint if self.runs else ""
+        return tuple(sorted(retrained_models(self.runs, fingerprint), key=lambda model: places[model.first.name]))
 
     def check(self) -> None:
         """Raise `StudyError` if a run has failed."""

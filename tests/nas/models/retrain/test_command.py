@@ -117,11 +117,13 @@ def test_trials_are_retrained_by_two_workers_however_often_they_are_interrupted(
     record = json.loads(printed)
     assert (code, record["trained"], record["failures"]) == (0, 6 - len(ended), {})
     assert [(run["trial"], run["seed"]) for run in record["runs"]] == [(n, s) for n in (0, 1, 2) for s in (0, 1)]
-    for summary in record["summaries"]:
-        accuracies = [run["test_accuracy"] for run in record["runs"] if run["name"] == summary["name"]]
-        assert summary["test_accuracy"]["value"] == pytest.approx(sum(accuracies) / 2)
-        assert summary["test_accuracy"]["low"] <= min(accuracies)
-        assert summary["proxy_accuracy"] == results.trial(summary["trial"])["accuracy"]
+    for model in record["models"]:
+        accuracies = [run["test_accuracy"] for run in record["runs"] if run["name"] == model["name"]]
+        assert model["test"]["value"] == pytest.approx(sum(accuracies) / 2)
+        assert model["test"]["low"] < model["test"]["value"] < model["test"]["high"]
+        assert model["proxy_accuracy"] == results.trial(model["trial"])["accuracy"]
+    assert [model["trial"] for model in record["models"]] == [0, 1, 2]
+    assert -1 <= record["tau"]["value"] <= 1
     train_undisturbed(copy, results, tmp_path / "undisturbed")
     assert learned(out) == learned(tmp_path / "undisturbed")
     assert {file: file.stat().st_mtime_ns for file in ended} == ended  # they were not repeated
