@@ -22,6 +22,7 @@ try:
         search,
         show,
         status,
+        validate,
     )
     from nas.cli.app import app
 except KeyboardInterrupt:  # Ctrl-C in the first tenths of a second, before `main` can handle it
@@ -38,6 +39,7 @@ COMMANDS = (
     dashboard,
     export,
     retrain,
+    validate,
     backup,
     doctor,
     fidelity,
