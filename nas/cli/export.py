@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.app import StudyFolder, Verbose, app, expand_path
+from nas.cli.app import AsJson, StudyFolder, Verbose, app, expand_path
 from nas.cli.completion import complete_trial
+
+if TYPE_CHECKING:
+    from nas.models.export import ExportedModel
+    from nas.study.content import StudyContent
 
 
 @app.command()
@@ -21,7 +25,7 @@ def export(
         typer.Argument(
             metavar="TRIAL",
             autocompletion=complete_trial,
-            help="The number of a trial, or 'best'; none with --pinned.",
+            help="The number of a trial, or 'best'; none with --front or --pinned.",
         ),
     ] = None,
     out_folder: Annotated[
@@ -33,28 +37,85 @@ def export(
             help="The folder to write; new, empty, or an earlier export.",
         ),
     ],
+    front: Annotated[
+        bool,
+        typer.Option("--front", help="Export each trial of the front to FOLDER/trial-NUMBER instead of one trial."),
+    ] = False,
     pinned: Annotated[
         bool, typer.Option("--pinned", help="Export each pinned trial to FOLDER/trial-NUMBER instead of one trial.")
     ] = False,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="Also write, run and compare the model as onnx, pt2 or executorch; may be repeated.",
+        ),
+    ] = None,
+    standalone: Annotated[
+        bool, typer.Option("--standalone", help="Also write model.py: the network in plain PyTorch, without mixfront.")
+    ] = False,
+    to_hub: Annotated[
+        bool, typer.Option("--to-hub", help="Prepare the folder for the Hugging Face Hub, and say how to upload it.")
+    ] = False,
+    retrained: Annotated[
+        bool,
+        typer.Option(
+            "--retrained", help="The best-validated full training of the trial (nas retrain), not that of the search."
+        ),
+    ] = False,
+    as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Export the trained network of a trial as a timm model, or those of all pinned trials."""
-    from nas.errors import UsageError
-    from nas.models import export as models
+    """Export the trained network of a trial as a timm model, or those of the front or of all pinned trials.
+
+    The folder has timm's files, a model card, a drawing, the architecture, a recipe for timm's train.py and the provenance. The
+    model is loaded again, and its outputs are compared with those of the trained network.
+    """
+    from nas.models.export import ExportOptions, export_models
     from nas.study.content import StudySnapshot
+    from nas.terminal.console import create_console
+    from nas.terminal.progress import TerminalDisplay
 
-    if (trial is None) != pinned:
-        found = "neither" if trial is None else f"both, --pinned and {trial}"
-        raise UsageError(f"export: needs a trial (its number, or best) or --pinned, found {found}")
+    _check_choice(trial, front, pinned)
     study = StudySnapshot.of(folder)
-    if trial is None:
-        for number, written in models.export_pinned(study, out_folder).items():
-            _print_model(number, written)
-    else:
-        _print_model(models.export(study, trial, out_folder), out_folder)
+    options = ExportOptions(tuple(formats or ()), standalone, to_hub, retrained)
+    folders: dict[int | str, Path] = {trial: out_folder} if trial is not None else _folders(study, out_folder, front)
+    with TerminalDisplay(create_console(stderr=True)).step("exporting") as progress:
+        exported = export_models(study, folders, options, progress)
+    if as_json:
+        print(json.dumps({"models": [model.to_dict() for model in exported]}, allow_nan=False))
+        return
+    for model in exported:
+        _print_model(model, to_hub)
 
 
-def _print_model(number: int, out_folder: Path) -> None:
-    print(f"model: {out_folder} (trial {number})")
-    name = json.dumps(f"local-dir:{out_folder}", ensure_ascii=False)
+def _check_choice(trial: str | None, front: bool, pinned: bool) -> None:
+    from nas.errors import UsageError
+
+    chosen = [name for name, is_chosen in (("--front", front), ("--pinned", pinned), (trial, trial)) if is_chosen]
+    if len(chosen) != 1:
+        found = "neither" if not chosen else f"both, {' and '.join(map(str, chosen))}"
+        raise UsageError(f"export: needs a trial (its number, or best), --front or --pinned, found {found}")
+
+
+def _folders(study: StudyContent, out_folder: Path, front: bool) -> dict[int | str, Path]:
+    from nas.models.export import front_trials, pinned_trials, trial_folders
+
+    return trial_folders(front_trials(study) if front else pinned_trials(study), out_folder)
+
+
+def _print_model(model: ExportedModel, to_hub: bool) -> None:
+    from nas.formatting import si
+
+    print(f"model: {model.folder} (trial {model.trial})")
+    for artifact in model.artifacts:
+        speed = "" if artifact.images_per_s is None else f", {si(artifact.images_per_s)} images/s"
+        size = si(artifact.size_bytes, "B")
+        print(f"       {artifact.file}: {size}, largest difference {artifact.largest_difference:.1e}{speed}")
+    name = json.dumps(f"local-dir:{model.folder}", ensure_ascii=False)
     print(f"load:  import search_space, timm; timm.create_model({name}, pretrained=True)")
+    if to_hub:
+        from nas.models.export.hub import upload_command
+
+        print(f"upload: {upload_command(model.name, model.folder)}")

@@ -21,12 +21,28 @@ try:
         search,
         show,
         status,
+        validate,
     )
     from nas.cli.app import app
 except KeyboardInterrupt:  # Ctrl-C in the first tenths of a second, before `main` can handle it
     raise SystemExit(130) from None
 
-COMMANDS = (init, data, search, status, front, show, report, dashboard, export, backup, doctor, fidelity, bench)
+COMMANDS = (
+    init,
+    data,
+    search,
+    status,
+    front,
+    show,
+    report,
+    dashboard,
+    export,
+    validate,
+    backup,
+    doctor,
+    fidelity,
+    bench,
+)
 """The modules that register the commands."""
 NAME_ERRNOS = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR})
 """Errors of a path that can name no file: wrong use."""

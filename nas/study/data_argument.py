@@ -50,7 +50,7 @@ def describe_data(
         if overrides:
             raise UsageError(f"{overrides[0]}: the data of a study that was started cannot be changed")
         return _stored(StudySnapshot.of(Path(where)))
-    config = _config(where, overrides)
+    config = data_configuration(where, overrides)
     with data_errors(config):
         located = locate(config.data)
         check_room(config, located, scratch)
@@ -73,8 +73,13 @@ def _stored(study: StudyContent) -> tuple[dict[str, Any], Path | None]:
         return dict(study.dataset), None
 
 
-def _config(where: str, overrides: Sequence[str]) -> StudyConfig:
-    """The configuration of a study on the data."""
+def data_configuration(where: str, overrides: Sequence[str]) -> StudyConfig:
+    """The configuration of a study on the data that `where` names: a folder, a study file, an installed study or a source.
+
+    Raises:
+        ConfigError: an override breaks a rule.
+        UsageError: `where` names nothing.
+    """
     path, installed = Path(where), installed_studies()
     if path.is_file() or (path.suffix in (".yaml", ".yml") and not path.is_dir()):
         return StudyConfig.from_file(path, *overrides)

@@ -46,7 +46,7 @@ class Network(nn.Module):
         ValueError: a rate outside [0, 1), or stochastic depth without residual branches; classes without pooling.
     """
 
-    _model_args: dict[str, Any]
+    _factory_args: dict[str, Any]
 
     def __init__(
         self, architecture: Architecture, global_pool: str = "avg", drop_rate: float = 0.0, drop_path_rate: float = 0.0
@@ -215,6 +215,15 @@ class Network(nn.Module):
         return {name for name, _ in self.named_parameters() if name.endswith(ends)}
 
     @property
+    def _model_args(self) -> dict[str, Any]:
+        """The arguments that timm's factory sets and its exporter writes; `architecture` is that of the network as it is."""
+        return {**self._factory_args, "architecture": self._built.to_dict()}
+
+    @_model_args.setter
+    def _model_args(self, arguments: dict[str, Any]) -> None:
+        self._factory_args = arguments
+
+    @property
     def _stages(self) -> list[NetworkStage]:
         return cast(list[NetworkStage], list(self.stages))
 
@@ -226,8 +235,6 @@ class Network(nn.Module):
         self.bound_by = input_size.bound_by(self.architecture)
         # timm's factory and exporter read these from the model rather than from its configuration.
         self._traits = {"img_size": self.image_size, "fixed_input_size": bool(self.bound_by), "first_conv": "stem.proj"}
-        if changes and hasattr(self, "_model_args"):  # those of timm's factory, which its exporter writes
-            self._model_args = {**self._model_args, "architecture": self.architecture.to_dict()}
 
     def _embed(self, x: torch.Tensor) -> torch.Tensor:
         if self.bound_by:

@@ -11,7 +11,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,9 @@ def mixfront(pretrained: bool = False, architecture: dict[str, Any] | None = Non
         architecture: the description, plain JSON; required.
         kwargs: what `timm.create_model` passes to every model: `num_classes`, `in_chans`, `global_pool`, `img_size`,
             `drop_rate`, `drop_path_rate`, `features_only`, `out_indices`, `pretrained_cfg` and so on.
+
+    Raises:
+        ValueError: there is no architecture, or a saved configuration contradicts itself.
     """
     from timm.models import build_model_with_cfg
 
@@ -42,6 +45,8 @@ def mixfront(pretrained: bool = False, architecture: dict[str, Any] | None = Non
         raise ValueError(f"{ENTRYPOINT}: the keyword `architecture` (a mapping) is required")
     description = Architecture.from_dict(architecture)
     pretrained_cfg = kwargs.pop("pretrained_cfg", None)
+    if "pretrained_model_args" in kwargs:
+        _check_saved(description, kwargs["pretrained_model_args"], pretrained_cfg)
     if not pretrained_cfg or (isinstance(pretrained_cfg, dict) and "input_size" not in pretrained_cfg):
         pretrained_cfg = default_cfg(description) | (pretrained_cfg or {})  # timm would assume ImageNet's
     stages = description.stages
@@ -76,6 +81,21 @@ def default_cfg(architecture: Architecture) -> dict[str, Any]:
         "first_conv": "stem.proj",
         "classifier": "head",
     }
+
+
+def _check_saved(architecture: Architecture, saved: Mapping[str, Any], pretrained_cfg: object) -> None:
+    """Check the number of classes in a `config.json`: timm would replace the classifier by a random one without a word.
+
+    `saved`, its `model_args`, are defaults: what the user passes to `timm.create_model` is a change on purpose.
+
+    Raises:
+        ValueError: it differs from that of the weights.
+    """
+    of_weights = pretrained_cfg.get("num_classes") if isinstance(pretrained_cfg, Mapping) else None
+    found = saved.get("num_classes", architecture.num_classes)
+    if of_weights and found != of_weights:
+        place = "model_args.num_classes" if "num_classes" in saved else "model_args.architecture.num_classes"
+        raise ValueError(f"config.json: {place} must be num_classes, {of_weights}, found {found}")
 
 
 def _build_network(

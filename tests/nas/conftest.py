@@ -7,6 +7,8 @@ import gzip
 import json
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
+from nas.cli.main import main
 from nas.objectives import get
 from nas.study.storage import DATABASE
 from search_space import Architecture
@@ -440,3 +443,21 @@ def s3_url(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     if not system.exists("bucket"):
         system.mkdir("bucket")
     return f"s3://bucket/study-{time.monotonic_ns()}"
+
+
+@pytest.fixture
+def nas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `nas` with words in this process, in an empty folder: the start of another would take longer than most commands."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["nas", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int)
+        return subprocess.CompletedProcess(sys.argv, ended.value.code, *capsys.readouterr())
+
+    return run

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import timm.data
 import torch
+import yaml
 from PIL import Image
 from timm.data.readers.class_map import load_class_map
 
 from nas import Study, StudyConfig, export, search
-from nas.driver import run
+from nas.driver import opening
 from nas.driver.reading import ImageReader
 from nas.models.export import CLASS_MAP_FILE, write_class_map
 from trainers.data.class_order import natural_key, sort_classes
@@ -87,7 +88,7 @@ def test_an_old_study_keeps_its_order(
     config: StudyConfig, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:  # as version 0.2 created it
-        patch.setattr(run, "ImageReader", partial(ImageReader, reading_version=1))
+        patch.setattr(opening, "ImageReader", partial(ImageReader, reading_version=1))
         study = Study.open_or_create(tmp_path / "study", config)
     dataset = dict(study.dataset)
     assert dataset.pop("reading_version") == 1
@@ -152,5 +153,7 @@ def test_the_class_map_of_an_earlier_export_does_not_stay(
     spaced = Study.open_or_create(tmp_path / "spaced", config)
     search(spaced)
     export(spaced, "best", out)
-    assert [file.name for file in sorted(out.iterdir())] == ["config.json", "model.safetensors"]
+    assert (out / "config.json").is_file()
+    assert not (out / CLASS_MAP_FILE).exists()
+    assert "class_map" not in yaml.safe_load((out / "train.yaml").read_text())
     assert f"{out} has no class_map.txt" in caplog.text

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 
-from nas import Study, StudyConfig, search
+from nas import Study
 from nas.cli import main as cli
 from nas.errors import StudyError, UsageError
 from nas.models.export import export_pinned
@@ -18,13 +17,10 @@ from nas.study.layout import WEIGHTS
 from nas.study.storage import write_attributes
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, small_study_writer: Callable[..., Path]) -> Path:
-    """A searched study of three trials."""
-    file = small_study_writer(tmp_path_factory.mktemp("pinned"), trials=3)
-    study = Study.open_or_create(file.parent / "run", StudyConfig.from_file(file))
-    assert search(study).counts == {"complete": 3}
-    return study.folder
+@pytest.fixture
+def folder(small_study: Path) -> Path:
+    """A searched study of three trials; the tests write nothing but its pins."""
+    return small_study
 
 
 def pin(folder: Path, pins: Any) -> Study:
@@ -68,7 +64,7 @@ def test_nothing_is_written_unless_everything_can_be(folder: Path, tmp_path: Pat
     ("words", "message"),
     [
         (["--pinned"], "no trial is pinned"),
-        ([], "needs a trial (its number, or best) or --pinned, found neither"),
+        ([], "needs a trial (its number, or best), --front or --pinned, found neither"),
         (["1", "--pinned"], "found both, --pinned and 1"),
     ],
 )

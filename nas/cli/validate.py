@@ -1,0 +1,107 @@
+"""`nas validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.cli.app import AsJson, Verbose, app, expand_path, print_rich
+
+if TYPE_CHECKING:
+    from trainers.data.types import Part
+
+
+@app.command()
+def validate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="The folder of an export, an ONNX file, or the name of a model of timm's."
+        ),
+    ],
+    where: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="A folder of images, the folder of a study, or a source such as digits."),
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[data.key=value ...]", help="Overrides, as for `nas search`.")
+    ] = None,
+    *,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="test, val or train; by default the first of these that DATA has."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, max=65_536, help="Images at a time.")] = 64,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda or cuda:1.")] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(metavar="X,X,X", help="Of each channel, pixels taken as 0 to 1; for models that do not say."),
+    ] = None,
+    std: Annotated[str | None, typer.Option(metavar="X,X,X", help="Likewise.")] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", callback=expand_path, help="Write a page, too.")
+    ] = None,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Validate a model on labelled images: accuracy, calibration, confusions, throughput.
+
+    Without a test part, DATA are taken as a whole: all images of a folder with a folder for each class.
+    """
+    import json
+
+    from nas.models.validate import validate as run
+    from nas.models.validate.table import validation_table
+    from nas.study.destinations import check_file
+    from nas.terminal.console import create_console
+    from nas.terminal.progress import TerminalDisplay
+
+    chosen = _part(split)
+    numbers = {name: _numbers(name, text) for name, text in (("mean", mean), ("std", std))}
+    if html_file is not None:
+        check_file(html_file)
+    step = TerminalDisplay(create_console(stderr=True)).step
+    validation = run(
+        model, where, overrides or [], split=chosen, batch_size=batch_size, device=device, step=step, **numbers
+    )
+    if html_file is not None:
+        from nas.models.validate.page import write
+
+        write(validation, html_file)
+    if as_json:
+        print(json.dumps(validation.to_dict()))
+        return
+    print_rich(validation_table(validation))
+    if html_file is not None:
+        print(f"page: {html_file}")
+
+
+def _part(split: str | None) -> Part | None:
+    from nas.errors import UnknownNameError
+    from trainers.data.types import PARTS
+
+    if split is None:
+        return None
+    part = next((part for part in PARTS if part == split), None)
+    if part is None:
+        raise UnknownNameError("--split", "split", split, PARTS)
+    return part
+
+
+def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
+    import math
+
+    from nas.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        numbers = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or not all(map(math.isfinite, numbers)) or (name == "std" and min(numbers) <= 0):
+        rule = "numbers above 0" if name == "std" else "numbers"
+        raise UsageError(f"--{name}: must be {rule} with commas between them, found {text!r}")
+    return numbers

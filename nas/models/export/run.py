@@ -1,0 +1,190 @@
+"""The export of trials: everything is checked first, then each model is written as a whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from nas.analysis.results import Results
+from nas.errors import MachineError, StudyError, UsageError
+from nas.models.export.architecture_file import ARCHITECTURE_FILE, write_architecture
+from nas.models.export.artifacts import WrittenArtifact, check_formats, write_artifacts
+from nas.models.export.class_map import CLASS_MAP_FILE, write_class_map
+from nas.models.export.drawing import DRAWING_FILE, write_drawing
+from nas.models.export.hub import ATTRIBUTES_FILE, write_attributes
+from nas.models.export.model_card import CARD_FILE, write_card
+from nas.models.export.options import ExportOptions
+from nas.models.export.provenance import PROVENANCE_FILE, Provenance, write_provenance
+from nas.models.export.timm_files import CONFIG_FILE, WEIGHTS_FILE, is_export, verify_timm_files, write_timm_files
+from nas.models.export.train_file import TRAIN_FILE, write_train_file
+from nas.models.export.trained_model import TrainedModel, best_run, complete_trial
+from nas.models.front_test_accuracy import load_images
+from nas.study.annotations import pins_of
+from nas.study.content import StudyContent
+from nas.study.destinations import check_folder
+from nas.study.layout import WEIGHTS
+from nas.study.retrained import RetrainedRun
+from trainers.files import atomic_folder, is_disk_error
+
+logger = logging.getLogger(__name__)
+
+EXPORTED_FILES = (
+    *(CONFIG_FILE, WEIGHTS_FILE, CLASS_MAP_FILE, ARCHITECTURE_FILE, TRAIN_FILE, DRAWING_FILE, CARD_FILE),
+    *(PROVENANCE_FILE, ATTRIBUTES_FILE, "model.onnx", "model.pt2", "model.pte", "model.py"),
+)
+"""The files that an export may have; those of an earlier export that a new one does not write are removed."""
+
+ModelProgress = Callable[[int, int], None]
+"""Called with the number of exported models and their total."""
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A model that was exported.
+
+    Args:
+        trial: the number of the trial.
+        name: of the model.
+        folder: where it is.
+        files: name of a file -> size in bytes.
+        largest_difference: between an output of the trained network and of the model that timm loads.
+        artifacts: the files in further formats.
+    """
+
+    trial: int
+    name: str
+    folder: Path
+    files: Mapping[str, int]
+    largest_difference: float
+    artifacts: tuple[WrittenArtifact, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        artifacts = [artifact.to_dict() for artifact in self.artifacts]
+        return {**vars(self), "folder": str(self.folder), "files": dict(self.files), "artifacts": artifacts}
+
+
+def pinned_trials(study: StudyContent) -> list[int]:
+    """The numbers of the pinned trials of `study`, in the order of pins.
+
+    Raises:
+        UsageError: no trial is pinned.
+    """
+    pins = pins_of(study.attributes)
+    if not pins:
+        raise UsageError(
+            f"{study.folder}: no trial is pinned; `nas dashboard` pins trials, or name one: best, or its number"
+        )
+    return pins
+
+
+def front_trials(study: StudyContent) -> list[int]:
+    """The numbers of the trials on the front of `study`, in the order of `nas front`.
+
+    Raises:
+        UsageError: no trial is complete.
+    """
+    numbers = [int(number) for number in Results.of(study).front["trial"]]
+    if not numbers:
+        raise UsageError(f"{study.folder}: its front is empty: no trial is complete yet")
+    return numbers
+
+
+def export_models(
+    study: StudyContent,
+    folders: Mapping[int | str, Path],
+    options: ExportOptions,
+    progress: ModelProgress | None = None,
+) -> list[ExportedModel]:
+    """Export trials; all of them, their weights and the folders are checked before anything is written.
+
+    Args:
+        study: the study.
+        folders: trial, its number or "best" -> the folder of its model.
+        options: what the folders hold beside timm's files.
+        progress: called after each model.
+
+    Raises:
+        UsageError: there is no such trial, it has no trained network, or a folder holds other files.
+        StudyError: weights or images are missing, or the outputs differ.
+        MachineError: the disk is full or broken; the folder is as it was.
+    """
+    results = Results.of(study)
+    rows = {folder: complete_trial(results, trial) for trial, folder in folders.items()}
+    for folder in rows:
+        _check_out(folder)
+    check_formats(options.formats)
+    runs: dict[Path, RetrainedRun] = {}
+    for folder, row in rows.items():
+        number = int(row["trial"])
+        if options.retrained:
+            runs[folder] = best_run(study, number)
+        elif not (study.trained_folder(number) / WEIGHTS).is_file():
+            raise StudyError(f"trial {number}: its weights are missing from {study.trial_folder(number)}")
+    images = load_images(study)
+    if len(rows) > 1:
+        for folder, row in rows.items():  # one by one, not kept: a front may have more weights than the memory holds
+            TrainedModel.load(study, row, images, runs.get(folder))
+    exported = []
+    for folder, row in rows.items():
+        exported.append(_export(TrainedModel.load(study, row, images, runs.get(folder)), folder, options))
+        if progress is not None:
+            progress(len(exported), len(rows))
+    return exported
+
+
+def _export(trained: TrainedModel, out: Path, options: ExportOptions) -> ExportedModel:
+    """Write the model to the folder `out`, which was checked."""
+    try:
+        with atomic_folder(out) as draft:
+            artifacts = _write(trained, draft, options)
+            difference = verify_timm_files(trained.network, draft)
+            files = {file.name: file.stat().st_size for file in sorted(draft.iterdir())}
+    except SafetensorError as error:  # what safetensors raises if the disk is full
+        raise MachineError(f"{out}: the model cannot be written: {error}") from error
+    except OSError as error:
+        if not is_disk_error(error):
+            raise
+        raise MachineError(f"{out}: the model cannot be written: {error.strerror}") from error
+    for name in EXPORTED_FILES:  # of an earlier export
+        if name not in files:
+            (out / name).unlink(missing_ok=True)
+    if CLASS_MAP_FILE not in files:
+        logger.warning(
+            "%s has no %s: a name of a class has spaces or line ends that timm would not read", out, CLASS_MAP_FILE
+        )
+    return ExportedModel(trained.trial, trained.name, out, files, difference, artifacts)
+
+
+def _write(trained: TrainedModel, draft: Path, options: ExportOptions) -> tuple[WrittenArtifact, ...]:
+    """Write every file of the model to the folder `draft`; the card, which tells of the others, is the last."""
+    write_timm_files(trained, draft)
+    has_class_map = write_class_map(trained.images.class_names, draft / CLASS_MAP_FILE)
+    write_architecture(trained, draft / ARCHITECTURE_FILE)
+    write_train_file(trained, draft / TRAIN_FILE, has_class_map)
+    write_drawing(trained.network.architecture, trained.name, draft / DRAWING_FILE)
+    provenance = Provenance.of(trained)
+    write_provenance(provenance, draft / PROVENANCE_FILE)
+    if options.hub:
+        write_attributes(draft)
+    artifacts = write_artifacts(trained, draft, options)
+    write_card(trained, provenance, artifacts, draft)
+    return artifacts
+
+
+def _check_out(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: must be a folder, it is a file")
+    check_folder(out)
+    if out.exists() and any(out.iterdir()) and not is_export(out):
+        raise UsageError(f"{out}: must be empty, new, or an earlier export; it holds other files")
+
+
+def trial_folders(numbers: Sequence[int], out: Path) -> dict[int | str, Path]:
+    """Number of a trial -> `out/trial-NUMBER`."""
+    return {number: out / f"trial-{number}" for number in numbers}

@@ -1,0 +1,63 @@
+"""Trainings of ours in the names of timm's `train.py`, as far as it has them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from trainers.data.types import AugmentPolicy
+
+TIMM_PREFIX = "timm:"
+"""Before names of a recipe that are timm's."""
+_WHOLE: Mapping[str, Any] = {"scale": [1.0, 1.0], "ratio": [1.0, 1.0], "color_jitter": 0.0}
+_SHIFTED: Mapping[str, Any] = {**_WHOLE, "scale": [0.77, 1.0]}  # at least seven eighths of each side
+AUGMENTATIONS: Mapping[AugmentPolicy, Mapping[str, Any]] = {
+    "none": {"no_aug": True},
+    "flip": {**_WHOLE, "hflip": 0.5},
+    "shift": {**_SHIFTED, "hflip": 0.0},
+    "standard": {**_SHIFTED, "hflip": 0.5, "reprob": 0.25},
+    "strong": {**_SHIFTED, "hflip": 0.5, "reprob": 0.25, "aa": "rand-m9-mstd0.5"},
+}
+"""Policy of a study -> options of timm's `train.py` that come close to it."""
+
+_SAME_NAMES = ("epochs", "batch_size", "lr", "weight_decay", "momentum", "layer_decay", "mixup", "cutmix")
+_OTHER_NAMES = {
+    "betas": "opt_betas",
+    "grad_clip": "clip_grad",
+    "label_smoothing": "smoothing",
+    "random_erasing": "reprob",
+    "drop_rate": "drop",
+    "drop_path": "drop_path",
+}
+"""Field of a `RecipeConfig` -> option of timm's `train.py`."""
+_SCHEDULES = ("cosine", "step", "multistep", "poly", "tanh", "plateau")
+"""Of timm; a training with another one becomes one with "cosine"."""
+
+
+def warmup_epochs(fraction: float, epochs: int) -> int:
+    """Whole epochs of warm-up, at most half of all."""
+    return min(math.ceil(fraction), epochs // 2)
+
+
+def recipe_options(recipe: Mapping[str, Any], default_augment: AugmentPolicy) -> dict[str, Any]:
+    """The options of timm's `train.py` for a full training.
+
+    Args:
+        recipe: a `trainers.training.recipe_config.RecipeConfig` as plain JSON, which another version may have written.
+        default_augment: the augmentation policy of the images, which a recipe without one has.
+    """
+    options = {name: recipe[name] for name in _SAME_NAMES if recipe.get(name) is not None}
+    options |= {name: recipe[field] for field, name in _OTHER_NAMES.items() if recipe.get(field) is not None}
+    options["opt"] = str(recipe.get("optimizer", "adamw")).removeprefix(TIMM_PREFIX)
+    schedule = str(recipe.get("schedule", "cosine")).removeprefix(TIMM_PREFIX)
+    options["sched"] = schedule if schedule in _SCHEDULES else "cosine"
+    epochs = int(options.get("epochs", 1))
+    options |= {"warmup_epochs": warmup_epochs(float(recipe.get("warmup_epochs", 0)), epochs), "cooldown_epochs": 0}
+    ema = recipe.get("ema")
+    options |= {} if ema is None else {"model_ema": True, "model_ema_decay": ema}
+    policy = recipe.get("augment") or default_augment
+    if policy in AUGMENTATIONS:
+        reprob = options.get("reprob") or AUGMENTATIONS[policy].get("reprob", 0.0)
+        return {**options, **AUGMENTATIONS[policy], "reprob": reprob}
+    return {**options, "aa": str(policy).removeprefix(TIMM_PREFIX)}

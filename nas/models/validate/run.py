@@ -1,0 +1,137 @@
+"""Runs a model over images and collects what a `Validation` needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from nas.errors import StudyError, UsageError, reason
+from nas.models.loading import LoadedModel, load_model
+from nas.models.validate.images import ValidationImages, read_images
+from nas.models.validate.record import TOP, Calibration, Throughput, Validation
+from trainers.augment import Normalise
+from trainers.data.types import Part, Progress
+from trainers.device import device_name
+from trainers.inference import evaluation_mode
+from trainers.measuring.throughput import measure
+from trainers.training.confusion import Confusion
+
+BATCH_SIZE = 64
+
+Collected = dict[str, NDArray[Any]]
+
+
+@contextmanager
+def no_progress(text: str) -> Iterator[Progress | None]:
+    """A step that is not shown."""
+    yield None
+
+
+def validate(
+    model: LoadedModel | str,
+    data: str,
+    overrides: Sequence[str] = (),
+    *,
+    split: Part | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    batch_size: int = BATCH_SIZE,
+    device: str | None = None,
+    step: Callable[[str], AbstractContextManager[Progress | None]] = no_progress,
+) -> Validation:
+    """Validate `model` on `data`.
+
+    Args:
+        model: a model, or what names one (`nas.models.loading.load_model`).
+        data: a folder of images, the folder of a study, a study file, or the name of a source.
+        overrides: `data.key=value` words.
+        split: the part of the data; None: test, or else val, or else all.
+        mean: of each channel, in place of what the model states.
+        std: likewise.
+        batch_size: images at a time.
+        device: where it runs; None: a GPU if there is one. ONNX files run on the CPU.
+        step: shows a step of the work, such as `nas.terminal.progress.TerminalDisplay.step`.
+
+    Raises:
+        UsageError: there is no such model or data, or they do not fit each other.
+        StudyError: the model fails on the images.
+    """
+    loaded = (load_model(model) if isinstance(model, str) else model).normalised_by(mean, std)
+    place = _device(loaded, device)
+    with TemporaryDirectory(prefix="mixfront-") as scratch:
+        with step("reading images") as progress:
+            images = read_images(data, overrides, loaded, split, Path(scratch), progress)
+        try:
+            with step("validating") as progress:
+                outputs = _classify(loaded, images, batch_size, place, progress)
+            throughput = _throughput(loaded, place)
+        except RuntimeError as error:
+            raise StudyError(f"{loaded.name}: fails on the images: {reason(error)}") from error
+    confusion = Confusion.of(images.labels.numpy(), outputs["predicted"], loaded.num_classes)
+    return Validation(
+        model=loaded.name,
+        kind=loaded.kind,
+        data=images.name,
+        split=images.part,
+        input_shape=loaded.input_shape,
+        top1=confusion.accuracy,
+        top5=float(outputs["is_in_top"].mean()),
+        loss=float(outputs["loss"].mean()),
+        confusion=confusion,
+        class_names=images.class_names,
+        calibration=Calibration.of(outputs["confidence"], outputs["predicted"] == images.labels.numpy()),
+        throughput=throughput,
+        device=device_name(place),
+        skipped=images.skipped,
+    )
+
+
+def _device(model: LoadedModel, name: str | None) -> torch.device:
+    """The device to run on.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    if not model.is_movable:
+        return torch.device("cpu")
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for CUDA
+        raise UsageError(f"--device: {name}: no such device: {reason(error)}") from None
+    return device
+
+
+@torch.inference_mode()
+def _classify(
+    model: LoadedModel, images: ValidationImages, batch_size: int, device: torch.device, progress: Progress | None
+) -> Collected:
+    """Of each image the predicted class, its confidence, whether its class is among the largest outputs, and its loss."""
+    normalise = Normalise(model.mean or (), model.std or (), model.input_shape[2], device)
+    collected: dict[str, list[torch.Tensor]] = {name: [] for name in ("predicted", "confidence", "is_in_top", "loss")}
+    with evaluation_mode(model.module, device):
+        for start in range(0, len(images), batch_size):
+            rows = slice(start, start + batch_size)
+            labels = images.labels[rows].to(device)
+            logits = model.module(normalise(images.pick(rows).to(device))).double()
+            confidence, predicted = logits.softmax(1).max(1)
+            top = logits.topk(min(TOP, model.num_classes), dim=1).indices
+            collected["predicted"].append(predicted)
+            collected["confidence"].append(confidence)
+            collected["is_in_top"].append((top == labels[:, None]).any(1))
+            collected["loss"].append(F.cross_entropy(logits, labels, reduction="none"))
+            if progress is not None:
+                progress(min(start + batch_size, len(images)), len(images))
+    return {name: torch.cat(parts).cpu().numpy() for name, parts in collected.items()}
+
+
+def _throughput(model: LoadedModel, device: torch.device) -> Throughput:
+    measured = measure(model.module, model.input_shape, device=device)
+    return Throughput(measured.images_per_s, measured.batch_size, measured.threads)
