@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -37,24 +35,28 @@ def resize(images: Tensor, size: Size) -> Tensor:
 
 
 @torch.no_grad()
-def check_image_sizes(module: nn.Module, data: Dataset, schedule: ImageSizeSchedule, epochs: int) -> None:
-    """Run `module`, which is not changed, on an image of each size.
+def check_image_sizes(module: nn.Module, name: str, data: Dataset, schedule: ImageSizeSchedule, epochs: int) -> None:
+    """Run `module`, which is not changed, on images of each size.
+
+    Args:
+        module: the network.
+        name: what it is in the message: "network" or "teacher".
+        data: gives the largest size.
+        schedule: gives the others.
+        epochs: number of epochs.
 
     Raises:
         RecipeError: the network cannot take images of one of them.
     """
-    for height, width in dict.fromkeys(_sizes(epochs, data.image_size, schedule)):
+    sizes = (image_size_at(epoch, epochs, data.image_size, schedule) for epoch in range(1, epochs + 1))
+    for height, width in dict.fromkeys(sizes):
         with evaluation_mode(module, data.device):
             try:
                 module(torch.zeros(2, data.in_chans, height, width, device=data.device))
             except Exception as error:  # networks document none
                 reason = " ".join(str(error).split()) or type(error).__name__
-                rule = f"must be absent for a network that cannot take images of {height}x{width} ({reason:.300})"
+                rule = f"must be absent for a {name} that cannot take images of {height}x{width} ({reason:.300})"
                 raise RecipeError("image_size_schedule", rule) from error
-
-
-def _sizes(epochs: int, full: Size, schedule: ImageSizeSchedule) -> Iterator[Size]:
-    return (image_size_at(epoch, epochs, full, schedule) for epoch in range(1, epochs + 1))
 
 
 def _round_to(value: float, multiple: int, limit: int) -> int:

@@ -47,14 +47,21 @@ def check_optimizer_state(optimizer: Optimizer, plain: Mapping[str, Any], steps:
             _check_value(f"optimizer: group {number}.{name}", value)
 
 
-def loadable_optimizer_state(optimizer: Optimizer, plain: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a checked state `optimizer.load_state_dict` is given.
+def load_optimizer_state(optimizer: Optimizer, plain: Mapping[str, Any]) -> None:
+    """Load a checked state.
 
-    AdamW's settings are those of this training. Groups of timm's optimisers hold counters too, and are loaded as they are.
+    AdamW's settings are those of this training. Groups of timm's optimizers hold counters too, and are loaded as they are.
     """
     if isinstance(optimizer, PlainAdamW):
-        return {"state": plain["state"], "param_groups": optimizer.state_dict()["param_groups"]}
-    return dict(plain)
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": plain["state"], "param_groups": groups})
+        return
+    optimizer.load_state_dict(dict(plain))
+    # torch converts tensors to the dtype of their parameter, but some optimizers keep momentum in another.
+    for index, loaded in optimizer.state_dict()["state"].items():  # the dictionaries of the optimizer, not copies
+        for name, value in plain["state"][index].items():
+            if isinstance(value, Tensor) and loaded[name].dtype != value.dtype:
+                loaded[name] = value.to(loaded[name].device)
 
 
 def _check_adamw(optimizer: PlainAdamW, state: Mapping[Any, Any], steps: int) -> None:
@@ -77,7 +84,7 @@ def _check_adamw(optimizer: PlainAdamW, state: Mapping[Any, Any], steps: int) ->
 
 
 def _check_value(place: str, value: Any) -> None:
-    """Check that `value` is None, a text, a finite number, a dense finite tensor, or a list or dictionary of such."""
+    """Check that `value` is None, a text, a dtype, a finite number, a dense finite tensor, or a list or dictionary of such."""
     if isinstance(value, Tensor):
         check_dense(place, value)
         if value.is_floating_point():
@@ -88,7 +95,11 @@ def _check_value(place: str, value: Any) -> None:
     elif isinstance(value, dict):
         for name, item in value.items():
             _check_value(f"{place}.{name}", item)
-    elif not (value is None or isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value))):
+    elif not (
+        value is None
+        or isinstance(value, str | torch.dtype)
+        or (isinstance(value, int | float) and math.isfinite(value))
+    ):
         raise ValueError(f"{place}: must be a finite number, a tensor or a text, found {value!r:.50}")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trainers.training.recipe_config import RecipeConfig
+from trainers.augment.timm_policy import timm_transform
+from trainers.training.recipe_config import TIMM_PREFIX, RecipeConfig
 from trainers.training.recipe_optimizer import check_optimizer
 from trainers.training.recipe_schedule import create_schedule
 
@@ -15,3 +16,5 @@ def check_recipe(recipe: RecipeConfig) -> None:
     """
     check_optimizer(recipe)
     create_schedule(recipe, steps_per_epoch=1000)
+    if recipe.augment is not None and recipe.augment.startswith(TIMM_PREFIX):
+        timm_transform(recipe.augment.removeprefix(TIMM_PREFIX), (0.5, 0.5, 0.5), (32, 32))

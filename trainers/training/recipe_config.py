@@ -76,6 +76,8 @@ class Distillation(_Part):
     kind: Literal["soft", "hard"] = "soft"  # soft: the teacher's shares of all classes; hard: its first class
     weight: float = Field(default=0.5, gt=0, le=1)  # half, as in DeiT
     temperature: float = Field(default=1.0, gt=0, le=100)  # of soft; 1 where augmentation blends images anyway
+    # Added to the loss: how far the last feature maps look at different places (`trainers.training.feature_maps`), times this.
+    feature_weight: float = Field(default=0.0, ge=0, le=1e6)  # off: not all networks have maps
 
 
 class RecipeConfig(_Part):
@@ -105,7 +107,7 @@ class RecipeConfig(_Part):
         default=None, gt=0, lt=1
     )  # decay of averaged weights, the result then; 0.9998 for 50,000 steps
 
-    schedule: OwnSchedule | TimmSchedule = "cosine"  # needs nothing to be tuned but its length
+    schedule: Literal[OwnSchedule, TimmSchedule] = "cosine"  # needs nothing to be tuned but its length
     warmup_epochs: float = Field(default=5.0, ge=0, le=10_000)  # as timm's; at most half of a training is warm-up
     schedule_options: ScheduleOptions = ScheduleOptions()
 
@@ -151,6 +153,8 @@ class RecipeConfig(_Part):
             raise ValueError(
                 f"schedule_options: must be options of the schedule {self.schedule!r}, found {', '.join(surplus)}"
             )
+        if self.schedule.removeprefix(TIMM_PREFIX) == "multistep" and self.schedule_options.decay_milestones is None:
+            raise ValueError("schedule_options.decay_milestones: must be given with the schedule 'multistep'")
         if self.schedule == "plateau" and self.validate_every not in (None, 1):
             raise ValueError(f"validate_every: must be 1 with the schedule 'plateau', found {self.validate_every}")
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainers.training.feature_maps import Outputs, attention_distance
 from trainers.training.recipe_config import Distillation
 
 
@@ -39,27 +40,26 @@ class RecipeLoss:
             return len(targets)
         return self.class_weights[targets].sum()
 
-    def part(
-        self, logits: Tensor, targets: Tensor, teacher_logits: Tensor | None, weight: Tensor | int, count: int
-    ) -> Tensor:
+    def part(self, own: Outputs, targets: Tensor, teachers: Outputs | None, weight: Tensor | int, count: int) -> Tensor:
         """What some images of a batch contribute to its loss.
 
         Args:
-            logits: `(b, classes)` of these images.
+            own: what the network makes of these images.
             targets: their targets.
-            teacher_logits: the teacher's `(b, classes)`; None without a teacher.
+            teachers: what the teacher makes of them; None without a teacher.
             weight: `total_weight` of the whole batch.
             count: images of the whole batch.
         """
-        logits = logits.float()
-        loss = F.cross_entropy(
-            logits, targets, self.class_weights, reduction="sum", label_smoothing=self.label_smoothing
-        )
-        loss = loss / weight
-        if self.distillation is None or teacher_logits is None:
+        logits, smoothing = own.logits.float(), self.label_smoothing
+        loss = F.cross_entropy(logits, targets, self.class_weights, reduction="sum", label_smoothing=smoothing) / weight
+        if self.distillation is None or teachers is None:
             return loss
-        distance = distance_to_teacher(logits, teacher_logits.float(), self.distillation) / count
-        return torch.lerp(loss, distance, self.distillation.weight)
+        distance = distance_to_teacher(logits, teachers.logits.float(), self.distillation) / count
+        loss = torch.lerp(loss, distance, self.distillation.weight)
+        if own.feature_map is None or teachers.feature_map is None:
+            return loss
+        apart = attention_distance(own.feature_map, teachers.feature_map) / count
+        return loss + self.distillation.feature_weight * apart
 
 
 def distance_to_teacher(logits: Tensor, teacher_logits: Tensor, distillation: Distillation) -> Tensor:

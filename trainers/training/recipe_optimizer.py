@@ -82,7 +82,7 @@ def check_optimizer(config: RecipeConfig) -> None:
         raise RecipeError("betas", f"must be absent with the optimizer {name!r}, which has none", list(config.betas))
     try:
         known = inspect.signature(get_optimizer_class(name, bind_defaults=False)).parameters
-    except ImportError as error:
+    except (ImportError, AssertionError) as error:  # a library or a GPU is missing
         raise RecipeError("optimizer", f"cannot be created ({_one_line(error)})", config.optimizer) from error
     for option, value in _options(config).items():
         if option not in known or option in ("params", "lr", "weight_decay"):

@@ -19,7 +19,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -300,9 +300,13 @@ class ResumableTraining(ABC):
                     raise
                 log.info("no room for the checkpoint %s; the training goes on without it", file)
 
+    def _read_checkpoint(self) -> dict[str, Any] | None:
+        """What the checkpoint holds; None without one."""
+        return None if self.checkpoint is None else checkpoints.load(self.checkpoint)
+
     def _restore(self) -> None:
         """Resume from the checkpoint, if it fits this training."""
-        state = None if self.checkpoint is None else checkpoints.load(self.checkpoint)
+        state = self._read_checkpoint()
         if state is None:
             return
         try:

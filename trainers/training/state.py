@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from trainers.training.averaging import AveragedWeights
 from trainers.training.epoch import Epoch
-from trainers.training.optimizer_state import check_optimizer_state, loadable_optimizer_state
+from trainers.training.optimizer_state import check_optimizer_state, load_optimizer_state
 from trainers.training.tensor_checks import check_finite, check_tensor, check_tensors
 
 
@@ -93,13 +93,12 @@ class TrainingState:
         """
         try:
             history, partial = self._check(state)
-            optimizer = loadable_optimizer_state(self.optimizer, state["optimizer"])
         except ValueError:
             raise
         except Exception as error:  # whatever content of another shape raises
             raise ValueError(f"its content cannot be read ({type(error).__name__}: {error})") from error
         self.module.load_state_dict(state["module"])
-        self.optimizer.load_state_dict(optimizer)
+        load_optimizer_state(self.optimizer, state["optimizer"])
         if self.average is not None:
             self.average.module.load_state_dict(state["average"])
         return history, partial

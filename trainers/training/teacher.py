@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ class AdaptedTeacher(nn.Module):
         self, teacher: nn.Module, data: Dataset, mean: Sequence[float], std: Sequence[float], size: Size | None = None
     ) -> None:
         super().__init__()
-        self.teacher = teacher
+        self.teacher: Any = teacher
         self.size = size
         own_mean, own_std, teacher_mean, teacher_std = (
             torch.tensor(list(values)).view(1, -1, 1, 1) for values in (data.mean, data.std, mean, std)
@@ -38,8 +39,19 @@ class AdaptedTeacher(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """`(B, C, H, W) -> (B, classes)`."""
+        return self.teacher(self._adapt(images))
+
+    def forward_intermediates(self, images: Tensor, indices: int) -> Any:
+        """The teacher's own, for feature maps."""
+        return self.teacher.forward_intermediates(self._adapt(images), indices=indices)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """The teacher's own."""
+        return self.teacher.forward_head(features)
+
+    def _adapt(self, images: Tensor) -> Tensor:
         images = images * self.get_buffer("scale") + self.get_buffer("offset")
-        return self.teacher(images if self.size is None else resize(images, self.size))
+        return images if self.size is None else resize(images, self.size)
 
 
 @torch.no_grad()
