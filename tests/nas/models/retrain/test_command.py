@@ -241,4 +241,14 @@ def test_a_full_disk_ends_the_command_before_it_trains(
     assert (code, printed) == (1, ""), errors
     assert "the same command continues" in errors
     assert retrained_runs(copy) == ()
-    assert not list((copy / "retrained").rglob("*.safetensors"))
+    assert not list((copy / "retrained").glob("*/*"))
+
+
+def test_torchrun_is_refused(
+    searched: Path, command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    code, _, errors = command("0", "--study", searched)
+    assert code == 2
+    assert "must not be started by torchrun" in errors
