@@ -16,7 +16,8 @@ def test_exported_names() -> None:
     assert trainers.__all__ == [
         "DataConfig", "DataError", "Dataset", "DatasetInfo", "DeviceLock", "Effort", "Epoch", "ProxyTraining",
         "RecipeConfig", "RecipeError", "RecipeTraining", "ReferenceNetwork", "Source", "Split", "ThroughputMeasurement",
-        "TrainConfig", "TrainerError", "TrainingError", "describe", "evaluate", "load", "measure", "peak_memory_bytes", "prepare", "register", "train",
+        "TrainConfig", "TrainerError", "TrainingError",
+        "describe", "evaluate", "load", "measure", "peak_memory_bytes", "prepare", "register", "train",
     ]  # fmt: skip
     assert set(trainers.__all__) <= set(dir(trainers))
 

@@ -57,11 +57,6 @@ def load_optimizer_state(optimizer: Optimizer, plain: Mapping[str, Any]) -> None
         optimizer.load_state_dict({"state": plain["state"], "param_groups": groups})
         return
     optimizer.load_state_dict(dict(plain))
-    # torch converts tensors to the dtype of their parameter, but some optimizers keep momentum in another.
-    for index, loaded in optimizer.state_dict()["state"].items():  # the dictionaries of the optimizer, not copies
-        for name, value in plain["state"][index].items():
-            if isinstance(value, Tensor) and loaded[name].dtype != value.dtype:
-                loaded[name] = value.to(loaded[name].device)
 
 
 def _check_adamw(optimizer: PlainAdamW, state: Mapping[Any, Any], steps: int) -> None:

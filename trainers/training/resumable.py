@@ -19,7 +19,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -32,46 +32,17 @@ from trainers.files import NO_ROOM_ERRNOS
 from trainers.training import checkpoint as checkpoints
 from trainers.training.averaging import AveragedWeights
 from trainers.training.batches import Batches
-from trainers.training.config import AmpMode
 from trainers.training.epoch import Epoch
 from trainers.training.evaluation import evaluate, validation_period
 from trainers.training.loss import check_finite
 from trainers.training.randomness import epoch_seed, seeded
 from trainers.training.state import PartialEpoch, TrainingState, random_states, set_random_states
+from trainers.training.training_config import TrainingConfig
 from trainers.watchdog import report_progress
 
 MAX_UNREAD_LOSSES = 16  # reading a loss waits for the GPU
 
 log = logging.getLogger(__name__)
-
-
-class TrainingConfig(Protocol):
-    """The fields that all configurations of a training have."""
-
-    @property
-    def epochs(self) -> int:
-        """Number of epochs."""
-        ...
-
-    @property
-    def ema(self) -> float | None:
-        """Decay of the averaged weights; None: the weights are not averaged."""
-        ...
-
-    @property
-    def validate_every(self) -> int | None:
-        """Epochs from one validation to the next; None: so that it takes a small share of the time."""
-        ...
-
-    @property
-    def eval_batch_size(self) -> int:
-        """Images of a batch in validation."""
-        ...
-
-    @property
-    def amp(self) -> AmpMode:
-        """Mixed precision."""
-        ...
 
 
 class ResumableTraining(ABC):

@@ -25,6 +25,7 @@ from trainers.errors import RecipeError, TrainingError, TrainingInterrupted
 from trainers.training import checkpoint
 from trainers.training.config import TrainConfig
 from trainers.training.epoch import Epoch
+from trainers.training.image_sizes import image_size_at
 from trainers.training.loop import ProxyTraining
 from trainers.training.recipe import RecipeTraining
 from trainers.training.recipe_config import Distillation, ImageSizeSchedule, RecipeConfig, network_options
@@ -118,8 +119,9 @@ def test_a_training_that_is_interrupted_at_any_step_ends_with_the_same_bits(
         {"schedule": "step", "schedule_options": {"decay_epochs": 1}, "accumulate": 2},
         {"augment": "timm:rand-m9-mstd0.5-inc1", "random_erasing": 0.5, "cutmix": 1.0},
         {"image_size_schedule": {"multiple": 2}, "class_weights": "balanced"},
+        {"optimizer": "adafactorbv", "momentum": 0.9},  # which it keeps in bfloat16
     ],
-    ids=["plateau", "accumulate", "augment", "sizes"],
+    ids=["plateau", "accumulate", "augment", "sizes", "bfloat16"],
 )
 def test_every_part_of_a_recipe_resumes_to_the_same_bits(
     fields: dict[str, Any], few_digits: Dataset, tmp_path: Path
@@ -235,6 +237,16 @@ def test_images_grow(few_digits: Dataset) -> None:
     steps = len(trained) // 8
     assert [trained[steps * epoch][0] for epoch in range(8)] == [4, 4, 6, 6, 8, 8, 8, 8]
     assert {size for training, size in shapes[3:] if not training} == {(8, 8)}  # the first three are trials
+
+
+@pytest.mark.parametrize(
+    ("epoch", "size"), [(1, (12, 16)), (3, (12, 16)), (4, (16, 20)), (6, (16, 20)), (7, (18, 24)), (10, (18, 24))]
+)
+def test_sizes_by_hand(epoch: int, size: tuple[int, int]) -> None:
+    """Three sizes, the whole one from epoch 7 of 10 on: 0.7, 0.85 and 1 of it, in multiples of 4 but for the last."""
+    schedule = ImageSizeSchedule(start=0.7, stages=3, full_from=0.6, multiple=4)
+    assert image_size_at(epoch, 10, (18, 24), schedule) == size
+    assert image_size_at(epoch, 10, (18, 24), None) == (18, 24)
 
 
 PLAIN = {
