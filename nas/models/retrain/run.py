@@ -5,9 +5,10 @@ Every run is a task of its own: a worker that dies loses no finished run, and it
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -163,6 +164,7 @@ def run_retrain(study: StudyContent, request: RetrainRequest, display: RetrainDi
         MachineError: the disk or a device of the machine failed; the same call continues.
         StudyError: the images or weights of the study are missing or damaged.
     """
+    _check_alone()
     display = display or SilentDisplay()
     root = request.out or study.folder
     data_file, images = _images(study)
@@ -267,8 +269,6 @@ def _train(
     interrupts = Interrupts()
     failures: dict[str, str] = {}
     settings.stop_file.unlink(missing_ok=True)
-    for job in jobs:
-        Path(job.folder).mkdir(parents=True, exist_ok=True)
     with interrupts.handle_signals(), _shown(jobs, settings.recipe.epochs, display) as look:
 
         def on_tick() -> None:
@@ -302,7 +302,27 @@ def _train(
                 executor.run(RetrainWorkerFactory(settings), queue)
         finally:
             settings.stop_file.unlink(missing_ok=True)
+            _remove_empty_folders(jobs)
     return failures
+
+
+def _remove_empty_folders(jobs: Sequence[RetrainJob]) -> None:
+    """Remove the folders of runs that left nothing."""
+    for job in jobs:
+        folder = Path(job.folder)
+        with suppress(OSError):  # it does not exist, or is not empty
+            for place in (folder, folder.parent, folder.parent.parent):
+                place.rmdir()
+
+
+def _check_alone() -> None:
+    """Raise `UsageError` if `torchrun` has started several processes of this command, which would train the same runs."""
+    count = os.environ.get("WORLD_SIZE", "1")
+    if "LOCAL_RANK" in os.environ and count != "1":
+        rule = "starts its own processes, one for each run, and must not be started by torchrun"
+        raise UsageError(
+            f"retrain: {rule}; `trainers.RecipeTraining` trains one network on several GPUs, found WORLD_SIZE={count}"
+        )
 
 
 @contextmanager

@@ -233,12 +233,22 @@ def test_a_full_disk_ends_the_command_before_it_trains(
     copy: Path, command: Callable[..., tuple[int, str, str]]
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
     try:
         code, printed, errors = command("0", "--study", copy, "epochs=1")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert (code, printed) == (1, "")
+    assert (code, printed) == (1, ""), errors
     assert "the same command continues" in errors
     assert retrained_runs(copy) == ()
-    assert not list((copy / "retrained").rglob("*.safetensors"))
+    assert not list((copy / "retrained").glob("*/*"))
+
+
+def test_torchrun_is_refused(
+    searched: Path, command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    code, _, errors = command("0", "--study", searched)
+    assert code == 2
+    assert "must not be started by torchrun" in errors
