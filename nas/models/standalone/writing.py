@@ -46,7 +46,8 @@ def write_standalone(
         network: a network with its classifier.
         folder: the folder; created if it does not exist.
         class_names: of the outputs, in their order.
-        mean, std: of each channel, pixels taken as 0..1.
+        mean: of each channel, pixels taken as 0..1.
+        std: likewise.
         name: of the model; empty: its id.
         origin: where it comes from, for the docstring.
         accuracy: with the data that it was measured on, for the docstring.
@@ -55,8 +56,8 @@ def write_standalone(
         The file.
 
     Raises:
-        UsageError: `network` is no network with a classifier, the names or numbers do not fit it, the folder cannot be written to,
-            or the source of a mixer cannot become part of a file.
+        UsageError: `network` is no network with a classifier, the names or numbers do not fit it, the folder cannot be
+            written to, or the source of a mixer cannot become part of a file.
         StudyError: the outputs differ.
         MachineError: the disk is full or broken.
     """
