@@ -77,7 +77,10 @@ class Inspection:
         Raises:
             UnfollowedSourceError: it is not at the top level of a file.
         """
-        source = source_file(kind.__module__)
+        try:
+            source = source_file(kind.__module__)
+        except UnfollowedSourceError as error:
+            raise UnfollowedSourceError(f"{kind.__name__}: {error}") from None
         tree = source.definitions.get(kind.__name__)
         if kind.__qualname__ != kind.__name__ or not isinstance(tree, ast.ClassDef):
             raise UnfollowedSourceError(f"{kind.__qualname__} is not defined at the top level of {kind.__module__}")

@@ -104,7 +104,8 @@ class _Loader(importlib.machinery.SourceFileLoader):
         """Nothing is written."""
 
 
-def _import(file: Path) -> ModuleType:
+def import_file(file: Path) -> ModuleType:
+    """The module in `file`, which is run; no bytecode is written."""
     loader = _Loader("standalone_model", str(file))
     spec = importlib.util.spec_from_loader(loader.name, loader)
     if spec is None:
@@ -126,7 +127,7 @@ def _difference(network: Network, draft: Path, folder: Path) -> float:
     images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     try:
         with torch.random.fork_rng(devices=[]):
-            loaded = _import(draft).load(folder)
+            loaded = import_file(draft).load(folder)
     except (ValueError, RuntimeError) as error:
         raise StudyError(f"{folder / MODEL_FILE}: {WEIGHTS_FILE} cannot be loaded: {error}") from error
     expected = reference(images)
