@@ -7,9 +7,10 @@ numbers (`search_space/modules/eager.py`), what serves tracing alone, and option
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from typing import TypeVar, cast
 
-from nas.models.standalone.known_values import Facts, UnknownValueError, decide
+from nas.models.standalone.known_values import SHORT_FASTER_WAYS, Facts, UnknownValueError, decide
 from nas.models.standalone.trees import own_attribute
 
 N = TypeVar("N", bound=ast.AST)
@@ -17,7 +18,8 @@ N = TypeVar("N", bound=ast.AST)
 
 def fold(node: N, facts: Facts) -> N:
     """`node`, a function or a statement, without the branches that are never taken; a copy is not made."""
-    folded = cast(N, _Folder(facts).visit(node))
+    place = (facts.namespace.get("__name__"), getattr(node, "name", None))
+    folded = cast(N, _Folder(replace(facts, takes_faster_way=place in SHORT_FASTER_WAYS)).visit(node))
     if isinstance(folded, ast.FunctionDef):
         _remove_unused_locals(folded)
     return folded

@@ -20,6 +20,10 @@ FALSE_CALLS: tuple[object, ...] = (
     torch_internals.has_global_hooks,
 )
 """Functions that ask whether a faster way may be taken, or whether code is traced: a standalone file computes by definitions."""
+SHORT_FASTER_WAYS = frozenset(
+    ("search_space.modules.lambda_layer", name) for name in ("forward", "content_lambdas", "by_table", "apply_lambdas")
+)
+"""Functions whose faster way is as short as the definition, and is what they compute on CPUs: it is taken."""
 FALSE_TEXTS = ("torch.jit.is_tracing()", "torch.compiler.is_compiling()", "torch.jit.is_scripting()")
 PROXY = "torch.fx.Proxy"
 BUILTINS: Mapping[str, Callable[..., Any]] = {"min": min, "max": max, "len": len, "any": any, "all": all, "abs": abs}
@@ -52,6 +56,7 @@ class Facts:
 
     Args:
         namespace: the global names of its module.
+        takes_faster_way: whether it is one of `SHORT_FASTER_WAYS`.
         cases: of each module that runs the code, names of arguments and `self.NAME` of attributes -> their values.
         calls: methods of `self` -> what they return in any case.
         identities: attributes of `self` that return their argument when they are called, those of its parts as `part.name`.
@@ -61,6 +66,7 @@ class Facts:
     cases: tuple[Mapping[str, Any], ...] = ({},)
     calls: Mapping[str, Any] = field(default_factory=dict)
     identities: frozenset[str] = frozenset()
+    takes_faster_way: bool = False
 
 
 def decide(test: ast.expr, facts: Facts) -> bool:
@@ -134,7 +140,7 @@ def _evaluate_call(call: ast.Call, facts: Facts, values: Mapping[str, Any]) -> A
         case ast.Call(func=ast.Name(id="isinstance"), args=[_, kind]) if ast.unparse(kind) == PROXY:
             return False
         case ast.Call(func=ast.Name(id=name)) if facts.namespace.get(name) in FALSE_CALLS:
-            return False
+            return facts.takes_faster_way and facts.namespace.get(name) is eager.may_rewrite
         case ast.Call(func=ast.Name(id=name), keywords=[]) if name in BUILTINS and name not in facts.namespace:
             return _applied(BUILTINS[name], *(evaluate(argument, facts, values) for argument in call.args))
     raise UnknownValueError
