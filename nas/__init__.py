@@ -20,13 +20,24 @@ if TYPE_CHECKING:
     from nas.analysis.results import Results
     from nas.api import Study, search
     from nas.models.export import export
+    from nas.models.retrain.api import retrain
     from nas.objectives import Objective
     from nas.sampler import ParetoSampler
     from nas.study.config import StudyConfig
 
     __version__: str
 
-__all__ = ["Objective", "ParetoSampler", "Results", "Study", "StudyConfig", "__version__", "export", "search"]
+__all__ = [
+    "Objective",
+    "ParetoSampler",
+    "Results",
+    "Study",
+    "StudyConfig",
+    "__version__",
+    "export",
+    "retrain",
+    "search",
+]
 
 _MODULE_OF = {
     "Objective": "nas.objectives",
@@ -35,6 +46,7 @@ _MODULE_OF = {
     "Study": "nas.api",
     "StudyConfig": "nas.study.config",
     "export": "nas.models.export",
+    "retrain": "nas.models.retrain.api",
     "search": "nas.api",
 }
 

@@ -7,7 +7,7 @@
     inference         running a module for its outputs alone
     data/             where images come from, decoded once into one file, in a fixed split
     augment/          augmentation of whole batches on the device
-    training/         the training loop, resumable; evaluation, schedules, checkpoints
+    training/         short and full trainings, resumable; evaluation, schedules, checkpoints
     measuring/        throughput, latency and memory of a module; training-free scores
 
 A module imports only from rooms further up in this order: errors | files, then device | torch_internals | inference |
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trainers.data.prepared import DatasetInfo, describe, prepare
     from trainers.data.sources import Source, register
     from trainers.device_lock import DeviceLock
-    from trainers.errors import DataError, TrainerError, TrainingError
+    from trainers.errors import DataError, RecipeError, TrainerError, TrainingError
     from trainers.measuring.effort import Effort
     from trainers.measuring.memory import peak_memory_bytes
     from trainers.measuring.reference import ReferenceNetwork
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from trainers.training.epoch import Epoch
     from trainers.training.evaluation import evaluate
     from trainers.training.loop import ProxyTraining, train
+    from trainers.training.recipe import RecipeTraining
+    from trainers.training.recipe_config import RecipeConfig
 
 __all__ = [
     "DataConfig",
@@ -47,6 +49,9 @@ __all__ = [
     "Effort",
     "Epoch",
     "ProxyTraining",
+    "RecipeConfig",
+    "RecipeError",
+    "RecipeTraining",
     "ReferenceNetwork",
     "Source",
     "Split",
@@ -73,6 +78,9 @@ _MODULE_OF = {
     "Effort": "trainers.measuring.effort",
     "Epoch": "trainers.training.epoch",
     "ProxyTraining": "trainers.training.loop",
+    "RecipeConfig": "trainers.training.recipe_config",
+    "RecipeError": "trainers.errors",
+    "RecipeTraining": "trainers.training.recipe",
     "ReferenceNetwork": "trainers.measuring.reference",
     "Source": "trainers.data.sources",
     "Split": "trainers.data.dataset",

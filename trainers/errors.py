@@ -3,6 +3,7 @@
 TrainerError             base class: data or a training failed
 ├── DataError            data, or a description of data, that break a rule; also a ValueError
 │   └── DiskError        a disk that is full or broken; the data are not at fault
+├── RecipeError          a recipe that breaks a rule, or asks for what its network, data or libraries lack; also a ValueError
 ├── TrainingError        a training failed: a loss that is not finite
 └── TrainingInterrupted  a training was asked to stop, and can be continued
 """
@@ -41,6 +42,25 @@ class DataError(TrainerError, ValueError):
 
 class DiskError(DataError):
     """A disk that is full or broken: trouble of the machine, whatever the data."""
+
+
+class RecipeError(TrainerError, ValueError):
+    """A recipe of a full training breaks a rule, or does not fit its network, its data or the installed libraries.
+
+    Args:
+        place: the key of the recipe, or "teacher".
+        rule: the rule that it breaks.
+        value: the value found, if there is one.
+    """
+
+    def __init__(self, place: str, rule: str, value: object = None) -> None:
+        self.place = place
+        self.rule = rule
+        self.value = value
+        super().__init__(place, rule, value)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.rule}" + ("" if self.value is None else f", found {self.value!r}")
 
 
 class TrainingError(TrainerError):

@@ -76,13 +76,14 @@ def _step(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Node
     return None
 
 
-def read(file: Path, overrides: Sequence[str], model: type[BaseModel]) -> StudyFile:
+def read(file: Path, overrides: Sequence[str], model: type[BaseModel], kind: str = "study") -> StudyFile:
     """Read `file` and apply `overrides`, words of the form `key.sub=value`.
 
     Args:
         file: the YAML file.
         overrides: the words.
         model: the type of the configuration, which says which keys hold text (`nas.study.text_keys`).
+        kind: what the file is, in words.
 
     Raises:
         ConfigError: the file cannot be read or is not YAML; an override has another form, or its path does not exist.
@@ -91,9 +92,11 @@ def read(file: Path, overrides: Sequence[str], model: type[BaseModel]) -> StudyF
         text = yaml_text.read(file)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
-        raise ConfigError(str(file), f"a study is a YAML file: {reason}") from None
+        raise ConfigError(str(file), f"a {kind} is a YAML file: {reason}") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(str(file), f"a study is a YAML file in UTF-8: {error.reason} at byte {error.start}") from None
+        raise ConfigError(
+            str(file), f"a {kind} is a YAML file in UTF-8: {error.reason} at byte {error.start}"
+        ) from None
     try:
         node = yaml.compose(text, Loader=yaml_text.Loader)
         keep_texts(node, model)

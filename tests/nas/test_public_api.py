@@ -23,7 +23,7 @@ from nas.study.segments import segments_of
 from search_space import Architecture, build
 from trainers.data.dataset import load
 
-NAMES = {"Objective", "ParetoSampler", "Results", "Study", "StudyConfig", "__version__", "export", "search"}
+NAMES = {"Objective", "ParetoSampler", "Results", "Study", "StudyConfig", "__version__", "export", "retrain", "search"}
 
 
 @pytest.fixture(scope="module")

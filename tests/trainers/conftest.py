@@ -35,6 +35,12 @@ def digits(digits_file: Path) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def few_digits_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prepared file of three hundred of the digits."""
+    return prepare(DataConfig(limit=300), tmp_path_factory.mktemp("few"))
+
+
+@pytest.fixture(scope="session")
+def few_digits(few_digits_file: Path) -> Dataset:
     """Three hundred of the digits, for tests that care about bits and not about accuracy."""
-    return load(prepare(DataConfig(limit=300), tmp_path_factory.mktemp("few")))
+    return load(few_digits_file)

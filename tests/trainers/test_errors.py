@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from trainers.errors import DataError, TrainerError, TrainingError, unknown_source
+from trainers.errors import DataError, RecipeError, TrainerError, TrainingError, unknown_source
 
 
 def test_data_error_names_place_rule_and_value() -> None:
@@ -18,7 +18,9 @@ def test_training_error_names_epoch_and_step() -> None:
     assert str(error) == "epoch 3, step 17: the loss is not finite, found nan"
 
 
-@pytest.mark.parametrize("error", [DataError("a", "b", 1), DataError("a", "b"), TrainingError(1, 2, "c")])
+@pytest.mark.parametrize(
+    "error", [DataError("a", "b", 1), DataError("a", "b"), RecipeError("a", "b", 1), TrainingError(1, 2, "c")]
+)
 def test_errors_cross_processes(error: TrainerError) -> None:
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is type(error)
@@ -29,3 +31,11 @@ def test_errors_cross_processes(error: TrainerError) -> None:
 def test_unknown_source_lists_known_names_and_the_closest() -> None:
     text = str(unknown_source("cifr10", ["digits", "cifar10"]))
     assert text == "source: no such data source (known: cifar10, digits); did you mean cifar10?, found 'cifr10'"
+
+
+def test_recipe_error_names_place_rule_and_value() -> None:
+    error = RecipeError("optimizer", "must be one of timm's", "lmab")
+    assert str(error) == "optimizer: must be one of timm's, found 'lmab'"
+    assert str(RecipeError("teacher", "must take images")) == "teacher: must take images"
+    assert isinstance(error, TrainerError)
+    assert isinstance(error, ValueError)

@@ -15,8 +15,8 @@ SLOW = {"torch", "timm", "torchvision", "sklearn", "ray", "pandas", "scipy"}
 def test_exported_names() -> None:
     assert trainers.__all__ == [
         "DataConfig", "DataError", "Dataset", "DatasetInfo", "DeviceLock", "Effort", "Epoch", "ProxyTraining",
-        "ReferenceNetwork", "Source", "Split", "ThroughputMeasurement", "TrainConfig", "TrainerError", "TrainingError",
-        "describe", "evaluate", "load", "measure", "peak_memory_bytes", "prepare", "register", "train",
+        "RecipeConfig", "RecipeError", "RecipeTraining", "ReferenceNetwork", "Source", "Split", "ThroughputMeasurement",
+        "TrainConfig", "TrainerError", "TrainingError", "describe", "evaluate", "load", "measure", "peak_memory_bytes", "prepare", "register", "train",
     ]  # fmt: skip
     assert set(trainers.__all__) <= set(dir(trainers))
 
@@ -42,6 +42,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         "from trainers import DataConfig, TrainConfig, Effort, DataError, prepare, describe",
         "import trainers.data.config",
         "import trainers.training.config",
+        "from trainers import RecipeConfig, RecipeError; RecipeConfig(optimizer='lamb').digest()",
         "import trainers.measuring.effort",
     ],
 )

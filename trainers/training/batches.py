@@ -6,14 +6,14 @@ steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 
 import torch
 from torch import Tensor
 
-from trainers.augment import Augment, Blend, Normalise, blend_images, blend_labels
+from trainers.augment import Augment, Blend, Erasing, Normalise, blend_images, blend_labels
 from trainers.data.dataset import Dataset
 from trainers.training.config import TrainConfig
 
@@ -31,13 +31,15 @@ class Batches:
         normalise: converts pixels to floats.
         blend: mixup and cutmix.
         size: images of a batch; the incomplete last batch of an epoch is dropped.
+        erasing: random erasing; None: none.
     """
 
     data: Dataset
-    augment: Augment
+    augment: Callable[[Tensor, torch.Generator], Tensor]
     normalise: Normalise
     blend: Blend
     size: int
+    erasing: Erasing | None = None
 
     @staticmethod
     def of(data: Dataset, config: TrainConfig) -> Batches:
@@ -57,7 +59,7 @@ class Batches:
 
         Args:
             generator: draws the order and the augmentation; on the device of the data.
-            random: draws the blending.
+            random: draws the blending and the erased rectangles.
         """
         train, data = self.data.train, self.data
         block = self.size * max(1, BLOCK_BYTES[data.device.type] // (self.size * train.images[0].numel()))
@@ -67,6 +69,8 @@ class Batches:
             pixels = self.augment(pixels, generator)
             for batch, targets in zip(pixels.split(self.size), labels.split(self.size), strict=True):
                 images = self.normalise(batch)
+                if self.erasing is not None:
+                    images = self.erasing(images, random, generator)
                 if self.blend:
                     pairing = self.blend.draw(data.image_size, random)
                     images = blend_images(images, pairing)

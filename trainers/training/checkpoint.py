@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from pydantic import BaseModel
 from safetensors.torch import load_file, save as to_bytes
 from torch import Tensor, nn
 
 from trainers.files import IrregularFileError, atomic_write, open_input, reserve, write_reserved
-from trainers.training.config import TrainConfig
 from trainers.training.weights_file import TENSORS_DIGEST, DamagedWeightsError, read_metadata, tensors_digest
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ class Fingerprinted(Protocol):
         ...
 
 
-def training_identity(module: nn.Module, data: Fingerprinted, config: TrainConfig, seed: int) -> str:
+def training_identity(module: nn.Module, data: Fingerprinted, config: BaseModel, seed: int) -> str:
     """What a training and its checkpoint have in common: shapes of weights, data, configuration and seed; as a digest."""
     shapes = [(name, list(value.shape)) for name, value in module.state_dict().items()]
     content = json.dumps([shapes, data.fingerprint, config.model_dump(mode="json"), seed])
@@ -155,6 +155,10 @@ class CheckpointSchedule:
     def is_due(self, epoch: int) -> bool:
         """Whether a checkpoint is to be written after `epoch`."""
         return epoch in self._milestones or self._clock() - self._saved_at >= self._save_s / MAX_SAVE_SHARE
+
+    def unsaved_s(self) -> float:
+        """Seconds since the last checkpoint, or since the start."""
+        return self._clock() - self._saved_at
 
     @contextmanager
     def saving(self) -> Iterator[None]:

@@ -1,25 +1,13 @@
 """Proxy training, top to bottom: a module and data in, the metrics of one `Epoch` after another out.
 
 The whole data set stays uint8, on the device if it fits there; batches are made there (`trainers.training.batches`).
-Everything random in an epoch (order, augmentation, dropout) comes from generators that are seeded with the training's seed and
-the epoch's number, and the learning rate is a function of the step. So after an epoch the module's state, the optimizer's
-moments and the metrics are all there is to save, and a resumed training ends, on a CPU with the same number of threads, with
-exactly the bits of an uninterrupted one. A training that is asked to stop within an epoch also saves the losses of its steps
-and the state of torch's global generators; when it is continued, the batches of these steps are drawn again, and dropped.
+`trainers.training.resumable` has what is not special to the proxy: epochs, interruptions, checkpoints and validation.
 """
 
 from __future__ import annotations
 
-import logging
-import math
-import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import nullcontext
-from dataclasses import replace
-from itertools import islice
+from collections.abc import Callable, Collection
 from pathlib import Path
-from random import Random
-from typing import NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -27,28 +15,19 @@ from torch import Tensor, nn
 
 from trainers.data.dataset import Dataset
 from trainers.device_lock import DeviceLock
-from trainers.errors import TrainingError, TrainingInterrupted
-from trainers.files import NO_ROOM_ERRNOS
 from trainers.training import checkpoint as checkpoints
-from trainers.training.averaging import AveragedWeights
 from trainers.training.batches import Batches
 from trainers.training.compilation import compile_module
 from trainers.training.config import TrainConfig
 from trainers.training.epoch import Epoch
-from trainers.training.evaluation import autocast, evaluate, validation_period
-from trainers.training.loss import check_finite, class_weights
-from trainers.training.optimizer import adamw
-from trainers.training.randomness import epoch_seed, seeded
+from trainers.training.evaluation import autocast
+from trainers.training.loss import class_weights
+from trainers.training.optimizer import adamw, set_lr
+from trainers.training.resumable import ResumableTraining
 from trainers.training.schedule import lr_at
-from trainers.training.state import PartialEpoch, TrainingState, random_states, set_random_states
-from trainers.watchdog import report_progress
-
-MAX_UNREAD_LOSSES = 16  # reading a loss waits for the GPU
-
-log = logging.getLogger(__name__)
 
 
-class ProxyTraining:
+class ProxyTraining(ResumableTraining):
     """The training of one module: iterate over `epochs()`.
 
     Args:
@@ -81,143 +60,31 @@ class ProxyTraining:
         is_stop_requested: Callable[[], bool] = lambda: False,
         resume_up_to: int | None = None,
     ) -> None:
-        if len(data.train) < 2:
-            raise TrainingError(0, 0, f"number of training images must be at least 2, found {len(data.train)}")
-        self.module = module.to(data.device)
-        self.data = data
         self.config = config
-        self.seed = seed
-        self.checkpoint = checkpoint
-        self.milestones = frozenset(milestones)
-        self.device_lock = device_lock
-        self.is_stop_requested = is_stop_requested
-        self.optimizer = adamw(module, config, data.device)
-        self.average = None if config.ema is None else AveragedWeights(self.module, config.ema)
-        self.batches = Batches.of(data, config)
-        self.class_weights = class_weights(data) if config.class_weights == "balanced" else None
-        self.steps_per_epoch = len(self.batches)
-        self.identity = checkpoints.training_identity(module, data, config, seed)
-        self._forward = compile_module(self.module, config.compile)
-        self._checkpoint_schedule = checkpoints.CheckpointSchedule(self.milestones)
-        self._state = TrainingState(
-            self.identity,
-            self.module,
+        self.optimizer = adamw(module.to(data.device), config, data.device)
+        super().__init__(
+            module,
+            data,
+            config,
             self.optimizer,
-            self.average,
-            config.epochs,
-            self.steps_per_epoch,
-            self.milestones,
-            resume_up_to,
+            Batches.of(data, config),
+            checkpoints.training_identity(module, data, config, seed),
+            seed=seed,
+            checkpoint=checkpoint,
+            milestones=milestones,
+            device_lock=device_lock,
+            is_stop_requested=is_stop_requested,
+            resume_up_to=resume_up_to,
         )
-        self._history: list[Epoch] = []
-        self._partial: PartialEpoch | None = None  # of the epoch that a checkpoint has within
-        self._earlier_s: dict[int, float] = {}  # epoch -> seconds of it that earlier processes spent
+        self.class_weights = class_weights(data) if config.class_weights == "balanced" else None
+        self._forward = compile_module(module, config.compile)
 
-    @property
-    def model(self) -> nn.Module:
-        """The result of the training so far: what is validated, and what to save.
-
-        It is the module itself or, with `ema`, another one that holds the averaged weights; training goes on in `module`.
-        """
-        return self.module if self.average is None else self.average.module
-
-    @property
-    def history(self) -> tuple[Epoch, ...]:
-        """The epochs finished so far, including those of a checkpoint once `epochs()` has started."""
-        return tuple(self._history)
-
-    @property
-    def result(self) -> Epoch:
-        """The last finished epoch.
-
-        Raises:
-            TrainingError: no epoch is finished.
-        """
-        if not self._history:
-            raise TrainingError(0, 0, "no epoch is finished")
-        return self._history[-1]
-
-    def own_seconds(self, epoch: Epoch) -> Epoch:
-        """The metrics of `epoch` with the seconds of this process alone; others have trained what a checkpoint held."""
-        earlier_s = self._earlier_s.get(epoch.epoch, 0.0)
-        return replace(epoch, train_s=max(0.0, epoch.train_s - earlier_s), wall_s=max(0.0, epoch.wall_s - earlier_s))
-
-    def epochs(self) -> Iterator[Epoch]:
-        """Train; yields each epoch when it is finished and saved, those of a checkpoint first.
-
-        Raises:
-            TrainingError: a loss is not finite.
-            TrainingInterrupted: `is_stop_requested`; the checkpoint is written.
-        """
-        if not self._history:
-            self._restore()
-        yield from self.history
-        while len(self._history) < self.config.epochs:
-            epoch = len(self._history) + 1
-            with (
-                nullcontext(_no_pause) if self.device_lock is None else self.device_lock.shared() as pause_if_requested
-            ):
-                self._history.append(self._run_epoch(epoch, pause_if_requested))
-            if self.checkpoint is not None and self._checkpoint_schedule.is_due(epoch):
-                self._save(self.checkpoint, is_required=epoch in self.milestones)
-            yield self._history[-1]
-
-    def _run_epoch(self, epoch: int, pause_if_requested: Callable[[], None]) -> Epoch:
-        """Train and validate; pauses do not count in the seconds."""
-        clock = time.perf_counter if self.device_lock is None else self.device_lock.clock
-        start = clock()
-        partial, self._partial = self._partial, None
-        before_s = 0.0 if partial is None else partial.train_s
-        with seeded(epoch_seed(self.seed, epoch), self.data.device) as generator:
-            train_loss = self._train_steps(
-                epoch, generator, pause_if_requested, lambda: before_s + clock() - start, partial
-            )
-        train_s = before_s + clock() - start
-        val_loss, val_accuracy = self._validate(epoch)
-        return Epoch(
-            epoch=epoch,
-            train_loss=train_loss,
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
-            lr=lr_at(epoch * self.steps_per_epoch - 1, self.steps_per_epoch, self.config),
-            train_s=train_s,
-            wall_s=before_s + clock() - start,
-        )
-
-    def _train_steps(
-        self,
-        epoch: int,
-        generator: torch.Generator,
-        pause_if_requested: Callable[[], None],
-        train_clock: Callable[[], float],
-        partial: PartialEpoch | None,
-    ) -> float:
-        """The steps of one epoch, or those that `partial` lacks; returns the mean loss of all."""
-        self.module.train()
-        losses: list[Tensor] = [] if partial is None else list(partial.losses.to(self.data.device))
-        random = Random(epoch_seed(self.seed, epoch))
-        batches = enumerate(self.batches.epoch(generator, random))
-        if partial is not None:
-            next(islice(batches, partial.steps, partial.steps), None)
-            set_random_states(partial.random, self.data.device)
-        for step, (images, targets) in batches:
-            if self.is_stop_requested():
-                self._interrupt(losses, epoch, train_clock())
-            pause_if_requested()
-            report_progress()
-            global_step = (epoch - 1) * self.steps_per_epoch + step
-            losses.append(self._step(images, targets, lr_at(global_step, self.steps_per_epoch, self.config)))
-            if self.average is not None:
-                self.average.update(global_step)
-            if (step + 1) % MAX_UNREAD_LOSSES == 0:
-                check_finite(losses[-MAX_UNREAD_LOSSES:], epoch, step + 1)
-        if unread := len(losses) % MAX_UNREAD_LOSSES:
-            check_finite(losses[-unread:], epoch, len(losses))
-        return float(torch.stack(losses).double().mean())
+    def _lr_at(self, step: int) -> float:
+        return lr_at(step, self.steps_per_epoch, self.config)
 
     def _step(self, images: Tensor, targets: Tensor, lr: float) -> Tensor:
         """One step of the optimizer. The loss stays on the device, so that the CPU does not wait for it."""
-        self.optimizer.set_lr(lr)
+        set_lr(self.optimizer, lr)
         with autocast(images.device, self.config.amp):
             logits = self._forward(images)
             loss = F.cross_entropy(
@@ -229,52 +96,6 @@ class ProxyTraining:
             self.optimizer.clip(self.config.grad_clip)
         self.optimizer.step()
         return loss.detach()
-
-    def _validate(self, epoch: int) -> tuple[float | None, float | None]:
-        """Loss and accuracy on the validation split; None for both if this epoch is not validated."""
-        period = self.config.validate_every or validation_period(len(self.data.train), len(self.data.val))
-        if (self.config.epochs - epoch) % period and epoch not in self.milestones:
-            return None, None
-        report_progress()
-        loss, accuracy = evaluate(self.model, self.data.val, self.data, self.config.eval_batch_size, self.config.amp)
-        if not math.isfinite(loss):
-            raise TrainingError(epoch, self.steps_per_epoch, f"the validation loss is not finite, found {loss}")
-        return loss, accuracy
-
-    def _interrupt(self, losses: list[Tensor], epoch: int, train_s: float) -> NoReturn:
-        """Save the state between two steps of `epoch`, after those of `losses`, and stop."""
-        if self.checkpoint is not None and (losses or self._history):
-            partial = None
-            if losses:
-                check_finite(losses, epoch, len(losses))
-                partial = PartialEpoch(torch.stack(losses).cpu(), train_s, random_states(self.data.device))
-            self._save(self.checkpoint, is_required=False, partial=partial)
-        raise TrainingInterrupted(f"stopped after {len(losses)} of {self.steps_per_epoch} steps of epoch {epoch}")
-
-    def _save(self, file: Path, is_required: bool, partial: PartialEpoch | None = None) -> None:
-        """Write a checkpoint. A disk without room for one that is not `is_required` does not end the training."""
-        with self._checkpoint_schedule.saving():
-            try:
-                checkpoints.save(file, self._state.to_dict(self._history, partial))
-            except OSError as error:
-                if is_required or error.errno not in NO_ROOM_ERRNOS:
-                    raise
-                log.info("no room for the checkpoint %s; the training goes on without it", file)
-
-    def _restore(self) -> None:
-        """Resume from the checkpoint, if it fits this training."""
-        state = None if self.checkpoint is None else checkpoints.load(self.checkpoint)
-        if state is None:
-            return
-        try:
-            self._history, self._partial = self._state.load(state)
-        except ValueError as error:
-            log.info("ignored %s: %s", self.checkpoint, error)
-            return
-        self._earlier_s = {epoch.epoch: epoch.wall_s for epoch in self._history}
-        if self._partial is not None:
-            self._earlier_s[len(self._history) + 1] = self._partial.train_s
-        log.info("resumed from %s after epoch %d of %d", self.checkpoint, len(self._history), self.config.epochs)
 
 
 def train(
@@ -306,7 +127,3 @@ def train(
         if report is not None:
             report(epoch)
     return training.history
-
-
-def _no_pause() -> None:
-    """What a training without a device lock calls between two steps."""

@@ -25,11 +25,6 @@ class PlainAdamW(AdamW):
         None  # the fused step divides the gradients by it; torch.amp.GradScaler uses it likewise
     )
 
-    def set_lr(self, lr: float) -> None:
-        """Set the learning rate of the next steps."""
-        for group in self.param_groups:
-            group["lr"] = lr
-
     @torch.no_grad()
     def clip(self, limit: float) -> None:
         """Scale the gradients so that their norm, over all parameters, is at most `limit` in the next step.
@@ -53,6 +48,12 @@ def adamw(module: nn.Module, config: TrainConfig, device: torch.device) -> Plain
     """
     fused = device.type in ("cpu", "cuda")
     return PlainAdamW(decay_groups(module, config.weight_decay), lr=config.lr, fused=fused)
+
+
+def set_lr(optimizer: Optimizer, lr: float) -> None:
+    """Set the learning rate of the next step; a group with an "lr_scale" gets its share of it, as in timm."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("lr_scale", 1.0)
 
 
 def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import math
-
-from trainers.training.config import TrainConfig
+from typing import Protocol
 
 ONECYCLE_RISE = 0.3  # share of the steps in which the rate rises; all three as in fastai and torch
 ONECYCLE_START = 1 / 25  # first rate, as a share of the peak
 ONECYCLE_END = 1e-4 * ONECYCLE_START  # last rate, as a share of the peak
 
 
-def lr_at(step: int, steps_per_epoch: int, config: TrainConfig) -> float:
+class ScheduleConfig(Protocol):
+    """The fields of a configuration that describe a schedule."""
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs."""
+        ...
+
+    @property
+    def lr(self) -> float:
+        """The highest learning rate."""
+        ...
+
+    @property
+    def schedule(self) -> str:
+        """Its name: "onecycle", or "cosine"."""
+        ...
+
+    @property
+    def warmup_epochs(self) -> float:
+        """Epochs in which the rate rises."""
+        ...
+
+
+def lr_at(step: int, steps_per_epoch: int, config: ScheduleConfig) -> float:
     """The learning rate of `step`, counted from 0 over the whole training.
 
     cosine (Loshchilov and Hutter, 2017, arXiv:1608.03983): rises linearly from `lr / w` at the

@@ -13,13 +13,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from trainers.training.averaging import AveragedWeights
 from trainers.training.epoch import Epoch
-from trainers.training.optimizer import PlainAdamW
-
-MOMENTS = ("exp_avg", "exp_avg_sq")
-"""What AdamW keeps of each parameter, besides the number of its steps."""
+from trainers.training.optimizer_state import check_optimizer_state, load_optimizer_state
+from trainers.training.tensor_checks import check_finite, check_tensor, check_tensors
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class TrainingState:
 
     identity: str
     module: nn.Module
-    optimizer: PlainAdamW
+    optimizer: Optimizer
     average: AveragedWeights | None
     epochs: int
     steps_per_epoch: int
@@ -94,14 +93,12 @@ class TrainingState:
         """
         try:
             history, partial = self._check(state)
-            own_groups = self.optimizer.state_dict()["param_groups"]  # the configuration is that of this training
-            moments = {"state": state["optimizer"]["state"], "param_groups": own_groups}
         except ValueError:
             raise
         except Exception as error:  # whatever content of another shape raises
             raise ValueError(f"its content cannot be read ({type(error).__name__}: {error})") from error
         self.module.load_state_dict(state["module"])
-        self.optimizer.load_state_dict(moments)
+        load_optimizer_state(self.optimizer, state["optimizer"])
         if self.average is not None:
             self.average.module.load_state_dict(state["average"])
         return history, partial
@@ -121,15 +118,15 @@ class TrainingState:
             raise ValueError(
                 f"history: must end with epoch {self.last_epoch} at the latest, found {len(history)} epochs"
             )
-        _check_tensors("module", state["module"], self.module.state_dict())
+        check_tensors("module", state["module"], self.module.state_dict())
         finite = {name: state["module"][name] for name, _ in self.module.named_parameters()}
         if self.average is not None:
-            _check_tensors("average", state["average"], self.average.module.state_dict())
+            check_tensors("average", state["average"], self.average.module.state_dict())
             finite |= {f"average.{name}": state["average"][name] for name, _ in self.average.module.named_parameters()}
         for name, value in finite.items():
-            _check_finite(name, value)
+            check_finite(name, value)
         steps = len(history) * self.steps_per_epoch + (0 if partial is None else partial.steps)
-        self._check_moments(state["optimizer"], steps)
+        check_optimizer_state(self.optimizer, state["optimizer"], steps)
         return history, partial
 
     def _checked_history(self, plain: Sequence[Mapping[str, Any]]) -> list[Epoch]:
@@ -144,37 +141,15 @@ class TrainingState:
 
     def _checked_partial(self, plain: Mapping[str, Any]) -> PartialEpoch:
         losses, random = plain["losses"], dict(plain["random"])
-        _check_finite("partial.losses", losses)
+        check_finite("partial.losses", losses)
         if losses.dim() != 1 or not 0 < len(losses) <= self.steps_per_epoch:
             raise ValueError(f"partial.losses: must have 1 to {self.steps_per_epoch} values")
         if not isinstance(plain["train_s"], float) or not 0 <= plain["train_s"] < math.inf:
             raise ValueError("partial.train_s: must be seconds")
         device = next(self.module.parameters()).device
         for name, expected in random_states(device).items():
-            _check_tensor(f"partial.random[{name}]", random[name], expected)
+            check_tensor(f"partial.random[{name}]", random[name], expected)
         return PartialEpoch(losses.float(), plain["train_s"], random)
-
-    def _check_moments(self, plain: Mapping[str, Any], steps: int) -> None:
-        """Check the state of the optimizer after so many `steps`."""
-        own = self.optimizer.state_dict()["param_groups"]
-        if [list(group["params"]) for group in plain["param_groups"]] != [group["params"] for group in own]:
-            raise ValueError("optimizer: must have the parameters of this one")
-        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        steps_found = max((float(moments["step"]) for moments in plain["state"].values()), default=0.0)
-        if steps_found != steps:
-            raise ValueError(f"optimizer: must have taken {steps} steps, found {steps_found:g}")
-        for index, moments in plain["state"].items():
-            if moments.keys() != {"step", *MOMENTS}:
-                raise ValueError(f"optimizer: must be AdamW's, found {sorted(map(str, moments))}")
-            parameter = parameters[_index(index, len(parameters))]
-            for name in MOMENTS:
-                _check_tensor(f"optimizer[{index}].{name}", moments[name], parameter)
-                _check_finite(f"optimizer[{index}].{name}", moments[name])
-            if not bool((moments["exp_avg_sq"] >= 0).all()):
-                raise ValueError(f"optimizer[{index}].exp_avg_sq: must not be negative")
-            _check_tensor(f"optimizer[{index}].step", moments["step"], torch.zeros(()))
-            if not float(moments["step"]) > 0:
-                raise ValueError(f"optimizer[{index}].step: must be above 0, found {float(moments['step'])}")
 
 
 def random_states(device: torch.device) -> dict[str, Tensor]:
@@ -192,31 +167,3 @@ def set_random_states(states: Mapping[str, Tensor], device: torch.device) -> Non
 
 def _within_epoch(identity: str) -> str:
     return f"{identity}/partial"
-
-
-def _check_tensors(place: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    if found.keys() != expected.keys():
-        raise ValueError(f"{place}: must have the tensors of this network")
-    for name, value in expected.items():
-        if isinstance(value, Tensor):
-            _check_tensor(f"{place}[{name}]", found[name], value)
-
-
-def _check_tensor(place: str, found: Any, expected: Tensor) -> None:
-    """Check that `found` is a dense tensor on the CPU, of the shape and dtype of `expected`."""
-    if not isinstance(found, Tensor) or found.layout != torch.strided or found.is_nested or found.device.type != "cpu":
-        raise ValueError(f"{place}: must be a dense tensor")
-    if found.shape != expected.shape or found.dtype != expected.dtype:
-        shapes = f"{tuple(expected.shape)} {expected.dtype}, found {tuple(found.shape)} {found.dtype}"
-        raise ValueError(f"{place}: must be {shapes}")
-
-
-def _check_finite(place: str, value: Any) -> None:
-    if not isinstance(value, Tensor) or not bool(torch.isfinite(value).all()):
-        raise ValueError(f"{place}: must be finite")
-
-
-def _index(value: Any, count: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
-        raise ValueError(f"optimizer: must have {count} parameters, found number {value!r}")
-    return value

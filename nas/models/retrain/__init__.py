@@ -1,0 +1,30 @@
+"""Full trainings: trials, architectures, presets and models of timm, by one recipe, on the images of a study.
+
+    from nas import Study, retrain
+    runs = retrain(Study.open("runs/digits"), "best", "convmixer_256_8_cifar", baselines=["resnet18"], seeds=3)
+
+`nas.study.retrained` has the records and the layout of the files. The names below are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nas.models.retrain.api import retrain
+    from nas.models.retrain.loading import load_retrained, retrained_network
+
+__all__ = ["load_retrained", "retrain", "retrained_network"]
+
+_MODULE_OF = {
+    "load_retrained": "nas.models.retrain.loading",
+    "retrain": "nas.models.retrain.api",
+    "retrained_network": "nas.models.retrain.loading",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)

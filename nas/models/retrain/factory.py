@@ -1,0 +1,25 @@
+"""The factory that an executor sends to the workers of full trainings. It imports torch only when it is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas.execution.base import WorkerSite
+from nas.models.retrain.plan import RetrainSettings
+
+if TYPE_CHECKING:
+    from nas.models.retrain.worker import RetrainWorker
+
+
+@dataclass(frozen=True)
+class RetrainWorkerFactory:
+    """Creates the worker of a process."""
+
+    settings: RetrainSettings
+
+    def __call__(self, site: WorkerSite) -> RetrainWorker:
+        """The worker at `site`."""
+        from nas.models.retrain.worker import RetrainWorker
+
+        return RetrainWorker(self.settings, site.device)
