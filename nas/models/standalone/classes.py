@@ -7,16 +7,15 @@ description, is replaced by one that constructs the parts of this network (`gene
 from __future__ import annotations
 
 import ast
-import copy
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
+from nas.models.standalone.constructors import prune_constructor, write_defaults
 from nas.models.standalone.expressions import Argument, Call, Expression, constant, layout
-from nas.models.standalone.folding import Facts, fold, own_attribute, without_docstring
+from nas.models.standalone.folding import fold
 from nas.models.standalone.following import Definitions
 from nas.models.standalone.generalise import General, generalise
 from nas.models.standalone.inlining import inlined
@@ -30,8 +29,10 @@ from nas.models.standalone.inspection import (
     torch_base,
     type_name,
 )
+from nas.models.standalone.known_values import Facts
 from nas.models.standalone.printing import docstring_lines, print_function, print_statement, self_contained
 from nas.models.standalone.source_files import UnfollowedSourceError
+from nas.models.standalone.trees import copied, read_attributes, without_docstring
 
 Methods = dict[str, Method]
 
@@ -93,12 +94,11 @@ class NetworkClasses:
             if kind in self._in_progress:
                 raise UnfollowedSourceError(f"{kind.__name__} contains modules of its own class")
             self._in_progress.append(kind)
-            self._written[kind] = self._as_written(kind) if self._is_kept(kind) else self._constructed(kind)
+            self._written[kind] = (
+                self._as_written(kind) if self._inspection.keeps_init(kind) else self._constructed(kind)
+            )
             self._in_progress.pop()
         return self._written[kind]
-
-    def _is_kept(self, kind: type) -> bool:
-        return any(issubclass(kept, kind) for kept in self._inspection.kept)
 
     def _as_written(self, kind: type) -> WrittenClass:
         """A class whose constructor stays, without options that the network does not have."""
@@ -107,10 +107,10 @@ class NetworkClasses:
         arguments = [self._inspection.arguments(module) for module in instances] if is_alone else []
         methods, identities = self._called_methods(kind, own_only=True, arguments=arguments)
         if "__init__" in methods:
-            _write_defaults(methods["__init__"].tree, kind)
+            write_defaults(methods["__init__"].tree, kind)
         left_out: frozenset[str] = frozenset()
         if is_alone and instances and "__init__" in methods:
-            left_out = _prune_constructor(methods, self._inspection.names_read_outside(kind))
+            left_out = prune_constructor(methods, self._inspection.names_read_outside(kind))
         calls = {id(module): self._inspection.call(module, kind, left_out) for module in instances}
         return WrittenClass(methods, identities, None, calls)
 
@@ -118,7 +118,7 @@ class NetworkClasses:
         """A class with a constructor for the modules of this network."""
         methods, identities = self._called_methods(kind, own_only=False)
         methods.pop("__init__", None)
-        read = {name for method in methods.values() for name in _read_attributes(method.tree)}
+        read = {name for method in methods.values() for name in read_attributes(method.tree)}
         read |= self._inspection.names_read_outside(kind)
         instances = [module for module in self._inspection.instances(kind) if type(module) is kind]
         known = self._inspection.identities(kind)
@@ -177,11 +177,12 @@ class NetworkClasses:
             if learned == facts:
                 break
             facts = learned
-        called = _reachable(folded, torch_base(kind), self._inspection.names_read_outside(kind))
-        kept = {
-            name: folded[name] for name in folded if name in called and (not own_only or folded[name].owner is kind)
-        }
-        return kept, facts.identities - identities
+        returning = {name for name in facts.identities - identities if not hasattr(torch_base(kind), name)}
+        called = _reachable(folded, torch_base(kind), self._inspection.names_read_outside(kind)) - returning
+        kept = {name: method for name, method in folded.items() if name in called}
+        if own_only:
+            kept = {name: method for name, method in kept.items() if method.owner is kind}
+        return kept, frozenset(returning)
 
     def _identities_of_parts(self, kind: type) -> frozenset[str]:
         """The methods of submodules that return their argument in all modules of `kind`, as `part.method`."""
@@ -244,7 +245,7 @@ class NetworkClasses:
 
     def _class_members(self, kind: type, written: WrittenClass) -> list[ast.stmt]:
         """The assignments and annotations of the class that its methods need."""
-        read = {name for method in written.methods.values() for name in _read_attributes(method.tree)}
+        read = {name for method in written.methods.values() for name in read_attributes(method.tree)}
         owners = [kind] if written.general is None else own_classes(kind)
         members: list[ast.stmt] = []
         for owner in owners:
@@ -252,10 +253,10 @@ class NetworkClasses:
             for item in tree.body:
                 match item:
                     case ast.Assign(targets=[ast.Name(id=name)]) if name in read:
-                        members.append(copy.deepcopy(item))
+                        members.append(copied(item))
                     case ast.AnnAssign(target=ast.Name(id=name), value=value) if name in read:
                         if value is not None or ast.unparse(item.annotation) == "torch.Tensor":
-                            members.append(copy.deepcopy(item))
+                            members.append(copied(item))
         return members
 
     def _constructor(self, general: General, definitions: Definitions) -> list[str]:
@@ -284,7 +285,7 @@ def _zeros(shape: Iterable[int]) -> Call:
 
 
 def _fold(method: Method, facts: Facts) -> Method:
-    tree = copy.deepcopy(method.tree)
+    tree = copied(method.tree)
     return replace(method, tree=fold(tree, replace(facts, namespace=method.source.namespace)))
 
 
@@ -308,74 +309,5 @@ def _reachable(methods: Methods, base: type, read_outside: frozenset[str]) -> se
         name = waiting.pop()
         if name in methods and name not in reached:
             reached.add(name)
-            waiting += _read_attributes(methods[name].tree)
+            waiting += read_attributes(methods[name].tree)
     return reached
-
-
-def _read_attributes(tree: ast.AST) -> set[str]:
-    """The attributes of `self` that are read."""
-    return {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and own_attribute(node) is not None
-    }
-
-
-def _write_defaults(init: ast.FunctionDef, kind: type) -> None:
-    """Write the values of defaults that are plain and not written as such."""
-    parameters = inspect.signature(kind.__init__).parameters  # type: ignore[misc]
-    named = init.args.args[len(init.args.args) - len(init.args.defaults) :]
-    for index, (argument, default) in enumerate(zip(named, init.args.defaults, strict=True)):
-        is_plain = constant(parameters[argument.arg].default) is not None
-        if is_plain and not isinstance(default, ast.Constant | ast.UnaryOp | ast.Tuple):
-            init.args.defaults[index] = _as_tree(parameters[argument.arg].default)
-
-
-def _as_tree(value: Any) -> ast.expr:
-    return (
-        ast.Tuple([_as_tree(item) for item in value], ast.Load()) if isinstance(value, tuple) else ast.Constant(value)
-    )
-
-
-def _prune_constructor(methods: Methods, read_outside: frozenset[str]) -> frozenset[str]:
-    """Leave out what the constructor assigns and nobody reads, and arguments that it then has no use for; their names."""
-    init = methods["__init__"].tree
-    read = {name for method in methods.values() for name in _read_attributes(method.tree)} | read_outside
-    init.body = [pruned for statement in init.body if (pruned := _pruned(statement, read)) is not None]
-    loaded = {node.id for node in ast.walk(init) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    arguments = init.args
-    unused = {argument.arg for argument in arguments.args[1:] if argument.arg not in loaded}
-    first_default = len(arguments.args) - len(arguments.defaults)
-    arguments.defaults = [
-        default
-        for index, default in enumerate(arguments.defaults)
-        if arguments.args[first_default + index].arg not in unused
-    ]
-    arguments.args = [argument for argument in arguments.args if argument.arg not in unused]
-    return frozenset(unused)
-
-
-def _pruned(statement: ast.stmt, read: set[str]) -> ast.stmt | None:
-    """`statement` without assignments of plain values to attributes of `self` that are not `read`."""
-    match statement:
-        case ast.Assign(targets=[ast.Attribute() as target], value=value):
-            return None if _is_unread(target, value, read) else statement
-        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)) if len(targets) == len(values):
-            kept = [pair for pair in zip(targets, values, strict=True) if not _is_unread(*pair, read)]
-            if len(kept) == len(targets):
-                return statement
-            if not kept:
-                return None
-            names, items = [pair[0] for pair in kept], [pair[1] for pair in kept]
-            if len(kept) == 1:
-                return ast.copy_location(ast.Assign(names, items[0]), statement)
-            return ast.copy_location(
-                ast.Assign([ast.Tuple(names, ast.Store())], ast.Tuple(items, ast.Load())), statement
-            )
-    return statement
-
-
-def _is_unread(target: ast.expr, value: ast.expr, read: set[str]) -> bool:
-    """True for an attribute that is not `read` and cannot be a module or parameter: no call makes its value."""
-    name = own_attribute(target)
-    return name is not None and name not in read and not any(isinstance(node, ast.Call) for node in ast.walk(value))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from search_space.stage import Stage
 
 WIDTH = 110
 """Characters of a line of text."""
+YEAR = re.compile(r"\b(19|20)\d\d\b")
 
 
 def docstring(architecture: Architecture, name: str, origin: str, accuracy: str, has_drop_path: bool) -> str:
@@ -25,7 +28,9 @@ def docstring(architecture: Architecture, name: str, origin: str, accuracy: str,
 
     Args:
         architecture: the architecture.
-        name, origin, accuracy: see `Contents`.
+        name: of the model.
+        origin: where it comes from; may be empty.
+        accuracy: with the data that it was measured on; may be empty.
         has_drop_path: whether the network has stochastic depth.
     """
     costs, images = cost(architecture), _plain(" x ".join(map(str, (*architecture.image_size, architecture.in_chans))))
@@ -75,10 +80,12 @@ def references(architecture: Architecture, stages: list[NetworkStage]) -> dict[t
 
 
 def _reference(description: type) -> list[str]:
-    """The first paragraph of the docstring of the module of `description`."""
-    text = getattr(sys.modules.get(description.__module__), "__doc__", None) or ""
-    paragraph = " ".join(text.split("\n\n")[0].split())
-    return textwrap.wrap(printable(paragraph.removesuffix(":") + ("." if paragraph.endswith(":") else "")), WIDTH + 6)
+    """What the docstring of the module of `description` says: its first paragraph, or all of it where that names no paper."""
+    text = inspect.cleandoc(getattr(sys.modules.get(description.__module__), "__doc__", None) or "")
+    first = text.split("\n\n")[0]
+    if YEAR.search(first) and not first.endswith(":"):
+        text = " ".join(first.split())
+    return [part for line in text.splitlines() for part in textwrap.wrap(printable(line), WIDTH + 18) or [""]]
 
 
 def _table(architecture: Architecture) -> Iterator[str]:

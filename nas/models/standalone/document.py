@@ -77,7 +77,7 @@ def document(architecture: Architecture, contents: Contents) -> str:
         UnfollowedSourceError: the source of a mixer or residual form cannot become part of the file; names it.
     """
     network, constructions = record_constructions(lambda: Network(architecture))
-    return _Document(architecture, contents, cast(Network, network), constructions).text()
+    return _Document(architecture, contents, network, constructions).text()
 
 
 class _Document:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ast
 import builtins
-import copy
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
-from nas.models.standalone.folding import Facts, fold
+from nas.models.standalone.folding import fold
 from nas.models.standalone.global_names import change_annotations, global_names
 from nas.models.standalone.inspection import Inspection
+from nas.models.standalone.known_values import Facts
 from nas.models.standalone.printing import print_function, print_statement
-from nas.models.standalone.source_files import SourceFile, UnfollowedSourceError
+from nas.models.standalone.source_files import SourceFile, UnfollowedSourceError, source_file
+from nas.models.standalone.trees import copied
 
 DROPPED_DECORATORS = ("torch.fx.wrap", "builds(")
 PROXY = "torch.fx.Proxy"
@@ -87,7 +88,7 @@ class Definitions:
         """The name in the file of `name.attribute`, where `name` is a module that is followed; None where it is not."""
         if not self._is_followed_module(name, source):
             return None
-        return self._reference(attribute, self._inspection.source(source.namespace[name].__name__))
+        return self._reference(attribute, source_file(source.namespace[name].__name__))
 
     def _is_followed_module(self, name: str, source: SourceFile) -> bool:
         value = source.namespace.get(name)
@@ -103,7 +104,7 @@ class Definitions:
                 return name
             raise UnfollowedSourceError(f"{name} in {source.module} is not defined at the top level of the file")
         if origin.attribute is not None and self._is_followed(origin.module):
-            return self._reference(origin.attribute, self._inspection.source(origin.module))
+            return self._reference(origin.attribute, source_file(origin.module))
         root = origin.module.partition(".")[0]
         if root != "torch" and root not in sys.stdlib_module_names:
             used = origin.module if origin.attribute is None else f"{origin.module}.{origin.attribute}"
@@ -128,7 +129,7 @@ class Definitions:
             return self._names[key]
         if not self._is_followed(module):
             raise UnfollowedSourceError(f"{name} is part of {module}, which a file without other packages cannot have")
-        source = self._inspection.source(module)
+        source = source_file(module)
         candidates = [
             name,
             f"{name}_of_{module.rpartition('.')[2]}",
@@ -146,7 +147,7 @@ class Definitions:
         tree = source.definitions.get(name)
         if tree is None:
             raise UnfollowedSourceError(f"{name} is not defined at the top level of {source.module}")
-        node = fold(copy.deepcopy(tree), Facts(source.namespace))
+        node = fold(copied(tree), Facts(source.namespace))
         self.use(node, source)
         new_name = self._names[source.module, name]
         if isinstance(node, ast.FunctionDef):
@@ -175,7 +176,7 @@ class Definitions:
         """Whether an annotation may use `name`: a type of torch or of Python, a class of the file, or an alias of those."""
         origin = source.imports.get(name)
         if origin is not None and origin.attribute is not None and self._is_followed(origin.module):
-            return self._is_type_of_the_file(origin.attribute, self._inspection.source(origin.module))
+            return self._is_type_of_the_file(origin.attribute, source_file(origin.module))
         if (source.module, name) in self._names or (name not in source.definitions and hasattr(builtins, name)):
             return True
         tree = source.definitions.get(name)

@@ -42,15 +42,20 @@ class DifferentFormsError(Exception):
 class _Holes:
     """Where instances differ: the values of each place, and what the parameters there are called."""
 
-    hints: dict[Values, list[str]] = field(default_factory=dict)
+    places: list[tuple[Values, list[str]]] = field(default_factory=list)
 
     def copy(self) -> _Holes:
-        return _Holes({values: list(hints) for values, hints in self.hints.items()})
+        return _Holes([(values, list(hints)) for values, hints in self.places])
 
     def add(self, values: Values, hint: str) -> Scaled:
-        """A placeholder for `values`; `_fill` puts the parameter there."""
-        self.hints.setdefault(values, []).append(hint)
-        return Scaled(str(list(self.hints).index(values)))
+        """A placeholder for `values`, which `_fill` replaces by a parameter; places of equal plain values share it."""
+        is_plain = all(isinstance(value, Constant) for value in values)
+        for index, (others, hints) in enumerate(self.places):
+            if is_plain and others == values:
+                hints.append(hint)
+                return Scaled(str(index))
+        self.places.append((values, [hint]))
+        return Scaled(str(len(self.places) - 1))
 
 
 def generalise(parts: Mapping[str, Values], reserved: frozenset[str] = frozenset()) -> General:
@@ -67,7 +72,7 @@ def generalise(parts: Mapping[str, Values], reserved: frozenset[str] = frozenset
         except DifferentFormsError:
             forms[name] = holes.add(values, name)
             continue
-        if len(tried.hints) - len(holes.hints) > MAX_PARAMETERS_OF_A_PART:
+        if len(tried.places) - len(holes.places) > MAX_PARAMETERS_OF_A_PART:
             forms[name] = holes.add(values, name)
         else:
             holes = tried
@@ -107,7 +112,7 @@ def _names(call: Call) -> tuple[str, ...]:
 def _fill(holes: _Holes, reserved: frozenset[str]) -> list[tuple[Values, Scaled]]:
     """What stands in the place of each hole: a parameter, or a multiple or a fraction of one before it."""
     filling: list[tuple[Values, Scaled]] = []
-    for values, hints in holes.hints.items():
+    for values, hints in holes.places:
         multiple = next((scaled for other, base in filling if (scaled := _multiple(values, other, base))), None)
         taken = reserved | {scaled.parameter for _, scaled in filling}
         filling.append((values, multiple or Scaled(_parameter_name(hints, taken))))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Mapping
 from dataclasses import replace
 
-from nas.models.standalone.folding import Facts, fold, without_docstring
+from nas.models.standalone.folding import fold
 from nas.models.standalone.inspection import Inspection, Method, is_of_torch
+from nas.models.standalone.known_values import Facts
 from nas.models.standalone.source_files import UnfollowedSourceError
+from nas.models.standalone.trees import copied, without_docstring
 
 
 def inlined(method: Method, inspection: Inspection, facts: Facts) -> Method:
@@ -50,7 +51,7 @@ class _Inliner(ast.NodeTransformer):
         return None
 
     def _body(self, base: Method, arguments: list[ast.expr]) -> ast.expr:
-        tree = copy.deepcopy(base.tree)
+        tree = copied(base.tree)
         tree = fold(tree, replace(self.facts, namespace=base.source.namespace))
         tree = inlined(replace(base, tree=tree), self.inspection, self.facts).tree
         parameters = [argument.arg for argument in tree.args.args[1:]]
@@ -73,7 +74,7 @@ class _Inliner(ast.NodeTransformer):
                 raise UnfollowedSourceError(
                     f"{self.method.owner.__name__}: a method of its base class is too long to inline"
                 )
-        return _Filler(values).visit(copy.deepcopy(expression))
+        return _Filler(values).visit(copied(expression))
 
     def _error(self, base: Method) -> UnfollowedSourceError:
         name = f"{base.owner.__name__}.{base.tree.name}"
@@ -87,4 +88,4 @@ class _Filler(ast.NodeTransformer):
         self.values = values
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        return copy.deepcopy(self.values[node.id]) if node.id in self.values else node
+        return copied(self.values[node.id]) if node.id in self.values else node

@@ -11,9 +11,10 @@ from typing import Any
 from torch import nn
 
 from nas.models.standalone.expressions import Argument, Call, Constant, Expression, Group, constant, repeated
-from nas.models.standalone.folding import UnknownValueError, own_attribute
+from nas.models.standalone.known_values import UnknownValueError
 from nas.models.standalone.recording import Construction
-from nas.models.standalone.source_files import SourceFile, UnfollowedSourceError
+from nas.models.standalone.source_files import SourceFile, UnfollowedSourceError, source_file
+from nas.models.standalone.trees import own_attribute
 from search_space.modules.layers import DropPath
 
 CHANGED_FROM_OUTSIDE: Mapping[type, frozenset[str]] = {DropPath: frozenset({"rate"})}
@@ -61,7 +62,6 @@ class Inspection:
 
     def __init__(self, roots: Iterable[nn.Module], constructions: Mapping[int, Construction]) -> None:
         self._constructions = constructions
-        self._sources: dict[str, SourceFile] = {}
         self._read_outside: dict[type, set[str]] | None = None
         modules = {id(module): module for root in roots for module in root.modules()}
         self.modules = tuple(modules.values())
@@ -71,23 +71,16 @@ class Inspection:
         self.built_inside = frozenset(kind for kind in inner if not is_of_torch(kind))
         self.kept = self.built_inside | {type(module) for module in kept}
 
-    def source(self, module: str) -> SourceFile:
-        """The file of `module`.
-
-        Raises:
-            UnfollowedSourceError: it has none.
-        """
-        if module not in self._sources:
-            self._sources[module] = SourceFile(module)
-        return self._sources[module]
-
     def class_tree(self, kind: type) -> tuple[ast.ClassDef, SourceFile]:
         """The definition of a class.
 
         Raises:
             UnfollowedSourceError: it is not at the top level of a file.
         """
-        source = self.source(kind.__module__)
+        try:
+            source = source_file(kind.__module__)
+        except UnfollowedSourceError as error:
+            raise UnfollowedSourceError(f"{kind.__name__}: {error}") from None
         tree = source.definitions.get(kind.__name__)
         if kind.__qualname__ != kind.__name__ or not isinstance(tree, ast.ClassDef):
             raise UnfollowedSourceError(f"{kind.__qualname__} is not defined at the top level of {kind.__module__}")
@@ -106,9 +99,15 @@ class Inspection:
         tree, source = self.class_tree(owner)
         return [Method(owner, item, source) for item in tree.body if isinstance(item, ast.FunctionDef)]
 
+    def keeps_init(self, kind: type) -> bool:
+        """Whether the constructor of `kind` stays as it is written."""
+        return any(issubclass(kept, kind) for kept in self.kept)
+
     def instances(self, kind: type) -> list[nn.Module]:
-        """The modules of `kind`, those of classes that derive from it too."""
-        return [module for module in self.modules if isinstance(module, kind)]
+        """The modules that run the code of `kind`; those of derived classes too where it keeps its constructor."""
+        if self.keeps_init(kind):
+            return [module for module in self.modules if isinstance(module, kind)]
+        return [module for module in self.modules if type(module) is kind]
 
     def known_attributes(self, kind: type) -> tuple[dict[str, Any], ...]:
         """The plain attributes of each module of `kind` that stay as they are, as `self.NAME`; and whether it has a parameter."""

@@ -6,12 +6,12 @@ The layout is that of ruff and black at `LINE_LENGTH`, as far as the code needs 
 from __future__ import annotations
 
 import ast
-import copy
 import inspect
 import re
 
 from nas.models.standalone.expressions import INDENT, LINE_LENGTH, quoted
 from nas.models.standalone.source_files import SourceFile
+from nas.models.standalone.trees import copied
 
 REMARKS_FOR_TOOLS = re.compile(r"\s*# (type: ignore|noqa|pragma)\b.*$")
 REFERENCES = re.compile(r"[;,]? see `\w+Spec`| \(search_space/[^)]*\)")
@@ -190,12 +190,12 @@ class _Printer:
         """The code of `node` in one line, as in the file as far as it is unchanged."""
         if isinstance(node, ast.expr) and self.source.is_unchanged(node):
             return _in_file(node, self.source)
-        return ast.unparse(_Spelling(self.source).visit(copy.deepcopy(node)))
+        return ast.unparse(_Spelling(self.source).visit(copied(node)))
 
 
 def _in_file(node: ast.expr, source: SourceFile) -> str:
     """The code of an unchanged expression, in one line."""
-    lines = (ast.get_source_segment(source.text, node) or ast.unparse(node)).splitlines()
+    lines = source.segment(node).splitlines()
     code = " ".join(REMARKS_FOR_TOOLS.sub("", line).strip() for line in lines)
     return code if len(lines) == 1 else re.sub(r",? (?=[)\]}])", "", re.sub(r"(?<=[(\[{]) ", "", code))
 
@@ -215,12 +215,17 @@ class _Spelling(ast.NodeTransformer):
         if isinstance(node.value, str):
             return ast.Name(quoted(node.value))
         if isinstance(node.value, float):
-            in_file = ast.get_source_segment(self.source.text, node) if getattr(node, "lineno", 0) else None
-            return ast.Name(in_file or repr(node.value).replace("e-0", "e-"))
+            return ast.Name(repr(node.value).replace("e-0", "e-"))
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.value, ast.Tuple) and len(node.value.elts) > 1:
+            node.value = ast.Name(", ".join(ast.unparse(item) for item in node.value.elts))
         return node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
-        return ast.Name(ast.get_source_segment(self.source.text, node) or ast.unparse(node))
+        return ast.Name(self.source.segment(node))
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)

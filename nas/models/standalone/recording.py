@@ -1,7 +1,8 @@
 """With which arguments each module of a network was constructed.
 
 A module does not keep the arguments of its constructor. They are read where they pass by: while the network is built again,
-a profile function of this thread sees each call of an `__init__`. Nothing of the classes is changed.
+a profile function sees each call of an `__init__`. Nothing of the classes is changed. It has a thread of its
+own, so that it is in nobody's way who profiles.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from torch import nn
+
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,11 @@ class Construction:
     variadic: bool
 
 
-def record_constructions(build: Callable[[], nn.Module]) -> tuple[nn.Module, dict[int, Construction]]:
-    """What `build` returns, and how each module that it constructed was constructed, by the `id` of the module."""
+def record_constructions(build: Callable[[], M]) -> tuple[M, dict[int, Construction]]:
+    """What `build` returns, and how each module that it constructed was constructed, by the `id` of the module.
+
+    Random numbers of the caller are the same afterwards.
+    """
     constructions: dict[int, Construction] = {}
 
     def profile(frame: FrameType, event: str, argument: object) -> None:
@@ -48,13 +56,15 @@ def record_constructions(build: Callable[[], nn.Module]) -> tuple[nn.Module, dic
             arguments = {name: values.locals[name] for name in names}
             constructions[id(module)] = Construction(module, arguments, any(rest))
 
-    previous = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        network = build()
-    finally:
-        sys.setprofile(previous)
-    return network, constructions
+    def build_in_profile() -> M:
+        sys.setprofile(profile)
+        try:
+            return build()
+        finally:
+            sys.setprofile(None)
+
+    with torch.random.fork_rng(devices=[]), ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(build_in_profile).result(), constructions
 
 
 def _keyword_only(frame: FrameType) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 STAGE = '''
 class Stage(nn.Module):
-    """Blocks after one another, `(B, C_before, H_before, W_before) -> (B, C, H, W)`; a `transition` changes map and width first."""
+    """A change of map and width, then blocks, `(B, C_before, H_before, W_before) -> (B, C, H, W)`."""
 
     def __init__(self, *blocks: nn.Module, transition: nn.Module | None = None) -> None:
         super().__init__()

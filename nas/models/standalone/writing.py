@@ -46,7 +46,8 @@ def write_standalone(
         network: a network with its classifier.
         folder: the folder; created if it does not exist.
         class_names: of the outputs, in their order.
-        mean, std: of each channel, pixels taken as 0..1.
+        mean: of each channel, pixels taken as 0..1.
+        std: likewise.
         name: of the model; empty: its id.
         origin: where it comes from, for the docstring.
         accuracy: with the data that it was measured on, for the docstring.
@@ -55,8 +56,8 @@ def write_standalone(
         The file.
 
     Raises:
-        UsageError: `network` is no network with a classifier, the names or numbers do not fit it, the folder cannot be written to,
-            or the source of a mixer cannot become part of a file.
+        UsageError: `network` is no network with a classifier, the names or numbers do not fit it, the folder cannot be
+            written to, or the source of a mixer cannot become part of a file.
         StudyError: the outputs differ.
         MachineError: the disk is full or broken.
     """
@@ -103,7 +104,8 @@ class _Loader(importlib.machinery.SourceFileLoader):
         """Nothing is written."""
 
 
-def _import(file: Path) -> ModuleType:
+def import_file(file: Path) -> ModuleType:
+    """The module in `file`, which is run; no bytecode is written."""
     loader = _Loader("standalone_model", str(file))
     spec = importlib.util.spec_from_loader(loader.name, loader)
     if spec is None:
@@ -125,7 +127,7 @@ def _difference(network: Network, draft: Path, folder: Path) -> float:
     images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     try:
         with torch.random.fork_rng(devices=[]):
-            loaded = _import(draft).load(folder)
+            loaded = import_file(draft).load(folder)
     except (ValueError, RuntimeError) as error:
         raise StudyError(f"{folder / MODEL_FILE}: {WEIGHTS_FILE} cannot be loaded: {error}") from error
     expected = reference(images)
