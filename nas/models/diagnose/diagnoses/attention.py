@@ -17,7 +17,8 @@ from nas.models.diagnose.subject import ImageSample, Subject
 
 MAX_IMAGES = 64
 """Images that distances are averaged over."""
-BATCH_IMAGES = 16
+MAX_BATCH_PIXELS = 16 * 64 * 64
+"""Pixels of a pass: the weights of all pairs of positions are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class Attention(Diagnosis[AttentionDistances]):
         sample = images.first(MAX_IMAGES)
         with watch_attention(subject.module, add) as count:
             if not count:
-                raise NotApplicable("no layer of attention")
-            for pixels in sample.pixels.split(BATCH_IMAGES):
+                raise NotApplicable("no layer of attention whose positions are known")
+            for pixels in sample.pixels.split(max(1, MAX_BATCH_PIXELS // (images.size[0] * images.size[1]))):
                 share = len(pixels) / len(sample)
                 subject.logits(pixels)
                 advance(len(pixels))

@@ -18,8 +18,9 @@ from nas.models.diagnose.drawing import facets, line
 from nas.models.diagnose.registry import Advance, Diagnosis, Drawing, NotApplicable, register
 from nas.models.diagnose.subject import ImageSample, Subject
 
-MAX_IMAGES = 64
-"""Images of the batch that the loss is the mean over."""
+MIN_IMAGES, MAX_IMAGES = 8, 64
+MAX_PIXELS = 64 * 64 * 64
+"""Images of the batch that the loss is the mean over, and their pixels: all gradients of the batch are in memory at once."""
 STEPS = tuple(step / 5 for step in range(-5, 6))
 """Coordinates of the slice, as shares of the norms of the filters."""
 PASSES_OF_PRODUCT = 12.0
@@ -70,12 +71,12 @@ class Curvatures(Diagnosis[Curvature]):
     )
 
     def passes(self, images: ImageSample) -> float:
-        return min(MAX_IMAGES, len(images)) * (MAX_ITERATIONS * PASSES_OF_PRODUCT + len(STEPS) ** 2)
+        return len(batch_of(images)) * (MAX_ITERATIONS * PASSES_OF_PRODUCT + len(STEPS) ** 2)
 
     def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> Curvature:
         if not subject.params:
             raise NotApplicable("no weights that can be moved")
-        batch = images.first(MAX_IMAGES)
+        batch = batch_of(images)
         count = len(batch)
         eigenvalues = hessian_eigenvalues(
             subject.module, _loss(subject, batch, torch.float64), on_product=lambda: advance(PASSES_OF_PRODUCT * count)
@@ -116,6 +117,12 @@ class Curvatures(Diagnosis[Curvature]):
             figure_record("loss along the first direction", cut),
         ]
         return Drawing(figures, notes=notes)
+
+
+def batch_of(images: ImageSample) -> ImageSample:
+    """The images that the loss is the mean over: up to `MAX_IMAGES`, fewer of more than 64 x 64 pixels."""
+    fitting = MAX_PIXELS // (images.size[0] * images.size[1])
+    return images.first(max(MIN_IMAGES, min(MAX_IMAGES, fitting)))
 
 
 def _loss(subject: Subject, batch: ImageSample, dtype: torch.dtype) -> Callable[[nn.Module], Tensor]:

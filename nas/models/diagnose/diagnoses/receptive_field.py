@@ -45,9 +45,10 @@ class ReceptiveFields(Diagnosis[ReceptiveField]):
     order = 5
     title = "Effective receptive field"
     about = (
-        "The gradient of the centre of the last feature map, before it is averaged, with respect to the pixels: its absolute"
-        " value, summed over channels and averaged over images (Luo et al., Understanding the effective receptive field in deep"
-        " convolutional neural networks, 2016). The radius holds half of it."
+        "The gradient of the centre of the last feature map, before it is averaged, with respect to the pixels: the absolute"
+        " value, averaged over images and summed over the channels of the image (Luo et al., Understanding the effective"
+        " receptive field in deep convolutional neural networks, 2016). The channels of the map are summed with random signs,"
+        " since their plain sum is constant after a layer norm. The radius holds half of the gradient."
     )
 
     def passes(self, images: ImageSample) -> float:
@@ -56,12 +57,15 @@ class ReceptiveFields(Diagnosis[ReceptiveField]):
     def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> ReceptiveField:
         total = torch.zeros(images.size, dtype=torch.float64)
         centre = (0.0, 0.0)
+        generator = torch.Generator().manual_seed(0)  # of the signs
         for pixels in images.first(MAX_IMAGES).pixels.split(BATCH_IMAGES):
             inputs = pixels.clone().requires_grad_()
             features = last_feature_map(subject, inputs)
             rows, columns = features.shape[2:]
             centre = map_centre(images.size, (rows, columns))
-            (gradient,) = torch.autograd.grad(features[:, :, rows // 2, columns // 2].sum(), inputs)
+            middle = features[:, :, rows // 2, columns // 2]
+            signs = 2.0 * torch.randint(2, middle.shape, generator=generator) - 1
+            (gradient,) = torch.autograd.grad((middle * signs.to(middle.device)).sum(), inputs)
             total += gradient.abs().sum(dim=(0, 1)).double().cpu()
             advance(PASSES_OF_GRADIENT * len(pixels))
         return field_of(total, centre)

@@ -12,13 +12,13 @@ from nas.models.diagnose.subject import ImageSample, Subject
 
 
 class OneConvolution(nn.Module):
-    """A convolution of 3 x 3 as a network of two classes."""
+    """A convolution of 3 x 3 with one output."""
 
-    def __init__(self, stride: int = 1) -> None:
+    def __init__(self, width: int = 1) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
-        self.conv = nn.Conv2d(3, 2, 3, stride=stride, padding=1)
-        self.conv.weight = nn.Parameter(torch.randn(2, 3, 3, 3, generator=generator))
+        self.conv = nn.Conv2d(3, width, 3, padding=1, bias=False)
+        self.conv.weight = nn.Parameter(torch.randn(width, 3, 3, 3, generator=generator))
 
     def forward_features(self, x: Tensor) -> Tensor:
         return self.conv(x)
@@ -42,13 +42,33 @@ class Tokens(OneConvolution):
         return torch.cat((tokens.sum(dim=1, keepdim=True), tokens), dim=1)
 
 
+class Normalised(OneConvolution):
+    """A layer norm over channels after a convolution: the sum of its channels is zero for every image."""
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        return nn.functional.layer_norm(self.conv(x).permute(0, 2, 3, 1), (8,)).permute(0, 3, 1, 2)
+
+
+def test_a_layer_norm_does_not_hide_the_gradient(images: ImageSample) -> None:
+    single, double = Normalised(8), Normalised(8).double()
+    few = images.first(8)
+    exact = ImageSample(few.pixels.double(), few.labels, few.class_names)
+    fields = [
+        ReceptiveFields().measure(Subject("norm", module, (0.5,) * 3, (0.5,) * 3), sample, lambda passes: None)
+        for module, sample in ((single, few), (double, exact))
+    ]
+    found, expected = (torch.tensor(field.map, dtype=torch.float64) for field in fields)
+    assert torch.allclose(found, expected, atol=1e-5)  # rounding errors alone would differ
+    assert float(expected[3:6, 3:6].sum()) == pytest.approx(1)
+
+
 @pytest.mark.parametrize("module", [OneConvolution(), Tokens()])
 def test_a_convolution_has_its_own_kernel(module: OneConvolution, images: ImageSample) -> None:
     std = (0.2, 0.25, 0.5)
     field = ReceptiveFields().measure(Subject("conv", module.eval(), (0.0,) * 3, std), images, lambda passes: None)
     # A pixel of channel c is divided by std[c]; the centre of a map of 8 x 8 is the position (4, 4).
-    summed = module.conv.weight.detach().sum(dim=0) / torch.tensor(std)[:, None, None]
-    kernel = summed.abs().sum(dim=0).double()
+    weight = module.conv.weight.detach()[0] / torch.tensor(std)[:, None, None]
+    kernel = weight.abs().sum(dim=0).double()
     expected = torch.zeros(8, 8, dtype=torch.float64)
     expected[3:6, 3:6] = kernel / kernel.sum()
     assert torch.allclose(torch.tensor(field.map, dtype=torch.float64), expected, atol=1e-7)
