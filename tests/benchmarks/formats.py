@@ -6,7 +6,8 @@
 
 A mixer stands in two blocks of 24 channels on a map of 7 x 7, in each variant of `tests/search_space/mixer_cases.py`; presets
 have their own images. Networks are new ones of the usual initialisation, see `calibrated_network`; `relative` is the largest
-difference divided by the largest output where that is above 1. The last line and the exit code say whether all are at most 1e-4.
+difference divided by the largest output where that is above 1. The last line counts those that failed, on which the exit code
+depends, and those above 1e-4 that are accepted because the network itself rounds so much (see `nas.models.formats.writing`).
 Formats whose packages are not installed are left out. ExecuTorch takes one image at a time.
 """
 
@@ -57,8 +58,8 @@ class Result:
 
     @property
     def passes(self) -> bool:
-        """Whether the format holds the network and the outputs agree."""
-        return self.relative is not None and self.relative <= OUTPUT_TOLERANCE
+        """Whether the format holds the network and `write_artifact` accepted its outputs."""
+        return not self.error
 
     def line(self) -> str:
         """The row of the table."""
@@ -168,8 +169,11 @@ def main() -> int:
                 with arguments.json.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(asdict(results[-1])) + "\n")
     failed = [result for result in results if not result.passes]
-    outcome = f"{len(failed)} above {OUTPUT_TOLERANCE:g} or failed" if failed else f"all within {OUTPUT_TOLERANCE:g}"
-    print(f"{len(results)} files in {time.perf_counter() - start:.0f} s: {outcome}")
+    above = sum(result.relative is not None and result.relative > OUTPUT_TOLERANCE for result in results)
+    outcome = (
+        f"{len(failed)} failed, {above} above {OUTPUT_TOLERANCE:g} and within twice the rounding error of the network"
+    )
+    print(f"{len(results)} networks and formats in {time.perf_counter() - start:.0f} s: {outcome}")
     return 1 if failed else 0
 
 
