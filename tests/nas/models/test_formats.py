@@ -216,6 +216,31 @@ def test_a_file_with_other_outputs_is_not_kept(other_format: type[ModelFormat], 
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("model.wrong", "an earlier one")]
 
 
+class Amplified(nn.Module):
+    """The input with rounding errors of single precision, up to 0.004."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x + 1e5) - 1e5
+
+
+def test_a_network_that_amplifies_rounding_errors(other_format: type[ModelFormat], tmp_path: Path) -> None:
+    class Exact(other_format):  # type: ignore[misc, valid-type]
+        name = "exact"
+
+        def load(self, file: Path) -> Callable[[torch.Tensor], torch.Tensor]:
+            return lambda images: images + self.error
+
+    register(Exact)
+    try:
+        Exact.error = 0.0
+        assert write_artifact(Amplified(), (3, 4, 4), "exact", tmp_path).largest_difference > 1e-3
+        Exact.error = 0.02
+        with pytest.raises(StudyError, match="outputs must be those of the network"):
+            write_artifact(Amplified(), (3, 4, 4), "exact", tmp_path / "other")
+    finally:
+        unregister("exact")
+
+
 def test_a_format_that_is_not_known_or_not_installed(
     other_format: type[ModelFormat], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
