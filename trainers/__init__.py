@@ -8,7 +8,7 @@
     data/             where images come from, decoded once into one file, in a fixed split
     augment/          augmentation of whole batches on the device
     training/         short and full trainings, resumable; evaluation, schedules, checkpoints
-    measuring/        throughput, latency and memory of a module; training-free scores
+    measuring/        throughput, latency and memory of a module; training-free scores; corruptions, noise of a band
 
 A module imports only from rooms further up in this order: errors | files, then device | torch_internals | inference |
 watchdog | lock_holders, device_lock, data, then augment | measuring, then training.

@@ -81,8 +81,8 @@ def export(
     study = StudySnapshot.of(folder)
     options = ExportOptions(tuple(formats or ()), standalone, to_hub, retrained)
     folders: dict[int | str, Path] = {trial: out_folder} if trial is not None else _folders(study, out_folder, front)
-    with TerminalDisplay(create_console(stderr=True)).step("exporting") as progress:
-        exported = export_models(study, folders, options, progress)
+    with TerminalDisplay(create_console(stderr=True)).counter("exporting", len(folders)) as advance:
+        exported = export_models(study, folders, options, lambda done, total: advance())
     if as_json:
         print(json.dumps({"models": [model.to_dict() for model in exported]}, allow_nan=False))
         return
@@ -110,9 +110,9 @@ def _print_model(model: ExportedModel, to_hub: bool) -> None:
 
     print(f"model: {model.folder} (trial {model.trial})")
     for artifact in model.artifacts:
-        speed = "" if artifact.images_per_s is None else f", {si(artifact.images_per_s)} images/s"
-        size = si(artifact.size_bytes, "B")
-        print(f"       {artifact.file}: {size}, largest difference {artifact.largest_difference:.1e}{speed}")
+        difference = f"largest difference {artifact.largest_difference:.1e}"
+        speed = f"{si(artifact.images_per_s)} images/s on this CPU"
+        print(f"       {artifact.file.name}: {artifact.size_bytes / 1e6:.2f} MB, {difference}, {speed}")
     name = json.dumps(f"local-dir:{model.folder}", ensure_ascii=False)
     print(f"load:  import search_space, timm; timm.create_model({name}, pretrained=True)")
     if to_hub:

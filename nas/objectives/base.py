@@ -68,6 +68,8 @@ class TrainedNetwork(Protocol):
     """The epochs so far (`trainers.training.epoch.Epoch`); the last one is validated."""
     confusion: Any
     """Its confusion matrix on the validation split (`trainers.training.confusion.Confusion`), computed when it is read."""
+    config: Any
+    """How it is trained (`trainers.training.config.TrainConfig`)."""
 
 
 @dataclass(frozen=True)

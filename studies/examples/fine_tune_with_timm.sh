@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fine-tune an exported model with timm's own train.py on other images, and validate the result.
-# usage: fine_tune_with_timm.sh MODEL PHOTOS TIMM [OPTION of train.py ...]
+# usage: [DEVICE=cpu] fine_tune_with_timm.sh MODEL PHOTOS TIMM [OPTION of train.py ...]
 #   MODEL    what `nas export` wrote
 #   PHOTOS   folders `train` and `validation`, each with a folder of images for each class
 #   TIMM     timm's repository (pytorch-image-models), whose scripts are not part of its package
@@ -14,9 +14,9 @@ SIZE=$(python -c 'import json, sys; print(*json.load(open(sys.argv[1]))["pretrai
 
 # Images, optimizer and schedule are those of train.yaml; here the classes are new, so that its class map is not used.
 python "$TIMM/train.py" --data-dir "$PHOTOS" --config "$MODEL/train.yaml" --model "local-dir:$MODEL" --pretrained \
-  --num-classes "$CLASSES" --class-map '' --output runs --experiment fine-tuned "$@"
+  --num-classes "$CLASSES" --class-map '' --output runs --experiment fine-tuned --device "${DEVICE:-cuda}" "$@"
 
 # validate.py has no option that imports a package, so `search_space` is imported before it.
 python -c 'import runpy, search_space, sys; sys.argv.pop(0); runpy.run_path(sys.argv[0], run_name="__main__")' \
   "$TIMM/validate.py" --data-dir "$PHOTOS" --model "local-dir:$MODEL" --num-classes "$CLASSES" --input-size $SIZE \
-  --checkpoint runs/fine-tuned/model_best.pth.tar
+  --checkpoint runs/fine-tuned/model_best.pth.tar --device "${DEVICE:-cuda}"

@@ -84,9 +84,8 @@ def test_exported_model_gives_the_logits_of_the_study(done: Done, cli: Any) -> N
     exported = cli.read("export", "done", "best", "--out", "model")
     assert exported.returncode == 0, exported.stderr
     assert sorted(file.name for file in (cli.home / "model").iterdir()) == [
-        "class_map.txt",
-        "config.json",
-        "model.safetensors",
+        *("README.md", "architecture.svg", "architecture.yaml", "class_map.txt", "config.json", "model.safetensors"),
+        *("provenance.json", "train.yaml"),
     ]
     assert cli.read("export", "done", "best", "--out", "model").returncode == 0  # an export may be renewed
     code = """

@@ -159,6 +159,8 @@ def blur_form() -> Iterator[None]:
 def test_the_portable_form_of_a_new_module(blur_form: None) -> None:
     assert relative_difference(nn.Sequential(nn.Conv2d(3, 4, 1), Blur()), (3, 5, 4)) < 1e-5
     assert relative_difference(Blur(), (3, 5, 4)) < 1e-5
+    shared = Blur()
+    assert relative_difference(nn.Sequential(shared, nn.GELU(), shared), (3, 5, 4)) < 1e-5
     with pytest.raises(ValueError, match="a portable form of Blur already exists"):
         replaces(Blur)(lambda module, channels, size: nn.Sequential())
     with pytest.raises(

@@ -53,10 +53,10 @@ __all__ = [
     "write_class_map",
 ]
 
-TIMM_FILES_ONLY = ExportOptions()
+_NO_EXTRAS = ExportOptions()
 
 
-def export(study: StudyContent, trial: int | str, out: Path | str, options: ExportOptions = TIMM_FILES_ONLY) -> int:
+def export(study: StudyContent, trial: int | str, out: Path | str, options: ExportOptions = _NO_EXTRAS) -> int:
     """Write a trained network as a folder that timm loads, load it through timm and compare the outputs.
 
         import search_space, timm
@@ -66,7 +66,7 @@ def export(study: StudyContent, trial: int | str, out: Path | str, options: Expo
         study: the study.
         trial: the number of the trial, or "best".
         out: a new or empty folder, or an earlier export.
-        options: what the folder holds beside timm's files.
+        options: which weights, and what the folder holds beside timm's files.
 
     Returns:
         The number of the trial.
@@ -80,7 +80,7 @@ def export(study: StudyContent, trial: int | str, out: Path | str, options: Expo
     return exported.trial
 
 
-def export_pinned(study: StudyContent, out: Path | str, options: ExportOptions = TIMM_FILES_ONLY) -> dict[int, Path]:
+def export_pinned(study: StudyContent, out: Path | str, options: ExportOptions = _NO_EXTRAS) -> dict[int, Path]:
     """Export each pinned trial of `study` to `out/trial-NUMBER`, in the order of pins.
 
     The trials, their weights and the folders are checked before anything is written.
@@ -88,7 +88,7 @@ def export_pinned(study: StudyContent, out: Path | str, options: ExportOptions =
     Args:
         study: the study.
         out: the folder to write the models to; it may hold other files.
-        options: what the folders hold beside timm's files.
+        options: which weights, and what the folders hold beside timm's files.
 
     Returns:
         Number of a trial -> the folder of its model.
@@ -100,7 +100,7 @@ def export_pinned(study: StudyContent, out: Path | str, options: ExportOptions =
     return _export_all(study, pinned_trials(study), Path(out), options)
 
 
-def export_front(study: StudyContent, out: Path | str, options: ExportOptions = TIMM_FILES_ONLY) -> dict[int, Path]:
+def export_front(study: StudyContent, out: Path | str, options: ExportOptions = _NO_EXTRAS) -> dict[int, Path]:
     """Export each trial on the front of `study` to `out/trial-NUMBER`, as `export_pinned` does.
 
     Raises:

@@ -18,6 +18,7 @@ _RIBBONS_HEIGHT = 66.0
 _CHIP_HEIGHT, _GAP, _CHARACTER, _PADDING = 24.0, 14.0, 6.4, 16.0
 _COLOURED = ("token mixer", "channel mixer")
 _GREY = "#8c97a4"
+_MIN_CROSSED_HEIGHT = 10.0
 
 
 def draw_flow(layers: Sequence[FlowLayer], x: float, y: float, width: float, colour: str) -> Iterator[str]:
@@ -53,7 +54,7 @@ def draw_channels(stack: Stack, x: float, y: float, width: float) -> Iterator[st
     info = channels_info(stack)
     step = width / len(info.labels)
     for link in info.links:
-        yield _ribbon(info, link, x, y, step)
+        yield from _ribbon(info, link, x, y, step)
     for column in range(len(info.columns)):
         yield svg.rect(x + column * step - 1.5, y, 3, _RIBBONS_HEIGHT, radius=1.5, style=_GREY)
     for layer, (name, _) in enumerate(info.labels):
@@ -91,12 +92,19 @@ def _arc(layer: FlowLayer, start: float, end: float, middle: float) -> Iterator[
         yield svg.text((start + end) / 2, top + 4, layer.shortcut, "middle", "soft", "small")
 
 
-def _ribbon(info: ChannelsInfo, link: Link, x: float, y: float, step: float) -> str:
+def _ribbon(info: ChannelsInfo, link: Link, x: float, y: float, step: float) -> Iterator[str]:
+    """A ribbon; a high one has lines across it, since all its outputs depend on all its inputs."""
     left, right = x + link.layer * step, x + (link.layer + 1) * step
     (a, b), (c, d) = _ends(info, link.layer, link.inputs, y), _ends(info, link.layer + 1, link.outputs, y)
     corners = ((left, a), (right, c), (right, d), (left, b))
     outline = " L".join(f"{svg.number(of_x)} {svg.number(of_y)}" for of_x, of_y in corners)
-    return svg.path(f"M{outline} z", _colour(info, link.colour), 0.55)
+    yield svg.path(f"M{outline} z", _colour(info, link.colour), 0.55)
+    if min(b - a, d - c) >= _MIN_CROSSED_HEIGHT:
+        ends = ((a, d), (b, c), (a, (c + d) / 2), (b, (c + d) / 2), ((a + b) / 2, c), ((a + b) / 2, d))
+        lines = " ".join(
+            f"M{svg.number(left)} {svg.number(start)} L{svg.number(right)} {svg.number(end)}" for start, end in ends
+        )
+        yield svg.path(lines, "line thin", 0.45)
 
 
 def _ends(info: ChannelsInfo, column: int, run: Run, y: float) -> tuple[float, float]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nas.models.export.artifacts import WrittenArtifact
 from nas.models.export.markdown import block
 from nas.models.export.train_file import TRAIN_FILE
 from nas.models.export.trained_model import TrainedModel
+from nas.models.formats import Artifact
 
 _VALIDATE = "import runpy, search_space; runpy.run_path('validate.py', run_name='__main__')"
 
 
-def usage(
-    trained: TrainedModel, artifacts: Sequence[WrittenArtifact], *, standalone: bool, class_map: str
-) -> list[str]:
+def usage(trained: TrainedModel, artifacts: Sequence[Artifact], *, standalone: bool, class_map: str) -> list[str]:
     """The section on how the model is used.
 
     Args:
@@ -26,9 +24,7 @@ def usage(
     return ["## Use", "", *_lines(trained, artifacts, standalone, class_map)]
 
 
-def _lines(
-    trained: TrainedModel, artifacts: Sequence[WrittenArtifact], standalone: bool, class_map: str
-) -> Iterator[str]:
+def _lines(trained: TrainedModel, artifacts: Sequence[Artifact], standalone: bool, class_map: str) -> Iterator[str]:
     yield "The code runs in the folder of this file. `search_space`, a package of mixfront, registers the model with timm."
     yield from ("", "### Classify images", "", *block("python", _load(trained)))
     yield from ("", "### Features, or other classes", "", *block("python", _features(trained)))
@@ -36,7 +32,7 @@ def _lines(
     yield from ("", "### Validate", "", *_validate(trained, class_map))
     for artifact in artifacts:
         if artifact.format == "onnx":
-            yield from ("", "### ONNX Runtime", "", *block("python", _onnx(trained, artifact.file)))
+            yield from ("", "### ONNX Runtime", "", *block("python", _onnx(trained, artifact.file.name)))
     if not any(artifact.format == "onnx" for artifact in artifacts):
         words = f"nas export STUDY {trained.trial} --out FOLDER --format onnx"
         yield from (

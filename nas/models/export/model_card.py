@@ -13,13 +13,13 @@ from typing import Any
 
 import yaml
 
-from nas.formatting import count, dimensions, ratio, si
-from nas.models.export.artifacts import WrittenArtifact
+from nas.formatting import count, dimensions, printable, ratio, si
 from nas.models.export.card_snippets import usage
 from nas.models.export.drawing import DRAWING_FILE
 from nas.models.export.markdown import code, escape, table
 from nas.models.export.provenance import Accuracies, Provenance
 from nas.models.export.trained_model import TrainedModel
+from nas.models.formats import Artifact
 
 CARD_FILE = "README.md"
 MAX_LISTED_CLASSES = 20
@@ -47,9 +47,7 @@ _CONTENTS = {
 }
 
 
-def write_card(
-    trained: TrainedModel, provenance: Provenance, artifacts: Sequence[WrittenArtifact], folder: Path
-) -> None:
+def write_card(trained: TrainedModel, provenance: Provenance, artifacts: Sequence[Artifact], folder: Path) -> None:
     """Write the card of the model whose other files are in `folder`."""
     names = {file.name for file in folder.iterdir()}
     class_map = "class_map.txt" if "class_map.txt" in names else ""
@@ -78,7 +76,7 @@ def front_matter(provenance: Provenance) -> dict[str, Any]:
     results = [
         {
             "task": {"type": "image-classification", "name": "Image Classification"},
-            "dataset": {"name": provenance.data.name, "type": data_id, "split": split},
+            "dataset": {"name": printable(provenance.data.name), "type": data_id, "split": split},
             "metrics": [{"type": "accuracy", "value": value, "name": f"Accuracy ({meaning})", "verified": False}],
         }
         for value, split, meaning in _known_accuracies(provenance.accuracies)
@@ -118,7 +116,7 @@ def _summary(trained: TrainedModel, provenance: Provenance) -> Iterator[str]:
     yield ""
 
 
-def _results(provenance: Provenance, artifacts: Sequence[WrittenArtifact]) -> Iterator[str]:
+def _results(provenance: Provenance, artifacts: Sequence[Artifact]) -> Iterator[str]:
     yield from ("## Results", "")
     rows = [
         (ratio(value), split, f"{provenance.data.images.get(_SPLIT_KEYS[split], 0):,}", meaning)
@@ -138,16 +136,20 @@ def _results(provenance: Provenance, artifacts: Sequence[WrittenArtifact]) -> It
     yield from table(("cost", "value"), facts)
     yield ""
     if artifacts:
-        heads = ("format", "file", "size", "largest difference of an output", "images per second", "written by")
+        heads = ("format", "file", "size", "largest difference of an output", "images per second here", "written by")
         yield from table(heads, map(_artifact_row, artifacts))
         yield ""
 
 
-def _artifact_row(artifact: WrittenArtifact) -> tuple[str, ...]:
-    speed = "" if artifact.images_per_s is None else si(artifact.images_per_s)
-    difference = f"{artifact.largest_difference:.1e}"
-    size = si(artifact.size_bytes, "B")
-    return (artifact.format, code(artifact.file), size, difference, speed, escape(artifact.producer))
+def _artifact_row(artifact: Artifact) -> tuple[str, ...]:
+    return (
+        artifact.format,
+        code(artifact.file.name),
+        f"{artifact.size_bytes / 1e6:.2f} MB",
+        f"{artifact.largest_difference:.1e}",
+        f"{si(artifact.images_per_s)} (batches of {artifact.batch_size})",
+        ", ".join(f"{escape(package)} {escape(version)}" for package, version in artifact.producer.items()),
+    )
 
 
 def _files(names: set[str]) -> Iterator[str]:

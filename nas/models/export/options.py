@@ -1,4 +1,4 @@
-"""What an export holds beside timm's files."""
+"""Which weights are exported, and what an export holds beside timm's files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What an export holds beside timm's files.
+    """Which weights are exported, and what an export holds beside timm's files.
 
     Args:
         formats: names of further formats, such as "onnx" (`nas.models.formats`); each file is run and compared.

@@ -81,6 +81,8 @@ class Provenance:
         training_seed: the seed of the training.
         epochs: number of epochs of the training that the weights are from.
         training: its configuration, plain JSON.
+        run: of a full training, its folder in the study: `trial-12/RECIPE/seed-0`; None for the training of the search.
+        teacher: the timm model whose outputs were distilled; None: there was none.
         training_device: the processor or GPU that it ran on; None if it is not known.
         accuracies: see `Accuracies`.
         values: objective -> value in the search, such as measured throughput.
@@ -100,6 +102,8 @@ class Provenance:
     training_seed: int | None
     epochs: int
     training: Mapping[str, Any]
+    run: str | None
+    teacher: str | None
     training_device: str | None
     accuracies: Accuracies
     values: Mapping[str, float]
@@ -125,6 +129,8 @@ class Provenance:
             training_seed=trained.seed,
             epochs=trained.epochs,
             training=trained.train_config,
+            run=None if run is None else "/".join(run.folder(Path()).parts[1:]),
+            teacher=None if run is None else run.teacher,
             training_device=device if run is None else run.device,
             accuracies=_accuracies(trained),
             values=_values(trained),

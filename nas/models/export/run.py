@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from nas.analysis.results import Results
 from nas.errors import MachineError, StudyError, UsageError
 from nas.models.export.architecture_file import ARCHITECTURE_FILE, write_architecture
-from nas.models.export.artifacts import WrittenArtifact, check_formats, write_artifacts
+from nas.models.export.artifacts import write_artifacts
 from nas.models.export.class_map import CLASS_MAP_FILE, write_class_map
 from nas.models.export.drawing import DRAWING_FILE, write_drawing
 from nas.models.export.hub import ATTRIBUTES_FILE, write_attributes
@@ -23,7 +23,9 @@ from nas.models.export.provenance import PROVENANCE_FILE, Provenance, write_prov
 from nas.models.export.timm_files import CONFIG_FILE, WEIGHTS_FILE, is_export, verify_timm_files, write_timm_files
 from nas.models.export.train_file import TRAIN_FILE, write_train_file
 from nas.models.export.trained_model import TrainedModel, best_run, complete_trial
+from nas.models.formats import FORMATS, Artifact, check_format
 from nas.models.front_test_accuracy import load_images
+from nas.models.standalone import MODEL_FILE
 from nas.study.annotations import pins_of
 from nas.study.content import StudyContent
 from nas.study.destinations import check_folder
@@ -35,9 +37,9 @@ logger = logging.getLogger(__name__)
 
 EXPORTED_FILES = (
     *(CONFIG_FILE, WEIGHTS_FILE, CLASS_MAP_FILE, ARCHITECTURE_FILE, TRAIN_FILE, DRAWING_FILE, CARD_FILE),
-    *(PROVENANCE_FILE, ATTRIBUTES_FILE, "model.onnx", "model.pt2", "model.pte", "model.py"),
+    *(PROVENANCE_FILE, ATTRIBUTES_FILE, MODEL_FILE),
 )
-"""The files that an export may have; those of an earlier export that a new one does not write are removed."""
+"""The files that an export may have, beside those of formats."""
 
 ModelProgress = Callable[[int, int], None]
 """Called with the number of exported models and their total."""
@@ -61,7 +63,7 @@ class ExportedModel:
     folder: Path
     files: Mapping[str, int]
     largest_difference: float
-    artifacts: tuple[WrittenArtifact, ...]
+    artifacts: tuple[Artifact, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -106,7 +108,7 @@ def export_models(
     Args:
         study: the study.
         folders: trial, its number or "best" -> the folder of its model.
-        options: what the folders hold beside timm's files.
+        options: which weights, and what the folders hold beside timm's files.
         progress: called after each model.
 
     Raises:
@@ -118,7 +120,8 @@ def export_models(
     rows = {folder: complete_trial(results, trial) for trial, folder in folders.items()}
     for folder in rows:
         _check_out(folder)
-    check_formats(options.formats)
+    for name in options.formats:
+        check_format(name)
     runs: dict[Path, RetrainedRun] = {}
     for folder, row in rows.items():
         number = int(row["trial"])
@@ -151,9 +154,7 @@ def _export(trained: TrainedModel, out: Path, options: ExportOptions) -> Exporte
         if not is_disk_error(error):
             raise
         raise MachineError(f"{out}: the model cannot be written: {error.strerror}") from error
-    for name in EXPORTED_FILES:  # of an earlier export
-        if name not in files:
-            (out / name).unlink(missing_ok=True)
+    _remove_earlier(out, files)
     if CLASS_MAP_FILE not in files:
         logger.warning(
             "%s has no %s: a name of a class has spaces or line ends that timm would not read", out, CLASS_MAP_FILE
@@ -161,7 +162,15 @@ def _export(trained: TrainedModel, out: Path, options: ExportOptions) -> Exporte
     return ExportedModel(trained.trial, trained.name, out, files, difference, artifacts)
 
 
-def _write(trained: TrainedModel, draft: Path, options: ExportOptions) -> tuple[WrittenArtifact, ...]:
+def _remove_earlier(out: Path, files: Mapping[str, int]) -> None:
+    """Remove the files of an earlier export to `out` that are not among the new `files`: they are of another network."""
+    of_formats = tuple(model_format.file_name for model_format in FORMATS.values())
+    for file in out.iterdir():
+        if file.name not in files and (file.name in EXPORTED_FILES or file.name.startswith(of_formats)):
+            file.unlink()
+
+
+def _write(trained: TrainedModel, draft: Path, options: ExportOptions) -> tuple[Artifact, ...]:
     """Write every file of the model to the folder `draft`; the card, which tells of the others, is the last."""
     write_timm_files(trained, draft)
     has_class_map = write_class_map(trained.images.class_names, draft / CLASS_MAP_FILE)
@@ -172,7 +181,7 @@ def _write(trained: TrainedModel, draft: Path, options: ExportOptions) -> tuple[
     write_provenance(provenance, draft / PROVENANCE_FILE)
     if options.hub:
         write_attributes(draft)
-    artifacts = write_artifacts(trained, draft, options)
+    artifacts = write_artifacts(trained, provenance, draft, options)
     write_card(trained, provenance, artifacts, draft)
     return artifacts
 

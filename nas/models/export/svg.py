@@ -26,6 +26,7 @@ text {{ font-family: {FONT}; font-size: 12px; fill: var(--ink) }}
 .card {{ fill: var(--card); stroke: var(--edge) }}
 .chip {{ fill: var(--chip); stroke: var(--edge) }}
 .line {{ fill: none; stroke: var(--line); stroke-width: 1.4 }}
+.thin {{ stroke-width: 0.7 }}
 .arrow {{ fill: var(--line) }}
 """
 CHARACTER_WIDTH = 6.3

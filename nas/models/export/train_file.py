@@ -76,8 +76,9 @@ def _data_options(trained: TrainedModel, has_class_map: bool) -> dict[str, Any]:
 
 def _training_options(trained: TrainedModel) -> dict[str, Any]:
     """The training of the weights in timm's names."""
+    seed = (trained.seed or 0) % 2**31
     if trained.run is not None:
-        return recipe_options(trained.train_config, trained.images.default_augment)
+        return {**recipe_options(trained.train_config, trained.images.default_augment), "seed": seed}
     config = _train_config(trained.train_config)
     policy = config.augment or trained.images.default_augment
     return {
@@ -96,7 +97,7 @@ def _training_options(trained: TrainedModel) -> dict[str, Any]:
         **({"cutmix": config.cutmix} if config.cutmix else {}),
         **({} if config.ema is None else {"model_ema": True, "model_ema_decay": config.ema}),
         **AUGMENTATIONS[policy],
-        "seed": (trained.seed or 0) % 2**31,
+        "seed": seed,
     }
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainers.data.types import AugmentPolicy
+from trainers.training.recipe_config import TIMM_PREFIX
 
-TIMM_PREFIX = "timm:"
-"""Before names of a recipe that are timm's."""
 _WHOLE: Mapping[str, Any] = {"scale": [1.0, 1.0], "ratio": [1.0, 1.0], "color_jitter": 0.0}
 _SHIFTED: Mapping[str, Any] = {**_WHOLE, "scale": [0.77, 1.0]}  # at least seven eighths of each side
 AUGMENTATIONS: Mapping[AugmentPolicy, Mapping[str, Any]] = {

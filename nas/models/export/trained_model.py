@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from nas.analysis.results import Results, Row
 from nas.errors import StudyError, UsageError
+from nas.models.retrain.loading import retrained_network
 from nas.models.weights import load_trained
 from nas.study.content import StudyContent
 from nas.study.retrained import RetrainedRun, retrained_runs
@@ -50,7 +49,7 @@ class TrainedModel:
         if run is None:
             network = load_trained(study, next(trial for trial in study.trials if trial.number == number))
         else:
-            network = load_retrained_network(study.folder, run)
+            network = retrained_network(study.folder, run)
         architecture = network.architecture
         of_images = (images.num_classes, images.in_chans, *images.image_size)
         of_network = (architecture.num_classes, architecture.in_chans, *architecture.image_size)
@@ -103,17 +102,6 @@ def best_run(study: StudyContent, trial: int) -> RetrainedRun:
     if not runs:
         raise UsageError(f"trial {trial}: was not retrained; `nas retrain {trial} --study {study.folder}` does it")
     return max(runs, key=lambda run: run.val_accuracy)
-
-
-def load_retrained_network(study: Path, run: RetrainedRun) -> Network:
-    """The network that `run` of the study in the folder `study` has trained, in evaluation mode.
-
-    Raises:
-        StudyError: its weights are missing or damaged, or those of another run.
-    """
-    loading = importlib.import_module("nas.models.retrain.loading")
-    network: Network = loading.retrained_network(study, run)
-    return network
 
 
 def whole_or_none(value: object) -> int | None:

@@ -3,25 +3,21 @@
     from nas.models.formats import write_artifact
     artifact = write_artifact(network, (3, 224, 224), "onnx", Path("model"))     # model/model.onnx
 
-Each file is run after it was written, and its outputs are compared with those of the network. A format is one file of this
-package (see `registry`). Importing this package imports no torch.
+Each file is run after it was written, and its outputs are compared with those of the network. A format is one file of
+`adapters`, which registers it (see `registry`). Importing this package imports no torch.
 """
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from typing import TYPE_CHECKING
 
+import nas.models.formats.adapters  # noqa: F401  (registers the formats)
 from nas.models.formats.artifact import Artifact
 from nas.models.formats.registry import FORMATS, check_format
 
 if TYPE_CHECKING:
     from nas.models.formats.writing import write_artifact
-
-for _module in pkgutil.iter_modules(__path__):
-    if _module.name not in ("writing", "graph"):  # they import torch
-        importlib.import_module(f"{__name__}.{_module.name}")
 
 __all__ = ["FORMATS", "Artifact", "check_format", "write_artifact"]
 

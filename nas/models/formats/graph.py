@@ -11,6 +11,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nas.errors import reason
 from nas.models.formats.refusal import FormatRefusedError
@@ -22,12 +23,17 @@ BATCH = "batch"
 
 
 @contextmanager
-def quiet_exporters() -> Iterator[None]:
-    """Within the block no library logs its progress, or prints the graph that it refuses."""
+def exporting() -> Iterator[None]:
+    """Within the block networks can be traced and exported, and no library logs its progress or prints what it refuses.
+
+    Of attention, torch's fused kernel and its definition lay their results out in memory in different ways. A graph in which
+    the layout of the one was noted as a view cannot be decomposed into the other, so both steps see the definition. The graph
+    has a call of attention in any case: what runs it chooses the kernel.
+    """
     before = logging.root.manager.disable
     logging.disable(max(before, logging.WARNING))
     try:
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
         logging.disable(before)

@@ -35,10 +35,11 @@ def portable(module: nn.Module, input_shape: MapShape | None = None) -> nn.Modul
     replacements = {child: _replacement(child, shape) for child, shape in shapes.items()}
     if replica in replacements:
         return replacements[replica]
-    for parent in list(replica.modules()):
-        for name, child in parent.named_children():
-            if child in replacements:
-                setattr(parent, name, replacements[child])
+    # From the innermost on, so that every parent is still there; a module may have several names.
+    for path, child in reversed(list(replica.named_modules(remove_duplicate=False))):
+        if child in replacements:
+            parent, _, name = path.rpartition(".")
+            setattr(replica.get_submodule(parent), name, replacements[child])
     return replica
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import resource
 import stat
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
@@ -45,6 +47,13 @@ def network() -> Network:
     """A block with each registered token mixer, on maps of 5 x 7; then one on half the map."""
     stage = {"width": 24, "depth": 1, "channel_mixer": "pointwise", "norm": "layer"}
     stages: list[dict[str, object]] = [{**stage, "mixer": name} for name in sorted(MIXERS)]
+    window = {
+        "name": "attention",
+        "heads": 2,
+        "window": 3,
+        "shift": "always",
+    }  # with a bias: not the fused kernel's layout
+    stages.append({**stage, "mixer": window})
     stages.append({"width": 32, "depth": 1, "mixer": "conv", "downsample": 2, "norm": "batch"})
     description = {"stages": stages, "image_size": SHAPE[1:], "stem": {"patch": 2}, "num_classes": 5}
     torch.manual_seed(0)
@@ -207,6 +216,31 @@ def test_a_file_with_other_outputs_is_not_kept(other_format: type[ModelFormat], 
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("model.wrong", "an earlier one")]
 
 
+class Amplified(nn.Module):
+    """The input with rounding errors of single precision, up to 0.004."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x + 1e5) - 1e5
+
+
+def test_a_network_that_amplifies_rounding_errors(other_format: type[ModelFormat], tmp_path: Path) -> None:
+    class Exact(other_format):  # type: ignore[misc, valid-type]
+        name = "exact"
+
+        def load(self, file: Path) -> Callable[[torch.Tensor], torch.Tensor]:
+            return lambda images: images + self.error
+
+    register(Exact)
+    try:
+        Exact.error = 0.0
+        assert write_artifact(Amplified(), (3, 4, 4), "exact", tmp_path).largest_difference > 1e-3
+        Exact.error = 0.02
+        with pytest.raises(StudyError, match="outputs must be those of the network"):
+            write_artifact(Amplified(), (3, 4, 4), "exact", tmp_path / "other")
+    finally:
+        unregister("exact")
+
+
 def test_a_format_that_is_not_known_or_not_installed(
     other_format: type[ModelFormat], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -244,6 +278,14 @@ def test_a_full_disk(format_name: str, full_disk: None, tmp_path: Path) -> None:
     with pytest.raises(MachineError, match=r"model: the model cannot be written \(File too large\)"):
         write_artifact(nn.Sequential(nn.Flatten(), nn.Linear(48, 48)), (3, 4, 4), format_name, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_and_packages_are_checked_without_torch() -> None:
+    code = (
+        "import sys, nas.models.formats as f; print(sorted(f.FORMATS), 'torch' in sys.modules, 'onnx' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{sorted(FORMATS)} False False\n"
 
 
 def test_numbers_of_an_artifact() -> None:

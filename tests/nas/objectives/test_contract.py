@@ -112,14 +112,15 @@ def test_a_name_is_registered_once_and_needs_a_value() -> None:
         objectives.register(ENERGY)
     with pytest.raises(ValueError, match="'none': a registered objective must have a `value`"):
         objectives.register(Objective("none", "", "", "minimize", False, "cost"))
-    with pytest.raises(UnknownNameError, match=r"no such objective .*did you mean energy_j\?, found 'energy'"):
+    with pytest.raises(UnknownNameError, match=r"no such objective.*did you mean energy_j\?.*found 'energy'"):
         objectives.get("energy")
 
 
 def test_all_lists_are_derived() -> None:
     assert set(objectives.names("cost")) == {"macs", "params", "activation_bytes", "blocks", "reach"}
     assert set(objectives.names("measured")) == {"images_per_s", "latency_ms", "peak_memory_bytes", "energy_j"}
-    assert set(objectives.names("trained")) == {"accuracy", "balanced_accuracy", "macro_f1", "val_loss"}
+    robustness = {"robustness", "low_frequency_robustness", "high_frequency_robustness"}
+    assert set(objectives.names("trained")) == {"accuracy", "balanced_accuracy", "macro_f1", "val_loss", *robustness}
     assert objectives.names() == (
         *objectives.names("trained"), *objectives.names("cost"), *objectives.names("measured")
     )  # fmt: skip

@@ -7,16 +7,22 @@ import os
 import re
 import socket
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 import torch
+import yaml
 from huggingface_hub import ModelCard
+from markdown_it import MarkdownIt
 
 from nas import Study, export
 from nas.models.export import Provenance
+from nas.models.export.model_card import write_card
+from nas.models.export.trained_model import TrainedModel
+from nas.models.front_test_accuracy import load_images
 from search_space import Architecture
 
 FILES = (
@@ -128,3 +134,34 @@ def test_the_card_names_every_file(model_folder: Path) -> None:
     card = (model_folder / "README.md").read_text()
     for name in FILES:
         assert name == "README.md" or f"| `{name}` |" in card or f"({name})" in card
+
+
+def test_names_of_others_are_no_markup_in_the_card(small_study: Path, tmp_path: Path) -> None:
+    study = Study.open(small_study)
+    names = [
+        "<script>alert(1)</script>",
+        "[x](http://h)",
+        "a|b",
+        "# c\n# d",
+        "`e`",
+        "**f**",
+        "![g](h)",
+        "&lt;",
+        "\\",
+        "\u202ei",
+    ]
+    images = replace(load_images(study), class_names=tuple(names), name="x\n---\n<img src=x onerror=y>|")
+    trained = replace(TrainedModel.load(study, study.results().trial(0), load_images(study)), images=images)
+    write_card(trained, Provenance.of(trained), (), tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    _, matter, body = text.split("---\n", 2)
+    dataset = yaml.safe_load(matter)["model-index"][0]["results"][0]["dataset"]
+    assert dataset["name"] == "x\\n---\\n<img src=x onerror=y>|"
+    tokens = MarkdownIt("commonmark").enable("table").parse(body)
+    inline = [child for token in tokens for child in token.children or ()]
+    assert not {token.type for token in (*tokens, *inline)} & {"html_block", "html_inline", "link_open", "strong_open"}
+    assert [child.attrs["src"] for child in inline if child.type == "image"] == ["architecture.svg"]
+    shown = "".join(child.content for child in inline if child.type in ("text", "text_special"))
+    for name in names[:3]:
+        assert name in shown
+    assert [token.tag for token in tokens if token.type == "heading_open"].count("h1") == 1

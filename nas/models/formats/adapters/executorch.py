@@ -10,6 +10,7 @@ for ARM and x86 processors, can compute is delegated to it; the portable kernels
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -36,13 +37,15 @@ class ExecuTorch(ModelFormat):
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
 
-        from nas.models.formats.graph import trace
+        from nas.models.formats.graph import place_of_operator, trace
 
         program = trace(self.name, module, input_shape, 1)
         try:
             lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
         except Exception as error:  # each of its passes has exceptions of its own
-            raise FormatRefusedError(self.name, "", "", f"it cannot be lowered: {reason(error)}") from error
+            operator = _operator_without_kernel(error)
+            place = operator and place_of_operator(module, program.run_decompositions(), operator)
+            raise FormatRefusedError(self.name, operator, place, f"it cannot be lowered: {reason(error)}") from error
         file.write_bytes(lowered.buffer)
 
     def load(self, file: Path) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -51,11 +54,22 @@ class ExecuTorch(ModelFormat):
 
         content = file.read_bytes()
         program = Runtime.get().load_program(content)
-        method = program.load_method("forward")
+        try:
+            method = program.load_method("forward")
+        except RuntimeError as error:
+            raise FormatRefusedError(self.name, "", "", f"its runtime cannot load it: {reason(error)}") from error
+        memory = (content, program)  # the method refers to it, and does not keep it
 
-        def run(images: torch.Tensor) -> torch.Tensor:
-            kept = (content, program)  # the method refers to their memory, and does not keep them
-            assert all(kept)
-            return torch.cat([method.execute((image[None],))[0].clone() for image in images])
+        def run(images: torch.Tensor, _memory: object = memory) -> torch.Tensor:
+            try:
+                return torch.cat([method.execute((image[None],))[0].clone() for image in images])
+            except RuntimeError as error:
+                raise FormatRefusedError(self.name, "", "", f"its runtime cannot run it: {reason(error)}") from error
 
         return run
+
+
+def _operator_without_kernel(error: BaseException) -> str:
+    """The operator for which ExecuTorch has no kernel, such as "aten.linalg_inv_ex"; empty if the error names none."""
+    operator = re.search(r"\b(aten|prims)(?:::|\.)(\w+)", str(error))
+    return f"{operator[1]}.{operator[2]}" if operator else ""

@@ -58,7 +58,8 @@ class Onnx(ModelFormat):
         except torch.onnx.OnnxExporterError as error:
             operator = _unknown_operator(error)
             place = operator and place_of_operator(module, program.run_decompositions(), operator)
-            raise FormatRefusedError(self.name, operator, place, "ONNX has no such operator") from error
+            rule = "ONNX has no such operator" if operator else f"torch's exporter fails: {reason(_root(error))}"
+            raise FormatRefusedError(self.name, operator, place, rule) from error
         assert converted is not None  # None only if it writes a file itself
         model = converted.model
         for node in model.graph.all_nodes():
@@ -84,12 +85,14 @@ class Onnx(ModelFormat):
         return lambda images: torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
 
 
+def _root(error: BaseException) -> BaseException:
+    """The error that `error` comes from in the end."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 def _unknown_operator(error: BaseException) -> str:
     """The operator that the exporter does not know, such as "aten.linalg_inv_ex"; empty if the error names none."""
-    cause: BaseException | None = error
-    while cause is not None:
-        operator = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", str(cause))
-        if operator:
-            return operator[1]
-        cause = cause.__cause__
-    return ""
+    operator = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", str(_root(error)))
+    return operator[1] if operator else ""

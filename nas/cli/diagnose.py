@@ -1,0 +1,95 @@
+"""`nas diagnose`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nas.cli.app import AsJson, Verbose, app, expand_path
+from nas.cli.completion import complete_folder, complete_trial
+
+DIAGNOSIS_NAMES = (
+    "bands", "corruptions", "texture", "attention", "receptive_field", "filters", "channels", "curvature",
+)  # fmt: skip
+"""For the help alone: the registry imports torch."""
+
+
+@app.command()
+def diagnose(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL",
+            autocompletion=complete_trial,
+            help="Trials of --study (numbers, or best), folders of exported models, timm:NAME, ONNX files.",
+        ),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--study",
+            metavar="DIR",
+            callback=expand_path,
+            autocompletion=complete_folder,
+            help="The folder of the study of the trials; its images are the default.",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER|SOURCE|DIR", help="Other images, as `nas data` takes them; same classes and size."
+        ),
+    ] = None,
+    split: Annotated[
+        Literal["test", "val"], typer.Option(help="Test or validation images.", metavar="test|val")
+    ] = "test",
+    only: Annotated[
+        str | None, typer.Option(metavar="NAMES", help=f"Separated by commas, of {', '.join(DIAGNOSIS_NAMES)}.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Number of images (default: 500 of 32 x 32 pixels, fewer of larger ones)."
+        ),
+    ] = None,
+    out_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", callback=expand_path, help="The HTML file to write (default: DIR/diagnosis.html)."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Examine trained models: noise, corruptions, shape and texture, filters, attention, receptive field, curvature.
+
+    All models are given the same images, and are shown side by side in one page.
+    """
+    from nas.formatting import printable, shell_path
+    from nas.models.diagnose import page, tables
+    from nas.models.diagnose.request import DiagnosisRequest, open_run
+    from nas.terminal.console import create_console
+    from nas.terminal.progress import TerminalDisplay
+
+    names = None if only is None else tuple(only.split(","))
+    request = DiagnosisRequest(tuple(words), folder, data, split, names, limit, out_file)
+    console = create_console(stderr=True)
+    display = TerminalDisplay(console)
+    run = open_run(request, display)
+    try:
+        findings = run.measure(display)
+    except KeyboardInterrupt:
+        if run.findings.results:
+            file = page.write(run.findings, request.out)
+            text = f"interrupted; the page holds the diagnoses that were finished: {printable(shell_path(file))}"
+            console.print(text, soft_wrap=True)
+        raise
+    file = page.write(findings, request.out)
+    if as_json:
+        print(json.dumps(findings.to_dict() | {"page": str(file)}, allow_nan=False))
+        return
+    create_console().print(tables.summary(findings))
+    print(f"page: {printable(file)}")

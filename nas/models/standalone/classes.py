@@ -1,0 +1,313 @@
+"""The classes of a network as code: constructors written for this network, and the methods that it calls.
+
+The constructor of a class that makes its own parameters stays as it is written. Any other, which builds its parts from a
+description, is replaced by one that constructs the parts of this network (`generalise.py`).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from nas.models.standalone.constructors import prune_constructor, write_defaults
+from nas.models.standalone.expressions import Argument, Call, Expression, constant, layout
+from nas.models.standalone.folding import fold
+from nas.models.standalone.following import Definitions
+from nas.models.standalone.generalise import General, generalise
+from nas.models.standalone.inlining import inlined
+from nas.models.standalone.inspection import (
+    Inspection,
+    Method,
+    container,
+    is_of_torch,
+    own_classes,
+    plain_attributes,
+    torch_base,
+    type_name,
+)
+from nas.models.standalone.known_values import Facts
+from nas.models.standalone.printing import docstring_lines, print_function, print_statement, self_contained
+from nas.models.standalone.source_files import UnfollowedSourceError
+from nas.models.standalone.trees import copied, read_attributes, without_docstring
+
+Methods = dict[str, Method]
+
+
+@dataclass(frozen=True)
+class WrittenClass:
+    """A class of the network, ready to be written.
+
+    Args:
+        methods: those that the network calls, folded.
+        identities: methods that return their argument.
+        general: what its constructor constructs; None where the constructor is as written.
+        calls: `id` of a module -> the expression that constructs it.
+    """
+
+    methods: Methods
+    identities: frozenset[str]
+    general: General | None
+    calls: Mapping[int, Call]
+
+
+class NetworkClasses:
+    """The classes of a network.
+
+    Args:
+        inspection: the network.
+        comments: class -> lines of a comment before it.
+    """
+
+    def __init__(self, inspection: Inspection, comments: Mapping[type, Iterable[str]]) -> None:
+        self._inspection = inspection
+        self._comments = comments
+        self._written: dict[type, WrittenClass] = {}
+        self._in_progress: list[type] = []
+
+    def expression(self, module: nn.Module) -> Expression:
+        """The expression that constructs `module`.
+
+        Raises:
+            UnfollowedSourceError: there is none.
+        """
+        kind = type(module)
+        children = container(module, [self.expression(child) for child in module.children()])
+        if children is not None:
+            return children
+        if is_of_torch(kind):
+            if getattr(nn, kind.__name__, None) is not kind:
+                raise UnfollowedSourceError(f"{kind.__module__}.{kind.__name__} is no layer of torch.nn")
+            return Call("nn.Identity") if kind is nn.Identity else self._inspection.call(module, f"nn.{kind.__name__}")
+        return self.written(kind).calls[id(module)]
+
+    def written(self, kind: type) -> WrittenClass:
+        """The class `kind` as it is written.
+
+        Raises:
+            UnfollowedSourceError: it cannot be.
+        """
+        if kind not in self._written:
+            if kind in self._in_progress:
+                raise UnfollowedSourceError(f"{kind.__name__} contains modules of its own class")
+            self._in_progress.append(kind)
+            self._written[kind] = (
+                self._as_written(kind) if self._inspection.keeps_init(kind) else self._constructed(kind)
+            )
+            self._in_progress.pop()
+        return self._written[kind]
+
+    def _as_written(self, kind: type) -> WrittenClass:
+        """A class whose constructor stays, without options that the network does not have."""
+        instances = [module for module in self._inspection.instances(kind) if type(module) is kind]
+        is_alone = kind not in self._inspection.built_inside and len(self._inspection.instances(kind)) == len(instances)
+        arguments = [self._inspection.arguments(module) for module in instances] if is_alone else []
+        methods, identities = self._called_methods(kind, own_only=True, arguments=arguments)
+        if "__init__" in methods:
+            write_defaults(methods["__init__"].tree, kind)
+        left_out: frozenset[str] = frozenset()
+        if is_alone and instances and "__init__" in methods:
+            left_out = prune_constructor(methods, self._inspection.names_read_outside(kind))
+        calls = {id(module): self._inspection.call(module, kind, left_out) for module in instances}
+        return WrittenClass(methods, identities, None, calls)
+
+    def _constructed(self, kind: type) -> WrittenClass:
+        """A class with a constructor for the modules of this network."""
+        methods, identities = self._called_methods(kind, own_only=False)
+        methods.pop("__init__", None)
+        read = {name for method in methods.values() for name in read_attributes(method.tree)}
+        read |= self._inspection.names_read_outside(kind)
+        instances = [module for module in self._inspection.instances(kind) if type(module) is kind]
+        known = self._inspection.identities(kind)
+        parts = [self._parts(module, read, known) for module in instances]
+        if len({tuple(own) for own in parts}) > 1:
+            raise UnfollowedSourceError(f"{kind.__name__} has other parts in one layer than in another")
+        general = generalise({name: tuple(own[name] for own in parts) for name in parts[0]})
+        calls = {}
+        for index, module in enumerate(instances):
+            values = {name: values[index] for name, values in general.parameters.items()}
+            calls[id(module)] = Call(kind, tuple(Argument(name, value) for name, value in values.items()))
+        return WrittenClass(methods, identities, general, calls)
+
+    def _parts(self, module: nn.Module, read: set[str], identities: frozenset[str]) -> dict[str, Expression]:
+        """What the constructor of `module` assigns to its attributes, in order."""
+        parts: dict[str, Expression] = {}
+        plain = plain_attributes(module)
+        for name in vars(module):
+            if name in read and name not in plain and name != "training" and not name.startswith("_"):
+                raise UnfollowedSourceError(f"{type(module).__name__}: its attribute {name} is no plain value")
+        for name, value in plain.items():
+            expression = constant(value)
+            if name in read and expression is not None:
+                parts[name] = expression
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                parts[name] = Call("nn.Parameter", (Argument("", _zeros(parameter.shape)),))
+            elif name in read:
+                parts[name] = Call("None")
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                raise UnfollowedSourceError(
+                    f"{type(module).__name__}: its constructor cannot be kept, which makes {name}"
+                )
+        for name, child in module.named_children():
+            if name not in identities:
+                parts[name] = self.expression(child)
+        return parts
+
+    def _called_methods(
+        self, kind: type, own_only: bool, arguments: Sequence[Mapping[str, Any]] = ()
+    ) -> tuple[Methods, frozenset[str]]:
+        """The methods of `kind` that are called, folded: `forward`, what it calls, and what replaces a method of torch's.
+
+        And the names of the methods that return their argument.
+        """
+        methods = self._inspection.methods(kind)
+        identities = self._inspection.identities(kind) | self._identities_of_parts(kind)
+        facts = Facts({}, self._inspection.known_attributes(kind), identities=identities)
+        while True:
+            folded: Methods = {}
+            for name, method in methods.items():
+                own = replace(facts, cases=tuple(arguments) or ({},)) if name == "__init__" else facts
+                folded[name] = inlined(_fold(method, own), self._inspection, facts)
+            learned = _with_constant_methods(facts, folded)
+            if learned == facts:
+                break
+            facts = learned
+        returning = {name for name in facts.identities - identities if not hasattr(torch_base(kind), name)}
+        called = _reachable(folded, torch_base(kind), self._inspection.names_read_outside(kind)) - returning
+        kept = {name: method for name, method in folded.items() if name in called}
+        if own_only:
+            kept = {name: method for name, method in kept.items() if method.owner is kind}
+        return kept, frozenset(returning)
+
+    def _identities_of_parts(self, kind: type) -> frozenset[str]:
+        """The methods of submodules that return their argument in all modules of `kind`, as `part.method`."""
+        instances = self._inspection.instances(kind)
+        names = []
+        for part, child in instances[0].named_children():
+            kinds = {type(getattr(module, part, None)) for module in instances}
+            if self._inspection.names_read_outside(type(child)) and not any(map(is_of_torch, kinds)):
+                common = frozenset.intersection(*(self.written(other).identities for other in kinds))
+                names += [f"{part}.{method}" for method in common]
+        return frozenset(names)
+
+    def write(self, kind: type, definitions: Definitions) -> list[str]:
+        """The lines of the class `kind`; what it needs is defined in `definitions`.
+
+        Raises:
+            UnfollowedSourceError: something of it cannot be written.
+        """
+        written = self.written(kind)
+        tree, source = self._inspection.class_tree(kind)
+        bases = self._bases(kind, definitions)
+        body: list[list[str]] = []
+        members = self._class_members(kind, written)
+        for member in members:
+            definitions.use(member, source)
+        statements = [line for member in members for line in print_statement(member, source, 1)]
+        if statements:
+            body.append(statements)
+        if written.general is not None:
+            body.append(self._constructor(written.general, definitions))
+        for method in written.methods.values():
+            definitions.use(method.tree, method.source)
+            body.append(print_function(method.tree, method.source, 1))
+        docstring = ast.get_docstring(tree)
+        lines = [f"# {line}".rstrip() for line in self._comments.get(kind, ())]
+        lines.append(f"class {definitions.name_of(kind)}({', '.join(bases)}):")
+        if docstring is not None:
+            body.insert(0, docstring_lines(self_contained(docstring), 1))
+        if not any(body):
+            body = [["    pass"]]
+        return [
+            *lines,
+            *(line for index, part in enumerate(filter(None, body)) for line in ([""] * (index > 0) + part)),
+        ]
+
+    def _bases(self, kind: type, definitions: Definitions) -> list[str]:
+        """The bases of `kind` in the file: classes that have nothing left are replaced by their own bases."""
+        if self.written(kind).general is not None:
+            return [_torch_name(torch_base(kind))]
+        bases: list[str] = []
+        for base in kind.__bases__:
+            if is_of_torch(base):
+                names = [_torch_name(base)]
+            elif self.written(base).methods or self._class_members(base, self.written(base)):
+                names = [definitions.name_of(base)]
+            else:
+                names = self._bases(base, definitions)
+            bases += [name for name in names if name not in bases]
+        return bases
+
+    def _class_members(self, kind: type, written: WrittenClass) -> list[ast.stmt]:
+        """The assignments and annotations of the class that its methods need."""
+        read = {name for method in written.methods.values() for name in read_attributes(method.tree)}
+        owners = [kind] if written.general is None else own_classes(kind)
+        members: list[ast.stmt] = []
+        for owner in owners:
+            tree, _ = self._inspection.class_tree(owner)
+            for item in tree.body:
+                match item:
+                    case ast.Assign(targets=[ast.Name(id=name)]) if name in read:
+                        members.append(copied(item))
+                    case ast.AnnAssign(target=ast.Name(id=name), value=value) if name in read:
+                        if value is not None or ast.unparse(item.annotation) == "torch.Tensor":
+                            members.append(copied(item))
+        return members
+
+    def _constructor(self, general: General, definitions: Definitions) -> list[str]:
+        if not general.parts:
+            return []
+        parameters = [f"{name}: {type_name(values)}" for name, values in general.parameters.items()]
+        lines = [f"    def __init__({', '.join(['self', *parameters])}) -> None:"]
+        if len(lines[0]) > 120:
+            inner = ", ".join(["self", *parameters])
+            lines = ["    def __init__(", f"        {inner}", "    ) -> None:"]
+            if len(lines[1]) > 120:
+                lines[1:2] = [f"        {parameter}," for parameter in ["self", *parameters]]
+        lines.append("        super().__init__()")
+        for name, expression in general.parts.items():
+            lines += layout(expression, definitions.name_of, 2, f"self.{name} = ")
+        return lines
+
+
+def _torch_name(kind: type) -> str:
+    return f"nn.{kind.__name__}" if getattr(nn, kind.__name__, None) is kind else f"{kind.__module__}.{kind.__name__}"
+
+
+def _zeros(shape: Iterable[int]) -> Call:
+    sizes = tuple(size for size in map(constant, shape) if size is not None)
+    return Call("torch.zeros", tuple(Argument("", size) for size in sizes))
+
+
+def _fold(method: Method, facts: Facts) -> Method:
+    tree = copied(method.tree)
+    return replace(method, tree=fold(tree, replace(facts, namespace=method.source.namespace)))
+
+
+def _with_constant_methods(facts: Facts, methods: Methods) -> Facts:
+    """`facts`, and what is known of methods that always return the same, or their argument."""
+    calls, identities = dict(facts.calls), set(facts.identities)
+    for name, method in methods.items():
+        match without_docstring(method.tree.body), method.tree.args.args:
+            case [ast.Return(value=ast.Constant(value=value))], _ if value is not None:
+                calls[name] = value
+            case [ast.Return(value=ast.Name(id=returned))], [_, ast.arg(arg=given)] if returned == given:
+                identities.add(name)
+    return replace(facts, calls=calls, identities=frozenset(identities))
+
+
+def _reachable(methods: Methods, base: type, read_outside: frozenset[str]) -> set[str]:
+    """The methods that run: those that replace one of torch's or that others call, and those that they call."""
+    waiting = [name for name in methods if hasattr(base, name) or name == "__init__" or name in read_outside]
+    reached: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in methods and name not in reached:
+            reached.add(name)
+            waiting += read_attributes(methods[name].tree)
+    return reached

@@ -1,0 +1,89 @@
+"""`nas export --retrained`: the best-validated full training of a trial, with what is known of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from nas import Study, export
+from nas.errors import StudyError
+from nas.models.export import ExportOptions, Provenance
+from nas.models.weights import load_trained
+from nas.study.layout import WEIGHTS
+from nas.study.retrained import RESULT, RetrainedRun, run_name
+from trainers.training.checkpoint import save_weights
+from trainers.training.epoch import Epoch
+from trainers.training.recipe_config import RecipeConfig
+
+RETRAINED = ExportOptions(retrained=True)
+RECIPE = RecipeConfig(epochs=3, lr=0.004, optimizer="timm:lion", mixup=0.2, augment="timm:rand-m5", drop_path=0.1)
+
+
+@pytest.fixture
+def study(small_study: Path, tmp_path: Path) -> Study:
+    """A copy of the study without full trainings."""
+    return Study.open(shutil.copytree(small_study, tmp_path / "run"))
+
+
+def write_run(study: Study, trial: int, seed: int, val_accuracy: float) -> torch.Tensor:
+    """Write a full training of `trial`, whose weights are others for each seed; returns the bias of its head."""
+    network = load_trained(study, study.trials[trial])
+    with torch.no_grad():
+        network.head.bias += seed + 1
+    epochs = [Epoch(n, 1.0, 1.0, val_accuracy, 0.1, 1.0, 1.0).to_dict() for n in range(1, 4)]
+    run = RetrainedRun(
+        name=run_name("trial", str(trial)), kind="trial", trial=trial, seed=seed, start="scratch",
+        architecture_id=network.architecture.id, macs=1, params=1, recipe=RECIPE.model_dump(mode="json"),
+        recipe_digest=RECIPE.digest(), fingerprint=study.fingerprint, epochs=tuple(epochs), val_accuracy=val_accuracy,
+        test_accuracy=0.25, test_confusion=None, wall_s=1.0, device="a GPU", versions={"torch": "9.9"}, teacher="resnet18",
+    )  # fmt: skip
+    folder = run.folder(study.folder)
+    folder.mkdir(parents=True)
+    names = {"run": run.name, "recipe_digest": run.recipe_digest, "seed": str(seed)}
+    save_weights(folder / WEIGHTS, network, {"architecture": network.architecture.to_json(), **names})
+    (folder / RESULT).write_text(json.dumps(run.to_dict()))
+    return network.head.bias.detach()
+
+
+def test_the_best_validated_run_is_exported(study: Study, tmp_path: Path) -> None:
+    biases = [write_run(study, 1, seed, accuracy) for seed, accuracy in enumerate((0.5, 0.75, 0.25))]
+    write_run(study, 0, 0, 0.875)  # of another trial
+    export(study, 1, tmp_path / "model", RETRAINED)
+    assert torch.equal(load_file(tmp_path / "model" / WEIGHTS)["head.bias"], biases[1])
+    provenance = Provenance.from_dict(json.loads((tmp_path / "model" / "provenance.json").read_text()))
+    assert provenance.name == "small-trial-1-retrained"
+    accuracies = provenance.accuracies
+    proxy = study.results().trial(1)["accuracy"]
+    assert (accuracies.proxy, accuracies.retrained, accuracies.test) == (proxy, 0.75, 0.25)
+    assert (provenance.epochs, provenance.training_seed, provenance.training_device) == (3, 1, "a GPU")
+    assert provenance.run == f"trial-1/{RECIPE.digest()[:12]}/seed-1"
+    assert (provenance.trained_with, provenance.teacher) == ({"torch": "9.9"}, "resnet18")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "| 0.7500 | validation | 40 | full training |" in card
+    assert "| 0.2500 | test |" in card
+
+
+def test_the_recipe_is_that_of_the_full_training(study: Study, tmp_path: Path) -> None:
+    write_run(study, 1, 0, 0.5)
+    export(study, 1, tmp_path / "model", RETRAINED)
+    recipe = yaml.safe_load((tmp_path / "model" / "train.yaml").read_text())
+    found = {name: recipe[name] for name in ("epochs", "lr", "opt", "mixup", "aa", "drop_path", "sched", "seed")}
+    assert found == {
+        "epochs": 3, "lr": 0.004, "opt": "lion", "mixup": 0.2, "aa": "rand-m5", "drop_path": 0.1, "sched": "cosine", "seed": 0,
+    }  # fmt: skip
+
+
+def test_damaged_weights_are_refused_and_nothing_is_written(study: Study, tmp_path: Path) -> None:
+    write_run(study, 1, 0, 0.5)
+    (file,) = (study.folder / "retrained").rglob(WEIGHTS)
+    content = file.read_bytes()
+    file.write_bytes(content[:-4] + bytes(4))
+    with pytest.raises(StudyError, match="is damaged"):
+        export(study, 1, tmp_path / "model", RETRAINED)
+    assert not (tmp_path / "model").exists()
