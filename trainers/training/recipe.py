@@ -8,6 +8,7 @@ other or in several processes (`trainers.training.data_parallel`), a teacher, an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -86,7 +87,7 @@ class RecipeTraining(ResumableTraining):
         super().__init__(
             module,
             data,
-            config,
+            config.model_copy(update={"validate_every": 1}) if config.schedule == "plateau" else config,
             self.optimizer,
             recipe_batches(data, config, self._processes.count),
             recipe_identity(module, data, config, seed, self.teacher),
@@ -138,7 +139,7 @@ class RecipeTraining(ResumableTraining):
         parts = zip(images.chunk(self.config.accumulate), targets.chunk(self.config.accumulate), strict=True)
         losses = [self._add_gradients(*part, weight, count) for part in parts]
         loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
-        self._processes.sum([loss, *(p.grad for p in self.module.parameters() if p.grad is not None)])
+        self._processes.sum(chain([loss], (p.grad for p in self.module.parameters() if p.grad is not None)))
         if self.config.grad_clip is not None:
             clip_gradients(self.optimizer, self.config.grad_clip)
         self.optimizer.step()

@@ -402,6 +402,17 @@ def test_options_of_the_network() -> None:
     assert net.blocks[-1].drop_path1.drop_prob == pytest.approx(0.2)
 
 
+def test_a_plateau_needs_every_epoch_to_be_validated(few_digits: Dataset) -> None:
+    options = {"patience_epochs": 0, "decay_rate": 0.5}
+    config = recipe(epochs=8, schedule="plateau", warmup_epochs=0, lr=1e-9, schedule_options=options)
+    epochs = list(RecipeTraining(linear(), few_digits, config, seed=0).epochs())
+    assert all(epoch.val_accuracy is not None for epoch in epochs)
+    assert [epoch.lr for epoch in epochs] == [
+        1e-9,
+        *(1e-9 * 0.5**fall for fall in range(7)),
+    ]  # the first one is the best
+
+
 def test_global_state_is_restored(few_digits: Dataset) -> None:
     torch.manual_seed(5)
     random.seed(5)
