@@ -12,7 +12,7 @@ from nas.cli.app import AsJson, Verbose, app, expand_path, print_rich, split_wor
 from nas.cli.completion import complete_folder, complete_preset
 
 if TYPE_CHECKING:
-    from nas.models.retrain.run import Retraining
+    from nas.models.retrain.request import Retraining
     from nas.study.content import StudyContent
 
 STARTS = ("scratch", "trial", "pretrained")
@@ -91,7 +91,8 @@ def retrain(
     workers. The same command continues what was interrupted, and repeats nothing that has ended.
     """
     from nas.formatting import printable, shell_path
-    from nas.models.retrain.run import RetrainRequest, run_retrain
+    from nas.models.retrain.request import RetrainRequest
+    from nas.models.retrain.run import run_retrain
     from nas.study.content import StudySnapshot
     from nas.terminal.console import create_console
     from nas.terminal.progress import TerminalDisplay
@@ -131,17 +132,27 @@ def _recipe(name: str | None, overrides: list[str], start: str | None) -> Any:
 def _front(is_asked: bool, max_macs: str | None, top: int | None) -> Any:
     from nas.errors import UsageError
     from nas.models.retrain.subjects import FrontSelection
-    from nas.study.sizes import parse_size
 
     if not is_asked:
         if max_macs is not None or top is not None:
             raise UsageError(f"{'--top' if max_macs is None else '--max-macs'}: needs --front, whose trials it selects")
         return None
     try:
-        macs = None if max_macs is None else float(parse_size(max_macs))
+        macs = None if max_macs is None else _number(max_macs)
     except ValueError:
         raise UsageError(f"--max-macs: must be a number above 0, such as 5M or 5000000, found {max_macs!r}") from None
     return FrontSelection(macs, top)
+
+
+def _number(text: str) -> float:
+    """`5M` and `5e6` are 5,000,000.
+
+    Raises:
+        ValueError: it is no such number.
+    """
+    factors = {"k": 1e3, "M": 1e6, "G": 1e9}
+    factor = factors.get(text[-1:], 1.0)
+    return float(text[:-1] if text[-1:] in factors else text) * factor
 
 
 def _names(options: list[str] | None) -> tuple[str, ...]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from nas.models.retrain.display import RetrainDisplay
 from nas.models.retrain.named_recipes import default_recipe, load_recipe
-from nas.models.retrain.run import RetrainDisplay, RetrainRequest, run_retrain
+from nas.models.retrain.request import RetrainRequest
+from nas.models.retrain.run import run_retrain
 from nas.models.retrain.subjects import FrontSelection
 from nas.study.content import StudyContent
 from nas.study.retrained import RetrainedRun, RunStart

@@ -1,27 +1,17 @@
-"""Full trainings on processes of this machine, from a request to the records; the same call continues an interrupted one.
-
-Every run is a task of its own: a worker that dies loses no finished run, and its task goes on from the last checkpoint.
-"""
+"""Full trainings from a request to the records; the same call continues an interrupted one."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+
+from pydantic import ValidationError
 
 from nas.analysis.results import Results
-from nas.analysis.retrained import RetrainedModel, retrained_models
-from nas.errors import MachineError, StudyError, UsageError
-from nas.execution.base import Loss, Task, open_executor
-from nas.execution.interrupts import Interrupts
-from nas.execution.queue import TaskQueue
+from nas.errors import StudyError, UsageError
 from nas.models.retrain.augmentation import resolve_augment
-from nas.models.retrain.factory import RetrainWorkerFactory
-from nas.models.retrain.outcomes import RunEnd
+from nas.models.retrain.display import RetrainDisplay, SilentDisplay
 from nas.models.retrain.plan import (
     RetrainJob,
     RetrainSettings,
@@ -30,9 +20,9 @@ from nas.models.retrain.plan import (
     plan_workers,
     recipe_digest,
 )
-from nas.models.retrain.progress_file import read_epochs
+from nas.models.retrain.processes import train_jobs
+from nas.models.retrain.request import Retraining, RetrainRequest
 from nas.models.retrain.subjects import (
-    FrontSelection,
     Subject,
     baseline_subject,
     check_unique,
@@ -44,111 +34,14 @@ from nas.models.retrain.teachers import find_teacher
 from nas.study.config import Resources
 from nas.study.content import StudyContent
 from nas.study.destinations import check_folder
-from nas.study.layout import RAY
 from nas.study.lock import lock_folder
-from nas.study.retrained import RETRAINED, RetrainedRun
+from nas.study.retrained import RETRAINED
 from trainers.data.prepared import DatasetInfo, describe
 from trainers.errors import DataError
 from trainers.training.recipe_config import RecipeConfig, network_options
 
 STOP = "stop"
-LOOK_INTERVAL_S = 0.5
-"""Seconds between two looks at how far the runs are."""
-
-
-class RetrainDisplay(Protocol):
-    """Shows the progress of full trainings (`nas.terminal.progress.TerminalDisplay` is one)."""
-
-    def step(self, text: str) -> AbstractContextManager[Any]:
-        """Show a step before the trainings."""
-
-    def counter(self, text: str, total: int, done: int = 0, work: float | None = None) -> AbstractContextManager[Any]:
-        """Show a count; yields the function to call with the number of finished epochs and their weight."""
-
-    def warn(self, text: str) -> None:
-        """Show a message that does not end the work."""
-
-
-class SilentDisplay:
-    """Shows nothing."""
-
-    def step(self, text: str) -> AbstractContextManager[Any]:
-        """Show nothing."""
-        return nullcontext()
-
-    def counter(self, text: str, total: int, done: int = 0, work: float | None = None) -> AbstractContextManager[Any]:
-        """Show nothing."""
-        return nullcontext(lambda count=1, weight=None: None)
-
-    def warn(self, text: str) -> None:
-        """Show nothing."""
-
-
-@dataclass(frozen=True)
-class RetrainRequest:
-    """What to train in full, and how.
-
-    Args:
-        recipe: how to train.
-        words: trials, files and presets (`nas.models.retrain.subjects`).
-        front: which trials of the front, too; None: none.
-        baselines: names of presets and of timm's models.
-        seeds: number of runs of each network.
-        teacher: whose outputs are distilled (`nas.models.retrain.teachers`); None: nobody's.
-        device: "cpu", "cuda" or "cuda:1"; None: GPUs if there are any.
-        out: the folder whose `retrained/` gets the results; None: that of the study.
-    """
-
-    recipe: RecipeConfig
-    words: tuple[str, ...] = ()
-    front: FrontSelection | None = None
-    baselines: tuple[str, ...] = ()
-    seeds: int = 1
-    teacher: str | None = None
-    device: str | None = None
-    out: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not self.words and not self.baselines and self.front is None:
-            raise UsageError(
-                "retrain: needs something to train: a trial (its number, or best), the file of an architecture, a preset,"
-                " --front or --baseline"
-            )
-        if self.recipe.distillation is not None and self.teacher is None:
-            raise UsageError("distillation: must be absent from the recipe without --teacher")
-
-
-@dataclass(frozen=True)
-class Retraining:
-    """What came of a request.
-
-    Args:
-        root: the folder with the results.
-        subjects: the networks, in the order of the request.
-        runs: the runs that have ended, by network and seed.
-        failures: the name of each run that failed -> the reason.
-        trained: number of runs that this call has trained; the others had ended before.
-    """
-
-    root: Path
-    subjects: tuple[Subject, ...]
-    runs: tuple[RetrainedRun, ...]
-    failures: Mapping[str, str] = field(default_factory=dict)
-    trained: int = 0
-
-    @property
-    def models(self) -> tuple[RetrainedModel, ...]:
-        """The networks with the means of their runs, in the order of the request."""
-        places = {subject.name: place for place, subject in enumerate(self.subjects)}
-        fingerprint = self.runs[0].fingerprint if self.runs else ""
-        return tuple(sorted(retrained_models(self.runs, fingerprint), key=lambda model: places[model.first.name]))
-
-    def check(self) -> None:
-        """Raise `StudyError` if a run has failed."""
-        if self.failures:
-            label, why = next(iter(self.failures.items()))
-            total = len(self.failures) + len(self.runs)
-            raise StudyError(f"{len(self.failures)} of {total} runs failed; {label}: {why}")
+"""The file by which workers are asked to stop."""
 
 
 def run_retrain(study: StudyContent, request: RetrainRequest, display: RetrainDisplay | None = None) -> Retraining:
@@ -180,7 +73,7 @@ def run_retrain(study: StudyContent, request: RetrainRequest, display: RetrainDi
         _check_out(root, is_named=request.out is not None)
         with display.step("checking"):
             _check_jobs(study, pending, images, recipe)
-        resources = Resources.model_validate(study.config.get("resources") or {})
+        resources = _resources(study)
         workers = plan_workers(resources, request.device, len(jobs))
         with lock_folder(root / RETRAINED) as lock:
             settings = RetrainSettings(
@@ -194,7 +87,7 @@ def run_retrain(study: StudyContent, request: RetrainRequest, display: RetrainDi
                 stop_file=lock.folder.resolve() / STOP,
                 max_silence_s=None if resources.max_silence is None else resources.max_silence.total_seconds(),
             )
-            failures = _train(pending, settings, workers.resources, display)
+            failures = train_jobs(pending, settings, workers.resources, display)
     runs = [finished_run(job, images.fingerprint) for job in _in_order(jobs, subjects)]
     ended = tuple(run for run in runs if run is not None)
     return Retraining(root, subjects, ended, failures, trained=len(pending) - len(failures))
@@ -211,6 +104,14 @@ def _images(study: StudyContent) -> tuple[Path, DatasetInfo]:
         return file, describe(file)
     except (StudyError, DataError) as error:
         raise UsageError(str(error)) from None
+
+
+def _resources(study: StudyContent) -> Resources:
+    """Those of the study's configuration; the defaults if another version wrote it, and this one cannot read them."""
+    try:
+        return Resources.model_validate(study.config.get("resources") or {})
+    except ValidationError:
+        return Resources()  # type: ignore[call-arg]
 
 
 def _subjects(
@@ -262,59 +163,6 @@ def _in_order(jobs: Sequence[RetrainJob], subjects: Sequence[Subject]) -> list[R
     return sorted(jobs, key=lambda job: (places[job.subject.name], job.seed))
 
 
-def _train(
-    jobs: Sequence[RetrainJob], settings: RetrainSettings, resources: Resources, display: RetrainDisplay
-) -> dict[str, str]:
-    """Run `jobs`; returns the name of each run that failed -> the reason."""
-    interrupts = Interrupts()
-    failures: dict[str, str] = {}
-    settings.stop_file.unlink(missing_ok=True)
-    with interrupts.handle_signals(), _shown(jobs, settings.recipe.epochs, display) as look:
-
-        def on_tick() -> None:
-            interrupts.check()
-            if interrupts.is_stopping:
-                queue.tasks.clear()
-            look()
-
-        def on_result(task: Task, result: Mapping[str, Any]) -> None:
-            end = RunEnd.from_dict(result)
-            if end.outcome == "misused":
-                raise UsageError(f"{task.name}: {end.reason}")
-            if end.outcome == "machine":
-                raise MachineError(f"{task.name}: {end.reason}; the same command continues")
-            if end.outcome == "failed":
-                fail(task, end.reason)
-
-        def fail(task: Task, reason: str) -> None:
-            failures[task.name] = reason
-            display.warn(f"{task.name} failed: {reason}")
-
-        def on_loss(task: Task, loss: Loss) -> None:
-            fail(task, loss.reason)
-
-        queue = TaskQueue([Task(job.label, job.to_dict()) for job in jobs], on_result, on_tick, on_loss)
-        try:
-            with (
-                open_executor("local", resources, settings.stop_file.parent / RAY) as executor,
-                interrupts.gently(settings.stop_file.touch),
-            ):
-                executor.run(RetrainWorkerFactory(settings), queue)
-        finally:
-            settings.stop_file.unlink(missing_ok=True)
-            _remove_empty_folders(jobs)
-    return failures
-
-
-def _remove_empty_folders(jobs: Sequence[RetrainJob]) -> None:
-    """Remove the folders of runs that left nothing."""
-    for job in jobs:
-        folder = Path(job.folder)
-        with suppress(OSError):  # it does not exist, or is not empty
-            for place in (folder, folder.parent, folder.parent.parent):
-                place.rmdir()
-
-
 def _check_alone() -> None:
     """Raise `UsageError` if `torchrun` has started several processes of this command, which would train the same runs."""
     count = os.environ.get("WORLD_SIZE", "1")
@@ -323,26 +171,3 @@ def _check_alone() -> None:
         raise UsageError(
             f"retrain: {rule}; `trainers.RecipeTraining` trains one network on several GPUs, found WORLD_SIZE={count}"
         )
-
-
-@contextmanager
-def _shown(jobs: Sequence[RetrainJob], epochs: int, display: RetrainDisplay) -> Iterator[Any]:
-    """Show the finished epochs of all `jobs`; yields the function that looks how many there are."""
-    seen = {job.label: min(read_epochs(Path(job.folder)), epochs) for job in jobs}
-    left = sum(job.work * (epochs - seen[job.label]) for job in jobs)
-    looked_s = time.monotonic()
-    with display.counter("training", epochs * len(jobs), sum(seen.values()), left) as advance:
-
-        def look() -> None:
-            nonlocal looked_s
-            if time.monotonic() - looked_s < LOOK_INTERVAL_S:
-                return
-            looked_s = time.monotonic()
-            for job in jobs:
-                ended = epochs if job.result_file.exists() else min(read_epochs(Path(job.folder)), epochs)
-                if ended > seen[job.label]:
-                    count = ended - seen[job.label]
-                    advance(count, count * job.work)
-                    seen[job.label] = ended
-
-        yield look

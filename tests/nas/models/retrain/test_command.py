@@ -128,7 +128,7 @@ def test_trials_are_retrained_by_two_workers_however_often_they_are_interrupted(
     assert learned(out) == learned(tmp_path / "undisturbed")
     assert {file: file.stat().st_mtime_ns for file in ended} == ended  # they were not repeated
     assert not list(out.rglob(CHECKPOINT))
-    code, printed, _ = command("--front", *WORDS[3:], "--study", copy, "--out", out, "--json")
+    code, printed, _ = command("--front", "--max-macs", "1G", *WORDS[3:], "--study", copy, "--out", out, "--json")
     front = json.loads(printed)
     assert [run["trial"] for run in front["runs"][::2]] == list(results.front["trial"])
     assert (code, front["trained"]) == (0, 0)
@@ -187,6 +187,8 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "a device": (["0", "--device", "gpu"], "--device: must be cpu, cuda or cuda:NUMBER, found 'gpu'"),
     "a GPU": (["0", "--device", "cuda:99"], "GPUs that torch can use, found 'cuda:99'"),
     "MACs without a front": (["0", "--max-macs", "5M"], "--max-macs: needs --front"),
+    "few MACs": (["--front", "--max-macs", "1e0"], "--max-macs: the front begins at "),
+    "no MACs": (["--front", "--max-macs", "nan"], "--max-macs: must be above 0, found nan"),
     "MACs that are none": (["--front", "--max-macs", "many"], "--max-macs: must be a number above 0"),
     "a recipe": (["0", "--recipe", "fast"], "--recipe: no such recipe or file"),
     "an override": (["0", "epoch=3"], "epoch=3: no such key"),

@@ -1,0 +1,34 @@
+"""How the progress of full trainings is shown."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+
+class RetrainDisplay(Protocol):
+    """Shows the progress of full trainings (`nas.terminal.progress.TerminalDisplay` is one)."""
+
+    def step(self, text: str) -> AbstractContextManager[Any]:
+        """Show a step before the trainings."""
+
+    def counter(self, text: str, total: int, done: int = 0, work: float | None = None) -> AbstractContextManager[Any]:
+        """Show a count; yields the function to call with the number of finished epochs and their weight."""
+
+    def warn(self, text: str) -> None:
+        """Show a message that does not end the work."""
+
+
+class SilentDisplay:
+    """Shows nothing."""
+
+    def step(self, text: str) -> AbstractContextManager[Any]:
+        """Show nothing."""
+        return nullcontext()
+
+    def counter(self, text: str, total: int, done: int = 0, work: float | None = None) -> AbstractContextManager[Any]:
+        """Show nothing."""
+        return nullcontext(lambda count=1, weight=None: None)
+
+    def warn(self, text: str) -> None:
+        """Show nothing."""
