@@ -22,6 +22,7 @@ from nas.models.retrain.timm_models import ImageShape, create_timm_model, obtain
 from nas.study.layout import WEIGHTS
 from search_space import Architecture
 from search_space.modules.network import Network
+from trainers.json_text import parse_json
 from trainers.training.checkpoint import load_weights
 from trainers.training.recipe_config import RecipeConfig, network_options
 from trainers.training.weights_file import DamagedWeightsError, check_tensors, read_metadata
@@ -84,7 +85,7 @@ def trained_module(folder: Path) -> tuple[nn.Module, Mapping[str, str]]:
 def _empty_module(metadata: Mapping[str, str]) -> nn.Module:
     if ARCHITECTURE in metadata:
         return Network(Architecture.from_json(metadata[ARCHITECTURE]))
-    described: dict[str, Any] = json.loads(metadata[SHAPE])
+    described: dict[str, Any] = parse_json(metadata[SHAPE])
     shape = ImageShape(described["in_chans"], (described["size"][0], described["size"][1]), described["num_classes"])
     return create_timm_model(metadata[TIMM_MODEL], shape)
 
