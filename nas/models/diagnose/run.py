@@ -61,7 +61,12 @@ class ModelFacts:
 
     @classmethod
     def of(cls, subject: Subject, images: ImageSample) -> ModelFacts:
-        """The facts of `subject`."""
+        """The facts of `subject`.
+
+        Raises:
+            StudyError: its outputs are not finite.
+        """
+        subject.check_outputs(images.pixels)
         architecture = subject.architecture
         return cls(
             name=subject.name,
@@ -140,6 +145,7 @@ class DiagnosisRun:
 
     Raises:
         UnknownNameError, UsageError: as `registry.chosen`.
+        StudyError: the outputs of a model are not finite.
     """
 
     def __init__(self, subjects: Sequence[Subject], images: ImageSample, names: Sequence[str] | None = None) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from nas.cli.diagnose import DIAGNOSIS_NAMES
-from nas.errors import UnknownNameError, UsageError
+from nas.errors import StudyError, UnknownNameError, UsageError
 from nas.models.diagnose import page, tables
 from nas.models.diagnose.registry import (
     DIAGNOSES,
@@ -153,6 +153,27 @@ def test_an_interrupted_run_keeps_what_was_finished(subject_of: Callable[..., Su
         assert "Shape against texture" in page.render(run.findings)
     finally:
         del DIAGNOSES["interrupted"]
+
+
+def test_a_model_whose_outputs_are_no_numbers_is_an_error(
+    subject_of: Callable[..., Subject], images: ImageSample
+) -> None:
+    subject = subject_of("pool", "broken")
+    with torch.no_grad():
+        subject.module.head.weight.fill_(torch.nan)  # type: ignore[union-attr, operator]
+    with pytest.raises(StudyError, match="broken: its outputs are not finite numbers"):
+        DiagnosisRun([subject], images)
+
+
+def test_a_loss_of_zero_is_drawn(subject_of: Callable[..., Subject], images: ImageSample) -> None:
+    subject = subject_of("pool")
+    with torch.no_grad():
+        subject.module.head.weight.zero_()  # type: ignore[union-attr, operator]
+        subject.module.head.bias.copy_(torch.tensor([1000.0, 0.0, 0.0]))  # type: ignore[union-attr, operator]
+    sure = ImageSample(images.pixels, torch.zeros_like(images.labels), images.class_names)
+    findings = diagnose([subject], sure, ["curvature"])
+    assert findings.results["curvature"]["model"].loss == 0
+    assert "Curvature of the loss" in page.render(findings)
 
 
 def test_a_browser_draws_every_figure(
