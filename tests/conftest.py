@@ -1,7 +1,11 @@
-"""Laws are checked without a limit on the time of an example: machines are shared. A PostgreSQL server for those who need one."""
+"""The time of examples of laws, the number of tests at a time, and a PostgreSQL server for those who need one.
+
+Examples have no limit on their time: machines are shared.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +14,11 @@ from postgresql import PASSWORD, PostgreSQL, find_programs, running_postgresql
 
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: three workers for two processors, since many tests wait for other processes."""
+    return max(1, len(os.sched_getaffinity(0)) * 3 // 2)
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,7 @@ from nas.study.layout import (
     trial_folder,
 )
 from nas.study.reader import StudyReader
+from nas.study.retrained import RESULT, retrained_runs
 from nas.study.snapshot import copy_to_file
 from nas.study.storage_url import StoragePlace
 from nas.study.trial_record import TrialRecord
@@ -56,7 +57,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class BackupParts:
-    """What a backup holds apart from the database, the configuration, measurements, weights and tracebacks.
+    """What a backup holds apart from the database, the configuration, measurements, weights, full trainings and tracebacks.
 
     Args:
         checkpoints: those of trials that have not ended, and of failed ones.
@@ -189,6 +190,10 @@ def _add_files(
     missing: list[int] = []
     for name in FILES:
         archive.add_path(name, study.folder / name)
+    for run in retrained_runs(study.folder):
+        place = run.folder(study.folder)
+        for name in (WEIGHTS, RESULT):
+            archive.add_path(_name(study.folder, place / name), place / name)
     for index, trial in enumerate(study.trials):
         if progress is not None:
             progress(index, len(study.trials))
