@@ -68,7 +68,7 @@ class ImageSample:
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class DiagnosedModel:
     """A trained model.
 
     Args:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from nas.analysis.results import Results
 from nas.errors import StudyError, UsageError
 from nas.models.retrain.augmentation import resolve_augment
-from nas.models.retrain.display import RetrainDisplay, SilentDisplay
+from nas.models.retrain.display import RetrainDisplay
 from nas.models.retrain.plan import (
     RetrainJob,
     RetrainSettings,
@@ -31,6 +31,7 @@ from nas.models.retrain.subjects import (
     trial_subject,
 )
 from nas.models.retrain.teachers import find_teacher
+from nas.models.silent_display import SilentDisplay
 from nas.study.config import Resources
 from nas.study.content import StudyContent
 from nas.study.destinations import check_folder

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nas.errors import StudyError, UsageError, reason
 from nas.models.loading import LoadedModel, load_model
 from nas.models.validate.images import ValidationImages, read_images
-from nas.models.validate.record import TOP, Calibration, Throughput, Validation
+from nas.models.validate.record import TOP, Calibration, ModelThroughput, Validation
 from trainers.augment import Normalise
 from trainers.data.types import Part, Progress
 from trainers.device import device_name
@@ -138,6 +138,6 @@ def _classify(
     return {name: torch.cat(parts).cpu().numpy() for name, parts in collected.items()}
 
 
-def _throughput(model: LoadedModel, device: torch.device) -> Throughput:
+def _throughput(model: LoadedModel, device: torch.device) -> ModelThroughput:
     measured = measure(model.module, model.input_shape, device=device)
-    return Throughput(measured.images_per_s, measured.batch_size, measured.threads)
+    return ModelThroughput(measured.images_per_s, measured.batch_size, measured.threads)

@@ -16,7 +16,7 @@ from nas.html import figure_record
 from nas.models.diagnose.curvature import MAX_ITERATIONS, hessian_eigenvalues, loss_surface
 from nas.models.diagnose.drawing import facets, line
 from nas.models.diagnose.registry import Advance, Diagnosis, Drawing, NotApplicable, register
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 
 MIN_IMAGES, MAX_IMAGES = 8, 64
 MAX_PIXELS = 64 * 64 * 64
@@ -74,7 +74,7 @@ class Curvatures(Diagnosis[Curvature]):
     def passes(self, images: ImageSample) -> float:
         return len(batch_of(images)) * (MAX_ITERATIONS * PASSES_OF_PRODUCT + len(STEPS) ** 2)
 
-    def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> Curvature:
+    def measure(self, subject: DiagnosedModel, images: ImageSample, advance: Advance) -> Curvature:
         if not subject.params:
             raise NotApplicable("no weights that can be moved")
         batch = batch_of(images)
@@ -132,7 +132,7 @@ def batch_of(images: ImageSample) -> ImageSample:
     return images.first(max(MIN_IMAGES, min(MAX_IMAGES, fitting)))
 
 
-def _loss(subject: Subject, batch: ImageSample, dtype: torch.dtype) -> Callable[[nn.Module], Tensor]:
+def _loss(subject: DiagnosedModel, batch: ImageSample, dtype: torch.dtype) -> Callable[[nn.Module], Tensor]:
     """The mean cross-entropy of a copy of the subject's module, of `dtype`."""
     inputs = subject.normalised(batch.pixels).to(dtype)
 
