@@ -71,7 +71,7 @@ def validate(
 
         write(validation, html_file)
     if as_json:
-        print(json.dumps(validation.to_dict()))
+        print(json.dumps(validation.to_dict(), allow_nan=False))
         return
     print_rich(validation_table(validation))
     if html_file is not None:

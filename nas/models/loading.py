@@ -28,6 +28,8 @@ ModelKind = Literal["export", "timm", "onnx"]
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 ONNX_SUFFIX = ".onnx"
 TIMM_PREFIX = "timm:"
+MAX_SIDE = 8192
+"""Pixels a side of the images of a model, and of those that it is shown the centre of."""
 METADATA_KEYS = ("mean", "std", "label_names")
 """Of an ONNX file of ours, each with JSON."""
 
@@ -46,6 +48,9 @@ class LoadedModel:
         num_classes: number of outputs.
         crop_share: side of the part of an image that is shown to the model, over the shorter side of the image.
         is_movable: whether `module` runs on other devices than the CPU.
+
+    Raises:
+        UsageError: a field breaks its rule; what a model says of itself may be anything.
     """
 
     name: str
@@ -59,21 +64,35 @@ class LoadedModel:
     crop_share: float = 1.0
     is_movable: bool = True
 
+    def __post_init__(self) -> None:
+        sides = self.input_shape[1:]
+        if not all(_is_whole(size) and size > 0 for size in self.input_shape) or max(sides) > MAX_SIDE:
+            raise UsageError(
+                f"{self.name}: input_size: must be (channels, height, width) of at most {MAX_SIDE} pixels, found"
+                f" {self.input_shape!r:.60}"
+            )
+        if not max(sides) / MAX_SIDE <= self.crop_share <= 1:
+            raise UsageError(f"{self.name}: crop_pct: must be a share of the image, found {self.crop_share:g}")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and not all(_is_finite(v) and (v > 0 or name == "mean") for v in values):
+                rule = "numbers" if name == "mean" else "numbers above 0"
+                raise UsageError(f"{self.name}: {name}: must be {rule}, found {values!r:.60}")
+
     def normalised_by(self, mean: Sequence[float] | None, std: Sequence[float] | None) -> LoadedModel:
         """The model with another mean and standard deviation, where they are given.
 
         Raises:
             UsageError: one is missing, or has another number of channels.
         """
-        model = replace(self, mean=tuple(mean) if mean else self.mean, std=tuple(std) if std else self.std)
-        for name, values in (("mean", model.mean), ("std", model.std)):
+        chosen = {"mean": tuple(mean) if mean else self.mean, "std": tuple(std) if std else self.std}
+        for name, values in chosen.items():
             if values is None:
                 raise UsageError(f"{self.name}: does not say how images are normalised; give --mean and --std")
             if len(values) != self.input_shape[0]:
                 raise UsageError(
                     f"--{name}: must have {self.input_shape[0]} values, one for each channel, found {len(values)}"
                 )
-        return model
+        return replace(self, mean=chosen["mean"], std=chosen["std"])
 
 
 def load_model(name: str) -> LoadedModel:
@@ -156,21 +175,25 @@ def _load_timm(name: str) -> LoadedModel:
 def _of_timm(name: str, module: nn.Module, kind: ModelKind) -> LoadedModel:
     from timm.data import resolve_model_data_config
 
-    config = resolve_model_data_config(module)
-    channels, height, width = config["input_size"]
     num_classes = getattr(module, "num_classes", 0)
     if not num_classes:
         raise UsageError(f"{name}: is no classifier; it has no classes")
+    try:
+        config = resolve_model_data_config(module)
+        channels, height, width = config["input_size"]
+        mean, std, crop_share = tuple(config["mean"]), tuple(config["std"]), float(config["crop_pct"])
+    except (AssertionError, TypeError, ValueError) as error:
+        raise UsageError(f"{name}: its pretrained_cfg does not say which images it takes: {reason(error)}") from None
     return LoadedModel(
         name=name,
         kind=kind,
         module=module.eval(),
         input_shape=(channels, height, width),
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
+        mean=mean,
+        std=std,
         class_names=None,
         num_classes=num_classes,
-        crop_share=float(config["crop_pct"]),
+        crop_share=crop_share,
     )
 
 
@@ -254,8 +277,7 @@ def _metadata(file: Path, session: Any, key: str) -> Any:
 def _numbers(place: str, values: Any) -> tuple[float, ...] | None:
     if values is None:
         return None
-    is_list = isinstance(values, list) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    if not is_list or not all(map(math.isfinite, values)):
+    if not isinstance(values, list) or not all(map(_is_finite, values)):
         raise UsageError(f"{place}: must be a list of numbers, found {values!r:.60}")
     return tuple(map(float, values))
 
@@ -266,3 +288,11 @@ def _class_names(place: str, names: Any, num_classes: int) -> tuple[str, ...] | 
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) != num_classes:
         raise UsageError(f"{place}: must be a list of {num_classes} names, one for each output, found {names!r:.60}")
     return tuple(names)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

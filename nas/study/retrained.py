@@ -13,6 +13,7 @@ Anybody may have written the files: what breaks a rule is skipped, with a remark
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -107,14 +108,16 @@ class RetrainedRun:
             "start", self.start in get_args(RunStart), f"must be one of {', '.join(get_args(RunStart))}", self.start
         )
         _require("name", _is_name(self.name, self.kind, self.start), "must be that of a run of this kind", self.name)
-        is_trial = is_index(self.trial) if self.kind == "trial" else self.trial is None
-        _require("trial", is_trial, "must be the number of the trial, for a trial alone", self.trial)
+        own_name = run_name("trial", str(self.trial), self.start)
+        is_trial = is_index(self.trial) and self.name == own_name if self.kind == "trial" else self.trial is None
+        _require("trial", is_trial, "must be the number of the trial in the name, for a trial alone", self.trial)
         _require("seed", is_index(self.seed), "must be a number from 0", self.seed)
         _require("architecture_id", _is_text(self.architecture_id), "must be text", self.architecture_id)
         _require("macs", self.macs is None or _is_count(self.macs), "must be a number from 0", self.macs)
         _require("params", _is_count(self.params), "must be a number from 0", self.params)
         for name in ("recipe", "versions"):
             _require(name, isinstance(getattr(self, name), Mapping), "must be a mapping", getattr(self, name))
+        _require("recipe", _is_json(self.recipe), "must be JSON with finite numbers", self.recipe)
         _require("versions", all(isinstance(v, str) for v in self.versions.values()), "must be texts", self.versions)
         is_digest = isinstance(self.recipe_digest, str) and _DIGEST.fullmatch(self.recipe_digest) is not None
         _require("recipe_digest", is_digest, "must be 12 hexadecimal digits or more", self.recipe_digest)
@@ -261,6 +264,14 @@ def _is_name(name: object, kind: str, start: str) -> bool:
 
 def _is_text(value: object) -> bool:
     return value is None or isinstance(value, str)
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _is_count(value: object) -> bool:

@@ -24,7 +24,7 @@ import torch
 
 from nas.evaluation.networks import initial_network
 from nas.models.diagnose.diagnoses.bands import BandAccuracies, Bands
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 from search_space import Architecture, cost, presets
 from trainers.data.config import DataConfig
 from trainers.data.dataset import Dataset, load
@@ -49,12 +49,12 @@ def transformer(mixer: dict[str, Any]) -> Architecture:
     return Architecture.from_dict({"stages": [stage], "stem": stem, "image_size": 32, "num_classes": 10})
 
 
-def trained_subject(name: str, architecture: Architecture, data: Dataset, epochs: int, seed: int) -> Subject:
+def trained_subject(name: str, architecture: Architecture, data: Dataset, epochs: int, seed: int) -> DiagnosedModel:
     """The network after its training."""
     network = initial_network(architecture, seed)
     history = train(network, data, TrainConfig(epochs=epochs), seed=seed)
     print(f"seed {seed}: {name} trained, validation accuracy {history[-1].val_accuracy:.4f}", flush=True)
-    return Subject(name, network.eval(), data.mean, data.std, architecture)
+    return DiagnosedModel(name, network.eval(), data.mean, data.std, architecture)
 
 
 def band_rows(results: Sequence[dict[str, BandAccuracies]]) -> list[dict[str, Any]]:
@@ -74,7 +74,9 @@ def band_rows(results: Sequence[dict[str, BandAccuracies]]) -> list[dict[str, An
     return rows
 
 
-def write_page(subjects: Sequence[Subject], sample: ImageSample, names: Sequence[str] | None, file: Path) -> None:
+def write_page(
+    subjects: Sequence[DiagnosedModel], sample: ImageSample, names: Sequence[str] | None, file: Path
+) -> None:
     """Diagnose and write the page."""
     from nas.models.diagnose import page
     from nas.models.diagnose.run import diagnose

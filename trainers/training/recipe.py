@@ -136,7 +136,8 @@ class RecipeTraining(ResumableTraining):
         self.optimizer.zero_grad(set_to_none=True)
         weight, count = self._loss.total_weight(targets), len(targets)
         images, targets = self._processes.own_part(images), self._processes.own_part(targets)
-        parts = zip(images.chunk(self.config.accumulate), targets.chunk(self.config.accumulate), strict=True)
+        parts_count = self.config.accumulate  # `chunk` would leave fewer parts, or a last one of a single image
+        parts = zip(images.tensor_split(parts_count), targets.tensor_split(parts_count), strict=True)
         losses = [self._add_gradients(*part, weight, count) for part in parts]
         loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
         self._processes.sum(chain([loss], (p.grad for p in self.module.parameters() if p.grad is not None)))

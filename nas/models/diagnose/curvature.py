@@ -8,6 +8,7 @@ digits (`tests/nas/models/diagnose/test_curvature.py`).
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ def hessian_eigenvalues(
         loss: a function of that copy; its inputs must be in double precision, too.
         seed: of the first vector.
         on_product: called after each product.
+
+    Raises:
+        FloatingPointError: a gradient is not finite.
     """
     twin = copy.deepcopy(module).double().requires_grad_(True)
     parameters = list(twin.parameters())
@@ -70,6 +74,9 @@ def lanczos(
         product: `(n,) -> (n,)`.
         vector: the first vector, not zero.
         on_product: called after each product.
+
+    Raises:
+        FloatingPointError: a product is not finite.
     """
     previous, current = torch.zeros_like(vector), vector / vector.norm()
     diagonal: list[float] = []
@@ -80,6 +87,8 @@ def lanczos(
         diagonal.append(float(image @ current))
         image = image - diagonal[-1] * current - (beside[-1] if beside else 0.0) * previous
         length = float(image.norm())
+        if not math.isfinite(length):
+            raise FloatingPointError("the gradients of its loss are not finite")
         off = (
             torch.diag(torch.tensor(beside, dtype=torch.float64), 1)
             if beside

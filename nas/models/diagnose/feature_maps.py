@@ -7,10 +7,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from nas.models.diagnose.registry import NotApplicable
-from nas.models.diagnose.subject import Subject
+from nas.models.diagnose.subject import DiagnosedModel
 
 
-def last_feature_map(subject: Subject, pixels: Tensor) -> Tensor:
+def last_feature_map(subject: DiagnosedModel, pixels: Tensor) -> Tensor:
     """What the classifier averages over positions, `(B, C, H, W)` pixels of 0..1 -> `(B, C, h, w)`.
 
     Raises:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from nas.errors import UnknownNameError, UsageError
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 
 Result = TypeVar("Result")
 Advance: TypeAlias = Callable[[float], None]
@@ -80,7 +80,7 @@ class Diagnosis(ABC, Generic[Result]):
         """About how many forward passes of one image it takes: for the progress bar."""
 
     @abstractmethod
-    def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> Result:
+    def measure(self, subject: DiagnosedModel, images: ImageSample, advance: Advance) -> Result:
         """Diagnose `subject` on `images`: a frozen dataclass that `dataclasses.asdict` makes plain JSON of.
 
         Raises:

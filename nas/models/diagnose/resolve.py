@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nas.analysis.results import Results
 from nas.errors import StudyError, UsageError
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 from nas.models.loading import load_model
 from nas.models.weights import load_trained
 from nas.study.attribute_types import is_number_text
@@ -33,13 +33,13 @@ class Candidate:
         is_movable: whether it runs on other devices than the CPU.
     """
 
-    subject: Subject
+    subject: DiagnosedModel
     class_names: tuple[str, ...] | None
     num_classes: int
     input_shape: tuple[int, int, int]
     is_movable: bool = True
 
-    def on(self, images: ImageSample) -> Subject:
+    def on(self, images: ImageSample) -> DiagnosedModel:
         """The model on the device of `images`, its outputs in the order of their classes.
 
         Raises:
@@ -104,7 +104,7 @@ def load_trial(study: StudyContent, results: Results, word: str) -> Candidate:
         raise UsageError(f"trial {number}: only a complete trial has a model, this one is {row['state']}")
     network = load_trained(study, next(trial for trial in study.trials if trial.number == number))
     info = study_images(study)
-    subject = Subject(f"trial {number}", network, info.mean, info.std, network.architecture)
+    subject = DiagnosedModel(f"trial {number}", network, info.mean, info.std, network.architecture)
     return Candidate(subject, info.class_names, len(info.class_names), (info.in_chans, *info.image_size))
 
 
@@ -132,7 +132,7 @@ def load_other(word: str) -> Candidate:
     described = getattr(model.module, "architecture", None)
     name = model.name if model.kind == "timm" else Path(word).resolve().name
     architecture = described if isinstance(described, Architecture) else None
-    subject = Subject(name, model.module, model.mean, model.std, architecture)
+    subject = DiagnosedModel(name, model.module, model.mean, model.std, architecture)
     return Candidate(subject, model.class_names, model.num_classes, model.input_shape, model.is_movable)
 
 

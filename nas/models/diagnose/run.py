@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from nas.models.diagnose import diagnoses as _diagnoses  # noqa: F401 - registers them
 from nas.models.diagnose.registry import Diagnosis, NotApplicable, chosen
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
+from nas.models.silent_display import SilentDisplay
 from search_space import cost
 
 SCHEMA = 1
@@ -25,20 +26,6 @@ class DiagnosisDisplay(Protocol):
         self, text: str, total: int, done: int = 0, work: float | None = None
     ) -> AbstractContextManager[Callable[..., None]]:
         """Show a count of `total` items; yields the function that counts further ones and their weight."""
-
-
-class SilentDisplay:
-    """Shows nothing."""
-
-    def step(self, text: str) -> AbstractContextManager[Callable[[int, int], None] | None]:
-        """A step that is not shown."""
-        return nullcontext(None)
-
-    def counter(
-        self, text: str, total: int, done: int = 0, work: float | None = None
-    ) -> AbstractContextManager[Callable[..., None]]:
-        """A counter that counts nothing."""
-        return nullcontext(lambda count=1, weight=None: None)
 
 
 @dataclass(frozen=True)
@@ -60,8 +47,13 @@ class ModelFacts:
     accuracy: float
 
     @classmethod
-    def of(cls, subject: Subject, images: ImageSample) -> ModelFacts:
-        """The facts of `subject`."""
+    def of(cls, subject: DiagnosedModel, images: ImageSample) -> ModelFacts:
+        """The facts of `subject`.
+
+        Raises:
+            StudyError: its outputs are not finite.
+        """
+        subject.check_outputs(images.pixels)
         architecture = subject.architecture
         return cls(
             name=subject.name,
@@ -140,9 +132,12 @@ class DiagnosisRun:
 
     Raises:
         UnknownNameError, UsageError: as `registry.chosen`.
+        StudyError: the outputs of a model are not finite.
     """
 
-    def __init__(self, subjects: Sequence[Subject], images: ImageSample, names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, subjects: Sequence[DiagnosedModel], images: ImageSample, names: Sequence[str] | None = None
+    ) -> None:
         self.diagnoses = chosen(names)
         self.subjects = tuple(subjects)
         self.findings = DiagnosisFindings(images, tuple(ModelFacts.of(subject, images) for subject in subjects))
@@ -183,6 +178,8 @@ class DiagnosisRun:
         return results, reasons
 
 
-def diagnose(subjects: Sequence[Subject], images: ImageSample, names: Sequence[str] | None = None) -> DiagnosisFindings:
+def diagnose(
+    subjects: Sequence[DiagnosedModel], images: ImageSample, names: Sequence[str] | None = None
+) -> DiagnosisFindings:
     """Apply the diagnoses called `names` (None: all) to `subjects` on `images`, without showing progress."""
     return DiagnosisRun(subjects, images, names).measure()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from nas.errors import StudyError
 from search_space import Architecture
 from trainers.data.dataset import Split
 from trainers.data.stratified import stratified_rows
@@ -67,7 +68,7 @@ class ImageSample:
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class DiagnosedModel:
     """A trained model.
 
     Args:
@@ -107,6 +108,16 @@ class Subject:
     def predict(self, pixels: Tensor) -> Tensor:
         """The predicted classes of any number of images, int64 `(N,)`."""
         return torch.cat([self.logits(batch).argmax(1) for batch in pixels.split(BATCH_IMAGES)])
+
+    @torch.inference_mode()
+    def check_outputs(self, pixels: Tensor) -> None:
+        """Check that the outputs for some images are finite: those of NaN would count as a class.
+
+        Raises:
+            StudyError: they are not.
+        """
+        if not bool(self.logits(pixels[:BATCH_IMAGES]).isfinite().all()):
+            raise StudyError(f"{self.name}: its outputs are not finite numbers")
 
     def correct(self, pixels: Tensor, labels: Tensor) -> int:
         """The number of images that are classified correctly."""

@@ -28,7 +28,7 @@ def write_artifacts(
     metadata = {
         "name": trained.name,
         "architecture": provenance.architecture_id,
-        "class_names": json.dumps(list(images.class_names)),
+        "label_names": json.dumps(list(images.class_names)),
         "mean": json.dumps(list(images.mean)),
         "std": json.dumps(list(images.std)),
     }

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from trainers.augment.timm_policy import ALIASES
 from trainers.data.types import AugmentPolicy
 from trainers.training.recipe_config import TIMM_PREFIX
 
@@ -30,8 +31,14 @@ _OTHER_NAMES = {
     "drop_path": "drop_path",
 }
 """Field of a `RecipeConfig` -> option of timm's `train.py`."""
-_SCHEDULES = ("cosine", "step", "multistep", "poly", "tanh", "plateau")
+_SCHEDULES = ("cosine", "step", "multistep", "poly", "tanh", "wsd", "rsqrt", "constant", "plateau")
 """Of timm; a training with another one becomes one with "cosine"."""
+_SCHEDULE_OPTIONS = {
+    **{name: name for name in ("decay_rate", "decay_epochs", "decay_milestones", "patience_epochs")},
+    **{name: name for name in ("min_lr", "warmup_lr")},
+    **{name: f"lr_{name}" for name in ("noise", "noise_pct", "noise_std", "k_decay", "decay_fn", "stable_timescale")},
+}
+"""Field of `ScheduleOptions` -> option of timm's `train.py`, which takes the seed of the noise from that of the training."""
 
 
 def warmup_epochs(fraction: float, epochs: int) -> int:
@@ -51,6 +58,10 @@ def recipe_options(recipe: Mapping[str, Any], default_augment: AugmentPolicy) ->
     options["opt"] = str(recipe.get("optimizer", "adamw")).removeprefix(TIMM_PREFIX)
     schedule = str(recipe.get("schedule", "cosine")).removeprefix(TIMM_PREFIX)
     options["sched"] = schedule if schedule in _SCHEDULES else "cosine"
+    details = recipe.get("schedule_options") or {}
+    options |= {name: details[field] for field, name in _SCHEDULE_OPTIONS.items() if details.get(field) is not None}
+    if recipe.get("optimizer_options"):
+        options["opt_kwargs"] = dict(recipe["optimizer_options"])
     epochs = int(options.get("epochs", 1))
     options |= {"warmup_epochs": warmup_epochs(float(recipe.get("warmup_epochs", 0)), epochs), "cooldown_epochs": 0}
     ema = recipe.get("ema")
@@ -59,4 +70,5 @@ def recipe_options(recipe: Mapping[str, Any], default_augment: AugmentPolicy) ->
     if policy in AUGMENTATIONS:
         reprob = options.get("reprob") or AUGMENTATIONS[policy].get("reprob", 0.0)
         return {**options, **AUGMENTATIONS[policy], "reprob": reprob}
-    return {**options, "aa": str(policy).removeprefix(TIMM_PREFIX)}
+    name = str(policy).removeprefix(TIMM_PREFIX)
+    return {**options, **_SHIFTED, "hflip": 0.5, "aa": ALIASES.get(name, name)}  # as `TimmPolicy`

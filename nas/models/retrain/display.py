@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 
@@ -17,18 +17,3 @@ class RetrainDisplay(Protocol):
 
     def warn(self, text: str) -> None:
         """Show a message that does not end the work."""
-
-
-class SilentDisplay:
-    """Shows nothing."""
-
-    def step(self, text: str) -> AbstractContextManager[Any]:
-        """Show nothing."""
-        return nullcontext()
-
-    def counter(self, text: str, total: int, done: int = 0, work: float | None = None) -> AbstractContextManager[Any]:
-        """Show nothing."""
-        return nullcontext(lambda count=1, weight=None: None)
-
-    def warn(self, text: str) -> None:
-        """Show nothing."""

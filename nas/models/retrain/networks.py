@@ -18,7 +18,7 @@ from nas.errors import StudyError, UsageError
 from nas.evaluation.networks import trained_network
 from nas.models.retrain.plan import RetrainJob
 from nas.models.retrain.preset_weights import preset_weights
-from nas.models.retrain.timm_models import ImageShape, create_timm_model, obtain_weights
+from nas.models.retrain.timm_models import ImageShape, check_model_name, create_timm_model, obtain_weights
 from nas.study.layout import WEIGHTS
 from search_space import Architecture
 from search_space.modules.network import Network
@@ -87,7 +87,12 @@ def _empty_module(metadata: Mapping[str, str]) -> nn.Module:
         return Network(Architecture.from_json(metadata[ARCHITECTURE]))
     described: dict[str, Any] = parse_json(metadata[SHAPE])
     shape = ImageShape(described["in_chans"], (described["size"][0], described["size"][1]), described["num_classes"])
-    return create_timm_model(metadata[TIMM_MODEL], shape)
+    name = metadata[TIMM_MODEL]
+    try:
+        check_model_name(name, TIMM_MODEL)  # timm would download what "hf-hub:..." names, or read "local-dir:..."
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    return create_timm_model(name, shape)
 
 
 def check_job(job: RetrainJob, shape: ImageShape, recipe: RecipeConfig) -> None:

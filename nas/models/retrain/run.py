@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from nas.analysis.results import Results
 from nas.errors import StudyError, UsageError
 from nas.models.retrain.augmentation import resolve_augment
-from nas.models.retrain.display import RetrainDisplay, SilentDisplay
+from nas.models.retrain.display import RetrainDisplay
 from nas.models.retrain.plan import (
     RetrainJob,
     RetrainSettings,
@@ -31,6 +31,7 @@ from nas.models.retrain.subjects import (
     trial_subject,
 )
 from nas.models.retrain.teachers import find_teacher
+from nas.models.silent_display import SilentDisplay
 from nas.study.config import Resources
 from nas.study.content import StudyContent
 from nas.study.destinations import check_folder
@@ -76,6 +77,8 @@ def run_retrain(study: StudyContent, request: RetrainRequest, display: RetrainDi
         resources = _resources(study)
         workers = plan_workers(resources, request.device, len(jobs))
         with lock_folder(root / RETRAINED) as lock:
+            # Another command may have ended some of them before it released the lock: no run is trained or tested twice.
+            pending = [job for job in pending if finished_run(job, images.fingerprint) is None]
             settings = RetrainSettings(
                 data_file=data_file.resolve(),
                 fingerprint=images.fingerprint,
@@ -87,7 +90,7 @@ def run_retrain(study: StudyContent, request: RetrainRequest, display: RetrainDi
                 stop_file=lock.folder.resolve() / STOP,
                 max_silence_s=None if resources.max_silence is None else resources.max_silence.total_seconds(),
             )
-            failures = train_jobs(pending, settings, workers.resources, display)
+            failures = train_jobs(pending, settings, workers.resources, display) if pending else {}
     runs = [finished_run(job, images.fingerprint) for job in _in_order(jobs, subjects)]
     ended = tuple(run for run in runs if run is not None)
     return Retraining(root, subjects, ended, failures, trained=len(pending) - len(failures))

@@ -6,6 +6,7 @@ timm's that is shown a part of the image (`crop_pct`) gets the centre of a large
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,8 +148,8 @@ def _of_study(folder: Path) -> tuple[str, tuple[str, ...], _Parts, tuple[str, ..
 
 
 def _decoded_size(model: LoadedModel) -> int:
-    """Pixels a side of an image of which the model is shown the centre."""
-    return round(model.input_shape[1] / model.crop_share)
+    """Pixels a side of an image of which the model is shown the centre, as timm's transforms compute it."""
+    return math.floor(model.input_shape[1] / model.crop_share)
 
 
 def _grey(pixels: _Array) -> _Array:

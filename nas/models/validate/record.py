@@ -63,7 +63,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Throughput:
+class ModelThroughput:
     """Images in a second.
 
     Args:
@@ -109,7 +109,7 @@ class Validation:
     confusion: Confusion
     class_names: tuple[str, ...]
     calibration: Calibration
-    throughput: Throughput
+    throughput: ModelThroughput
     device: str
     skipped: tuple[str, ...] = ()
 

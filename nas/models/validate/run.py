@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nas.errors import StudyError, UsageError, reason
 from nas.models.loading import LoadedModel, load_model
 from nas.models.validate.images import ValidationImages, read_images
-from nas.models.validate.record import TOP, Calibration, Throughput, Validation
+from nas.models.validate.record import TOP, Calibration, ModelThroughput, Validation
 from trainers.augment import Normalise
 from trainers.data.types import Part, Progress
 from trainers.device import device_name
@@ -61,7 +61,7 @@ def validate(
 
     Raises:
         UsageError: there is no such model or data, or they do not fit each other.
-        StudyError: the model fails on the images.
+        StudyError: the model fails on the images, or its outputs are not finite.
     """
     loaded = (load_model(model) if isinstance(model, str) else model).normalised_by(mean, std)
     place = _device(loaded, device)
@@ -113,7 +113,11 @@ def _device(model: LoadedModel, name: str | None) -> torch.device:
 def _classify(
     model: LoadedModel, images: ValidationImages, batch_size: int, device: torch.device, progress: Progress | None
 ) -> Collected:
-    """Of each image the predicted class, its confidence, whether its class is among the largest outputs, and its loss."""
+    """Of each image the predicted class, its confidence, whether its class is among the largest outputs, and its loss.
+
+    Raises:
+        StudyError: an output is no finite number, of which nothing can be said.
+    """
     normalise = Normalise(model.mean or (), model.std or (), model.input_shape[2], device)
     collected: dict[str, list[torch.Tensor]] = {name: [] for name in ("predicted", "confidence", "is_in_top", "loss")}
     with evaluation_mode(model.module, device):
@@ -121,6 +125,8 @@ def _classify(
             rows = slice(start, start + batch_size)
             labels = images.labels[rows].to(device)
             logits = model.module(normalise(images.pick(rows).to(device))).double()
+            if not bool(logits.isfinite().all()):
+                raise StudyError(f"{model.name}: its outputs are not finite numbers")
             confidence, predicted = logits.softmax(1).max(1)
             top = logits.topk(min(TOP, model.num_classes), dim=1).indices
             collected["predicted"].append(predicted)
@@ -132,6 +138,6 @@ def _classify(
     return {name: torch.cat(parts).cpu().numpy() for name, parts in collected.items()}
 
 
-def _throughput(model: LoadedModel, device: torch.device) -> Throughput:
+def _throughput(model: LoadedModel, device: torch.device) -> ModelThroughput:
     measured = measure(model.module, model.input_shape, device=device)
-    return Throughput(measured.images_per_s, measured.batch_size, measured.threads)
+    return ModelThroughput(measured.images_per_s, measured.batch_size, measured.threads)

@@ -88,6 +88,14 @@ def test_names_say_what_was_trained_and_from_which_start() -> None:
 
 
 WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "another trial": (
+        lambda record: record | {"trial": 13},
+        "trial: must be the number of the trial in the name, for a trial alone, found 13",
+    ),
+    "a recipe with NaN": (
+        lambda record: record | {"recipe": {"lr": float("nan")}},
+        "recipe: must be JSON with finite numbers",
+    ),
     "no object": (lambda plain: [plain], "must be a record"),
     "a later schema": (lambda plain: plain | {"schema": 99}, "schema: must be at most 1, found 99"),
     "a key is missing": (lambda plain: {k: v for k, v in plain.items() if k != "params"}, "params are missing"),

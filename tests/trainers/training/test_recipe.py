@@ -228,6 +228,20 @@ def test_averaged_weights_are_the_result(few_digits: Dataset) -> None:
     torch.testing.assert_close(training.model[1].weight.double(), average, rtol=1e-5, atol=1e-6)  # type: ignore[index]
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "accumulate", "sizes"), [(7, 3, [3, 2, 2]), (9, 4, [3, 2, 2, 2]), (8, 4, [2] * 4)]
+)
+def test_a_batch_has_as_many_parts_as_the_recipe_says_and_none_of_a_single_image(
+    batch_size: int, accumulate: int, sizes: list[int], few_digits: Dataset
+) -> None:
+    found: list[int] = []
+    net = linear()
+    net.register_forward_pre_hook(lambda module, inputs: found.append(len(inputs[0])) if module.training else None)
+    training = RecipeTraining(net, few_digits, recipe(epochs=1, batch_size=batch_size, accumulate=accumulate), seed=0)
+    list(training.epochs())
+    assert found == sizes * training.steps_per_epoch
+
+
 def test_images_grow(few_digits: Dataset) -> None:
     net, shapes = tiny(), []
     net.register_forward_pre_hook(lambda module, inputs: shapes.append((module.training, tuple(inputs[0].shape[-2:]))))

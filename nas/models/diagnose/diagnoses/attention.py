@@ -13,7 +13,7 @@ from nas.html import figure_record
 from nas.models.diagnose.attention_maps import AttentionCall, watch_attention
 from nas.models.diagnose.drawing import facets, line
 from nas.models.diagnose.registry import Advance, Diagnosis, Drawing, NotApplicable, register
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 
 MAX_IMAGES = 64
 """Images that distances are averaged over."""
@@ -55,7 +55,7 @@ class Attention(Diagnosis[AttentionDistances]):
         return min(MAX_IMAGES, len(images))
 
     @torch.no_grad()
-    def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> AttentionDistances:
+    def measure(self, subject: DiagnosedModel, images: ImageSample, advance: Advance) -> AttentionDistances:
         sums: dict[str, Tensor] = {}
 
         def add(call: AttentionCall) -> None:

@@ -11,7 +11,7 @@ import torch
 from nas.html import figure_record
 from nas.models.diagnose.drawing import facets, line, strip
 from nas.models.diagnose.registry import Advance, Diagnosis, Drawing, Picture, register
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 from trainers.measuring.corruptions import seeded_generator
 from trainers.measuring.frequency import Band, band_noise, octave_bands
 
@@ -64,7 +64,7 @@ class Bands(Diagnosis[BandAccuracies]):
     def passes(self, images: ImageSample) -> float:
         return len(images) * (1 + len(octave_bands(images.size)) * len(NOISE_RMS))
 
-    def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> BandAccuracies:
+    def measure(self, subject: DiagnosedModel, images: ImageSample, advance: Advance) -> BandAccuracies:
         bands = octave_bands(images.size)
         correct = [[0] * len(NOISE_RMS) for _ in bands]
         clean = 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nas.models.diagnose.registry import Advance, Diagnosis, Drawing, NotApplicable, register
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 from nas.page.channels import channel_pictures, channel_texts
 from search_space import Architecture
 
@@ -55,7 +55,7 @@ class Channels(Diagnosis[ChannelDependencies]):
     def passes(self, images: ImageSample) -> float:
         return 10.0
 
-    def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> ChannelDependencies:
+    def measure(self, subject: DiagnosedModel, images: ImageSample, advance: Advance) -> ChannelDependencies:
         if subject.architecture is None:
             raise NotApplicable("no description of its blocks")
         texts = channel_texts(subject.architecture)

@@ -11,7 +11,7 @@ import torch
 from nas.html import figure_record
 from nas.models.diagnose.drawing import bars, facets, line, strip
 from nas.models.diagnose.registry import Advance, Diagnosis, Drawing, Picture, register
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 from trainers.measuring.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 
 EXAMPLE_SEVERITY = 3
@@ -48,7 +48,7 @@ class Corruptions(Diagnosis[CorruptionAccuracies]):
     def passes(self, images: ImageSample) -> float:
         return len(images) * (1 + len(CORRUPTIONS) * len(SEVERITIES))
 
-    def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> CorruptionAccuracies:
+    def measure(self, subject: DiagnosedModel, images: ImageSample, advance: Advance) -> CorruptionAccuracies:
         correct = {name: [0] * len(SEVERITIES) for name in CORRUPTIONS}
         clean = 0
         for number, pixels, labels in images.batches():

@@ -16,13 +16,14 @@ from nas.html import figure_record
 from nas.models.diagnose.curvature import MAX_ITERATIONS, hessian_eigenvalues, loss_surface
 from nas.models.diagnose.drawing import facets, line
 from nas.models.diagnose.registry import Advance, Diagnosis, Drawing, NotApplicable, register
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 
 MIN_IMAGES, MAX_IMAGES = 8, 64
 MAX_PIXELS = 64 * 64 * 64
 """Images of the batch that the loss is the mean over, and their pixels: all gradients of the batch are in memory at once."""
 STEPS = tuple(step / 5 for step in range(-5, 6))
 """Coordinates of the slice, as shares of the norms of the filters."""
+MIN_DRAWN_LOSS = 1e-12
 PASSES_OF_PRODUCT = 12.0
 """Passes of an image that a product with the Hessian is worth: two gradients in double precision."""
 
@@ -73,14 +74,19 @@ class Curvatures(Diagnosis[Curvature]):
     def passes(self, images: ImageSample) -> float:
         return len(batch_of(images)) * (MAX_ITERATIONS * PASSES_OF_PRODUCT + len(STEPS) ** 2)
 
-    def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> Curvature:
+    def measure(self, subject: DiagnosedModel, images: ImageSample, advance: Advance) -> Curvature:
         if not subject.params:
             raise NotApplicable("no weights that can be moved")
         batch = batch_of(images)
         count = len(batch)
-        eigenvalues = hessian_eigenvalues(
-            subject.module, _loss(subject, batch, torch.float64), on_product=lambda: advance(PASSES_OF_PRODUCT * count)
-        )
+        try:
+            eigenvalues = hessian_eigenvalues(
+                subject.module,
+                _loss(subject, batch, torch.float64),
+                on_product=lambda: advance(PASSES_OF_PRODUCT * count),
+            )
+        except FloatingPointError as error:
+            raise NotApplicable(str(error)) from None
         advance((MAX_ITERATIONS - eigenvalues.iterations) * PASSES_OF_PRODUCT * count)
         loss = _loss(subject, batch, torch.float32)
         surface = loss_surface(subject.module, loss, list(STEPS), on_loss=lambda: advance(count))
@@ -103,7 +109,8 @@ class Curvatures(Diagnosis[Curvature]):
     def draw(self, results: Mapping[str, Curvature], colours: Mapping[str, str], images: ImageSample) -> Drawing:
         cut = facets([""], "along the first direction", "loss")
         planes = facets(list(results), "first direction", "second direction")
-        logs = [math.log10(value) for result in results.values() for row in result.surface for value in row if value]
+        values = [value for result in results.values() for row in result.surface for value in row if value is not None]
+        logs = list(map(_log, values)) or [0.0]
         notes = []
         for index, (name, result) in enumerate(results.items()):
             cut.add_trace(line(name, colours[name], result.steps, result.slice, "at %{x}: %{y:.4f}", legend=True))
@@ -125,7 +132,7 @@ def batch_of(images: ImageSample) -> ImageSample:
     return images.first(max(MIN_IMAGES, min(MAX_IMAGES, fitting)))
 
 
-def _loss(subject: Subject, batch: ImageSample, dtype: torch.dtype) -> Callable[[nn.Module], Tensor]:
+def _loss(subject: DiagnosedModel, batch: ImageSample, dtype: torch.dtype) -> Callable[[nn.Module], Tensor]:
     """The mean cross-entropy of a copy of the subject's module, of `dtype`."""
     inputs = subject.normalised(batch.pixels).to(dtype)
 
@@ -136,7 +143,7 @@ def _loss(subject: Subject, batch: ImageSample, dtype: torch.dtype) -> Callable[
 
 
 def _contours(result: Curvature, is_first: bool, ends: tuple[float, float]) -> go.Contour:
-    values = [[None if value is None else math.log10(max(value, 1e-12)) for value in row] for row in result.surface]
+    values = [[None if value is None else _log(value) for value in row] for row in result.surface]
     return go.Contour(
         x=list(result.steps),
         y=list(result.steps),
@@ -150,6 +157,11 @@ def _contours(result: Curvature, is_first: bool, ends: tuple[float, float]) -> g
         colorbar={"title": {"text": "log10 of the loss", "side": "right"}, "thickness": 14},
         hovertemplate="(%{x}, %{y}): 10^%{z:.3f}<extra></extra>",
     )
+
+
+def _log(loss: float) -> float:
+    """The logarithm of a loss; that of a network which is sure of what is right is zero."""
+    return math.log10(max(loss, MIN_DRAWN_LOSS))
 
 
 register(Curvatures())

@@ -11,7 +11,7 @@ from nas.html import figure_record
 from nas.models.diagnose.drawing import facets, line, maps_strip
 from nas.models.diagnose.filters import LearnedFilters, filters_of, full_spectrum, kernels
 from nas.models.diagnose.registry import Advance, Diagnosis, Drawing, NotApplicable, Picture, register
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 from trainers.measuring.frequency import radial_frequency
 
 SHOWN_FILTERS = 12
@@ -63,7 +63,7 @@ class Filters(Diagnosis[GlobalFilters]):
     def passes(self, images: ImageSample) -> float:
         return 1.0
 
-    def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> GlobalFilters:
+    def measure(self, subject: DiagnosedModel, images: ImageSample, advance: Advance) -> GlobalFilters:
         layers = filters_of(subject.module)
         advance(1)
         if not layers:

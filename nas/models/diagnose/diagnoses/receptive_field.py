@@ -13,7 +13,7 @@ from nas.html import figure_record
 from nas.models.diagnose.drawing import facets, line, maps_strip
 from nas.models.diagnose.feature_maps import last_feature_map
 from nas.models.diagnose.registry import Advance, Diagnosis, Drawing, register
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 
 MAX_IMAGES = 64
 """Images that the gradient is averaged over."""
@@ -54,7 +54,7 @@ class ReceptiveFields(Diagnosis[ReceptiveField]):
     def passes(self, images: ImageSample) -> float:
         return PASSES_OF_GRADIENT * min(MAX_IMAGES, len(images))
 
-    def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> ReceptiveField:
+    def measure(self, subject: DiagnosedModel, images: ImageSample, advance: Advance) -> ReceptiveField:
         total = torch.zeros(images.size, dtype=torch.float64)
         centre = (0.0, 0.0)
         generator = torch.Generator().manual_seed(0)  # of the signs

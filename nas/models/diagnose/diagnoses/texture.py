@@ -11,7 +11,7 @@ from torch import Tensor
 from nas.html import figure_record
 from nas.models.diagnose.drawing import bars, facets, line, strip
 from nas.models.diagnose.registry import Advance, Diagnosis, Drawing, NotApplicable, Picture, register
-from nas.models.diagnose.subject import BATCH_IMAGES, ImageSample, Subject
+from nas.models.diagnose.subject import BATCH_IMAGES, DiagnosedModel, ImageSample
 from trainers.measuring.corruptions import seeded_generator
 
 GRIDS = (2, 4, 8)
@@ -56,7 +56,7 @@ class Texture(Diagnosis[ShapeAndTexture]):
     def passes(self, images: ImageSample) -> float:
         return len(images) * (2 + len(grids_of(images.size)))
 
-    def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> ShapeAndTexture:
+    def measure(self, subject: DiagnosedModel, images: ImageSample, advance: Advance) -> ShapeAndTexture:
         grids = grids_of(images.size)
         partners = conflict_partners(images.labels)
         if not bool((partners >= 0).any()):

@@ -9,22 +9,22 @@ import pytest
 import torch
 
 from nas.evaluation.networks import initial_network
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 from search_space import Architecture
 
 CLASSES = ("bird", "cat", "dog")
 
 
-def small_subject(mixer: object, name: str = "model", seed: int = 0, depth: int = 1) -> Subject:
+def small_subject(mixer: object, name: str = "model", seed: int = 0, depth: int = 1) -> DiagnosedModel:
     """A network of 8 x 8 RGB images on a map of 4 x 4, with random weights."""
     stage = {"mixer": mixer, "width": 8, "depth": depth}
     described: dict[str, Any] = {"stages": [stage], "stem": {"patch": 2}, "image_size": 8, "num_classes": 3}
     network = initial_network(Architecture.from_dict(described), seed).eval()
-    return Subject(name, network, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), network.architecture)
+    return DiagnosedModel(name, network, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), network.architecture)
 
 
 @pytest.fixture(scope="session")
-def subject_of() -> Callable[..., Subject]:
+def subject_of() -> Callable[..., DiagnosedModel]:
     """`small_subject`."""
     return small_subject
 

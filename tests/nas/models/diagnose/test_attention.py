@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nas.models.diagnose.attention_maps import AttentionCall, watch_attention
 from nas.models.diagnose.diagnoses.attention import Attention
 from nas.models.diagnose.registry import NotApplicable
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 from search_space.modules.attention import ReducedAttention, SelfAttention, WindowAttention
 
 
@@ -38,12 +38,12 @@ def make_uniform(module: nn.Module) -> None:
             nn.init.zeros_(layer.q.bias)
 
 
-def distances_of(subject: Subject, images: ImageSample) -> tuple[tuple[float, ...], ...]:
+def distances_of(subject: DiagnosedModel, images: ImageSample) -> tuple[tuple[float, ...], ...]:
     return Attention().measure(subject, images, lambda passes: None).heads
 
 
 def test_uniform_attention_has_the_mean_distance_of_all_pairs(
-    subject_of: Callable[..., Subject], images: ImageSample
+    subject_of: Callable[..., DiagnosedModel], images: ImageSample
 ) -> None:
     subject = subject_of({"name": "attention", "heads": 2}, depth=2)
     with torch.no_grad():
@@ -53,7 +53,9 @@ def test_uniform_attention_has_the_mean_distance_of_all_pairs(
     assert found == (pytest.approx((expected, expected)),) * 2
 
 
-def test_a_window_reaches_no_further_than_itself(subject_of: Callable[..., Subject], images: ImageSample) -> None:
+def test_a_window_reaches_no_further_than_itself(
+    subject_of: Callable[..., DiagnosedModel], images: ImageSample
+) -> None:
     subject = subject_of({"name": "attention", "heads": 2, "window": 2})
     with torch.no_grad():
         make_uniform(subject.module)
@@ -67,7 +69,7 @@ def test_a_window_reaches_no_further_than_itself(subject_of: Callable[..., Subje
 
 
 def test_reduced_keys_lie_in_the_middle_of_their_patches(
-    subject_of: Callable[..., Subject], images: ImageSample
+    subject_of: Callable[..., DiagnosedModel], images: ImageSample
 ) -> None:
     subject = subject_of({"name": "attention", "heads": 2, "kv_reduction": 2})
     with torch.no_grad():
@@ -78,7 +80,9 @@ def test_reduced_keys_lie_in_the_middle_of_their_patches(
     assert distances_of(subject, images) == (pytest.approx((expected, expected)),)
 
 
-def test_the_weights_are_those_of_the_definition(subject_of: Callable[..., Subject], images: ImageSample) -> None:
+def test_the_weights_are_those_of_the_definition(
+    subject_of: Callable[..., DiagnosedModel], images: ImageSample
+) -> None:
     subject = subject_of({"name": "attention", "heads": 2})
     calls: list[AttentionCall] = []
     seen: list[Tensor] = []
@@ -124,10 +128,12 @@ class TokenTransformer(nn.Module):
 
 
 def test_class_tokens_are_left_out(images: ImageSample) -> None:
-    subject = Subject("tokens", TokenTransformer().eval(), (0.0,) * 3, (1.0,) * 3)
+    subject = DiagnosedModel("tokens", TokenTransformer().eval(), (0.0,) * 3, (1.0,) * 3)
     assert distances_of(subject, images) == (pytest.approx((4 * uniform_distance(2, 2),)),)
 
 
-def test_a_network_without_attention_is_told_apart(subject_of: Callable[..., Subject], images: ImageSample) -> None:
+def test_a_network_without_attention_is_told_apart(
+    subject_of: Callable[..., DiagnosedModel], images: ImageSample
+) -> None:
     with pytest.raises(NotApplicable, match="no layer of attention"):
         distances_of(subject_of("conv"), images)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from nas.models.diagnose.diagnoses.bands import NOISE_RMS, Bands, threshold
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 
 
 def test_the_threshold_is_interpolated_over_the_logarithm() -> None:
@@ -36,7 +36,9 @@ def test_a_detector_of_fine_bars_is_hurt_by_the_highest_band_alone() -> None:
     bars = 0.025 * torch.tensor([1.0, -1.0] * 8).expand(16, 16)
     pixels[labels == 0] += bars
     images = ImageSample(pixels, labels, ("bars", "none"))
-    result = Bands().measure(Subject("detector", BarDetector().eval(), (0.0,), (1.0,)), images, lambda passes: None)
+    result = Bands().measure(
+        DiagnosedModel("detector", BarDetector().eval(), (0.0,), (1.0,)), images, lambda passes: None
+    )
     assert result.clean == 1
     assert result.labels == ["1-2", "2-4", "4-8"]
     assert result.accuracy[0] == result.accuracy[1] == (1.0,) * len(NOISE_RMS)

@@ -19,7 +19,7 @@ from nas.models.diagnose.images import default_limit
 from nas.models.diagnose.registry import DIAGNOSES, Advance
 from nas.models.diagnose.resolve import load_candidates
 from nas.models.diagnose.run import diagnose
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 from nas.study.content import StudySnapshot
 
 
@@ -72,7 +72,7 @@ class Interrupted(Texture):
 
     name = "interrupted"
 
-    def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> ShapeAndTexture:
+    def measure(self, subject: DiagnosedModel, images: ImageSample, advance: Advance) -> ShapeAndTexture:
         raise KeyboardInterrupt
 
 
@@ -132,7 +132,7 @@ class Logits(torch.nn.Module):
 
 
 def test_a_model_without_weights_is_diagnosed_by_its_answers(images: ImageSample) -> None:
-    findings = diagnose([Subject("bare", Logits(), (0.0,) * 3, (1.0,) * 3)], images.first(8))
+    findings = diagnose([DiagnosedModel("bare", Logits(), (0.0,) * 3, (1.0,) * 3)], images.first(8))
     assert [name for name, results in findings.results.items() if results] == ["bands", "corruptions", "texture"]
     assert findings.reasons["curvature"] == {"bare": "no weights that can be moved"}
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from nas.cli.diagnose import DIAGNOSIS_NAMES
-from nas.errors import UnknownNameError, UsageError
+from nas.errors import StudyError, UnknownNameError, UsageError
 from nas.models.diagnose import page, tables
 from nas.models.diagnose.registry import (
     DIAGNOSES,
@@ -24,7 +24,7 @@ from nas.models.diagnose.registry import (
     register,
 )
 from nas.models.diagnose.run import DiagnosisRun, diagnose
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 from search_space.mixers import MIXERS
 
 NAMES = ("bands", "corruptions", "texture", "attention", "receptive_field", "filters", "channels", "curvature")
@@ -42,7 +42,7 @@ def test_all_diagnoses_are_registered_in_the_order_of_the_page() -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("mixer", MIXERS_TRIED)
 def test_a_diagnosis_is_repeatable_plain_and_leaves_the_model_alone(
-    name: str, mixer: object, subject_of: Callable[..., Subject], images: ImageSample
+    name: str, mixer: object, subject_of: Callable[..., DiagnosedModel], images: ImageSample
 ) -> None:
     diagnosis, subject = DIAGNOSES[name], subject_of(mixer, "first")
     before = {key: tensor.clone() for key, tensor in subject.module.state_dict().items()}
@@ -69,7 +69,7 @@ def test_a_diagnosis_is_repeatable_plain_and_leaves_the_model_alone(
 
 @pytest.mark.parametrize("mixer", sorted(MIXERS))
 def test_every_mixer_has_a_curvature_and_a_receptive_field(
-    mixer: str, subject_of: Callable[..., Subject], images: ImageSample
+    mixer: str, subject_of: Callable[..., DiagnosedModel], images: ImageSample
 ) -> None:
     options = {"attention": {"heads": 2}, "lambda": {"heads": 2}, "shift": {"fraction": 4}}
     subject = subject_of({"name": mixer, **options.get(mixer, {})})
@@ -96,7 +96,7 @@ class BrightnessDiagnosis(Diagnosis[Brightness]):
     def passes(self, images: ImageSample) -> float:
         return 1.0
 
-    def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> Brightness:
+    def measure(self, subject: DiagnosedModel, images: ImageSample, advance: Advance) -> Brightness:
         if subject.name == "second":
             raise NotApplicable("no <b>light</b>")
         return Brightness(float(images.pixels.mean()))
@@ -116,7 +116,7 @@ def brightness() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("brightness")
-def test_a_diagnosis_is_one_registration(subject_of: Callable[..., Subject], images: ImageSample) -> None:
+def test_a_diagnosis_is_one_registration(subject_of: Callable[..., DiagnosedModel], images: ImageSample) -> None:
     findings = diagnose([subject_of("pool", "first"), subject_of("pool", "second")], images, ["brightness"])
     assert findings.numbers("second") == {"brightness": None}
     assert tables.rows(findings)[-1] == ["brightness", f"{float(images.pixels.mean()):.4f}", "–"]  # noqa: RUF001
@@ -137,11 +137,13 @@ def test_unknown_and_repeated_names_are_refused() -> None:
         chosen(["bands", "bands"])
 
 
-def test_an_interrupted_run_keeps_what_was_finished(subject_of: Callable[..., Subject], images: ImageSample) -> None:
+def test_an_interrupted_run_keeps_what_was_finished(
+    subject_of: Callable[..., DiagnosedModel], images: ImageSample
+) -> None:
     class Interrupted(BrightnessDiagnosis):
         name = "interrupted"
 
-        def measure(self, subject: Subject, images: ImageSample, advance: Advance) -> Brightness:
+        def measure(self, subject: DiagnosedModel, images: ImageSample, advance: Advance) -> Brightness:
             raise KeyboardInterrupt
 
     register(Interrupted())
@@ -155,8 +157,29 @@ def test_an_interrupted_run_keeps_what_was_finished(subject_of: Callable[..., Su
         del DIAGNOSES["interrupted"]
 
 
+def test_a_model_whose_outputs_are_no_numbers_is_an_error(
+    subject_of: Callable[..., DiagnosedModel], images: ImageSample
+) -> None:
+    subject = subject_of("pool", "broken")
+    with torch.no_grad():
+        subject.module.head.weight.fill_(torch.nan)  # type: ignore[union-attr, operator]
+    with pytest.raises(StudyError, match="broken: its outputs are not finite numbers"):
+        DiagnosisRun([subject], images)
+
+
+def test_a_loss_of_zero_is_drawn(subject_of: Callable[..., DiagnosedModel], images: ImageSample) -> None:
+    subject = subject_of("pool")
+    with torch.no_grad():
+        subject.module.head.weight.zero_()  # type: ignore[union-attr, operator]
+        subject.module.head.bias.copy_(torch.tensor([1000.0, 0.0, 0.0]))  # type: ignore[union-attr, operator]
+    sure = ImageSample(images.pixels, torch.zeros_like(images.labels), images.class_names)
+    findings = diagnose([subject], sure, ["curvature"])
+    assert findings.results["curvature"]["model"].loss == 0
+    assert "Curvature of the loss" in page.render(findings)
+
+
 def test_a_browser_draws_every_figure(
-    tmp_path: Path, visit: Callable[..., Any], subject_of: Callable[..., Subject], images: ImageSample
+    tmp_path: Path, visit: Callable[..., Any], subject_of: Callable[..., DiagnosedModel], images: ImageSample
 ) -> None:
     hostile = "<script>alert(1)</script>"
     subjects = [subject_of({"name": "attention", "heads": 2}, hostile), subject_of("global_filter", "second")]

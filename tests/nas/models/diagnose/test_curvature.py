@@ -71,6 +71,11 @@ def test_lanczos_ends_in_an_invariant_space() -> None:
     assert found.iterations == 2
 
 
+def test_lanczos_ends_where_a_product_is_not_finite() -> None:
+    with pytest.raises(FloatingPointError, match="gradients of its loss are not finite"):
+        lanczos(lambda v: v * torch.inf, torch.ones(3, dtype=torch.float64))
+
+
 def test_a_direction_has_the_norms_of_the_filters() -> None:
     module = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4))
     weight, *others = filter_normalised_direction(module, seed=0)

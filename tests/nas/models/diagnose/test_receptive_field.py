@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nas.models.diagnose.diagnoses.receptive_field import ReceptiveFields, field_of, map_centre
 from nas.models.diagnose.registry import NotApplicable
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 
 
 class OneConvolution(nn.Module):
@@ -54,7 +54,7 @@ def test_a_layer_norm_does_not_hide_the_gradient(images: ImageSample) -> None:
     few = images.first(8)
     exact = ImageSample(few.pixels.double(), few.labels, few.class_names)
     fields = [
-        ReceptiveFields().measure(Subject("norm", module, (0.5,) * 3, (0.5,) * 3), sample, lambda passes: None)
+        ReceptiveFields().measure(DiagnosedModel("norm", module, (0.5,) * 3, (0.5,) * 3), sample, lambda passes: None)
         for module, sample in ((single, few), (double, exact))
     ]
     found, expected = (torch.tensor(field.map, dtype=torch.float64) for field in fields)
@@ -65,7 +65,9 @@ def test_a_layer_norm_does_not_hide_the_gradient(images: ImageSample) -> None:
 @pytest.mark.parametrize("module", [OneConvolution(), Tokens()])
 def test_a_convolution_has_its_own_kernel(module: OneConvolution, images: ImageSample) -> None:
     std = (0.2, 0.25, 0.5)
-    field = ReceptiveFields().measure(Subject("conv", module.eval(), (0.0,) * 3, std), images, lambda passes: None)
+    field = ReceptiveFields().measure(
+        DiagnosedModel("conv", module.eval(), (0.0,) * 3, std), images, lambda passes: None
+    )
     # A pixel of channel c is divided by std[c]; the centre of a map of 8 x 8 is the position (4, 4).
     weight = module.conv.weight.detach()[0] / torch.tensor(std)[:, None, None]
     kernel = weight.abs().sum(dim=0).double()
@@ -92,6 +94,6 @@ def test_half_of_a_map_by_hand() -> None:
 
 
 def test_a_model_without_features_is_told_apart(images: ImageSample) -> None:
-    subject = Subject("bare", nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), (0.0,) * 3, (1.0,) * 3)
+    subject = DiagnosedModel("bare", nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), (0.0,) * 3, (1.0,) * 3)
     with pytest.raises(NotApplicable, match="no `forward_features`"):
         ReceptiveFields().measure(subject, images, lambda passes: None)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nas.models.diagnose.diagnoses.texture import Texture, conflict_partners, grids_of, shuffle_patches, swap_amplitude
 from nas.models.diagnose.registry import NotApplicable
-from nas.models.diagnose.subject import ImageSample, Subject
+from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 
 
 def numbered(batch: int, channels: int, height: int, width: int) -> Tensor:
@@ -71,7 +71,7 @@ class ByPhase(nn.Module):
 
 
 def test_a_model_of_phases_decides_by_shape(images: ImageSample) -> None:
-    subject = Subject("phase", ByPhase(images.pixels, images.labels, 3), (0.0,) * 3, (1.0,) * 3)
+    subject = DiagnosedModel("phase", ByPhase(images.pixels, images.labels, 3), (0.0,) * 3, (1.0,) * 3)
     result = Texture().measure(subject, images, lambda passes: None)
     assert (result.clean, result.conflicts, result.by_phase, result.by_amplitude) == (1, 40, 1, 0)
     assert result.shape_share == 1
@@ -81,6 +81,6 @@ def test_a_model_of_phases_decides_by_shape(images: ImageSample) -> None:
 
 def test_images_of_one_class_have_no_conflict(images: ImageSample) -> None:
     alike = ImageSample(images.pixels, torch.zeros_like(images.labels), images.class_names)
-    subject = Subject("phase", ByPhase(images.pixels, images.labels, 3), (0.0,) * 3, (1.0,) * 3)
+    subject = DiagnosedModel("phase", ByPhase(images.pixels, images.labels, 3), (0.0,) * 3, (1.0,) * 3)
     with pytest.raises(NotApplicable, match="the images are of one class"):
         Texture().measure(subject, alike, lambda passes: None)

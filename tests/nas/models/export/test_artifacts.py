@@ -22,6 +22,7 @@ from PIL import Image
 from nas import Study, export
 from nas.errors import UsageError
 from nas.models.export import ExportOptions
+from nas.models.loading import load_model
 
 EXAMPLES = Path(__file__).parents[4] / "studies" / "examples"
 
@@ -47,7 +48,13 @@ def test_the_files_are_of_the_trained_network(folder: Path) -> None:
     with torch.inference_mode():
         assert np.abs(standalone(torch.from_numpy(images)).numpy() - logits).max() < 1e-4
     metadata = session.get_modelmeta().custom_metadata_map
-    assert json.loads(metadata["class_names"]) == [str(digit) for digit in range(10)]
+    assert json.loads(metadata["mean"]) == json.loads((folder / "config.json").read_text())["pretrained_cfg"]["mean"]
+
+
+def test_a_command_knows_the_classes_and_the_normalisation_of_the_onnx_file(folder: Path) -> None:
+    file, own = load_model(str(folder / "model.onnx")), load_model(str(folder))
+    assert file.class_names == own.class_names == tuple(str(digit) for digit in range(10))
+    assert (file.mean, file.std, file.input_shape) == (own.mean, own.std, own.input_shape)
 
 
 def test_the_card_has_the_figures_and_code_that_runs(

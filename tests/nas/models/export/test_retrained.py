@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import timm.data
+import timm.optim
+import timm.scheduler
 import torch
 import yaml
 from safetensors.torch import load_file
@@ -14,12 +18,14 @@ from safetensors.torch import load_file
 from nas import Study, export
 from nas.errors import StudyError
 from nas.models.export import ExportOptions, Provenance
+from nas.models.export.train_recipe import recipe_options
 from nas.models.weights import load_trained
 from nas.study.layout import WEIGHTS
 from nas.study.retrained import RESULT, RetrainedRun, run_name
 from trainers.training.checkpoint import save_weights
 from trainers.training.epoch import Epoch
-from trainers.training.recipe_config import RecipeConfig
+from trainers.training.recipe_config import RecipeConfig, ScheduleOptions
+from trainers.training.recipe_schedule import create_schedule
 
 RETRAINED = ExportOptions(retrained=True)
 RECIPE = RecipeConfig(epochs=3, lr=0.004, optimizer="timm:lion", mixup=0.2, augment="timm:rand-m5", drop_path=0.1)
@@ -77,6 +83,43 @@ def test_the_recipe_is_that_of_the_full_training(study: Study, tmp_path: Path) -
     assert found == {
         "epochs": 3, "lr": 0.004, "opt": "lion", "mixup": 0.2, "aa": "rand-m5", "drop_path": 0.1, "sched": "cosine", "seed": 0,
     }  # fmt: skip
+
+
+def test_the_options_of_a_recipe_are_those_that_timm_makes_the_same_of() -> None:
+    """Timm's own factories of transforms, schedules and optimizers take them."""
+    plain = ScheduleOptions(decay_milestones=(2, 4), decay_rate=0.5)
+    noisy = plain.model_copy(update={"noise": (0.5, 0.9), "noise_std": 0.1})
+    recipe = RecipeConfig.model_validate(
+        {
+            "epochs": 6, "warmup_epochs": 0, "lr": 0.4, "augment": "timm:3augment", "schedule": "multistep",
+            "schedule_options": noisy, "optimizer": "timm:sgd", "optimizer_options": {"nesterov": False},
+        }
+    )  # fmt: skip
+    options = SimpleNamespace(**recipe_options(recipe.model_dump(mode="json"), "flip"))
+    train_transform = timm.data.create_transform(
+        (3, 32, 32),
+        is_training=True,
+        auto_augment=options.aa,
+        scale=options.scale,
+        hflip=options.hflip,
+        color_jitter=0.0,
+    )
+    names = [type(step).__name__ for step in train_transform.transforms]
+    assert names[:3] == ["RandomResizedCropAndInterpolation", "RandomHorizontalFlip", "AutoAugment"]
+    optimizer = timm.optim.create_optimizer_v2(
+        torch.nn.Linear(1, 1), options.opt, lr=options.lr, weight_decay=0.0, **options.opt_kwargs
+    )
+    assert optimizer.defaults["nesterov"] is False
+    arguments = timm.scheduler.scheduler_kwargs(options)
+    assert (arguments["noise"], arguments["noise_std"]) == ([0.5, 0.9], 0.1)
+    scheduler, _ = timm.scheduler.create_scheduler_v2(optimizer, **{**arguments, "noise": None})
+    own = create_schedule(recipe.model_copy(update={"schedule_options": plain}), steps_per_epoch=1)
+    rates = []
+    for epoch in range(6):
+        scheduler.step(epoch)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([own(epoch, ()) for epoch in range(6)])
+    assert (rates[0], rates[-1]) == pytest.approx((0.4, 0.1))
 
 
 def test_damaged_weights_are_refused_and_nothing_is_written(study: Study, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,11 @@ from nas.cli.main import main
 from nas.models.retrain.augmentation import resolve_augment
 from nas.models.retrain.named_recipes import load_recipe
 from nas.models.retrain.plan import RetrainSettings, create_jobs, plan_workers, recipe_digest
+from nas.models.retrain.request import RetrainRequest
+from nas.models.retrain.run import run_retrain
 from nas.models.retrain.subjects import resolve_word
 from nas.models.retrain.worker import RetrainWorker
+from nas.models.silent_display import SilentDisplay
 from nas.study.config import Resources
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.retrained import RESULT, retrained_runs
@@ -162,6 +166,33 @@ def test_a_trial_a_preset_a_file_and_baselines_stand_side_by_side(
     assert nas.retrain(Study.open(copy), "best", file, recipe=recipe) == tuple(
         run for kind in ("trial", "architecture") for run in runs if run.kind == kind
     )
+
+
+class _FasterCommand(SilentDisplay):
+    """Another command trains the same runs after this one has looked which have ended, and before it has the lock."""
+
+    def __init__(self, train: Callable[[], object]) -> None:
+        self.train = train
+        self.checks = 0
+
+    def step(self, text: str) -> AbstractContextManager[Any]:
+        self.checks += 1
+        if self.checks == 2:
+            self.train()
+        return super().step(text)
+
+
+def test_runs_that_another_command_has_ended_meanwhile_are_not_repeated(copy: Path) -> None:
+    request = RetrainRequest(load_recipe("default", ["epochs=1"]), words=("0",), device="cpu")
+    study, times = Study.open(copy), []
+
+    def train() -> None:
+        assert run_retrain(study, request).trained == 1
+        times.extend(file.stat().st_mtime_ns for file in results_in(copy))
+
+    retraining = run_retrain(study, request, _FasterCommand(train))
+    assert (retraining.trained, len(retraining.runs)) == (0, 1)
+    assert [file.stat().st_mtime_ns for file in results_in(copy)] == times
 
 
 WRONG: dict[str, tuple[list[str], str]] = {

@@ -15,6 +15,7 @@ from nas import Study
 from nas.analysis.results import Results
 from nas.errors import StudyError, UsageError
 from nas.models.retrain import load_retrained, retrained_network
+from nas.models.retrain.networks import trained_module
 from nas.models.retrain.plan import RetrainJob, RetrainSettings, create_jobs, finished_run, recipe_digest
 from nas.models.retrain.subjects import Subject, baseline_subject, resolve_word
 from nas.models.retrain.teachers import Teacher, find_teacher
@@ -24,6 +25,7 @@ from nas.study.layout import CHECKPOINT, ERROR, WEIGHTS
 from nas.study.retrained import RESULT, retrained_runs
 from trainers.data.dataset import load
 from trainers.data.prepared import DatasetInfo
+from trainers.training.checkpoint import save_weights
 from trainers.training.evaluation import evaluate
 from trainers.training.recipe_config import RecipeConfig
 
@@ -179,6 +181,14 @@ def test_damaged_weights_and_foreign_records_are_noticed(
         load_retrained(tmp_path, run)
     job.result_file.write_text(json.dumps(run.to_dict())[:-5])
     assert finished_run(job, images.fingerprint) is None  # the run is repeated
+
+
+@pytest.mark.parametrize("name", ["hf-hub:somebody/model", "local-dir:/", "resnet0"])
+def test_weights_that_name_no_model_of_timm_are_refused_without_a_download(name: str, tmp_path: Path) -> None:
+    described = json.dumps({"in_chans": 1, "size": [8, 8], "num_classes": 10})
+    save_weights(tmp_path / WEIGHTS, nn.Linear(1, 1), {"timm": name, "images": described})
+    with pytest.raises(StudyError, match="its header names no network of a full training"):
+        trained_module(tmp_path)
 
 
 def test_multiply_adds_are_counted() -> None:

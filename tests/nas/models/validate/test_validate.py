@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ import torch
 from onnx import TensorProto, helper
 from PIL import Image
 
+from nas.errors import StudyError, UsageError
 from nas.models.loading import load_model
 from nas.models.validate import validate
+from nas.models.validate.images import read_images
 
 Nas = Callable[..., subprocess.CompletedProcess[str]]
 CLASSES = ("bird", "cat", "dog")
@@ -125,6 +129,62 @@ def test_the_command_prints_a_table(nas: Nas, exported: Path, photos: Path) -> N
     assert run.returncode == 0, run.stderr
     assert "16 images (all)" in run.stdout
     assert "top-1 accuracy" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("crop_pct", -1, "crop_pct: must be a share of the image, found -1"),
+        ("crop_pct", 1e-9, "crop_pct: must be a share of the image, found 1e-09"),
+        ("crop_pct", 2, "crop_pct: must be a share of the image, found 2"),
+        ("crop_pct", "x", "its pretrained_cfg does not say which images it takes: ValueError"),
+        ("input_size", "abc", "input_size: must be (channels, height, width) of at most 8192 pixels"),
+        ("input_size", [3, 1e9, 1e9], "input_size: must be (channels, height, width) of at most 8192 pixels"),
+        ("mean", 5, "its pretrained_cfg does not say which images it takes: TypeError"),
+        ("mean", ["a"] * 3, "mean: must be numbers, found ('a', 'a', 'a')"),
+        ("std", [0.5, 0, 0.5], "std: must be numbers above 0, found (0.5, 0, 0.5)"),
+    ],
+)
+def test_what_a_folder_says_of_its_images_is_checked(
+    field: str, value: Any, rule: str, exported: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    config["pretrained_cfg"][field] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UsageError) as refused:
+        load_model(str(folder))
+    assert str(refused.value).startswith(f"{folder}: {rule}")
+
+
+def test_a_deviation_of_zero_in_an_onnx_file_is_refused(tmp_path: Path) -> None:
+    file = linear_onnx(tmp_path / "zero.onnx", METADATA | {"std": "[0.5, 0, 0.5]"})
+    with pytest.raises(UsageError, match="std: must be numbers above 0"):
+        load_model(str(file))
+
+
+def test_outputs_that_are_no_numbers_are_an_error(photos: Path, tmp_path: Path) -> None:
+    file = linear_onnx(tmp_path / "nan.onnx", METADATA)
+    model = onnx.load(str(file))
+    weights = np.full((3 * 8 * 8, 3), np.nan, np.float32)
+    model.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(weights, "w"))
+    onnx.save(model, str(file))
+    with pytest.raises(StudyError, match="its outputs are not finite numbers"):
+        validate(str(file), str(photos))
+
+
+@pytest.mark.parametrize(("crop_share", "size"), [(0.9, 248), (0.875, 256), (0.95, 235), (1.0, 224)])
+def test_the_images_around_the_centre_are_as_large_as_in_timm(
+    crop_share: float, size: int, exported: Path, tmp_path: Path
+) -> None:
+    (resized, *_) = timm.data.create_transform((3, 224, 224), is_training=False, crop_pct=crop_share).transforms
+    assert resized.size == size
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.new("RGB", (300, 300)).save(tmp_path / "photos" / name / "1.png")
+    model = replace(load_model(str(exported)), input_shape=(3, 224, 224), crop_share=crop_share)
+    images = read_images(str(tmp_path / "photos"), [], model, None, tmp_path)
+    assert images.decoded_size == size
 
 
 @pytest.fixture
