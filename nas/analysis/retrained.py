@@ -99,7 +99,7 @@ def _network(run: RetrainedRun) -> tuple[str, str]:
 
 
 def _means(values: Sequence[Sequence[float]]) -> list[Estimate]:
-    """The mean of the values of each network, with an interval from the deviation that is pooled over all of them."""
+    """The mean of the shares of each network, with an interval, within 0 and 1, from the deviation pooled over all of them."""
     means = [float(np.mean(row)) for row in values]
     freedom = sum(len(row) - 1 for row in values)
     if not freedom:
@@ -109,7 +109,7 @@ def _means(values: Sequence[Sequence[float]]) -> list[Estimate]:
     squares = sum(float(((np.asarray(row) - mean) ** 2).sum()) for row, mean in zip(values, means, strict=True))
     half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(squares / freedom)
     ends = [half / math.sqrt(len(row)) for row in values]
-    return [Estimate(mean, mean - end, mean + end) for mean, end in zip(means, ends, strict=True)]
+    return [Estimate(mean, max(0.0, mean - end), min(1.0, mean + end)) for mean, end in zip(means, ends, strict=True)]
 
 
 def proxy_correlation(models: Sequence[RetrainedModel], proxy: Mapping[int, float]) -> Estimate | None:

@@ -5,7 +5,6 @@ An info (plain content), a thin plotly function, and a self-contained HTML page 
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from nas import html as pages
 from nas.bench.compare import Contest
 from nas.bench.summary import HYPERVOLUME_TARGETS, SamplerSummary
 from nas.figures.plot import COLOURS, MIDDLE_GREY, PLOTLY_CONFIG, apply_style
+from nas.figures.plotly_text import plotly_text
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
@@ -97,10 +97,10 @@ def _median_line(line: SamplerLineInfo, colour: str, dash: str) -> go.Scatter:
         x=list(range(1, len(line.median) + 1)),
         y=line.median,
         mode="lines",
-        name=html.escape(line.name),
+        name=plotly_text(line.name),
         legendgroup=line.name,
         line={"color": colour, "width": 2, "dash": dash},
-        hovertemplate=f"{html.escape(line.name)}<br>after %{{x}} trainings: %{{y:.4f}}<extra></extra>",
+        hovertemplate=f"{plotly_text(line.name)}<br>after %{{x}} trainings: %{{y:.4f}}<extra></extra>",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import plotly.graph_objects as go
 from nas.fidelity.tables import cost_text, interval_text, label_text
 from nas.fidelity.values import FAMILIES, Findings, RankingMethod
 from nas.figures.plot import COLOURS, MIDDLE_GREY, apply_style
+from nas.figures.plotly_text import plotly_text
 from nas.formatting import count, si
 
 _SYMBOLS = ("star", "diamond", "circle", "square", "triangle-up", "triangle-down", "cross", "x")
@@ -90,7 +90,7 @@ def cost_info(findings: Findings) -> CostInfo:
             continue
         low, high = (tau.value if math.isnan(end) else end for end in (tau.low, tau.high))
         lines = (f"tau {interval_text(tau)}", f"rho {interval_text(proxy.spearman)}", f"{cost_text(proxy)} of the cost")
-        text = "<br>".join(html.escape(line) for line in (label_text(findings, proxy), *lines))
+        text = "<br>".join(plotly_text(line) for line in (label_text(findings, proxy), *lines))
         marks.append(Mark(proxy.family, _short_label(proxy), text, proxy.cost, tau.value, low, high))
     proxy_tau = next((mark.tau for mark in marks if mark.family == "proxy"), None)
     return CostInfo(marks, proxy_tau, min((mark.cost for mark in marks if mark.family != "cost"), default=1.0) / 3)
@@ -154,7 +154,7 @@ def cost_figure(info: CostInfo) -> go.Figure:
                 line={"width": 1, "dash": "dot"},
                 marker={"symbol": _SYMBOLS[index], "size": 11, "color": COLOURS[index]},
                 name=name,
-                text=[f" {html.escape(mark.short)} " for mark in marks],
+                text=[f" {plotly_text(mark.short)} " for mark in marks],
                 textposition=_LABEL_POSITIONS.get(family, "middle right"),
                 hovertext=[mark.text for mark in marks],
                 hovertemplate="%{hovertext}<extra></extra>",
@@ -246,5 +246,5 @@ def _apply_style(figure: go.Figure, x: str, y: str) -> None:
         hovermode="closest",
         hoverlabel={"align": "left"},
     )
-    figure.update_xaxes(title_text=html.escape(x))
-    figure.update_yaxes(title_text=html.escape(y))
+    figure.update_xaxes(title_text=plotly_text(x))
+    figure.update_yaxes(title_text=plotly_text(y))

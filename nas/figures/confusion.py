@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
 from nas.figures.plot import COLOURS, apply_style
+from nas.figures.plotly_text import plotly_text
 from trainers.training.confusion import Confusion
 
 MAX_COUNTED_CLASSES = 20
@@ -41,7 +41,7 @@ def confusion_figure(info: ConfusionInfo) -> go.Figure:
     count = len(info.classes)
     figure = go.Figure()
     apply_style(figure)
-    names = [html.escape(name if len(name) <= 24 else f"{name[:23]}…") for name in info.classes]
+    names = [plotly_text(name if len(name) <= 24 else f"{name[:23]}…") for name in info.classes]
     figure.add_trace(
         go.Heatmap(
             z=info.shares,

@@ -5,7 +5,6 @@ For each figure there is a dataclass `...Info` and a function that fills it from
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,6 +15,7 @@ import numpy as np
 from nas.analysis.architecture_text import block_counts, mixer_names
 from nas.analysis.front import front_mask, hypervolume_over
 from nas.analysis.results import Results
+from nas.figures.plotly_text import plotly_text
 from nas.formatting import value_text
 from nas.objectives import Objective
 
@@ -172,7 +172,7 @@ def _hover_text(row: dict[Any, Any], others: Sequence[Objective]) -> str:
     """The text of the hover box besides the two values: trial, mixers of the stages, the other objectives."""
     lines = [f"trial {row['trial']}", " → ".join(mixer_names(row["architecture"])) or UNKNOWN]
     lines += [f"{other.label} {value_text(other, row[other.name])}" for other in others]
-    return "<br>".join(html.escape(line) for line in lines)
+    return "<br>".join(plotly_text(line) for line in lines)
 
 
 def _shares(architectures: Iterable[dict[str, Any] | None]) -> dict[str, float]:

@@ -7,7 +7,6 @@ clicked. Backgrounds are transparent, so that the page chooses between light and
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import plotly.graph_objects as go
 from nas.analysis.architecture_text import mixer_names
 from nas.analysis.results import Results
 from nas.figures.info import UNKNOWN, Axis, CurvesInfo, FrontInfo, HistoryInfo, SharesInfo
+from nas.figures.plotly_text import plotly_text
 
 PLOTLY_CONFIG: Final[dict[str, Any]] = {
     "displaylogo": False,
@@ -164,7 +164,7 @@ def _points(info: FrontInfo, chosen: list[int], palette: Palette, mixer: str, is
 
 def _hover(letter: str, axis: Axis) -> str:
     """A line of the hover box: "MACs 1.23M"."""
-    return f"{html.escape(axis.name)} %{{{letter}:{axis.hover}}}"
+    return f"{plotly_text(axis.name)} %{{{letter}:{axis.hover}}}"
 
 
 def _tick_each_unit(figure: go.Figure, highest: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from nas.analysis.importance import Importance
 from nas.analysis.preferences import Preference
 from nas.figures.info import Axis
 from nas.figures.plot import COLOURS, MIDDLE_GREY, styled_figure
+from nas.figures.plotly_text import plotly_text
 from nas.objectives import OBJECTIVES
 
 MAX_PARAMETERS = 12
@@ -38,7 +38,7 @@ def importance_figure(importances: Sequence[Importance]) -> go.Figure:
         label = OBJECTIVES[item.objective].label if item.objective in OBJECTIVES else item.objective
         figure.add_trace(
             go.Bar(
-                y=[html.escape(name) for name in names],
+                y=[plotly_text(name) for name in names],
                 x=[share for share, _ in shares],
                 error_x={
                     "type": "data",
@@ -48,7 +48,7 @@ def importance_figure(importances: Sequence[Importance]) -> go.Figure:
                     "color": MIDDLE_GREY,
                 },
                 orientation="h",
-                name=html.escape(label),
+                name=plotly_text(label),
                 marker={"color": COLOURS[index % len(COLOURS)]},
                 hovertemplate="%{y}: %{x:.1%}<extra>%{fullData.name}</extra>",
             )
@@ -58,7 +58,7 @@ def importance_figure(importances: Sequence[Importance]) -> go.Figure:
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_layout(barmode="group", height=140 + ROW_HEIGHT_PX * max(1, len(names)))
     if notes:
-        text = html.escape("; ".join(notes))
+        text = plotly_text("; ".join(notes))
         figure.add_annotation(text=text, xref="paper", yref="paper", x=0, y=1.02, yanchor="bottom", showarrow=False)
         figure.update_layout(margin={"t": 48}, legend={"y": 1.0 + 24 / 140})
     return figure
@@ -78,7 +78,7 @@ def preferences_figure(preferences: Sequence[Preference]) -> go.Figure:
     figure.add_trace(
         go.Heatmap(
             z=[_padded([_log2_odds(item) for item in values], columns, None) for values in rows.values()],
-            y=[html.escape(name) for name in rows],
+            y=[plotly_text(name) for name in rows],
             text=[_padded([_cell_text(item) for item in values], columns, "") for values in rows.values()],
             hovertext=[_padded([_hover_text(item) for item in values], columns, "") for values in rows.values()],
             texttemplate="%{text}",
@@ -110,13 +110,13 @@ def _log2_odds(preference: Preference) -> float:
 
 def _cell_text(preference: Preference) -> str:
     is_certain = not preference.low <= 1 <= preference.high
-    return f"{html.escape(preference.value)}{' *' if is_certain else ''}"
+    return f"{plotly_text(preference.value)}{' *' if is_certain else ''}"
 
 
 def _hover_text(preference: Preference) -> str:
     shares = f"on the front {preference.front_share:.0%}, overall {preference.overall_share:.0%}"
     odds = f"odds ratio {preference.odds_ratio:.2f} ({preference.low:.2f} to {preference.high:.2f})"
-    name = html.escape(f"{preference.parameter} = {preference.value}")
+    name = plotly_text(f"{preference.parameter} = {preference.value}")
     return f"{name}<br>{shares}<br>{odds}<br>{preference.trials} trials"
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from datetime import datetime
 
 import plotly.graph_objects as go
 
 from nas.figures.info import Axis
 from nas.figures.plot import COLOURS, MAX_SVG_POINTS, MIDDLE_GREY, styled_figure
+from nas.figures.plotly_text import plotly_text
 from nas.figures.workers import ACTIVITIES, IDLE, LOST, MEASURING, RUNNING, TRAINING, WorkersInfo
 
 BAR_WIDTH_PX = 12
@@ -41,7 +41,7 @@ def workers_figure(info: WorkersInfo) -> go.Figure:
                 line={"color": _COLOURS[activity], "width": BAR_WIDTH_PX},
                 opacity=_OPACITY.get(activity, 1.0),
                 customdata=[value for bar in bars for value in (bar.trial, bar.trial, None)],
-                text=[value for bar in bars for value in (html.escape(bar.text),) * 2 + ("",)],
+                text=[value for bar in bars for value in (plotly_text(bar.text),) * 2 + ("",)],
                 hovertemplate="%{text}<extra></extra>",
             )
         )
@@ -49,7 +49,7 @@ def workers_figure(info: WorkersInfo) -> go.Figure:
     ticks = {
         "tickmode": "array",
         "tickvals": list(range(count)),
-        "ticktext": [html.escape(name) for name in info.lanes],
+        "ticktext": [plotly_text(name) for name in info.lanes],
     }
     figure.update_yaxes(**ticks, range=[count - 0.5, -0.5], showgrid=False)
     figure.update_xaxes(type="date")

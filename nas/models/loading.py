@@ -27,6 +27,7 @@ ModelKind = Literal["export", "timm", "onnx"]
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 ONNX_SUFFIX = ".onnx"
+MAX_REASON_CHARS = 600
 TIMM_PREFIX = "timm:"
 MAX_SIDE = 8192
 """Pixels a side of the images of a model, and of those that it is shown the centre of."""
@@ -134,10 +135,15 @@ def _load_folder(folder: Path) -> LoadedModel:
     try:
         module = timm.create_model(f"local-dir:{folder}", pretrained=True)
     except Exception as error:  # whatever a model raises that does not fit its file
-        raise UsageError(f"{folder}: timm cannot load the model: {reason(error)}") from error
+        raise UsageError(f"{folder}: timm cannot load the model: {_joined(error)}") from error
     model = _of_timm(str(folder), module, "export")
     names = config.get("label_names") or (config.get("pretrained_cfg") or {}).get("label_names")
     return replace(model, class_names=_class_names(f"{folder / CONFIG_FILE}: label_names", names, model.num_classes))
+
+
+def _joined(error: Exception) -> str:
+    """The type and the message of `error`; torch names the tensors that do not fit in lines of their own."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:MAX_REASON_CHARS]
 
 
 def _read_config(file: Path) -> Mapping[str, Any]:

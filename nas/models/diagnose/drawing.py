@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Sequence
 from functools import lru_cache
@@ -18,6 +17,7 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 
 from nas.figures.plot import apply_style
+from nas.figures.plotly_text import plotly_text
 from nas.models.diagnose.registry import Picture
 
 PICTURE_WIDTH = 720
@@ -38,7 +38,7 @@ def facets(titles: Sequence[str], x: str, y: str, *, shared_y: bool = True) -> g
         rows=1,
         cols=len(titles),
         shared_yaxes=shared_y,
-        subplot_titles=[html.escape(title) for title in titles],
+        subplot_titles=[plotly_text(title) for title in titles],
         horizontal_spacing=0.03 if shared_y else 0.07,
     )
     apply_style(figure)
@@ -50,8 +50,8 @@ def facets(titles: Sequence[str], x: str, y: str, *, shared_y: bool = True) -> g
         hoverlabel={"align": "left"},
     )
     figure.update_annotations(font={"size": 12})
-    figure.update_xaxes(title_text=html.escape(x))
-    figure.update_yaxes(title_text=html.escape(y), col=1)
+    figure.update_xaxes(title_text=plotly_text(x))
+    figure.update_yaxes(title_text=plotly_text(y), col=1)
     return figure
 
 
@@ -63,23 +63,23 @@ def line(
         x=list(x),
         y=list(y),
         mode="lines+markers",
-        name=html.escape(name),
+        name=plotly_text(name),
         legendgroup=name,
         showlegend=legend,
         line={"color": colour, "width": 2},
         marker={"size": 7},
-        hovertemplate=f"{html.escape(name)}<br>{hover}<extra></extra>",
+        hovertemplate=f"{plotly_text(name)}<br>{hover}<extra></extra>",
     )
 
 
 def bars(name: str, colour: str, x: Sequence[str], y: Sequence[float | None], hover: str) -> go.Bar:
     """The bars of a model."""
     return go.Bar(
-        x=[html.escape(text) for text in x],
+        x=[plotly_text(text) for text in x],
         y=list(y),
-        name=html.escape(name),
+        name=plotly_text(name),
         marker_color=colour,
-        hovertemplate=f"{html.escape(name)}<br>{hover}<extra></extra>",
+        hovertemplate=f"{plotly_text(name)}<br>{hover}<extra></extra>",
     )
 
 

@@ -120,7 +120,7 @@ def interval_text(estimate: Estimate) -> str:
     """A mean with half its 95 % interval: `0.9312 ± 0.0021`; the mean alone where there is none."""
     if math.isnan(estimate.low):
         return ratio(estimate.value)
-    return f"{ratio(estimate.value)} {PLUS_MINUS} {ratio((estimate.high - estimate.low) / 2)}"
+    return f"{ratio(estimate.value)} {PLUS_MINUS} {ratio(max(estimate.high - estimate.value, estimate.value - estimate.low))}"
 
 
 def thinned(values: Sequence[float], most: int) -> list[float]:

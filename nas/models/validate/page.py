@@ -13,7 +13,7 @@ from nas.figures import PLOTLY_CONFIG
 from nas.figures.confusion import confusion_figure, confusion_info
 from nas.figures.plot import COLOURS, MIDDLE_GREY, apply_style
 from nas.formatting import MISSING, count, ratio, si
-from nas.models.validate.record import Calibration, Validation
+from nas.models.validate.record import TRAINED_NOTE, Calibration, Validation
 
 MAX_DRAWN_CLASSES = 200
 """With more classes, the matrix is a blur: the table of confusions says it."""
@@ -56,6 +56,8 @@ def _page(validation: Validation) -> pages.Page:
     about = (
         f"{validation.data}, {validation.split}: {count(validation.images, 'image')} of {size}, on {validation.device}."
     )
+    if validation.may_have_trained:
+        about += f" Note: {TRAINED_NOTE}."
     figures = [pages.figure_record("reliability", reliability_figure(validation.calibration))]
     if len(validation.class_names) <= MAX_DRAWN_CLASSES:
         matrix = confusion_figure(confusion_info(validation.confusion, list(validation.class_names)))

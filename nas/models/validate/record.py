@@ -21,6 +21,11 @@ BINS = 15
 TOP = 5
 NORMAL_QUANTILE = 1.959964  # of a 95 % interval
 
+TRAINED_NOTE = (
+    "all images: the model looks better than it is if it was trained on some of them; give the folder of its study"
+)
+"""Said of an export that is validated on data without a test or validation part."""
+
 Floats = NDArray[np.float64]
 
 
@@ -117,6 +122,11 @@ class Validation:
     def images(self) -> int:
         """The number of images."""
         return int(self.confusion.totals.sum())
+
+    @property
+    def may_have_trained(self) -> bool:
+        """True if the model may have been trained on some of the images: an export, on data without a part of their own."""
+        return self.kind == "export" and self.split in ("all", "train split")
 
     @property
     def top1_interval(self) -> tuple[float, float]:

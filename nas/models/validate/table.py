@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.formatting import count, printable, ratio, si
-from nas.models.validate.record import Validation
+from nas.models.validate.record import TRAINED_NOTE, Validation
 
 MAX_LISTED = 8
 """Classes with the lowest recall, and confusions, that are listed."""
@@ -36,6 +36,8 @@ def validation_table(validation: Validation) -> Table:
         ("lowest recall", _lowest_recalls(validation)),
         ("confusions", _confusions(validation)),
     ]
+    if validation.may_have_trained:
+        rows.append(("note", TRAINED_NOTE))
     if validation.skipped:
         rows.append(("left out", f"{count(len(validation.skipped), 'image')}: {validation.skipped[0]}"))
     for label, text in rows:
@@ -46,10 +48,10 @@ def validation_table(validation: Validation) -> Table:
 def _lowest_recalls(validation: Validation) -> str:
     recalls = validation.confusion.recalls
     order = np.argsort(recalls, kind="stable")[: min(MAX_LISTED, int(np.isfinite(recalls).sum()))]
-    return ", ".join(f"{validation.class_names[i]} {ratio(float(recalls[i]))}" for i in order)
+    return ", ".join(f"{validation.class_names[i]!r}: {ratio(float(recalls[i]))}" for i in order)
 
 
 def _confusions(validation: Validation) -> str:
     names, confusion = validation.class_names, validation.confusion
     pairs = zip(confusion.pairs[:MAX_LISTED].tolist(), confusion.counts.tolist(), strict=False)
-    return ", ".join(f"{names[true]} taken for {names[other]} {images}" for (true, other), images in pairs) or "none"
+    return ", ".join(f"{names[true]!r} as {names[other]!r}: {images}" for (true, other), images in pairs) or "none"

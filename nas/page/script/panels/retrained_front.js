@@ -16,8 +16,8 @@ const retrainedFront = (() => {
   }
 
   /** "0.9312 ± 0.0041"; without an interval where one seed is all there is. */
-  function withInterval({ value, high }) {
-    return high === null ? format.ratio(value) : `${format.ratio(value)} ± ${format.ratio(high - value)}`;
+  function withInterval({ value, low, high }) {
+    return high === null ? format.ratio(value) : `${format.ratio(value)} ± ${format.ratio(Math.max(high - value, value - low))}`;
   }
 
   /** The indices of the `models` that no other beats in MACs and accuracy. */
@@ -46,12 +46,12 @@ const retrainedFront = (() => {
     const labelled = new Set(named(models, split)), label = (model) => labelled.has(model) ? format.escaped(model.subject) : "";
     const members = models.filter((model) => isMember(model) && model.macs !== null);
     if (!members.length) return [];
-    const ends = members.map((model) => model[split].high === null ? 0 : model[split].high - model[split].value);
+    const [starts, ends] = ["low", "high"].map((end) => members.map((model) => model[split][end] === null ? 0 : Math.abs(model[split][end] - model[split].value)));
     return [{
       type: "scatter", mode: "markers+text", name: title, x: members.map(({ macs }) => macs), y: members.map((model) => model[split].value),
       customdata: members.map(({ trial }) => trial), text: members.map(label), textposition: "top center", textfont: { size: 10, color: theme.colour("--soft") },
       hovertext: members.map((model) => `${format.escaped(nameOf(model))}<br>${ACCURACY[split]} ${withInterval(model[split])}<br>${format.si(model.macs, "MACs")}`), hovertemplate: "%{hovertext}<extra></extra>",
-      marker: { color: theme.COLOURS[colour], symbol, size: 10 }, error_y: { type: "data", array: ends, visible: ends.some((end) => end > 0), thickness: 1, width: 3, color: theme.colour("--soft") },
+      marker: { color: theme.COLOURS[colour], symbol, size: 10 }, error_y: { type: "data", symmetric: false, array: ends, arrayminus: starts, visible: ends.some((end) => end > 0), thickness: 1, width: 3, color: theme.colour("--soft") },
     }];
   }
 
@@ -85,7 +85,7 @@ const retrainedFront = (() => {
       withInterval(model.val), withInterval(model.test), String(model.seeds.length), format.duration(model.train_s),
     ]);
     const heads = ["network", "front", "MACs", "parameters", "accuracy in the search", "validation accuracy", "test accuracy", "seeds", "training"];
-    const caption = `Trained for ${format.count(recipe.epochs, "epoch")} by one recipe; mean over the seeds with the 95 % interval`;
+    const caption = `Trained for ${format.count(recipe.epochs, "epoch")} by one recipe; mean over the seeds with a 95 % interval, whose deviation is pooled over all networks`;
     return dom.table(caption, heads, rows, [2, 3, 4, 5, 6, 7, 8]);
   }
 
