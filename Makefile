@@ -24,10 +24,10 @@ search: $(VENV)/.installed ## search a real space on scikit-learn's digits: a fr
 	@$(BIN)/nas export $(OUT) best --out $(OUT)/best
 
 test: $(VENV)/.installed-dev ## run the tests
-	@$(BIN)/pytest -n auto --dist loadfile
+	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 coverage: $(VENV)/.installed-dev ## run the tests and report which lines they reach
-	@$(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage
+	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-report=html:build/coverage
 
 soak: $(VENV)/.installed-dev ## search under random faults for SOAK_MINUTES (30) minutes, and check that nothing is lost
 	@PYTHONPATH=. $(BIN)/python tests/faults/soak.py --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED) --json build/soak.json

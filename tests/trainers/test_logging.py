@@ -37,7 +37,7 @@ def test_prepare_logs_whether_it_decoded_or_reused(tmp_path: Path, caplog: pytes
 def test_a_training_logs_that_it_resumed_or_ignored_a_checkpoint(
     few_digits: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="trainers.training.loop")
+    caplog.set_level(logging.INFO, logger="trainers.training.resumable")
     file = tmp_path / "checkpoint.pt"
     for seed in (0, 0, 1):
         train(network(), few_digits, TrainConfig(epochs=2), seed=seed, checkpoint=file, milestones=(2,))
