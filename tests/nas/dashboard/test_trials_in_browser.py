@@ -83,6 +83,25 @@ def test_a_note_is_kept_in_the_study(dashboard: Dashboard) -> None:
     dashboard.visit.wait_for("document.querySelector('#drawer textarea')?.value === '<b>look again</b>'")
 
 
+def test_an_update_keeps_a_note_that_is_being_stored(dashboard: Dashboard) -> None:
+    area = dashboard.open_trial(2).locator("textarea")
+    held: list[Any] = []
+    dashboard.page.route("**/note", lambda route: held.append(route))
+    area.fill("typed")
+    area.blur()
+    while not held:
+        dashboard.page.wait_for_timeout(20)
+    open_study(dashboard.folder).set_user_attr("pins", [2])
+    dashboard.visit.wait_for("document.querySelector('.badges').textContent.includes('pinned')")
+    assert area.input_value() == "typed"
+    held[0].continue_()
+    dashboard.visit.wait_for("document.querySelector('#drawer textarea + span').textContent === 'Saved'")
+    assert area.input_value() == "typed"
+    dashboard.page.unroute("**/note")
+    open_study(dashboard.folder).set_user_attr("pins", [])
+    dashboard.visit.wait_for("!document.querySelector('.badges').textContent.includes('pinned')")
+
+
 def test_pins_are_compared(dashboard: Dashboard) -> None:
     for trial in (0, 4):
         dashboard.open_trial(trial).get_by_role("button", name="Pin", exact=True).click()

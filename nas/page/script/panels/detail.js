@@ -99,10 +99,10 @@ const trialDrawer = {
       redraw(nearestBox, ...[trialSections.drawNeighbours(view, selected)].filter(Boolean));
     }
 
-    /** Draw the note, unless it is drawn already or is being edited. */
+    /** Draw the note, unless it is drawn already, is being edited, or has text that is not stored yet. */
     function drawNote() {
       const { study, selected } = view, text = (study.notes || {})[selected] || "", area = noteBox.querySelector("textarea");
-      const isDrawn = note.trial === selected && (area ? area === document.activeElement || area.value === text : note.text === text);
+      const isDrawn = note.trial === selected && (area ? area === document.activeElement || area.value !== area.defaultValue || area.value === text : note.text === text);
       if (isDrawn) return;
       note = { trial: selected, text };
       noteBox.replaceChildren(trialSections.drawNote(view, selected) || "");

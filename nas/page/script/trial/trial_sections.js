@@ -106,15 +106,18 @@ const trialSections = (() => {
 
   // Note ----------------------------------------------------------------------------------------------------------------
 
-  /** The user's note: an editor where notes can be stored, else its text. */
+  /** The user's note: an editor where notes can be stored, whose `defaultValue` is the text that is stored, else its text. */
   function drawNote(view, trial) {
     const { study, source: from } = view, text = (study.notes || {})[trial] || "";
     if (!study.writable) return text ? section("Note", element("p", { class: "note" }, text)) : null;
     const status = element("span", { class: "about", role: "status" });
     const area = element("textarea", { rows: 3, maxlength: 10000, "aria-label": `Note on trial ${trial}`, placeholder: "A note on this trial" }, text);
     area.addEventListener("change", async () => {
+      const { value } = area;
       try {
-        await from.setNote(study.key, trial, area.value);
+        await from.setNote(study.key, trial, value);
+        study.notes = { ...study.notes, [trial]: value };
+        area.defaultValue = value;
         status.textContent = "Saved";
       } catch (error) {
         status.textContent = `Not saved: ${error.message}`;
