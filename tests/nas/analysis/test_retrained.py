@@ -72,6 +72,12 @@ def test_the_deviation_is_pooled_over_the_networks_of_a_recipe() -> None:
         assert model.val.high - model.val.value == pytest.approx(stats.t.ppf(0.975, 2) * deviation / math.sqrt(count))
 
 
+def test_an_interval_of_an_accuracy_ends_at_one() -> None:
+    (model,) = retrained_models(seeds_of(0, (0.9, 1.0)), IMAGES)
+    assert model.val.high == 1.0
+    assert model.val.low < 0.9
+
+
 def test_without_a_second_seed_there_is_no_interval() -> None:
     (model,) = retrained_models([run_of(0, 0.7)], IMAGES)
     assert model.val.value == 0.7

@@ -128,6 +128,7 @@ def test_the_command_prints_a_table(nas: Nas, exported: Path, photos: Path) -> N
     run = nas("validate", exported, photos)
     assert run.returncode == 0, run.stderr
     assert "16 images (all)" in run.stdout
+    assert "if it was trained on some of them" in " ".join(run.stdout.split())
     assert "top-1 accuracy" in run.stdout
 
 
