@@ -1,9 +1,10 @@
 """The exceptions of this package.
 
 TrainerError             base class: data or a training failed
-├── DataError            data, or a description of data, that break a rule; also a ValueError
-│   └── DiskError        a disk that is full or broken; the data are not at fault
-├── RecipeError          a recipe that breaks a rule, or asks for what its network, data or libraries lack; also a ValueError
+├── BrokenRuleError      a value breaks a rule; also a ValueError
+│   ├── DataError        data, or a description of data
+│   │   └── DiskError    a disk that is full or broken; the data are not at fault
+│   └── RecipeError      a recipe, or what it asks for and its network, data or libraries lack
 ├── TrainingError        a training failed: a loss that is not finite
 └── TrainingInterrupted  a training was asked to stop, and can be continued
 """
@@ -18,8 +19,8 @@ class TrainerError(Exception):
     """Base class of the errors of data and training."""
 
 
-class DataError(TrainerError, ValueError):
-    """Data that break a rule.
+class BrokenRuleError(TrainerError, ValueError):
+    """A value breaks a rule.
 
     Args:
         place: the file, the folder or the key of the configuration that is wrong.
@@ -40,27 +41,19 @@ class DataError(TrainerError, ValueError):
         return f"{place}: {self.rule}{value}"
 
 
+class DataError(BrokenRuleError):
+    """Data that break a rule."""
+
+
 class DiskError(DataError):
     """A disk that is full or broken: trouble of the machine, whatever the data."""
 
 
-class RecipeError(TrainerError, ValueError):
+class RecipeError(BrokenRuleError):
     """A recipe of a full training breaks a rule, or does not fit its network, its data or the installed libraries.
 
-    Args:
-        place: the key of the recipe, or "teacher".
-        rule: the rule that it breaks.
-        value: the value found, if there is one.
+    Its place is the key of the recipe, or "teacher".
     """
-
-    def __init__(self, place: str, rule: str, value: object = None) -> None:
-        self.place = place
-        self.rule = rule
-        self.value = value
-        super().__init__(place, rule, value)
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.rule}" + ("" if self.value is None else f", found {self.value!r}")
 
 
 class TrainingError(TrainerError):

@@ -10,16 +10,17 @@ What was received from others may be loaded: weights are safetensors, never a pi
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nas.errors import UsageError, reason
+from nas.models.onnx_session import OnnxModule, classifier_ports, open_session
 from trainers.files import IrregularFileError, check_input, read_json
 from trainers.json_text import parse_json
 
@@ -206,39 +207,19 @@ def _of_timm(name: str, module: nn.Module, kind: ModelKind) -> LoadedModel:
 # ONNX -----------------------------------------------------------------------------------------------------------------
 
 
-class OnnxModule(nn.Module):
-    """An ONNX file, run by ONNX Runtime on the CPU: images `(B, C, H, W)` -> outputs `(B, classes)`.
-
-    Args:
-        run: arrays in, arrays out.
-    """
-
-    def __init__(self, run: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self._run = run
-
-    def forward(self, images: Tensor) -> Tensor:
-        return torch.from_numpy(self._run(images.detach().float().cpu().contiguous().numpy()))
-
-
 def _load_onnx(file: Path) -> LoadedModel:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise UsageError(f'{file}: needs onnxruntime, which is not installed: pip install "mixfront[onnx]"') from None
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise UsageError(f'{file}: needs onnxruntime, which is not installed: pip install "mixfront[onnx]"')
     try:
         check_input(file)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 4  # fatal errors; others are exceptions
-        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        session = open_session(file)
     except FileNotFoundError:
         raise UsageError(f"{file}: no such file") from None
     except IrregularFileError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
     except Exception as error:  # its exceptions have no common base class
         raise UsageError(f"{file}: is no model that ONNX Runtime loads: {reason(error)}") from None
-    source, target = _ports(file, session)
+    source, target = classifier_ports(file, session)
     shape, num_classes = tuple(source.shape[1:]), int(target.shape[1])
     metadata = {key: _metadata(file, session, key) for key in METADATA_KEYS}
     return LoadedModel(
@@ -252,24 +233,6 @@ def _load_onnx(file: Path) -> LoadedModel:
         num_classes=num_classes,
         is_movable=False,
     )
-
-
-def _ports(file: Path, session: Any) -> tuple[Any, Any]:
-    """The input and the output of a classifier.
-
-    Raises:
-        UsageError: it is another program.
-    """
-    sources, targets = session.get_inputs(), session.get_outputs()
-    rule = "must have one input, float32 (batch, channels, height, width), and one output (batch, classes)"
-    found = ", ".join(f"{port.name} {port.type} {port.shape}" for port in (*sources, *targets))
-    is_one = len(sources) == len(targets) == 1 and sources[0].type == targets[0].type == "tensor(float)"
-    if not is_one or len(sources[0].shape) != 4 or len(targets[0].shape) != 2:
-        raise UsageError(f"{file}: {rule}, found {found:.300}")
-    sizes = [*sources[0].shape[1:], targets[0].shape[1]]
-    if not all(isinstance(size, int) and size > 0 for size in sizes):
-        raise UsageError(f"{file}: {rule}, all but the batch of a fixed size, found {found:.300}")
-    return sources[0], targets[0]
 
 
 def _metadata(file: Path, session: Any, key: str) -> Any:

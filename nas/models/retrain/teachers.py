@@ -24,7 +24,6 @@ from trainers.training.weights_file import DamagedWeightsError, check_tensors
 
 LOCAL = "local-dir:"
 CONFIG_FILE = "config.json"
-HASHED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -99,8 +98,5 @@ def _check_classes(name: str, found: object, images: DatasetInfo, hint: str = ""
 
 
 def _file_digest(file: Path) -> str:
-    digest = hashlib.sha256()
     with file.open("rb") as stream:
-        while block := stream.read(HASHED_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()

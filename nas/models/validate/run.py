@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nas.errors import StudyError, UsageError, reason
 from nas.models.loading import LoadedModel, load_model
+from nas.models.silent_display import SilentDisplay
 from nas.models.validate.images import ValidationImages, read_images
 from nas.models.validate.record import TOP, Calibration, ModelThroughput, Validation
 from trainers.augment import Normalise
@@ -28,12 +29,6 @@ BATCH_SIZE = 64
 Collected = dict[str, NDArray[Any]]
 
 
-@contextmanager
-def no_progress(text: str) -> Iterator[Progress | None]:
-    """A step that is not shown."""
-    yield None
-
-
 def validate(
     model: LoadedModel | str,
     data: str,
@@ -44,7 +39,7 @@ def validate(
     std: Sequence[float] | None = None,
     batch_size: int = BATCH_SIZE,
     device: str | None = None,
-    step: Callable[[str], AbstractContextManager[Progress | None]] = no_progress,
+    step: Callable[[str], AbstractContextManager[Progress | None]] | None = None,
 ) -> Validation:
     """Validate `model` on `data`.
 
@@ -57,7 +52,7 @@ def validate(
         std: likewise.
         batch_size: images at a time.
         device: where it runs; None: a GPU if there is one. ONNX files run on the CPU.
-        step: shows a step of the work, such as `nas.terminal.progress.TerminalDisplay.step`.
+        step: shows a step of the work, such as `nas.terminal.progress.TerminalDisplay.step`; None: nothing is shown.
 
     Raises:
         UsageError: there is no such model or data, or they do not fit each other.
@@ -65,6 +60,7 @@ def validate(
     """
     loaded = (load_model(model) if isinstance(model, str) else model).normalised_by(mean, std)
     place = _device(loaded, device)
+    step = step or SilentDisplay().step
     with TemporaryDirectory(prefix="mixfront-") as scratch:
         with step("reading images") as progress:
             images = read_images(data, overrides, loaded, split, Path(scratch), progress)

@@ -70,14 +70,12 @@ class Onnx(ModelFormat):
         onnx.checker.check_model(str(file), full_check=True)
 
     def load(self, file: Path) -> Callable[[torch.Tensor], torch.Tensor]:
-        import onnxruntime
         import torch
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 4  # fatal errors; others are exceptions
+        from nas.models.onnx_session import open_session
+
         try:
-            session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            session = open_session(file)
         except Exception as error:  # its exceptions have no common base class
             operator = re.search(r"implementation for (\w+)", str(error))
             name = operator[1] if operator else ""
