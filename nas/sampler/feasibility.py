@@ -52,6 +52,13 @@ class FeasibilityModel(Generic[Point]):
         labels[len(kept) - min(len(infeasible), MAX_INFEASIBLE) :] = 0.0
         self._process.condition(features, labels)
 
+    def likeness(self, pool: CandidatePool[Point], infeasible: Sequence[Point]) -> Floats:
+        """How alike each candidate and the `infeasible` point nearest to it are, `(n,)`: their covariance."""
+        kept = infeasible[-MAX_INFEASIBLE:]
+        features = self.extractor.features(kept, self.extractor.function_values(kept))
+        kernel = self._process.kernel
+        return np.asarray(kernel.covariance(kernel.prior_mean, pool.features, features).max(axis=1))
+
     def weight(self, pool: CandidatePool[Point]) -> Floats:
         """The factor of what the candidates are worth, `(n,)`: 1 for those that can certainly be trained."""
         if not self._is_active:

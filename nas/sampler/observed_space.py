@@ -1,0 +1,96 @@
+"""The search space that the trials of a study show: which parameters there are, their values, and when a trial has them.
+
+In define-by-run nobody declares a space: an objective asks for one parameter after the other. Its trials tell them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.sampler.conditions import ALWAYS, Conditions, Levels, learn_conditions
+from nas.sampler.parameter_domain import ParameterDomain
+from nas.sampler.parameters import merge
+
+MAX_ROWS = 500
+"""The trials from which conditions are learned."""
+
+RELEARN_GROWTH = 1.1
+"""The factor by which the trials grow before conditions that were wrong are learned again; of the first few after each one."""
+
+FEW_TRIALS = 30
+
+
+class ObservedSpace:
+    """The space, as far as the trials read so far show it.
+
+    Args:
+        declared: parameter -> distribution; None for define-by-run. Of a declared space only the conditions are learned.
+    """
+
+    def __init__(self, declared: Mapping[str, BaseDistribution] | None) -> None:
+        self._is_declared = declared is not None
+        self._distributions: dict[str, BaseDistribution] = dict(declared or {})
+        self._conditions = ALWAYS
+        self._complete: list[Mapping[str, Any]] = []
+        self._exceptions: list[Mapping[str, Any]] = []  # parameters that did not agree with the conditions
+        self._learned_on = 0
+        self.domain: ParameterDomain | None = None
+        """The space as a domain; another one whenever the space has changed; None as long as there is no parameter."""
+        if declared is not None:
+            self.domain = ParameterDomain(declared)
+
+    def read(self, trials: Sequence[FrozenTrial]) -> None:
+        """Learn from `trials` that have ended."""
+        for trial in trials:
+            self.include(trial.distributions)
+            if trial.state == TrialState.COMPLETE and trial.params:
+                self._complete.append(trial.params)
+                if self._disagrees(trial.params):
+                    self._exceptions.append(trial.params)
+        if len(self._exceptions) > MAX_ROWS:
+            del self._exceptions[: -MAX_ROWS // 2]
+        if self._exceptions and self._may_learn():
+            self._learn()
+
+    def include(self, distributions: Mapping[str, BaseDistribution]) -> None:
+        """Extend the space by `distributions`, unless it is declared."""
+        if self._is_declared:
+            return
+        known = self._distributions
+        merged = {
+            name: merge(known[name], distribution) if name in known else distribution
+            for name, distribution in distributions.items()
+            if known.get(name) != distribution
+        }
+        changed = {name: distribution for name, distribution in merged.items() if known.get(name) != distribution}
+        if changed:
+            known.update(changed)
+            self._conditions, self._learned_on = ALWAYS, 0
+            self.domain = ParameterDomain(known)
+            self._exceptions += [params for params in self._complete[-MAX_ROWS:] if self._disagrees(params)]
+
+    def _disagrees(self, params: Mapping[str, Any]) -> bool:
+        if not self._conditions.trees and self._distributions.keys() <= params.keys():
+            return False
+        point = None if self.domain is None else self.domain.from_params(params)
+        return point is not None and not self._conditions.agrees(point)
+
+    def _may_learn(self) -> bool:
+        count = len(self._complete)
+        return count <= FEW_TRIALS or count >= RELEARN_GROWTH * self._learned_on
+
+    def _learn(self) -> None:
+        self._learned_on = len(self._complete)
+        stride = max(1, len(self._complete) // MAX_ROWS)
+        domain = ParameterDomain(self._distributions)
+        points = map(domain.from_params, [*self._complete[::stride], *self._exceptions])
+        rows: list[Levels] = [point for point in points if point is not None]
+        conditions: Conditions = learn_conditions(rows, domain.ordered)
+        if conditions != self._conditions:
+            self._conditions = conditions
+            self.domain = ParameterDomain(self._distributions, conditions)
+        self._exceptions = [params for params in self._exceptions if self._disagrees(params)]
