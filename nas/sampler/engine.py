@@ -100,9 +100,9 @@ class Engine(Generic[Point]):
             points = [*observations.points, *pending]
             started = len({self.domain.key(point) for point in (*points, *infeasible)})
             if started < NUM_INITIAL_POINTS or not self.extractor.num_cheap:
-                return self._initial_points(started, tried, infeasible)
+                return self._initial_points(started, tried, points, infeasible)
             if not points:  # nothing could be trained yet: points of low cost, and any others in turn
-                return self._initial_points(0 if started % 2 else NUM_INITIAL_POINTS, tried, infeasible)
+                return self._initial_points(0 if started % 2 else NUM_INITIAL_POINTS, tried, [], infeasible)
         if learned:
             estimate = self.models.estimate_front(observations, pending, self.rng)
             self._warp = estimate.warp
@@ -173,11 +173,13 @@ class Engine(Generic[Point]):
         return len(set(map(self.domain.key, observations.points))) >= NUM_INITIAL_POINTS
 
     def _initial_points(
-        self, started: int, tried: AbstractSet[Hashable], infeasible: Sequence[Point] = ()
+        self, started: int, tried: AbstractSet[Hashable], points: Sequence[Point], infeasible: Sequence[Point]
     ) -> list[Point]:
         """The point of lowest cost, then of highest cost, then one of median cost; a random one if nothing is cheap.
 
-        Once some have failed, the two latter are of the half of all points that resembles them least.
+        Of several of lowest cost it is a random one, of several of highest cost one that is most like the first of `points`, so
+        that their difference is one of cost. Once some have failed, the two latter are of the half of all points that resembles
+        them least.
         """
         available = self.pool.available(tried)
         if not len(available):
@@ -190,8 +192,12 @@ class Engine(Generic[Point]):
             return [self.pool.points[int(self.rng.choice(unlike))]]
         costs = self.pool.costs[available, 0]
         if started < 2:
-            best = np.nonzero(costs == (costs.min() if started == 0 else costs.max()))[0]
-            return [self.pool.points[int(available[best[0] if len(best) == 1 else self.rng.choice(best)])]]
+            best = available[costs == (costs.min() if started == 0 else costs.max())]
+            if len(best) > 1 and started and points:
+                distance = np.abs(self.pool.features.bits[best] - self.domain.encode(points[:1]))
+                distance = distance @ self.domain.encoding.distance
+                best = best[distance == distance.min()]
+            return [self.pool.points[int(best[0] if len(best) == 1 else self.rng.choice(best))]]
         available = unlike
         costs = self.pool.costs[available, 0]
         ranked = available[np.argsort(costs, kind="stable")]
