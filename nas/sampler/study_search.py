@@ -139,10 +139,11 @@ class StudySearch:
         limits, seed = options.limits, options.seed
         if self._num_models > 1:
             seed = int(np.random.SeedSequence([seed, self._num_models]).generate_state(1)[0])
+        functions = {id(f): _LastCall(f) for f in (*options.cheap.values(), *options.features)}
         return Engine(
             domain,
-            [_with_sign(options.cheap[index], signs[index]) for index in cheap],
-            options.features,
+            [_with_sign(functions[id(options.cheap[index])], signs[index]) for index in cheap],
+            [functions[id(feature)] for feature in options.features],
             num_secondary=len(secondary),
             limits=[signs[i] * limits[i] if i in limits else math.inf for i in (*cheap, *secondary)],
             primary_limit=-signs[primary] * limits[primary] if primary in limits else -math.inf,
@@ -215,6 +216,20 @@ def _expensive_objectives(options: SearchOptions, count: int) -> list[int]:
     if primary and primary[0] not in expensive:
         raise ValueError(f"primary: must be an objective that is not cheap, one of {expensive}, found {primary[0]}")
     return sorted(expensive, key=lambda index: index != primary[0]) if primary else expensive
+
+
+class _LastCall:
+    """A function that is not called again with the same argument as before: a cheap objective may be a feature, too."""
+
+    def __init__(self, function: Callable[[Any], float]) -> None:
+        self._function = function
+        self._argument: Any = None
+        self._value = math.nan
+
+    def __call__(self, argument: Any) -> float:
+        if argument is not self._argument:
+            self._value, self._argument = float(self._function(argument)), argument
+        return self._value
 
 
 def _with_sign(function: Callable[[Any], float], sign: float) -> Callable[[Any], float]:
