@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -26,13 +26,15 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import ThreadpoolController
 
-from nas.sampler.architecture_domain import ArchitectureDomain
 from nas.sampler.batching import MAX_BATCH
+from nas.sampler.domain import Domain
 from nas.sampler.optuna_adapter import contains, enqueued_params, fixed_params, storage_of, study_id_of
 from nas.sampler.parameter_domain import ParameterDomain
 from nas.sampler.prediction import Prediction
 from nas.sampler.study_search import SearchOptions, StudySearch
-from search_space import SearchSpace
+
+if TYPE_CHECKING:
+    from search_space import SearchSpace
 
 _MISSING = object()
 
@@ -106,11 +108,11 @@ class ParetoSampler(BaseSampler):
             ValueError, TypeError: the search space is none.
         """
         space = self.search_space
-        if space is not None and not isinstance(space, SearchSpace):
+        if isinstance(space, Mapping):
             ParameterDomain(space)  # refuses what is no search space
         return SearchOptions(
-            domain=ArchitectureDomain(space) if isinstance(space, SearchSpace) else None,
-            distributions=None if isinstance(space, SearchSpace) else space,
+            domain=None if space is None or isinstance(space, Mapping) else _architecture_domain(space),
+            distributions=space if isinstance(space, Mapping) else None,
             seed=seed,
             cheap=self.cheap,
             primary=self.primary,
@@ -201,6 +203,13 @@ class ParetoSampler(BaseSampler):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.RLock())
         self._forget_studies()
+
+
+def _architecture_domain(space: SearchSpace) -> Domain[Any]:
+    """The domain of `space`. It is imported here since everything else of the sampler needs Optuna only."""
+    from nas.sampler.architecture_domain import ArchitectureDomain
+
+    return ArchitectureDomain(space)
 
 
 def _draw_seed(seed: int | None) -> int:

@@ -106,6 +106,7 @@ class StudyReader:
         self._num_read = 0
         self._unfinished: list[int] = []
         self._first_ended: FrozenTrial | None = None
+        self._ended: list[FrozenTrial] = []  # since the last call of `take_ended`
         self._points: BoundedCache[Hashable, Any] = BoundedCache(MAX_DECODED_POINTS)
         unknown = [math.nan] * (len(self.secondary) + len(self.cheap))
         for params, value in prior:
@@ -124,21 +125,26 @@ class StudyReader:
         )
 
     def take_ended(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """Take in those of `trials` that have ended since the last call; returns them.
+        """Read `trials`; returns those that have ended since the last call.
 
         Args:
             trials: all trials of the study, by their numbers.
         """
-        ended: list[int] = []
-        unfinished: list[int] = []
+        self._take_in(trials)
+        ended, self._ended = self._ended, []
+        return ended
+
+    def _take_in(self, trials: Sequence[FrozenTrial]) -> None:
+        unfinished = []
         for index in (*self._unfinished, *range(self._num_read, len(trials))):
-            (unfinished if trials[index].state in UNFINISHED_STATES else ended).append(index)
-        for index in ended:
-            self._read_finished(trials[index])
+            trial = trials[index]
+            if trial.state in UNFINISHED_STATES:
+                unfinished.append(index)
+                continue
+            self._read_finished(trial)
+            self._ended.append(trial)
+            self._first_ended = self._first_ended or trial
         self._unfinished, self._num_read = unfinished, len(trials)
-        if ended and self._first_ended is None:
-            self._first_ended = trials[ended[0]]
-        return [trials[index] for index in ended]
 
     def read(self, trials: Sequence[FrozenTrial], number: int, plans: Mapping[int, Mapping[str, Any]]) -> StudySnapshot:
         """The study as trial `number` sees it.
@@ -148,7 +154,7 @@ class StudyReader:
             number: of the trial to propose a point for, which is not pending itself.
             plans: trial number -> the parameters planned for it, for trials that do not have them yet.
         """
-        self.take_ended(trials)
+        self._take_in(trials)
         pending, partial = {}, self._empty_rows()
         for index in self._unfinished:
             point = None if index == number else self._pending_point(trials[index], plans.get(index))

@@ -131,7 +131,9 @@ class StudySearch:
         if domain is None or (search is not None and search.domain is domain):
             return search
         self._num_models += 1
-        return PointSearch(domain, self._create_engine(domain), self._create_reader(domain))
+        reader = self._create_reader(domain)
+        reader.take_ended(trials)  # the space knows them
+        return PointSearch(domain, self._create_engine(domain), reader)
 
     def _create_engine(self, domain: Domain[Any]) -> Engine[Any]:
         options, signs = self.options, self._signs
