@@ -11,6 +11,7 @@ from optuna import Study
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, PartialFixedSampler
 from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import FrozenTrial, TrialState
 
 PLAN = "mixfront:plan"
@@ -52,8 +53,12 @@ def fixed_params(sampler: BaseSampler) -> Mapping[str, Any]:
 
 
 def storage_of(study: Study) -> BaseStorage:
-    """The storage of `study`, which Optuna keeps private: with the study's id in it, it tells one study from another."""
-    return study._storage
+    """The storage of `study`, which Optuna keeps private: with the study's id in it, it tells one study from another.
+
+    Each study of an `RDBStorage` has a cache of its own around it.
+    """
+    storage = study._storage
+    return storage._backend if isinstance(storage, _CachedStorage) else storage
 
 
 def study_id_of(study: Study) -> int:

@@ -143,8 +143,6 @@ def test_a_space_that_does_not_change_keeps_its_domain() -> None:
 
 
 def test_states_and_enqueued_trials_of_a_resumed_study(tmp_path: Any) -> None:
-    storage = f"sqlite:///{tmp_path}/study.db"
-
     def objective(trial: optuna.Trial) -> tuple[float, float]:
         k = trial.suggest_int("k", 1, 20)
         if trial.number % 5 == 2:
@@ -155,8 +153,9 @@ def test_states_and_enqueued_trials_of_a_resumed_study(tmp_path: Any) -> None:
         return k * (1.0 + (kind == "b")), float(k)
 
     for _ in range(2):
+        backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal"))
         study = optuna.create_study(
-            storage=storage,
+            storage=optuna.storages.JournalStorage(backend),
             study_name="s",
             load_if_exists=True,
             directions=["maximize", "minimize"],

@@ -53,6 +53,7 @@ def test_params_that_samplers_around_another_one_fix() -> None:
     inner = optuna.samplers.RandomSampler()
     with pytest.warns(optuna.exceptions.ExperimentalWarning):
         middle = optuna.samplers.PartialFixedSampler({"a": 1, "b": 2}, inner)
+    with pytest.warns(optuna.exceptions.ExperimentalWarning):
         outer = optuna.samplers.PartialFixedSampler({"b": 3}, middle)
     assert fixed_params(outer) == {"a": 1, "b": 3}
     assert fixed_params(inner) == {}
