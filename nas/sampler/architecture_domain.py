@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -35,7 +34,6 @@ class ArchitectureDomain(Domain[Architecture]):
         self.space = space
         self._bits: BoundedCache[str, NDArray[np.bool_]] = BoundedCache(MAX_CACHED_ARCHITECTURES)  # by id
         self._decisions: BoundedCache[str, list[tuple[Decision, Any]]] = BoundedCache(MAX_CACHED_ARCHITECTURES)
-        self._fixed: Mapping[str, Any] = {}  # parameters of `fixed_to`
 
     @property
     def encoding(self) -> BitEncoding:
@@ -76,26 +74,7 @@ class ArchitectureDomain(Domain[Architecture]):
         return iter(self.space)
 
     def sample(self, rng: Rng) -> Architecture:
-        sampled = self.space.sample(rng)
-        return self._decide(decisions_of(sampled)) if self._fixed else sampled
-
-    @contextmanager
-    def fixed_to(self, params: Mapping[str, Any]) -> Iterator[None]:
-        outer, self._fixed = self._fixed, params
-        try:
-            yield
-        finally:
-            self._fixed = outer
-
-    @property
-    def is_fixed(self) -> bool:
-        return bool(self._fixed)
-
-    def has_fixed(self, point: Architecture) -> bool:
-        if not self._fixed:
-            return True
-        params = self.to_params(point)
-        return all(params.get(name, value) == value for name, value in self._fixed.items())
+        return self.space.sample(rng)
 
     def mutate(self, point: Architecture, rng: Rng) -> Architecture:
         decisions = self._decisions_made(point)
@@ -118,11 +97,8 @@ class ArchitectureDomain(Domain[Architecture]):
         nearest = nearest_to(values)
 
         def choose(decision: Decision) -> Any:
-            value = nearest(decision)
-            if decision.name in self._fixed and self._fixed[decision.name] in decision.labels:
-                value = decision.values[decision.labels.index(self._fixed[decision.name])]
-            decisions.append((decision, value))
-            return value
+            decisions.append((decision, nearest(decision)))
+            return decisions[-1][1]
 
         architecture = self.space.walk(choose)
         self._decisions.store(architecture.id, decisions)
@@ -168,13 +144,19 @@ class ArchitectureDomain(Domain[Architecture]):
             return None
 
     def complete(self, params: Mapping[str, Any], rng: Rng) -> Architecture | None:
-        point = self.from_params(params)
-        if point is not None or not params:
-            return point
-        with self.fixed_to(params):
-            completed = self.sample(rng)
-        of_completed = self.to_params(completed)
-        return completed if params.items() <= of_completed.items() else None
+        if not params:
+            return None
+        nearest = nearest_to(decisions_of(self.space.sample(rng)))
+        used = set()
+
+        def choose(decision: Decision) -> Any:
+            if decision.name in params and params[decision.name] in decision.labels:
+                used.add(decision.name)
+                return decision.values[decision.labels.index(params[decision.name])]
+            return nearest(decision)
+
+        architecture = self.space.walk(choose)
+        return architecture if len(used) == len(params) else None
 
     def function_argument(self, point: Architecture) -> Architecture:
         return point

@@ -101,6 +101,7 @@ class StudyReader:
         self.key_attribute = key_attribute
         self.infeasible_attribute = infeasible_attribute
         self._infeasible: dict[Hashable, Any] = {}  # the trial of each point, or the point itself
+        self._trained: set[Hashable] = set()
         self._finished = self._empty_rows()
         self._tried: set[Hashable] = set()
         self._num_read = 0
@@ -199,8 +200,9 @@ class StudyReader:
             shortfall = 0.0 if is_feasible else CONSTRAINED_SHORTFALL
             self._finished.add(item, [source.of_complete(trial) for source in sources], shortfall)
         if is_finite and is_feasible:
+            self._trained.add(key)
             self._infeasible.pop(key, None)  # it failed by chance
-        elif not is_feasible or self._would_fail_again(trial):
+        elif key not in self._trained and (not is_feasible or self._would_fail_again(trial)):
             self._infeasible[key] = item
 
     def _point_of_finished(self, trial: FrozenTrial) -> Any:

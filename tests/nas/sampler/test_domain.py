@@ -228,3 +228,14 @@ def test_architecture_outside_the_space_is_no_point() -> None:
     params = domain.to_params(domain.sample(np.random.default_rng(0)))
     params["stages.0.width"] = 24
     assert domain.from_params(params) is None
+
+
+def test_an_architecture_is_completed_at_random() -> None:
+    domain = ArchitectureDomain(SPACE)
+    params = domain.to_params(domain.sample(np.random.default_rng(3)))
+    known = dict(list(params.items())[:3])
+    completed = [domain.complete(known, np.random.default_rng(seed)) for seed in range(8)]
+    assert all(point is not None and known.items() <= domain.to_params(point).items() for point in completed)
+    assert len({point.id for point in completed if point is not None}) > 2
+    assert domain.complete({"other": 1}, np.random.default_rng(0)) is None
+    assert domain.complete({}, np.random.default_rng(0)) is None

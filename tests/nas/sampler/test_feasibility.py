@@ -81,15 +81,20 @@ def test_a_search_in_which_everything_fails_goes_on_from_the_smallest_and_elsewh
     assert max(sizes[4::2]) > 0.1 * 1_280_000  # in turn with others: perhaps it is not size that fails
 
 
-def test_a_point_that_was_trained_after_it_failed_is_feasible() -> None:
+@pytest.mark.parametrize("fails_first", [True, False])
+def test_a_point_that_was_trained_is_feasible_whenever_it_failed(fails_first: bool) -> None:
     study = optuna.create_study(directions=["maximize", "minimize"])
     small, large = dict.fromkeys(BOX, 2), dict.fromkeys(BOX, 16)
+    trained = optuna.create_trial(params=small, distributions=BOX, values=[0.5, size(small)])
+    if not fails_first:
+        study.add_trial(trained)
     for params in (small, large):
         attributes = {"infeasible": "out of memory"}
         study.add_trial(
             optuna.create_trial(params=params, distributions=BOX, state=TrialState.FAIL, user_attrs=attributes)
         )
-    study.add_trial(optuna.create_trial(params=small, distributions=BOX, values=[0.5, size(small)]))
+    if fails_first:
+        study.add_trial(trained)
     domain = ParameterDomain(BOX)
     sources = [ObjectiveSource(0, -1.0)], [ObjectiveSource(1, 1.0)]
     reader = StudyReader(domain, *sources, budget=None, prior=(), infeasible_attribute="infeasible")
