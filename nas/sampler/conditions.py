@@ -84,15 +84,17 @@ ALWAYS = Conditions({})
 def learn_conditions(rows: Sequence[Levels], ordered: Sequence[bool]) -> Conditions:
     """The conditions that explain `rows`.
 
+    A parameter that all trials have since one had it is in every point: it was added to the objective.
+
     Args:
-        rows: the levels of trials, of which some are `ABSENT_LEVEL`.
+        rows: the levels of trials, of which some are `ABSENT_LEVEL`, in the order of the trials.
         ordered: whether the levels of each parameter are ordered.
     """
     trees = {}
     for i in range(len(ordered)):
-        num_active = sum(row[i] != ABSENT_LEVEL for row in rows)
-        if 0 < num_active < len(rows):
-            trees[i] = _grow(rows, i, ordered, MAX_TREE_DEPTH)
+        first = next((number for number, row in enumerate(rows) if row[i] != ABSENT_LEVEL), len(rows))
+        if any(row[i] == ABSENT_LEVEL for row in rows[first:]):
+            trees[i] = _grow(rows[first:], i, ordered, MAX_TREE_DEPTH)
     return Conditions(trees)
 
 

@@ -36,7 +36,7 @@ class ObservedSpace:
         self._distributions: dict[str, BaseDistribution] = dict(declared or {})
         self._conditions = ALWAYS
         self._complete: list[Mapping[str, Any]] = []
-        self._exceptions: list[Mapping[str, Any]] = []  # parameters that did not agree with the conditions
+        self._exceptions: list[int] = []  # indices of those that do not agree with the conditions
         self._learned_on = 0
         self.domain: ParameterDomain | None = None
         """The space as a domain; another one whenever the space has changed; None as long as there is no parameter."""
@@ -48,9 +48,9 @@ class ObservedSpace:
         for trial in trials:
             self.include(trial.distributions)
             if trial.state == TrialState.COMPLETE and trial.params:
-                self._complete.append(trial.params)
                 if self._disagrees(trial.params):
-                    self._exceptions.append(trial.params)
+                    self._exceptions.append(len(self._complete))
+                self._complete.append(trial.params)
         if len(self._exceptions) > MAX_ROWS:
             del self._exceptions[: -MAX_ROWS // 2]
         if self._exceptions and self._may_learn():
@@ -71,7 +71,8 @@ class ObservedSpace:
             known.update(changed)
             self._conditions, self._learned_on = ALWAYS, 0
             self.domain = ParameterDomain(known)
-            self._exceptions += [params for params in self._complete[-MAX_ROWS:] if self._disagrees(params)]
+            start = max(0, len(self._complete) - MAX_ROWS)
+            self._exceptions = [i for i in range(start, len(self._complete)) if self._disagrees(self._complete[i])]
 
     def _disagrees(self, params: Mapping[str, Any]) -> bool:
         if not self._conditions.trees and self._distributions.keys() <= params.keys():
@@ -87,10 +88,11 @@ class ObservedSpace:
         self._learned_on = len(self._complete)
         stride = max(1, len(self._complete) // MAX_ROWS)
         domain = ParameterDomain(self._distributions)
-        points = map(domain.from_params, [*self._complete[::stride], *self._exceptions])
+        indices = sorted({*range(0, len(self._complete), stride), *self._exceptions})
+        points = (domain.from_params(self._complete[i]) for i in indices)
         rows: list[Levels] = [point for point in points if point is not None]
         conditions: Conditions = learn_conditions(rows, domain.ordered)
         if conditions != self._conditions:
             self._conditions = conditions
             self.domain = ParameterDomain(self._distributions, conditions)
-        self._exceptions = [params for params in self._exceptions if self._disagrees(params)]
+        self._exceptions = [i for i in self._exceptions if self._disagrees(self._complete[i])]

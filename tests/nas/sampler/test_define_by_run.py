@@ -42,7 +42,7 @@ def test_conditional_parameters_are_searched_together() -> None:
 
 
 def test_conditions_are_learned_from_the_parameters_of_trials() -> None:
-    rows = [(0, NONE, NONE), (1, 0, NONE), (1, 2, 5), (0, NONE, NONE), (1, 3, 0), (1, 1, NONE)]
+    rows = [(1, 2, 5), (0, NONE, NONE), (1, 0, NONE), (0, NONE, NONE), (1, 3, 0), (1, 1, NONE)]
     conditions = learn_conditions(rows, ordered=(False, True, True))
     assert all(conditions.agrees(row) for row in rows)
     assert not conditions.is_active(1, (0, NONE, NONE))
@@ -51,13 +51,22 @@ def test_conditions_are_learned_from_the_parameters_of_trials() -> None:
     assert learn_conditions([(0, 1), (1, 0)], ordered=(True, True)) == ALWAYS
 
 
+def test_parameter_that_was_added_to_the_objective_is_in_every_point() -> None:
+    rows = [(i % 3, NONE) for i in range(20)] + [(i % 3, i) for i in range(3)]
+    assert learn_conditions(rows, ordered=(False, True)) == ALWAYS
+    study = optuna.create_study(directions=["minimize"], sampler=ParetoSampler(seed=0))
+    study.optimize(lambda t: float(t.suggest_int("k", 1, 5)), n_trials=5)
+    study.optimize(lambda t: t.suggest_int("k", 1, 5) + (t.suggest_float("x", 0, 1) - 0.3) ** 2, n_trials=25)
+    assert study.best_value < 1.002
+
+
 def test_domain_under_conditions_has_each_point_once() -> None:
     space: dict[str, BaseDistribution] = {
         "kind": CategoricalDistribution(["a", "b"]),
         "k": IntDistribution(1, 3),
         "only": CategoricalDistribution([7]),
     }
-    rows = [(0, NONE, 0), (1, 0, NONE), (1, 2, NONE), (0, NONE, 0)]
+    rows = [(1, 0, NONE), (0, NONE, 0), (1, 2, NONE), (0, NONE, 0)]
     domain = ParameterDomain(space, learn_conditions(rows, ordered=(False, True, False)))
     points = [domain.to_params(point) for point in domain.points()]
     assert points == [{"kind": "a", "only": 7}, *({"kind": "b", "k": k} for k in (1, 2, 3))]
