@@ -105,11 +105,13 @@ class ReadContext:
         progress: called with the number of images decoded and the total number.
         scratch: a folder with room for all of them; None: the system's folder for temporary files.
         reading_version: of the rules by which images are decoded, see `READING_VERSION`.
+        resampling: how images are resized (`trainers.data.pixels.RESAMPLING`).
     """
 
     progress: Progress | None = None
     scratch: Path | None = None
     reading_version: int = READING_VERSION
+    resampling: str = "bicubic"
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,18 @@ The weights of `pretrained` come from timm's cache of downloads, or from the Hub
 from __future__ import annotations
 
 import difflib
-import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import UsageError, reason
+from nas.models.hub import hub_downloads
 
 if TYPE_CHECKING:
     from torch import nn
 
 MAX_SUGGESTIONS = 3
-HUB_LOGGER = "huggingface_hub"
 _SIZE_ARGUMENT = "img_size"
 
 
@@ -122,15 +121,11 @@ def obtain_weights(name: str, shape: ImageShape, options: Mapping[str, Any]) -> 
     Raises:
         UsageError: there are none, or they cannot be downloaded.
     """
-    logger = logging.getLogger(HUB_LOGGER)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)  # it logs each of its attempts, and the last raises
     try:
-        return create_timm_model(name, shape, options, pretrained=True)
+        with hub_downloads():
+            return create_timm_model(name, shape, options, pretrained=True)
     except Exception as error:
         raise UsageError(f"{name}: timm's weights cannot be obtained: {reason(error)}") from None
-    finally:
-        logger.setLevel(level)
 
 
 def count_costs(model: nn.Module, shape: ImageShape) -> ModelCosts:

@@ -119,7 +119,7 @@ def test_wrong_words_are_named_in_one_line(
 def test_equal_names_of_folders_are_told_apart(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "model", tmp_path / "model")
     words = [str(folder / "model"), str(tmp_path / "model")]
-    assert [candidate.subject.name for candidate in load_candidates(words, None)] == words
+    assert [candidate.name for candidate in load_candidates(words, None)] == words
     with pytest.raises(UsageError, match="the models must differ; it is named twice"):
         load_candidates(words[:1] * 2, None)
 
