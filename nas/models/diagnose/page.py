@@ -26,6 +26,7 @@ td:first-child { white-space: normal; }
 .pictures img { display: block; max-width: 100%; height: auto; border: 1px solid var(--line); image-rendering: pixelated; }
 .pictures figcaption { max-width: 80ch; margin-top: .25rem; color: var(--soft); font-size: .85rem; overflow-wrap: anywhere; }
 .entries { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .75rem 0; }
+.entries a { color: inherit; }
 .entries .soft { color: var(--soft); }
 .swatch { display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }
 @media (max-width: 760px) { .figures { grid-template-columns: minmax(0, 1fr); } }
