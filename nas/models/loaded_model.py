@@ -10,7 +10,7 @@ from typing import Literal
 from torch import nn
 
 from nas.errors import UsageError
-from trainers.data.pixels import RESAMPLING, RESAMPLINGS
+from trainers.data.resizing import STUDY_RESIZING, Resizing
 
 ModelKind = Literal["export", "timm", "onnx", "trial", "retrained"]
 
@@ -31,7 +31,7 @@ class LoadedModel:
         class_names: an output is an index into it; None: the model does not say.
         num_classes: number of outputs.
         crop_share: side of the part of an image that is shown to the model, over the shorter side of the image.
-        resampling: how larger images are resized (`trainers.data.pixels.RESAMPLING`).
+        resizing: how images of other sizes become squares.
         is_movable: whether `module` runs on other devices than the CPU.
         has_weights: False: `module` stands for a model of timm's whose weights are not loaded yet (`loading.with_weights`).
 
@@ -48,7 +48,7 @@ class LoadedModel:
     class_names: tuple[str, ...] | None
     num_classes: int
     crop_share: float = 1.0
-    resampling: str = RESAMPLING
+    resizing: Resizing = STUDY_RESIZING
     is_movable: bool = True
     has_weights: bool = True
 
@@ -61,9 +61,6 @@ class LoadedModel:
             )
         if not max(sides) / MAX_SIDE <= self.crop_share <= 1:
             raise UsageError(f"{self.name}: crop_pct: must be a share of the image, found {self.crop_share:g}")
-        if self.resampling not in RESAMPLINGS:
-            rule = f"must be one of {', '.join(RESAMPLINGS)}"
-            raise UsageError(f"{self.name}: interpolation: {rule}, found {self.resampling!r:.60}")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and not all(is_finite(v) and (v > 0 or name == "mean") for v in values):
                 rule = "numbers" if name == "mean" else "numbers above 0"

@@ -24,6 +24,7 @@ from nas.models.hub import hub_downloads
 from nas.models.loaded_model import LoadedModel, ModelKind, is_finite
 from nas.models.onnx_session import OnnxModule, classifier_ports, open_session
 from nas.models.study_models import is_run_folder, load_run_folder
+from trainers.data.resizing import Resizing
 from trainers.files import IrregularFileError, check_input, read_json
 from trainers.json_text import parse_json
 
@@ -31,8 +32,8 @@ CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 ONNX_SUFFIX = ".onnx"
 MAX_REASON_CHARS = 600
 TIMM_PREFIX = "timm:"
-CROP_MODE = "center"
-"""Of timm's ways to cut images, the one that images are read with here."""
+CROP_MODES = ("center", "squash")
+"""Of timm's ways to make oblong images square; `border` is not read here, and no published configuration has it."""
 METADATA_KEYS = ("mean", "std", "label_names")
 """Of an ONNX file of ours, each with JSON."""
 
@@ -174,8 +175,6 @@ def _described(
         mean, std, crop_share = tuple(data["mean"]), tuple(data["std"]), float(data["crop_pct"])
     except (AssertionError, TypeError, ValueError) as error:
         raise UsageError(f"{name}: its pretrained_cfg does not say which images it takes: {reason(error)}") from None
-    if data["crop_mode"] != CROP_MODE:
-        raise UsageError(f"{name}: crop_mode: must be {CROP_MODE}, found {data['crop_mode']!r:.60}")
     return LoadedModel(
         name=name,
         kind=kind,
@@ -186,9 +185,18 @@ def _described(
         class_names=None,
         num_classes=num_classes,
         crop_share=crop_share,
-        resampling=data["interpolation"],
+        resizing=_resizing(name, data),
         has_weights=has_weights,
     )
+
+
+def _resizing(name: str, data: Mapping[str, Any]) -> Resizing:
+    if data["crop_mode"] not in CROP_MODES:
+        raise UsageError(f"{name}: crop_mode: must be one of {', '.join(CROP_MODES)}, found {data['crop_mode']!r:.60}")
+    try:
+        return Resizing(data["interpolation"], data["crop_mode"] == "squash")
+    except ValueError as error:
+        raise UsageError(f"{name}: interpolation: {error}") from None
 
 
 # ONNX -----------------------------------------------------------------------------------------------------------------

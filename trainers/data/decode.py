@@ -83,7 +83,7 @@ def decode_all(
     skipped: list[str] = []
     summaries: dict[Part, SummaryCounter] = {}
     done = 0
-    current = partial(decode, resampling=context.resampling)
+    current = partial(decode, resizing=context.resizing)
     decoder = current if context.reading_version == READING_VERSION else decode_as_before
     readable_formats()  # loads the plugins of Pillow before the threads do
     with (

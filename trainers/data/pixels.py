@@ -21,19 +21,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from trainers.data.deep_colour import is_deep_colour, join_bytes, load_low_bytes
 from trainers.data.image_file import TRANSPOSITIONS, open_image, orientation, raw_orientation, strip_metadata
+from trainers.data.resizing import STUDY_RESIZING, Resizing
 from trainers.data.types import Part
 from trainers.errors import DataError, DiskError
 from trainers.files import error_kind, is_disk_error
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
-RESAMPLINGS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
-RESAMPLING = "bicubic"
-"""How images are resized: one of `RESAMPLINGS`, Pillow's filters in lower case."""
 MIN_UNSEEN_LEVEL = 240
 """An image laid over white whose pixels are all at least as light as this shows nothing."""
 
@@ -83,13 +81,13 @@ class DecodedImage:
     multi_frame: bool
 
 
-def decode(encoded: EncodedImage, size: int | None, resampling: str = RESAMPLING) -> DecodedImage:
+def decode(encoded: EncodedImage, size: int | None, resizing: Resizing = STUDY_RESIZING) -> DecodedImage:
     """Decode `encoded`.
 
     Args:
         encoded: the image.
         size: H and W; None: the image's own.
-        resampling: see `RESAMPLING`.
+        resizing: how it becomes a square.
 
     Raises:
         DiskError: the disk or the machine fails, whatever the image.
@@ -98,7 +96,7 @@ def decode(encoded: EncodedImage, size: int | None, resampling: str = RESAMPLING
     with decoding_errors(encoded.name):
         content = encoded.fetch()
         try:
-            return _decode_content(content, size, resampling)
+            return _decode_content(content, size, resizing)
         except (MemoryError, DataError):
             raise
         except Exception as error:
@@ -107,7 +105,7 @@ def decode(encoded: EncodedImage, size: int | None, resampling: str = RESAMPLING
             plain = _without_metadata(content)
             if plain is None:
                 raise
-            return _decode_content(plain[0], size, resampling, plain[1])
+            return _decode_content(plain[0], size, resizing, plain[1])
 
 
 @contextmanager
@@ -151,7 +149,7 @@ def _without_metadata(content: Content) -> tuple[bytes, int] | None:
     return stripped[0], raw_orientation(stripped[1]) or 1
 
 
-def _decode_content(content: Content, size: int | None, resampling: str, orientation_hint: int = 1) -> DecodedImage:
+def _decode_content(content: Content, size: int | None, resizing: Resizing, orientation_hint: int = 1) -> DecodedImage:
     """Decode `content`, which has the orientation `orientation_hint` if its metadata tell none."""
     with content if isinstance(content, Image.Image) else open_image(content) as image:
         width, height = image.size
@@ -172,12 +170,12 @@ def _decode_content(content: Content, size: int | None, resampling: str, orienta
         pixels: NDArray[np.uint8] | NDArray[np.float32]
         if deep_colour and not isinstance(content, Image.Image):
             values, transparent = join_bytes(upright, _turn(load_low_bytes(content), turned))
-            value_range, pixels = _fit_values(values, size, resampling)
+            value_range, pixels = _fit_values(values, size, resizing)
         elif mode == "F" or mode.startswith("I"):
-            value_range, pixels = _fit_values(np.asarray(upright).astype(np.float32)[None], size, resampling)
+            value_range, pixels = _fit_values(np.asarray(upright).astype(np.float32)[None], size, resizing)
         else:
             flat, transparent = _flatten(upright, "L" if channels == 1 else "RGB")
-            array = np.asarray(flat if size is None else fit(flat, size, resampling))
+            array = np.asarray(flat if size is None else resizing.fit(flat, size))
             pixels = array[None] if channels == 1 else array.transpose(2, 0, 1)  # `moveaxis` is slow
         more = has_more_frames(image)
         return DecodedImage(pixels, value_range, width, height, mode, image.format, transparent, more)
@@ -204,7 +202,7 @@ def _flatten(image: Image.Image, mode: str) -> tuple[Image.Image, bool]:
 
 
 def _fit_values(
-    values: NDArray[np.float32], size: int | None, resampling: str
+    values: NDArray[np.float32], size: int | None, resizing: Resizing
 ) -> tuple[tuple[float, float], NDArray[np.float32]]:
     """The range of `values` `(C, H, W)`, and the values resized to `size`, within that range.
 
@@ -215,7 +213,7 @@ def _fit_values(
     if not np.isfinite([least, greatest]).all():
         raise ValueError("it holds pixels that are not finite numbers")
     if size is not None:
-        planes = [np.asarray(fit(Image.fromarray(plane), size, resampling)) for plane in values]
+        planes = [np.asarray(resizing.fit(Image.fromarray(plane), size)) for plane in values]
         values = np.stack(planes).clip(least, greatest)
     return (least, greatest), values
 
@@ -228,21 +226,14 @@ def has_more_frames(image: Image.Image) -> bool:
         return False
 
 
-def fit(image: Image.Image, size: int, resampling: str = RESAMPLING) -> Image.Image:
-    """`image` resized so that its shorter side is `size`, then cropped about its centre to `size` x `size`."""
-    if image.size == (size, size):
-        return image
-    return ImageOps.fit(image, (size, size), method=Image.Resampling[resampling.upper()])
-
-
-def resize_all(images: NDArray[np.uint8], size: int, resampling: str = RESAMPLING) -> NDArray[np.uint8]:
+def resize_all(images: NDArray[np.uint8], size: int, resizing: Resizing = STUDY_RESIZING) -> NDArray[np.uint8]:
     """Square `images` `(N, C, H, H)` as `(N, C, size, size)`; unchanged if they have that size."""
     if images.shape[-2:] == (size, size):
         return images
     resized = np.empty((*images.shape[:2], size, size), np.uint8)
     for target, planes in zip(resized, images, strict=True):
         for plane, pixels in zip(target, planes, strict=True):
-            plane[:] = np.asarray(fit(Image.fromarray(pixels), size, resampling))
+            plane[:] = np.asarray(resizing.fit(Image.fromarray(pixels), size))
     return resized
 
 

@@ -26,6 +26,7 @@ from nas.study.images import check_room, data_errors
 from nas.study.storage import study_exists
 from trainers.data.pixels import resize_all
 from trainers.data.prepared import locate
+from trainers.data.resizing import Resizing
 from trainers.data.types import PARTS, Part, Progress, ReadContext
 
 DEFAULT_PARTS: tuple[Part, ...] = ("test", "val", "train")
@@ -47,7 +48,7 @@ class ValidationImages:
         decoded_size: pixels a side of an image of which the model is shown the centre.
         labels: int64 `(N,)`, indices of the outputs of the model.
         class_names: the name of each output.
-        resampling: how images of another size are resized.
+        resizing: how images of another size are resized.
         skipped: a line for each broken image that is left out.
     """
 
@@ -58,7 +59,7 @@ class ValidationImages:
     decoded_size: int
     labels: torch.Tensor
     class_names: tuple[str, ...]
-    resampling: str
+    resizing: Resizing
     skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -69,7 +70,7 @@ class ValidationImages:
         pixels, (channels, size, _) = self.pixels[rows], self.shape
         if pixels.shape[1] != channels:
             pixels = pixels.repeat(channels, axis=1) if pixels.shape[1] == 1 else _grey(pixels)
-        pixels = resize_all(pixels, self.decoded_size, self.resampling)
+        pixels = resize_all(pixels, self.decoded_size, self.resizing)
         start = (self.decoded_size - size) // 2
         return torch.from_numpy(pixels[:, :, start : start + size, start : start + size].copy())
 
@@ -116,7 +117,7 @@ def read_images(
         pixels=pixels,
         shape=model.input_shape,
         decoded_size=_decoded_size(model),
-        resampling=model.resampling,
+        resizing=model.resizing,
         labels=torch.from_numpy(outputs[labels]),
         class_names=model.class_names or classes,
         skipped=skipped,
@@ -131,7 +132,7 @@ def _read(
     with data_errors(config):
         located = locate(config.data)
         check_room(config, located, scratch)
-        decoded = located.read(ReadContext(progress, scratch, resampling=model.resampling))
+        decoded = located.read(ReadContext(progress, scratch, resizing=model.resizing))
     parts = {part: (images.images, images.labels) for part, images in decoded.parts.items()}
     return decoded.name, decoded.class_names, parts, decoded.skipped
 

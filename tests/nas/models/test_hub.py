@@ -14,6 +14,7 @@ from huggingface_hub import constants
 from nas.errors import UsageError
 from nas.models.hub import hub_downloads
 from nas.models.loading import find_model, with_weights
+from trainers.data.resizing import Resizing
 
 
 class Empty(BaseHTTPRequestHandler):
@@ -67,7 +68,8 @@ def test_a_hub_that_answers_is_asked(server: str, monkeypatch: pytest.MonkeyPatc
 
 def test_a_model_of_timms_is_known_before_its_weights_are_asked_for(unreachable: str) -> None:
     model = find_model("timm:resnet18.tv_in1k")
-    assert (model.input_shape, model.num_classes, model.resampling) == ((3, 224, 224), 1000, "bilinear")
+    assert (model.input_shape, model.num_classes, model.resizing) == ((3, 224, 224), 1000, Resizing("bilinear"))
+    assert find_model("convnext_base.fb_in22k_ft_in1k_384").resizing.squashes
     assert not model.has_weights
     with pytest.raises(
         UsageError, match=r"^resnet18\.tv_in1k: its pretrained weights cannot be loaded: .*cannot be reached"

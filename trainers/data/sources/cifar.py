@@ -60,7 +60,7 @@ class Cifar(Source):
         for name, part, records in self.files:
             piece = self._read_file(folder / name, records)
             if image_size is not None:
-                piece = replace(piece, images=resize_all(piece.images, image_size, context.resampling))
+                piece = replace(piece, images=resize_all(piece.images, image_size, context.resizing))
             parts.setdefault(part, []).append(piece)
             done += records
             if context.progress is not None:
