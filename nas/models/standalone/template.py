@@ -141,7 +141,7 @@ def main(files: list[str]) -> int:
     except ModuleNotFoundError as error:
         print(f"error: reading images needs Pillow (pip install pillow): {{error}}", file=sys.stderr)
         return 2
-    except Exception as error:  # no such file, no image, or what decoders of damaged files raise
+    except (OSError, ValueError, RuntimeError, SyntaxError) as error:  # the last two: other weights, a damaged PNG
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         print(f"error: {{file}}: {{reason or repr(error)}}", file=sys.stderr)
         return 2
