@@ -5,7 +5,6 @@ The weights of `pretrained` come from timm's cache of downloads, or from the Hub
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import UsageError, reason
 from nas.models.hub import hub_downloads
+from nas.models.timm_names import check_model_name
 
 if TYPE_CHECKING:
     from torch import nn
 
-MAX_SUGGESTIONS = 3
 _SIZE_ARGUMENT = "img_size"
 
 
@@ -47,28 +46,6 @@ class ModelCosts:
 
     macs: int | None
     params: int
-
-
-def check_model_name(name: str, option: str) -> None:
-    """Check that timm has the model `name`, which may have a tag (`resnet18.a1_in1k`).
-
-    Args:
-        name: the name.
-        option: what named it, such as `--baseline`.
-
-    Raises:
-        UsageError: it has not; the error names the closest names.
-    """
-    import timm
-
-    architecture, dot, tag = name.partition(".")
-    if not timm.is_model(architecture):
-        close = difflib.get_close_matches(architecture, timm.list_models(), MAX_SUGGESTIONS, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise UsageError(f"{option}: timm has no model of this name{hint}, found {name!r}")
-    if dot and name not in timm.list_pretrained(f"{architecture}.*"):
-        tags = ", ".join(timm.list_pretrained(f"{architecture}.*")) or "none"
-        raise UsageError(f"{option}: timm has no weights with the tag {tag!r} (known: {tags}), found {name!r}")
 
 
 def create_timm_model(
