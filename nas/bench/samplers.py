@@ -28,6 +28,7 @@ def create_context(table: BenchmarkTable, seed: int) -> SamplerContext:
             objective.name,
             objective.direction,
             objective.log,
+            reference=table.reference.get(objective.name),
             compute=_lookup(table, table.values[:, index]) if objective.cheap else None,
         )
         for index, objective in enumerate(table.objectives)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class BenchmarkTable:
         features: name -> another number known before training, `(n,)`.
         ignored: the other columns of the file.
         bounds: the reference point and the best values, the corners of the box whose hypervolume is 1.
+        reference: objective -> its value at the reference point, for those where it was given; samplers are told of it.
     """
 
     file: Path
@@ -55,6 +56,7 @@ class BenchmarkTable:
     features: Mapping[str, Floats]
     ignored: tuple[str, ...]
     bounds: Bounds
+    reference: Mapping[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.trainings)
@@ -130,7 +132,9 @@ def load_table(file: Path, options: ColumnOptions, reference: Mapping[str, float
         name: np.array([_required_number(raw, row, name) for row in range(len(rows))]) for name in roles.features
     }
     bounds = _bounds(file, mean_values(trainings), roles.objectives, reference or {})
-    table = BenchmarkTable(file, roles.objectives, choices, rows, trainings, features, roles.ignored, bounds)
+    table = BenchmarkTable(
+        file, roles.objectives, choices, rows, trainings, features, roles.ignored, bounds, reference or {}
+    )
     if table.hypervolume == 0:
         rule = "at least one architecture must be better than the reference point in every objective, found none"
         raise ConfigError(str(file), f"{rule}: give a worse point with --reference")

@@ -44,6 +44,10 @@ class Engine(Generic[Point]):
         num_secondary: number of objectives that are modelled in addition to the primary one, to be minimised.
         limits: the highest value allowed of each cheap objective, then of each secondary one; inf where there is no limit.
         primary_limit: the lowest value allowed of the primary objective.
+        references: the value of each cheap objective, then of each secondary one, above which points do not count; inf where
+            none was given.
+        primary_reference: the value of the primary objective below which points do not count.
+        log_costs: for each cheap objective, then each secondary one, True if only its ratios matter.
         feasible: False for points that must not be proposed; None if all may be.
         seed: of all random draws.
     """
@@ -56,18 +60,36 @@ class Engine(Generic[Point]):
         num_secondary: int = 0,
         limits: Sequence[float] | None = None,
         primary_limit: float = -np.inf,
+        references: Sequence[float] | None = None,
+        primary_reference: float = -np.inf,
+        log_costs: Sequence[bool] | None = None,
         feasible: Callable[[Any], bool] | None = None,
         seed: int = 0,
     ) -> None:
         self.domain = domain
         self.rng = np.random.default_rng(seed)
-        all_limits = [np.inf] * (len(cheap) + num_secondary) if limits is None else list(limits)
-        cheap_limits, self.secondary_limits = all_limits[: len(cheap)], all_limits[len(cheap) :]
+        num_costs, num_cheap = len(cheap) + num_secondary, len(cheap)
+        all_limits = [np.inf] * num_costs if limits is None else list(limits)
+        all_references = [np.inf] * num_costs if references is None else list(references)
+        all_logs = [False] * num_costs if log_costs is None else list(log_costs)
+        cheap_limits, self.secondary_limits = all_limits[:num_cheap], all_limits[num_cheap:]
         self.primary_limit = primary_limit
         complete = domain.size <= MAX_ENUMERATED_POINTS
-        self.extractor = FeatureExtractor(domain, cheap, extra, cheap_limits, feasible, complete, self.rng)
+        self.extractor = FeatureExtractor(
+            domain,
+            cheap,
+            extra,
+            cheap_limits,
+            all_references[:num_cheap],
+            all_logs[:num_cheap],
+            feasible,
+            complete,
+            self.rng,
+        )
         self.pool: CandidatePool[Point] = CandidatePool(self.extractor, complete, CANDIDATE_POOL_SIZE)
-        self.models = ObjectiveModels(self.extractor, num_secondary)
+        self.models = ObjectiveModels(
+            self.extractor, all_references[num_cheap:], all_logs[num_cheap:], primary_reference
+        )
         self.feasibility = FeasibilityModel(self.extractor)
         self._warp: LogErrorWarp | None = None  # of the last suggestion, if the model has learned from observations
 

@@ -70,6 +70,8 @@ class FeatureExtractor(Generic[Point]):
         cheap: functions that give the cheap objectives, to be minimised.
         extra: functions that give further numbers, such as the parameters of a network.
         limits: the highest value allowed of each cheap objective; inf where there is no limit.
+        references: the value of each cheap objective above which points do not count; inf where none was given.
+        log_costs: for each cheap objective True if only its ratios matter.
         feasible: False for points that must not be proposed; None if all may be.
         enumerate_all: scales are those of all points of the domain, not of random ones.
         rng: draws the random points.
@@ -81,6 +83,8 @@ class FeatureExtractor(Generic[Point]):
         cheap: Sequence[PointFunction],
         extra: Sequence[PointFunction],
         limits: Sequence[float],
+        references: Sequence[float],
+        log_costs: Sequence[bool],
         feasible: Callable[[Any], bool] | None,
         enumerate_all: bool,
         rng: Rng,
@@ -91,6 +95,7 @@ class FeatureExtractor(Generic[Point]):
         self._rows: BoundedCache[Hashable, tuple[float, ...]] = BoundedCache(MAX_CACHED_POINTS)
         self._is_feasible: BoundedCache[Hashable, bool] = BoundedCache(MAX_CACHED_POINTS)
         self._limits, self._feasible = np.asarray(limits, dtype=np.float64), feasible
+        self.references, self._log_costs = tuple(references), tuple(log_costs)
         self.reference_points = list(domain.points()) if enumerate_all else self._sample_reference(rng)
         values = self.function_values(self.reference_points)
         self.scales = self._scales(values)
@@ -152,12 +157,11 @@ class FeatureExtractor(Generic[Point]):
         return np.concatenate([logs, counts, self.domain.coordinates(points)], axis=1)
 
     def _scales(self, values: Floats) -> tuple[CostScale, ...]:
-        """The scale of each function; costs above a limit do not matter, so the scale of a cheap objective ends there."""
+        """The scale of each function; that of a cheap objective ends at its reference or limit, above which nothing counts."""
         finite = (column[np.isfinite(column)] for column in values.T)
         scales = [CostScale.of(column) if len(column) else CostScale(0.0, 1.0) for column in finite]
-        for j, limit in enumerate(self._limits):
-            if scales[j].low < limit < scales[j].high:
-                scales[j] = CostScale(scales[j].low, float(limit))
+        for j, (limit, reference, log) in enumerate(zip(self._limits, self.references, self._log_costs, strict=True)):
+            scales[j] = scales[j].ending_at(float(limit), reference, log)
         return tuple(scales)
 
     def _sample_reference(self, rng: Rng) -> list[Point]:

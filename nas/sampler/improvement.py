@@ -1,8 +1,8 @@
 """Expected hypervolume improvement where all objectives but one are known exactly.
 
-Points have costs (minimised, scaled; the reference is 1 in each) and one uncertain objective y (maximised). At each place of
-the cost box, the level to beat is the best y of the front's points that cost no more. A candidate of costs e improves on a
-place that costs no less than e, by `max(y - level, 0)`. So
+Points have costs (minimised, scaled from 0 to 1; the reference is `ends`) and one uncertain objective y (maximised). At each
+place of the cost box, the level to beat is the best y of the front's points that cost no more. A candidate of costs e improves
+on a place that costs no less than e, by `max(y - level, 0)`. So
 
     EHVI(e) = sum over levels  volume{places >= e of that level}  *  E[max(y - level, 0)]
 
@@ -38,9 +38,11 @@ class HypervolumeImprovement:
         costs: of the points, scaled, `(n, k)`.
         y: of the points, `(n,)`.
         reference: the level where no point reaches: the reference value of y.
+        ends: the reference value of each cost, `(k,)`.
     """
 
-    def __init__(self, costs: Floats, y: Floats, reference: float) -> None:
+    def __init__(self, costs: Floats, y: Floats, reference: float, ends: Floats) -> None:
+        self.ends = ends
         self.num_costs = costs.shape[1]
         self._costs, self._y, self._reference = costs, y, reference
         if self.num_costs == 0:
@@ -52,7 +54,7 @@ class HypervolumeImprovement:
             self.edges = costs[order, 0][rises]
             self.levels = np.concatenate([[reference], best[1:][rises]])
         else:
-            places = _sobol_places(self.num_costs)
+            places = self._places
             reached = (costs[None, :, :] <= places[:, None, :]).all(-1)
             levels = np.where(reached, y[None, :], reference).max(1, initial=reference)
             self.levels, index = np.unique(levels, return_inverse=True)
@@ -60,18 +62,23 @@ class HypervolumeImprovement:
 
     def with_points(self, costs: Floats, y: Floats) -> HypervolumeImprovement:
         """The improvement over the points and further ones of the given `costs` and `y`."""
-        reference = min(self._reference, float(y.min()))
-        return HypervolumeImprovement(np.concatenate([self._costs, costs]), np.concatenate([self._y, y]), reference)
+        return HypervolumeImprovement(
+            np.concatenate([self._costs, costs]), np.concatenate([self._y, y]), self._reference, self.ends
+        )
+
+    @property
+    def _places(self) -> Floats:
+        return _sobol_places(self.num_costs) * self.ends
 
     def volumes(self, costs: Floats) -> Floats:
         """For candidates of `costs` `(m, k)` the volume that each dominates at each level, `(m, levels)`."""
         if self.num_costs == 0:
             return np.ones((len(costs), 1))
         if self.num_costs == 1:
-            ends = np.concatenate([self.edges, [max(1.0, self.edges.max(initial=1.0))]])
+            ends = np.concatenate([self.edges, [max(self.ends[0], self.edges.max(initial=0.0))]])
             starts = np.concatenate([[-np.inf], self.edges])
             return np.clip(ends[None, :] - np.maximum(starts[None, :], costs), 0, None)
-        places = _sobol_places(self.num_costs)
+        places = self._places
         reached = costs[:, None, 0] <= places[None, :, 0]
         for j in range(1, self.num_costs):
             reached &= costs[:, None, j] <= places[None, :, j]

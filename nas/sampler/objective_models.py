@@ -29,6 +29,8 @@ Indices = NDArray[np.intp]
 MAX_MODEL_OBSERVATIONS = 400  # observations that a model is conditioned on
 REFIT_GROWTH = 1.1  # factor by which observations grow between two fits of the hyper-parameters
 MAX_NEW_OBSERVATIONS = 100  # beyond those chosen, until others are chosen
+REFERENCE_MARGIN = float(__import__("os").environ.get("MXREF", 0.1))
+"""By so much of its range the reference of a cost lies above the highest one, so that points at the end count."""
 PRIOR_COST_TREND = 2.5  # rise of the primary objective from lowest to highest cost without data, in standard deviations
 
 
@@ -85,11 +87,24 @@ class ObjectiveModels(Generic[Point]):
 
     Args:
         extractor: computes the costs and features of points.
-        num_secondary: number of secondary objectives.
+        secondary_references: the value of each secondary objective above which points do not count; inf where none was given.
+        log_secondary: for each secondary objective True if only its ratios matter.
+        reference: the value of the primary objective below which points do not count; -inf if none was given.
     """
 
-    def __init__(self, extractor: FeatureExtractor[Point], num_secondary: int) -> None:
+    def __init__(
+        self,
+        extractor: FeatureExtractor[Point],
+        secondary_references: Sequence[float],
+        log_secondary: Sequence[bool],
+        reference: float,
+    ) -> None:
         self.extractor = extractor
+        self.reference = reference
+        self._secondary_references, self._log_secondary = tuple(secondary_references), tuple(log_secondary)
+        num_secondary = len(self._log_secondary)
+        told = np.isfinite([*extractor.references, *self._secondary_references])
+        self._ends = np.where(told, 1.0, 1.0 + REFERENCE_MARGIN)
         encoding = extractor.domain.encoding
         shape = (encoding.decision, encoding.distance, extractor.num_linear, extractor.num_smooth)
         self.primary = GaussianProcess(*shape)
@@ -108,7 +123,7 @@ class ObjectiveModels(Generic[Point]):
         self.primary.condition(features, PRIOR_COST_TREND * self.extractor.scales[0].logarithmic(values[:, 0]))
         z = self.primary.observed_mean
         complete = np.ones(len(z), dtype=bool)
-        return _front(points, self.extractor.costs(values), z, LogErrorWarp(1.0, 1.0), complete, True)
+        return self._front(points, self.extractor.costs(values), z, LogErrorWarp(1.0, 1.0), complete, True)
 
     def estimate_front(self, observations: Observations[Point], pending: Sequence[Point], rng: Rng) -> FrontEstimate:
         """Condition the models on `observations` and, as predicted, on `pending` points; the front of both."""
@@ -140,7 +155,7 @@ class ObjectiveModels(Generic[Point]):
             complete = np.concatenate([complete, np.ones(len(pending), dtype=bool)])
             self.primary.condition(features, z)
         points = [*trained.points, *pending]
-        return _front(points, costs, self.primary.observed_mean, warp, complete, refit)
+        return self._front(points, costs, self.primary.observed_mean, warp, complete, refit)
 
     def predict_cost(self, j: int, features: Features) -> Floats:
         """The predicted secondary objective `j` on its scale, `(n,)`; 0 as long as nothing was measured."""
@@ -171,7 +186,7 @@ class ObjectiveModels(Generic[Point]):
     def _fit(self, features: Features, trained: Observations[Point], rng: Rng) -> LogErrorWarp:
         """Choose the hyper-parameters, and the warp, which is returned."""
         y = trained.y
-        warps = candidate_warps(y)
+        warps = candidate_warps(y, self.reference)
         losses = self.primary.losses(features, [warp(y) for warp in warps])
         corrected = [loss - warp.log_slope(y).sum() for loss, warp in zip(losses, warps, strict=True)]
         warp = warps[int(np.argmin(corrected))]
@@ -180,7 +195,10 @@ class ObjectiveModels(Generic[Point]):
             measured = np.isfinite(trained.secondary[:, j])
             if measured.any():
                 values = trained.secondary[measured, j]
-                self.secondary_scales[j] = CostScale.of(values)
+                scale = CostScale.of(values)
+                self.secondary_scales[j] = scale.ending_at(
+                    np.inf, self._secondary_references[j], self._log_secondary[j]
+                )
                 model.fit(features[measured], self.secondary_scales[j].logarithmic(values), rng)
         return warp
 
@@ -195,14 +213,21 @@ class ObjectiveModels(Generic[Point]):
         columns = [scale(column) for scale, column in zip(self.secondary_scales, secondary.T, strict=True)]
         return np.stack(columns, axis=1) if columns else np.zeros((len(secondary), 0))
 
-
-def _front(
-    points: Sequence[Any], costs: Floats, z: Floats, warp: LogErrorWarp, complete: NDArray[np.bool_], refitted: bool
-) -> FrontEstimate:
-    """The front of the posterior means `z`, which are nearer the truth than noisy observations, of complete trainings."""
-    y = warp.inverse(z)
-    index = np.nonzero(complete)[0]
-    table = np.column_stack([costs[index], -y[index]])
-    members = index[moocore.is_nondominated(table)] if len(table) else index
-    improvement = HypervolumeImprovement(costs[members], y[members], float(y.min()) - 1e-9)
-    return FrontEstimate(improvement, warp, [points[i] for i in members.tolist()], refitted)
+    def _front(
+        self,
+        points: Sequence[Any],
+        costs: Floats,
+        z: Floats,
+        warp: LogErrorWarp,
+        complete: NDArray[np.bool_],
+        refitted: bool,
+    ) -> FrontEstimate:
+        """The front of the posterior means `z`, which are nearer the truth than noisy observations, of complete trainings."""
+        y = warp.inverse(z)
+        index = np.nonzero(complete)[0]
+        table = np.column_stack([costs[index], -y[index]])
+        members = index[moocore.is_nondominated(table)] if len(table) else index
+        reference = max(self.reference, float(y.min()) - 1e-9)
+        reference = min(reference, warp.ceiling - 1e-9 * warp.unit)
+        improvement = HypervolumeImprovement(costs[members], y[members], reference, self._ends)
+        return FrontEstimate(improvement, warp, [points[i] for i in members.tolist()], refitted)

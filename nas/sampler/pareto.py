@@ -12,7 +12,7 @@ trial (complete, failed, pruned, running elsewhere).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,10 @@ class ParetoSampler(BaseSampler):
         features: functions that give further numbers known before training, such as the parameters of a network.
         feasible: a function that gives False for points that must not be proposed.
         limits: objective index -> its worst value allowed.
+        reference: objective index -> its value at the reference point; worse values do not count. By default it is the worst of
+            the objective that needs training, and a tenth of its range beyond the highest of a cost.
+        log: indices of objectives of which ratios matter rather than differences, such as a loss over several decades. All values
+            must be positive.
         budget: the step of a trial's intermediate values (of the primary objective) at which its training is complete, such
             as the number of epochs. With it the sampler also learns from trials that were stopped, are paused or run.
         attributes: objective index -> the user attribute that has the value of a trial before it is complete.
@@ -77,6 +81,8 @@ class ParetoSampler(BaseSampler):
         features: Sequence[Callable[[Any], float]] = (),
         feasible: Callable[[Any], bool] | None = None,
         limits: Mapping[int, float] | None = None,
+        reference: Mapping[int, float] | None = None,
+        log: Collection[int] = (),
         budget: int | None = None,
         attributes: Mapping[int, str] | None = None,
         prior: Sequence[tuple[Mapping[str, Any], float]] = (),
@@ -90,6 +96,8 @@ class ParetoSampler(BaseSampler):
         self.features = tuple(features)
         self.feasible = feasible
         self.limits = dict(limits or {})
+        self.reference = dict(reference or {})
+        self.log = tuple(log)
         self.budget = budget
         self.attributes = dict(attributes or {})
         self.prior = tuple(prior)
@@ -119,6 +127,8 @@ class ParetoSampler(BaseSampler):
             features=self.features,
             feasible=self.feasible,
             limits=self.limits,
+            reference=self.reference,
+            log=self.log,
             budget=self.budget,
             attributes=self.attributes,
             prior=self.prior,

@@ -38,6 +38,7 @@ class SamplerObjective:
         compute: the function that gives the value before training; None if it takes a training. Its argument is the
             architecture where the search space is a `SearchSpace`, else the parameters (name -> value).
         limit: the worst value allowed; None if there is no limit.
+        reference: the value at the reference point of the hypervolume, beyond which values do not count; None if it is not given.
         attribute: the user attribute that holds the value of a trial that is not complete; None if there is none.
     """
 
@@ -46,6 +47,7 @@ class SamplerObjective:
     log: bool = False
     compute: Callable[[Any], float] | None = None
     limit: float | None = None
+    reference: float | None = None
     attribute: str | None = None
 
 

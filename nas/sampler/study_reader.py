@@ -54,20 +54,32 @@ class ObjectiveSource:
         index: of the objective in the values of a trial.
         sign: 1 if it is minimised, -1 if it is maximised.
         attribute: the user attribute with the value of a trial that is not complete; "" for none.
+        log: its logarithm is what is minimised or maximised; values that have none count as not finite.
     """
 
     index: int
     sign: float
     attribute: str = ""
+    log: bool = False
+
+    def loss(self, value: float) -> float:
+        """`value`, or its logarithm, to be minimised."""
+        if not self.log:
+            return self.sign * float(value)
+        return self.sign * math.log(value) if value > 0 else math.nan
+
+    def value(self, loss: float) -> float:
+        """The inverse of `loss`."""
+        return math.exp(self.sign * loss) if self.log else self.sign * loss
 
     def of_complete(self, trial: FrozenTrial) -> float:
         """The value of a complete trial, to be minimised."""
-        return self.sign * float(trial.values[self.index])
+        return self.loss(trial.values[self.index])
 
     def of_any(self, trial: FrozenTrial) -> float:
         """The value in the attribute, to be minimised; NaN if there is none."""
         value = trial.user_attrs.get(self.attribute) if self.attribute else None
-        return math.nan if value is None else self.sign * float(value)
+        return math.nan if value is None else self.loss(float(value))
 
 
 class StudyReader:
@@ -112,8 +124,8 @@ class StudyReader:
         unknown = [math.nan] * (len(self.secondary) + len(self.cheap))
         for params, value in prior:
             point = domain.from_params(params)
-            if point is not None and math.isfinite(value):
-                self._finished.add(point, [self.primary.sign * value, *unknown], 1.0)
+            if point is not None and math.isfinite(loss := self.primary.loss(value)):
+                self._finished.add(point, [loss, *unknown], 1.0)
 
     def follows(self, trials: Sequence[FrozenTrial]) -> bool:
         """True if `trials` are those of the study that was read so far, and not of another one of the same name and id."""
@@ -193,12 +205,12 @@ class StudyReader:
             item = trial if is_complete else point
         self._tried.add(key)
         self._add_intermediate_values(self._finished, trial, item)
-        is_finite = is_complete and all(map(math.isfinite, trial.values))
+        sources = (self.primary, *self.secondary, *self.cheap)
+        losses = [source.of_complete(trial) for source in sources] if is_complete else []
+        is_finite = is_complete and all(map(math.isfinite, losses))
         is_feasible = all(value <= 0 for value in trial.constraints.values()) if trial.system_attrs else True
         if is_finite:
-            sources = (self.primary, *self.secondary, *self.cheap)
-            shortfall = 0.0 if is_feasible else CONSTRAINED_SHORTFALL
-            self._finished.add(item, [source.of_complete(trial) for source in sources], shortfall)
+            self._finished.add(item, losses, 0.0 if is_feasible else CONSTRAINED_SHORTFALL)
         if is_finite and is_feasible:
             self._trained.add(key)
             self._infeasible.pop(key, None)  # it failed by chance
@@ -222,10 +234,11 @@ class StudyReader:
         if self.budget is None:
             return
         for step, value in trial.intermediate_values.items():
-            if 0 < step < self.budget and math.isfinite(value):
+            loss = self.primary.loss(value)
+            if 0 < step < self.budget and math.isfinite(loss):
                 known = [source.of_any(trial) for source in (*self.secondary, *self.cheap)]
                 shortfall = math.log(self.budget / step) / math.log(self.budget)
-                rows.add(item, [self.primary.sign * value, *known], shortfall)
+                rows.add(item, [loss, *known], shortfall)
 
     def _empty_rows(self) -> _ObservationRows:
         return _ObservationRows(1 + len(self.secondary) + len(self.cheap))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,8 @@ class SearchOptions:
     features: Sequence[Callable[[Any], float]] = ()
     feasible: Callable[[Any], bool] | None = None
     limits: Mapping[int, float] = field(default_factory=dict)
+    reference: Mapping[int, float] = field(default_factory=dict)
+    log: Collection[int] = ()
     budget: int | None = None
     attributes: Mapping[int, str] = field(default_factory=dict)
     prior: Sequence[tuple[Mapping[str, Any], float]] = ()
@@ -70,6 +72,9 @@ class StudySearch:
         """The number of trials that have ended while this search was open."""
         self._signs = [1.0 if direction == StudyDirection.MINIMIZE else -1.0 for direction in study.directions]
         self._expensive = _expensive_objectives(options, len(self._signs))
+        primary = self._expensive[0]
+        attribute = options.attributes.get(primary, "")
+        self._primary = ObjectiveSource(primary, self._signs[primary], attribute, primary in options.log)
         self._num_models = 0
         self._start()
 
@@ -138,7 +143,7 @@ class StudySearch:
     def _create_engine(self, domain: Domain[Any]) -> Engine[Any]:
         options, signs = self.options, self._signs
         primary, secondary, cheap = self._expensive[0], self._expensive[1:], sorted(options.cheap)
-        limits, seed = options.limits, options.seed
+        limits, references, seed = options.limits, options.reference, options.seed
         if self._num_models > 1:
             seed = int(np.random.SeedSequence([seed, self._num_models]).generate_state(1)[0])
         functions = {id(f): _LastCall(f) for f in (*options.cheap.values(), *options.features)}
@@ -148,7 +153,10 @@ class StudySearch:
             [functions[id(feature)] for feature in options.features],
             num_secondary=len(secondary),
             limits=[signs[i] * limits[i] if i in limits else math.inf for i in (*cheap, *secondary)],
-            primary_limit=-signs[primary] * limits[primary] if primary in limits else -math.inf,
+            primary_limit=-self._primary.loss(limits[primary]) if primary in limits else -math.inf,
+            references=[signs[i] * references[i] if i in references else math.inf for i in (*cheap, *secondary)],
+            primary_reference=-self._primary.loss(references[primary]) if primary in references else -math.inf,
+            log_costs=[i in options.log for i in (*cheap, *secondary)],
             feasible=options.feasible,
             seed=seed,
         )
@@ -161,7 +169,7 @@ class StudySearch:
 
         return StudyReader(
             domain,
-            [source(index) for index in self._expensive],
+            [self._primary, *(source(index) for index in self._expensive[1:])],
             [source(index) for index in sorted(options.cheap)],
             options.budget,
             options.prior,
@@ -199,18 +207,17 @@ class StudySearch:
         predicted = engine.predict(point)
         if predicted is None:
             return None
-        primary = self._expensive[0]
-        median, *ends = (-self._signs[primary] * value for value in predicted)
-        return Prediction(primary, median, min(ends), max(ends))
+        median, *ends = (self._primary.value(-value) for value in predicted)
+        return Prediction(self._primary.index, median, min(ends), max(ends))
 
 
 def _expensive_objectives(options: SearchOptions, count: int) -> list[int]:
     """The indices of the objectives that are not cheap, the primary one first."""
     primary = [] if options.primary is None else [options.primary]
-    for index in (*options.cheap, *options.limits, *primary):
+    for index in (*options.cheap, *options.limits, *options.reference, *options.log, *primary):
         if not 0 <= index < count:
             rule = f"must be indices, from 0, of the study's {count} objectives"
-            raise ValueError(f"cheap, limits, primary: {rule}, found {index}")
+            raise ValueError(f"cheap, limits, reference, log, primary: {rule}, found {index}")
     expensive = [index for index in range(count) if index not in options.cheap]
     if not expensive:
         rule = "at least one objective must need training"

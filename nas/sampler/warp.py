@@ -18,6 +18,8 @@ from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
 
+import os
+MX = os.environ.get("MX", "")
 EQUAL_VALUES_TOLERANCE = 1e-9  # share of the largest value; within it all values count as equal
 CEILING_MARGINS = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 3.0, 20.0)  # of the ceiling above the best, in observed ranges
 
@@ -54,9 +56,10 @@ class LogErrorWarp:
         return np.maximum(room * ndtr(depth) - expected_error * ndtr(depth - deviation), 0.0)
 
 
-def candidate_warps(y: Floats) -> list[LogErrorWarp]:
-    """The warps to choose from for the observations `y`, `(n,)`."""
-    best, spread = float(y.max()), float(y.max() - y.min())
+def candidate_warps(y: Floats, reference: float = -np.inf) -> list[LogErrorWarp]:
+    """The warps to choose from for the observations `y`, `(n,)`, of which those below `reference` do not matter."""
+    best, worst = float(y.max()), float(y.min())
+    spread = best - (max(worst, reference) if reference < best else worst)
     if spread <= EQUAL_VALUES_TOLERANCE * max(abs(best), 1e-300):
         spread = max(abs(best), 1.0)
     return [LogErrorWarp(best + margin * spread, spread) for margin in CEILING_MARGINS]
@@ -68,20 +71,32 @@ class CostScale:
 
     Costs of both signs have a linear scale only. Negative costs are a benefit to be maximised: their logarithm is that of the
     benefit, mirrored.
+
+    Args:
+        low, high: the ends.
+        log: the logarithmic scale alone.
     """
 
     low: float
     high: float
+    log: bool = False
 
     @classmethod
-    def of(cls, values: Floats) -> CostScale:
+    def of(cls, values: Floats, log: bool = False) -> CostScale:
         """The scale on which `values` span 0 to 1."""
-        return cls(float(values.min()), float(values.max()))
+        return cls(float(values.min()), float(values.max()), log)
+
+    def ending_at(self, limit: float, reference: float, log: bool) -> CostScale:
+        """The scale that ends at `reference` where that is finite, else at a `limit` within this one."""
+        high = reference if self.low < reference < np.inf else limit if self.low < limit < self.high else self.high
+        return CostScale(self.low, high, log)
 
     def __call__(self, values: Floats) -> Floats:
         """`values` on the scale."""
         if self.high <= self.low:
             return np.zeros_like(values)
+        if self.log and "K" not in MX:
+            return self.logarithmic(values)
         linear = (values - self.low) / (self.high - self.low)
         return np.asarray((linear + self.logarithmic(values)) / 2)
 

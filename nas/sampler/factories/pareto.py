@@ -43,6 +43,8 @@ def _create(context: SamplerContext, expected: int) -> BaseSampler:
         features=context.features,
         feasible=context.feasible,
         limits={index: objective.limit for index, objective in objectives if objective.limit is not None},
+        reference={index: objective.reference for index, objective in objectives if objective.reference is not None},
+        log=[index for index, objective in objectives if objective.log],
         budget=context.budget,
         prior=context.prior,
         key_attribute=context.key_attribute,
