@@ -5,15 +5,15 @@ In define-by-run nobody declares a space: an objective asks for one parameter af
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.sampler.conditions import ALWAYS, Conditions, Levels, learn_conditions
 from nas.sampler.parameter_domain import ParameterDomain
-from nas.sampler.parameters import merge
 
 MAX_ROWS = 500
 """The trials from which conditions are learned."""
@@ -96,3 +96,20 @@ class ObservedSpace:
             self._conditions = conditions
             self.domain = ParameterDomain(self._distributions, conditions)
         self._exceptions = [i for i in self._exceptions if self._disagrees(self._complete[i])]
+
+
+def merge(first: BaseDistribution, second: BaseDistribution) -> BaseDistribution:
+    """The distribution of a parameter that had `first` in one trial and `second` in another: the union of two ranges.
+
+    Of distributions that have no union it is the second one.
+    """
+    if first == second or type(first) is not type(second) or isinstance(second, CategoricalDistribution):
+        return second
+    if isinstance(first, IntDistribution) and isinstance(second, IntDistribution) and first.log == second.log:
+        low, high = min(first.low, second.low), max(first.high, second.high)
+        common_step = math.gcd(first.step, second.step, first.low - second.low)
+        return IntDistribution(low, high, first.log, 1 if first.log else common_step)
+    if isinstance(first, FloatDistribution) and isinstance(second, FloatDistribution) and first.log == second.log:
+        step = first.step if first.step == second.step and first.low == second.low else None
+        return FloatDistribution(min(first.low, second.low), max(first.high, second.high), first.log, step)
+    return second

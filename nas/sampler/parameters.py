@@ -242,23 +242,6 @@ def parameter_of(distribution: BaseDistribution) -> Parameter:
     return Choices(map(steps.value, steps.levels()), True) if steps.count <= MAX_CHOICES_PER_RANGE else steps
 
 
-def merge(first: BaseDistribution, second: BaseDistribution) -> BaseDistribution:
-    """The distribution of a parameter that had `first` in one trial and `second` in another: the union of two ranges.
-
-    Of distributions that have no union it is the second one.
-    """
-    if first == second or type(first) is not type(second) or isinstance(second, CategoricalDistribution):
-        return second
-    if isinstance(first, IntDistribution) and isinstance(second, IntDistribution) and first.log == second.log:
-        low, high = min(first.low, second.low), max(first.high, second.high)
-        common_step = math.gcd(first.step, second.step, first.low - second.low)
-        return IntDistribution(low, high, first.log, 1 if first.log else common_step)
-    if isinstance(first, FloatDistribution) and isinstance(second, FloatDistribution) and first.log == second.log:
-        step = first.step if first.step == second.step and first.low == second.low else None
-        return FloatDistribution(min(first.low, second.low), max(first.high, second.high), first.log, step)
-    return second
-
-
 def hashable(value: Any) -> Hashable:
     """A key that tells True from 1."""
     try:

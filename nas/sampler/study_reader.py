@@ -7,19 +7,18 @@ of a proposal nor the memory grows much with the study.
 from __future__ import annotations
 
 import math
-from array import array
-from collections.abc import Hashable, Iterator, Mapping, Sequence, Set as AbstractSet
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping, Sequence, Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.sampler.bounded_cache import BoundedCache
 from nas.sampler.domain import Domain
 from nas.sampler.feasibility import MAX_INFEASIBLE
 from nas.sampler.objective_models import Observations
+from nas.sampler.observation_rows import LazyPoints, ObservationRows, UnionOfSets
 from nas.sampler.optuna_adapter import enqueued_params, shared_plan
 
 UNFINISHED_STATES = (TrialState.RUNNING, TrialState.WAITING)
@@ -176,7 +175,7 @@ class StudyReader:
                 self._add_intermediate_values(partial, trials[index], point)
         observations = self._observations(self._finished, partial)
         infeasible = [self._decode(item) for item in list(self._infeasible.values())[-MAX_INFEASIBLE:]]
-        return StudySnapshot(observations, list(pending.values()), _Union(self._tried, pending.keys()), infeasible)
+        return StudySnapshot(observations, list(pending.values()), UnionOfSets(self._tried, pending.keys()), infeasible)
 
     def _pending_point(self, trial: FrozenTrial, plan: Mapping[str, Any] | None) -> Any:
         """The point that an unfinished trial has, or that is planned for it; None if it has none yet.
@@ -229,7 +228,7 @@ class StudyReader:
             return bool(trial.user_attrs.get(self.infeasible_attribute))
         return trial.state in (TrialState.COMPLETE, TrialState.FAIL)
 
-    def _add_intermediate_values(self, rows: _ObservationRows, trial: FrozenTrial, item: Any) -> None:
+    def _add_intermediate_values(self, rows: ObservationRows, trial: FrozenTrial, item: Any) -> None:
         """Add what a trial had reached before its training was complete."""
         if self.budget is None:
             return
@@ -240,14 +239,14 @@ class StudyReader:
                 shortfall = math.log(self.budget / step) / math.log(self.budget)
                 rows.add(item, [loss, *known], shortfall)
 
-    def _empty_rows(self) -> _ObservationRows:
-        return _ObservationRows(1 + len(self.secondary) + len(self.cheap))
+    def _empty_rows(self) -> ObservationRows:
+        return ObservationRows(1 + len(self.secondary) + len(self.cheap))
 
-    def _observations(self, *parts: _ObservationRows) -> Observations[Any]:
+    def _observations(self, *parts: ObservationRows) -> Observations[Any]:
         """The rows of all `parts`, with the primary objective maximised and the others minimised."""
         losses = np.concatenate([rows.table() for rows in parts])
         shortfall = np.concatenate([np.array(rows.shortfalls) for rows in parts])
-        points = _Points([rows.items for rows in parts], self._decode)
+        points = LazyPoints([rows.items for rows in parts], self._decode)
         secondary, cheap = np.split(losses[:, 1:], [len(self.secondary)], axis=1)
         return Observations(points, -losses[:, 0], secondary, shortfall, cheap)
 
@@ -258,58 +257,3 @@ class StudyReader:
         if item.number not in self._points:
             self._points.store(item.number, self.domain.from_params(item.params))
         return self._points[item.number]
-
-
-@dataclass
-class _ObservationRows:
-    """Observations of which all objectives are to be minimised: primary, secondary, cheap; NaN where unknown."""
-
-    width: int
-    items: list[Any] = field(default_factory=list)
-    """The trial of each, or its point."""
-    losses: array[float] = field(default_factory=lambda: array("d"))
-    shortfalls: array[float] = field(default_factory=lambda: array("d"))
-
-    def add(self, item: Any, losses: Sequence[float], shortfall: float) -> None:
-        self.items.append(item)
-        self.losses.extend(losses)
-        self.shortfalls.append(shortfall)
-
-    def table(self) -> NDArray[np.float64]:
-        """A copy of the losses, `(n, width)`."""
-        return np.array(self.losses).reshape(-1, self.width)
-
-
-class _Points(Sequence[Any]):
-    """Points of the items of several lists, one after another; each is decoded when it is read."""
-
-    def __init__(self, parts: Sequence[list[Any]], decode: Any) -> None:
-        self._parts = parts
-        self._decode = decode
-
-    def __len__(self) -> int:
-        return sum(map(len, self._parts))
-
-    def __getitem__(self, index: Any) -> Any:
-        for part in self._parts:
-            if index < len(part):
-                return self._decode(part[index])
-            index -= len(part)
-        raise IndexError(index)
-
-
-class _Union(AbstractSet[Hashable]):
-    """The union of two sets, which are not copied."""
-
-    def __init__(self, first: AbstractSet[Hashable], second: AbstractSet[Hashable]) -> None:
-        self._first, self._second = first, second
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._first or key in self._second
-
-    def __iter__(self) -> Iterator[Hashable]:
-        yield from self._first
-        yield from (key for key in self._second if key not in self._first)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)

@@ -13,9 +13,9 @@ from optuna.trial import TrialState
 
 from nas.sampler import ParetoSampler
 from nas.sampler.conditions import ALWAYS, learn_conditions
-from nas.sampler.observed_space import ObservedSpace
+from nas.sampler.observed_space import ObservedSpace, merge
 from nas.sampler.parameter_domain import ParameterDomain
-from nas.sampler.parameters import ABSENT_LEVEL as NONE, merge
+from nas.sampler.parameters import ABSENT_LEVEL as NONE
 
 
 def key(trial: optuna.trial.FrozenTrial) -> tuple[Any, ...]:
