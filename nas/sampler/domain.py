@@ -18,6 +18,7 @@ from nas.sampler.bit_encoding import BitEncoding
 
 Point = TypeVar("Point")
 Floats = NDArray[np.float64]
+NUM_RANDOM_NEIGHBOURS = 16
 Rng = np.random.Generator
 
 
@@ -52,6 +53,10 @@ class Domain(ABC, Generic[Point]):
     @abstractmethod
     def mutate(self, point: Point, rng: Rng) -> Point:
         """`point` with one decision changed."""
+
+    def neighbours(self, point: Point, rng: Rng) -> list[Point]:
+        """Points that differ from `point` by one decision: all of them, or random ones where there are many."""
+        return [self.mutate(point, rng) for _ in range(NUM_RANDOM_NEIGHBOURS)]
 
     @abstractmethod
     def crossover(self, a: Point, b: Point, rng: Rng) -> Point:

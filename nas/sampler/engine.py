@@ -29,6 +29,8 @@ CANDIDATE_POOL_SIZE = 1_200
 MAX_DEVIATION_MULTIPLICATIONS = 6e7  # spent on the deviations of candidates in one scoring
 MIN_SCORED_DEVIATIONS = 256  # candidates whose deviation is computed at least
 MAX_BATCH_CANDIDATES = 512  # candidates from which all points of a batch are chosen
+CLIMBING_POINTS = int(__import__("os").environ.get("MXP", 8))  # candidates whose neighbours are candidates, too
+MAX_CLIMBS = 4  # times that the neighbours of the best candidates are added
 NUM_INITIAL_POINTS = 3  # points trained before the model is used
 MANY_OBSERVATIONS = 400
 """With more, half as many candidates are made: those of very many suggestions have been compared."""
@@ -144,7 +146,21 @@ class Engine(Generic[Point]):
             best = self.pool.best(num_new)
             first = self.pool.add(self.domain.mutate(self.pool.points[i], self.rng) for i in best)
             self._score(estimate, self.pool.available(tried, first))
+            if "L" in __import__("os").environ.get("MX", ""):
+                self._climb(estimate, tried)
         return [self.pool.points[i] for i in self._select(estimate, count)]
+
+    def _climb(self, estimate: FrontEstimate, tried: AbstractSet[Hashable]) -> None:
+        """Add the neighbours of the best candidates, and those of the best ones after that."""
+        expanded: set[Hashable] = set()
+        for _ in range(MAX_CLIMBS):
+            best = [self.pool.points[i] for i in self.pool.best(CLIMBING_POINTS)]
+            fresh = [point for point in best if self.domain.key(point) not in expanded]
+            if not fresh:
+                return
+            expanded |= {self.domain.key(point) for point in fresh}
+            first = self.pool.add(neighbour for point in fresh for neighbour in self.domain.neighbours(point, self.rng))
+            self._score(estimate, self.pool.available(tried, first))
 
     def _select(self, estimate: FrontEstimate, count: int) -> list[int]:
         """The indices of the best candidate and, with the best ones of the others, of those that follow it."""

@@ -182,8 +182,7 @@ class GaussianProcess:
         weights = inverse @ y
         loss = self._log_determinant_and_prior(theta, factor) + 0.5 * y @ weights
         slope = 0.5 * (inverse - np.outer(weights, weights))  # derivative of the loss with respect to the covariance
-        by_prior = (theta - self.prior_mean) / self.prior_sd**2
-        return float(loss), self.kernel.gradient(theta, slope, terms, pairs) + by_prior
+        return float(loss), self.kernel.gradient(theta, slope, terms, pairs) + self.kernel.prior_energy(theta)[1]
 
     @staticmethod
     def _noisy_factor(theta: Floats, covariance: Floats) -> Floats:
@@ -193,8 +192,7 @@ class GaussianProcess:
 
     def _log_determinant_and_prior(self, theta: Floats, factor: Floats) -> float:
         """The part of the negative log posterior density that does not depend on the observations."""
-        deviation = (theta - self.prior_mean) / self.prior_sd
-        return float(np.log(np.diag(factor)).sum() + 0.5 * deviation @ deviation)
+        return float(np.log(np.diag(factor)).sum()) + self.kernel.prior_energy(theta)[0]
 
 
 def _inverse(factor: Floats) -> Floats:

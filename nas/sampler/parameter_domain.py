@@ -18,6 +18,7 @@ from nas.sampler.domain import Domain, Rng
 from nas.sampler.parameters import ABSENT_LEVEL, Level, Range, parameter_of
 
 Floats = NDArray[np.float64]
+NUM_RANGE_NEIGHBOURS = 8  # random ones, of a range
 Levels = tuple[Level, ...]
 
 
@@ -103,6 +104,19 @@ class ParameterDomain(Domain[Levels]):
             index = variable[int(rng.integers(len(variable)))]
             changed[index] = self.parameters[index].mutate(point[index], rng)
         return self._completed(changed, rng)
+
+    def neighbours(self, point: Levels, rng: Rng) -> list[Levels]:
+        neighbours = []
+        for i in self._variable:
+            if i in self._fixed or point[i] == ABSENT_LEVEL:
+                continue
+            parameter = self.parameters[i]
+            if isinstance(parameter, Range):
+                levels = [parameter.mutate(point[i], rng) for _ in range(NUM_RANGE_NEIGHBOURS)]
+            else:
+                levels = [level for level in parameter.levels() if level != point[i]]
+            neighbours += [self._completed([*point[:i], level, *point[i + 1 :]], rng) for level in levels]
+        return neighbours
 
     def crossover(self, a: Levels, b: Levels, rng: Rng) -> Levels:
         mixed = [x if from_a else y for x, y, from_a in zip(a, b, rng.random(len(a)) < 0.5, strict=True)]
