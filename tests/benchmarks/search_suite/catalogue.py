@@ -1,0 +1,99 @@
+"""All problems by name. A family is one file of `search_suite.families`, which registers a function for each of its problems.
+
+    @family("cells", instances=3)
+    def create_cells(seed: int) -> SpaceProblem: ...
+
+The problem `cells` is the instance 0, `cells-1` the next.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nas.analysis.front import Bounds
+from search_suite.problem import Goal, SpaceProblem
+
+FORMAT = 2  # of the kept goals; counts up when a family or the search for fronts changes
+PROBES = 200
+
+
+@dataclass(frozen=True)
+class Family:
+    """Generated problems that differ in their seed.
+
+    Args:
+        name: their common name.
+        create: seed -> problem.
+        summary: what it is about, in a line.
+        in_default: True if the suite has the first instance of it by default.
+    """
+
+    name: str
+    create: Callable[[str, int], SpaceProblem]
+    summary: str
+    in_default: bool
+
+
+FAMILIES: dict[str, Family] = {}
+
+
+def family(
+    name: str, in_default: bool = True
+) -> Callable[[Callable[[str, int], SpaceProblem]], Callable[..., SpaceProblem]]:
+    """Register the decorated function (name of the problem, seed) as a family; its docstring is the summary.
+
+    Raises:
+        ValueError: the name is already registered.
+    """
+
+    def add(create: Callable[[str, int], SpaceProblem]) -> Callable[[str, int], SpaceProblem]:
+        if name in FAMILIES:
+            raise ValueError(f"family {name!r} is already registered")
+        FAMILIES[name] = Family(name, create, (create.__doc__ or "").partition("\n")[0], in_default)
+        return create
+
+    return add
+
+
+def instance_name(name: str, instance: int) -> str:
+    """`cells`, `cells-1`, `cells-2`."""
+    return f"{name}-{instance}" if instance else name
+
+
+def create_problem(name: str, instance: int, cache: Path | None = None) -> SpaceProblem:
+    """The problem with its goal; a goal that was found before is read from the folder `cache`."""
+    full_name = instance_name(name, instance)
+    seed = zlib.crc32(name.encode()) % 10_000 + instance
+    problem = FAMILIES[name].create(full_name, seed)
+    file = None if cache is None else cache / f"{full_name}.json"
+    fingerprint = _fingerprint(problem)
+    if file is not None and file.is_file():
+        kept = json.loads(file.read_text())
+        if kept["fingerprint"] == fingerprint:
+            bounds = Bounds(tuple(kept["worst"]), tuple(kept["best_values"]))
+            problem.goal = Goal(problem.objectives, problem.limits, bounds, kept["best"], kept["exact"])
+            return problem
+    problem.goal = problem.find_goal()
+    if file is not None:
+        goal = problem.goal
+        plain = {"fingerprint": fingerprint, "worst": goal.bounds.worst, "best_values": goal.bounds.best}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(f".{os.getpid()}")
+        part.write_text(json.dumps({**plain, "best": goal.best, "exact": goal.exact}))
+        part.replace(file)
+    return problem
+
+
+def _fingerprint(problem: SpaceProblem) -> str:
+    """A number that changes with the space and the values of the problem."""
+    rows = problem.space.sample(np.random.default_rng(0), PROBES)
+    values = np.nan_to_num(problem.values(rows), nan=-1.0, posinf=1e300, neginf=-1e300)
+    text = f"{FORMAT} {problem.limits} {problem.worst} {problem.size} {[f'{v:.9g}' for v in values.ravel()]}"
+    return f"{zlib.crc32(text.encode()):08x}"

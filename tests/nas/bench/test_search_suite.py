@@ -1,0 +1,202 @@
+"""The suite of search problems in `tests/benchmarks/search_suite`: a contract over all families, and the arithmetic of its matrix."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+import search_suite.families  # noqa: F401  # registers them
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from search_suite.catalogue import FAMILIES, create_problem
+from search_suite.front import best_front, nondominated
+from search_suite.matrix import LEAST_MISSING, Matrix, kin, leave_one_out
+from search_suite.problem import SpaceProblem, objective
+from search_suite.results import append_run, key_of, read_runs
+from search_suite.simulation import Run, simulate
+from search_suite.space import ABSENT, Floats, Parameter, Space, categorical, ordinal
+from search_suite.tables import TableProblem
+
+from nas.analysis.front import Volume
+from nas.bench.column_roles import ColumnOptions
+from nas.bench.simulation import RunSpec, simulate as simulate_on_table
+from nas.bench.table import load_table
+
+SMALL = 20_000  # points of a space that a test enumerates by itself
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_values_are_those_of_the_name_and_the_seed(name: str) -> None:
+    family = FAMILIES[name]
+    problem, again, other = (family.create(name, seed) for seed in (3, 3, 4))
+    rows = problem.space.sample(np.random.default_rng(0), 200)
+    values = problem.values(rows)
+    np.testing.assert_array_equal(values, again.values(rows))
+    assert not np.array_equal(values, other.values(rows), equal_nan=True)
+    assert np.isfinite(values[:, problem.cheap]).all() or name.startswith("fail")
+    assert np.isfinite(values).all() or name.startswith(("fail", "inf"))
+    for index, item in enumerate(problem.objectives):
+        assert not item.log or np.nanmin(values[:, index]) > 0
+    for alone in range(5):  # a point alone has the values that it has among others
+        np.testing.assert_allclose(problem.means(rows[alone]), values[alone], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_sampler_is_told_the_costs_of_points(name: str) -> None:
+    problem = FAMILIES[name].create(name, 0)
+    context = problem.context(0)
+    assert context.objectives[context.primary].compute is None
+    for row in problem.space.sample(np.random.default_rng(1), 5):
+        params = problem.space.params(row)
+        np.testing.assert_allclose(problem.space.row(params), row, atol=1e-9)
+        expected = problem.response.costs(row[None])[0]
+        costs = [item.compute(params) for item in context.objectives if item.compute is not None]
+        np.testing.assert_allclose([*costs, *(feature(params) for feature in context.features)], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if FAMILIES[name].create(name, 0).size <= SMALL])
+def test_the_goal_is_the_hypervolume_of_all_points(name: str) -> None:
+    problem = create_problem(name, 0)
+    goal = problem.goal
+    volume = Volume(len(goal.objectives))
+    rows = np.array(list(itertools.product(*(range(count) for count in problem.space.counts))), dtype=float)
+    for point in goal.unit(problem.values(rows)):
+        volume.add(point)
+    assert goal.exact
+    assert 0 < goal.best <= 1
+    assert volume.value == pytest.approx(goal.best, abs=1e-9)
+
+
+def test_a_front_that_is_searched_is_the_exact_one() -> None:
+    """A space of 4^14 points whose objectives are sums: the front of a half and that of the other, added, hold the whole front."""
+    rng = np.random.default_rng(0)
+    space = Space(tuple(categorical(f"p{i}", *range(4)) for i in range(14)))
+    tables = rng.integers(0, 60, size=(14, 4, 2)).astype(float)
+
+    def evaluate(rows: Floats) -> Floats:
+        return sum(tables[i][rows[:, i].astype(int)] for i in range(14))
+
+    front = np.zeros((1, 2))
+    for table in tables:
+        front = nondominated(np.unique((front[:, None] + table[None]).reshape(-1, 2), axis=0))
+    found, exact = best_front(space, evaluate)
+    assert not exact
+    np.testing.assert_array_equal(np.unique(found, axis=0), np.unique(front, axis=0))
+
+
+def test_points_of_a_conditional_space() -> None:
+    space = Space(
+        (
+            categorical("mixer", "conv", "pool"),
+            Parameter("kernel", CategoricalDistribution((3, 5, 7)), True, 0, (0,)),
+            Parameter("rate", FloatDistribution(0.01, 1.0, log=True), True),
+        )
+    )
+    row = space.row({"mixer": "pool", "rate": 0.1})
+    np.testing.assert_allclose(row, [1, ABSENT, 0.5])
+    assert space.params(np.array([0, 2, 1.0])) == {"mixer": "conv", "kernel": 7, "rate": 1.0}
+    np.testing.assert_array_equal(space.canonical(np.array([[1.0, 2.0, 0.5]])), [[1, ABSENT, 0.5]])
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    assert set(space.suggest(trial)) == {"mixer", "rate"} | ({"kernel"} if trial.params["mixer"] == "conv" else set())
+
+
+def _square() -> SpaceProblem:
+    """Four points: (1, 10), (2, 100), a failure, and an infinite loss."""
+    from search_suite.problem import Response
+
+    losses = np.array([1.0, 0.5, np.nan, np.inf])
+    space = Space((ordinal("a", 0, 1), ordinal("b", 0, 1)))
+
+    def index(rows: Floats) -> Floats:
+        return (2 * rows[:, 0] + rows[:, 1]).astype(int)
+
+    response = Response(
+        lambda rows: 10.0 ** (1 + index(rows))[:, None], lambda rows, costs: losses[index(rows)][:, None]
+    )
+    objectives = (objective("loss", "minimize"), objective("cost", "minimize", log=True, cheap=True))
+    problem = SpaceProblem("square", space, objectives, response)
+    problem.goal = problem.find_goal()
+    return problem
+
+
+def test_a_search_counts_failures_and_shares() -> None:
+    problem = _square()
+    # The reference point is a tenth beyond (1, 100) of the front: 1.05 and 10^2.1. Boxes: .05/.55 * 1 and 1 * .1/1.1, overlapping.
+    own = 0.05 / 0.55 + 0.1 / 1.1 - 0.05 / 0.55 * 0.1 / 1.1
+    assert problem.goal.best == pytest.approx(own)
+    run = simulate(problem, "random", 0, 10)
+    assert (run.failures, run.shares[-1], len(run.shares), run.error) == (2, 1.0, 10, "")
+    assert simulate(problem, "random", 0, 10).shares == run.shares
+
+
+def test_a_search_on_a_table_is_that_of_nas_bench_search(tmp_path: Path) -> None:
+    lines = ["a,b,c,accuracy,macs"]
+    for a, b, c in itertools.product(range(5), range(5), range(5)):
+        lines.append(f"{a},{b},{c},{0.1 * a + 0.05 * b * c - 0.01 * a * b:.3f},{10 + a + 2 * b + 3 * c + a * c}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    table = load_table(tmp_path / "table.csv", ColumnOptions())
+    for sampler, workers in (("pareto", 1), ("tpe", 4)):
+        expected = simulate_on_table(table, RunSpec(sampler, workers, 1), 20)
+        run = simulate(TableProblem("table", table), sampler, 1, 20, workers=workers)
+        assert run.shares == tuple(round(share, 6) for share in expected.shares)
+        assert run.duplicates == expected.refused
+
+
+def _run(problem: str, sampler: str, seed: int, shares: list[float]) -> Run:
+    return Run(problem, sampler, "", 1, seed, len(shares), tuple(shares), 0, 0, 0, (0.0, 0.0, 0.0), "")
+
+
+def test_results_survive_a_file_that_was_cut_off(tmp_path: Path) -> None:
+    file = tmp_path / "runs.jsonl"
+    runs = [_run("p", "a", seed, [0.5, 0.25 + seed / 3]) for seed in range(3)]
+    for run in runs[:2]:
+        append_run(file, run)
+    file.write_text(file.read_text()[:-20])
+    append_run(file, runs[2])
+    assert read_runs([file, tmp_path / "none"]) == [runs[0], runs[2]]
+    assert key_of(runs[0]) == ("p", "a", "", 1, 0, 2)
+    assert Run.from_dict(json.loads(json.dumps(runs[1].to_dict()))) == runs[1]
+
+
+def test_ranks_and_ratios() -> None:
+    """Trainings to 95 %: a has 1, 4 and 2, 2; b has 2, 2 and 4, 3 (not reached); c has the first problem alone."""
+    far, near = [0.0, 0.0, 0.0, 0.96], [0.0, 0.96, 0.96, 0.96]
+    runs = [
+        _run("p", "a", 0, [0.96] * 4),
+        _run("p", "a", 1, far),
+        _run("q", "a", 0, near),
+        _run("q", "a", 1, near),
+        _run("p", "b", 0, near),
+        _run("p", "b", 1, near),
+        _run("q", "b", 0, far),
+        _run("q", "b", 1, [0.0, 0.0, 0.0]),
+    ]
+    matrix = Matrix(runs)
+    assert [matrix.value(p, s, "to95") for p in "pq" for s in "ab"] == pytest.approx([2, 2, 2, 4])
+    a, b = matrix.summaries("to95")
+    assert (a.arm, a.rank, a.ratio, a.lost) == ("a", 1.25, pytest.approx(1.0), ("p",))  # medians 2.5 and 2
+    assert (b.arm, b.rank, b.ratio, b.lost) == ("b", 1.75, pytest.approx(math.sqrt(2)), ("q",))
+    assert a.worst_seed == ("p", pytest.approx(4 / 2.5))
+    assert b.worst_problem == ("q", pytest.approx(2.0))
+    assert Matrix([*runs, _run("p", "c", 0, near)]).common == ("p",)
+    assert Matrix(runs, ["b"]).arms == ("b",)
+    assert matrix.value("p", "b", "at50") == pytest.approx(0.04 + LEAST_MISSING)
+
+
+def test_a_choice_does_not_see_what_is_left_out_nor_what_is_akin() -> None:
+    """On x and its kin the variant a needs 1 training where b needs 8; on y and z b needs 1 where a needs 2."""
+
+    def run(problem: str, variant: str, trainings: int) -> Run:
+        return _run(problem, variant, 0, [0.0] * (trainings - 1) + [1.0] * (9 - trainings))
+
+    rows = [run(p, "a", 1) for p in ("x", "x_noise", "x-1")] + [run(p, "b", 8) for p in ("x", "x_noise", "x-1")]
+    rows += [run(p, "a", 2) for p in "yz"] + [run(p, "b", 1) for p in "yz"]
+    assert {kin(p) for p in ("x", "x_noise", "x-1")} == {"x"}
+    left_out = {row.problem: row for row in leave_one_out(Matrix(rows), ["a", "b"], "to95")}
+    assert (left_out["x"].chosen, left_out["x"].best, left_out["x"].price) == ("b", "a", pytest.approx(8.0))
+    assert (left_out["y"].chosen, left_out["y"].best, left_out["y"].price) == ("a", "b", pytest.approx(2.0))
+    assert leave_one_out(Matrix(rows[:1]), ["a"], "to95") == []
