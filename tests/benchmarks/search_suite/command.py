@@ -113,6 +113,11 @@ def do_runs(jobs: Sequence[Job], args: argparse.Namespace) -> Iterator[Run]:
         yield from pool.map(run_job, jobs, [args.data] * len(jobs), [args.cache] * len(jobs))
 
 
+def is_wanted(name: str, patterns: Sequence[str]) -> bool:
+    """Whether one of `patterns` fits the name of a problem."""
+    return any(fnmatch(name, pattern) for pattern in patterns)
+
+
 def list_problems(names: Sequence[str]) -> None:
     """Print the names, and what each family is about."""
     for name in names:
@@ -159,8 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     for module in args.modules:
         importlib.import_module(module)
-    names = problem_names(args.data, args.instances, args.all)
-    names = [name for name in names if any(fnmatch(name, pattern) for pattern in args.problems)]
+    names = [] if args.print_only else problem_names(args.data, args.instances, args.all)
+    names = [name for name in names if is_wanted(name, args.problems)]
     if args.list:
         list_problems(names)
         return
@@ -168,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         find(sampler, "--samplers")
     runs = read_runs([*args.read, *([args.out] if args.out else [])])
     done = {key_of(run) for run in runs}
-    jobs = [] if args.print_only else [job for job in jobs_of(args, names) if job.key not in done]
+    jobs = [job for job in jobs_of(args, names) if job.key not in done]
     start = time.perf_counter()
     for number, run in enumerate(do_runs(jobs, args), 1):
         runs.append(run)
@@ -180,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{number}/{len(jobs)} {run.arm} {run.problem} seed {run.seed}: {state}, {left_s:.0f} s left",
             file=sys.stderr,
         )
-    report(args, [run for run in runs if run.problem in names])
+    report(args, [run for run in runs if is_wanted(run.problem, args.problems)])
 
 
 def report(args: argparse.Namespace, runs: Sequence[Run]) -> None:

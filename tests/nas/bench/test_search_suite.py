@@ -1,4 +1,4 @@
-"""The suite of search problems in `tests/benchmarks/search_suite`: a contract over all families, and the arithmetic of its matrix."""
+"""The suite of search problems in `tests/benchmarks/search_suite`: a contract over all families, and its arithmetic."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_goal_is_the_hypervolume_of_all_points(name: str) -> None:
 
 
 def test_a_front_that_is_searched_is_the_exact_one() -> None:
-    """A space of 4^14 points whose objectives are sums: the front of a half and that of the other, added, hold the whole front."""
+    """4^14 points whose objectives are sums: the exact front grows from parameter to parameter."""
     rng = np.random.default_rng(0)
     space = Space(tuple(categorical(f"p{i}", *range(4)) for i in range(14)))
     tables = rng.integers(0, 60, size=(14, 4, 2)).astype(float)
@@ -125,7 +125,7 @@ def _square() -> SpaceProblem:
 
 def test_a_search_counts_failures_and_shares() -> None:
     problem = _square()
-    # The reference point is a tenth beyond (1, 100) of the front: 1.05 and 10^2.1. Boxes: .05/.55 * 1 and 1 * .1/1.1, overlapping.
+    # The reference point is a tenth beyond the front's (1, 100): 1.05 and 10^2.1. Two boxes, which overlap.
     own = 0.05 / 0.55 + 0.1 / 1.1 - 0.05 / 0.55 * 0.1 / 1.1
     assert problem.goal.best == pytest.approx(own)
     run = simulate(problem, "random", 0, 10)
