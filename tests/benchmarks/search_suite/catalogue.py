@@ -32,21 +32,17 @@ class Family:
         name: their common name.
         create: seed -> problem.
         summary: what it is about, in a line.
-        in_default: True if the suite has the first instance of it by default.
     """
 
     name: str
     create: Callable[[str, int], SpaceProblem]
     summary: str
-    in_default: bool
 
 
 FAMILIES: dict[str, Family] = {}
 
 
-def family(
-    name: str, in_default: bool = True
-) -> Callable[[Callable[[str, int], SpaceProblem]], Callable[..., SpaceProblem]]:
+def family(name: str) -> Callable[[Callable[[str, int], SpaceProblem]], Callable[..., SpaceProblem]]:
     """Register the decorated function (name of the problem, seed) as a family; its docstring is the summary.
 
     Raises:
@@ -56,7 +52,7 @@ def family(
     def add(create: Callable[[str, int], SpaceProblem]) -> Callable[[str, int], SpaceProblem]:
         if name in FAMILIES:
             raise ValueError(f"family {name!r} is already registered")
-        FAMILIES[name] = Family(name, create, (create.__doc__ or "").partition("\n")[0], in_default)
+        FAMILIES[name] = Family(name, create, (create.__doc__ or "").partition("\n")[0])
         return create
 
     return add

@@ -63,14 +63,16 @@ class Job:
 def problem_names(data: Path | None, instances: int, everything: bool) -> list[str]:
     """The names of the problems that can be made, tables first; missing tables are reported."""
     names = []
+    missing = []
     for source in tables.SOURCES:
-        if data is not None and tables.locate(source, data) is not None:
-            names.append(source.name)
-        else:
-            print(f"{source.name} is left out: no {source.file} in {data or '--data'}", file=sys.stderr)
-    for name, family in FAMILIES.items():
-        if family.in_default or everything:
-            names += [instance_name(name, instance) for instance in range(instances)]
+        if source.held_out and not everything:
+            continue
+        found = data is not None and source.locate(data) is not None
+        (names if found else missing).append(source.name)
+    if missing:
+        print(f"left out, since their files are not in {data or '--data'}: {', '.join(missing)}", file=sys.stderr)
+    for name in FAMILIES:
+        names += [instance_name(name, instance) for instance in range(instances)]
     return names
 
 
@@ -80,9 +82,9 @@ def open_problem(name: str, data: Path | None, cache: Path | None) -> Problem:
     for source in tables.SOURCES:
         if source.name == name:
             assert data is not None
-            file = tables.locate(source, data)
+            file = source.locate(data)
             assert file is not None
-            return tables.read(source, file)
+            return source.read(file, cache)
     family, _, instance = name.partition("-")
     return create_problem(family, int(instance or 0), cache)
 
@@ -133,7 +135,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="the folder of tables")
     parser.add_argument("--problems", nargs="+", default=["*"], metavar="GLOB")
     parser.add_argument("--instances", type=int, default=1, help="of each family of generated problems")
-    parser.add_argument("--all", action="store_true", help="also the families that are not in the default suite")
+    parser.add_argument("--all", action="store_true", help="also what is not in the default suite: held-out tables")
     parser.add_argument("--samplers", nargs="+", default=["pareto"])
     parser.add_argument("--import", dest="modules", nargs="+", default=[], metavar="MODULE")
     parser.add_argument("--label", default="", help="the name of this copy of the project in results")
