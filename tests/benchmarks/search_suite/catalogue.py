@@ -1,7 +1,7 @@
 """All problems by name. A family is one file of `search_suite.families`, which registers a function for each of its problems.
 
     @family("cells", instances=3)
-    def create_cells(seed: int) -> SpaceProblem: ...
+    def create_cells(seed: int) -> GeneratedProblem: ...
 
 The problem `cells` is the instance 0, `cells-1` the next.
 """
@@ -14,14 +14,26 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Protocol
 
 from nas.analysis.front import Bounds
-from search_suite.problem import Goal, SpaceProblem
+from nas.objectives import Objective
+from search_suite.problem import Goal, Problem
 
 FORMAT = 2  # of the kept goals; counts up when a family or the search for fronts changes
-PROBES = 200
+
+
+class GeneratedProblem(Problem, Protocol):
+    """A problem whose best front has to be searched."""
+
+    objectives: tuple[Objective, ...]
+    limits: tuple[float | None, ...]
+
+    def find_goal(self) -> Goal:
+        """Search the best front; slow for a large space."""
+
+    def fingerprint(self) -> str:
+        """A number that changes with the space and the values."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +47,21 @@ class Family:
     """
 
     name: str
-    create: Callable[[str, int], SpaceProblem]
+    create: Callable[[str, int], GeneratedProblem]
     summary: str
 
 
 FAMILIES: dict[str, Family] = {}
 
 
-def family(name: str) -> Callable[[Callable[[str, int], SpaceProblem]], Callable[..., SpaceProblem]]:
+def family(name: str) -> Callable[[Callable[[str, int], GeneratedProblem]], Callable[..., GeneratedProblem]]:
     """Register the decorated function (name of the problem, seed) as a family; its docstring is the summary.
 
     Raises:
         ValueError: the name is already registered.
     """
 
-    def add(create: Callable[[str, int], SpaceProblem]) -> Callable[[str, int], SpaceProblem]:
+    def add(create: Callable[[str, int], GeneratedProblem]) -> Callable[[str, int], GeneratedProblem]:
         if name in FAMILIES:
             raise ValueError(f"family {name!r} is already registered")
         FAMILIES[name] = Family(name, create, (create.__doc__ or "").partition("\n")[0])
@@ -63,13 +75,13 @@ def instance_name(name: str, instance: int) -> str:
     return f"{name}-{instance}" if instance else name
 
 
-def create_problem(name: str, instance: int, cache: Path | None = None) -> SpaceProblem:
+def create_problem(name: str, instance: int, cache: Path | None = None) -> GeneratedProblem:
     """The problem with its goal; a goal that was found before is read from the folder `cache`."""
     full_name = instance_name(name, instance)
     seed = zlib.crc32(name.encode()) % 10_000 + instance
     problem = FAMILIES[name].create(full_name, seed)
     file = None if cache is None else cache / f"{full_name}.json"
-    fingerprint = _fingerprint(problem)
+    fingerprint = f"{FORMAT} {problem.fingerprint()}"
     if file is not None and file.is_file():
         kept = json.loads(file.read_text())
         if kept["fingerprint"] == fingerprint:
@@ -85,11 +97,3 @@ def create_problem(name: str, instance: int, cache: Path | None = None) -> Space
         part.write_text(json.dumps({**plain, "best": goal.best, "exact": goal.exact}))
         part.replace(file)
     return problem
-
-
-def _fingerprint(problem: SpaceProblem) -> str:
-    """A number that changes with the space and the values of the problem."""
-    rows = problem.space.sample(np.random.default_rng(0), PROBES)
-    values = np.nan_to_num(problem.values(rows), nan=-1.0, posinf=1e300, neginf=-1e300)
-    text = f"{FORMAT} {problem.limits} {problem.worst} {problem.size} {[f'{v:.9g}' for v in values.ravel()]}"
-    return f"{zlib.crc32(text.encode()):08x}"

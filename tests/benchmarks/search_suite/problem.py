@@ -9,6 +9,7 @@ range, so that both ends of the front count.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -27,6 +28,7 @@ INFEASIBLE_ATTRIBUTE = "infeasible"
 MARGIN = 0.1
 """Of the range of the best front, by which the reference point lies beyond its worst values."""
 _KEPT_COSTS = 200_000
+PROBES = 200
 
 
 def objective(name: str, direction: Direction, *, log: bool = False, cheap: bool = False) -> Objective:
@@ -162,6 +164,13 @@ class SpaceProblem:
         return Goal(self.objectives, self.limits, bounds, hypervolume(front * signs, self.objectives, bounds), exact)
 
     goal: Goal  # set by `search_suite.catalogue`, which keeps it in a file
+
+    def fingerprint(self) -> str:
+        """A number that changes with the space and the values of the problem."""
+        rows = self.space.sample(np.random.default_rng(0), PROBES)
+        values = np.nan_to_num(self.values(rows), nan=-1.0, posinf=1e300, neginf=-1e300)
+        text = f"{self.limits} {self.worst} {self.size} {[f'{value:.9g}' for value in values.ravel()]}"
+        return f"{zlib.crc32(text.encode()):08x}"
 
     def context(self, seed: int) -> SamplerContext:
         objectives = tuple(

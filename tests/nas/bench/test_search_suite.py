@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,27 +14,40 @@ import optuna
 import pytest
 import search_suite.families  # noqa: F401  # registers them
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from search_suite.architectures import ArchitectureProblem
 from search_suite.catalogue import FAMILIES, create_problem
+from search_suite.families.products import MACS
+from search_suite.families.pyramids import SPACE
 from search_suite.front import best_front, nondominated
 from search_suite.matrix import LEAST_MISSING, Matrix, kin, leave_one_out
 from search_suite.problem import SpaceProblem, objective
 from search_suite.results import append_run, key_of, read_runs
 from search_suite.simulation import Run, simulate
 from search_suite.space import ABSENT, Floats, Parameter, Space, categorical, ordinal
-from search_suite.tables import TableProblem
+from search_suite.tables import TableProblem, TableSource
+from search_suite.wheels import WheelTable, perceptrons, read_pickle
 
 from nas.analysis.front import Volume
 from nas.bench.column_roles import ColumnOptions
 from nas.bench.simulation import RunSpec, simulate as simulate_on_table
 from nas.bench.table import load_table
+from search_space import SearchSpace
 
 SMALL = 20_000  # points of a space that a test enumerates by itself
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+def create(name: str, seed: int) -> SpaceProblem:
+    problem = FAMILIES[name].create(name, seed)
+    assert isinstance(problem, SpaceProblem)
+    return problem
+
+
+PARAMETER_FAMILIES = [name for name in FAMILIES if name != "pyramids"]
+
+
+@pytest.mark.parametrize("name", PARAMETER_FAMILIES)
 def test_values_are_those_of_the_name_and_the_seed(name: str) -> None:
-    family = FAMILIES[name]
-    problem, again, other = (family.create(name, seed) for seed in (3, 3, 4))
+    problem, again, other = (create(name, seed) for seed in (3, 3, 4))
     rows = problem.space.sample(np.random.default_rng(0), 200)
     values = problem.values(rows)
     np.testing.assert_array_equal(values, again.values(rows))
@@ -45,9 +60,9 @@ def test_values_are_those_of_the_name_and_the_seed(name: str) -> None:
         np.testing.assert_allclose(problem.means(rows[alone]), values[alone], rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", PARAMETER_FAMILIES)
 def test_a_sampler_is_told_the_costs_of_points(name: str) -> None:
-    problem = FAMILIES[name].create(name, 0)
+    problem = create(name, 0)
     context = problem.context(0)
     assert context.objectives[context.primary].compute is None
     for row in problem.space.sample(np.random.default_rng(1), 5):
@@ -58,9 +73,10 @@ def test_a_sampler_is_told_the_costs_of_points(name: str) -> None:
         np.testing.assert_allclose([*costs, *(feature(params) for feature in context.features)], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if FAMILIES[name].create(name, 0).size <= SMALL])
+@pytest.mark.parametrize("name", [name for name in PARAMETER_FAMILIES if create(name, 0).size <= SMALL])
 def test_the_goal_is_the_hypervolume_of_all_points(name: str) -> None:
     problem = create_problem(name, 0)
+    assert isinstance(problem, SpaceProblem)
     goal = problem.goal
     volume = Volume(len(goal.objectives))
     rows = np.array(list(itertools.product(*(range(count) for count in problem.space.counts))), dtype=float)
@@ -86,6 +102,26 @@ def test_a_front_that_is_searched_is_the_exact_one() -> None:
     found, exact = best_front(space, evaluate)
     assert not exact
     np.testing.assert_array_equal(np.unique(found, axis=0), np.unique(front, axis=0))
+
+
+def test_a_search_space_of_architectures() -> None:
+    """Large enough to be searched, and small enough to be enumerated by its own iterator."""
+    conv = {"mixer": {"conv": {"k": [3, 5]}, "pool": {}}, "channel_mixer": {"mlp": {"expansion": [1, 2]}}}
+    stage = {**conv, "depth": 1, "width": [16, 24], "norm": "batch"}
+    space = {**SPACE, "num_stages": 2, "stem": {"patch": 4}, "stages": [stage, stage]}
+    large = FAMILIES["pyramids"].create("pyramids", 0)
+    assert isinstance(large, ArchitectureProblem)
+    problem = ArchitectureProblem("small", SearchSpace.from_dict(space), large.measure, MACS, large.quality)
+    problem.goal = goal = problem.find_goal(random_points=40, generations=2)
+    assert not goal.exact
+    volume = Volume(2)
+    for architecture in problem.search_space:
+        volume.add(goal.unit(problem.means(architecture)[None])[0])
+    assert volume.value == pytest.approx(goal.best)
+    assert large.fingerprint() == FAMILIES["pyramids"].create("pyramids", 0).fingerprint()  # type: ignore[attr-defined]
+    run = simulate(problem, "pareto", 0, 20)
+    assert (run.error, run.failures, run.duplicates) == ("", 0, 0)
+    assert 0.5 < run.shares[-1] <= 1
 
 
 def test_points_of_a_conditional_space() -> None:
@@ -148,6 +184,49 @@ def test_a_search_on_a_table_is_that_of_nas_bench_search(tmp_path: Path) -> None
 
 def _run(problem: str, sampler: str, seed: int, shares: list[float]) -> Run:
     return Run(problem, sampler, "", 1, seed, len(shares), tuple(shares), 0, 0, 0, (0.0, 0.0, 0.0), "")
+
+
+def test_a_kept_goal_and_a_kept_table_are_those_that_were_made(tmp_path: Path) -> None:
+    first, second = (create_problem("tiny", 1, tmp_path).goal for _ in range(2))
+    assert vars(first) == vars(second)
+    (tmp_path / "data").mkdir()
+    cells = [f"a,{i},{i / 7};{i / 9},{1 + i}" for i in range(12)] + [f"b,{i},,{2 + i}" for i in range(12)]
+    (tmp_path / "data" / "t.csv").write_text("\n".join(["op,n,acc,cost", *cells]))
+    source = TableSource("t", "t.csv", ("acc:max", "cost:min:cheap:log"), to_median=("acc",), noise=True)
+    file = source.locate(tmp_path / "data")
+    assert file is not None
+    made, kept = (source.read(file, tmp_path) for _ in range(2))
+    assert kept.goal.bounds == made.goal.bounds
+    assert kept.goal.best == made.goal.best
+    assert dict(kept.table.rows) == dict(made.table.rows)
+    assert repr(kept.table.trainings) == repr(made.table.trainings)  # with NaN
+    assert simulate(kept, "tpe", 0, 15).shares == simulate(made, "tpe", 0, 15).shares
+    assert TableSource("u", "u.csv").locate(tmp_path) is None
+
+
+def test_tables_in_wheels(tmp_path: Path) -> None:
+    """A pickle of numbers as wheels have it; one that names a function is refused."""
+    key = {"val_acc": [0.5, 0.25], "train_time": [1.5, 2.5]}
+    rows = {f"{a}{b}0{c}{d}": key for a in range(10) for b in range(10) for c in range(10) for d in range(10)}
+    harmful = b"cos\nsystem\n(S'false'\ntR."
+    with zipfile.ZipFile(tmp_path / "w-1.whl", "w") as wheel:
+        wheel.writestr("rows.pkl", pickle.dumps(rows))
+        wheel.writestr("harmful.pkl", harmful)
+    table = WheelTable("w-*.whl", "rows.pkl", perceptrons)
+    file = table.locate(tmp_path)
+    assert file == tmp_path / "w-1.whl"
+    table.write(file, tmp_path / "rows.csv")
+    objectives = ("val_acc:max", "macs:min:cheap:log", "train_s:min")
+    read = load_table(tmp_path / "rows.csv", ColumnOptions(objectives=objectives))
+    assert {name: len(values) for name, values in read.choices.items()} == {
+        "alpha": 10,
+        "batch_size": 10,
+        "learning_rate_init": 10,
+        "width": 10,
+    }
+    assert read.trainings[0] == ((0.5, 0.25), (30 * 16,), (1.5, 2.5))
+    with pytest.raises(pickle.UnpicklingError, match=r"os\.system"):
+        read_pickle(file, "harmful.pkl")
 
 
 def test_results_survive_a_file_that_was_cut_off(tmp_path: Path) -> None:
