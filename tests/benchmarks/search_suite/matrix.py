@@ -49,11 +49,12 @@ MEASURES: Mapping[str, Callable[[Run], float]] = {
 
 @dataclass(frozen=True)
 class Summary:
-    """An arm over all problems that every arm has.
+    """An arm over the problems that it has.
 
     Args:
         arm: the arm.
-        rank: mean rank, 1 is best; arms that are equal share the mean of their ranks.
+        problems: their number.
+        rank: mean rank among the arms that have the problem, 1 is best; arms that are equal share the mean of their ranks.
         ratio: the geometric mean over problems of the ratio to the best known.
         worst_problem: the problem with the largest ratio, and that ratio.
         worst_seed: the problem with the largest ratio of the worst seed to the median, and that ratio.
@@ -61,6 +62,7 @@ class Summary:
     """
 
     arm: str
+    problems: int
     rank: float
     ratio: float
     worst_problem: tuple[str, float]
@@ -69,7 +71,7 @@ class Summary:
 
 
 class Matrix:
-    """Runs by problem and arm.
+    """Runs by problem and arm. An arm does not have a problem whose kind its sampler does not take.
 
     Args:
         runs: at least one.
@@ -77,13 +79,15 @@ class Matrix:
     """
 
     def __init__(self, runs: Sequence[Run], arms: Sequence[str] = ()) -> None:
+        wanted = [run for run in runs if not arms or run.arm in arms]
+        self.unsupported = tuple(run for run in wanted if run.is_unsupported)
         self.runs: dict[str, dict[str, list[Run]]] = {}
-        for run in runs:
-            if not arms or run.arm in arms:
+        for run in wanted:
+            if not run.is_unsupported:
                 self.runs.setdefault(run.problem, {}).setdefault(run.arm, []).append(run)
         self.problems = tuple(self.runs)
-        self.arms = tuple(dict.fromkeys([*arms, *(arm for by_arm in self.runs.values() for arm in by_arm)]))
-        self.common = tuple(p for p in self.problems if all(arm in self.runs[p] for arm in self.arms))
+        present = dict.fromkeys(arm for by_arm in self.runs.values() for arm in by_arm)
+        self.arms = tuple(arm for arm in (arms or present) if arm in present)
 
     def values(self, problem: str, arm: str, measure: str) -> list[float]:
         """The measure of each run."""
@@ -98,36 +102,36 @@ class Matrix:
         return min(self.value(problem, arm, measure) for arm in self.runs[problem])
 
     def summaries(self, measure: str) -> list[Summary]:
-        """All arms over `common`, the best ratio first; nothing if no problem has runs of all."""
-        found = [self._summary(arm, measure) for arm in self.arms] if self.common else []
-        return sorted(found, key=lambda summary: summary.ratio)
+        """All arms, the best ratio first."""
+        return sorted((self._summary(arm, measure) for arm in self.arms), key=lambda summary: summary.ratio)
 
     def _summary(self, arm: str, measure: str) -> Summary:
-        ratios = {p: self.value(p, arm, measure) / self.best(p, measure) for p in self.common}
+        problems = [p for p in self.problems if arm in self.runs[p]]
+        ratios = {p: self.value(p, arm, measure) / self.best(p, measure) for p in problems}
         spreads = {}
-        for problem in self.common:
+        for problem in problems:
             values = self.values(problem, arm, measure)
             spreads[problem] = max(values) / median(values)
-        lost = [p for p in self.common if self._is_behind(p, arm, measure)]
         worst, unlucky = max(ratios, key=ratios.__getitem__), max(spreads, key=spreads.__getitem__)
         return Summary(
             arm,
-            mean(self._rank(problem, arm, measure) for problem in self.common),
+            len(problems),
+            mean(self._rank(problem, arm, measure) for problem in problems),
             geometric_mean(ratios.values()),
             (worst, ratios[worst]),
             (unlucky, spreads[unlucky]),
-            tuple(lost),
+            tuple(p for p in problems if self._is_behind(p, arm, measure)),
         )
 
     def _rank(self, problem: str, arm: str, measure: str) -> float:
         own = self.value(problem, arm, measure)
-        others = [self.value(problem, other, measure) for other in self.arms]
+        others = [self.value(problem, other, measure) for other in self.runs[problem]]
         better = sum(value < own and not math.isclose(value, own) for value in others)
         return better + (sum(math.isclose(value, own) for value in others) + 1) / 2
 
     def _is_behind(self, problem: str, arm: str, measure: str) -> bool:
         own = median(self.values(problem, arm, measure))
-        return any(median(self.values(problem, other, measure)) < own for other in self.arms if other != arm)
+        return any(median(self.values(problem, other, measure)) < own for other in self.runs[problem])
 
 
 @dataclass(frozen=True)

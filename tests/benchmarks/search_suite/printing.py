@@ -61,8 +61,8 @@ def _format(matrix: Matrix, problem: str, arm: str, measure: str, value: float) 
 
 
 def _summary_grid(matrix: Matrix, measure: str) -> Grid:
-    title = f"{measure}: over {len(matrix.common)} problems that all have"
-    grid = _grid(title, ("arm", "mean rank", "ratio to best", "worst problem", "worst seed / median", "behind on"))
+    heads = ("arm", "problems", "mean rank", "ratio to best", "worst problem", "worst seed / median", "behind on")
+    grid = _grid(f"{measure}: over the problems that an arm has", heads)
     for summary in matrix.summaries(measure):
         grid.add_row(*_summary_cells(summary))
     return grid
@@ -72,6 +72,7 @@ def _summary_cells(summary: Summary) -> tuple[str, ...]:
     worst, unlucky = summary.worst_problem, summary.worst_seed
     return (
         summary.arm,
+        str(summary.problems),
         f"{summary.rank:.2f}",
         f"{summary.ratio:.3f}",
         f"{worst[0]} {worst[1]:.2f}",
@@ -82,13 +83,13 @@ def _summary_cells(summary: Summary) -> tuple[str, ...]:
 
 def _trouble_grid(matrix: Matrix) -> Grid:
     heads = ("arm", "runs", "failed trainings", "duplicates", "drawn", "mean s", "95 % s", "largest s", "errors")
-    grid = _grid("per run, and seconds of a suggestion", heads)
+    grid = _grid("means of a run, and seconds of CPU time of a suggestion", heads)
     for arm in matrix.arms:
         runs = [run for by_arm in matrix.runs.values() for run in by_arm.get(arm, ())]
         if not runs:
             continue
         means = [sum(getattr(run, name) for run in runs) / len(runs) for name in ("failures", "duplicates", "drawn")]
-        errors = [run for run in runs if run.error]
+        errors = [run for run in (*runs, *matrix.unsupported) if run.error and run.arm == arm]
         first = f" ({errors[0].problem}: {errors[0].error[:70]})" if errors else ""
         grid.add_row(
             arm,

@@ -42,7 +42,7 @@ class Run:
         failures: trainings that failed or gave infinite values.
         duplicates: proposals of points that were proposed before or that do not exist; they are not trained.
         drawn: points drawn at random because the sampler proposed none that was new.
-        suggest_s: mean, 95 % quantile and largest of the seconds of a suggestion.
+        suggest_s: mean, 95 % quantile and largest of the seconds of CPU time of a suggestion.
         error: the error of the sampler; empty if there was none.
     """
 
@@ -67,6 +67,11 @@ class Run:
     def from_dict(cls, plain: Mapping[str, Any]) -> Run:
         """The inverse of `to_dict`."""
         return cls(**{**plain, "shares": tuple(plain["shares"]), "suggest_s": tuple(plain["suggest_s"])})
+
+    @property
+    def is_unsupported(self) -> bool:
+        """True if the sampler raised an error before anything was trained: it does not take such a problem."""
+        return bool(self.error) and max(self.shares, default=0.0) == 0
 
     @property
     def arm(self) -> str:
@@ -124,9 +129,9 @@ class _Search:
             self.study = optuna.create_study(directions=directions, sampler=sampler)
             while len(self.shares) < trainings:
                 while len(running) < self.workers and len(self.suggest_s) < trainings:
-                    start = time.perf_counter()
+                    start = time.process_time()
                     trial, point = self._propose()
-                    self.suggest_s.append(time.perf_counter() - start)
+                    self.suggest_s.append(time.process_time() - start)
                     heapq.heappush(running, (now + self.rng.uniform(0.5, 1.5), trial.number, trial, point))
                 now, _, trial, point = heapq.heappop(running)
                 self._train(trial, point)

@@ -116,7 +116,9 @@ class Space:
 
     def row(self, params: Mapping[str, Any]) -> Floats:
         """The row of a point."""
-        return np.array([p.position(params[p.name]) if p.name in params else ABSENT for p in self.parameters])
+        return np.array(
+            [p.position(params[p.name]) if p.name in params else ABSENT for p in self.parameters], dtype=float
+        )
 
     def params(self, row: Floats) -> dict[str, Any]:
         """The inverse of `row`."""

@@ -7,6 +7,7 @@ import json
 import math
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -261,7 +262,9 @@ def test_ranks_and_ratios() -> None:
     assert (b.arm, b.rank, b.ratio, b.lost) == ("b", 1.75, pytest.approx(math.sqrt(2)), ("q",))
     assert a.worst_seed == ("p", pytest.approx(4 / 2.5))
     assert b.worst_problem == ("q", pytest.approx(2.0))
-    assert Matrix([*runs, _run("p", "c", 0, near)]).common == ("p",)
+    more = Matrix([*runs, _run("p", "c", 0, near), replace(_run("q", "c", 0, [0.0]), error="ValueError: no")])
+    assert {summary.arm: summary.problems for summary in more.summaries("to95")} == {"a": 2, "b": 2, "c": 1}
+    assert [run.problem for run in more.unsupported] == ["q"]
     assert Matrix(runs, ["b"]).arms == ("b",)
     assert matrix.value("p", "b", "at50") == pytest.approx(0.04 + LEAST_MISSING)
 
