@@ -7,8 +7,9 @@ r"""Compares samplers over a suite of problems: tables of trained networks, and 
 Each run is a line of `--out`; runs that are there are not repeated. At the end it prints for each measure
 (`search_suite.matrix`) the median (worst) of each sampler on each problem, mean ranks, geometric means of the ratio to the
 best known, the worst problem and the worst seed. It measures the package `nas` that Python finds: with PYTHONPATH that of
-another working copy, to which `--label` gives a name. `--import MODULE` imports a module that registers further samplers.
-`--variants a b c` prints for each problem which of these samplers the other problems choose, and what that costs.
+another working copy, to which `--label` gives a name. `--import MODULE` imports a module that registers further samplers;
+those of other libraries are in `search_suite.rivals`. `--variants a b c` prints for each problem which of these samplers the
+other problems choose, and what that costs.
 
 Problems whose space cannot be enumerated are searched once for their best front; `--cache` keeps what was found.
 """
@@ -164,6 +165,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run and print."""
     args = parse(arguments)
+    registered = importlib.import_module("search_suite.rivals.registered")
     for module in args.modules:
         importlib.import_module(module)
     names = [] if args.print_only else problem_names(args.data, args.instances, args.all)
@@ -173,6 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     for sampler in args.samplers:
         find(sampler, "--samplers")
+        if modules := registered.missing_modules(sampler):
+            sys.exit(f"--samplers {sampler}: not installed: {', '.join(modules)} (they are in the extra bench-rivals)")
     runs = read_runs([*args.read, *([args.out] if args.out else [])])
     done = {key_of(run) for run in runs}
     jobs = [job for job in jobs_of(args, names) if job.key not in done]
@@ -204,5 +208,7 @@ def report(args: argparse.Namespace, runs: Sequence[Run]) -> None:
         print("no results")
         return
     print_matrix(matrix, args.measures, args.width)
+    versions = importlib.import_module("search_suite.rivals.registered").versions()
+    print(", ".join(f"{name} {version}" for name, version in versions.items()))
     for measure in args.measures if args.variants else []:
         print_left_out(leave_one_out(matrix, args.variants, measure), measure, args.width)

@@ -6,14 +6,18 @@ import itertools
 import json
 import math
 import pickle
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
-import search_suite.families  # noqa: F401  # registers them
+import search_suite.families  # registers them
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from search_suite.architectures import ArchitectureProblem
 from search_suite.catalogue import FAMILIES, create_problem
@@ -23,6 +27,8 @@ from search_suite.front import best_front, nondominated
 from search_suite.matrix import LEAST_MISSING, Matrix, kin, leave_one_out
 from search_suite.problem import SpaceProblem, objective
 from search_suite.results import append_run, key_of, read_runs
+from search_suite.rivals.forest import ForestSampler
+from search_suite.rivals.rows import Data, RowSampler
 from search_suite.simulation import Run, simulate
 from search_suite.space import ABSENT, Floats, Parameter, Space, categorical, ordinal
 from search_suite.tables import TableProblem, TableSource
@@ -32,6 +38,7 @@ from nas.analysis.front import Volume
 from nas.bench.column_roles import ColumnOptions
 from nas.bench.simulation import RunSpec, simulate as simulate_on_table
 from nas.bench.table import load_table
+from nas.sampler.registry import SamplerContext, SamplerObjective
 from search_space import SearchSpace
 
 SMALL = 20_000  # points of a space that a test enumerates by itself
@@ -282,3 +289,90 @@ def test_a_choice_does_not_see_what_is_left_out_nor_what_is_akin() -> None:
     assert (left_out["x"].chosen, left_out["x"].best, left_out["x"].price) == ("b", "a", pytest.approx(8.0))
     assert (left_out["y"].chosen, left_out["y"].best, left_out["y"].price) == ("a", "b", pytest.approx(2.0))
     assert leave_one_out(Matrix(rows[:1]), ["a"], "to95") == []
+
+
+class Probe(RowSampler):
+    """Records what it is asked, and takes the first candidate."""
+
+    def __init__(self, context: SamplerContext) -> None:
+        super().__init__(context)
+        self.asked: list[tuple[Data, Floats]] = []
+
+    def choose(self, data: Data, candidates: Floats) -> int:
+        self.asked.append((data, candidates))
+        return 0
+
+
+def test_a_rival_sees_losses_and_candidates_that_are_new() -> None:
+    space = {
+        "op": CategoricalDistribution(("a", "b", "c")),
+        "size": CategoricalDistribution((64, 16, 32)),
+        "on": CategoricalDistribution((False, True)),
+        "rate": FloatDistribution(0.1, 10, log=True),
+    }
+    objectives = (
+        SamplerObjective("acc", "maximize"),
+        SamplerObjective("cost", "minimize", log=True, compute=lambda params: float(params["size"]), limit=40.0),
+    )
+    sampler = Probe(SamplerContext(space, objectives, feasible=lambda params: params["op"] != "c", seed=0))
+    point = {"op": "b", "size": 32, "on": True, "rate": 1.0}
+    row = sampler.space.row(point)
+    np.testing.assert_allclose(sampler.encode(row[None]), [[0, 1, 0, 0.5, 1, 0.5]])
+    np.testing.assert_allclose(sampler.cost_losses(row[None]), [[np.nan, math.log(32)]])
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    for _ in range(sampler.num_first + 1):
+        trial = study.ask(space)
+        assert trial.params["op"] != "c"
+        assert trial.params["size"] <= 40
+        study.tell(trial, [0.5 if trial.number else math.inf, trial.params["size"]])
+    assert sampler.asked == []  # the infinite one does not count
+    study.ask(space)
+    ((data, candidates),) = sampler.asked
+    assert data.losses.shape == (sampler.num_first, 2)
+    assert set(data.losses[:, 0]) == {-0.5}
+    assert not {row.tobytes() for row in candidates} & data.tried
+
+
+def test_a_forest_with_exact_costs_finds_a_front() -> None:
+    problem = create_problem("tiny", 0)
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=ForestSampler(problem.context(0)))
+    volume = Volume(2)
+    for _ in range(15):
+        trial, point = problem.ask(study)
+        study.tell(trial, problem.means(point).tolist())
+        volume.add(problem.goal.unit(problem.means(point)[None])[0])
+    assert len({tuple(trial.params.values()) for trial in study.trials}) == 15
+    assert volume.value / problem.goal.best > 0.95
+
+
+RIVALS = {
+    "botorch": lambda context: import_module("search_suite.rivals.gaussian_process").BotorchSampler(context),
+    "pymoo": lambda context: import_module("search_suite.rivals.evolution").PymooSampler(context, "nsga2"),
+    "syne_tune": lambda context: import_module("search_suite.rivals.syne_tune_evolution").SyneTuneSampler(context),
+}
+
+
+@pytest.mark.parametrize("library", RIVALS)
+def test_rivals_of_other_libraries(library: str) -> None:
+    if find_spec(library) is None:
+        pytest.skip(f"{library} is not installed (extra bench-rivals)")
+    problem = create_problem("tiny", 0)
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=RIVALS[library](problem.context(0)))
+    for _ in range(12):
+        trial, point = problem.ask(study)
+        study.tell(trial, problem.means(point).tolist())
+    assert len({tuple(trial.params.values()) for trial in study.trials}) > 6
+
+
+def test_the_command_runs_continues_and_prints(tmp_path: Path) -> None:
+    command = [sys.executable, str(Path(search_suite.__file__).parent), "--cache", str(tmp_path)]
+    options = ["--problems", "tiny", "--samplers", "random", "tpe", "--seeds", "1", "--trainings", "12"]
+    out = ["--out", str(tmp_path / "runs.jsonl"), "--variants", "random", "tpe"]
+    first, second = (
+        subprocess.run([*command, *options, *out], capture_output=True, text=True, check=True) for _ in range(2)
+    )
+    assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 2
+    assert "2/2 tpe tiny seed 0" in first.stderr
+    assert "tiny seed" not in second.stderr
+    assert first.stdout == second.stdout
+    assert "missing: leave one out" in first.stdout

@@ -4,7 +4,7 @@
     botorch                           Gaussian processes and qLogNoisyExpectedHypervolumeImprovement; costs are exact
     forest                            a random forest, expected hypervolume improvement of its trees; costs are exact
     pymoo_nsga2, _age2, _sms          evolution with choices of mixed kinds
-    syne_morea, syne_ehvi             Syne Tune's regularised evolution, and Gaussian processes that know no cost
+    syne_morea                        Syne Tune's multi-objective regularised evolution
 
 Optuna's GPSampler (`gp`) and NSGA-II (`nsga2`) are registered by `nas`. The libraries are those of the extra `bench-rivals`; each
 is imported by the first search that needs it. `search_suite.rivals.registered` registers all of them.

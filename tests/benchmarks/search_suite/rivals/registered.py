@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from importlib import metadata
+from importlib.util import find_spec
 
 from optuna.samplers import BaseSampler
 
 from nas.sampler.registry import SamplerContext, register
 
 LIBRARIES = ("optuna", "torch", "botorch", "gpytorch", "scikit-learn", "pymoo", "syne-tune")
+MODULES = {
+    "botorch": ("botorch", "pyre_extensions"),
+    "pymoo_nsga2": ("pymoo",),
+    "pymoo_age2": ("pymoo", "numba"),
+    "pymoo_sms": ("pymoo",),
+    "syne_morea": ("syne_tune",),
+}
+"""Rival -> the modules that it needs beyond those of the project."""
+
+
+def missing_modules(sampler: str) -> list[str]:
+    """The modules that `sampler` needs and that are not installed."""
+    return [name for name in MODULES.get(sampler, ()) if find_spec(name) is None]
 
 
 def versions() -> dict[str, str]:
@@ -69,3 +83,11 @@ def create_pymoo_sms(context: SamplerContext) -> BaseSampler:
     from search_suite.rivals.evolution import PymooSampler
 
     return PymooSampler(context, "sms")
+
+
+@register("syne_morea", benchmark_only=True)
+def create_syne_morea(context: SamplerContext) -> BaseSampler:
+    """See `search_suite.rivals.syne_tune_evolution`."""
+    from search_suite.rivals.syne_tune_evolution import SyneTuneSampler
+
+    return SyneTuneSampler(context)
