@@ -190,6 +190,26 @@ def create_unsorted(name: str, seed: int) -> SpaceProblem:
     return create(name, space, by_value(quality), [by_value(sorted_cost)], "accuracy", [MACS], trained_first=False)
 
 
+@family("noisy")
+def create_noisy(name: str, seed: int) -> SpaceProblem:
+    """8 mixed choices: accuracy with much noise (1.2 points from seed to seed) against log MACs."""
+    rng = np.random.default_rng(seed)
+    space = _mixed_space()
+    cost = product_cost(space, rng, 1e7, 5.0)
+    quality = quality_of(space, cost, rng, rho=0.6, main=1.0, pairs=6, pair=0.5)
+    return create(name, space, quality, [cost], "accuracy", [MACS], noise=4.0)
+
+
+@family("single")
+def create_single(name: str, seed: int) -> SpaceProblem:
+    """8 mixed choices: loss alone, with MACs as a feature."""
+    rng = np.random.default_rng(seed)
+    space = _mixed_space()
+    cost = product_cost(space, rng, 1e7, 5.0)
+    quality = quality_of(space, cost, rng, rho=0.4, main=1.0, pairs=8, pair=0.7)
+    return create(name, space, quality, [cost], "loss", [], to_median=True)
+
+
 @family("tiny")
 def create_tiny(name: str, seed: int) -> SpaceProblem:
     """3 choices, 24 points: accuracy against log MACs."""
