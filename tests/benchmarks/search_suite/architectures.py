@@ -44,7 +44,7 @@ class ArchitectureProblem:
         quality: Callable[[Architecture], float],
     ) -> None:
         self.name, self.search_space, self.measure, self.quality = name, search_space, measure, quality
-        self.objectives = (measure.objective, macs)
+        self.objectives: tuple[Objective, ...] = (measure.objective, macs)
         self.limits: tuple[float | None, ...] = (None, None)
         self.size = float(search_space.size)
         self._means: dict[str, Floats] = {}

@@ -63,8 +63,8 @@ class Job:
 
 def problem_names(data: Path | None, instances: int, everything: bool) -> list[str]:
     """The names of the problems that can be made, tables first; missing tables are reported."""
-    names = []
-    missing = []
+    names: list[str] = []
+    missing: list[str] = []
     for source in tables.SOURCES:
         if source.held_out and not everything:
             continue

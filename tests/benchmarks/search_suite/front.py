@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import moocore
 import numpy as np
+from numpy.typing import NDArray
 
 from search_suite.space import ABSENT, Floats, Rng, Space
 
@@ -40,8 +41,8 @@ def nondominated(values: Floats) -> Floats:
     return values[_mask(values)]
 
 
-def _mask(values: Floats) -> np.ndarray:
-    mask = np.isfinite(values).all(axis=1)
+def _mask(values: Floats) -> NDArray[np.bool_]:
+    mask: NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1))
     if mask.any():
         mask[mask] = moocore.is_nondominated(values[mask], keep_weakly=False)
     return mask

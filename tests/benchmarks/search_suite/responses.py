@@ -93,7 +93,8 @@ def random_pairs(space: Space, rng: Rng, count: int) -> list[tuple[int, int]]:
 
 def block_effects(space: Space, rng: Rng, size: int) -> Term:
     """An effect of all combinations of each `size` parameters in a row, so that nothing explains a block but the whole of it."""
-    tables, strides = [], []
+    tables: list[Floats] = []
+    strides = []
     for start in range(0, len(space.parameters), size):
         counts = space.counts[start : start + size]
         tables.append(rng.normal(0, 1, int(counts.prod())))

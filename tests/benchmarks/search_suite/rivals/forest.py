@@ -60,7 +60,7 @@ class ForestSampler(RowSampler):
         """Add the hypervolume that each candidate would add to `front` if it had the values in `sample`."""
         reference = np.full(sample.shape[1], 1.1)
         inside = np.flatnonzero((sample < reference).all(axis=1))
-        dominated = (front[None] <= sample[inside, None]).all(axis=2).any(axis=1)
+        dominated = np.any(np.all(front[None] <= sample[inside, None], axis=2), axis=1)
         inside = inside[~dominated]
         if not len(inside):
             return
