@@ -8,8 +8,8 @@ Each run is a line of `--out`; runs that are there are not repeated. At the end 
 (`search_suite.matrix`) the median (worst) of each sampler on each problem, mean ranks, geometric means of the ratio to the
 best known, the worst problem and the worst seed. It measures the package `nas` that Python finds: with PYTHONPATH that of
 another working copy, to which `--label` gives a name. `--import MODULE` imports a module that registers further samplers;
-those of other libraries are in `search_suite.rivals`. `--variants a b c` prints for each problem which of these samplers the
-other problems choose, and what that costs.
+those of other libraries are in `search_suite.rivals`. `--variants a b c` compares these samplers with the first, seed by seed,
+and prints for each problem which of them the other problems choose, and what that costs.
 
 Problems whose space cannot be enumerated are searched once for their best front; `--cache` keeps what was found.
 """
@@ -34,8 +34,8 @@ import search_suite.families
 from nas.sampler.registry import find
 from search_suite import tables
 from search_suite.catalogue import FAMILIES, create_problem, instance_name
-from search_suite.matrix import MEASURES, Matrix, leave_one_out
-from search_suite.printing import print_left_out, print_matrix
+from search_suite.matrix import MEASURES, Matrix, compare_variants, leave_one_out
+from search_suite.printing import print_comparisons, print_left_out, print_matrix
 from search_suite.problem import Problem
 from search_suite.results import append_run, key_of, read_runs
 from search_suite.simulation import Run, simulate
@@ -211,4 +211,7 @@ def report(args: argparse.Namespace, runs: Sequence[Run]) -> None:
     versions = importlib.import_module("search_suite.rivals.registered").versions()
     print(", ".join(f"{name} {version}" for name, version in versions.items()))
     for measure in args.measures if args.variants else []:
+        base, *others = args.variants
+        compared = [compare_variants(matrix, base, variant, measure) for variant in others]
+        print_comparisons([row for row in compared if row is not None], base, measure, args.width)
         print_left_out(leave_one_out(matrix, args.variants, measure), measure, args.width)

@@ -15,10 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import geometric_mean, mean, median
 
+import numpy as np
+
 from search_suite.simulation import Run
 
 LEAST_MISSING = 0.002
 FIRST_COUNTED = 10
+RESAMPLES = 4000
 
 
 def trainings_to(run: Run, share: float) -> float:
@@ -132,6 +135,43 @@ class Matrix:
     def _is_behind(self, problem: str, arm: str, measure: str) -> bool:
         own = median(self.values(problem, arm, measure))
         return any(median(self.values(problem, other, measure)) < own for other in self.runs[problem])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A variant against another one, over the problems and seeds that both have.
+
+    Args:
+        variant: the variant.
+        problems: the number of problems.
+        ratio: the geometric mean over problems of the ratio to the other variant; below 1 it is better.
+        low: the lower end of the 95 % interval of that mean, by a bootstrap over problems.
+        high: its upper end.
+        better: on how many problems the ratio is below 1.
+    """
+
+    variant: str
+    problems: int
+    ratio: float
+    low: float
+    high: float
+    better: int
+
+
+def compare_variants(matrix: Matrix, base: str, variant: str, measure: str) -> Comparison | None:
+    """Compare `variant` with `base`, seed by seed; None if they have no run in common."""
+    logs = []
+    for by_arm in matrix.runs.values():
+        known = {run.seed: MEASURES[measure](run) for run in by_arm.get(base, ())}
+        pairs = [(MEASURES[measure](run), known[run.seed]) for run in by_arm.get(variant, ()) if run.seed in known]
+        if pairs:
+            logs.append(mean(math.log(own / other) for own, other in pairs))
+    if not logs:
+        return None
+    rng = np.random.default_rng(0)
+    means = np.array(logs)[rng.integers(len(logs), size=(RESAMPLES, len(logs)))].mean(axis=1)
+    low, high = np.exp(np.quantile(means, [0.025, 0.975])).tolist()
+    return Comparison(variant, len(logs), math.exp(mean(logs)), low, high, sum(log < 0 for log in logs))
 
 
 @dataclass(frozen=True)

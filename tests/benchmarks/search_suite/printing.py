@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as Grid
 
-from search_suite.matrix import LEAST_MISSING, LeftOut, Matrix, Summary
+from search_suite.matrix import LEAST_MISSING, Comparison, LeftOut, Matrix, Summary
 
 
 def print_matrix(matrix: Matrix, measures: Sequence[str], width: int) -> None:
@@ -19,6 +19,16 @@ def print_matrix(matrix: Matrix, measures: Sequence[str], width: int) -> None:
         console.print(_values_grid(matrix, measure))
         console.print(_summary_grid(matrix, measure))
     console.print(_trouble_grid(matrix))
+
+
+def print_comparisons(rows: Sequence[Comparison], base: str, measure: str, width: int) -> None:
+    """A row per variant: its ratio to `base`."""
+    heads = ("variant", "problems", "ratio (95 % interval)", "better on")
+    grid = _grid(f"{measure}: variants against {base}, seed by seed; below 1 is better", heads)
+    for row in rows:
+        interval = f"{row.ratio:.3f} ({row.low:.3f} to {row.high:.3f})"
+        grid.add_row(row.variant, str(row.problems), interval, str(row.better))
+    Console(width=width, highlight=False, soft_wrap=True).print(grid)
 
 
 def print_left_out(rows: Sequence[LeftOut], measure: str, width: int) -> None:

@@ -112,7 +112,7 @@ def block_effects(space: Space, rng: Rng, size: int) -> Term:
 
 def additive_cost(space: Space, rng: Rng, base: float, share: float = 1.0) -> Term:
     """A cost above `base` that rises with ordered parameters and is random in others; only a `share` of parameters count."""
-    tables = []
+    tables: list[Floats] = []
     for parameter, count in zip(space.parameters, space.counts, strict=True):
         counts_in = rng.random() < share or not tables
         sizes = np.cumsum(rng.gamma(2.0, 1.0, count)) if parameter.ordered else rng.gamma(0.8, 2.0, count)

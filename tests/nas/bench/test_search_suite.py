@@ -24,7 +24,7 @@ from search_suite.catalogue import FAMILIES, create_problem
 from search_suite.families.products import MACS
 from search_suite.families.pyramids import SPACE
 from search_suite.front import best_front, nondominated
-from search_suite.matrix import LEAST_MISSING, Matrix, kin, leave_one_out
+from search_suite.matrix import LEAST_MISSING, Matrix, compare_variants, kin, leave_one_out
 from search_suite.problem import SpaceProblem, objective
 from search_suite.results import append_run, key_of, read_runs
 from search_suite.rivals.forest import ForestSampler
@@ -274,6 +274,22 @@ def test_ranks_and_ratios() -> None:
     assert [run.problem for run in more.unsupported] == ["q"]
     assert Matrix(runs, ["b"]).arms == ("b",)
     assert matrix.value("p", "b", "at50") == pytest.approx(0.04 + LEAST_MISSING)
+
+
+def test_variants_are_compared_seed_by_seed() -> None:
+    """A needs 4 and 2 trainings on p where b needs 2 and 2; on q 1 where b needs 2; the seed 5 has no counterpart."""
+
+    def run(problem: str, variant: str, seed: int, trainings: int) -> Run:
+        return _run(problem, variant, seed, [0.0] * (trainings - 1) + [1.0] * (9 - trainings))
+
+    own = [run("p", "a", 0, 4), run("p", "a", 1, 2), run("q", "a", 0, 1), run("q", "a", 5, 8)]
+    matrix = Matrix([*own, run("p", "b", 0, 2), run("p", "b", 1, 2), run("q", "b", 0, 2)])
+    compared = compare_variants(matrix, "b", "a", "to95")
+    assert compared is not None
+    assert (compared.problems, compared.better) == (2, 1)
+    assert compared.ratio == pytest.approx(math.sqrt(math.sqrt(2) * 0.5))
+    assert (compared.low, compared.high) == pytest.approx((0.5, math.sqrt(2)))
+    assert compare_variants(matrix, "c", "a", "to95") is None
 
 
 def test_a_choice_does_not_see_what_is_left_out_nor_what_is_akin() -> None:
