@@ -1,35 +1,23 @@
-"""The suite of search problems in `tests/benchmarks/search_suite`: a contract over all families, and its arithmetic."""
+"""The problems of `tests/benchmarks/search_suite`: a contract over all families, searches on them, and kept tables."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import math
 import pickle
-import subprocess
-import sys
 import zipfile
-from dataclasses import replace
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
-import search_suite.families  # registers them
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from search_suite.architectures import ArchitectureProblem
 from search_suite.catalogue import FAMILIES, create_problem
 from search_suite.families.products import MACS
 from search_suite.families.pyramids import SPACE
 from search_suite.front import best_front, nondominated
-from search_suite.matrix import LEAST_MISSING, Matrix, compare_variants, kin, leave_one_out
 from search_suite.problem import SpaceProblem, objective
-from search_suite.results import append_run, key_of, read_runs
-from search_suite.rivals.forest import ForestSampler
-from search_suite.rivals.rows import Data, RowSampler
-from search_suite.simulation import Run, simulate
+from search_suite.simulation import simulate
 from search_suite.space import ABSENT, Floats, Parameter, Space, categorical, ordinal
 from search_suite.tables import TableProblem, TableSource
 from search_suite.wheels import WheelTable, perceptrons, read_pickle
@@ -38,7 +26,6 @@ from nas.analysis.front import Volume
 from nas.bench.column_roles import ColumnOptions
 from nas.bench.simulation import RunSpec, simulate as simulate_on_table
 from nas.bench.table import load_table
-from nas.sampler.registry import SamplerContext, SamplerObjective
 from search_space import SearchSpace
 
 SMALL = 20_000  # points of a space that a test enumerates by itself
@@ -190,10 +177,6 @@ def test_a_search_on_a_table_is_that_of_nas_bench_search(tmp_path: Path) -> None
         assert run.duplicates == expected.refused
 
 
-def _run(problem: str, sampler: str, seed: int, shares: list[float]) -> Run:
-    return Run(problem, sampler, "", 1, seed, len(shares), tuple(shares), 0, 0, 0, (0.0, 0.0, 0.0), "")
-
-
 def test_a_kept_goal_and_a_kept_table_are_those_that_were_made(tmp_path: Path) -> None:
     first, second = (create_problem("tiny", 1, tmp_path).goal for _ in range(2))
     assert vars(first) == vars(second)
@@ -235,160 +218,3 @@ def test_tables_in_wheels(tmp_path: Path) -> None:
     assert read.trainings[0] == ((0.5, 0.25), (30 * 16,), (1.5, 2.5))
     with pytest.raises(pickle.UnpicklingError, match=r"os\.system"):
         read_pickle(file, "harmful.pkl")
-
-
-def test_results_survive_a_file_that_was_cut_off(tmp_path: Path) -> None:
-    file = tmp_path / "runs.jsonl"
-    runs = [_run("p", "a", seed, [0.5, 0.25 + seed / 3]) for seed in range(3)]
-    for run in runs[:2]:
-        append_run(file, run)
-    file.write_text(file.read_text()[:-20])
-    append_run(file, runs[2])
-    assert read_runs([file, tmp_path / "none"]) == [runs[0], runs[2]]
-    assert key_of(runs[0]) == ("p", "a", "", 1, 0, 2)
-    assert Run.from_dict(json.loads(json.dumps(runs[1].to_dict()))) == runs[1]
-
-
-def test_ranks_and_ratios() -> None:
-    """Trainings to 95 %: a has 1, 4 and 2, 2; b has 2, 2 and 4, 3 (not reached); c has the first problem alone."""
-    far, near = [0.0, 0.0, 0.0, 0.96], [0.0, 0.96, 0.96, 0.96]
-    runs = [
-        _run("p", "a", 0, [0.96] * 4),
-        _run("p", "a", 1, far),
-        _run("q", "a", 0, near),
-        _run("q", "a", 1, near),
-        _run("p", "b", 0, near),
-        _run("p", "b", 1, near),
-        _run("q", "b", 0, far),
-        _run("q", "b", 1, [0.0, 0.0, 0.0]),
-    ]
-    matrix = Matrix(runs)
-    assert [matrix.value(p, s, "to95") for p in "pq" for s in "ab"] == pytest.approx([2, 2, 2, 4])
-    a, b = matrix.summaries("to95")
-    assert (a.arm, a.rank, a.ratio, a.lost) == ("a", 1.25, pytest.approx(1.0), ("p",))  # medians 2.5 and 2
-    assert (b.arm, b.rank, b.ratio, b.lost) == ("b", 1.75, pytest.approx(math.sqrt(2)), ("q",))
-    assert a.worst_seed == ("p", pytest.approx(4 / 2.5))
-    assert b.worst_problem == ("q", pytest.approx(2.0))
-    more = Matrix([*runs, _run("p", "c", 0, near), replace(_run("q", "c", 0, [0.0]), error="ValueError: no")])
-    assert {summary.arm: summary.problems for summary in more.summaries("to95")} == {"a": 2, "b": 2, "c": 1}
-    assert [run.problem for run in more.unsupported] == ["q"]
-    assert Matrix(runs, ["b"]).arms == ("b",)
-    assert matrix.value("p", "b", "at50") == pytest.approx(0.04 + LEAST_MISSING)
-
-
-def test_variants_are_compared_seed_by_seed() -> None:
-    """A needs 4 and 2 trainings on p where b needs 2 and 2; on q 1 where b needs 2; the seed 5 has no counterpart."""
-
-    def run(problem: str, variant: str, seed: int, trainings: int) -> Run:
-        return _run(problem, variant, seed, [0.0] * (trainings - 1) + [1.0] * (9 - trainings))
-
-    own = [run("p", "a", 0, 4), run("p", "a", 1, 2), run("q", "a", 0, 1), run("q", "a", 5, 8)]
-    matrix = Matrix([*own, run("p", "b", 0, 2), run("p", "b", 1, 2), run("q", "b", 0, 2)])
-    compared = compare_variants(matrix, "b", "a", "to95")
-    assert compared is not None
-    assert (compared.problems, compared.better) == (2, 1)
-    assert compared.ratio == pytest.approx(math.sqrt(math.sqrt(2) * 0.5))
-    assert (compared.low, compared.high) == pytest.approx((0.5, math.sqrt(2)))
-    assert compare_variants(matrix, "c", "a", "to95") is None
-
-
-def test_a_choice_does_not_see_what_is_left_out_nor_what_is_akin() -> None:
-    """On x and its kin the variant a needs 1 training where b needs 8; on y and z b needs 1 where a needs 2."""
-
-    def run(problem: str, variant: str, trainings: int) -> Run:
-        return _run(problem, variant, 0, [0.0] * (trainings - 1) + [1.0] * (9 - trainings))
-
-    rows = [run(p, "a", 1) for p in ("x", "x_noise", "x-1")] + [run(p, "b", 8) for p in ("x", "x_noise", "x-1")]
-    rows += [run(p, "a", 2) for p in "yz"] + [run(p, "b", 1) for p in "yz"]
-    assert {kin(p) for p in ("x", "x_noise", "x-1")} == {"x"}
-    left_out = {row.problem: row for row in leave_one_out(Matrix(rows), ["a", "b"], "to95")}
-    assert (left_out["x"].chosen, left_out["x"].best, left_out["x"].price) == ("b", "a", pytest.approx(8.0))
-    assert (left_out["y"].chosen, left_out["y"].best, left_out["y"].price) == ("a", "b", pytest.approx(2.0))
-    assert leave_one_out(Matrix(rows[:1]), ["a"], "to95") == []
-
-
-class Probe(RowSampler):
-    """Records what it is asked, and takes the first candidate."""
-
-    def __init__(self, context: SamplerContext) -> None:
-        super().__init__(context)
-        self.asked: list[tuple[Data, Floats]] = []
-
-    def choose(self, data: Data, candidates: Floats) -> int:
-        self.asked.append((data, candidates))
-        return 0
-
-
-def test_a_rival_sees_losses_and_candidates_that_are_new() -> None:
-    space = {
-        "op": CategoricalDistribution(("a", "b", "c")),
-        "size": CategoricalDistribution((64, 16, 32)),
-        "on": CategoricalDistribution((False, True)),
-        "rate": FloatDistribution(0.1, 10, log=True),
-    }
-    objectives = (
-        SamplerObjective("acc", "maximize"),
-        SamplerObjective("cost", "minimize", log=True, compute=lambda params: float(params["size"]), limit=40.0),
-    )
-    sampler = Probe(SamplerContext(space, objectives, feasible=lambda params: params["op"] != "c", seed=0))
-    point = {"op": "b", "size": 32, "on": True, "rate": 1.0}
-    row = sampler.space.row(point)
-    np.testing.assert_allclose(sampler.encode(row[None]), [[0, 1, 0, 0.5, 1, 0.5]])
-    np.testing.assert_allclose(sampler.cost_losses(row[None]), [[np.nan, math.log(32)]])
-    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    for _ in range(sampler.num_first + 1):
-        trial = study.ask(space)
-        assert trial.params["op"] != "c"
-        assert trial.params["size"] <= 40
-        study.tell(trial, [0.5 if trial.number else math.inf, trial.params["size"]])
-    assert sampler.asked == []  # the infinite one does not count
-    study.ask(space)
-    ((data, candidates),) = sampler.asked
-    assert data.losses.shape == (sampler.num_first, 2)
-    assert set(data.losses[:, 0]) == {-0.5}
-    assert not {row.tobytes() for row in candidates} & data.tried
-
-
-def test_a_forest_with_exact_costs_finds_a_front() -> None:
-    problem = create_problem("tiny", 0)
-    study = optuna.create_study(directions=["maximize", "minimize"], sampler=ForestSampler(problem.context(0)))
-    volume = Volume(2)
-    for _ in range(15):
-        trial, point = problem.ask(study)
-        study.tell(trial, problem.means(point).tolist())
-        volume.add(problem.goal.unit(problem.means(point)[None])[0])
-    assert len({tuple(trial.params.values()) for trial in study.trials}) == 15
-    assert volume.value / problem.goal.best > 0.95
-
-
-RIVALS = {
-    "botorch": lambda context: import_module("search_suite.rivals.gaussian_process").BotorchSampler(context),
-    "pymoo": lambda context: import_module("search_suite.rivals.evolution").PymooSampler(context, "nsga2"),
-    "syne_tune": lambda context: import_module("search_suite.rivals.syne_tune_evolution").SyneTuneSampler(context),
-}
-
-
-@pytest.mark.parametrize("library", RIVALS)
-def test_rivals_of_other_libraries(library: str) -> None:
-    if find_spec(library) is None:
-        pytest.skip(f"{library} is not installed (extra bench-rivals)")
-    problem = create_problem("tiny", 0)
-    study = optuna.create_study(directions=["maximize", "minimize"], sampler=RIVALS[library](problem.context(0)))
-    for _ in range(12):
-        trial, point = problem.ask(study)
-        study.tell(trial, problem.means(point).tolist())
-    assert len({tuple(trial.params.values()) for trial in study.trials}) > 6
-
-
-def test_the_command_runs_continues_and_prints(tmp_path: Path) -> None:
-    command = [sys.executable, str(Path(search_suite.__file__).parent), "--cache", str(tmp_path)]
-    options = ["--problems", "tiny", "--samplers", "random", "tpe", "--seeds", "1", "--trainings", "12"]
-    out = ["--out", str(tmp_path / "runs.jsonl"), "--variants", "random", "tpe"]
-    first, second = (
-        subprocess.run([*command, *options, *out], capture_output=True, text=True, check=True) for _ in range(2)
-    )
-    assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 2
-    assert "2/2 tpe tiny seed 0" in first.stderr
-    assert "tiny seed" not in second.stderr
-    assert first.stdout == second.stdout
-    assert "missing: leave one out" in first.stdout
