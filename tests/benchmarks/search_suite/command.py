@@ -26,7 +26,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import cache
 from multiprocessing import get_context
@@ -156,6 +156,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--variants", nargs="+", default=[], help="arms to choose among by leaving one problem out")
     parser.add_argument("--measures", nargs="+", default=["to95", "to99", "missing"], choices=MEASURES)
+    parser.add_argument("--until", type=int, help="compare only so many trainings of each run")
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE)
     parser.add_argument("--print-only", action="store_true", help="run nothing")
     parser.add_argument("--list", action="store_true")
@@ -198,7 +199,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def report(args: argparse.Namespace, runs: Sequence[Run]) -> None:
     """Print the matrix, and the choices by leaving one out."""
-    matrix = Matrix(runs, args.arms)
+    matrix = Matrix(
+        [run if args.until is None else replace(run, shares=run.shares[: args.until]) for run in runs], args.arms
+    )
     if args.json:
         print(
             json.dumps(
