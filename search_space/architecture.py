@@ -176,7 +176,7 @@ class Architecture(Value):
         try:
             data = yaml_text.load(text)
         except yaml.YAMLError as error:
-            raise ArchitectureError("", f"not YAML: {error}") from None
+            raise ArchitectureError("", yaml_text.describe_error(error)) from None
         return cls.from_dict(data)
 
     @classmethod

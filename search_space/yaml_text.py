@@ -123,6 +123,15 @@ def load(text: str) -> Any:
     return yaml.load(text, Loader=Loader)
 
 
+def describe_error(error: yaml.YAMLError) -> str:
+    """What is wrong with a text, in one line with its place: `not YAML: duplicate key 'width' (line 2, column 44)`."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return f"not YAML: {' '.join(str(error).split())}"
+    mark = error.problem_mark or error.context_mark
+    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return f"not YAML: {error.problem or error.context}{place}"
+
+
 def construct(node: yaml.Node | None) -> Any:
     """The value of a syntax tree, as `yaml.compose(text, Loader)` returns it; raises `yaml.YAMLError` if it is invalid."""
     return None if node is None else Loader("").construct_document(node)

@@ -6,7 +6,8 @@ TrainerError             base class: data or a training failed
 │   │   └── DiskError    a disk that is full or broken; the data are not at fault
 │   └── RecipeError      a recipe, or what it asks for and its network, data or libraries lack
 ├── TrainingError        a training failed: a loss that is not finite
-└── TrainingInterrupted  a training was asked to stop, and can be continued
+├── TrainingInterrupted  a training was asked to stop, and can be continued
+└── ProcessLostError     one of the processes that train a network together does not answer any more
 """
 
 from __future__ import annotations
@@ -77,6 +78,10 @@ class TrainingError(TrainerError):
 
 class TrainingInterrupted(TrainerError):
     """A training has stopped between two steps, because it was asked to. Its checkpoint, if it has one, continues it."""
+
+
+class ProcessLostError(TrainerError):
+    """One of the processes that train a network together has ended, or does not answer. A checkpoint continues the training."""
 
 
 def unknown_source(name: object, known_names: Iterable[str]) -> DataError:

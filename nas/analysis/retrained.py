@@ -57,6 +57,12 @@ class RetrainedModel:
         """Mean seconds of a training."""
         return float(np.mean([run.wall_s for run in self.runs]))
 
+    @property
+    def images_per_s(self) -> float | None:
+        """Mean throughput of the runs that measured it; None if none did."""
+        measured = [run.images_per_s for run in self.runs if run.images_per_s is not None]
+        return float(np.mean(measured)) if measured else None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON, for the page."""
         run = self.first
@@ -76,6 +82,7 @@ class RetrainedModel:
             "curve": self.curve,
             "train_s": self.train_s,
             "device": run.device,
+            "images_per_s": self.images_per_s,
         }
 
 

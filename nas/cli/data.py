@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,29 +35,49 @@ def data(
     first unless data.on_error=skip.
     """
     import json
-    import sys
+
+    from nas.cli.interruption import interruptible
+    from nas.formatting import printable
+
+    with interruptible():
+        dataset = _describe(where, overrides or [], html_file)
+    _warn(dataset)
+    if as_json:
+        print(json.dumps(dataset))
+        return
+    from nas.terminal.dataset import dataset_panel
+
+    print_rich(dataset_panel(dataset))
+    if html_file is not None:
+        print(f"page: {printable(html_file)}")
+
+
+def _describe(where: str, overrides: list[str], html_file: Path | None) -> dict[str, Any]:
+    """The description of the data; its page is written if one is asked for."""
     from tempfile import TemporaryDirectory
 
-    from nas.analysis.dataset_summary import leak_warnings
-    from nas.formatting import printable
     from nas.study.data_argument import describe_data
     from nas.study.destinations import check_file
     from nas.terminal.console import create_console
-    from nas.terminal.dataset import dataset_panel
     from nas.terminal.progress import TerminalDisplay
 
     if html_file is not None:
         check_file(html_file)
     with TemporaryDirectory(prefix="mixfront-") as scratch:
         with TerminalDisplay(create_console(stderr=True)).step("reading images") as progress:
-            dataset, file = describe_data(where, overrides or [], Path(scratch), progress)
+            dataset, file = describe_data(where, overrides, Path(scratch), progress)
         if html_file is not None:
             from nas.report.data_page import write_data_page
 
             write_data_page(dataset, file, html_file)
+    return dataset
+
+
+def _warn(dataset: dict[str, Any]) -> None:
+    import sys
+
+    from nas.analysis.dataset_summary import leak_warnings
+    from nas.formatting import printable
+
     for warning in leak_warnings(dataset):
         print(f"nas: warning: data: {printable(warning)}", file=sys.stderr)
-    if as_json:
-        print(json.dumps(dataset))
-    else:
-        print_rich(dataset_panel(dataset))

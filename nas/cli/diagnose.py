@@ -10,6 +10,7 @@ import typer
 
 from nas.cli.app import AsJson, Verbose, app, expand_path
 from nas.cli.completion import complete_folder, complete_trial
+from nas.cli.normalisation import Mean, Std, channel_numbers
 
 DIAGNOSIS_NAMES = (
     "bands", "corruptions", "texture", "attention", "receptive_field", "filters", "channels", "curvature",
@@ -24,7 +25,8 @@ def diagnose(
         typer.Argument(
             metavar="MODEL",
             autocompletion=complete_trial,
-            help="Trials of --study (numbers, or best), folders of exported models, timm:NAME, ONNX files.",
+            help="Trials of --study (numbers, or best), its full trainings (trial-12, timm-resnet18/RECIPE/seed-1), folders of"
+            " exported models, timm:NAME, ONNX files.",
         ),
     ],
     folder: Annotated[
@@ -44,8 +46,9 @@ def diagnose(
         ),
     ] = None,
     split: Annotated[
-        Literal["test", "val"], typer.Option(help="Test or validation images.", metavar="test|val")
-    ] = "test",
+        Literal["val", "test"],
+        typer.Option(help="Validation or test images; test images should not choose a model.", metavar="val|test"),
+    ] = "val",
     only: Annotated[
         str | None, typer.Option(metavar="NAMES", help=f"Separated by commas, of {', '.join(DIAGNOSIS_NAMES)}.")
     ] = None,
@@ -55,6 +58,8 @@ def diagnose(
             metavar="N", min=1, help="Number of images (default: 500 of 32 x 32 pixels, fewer of larger ones)."
         ),
     ] = None,
+    mean: Mean = None,
+    std: Std = None,
     out_file: Annotated[
         Path | None,
         typer.Option(
@@ -68,28 +73,40 @@ def diagnose(
 
     All models are given the same images, and are shown side by side in one page.
     """
-    from nas.formatting import printable, shell_path
-    from nas.models.diagnose import page, tables
-    from nas.models.diagnose.request import DiagnosisRequest, open_run
-    from nas.terminal.console import create_console
-    from nas.terminal.progress import TerminalDisplay
+    from nas.cli.interruption import interruptible
 
-    names = None if only is None else tuple(only.split(","))
-    request = DiagnosisRequest(tuple(words), folder, data, split, names, limit, out_file)
-    console = create_console(stderr=True)
-    display = TerminalDisplay(console)
-    run = open_run(request, display)
-    try:
-        findings = run.measure(display)
-    except KeyboardInterrupt:
-        if run.findings.results:
-            file = page.write(run.findings, request.out)
-            text = f"interrupted; the page holds the diagnoses that were finished: {printable(shell_path(file))}"
-            console.print(text, soft_wrap=True)
-        raise
-    file = page.write(findings, request.out)
+    pages: list[Path] = []
+    with interruptible(lambda: _interrupted_text(pages)):
+        from nas.models.diagnose import page, tables
+        from nas.models.diagnose.request import DiagnosisRequest, open_run
+        from nas.models.diagnose.resolve import Normalisation
+        from nas.terminal.console import create_console
+        from nas.terminal.progress import TerminalDisplay
+
+        names = None if only is None else tuple(only.split(","))
+        normalisation = Normalisation(channel_numbers("mean", mean), channel_numbers("std", std))
+        request = DiagnosisRequest(tuple(words), folder, data, split, names, limit, out_file, normalisation)
+        display = TerminalDisplay(create_console(stderr=True))
+        run = open_run(request, display)
+        try:
+            findings = run.measure(display)
+        except KeyboardInterrupt:
+            if run.findings.results:
+                pages.append(page.write(run.findings, request.out))
+            raise
+        file = page.write(findings, request.out)
     if as_json:
         print(json.dumps(findings.to_dict() | {"page": str(file)}, allow_nan=False))
         return
+    from nas.formatting import printable
+
     create_console().print(tables.summary(findings))
     print(f"page: {printable(file)}")
+
+
+def _interrupted_text(pages: list[Path]) -> str:
+    from nas.formatting import printable, shell_path
+
+    if not pages:
+        return "nothing was written"
+    return f"the page holds the diagnoses that were finished: {printable(shell_path(pages[0]))}"

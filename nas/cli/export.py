@@ -13,7 +13,6 @@ from nas.cli.completion import complete_trial
 
 if TYPE_CHECKING:
     from nas.models.export import ExportedModel
-    from nas.study.content import StudyContent
 
 
 @app.command()
@@ -72,22 +71,52 @@ def export(
     The folder has timm's files, a model card, a drawing, the architecture, a recipe for timm's train.py and the provenance. The
     model is loaded again, and its outputs are compared with those of the trained network.
     """
-    from nas.models.export import ExportOptions, export_models
-    from nas.study.content import StudySnapshot
-    from nas.terminal.console import create_console
-    from nas.terminal.progress import TerminalDisplay
+    from nas.cli.interruption import interruptible
 
     _check_choice(trial, front, pinned)
-    study = StudySnapshot.of(folder)
-    options = ExportOptions(tuple(formats or ()), standalone, to_hub, retrained)
-    folders: dict[int | str, Path] = {trial: out_folder} if trial is not None else _folders(study, out_folder, front)
-    with TerminalDisplay(create_console(stderr=True)).counter("exporting", len(folders)) as advance:
-        exported = export_models(study, folders, options, lambda done, total: advance())
+    written: list[Path] = []
+    with interruptible(lambda: _interrupted_text(written, out_folder)):
+        from nas.models.export import (
+            ExportOptions,
+            export_models,
+            front_trials,
+            pinned_trials,
+            retrained_trials,
+            trial_folders,
+        )
+        from nas.study.content import StudySnapshot
+        from nas.terminal.console import create_console
+        from nas.terminal.progress import TerminalDisplay
+
+        study = StudySnapshot.of(folder)
+        options = ExportOptions(tuple(formats or ()), standalone, to_hub, retrained)
+        numbers = [] if trial is not None else front_trials(study) if front else pinned_trials(study)
+        chosen = retrained_trials(study, numbers) if retrained and trial is None else numbers
+        folders: dict[int | str, Path] = trial_folders(chosen, out_folder) if trial is None else {trial: out_folder}
+        with TerminalDisplay(create_console(stderr=True)).counter("exporting", len(folders)) as advance:
+
+            def note_model(model: ExportedModel) -> None:
+                written.append(model.folder)
+                advance()
+
+            exported = export_models(study, folders, options, note_model)
+    left_out = [number for number in numbers if number not in chosen]
     if as_json:
-        print(json.dumps({"models": [model.to_dict() for model in exported]}, allow_nan=False))
+        record = {"models": [model.to_dict() for model in exported], "left_out": left_out}
+        print(json.dumps(record, allow_nan=False))
         return
     for model in exported:
         _print_model(model, to_hub)
+    if left_out:
+        print(f"left out, for they were not retrained: trials {', '.join(map(str, left_out))}")
+
+
+def _interrupted_text(written: list[Path], out_folder: Path) -> str:
+    from nas.formatting import count, printable, shell_path
+
+    if not written:
+        return "nothing was written"
+    return f"{count(len(written), 'model')} written to {printable(shell_path(out_folder))}"
 
 
 def _check_choice(trial: str | None, front: bool, pinned: bool) -> None:
@@ -99,16 +128,13 @@ def _check_choice(trial: str | None, front: bool, pinned: bool) -> None:
         raise UsageError(f"export: needs a trial (its number, or best), --front or --pinned, found {found}")
 
 
-def _folders(study: StudyContent, out_folder: Path, front: bool) -> dict[int | str, Path]:
-    from nas.models.export import front_trials, pinned_trials, trial_folders
-
-    return trial_folders(front_trials(study) if front else pinned_trials(study), out_folder)
-
-
 def _print_model(model: ExportedModel, to_hub: bool) -> None:
-    from nas.formatting import si
+    from nas.formatting import printable, si
 
-    print(f"model: {model.folder} (trial {model.trial})")
+    print(f"model: {printable(model.folder)} (trial {model.trial})")
+    print(f"       weights: {_weights_text(model)}")
+    if model.removed:
+        print(f"       removed, of the earlier export: {', '.join(model.removed)}")
     for artifact in model.artifacts:
         difference = f"largest difference {artifact.largest_difference:.1e}"
         speed = f"{si(artifact.images_per_s)} images/s on this CPU"
@@ -119,3 +145,18 @@ def _print_model(model: ExportedModel, to_hub: bool) -> None:
         from nas.models.export.hub import upload_command
 
         print(f"upload: {upload_command(model.name, model.folder)}")
+
+
+def _weights_text(model: ExportedModel) -> str:
+    """Which training the weights are from, and its accuracies."""
+    from nas.formatting import ratio
+
+    known = model.accuracies
+    if model.run is None:
+        origin, validation = "training of the search", known.proxy
+    else:
+        _, recipe, seed = model.run.split("/")
+        origin, validation = f"full training, recipe {recipe}, {seed.replace('-', ' ')}", known.retrained
+    shares = (("validation", validation), ("test", known.test))
+    texts = [f"{name} accuracy {ratio(value)}" for name, value in shares if value is not None]
+    return "; ".join([origin, *texts])

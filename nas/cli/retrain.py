@@ -12,6 +12,7 @@ from nas.cli.app import AsJson, Verbose, app, expand_path, print_rich, split_wor
 from nas.cli.completion import complete_folder, complete_preset
 
 if TYPE_CHECKING:
+    from nas.models.retrain.forecast import Forecast
     from nas.models.retrain.request import Retraining
     from nas.study.content import StudyContent
 
@@ -76,6 +77,21 @@ def retrain(
     device: Annotated[
         str | None, typer.Option(metavar="D", help="cpu, cuda or cuda:N (default: GPUs if there are any).")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="The most runs at a time (default: as the study's workers).")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address", metavar="ADDR", help="The Ray cluster whose workers train (default: that of the study)."
+        ),
+    ] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="Train on this machine, where the study names a cluster.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would be trained, time some steps of it, and write nothing.")
+    ] = False,
     out_folder: Annotated[
         Path | None,
         typer.Option(
@@ -87,12 +103,14 @@ def retrain(
 ) -> None:
     """Train networks in full on a study's images, and test them once.
 
-    Trials, architectures, presets and models of timm are trained by one recipe, on as many processes as the study has
-    workers. The same command continues what was interrupted, and repeats nothing that has ended.
+    Trials, architectures, presets and models of timm are trained by one recipe, each run on one of the study's workers: on
+    its cluster, or in processes of this machine. The same command continues what was interrupted, and repeats nothing that
+    has ended. `torchrun -m nas retrain ...` trains one network after the other on all its processes.
     """
     from nas.formatting import printable, shell_path
     from nas.models.retrain.request import RetrainRequest
-    from nas.models.retrain.run import run_retrain
+    from nas.models.retrain.run import forecast_retrain, run_retrain
+    from nas.models.retrain.torchrun_team import OtherProcessError, Rank
     from nas.study.content import StudySnapshot
     from nas.terminal.console import create_console
     from nas.terminal.progress import TerminalDisplay
@@ -107,15 +125,27 @@ def retrain(
         seeds=seeds,
         teacher=teacher,
         device=device,
+        workers=workers,
+        address=address,
+        is_local=local,
         out=out_folder,
     )
-    console = create_console(stderr=True)
+    console, rank = create_console(stderr=True), Rank.current()
+    if dry_run:
+        if rank is None or rank.is_first:
+            _print_forecast(forecast_retrain(study, request, TerminalDisplay(console)), as_json)
+        return
     try:
         retraining = run_retrain(study, request, TerminalDisplay(console))
     except KeyboardInterrupt:
-        text = "interrupted; nothing is lost: the same command continues"
-        console.print(f"{text} {printable(shell_path(out_folder or folder))}", soft_wrap=True)
+        if rank is None or rank.is_first:
+            text = "interrupted; nothing is lost: the same command continues"
+            console.print(f"{text} {printable(shell_path(out_folder or folder))}", soft_wrap=True)
         raise
+    except OtherProcessError as error:
+        raise SystemExit(error.exit_code) from None
+    if rank is not None and not rank.is_first:
+        return
     _print_end(study, retraining, as_json)
     retraining.check()
 
@@ -157,6 +187,15 @@ def _number(text: str) -> float:
 
 def _names(options: list[str] | None) -> tuple[str, ...]:
     return tuple(name for option in options or () for name in option.split(",") if name)
+
+
+def _print_forecast(found: Forecast, as_json: bool) -> None:
+    from nas.models.retrain import tables
+
+    if as_json:
+        print(json.dumps({"runs": [run.to_dict() for run in found.runs], "left_s": found.left_s}, allow_nan=False))
+        return
+    print_rich(tables.forecast_report(found))
 
 
 def _print_end(study: StudyContent, retraining: Retraining, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.app import AsJson, Verbose, app, expand_path, print_rich
+from nas.cli.normalisation import Mean, Std, channel_numbers
 
 if TYPE_CHECKING:
     from trainers.data.types import Part
@@ -18,7 +19,9 @@ def validate(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", help="The folder of an export, an ONNX file, or the name of a model of timm's."
+            metavar="MODEL",
+            help="The folder of an export, an ONNX file, or the name of a model of timm's; of a study as DATA, a trial (12, best)"
+            " or a full training (trial-12, timm-resnet18/RECIPE/seed-1).",
         ),
     ],
     where: Annotated[
@@ -35,11 +38,8 @@ def validate(
     ] = None,
     batch_size: Annotated[int, typer.Option(metavar="N", min=1, max=65_536, help="Images at a time.")] = 64,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda or cuda:1.")] = None,
-    mean: Annotated[
-        str | None,
-        typer.Option(metavar="X,X,X", help="Of each channel, pixels taken as 0 to 1; for models that do not say."),
-    ] = None,
-    std: Annotated[str | None, typer.Option(metavar="X,X,X", help="Likewise.")] = None,
+    mean: Mean = None,
+    std: Std = None,
     html_file: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", callback=expand_path, help="Write a page, too.")
     ] = None,
@@ -52,30 +52,39 @@ def validate(
     """
     import json
 
-    from nas.models.validate import validate as run
-    from nas.models.validate.table import validation_table
-    from nas.study.destinations import check_file
-    from nas.terminal.console import create_console
-    from nas.terminal.progress import TerminalDisplay
+    from nas.cli.interruption import interruptible
+    from nas.formatting import printable
 
-    chosen = _part(split)
-    numbers = {name: _numbers(name, text) for name, text in (("mean", mean), ("std", std))}
-    if html_file is not None:
-        check_file(html_file)
-    step = TerminalDisplay(create_console(stderr=True)).step
-    validation = run(
-        model, where, overrides or [], split=chosen, batch_size=batch_size, device=device, step=step, **numbers
-    )
-    if html_file is not None:
-        from nas.models.validate.page import write
+    with interruptible():
+        from nas.models.validate import validate as run
+        from nas.models.validate.table import validation_table
+        from nas.study.destinations import check_file
+        from nas.terminal.console import create_console
+        from nas.terminal.progress import TerminalDisplay
 
-        write(validation, html_file)
+        if html_file is not None:
+            check_file(html_file)
+        validation = run(
+            model,
+            where,
+            overrides or [],
+            split=_part(split),
+            batch_size=batch_size,
+            device=device,
+            mean=channel_numbers("mean", mean),
+            std=channel_numbers("std", std),
+            step=TerminalDisplay(create_console(stderr=True)).step,
+        )
+        if html_file is not None:
+            from nas.models.validate.page import write
+
+            write(validation, html_file)
     if as_json:
         print(json.dumps(validation.to_dict(), allow_nan=False))
         return
     print_rich(validation_table(validation))
     if html_file is not None:
-        print(f"page: {html_file}")
+        print(f"page: {printable(html_file)}")
 
 
 def _part(split: str | None) -> Part | None:
@@ -88,20 +97,3 @@ def _part(split: str | None) -> Part | None:
     if part is None:
         raise UnknownNameError("--split", "split", split, PARTS)
     return part
-
-
-def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
-    import math
-
-    from nas.errors import UsageError
-
-    if text is None:
-        return None
-    try:
-        numbers = tuple(float(word) for word in text.split(","))
-    except ValueError:
-        numbers = ()
-    if not numbers or not all(map(math.isfinite, numbers)) or (name == "std" and min(numbers) <= 0):
-        rule = "numbers above 0" if name == "std" else "numbers"
-        raise UsageError(f"--{name}: must be {rule} with commas between them, found {text!r}")
-    return numbers

@@ -1,7 +1,8 @@
 """The files of the driver's folder, for workers that do not see that folder: the interface, and the driver's side of it.
 
-Workers read the decoded images and `reference.json`, and read and write the checkpoints and weights of trials; nothing else of
-the folder of a study can be named (`nas.study.layout`). Files are read and written in parts, so that no message is large.
+Workers read the decoded images and `reference.json`, and read and write the checkpoints and weights of trials and of full
+trainings; nothing else of the folder of a study can be named (`nas.study.layout`, `nas.study.retrained`). Files are read and
+written in parts, so that no message is large.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ MAX_PART_BYTES = 8 << 20
 MAX_DRAFT_AGE_S = 600.0
 """A draft that was not written to for so long belongs to a worker that is gone."""
 
-_READABLE = re.compile(
-    r"data/\w[\w.-]*\.safetensors|reference\.json|trials/\d{5,9}/(checkpoint\.pt|model\.safetensors)", re.A
-)
+_FULL_TRAINING = r"retrained/[a-z]+-[\w.+-]{1,190}/[0-9a-f]{12}/seed-\d{1,10}"
+_STATE = rf"(?:trials/\d{{5,9}}|{_FULL_TRAINING})/(?:checkpoint\.pt|model\.safetensors)"
+_READABLE = re.compile(rf"data/\w[\w.-]*\.safetensors|reference\.json|retrained/stop|{_STATE}", re.A)
 _WRITABLE = re.compile(
-    r"workers/(?:\w[\w.:-]*/)?\w[\w.:-]*\.json|reference\.json|trials/\d{5,9}/(checkpoint\.pt|model\.safetensors)", re.A
+    rf"workers/(?:\w[\w.:-]*/)?\w[\w.:-]*\.json|reference\.json|{_STATE}|{_FULL_TRAINING}/(?:result|progress)\.json",
+    re.A,
 )
 _DIGEST = re.compile("[0-9a-f]{64}")
 

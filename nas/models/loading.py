@@ -1,100 +1,41 @@
 """A MODEL of a command line as something that classifies images: an export, a folder or a name of timm's, or an ONNX file.
 
-    FOLDER        with timm's `config.json` and `model.safetensors`, such as `nas export` writes
+    FOLDER        with timm's `config.json` and `model.safetensors`, such as `nas export` writes, or that of a full training
     FILE.onnx     one input, float32 (B, C, H, W), and one output (B, classes)
     NAME          a pretrained model of timm's, downloaded unless it is in the cache; `timm:NAME` where a file has the name
 
-What was received from others may be loaded: weights are safetensors, never a pickle.
+`nas.models.study_models` has those of a study. What was received from others may be loaded: weights are safetensors, never a
+pickle.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib.util
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
 from nas.errors import UsageError, reason
+from nas.models.hub import hub_downloads
+from nas.models.loaded_model import LoadedModel, ModelKind, is_finite
 from nas.models.onnx_session import OnnxModule, classifier_ports, open_session
+from nas.models.study_models import is_run_folder, load_run_folder
+from trainers.data.resizing import Resizing
 from trainers.files import IrregularFileError, check_input, read_json
 from trainers.json_text import parse_json
-
-ModelKind = Literal["export", "timm", "onnx"]
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 ONNX_SUFFIX = ".onnx"
 MAX_REASON_CHARS = 600
 TIMM_PREFIX = "timm:"
-MAX_SIDE = 8192
-"""Pixels a side of the images of a model, and of those that it is shown the centre of."""
+CROP_MODES = ("center", "squash")
+"""Of timm's ways to make oblong images square; `border` is not read here, and no published configuration has it."""
 METADATA_KEYS = ("mean", "std", "label_names")
 """Of an ONNX file of ours, each with JSON."""
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model that classifies images.
-
-    Args:
-        name: as the user named it.
-        kind: what it is.
-        module: normalised images, float32 `(B, C, H, W)` -> logits `(B, classes)`; in evaluation mode, on the CPU.
-        input_shape: (C, H, W).
-        mean, std: of each channel, pixels taken as 0..1; None: the model does not say.
-        class_names: an output is an index into it; None: the model does not say.
-        num_classes: number of outputs.
-        crop_share: side of the part of an image that is shown to the model, over the shorter side of the image.
-        is_movable: whether `module` runs on other devices than the CPU.
-
-    Raises:
-        UsageError: a field breaks its rule; what a model says of itself may be anything.
-    """
-
-    name: str
-    kind: ModelKind
-    module: nn.Module
-    input_shape: tuple[int, int, int]
-    mean: tuple[float, ...] | None
-    std: tuple[float, ...] | None
-    class_names: tuple[str, ...] | None
-    num_classes: int
-    crop_share: float = 1.0
-    is_movable: bool = True
-
-    def __post_init__(self) -> None:
-        sides = self.input_shape[1:]
-        if not all(_is_whole(size) and size > 0 for size in self.input_shape) or max(sides) > MAX_SIDE:
-            raise UsageError(
-                f"{self.name}: input_size: must be (channels, height, width) of at most {MAX_SIDE} pixels, found"
-                f" {self.input_shape!r:.60}"
-            )
-        if not max(sides) / MAX_SIDE <= self.crop_share <= 1:
-            raise UsageError(f"{self.name}: crop_pct: must be a share of the image, found {self.crop_share:g}")
-        for name, values in (("mean", self.mean), ("std", self.std)):
-            if values is not None and not all(_is_finite(v) and (v > 0 or name == "mean") for v in values):
-                rule = "numbers" if name == "mean" else "numbers above 0"
-                raise UsageError(f"{self.name}: {name}: must be {rule}, found {values!r:.60}")
-
-    def normalised_by(self, mean: Sequence[float] | None, std: Sequence[float] | None) -> LoadedModel:
-        """The model with another mean and standard deviation, where they are given.
-
-        Raises:
-            UsageError: one is missing, or has another number of channels.
-        """
-        chosen = {"mean": tuple(mean) if mean else self.mean, "std": tuple(std) if std else self.std}
-        for name, values in chosen.items():
-            if values is None:
-                raise UsageError(f"{self.name}: does not say how images are normalised; give --mean and --std")
-            if len(values) != self.input_shape[0]:
-                raise UsageError(
-                    f"--{name}: must have {self.input_shape[0]} values, one for each channel, found {len(values)}"
-                )
-        return replace(self, mean=chosen["mean"], std=chosen["std"])
 
 
 def load_model(name: str) -> LoadedModel:
@@ -103,18 +44,45 @@ def load_model(name: str) -> LoadedModel:
     Raises:
         UsageError: there is none, or it is no classifier of images; the error names the file and the rule.
     """
+    return with_weights(find_model(name))
+
+
+def find_model(name: str) -> LoadedModel:
+    """The model that `name` means; one that timm may have to download is without its weights, so that it can be checked first.
+
+    Raises:
+        UsageError: as `load_model`.
+    """
     path = Path(name)
     if name.startswith(TIMM_PREFIX):
-        return _load_timm(name.removeprefix(TIMM_PREFIX))
+        return _find_timm(name.removeprefix(TIMM_PREFIX))
     if path.is_dir():
-        return _load_folder(path)
+        return load_run_folder(path) if is_run_folder(path) else _load_folder(path)
     if path.suffix.lower() == ONNX_SUFFIX:
         return _load_onnx(path)
     if path.exists():
         raise UsageError(
             f"{name}: must be the folder of a model, a file {ONNX_SUFFIX}, or the name of a model of timm's"
         )
-    return _load_timm(name)
+    return _find_timm(name)
+
+
+def with_weights(model: LoadedModel) -> LoadedModel:
+    """`model` with its weights, from timm's cache of downloads or from the Hub if it has none yet.
+
+    Raises:
+        UsageError: they cannot be obtained.
+    """
+    if model.has_weights:
+        return model
+    import timm
+
+    try:
+        with hub_downloads():
+            module = timm.create_model(model.name, pretrained=True)
+    except Exception as error:  # of the network, of the Hub, of timm
+        raise UsageError(f"{model.name}: its pretrained weights cannot be loaded: {reason(error)}") from error
+    return replace(model, module=module.eval(), has_weights=True)
 
 
 # Folders --------------------------------------------------------------------------------------------------------------
@@ -137,9 +105,18 @@ def _load_folder(folder: Path) -> LoadedModel:
         module = timm.create_model(f"local-dir:{folder}", pretrained=True)
     except Exception as error:  # whatever a model raises that does not fit its file
         raise UsageError(f"{folder}: timm cannot load the model: {_joined(error)}") from error
-    model = _of_timm(str(folder), module, "export")
+    cfg: Mapping[str, Any] = getattr(module, "pretrained_cfg", None) or {}
+    model = _described(str(folder), "export", cfg, getattr(module, "num_classes", 0), module, has_weights=True)
+    _check_size(config, model)
     names = config.get("label_names") or (config.get("pretrained_cfg") or {}).get("label_names")
     return replace(model, class_names=_class_names(f"{folder / CONFIG_FILE}: label_names", names, model.num_classes))
+
+
+def _check_size(config: Mapping[str, Any], model: LoadedModel) -> None:
+    """Check that the model takes images of the size that its file states: a network of ours has that of its architecture."""
+    stated, own = (config.get("pretrained_cfg") or {}).get("input_size"), list(model.input_shape)
+    if isinstance(stated, list) and stated[1:] != own[1:]:
+        raise UsageError(f"{model.name}: input_size: must be that of the architecture, {own}, found {stated!r:.60}")
 
 
 def _joined(error: Exception) -> str:
@@ -162,33 +139,40 @@ def _read_config(file: Path) -> Mapping[str, Any]:
 # timm -----------------------------------------------------------------------------------------------------------------
 
 
-def _load_timm(name: str) -> LoadedModel:
+def _find_timm(name: str) -> LoadedModel:
+    """What timm says of its pretrained model `name`, without its weights."""
     import timm
 
     import search_space  # noqa: F401  (registers the entrypoint)
 
     known = timm.list_models()
-    if name.partition(".")[0] not in known:
+    base, dot, tag = name.partition(".")
+    if base not in known:
         matches = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
         hint = f"; did you mean {' or '.join(matches)}?" if matches else ""
         raise UsageError(f"{name}: no such folder, ONNX file or model of timm's{hint}")
-    try:
-        module = timm.create_model(name, pretrained=True)
-    except Exception as error:  # of the network, of the Hub, of timm
-        raise UsageError(f"{name}: its pretrained weights cannot be loaded: {reason(error)}") from error
-    return _of_timm(name, module, "timm")
+    published = timm.list_pretrained(base)
+    if not published or (dot and name not in published):
+        tags = ", ".join(word.partition(".")[2] for word in published) or "none"
+        of_tag = f" with the tag {tag!r}" if dot else ""
+        raise UsageError(f"{name}: timm has no pretrained weights{of_tag} (known tags: {tags})")
+    config = timm.get_pretrained_cfg(name)
+    described = {} if config is None else config.to_dict()
+    return _described(name, "timm", described, described.get("num_classes") or 0, nn.Identity(), has_weights=False)
 
 
-def _of_timm(name: str, module: nn.Module, kind: ModelKind) -> LoadedModel:
-    from timm.data import resolve_model_data_config
+def _described(
+    name: str, kind: ModelKind, config: Mapping[str, Any], num_classes: int, module: nn.Module, *, has_weights: bool
+) -> LoadedModel:
+    """A model whose images timm's `config` describes."""
+    from timm.data import resolve_data_config
 
-    num_classes = getattr(module, "num_classes", 0)
     if not num_classes:
         raise UsageError(f"{name}: is no classifier; it has no classes")
     try:
-        config = resolve_model_data_config(module)
-        channels, height, width = config["input_size"]
-        mean, std, crop_share = tuple(config["mean"]), tuple(config["std"]), float(config["crop_pct"])
+        data = resolve_data_config(pretrained_cfg=config)
+        channels, height, width = data["input_size"]
+        mean, std, crop_share = tuple(data["mean"]), tuple(data["std"]), float(data["crop_pct"])
     except (AssertionError, TypeError, ValueError) as error:
         raise UsageError(f"{name}: its pretrained_cfg does not say which images it takes: {reason(error)}") from None
     return LoadedModel(
@@ -201,7 +185,18 @@ def _of_timm(name: str, module: nn.Module, kind: ModelKind) -> LoadedModel:
         class_names=None,
         num_classes=num_classes,
         crop_share=crop_share,
+        resizing=_resizing(name, data),
+        has_weights=has_weights,
     )
+
+
+def _resizing(name: str, data: Mapping[str, Any]) -> Resizing:
+    if data["crop_mode"] not in CROP_MODES:
+        raise UsageError(f"{name}: crop_mode: must be one of {', '.join(CROP_MODES)}, found {data['crop_mode']!r:.60}")
+    try:
+        return Resizing(data["interpolation"], data["crop_mode"] == "squash")
+    except ValueError as error:
+        raise UsageError(f"{name}: interpolation: {error}") from None
 
 
 # ONNX -----------------------------------------------------------------------------------------------------------------
@@ -246,7 +241,7 @@ def _metadata(file: Path, session: Any, key: str) -> Any:
 def _numbers(place: str, values: Any) -> tuple[float, ...] | None:
     if values is None:
         return None
-    if not isinstance(values, list) or not all(map(_is_finite, values)):
+    if not isinstance(values, list) or not all(map(is_finite, values)):
         raise UsageError(f"{place}: must be a list of numbers, found {values!r:.60}")
     return tuple(map(float, values))
 
@@ -257,11 +252,3 @@ def _class_names(place: str, names: Any, num_classes: int) -> tuple[str, ...] | 
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) != num_classes:
         raise UsageError(f"{place}: must be a list of {num_classes} names, one for each output, found {names!r:.60}")
     return tuple(names)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

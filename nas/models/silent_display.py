@@ -17,7 +17,7 @@ class SilentDisplay:
         self, text: str, total: int, done: int = 0, work: float | None = None
     ) -> AbstractContextManager[Callable[..., None]]:
         """A counter that counts nothing."""
-        return nullcontext(lambda count=1, weight=None: None)
+        return nullcontext(lambda count=1, weight=None, left_s=None: None)
 
     def warn(self, text: str) -> None:
         """Show nothing."""

@@ -1,8 +1,9 @@
-"""Checks of the places that a command will write to, before it does its work. Nothing is created."""
+"""Checks of the places that a command will write to, before it does its work. Nothing that lasts is created."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from nas.errors import UsageError
@@ -24,8 +25,14 @@ def check_folder(folder: Path) -> None:
     rule = f"{folder}: must be a folder that can be written to"
     if not place.is_dir():
         raise UsageError(f"{rule}; {place} is a file")
+    which = "" if place == folder.absolute() else f"; {place} cannot"
     if not os.access(place, os.W_OK | os.X_OK):
-        raise UsageError(f"{rule}; {place} cannot")
+        raise UsageError(f"{rule}{which}")
+    try:
+        with tempfile.TemporaryFile(dir=place):  # a disk that is read-only, or /proc, whatever the permissions say
+            pass
+    except OSError as error:
+        raise UsageError(f"{rule}{which}: {error.strerror or error}") from None
 
 
 def check_file(file: Path) -> None:

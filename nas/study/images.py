@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nas.errors import ConfigError, MachineError, StudyError
+from nas.errors import ConfigError, MachineError, StudyError, UsageError
 from nas.study.config import StudyConfig
 from nas.study.destinations import existing_parent
 from trainers.data.prepared import DatasetInfo, describe, locate, prepare
@@ -144,12 +144,12 @@ def find_images(folder: Path, fingerprint: str) -> Path:
     """Find the file in `folder` with the decoded images of this `fingerprint`.
 
     Raises:
-        StudyError: there is none.
+        UsageError: there is none.
     """
     for file in sorted(folder.glob("*.safetensors")):
         if _has_fingerprint(file, fingerprint):
             return file
-    raise StudyError(
+    raise UsageError(
         f"{folder}: the study's decoded images are missing or damaged; `nas search` on it decodes them again"
     )
 

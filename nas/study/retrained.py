@@ -3,7 +3,7 @@
 DIR/retrained/NAME/DIGEST/seed-N/    of network NAME, DIGEST the first characters of the digest of its recipe
     result.json          the record of a run that has ended (`RetrainedRun`), written last
     model.safetensors    its weights; architecture or timm name, recipe and seed are in the header
-    checkpoint.pt        while it trains
+    checkpoint.pt        while it trains, and progress.json, which says how far it is
 
 NAME is `trial-12`, `arch-ID`, `preset-NAME` or `timm-NAME`, with `-finetuned` (from the weights of the trial) or `-pretrained`
 (from timm's weights) if the training did not start from scratch. Runs of one name and one digest differ in their seeds alone.
@@ -36,6 +36,8 @@ SCHEMA = 1
 
 RETRAINED = "retrained"
 RESULT = "result.json"
+STOP = "stop"
+"""The file in `RETRAINED` whose existence asks the workers of a command to stop."""
 DIGEST_CHARS = 12
 MAX_RESULT_BYTES = 1 << 26
 """Of a record: 10,000 epochs and 1,000 classes take three megabytes."""
@@ -77,6 +79,8 @@ class RetrainedRun:
         device: name of the processor or GPU.
         versions: package -> version.
         teacher: the timm model whose outputs were distilled; None: there was none.
+        images_per_s: throughput, measured as that of the trials of the study; None: it was not measured.
+        processes: number of processes that trained it together.
 
     Raises:
         ValueError: a field breaks its rule; the message names it.
@@ -101,6 +105,8 @@ class RetrainedRun:
     device: str
     versions: Mapping[str, str] = field(default_factory=dict)
     teacher: str | None = None
+    images_per_s: float | None = None
+    processes: int = 1
 
     def __post_init__(self) -> None:
         _require("kind", self.kind in get_args(RunKind), f"must be one of {', '.join(get_args(RunKind))}", self.kind)
@@ -129,6 +135,10 @@ class RetrainedRun:
         is_duration = is_number(self.wall_s) and 0 <= self.wall_s < math.inf
         _require("wall_s", is_duration, "must be a number of seconds", self.wall_s)
         _require("teacher", _is_text(self.teacher), "must be text", self.teacher)
+        speed = self.images_per_s
+        is_speed = speed is None or (is_number(speed) and 0 < speed < math.inf)
+        _require("images_per_s", is_speed, "must be a number above 0", speed)
+        _require("processes", is_index(self.processes) and self.processes > 0, "must be at least 1", self.processes)
         _check_epochs(self.epochs)
         _require(
             "test_confusion", _is_confusion(self.test_confusion), "must be a confusion matrix", self.test_confusion
@@ -173,7 +183,8 @@ class RetrainedRun:
             raise ValueError(f"the keys {', '.join(missing)} are missing") from None
 
 
-_OPTIONAL = ("versions", "teacher")
+_OPTIONAL = ("versions", "teacher", "images_per_s", "processes")
+"""Fields that earlier versions did not write."""
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,11 @@ StepProgress = Callable[[int, int], None]
 class Advance(Protocol):
     """Counts finished items."""
 
-    def __call__(self, count: int = 1, weight: float | None = None) -> None:
-        """Add `count` finished items, which are `weight` of the work (default: `count`)."""
+    def __call__(self, count: int = 1, weight: float | None = None, left_s: float | None = None) -> None:
+        """Add `count` finished items, which are `weight` of the work (default: `count`); `left_s` seconds are left.
+
+        Without `left_s` the time left is estimated from the pace so far.
+        """
 
 
 class SearchTally:
@@ -177,7 +180,7 @@ class TerminalDisplay:
         The time left is estimated from `work`, the total weight of the unfinished items (default: their number).
         """
         if not self.console.is_terminal:
-            yield lambda count=1, weight=None: None
+            yield lambda count=1, weight=None, left_s=None: None
             return
         start_s = time.monotonic()
         with _bar(self.console, transient=True) as bar:
@@ -185,12 +188,13 @@ class TerminalDisplay:
             task = bar.add_task(text, total=all_work, count=f"{done}/{total}", left="")
             ended = done
 
-            def advance(count: int = 1, weight: float | None = None) -> None:
+            def advance(count: int = 1, weight: float | None = None, left_s: float | None = None) -> None:
                 nonlocal ended
                 ended += count
                 bar.advance(task, count if weight is None else weight)
                 completed = bar.tasks[0].completed
-                left_s = (time.monotonic() - start_s) * (all_work / completed - 1) if completed else None
+                if left_s is None and completed:
+                    left_s = (time.monotonic() - start_s) * (all_work / completed - 1)
                 left = "" if left_s is None else f"{duration(left_s)} left"
                 bar.update(task, count=f"{ended}/{total}", left=left)
 

@@ -112,7 +112,7 @@ class SearchSpace(SpaceChoices):
         try:
             data = yaml_text.load(text)
         except yaml.YAMLError as error:
-            raise ArchitectureError("", f"not YAML: {error}") from None
+            raise ArchitectureError("", yaml_text.describe_error(error)) from None
         return cls.from_dict(data["space"] if isinstance(data, dict) and "space" in data else data)
 
     @classmethod

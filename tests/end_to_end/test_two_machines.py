@@ -14,9 +14,12 @@ from typing import Any
 
 import pytest
 
+from nas.analysis.results import Results
 from nas.models.export import export
+from nas.models.retrain import load_retrained
 from nas.study.content import StudySnapshot
 from nas.study.layout import CHECKPOINT, REFERENCE, WEIGHTS
+from nas.study.retrained import retrained_runs
 
 
 def can_hide_folders() -> bool:
@@ -120,4 +123,15 @@ def test_workers_that_do_not_see_the_folder_train_for_it(
     other = Path(f"/tmp/mixfront-test-{os.getpid()}") / "other"
     assert len(list(other.glob("mixfront-*/images/*.safetensors"))) == 1  # the node has fetched the images once
     assert not [file for name in (WEIGHTS, CHECKPOINT) for file in other.rglob(name)]
+    retrained = cli.run(
+        "retrain", "--front", "--study", "hidden/study", "--address", cluster, "epochs=2", **environment
+    )
+    assert retrained.returncode == 0, retrained.stderr
+    runs = retrained_runs(folder)
+    assert {run.trial for run in runs} == set(Results.load(folder).front["trial"])
+    for run in runs:
+        load_retrained(folder, run)  # checks whose weights they are
+    left = {path.name for path in (folder / "retrained").iterdir() if not path.name.startswith("trial-")}
+    assert left <= {"lock"}
+    assert len(list(other.glob("mixfront-*/images/*.safetensors"))) == 1
     export(StudySnapshot.of(folder), "best", tmp_path / "model")  # checks whose weights they are

@@ -198,8 +198,12 @@ def test_bad_input_is_refused_by_place_rule_and_value(
 def test_texts_without_an_architecture_are_refused() -> None:
     with pytest.raises(ArchitectureError, match=r"^1:2: not JSON"):
         Architecture.from_json("{")
-    with pytest.raises(ArchitectureError, match="not YAML"):
+    with pytest.raises(ArchitectureError, match=r"^not YAML: .* .line 1, column 2.$"):
         Architecture.from_yaml("{")
+    with pytest.raises(ArchitectureError, match=r"^not YAML: duplicate key 'a' .line 2, column 1.$"):
+        Architecture.from_yaml("a: 1\na: 2")
+    with pytest.raises(ArchitectureError, match=r"^not YAML: unacceptable character [^\n]*$"):
+        Architecture.from_yaml("a: \0")
     with pytest.raises(ArchitectureError, match=r"must be a mapping, found \[1\]"):
         Architecture.from_json("[1]")
     with pytest.raises(ArchitectureError, match="must be a mapping, found 'x'"):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 
 import numpy as np
@@ -82,7 +83,8 @@ def decode_all(
     skipped: list[str] = []
     summaries: dict[Part, SummaryCounter] = {}
     done = 0
-    decoder = decode if context.reading_version == READING_VERSION else decode_as_before
+    current = partial(decode, resizing=context.resizing)
+    decoder = current if context.reading_version == READING_VERSION else decode_as_before
     readable_formats()  # loads the plugins of Pillow before the threads do
     with (
         closing(_DecodedImages(context)) as decoded,

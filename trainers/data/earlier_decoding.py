@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from trainers.data.image_file import open_image
-from trainers.data.pixels import DecodedImage, EncodedImage, decoding_errors, fit, has_more_frames
+from trainers.data.pixels import DecodedImage, EncodedImage, decoding_errors, has_more_frames
+from trainers.data.resizing import STUDY_RESIZING
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 
@@ -40,7 +41,7 @@ def decode_as_before(encoded: EncodedImage, size: int | None) -> DecodedImage:
                 width, height = height, width
             transparent = _has_transparent_pixels(image)
             upright = _to_eight_bits(image, channels)
-            array = np.asarray(upright if size is None else fit(upright, size))
+            array = np.asarray(upright if size is None else STUDY_RESIZING.fit(upright, size))
             pixels = array[None] if channels == 1 else np.moveaxis(array, -1, 0)
             more = has_more_frames(image)
             return DecodedImage(pixels, None, width, height, mode, image.format, transparent, more)

@@ -21,10 +21,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from trainers.data.deep_colour import is_deep_colour, join_bytes, load_low_bytes
 from trainers.data.image_file import TRANSPOSITIONS, open_image, orientation, raw_orientation, strip_metadata
+from trainers.data.resizing import STUDY_RESIZING, Resizing
 from trainers.data.types import Part
 from trainers.errors import DataError, DiskError
 from trainers.files import error_kind, is_disk_error
@@ -80,12 +81,13 @@ class DecodedImage:
     multi_frame: bool
 
 
-def decode(encoded: EncodedImage, size: int | None) -> DecodedImage:
+def decode(encoded: EncodedImage, size: int | None, resizing: Resizing = STUDY_RESIZING) -> DecodedImage:
     """Decode `encoded`.
 
     Args:
         encoded: the image.
         size: H and W; None: the image's own.
+        resizing: how it becomes a square.
 
     Raises:
         DiskError: the disk or the machine fails, whatever the image.
@@ -94,7 +96,7 @@ def decode(encoded: EncodedImage, size: int | None) -> DecodedImage:
     with decoding_errors(encoded.name):
         content = encoded.fetch()
         try:
-            return _decode_content(content, size)
+            return _decode_content(content, size, resizing)
         except (MemoryError, DataError):
             raise
         except Exception as error:
@@ -103,7 +105,7 @@ def decode(encoded: EncodedImage, size: int | None) -> DecodedImage:
             plain = _without_metadata(content)
             if plain is None:
                 raise
-            return _decode_content(plain[0], size, plain[1])
+            return _decode_content(plain[0], size, resizing, plain[1])
 
 
 @contextmanager
@@ -147,7 +149,7 @@ def _without_metadata(content: Content) -> tuple[bytes, int] | None:
     return stripped[0], raw_orientation(stripped[1]) or 1
 
 
-def _decode_content(content: Content, size: int | None, orientation_hint: int = 1) -> DecodedImage:
+def _decode_content(content: Content, size: int | None, resizing: Resizing, orientation_hint: int = 1) -> DecodedImage:
     """Decode `content`, which has the orientation `orientation_hint` if its metadata tell none."""
     with content if isinstance(content, Image.Image) else open_image(content) as image:
         width, height = image.size
@@ -168,12 +170,12 @@ def _decode_content(content: Content, size: int | None, orientation_hint: int = 
         pixels: NDArray[np.uint8] | NDArray[np.float32]
         if deep_colour and not isinstance(content, Image.Image):
             values, transparent = join_bytes(upright, _turn(load_low_bytes(content), turned))
-            value_range, pixels = _fit_values(values, size)
+            value_range, pixels = _fit_values(values, size, resizing)
         elif mode == "F" or mode.startswith("I"):
-            value_range, pixels = _fit_values(np.asarray(upright).astype(np.float32)[None], size)
+            value_range, pixels = _fit_values(np.asarray(upright).astype(np.float32)[None], size, resizing)
         else:
             flat, transparent = _flatten(upright, "L" if channels == 1 else "RGB")
-            array = np.asarray(flat if size is None else fit(flat, size))
+            array = np.asarray(flat if size is None else resizing.fit(flat, size))
             pixels = array[None] if channels == 1 else array.transpose(2, 0, 1)  # `moveaxis` is slow
         more = has_more_frames(image)
         return DecodedImage(pixels, value_range, width, height, mode, image.format, transparent, more)
@@ -199,7 +201,9 @@ def _flatten(image: Image.Image, mode: str) -> tuple[Image.Image, bool]:
     return flat, True
 
 
-def _fit_values(values: NDArray[np.float32], size: int | None) -> tuple[tuple[float, float], NDArray[np.float32]]:
+def _fit_values(
+    values: NDArray[np.float32], size: int | None, resizing: Resizing
+) -> tuple[tuple[float, float], NDArray[np.float32]]:
     """The range of `values` `(C, H, W)`, and the values resized to `size`, within that range.
 
     Raises:
@@ -209,7 +213,8 @@ def _fit_values(values: NDArray[np.float32], size: int | None) -> tuple[tuple[fl
     if not np.isfinite([least, greatest]).all():
         raise ValueError("it holds pixels that are not finite numbers")
     if size is not None:
-        values = np.stack([np.asarray(fit(Image.fromarray(plane), size)) for plane in values]).clip(least, greatest)
+        planes = [np.asarray(resizing.fit(Image.fromarray(plane), size)) for plane in values]
+        values = np.stack(planes).clip(least, greatest)
     return (least, greatest), values
 
 
@@ -221,21 +226,14 @@ def has_more_frames(image: Image.Image) -> bool:
         return False
 
 
-def fit(image: Image.Image, size: int) -> Image.Image:
-    """`image` resized so that its shorter side is `size`, then cropped about its centre to `size` x `size`."""
-    if image.size == (size, size):
-        return image
-    return ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC)
-
-
-def resize_all(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def resize_all(images: NDArray[np.uint8], size: int, resizing: Resizing = STUDY_RESIZING) -> NDArray[np.uint8]:
     """Square `images` `(N, C, H, H)` as `(N, C, size, size)`; unchanged if they have that size."""
     if images.shape[-2:] == (size, size):
         return images
     resized = np.empty((*images.shape[:2], size, size), np.uint8)
     for target, planes in zip(resized, images, strict=True):
         for plane, pixels in zip(target, planes, strict=True):
-            plane[:] = np.asarray(fit(Image.fromarray(pixels), size))
+            plane[:] = np.asarray(resizing.fit(Image.fromarray(pixels), size))
     return resized
 
 

@@ -14,6 +14,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from trainers.data.resizing import STUDY_RESIZING, Resizing
+
 AugmentPolicy = Literal["none", "flip", "shift", "standard", "strong"]
 """The name of an augmentation policy; see `trainers.augment`."""
 
@@ -105,11 +107,13 @@ class ReadContext:
         progress: called with the number of images decoded and the total number.
         scratch: a folder with room for all of them; None: the system's folder for temporary files.
         reading_version: of the rules by which images are decoded, see `READING_VERSION`.
+        resizing: how images become squares.
     """
 
     progress: Progress | None = None
     scratch: Path | None = None
     reading_version: int = READING_VERSION
+    resizing: Resizing = STUDY_RESIZING
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 The caller starts the processes and `torch.distributed`; without, there is one process, and nothing here does anything. The
 gradients of the parts are summed in one message once a step, after the backward pass, which is fast enough for small networks;
-torch's `DistributedDataParallel` would overlap both.
+torch's `DistributedDataParallel` would overlap both. The statistics of norms are averaged in the same message, so that after each
+step all processes hold the same bits, and the checkpoint of the first one continues all of them.
 
 All processes draw the same random numbers for a batch, so that it does not depend on their number; those of dropout differ.
 """
@@ -10,13 +11,15 @@ All processes draw the same random numbers for a batch, so that it does not depe
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
+from trainers.errors import ProcessLostError
 from trainers.training.randomness import epoch_seed
 
 Value = TypeVar("Value")
@@ -51,12 +54,13 @@ class Processes:
     def synchronise(self, module: nn.Module) -> nn.Module:
         """`module` with the weights of the first process; on GPUs its batch norms get the statistics of whole batches.
 
-        On a CPU torch has no such norms: there the statistics are those of each process's part.
+        On a CPU torch has no such norms: there a batch is normalised by the statistics of each process's part.
         """
         if self.count == 1:
             return module
-        for value in module.state_dict().values():
-            distributed.broadcast(value, src=0)
+        with _answered():
+            for value in module.state_dict().values():
+                distributed.broadcast(value, src=0)
         if next(module.parameters()).device.type == "cuda":
             synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
             return synchronised
@@ -69,25 +73,36 @@ class Processes:
             return
         listed = list(tensors)
         message = torch.cat([tensor.reshape(-1) for tensor in listed])
-        distributed.all_reduce(message)
+        with _answered():
+            distributed.all_reduce(message)
         for tensor, total in zip(listed, message.split([tensor.numel() for tensor in listed]), strict=True):
             tensor.copy_(total.view_as(tensor))
 
-    def average_statistics(self, module: nn.Module) -> None:
-        """Replace the buffers of `module`, the running statistics of norms, by their mean over the processes."""
-        buffers = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
-        if self.count > 1 and buffers:
-            self.sum(buffers)
-            for buffer in buffers:
-                buffer.div_(self.count)
+    def statistics(self, module: nn.Module) -> list[Tensor]:
+        """The running statistics of norms in `module` that differ between processes after a step; none for one process."""
+        if self.count == 1:
+            return []
+        parts = [part for part in module.modules() if not isinstance(part, nn.SyncBatchNorm)]
+        found = [getattr(part, name, None) for part in parts for name in ("running_mean", "running_var")]
+        return [value for value in found if isinstance(value, Tensor)]
 
     def of_first(self, value: Value) -> Value:
         """The value of the first process; of the others `value` is ignored."""
         if self.count == 1:
             return value
         values = [value]
-        distributed.broadcast_object_list(values, src=0)
+        with _answered():
+            distributed.broadcast_object_list(values, src=0)
         return values[0]
+
+    def any_of(self, flag: bool) -> bool:
+        """Whether `flag` is true in any process; all of them must ask."""
+        if self.count == 1:
+            return flag
+        flags: list[bool | None] = [None] * self.count
+        with _answered():
+            distributed.all_gather_object(flags, flag)
+        return any(flags)
 
     def agree(self, is_stop_requested: Callable[[], bool]) -> Callable[[], bool]:
         """A function that all processes call equally often, and that is true in all of them once one is asked to stop.
@@ -99,11 +114,7 @@ class Processes:
         calls = itertools.count(1)
 
         def is_any_asked() -> bool:
-            if next(calls) % AGREEMENT_PERIOD:
-                return False
-            flags: list[bool | None] = [None] * self.count
-            distributed.all_gather_object(flags, is_stop_requested())
-            return any(flags)
+            return next(calls) % AGREEMENT_PERIOD == 0 and self.any_of(is_stop_requested())
 
         return is_any_asked
 
@@ -111,3 +122,16 @@ class Processes:
         """Give torch's global generators a seed for this step and process: not all parts of a batch lose the same units."""
         if self.count > 1:
             torch.manual_seed(epoch_seed(epoch_seed(seed, epoch), step * self.count + self.rank))
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """The block talks to the other processes.
+
+    Raises:
+        ProcessLostError: one of them has ended, or does not answer.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # that of the backend: a connection was closed, or the time is over
+        raise ProcessLostError(" ".join(str(error).split())) from error

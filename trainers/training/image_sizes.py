@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainers.data.dataset import Dataset
 from trainers.errors import RecipeError
 from trainers.inference import evaluation_mode
 from trainers.training.recipe_config import ImageSizeSchedule
@@ -35,24 +34,32 @@ def resize(images: Tensor, size: Size) -> Tensor:
 
 
 @torch.no_grad()
-def check_image_sizes(module: nn.Module, name: str, data: Dataset, schedule: ImageSizeSchedule, epochs: int) -> None:
+def check_image_sizes(
+    module: nn.Module,
+    name: str,
+    images: tuple[int, int, int],
+    schedule: ImageSizeSchedule,
+    epochs: int,
+    device: torch.device | str = "cpu",
+) -> None:
     """Run `module`, which is not changed, on images of each size.
 
     Args:
-        module: the network.
+        module: the network, on `device`.
         name: what it is in the message: "network" or "teacher".
-        data: gives the largest size.
+        images: (C, H, W), with the largest size.
         schedule: gives the others.
         epochs: number of epochs.
+        device: of the images.
 
     Raises:
         RecipeError: the network cannot take images of one of them.
     """
-    sizes = (image_size_at(epoch, epochs, data.image_size, schedule) for epoch in range(1, epochs + 1))
+    sizes = (image_size_at(epoch, epochs, images[1:], schedule) for epoch in range(1, epochs + 1))
     for height, width in dict.fromkeys(sizes):
-        with evaluation_mode(module, data.device):
+        with evaluation_mode(module, torch.device(device)):
             try:
-                module(torch.zeros(2, data.in_chans, height, width, device=data.device))
+                module(torch.zeros(2, images[0], height, width, device=device))
             except Exception as error:  # networks document none
                 reason = " ".join(str(error).split()) or type(error).__name__
                 rule = f"must be absent for a {name} that cannot take images of {height}x{width} ({reason:.300})"

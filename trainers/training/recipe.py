@@ -99,6 +99,7 @@ class RecipeTraining(ResumableTraining):
             resume_up_to=None,
             max_unsaved_s=max_unsaved_s,
         )
+        self._statistics = self._processes.statistics(module)
         self._schedule = create_schedule(config, self.steps_per_epoch)
         distillation = None if self.teacher is None else config.distillation or Distillation()
         weights = class_weights(data) if config.class_weights == "balanced" else None
@@ -119,7 +120,10 @@ class RecipeTraining(ResumableTraining):
             if self._uses_features:
                 check_feature_maps(network, "teacher" if name == "teacher" else "distillation", data)
             if self.config.image_size_schedule is not None:
-                check_image_sizes(network, name, data, self.config.image_size_schedule, self.config.epochs)
+                images = (data.in_chans, *data.image_size)
+                check_image_sizes(
+                    network, name, images, self.config.image_size_schedule, self.config.epochs, data.device
+                )
 
     def _lr_at(self, step: int) -> float:
         return self._schedule(step, self._history)
@@ -140,7 +144,10 @@ class RecipeTraining(ResumableTraining):
         parts = zip(images.tensor_split(parts_count), targets.tensor_split(parts_count), strict=True)
         losses = [self._add_gradients(*part, weight, count) for part in parts]
         loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
-        self._processes.sum(chain([loss], (p.grad for p in self.module.parameters() if p.grad is not None)))
+        gradients = (p.grad for p in self.module.parameters() if p.grad is not None)
+        self._processes.sum(chain([loss], gradients, self._statistics))
+        for value in self._statistics:
+            value.div_(self._processes.count)
         if self.config.grad_clip is not None:
             clip_gradients(self.optimizer, self.config.grad_clip)
         self.optimizer.step()
@@ -159,9 +166,6 @@ class RecipeTraining(ResumableTraining):
         return with_feature_map(teacher)(images) if self._uses_features else Outputs(teacher(images))
 
     def _validate(self, epoch: int) -> tuple[float | None, float | None]:
-        self._processes.average_statistics(self.module)
-        if self.average is not None:
-            self._processes.average_statistics(self.average.module)
         return self._processes.of_first(super()._validate(epoch))
 
     def _save(self, file: Path, is_required: bool, partial: PartialEpoch | None = None) -> None:

@@ -116,6 +116,7 @@ class ResumableTraining(ABC):
         )
         self._history: list[Epoch] = []
         self._partial: PartialEpoch | None = None  # of the epoch that a checkpoint has within
+        self._finished_steps = 0  # of the running epoch
         self._earlier_s: dict[int, float] = {}  # epoch -> seconds of it that earlier processes spent
 
     @property
@@ -141,6 +142,11 @@ class ResumableTraining(ABC):
         if not self._history:
             raise TrainingError(0, 0, "no epoch is finished")
         return self._history[-1]
+
+    @property
+    def finished_epochs(self) -> float:
+        """The epochs finished so far, with the share of the running one whose steps are done."""
+        return len(self._history) + self._finished_steps / self.steps_per_epoch
 
     def own_seconds(self, epoch: Epoch) -> Epoch:
         """The metrics of `epoch` with the seconds of this process alone; others have trained what a checkpoint held."""
@@ -173,12 +179,14 @@ class ResumableTraining(ABC):
         start = clock()
         partial, self._partial = self._partial, None
         before_s = 0.0 if partial is None else partial.train_s
+        self._finished_steps = 0 if partial is None else partial.steps
         with seeded(epoch_seed(self.seed, epoch), self.data.device) as generator:
             train_loss = self._train_steps(
                 epoch, generator, pause_if_requested, lambda: before_s + clock() - start, partial
             )
         train_s = before_s + clock() - start
         val_loss, val_accuracy = self._validate(epoch)
+        self._finished_steps = 0  # they are part of the epoch that is appended next
         return Epoch(
             epoch=epoch,
             train_loss=train_loss,
@@ -212,6 +220,7 @@ class ResumableTraining(ABC):
             report_progress()
             global_step = (epoch - 1) * self.steps_per_epoch + step
             losses.append(self._step(images, targets, self._lr_at(global_step)))
+            self._finished_steps = step + 1
             if self.average is not None:
                 self.average.update(global_step)
             if (step + 1) % MAX_UNREAD_LOSSES == 0:

@@ -1,27 +1,29 @@
-"""The images of a diagnosis: the decoded images of a study, or any that `nas data` takes."""
+"""The images of a diagnosis: the decoded images of a study, or any that `nas data` takes.
+
+Where data have no validation or test part, it is drawn as a search draws it. `nas validate` takes such data as a whole instead.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Literal
 
-from nas.errors import StudyError, UsageError
+from nas.errors import UsageError
 from nas.formatting import count
 from nas.models.diagnose.subject import ImageSample
-from nas.study.content import StudyContent
+from nas.models.images import split_of, study_dataset
+from nas.study.content import StudyContent, StudySnapshot
 from nas.study.data_argument import describe_data
 from nas.study.storage import study_exists
-from trainers.data.dataset import load
-from trainers.data.types import Progress
+from trainers.data.dataset import Dataset, load
+from trainers.data.types import Part, Progress
 from trainers.errors import DataError
-
-SplitName = Literal["test", "val"]
 
 DEFAULT_LIMIT = 500
 """Images of up to 32 x 32 pixels; of larger ones fewer, so that the pixels are as many."""
 DEFAULT_PIXELS = DEFAULT_LIMIT * 32 * 32
 MIN_DEFAULT_LIMIT = 64
+WORDS: dict[Part, str] = {"train": "training", "val": "validation", "test": "test"}
 
 
 def default_limit(size: tuple[int, int]) -> int:
@@ -29,46 +31,42 @@ def default_limit(size: tuple[int, int]) -> int:
     return max(MIN_DEFAULT_LIMIT, min(DEFAULT_LIMIT, DEFAULT_PIXELS // (size[0] * size[1])))
 
 
-def study_sample(study: StudyContent, split: SplitName, limit: int | None, device: str) -> ImageSample:
-    """At most `limit` images of the study's decoded images, each class in proportion.
+def study_sample(study: StudyContent, part: Part, limit: int | None, device: str) -> ImageSample:
+    """At most `limit` images of a part of the study's decoded images, each class in proportion.
 
     Raises:
-        StudyError: they are missing or damaged.
+        UsageError: they are missing or damaged.
     """
-    return _sample(study.images(), split, limit, device)
+    return _sample(study_dataset(study), part, limit, device)
 
 
 def sample_of(
-    where: str, split: SplitName, limit: int | None, size: tuple[int, int], device: str, progress: Progress | None
+    where: str, part: Part, limit: int | None, size: tuple[int, int], device: str, progress: Progress | None
 ) -> ImageSample:
-    """At most `limit` images of the data that `where` names, as `nas data` takes it, at `size`.
+    """At most `limit` images of a part of the data that `where` names, as `nas data` takes it, at `size`.
 
     Raises:
         ConfigError: the data are missing, too few or break a rule.
-        UsageError: `where` names nothing, or the models' images are not square.
-        StudyError: the decoded images of a study are missing.
+        UsageError: `where` names nothing, the decoded images of a study are missing, or the models' images are not square.
     """
-    overrides: list[str] = []
-    if not study_exists(Path(where)):
-        if size[0] != size[1]:
-            raise UsageError(f"--data: images are decoded to squares, the models take {size[0]}x{size[1]} pixels")
-        overrides = [f"data.image_size={size[0]}"]
+    if study_exists(Path(where)):
+        return study_sample(StudySnapshot.of(Path(where)), part, limit, device)
+    if size[0] != size[1]:
+        raise UsageError(f"--data: images are decoded to squares, the models take {size[0]}x{size[1]} pixels")
     with tempfile.TemporaryDirectory(prefix="nas-diagnose-") as scratch:
-        _, file = describe_data(where, overrides, Path(scratch), progress)
-        if file is None:
-            raise StudyError(f"{where}: the decoded images of this study are missing")
-        return _sample(file, split, limit, device)
+        _, file = describe_data(where, [f"data.image_size={size[0]}"], Path(scratch), progress)
+        assert file is not None  # only a study may have lost its images
+        try:
+            dataset = load(file)  # a mapped file, of which only the sample is copied
+        except DataError as error:
+            raise UsageError(str(error)) from None
+        return _sample(dataset, part, limit, device)
 
 
-def _sample(file: Path, split: SplitName, limit: int | None, device: str) -> ImageSample:
-    try:
-        dataset = load(file)  # a mapped file, of which only the sample is copied
-    except DataError as error:
-        raise StudyError(str(error)) from None
-    chosen = dataset.test if split == "test" else dataset.val
+def _sample(dataset: Dataset, part: Part, limit: int | None, device: str) -> ImageSample:
+    chosen = split_of(dataset, part)
     wanted = default_limit(dataset.image_size) if limit is None else limit
-    word = "test" if split == "test" else "validation"
     number = min(wanted, len(chosen))
-    text = f"{count(number, f'{word} image')} of {dataset.name}, of {len(chosen):,}"
-    sample = ImageSample.of_split(chosen, dataset.class_names, wanted, text)
-    return ImageSample(sample.pixels.to(device), sample.labels.to(device), sample.class_names, sample.description)
+    text = f"{count(number, f'{WORDS[part]} image')} of {dataset.name}, of {len(chosen):,}"
+    sample = ImageSample.of_split(chosen, dataset.class_names, wanted, text, part)
+    return sample.to(device)

@@ -16,6 +16,7 @@ from nas.models.diagnose.run import DiagnosisFindings
 from nas.models.diagnose.tables import number_text, reason_lines, rows
 
 FILE = "diagnosis.html"
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 
 _STYLE = """\
 td:first-child { white-space: normal; }
@@ -24,9 +25,17 @@ td:first-child { white-space: normal; }
 .pictures figure { margin: 0; max-width: 100%; }
 .pictures img { display: block; max-width: 100%; height: auto; border: 1px solid var(--line); image-rendering: pixelated; }
 .pictures figcaption { max-width: 80ch; margin-top: .25rem; color: var(--soft); font-size: .85rem; overflow-wrap: anywhere; }
+.entries { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .75rem 0; }
+.entries a { color: inherit; }
+.entries .soft { color: var(--soft); }
 .swatch { display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }
 @media (max-width: 760px) { .figures { grid-template-columns: minmax(0, 1fr); } }
 """
+_SPLIT_NOTES = {
+    "val": "A model may be chosen by these figures: the test images were not used, and still say how good the chosen one is.",
+    "test": "These are test images. Who chooses between models by them should use validation images (--split val), so that"
+    " the test images still say how good the chosen one is.",
+}
 _SCRIPT = """\
 for (const [id, figures] of Object.entries(pageData.sections)) {
   for (const figure of figures) {
@@ -61,15 +70,15 @@ def _page(findings: DiagnosisFindings) -> pages.Page:
         for diagnosis in findings.diagnoses
         if findings.diagnosis_results(diagnosis)
     }
-    about = [f"<p>{html.escape(line)}</p>" for line in _about(findings)]
+    about = [f"<p>{html.escape(line)}</p>" for line in _about(findings) if line]
     facts = [
-        pages.Fact(model.name, number_text(model.accuracy), f"accuracy; {_costs(model.params, model.macs)}")
+        pages.Fact(model.name, number_text(model.accuracy), _costs(model.params, model.macs))
         for model in findings.models
     ]
     body = [_numbers(findings), *(_section(findings, diagnosis, drawings) for diagnosis in findings.diagnoses)]
     return pages.Page(
         title=f"Diagnosis of {', '.join(model.name for model in findings.models)}",
-        header="\n".join([*about, pages.fact_list(facts), _legend(findings)]),
+        header="\n".join([*about, pages.fact_list(facts), _legend(findings), _contents(findings)]),
         body="<main>\n" + "\n".join(body) + "\n</main>",
         data={
             "sections": {_id(name): list(drawing.figures) for name, drawing in drawings.items()},
@@ -85,8 +94,7 @@ def _about(findings: DiagnosisFindings) -> list[str]:
     height, width = images.size
     return [
         f"{images.description}: {width} x {height} pixels, {images.num_classes} classes; all models are given the same images.",
-        "These figures describe models and are no part of a search. Who chooses between models by them should use validation"
-        " images (--split val), so that the test images still say how good the chosen one is.",
+        _SPLIT_NOTES.get(images.part or "", ""),
     ]
 
 
@@ -96,7 +104,7 @@ def _drawing(diagnosis: Diagnosis[Any], findings: DiagnosisFindings) -> Drawing:
 
 def _numbers(findings: DiagnosisFindings) -> str:
     table = pages.table(["", *(model.name for model in findings.models)], rows(findings))
-    return f'<section><h2>Main numbers</h2><div class="scroll">{table}</div></section>'
+    return f'<section id="numbers"><h2>Main numbers</h2><div class="scroll">{table}</div></section>'
 
 
 def _section(findings: DiagnosisFindings, diagnosis: Diagnosis[Any], drawings: Mapping[str, Drawing]) -> str:
@@ -104,7 +112,7 @@ def _section(findings: DiagnosisFindings, diagnosis: Diagnosis[Any], drawings: M
     pictures = "\n".join(map(_picture, drawing.pictures))
     return "\n".join(
         [
-            f"<section><h2>{html.escape(diagnosis.title)}</h2>",
+            f'<section id="{diagnosis.name}"><h2>{html.escape(diagnosis.title)}</h2>',
             f'<p class="about">{html.escape(diagnosis.about)}</p>',
             f'<div class="figures" id="{_id(diagnosis.name)}"></div>' if drawing.figures else "",
             f'<div class="pictures">{pictures}</div>' if pictures else "",
@@ -123,15 +131,25 @@ def _picture(picture: Picture) -> str:
 def _legend(findings: DiagnosisFindings) -> str:
     """The colours of the models."""
     entries = "".join(
-        f'<span><span class="swatch" style="background: {colour}"></span>{html.escape(name)}</span> '
+        f'<span class="entry"><span class="swatch" style="background: {colour}"></span>{html.escape(name)}</span>'
         for name, colour in colours_of(findings).items()
     )
-    return f"<p>{entries}</p>"
+    return f'<p class="entries">{entries}</p>'
 
 
-def _costs(params: int, macs: int | None) -> str:
-    parts = [f"{si(params)} parameters"]
-    return "; ".join(parts if macs is None else [*parts, si(macs, "MACs")])
+def _contents(findings: DiagnosisFindings) -> str:
+    """Links to the sections; a diagnosis that applies to none of the models is soft."""
+    links = ['<a class="entry" href="#numbers">Main numbers</a>']
+    for diagnosis in findings.diagnoses:
+        soft = "" if findings.diagnosis_results(diagnosis) else " soft"
+        links.append(f'<a class="entry{soft}" href="#{diagnosis.name}">{html.escape(diagnosis.title)}</a>')
+    return f'<nav class="entries" aria-label="Contents">{"".join(links)}</nav>'
+
+
+def _costs(params: int | None, macs: int | None) -> str:
+    known = (("parameters", params), ("MACs", macs))
+    values = [si(value, unit).replace(" ", NO_BREAK_SPACE) for unit, value in known if value is not None]
+    return "; ".join(["accuracy", *values])
 
 
 def _id(name: str) -> str:

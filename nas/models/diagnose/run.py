@@ -35,14 +35,14 @@ class ModelFacts:
     Args:
         name: its name.
         id: of its architecture; None if it is none of ours.
-        params: number of parameters.
+        params: number of parameters; None for an ONNX file.
         macs: multiply-adds of an image; None if they are not known.
         accuracy: on the images as they are.
     """
 
     name: str
     id: str | None
-    params: int
+    params: int | None
     macs: int | None
     accuracy: float
 
@@ -109,6 +109,7 @@ class DiagnosisFindings:
                 "size": list(self.images.size),
                 "classes": list(self.images.class_names),
                 "description": self.images.description,
+                "split": self.images.part,
             },
             "models": [asdict(model) for model in self.models],
             "diagnoses": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from nas.errors import StudyError
 from search_space import Architecture
 from trainers.data.dataset import Split
 from trainers.data.stratified import stratified_rows
+from trainers.data.types import Part
 
 BATCH_IMAGES = 128
 """Images of a pass."""
@@ -26,22 +27,30 @@ class ImageSample:
         labels: int64 `(N,)`, on the same device.
         class_names: a label is an index into it.
         description: where they are from, for the page.
+        part: of the data that they are from; None: of none.
     """
 
     pixels: Tensor
     labels: Tensor
     class_names: tuple[str, ...]
     description: str = ""
+    part: Part | None = None
 
     @classmethod
     def of_split(
-        cls, split: Split, class_names: Sequence[str], limit: int, description: str = "", seed: int = 0
+        cls,
+        split: Split,
+        class_names: Sequence[str],
+        limit: int,
+        description: str = "",
+        part: Part | None = None,
+        seed: int = 0,
     ) -> ImageSample:
         """At most `limit` images of `split`, each class in proportion, in random order."""
         rows = stratified_rows(split.labels, limit, seed)
         rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
         images, labels = split.pick(rows.to(split.images.device))
-        return cls(images.float() / 255, labels, tuple(class_names), description)
+        return cls(images.float() / 255, labels, tuple(class_names), description, part)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -58,7 +67,11 @@ class ImageSample:
 
     def first(self, count: int) -> ImageSample:
         """The first `count` images; they are in random order."""
-        return ImageSample(self.pixels[:count], self.labels[:count], self.class_names, self.description)
+        return replace(self, pixels=self.pixels[:count], labels=self.labels[:count])
+
+    def to(self, device: str) -> ImageSample:
+        """The same images on `device`."""
+        return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
 
     def batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Number, pixels and labels of each batch of at most `BATCH_IMAGES` images."""
@@ -87,9 +100,9 @@ class DiagnosedModel:
     outputs: tuple[int, ...] = field(default=())
 
     @property
-    def params(self) -> int:
-        """The number of parameters."""
-        return sum(parameter.numel() for parameter in self.module.parameters())
+    def params(self) -> int | None:
+        """The number of parameters; None for an ONNX file, which holds other constants beside them."""
+        return sum(parameter.numel() for parameter in self.module.parameters()) or None
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """The input of the module for `pixels` of 0..1, `(B, C, H, W) -> (B, C, H, W)`."""

@@ -17,6 +17,7 @@ README.md           the model card (`model_card.py`)
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from nas.models.export.class_map import CLASS_MAP_FILE, write_class_map
@@ -28,6 +29,7 @@ from nas.models.export.run import (
     export_models,
     front_trials,
     pinned_trials,
+    retrained_trials,
     trial_folders,
 )
 from nas.models.export.timm_files import CONFIG_FILE, OUTPUT_TOLERANCE
@@ -49,9 +51,12 @@ __all__ = [
     "export_pinned",
     "front_trials",
     "pinned_trials",
+    "retrained_trials",
     "trial_folders",
     "write_class_map",
 ]
+
+logger = logging.getLogger(__name__)
 
 _NO_EXTRAS = ExportOptions()
 
@@ -81,7 +86,7 @@ def export(study: StudyContent, trial: int | str, out: Path | str, options: Expo
 
 
 def export_pinned(study: StudyContent, out: Path | str, options: ExportOptions = _NO_EXTRAS) -> dict[int, Path]:
-    """Export each pinned trial of `study` to `out/trial-NUMBER`, in the order of pins.
+    """Export each pinned trial of `study` to `out/trial-NUMBER`, in the order of pins; of retrained models, those that there are.
 
     The trials, their weights and the folders are checked before anything is written.
 
@@ -111,5 +116,8 @@ def export_front(study: StudyContent, out: Path | str, options: ExportOptions = 
 
 
 def _export_all(study: StudyContent, numbers: list[int], out: Path, options: ExportOptions) -> dict[int, Path]:
-    exported = export_models(study, trial_folders(numbers, out), options)
+    chosen = retrained_trials(study, numbers) if options.retrained else numbers
+    if len(chosen) < len(numbers):
+        logger.warning("not retrained, and left out: trials %s", sorted(set(numbers) - set(chosen)))
+    exported = export_models(study, trial_folders(chosen, out), options)
     return {model.trial: model.folder for model in exported}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
@@ -12,9 +13,7 @@ from search_space.channel_graph import Stack
 
 FLOW_HEIGHT = 62
 """Of the picture of a block's layers, in pixels: arcs of shortcuts above, layers below."""
-CHANNELS_HEIGHT = 82
-"""Of the picture of a block's channels, in pixels: ribbons, and the names of layers below them."""
-_RIBBONS_HEIGHT = 66.0
+_RIBBONS_HEIGHT, _LABEL_HEIGHT, _LABEL_CHARACTER = 66.0, 13.0, 5.8
 _CHIP_HEIGHT, _GAP, _CHARACTER, _PADDING = 24.0, 14.0, 6.4, 16.0
 _COLOURED = ("token mixer", "channel mixer")
 _GREY = "#8c97a4"
@@ -58,9 +57,20 @@ def draw_channels(stack: Stack, x: float, y: float, width: float) -> Iterator[st
     for column in range(len(info.columns)):
         yield svg.rect(x + column * step - 1.5, y, 3, _RIBBONS_HEIGHT, radius=1.5, style=_GREY)
     for layer, (name, _) in enumerate(info.labels):
-        room = max(3, int(step / _CHARACTER))
-        short = name if len(name) <= room else f"{name[: room - 1]}…"
-        yield svg.text(x + (layer + 0.5) * step, y + CHANNELS_HEIGHT - 3, short, "middle", "soft", "small")
+        for number, line in enumerate(_label_lines(name, step)):
+            bottom = y + _RIBBONS_HEIGHT + _LABEL_HEIGHT * (number + 1)
+            yield svg.text(x + (layer + 0.5) * step, bottom, line, "middle", "soft", "small")
+
+
+def channels_height(stack: Stack, width: float) -> float:
+    """Of the picture of a block's channels, in pixels: ribbons, and the names of layers in one or more lines below them."""
+    labels = channels_info(stack).labels
+    lines = max(len(_label_lines(name, width / len(labels))) for name, _ in labels)
+    return _RIBBONS_HEIGHT + 3 + _LABEL_HEIGHT * lines
+
+
+def _label_lines(name: str, width: float) -> list[str]:
+    return textwrap.wrap(name, max(3, int(width / _LABEL_CHARACTER)))
 
 
 def _chip_width(layer: FlowLayer) -> float:

@@ -15,7 +15,7 @@ from nas.analysis.architecture_text import PartText, describe_known
 from nas.analysis.channel_text import path_text, reach_text, stage_stacks
 from nas.formatting import TIMES, count, si
 from nas.models.export import svg
-from nas.models.export.block_drawing import CHANNELS_HEIGHT, FLOW_HEIGHT, draw_channels, draw_flow
+from nas.models.export.block_drawing import FLOW_HEIGHT, channels_height, draw_channels, draw_flow
 from nas.models.export.block_flow import block_flow
 from search_space import Architecture, cost
 from search_space.channel_graph import Stack
@@ -145,7 +145,7 @@ def _add_channels(card: _Card, stacks: Sequence[Stack], top: float) -> None:
         which = "" if len(stacks) == 1 else (" (other blocks)" if number else " (first block)")
         card.add_line(f"channels{which}: {path_text(stack)}; full reach: {reach_text(stack)}", "soft", "small")
         card.elements += draw_channels(stack, left, y, _CHANNELS_WIDTH)
-        y += CHANNELS_HEIGHT + 10
+        y += channels_height(stack, _CHANNELS_WIDTH) + 10
     card.min_height = max(card.min_height, y - 10 + _PADDING)
 
 

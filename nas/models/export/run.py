@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,12 @@ from nas.models.export.drawing import DRAWING_FILE, write_drawing
 from nas.models.export.hub import ATTRIBUTES_FILE, write_attributes
 from nas.models.export.model_card import CARD_FILE, write_card
 from nas.models.export.options import ExportOptions
-from nas.models.export.provenance import PROVENANCE_FILE, Provenance, write_provenance
+from nas.models.export.provenance import PROVENANCE_FILE, Accuracies, Provenance, write_provenance
 from nas.models.export.timm_files import CONFIG_FILE, WEIGHTS_FILE, is_export, verify_timm_files, write_timm_files
 from nas.models.export.train_file import TRAIN_FILE, write_train_file
-from nas.models.export.trained_model import TrainedModel, best_run, complete_trial
+from nas.models.export.trained_model import TrainedModel, best_run, best_runs, complete_trial
 from nas.models.formats import FORMATS, Artifact, check_format
-from nas.models.front_test_accuracy import load_images
+from nas.models.images import study_dataset
 from nas.models.standalone import MODEL_FILE
 from nas.study.annotations import pins_of
 from nas.study.content import StudyContent
@@ -41,8 +41,8 @@ EXPORTED_FILES = (
 )
 """The files that an export may have, beside those of formats."""
 
-ModelProgress = Callable[[int, int], None]
-"""Called with the number of exported models and their total."""
+MAX_NUMBERS = 8
+"""Of trials that an error names."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ class ExportedModel:
         files: name of a file -> size in bytes.
         largest_difference: between an output of the trained network and of the model that timm loads.
         artifacts: the files in further formats.
+        run: of a full training, its folder in the study: `trial-12/RECIPE/seed-0`; None for the training of the search.
+        accuracies: of the weights.
+        removed: the files of an earlier export to the folder that this one does not have.
     """
 
     trial: int
@@ -64,11 +67,19 @@ class ExportedModel:
     files: Mapping[str, int]
     largest_difference: float
     artifacts: tuple[Artifact, ...]
+    run: str | None
+    accuracies: Accuracies
+    removed: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         artifacts = [artifact.to_dict() for artifact in self.artifacts]
-        return {**vars(self), "folder": str(self.folder), "files": dict(self.files), "artifacts": artifacts}
+        plain = {"folder": str(self.folder), "files": dict(self.files), "artifacts": artifacts}
+        return {**vars(self), **plain, "accuracies": asdict(self.accuracies), "removed": list(self.removed)}
+
+
+ModelProgress = Callable[[ExportedModel], None]
+"""Called with each model when its folder is written."""
 
 
 def pinned_trials(study: StudyContent) -> list[int]:
@@ -129,7 +140,7 @@ def export_models(
             runs[folder] = best_run(study, number)
         elif not (study.trained_folder(number) / WEIGHTS).is_file():
             raise StudyError(f"trial {number}: its weights are missing from {study.trial_folder(number)}")
-    images = load_images(study)
+    images = study_dataset(study)
     if len(rows) > 1:
         for folder, row in rows.items():  # one by one, not kept: a front may have more weights than the memory holds
             TrainedModel.load(study, row, images, runs.get(folder))
@@ -137,7 +148,7 @@ def export_models(
     for folder, row in rows.items():
         exported.append(_export(TrainedModel.load(study, row, images, runs.get(folder)), folder, options))
         if progress is not None:
-            progress(len(exported), len(rows))
+            progress(exported[-1])
     return exported
 
 
@@ -145,7 +156,8 @@ def _export(trained: TrainedModel, out: Path, options: ExportOptions) -> Exporte
     """Write the model to the folder `out`, which was checked."""
     try:
         with atomic_folder(out) as draft:
-            artifacts = _write(trained, draft, options)
+            provenance = Provenance.of(trained)
+            artifacts = _write(trained, provenance, draft, options)
             difference = verify_timm_files(trained.network, draft)
             files = {file.name: file.stat().st_size for file in sorted(draft.iterdir())}
     except SafetensorError as error:  # what safetensors raises if the disk is full
@@ -154,30 +166,41 @@ def _export(trained: TrainedModel, out: Path, options: ExportOptions) -> Exporte
         if not is_disk_error(error):
             raise
         raise MachineError(f"{out}: the model cannot be written: {error.strerror}") from error
-    _remove_earlier(out, files)
+    removed = _remove_earlier(out, files)
     if CLASS_MAP_FILE not in files:
         logger.warning(
             "%s has no %s: a name of a class has spaces or line ends that timm would not read", out, CLASS_MAP_FILE
         )
-    return ExportedModel(trained.trial, trained.name, out, files, difference, artifacts)
+    return ExportedModel(
+        trial=trained.trial,
+        name=trained.name,
+        folder=out,
+        files=files,
+        largest_difference=difference,
+        artifacts=artifacts,
+        run=provenance.run,
+        accuracies=provenance.accuracies,
+        removed=removed,
+    )
 
 
-def _remove_earlier(out: Path, files: Mapping[str, int]) -> None:
-    """Remove the files of an earlier export to `out` that are not among the new `files`: they are of another network."""
+def _remove_earlier(out: Path, files: Mapping[str, int]) -> tuple[str, ...]:
+    """Remove the files of an earlier export to `out` that are not among the new `files`: they may be of another network."""
     of_formats = tuple(model_format.file_name for model_format in FORMATS.values())
-    for file in out.iterdir():
-        if file.name not in files and (file.name in EXPORTED_FILES or file.name.startswith(of_formats)):
-            file.unlink()
+    earlier = [file for file in out.iterdir() if file.name in EXPORTED_FILES or file.name.startswith(of_formats)]
+    old = sorted(file for file in earlier if file.name not in files)
+    for file in old:
+        file.unlink()
+    return tuple(file.name for file in old)
 
 
-def _write(trained: TrainedModel, draft: Path, options: ExportOptions) -> tuple[Artifact, ...]:
+def _write(trained: TrainedModel, provenance: Provenance, draft: Path, options: ExportOptions) -> tuple[Artifact, ...]:
     """Write every file of the model to the folder `draft`; the card, which tells of the others, is the last."""
     write_timm_files(trained, draft)
     has_class_map = write_class_map(trained.images.class_names, draft / CLASS_MAP_FILE)
     write_architecture(trained, draft / ARCHITECTURE_FILE)
     write_train_file(trained, draft / TRAIN_FILE, has_class_map)
     write_drawing(trained.network.architecture, trained.name, draft / DRAWING_FILE)
-    provenance = Provenance.of(trained)
     write_provenance(provenance, draft / PROVENANCE_FILE)
     if options.hub:
         write_attributes(draft)
@@ -192,6 +215,21 @@ def _check_out(out: Path) -> None:
     check_folder(out)
     if out.exists() and any(out.iterdir()) and not is_export(out):
         raise UsageError(f"{out}: must be empty, new, or an earlier export; it holds other files")
+
+
+def retrained_trials(study: StudyContent, numbers: Sequence[int]) -> list[int]:
+    """Those of the trials `numbers` of `study` that were retrained.
+
+    Raises:
+        UsageError: none was.
+    """
+    runs = best_runs(study)
+    retrained = [number for number in numbers if number in runs]
+    if not retrained:
+        shown = ", ".join(map(str, numbers[:MAX_NUMBERS])) + (", ..." if len(numbers) > MAX_NUMBERS else "")
+        rule = f"none of the trials {shown} was retrained"
+        raise UsageError(f"{study.folder}: {rule}; `nas retrain --front --study {study.folder}` does it")
+    return retrained
 
 
 def trial_folders(numbers: Sequence[int], out: Path) -> dict[int | str, Path]:

@@ -98,10 +98,17 @@ def best_run(study: StudyContent, trial: int) -> RetrainedRun:
     Raises:
         UsageError: it was not retrained on the study's images.
     """
-    runs = [run for run in retrained_runs(study.folder) if run.trial == trial and run.fingerprint == study.fingerprint]
-    if not runs:
+    run = best_runs(study).get(trial)
+    if run is None:
         raise UsageError(f"trial {trial}: was not retrained; `nas retrain {trial} --study {study.folder}` does it")
-    return max(runs, key=lambda run: run.val_accuracy)
+    return run
+
+
+def best_runs(study: StudyContent) -> dict[int, RetrainedRun]:
+    """Number of a trial -> its full training on the study's images with the best accuracy on the validation split."""
+    runs = [run for run in retrained_runs(study.folder) if run.fingerprint == study.fingerprint]
+    ascending = sorted(runs, key=lambda run: run.val_accuracy)
+    return {run.trial: run for run in ascending if run.trial is not None}
 
 
 def whole_or_none(value: object) -> int | None:

@@ -25,13 +25,17 @@ def retrain(
     baselines: Sequence[str] = (),
     teacher: str | None = None,
     device: str | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    is_local: bool = False,
     out: Path | str | None = None,
     display: RetrainDisplay | None = None,
 ) -> tuple[RetrainedRun, ...]:
     """Train networks in full on the images of a study; each is tested once, at the end. Call from the main thread.
 
     Runs that have ended are read, not repeated; interrupted ones continue. `nas.models.retrain.load_retrained`
-    loads the networks.
+    loads the networks. In a script that torchrun has started, all processes call it with the same
+    arguments, train each network together, and get the same records.
 
         retrain(study, "best", 12, "vit_tiny_patch16", "mine.yaml", seeds=3, baselines=["resnet18", "resnet18:pretrained"])
 
@@ -47,6 +51,9 @@ def retrain(
         baselines: names of presets and of timm's models, with `:pretrained` to begin with timm's weights.
         teacher: whose outputs are distilled: a run (`timm-resnet50`), `local-dir:FOLDER`, or a model of timm.
         device: "cpu", "cuda" or "cuda:1"; None: GPUs if there are any.
+        workers: greatest number of runs at a time; None: as many workers as the study has.
+        address: of the Ray cluster whose workers train; None: that of the study, if it has one.
+        is_local: runs on this machine, where the study names a cluster.
         out: the folder whose `retrained/` gets the results; None: that of the study.
         display: shows the progress, such as `nas.terminal.progress.TerminalDisplay(rich.console.Console())`.
 
@@ -70,6 +77,9 @@ def retrain(
         seeds=seeds,
         teacher=teacher,
         device=device,
+        workers=workers,
+        address=address,
+        is_local=is_local,
         out=None if out is None else Path(out),
     )
     retraining = run_retrain(study, request, display)

@@ -13,7 +13,7 @@ class RetrainDisplay(Protocol):
         """Show a step before the trainings."""
 
     def counter(self, text: str, total: int, done: int = 0, work: float | None = None) -> AbstractContextManager[Any]:
-        """Show a count; yields the function to call with the number of finished epochs and their weight."""
+        """Show a count; yields the function to call with the number of finished epochs, their weight and the seconds left."""
 
     def warn(self, text: str) -> None:
         """Show a message that does not end the work."""

@@ -20,6 +20,7 @@ class RetrainWorkerFactory:
 
     def __call__(self, site: WorkerSite) -> RetrainWorker:
         """The worker at `site`."""
+        from nas.models.retrain.run_files import open_run_files
         from nas.models.retrain.worker import RetrainWorker
 
-        return RetrainWorker(self.settings, site.device)
+        return RetrainWorker(self.settings, site.device, open_run_files(self.settings, site.files))

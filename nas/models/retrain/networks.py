@@ -6,7 +6,8 @@ What `create_module` makes depends on the seed and the job alone, so that a cont
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,23 @@ from nas.errors import StudyError, UsageError
 from nas.evaluation.networks import trained_network
 from nas.models.retrain.plan import RetrainJob
 from nas.models.retrain.preset_weights import preset_weights
-from nas.models.retrain.timm_models import ImageShape, check_model_name, create_timm_model, obtain_weights
+from nas.models.retrain.timm_models import ImageShape, create_timm_model, obtain_weights
+from nas.models.timm_names import check_model_name
+from nas.study.attribute_types import is_index
 from nas.study.layout import WEIGHTS
 from search_space import Architecture
 from search_space.modules.network import Network
 from trainers.json_text import parse_json
 from trainers.training.checkpoint import load_weights
+from trainers.training.image_sizes import check_image_sizes
 from trainers.training.recipe_config import RecipeConfig, network_options
 from trainers.training.weights_file import DamagedWeightsError, check_tensors, read_metadata
 
 ARCHITECTURE, TIMM_MODEL, SHAPE = "architecture", "timm", "images"
 """Keys of the metadata of a run's weights: the architecture as JSON, or timm's name and the shape of the images."""
+
+MAX_SIDE, MAX_CHANNELS, MAX_CLASSES = 4096, 1024, 1_000_000
+"""Of the images of a run: what a header may say that somebody has sent. A model of timm's is made of this size."""
 
 
 def create_module(job: RetrainJob, shape: ImageShape, recipe: RecipeConfig) -> nn.Module:
@@ -85,14 +92,31 @@ def trained_module(folder: Path) -> tuple[nn.Module, Mapping[str, str]]:
 def _empty_module(metadata: Mapping[str, str]) -> nn.Module:
     if ARCHITECTURE in metadata:
         return Network(Architecture.from_json(metadata[ARCHITECTURE]))
-    described: dict[str, Any] = parse_json(metadata[SHAPE])
-    shape = ImageShape(described["in_chans"], (described["size"][0], described["size"][1]), described["num_classes"])
+    shape = _shape(parse_json(metadata[SHAPE]))
     name = metadata[TIMM_MODEL]
     try:
         check_model_name(name, TIMM_MODEL)  # timm would download what "hf-hub:..." names, or read "local-dir:..."
     except UsageError as error:
         raise ValueError(str(error)) from None
     return create_timm_model(name, shape)
+
+
+def _shape(plain: Any) -> ImageShape:
+    """The shape of images in the header of a file that somebody may have sent.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+    (height, width), in_chans, num_classes = plain["size"], plain["in_chans"], plain["num_classes"]
+    for name, value, most in (
+        ("size", height, MAX_SIDE),
+        ("size", width, MAX_SIDE),
+        ("in_chans", in_chans, MAX_CHANNELS),
+        ("num_classes", num_classes, MAX_CLASSES),
+    ):
+        if not is_index(value) or not 1 <= value <= most:
+            raise ValueError(f"{name}: must be from 1 to {most:,}, found {value!r:.40}")
+    return ImageShape(in_chans, (height, width), num_classes)
 
 
 def check_job(job: RetrainJob, shape: ImageShape, recipe: RecipeConfig) -> None:
@@ -107,8 +131,38 @@ def check_job(job: RetrainJob, shape: ImageShape, recipe: RecipeConfig) -> None:
         elif job.subject.architecture is not None and network_options(recipe):
             with torch.device("meta"):
                 _network(job.subject.architecture, recipe)
+        if recipe.image_size_schedule is not None:
+            module = create_module(replace(job, weights_folder=None), shape, recipe)
+            check_image_sizes(
+                module, "network", (shape.in_chans, *shape.size), recipe.image_size_schedule, recipe.epochs
+            )
     except ValueError as error:
         raise UsageError(f"{job.subject.name}: does not fit the recipe: {error}") from None
+
+
+def check_growing_images(jobs: Sequence[RetrainJob], recipe: RecipeConfig) -> None:
+    """Check that no network of `jobs` is bound to the size of its images, if those of the recipe grow.
+
+    Raises:
+        UsageError: some are; the error names the parts that bind them.
+    """
+    if recipe.image_size_schedule is None:
+        return
+    architectures = {job.subject.name: job.subject.architecture for job in jobs}
+    bound = {name: _bound_parts(found) for name, found in architectures.items() if found is not None}
+    listed = "; ".join(f"{name}: {', '.join(parts)}" for name, parts in bound.items() if parts)
+    if listed:
+        rule = (
+            "must be null for networks that are bound to the size of their images; image_size_schedule=null trains all"
+        )
+        raise UsageError(f"image_size_schedule: {rule} of them at the full size, found {listed}")
+
+
+def _bound_parts(architecture: Architecture) -> list[str]:
+    """The parts of a network whose weights belong to one size of images, such as `stages[2].mixer global_filter`."""
+    parts = ["stem.pos_embed"] if architecture.stem.pos_embed else []
+    stages = enumerate(architecture.stages)
+    return parts + [f"stages[{i}].mixer {stage.mixer.name}" for i, stage in stages if stage.mixer.is_bound_to_size]
 
 
 def _network(architecture: Architecture, recipe: RecipeConfig) -> Network:

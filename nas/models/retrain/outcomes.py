@@ -17,16 +17,18 @@ class RunEnd:
     Args:
         outcome: see `Outcome`.
         reason: what is at fault, in one line; empty if nothing is.
+        traceback: of a failure; empty without.
     """
 
     outcome: Outcome
     reason: str = ""
+    traceback: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {"outcome": self.outcome, "reason": self.reason}
+        return {"outcome": self.outcome, "reason": self.reason, "traceback": self.traceback}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> RunEnd:
         """The inverse of `to_dict`."""
-        return cls(plain["outcome"], plain["reason"])
+        return cls(plain["outcome"], plain["reason"], plain["traceback"])

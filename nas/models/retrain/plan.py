@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import UsageError
-from nas.execution.resources import Resources, allocate, count_gpus, requested_cpus
+from nas.evaluation.settings import StudyPlace
+from nas.execution.resources import Resources, allocate, requested_cpus
+from nas.models.device_option import check_device, check_device_name
+from nas.models.retrain.measuring import RunMeasuring
 from nas.models.retrain.subjects import Subject
 from nas.models.retrain.teachers import Teacher
 from nas.study.retrained import RESULT, RetrainedRun, read_run, run_folder
@@ -20,6 +23,8 @@ from trainers.training.recipe_config import RecipeConfig
 MAX_SEEDS = 1_000
 FIXED_WORK_MACS = 1e5
 """The time per image that does not depend on the network, as MACs."""
+LOCAL = "local"
+"""The executor of processes of this machine."""
 UNKNOWN_MACS = 1e8
 """The work of a network whose MACs cannot be counted."""
 
@@ -80,6 +85,9 @@ class RetrainSettings:
         device: the device of all workers; None: each has that of its place.
         stop_file: a file whose existence asks the workers to stop.
         max_silence_s: a run that makes no progress for so many seconds is ended; None: never.
+        gpus: GPUs of each worker, 0 to 1; a fraction if several workers share one.
+        place: where the files of the runs are; None: all workers see `data_file` and the folders of their runs.
+        measuring: how throughput is measured; None: it is not.
     """
 
     data_file: Path
@@ -91,6 +99,9 @@ class RetrainSettings:
     device: str | None
     stop_file: Path
     max_silence_s: float | None = None
+    gpus: float = 0.0
+    place: StudyPlace | None = None
+    measuring: RunMeasuring | None = None
 
 
 @dataclass(frozen=True)
@@ -98,42 +109,61 @@ class Workers:
     """The processes of a command.
 
     Args:
+        executor: the name of their executor.
         resources: for the executor: number of workers, CPUs and GPUs of each.
-        threads: CPU threads of each worker. They depend on the machine and on all runs of the command, also the finished
-            ones, since a continued training has the same bits only with the same number of threads.
+        threads: CPU threads of each worker. On this machine they depend on it and on all runs of the command, also the
+            finished ones, since a continued training has the same bits only with the same number of threads.
         device: the device of all workers; None: each has that of its place.
     """
 
+    executor: str
     resources: Resources
     threads: int
     device: str | None = None
 
 
 def plan_workers(resources: Resources, device: str | None, runs: int) -> Workers:
-    """The processes for so many `runs` on this machine.
+    """The processes for so many `runs`: on the cluster of the study, or on this machine.
 
     Args:
-        resources: those of the study.
+        resources: those of the study; `workers` is the greatest number of processes.
         device: "cpu", "cuda", "cuda:1"; None: a GPU if there is one.
         runs: of the command, the finished ones included.
 
     Raises:
         UsageError: there is no such device, or the machine lacks the resources.
     """
+    plan = _plan_local if resources.address is None else _plan_cluster
+    return plan(resources, device, max(1, runs))
+
+
+def _plan_local(resources: Resources, device: str | None, runs: int) -> Workers:
     cpus = len(os.sched_getaffinity(0))
-    gpus = _check_device(device)
+    gpus = check_device(device)
     single = device if device is not None and ":" in device else None
-    changes: dict[str, Any] = {"address": None, "per_trial": {}, "executor": "local"}
+    changes: dict[str, Any] = {"per_trial": {}, "executor": LOCAL}
     if device == "cpu" or single is not None:
         changes["gpus_per_trial"] = 0.0
     elif resources.gpus_per_trial is None or device == "cuda":
         changes["gpus_per_trial"] = (resources.gpus_per_trial or 1.0) if gpus else 0.0
     local = resources.model_copy(update=changes)
     allocation = allocate(local, {"CPU": requested_cpus(local), "GPU": gpus})
-    workers = 1 if single is not None else min(allocation.workers, max(1, runs))
+    workers = 1 if single is not None else min(allocation.workers, runs)
     has_gpu = single is not None or allocation.gpus > 0
     threads = local.cpus_per_trial if has_gpu else max(local.cpus_per_trial, cpus // workers)
-    return Workers(local.model_copy(update={"workers": workers}), threads, single)
+    return Workers(LOCAL, local.model_copy(update={"workers": workers}), threads, single)
+
+
+def _plan_cluster(resources: Resources, device: str | None, runs: int) -> Workers:
+    """As many workers as the cluster has room for, each with what a trial of the search has."""
+    if check_device_name(device) is not None:
+        raise UsageError(f"--device: must be cpu or cuda on a cluster (resources.address), found {device!r}")
+    changes: dict[str, Any] = {"workers": min(resources.workers or runs, runs)}
+    if device == "cpu":
+        changes["gpus_per_trial"] = 0.0
+    elif device == "cuda":
+        changes["gpus_per_trial"] = resources.gpus_per_trial or 1.0
+    return Workers(resources.executor, resources.model_copy(update=changes), resources.cpus_per_trial)
 
 
 def recipe_digest(recipe: RecipeConfig, teacher: Teacher | None) -> str:
@@ -193,20 +223,3 @@ def finished_run(job: RetrainJob, fingerprint: str) -> RetrainedRun | None:
         rule = f"holds a run of the architecture {run.architecture_id}; --out DIR names another folder"
         raise UsageError(f"{job.folder}: {rule}")
     return run
-
-
-def _check_device(device: str | None) -> int:
-    """The number of GPUs of this machine.
-
-    Raises:
-        UsageError: `device` is none, or is not there.
-    """
-    if device == "cpu":
-        return 0
-    kind, colon, index = (device or "cuda").partition(":")
-    if kind != "cuda" or (colon and not (index.isascii() and index.isdigit() and len(index) < 4)):
-        raise UsageError(f"--device: must be cpu, cuda or cuda:NUMBER, found {device!r}")
-    gpus = count_gpus()
-    if device is not None and int(index or 0) >= gpus:
-        raise UsageError(f"--device: this machine has {gpus} GPUs that torch can use, found {device!r}")
-    return gpus

@@ -1,33 +1,42 @@
-"""Runs on processes of this machine: each is a task of its own, continues from its last checkpoint, and ends with a record."""
+"""Runs on the workers of an executor: each is a task of its own, continues from its last checkpoint, and ends with a record."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nas.errors import MachineError, UsageError
+from nas.evaluation.settings import StudyPlace
 from nas.execution.base import Loss, Task, open_executor
 from nas.execution.interrupts import Interrupts
 from nas.execution.queue import TaskQueue
 from nas.models.retrain.display import RetrainDisplay
 from nas.models.retrain.factory import RetrainWorkerFactory
 from nas.models.retrain.outcomes import RunEnd
-from nas.models.retrain.plan import RetrainJob, RetrainSettings
-from nas.models.retrain.progress_file import read_epochs
-from nas.study.config import Resources
-from nas.study.layout import RAY
+from nas.models.retrain.plan import LOCAL, RetrainJob, RetrainSettings, Workers
+from nas.models.retrain.run_counter import shown_runs
+from nas.study.layout import RAY, remove_checkpoint, remove_error, write_error
+from nas.study.retrained import RETRAINED
 
-LOOK_INTERVAL_S = 0.5
-"""Seconds between two looks at how far the runs are."""
+MARKS = f"{RETRAINED}/workers"
+"""The folder with the file by which a worker finds out whether it sees the driver's folder, while a command runs."""
 
 
 def train_jobs(
-    jobs: Sequence[RetrainJob], settings: RetrainSettings, resources: Resources, display: RetrainDisplay
+    jobs: Sequence[RetrainJob], settings: RetrainSettings, workers: Workers, root: Path, display: RetrainDisplay
 ) -> dict[str, str]:
     """Run `jobs`; returns the name of each run that failed -> the reason. Call from the main thread.
+
+    Args:
+        jobs: the runs.
+        settings: of all workers.
+        workers: the executor, and how many there are.
+        root: the folder whose `retrained/` has the runs, locked.
+        display: shows the progress.
 
     Raises:
         UsageError: the recipe does not fit a network.
@@ -35,72 +44,123 @@ def train_jobs(
         KeyboardInterrupt: the user asked to stop; the checkpoints are written.
     """
     interrupts = Interrupts()
-    failures: dict[str, str] = {}
+    ends = RunEnds(display)
     settings.stop_file.unlink(missing_ok=True)
-    with interrupts.handle_signals(), _shown(jobs, settings.recipe.epochs, display) as look:
+    with interrupts.handle_signals(), shown_runs(jobs, settings.recipe.epochs, display) as counter:
 
         def on_tick() -> None:
             interrupts.check()
             if interrupts.is_stopping:
                 queue.tasks.clear()
-            look()
+            counter.look(queue.workers)
+
+        by_label = {job.label: job for job in jobs}
 
         def on_result(task: Task, result: Mapping[str, Any]) -> None:
-            end = RunEnd.from_dict(result)
-            if end.outcome == "misused":
-                raise UsageError(f"{task.name}: {end.reason}")
-            if end.outcome == "machine":
-                raise MachineError(f"{task.name}: {end.reason}; the same command continues")
-            if end.outcome == "failed":
-                fail(task, end.reason)
-
-        def fail(task: Task, reason: str) -> None:
-            failures[task.name] = reason
-            display.warn(f"{task.name} failed: {reason}")
+            ends.add(by_label[task.name], RunEnd.from_dict(result))
 
         def on_loss(task: Task, loss: Loss) -> None:
-            fail(task, loss.reason)
+            ends.add(by_label[task.name], RunEnd("failed", loss.reason))
 
-        queue = TaskQueue([Task(job.label, job.to_dict()) for job in jobs], on_result, on_tick, on_loss)
+        tasks = [Task(job.label, job.to_dict()) for job in jobs]
+        queue = _RunQueue(tasks, on_result, on_tick, on_loss, display)
         try:
             with (
-                open_executor("local", resources, settings.stop_file.parent / RAY) as executor,
+                open_executor(workers.executor, workers.resources, settings.stop_file.parent / RAY) as executor,
+                _marked(root, settings, workers) as placed,
                 interrupts.gently(settings.stop_file.touch),
             ):
-                executor.run(RetrainWorkerFactory(settings), queue)
+                placed = replace(placed, gpus=executor.allocation.gpus)
+                queue.on_workers(executor.allocation.workers)
+                executor.run(RetrainWorkerFactory(placed), queue, None if placed.place is None else root)
         finally:
             settings.stop_file.unlink(missing_ok=True)
-            _remove_empty_folders(jobs)
-    return failures
+            remove_empty_folders(jobs)
+    return ends.failures
 
 
-def _remove_empty_folders(jobs: Sequence[RetrainJob]) -> None:
+class RunEnds:
+    """Takes how runs ended.
+
+    Args:
+        display: shows those that failed.
+
+    Attributes:
+        failures: the name of each run that failed -> the reason.
+    """
+
+    def __init__(self, display: RetrainDisplay) -> None:
+        self._display = display
+        self.failures: dict[str, str] = {}
+
+    def add(self, job: RetrainJob, end: RunEnd) -> None:
+        """Take how `job` ended; the traceback of a failure is kept in its folder.
+
+        Raises:
+            UsageError: the recipe does not fit the network.
+            MachineError: the disk or a device of the machine failed.
+        """
+        folder = Path(job.folder)
+        if end.outcome == "misused":
+            raise UsageError(f"{job.label}: {end.reason}")
+        if end.outcome == "machine":
+            raise MachineError(f"{job.label}: {end.reason}; the same command continues")
+        if end.outcome == "failed":
+            if end.traceback:
+                write_error(folder, end.traceback)
+            self.failures[job.label] = end.reason
+            self._display.warn(f"{job.label} failed: {end.reason}")
+        if end.outcome == "finished":
+            remove_checkpoint(folder)  # also one that a worker left that was taken for dead
+            remove_error(folder)
+
+
+class _RunQueue(TaskQueue):
+    """A queue that knows the number of workers, and tells the user what the executor waits for."""
+
+    def __init__(
+        self,
+        tasks: Iterable[Task],
+        on_result: Callable[[Task, Mapping[str, Any]], None],
+        on_tick: Callable[[], None],
+        on_loss: Callable[[Task, Loss], None],
+        display: RetrainDisplay,
+    ) -> None:
+        super().__init__(tasks, on_result, on_tick, on_loss)
+        self.workers = 1
+        self._display = display
+
+    def on_message(self, text: str) -> None:
+        self._display.warn(text)
+
+    def on_workers(self, count: int) -> None:
+        self.workers = max(1, count)
+
+
+@contextmanager
+def _marked(root: Path, settings: RetrainSettings, workers: Workers) -> Iterator[RetrainSettings]:
+    """The settings with the place of the files, for workers that may be on other machines.
+
+    While the block runs there is a file of a random name by which such a worker finds out whether it sees the folder.
+    """
+    if workers.executor == LOCAL:
+        yield settings
+        return
+    place = StudyPlace.new(root, settings.fingerprint, None, MARKS)
+    marks = root / MARKS
+    shutil.rmtree(marks, ignore_errors=True)  # those of killed commands
+    marks.mkdir(parents=True)
+    try:
+        (marks / place.nonce).touch()
+        yield replace(settings, place=place)
+    finally:
+        shutil.rmtree(marks, ignore_errors=True)
+
+
+def remove_empty_folders(jobs: Sequence[RetrainJob]) -> None:
     """Remove the folders of runs that left nothing."""
     for job in jobs:
         folder = Path(job.folder)
         with suppress(OSError):  # it does not exist, or is not empty
             for place in (folder, folder.parent, folder.parent.parent):
                 place.rmdir()
-
-
-@contextmanager
-def _shown(jobs: Sequence[RetrainJob], epochs: int, display: RetrainDisplay) -> Iterator[Callable[[], None]]:
-    """Show the finished epochs of all `jobs`; yields the function that looks how many there are."""
-    seen = {job.label: min(read_epochs(Path(job.folder)), epochs) for job in jobs}
-    left = sum(job.work * (epochs - seen[job.label]) for job in jobs)
-    looked_s = time.monotonic()
-    with display.counter("training", epochs * len(jobs), sum(seen.values()), left) as advance:
-
-        def look() -> None:
-            nonlocal looked_s
-            if time.monotonic() - looked_s < LOOK_INTERVAL_S:
-                return
-            looked_s = time.monotonic()
-            for job in jobs:
-                ended = epochs if job.result_file.exists() else min(read_epochs(Path(job.folder)), epochs)
-                if ended > seen[job.label]:
-                    count = ended - seen[job.label]
-                    advance(count, count * job.work)
-                    seen[job.label] = ended
-
-        yield look

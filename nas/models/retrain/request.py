@@ -9,6 +9,7 @@ from pathlib import Path
 from nas.analysis.retrained import RetrainedModel, retrained_models
 from nas.errors import StudyError, UsageError
 from nas.models.retrain.subjects import FrontSelection, Subject
+from nas.study.config import MAX_WORKERS
 from nas.study.retrained import RetrainedRun
 from trainers.training.recipe_config import RecipeConfig
 
@@ -25,6 +26,9 @@ class RetrainRequest:
         seeds: number of runs of each network.
         teacher: whose outputs are distilled (`nas.models.retrain.teachers`); None: nobody's.
         device: "cpu", "cuda" or "cuda:1"; None: GPUs if there are any.
+        workers: greatest number of runs at a time; None: as many workers as the study has.
+        address: of the Ray cluster whose workers train; None: that of the study, if it has one.
+        is_local: runs on this machine, where the study names a cluster.
         out: the folder whose `retrained/` gets the results; None: that of the study.
     """
 
@@ -35,9 +39,16 @@ class RetrainRequest:
     seeds: int = 1
     teacher: str | None = None
     device: str | None = None
+    workers: int | None = None
+    address: str | None = None
+    is_local: bool = False
     out: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.workers is not None and not 1 <= self.workers <= MAX_WORKERS:
+            raise UsageError(f"--workers: must be from 1 to {MAX_WORKERS:,}, found {self.workers}")
+        if self.address is not None and self.is_local:
+            raise UsageError(f"--address: must be absent with --local, found {self.address}")
         if not self.words and not self.baselines and self.front is None:
             raise UsageError(
                 "retrain: needs something to train: a trial (its number, or best), the file of an architecture, a preset,"

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from nas.analysis.results import Results
 from nas.errors import StudyError, UsageError
+from nas.execution.base import check_resources
 from nas.models.retrain.augmentation import resolve_augment
 from nas.models.retrain.display import RetrainDisplay
-from nas.models.retrain.plan import (
-    RetrainJob,
-    RetrainSettings,
-    create_jobs,
-    finished_run,
-    plan_workers,
-    recipe_digest,
-)
-from nas.models.retrain.processes import train_jobs
+from nas.models.retrain.forecast import Forecast, forecast
+from nas.models.retrain.plan import LOCAL, RetrainJob, RetrainSettings, Workers, create_jobs, recipe_digest
+from nas.models.retrain.prepared import PreparedRetraining
+from nas.models.retrain.processes import RunEnds, remove_empty_folders, train_jobs
 from nas.models.retrain.request import Retraining, RetrainRequest
+from nas.models.retrain.run_counter import shown_runs
+from nas.models.retrain.study_resources import study_resources
 from nas.models.retrain.subjects import (
     Subject,
     baseline_subject,
@@ -31,18 +26,16 @@ from nas.models.retrain.subjects import (
     trial_subject,
 )
 from nas.models.retrain.teachers import find_teacher
+from nas.models.retrain.together import TrainJobs, follow, lead, plan_together
+from nas.models.retrain.torchrun_team import Rank, Team
 from nas.models.silent_display import SilentDisplay
-from nas.study.config import Resources
 from nas.study.content import StudyContent
 from nas.study.destinations import check_folder
 from nas.study.lock import lock_folder
-from nas.study.retrained import RETRAINED
+from nas.study.retrained import RETRAINED, STOP
 from trainers.data.prepared import DatasetInfo, describe
 from trainers.errors import DataError
 from trainers.training.recipe_config import RecipeConfig, network_options
-
-STOP = "stop"
-"""The file by which workers are asked to stop."""
 
 
 def run_retrain(study: StudyContent, request: RetrainRequest, display: RetrainDisplay | None = None) -> Retraining:
@@ -58,8 +51,44 @@ def run_retrain(study: StudyContent, request: RetrainRequest, display: RetrainDi
         MachineError: the disk or a device of the machine failed; the same call continues.
         StudyError: the images or weights of the study are missing or damaged.
     """
-    _check_alone()
     display = display or SilentDisplay()
+    rank = Rank.current()
+    if rank is None:
+        prepared = prepare(study, request, display)
+        return _retrain(prepared, _check_workers(prepared), display, None)
+    team = Team(rank)
+    if not rank.is_first:
+        return follow(team)
+
+    def work(train: TrainJobs) -> Retraining:
+        if request.workers is not None:
+            raise UsageError("--workers: must be absent under torchrun, whose processes train together")
+        prepared = prepare(study, request, display)
+        device, threads = plan_together(study_resources(study), request.device, rank)
+        return _retrain(prepared, Workers(LOCAL, study_resources(study), threads, device), display, train)
+
+    return lead(team, work)
+
+
+def forecast_retrain(study: StudyContent, request: RetrainRequest, display: RetrainDisplay | None = None) -> Forecast:
+    """What `request` would train, and how long that would take. Nothing is written. Call from the main thread.
+
+    Raises:
+        UsageError, SpaceError: the request breaks a rule.
+        StudyError: the images or weights of the study are missing or damaged, or a network cannot be trained.
+    """
+    display = display or SilentDisplay()
+    prepared = prepare(study, request, display)
+    return forecast(prepared, _check_workers(prepared), display)
+
+
+def prepare(study: StudyContent, request: RetrainRequest, display: RetrainDisplay) -> PreparedRetraining:
+    """Find and check what `request` asks for; nothing is written.
+
+    Raises:
+        UsageError, SpaceError: the request breaks a rule.
+        StudyError: the images or weights of the study are missing or damaged.
+    """
     root = request.out or study.folder
     data_file, images = _images(study)
     recipe = resolve_augment(request.recipe, images)
@@ -68,32 +97,57 @@ def run_retrain(study: StudyContent, request: RetrainRequest, display: RetrainDi
         subjects = _subjects(study, request, recipe, images)
     digest = recipe_digest(recipe, teacher)
     jobs = create_jobs(subjects, request.seeds, root.resolve(), digest, _weights_folders(study, subjects))
-    pending = [job for job in jobs if finished_run(job, images.fingerprint) is None]
-    failures: dict[str, str] = {}
-    if pending:
+    prepared = PreparedRetraining(study, request, root, data_file, images, recipe, digest, teacher, subjects, jobs)
+    if prepared.pending():
         _check_out(root, is_named=request.out is not None)
         with display.step("checking"):
-            _check_jobs(study, pending, images, recipe)
-        resources = _resources(study)
-        workers = plan_workers(resources, request.device, len(jobs))
-        with lock_folder(root / RETRAINED) as lock:
+            _check_jobs(study, prepared.pending(), images, recipe)
+    return prepared
+
+
+def _check_workers(prepared: PreparedRetraining) -> Workers:
+    """The workers of all runs.
+
+    Raises:
+        UsageError: the machine or the cluster lacks the resources.
+    """
+    workers = prepared.plan_workers()
+    if prepared.pending():
+        check_resources(workers.executor, workers.resources)
+    return workers
+
+
+def _retrain(
+    prepared: PreparedRetraining, workers: Workers, display: RetrainDisplay, train: TrainJobs | None
+) -> Retraining:
+    """Train the runs that have not ended: by `train` in the processes of torchrun, or else on `workers`."""
+    failures: Mapping[str, str] = {}
+    pending = prepared.pending()
+    if pending:
+        with lock_folder(prepared.root / RETRAINED) as lock:
             # Another command may have ended some of them before it released the lock: no run is trained or tested twice.
-            pending = [job for job in pending if finished_run(job, images.fingerprint) is None]
-            settings = RetrainSettings(
-                data_file=data_file.resolve(),
-                fingerprint=images.fingerprint,
-                recipe=recipe,
-                digest=digest,
-                teacher=teacher,
-                threads=workers.threads,
-                device=workers.device,
-                stop_file=lock.folder.resolve() / STOP,
-                max_silence_s=None if resources.max_silence is None else resources.max_silence.total_seconds(),
-            )
-            failures = train_jobs(pending, settings, workers.resources, display) if pending else {}
-    runs = [finished_run(job, images.fingerprint) for job in _in_order(jobs, subjects)]
-    ended = tuple(run for run in runs if run is not None)
-    return Retraining(root, subjects, ended, failures, trained=len(pending) - len(failures))
+            pending = prepared.pending()
+            settings = prepared.settings(workers, lock.folder.resolve() / STOP)
+            if pending and train is None:
+                failures = train_jobs(pending, settings, workers, prepared.root.resolve(), display)
+            elif pending and train is not None:
+                failures = _train_shown(pending, settings, display, train)
+    return Retraining(
+        prepared.root, prepared.subjects, prepared.ended(), failures, trained=len(pending) - len(failures)
+    )
+
+
+def _train_shown(
+    jobs: Sequence[RetrainJob], settings: RetrainSettings, display: RetrainDisplay, train: TrainJobs
+) -> Mapping[str, str]:
+    """Run `jobs` by `train`; returns the name of each run that failed -> the reason."""
+    ends = RunEnds(display)
+    try:
+        with shown_runs(jobs, settings.recipe.epochs, display) as counter:
+            train(jobs, settings, ends.add, lambda: counter.look(workers=1))
+    finally:
+        remove_empty_folders(jobs)
+    return ends.failures
 
 
 def _images(study: StudyContent) -> tuple[Path, DatasetInfo]:
@@ -107,14 +161,6 @@ def _images(study: StudyContent) -> tuple[Path, DatasetInfo]:
         return file, describe(file)
     except (StudyError, DataError) as error:
         raise UsageError(str(error)) from None
-
-
-def _resources(study: StudyContent) -> Resources:
-    """Those of the study's configuration; the defaults if another version wrote it, and this one cannot read them."""
-    try:
-        return Resources.model_validate(study.config.get("resources") or {})
-    except ValidationError:
-        return Resources()  # type: ignore[call-arg]
 
 
 def _subjects(
@@ -150,27 +196,12 @@ def _check_jobs(study: StudyContent, jobs: Sequence[RetrainJob], images: Dataset
         UsageError: not.
         StudyError: the weights of a trial are missing, damaged, or those of another training.
     """
-    from nas.models.retrain.networks import check_job  # here, since they import torch
+    from nas.models.retrain.networks import check_growing_images, check_job  # here, since they import torch
     from nas.models.weights import load_trained
 
+    check_growing_images(jobs, recipe)
     trials = {trial.number: trial for trial in study.trials}
     for job in {job.subject.name: job for job in jobs}.values():
         if job.weights_folder is not None and job.subject.trial is not None:
             load_trained(study, trials[job.subject.trial])
         check_job(job, shape_of(images), recipe)
-
-
-def _in_order(jobs: Sequence[RetrainJob], subjects: Sequence[Subject]) -> list[RetrainJob]:
-    """The jobs in the order of the subjects, then of the seeds."""
-    places = {subject.name: place for place, subject in enumerate(subjects)}
-    return sorted(jobs, key=lambda job: (places[job.subject.name], job.seed))
-
-
-def _check_alone() -> None:
-    """Raise `UsageError` if `torchrun` has started several processes of this command, which would train the same runs."""
-    count = os.environ.get("WORLD_SIZE", "1")
-    if "LOCAL_RANK" in os.environ and count != "1":
-        rule = "starts its own processes, one for each run, and must not be started by torchrun"
-        raise UsageError(
-            f"retrain: {rule}; `trainers.RecipeTraining` trains one network on several GPUs, found WORLD_SIZE={count}"
-        )

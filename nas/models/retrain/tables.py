@@ -16,6 +16,7 @@ from nas.analysis.results import Results
 from nas.analysis.retrained import RetrainedModel, proxy_correlation
 from nas.analysis.statistics import Estimate
 from nas.formatting import count, duration, finite_or_none, printable, ratio, si
+from nas.models.retrain.forecast import Forecast
 from nas.terminal.fitting_table import FittingTable
 from nas.terminal.tables import sparkline
 
@@ -52,8 +53,10 @@ class SearchValues:
         return math.nan if model.first.trial is None else self.accuracies.get(model.first.trial, math.nan)
 
     def throughput(self, model: RetrainedModel) -> float:
-        """The throughput of `model`; NaN for what is no trial."""
-        return math.nan if model.first.trial is None else self.throughputs.get(model.first.trial, math.nan)
+        """The throughput of `model`: of a trial that of the search, of others that of their runs; NaN where there is none."""
+        if model.first.trial is None:
+            return math.nan if model.images_per_s is None else model.images_per_s
+        return self.throughputs.get(model.first.trial, math.nan)
 
 
 def model_record(model: RetrainedModel, search: SearchValues) -> dict[str, Any]:
@@ -95,6 +98,37 @@ def models_table(models: Sequence[RetrainedModel], search: SearchValues) -> Tabl
             duration(model.train_s),
         )
     return table
+
+
+def forecast_report(found: Forecast) -> RenderableType:
+    """A row for each run, and how long all of them will take."""
+    table = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("run", overflow="fold")
+    for head in ("MACs", "params", "epochs", "done", "steps an epoch", "time left"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for run in found.runs:
+        table.add_row(
+            Text(printable(run.job.label)),
+            si(run.job.subject.macs),
+            si(run.job.subject.params),
+            str(run.epochs),
+            f"{run.finished_epochs:.4g}",
+            si(run.steps_per_epoch),
+            duration(run.left_s),
+        )
+    return Group(table, Text(forecast_line(found)))
+
+
+def forecast_line(found: Forecast) -> str:
+    """How many runs there are, and how long they take."""
+    left = [run for run in found.runs if run.finished_epochs < run.epochs]
+    if not left:
+        return f"{count(len(found.runs), 'run')}, all of which have ended"
+    workers = found.workers.resources.workers
+    at_a_time = "" if workers is None else f", {workers} at a time"
+    if found.left_s is None:
+        return f"{count(len(left), 'run')} to train{at_a_time}; the time is not known before they begin on the cluster"
+    return f"{count(len(left), 'run')} to train{at_a_time}: about {duration(found.left_s)}"
 
 
 def curve_line(model: RetrainedModel) -> str:

@@ -1,6 +1,6 @@
 """The teacher of a distillation: a full training of the same study, or a model of timm with its weights.
 
-    timm-resnet50        a run below `retrained/` (of several seeds and recipes the one with the best validation accuracy)
+    timm-resnet50        a run below `retrained/` (of those on the study's images the one with the best validation accuracy)
     local-dir:FOLDER     a folder that timm or `nas export` wrote, with `model.safetensors`
     NAME                 a model of timm whose published weights have the study's number of classes
 
@@ -10,12 +10,13 @@ It is checked before anything is trained. Needs no torch.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nas.errors import UsageError, reason
 from nas.formatting import printable, shell_path
-from nas.models.retrain.timm_models import check_model_name
+from nas.models.timm_names import check_model_name
 from nas.study.layout import WEIGHTS
 from nas.study.retrained import RetrainedRun, retrained_runs
 from trainers.data.prepared import DatasetInfo
@@ -54,7 +55,7 @@ def find_teacher(name: str, root: Path, images: DatasetInfo) -> Teacher:
     """
     runs = [run for run in retrained_runs(root) if run.name == name]
     if runs:
-        return _run_teacher(name, max(runs, key=lambda run: run.val_accuracy), root, images)
+        return _run_teacher(name, runs, root, images)
     if name.startswith(LOCAL):
         return _folder_teacher(name, images)
     check_model_name(name, "--teacher")
@@ -66,17 +67,23 @@ def find_teacher(name: str, root: Path, images: DatasetInfo) -> Teacher:
     return Teacher(name, None, hashlib.sha256(f"timm {name}".encode()).hexdigest())
 
 
-def _run_teacher(name: str, run: RetrainedRun, root: Path, images: DatasetInfo) -> Teacher:
-    folder = run.folder(root)
-    if run.fingerprint != images.fingerprint:
-        raise UsageError(f"--teacher: {name} was trained on other images, found {shell_path(folder)}")
-    try:
-        check_tensors(folder / WEIGHTS)
-    except FileNotFoundError:
-        raise UsageError(f"--teacher: the weights of {name} are missing from {folder}") from None
-    except DamagedWeightsError as error:
-        raise UsageError(f"--teacher: the weights of {name} in {folder} are damaged: {error}") from None
-    return Teacher(name, str(folder.resolve()), _file_digest(folder / WEIGHTS))
+def _run_teacher(name: str, runs: Sequence[RetrainedRun], root: Path, images: DatasetInfo) -> Teacher:
+    """The best of `runs` on these images whose weights are there and intact."""
+    fitting = [run for run in runs if run.fingerprint == images.fingerprint]
+    if not fitting:
+        raise UsageError(f"--teacher: {name} was trained on other images, found {shell_path(runs[0].folder(root))}")
+    flaws: list[str] = []
+    for run in sorted(fitting, key=lambda run: -run.val_accuracy):
+        folder = run.folder(root)
+        try:
+            check_tensors(folder / WEIGHTS)
+        except FileNotFoundError:
+            flaws.append(f"the weights of {name} are missing from {folder}")
+        except DamagedWeightsError as error:
+            flaws.append(f"the weights of {name} in {folder} are damaged: {error}")
+        else:
+            return Teacher(name, str(folder.resolve()), _file_digest(folder / WEIGHTS))
+    raise UsageError(f"--teacher: {flaws[0]}")
 
 
 def _folder_teacher(name: str, images: DatasetInfo) -> Teacher:

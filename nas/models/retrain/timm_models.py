@@ -5,20 +5,18 @@ The weights of `pretrained` come from timm's cache of downloads, or from the Hub
 
 from __future__ import annotations
 
-import difflib
-import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import UsageError, reason
+from nas.models.hub import hub_downloads
+from nas.models.timm_names import check_model_name
 
 if TYPE_CHECKING:
     from torch import nn
 
-MAX_SUGGESTIONS = 3
-HUB_LOGGER = "huggingface_hub"
 _SIZE_ARGUMENT = "img_size"
 
 
@@ -48,28 +46,6 @@ class ModelCosts:
 
     macs: int | None
     params: int
-
-
-def check_model_name(name: str, option: str) -> None:
-    """Check that timm has the model `name`, which may have a tag (`resnet18.a1_in1k`).
-
-    Args:
-        name: the name.
-        option: what named it, such as `--baseline`.
-
-    Raises:
-        UsageError: it has not; the error names the closest names.
-    """
-    import timm
-
-    architecture, dot, tag = name.partition(".")
-    if not timm.is_model(architecture):
-        close = difflib.get_close_matches(architecture, timm.list_models(), MAX_SUGGESTIONS, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise UsageError(f"{option}: timm has no model of this name{hint}, found {name!r}")
-    if dot and name not in timm.list_pretrained(f"{architecture}.*"):
-        tags = ", ".join(timm.list_pretrained(f"{architecture}.*")) or "none"
-        raise UsageError(f"{option}: timm has no weights with the tag {tag!r} (known: {tags}), found {name!r}")
 
 
 def create_timm_model(
@@ -122,15 +98,11 @@ def obtain_weights(name: str, shape: ImageShape, options: Mapping[str, Any]) -> 
     Raises:
         UsageError: there are none, or they cannot be downloaded.
     """
-    logger = logging.getLogger(HUB_LOGGER)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)  # it logs each of its attempts, and the last raises
     try:
-        return create_timm_model(name, shape, options, pretrained=True)
+        with hub_downloads():
+            return create_timm_model(name, shape, options, pretrained=True)
     except Exception as error:
         raise UsageError(f"{name}: timm's weights cannot be obtained: {reason(error)}") from None
-    finally:
-        logger.setLevel(level)
 
 
 def count_costs(model: nn.Module, shape: ImageShape) -> ModelCosts:

@@ -40,7 +40,7 @@ from search_space.modules.network import Network
 from search_space.modules.stage import NetworkStage
 
 RESERVED = (
-    "CLASS_NAMES", "DTYPES", "IMAGE_SIZE", "MEAN", "Network", "STD", "Stage", "build", "load", "predict", "read_image",
+    "CLASS_NAMES", "DTYPES", "IMAGE_SIZE", "MEAN", "Network", "STD", "Stage", "build", "load", "main", "predict", "read_image",
     "read_tensor", "read_weights",
 )  # fmt: skip
 """Names that the file has for itself."""

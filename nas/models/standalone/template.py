@@ -127,9 +127,27 @@ def predict(files: list[str | Path], network: Network | None = None) -> list[tup
     return [(CLASS_NAMES[label], value) for label, value in zip(labels.tolist(), values.tolist())]
 
 
+def main(files: list[str]) -> int:
+    """Print the class of each image file; returns the exit code, 2 for what cannot be read."""
+    if not files or files[0] in ("-h", "--help"):
+        print("usage: python model.py IMAGE ...", file=sys.stdout if files else sys.stderr)
+        return 0 if files else 2
+    file = "model.safetensors"
+    try:
+        network = load()
+        for file in files:
+            ((class_name, probability),) = predict([file], network)
+            print(f"{{file}}: {{class_name!r}} ({{probability:.1%}})")
+    except ModuleNotFoundError as error:
+        print(f"error: reading images needs Pillow (pip install pillow): {{error}}", file=sys.stderr)
+        return 2
+    except (OSError, ValueError, RuntimeError, SyntaxError) as error:  # the last two: other weights, a damaged PNG
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        print(f"error: {{file}}: {{reason or repr(error)}}", file=sys.stderr)
+        return 2
+    return 0
+
+
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit("usage: python model.py IMAGE ...")
-    for image_file, (class_name, probability) in zip(sys.argv[1:], predict(sys.argv[1:])):
-        print(f"{{image_file}}: {{class_name!r}} ({{probability:.1%}})")
+    sys.exit(main(sys.argv[1:]))
 '''

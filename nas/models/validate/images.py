@@ -17,22 +17,20 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from nas.errors import StudyError, UsageError
-from nas.formatting import count
-from nas.models.front_test_accuracy import load_images
-from nas.models.loading import LoadedModel
+from nas.errors import UsageError
+from nas.models.images import class_outputs, parts_of, study_dataset
+from nas.models.loaded_model import LoadedModel
 from nas.study.content import StudySnapshot
 from nas.study.data_argument import data_configuration
 from nas.study.images import check_room, data_errors
 from nas.study.storage import study_exists
 from trainers.data.pixels import resize_all
 from trainers.data.prepared import locate
+from trainers.data.resizing import Resizing
 from trainers.data.types import PARTS, Part, Progress, ReadContext
 
 DEFAULT_PARTS: tuple[Part, ...] = ("test", "val", "train")
 """Of the parts that the data have, the first of these is taken."""
-MAX_NAMES = 5
-"""Of the classes that an error names."""
 
 _Array: TypeAlias = NDArray[Any]
 _Parts: TypeAlias = Mapping[Part, tuple[_Array, _Array]]
@@ -50,6 +48,7 @@ class ValidationImages:
         decoded_size: pixels a side of an image of which the model is shown the centre.
         labels: int64 `(N,)`, indices of the outputs of the model.
         class_names: the name of each output.
+        resizing: how images of another size are resized.
         skipped: a line for each broken image that is left out.
     """
 
@@ -60,6 +59,7 @@ class ValidationImages:
     decoded_size: int
     labels: torch.Tensor
     class_names: tuple[str, ...]
+    resizing: Resizing
     skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -70,7 +70,7 @@ class ValidationImages:
         pixels, (channels, size, _) = self.pixels[rows], self.shape
         if pixels.shape[1] != channels:
             pixels = pixels.repeat(channels, axis=1) if pixels.shape[1] == 1 else _grey(pixels)
-        pixels = resize_all(pixels, self.decoded_size)
+        pixels = resize_all(pixels, self.decoded_size, self.resizing)
         start = (self.decoded_size - size) // 2
         return torch.from_numpy(pixels[:, :, start : start + size, start : start + size].copy())
 
@@ -105,18 +105,19 @@ def read_images(
             raise UsageError(f"{overrides[0]}: the data of a study that was started cannot be changed")
         name, classes, parts, skipped = _of_study(Path(where))
     else:
-        name, classes, parts, skipped = _read(where, overrides, _decoded_size(model), scratch, progress)
+        name, classes, parts, skipped = _read(where, overrides, model, scratch, progress)
     chosen = next((p for p in DEFAULT_PARTS if p in parts), None) if part is None else part
     if chosen is None or chosen not in parts:
         raise UsageError(f"--split: {where} has the parts {', '.join(p for p in PARTS if p in parts)}, found {chosen}")
     pixels, labels = parts[chosen]
-    outputs = _outputs_of(where, classes, model)
+    outputs = np.array(class_outputs(where, classes, model))
     return ValidationImages(
         name=name,
         part="all" if set(parts) == {"train"} else f"{chosen} split",
         pixels=pixels,
         shape=model.input_shape,
         decoded_size=_decoded_size(model),
+        resizing=model.resizing,
         labels=torch.from_numpy(outputs[labels]),
         class_names=model.class_names or classes,
         skipped=skipped,
@@ -124,26 +125,22 @@ def read_images(
 
 
 def _read(
-    where: str, overrides: Sequence[str], size: int, scratch: Path, progress: Progress | None
+    where: str, overrides: Sequence[str], model: LoadedModel, scratch: Path, progress: Progress | None
 ) -> tuple[str, tuple[str, ...], _Parts, tuple[str, ...]]:
     """Name, classes, images and labels of each part, and what was left out."""
-    config = data_configuration(where, (*overrides, f"data.image_size={size}"))
+    config = data_configuration(where, (*overrides, f"data.image_size={_decoded_size(model)}"))
     with data_errors(config):
         located = locate(config.data)
         check_room(config, located, scratch)
-        decoded = located.read(ReadContext(progress, scratch))
+        decoded = located.read(ReadContext(progress, scratch, resizing=model.resizing))
     parts = {part: (images.images, images.labels) for part, images in decoded.parts.items()}
     return decoded.name, decoded.class_names, parts, decoded.skipped
 
 
 def _of_study(folder: Path) -> tuple[str, tuple[str, ...], _Parts, tuple[str, ...]]:
     """The same of the decoded images of a study."""
-    try:
-        data = load_images(StudySnapshot.of(folder))
-    except StudyError as error:
-        raise UsageError(str(error)) from error
-    splits = {"train": data.train, "val": data.val, "test": data.test}
-    parts = {part: (splits[part].images.numpy(), splits[part].labels.numpy()) for part in PARTS}
+    data = study_dataset(StudySnapshot.of(folder))
+    parts = {part: (split.images.numpy(), split.labels.numpy()) for part, split in parts_of(data).items()}
     return data.name, data.class_names, parts, ()
 
 
@@ -156,24 +153,3 @@ def _grey(pixels: _Array) -> _Array:
     """Colour `(N, 3, H, W)` as grey `(N, 1, H, W)`, as Pillow converts it."""
     converted = [np.asarray(Image.fromarray(image.transpose(1, 2, 0)).convert("L")) for image in pixels]
     return np.stack(converted)[:, None]
-
-
-def _outputs_of(where: str, classes: tuple[str, ...], model: LoadedModel) -> _Array:
-    """The output of the model for each class of the data, int64 `(K,)`.
-
-    Raises:
-        UsageError: the model does not know a class, or has another number of them.
-    """
-    if model.class_names is None:
-        if len(classes) != model.num_classes:
-            rule = f"must be the {model.num_classes} that {model.name} tells apart, which has no names for them"
-            raise UsageError(f"{where}: the classes {rule}, found {len(classes)}")
-        return np.arange(len(classes))
-    index = {name: output for output, name in enumerate(model.class_names)}
-    unknown = [name for name in classes if name not in index]
-    if unknown:
-        known = ", ".join(model.class_names[:MAX_NAMES]) + (", ..." if model.num_classes > MAX_NAMES else "")
-        found = ", ".join(map(repr, unknown[:MAX_NAMES])) + (", ..." if len(unknown) > MAX_NAMES else "")
-        rule = f"must be among the {model.num_classes} that {model.name} tells apart ({known})"
-        raise UsageError(f"{where}: the classes {rule}, found {count(len(unknown), 'other')}: {found}")
-    return np.array([index[name] for name in classes])

@@ -13,10 +13,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from nas.errors import StudyError, UsageError, reason
-from nas.models.loading import LoadedModel, load_model
+from nas.models.loaded_model import LoadedModel
+from nas.models.loading import find_model, with_weights
 from nas.models.silent_display import SilentDisplay
+from nas.models.study_models import is_study_word, load_study_model
 from nas.models.validate.images import ValidationImages, read_images
 from nas.models.validate.record import TOP, Calibration, ModelThroughput, Validation
+from nas.study.content import StudySnapshot
+from nas.study.storage import study_exists
 from trainers.augment import Normalise
 from trainers.data.types import Part, Progress
 from trainers.device import device_name
@@ -44,7 +48,7 @@ def validate(
     """Validate `model` on `data`.
 
     Args:
-        model: a model, or what names one (`nas.models.loading.load_model`).
+        model: a model, or what names one (`nas.models.loading`, and `nas.models.study_models` where `data` is a study).
         data: a folder of images, the folder of a study, a study file, or the name of a source.
         overrides: `data.key=value` words.
         split: the part of the data; None: test, or else val, or else all.
@@ -58,12 +62,13 @@ def validate(
         UsageError: there is no such model or data, or they do not fit each other.
         StudyError: the model fails on the images, or its outputs are not finite.
     """
-    loaded = (load_model(model) if isinstance(model, str) else model).normalised_by(mean, std)
-    place = _device(loaded, device)
+    described = (_find(model, data) if isinstance(model, str) else model).normalised_by(mean, std)
+    place = _device(described, device)
     step = step or SilentDisplay().step
     with TemporaryDirectory(prefix="mixfront-") as scratch:
         with step("reading images") as progress:
-            images = read_images(data, overrides, loaded, split, Path(scratch), progress)
+            images = read_images(data, overrides, described, split, Path(scratch), progress)
+        loaded = with_weights(described)  # last: they may have to be downloaded
         try:
             with step("validating") as progress:
                 outputs = _classify(loaded, images, batch_size, place, progress)
@@ -87,6 +92,13 @@ def validate(
         device=device_name(place),
         skipped=images.skipped,
     )
+
+
+def _find(word: str, data: str) -> LoadedModel:
+    """The model that `word` names, one of the study `data` or any other; it may be without weights."""
+    if is_study_word(word) and study_exists(Path(data)):
+        return load_study_model(StudySnapshot.of(Path(data)), word)
+    return find_model(word)
 
 
 def _device(model: LoadedModel, name: str | None) -> torch.device:

@@ -174,7 +174,7 @@ def test_what_cannot_be_backed_up_is_told_in_one_line(nas: Run, file: str, messa
 def test_images_that_are_missing_are_told_before_anything_is_written(nas: Run, frozen: Path) -> None:
     shutil.rmtree(frozen / "data")
     done = nas("backup", "study", "b.tar", "--data")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "the study's decoded images are missing" in done.stderr
     assert not Path("b.tar").exists()
 

@@ -41,6 +41,8 @@ def names_below(folder: Path) -> set[str]:
         "study.db", "lock", "study.yaml", "", ".", "..", "/etc/passwd", "../study/data/digits-1.safetensors",
         "data/../study.db", "trials/00001/../../study.db", "data/.hidden.safetensors", "data/x/y.safetensors",
         "trials/00001/error.txt", "trials/1/model.safetensors", "trials/00001/model.safetensors\n", "reference.json/x",
+        "retrained/timm-x/0123456789ab/seed-0/error.txt", "retrained/timm-x/../0123456789ab/seed-0/checkpoint.pt",
+        "retrained/lock", "retrained/timm-x/0123456789ab/seed-/result.json", "retrained/result.json",
         "trials/0000\N{ARABIC-INDIC DIGIT ONE}/model.safetensors", "workers/../study.db", "workers/x.json\0", "TRIALS/00001/x",
     ],
 )  # fmt: skip

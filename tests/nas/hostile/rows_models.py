@@ -135,7 +135,7 @@ def over_links(folder: Path) -> None:
 
 ROWS = (
     *(export(f"weights, {kind}", make, "trials/00000") for kind, make in BROKEN.items()),
-    *(export(f"images, {kind}", make, "data") for kind, make in OTHER_IMAGES.items()),
+    *(export(f"images, {kind}", make, "data", code=2) for kind, make in OTHER_IMAGES.items()),
     *(export(f"earlier export, {kind}", make, "model", code=2) for kind, make in EXPORTS.items()),
     export("earlier export of links", over_links, "model", code=0, written=("model",)),
 )

@@ -26,6 +26,7 @@ def write_run(
     seed: int = 0,
     macs: int | None = 100,
     digest: str = RECIPES[0],
+    images_per_s: float | None = None,
 ) -> Path:
     """Write the record of a training in the study in `folder`; returns its file."""
     epochs = [Epoch(number, 1.0, 1.1, accuracy / (3 - number), 0.1, 1.5, 2.0).to_dict() for number in (1, 2)]
@@ -47,6 +48,7 @@ def write_run(
         test_confusion=None,
         wall_s=4.0,
         device="cpu",
+        images_per_s=images_per_s,
     )
     file = run.folder(folder) / RESULT
     file.parent.mkdir(parents=True)
@@ -62,7 +64,7 @@ def retrained_study(choice_study: Path, tmp_path_factory: pytest.TempPathFactory
     for trial, accuracy, macs in (("1", 0.90, 100), ("3", 0.80, 50), ("4", 0.95, 400)):
         for seed, shift in enumerate((-0.01, 0.01)):
             write_run(folder, "trial", trial, accuracy + shift, seed, macs)
-    write_run(folder, "baseline", "resnet18", 0.93, macs=1000)
+    write_run(folder, "baseline", "resnet18", 0.93, macs=1000, images_per_s=4321.0)
     write_run(folder, "trial", "1", 0.5, digest=RECIPES[1])
     write_run(folder, "preset", "damaged", 0.5).write_text("{")
     return folder
@@ -85,6 +87,8 @@ def test_the_table_has_every_network_of_the_recipe_by_macs(opened: Any) -> None:
     assert [row[5].split(" ± ")[0] for row in rows] == ["0.8000", "0.9000", "0.9500", "0.9300"]
     assert [row[6].split(" ± ")[0] for row in rows] == ["0.7900", "0.8900", "0.9400", "0.9200"]
     assert [row[7] for row in rows] == ["2", "2", "2", "1"]
+    assert rows[3][8] == "4.32 k"
+    assert all(row[8] == MISSING or float(row[8].split()[0]) > 0 for row in rows[:3])
 
 
 def test_the_figure_names_the_networks_and_tells_whether_the_search_was_worth_it(opened: Any) -> None:

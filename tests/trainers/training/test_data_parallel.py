@@ -22,11 +22,20 @@ from trainers.training.recipe_batches import recipe_batches
 from trainers.training.recipe_config import RecipeConfig
 
 
+class Observer(nn.BatchNorm1d):
+    """Keeps the statistics of what passes, and changes nothing."""
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        super().forward(value.detach())
+        return value
+
+
 def tiny() -> nn.Module:
-    """A small network without statistics of batches, the same weights each time."""
+    """A small network whose outputs depend on no statistics of batches, the same weights each time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return nn.Sequential(nn.Conv2d(1, 8, 3), nn.GroupNorm(2, 8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
+        layers = [nn.Conv2d(1, 8, 3), nn.GroupNorm(2, 8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)]
+        return nn.Sequential(*layers, Observer(10, affine=False))
 
 
 FIELDS: dict[str, Any] = {
@@ -45,6 +54,7 @@ from trainers.errors import TrainingInterrupted
 from trainers.training.recipe import RecipeTraining
 from trainers.training.recipe_config import RecipeConfig
 
+{inspect.getsource(Observer)}
 {inspect.getsource(tiny)}
 torch.set_num_threads(1)
 distributed.init_process_group("gloo")
@@ -102,6 +112,8 @@ def test_two_processes_train_as_one(few_digits: Dataset, few_digits_file: Path, 
     assert metrics(history) == metrics(other_history)
     assert weights == other_weights
     for name, value in one.model.state_dict().items():
+        if "running" in name or "batches" in name:  # means of parts of batches
+            continue
         torch.testing.assert_close(torch.tensor(weights[name]), value, rtol=1e-3, atol=1e-4)
 
 

@@ -10,7 +10,7 @@ The test batch is the test split; the validation split is drawn from the rest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -58,7 +58,10 @@ class Cifar(Source):
         done = 0
         parts: dict[Part, list[LabeledImages]] = {}
         for name, part, records in self.files:
-            parts.setdefault(part, []).append(self._read_file(folder / name, records, image_size))
+            piece = self._read_file(folder / name, records)
+            if image_size is not None:
+                piece = replace(piece, images=resize_all(piece.images, image_size, context.resizing))
+            parts.setdefault(part, []).append(piece)
             done += records
             if context.progress is not None:
                 context.progress(done, total)
@@ -98,7 +101,7 @@ class Cifar(Source):
             raise DataError(str(file), f"must hold {self.classes} different names, one a line", len(names))
         return names
 
-    def _read_file(self, file: Path, records: int, image_size: int | None) -> LabeledImages:
+    def _read_file(self, file: Path, records: int) -> LabeledImages:
         """The images of one file.
 
         Raises:
@@ -115,7 +118,7 @@ class Cifar(Source):
         if labels.max() >= self.classes:
             raise DataError(str(file), f"must hold labels below {self.classes}; fetch it again", int(labels.max()))
         images = table[:, self.label_bytes :].reshape(records, 3, 32, 32)
-        return LabeledImages(images if image_size is None else resize_all(images, image_size), labels)
+        return LabeledImages(images, labels)
 
 
 def _concatenate(pieces: list[LabeledImages]) -> LabeledImages:

@@ -34,7 +34,7 @@ def _read(image_size: int | None, context: ReadContext) -> DecodedData:
     ink, labels = table[:, :-1], table[:, -1]
     images = np.rint(ink * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     if image_size is not None:
-        images = resize_all(images, image_size)
+        images = resize_all(images, image_size, context.resizing)
     if context.progress is not None:
         context.progress(len(images), len(images))
     train = LabeledImages(images, labels.copy())

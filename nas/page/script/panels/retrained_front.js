@@ -78,15 +78,16 @@ const retrainedFront = (() => {
   }
 
   function table(view, models, recipe) {
-    const front = new Set(frontOf(models, "val")), accuracies = view.study.column("accuracy");
+    const front = new Set(frontOf(models, "val")), accuracies = view.study.column("accuracy"), speeds = view.study.column("images_per_s");
+    const speedOf = ({ trial, images_per_s: own }) => trial === null ? own : speeds[trial];
     const rows = models.map((model, i) => ({ model, i })).sort((a, b) => (a.model.macs ?? Infinity) - (b.model.macs ?? Infinity)).map(({ model, i }) => [
       model.trial === null ? nameOf(model) : element("button", { type: "button", class: "link", onclick: () => view.select(model.trial) }, nameOf(model)),
       front.has(i) ? "✓" : "", format.si(model.macs), format.si(model.params), model.trial === null ? format.MISSING : format.ratio(accuracies[model.trial]),
-      withInterval(model.val), withInterval(model.test), String(model.seeds.length), format.duration(model.train_s),
+      withInterval(model.val), withInterval(model.test), String(model.seeds.length), format.si(speedOf(model)), format.duration(model.train_s),
     ]);
-    const heads = ["network", "front", "MACs", "parameters", "accuracy in the search", "validation accuracy", "test accuracy", "seeds", "training"];
+    const heads = ["network", "front", "MACs", "parameters", "accuracy in the search", "validation accuracy", "test accuracy", "seeds", "images/s", "training"];
     const caption = `Trained for ${format.count(recipe.epochs, "epoch")} by one recipe; mean over the seeds with a 95 % interval, whose deviation is pooled over all networks`;
-    return dom.table(caption, heads, rows, [2, 3, 4, 5, 6, 7, 8]);
+    return dom.table(caption, heads, rows, [2, 3, 4, 5, 6, 7, 8, 9]);
   }
 
   /** The learning curves of the full trainings; empty without two epochs. */

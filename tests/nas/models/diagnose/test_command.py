@@ -17,7 +17,7 @@ from nas.errors import UsageError
 from nas.models.diagnose.diagnoses.texture import ShapeAndTexture, Texture
 from nas.models.diagnose.images import default_limit
 from nas.models.diagnose.registry import DIAGNOSES, Advance
-from nas.models.diagnose.resolve import load_candidates
+from nas.models.diagnose.resolve import Normalisation, load_candidates
 from nas.models.diagnose.run import diagnose
 from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 from nas.study.content import StudySnapshot
@@ -47,13 +47,14 @@ def test_a_trial_and_its_export_are_the_same_model(folder: Path, capsys: pytest.
     record = json.loads(capsys.readouterr().out)
     assert record["page"] == str(folder / "run" / "diagnosis.html")
     assert (record["images"]["count"], record["images"]["size"]) == (30, [8, 8])
-    assert "30 test images of digits" in record["images"]["description"]
+    assert "30 validation images of digits" in record["images"]["description"]
+    assert record["images"]["split"] == "val"
     assert [model["name"] for model in record["models"]] == ["trial 0", "trial 1", "model"]
     assert list(record["diagnoses"]) == ["corruptions", "texture", "receptive_field"]
     for results in record["diagnoses"].values():
         assert results["trial 0"] == results["model"] != results["trial 1"]
     page = (folder / "run" / "diagnosis.html").read_text(encoding="utf-8")
-    assert "--split val" in page
+    assert "the test images were not used" in page
     assert "Diagnosis of trial 0, trial 1, model" in page
 
 
@@ -86,6 +87,7 @@ def test_an_interrupted_command_writes_what_was_finished(
     assert f"the page holds the diagnoses that were finished: {out}" in capsys.readouterr().err
     assert "Common corruptions" in out.read_text(encoding="utf-8")
     assert run([*words[:-1], str(tmp_path / "none.html"), "--only", "interrupted"]) == 130
+    assert capsys.readouterr().err.endswith("interrupted; nothing was written\n")
     assert not (tmp_path / "none.html").exists()
 
 
@@ -101,8 +103,12 @@ def test_an_interrupted_command_writes_what_was_finished(
         (["0", "--study", "RUN", "--only", "band"], "did you mean bands?, found 'band'"),
         (["0", "--study", "nowhere"], "nowhere"),
         (["0", "--study", "RUN", "--out", "RUN"], "RUN: is a folder; name the file to write"),
-        (["0", "--study", "RUN", "--split", "train"], "'train' is not one of 'test', 'val'"),
+        (["0", "--study", "RUN", "--split", "train"], "'train' is not one of 'val', 'test'"),
         (["0", "--study", "RUN", "--data", "nothing"], "nothing: no such folder"),
+        (["trial-0", "--study", "RUN"], "trial-0: RUN has no such full training (known: none)"),
+        (["trial-0", "--data", "digits"], "trial-0: a full training needs its study: --study DIR"),
+        (["0", "--study", "RUN", "--std", "0"], "--std: must be numbers above 0"),
+        (["0", "--study", "RUN", "--out", "/proc/page.html"], "/proc: must be a folder that can be written to"),
     ],
 )
 def test_wrong_words_are_named_in_one_line(
@@ -116,10 +122,43 @@ def test_wrong_words_are_named_in_one_line(
     assert message.replace("RUN", place) in error
 
 
+def test_missing_images_are_wrong_use(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copied = Path(shutil.copytree(folder / "run", tmp_path / "run"))
+    shutil.rmtree(copied / "data")
+    for words in (["0", "--study", str(copied)], [str(folder / "model"), "--data", str(copied)]):
+        assert run([*words, "--out", str(tmp_path / "page.html")]) == 2
+        assert "decoded images are missing" in capsys.readouterr().err
+
+
+def test_the_split_is_named_and_models_of_files_may_be_normalised_otherwise(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "0",
+        str(folder / "model"),
+        "--study",
+        str(folder / "run"),
+        "--limit",
+        "30",
+        "--only",
+        "channels",
+        "--json",
+    ]
+    out = tmp_path / "page.html"
+    assert run([*words, "--split", "test", "--mean", "0.9", "--std", "0.1", "--out", str(out)]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["images"]["split"], len(record["models"])) == ("test", 2)
+    assert "These are test images." in out.read_text(encoding="utf-8")
+    given = Normalisation((0.9,), (0.1,))
+    trial, model = load_candidates(words[:2], StudySnapshot.of(folder / "run"), given)
+    assert (model.model.mean, model.model.std) == ((0.9,), (0.1,))
+    assert trial.model.mean != model.model.mean
+
+
 def test_equal_names_of_folders_are_told_apart(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "model", tmp_path / "model")
     words = [str(folder / "model"), str(tmp_path / "model")]
-    assert [candidate.subject.name for candidate in load_candidates(words, None)] == words
+    assert [candidate.name for candidate in load_candidates(words, None)] == words
     with pytest.raises(UsageError, match="the models must differ; it is named twice"):
         load_candidates(words[:1] * 2, None)
 
@@ -134,6 +173,7 @@ class Logits(torch.nn.Module):
 def test_a_model_without_weights_is_diagnosed_by_its_answers(images: ImageSample) -> None:
     findings = diagnose([DiagnosedModel("bare", Logits(), (0.0,) * 3, (1.0,) * 3)], images.first(8))
     assert [name for name, results in findings.results.items() if results] == ["bands", "corruptions", "texture"]
+    assert findings.models[0].params is None
     assert findings.reasons["curvature"] == {"bare": "no weights that can be moved"}
 
 

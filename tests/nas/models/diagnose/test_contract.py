@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -123,6 +124,9 @@ def test_a_diagnosis_is_one_registration(subject_of: Callable[..., DiagnosedMode
     assert tables.notes(findings) == ["brightness: not applicable to second: no <b>light</b>"]
     assert findings.to_dict()["not_applicable"] == {"brightness": {"second": "no <b>light</b>"}}
     text = page.render(findings).partition("<script>")[0]
+    links = re.findall(r'<a class="[^"]*" href="#([a-z_]+)">', text)
+    assert links == ["numbers", "brightness"]
+    assert all(f'<section id="{link}">' in text for link in links)
     assert "for 3 &lt; 4 &amp; more" in text
     assert "first is #0072B2" in text
     assert "not applicable to second: no &lt;b&gt;light&lt;/b&gt;" in text

@@ -66,6 +66,14 @@ def test_it_shows_what_the_network_is() -> None:
     assert any(text.startswith("attention heads 2") for text in texts)
 
 
+def test_the_names_of_layers_are_not_cut() -> None:
+    stage = {"mixer": "separable_conv", "width": 16, "channel_mixer": {"name": "mlp", "expansion": 2.0}}
+    drawing = draw_architecture(architecture(stage), "mine")
+    assert "…" not in drawing
+    texts = words(drawing)
+    assert texts[texts.index("separable") :][:2] == ["separable", "conv"]
+
+
 def test_it_runs_and_loads_nothing_whatever_its_title() -> None:
     title = "</title><script>alert(1)</script>\x00&\"'\u202e"
     drawing = draw_architecture(architecture({"mixer": "conv", "width": 8}), title)

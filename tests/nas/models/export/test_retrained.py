@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,12 +17,16 @@ import yaml
 from safetensors.torch import load_file
 
 from nas import Study, export
-from nas.errors import StudyError
-from nas.models.export import ExportOptions, Provenance
+from nas.cli import main as cli
+from nas.errors import StudyError, UsageError
+from nas.models.export import ExportOptions, Provenance, export_pinned
 from nas.models.export.train_recipe import recipe_options
+from nas.models.loading import load_model
+from nas.models.study_models import load_study_model
 from nas.models.weights import load_trained
 from nas.study.layout import WEIGHTS
 from nas.study.retrained import RESULT, RetrainedRun, run_name
+from nas.study.storage import write_attributes
 from trainers.training.checkpoint import save_weights
 from trainers.training.epoch import Epoch
 from trainers.training.recipe_config import RecipeConfig, ScheduleOptions
@@ -130,3 +135,107 @@ def test_damaged_weights_are_refused_and_nothing_is_written(study: Study, tmp_pa
     with pytest.raises(StudyError, match="is damaged"):
         export(study, 1, tmp_path / "model", RETRAINED)
     assert not (tmp_path / "model").exists()
+
+
+def run_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: object
+) -> tuple[int, str, str]:
+    """Run `nas` with `words`; returns its exit code and what it printed."""
+    monkeypatch.setattr(sys, "argv", ["nas", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0), *capsys.readouterr()
+
+
+def test_trials_of_a_front_that_were_not_retrained_are_named(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_attributes(study.folder, {"pins": [1, 0]})
+    words = ("export", study.folder, "--pinned", "--retrained", "--out", tmp_path / "models")
+    code, _, error = run_command(monkeypatch, capsys, *words)
+    assert code == 2
+    assert "none of the trials 1, 0 was retrained" in error
+    assert not (tmp_path / "models").exists()
+    write_run(study, 1, 4, 0.75)
+    code, printed, _ = run_command(monkeypatch, capsys, *words)
+    assert code == 0
+    recipe = RECIPE.digest()[:12]
+    assert (
+        f"weights: full training, recipe {recipe}, seed 4; validation accuracy 0.7500; test accuracy 0.2500" in printed
+    )
+    assert printed.endswith("left out, for they were not retrained: trials 0\n")
+    code, printed, _ = run_command(monkeypatch, capsys, *words, "--json")
+    record = json.loads(printed)
+    assert (record["left_out"], [model["run"] for model in record["models"]]) == ([0], [f"trial-1/{recipe}/seed-4"])
+    assert record["models"][0]["accuracies"]["retrained"] == 0.75
+    assert list(export_pinned(study, tmp_path / "models", RETRAINED)) == [1]
+
+
+def test_full_trainings_are_models_of_commands(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    biases = [write_run(study, 1, seed, accuracy) for seed, accuracy in enumerate((0.5, 0.75, 0.25))]
+    recipe = RECIPE.digest()[:12]
+    for word, seed in (("trial-1", 1), (f"trial-1/{recipe}", 1), (f"trial-1/{recipe}/seed-2", 2)):
+        model = load_study_model(study, word)
+        assert torch.equal(model.module.head.bias, biases[seed]), word
+        assert (model.name, model.kind) == (f"trial-1 (seed {seed})", "retrained")
+    folder = study.folder / "retrained" / "trial-1" / recipe / "seed-2"
+    assert torch.equal(load_model(str(folder)).module.head.bias, biases[2])
+    code, printed, _ = run_command(monkeypatch, capsys, "validate", "trial-1", study.folder, "--json")
+    record = json.loads(printed)
+    assert (code, record["model"], record["split"]) == (0, "trial-1 (seed 1)", "test split")
+    words = ("1", f"trial-1/{recipe}/seed-2", folder.parent / "seed-0", "--study", study.folder)
+    options = ("--only", "channels", "--limit", 20, "--json", "--out", tmp_path / "page.html")
+    code, printed, _ = run_command(monkeypatch, capsys, "diagnose", *words, *options)
+    names = [model["name"] for model in json.loads(printed)["models"]]
+    assert (code, names) == (0, ["trial 1", "trial-1 (seed 2)", "trial-1 (seed 0)"])
+
+
+def test_a_full_training_that_is_none_of_the_study_is_refused(study: Study, tmp_path: Path) -> None:
+    write_run(study, 1, 0, 0.5)
+    with pytest.raises(UsageError, match=r"trial-2: .* has no such full training .known: trial-1.$"):
+        load_study_model(study, "trial-2")
+    folder = study.folder / "retrained" / "trial-1" / RECIPE.digest()[:12] / "seed-0"
+    away = Path(shutil.copytree(folder, tmp_path / "trial-1" / folder.parent.name / "seed-0"))
+    with pytest.raises(UsageError, match="must be in the folder of its study"):
+        load_model(str(away))
+    (away / RESULT).write_text("{}")
+    with pytest.raises(UsageError, match="is no record of a training"):
+        load_model(str(away))
+
+
+def test_files_of_an_earlier_export_that_are_removed_are_named(
+    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("export", small_study, "best", "--out", tmp_path / "model")
+    assert "removed" not in run_command(monkeypatch, capsys, *words, "--standalone")[1]
+    (tmp_path / "model" / "model.onnx").write_text("earlier")
+    (tmp_path / "model" / "notes.txt").write_text("of the user")
+    _, printed, _ = run_command(monkeypatch, capsys, *words)
+    assert "removed, of the earlier export: model.onnx, model.py\n" in printed
+    assert (tmp_path / "model" / "notes.txt").is_file()
+    assert not (tmp_path / "model" / "model.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (("export", "STUDY", "best", "--out", "OUT"), "nas.models.export.run.study_dataset"),
+        (("validate", "best", "STUDY"), "nas.models.validate.run.read_images"),
+        (("diagnose", "best", "--study", "STUDY", "--out", "OUT"), "nas.models.diagnose.request.study_sample"),
+        (("data", "STUDY"), "nas.study.data_argument.describe_data"),
+    ],
+)
+def test_an_interrupted_command_says_so(
+    small_study: Path, tmp_path: Path, words: tuple[str, ...], place: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, interrupt)
+    places = {"STUDY": small_study, "OUT": tmp_path / "out"}
+    code, printed, error = run_command(monkeypatch, capsys, *(places.get(word, word) for word in words))
+    assert (code, printed, error.splitlines()[-1]) == (130, "", "interrupted; nothing was written")
+    assert not (tmp_path / "out").exists()

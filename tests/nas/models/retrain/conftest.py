@@ -23,7 +23,8 @@ FAILED, STOPPED, RUNNING = 3, 4, 5
 def searched(tmp_path_factory: pytest.TempPathFactory, small_study_writer: Callable[..., Path]) -> Path:
     """The folder of a study of three complete trials, a failed, a stopped and a running one; two workers."""
     file = small_study_writer(tmp_path_factory.mktemp("retrain"), trials=3)
-    config = StudyConfig.from_file(file, "resources.workers=2")
+    objectives = "objectives=[accuracy,macs,images_per_s]"
+    config = StudyConfig.from_file(file, "resources.workers=2", objectives, "throughput.operators_s=0")
     study = Study.open_or_create(file.parent / "run", config)
     assert search(study).counts == {"complete": 3}
     architectures = [trial.user_attrs["architecture"] for trial in study.trials]

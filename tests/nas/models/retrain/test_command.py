@@ -117,6 +117,14 @@ def test_trials_are_retrained_by_two_workers_however_often_they_are_interrupted(
     process.communicate(timeout=PATIENCE_S)
     ended = {file: file.stat().st_mtime_ns for file in results_in(out)}
     assert 1 <= after_interrupt < len(ended) < 6
+    content = sorted(out.rglob("*"))
+    code, printed, _ = command(*WORDS, "--study", copy, "--out", out, "--workers", "1", "--dry-run", "--json")
+    forecast = json.loads(printed)
+    assert sum(run["finished_epochs"] == EPOCHS for run in forecast["runs"]) == len(ended)
+    left = [run for run in forecast["runs"] if run["finished_epochs"] < EPOCHS]
+    assert {run["steps_per_epoch"] for run in left} == {3}
+    assert forecast["left_s"] == pytest.approx(sum(run["left_s"] for run in left))
+    assert sorted(out.rglob("*")) == content
     code, printed, _ = command(*WORDS, "--study", copy, "--out", out, "--json")
     record = json.loads(printed)
     assert (code, record["trained"], record["failures"]) == (0, 6 - len(ended), {})
@@ -150,6 +158,9 @@ def test_a_trial_a_preset_a_file_and_baselines_stand_side_by_side(
     assert "preset convmixer_256_8_cifar: images of 8x8, 1 channel, patch 1 instead of 2" in printed
     runs = retrained_runs(copy)
     assert {run.kind for run in runs} == {"trial", "preset", "architecture", "baseline"}
+    assert {run.kind: run.images_per_s is None for run in runs} == {
+        "trial": True, "preset": False, "architecture": False, "baseline": False,
+    }  # fmt: skip
     assert len({run.recipe_digest for run in runs}) == 1
     for run in runs:
         (row,) = [line for line in printed.splitlines() if line.strip().startswith(f"{run.name} ")]
@@ -162,6 +173,7 @@ def test_a_trial_a_preset_a_file_and_baselines_stand_side_by_side(
     assert again[0] == 0
     assert "4 runs had ended before; nothing was trained" in again[1]
     assert {path: path.stat().st_mtime_ns for path in results_in(copy)} == written
+    assert json.loads(command(*words, "--json")[1])["models"][1]["images_per_s"] == runs[1].images_per_s
     recipe = load_recipe("default", ["epochs=1"])
     assert nas.retrain(Study.open(copy), "best", file, recipe=recipe) == tuple(
         run for kind in ("trial", "architecture") for run in runs if run.kind == kind
@@ -227,6 +239,19 @@ WRONG: dict[str, tuple[list[str], str]] = {
         ["0", "distillation.weight=0.5"],
         "must be absent from the recipe without --teacher",
     ),
+    "workers": (["0", "--workers", "0"], "--workers: must be from 1 to 10,000, found 0"),
+    "a cluster that is none": (
+        ["0", "--address", "x:1", "--local"],
+        "--address: must be absent with --local, found x:1",
+    ),
+    "a GPU of a cluster": (
+        ["0", "--address", "x:1", "--device", "cuda:1"],
+        "--device: must be cpu or cuda on a cluster (resources.address), found 'cuda:1'",
+    ),
+    "growing images": (
+        ["gfnet_ti", "convmixer_256_8_cifar", "image_size_schedule.start=0.5"],
+        "image_size_schedule=null trains all of them at the full size, found preset-gfnet_ti: stem.pos_embed, stages[0].mixer",
+    ),
     "an optimizer": (["0", "optimizer=timm:nadamx"], "optimizer=timm:nadamx: "),
 }
 
@@ -275,13 +300,3 @@ def test_a_full_disk_ends_the_command_before_it_trains(
     assert "the same command continues" in errors
     assert retrained_runs(copy) == ()
     assert not list((copy / "retrained").glob("*/*"))
-
-
-def test_torchrun_is_refused(
-    searched: Path, command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    code, _, errors = command("0", "--study", searched)
-    assert code == 2
-    assert "must not be started by torchrun" in errors

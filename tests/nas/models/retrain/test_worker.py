@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,19 +16,20 @@ from nas import Study
 from nas.analysis.results import Results
 from nas.errors import StudyError, UsageError
 from nas.models.retrain import load_retrained, retrained_network
-from nas.models.retrain.networks import trained_module
+from nas.models.retrain.measuring import study_measuring
+from nas.models.retrain.networks import check_job, trained_module
 from nas.models.retrain.plan import RetrainJob, RetrainSettings, create_jobs, finished_run, recipe_digest
 from nas.models.retrain.subjects import Subject, baseline_subject, resolve_word
 from nas.models.retrain.teachers import Teacher, find_teacher
 from nas.models.retrain.timm_models import ImageShape, count_costs
 from nas.models.retrain.worker import RetrainWorker
-from nas.study.layout import CHECKPOINT, ERROR, WEIGHTS
+from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.retrained import RESULT, retrained_runs
 from trainers.data.dataset import load
 from trainers.data.prepared import DatasetInfo
 from trainers.training.checkpoint import save_weights
 from trainers.training.evaluation import evaluate
-from trainers.training.recipe_config import RecipeConfig
+from trainers.training.recipe_config import ImageSizeSchedule, RecipeConfig
 
 RECIPE = RecipeConfig(epochs=3, batch_size=32, ema=0.9, augment="shift", mixup=0.2)
 
@@ -62,7 +64,9 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
 ) -> None:
     settings = settings_of(searched, images, tmp_path)
     undisturbed = job_of(trial, tmp_path / "undisturbed", settings)
-    assert RetrainWorker(settings, "cpu").run(undisturbed.to_dict()) == {"outcome": "finished", "reason": ""}
+    assert RetrainWorker(settings, "cpu").run(undisturbed.to_dict()) == {
+        "outcome": "finished", "reason": "", "traceback": "",
+    }  # fmt: skip
     disturbed = job_of(trial, tmp_path / "disturbed", settings)
     worker = RetrainWorker(settings, "cpu")
     looks = iter([False] * 8 + [True])  # in the second of four steps of the second epoch
@@ -138,6 +142,54 @@ def test_a_model_of_timm_is_trained_and_loaded(searched: Path, images: DatasetIn
         find_teacher("test_resnet", tmp_path, images)
 
 
+def test_a_teacher_is_chosen_among_the_runs_that_fit(
+    searched: Path, images: DatasetInfo, trial: Subject, tmp_path: Path
+) -> None:
+    settings = settings_of(searched, images, tmp_path)
+    RetrainWorker(settings, "cpu").run(job_of(trial, tmp_path, settings).to_dict())
+    (run,) = retrained_runs(tmp_path)
+    others = {"better": {"fingerprint": images.fingerprint, "seed": 1}, "foreign": {"fingerprint": "other", "seed": 2}}
+    for change in others.values():
+        other = replace(run, val_accuracy=1.0, **change)  # type: ignore[arg-type]
+        other.folder(tmp_path).mkdir(parents=True)
+        (other.folder(tmp_path) / RESULT).write_text(json.dumps(other.to_dict()))
+    assert find_teacher("trial-0", tmp_path, images).folder == str(
+        run.folder(tmp_path)
+    )  # the better one has no weights
+    (run.folder(tmp_path) / WEIGHTS).unlink()
+    with pytest.raises(UsageError, match=r"the weights of trial-0 are missing from .*seed-1"):
+        find_teacher("trial-0", tmp_path, images)
+    with pytest.raises(UsageError, match="trial-0 was trained on other images"):
+        find_teacher("trial-0", tmp_path, replace(images, fingerprint="unknown"))
+
+
+def test_images_grow_only_for_networks_that_take_them(images: DatasetInfo) -> None:
+    recipe = RecipeConfig(image_size_schedule=ImageSizeSchedule(start=0.5))
+    photographs = replace(images, image_size=(32, 32), in_chans=3)
+    for name, is_fitting in {"test_resnet": True, "test_vit": False}.items():
+        job = RetrainJob(baseline_subject(name, photographs, {}), 0, "")
+        with nullcontext() if is_fitting else pytest.raises(UsageError, match=r"cannot take images of 20x20 .*height"):
+            check_job(job, ImageShape(3, (32, 32), 10), recipe)
+
+
+@pytest.mark.parametrize("device", ["another processor", None])
+def test_throughput_is_measured_on_the_device_of_the_study_alone(
+    searched: Path, images: DatasetInfo, tmp_path: Path, device: str | None
+) -> None:
+    measuring = study_measuring(Study.open(searched))
+    assert measuring is not None
+    assert measuring.threads == 1
+    settings = replace(
+        settings_of(searched, images, tmp_path),
+        recipe=RECIPE.model_copy(update={"epochs": 1}),
+        measuring=measuring if device is None else replace(measuring, device=device),
+    )
+    subject = baseline_subject("test_resnet", images, {})
+    assert RetrainWorker(settings, "cpu").run(job_of(subject, tmp_path, settings).to_dict())["outcome"] == "finished"
+    (run,) = retrained_runs(tmp_path)
+    assert (run.images_per_s is None) == (device is not None)
+
+
 def test_a_run_teaches_another(searched: Path, images: DatasetInfo, trial: Subject, tmp_path: Path) -> None:
     settings = settings_of(searched, images, tmp_path)
     RetrainWorker(settings, "cpu").run(job_of(trial, tmp_path, settings).to_dict())
@@ -149,7 +201,7 @@ def test_a_run_teaches_another(searched: Path, images: DatasetInfo, trial: Subje
     assert other.epochs[0]["train_loss"] != alone.epochs[0]["train_loss"]
 
 
-def test_a_training_that_fails_leaves_its_traceback_and_no_record(
+def test_a_training_that_fails_tells_its_traceback_and_leaves_no_record(
     searched: Path, images: DatasetInfo, trial: Subject, tmp_path: Path
 ) -> None:
     settings = settings_of(searched, images, tmp_path)
@@ -160,7 +212,7 @@ def test_a_training_that_fails_leaves_its_traceback_and_no_record(
     job = job_of(trial, tmp_path, settings)
     end = RetrainWorker(divergent, "cpu").run(job.to_dict())
     assert end["outcome"] == "failed"
-    assert "TrainingError" in (Path(job.folder) / ERROR).read_text()
+    assert "TrainingError" in end["traceback"]
     assert retrained_runs(tmp_path) == ()
 
 
@@ -187,6 +239,16 @@ def test_damaged_weights_and_foreign_records_are_noticed(
 def test_weights_that_name_no_model_of_timm_are_refused_without_a_download(name: str, tmp_path: Path) -> None:
     described = json.dumps({"in_chans": 1, "size": [8, 8], "num_classes": 10})
     save_weights(tmp_path / WEIGHTS, nn.Linear(1, 1), {"timm": name, "images": described})
+    with pytest.raises(StudyError, match="its header names no network of a full training"):
+        trained_module(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"size": [8, 10**9]}, {"in_chans": 10**9}, {"num_classes": 0}, {"size": [8, 8.5]}, {"size": 8}]
+)
+def test_the_shape_of_received_weights_is_bounded(change: dict[str, object], tmp_path: Path) -> None:
+    described = json.dumps({"in_chans": 1, "size": [8, 8], "num_classes": 10, **change})
+    save_weights(tmp_path / WEIGHTS, nn.Linear(1, 1), {"timm": "test_resnet", "images": described})
     with pytest.raises(StudyError, match="its header names no network of a full training"):
         trained_module(tmp_path)
 

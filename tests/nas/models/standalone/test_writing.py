@@ -168,6 +168,36 @@ def test_an_image_is_read_and_classified(tmp_path: Path, write: Write, random_ne
     assert probability == pytest.approx(float(logits.softmax(1).max()), abs=1e-6)
 
 
+def test_the_command_says_in_one_line_what_cannot_be_read(
+    tmp_path: Path,
+    write: Write,
+    random_network: Make,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = pytest.importorskip("PIL.Image")
+    image.new("RGB", (9, 9)).save(tmp_path / "image.png")
+    (tmp_path / "text.png").write_text("no image")
+    module = write(random_network(Architecture.from_dict(POOL)))
+    picture, text = str(tmp_path / "image.png"), str(tmp_path / "text.png")
+    assert module.main([picture, "nowhere.png"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{picture}: '")
+    assert printed.err == "error: nowhere.png: No such file or directory\n"
+    assert module.main([text]) == 2
+    assert capsys.readouterr().err == f"error: {text}: cannot identify image file '{text}'\n"
+    assert module.main([]) == 2
+    assert capsys.readouterr().err == "usage: python model.py IMAGE ...\n"
+    assert module.main(["--help"]) == 0
+    (tmp_path / "model.safetensors").rename(tmp_path / "weights")
+    assert module.main([picture]) == 2
+    assert capsys.readouterr().err == "error: model.safetensors: No such file or directory\n"
+    (tmp_path / "weights").rename(tmp_path / "model.safetensors")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert module.main([picture]) == 2
+    assert capsys.readouterr().err.startswith("error: reading images needs Pillow (pip install pillow): ")
+
+
 def test_bad_input_is_a_clear_error(tmp_path: Path, write: Write, random_network: Make) -> None:
     network = random_network(Architecture.from_dict(POOL))
     with pytest.raises(UsageError, match="must be a mixfront Network, found Linear"):

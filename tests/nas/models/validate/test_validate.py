@@ -18,11 +18,13 @@ import timm.data
 import torch
 from onnx import TensorProto, helper
 from PIL import Image
+from timm.models import save_for_hf
 
 from nas.errors import StudyError, UsageError
 from nas.models.loading import load_model
 from nas.models.validate import validate
 from nas.models.validate.images import read_images
+from trainers.data.resizing import RESAMPLINGS, Resizing
 
 Nas = Callable[..., subprocess.CompletedProcess[str]]
 CLASSES = ("bird", "cat", "dog")
@@ -141,6 +143,10 @@ def test_the_command_prints_a_table(nas: Nas, exported: Path, photos: Path) -> N
         ("crop_pct", "x", "its pretrained_cfg does not say which images it takes: ValueError"),
         ("input_size", "abc", "input_size: must be (channels, height, width) of at most 8192 pixels"),
         ("input_size", [3, 1e9, 1e9], "input_size: must be (channels, height, width) of at most 8192 pixels"),
+        ("interpolation", "cubic", "interpolation: must be one of nearest, box, bilinear, hamming, bicubic, lanczos"),
+        ("interpolation", 3, "interpolation: must be one of nearest"),
+        ("crop_mode", "border", "crop_mode: must be one of center, squash, found 'border'"),
+        ("mean", [0.5], "mean: must have 3 values, one for each channel, found 1"),
         ("mean", 5, "its pretrained_cfg does not say which images it takes: TypeError"),
         ("mean", ["a"] * 3, "mean: must be numbers, found ('a', 'a', 'a')"),
         ("std", [0.5, 0, 0.5], "std: must be numbers above 0, found (0.5, 0, 0.5)"),
@@ -154,8 +160,56 @@ def test_what_a_folder_says_of_its_images_is_checked(
     config["pretrained_cfg"][field] = value
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UsageError) as refused:
-        load_model(str(folder))
+        load_model(str(folder)).normalised_by(None, None)
     assert str(refused.value).startswith(f"{folder}: {rule}")
+
+
+def test_images_are_resized_as_the_configuration_says(exported: Path, photos: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    for interpolation in ("bilinear", "bicubic"):
+        config["pretrained_cfg"]["interpolation"] = interpolation
+        (folder / "config.json").write_text(json.dumps(config))
+        logits, labels = outputs_by_timm(folder, photos)
+        expected = float(torch.nn.functional.cross_entropy(logits, labels))
+        assert validate(str(folder), str(photos)).loss == pytest.approx(expected, abs=2e-3), interpolation
+    images = [
+        read_images(str(photos), [], replace(load_model(str(exported)), resizing=Resizing(name)), None, tmp_path)
+        for name in RESAMPLINGS
+    ]
+    assert len({image.pixels.tobytes() for image in images}) == len(RESAMPLINGS)
+
+
+def test_oblong_images_are_squashed_where_the_configuration_says_so(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    for number in range(8):
+        photo = tmp_path / "photos" / CLASSES[number % 2] / f"{number}.png"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (12, 40, 3), dtype=np.uint8)).save(photo)
+    losses = []
+    for mode in ("squash", "center"):
+        config["pretrained_cfg"]["crop_mode"] = mode
+        (folder / "config.json").write_text(json.dumps(config))
+        logits, labels = outputs_by_timm(folder, tmp_path / "photos")
+        losses.append(float(torch.nn.functional.cross_entropy(logits, labels)))
+        assert validate(str(folder), str(tmp_path / "photos")).loss == pytest.approx(losses[-1], abs=5e-3), mode
+    assert abs(losses[0] - losses[1]) > 1e-2
+
+
+def test_the_size_of_a_network_that_is_bound_to_it_must_be_its_own(exported: Path, tmp_path: Path) -> None:
+    description = json.loads((exported / "config.json").read_text())["model_args"]["architecture"]
+    model = timm.create_model("mixfront", architecture=description | {"stem": {"patch": 4, "pos_embed": True}})
+    arguments = {"architecture": model.architecture.to_dict()}
+    save_for_hf(model, str(tmp_path), safe_serialization=True, model_args=arguments)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert load_model(str(tmp_path)).input_shape == (3, 8, 8)
+    config["pretrained_cfg"]["input_size"] = [3, 16, 16]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        UsageError, match=r"input_size: must be that of the architecture, \[3, 8, 8\], found \[3, 16, 16\]"
+    ):
+        load_model(str(tmp_path))
 
 
 def test_a_deviation_of_zero_in_an_onnx_file_is_refused(tmp_path: Path) -> None:
