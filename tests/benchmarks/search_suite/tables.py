@@ -148,6 +148,7 @@ SOURCES = (
     TableSource("macro", "nas-bench-macro_cifar10.json"),
     TableSource("nb201", "nas-bench-201_cifar10.json"),
     TableSource("nb201_noise", "nas-bench-201_cifar10.json", noise=True),
+    TableSource("nb201_median", "nas-bench-201_cifar10.json", to_median=("val_acc",), noise=True),
     TableSource("fcnet_protein", "fcnet_protein_structure.csv", FCNET, to_median=("val_loss",)),
     TableSource("fcnet_naval", "fcnet_naval_propulsion.csv", FCNET, to_median=("val_loss",)),
     TableSource("nb201_c100", _hpo("nasbench201/cifar100", cells), CELLS, noise=True),
