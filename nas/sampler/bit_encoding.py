@@ -61,14 +61,9 @@ def encode_decisions(decisions: Sequence[DecisionLevels]) -> tuple[list[Floats],
             distance += [0.5] * levels.count
             names += levels.names
         if levels.ordered and (levels.count > 2 or levels.names is None):  # a thermometer: one bit for each level below
-            if "Q" in __import__("os").environ.get("MX", ""):
-                parts.append(np.linspace(0, 1, levels.count)[:, None])
-                distance += [1.0]
-                names += [None]
-            else:
-                parts.append(np.tri(levels.count, levels.count - 1, -1))
-                distance += [1 / (levels.count - 1)] * (levels.count - 1)
-                names += [None] * (levels.count - 1)
+            parts.append(np.tri(levels.count, levels.count - 1, -1))
+            distance += [1 / (levels.count - 1)] * (levels.count - 1)
+            names += [None] * (levels.count - 1)
         for part in parts:
             decision_of_bit += [decision_of_bit[-1] + 1 if decision_of_bit else 0] * part.shape[1]
         rows = np.concatenate(parts, axis=1)

@@ -18,7 +18,7 @@ from nas.sampler.bit_encoding import BitEncoding
 
 Point = TypeVar("Point")
 Floats = NDArray[np.float64]
-NUM_RANDOM_NEIGHBOURS = 16
+NUM_RANDOM_NEIGHBOURS = 4  # of one point, where to make each takes long
 Rng = np.random.Generator
 
 

@@ -29,7 +29,7 @@ CANDIDATE_POOL_SIZE = 1_200
 MAX_DEVIATION_MULTIPLICATIONS = 6e7  # spent on the deviations of candidates in one scoring
 MIN_SCORED_DEVIATIONS = 256  # candidates whose deviation is computed at least
 MAX_BATCH_CANDIDATES = 512  # candidates from which all points of a batch are chosen
-CLIMBING_POINTS = int(__import__("os").environ.get("MXP", 8))  # candidates whose neighbours are candidates, too
+CLIMBING_POINTS = 8  # candidates whose neighbours are candidates, too
 MAX_CLIMBS = 4  # times that the neighbours of the best candidates are added
 NUM_INITIAL_POINTS = 3  # points trained before the model is used
 MANY_OBSERVATIONS = 400
@@ -146,8 +146,7 @@ class Engine(Generic[Point]):
             best = self.pool.best(num_new)
             first = self.pool.add(self.domain.mutate(self.pool.points[i], self.rng) for i in best)
             self._score(estimate, self.pool.available(tried, first))
-            if "L" in __import__("os").environ.get("MX", ""):
-                self._climb(estimate, tried)
+            self._climb(estimate, tried)
         return [self.pool.points[i] for i in self._select(estimate, count)]
 
     def _climb(self, estimate: FrontEstimate, tried: AbstractSet[Hashable]) -> None:
@@ -220,6 +219,8 @@ class Engine(Generic[Point]):
         them least.
         """
         available = self.pool.available(tried)
+        counting = available[(self.pool.costs[available] <= 1).all(axis=1)]
+        available = counting if len(counting) else available
         if not len(available):
             return []
         unlike = available

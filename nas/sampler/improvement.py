@@ -75,7 +75,7 @@ class HypervolumeImprovement:
         if self.num_costs == 0:
             return np.ones((len(costs), 1))
         if self.num_costs == 1:
-            ends = np.concatenate([self.edges, [max(self.ends[0], self.edges.max(initial=0.0))]])
+            ends = np.minimum(np.concatenate([self.edges, [np.inf]]), self.ends[0])
             starts = np.concatenate([[-np.inf], self.edges])
             return np.clip(ends[None, :] - np.maximum(starts[None, :], costs), 0, None)
         places = self._places

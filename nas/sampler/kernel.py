@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 CONSTANT_VARIANCE = 4.0  # of the constant c: the mean of the observations is only an estimate
-COMMON_WEIGHT_SD = float(__import__("os").environ.get("MXH", 0))  # of the logarithm of a factor that the weights of all decisions have in common
+COMMON_WEIGHT_SD = 1.5  # of the logarithm of a factor that the weights of all decisions share, in the prior
 NUM_SCALAR_HYPERPARAMETERS = 5  # b, l, s, f and the noise
 
 
@@ -57,7 +57,7 @@ class Kernel:
         self.prior_sd = np.concatenate(
             [[1.0, 1.0, 1.0, 1.0, 1.5], np.full(num_smooth, 0.5), np.ones(self.num_decisions)]
         )
-        # The weights have a common factor of unknown size. By the formula of Sherman and Morrison it is one term of the precision.
+        # The logarithms of the weights have the covariance 1 + sd^2 11', whose inverse is 1 - share 11' (Sherman and Morrison).
         self._common_share = COMMON_WEIGHT_SD**2 / (1 + self.num_decisions * COMMON_WEIGHT_SD**2)
         self._ranges = slice(NUM_SCALAR_HYPERPARAMETERS, NUM_SCALAR_HYPERPARAMETERS + num_smooth)
         self._decision_weights = slice(NUM_SCALAR_HYPERPARAMETERS + num_smooth, None)
@@ -67,7 +67,7 @@ class Kernel:
         deviation = theta - self.prior_mean
         gradient = deviation / self.prior_sd**2
         weights = self._decision_weights
-        gradient[weights] -= self._common_share * deviation[weights].sum() / self.prior_sd[weights] ** 2
+        gradient[weights] -= self._common_share * deviation[weights].sum()
         return 0.5 * float(deviation @ gradient), gradient
 
     def covariance(self, theta: Floats, a: Features, b: Features) -> Floats:
@@ -101,8 +101,8 @@ class Kernel:
         # Of bits u, v: |u - v| = u + v - 2 u v. The fewer points are multiplied by the weights.
         twice = 2 * per_bit
         exponent = (a.bits * twice) @ b.bits.T if len(a) < len(b) else a.bits @ (b.bits * twice).T
-        exponent -= (a.bits**2 @ per_bit)[:, None]
-        exponent -= b.bits**2 @ per_bit
+        exponent -= (a.bits @ per_bit)[:, None]
+        exponent -= b.bits @ per_bit
         return np.asarray(np.exp(exponent, out=exponent))
 
     def terms(self, theta: Floats, pairs: PointPairs) -> CovarianceTerms:
@@ -153,7 +153,7 @@ class Kernel:
             by_similarity: the derivative with respect to the logarithm of the similarity, `(n, n)`.
             bits: of the points.
         """
-        differing = 2 * np.einsum("ij,ij->j", by_similarity @ bits, bits) - 2 * by_similarity.sum(1) @ bits**2
+        differing = 2 * np.einsum("ij,ij->j", by_similarity @ bits, bits) - 2 * by_similarity.sum(1) @ bits
         per_decision = np.bincount(self.decision, self.distance * differing, minlength=self.num_decisions)
         return np.asarray(np.exp(theta[self._decision_weights]) * per_decision)
 

@@ -29,8 +29,8 @@ Indices = NDArray[np.intp]
 MAX_MODEL_OBSERVATIONS = 400  # observations that a model is conditioned on
 REFIT_GROWTH = 1.1  # factor by which observations grow between two fits of the hyper-parameters
 MAX_NEW_OBSERVATIONS = 100  # beyond those chosen, until others are chosen
-REFERENCE_MARGIN = float(__import__("os").environ.get("MXREF", 0.1))
-"""By so much of its range the reference of a cost lies above the highest one, so that points at the end count."""
+REFERENCE_MARGIN = 0.01
+"""By so much of its range the reference of a cost lies above the highest one, unless it is given: so points at the end count."""
 PRIOR_COST_TREND = 2.5  # rise of the primary objective from lowest to highest cost without data, in standard deviations
 
 

@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
-
-import os
-MX = os.environ.get("MX", "")
 EQUAL_VALUES_TOLERANCE = 1e-9  # share of the largest value; within it all values count as equal
 CEILING_MARGINS = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 3.0, 20.0)  # of the ceiling above the best, in observed ranges
 
@@ -95,7 +92,7 @@ class CostScale:
         """`values` on the scale."""
         if self.high <= self.low:
             return np.zeros_like(values)
-        if self.log and "K" not in MX:
+        if self.log:
             return self.logarithmic(values)
         linear = (values - self.low) / (self.high - self.low)
         return np.asarray((linear + self.logarithmic(values)) / 2)

@@ -180,6 +180,7 @@ class SpaceProblem:
                 item.log,
                 compute=self._cost(self.cheap.index(i)) if item.cheap else None,
                 limit=self.limits[i],
+                reference=self.worst.get(item.name),
             )
             for i, item in enumerate(self.objectives)
         )

@@ -13,7 +13,7 @@ from nas.analysis.front import Bounds
 from nas.bench.table import BenchmarkTable
 from nas.objectives import Objective
 
-FORMAT = 1
+FORMAT = 2
 
 
 def store(table: BenchmarkTable, file: Path, origin: str) -> None:
@@ -34,6 +34,7 @@ def store(table: BenchmarkTable, file: Path, origin: str) -> None:
         "features": list(table.features),
         "bounds": [table.bounds.worst, table.bounds.best],
         "hypervolume": table.hypervolume,
+        "reference": dict(table.reference),
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.stem}.{os.getpid()}.npz")
@@ -64,6 +65,7 @@ def load_stored(file: Path, origin: str) -> BenchmarkTable | None:
         dict(zip(head["features"], features, strict=True)),
         (),
         Bounds(tuple(worst), tuple(best)),
+        head["reference"],
     )
 
 

@@ -36,7 +36,7 @@ def tell(study: optuna.Study, trial: optuna.Trial) -> None:
 
 
 def estimate(costs: Any, y: Any) -> FrontEstimate:
-    return FrontEstimate(HypervolumeImprovement(np.array(costs), np.array(y), 0.0), WARP, [], False)
+    return FrontEstimate(HypervolumeImprovement(np.array(costs), np.array(y), 0.0, np.ones(1)), WARP, [], False)
 
 
 def expected_improvement(front: FrontEstimate, costs: Any, mean: Any, deviation: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 from nas.sampler.candidate_covariance import CandidateCovariance
 from nas.sampler.features import Features
@@ -13,7 +14,7 @@ from nas.sampler.gaussian_process import (
     GaussianProcess,
     cholesky_with_jitter,
 )
-from nas.sampler.kernel import CONSTANT_VARIANCE, PointPairs
+from nas.sampler.kernel import COMMON_WEIGHT_SD, CONSTANT_VARIANCE, PointPairs
 
 DECISION = np.array([0, 0, 0, 1, 1, 2, 2])
 DISTANCE = np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
@@ -173,3 +174,14 @@ def test_the_covariance_of_candidates_is_that_computed_anew() -> None:
         index = np.r_[:observed] if step != 6 else np.r_[0:7, 9:30]
         gp.condition(points[index], y[index])
         assert covariance.update(gp, shown) == pytest.approx(gp.covariance(shown), rel=1e-12)
+
+
+def test_weights_of_decisions_share_a_factor_in_the_prior() -> None:
+    """The prior is the normal one of independent hyper-parameters, plus a common term of the weights."""
+    gp, rng = model(), np.random.default_rng(0)
+    covariance = np.diag(gp.prior_sd**2)
+    covariance[-3:, -3:] += COMMON_WEIGHT_SD**2  # three decisions
+    density = multivariate_normal(gp.prior_mean, covariance)
+    a, b = gp.prior_mean + rng.normal(size=(2, len(gp.theta)))
+    difference = gp.kernel.prior_energy(a)[0] - gp.kernel.prior_energy(b)[0]
+    assert difference == pytest.approx(density.logpdf(b) - density.logpdf(a))

@@ -56,9 +56,11 @@ def test_cost_scale_of_both_signs_is_linear_and_of_one_value_zero() -> None:
     assert CostScale.of(np.array([5.0, 5.0]))(np.array([5.0])) == pytest.approx([0])
 
 
-def simulated_gain(costs: np.ndarray, y: np.ndarray, worst: float, at: np.ndarray, outcomes: np.ndarray) -> float:
-    """The mean gain of hypervolume, the reference (1, ..., 1; worst), over `outcomes` of a candidate with costs `at`."""
-    reference = [*np.ones(costs.shape[1]), -worst]
+def simulated_gain(
+    costs: np.ndarray, y: np.ndarray, worst: float, ends: np.ndarray, at: np.ndarray, outcomes: np.ndarray
+) -> float:
+    """The mean gain of hypervolume, the reference (ends; worst), over `outcomes` of a candidate with costs `at`."""
+    reference = [*ends, -worst]
     before = moocore.hypervolume(np.column_stack([costs, -y]), ref=reference)
     total = 0.0
     for outcome in outcomes:
@@ -71,20 +73,24 @@ def simulated_gain(costs: np.ndarray, y: np.ndarray, worst: float, at: np.ndarra
 @pytest.mark.parametrize(("dimensions", "tolerance"), [(1, 0.002), (2, 0.004), (3, 0.008)])
 @pytest.mark.parametrize("seed", range(4))
 def test_expected_hypervolume_improvement_equals_simulation(dimensions: int, tolerance: float, seed: int) -> None:
+    ends = np.array([1.0, 1.1, 1.0])[:dimensions] if seed % 2 else np.full(dimensions, 1.1)
     rng = np.random.default_rng(seed)
     costs, y = rng.random((8, dimensions)), rng.random(8)
     warp, worst = LogErrorWarp(1.5, 1.0), float(y.min())
     candidates = rng.random((5, dimensions)) * 0.6
     mean, deviation = rng.normal(0.2, 0.3, 5), np.full(5, 0.4)
-    values = HypervolumeImprovement(costs, y, worst).expected(candidates, mean, deviation, warp)
+    volume = float(np.prod(ends)) if dimensions > 1 else 1.0  # with places, volumes are shares of the box
+    values = volume * HypervolumeImprovement(costs, y, worst, ends).expected(candidates, mean, deviation, warp)
     shares = (np.arange(400) + 0.5) / 400
     for candidate, m, s, value in zip(candidates, mean, deviation, values, strict=True):
         outcomes = warp.inverse(norm.ppf(shares, m, s))
-        assert value == pytest.approx(simulated_gain(costs, y, worst, candidate, outcomes), rel=0.02, abs=tolerance)
+        assert value == pytest.approx(
+            simulated_gain(costs, y, worst, ends, candidate, outcomes), rel=0.02, abs=tolerance
+        )
 
 
 def test_without_costs_it_is_the_expected_improvement_over_the_best() -> None:
-    improvement = HypervolumeImprovement(np.zeros((3, 0)), np.array([0.1, 0.7, 0.3]), 0.1)
+    improvement = HypervolumeImprovement(np.zeros((3, 0)), np.array([0.1, 0.7, 0.3]), 0.1, np.zeros(0))
     warp = LogErrorWarp(2.0, 1.0)
     mean, deviation = np.array([0.0, 0.3]), np.array([0.2, 0.1])
     values = improvement.expected(np.zeros((2, 0)), mean, deviation, warp)
@@ -92,8 +98,37 @@ def test_without_costs_it_is_the_expected_improvement_over_the_best() -> None:
 
 
 def test_certainly_dominated_candidate_improves_nothing() -> None:
-    improvement = HypervolumeImprovement(np.array([[0.2], [0.6]]), np.array([0.5, 0.9]), 0.0)
+    improvement = HypervolumeImprovement(np.array([[0.2], [0.6]]), np.array([0.5, 0.9]), 0.0, np.ones(1))
     warp = LogErrorWarp(2.0, 1.0)
     z = warp(np.array([0.4, 0.85]))
     values = improvement.expected(np.array([[0.3], [0.7]]), z, np.full(2, 1e-4), warp)
     assert values == pytest.approx([0, 0], abs=1e-12)
+
+
+def test_points_of_the_highest_cost_count_up_to_the_reference_of_that_cost() -> None:
+    warp, mean, deviation = LogErrorWarp(2.0, 1.0), np.array([0.5]), np.array([0.3])
+    front = np.array([[0.2], [1.0]]), np.array([0.1, 0.5]), 0.0
+    at_end = [
+        HypervolumeImprovement(*front, np.array([end])).expected(np.ones((1, 1)), mean, deviation, warp)
+        for end in (1.0, 1.1)
+    ]
+    assert at_end[0] == pytest.approx([0])
+    gain = warp.expected_improvement(mean, deviation, np.array(0.5))
+    assert at_end[1] == pytest.approx(0.1 * gain)
+
+
+def test_values_worse_than_the_reference_do_not_count() -> None:
+    warp, mean, deviation = LogErrorWarp(2.0, 1.0), np.array([0.0]), np.array([0.3])
+    improvement = HypervolumeImprovement(np.array([[0.2]]), np.array([-50.0]), 0.3, np.array([1.1]))
+    gain = warp.expected_improvement(mean, deviation, np.array(0.3))
+    assert improvement.expected(np.array([[0.5]]), mean, deviation, warp) == pytest.approx(0.6 * gain)
+
+
+def test_cost_scale_ends_at_the_reference_or_at_a_limit_within() -> None:
+    scale = CostScale(1.0, 100.0)
+    assert scale.ending_at(np.inf, np.inf, False) == scale
+    assert scale.ending_at(50.0, np.inf, False).high == 50
+    assert scale.ending_at(500.0, np.inf, False).high == 100
+    assert scale.ending_at(50.0, 200.0, False).high == 200
+    assert scale.ending_at(np.inf, 0.5, False).high == 100  # no point is better than this reference
+    assert scale.ending_at(np.inf, np.inf, True)(np.array([10.0])) == pytest.approx([0.5])

@@ -34,10 +34,13 @@ class ForestSampler(RowSampler):
         width = np.where(high > low, high - low, 1.0)
         front = nondominated((data.losses - low) / width)
         predictions = (predictions - low) / width
+        told = (self.reference_losses() - low) / width
+        reference = np.where(np.isnan(told), 1.1, told)
+        front = front[(front < reference).all(axis=1)]
         gains = np.zeros(len(candidates))
         for _ in range(SAMPLES):
             trees = self.rng.choice(TREES, TREES_OF_SAMPLE, replace=False)
-            self._add_gains(gains, predictions[trees].mean(axis=0), front)
+            self._add_gains(gains, predictions[trees].mean(axis=0), front, reference)
         return int(gains.argmax()) if gains.any() else int(self.rng.integers(len(candidates)))
 
     def _features(self, rows: Floats) -> Floats:
@@ -56,15 +59,14 @@ class ForestSampler(RowSampler):
         ]
         return np.array(columns).reshape(-1, len(rows)).T
 
-    def _add_gains(self, gains: Floats, sample: Floats, front: Floats) -> None:
+    def _add_gains(self, gains: Floats, sample: Floats, front: Floats, reference: Floats) -> None:
         """Add the hypervolume that each candidate would add to `front` if it had the values in `sample`."""
-        reference = np.full(sample.shape[1], 1.1)
         inside = np.flatnonzero((sample < reference).all(axis=1))
         dominated = np.any(np.all(front[None] <= sample[inside, None], axis=2), axis=1)
         inside = inside[~dominated]
         if not len(inside):
             return
         inside = inside[moocore.is_nondominated(sample[inside], keep_weakly=True)]
-        before = moocore.hypervolume(front, ref=reference)
+        before = moocore.hypervolume(front, ref=reference) if len(front) else 0.0
         for i in inside[self.rng.permutation(len(inside))[:MAX_SCORED]]:
             gains[i] += moocore.hypervolume(np.vstack([front, sample[i]]), ref=reference) - before

@@ -92,6 +92,11 @@ class BotorchSampler(RowSampler):
             models.append(gp)
         values = torch.tensor(gains)
         reference = infer_reference_point(values[is_non_dominated(values)], scale=0.1)
+        told = torch.tensor(-self.reference_losses())
+        for i, item in enumerate(self.context.objectives):
+            if item.compute is not None:
+                told[i] = -(-told[i] - mean[self._cheap.index(i)]) / spread[self._cheap.index(i)]
+        reference = torch.where(torch.isnan(told), reference, told)
         pending = torch.tensor(self._inputs(data.pending)) if len(data.pending) else None
         model = ModelList(*models)
         return qLogNoisyExpectedHypervolumeImprovement(

@@ -155,6 +155,12 @@ class RowSampler(BaseSampler):
             self._costs[key] = self._losses(values)
         return self._costs[key]
 
+    def reference_losses(self) -> Floats:
+        """The losses at the reference point, `(m,)`; NaN where it is not told."""
+        return self._losses(
+            [math.nan if item.reference is None else item.reference for item in self.context.objectives]
+        )
+
     def encode(self, rows: Floats) -> Floats:
         """One-hot for unordered choices, positions from 0 to 1 for ordered ones."""
         columns = []
