@@ -30,7 +30,8 @@ MAX_DEVIATION_MULTIPLICATIONS = 6e7  # spent on the deviations of candidates in 
 MIN_SCORED_DEVIATIONS = 256  # candidates whose deviation is computed at least
 MAX_BATCH_CANDIDATES = 512  # candidates from which all points of a batch are chosen
 CLIMBING_POINTS = 8  # candidates whose neighbours are candidates, too
-MAX_CLIMBS = 4  # times that the neighbours of the best candidates are added
+MAX_NEIGHBOURS = 512  # of more, random ones are added
+MAX_CLIMBS = 3  # times that the neighbours of the best candidates are added
 NUM_INITIAL_POINTS = 3  # points trained before the model is used
 MANY_OBSERVATIONS = 400
 """With more, half as many candidates are made: those of very many suggestions have been compared."""
@@ -158,7 +159,10 @@ class Engine(Generic[Point]):
             if not fresh:
                 return
             expanded |= {self.domain.key(point) for point in fresh}
-            first = self.pool.add(neighbour for point in fresh for neighbour in self.domain.neighbours(point, self.rng))
+            neighbours = [neighbour for point in fresh for neighbour in self.domain.neighbours(point, self.rng)]
+            if len(neighbours) > MAX_NEIGHBOURS:
+                neighbours = [neighbours[i] for i in self.rng.choice(len(neighbours), MAX_NEIGHBOURS, replace=False)]
+            first = self.pool.add(neighbours)
             self._score(estimate, self.pool.available(tried, first))
 
     def _select(self, estimate: FrontEstimate, count: int) -> list[int]:

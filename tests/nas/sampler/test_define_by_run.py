@@ -139,7 +139,7 @@ def test_union_of_the_ranges_of_two_trials(
 
 
 def test_a_space_that_does_not_change_keeps_its_domain() -> None:
-    study = optuna.create_study()
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.optimize(conditional, n_trials=40)
     space = ObservedSpace(None)
     assert space.domain is None
