@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from nas.errors import StudyError, UsageError, reason
+from nas.models.device_option import OPTION, choose_device
 from nas.models.loaded_model import LoadedModel
 from nas.models.loading import find_model, with_weights
 from nas.models.silent_display import SilentDisplay
@@ -105,16 +106,13 @@ def _device(model: LoadedModel, name: str | None) -> torch.device:
     """The device to run on.
 
     Raises:
-        UsageError: there is no such device.
+        UsageError: there is no such device, or the model cannot run on it.
     """
-    if not model.is_movable:
-        return torch.device("cpu")
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for CUDA
-        raise UsageError(f"--device: {name}: no such device: {reason(error)}") from None
-    return device
+    if model.is_movable:
+        return torch.device(choose_device(name))
+    if name not in (None, "cpu"):
+        raise UsageError(f"{OPTION}: must be cpu for an ONNX file, found {name!r}")
+    return torch.device("cpu")
 
 
 @torch.inference_mode()

@@ -98,7 +98,7 @@ def test_an_interrupted_command_writes_what_was_finished(
         (["0", "--data", "digits"], "0: a trial needs its study: --study DIR"),
         (["7", "--study", "RUN"], "trial 7: RUN has no such trial"),
         (["best", "0", "1", "--study", "RUN"], "the models must differ; it is named twice"),
-        (["nowhere", "--study", "RUN"], "nowhere: no such folder, ONNX file or model of timm's"),
+        (["nowhere", "--study", "RUN"], "MODEL: there is no such folder or ONNX file, and timm has"),
         (["RUN", "--study", "RUN"], "RUN: is no model; it has no config.json"),
         (["0", "--study", "RUN", "--only", "band"], "did you mean bands?, found 'band'"),
         (["0", "--study", "nowhere"], "nowhere"),
