@@ -161,7 +161,9 @@ def _from_json(file: Path, text: str) -> RawTable:
             if name in row_names or (key is not None and name == KEY_COLUMN):
                 raise ConfigError(place, f"column names must be unique, found {name!r} twice")
             row_names.add(name)
-            columns.setdefault(name, [None] * len(records))[i] = cell
+            if name not in columns:
+                columns[name] = [None] * len(records)
+            columns[name][i] = cell
     return RawTable(file, [place for place, _, _ in records], columns, keyed)
 
 

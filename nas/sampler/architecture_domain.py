@@ -143,6 +143,21 @@ class ArchitectureDomain(Domain[Architecture]):
         except SpaceError:
             return None
 
+    def complete(self, params: Mapping[str, Any], rng: Rng) -> Architecture | None:
+        if not params:
+            return None
+        nearest = nearest_to(decisions_of(self.space.sample(rng)))
+        used = set()
+
+        def choose(decision: Decision) -> Any:
+            if decision.name in params and params[decision.name] in decision.labels:
+                used.add(decision.name)
+                return decision.values[decision.labels.index(params[decision.name])]
+            return nearest(decision)
+
+        architecture = self.space.walk(choose)
+        return architecture if len(used) == len(params) else None
+
     def function_argument(self, point: Architecture) -> Architecture:
         return point
 

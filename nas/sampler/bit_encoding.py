@@ -34,12 +34,13 @@ class DecisionLevels:
     Args:
         count: the number of levels.
         ordered: the levels are numbers in ascending order, so that close ones are similar.
-        names: for each level the name under which it is counted in every decision.
+        names: for each level the name under which it is counted in every decision; None for the levels of a range, of which
+            only the order counts, not whether two are the same.
     """
 
     count: int
     ordered: bool
-    names: Sequence[Hashable]
+    names: Sequence[Hashable] | None
 
 
 def encode_decisions(decisions: Sequence[DecisionLevels]) -> tuple[list[Floats], BitEncoding]:
@@ -54,10 +55,12 @@ def encode_decisions(decisions: Sequence[DecisionLevels]) -> tuple[list[Floats],
     distance: list[float] = []
     names: list[Hashable | None] = []
     for levels in decisions:
-        parts = [np.eye(levels.count)]
-        distance += [0.5] * levels.count
-        names += levels.names
-        if levels.ordered and levels.count > 2:  # a thermometer: one bit for each level below
+        parts = []
+        if levels.names is not None:
+            parts.append(np.eye(levels.count))
+            distance += [0.5] * levels.count
+            names += levels.names
+        if levels.ordered and (levels.count > 2 or levels.names is None):  # a thermometer: one bit for each level below
             parts.append(np.tri(levels.count, levels.count - 1, -1))
             distance += [1 / (levels.count - 1)] * (levels.count - 1)
             names += [None] * (levels.count - 1)

@@ -7,7 +7,8 @@ A `Domain` hides what a point is. A `ParameterDomain` (parameter_domain.py) is a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -71,6 +72,28 @@ class Domain(ABC, Generic[Point]):
     @abstractmethod
     def from_params(self, params: Mapping[str, Any]) -> Point | None:
         """The point with the parameters of a trial; None if this domain has no such point."""
+
+    def complete(self, params: Mapping[str, Any], rng: Rng) -> Point | None:
+        """The point with `params`, and with random values of the parameters that they lack; None if there is no such point."""
+        return self.from_params(params)
+
+    def coordinates(self, points: Sequence[Point]) -> Floats:
+        """The positions of `points`, from 0 to 1, in the ranges that the bits of the domain do not resolve, `(n, c)`."""
+        return np.zeros((len(points), 0))
+
+    @contextmanager
+    def fixed_to(self, params: Mapping[str, Any]) -> Iterator[None]:
+        """Within the context the domain makes points that have `params` only, if it can."""
+        yield
+
+    @property
+    def is_fixed(self) -> bool:
+        """True within a context `fixed_to` that fixes anything."""
+        return False
+
+    def has_fixed(self, point: Point) -> bool:
+        """True if `point` has the parameters of the context `fixed_to`, or there is none."""
+        return True
 
     @abstractmethod
     def function_argument(self, point: Point) -> Any:

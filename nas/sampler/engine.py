@@ -100,9 +100,9 @@ class Engine(Generic[Point]):
             points = [*observations.points, *pending]
             started = len({self.domain.key(point) for point in (*points, *infeasible)})
             if started < NUM_INITIAL_POINTS or not self.extractor.num_cheap:
-                return self._initial_points(started, tried)
-            if not points:  # nothing could be trained yet
-                return self._initial_points(0, tried)
+                return self._initial_points(started, tried, points, infeasible)
+            if not points:  # nothing could be trained yet: points of low cost, and any others in turn
+                return self._initial_points(0 if started % 2 else NUM_INITIAL_POINTS, tried, [], infeasible)
         if learned:
             estimate = self.models.estimate_front(observations, pending, self.rng)
             self._warp = estimate.warp
@@ -172,16 +172,34 @@ class Engine(Generic[Point]):
             return True
         return len(set(map(self.domain.key, observations.points))) >= NUM_INITIAL_POINTS
 
-    def _initial_points(self, started: int, tried: AbstractSet[Hashable]) -> list[Point]:
-        """The point of lowest cost, then of highest cost, then one of median cost; a random one if nothing is cheap."""
+    def _initial_points(
+        self, started: int, tried: AbstractSet[Hashable], points: Sequence[Point], infeasible: Sequence[Point]
+    ) -> list[Point]:
+        """The point of lowest cost, then of highest cost, then one of median cost; a random one if nothing is cheap.
+
+        Of several of lowest cost it is a random one, of several of highest cost one that is most like the first of `points`, so
+        that their difference is one of cost. Once some have failed, the two latter are of the half of all points that resembles
+        them least.
+        """
         available = self.pool.available(tried)
         if not len(available):
             return []
+        unlike = available
+        if infeasible:
+            likeness = self.feasibility.likeness(self.pool, infeasible)[available]
+            unlike = available[likeness <= np.median(likeness)]
         if not self.extractor.num_cheap:
-            return [self.pool.points[int(self.rng.choice(available))]]
+            return [self.pool.points[int(self.rng.choice(unlike))]]
         costs = self.pool.costs[available, 0]
         if started < 2:
-            return [self.pool.points[int(available[np.argmin(costs) if started == 0 else np.argmax(costs)])]]
+            best = available[costs == (costs.min() if started == 0 else costs.max())]
+            if len(best) > 1 and started and points:
+                distance = np.abs(self.pool.features.bits[best] - self.domain.encode(points[:1]))
+                distance = distance @ self.domain.encoding.distance
+                best = best[distance == distance.min()]
+            return [self.pool.points[int(best[0] if len(best) == 1 else self.rng.choice(best))]]
+        available = unlike
+        costs = self.pool.costs[available, 0]
         ranked = available[np.argsort(costs, kind="stable")]
         middle, reach = len(ranked) // 2, len(ranked) // 16
         return [self.pool.points[int(self.rng.choice(ranked[middle - reach : middle + reach + 1]))]]

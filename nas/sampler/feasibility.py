@@ -22,7 +22,13 @@ from nas.sampler.gaussian_process import GaussianProcess
 Floats = NDArray[np.float64]
 
 MAX_INFEASIBLE = 200  # points of each kind that the model is conditioned on
-MIN_PROBABILITY = 0.01  # so that candidates that are all likely to fail are still compared
+MIN_PROBABILITY = 1e-3  # so that candidates that are all likely to fail are still compared
+DOUBTFUL_PROBABILITY = (
+    0.25  # below it the weight falls steeply: an end of the search is no reason for points that will fail
+)
+DOUBT = 8  # how steeply: the power
+MIN_FITTED = 4  # points of each kind, from which on hyper-parameters are fitted
+REFIT_GROWTH = 1.3  # factor by which the points grow between two fits
 CAUTION = 2  # the power, of the best after 30 trials by tests/benchmarks/feasibility.py; 3 has slightly fewer failures
 
 
@@ -40,6 +46,7 @@ class FeasibilityModel(Generic[Point]):
             encoding.decision, encoding.distance, extractor.num_linear, extractor.num_smooth
         )
         self._is_active = False
+        self._fitted_on = 0
 
     def condition(self, trained: Sequence[Point], infeasible: Sequence[Point]) -> None:
         """Take `trained` points for feasible and others for not; of each the last ones count."""
@@ -50,11 +57,23 @@ class FeasibilityModel(Generic[Point]):
         features = self.extractor.features(kept, self.extractor.function_values(kept))
         labels = np.ones(len(kept))
         labels[len(kept) - min(len(infeasible), MAX_INFEASIBLE) :] = 0.0
+        smaller = min(len(infeasible), len(kept) - len(infeasible))
+        if smaller >= MIN_FITTED and len(kept) >= REFIT_GROWTH * self._fitted_on:
+            self._process.fit(features, labels, np.random.default_rng(len(kept)))
+            self._fitted_on = len(kept)
         self._process.condition(features, labels)
+
+    def likeness(self, pool: CandidatePool[Point], infeasible: Sequence[Point]) -> Floats:
+        """How alike each candidate and the `infeasible` point nearest to it are, `(n,)`: their covariance."""
+        kept = infeasible[-MAX_INFEASIBLE:]
+        features = self.extractor.features(kept, self.extractor.function_values(kept))
+        kernel = self._process.kernel
+        return np.asarray(kernel.covariance(kernel.prior_mean, pool.features, features).max(axis=1))
 
     def weight(self, pool: CandidatePool[Point]) -> Floats:
         """The factor of what the candidates are worth, `(n,)`: 1 for those that can certainly be trained."""
         if not self._is_active:
             return np.ones(len(pool))
         mean = self._process.mean(pool.covariance(self._process))
-        return np.asarray(np.clip(mean, MIN_PROBABILITY, 1.0) ** CAUTION)
+        probability = np.clip(mean, MIN_PROBABILITY, 1.0)
+        return np.asarray(probability**CAUTION / (1 + (DOUBTFUL_PROBABILITY / probability) ** DOUBT))

@@ -29,7 +29,7 @@ class Features:
     Args:
         bits: zeros and ones, `(n, p)`.
         linear: about standard normal over the space, `(n, q)`.
-        smooth: about standard normal over the space, `(n, k)`.
+        smooth: about standard normal over the space, `(n, k)`: function values, and coordinates in ranges.
         shortfall: 0 for a complete training, up to 1 for the shortest, `(n,)`.
     """
 
@@ -89,14 +89,17 @@ class FeatureExtractor(Generic[Point]):
         self.functions = (*cheap, *extra)
         self.num_cheap = len(cheap)
         self._rows: BoundedCache[Hashable, tuple[float, ...]] = BoundedCache(MAX_CACHED_POINTS)
+        self._is_feasible: BoundedCache[Hashable, bool] = BoundedCache(MAX_CACHED_POINTS)
         self._limits, self._feasible = np.asarray(limits, dtype=np.float64), feasible
         self.reference_points = list(domain.points()) if enumerate_all else self._sample_reference(rng)
         values = self.function_values(self.reference_points)
         self.scales = self._scales(values)
-        raw = self._raw_features(domain.encode(self.reference_points), values)
+        raw = self._raw_features(self.reference_points, domain.encode(self.reference_points), values)
         self._center, self._spread = raw.mean(0), raw.std(0)
         self._spread[self._spread < 1e-9] = np.inf  # a constant feature has no effect
-        self.num_linear, self.num_smooth = raw.shape[1], len(self.functions)
+        self._num_coordinates = domain.coordinates([]).shape[1]
+        self.num_linear = raw.shape[1] - self._num_coordinates
+        self.num_smooth = len(self.functions) + self._num_coordinates
 
     def function_values(self, points: Sequence[Point]) -> Floats:
         """The cheap objectives and further numbers of `points`, `(n, cheap + extra)`."""
@@ -110,32 +113,48 @@ class FeatureExtractor(Generic[Point]):
         return self._rows[key]
 
     def feasible(self, points: Sequence[Point], values: Floats) -> NDArray[np.bool_]:
-        """Which of `points`, of the given function values, may be proposed, `(n,)`."""
-        allowed = (values[:, : self.num_cheap] <= self._limits).all(1)
+        """Which of `points`, of the given function values, may be proposed, `(n,)`; none without finite costs."""
+        costs = values[:, : self.num_cheap]
+        allowed = np.asarray(np.isfinite(costs).all(axis=1) & (costs <= self._limits).all(axis=1))
         if self._feasible is not None:
-            arguments = (self.domain.function_argument(point) for point in points)
-            allowed &= np.array([bool(self._feasible(argument)) for argument in arguments], dtype=bool)
-        return np.asarray(allowed)
+            for i in np.nonzero(allowed)[0].tolist():
+                allowed[i] = self._allows(points[i], self._feasible)
+        return allowed
+
+    def _allows(self, point: Point, feasible: Callable[[Any], bool]) -> bool:
+        key = self.domain.key(point)
+        if key not in self._is_feasible:
+            self._is_feasible.store(key, bool(feasible(self.domain.function_argument(point))))
+        return self._is_feasible[key]
 
     def costs(self, values: Floats) -> Floats:
         """The cheap objectives on the scale of the space, `(n, cheap)`."""
-        columns = [self.scales[j](values[:, j]) for j in range(self.num_cheap)]
+        columns = [self.scales[j](_finite(values[:, j], self.scales[j])) for j in range(self.num_cheap)]
         return np.stack(columns, axis=1) if columns else np.zeros((len(values), 0))
 
     def features(self, points: Sequence[Point], values: Floats) -> Features:
         """The features of `points` of the given function values, as of complete trainings."""
         bits = self.domain.encode(points)
-        standard = (self._raw_features(bits, values) - self._center) / self._spread
-        return Features(bits, standard, standard[:, : len(self.functions)], np.zeros(len(points)))
+        standard = (self._raw_features(points, bits, values) - self._center) / self._spread
+        linear, coordinates = np.split(standard, [self.num_linear], axis=1)
+        # So many coordinates together are as far apart as one function value.
+        coordinates = coordinates / np.sqrt(max(self._num_coordinates, 1))
+        smooth = np.concatenate([linear[:, : len(self.functions)], coordinates], axis=1)
+        return Features(bits, linear, smooth, np.zeros(len(points)))
 
-    def _raw_features(self, bits: Floats, values: Floats) -> Floats:
-        logs = [scale.logarithmic(column) for scale, column in zip(self.scales, values.T, strict=True)]
+    def _raw_features(self, points: Sequence[Point], bits: Floats, values: Floats) -> Floats:
+        """The logarithms of function values, the counts of choices and the coordinates, `(n, linear + coordinates)`."""
+        columns = [
+            scale.logarithmic(_finite(column, scale)) for scale, column in zip(self.scales, values.T, strict=True)
+        ]
+        logs = np.stack(columns, axis=1) if columns else np.zeros((len(bits), 0))
         counts = bits @ self.domain.encoding.count_matrix
-        return np.concatenate([np.stack(logs, axis=1) if logs else np.zeros((len(bits), 0)), counts], axis=1)
+        return np.concatenate([logs, counts, self.domain.coordinates(points)], axis=1)
 
     def _scales(self, values: Floats) -> tuple[CostScale, ...]:
         """The scale of each function; costs above a limit do not matter, so the scale of a cheap objective ends there."""
-        scales = [CostScale.of(column) for column in values.T]
+        finite = (column[np.isfinite(column)] for column in values.T)
+        scales = [CostScale.of(column) if len(column) else CostScale(0.0, 1.0) for column in finite]
         for j, limit in enumerate(self._limits):
             if scales[j].low < limit < scales[j].high:
                 scales[j] = CostScale(scales[j].low, float(limit))
@@ -153,7 +172,8 @@ class FeatureExtractor(Generic[Point]):
         """The point of lowest (`sign` 1) or highest (-1) cost `j` that mutations of the best of `points` reach."""
 
         def signed_cost(point: Point) -> float:
-            return sign * self._row(point)[j]
+            cost = self._row(point)[j]
+            return sign * cost if np.isfinite(cost) else np.inf
 
         best = min(points, key=signed_cost)
         lowest = signed_cost(best)
@@ -162,3 +182,8 @@ class FeatureExtractor(Generic[Point]):
             if (mutant_cost := signed_cost(mutant)) < lowest:
                 best, lowest = mutant, mutant_cost
         return best
+
+
+def _finite(values: Floats, scale: CostScale) -> Floats:
+    """`values` with the highest of the scale for those that are infinite or NaN: such points are not proposed."""
+    return np.where(np.isfinite(values), values, scale.high)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
 from optuna import Study
 from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, PartialFixedSampler
+from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import FrozenTrial, TrialState
+
+PLAN = "mixfront:plan"
+"""The system attribute of a running trial with its planned parameters as JSON."""
 
 
 def contains(distribution: BaseDistribution, value: Any) -> bool:
@@ -30,6 +37,52 @@ def enqueued_params(trial: FrozenTrial) -> Mapping[str, Any]:
     """
     params: Mapping[str, Any] = trial.system_attrs.get("fixed_params", {})
     return params
+
+
+def fixed_params(sampler: BaseSampler) -> Mapping[str, Any]:
+    """The parameters that `PartialFixedSampler`s around a sampler fix; a wrapped sampler is not told them.
+
+    Args:
+        sampler: that of the study.
+    """
+    params: dict[str, Any] = {}
+    while isinstance(sampler, PartialFixedSampler):
+        params = {**sampler._fixed_params, **params}
+        sampler = sampler._base_sampler
+    return params
+
+
+def storage_of(study: Study) -> BaseStorage:
+    """The storage of `study`, which Optuna keeps private: with the study's id in it, it tells one study from another.
+
+    Each study of an `RDBStorage` has a cache of its own around it.
+    """
+    storage = study._storage
+    return storage._backend if isinstance(storage, _CachedStorage) else storage
+
+
+def study_id_of(study: Study) -> int:
+    """The id of `study` in its storage."""
+    return study._study_id
+
+
+def is_shared(study: Study) -> bool:
+    """True if other processes may work on `study`, too."""
+    return not isinstance(study._storage, InMemoryStorage)
+
+
+def share_plan(study: Study, trial: FrozenTrial, params: Mapping[str, Any]) -> None:
+    """Write the parameters planned for the running `trial` for other processes to see, as Optuna's TPE does.
+
+    A trial gets its parameters one by one, when they are asked for. The storage has no other place for what is planned.
+    """
+    study._storage.set_trial_system_attr(trial._trial_id, PLAN, json.dumps(dict(params)))
+
+
+def shared_plan(trial: FrozenTrial) -> Mapping[str, Any]:
+    """The parameters that `share_plan` has written for `trial`; empty if it has not."""
+    plan = trial.system_attrs.get(PLAN)
+    return json.loads(plan) if plan else {}
 
 
 def without_intermediate_values(study: Study) -> Study:

@@ -7,24 +7,25 @@ of a proposal nor the memory grows much with the study.
 from __future__ import annotations
 
 import math
-from array import array
-from collections.abc import Hashable, Iterator, Mapping, Sequence, Set as AbstractSet
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping, Sequence, Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.sampler.bounded_cache import BoundedCache
 from nas.sampler.domain import Domain
 from nas.sampler.feasibility import MAX_INFEASIBLE
 from nas.sampler.objective_models import Observations
-from nas.sampler.optuna_adapter import enqueued_params
+from nas.sampler.observation_rows import LazyPoints, ObservationRows, UnionOfSets
+from nas.sampler.optuna_adapter import enqueued_params, shared_plan
 
 UNFINISHED_STATES = (TrialState.RUNNING, TrialState.WAITING)
 MAX_DECODED_POINTS = 4000  # decoded points that are kept
+
+CONSTRAINED_SHORTFALL = 1e-9
+"""Of a complete training that violates a constraint: the models learn from it, and it is not on the front."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class StudySnapshot:
         observations: the results of complete trainings and of those that were stopped early or still run.
         pending: points that are being trained.
         tried: keys of all points that were ever proposed.
-        infeasible: the last points whose training failed and would fail again.
+        infeasible: the last points whose training failed, or violated a constraint, and would again.
     """
 
     observations: Observations[Any]
@@ -78,7 +79,8 @@ class StudyReader:
         budget: the step of an intermediate value at which a training is complete; None: intermediate values are not read.
         prior: parameters and values of the primary objective from elsewhere.
         key_attribute: the user attribute with the key of a trial's point (`Domain.key`); None: the point is decoded for it.
-        infeasible_attribute: the user attribute that a failed trial has if its point would fail again; None: there is none.
+        infeasible_attribute: the user attribute that a failed trial has if its point would fail again; None: every trial that
+            failed or has a value that is not finite is taken to.
     """
 
     def __init__(
@@ -97,11 +99,14 @@ class StudyReader:
         self.budget = budget
         self.key_attribute = key_attribute
         self.infeasible_attribute = infeasible_attribute
-        self._infeasible: dict[Hashable, FrozenTrial] = {}
+        self._infeasible: dict[Hashable, Any] = {}  # the trial of each point, or the point itself
+        self._trained: set[Hashable] = set()
         self._finished = self._empty_rows()
         self._tried: set[Hashable] = set()
         self._num_read = 0
         self._unfinished: list[int] = []
+        self._first_ended: FrozenTrial | None = None
+        self._ended: list[FrozenTrial] = []  # since the last call of `take_ended`
         self._points: BoundedCache[Hashable, Any] = BoundedCache(MAX_DECODED_POINTS)
         unknown = [math.nan] * (len(self.secondary) + len(self.cheap))
         for params, value in prior:
@@ -109,57 +114,109 @@ class StudyReader:
             if point is not None and math.isfinite(value):
                 self._finished.add(point, [self.primary.sign * value, *unknown], 1.0)
 
-    def read(self, study: Study, number: int, plans: Mapping[int, Mapping[str, Any]]) -> StudySnapshot:
+    def follows(self, trials: Sequence[FrozenTrial]) -> bool:
+        """True if `trials` are those of the study that was read so far, and not of another one of the same name and id."""
+        first = self._first_ended
+        if len(trials) < self._num_read:
+            return False
+        return first is None or (first.datetime_start, first.datetime_complete) == (
+            trials[first.number].datetime_start,
+            trials[first.number].datetime_complete,
+        )
+
+    def take_ended(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Read `trials`; returns those that have ended since the last call.
+
+        Args:
+            trials: all trials of the study, by their numbers.
+        """
+        self._take_in(trials)
+        ended, self._ended = self._ended, []
+        return ended
+
+    def _take_in(self, trials: Sequence[FrozenTrial]) -> None:
+        unfinished = []
+        for index in (*self._unfinished, *range(self._num_read, len(trials))):
+            trial = trials[index]
+            if trial.state in UNFINISHED_STATES:
+                unfinished.append(index)
+                continue
+            self._read_finished(trial)
+            self._ended.append(trial)
+            self._first_ended = self._first_ended or trial
+        self._unfinished, self._num_read = unfinished, len(trials)
+
+    def read(self, trials: Sequence[FrozenTrial], number: int, plans: Mapping[int, Mapping[str, Any]]) -> StudySnapshot:
         """The study as trial `number` sees it.
 
         Args:
-            study: the study.
+            trials: all trials of the study, by their numbers.
             number: of the trial to propose a point for, which is not pending itself.
             plans: trial number -> the parameters planned for it, for trials that do not have them yet.
         """
-        trials = study.get_trials(deepcopy=False)
-        unfinished = []
-        for index in (*self._unfinished, *range(self._num_read, len(trials))):
-            if trials[index].state in UNFINISHED_STATES:
-                unfinished.append(index)
-            else:
-                self._read_finished(trials[index])
-        self._unfinished, self._num_read = unfinished, len(trials)
+        self._take_in(trials)
         pending, partial = {}, self._empty_rows()
-        for index in unfinished:
-            point = None if index == number else self._pending_point(trials[index], plans.get(index, {}))
+        for index in self._unfinished:
+            point = None if index == number else self._pending_point(trials[index], plans.get(index))
             if point is not None:
                 pending[self.domain.key(point)] = point
                 self._add_intermediate_values(partial, trials[index], point)
         observations = self._observations(self._finished, partial)
-        infeasible = [self._decode(trial) for trial in list(self._infeasible.values())[-MAX_INFEASIBLE:]]
-        return StudySnapshot(observations, list(pending.values()), _Union(self._tried, pending.keys()), infeasible)
+        infeasible = [self._decode(item) for item in list(self._infeasible.values())[-MAX_INFEASIBLE:]]
+        return StudySnapshot(observations, list(pending.values()), UnionOfSets(self._tried, pending.keys()), infeasible)
 
-    def _pending_point(self, trial: FrozenTrial, plan: Mapping[str, Any]) -> Any:
-        """The point that an unfinished trial has, or that is planned for it; None if it has none yet."""
-        params = {**trial.params, **enqueued_params(trial)} or plan
-        key = (trial.number, len(params))
-        if key not in self._points:
-            self._points.store(key, self.domain.from_params(params))
+    def _pending_point(self, trial: FrozenTrial, plan: Mapping[str, Any] | None) -> Any:
+        """The point that an unfinished trial has, or that is planned for it; None if it has none yet.
+
+        What neither tells is random: a trial that has been suggested some of its parameters still counts as one.
+        """
+        params = {**(shared_plan(trial) if plan is None else plan), **trial.params, **enqueued_params(trial)}
+        key = (trial.number, *params.items())
+        try:
+            known = key in self._points
+        except TypeError:  # a value is not hashable
+            key, known = (trial.number, repr(params)), False
+        if not known:
+            self._points.store(key, self.domain.complete(params, np.random.default_rng(trial.number)))
         return self._points[key]
 
     def _read_finished(self, trial: FrozenTrial) -> None:
+        is_complete = trial.state == TrialState.COMPLETE
         key = None if self.key_attribute is None else trial.user_attrs.get(self.key_attribute)
+        item: Any = trial
         if key is None:
-            point = self.domain.from_params(trial.params)
+            item = point = self._point_of_finished(trial)
             if point is None:
                 return
             key = self.domain.key(point)
+            item = trial if is_complete else point
         self._tried.add(key)
-        self._add_intermediate_values(self._finished, trial, trial)
-        if trial.state == TrialState.COMPLETE and all(map(math.isfinite, trial.values)):
+        self._add_intermediate_values(self._finished, trial, item)
+        is_finite = is_complete and all(map(math.isfinite, trial.values))
+        is_feasible = all(value <= 0 for value in trial.constraints.values()) if trial.system_attrs else True
+        if is_finite:
             sources = (self.primary, *self.secondary, *self.cheap)
-            self._finished.add(trial, [source.of_complete(trial) for source in sources], 0.0)
+            shortfall = 0.0 if is_feasible else CONSTRAINED_SHORTFALL
+            self._finished.add(item, [source.of_complete(trial) for source in sources], shortfall)
+        if is_finite and is_feasible:
+            self._trained.add(key)
             self._infeasible.pop(key, None)  # it failed by chance
-        elif self.infeasible_attribute is not None and trial.user_attrs.get(self.infeasible_attribute):
-            self._infeasible[key] = trial
+        elif key not in self._trained and (not is_feasible or self._would_fail_again(trial)):
+            self._infeasible[key] = item
 
-    def _add_intermediate_values(self, rows: _ObservationRows, trial: FrozenTrial, item: Any) -> None:
+    def _point_of_finished(self, trial: FrozenTrial) -> Any:
+        """The point of a trial that has ended; one that ended early may lack parameters that others have."""
+        if trial.state == TrialState.COMPLETE:
+            return self.domain.from_params(trial.params)
+        params = {**shared_plan(trial), **enqueued_params(trial), **trial.params}
+        return self.domain.complete(params, np.random.default_rng(trial.number))
+
+    def _would_fail_again(self, trial: FrozenTrial) -> bool:
+        if self.infeasible_attribute is not None:
+            return bool(trial.user_attrs.get(self.infeasible_attribute))
+        return trial.state in (TrialState.COMPLETE, TrialState.FAIL)
+
+    def _add_intermediate_values(self, rows: ObservationRows, trial: FrozenTrial, item: Any) -> None:
         """Add what a trial had reached before its training was complete."""
         if self.budget is None:
             return
@@ -169,14 +226,14 @@ class StudyReader:
                 shortfall = math.log(self.budget / step) / math.log(self.budget)
                 rows.add(item, [self.primary.sign * value, *known], shortfall)
 
-    def _empty_rows(self) -> _ObservationRows:
-        return _ObservationRows(1 + len(self.secondary) + len(self.cheap))
+    def _empty_rows(self) -> ObservationRows:
+        return ObservationRows(1 + len(self.secondary) + len(self.cheap))
 
-    def _observations(self, *parts: _ObservationRows) -> Observations[Any]:
+    def _observations(self, *parts: ObservationRows) -> Observations[Any]:
         """The rows of all `parts`, with the primary objective maximised and the others minimised."""
         losses = np.concatenate([rows.table() for rows in parts])
         shortfall = np.concatenate([np.array(rows.shortfalls) for rows in parts])
-        points = _Points([rows.items for rows in parts], self._decode)
+        points = LazyPoints([rows.items for rows in parts], self._decode)
         secondary, cheap = np.split(losses[:, 1:], [len(self.secondary)], axis=1)
         return Observations(points, -losses[:, 0], secondary, shortfall, cheap)
 
@@ -187,58 +244,3 @@ class StudyReader:
         if item.number not in self._points:
             self._points.store(item.number, self.domain.from_params(item.params))
         return self._points[item.number]
-
-
-@dataclass
-class _ObservationRows:
-    """Observations of which all objectives are to be minimised: primary, secondary, cheap; NaN where unknown."""
-
-    width: int
-    items: list[Any] = field(default_factory=list)
-    """The trial of each, or its point."""
-    losses: array[float] = field(default_factory=lambda: array("d"))
-    shortfalls: array[float] = field(default_factory=lambda: array("d"))
-
-    def add(self, item: Any, losses: Sequence[float], shortfall: float) -> None:
-        self.items.append(item)
-        self.losses.extend(losses)
-        self.shortfalls.append(shortfall)
-
-    def table(self) -> NDArray[np.float64]:
-        """A copy of the losses, `(n, width)`."""
-        return np.array(self.losses).reshape(-1, self.width)
-
-
-class _Points(Sequence[Any]):
-    """Points of the items of several lists, one after another; each is decoded when it is read."""
-
-    def __init__(self, parts: Sequence[list[Any]], decode: Any) -> None:
-        self._parts = parts
-        self._decode = decode
-
-    def __len__(self) -> int:
-        return sum(map(len, self._parts))
-
-    def __getitem__(self, index: Any) -> Any:
-        for part in self._parts:
-            if index < len(part):
-                return self._decode(part[index])
-            index -= len(part)
-        raise IndexError(index)
-
-
-class _Union(AbstractSet[Hashable]):
-    """The union of two sets, which are not copied."""
-
-    def __init__(self, first: AbstractSet[Hashable], second: AbstractSet[Hashable]) -> None:
-        self._first, self._second = first, second
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._first or key in self._second
-
-    def __iter__(self) -> Iterator[Hashable]:
-        yield from self._first
-        yield from (key for key in self._second if key not in self._first)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)

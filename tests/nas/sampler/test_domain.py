@@ -11,7 +11,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from nas.sampler.architecture_domain import ArchitectureDomain
 from nas.sampler.domain import Domain
 from nas.sampler.optuna_adapter import contains
-from nas.sampler.parameter_domain import ABSENT_LEVEL, MAX_LEVELS_PER_RANGE, ParameterDomain, levels_of
+from nas.sampler.parameter_domain import ParameterDomain
+from nas.sampler.parameters import ABSENT_LEVEL, CONTINUOUS_SIZE, parameter_of
 from search_space import SearchSpace
 
 BOX = {
@@ -119,30 +120,95 @@ def test_absent_parameter_has_no_bits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("distribution", "first", "last", "count"),
+    ("distribution", "count"),
     [
-        (IntDistribution(1, 9, step=2), 1, 9, 5),
-        (IntDistribution(1, 10_000, log=True), 1, 10_000, None),
-        (IntDistribution(0, 1000, step=10), 0, 1000, MAX_LEVELS_PER_RANGE),
-        (FloatDistribution(0.0, 1.0), 0.0, 1.0, MAX_LEVELS_PER_RANGE),
-        (FloatDistribution(1e-5, 1e-1, log=True), 1e-5, 1e-1, MAX_LEVELS_PER_RANGE),
-        (FloatDistribution(0.0, 1.0, step=0.25), 0.0, 1.0, 5),
+        (IntDistribution(1, 9, step=2), 5),
+        (IntDistribution(1, 10_000, log=True), 10_000),
+        (IntDistribution(0, 1000, step=10), 101),
+        (IntDistribution(-7, 90), 98),
+        (FloatDistribution(0.0, 1.0), CONTINUOUS_SIZE),
+        (FloatDistribution(1e-5, 1e-1, log=True), CONTINUOUS_SIZE),
+        (FloatDistribution(0.0, 1.0, step=0.25), 5),
+        (FloatDistribution(-10.2, 10.2, step=0.1), 205),
+        (FloatDistribution(3.0, 3.0), 1),
     ],
 )
-def test_levels_span_the_range_and_belong_to_it(
-    distribution: Any, first: float, last: float, count: int | None
-) -> None:
-    levels = levels_of(distribution)
-    assert levels[0] == pytest.approx(first)
-    assert levels[-1] == pytest.approx(last)
-    assert list(levels) == sorted(set(levels))
-    assert len(levels) == count if count is not None else len(levels) <= MAX_LEVELS_PER_RANGE
-    assert all(contains(distribution, level) for level in levels)
+def test_levels_span_the_range_and_belong_to_it(distribution: Any, count: int) -> None:
+    parameter = parameter_of(distribution)
+    assert parameter.count == count
+    levels = list(parameter.levels())
+    values = [parameter.value(level) for level in levels]
+    assert values[0] == distribution.low
+    assert values[-1] == pytest.approx(distribution.high)
+    assert values == sorted(set(values))
+    if count < CONTINUOUS_SIZE:
+        assert len(values) == count
+    rng = np.random.default_rng(0)
+    level = levels[-1]
+    for _ in range(200):
+        assert parameter.level(parameter.value(level)) == level
+        assert contains(distribution, parameter.value(level))
+        assert contains(distribution, parameter.value(parameter.sample(rng)))
+        if count > 1:
+            mutant = parameter.mutate(level, rng)
+            assert mutant != level
+            level = mutant
 
 
-def test_value_between_levels_gets_the_nearest_level() -> None:
-    box = ParameterDomain({"lr": FloatDistribution(0.0, 1.0)})
-    assert box.to_params(box.from_params({"lr": 0.5001}))["lr"] == pytest.approx(0.5, abs=0.02)
+def test_range_reaches_every_value_evenly() -> None:
+    parameter = parameter_of(IntDistribution(0, 39))
+    rng = np.random.default_rng(0)
+    counts = np.bincount([int(parameter.sample(rng)) for _ in range(8000)], minlength=40)
+    assert counts.min() > 130  # 200 each
+
+
+def test_points_of_a_continuous_range_keep_their_value() -> None:
+    box = ParameterDomain({"lr": FloatDistribution(1e-5, 1.0, log=True), "k": IntDistribution(1, 4)})
+    point = box.from_params({"lr": 0.0123456789, "k": 2})
+    assert point is not None
+    assert box.to_params(point) == {"lr": 0.0123456789, "k": 2}
+    assert box.coordinates([point]) == pytest.approx(np.array([[np.log(0.0123456789 / 1e-5) / np.log(1e5)]]))
+    assert box.from_params({"lr": 0.01234567891, "k": 2}) != point
+
+
+def test_distance_in_a_continuous_range_is_that_of_positions() -> None:
+    box = ParameterDomain({"x": FloatDistribution(-1.0, 3.0)})
+    points = [(-1.0,), (0.0,), (3.0,), (ABSENT_LEVEL,)]
+    bits = box.encode(points)
+    distance = np.abs(bits[:, None] - bits[None, :]) @ box.encoding.distance
+    assert distance[0, 1] == pytest.approx(0.25)
+    assert distance[1, 2] == pytest.approx(0.75)
+    assert distance[0, 2] == pytest.approx(1.0)
+    assert not bits[3].any()
+
+
+def test_unsorted_numbers_are_ordered_by_their_value() -> None:
+    box = ParameterDomain({"k": CategoricalDistribution([64, 16, 128, 32])})
+    points = [box.from_params({"k": value}) for value in (16, 32, 64, 128)]
+    bits = box.encode([point for point in points if point is not None])
+    thermometer = bits[:, box.encoding.decision == 1]
+    assert thermometer.sum(axis=1).tolist() == [0, 1, 2, 3]
+    assert [box.to_params(point)["k"] for point in points if point is not None] == [16, 32, 64, 128]
+
+
+def test_value_of_a_short_range_that_lies_between_two_levels_gets_the_nearest() -> None:
+    box = ParameterDomain({"x": FloatDistribution(0.0, 1.0, step=0.25)})
+    point = box.from_params({"x": 0.4})
+    assert point is not None
+    assert box.to_params(point) == {"x": 0.5}
+
+
+@pytest.mark.parametrize("known", [{"depth": 3}, {"kind": "b", "gate": True}])
+def test_fixed_parameters_are_in_every_new_point(known: dict[str, Any]) -> None:
+    box = ParameterDomain(BOX)
+    rng = np.random.default_rng(0)
+    point, other = box.sample(rng), box.sample(rng)
+    with box.fixed_to(known):
+        for _ in range(20):
+            for new in (box.sample(rng), box.mutate(point, rng), box.crossover(point, other, rng)):
+                assert known.items() <= box.to_params(new).items()
+                assert box.has_fixed(new)
+    assert box.has_fixed(point)
 
 
 def test_true_and_one_are_two_choices() -> None:
@@ -162,3 +228,14 @@ def test_architecture_outside_the_space_is_no_point() -> None:
     params = domain.to_params(domain.sample(np.random.default_rng(0)))
     params["stages.0.width"] = 24
     assert domain.from_params(params) is None
+
+
+def test_an_architecture_is_completed_at_random() -> None:
+    domain = ArchitectureDomain(SPACE)
+    params = domain.to_params(domain.sample(np.random.default_rng(3)))
+    known = dict(list(params.items())[:3])
+    completed = [domain.complete(known, np.random.default_rng(seed)) for seed in range(8)]
+    assert all(point is not None and known.items() <= domain.to_params(point).items() for point in completed)
+    assert len({point.id for point in completed if point is not None}) > 2
+    assert domain.complete({"other": 1}, np.random.default_rng(0)) is None
+    assert domain.complete({}, np.random.default_rng(0)) is None

@@ -13,7 +13,7 @@ from nas.sampler.prediction import INTERVAL_PROBABILITY, PredictingSampler
 
 
 def sampler_of(cells: Any, **options: Any) -> ParetoSampler:
-    return ParetoSampler(cells.space, {1: cells.macs}, seed=0, **options)
+    return ParetoSampler(cells.space, {1: cells.macs}, seed=4, **options)
 
 
 def run(cells: Any, sampler: ParetoSampler, trials: int, sign: float = 1.0) -> list[tuple[Any, float]]:
