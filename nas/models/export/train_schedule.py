@@ -89,18 +89,18 @@ class TrainSchedule:
     def remarks(self) -> list[str]:
         """What of it timm does otherwise, and what a reader has to know."""
         remarks = []
+        warmup = min(self.warmup_epochs, self.epochs / 2)
         if self.options.get("warmup_prefix") and self.whole_warmup:
             remarks.append(f"epochs: without those of the warm-up; {self.epochs} in all")
         if self.name == "onecycle":
             remarks.append("learning rate: timm has no onecycle; this one rises in a straight line, over whole epochs")
         elif self.name == "plateau":
             remarks.append("learning rate: timm decides by its own validation, and warms up epoch by epoch")
-        elif self.name == "cosine" and self.whole_warmup:
+        elif self.whole_warmup != warmup:
+            remarks.append(f"warmup_epochs: whole epochs in timm; {warmup:g} in the training")
+        elif self.name == "cosine" and warmup:
             share = 100 / (self.whole_warmup * self.steps_per_epoch)
             remarks.append(
                 f"learning rate: that of the training, but up to {share:.2g} % of lr lower during the warm-up"
             )
-        warmup = min(self.warmup_epochs, self.epochs / 2)
-        if self.name != "onecycle" and self.whole_warmup != warmup:
-            remarks.append(f"warmup_epochs: whole epochs in timm; {warmup:g} in the training")
         return remarks

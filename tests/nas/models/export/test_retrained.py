@@ -185,6 +185,13 @@ def test_the_schedule_that_timm_makes_of_the_recipe_is_ours(
             ],
         ),
         (TrainSchedule("cosine", 0.01, 1, 5, 30), ["warmup_epochs: whole epochs in timm; 0.5 in the training"]),
+        (
+            TrainSchedule("cosine", 0.01, 3, 5, 30),
+            [
+                "epochs: without those of the warm-up; 3 in all",
+                "warmup_epochs: whole epochs in timm; 1.5 in the training",
+            ],
+        ),
         (TrainSchedule("cosine", 0.01, 20, 0, 30), []),
         (TrainSchedule("step", 0.01, 20, 1.5, 30), ["warmup_epochs: whole epochs in timm; 1.5 in the training"]),
     ],
