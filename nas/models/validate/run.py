@@ -17,7 +17,7 @@ from nas.models.device_option import OPTION, choose_device
 from nas.models.loaded_model import LoadedModel
 from nas.models.loading import find_model, with_weights
 from nas.models.silent_display import SilentDisplay
-from nas.models.study_models import is_study_word, load_study_model
+from nas.models.study_models import is_study_word, is_trial_word, load_study_model
 from nas.models.validate.images import ValidationImages, read_images
 from nas.models.validate.record import TOP, Calibration, ModelThroughput, Validation
 from nas.study.content import StudySnapshot
@@ -99,6 +99,9 @@ def _find(word: str, data: str) -> LoadedModel:
     """The model that `word` names, one of the study `data` or any other; it may be without weights."""
     if is_study_word(word) and study_exists(Path(data)):
         return load_study_model(StudySnapshot.of(Path(data)), word)
+    if is_study_word(word) and not Path(word).exists():
+        kind = "trial" if is_trial_word(word) else "full training"
+        raise UsageError(f"{word}: a {kind} needs the folder of its study as DATA, found {data}")
     return find_model(word)
 
 

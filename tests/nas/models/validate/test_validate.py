@@ -330,6 +330,12 @@ def test_a_name_that_is_nothing_is_an_error_that_knows_the_closest(nas: Nas, pho
     assert run.stderr.endswith("?, found 'resnet1x'\n")
 
 
+@pytest.mark.parametrize(("word", "kind"), [("best", "trial"), ("12", "trial"), ("trial-12", "full training")])
+def test_a_model_of_a_study_needs_the_study(photos: Path, word: str, kind: str) -> None:
+    with pytest.raises(UsageError, match=rf"^{word}: a {kind} needs the folder of its study as DATA, found "):
+        validate(word, str(photos))
+
+
 def test_other_classes_are_an_error_that_names_them(nas: Nas, exported: Path, tmp_path: Path) -> None:
     for name in ("cat", "horse"):
         (tmp_path / "animals" / name).mkdir(parents=True)
