@@ -14,11 +14,12 @@ import torch
 from nas import Study, StudyConfig, export, search
 from nas.cli import main as cli
 from nas.errors import UsageError
+from nas.models.diagnose import page
 from nas.models.diagnose.diagnoses.texture import ShapeAndTexture, Texture
 from nas.models.diagnose.images import default_limit
 from nas.models.diagnose.registry import DIAGNOSES, Advance
 from nas.models.diagnose.resolve import Normalisation, load_candidates
-from nas.models.diagnose.run import diagnose
+from nas.models.diagnose.run import DiagnosisFindings, diagnose
 from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 from nas.study.content import StudySnapshot
 
@@ -86,6 +87,20 @@ def test_an_interrupted_command_writes_what_was_finished(
     assert run([*words, "--only", "corruptions,interrupted"]) == 130
     assert f"the page holds the diagnoses that were finished: {out}" in capsys.readouterr().err
     assert "Common corruptions" in out.read_text(encoding="utf-8")
+    out.unlink()
+    write = page.write
+    calls: list[Path] = []
+
+    def write_at_second_call(findings: DiagnosisFindings, file: Path) -> Path:
+        calls.append(file)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return write(findings, file)
+
+    monkeypatch.setattr(page, "write", write_at_second_call)
+    assert run([*words, "--only", "corruptions"]) == 130
+    assert f"the page holds the diagnoses that were finished: {out}" in capsys.readouterr().err
+    assert out.is_file()
     assert run([*words[:-1], str(tmp_path / "none.html"), "--only", "interrupted"]) == 130
     assert capsys.readouterr().err.endswith("interrupted; nothing was written\n")
     assert not (tmp_path / "none.html").exists()
