@@ -72,8 +72,15 @@ def _plain_non_defaults(value: object) -> object:
 
 
 def space_error(error: ValidationError, model: type[BaseModel]) -> SpaceError:
-    """The first of the errors in a pydantic `error` about `model`, as an error of this package."""
-    first = error.errors(include_url=False)[0]
+    """The first of the errors in a pydantic `error` about `model`, as an error of this package.
+
+    A missing key beside an unknown one is the unknown one, which is likely to be misspelt.
+    """
+    errors = error.errors(include_url=False)
+    first = errors[0]
+    if first["type"] == "missing":
+        beside = first["loc"][:-1]
+        first = next((e for e in errors if e["type"] == "extra_forbidden" and e["loc"][:-1] == beside), first)
     place = dotted_path(first["loc"])
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, SpaceError):

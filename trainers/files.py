@@ -10,14 +10,16 @@ An error of the disk names the file that could not be written, not its temporary
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -179,20 +181,51 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Yields a temporary folder beside `folder`, whose files are moved into `folder` if the block ends without an error.
 
-    Files of other names in `folder` stay. After an error `folder` is as it was. The files get the permissions that new files
-    have (safetensors gives its files to their owner alone).
+    Files of other names in `folder` stay. After an error all is as it was. What killed processes have left is removed first. The
+    files get the permissions that new files have (safetensors gives its files to their owner alone).
     """
     temporary = _temporary_file(folder.absolute())
+    _remove_leftovers(temporary.parent, folder.absolute().name)
+    missing = [parent for parent in temporary.parents if not parent.exists()]
     temporary.mkdir(parents=True)
     try:
-        yield temporary
-        folder.mkdir(parents=True, exist_ok=True)
-        mode = _mode_of_new_files(temporary)
-        for file in temporary.iterdir():
-            file.chmod(mode)
-            file.replace(folder / file.name)
+        with _locked(temporary):
+            yield temporary
+            folder.mkdir(parents=True, exist_ok=True)
+            mode = _mode_of_new_files(temporary)
+            for file in temporary.iterdir():
+                file.chmod(mode)
+                file.replace(folder / file.name)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):  # not empty: the folder is written
+            for parent in missing:
+                parent.rmdir()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """A lock on `folder` that ends with the process; yields whether no other process has it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_free = True
+        except OSError:  # some network file systems have no locks on folders, either
+            is_free = False
+        yield is_free
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(parent: Path, name: str) -> None:
+    """Remove the temporary folders for `parent / name`, and those for them, that killed processes have left."""
+    pattern = re.compile(rf"\.+{re.escape(name)}(\.[0-9]+\.tmp)+")
+    with suppress(OSError):
+        for temporary in [path for path in parent.iterdir() if pattern.fullmatch(path.name)]:
+            with suppress(OSError), _locked(temporary) as is_free:
+                if is_free:
+                    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _mode_of_new_files(folder: Path) -> int:

@@ -90,11 +90,11 @@ def diagnose(
         run = open_run(request, display)
         try:
             findings = run.measure(display)
+            file = page.write(findings, request.out)
         except KeyboardInterrupt:
             if run.findings.results:
                 pages.append(page.write(run.findings, request.out))
             raise
-        file = page.write(findings, request.out)
     if as_json:
         print(json.dumps(findings.to_dict() | {"page": str(file)}, allow_nan=False))
         return

@@ -13,14 +13,15 @@ def nothing_written() -> str:
 
 
 @contextmanager
-def interruptible(outcome: Callable[[], str] = nothing_written) -> Iterator[None]:
+def interruptible(outcome: Callable[[], str | None] = nothing_written) -> Iterator[None]:
     """Print one line to standard error when Ctrl-C ends the block; imports may take seconds and belong in it.
 
     Args:
-        outcome: gives the second half of the line: what is left.
+        outcome: gives the second half of the line: what is left; None: no line.
     """
     try:
         yield
     except KeyboardInterrupt:
-        print(f"interrupted; {outcome()}", file=sys.stderr)
+        if (text := outcome()) is not None:
+            print(f"interrupted; {text}", file=sys.stderr)
         raise

@@ -107,47 +107,60 @@ def retrain(
     its cluster, or in processes of this machine. The same command continues what was interrupted, and repeats nothing that
     has ended. `torchrun -m nas retrain ...` trains one network after the other on all its processes.
     """
-    from nas.formatting import printable, shell_path
-    from nas.models.retrain.request import RetrainRequest
-    from nas.models.retrain.run import forecast_retrain, run_retrain
-    from nas.models.retrain.torchrun_team import OtherProcessError, Rank
-    from nas.study.content import StudySnapshot
-    from nas.terminal.console import create_console
-    from nas.terminal.progress import TerminalDisplay
+    from nas.cli.interruption import interruptible
 
-    subjects, overrides = split_words(words or [])
-    study = StudySnapshot.of(folder)
-    request = RetrainRequest(
-        recipe=_recipe(recipe, overrides, start),
-        words=tuple(subjects),
-        front=_front(front, max_macs, top),
-        baselines=_names(baseline),
-        seeds=seeds,
-        teacher=teacher,
-        device=device,
-        workers=workers,
-        address=address,
-        is_local=local,
-        out=out_folder,
-    )
-    console, rank = create_console(stderr=True), Rank.current()
-    if dry_run:
-        if rank is None or rank.is_first:
-            _print_forecast(forecast_retrain(study, request, TerminalDisplay(console)), as_json)
-        return
-    try:
-        retraining = run_retrain(study, request, TerminalDisplay(console))
-    except KeyboardInterrupt:
-        if rank is None or rank.is_first:
-            text = "interrupted; nothing is lost: the same command continues"
-            console.print(f"{text} {printable(shell_path(out_folder or folder))}", soft_wrap=True)
-        raise
-    except OtherProcessError as error:
-        raise SystemExit(error.exit_code) from None
-    if rank is not None and not rank.is_first:
+    with interruptible(lambda: _interrupted_text(out_folder or folder)):
+        from nas.models.retrain.request import RetrainRequest
+        from nas.models.retrain.run import forecast_retrain, run_retrain
+        from nas.models.retrain.torchrun_team import OtherProcessError
+        from nas.study.content import StudySnapshot
+        from nas.terminal.console import create_console
+        from nas.terminal.progress import TerminalDisplay
+
+        subjects, overrides = split_words(words or [])
+        study = StudySnapshot.of(folder)
+        request = RetrainRequest(
+            recipe=_recipe(recipe, overrides, start),
+            words=tuple(subjects),
+            front=_front(front, max_macs, top),
+            baselines=_names(baseline),
+            seeds=seeds,
+            teacher=teacher,
+            device=device,
+            workers=workers,
+            address=address,
+            is_local=local,
+            out=out_folder,
+        )
+        display = TerminalDisplay(create_console(stderr=True))
+        if dry_run:
+            if not _is_other_process():
+                _print_forecast(forecast_retrain(study, request, display), as_json)
+            return
+        try:
+            retraining = run_retrain(study, request, display)
+        except OtherProcessError as error:
+            raise SystemExit(error.exit_code) from None
+    if _is_other_process():
         return
     _print_end(study, retraining, as_json)
     retraining.check()
+
+
+def _is_other_process() -> bool:
+    """True in all processes of torchrun but the first: they say nothing."""
+    from nas.models.retrain.torchrun_team import Rank
+
+    rank = Rank.current()
+    return rank is not None and not rank.is_first
+
+
+def _interrupted_text(folder: Path) -> str | None:
+    from nas.formatting import printable, shell_path
+
+    if _is_other_process():
+        return None
+    return f"nothing is lost: the same command continues {printable(shell_path(folder))}"
 
 
 def _recipe(name: str | None, overrides: list[str], start: str | None) -> Any:

@@ -10,7 +10,6 @@ pickle.
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,6 +23,7 @@ from nas.models.hub import hub_downloads
 from nas.models.loaded_model import LoadedModel, ModelKind, is_finite
 from nas.models.onnx_session import OnnxModule, classifier_ports, open_session
 from nas.models.study_models import is_run_folder, load_run_folder
+from nas.models.timm_names import check_model_name
 from trainers.data.resizing import Resizing
 from trainers.files import IrregularFileError, check_input, read_json
 from trainers.json_text import parse_json
@@ -32,6 +32,8 @@ CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 ONNX_SUFFIX = ".onnx"
 MAX_REASON_CHARS = 600
 TIMM_PREFIX = "timm:"
+PLACE = "MODEL"
+"""Of a command line, in errors about names of timm's models."""
 CROP_MODES = ("center", "squash")
 """Of timm's ways to make oblong images square; `border` is not read here, and no published configuration has it."""
 METADATA_KEYS = ("mean", "std", "label_names")
@@ -145,17 +147,9 @@ def _find_timm(name: str) -> LoadedModel:
 
     import search_space  # noqa: F401  (registers the entrypoint)
 
-    known = timm.list_models()
-    base, dot, tag = name.partition(".")
-    if base not in known:
-        matches = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-        hint = f"; did you mean {' or '.join(matches)}?" if matches else ""
-        raise UsageError(f"{name}: no such folder, ONNX file or model of timm's{hint}")
-    published = timm.list_pretrained(base)
-    if not published or (dot and name not in published):
-        tags = ", ".join(word.partition(".")[2] for word in published) or "none"
-        of_tag = f" with the tag {tag!r}" if dot else ""
-        raise UsageError(f"{name}: timm has no pretrained weights{of_tag} (known tags: {tags})")
+    check_model_name(name, PLACE, "there is no such folder or ONNX file, and timm has no model of this name")
+    if not timm.list_pretrained(name.partition(".")[0]):
+        raise UsageError(f"{PLACE}: timm has no pretrained weights of this model, found {name!r}")
     config = timm.get_pretrained_cfg(name)
     described = {} if config is None else config.to_dict()
     return _described(name, "timm", described, described.get("num_classes") or 0, nn.Identity(), has_weights=False)

@@ -4,11 +4,15 @@
 #   MODEL    what `nas export` wrote
 #   PHOTOS   folders `train` and `validation`, each with a folder of images for each class
 #   TIMM     timm's repository (pytorch-image-models), whose scripts are not part of its package
+#   OPTION   --epochs N is without the epochs of the warm-up (see train.yaml)
 set -eu
 MODEL=$(realpath "${1:?the folder of an export}")
 PHOTOS=$(realpath "${2:?a folder of images}")
 TIMM=$(realpath "${3:?the repository of timm}")
 shift 3
+for PLACE in "$MODEL/config.json" "$PHOTOS/train" "$PHOTOS/validation" "$TIMM/train.py"; do
+  [ -e "$PLACE" ] || { echo "$PLACE: is missing" >&2; exit 2; }
+done
 CLASSES=$(find "$PHOTOS/train" -mindepth 1 -maxdepth 1 -type d | wc -l)
 SIZE=$(python -c 'import json, sys; print(*json.load(open(sys.argv[1]))["pretrained_cfg"]["input_size"])' "$MODEL/config.json")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from search_space import SearchSpace
+from search_space import Architecture, SearchSpace
 from search_space.errors import ArchitectureError, EmptySpaceError, SpaceError, UnknownSpaceNameError
 
 
@@ -137,3 +137,16 @@ def test_a_space_needs_stages() -> None:
         SearchSpace.from_dict({"stages": []})
     with pytest.raises(ArchitectureError, match="a search space must be a mapping, found 3"):
         SearchSpace.from_dict(3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"stages": [{"mixr": "pool"}]}, r"^stages\[0\]\.mixr: no such key .*; did you mean mixer\?"),
+        ({"stage": [{"mixer": "pool"}]}, r"^stage: no such key .*; did you mean stages"),
+        ({"stages": [{}]}, r"^stages\[0\]\.mixer: must be given"),
+    ],
+)
+def test_a_misspelt_key_is_named_rather_than_the_missing_one(fields: dict[str, Any], rule: str) -> None:
+    with pytest.raises(SpaceError, match=rule):
+        Architecture.from_dict(fields)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -194,8 +196,8 @@ def test_a_folder_is_filled_whole_or_not_at_all(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="No space"):
         write(fails=True)
-    assert not folder.exists()
-    folder.mkdir()
+    assert not folder.parent.exists()
+    folder.mkdir(parents=True)
     for name in ("a", "kept"):
         (folder / name).write_text("old")
     with pytest.raises(OSError, match="No space"):
@@ -204,6 +206,33 @@ def test_a_folder_is_filled_whole_or_not_at_all(tmp_path: Path) -> None:
     write(fails=False)
     assert {file.name: file.read_text() for file in folder.iterdir()} == {"a": "new", "kept": "old"}
     assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_what_killed_processes_left_of_a_folder_is_removed(tmp_path: Path) -> None:
+    """One is killed, another one is still writing."""
+    program = "import sys, time\nfrom pathlib import Path\nfrom trainers.files import atomic_folder\n"
+    program += "with atomic_folder(Path(sys.argv[1])) as draft, atomic_folder(draft):\n    print(flush=True)\n    time.sleep(60)"
+
+    def start() -> subprocess.Popen[bytes]:
+        process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "model")], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    killed = start()
+    killed.kill()
+    killed.communicate()
+    assert len(list(tmp_path.iterdir())) == 2
+    (tmp_path / ".other.1.tmp").mkdir()
+    writing = start()
+    try:
+        of_writing = [f".model.{writing.pid}.tmp", f"..model.{writing.pid}.tmp.{writing.pid}.tmp"]
+        with atomic_folder(tmp_path / "model") as draft:
+            (draft / "a").touch()
+        assert {path.name for path in tmp_path.iterdir()} == {"model", ".other.1.tmp", *of_writing}
+    finally:
+        writing.kill()
+        writing.communicate()
 
 
 def test_a_link_at_the_name_of_the_temporary_file_is_not_followed(tmp_path: Path) -> None:

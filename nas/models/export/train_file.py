@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from nas.formatting import printable
 from nas.models.export.class_map import CLASS_MAP_FILE
-from nas.models.export.train_recipe import AUGMENTATIONS, recipe_options, warmup_epochs
+from nas.models.export.train_recipe import EMA_REMARK, recipe_options, recipe_schedule
 from nas.models.export.trained_model import TrainedModel
 from search_space.timm_support.entrypoint import ENTRYPOINT, default_cfg
 from trainers.training.config import TrainConfig
@@ -47,7 +47,14 @@ def write_train_file(trained: TrainedModel, file: Path, has_class_map: bool) -> 
         lines.append(
             "# The names of the classes are not such that timm can read them from a file: its own order is used."
         )
-    values = {**_data_options(trained, has_class_map), **_training_options(trained), **_model_options(trained)}
+    recipe, train_images = _recipe(trained), len(trained.images.train)
+    lines.extend(f"# {remark}" for remark in _remarks(recipe, train_images))
+    values = {
+        **_data_options(trained, has_class_map),
+        **recipe_options(recipe, trained.images.default_augment, train_images),
+        "seed": (trained.seed or 0) % 2**31,
+        **_model_options(trained),
+    }
     text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=LINE_LENGTH, allow_unicode=True)
     file.write_text("\n".join(map(printable, lines)) + f"\n{text}", encoding="utf-8")
 
@@ -74,31 +81,17 @@ def _data_options(trained: TrainedModel, has_class_map: bool) -> dict[str, Any]:
     }
 
 
-def _training_options(trained: TrainedModel) -> dict[str, Any]:
-    """The training of the weights in timm's names."""
-    seed = (trained.seed or 0) % 2**31
+def _recipe(trained: TrainedModel) -> Mapping[str, Any]:
+    """The training of the weights: a `RecipeConfig`, or a `TrainConfig`, whose fields have the same names."""
     if trained.run is not None:
-        return {**recipe_options(trained.train_config, trained.images.default_augment), "seed": seed}
-    config = _train_config(trained.train_config)
-    policy = config.augment or trained.images.default_augment
-    return {
-        "epochs": config.epochs,
-        "batch_size": config.batch_size,
-        "opt": "adamw",
-        "lr": config.lr,
-        "weight_decay": config.weight_decay,
-        "sched": "cosine",
-        "warmup_epochs": warmup_epochs(config.warmup_epochs, config.epochs),
-        "cooldown_epochs": 0,
-        "min_lr": 0.0,
-        "smoothing": config.label_smoothing,
-        **({} if config.grad_clip is None else {"clip_grad": config.grad_clip}),
-        **({"mixup": config.mixup} if config.mixup else {}),
-        **({"cutmix": config.cutmix} if config.cutmix else {}),
-        **({} if config.ema is None else {"model_ema": True, "model_ema_decay": config.ema}),
-        **AUGMENTATIONS[policy],
-        "seed": seed,
-    }
+        return trained.train_config
+    return _train_config(trained.train_config).model_dump(mode="json")
+
+
+def _remarks(recipe: Mapping[str, Any], train_images: int) -> list[str]:
+    """What timm does otherwise."""
+    remarks = recipe_schedule(recipe, train_images).remarks
+    return remarks if recipe.get("ema") is None else [*remarks, EMA_REMARK]
 
 
 def _train_config(plain: Mapping[str, Any]) -> TrainConfig:

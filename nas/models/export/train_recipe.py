@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
+from nas.models.export.train_schedule import TrainSchedule
 from trainers.augment.timm_policy import ALIASES
 from trainers.data.types import AugmentPolicy
 from trainers.training.recipe_config import TIMM_PREFIX
@@ -21,7 +21,7 @@ AUGMENTATIONS: Mapping[AugmentPolicy, Mapping[str, Any]] = {
 }
 """Policy of a study -> options of timm's `train.py` that come close to it."""
 
-_SAME_NAMES = ("epochs", "batch_size", "lr", "weight_decay", "momentum", "layer_decay", "mixup", "cutmix")
+_SAME_NAMES = ("batch_size", "lr", "weight_decay", "momentum", "layer_decay", "mixup", "cutmix")
 _OTHER_NAMES = {
     "betas": "opt_betas",
     "grad_clip": "clip_grad",
@@ -31,41 +31,45 @@ _OTHER_NAMES = {
     "drop_path": "drop_path",
 }
 """Field of a `RecipeConfig` -> option of timm's `train.py`."""
-_SCHEDULES = ("cosine", "step", "multistep", "poly", "tanh", "wsd", "rsqrt", "constant", "plateau")
-"""Of timm; a training with another one becomes one with "cosine"."""
-_SCHEDULE_OPTIONS = {
-    **{name: name for name in ("decay_rate", "decay_epochs", "decay_milestones", "patience_epochs")},
-    **{name: name for name in ("min_lr", "warmup_lr")},
-    **{name: f"lr_{name}" for name in ("noise", "noise_pct", "noise_std", "k_decay", "decay_fn", "stable_timescale")},
-}
-"""Field of `ScheduleOptions` -> option of timm's `train.py`, which takes the seed of the noise from that of the training."""
+EMA_REMARK = (
+    "averaged weights: at step t timm's decay is at most 1 - t^(-2/3), in the training it was (1 + t) / (10 + t)"
+)
 
 
-def warmup_epochs(fraction: float, epochs: int) -> int:
-    """Whole epochs of warm-up, at most half of all."""
-    return min(math.ceil(fraction), epochs // 2)
-
-
-def recipe_options(recipe: Mapping[str, Any], default_augment: AugmentPolicy) -> dict[str, Any]:
-    """The options of timm's `train.py` for a full training.
+def recipe_schedule(recipe: Mapping[str, Any], train_images: int) -> TrainSchedule:
+    """The schedule of a training.
 
     Args:
-        recipe: a `trainers.training.recipe_config.RecipeConfig` as plain JSON, which another version may have written.
+        recipe: a `RecipeConfig` or a `TrainConfig` as plain JSON, which another version may have written.
+        train_images: number of images that it was trained on.
+    """
+    batch_size = min(int(recipe.get("batch_size", 64)), train_images)
+    return TrainSchedule(
+        name=str(recipe.get("schedule", "cosine")),
+        lr=float(recipe["lr"]),
+        epochs=int(recipe.get("epochs", 1)),
+        warmup_epochs=float(recipe.get("warmup_epochs", 0)),
+        steps_per_epoch=max(1, train_images // batch_size),
+        details=recipe.get("schedule_options") or {},
+    )
+
+
+def recipe_options(recipe: Mapping[str, Any], default_augment: AugmentPolicy, train_images: int) -> dict[str, Any]:
+    """The options of timm's `train.py` for a training.
+
+    Args:
+        recipe: a `RecipeConfig` or a `TrainConfig` as plain JSON, which another version may have written.
         default_augment: the augmentation policy of the images, which a recipe without one has.
+        train_images: number of images that it was trained on.
     """
     options = {name: recipe[name] for name in _SAME_NAMES if recipe.get(name) is not None}
     options |= {name: recipe[field] for field, name in _OTHER_NAMES.items() if recipe.get(field) is not None}
     options["opt"] = str(recipe.get("optimizer", "adamw")).removeprefix(TIMM_PREFIX)
-    schedule = str(recipe.get("schedule", "cosine")).removeprefix(TIMM_PREFIX)
-    options["sched"] = schedule if schedule in _SCHEDULES else "cosine"
-    details = recipe.get("schedule_options") or {}
-    options |= {name: details[field] for field, name in _SCHEDULE_OPTIONS.items() if details.get(field) is not None}
     if recipe.get("optimizer_options"):
         options["opt_kwargs"] = dict(recipe["optimizer_options"])
-    epochs = int(options.get("epochs", 1))
-    options |= {"warmup_epochs": warmup_epochs(float(recipe.get("warmup_epochs", 0)), epochs), "cooldown_epochs": 0}
-    ema = recipe.get("ema")
-    options |= {} if ema is None else {"model_ema": True, "model_ema_decay": ema}
+    options |= recipe_schedule(recipe, train_images).options
+    if recipe.get("ema") is not None:  # without its warm-up timm has the whole decay from the third step on
+        options |= {"model_ema": True, "model_ema_decay": recipe["ema"], "model_ema_warmup": True}
     policy = recipe.get("augment") or default_augment
     if policy in AUGMENTATIONS:
         reprob = options.get("reprob") or AUGMENTATIONS[policy].get("reprob", 0.0)

@@ -93,7 +93,7 @@ def check_format(name: str) -> ModelFormat:
         UsageError: a package is missing; the error names the extra that installs it.
     """
     if name not in FORMATS:
-        raise UnknownNameError("", "format", name, FORMATS)
+        raise UnknownNameError("format", "format", name, FORMATS)
     model_format = FORMATS[name]
     missing = [package for package in model_format.packages if importlib.util.find_spec(package) is None]
     if missing:

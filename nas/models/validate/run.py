@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from nas.errors import StudyError, UsageError, reason
+from nas.models.device_option import OPTION, choose_device
 from nas.models.loaded_model import LoadedModel
 from nas.models.loading import find_model, with_weights
 from nas.models.silent_display import SilentDisplay
-from nas.models.study_models import is_study_word, load_study_model
+from nas.models.study_models import is_study_word, is_trial_word, load_study_model
 from nas.models.validate.images import ValidationImages, read_images
 from nas.models.validate.record import TOP, Calibration, ModelThroughput, Validation
 from nas.study.content import StudySnapshot
@@ -98,6 +99,9 @@ def _find(word: str, data: str) -> LoadedModel:
     """The model that `word` names, one of the study `data` or any other; it may be without weights."""
     if is_study_word(word) and study_exists(Path(data)):
         return load_study_model(StudySnapshot.of(Path(data)), word)
+    if is_study_word(word) and not Path(word).exists():
+        kind = "trial" if is_trial_word(word) else "full training"
+        raise UsageError(f"{word}: a {kind} needs the folder of its study as DATA, found {data}")
     return find_model(word)
 
 
@@ -105,16 +109,13 @@ def _device(model: LoadedModel, name: str | None) -> torch.device:
     """The device to run on.
 
     Raises:
-        UsageError: there is no such device.
+        UsageError: there is no such device, or the model cannot run on it.
     """
-    if not model.is_movable:
-        return torch.device("cpu")
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for CUDA
-        raise UsageError(f"--device: {name}: no such device: {reason(error)}") from None
-    return device
+    if model.is_movable:
+        return torch.device(choose_device(name))
+    if name not in (None, "cpu"):
+        raise UsageError(f"{OPTION}: must be cpu for an ONNX file, found {name!r}")
+    return torch.device("cpu")
 
 
 @torch.inference_mode()

@@ -14,11 +14,12 @@ import torch
 from nas import Study, StudyConfig, export, search
 from nas.cli import main as cli
 from nas.errors import UsageError
+from nas.models.diagnose import page
 from nas.models.diagnose.diagnoses.texture import ShapeAndTexture, Texture
 from nas.models.diagnose.images import default_limit
 from nas.models.diagnose.registry import DIAGNOSES, Advance
 from nas.models.diagnose.resolve import Normalisation, load_candidates
-from nas.models.diagnose.run import diagnose
+from nas.models.diagnose.run import DiagnosisFindings, diagnose
 from nas.models.diagnose.subject import DiagnosedModel, ImageSample
 from nas.study.content import StudySnapshot
 
@@ -86,6 +87,20 @@ def test_an_interrupted_command_writes_what_was_finished(
     assert run([*words, "--only", "corruptions,interrupted"]) == 130
     assert f"the page holds the diagnoses that were finished: {out}" in capsys.readouterr().err
     assert "Common corruptions" in out.read_text(encoding="utf-8")
+    out.unlink()
+    write = page.write
+    calls: list[Path] = []
+
+    def write_at_second_call(findings: DiagnosisFindings, file: Path) -> Path:
+        calls.append(file)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return write(findings, file)
+
+    monkeypatch.setattr(page, "write", write_at_second_call)
+    assert run([*words, "--only", "corruptions"]) == 130
+    assert f"the page holds the diagnoses that were finished: {out}" in capsys.readouterr().err
+    assert out.is_file()
     assert run([*words[:-1], str(tmp_path / "none.html"), "--only", "interrupted"]) == 130
     assert capsys.readouterr().err.endswith("interrupted; nothing was written\n")
     assert not (tmp_path / "none.html").exists()
@@ -98,7 +113,7 @@ def test_an_interrupted_command_writes_what_was_finished(
         (["0", "--data", "digits"], "0: a trial needs its study: --study DIR"),
         (["7", "--study", "RUN"], "trial 7: RUN has no such trial"),
         (["best", "0", "1", "--study", "RUN"], "the models must differ; it is named twice"),
-        (["nowhere", "--study", "RUN"], "nowhere: no such folder, ONNX file or model of timm's"),
+        (["nowhere", "--study", "RUN"], "MODEL: there is no such folder or ONNX file, and timm has"),
         (["RUN", "--study", "RUN"], "RUN: is no model; it has no config.json"),
         (["0", "--study", "RUN", "--only", "band"], "did you mean bands?, found 'band'"),
         (["0", "--study", "nowhere"], "nowhere"),

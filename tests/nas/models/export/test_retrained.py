@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import timm.data
@@ -20,12 +22,16 @@ from nas import Study, export
 from nas.cli import main as cli
 from nas.errors import StudyError, UsageError
 from nas.models.export import ExportOptions, Provenance, export_pinned
+from nas.models.export.train_file import write_train_file
 from nas.models.export.train_recipe import recipe_options
+from nas.models.export.train_schedule import TrainSchedule
+from nas.models.export.trained_model import TrainedModel
+from nas.models.images import study_dataset
 from nas.models.loading import load_model
 from nas.models.study_models import load_study_model
 from nas.models.weights import load_trained
 from nas.study.layout import WEIGHTS
-from nas.study.retrained import RESULT, RetrainedRun, run_name
+from nas.study.retrained import RESULT, RetrainedRun, retrained_runs, run_name
 from nas.study.storage import write_attributes
 from trainers.training.checkpoint import save_weights
 from trainers.training.epoch import Epoch
@@ -85,8 +91,9 @@ def test_the_recipe_is_that_of_the_full_training(study: Study, tmp_path: Path) -
     export(study, 1, tmp_path / "model", RETRAINED)
     recipe = yaml.safe_load((tmp_path / "model" / "train.yaml").read_text())
     found = {name: recipe[name] for name in ("epochs", "lr", "opt", "mixup", "aa", "drop_path", "sched", "seed")}
+    assert found["epochs"] + recipe["warmup_epochs"] == RECIPE.epochs
     assert found == {
-        "epochs": 3, "lr": 0.004, "opt": "lion", "mixup": 0.2, "aa": "rand-m5", "drop_path": 0.1, "sched": "cosine", "seed": 0,
+        "epochs": 2, "lr": 0.004, "opt": "lion", "mixup": 0.2, "aa": "rand-m5", "drop_path": 0.1, "sched": "cosine", "seed": 0,
     }  # fmt: skip
 
 
@@ -100,7 +107,7 @@ def test_the_options_of_a_recipe_are_those_that_timm_makes_the_same_of() -> None
             "schedule_options": noisy, "optimizer": "timm:sgd", "optimizer_options": {"nesterov": False},
         }
     )  # fmt: skip
-    options = SimpleNamespace(**recipe_options(recipe.model_dump(mode="json"), "flip"))
+    options = SimpleNamespace(**recipe_options(recipe.model_dump(mode="json"), "flip", train_images=64))
     train_transform = timm.data.create_transform(
         (3, 32, 32),
         is_training=True,
@@ -117,14 +124,80 @@ def test_the_options_of_a_recipe_are_those_that_timm_makes_the_same_of() -> None
     assert optimizer.defaults["nesterov"] is False
     arguments = timm.scheduler.scheduler_kwargs(options)
     assert (arguments["noise"], arguments["noise_std"]) == ([0.5, 0.9], 0.1)
-    scheduler, _ = timm.scheduler.create_scheduler_v2(optimizer, **{**arguments, "noise": None})
+    scheduler, _ = timm.scheduler.create_scheduler_v2(optimizer, **{**arguments, "noise": None}, updates_per_epoch=1)
     own = create_schedule(recipe.model_copy(update={"schedule_options": plain}), steps_per_epoch=1)
     rates = []
     for epoch in range(6):
-        scheduler.step(epoch)
+        scheduler.step_update(epoch)
         rates.append(optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([own(epoch, ()) for epoch in range(6)])
     assert (rates[0], rates[-1]) == pytest.approx((0.4, 0.1))
+
+
+SCHEDULES: dict[str, tuple[dict[str, Any], float]] = {
+    "cosine": ({"warmup_epochs": 5}, 1 / 15),
+    "cosine at once": ({"warmup_epochs": 0}, 0.0),
+    "one epoch": ({"epochs": 1, "warmup_epochs": 0}, 0.0),
+    "onecycle": ({"schedule": "onecycle"}, 0.15),
+    **{name: ({"schedule": name, "warmup_epochs": 2}, 0.0) for name in ("poly", "tanh", "wsd", "rsqrt", "timm:cosine")},
+    "step": ({"schedule": "step", "epochs": 100, "schedule_options": {"min_lr": 1e-4, "warmup_lr": 1e-3}}, 0.0),
+    "multistep": ({"schedule": "multistep", "schedule_options": {"decay_milestones": [3, 9]}}, 0.0),
+}
+"""Fields of a recipe, and the largest difference to timm's learning rate, as a share of the peak."""
+
+
+@pytest.mark.parametrize(("changes", "difference"), SCHEDULES.values(), ids=SCHEDULES.keys())
+def test_the_schedule_that_timm_makes_of_the_recipe_is_ours(
+    study: Study, tmp_path: Path, changes: dict[str, Any], difference: float
+) -> None:
+    """Step by step, as `train.py` asks for it: the rate of a step is set after the update before."""
+    write_run(study, 1, 0, 0.5)
+    trained = TrainedModel.load(study, study.results().trial(1), study_dataset(study), retrained_runs(study.folder)[0])
+    recipe = RecipeConfig.model_validate({"epochs": 20, "lr": 0.01, "batch_size": 32, **changes})
+    assert trained.run is not None
+    run = dataclasses.replace(trained.run, recipe=recipe.model_dump(mode="json"))
+    write_train_file(dataclasses.replace(trained, run=run), tmp_path / "train.yaml", has_class_map=True)
+    options = SimpleNamespace(**yaml.safe_load((tmp_path / "train.yaml").read_text()))
+    steps = len(trained.images.train) // options.batch_size
+    assert steps == 3
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=options.lr)
+    arguments = timm.scheduler.scheduler_kwargs(options)
+    scheduler, epochs = timm.scheduler.create_scheduler_v2(optimizer, **arguments, updates_per_epoch=steps)
+    assert range(epochs) == range(recipe.epochs)
+    own = create_schedule(recipe, steps)
+    differences = []
+    for step in range(epochs * steps):
+        differences.append(own(step, ()) - optimizer.param_groups[0]["lr"])
+        scheduler.step_update(num_updates=step + 1)
+    assert max(map(abs, differences)) <= difference * recipe.lr + 1e-9
+    if difference:
+        assert max(map(abs, differences)) > difference * recipe.lr / 2  # the comment in the file is not too careful
+
+
+@pytest.mark.parametrize(
+    ("schedule", "remarks"),
+    [
+        (
+            TrainSchedule("cosine", 0.01, 20, 5, 30),
+            [
+                "epochs: without those of the warm-up; 20 in all",
+                "learning rate: that of the training, but up to 0.67 % of lr lower during the warm-up",
+            ],
+        ),
+        (TrainSchedule("cosine", 0.01, 1, 5, 30), ["warmup_epochs: whole epochs in timm; 0.5 in the training"]),
+        (
+            TrainSchedule("cosine", 0.01, 3, 5, 30),
+            [
+                "epochs: without those of the warm-up; 3 in all",
+                "warmup_epochs: whole epochs in timm; 1.5 in the training",
+            ],
+        ),
+        (TrainSchedule("cosine", 0.01, 20, 0, 30), []),
+        (TrainSchedule("step", 0.01, 20, 1.5, 30), ["warmup_epochs: whole epochs in timm; 1.5 in the training"]),
+    ],
+)
+def test_what_timm_does_otherwise_is_named(schedule: TrainSchedule, remarks: list[str]) -> None:
+    assert schedule.remarks == remarks
 
 
 def test_damaged_weights_are_refused_and_nothing_is_written(study: Study, tmp_path: Path) -> None:
@@ -168,7 +241,7 @@ def test_trials_of_a_front_that_were_not_retrained_are_named(
     record = json.loads(printed)
     assert (record["left_out"], [model["run"] for model in record["models"]]) == ([0], [f"trial-1/{recipe}/seed-4"])
     assert record["models"][0]["accuracies"]["retrained"] == 0.75
-    assert list(export_pinned(study, tmp_path / "models", RETRAINED)) == [1]
+    assert list(export_pinned(Study.open(study.folder), tmp_path / "models", RETRAINED)) == [1]
 
 
 def test_full_trainings_are_models_of_commands(

@@ -34,8 +34,9 @@ PYRAMID: dict[str, Any] = {
 # fmt: off
 OPTIONS_OF_TRAIN_PY = frozenset((
     "class_map", "num_classes", "input_size", "mean", "std", "crop_pct", "interpolation", "epochs", "batch_size", "opt",
-    "lr", "weight_decay", "momentum", "opt_betas", "layer_decay", "sched", "warmup_epochs", "cooldown_epochs", "min_lr",
-    "smoothing", "clip_grad", "mixup", "cutmix", "model_ema", "model_ema_decay", "no_aug", "scale", "ratio", "hflip",
+    "lr", "weight_decay", "momentum", "opt_betas", "layer_decay", "sched", "sched_on_updates", "warmup_epochs", "warmup_prefix",
+    "warmup_lr", "cooldown_epochs", "min_lr", "smoothing", "clip_grad", "mixup", "cutmix", "model_ema", "model_ema_decay",
+    "model_ema_warmup", "no_aug", "scale", "ratio", "hflip",
     "color_jitter", "reprob", "aa", "drop", "drop_path", "seed", "device_modules", "model", "model_kwargs",
 ))
 # fmt: on
@@ -170,13 +171,14 @@ def test_the_recipe_trains_as_train_py_does(model_folder: Path, photos: Path, mo
     scheduler, epochs = create_scheduler_v2(optimizer, **scheduler_kwargs(args), updates_per_epoch=len(loader))
     assert epochs == args.epochs == 1
     losses = []
-    for images, labels in loader:
+    for updates, (images, labels) in enumerate(loader, start=1):
         loss = nn.functional.cross_entropy(model(images), labels, label_smoothing=args.smoothing)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), args.clip_grad)
         optimizer.step()
         losses.append(loss.item())
+        scheduler.step_update(num_updates=updates)
     scheduler.step(1)
     assert len(losses) == 2
     assert np.isfinite(losses).all()

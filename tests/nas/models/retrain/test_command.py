@@ -152,7 +152,18 @@ def test_a_trial_a_preset_a_file_and_baselines_stand_side_by_side(
     monkeypatch.setenv("COLUMNS", "120")
     file = tmp_path / "mine.yaml"
     file.write_text("{image_size: 8, in_chans: 1, stem: {patch: 2}, stages: [{mixer: pool, width: 8}]}")
-    words = ["best", "convmixer_256_8_cifar", file, "--baseline", "test_resnet", "--study", copy, "epochs=1"]
+    words = [
+        "best",
+        "convmixer_256_8_cifar",
+        file,
+        "--baseline",
+        "test_resnet",
+        "--study",
+        copy,
+        "--workers",
+        "1",
+        "epochs=1",
+    ]
     code, printed, errors = command(*words)
     assert (code, errors) == (0, "")
     assert "preset convmixer_256_8_cifar: images of 8x8, 1 channel, patch 1 instead of 2" in printed

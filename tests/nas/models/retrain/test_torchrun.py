@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -25,31 +24,39 @@ from trainers.training.weights_file import TENSORS_DIGEST, read_metadata
 PATIENCE_S = 300.0
 BATCH_NORMS = "{image_size: 8, in_chans: 1, stem: {patch: 2}, stages: [{mixer: conv, width: 8}]}"
 WORDS = ("--device", "cpu", "--json", "epochs=14", "batch_size=30", "ema=0.9")
-NAS = ("-m", "nas")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 
-# The second process cannot make its network.
-FAILING = """
-import os
+# Runs commands one after the other in each process, and says how they ended. In a folder "failing" the second process cannot make
+# its network.
+PROGRAM = """
+import json, os, sys
 from nas.cli.main import main
 from nas.models.retrain import worker
 
 def fail(*arguments):
     raise RuntimeError("no such kernel")
 
-if os.environ["RANK"] == "1":
-    worker.create_module = fail
-main()
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["nas", *words]
+    if os.environ["RANK"] == "1" and words[-1].endswith("failing"):
+        worker.create_module = fail
+    try:
+        main()
+    except SystemExit as ended:
+        print(f"ended: {os.environ['RANK']} {ended.code}", file=sys.stderr, flush=True)
+        code = ended.code
+sys.exit(code)
 """
 
 
-def start(study: Path, out: Path, program: Sequence[str] = NAS) -> subprocess.Popen[str]:
-    """Start the training of a network whose running statistics depend on the images that a process sees."""
-    network = out.parent / "network.yaml"
-    network.write_text(BATCH_NORMS)
-    words = ["retrain", str(network), *WORDS, "--study", str(study), "--out", str(out)]
+def start(study: Path, *places: Path) -> subprocess.Popen[str]:
+    """Start the training of a network whose running statistics depend on the images that a process sees, once for each place."""
+    (study.parent / "network.yaml").write_text(BATCH_NORMS)
+    (study.parent / "program.py").write_text(PROGRAM)
+    words = ["retrain", str(study.parent / "network.yaml"), *WORDS, "--study", str(study), "--out"]
+    commands = json.dumps([[*words, str(place)] for place in places])
     return subprocess.Popen(
-        [sys.executable, *TORCHRUN, *program, *words],
+        [sys.executable, *TORCHRUN, str(study.parent / "program.py"), commands],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -57,10 +64,12 @@ def start(study: Path, out: Path, program: Sequence[str] = NAS) -> subprocess.Po
     )
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[str, list[str]]:
-    """What the command printed, and the lines about errors that are ours, not those of torchrun."""
+def ended(process: subprocess.Popen[str]) -> tuple[list[str], list[str], list[str]]:
+    """The lines that the commands printed, those about errors that are ours, not torchrun's, and how the commands ended."""
     output, errors = process.communicate(timeout=PATIENCE_S)
-    return output, [line for line in errors.splitlines() if line.startswith(("nas: ", "interrupted"))]
+    said = [line for line in errors.splitlines() if line.startswith(("nas: ", "interrupted"))]
+    codes = [line.removeprefix("ended: ") for line in errors.splitlines() if line.startswith("ended: ")]
+    return output.splitlines(), said, codes
 
 
 def process_of_rank(rank: int, torchrun: subprocess.Popen[str]) -> int:
@@ -91,43 +100,34 @@ def learned(out: Path) -> tuple[object, ...]:
 
 def test_processes_stop_fail_and_resume_together(copy: Path, tmp_path: Path) -> None:
     out = tmp_path / "disturbed"
-    process = start(copy, out)
+    process = start(copy, out, out)
     wait_for_epochs(3, out, process)
     os.kill(process_of_rank(1, process), signal.SIGTERM)  # of one alone
-    assert ended(process) == ("", [f"interrupted; nothing is lost: the same command continues {out}"])
-    assert process.returncode != 0
-    (checkpoint,) = out.rglob(CHECKPOINT)
-    before = read_progress(checkpoint.parent).epochs
-    assert 3 <= before < 14
-    assert before % 1 > 0  # within an epoch: the statistics of both processes are needed
-    process = start(copy, out)
-    wait_for_epochs(before + 3, out, process)
+    wait_for_epochs(6, out, process)  # the second command continues
     os.kill(process_of_rank(1, process), signal.SIGKILL)
-    rule = "one of the processes of torchrun has ended, or does not answer; the same command continues"
-    assert ended(process) == ("", [f"nas: error: {rule}"])
+    interrupted = f"interrupted; nothing is lost: the same command continues {out}"
+    lost = "nas: error: one of the processes of torchrun has ended, or does not answer; the same command continues"
+    printed, errors, codes = ended(process)
+    assert (printed, errors) == ([], [interrupted, lost])
+    assert sorted(codes[:2]) == ["0 130", "1 130"]
+    assert codes[2:] == ["0 1"]
+    assert process.returncode != 0
     assert not retrained_runs(out)
-    process = start(copy, out)
-    printed, errors = ended(process)
-    assert (process.returncode, errors) == (0, [])
-    record = json.loads(printed)  # of one process alone
-    assert (record["trained"], record["runs"][0]["processes"]) == (1, 2)
-    undisturbed = start(copy, tmp_path / "undisturbed")
-    ended(undisturbed)
+    (checkpoint,) = out.rglob(CHECKPOINT)
+    epochs = read_progress(checkpoint.parent).epochs
+    assert 3 < epochs < 14
+    process = start(copy, out, tmp_path / "undisturbed", tmp_path / "failing")
+    printed, errors, codes = ended(process)
+    records = [json.loads(line) for line in printed]  # of one process alone
+    assert [(record["trained"], record["runs"][0]["processes"]) for record in records] == [(1, 2)] * 2
     assert learned(out) == learned(tmp_path / "undisturbed")
     assert not list(out.rglob(CHECKPOINT))
-
-
-def test_a_process_that_fails_alone_ends_all_with_its_error(copy: Path, tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(FAILING)
-    out = tmp_path / "out"
-    started_s = time.monotonic()
-    process = start(copy, out, (str(program),))
-    rule = "process 1 of torchrun failed: RuntimeError: no such kernel; the same command continues"
-    assert ended(process) == ("", [f"nas: error: {rule}"])
+    assert errors == [
+        "nas: error: process 1 of torchrun failed: RuntimeError: no such kernel; the same command continues"
+    ]
+    assert sorted(codes[:4]) == ["0 0", "0 0", "1 0", "1 0"]
     assert process.returncode != 0
-    assert time.monotonic() - started_s < PATIENCE_S / 2
-    assert not list(out.rglob("seed-*"))
+    assert not list((tmp_path / "failing").rglob("seed-*"))
 
 
 def test_processes_share_the_cores_and_need_a_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,11 @@ def test_an_onnx_file_with_metadata_is_a_model(photos: Path, tmp_path: Path) -> 
     assert found.confusion.totals.tolist() == [0, 8, 8]
 
 
+def test_an_onnx_file_runs_on_the_processor_alone(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^--device: must be cpu for an ONNX file, found 'cuda'$"):
+        validate(str(linear_onnx(tmp_path / "m.onnx", METADATA)), str(photos), device="cuda")
+
+
 def test_mean_and_deviation_of_an_onnx_file_may_be_given(photos: Path, tmp_path: Path) -> None:
     bare = linear_onnx(tmp_path / "bare.onnx", {"label_names": METADATA["label_names"]})
     whole = linear_onnx(tmp_path / "whole.onnx", METADATA)
@@ -304,7 +309,8 @@ def test_what_is_no_model_is_an_error_in_one_line(
         (["--mean", "0.5,x,0.5"], "--mean: must be numbers"),
         (["--mean", "0.5"], "--mean: must have 3 values"),
         (["--std", "0,0,0"], "--std: must be numbers above 0"),
-        (["--device", "gpu7"], "no such device"),
+        (["--device", "gpu7"], "--device: must be cpu, cuda or cuda:NUMBER, found 'gpu7'"),
+        (["--device", "cuda:99"], "GPUs that torch can use, found 'cuda:99'"),
     ],
 )
 def test_a_wrong_option_is_an_error_in_one_line(
@@ -319,7 +325,15 @@ def test_a_wrong_option_is_an_error_in_one_line(
 def test_a_name_that_is_nothing_is_an_error_that_knows_the_closest(nas: Nas, photos: Path) -> None:
     run = nas("validate", "resnet1x", photos)
     assert run.returncode == 2
-    assert "did you mean resnet" in run.stderr
+    rule = "MODEL: there is no such folder or ONNX file, and timm has no model of this name; did you mean resnet"
+    assert rule in run.stderr
+    assert run.stderr.endswith("?, found 'resnet1x'\n")
+
+
+@pytest.mark.parametrize(("word", "kind"), [("best", "trial"), ("12", "trial"), ("trial-12", "full training")])
+def test_a_model_of_a_study_needs_the_study(photos: Path, word: str, kind: str) -> None:
+    with pytest.raises(UsageError, match=rf"^{word}: a {kind} needs the folder of its study as DATA, found "):
+        validate(word, str(photos))
 
 
 def test_other_classes_are_an_error_that_names_them(nas: Nas, exported: Path, tmp_path: Path) -> None:
