@@ -64,7 +64,8 @@ class ParetoSampler(BaseSampler):
         key_attribute: the user attribute with the id of a trial's architecture, where the space is a `SearchSpace`; with it
             trials need not be decoded to know which points were tried.
         infeasible_attribute: the user attribute that a failed trial has if the same point would fail again (out of memory);
-            the sampler learns which points are likely to. By default it takes every failure for one, and infinite values.
+            the sampler learns which points are likely to. By default it takes every failure for one. Infinite values always
+            count.
         seed: of all random draws.
 
     Raises:

@@ -91,8 +91,8 @@ class StudyReader:
         budget: the step of an intermediate value at which a training is complete; None: intermediate values are not read.
         prior: parameters and values of the primary objective from elsewhere.
         key_attribute: the user attribute with the key of a trial's point (`Domain.key`); None: the point is decoded for it.
-        infeasible_attribute: the user attribute that a failed trial has if its point would fail again; None: every trial that
-            failed or has a value that is not finite is taken to.
+        infeasible_attribute: the user attribute that a failed trial has if its point would fail again; None: every failed trial
+            is taken to. So is one with a value that is not finite.
     """
 
     def __init__(
@@ -224,9 +224,11 @@ class StudyReader:
         return self.domain.complete(params, np.random.default_rng(trial.number))
 
     def _would_fail_again(self, trial: FrozenTrial) -> bool:
+        if trial.state == TrialState.COMPLETE:  # with a value that is not finite, which is a result
+            return True
         if self.infeasible_attribute is not None:
             return bool(trial.user_attrs.get(self.infeasible_attribute))
-        return trial.state in (TrialState.COMPLETE, TrialState.FAIL)
+        return trial.state == TrialState.FAIL
 
     def _add_intermediate_values(self, rows: ObservationRows, trial: FrozenTrial, item: Any) -> None:
         """Add what a trial had reached before its training was complete."""

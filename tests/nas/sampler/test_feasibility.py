@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,19 @@ def test_the_share_of_failing_proposals_falls(seed: int) -> None:
     assert sum(learning[25:]) <= 10
     assert sum(learning) < 0.35 * sum(ignoring)
     assert search(50, seed) == learning  # by default every failure counts
+
+
+def test_infinite_values_teach_whatever_the_attribute_says_of_failures() -> None:
+    sampler = ParetoSampler(BOX, cheap={1: size}, seed=0, infeasible_attribute="infeasible")
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    infinite = []
+    for _ in range(40):
+        trial = study.ask(BOX)
+        params = size(trial.params)
+        infinite.append(trial.params[next(iter(BOX))] == 16)
+        study.tell(trial, [-math.inf if infinite[-1] else 1 - params**-0.2, params])
+    assert sum(infinite[:3]) > 0
+    assert sum(infinite[15:]) <= 2
 
 
 def test_nothing_changes_as_long_as_nothing_fails() -> None:
