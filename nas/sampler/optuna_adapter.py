@@ -80,9 +80,12 @@ def share_plan(study: Study, trial: FrozenTrial, params: Mapping[str, Any]) -> N
 
 
 def shared_plan(trial: FrozenTrial) -> Mapping[str, Any]:
-    """The parameters that `share_plan` has written for `trial`; empty if it has not."""
-    plan = trial.system_attrs.get(PLAN)
-    return json.loads(plan) if plan else {}
+    """The parameters that `share_plan` has written for `trial`; empty if it has not, or if something else stands there."""
+    try:
+        plan = json.loads(trial.system_attrs.get(PLAN, "{}"))
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return plan if isinstance(plan, dict) else {}
 
 
 def without_intermediate_values(study: Study) -> Study:

@@ -77,3 +77,11 @@ def test_plan_is_read_by_other_processes(tmp_path: Path) -> None:
     share_plan(study, trial, {"k": 3, "kind": None})
     (again,) = optuna.load_study(study_name="s", storage=optuna.storages.JournalStorage(backend)).get_trials()
     assert shared_plan(again) == {"k": 3, "kind": None}
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 100_000, 7, None])
+def test_what_is_no_plan_counts_as_none(text: Any) -> None:
+    study = optuna.create_study()
+    trial = study.ask()
+    study._storage.set_trial_system_attr(trial._trial_id, "mixfront:plan", text)
+    assert shared_plan(study.get_trials()[0]) == {}
