@@ -18,6 +18,7 @@ from nas.sampler.candidate_pool import CandidatePool
 from nas.sampler.domain import Domain, Point
 from nas.sampler.feasibility import MAX_INFEASIBLE, FeasibilityModel
 from nas.sampler.features import FeatureExtractor, PointFunction
+from nas.sampler.initial_points import NUM_INITIAL_POINTS, choose_initial
 from nas.sampler.objective_models import FrontEstimate, ObjectiveModels, Observations
 from nas.sampler.warp import LogErrorWarp
 
@@ -32,7 +33,6 @@ MAX_BATCH_CANDIDATES = 512  # candidates from which all points of a batch are ch
 CLIMBING_POINTS = 8  # candidates whose neighbours are candidates, too
 MAX_NEIGHBOURS = 512  # of more, random ones are added
 MAX_CLIMBS = 3  # times that the neighbours of the best candidates are added
-NUM_INITIAL_POINTS = 3  # points trained before the model is used
 MANY_OBSERVATIONS = 400
 """With more, half as many candidates are made: those of very many suggestions have been compared."""
 
@@ -125,9 +125,9 @@ class Engine(Generic[Point]):
             points = [*observations.points, *pending]
             started = len({self.domain.key(point) for point in (*points, *infeasible)})
             if started < NUM_INITIAL_POINTS or not self.extractor.num_cheap:
-                return self._initial_points(started, tried, points, infeasible)
+                return self._first_points(started, tried, points, infeasible)
             if not points:  # nothing could be trained yet: points of low cost, and any others in turn
-                return self._initial_points(0 if started % 2 else NUM_INITIAL_POINTS, tried, [], infeasible)
+                return self._first_points(0 if started % 2 else NUM_INITIAL_POINTS, tried, [], infeasible)
         if learned:
             estimate = self.models.estimate_front(observations, pending, self.rng)
             self._warp = estimate.warp
@@ -213,39 +213,14 @@ class Engine(Generic[Point]):
             return True
         return len(set(map(self.domain.key, observations.points))) >= NUM_INITIAL_POINTS
 
-    def _initial_points(
+    def _first_points(
         self, started: int, tried: AbstractSet[Hashable], points: Sequence[Point], infeasible: Sequence[Point]
     ) -> list[Point]:
-        """The point of lowest cost, then of highest cost, then one of median cost; a random one if nothing is cheap.
-
-        Of several of lowest cost it is a random one, of several of highest cost one that is most like the first of `points`, so
-        that their difference is one of cost. Once some have failed, the two latter are of the half of all points that resembles
-        them least.
-        """
+        """The next point of the initial ones (`nas.sampler.initial_points`); none if there is none left."""
         available = self.pool.available(tried)
-        counting = available[(self.pool.costs[available] <= 1).all(axis=1)]
-        available = counting if len(counting) else available
-        if not len(available):
-            return []
-        unlike = available
-        if infeasible:
-            likeness = self.feasibility.likeness(self.pool, infeasible)[available]
-            unlike = available[likeness <= np.median(likeness)]
-        if not self.extractor.num_cheap:
-            return [self.pool.points[int(self.rng.choice(unlike))]]
-        costs = self.pool.costs[available, 0]
-        if started < 2:
-            best = available[costs == (costs.min() if started == 0 else costs.max())]
-            if len(best) > 1 and started and points:
-                distance = np.abs(self.pool.features.bits[best] - self.domain.encode(points[:1]))
-                distance = distance @ self.domain.encoding.distance
-                best = best[distance == distance.min()]
-            return [self.pool.points[int(best[0] if len(best) == 1 else self.rng.choice(best))]]
-        available = unlike
-        costs = self.pool.costs[available, 0]
-        ranked = available[np.argsort(costs, kind="stable")]
-        middle, reach = len(ranked) // 2, len(ranked) // 16
-        return [self.pool.points[int(self.rng.choice(ranked[middle - reach : middle + reach + 1]))]]
+        likeness = self.feasibility.likeness(self.pool, infeasible)[available] if infeasible else None
+        chosen = choose_initial(self.pool, available, started, points[:1], likeness, self.rng)
+        return [] if chosen is None else [self.pool.points[chosen]]
 
     def _renew_candidates(self, front: Sequence[Point], count: int) -> None:
         """Add `count` candidates: random ones, and mutants and crossovers of the front and of the best candidates."""
