@@ -34,6 +34,17 @@ class Publication:
         self._thread: threading.Thread | None = None
         self._ended_at = clock()
         self._publish_s = ASSUMED_PUBLISH_S
+        self._published: object = None  # the version of the file that the store has or gets
+
+    def has(self, source: Path) -> None:
+        """Take the store to have `source` as it is now."""
+        self._published = _version(source)
+
+    def offer_if_new(self, name: str, source: Path) -> None:
+        """Offer `source`, if it exists and is not what was published, or was taken to be there, last."""
+        version = _version(source)
+        if version is not None and version != self._published and self.offer(name, source):
+            self._published = version
 
     def offer(self, name: str, source: Path) -> bool:
         """Start to publish `source` as `name`; False if the last file is still on its way, or its time is not yet earned."""
@@ -58,3 +69,12 @@ class Publication:
             logger.info("%s cannot be published; the training goes on: %s", name, error)
         self._ended_at = self._clock()
         self._publish_s = self._ended_at - start
+
+
+def _version(file: Path) -> object:
+    """Changes whenever `file` is replaced; None if it does not exist."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size

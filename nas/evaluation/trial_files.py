@@ -131,7 +131,6 @@ class StoredTrialFiles:
         self.reference_file = folder / REFERENCE
         self._trial = 0
         self._publication = Publication(store)
-        self._published_checkpoint: object = None
         self._reference = None if driver is None else self._fetch_reference(driver)
 
     def announce(self, trial: int, segment: Segment) -> None:
@@ -160,7 +159,7 @@ class StoredTrialFiles:
                     self.store.fetch(trial_name(task.number, file), folder / file)
                 except OSError as error:
                     logger.warning("trial %d starts afresh, without its %s: %s", task.number, file, error)
-            self._published_checkpoint = _identity(folder / CHECKPOINT)
+            self._publication.has(folder / CHECKPOINT)
             yield folder
         finally:
             self._publication.wait()
@@ -169,11 +168,7 @@ class StoredTrialFiles:
 
     def on_epoch(self) -> None:
         """Publish the checkpoint in the background, if it is new and that takes next to no time."""
-        identity = _identity(self._checkpoint)
-        if identity is None or identity == self._published_checkpoint:
-            return
-        if self._publication.offer(trial_name(self._trial, CHECKPOINT), self._checkpoint):
-            self._published_checkpoint = identity
+        self._publication.offer_if_new(trial_name(self._trial, CHECKPOINT), self._checkpoint)
 
     def is_stop_requested(self) -> bool:
         """As `TrialFiles.is_stop_requested`."""
@@ -218,15 +213,6 @@ class StoredTrialFiles:
             self._reference = content
         except OSError as error:
             logger.info("the times of the reference network cannot be published: %s", error)
-
-
-def _identity(file: Path) -> object:
-    """Changes whenever `file` is replaced; None if it does not exist."""
-    try:
-        status = file.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _content(file: Path) -> bytes | None:

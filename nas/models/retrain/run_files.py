@@ -19,6 +19,7 @@ from nas.errors import StudyError
 from nas.evaluation.driver_store import DriverStore
 from nas.evaluation.place import obtain_images, sees_folder
 from nas.evaluation.publication import Publication
+from nas.evaluation.trial_files import LOCAL_INTERVAL_S, REMOTE_INTERVAL_S
 from nas.evaluation.work_folder import create_work_folder
 from nas.execution.driver_files import DriverFiles
 from nas.models.retrain.plan import RetrainSettings
@@ -26,10 +27,6 @@ from nas.models.retrain.progress_file import PROGRESS
 from nas.study.file_store import FileStore
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.retrained import RESULT, RETRAINED, STOP
-
-SHARED_INTERVAL_S = 0.25
-REMOTE_INTERVAL_S = 2.0
-"""Seconds between two looks at whether the driver asks its workers to stop."""
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +82,7 @@ class SharedRunFiles:
         on_progress: called when the progress of the open run was written.
     """
 
-    stop_interval_s = SHARED_INTERVAL_S
+    stop_interval_s = LOCAL_INTERVAL_S
 
     def __init__(self, images: Path, stop_file: Path, on_progress: Callable[[], None] = lambda: None) -> None:
         self.images = images
@@ -136,7 +133,6 @@ class StoredRunFiles:
         self.work = work
         self._publication = Publication(store)
         self._run = Path()  # the driver's folder of the open run
-        self._published_checkpoint: object = None
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[Path]:
@@ -150,7 +146,7 @@ class StoredRunFiles:
                 self.store.fetch(self._name(folder, CHECKPOINT), own / CHECKPOINT)
             except OSError as error:
                 logger.warning("%s starts afresh, without its checkpoint: %s", folder.name, error)
-            self._published_checkpoint = _identity(own / CHECKPOINT)
+            self._publication.has(own / CHECKPOINT)
             yield own
         finally:
             self._publication.wait()
@@ -167,12 +163,7 @@ class StoredRunFiles:
         """Publish the progress and, in the background, the checkpoint, if it is new and that takes next to no time."""
         with suppress(OSError):
             self._publish(PROGRESS)
-        checkpoint = self._own(self._run) / CHECKPOINT
-        identity = _identity(checkpoint)
-        if identity is None or identity == self._published_checkpoint:
-            return
-        if self._publication.offer(self._name(self._run, CHECKPOINT), checkpoint):
-            self._published_checkpoint = identity
+        self._publication.offer_if_new(self._name(self._run, CHECKPOINT), self._own(self._run) / CHECKPOINT)
 
     def keep_checkpoint(self) -> None:
         """As `RunFiles.keep_checkpoint`."""
@@ -247,12 +238,3 @@ def open_run_files(settings: RetrainSettings, files: DriverFiles | None) -> RunF
         raise StudyError(f"--out: {rule}; machine {host} does not see {place.folder}")
     images = obtain_images(settings.data_file, settings.fingerprint, files)
     return StoredRunFiles(DriverStore(files), place.folder, images, create_work_folder())
-
-
-def _identity(file: Path) -> object:
-    """Changes whenever `file` is replaced; None if it does not exist."""
-    try:
-        status = file.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
