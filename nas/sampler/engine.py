@@ -20,7 +20,7 @@ from nas.sampler.feasibility import MAX_INFEASIBLE, FeasibilityModel
 from nas.sampler.features import FeatureExtractor, PointFunction
 from nas.sampler.initial_points import NUM_INITIAL_POINTS, choose_initial
 from nas.sampler.objective_models import FrontEstimate, ObjectiveModels, Observations
-from nas.sampler.warp import LogErrorWarp
+from nas.sampler.warp import CostGoal, LogErrorWarp
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -44,13 +44,10 @@ class Engine(Generic[Point]):
         domain: the points.
         cheap: functions that give the cheap objectives, to be minimised.
         extra: functions that give further numbers known before training.
-        num_secondary: number of objectives that are modelled in addition to the primary one, to be minimised.
-        limits: the highest value allowed of each cheap objective, then of each secondary one; inf where there is no limit.
+        cheap_goals: what counts of each cheap objective; by default no more than its value.
+        secondary_goals: what counts of each objective that is modelled in addition to the primary one, to be minimised.
         primary_limit: the lowest value allowed of the primary objective.
-        references: the value of each cheap objective, then of each secondary one, above which points do not count; inf where
-            none was given.
         primary_reference: the value of the primary objective below which points do not count.
-        log_costs: for each cheap objective, then each secondary one, True if only its ratios matter.
         feasible: False for points that must not be proposed; None if all may be.
         seed: of all random draws.
     """
@@ -60,39 +57,21 @@ class Engine(Generic[Point]):
         domain: Domain[Point],
         cheap: Sequence[PointFunction],
         extra: Sequence[PointFunction] = (),
-        num_secondary: int = 0,
-        limits: Sequence[float] | None = None,
+        cheap_goals: Sequence[CostGoal] | None = None,
+        secondary_goals: Sequence[CostGoal] = (),
         primary_limit: float = -np.inf,
-        references: Sequence[float] | None = None,
         primary_reference: float = -np.inf,
-        log_costs: Sequence[bool] | None = None,
         feasible: Callable[[Any], bool] | None = None,
         seed: int = 0,
     ) -> None:
         self.domain = domain
         self.rng = np.random.default_rng(seed)
-        num_costs, num_cheap = len(cheap) + num_secondary, len(cheap)
-        all_limits = [np.inf] * num_costs if limits is None else list(limits)
-        all_references = [np.inf] * num_costs if references is None else list(references)
-        all_logs = [False] * num_costs if log_costs is None else list(log_costs)
-        cheap_limits, self.secondary_limits = all_limits[:num_cheap], all_limits[num_cheap:]
+        goals = [CostGoal()] * len(cheap) if cheap_goals is None else cheap_goals
         self.primary_limit = primary_limit
         complete = domain.size <= MAX_ENUMERATED_POINTS
-        self.extractor = FeatureExtractor(
-            domain,
-            cheap,
-            extra,
-            cheap_limits,
-            all_references[:num_cheap],
-            all_logs[:num_cheap],
-            feasible,
-            complete,
-            self.rng,
-        )
+        self.extractor = FeatureExtractor(domain, cheap, extra, goals, feasible, complete, self.rng)
         self.pool: CandidatePool[Point] = CandidatePool(self.extractor, complete, CANDIDATE_POOL_SIZE)
-        self.models = ObjectiveModels(
-            self.extractor, all_references[num_cheap:], all_logs[num_cheap:], primary_reference
-        )
+        self.models = ObjectiveModels(self.extractor, secondary_goals, primary_reference)
         self.feasibility = FeasibilityModel(self.extractor)
         self._warp: LogErrorWarp | None = None  # of the last suggestion, if the model has learned from observations
 
@@ -278,8 +257,8 @@ class Engine(Generic[Point]):
             limit = min(self.primary_limit, warp.ceiling - 1e-9 * warp.unit)
             probability *= ndtr((mean - warp(np.array(limit))) / deviation)
         secondary_costs = costs.T[self.extractor.num_cheap :]
-        limited = zip(self.models.secondary_scales, self.secondary_limits, secondary_costs, strict=False)
-        for scale, limit, cost in limited:
-            if np.isfinite(limit):
-                probability *= cost <= scale(np.array(limit))
+        limited = zip(self.models.secondary_scales, self.models.secondary_goals, secondary_costs, strict=False)
+        for scale, goal, cost in limited:
+            if np.isfinite(goal.limit):
+                probability *= cost <= scale(np.array(goal.limit))
         return probability * estimate.improvement.expected(costs, mean, deviation, warp)

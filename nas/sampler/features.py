@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nas.sampler.bounded_cache import BoundedCache
 from nas.sampler.domain import Domain, Point, Rng
-from nas.sampler.warp import CostScale
+from nas.sampler.warp import CostGoal, CostScale
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.intp] | NDArray[np.bool_] | slice
@@ -69,9 +69,7 @@ class FeatureExtractor(Generic[Point]):
         domain: the points.
         cheap: functions that give the cheap objectives, to be minimised.
         extra: functions that give further numbers, such as the parameters of a network.
-        limits: the highest value allowed of each cheap objective; inf where there is no limit.
-        references: the value of each cheap objective above which points do not count; inf where none was given.
-        log_costs: for each cheap objective True if only its ratios matter.
+        goals: what counts of each cheap objective.
         feasible: False for points that must not be proposed; None if all may be.
         enumerate_all: scales are those of all points of the domain, not of random ones.
         rng: draws the random points.
@@ -82,9 +80,7 @@ class FeatureExtractor(Generic[Point]):
         domain: Domain[Point],
         cheap: Sequence[PointFunction],
         extra: Sequence[PointFunction],
-        limits: Sequence[float],
-        references: Sequence[float],
-        log_costs: Sequence[bool],
+        goals: Sequence[CostGoal],
         feasible: Callable[[Any], bool] | None,
         enumerate_all: bool,
         rng: Rng,
@@ -94,8 +90,7 @@ class FeatureExtractor(Generic[Point]):
         self.num_cheap = len(cheap)
         self._rows: BoundedCache[Hashable, tuple[float, ...]] = BoundedCache(MAX_CACHED_POINTS)
         self._is_feasible: BoundedCache[Hashable, bool] = BoundedCache(MAX_CACHED_POINTS)
-        self._limits, self._feasible = np.asarray(limits, dtype=np.float64), feasible
-        self.references, self._log_costs = tuple(references), tuple(log_costs)
+        self.goals, self._feasible = tuple(goals), feasible
         self.reference_points = list(domain.points()) if enumerate_all else self._sample_reference(rng)
         values = self.function_values(self.reference_points)
         self.scales = self._scales(values)
@@ -120,7 +115,9 @@ class FeatureExtractor(Generic[Point]):
     def feasible(self, points: Sequence[Point], values: Floats) -> NDArray[np.bool_]:
         """Which of `points`, of the given function values, may be proposed, `(n,)`; none without finite costs."""
         costs = values[:, : self.num_cheap]
-        allowed = np.asarray(np.isfinite(costs).all(axis=1) & (costs <= self._limits).all(axis=1))
+        allowed = np.asarray(
+            np.isfinite(costs).all(axis=1) & (costs <= [goal.limit for goal in self.goals]).all(axis=1)
+        )
         if self._feasible is not None:
             for i in np.nonzero(allowed)[0].tolist():
                 allowed[i] = self._allows(points[i], self._feasible)
@@ -160,8 +157,8 @@ class FeatureExtractor(Generic[Point]):
         """The scale of each function; that of a cheap objective ends at its reference or limit, above which nothing counts."""
         finite = (column[np.isfinite(column)] for column in values.T)
         scales = [CostScale.of(column) if len(column) else CostScale(0.0, 1.0) for column in finite]
-        for j, (limit, reference, log) in enumerate(zip(self._limits, self.references, self._log_costs, strict=True)):
-            scales[j] = scales[j].ending_at(float(limit), reference, log)
+        for j, goal in enumerate(self.goals):
+            scales[j] = scales[j].ending_at(goal)
         return tuple(scales)
 
     def _sample_reference(self, rng: Rng) -> list[Point]:

@@ -21,7 +21,7 @@ from nas.sampler.domain import Point, Rng
 from nas.sampler.features import FeatureExtractor, Features
 from nas.sampler.gaussian_process import GaussianProcess
 from nas.sampler.improvement import HypervolumeImprovement
-from nas.sampler.warp import CostScale, LogErrorWarp, candidate_warps
+from nas.sampler.warp import CostGoal, CostScale, LogErrorWarp, candidate_warps
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -87,29 +87,26 @@ class ObjectiveModels(Generic[Point]):
 
     Args:
         extractor: computes the costs and features of points.
-        secondary_references: the value of each secondary objective above which points do not count; inf where none was given.
-        log_secondary: for each secondary objective True if only its ratios matter.
+        secondary_goals: what counts of each secondary objective.
         reference: the value of the primary objective below which points do not count; -inf if none was given.
     """
 
     def __init__(
         self,
         extractor: FeatureExtractor[Point],
-        secondary_references: Sequence[float],
-        log_secondary: Sequence[bool],
+        secondary_goals: Sequence[CostGoal],
         reference: float,
     ) -> None:
         self.extractor = extractor
         self.reference = reference
-        self._secondary_references, self._log_secondary = tuple(secondary_references), tuple(log_secondary)
-        num_secondary = len(self._log_secondary)
-        told = np.isfinite([*extractor.references, *self._secondary_references])
+        self.secondary_goals = tuple(secondary_goals)
+        told = np.isfinite([goal.reference for goal in (*extractor.goals, *self.secondary_goals)])
         self._ends = np.where(told, 1.0, 1.0 + REFERENCE_MARGIN)
         encoding = extractor.domain.encoding
         shape = (encoding.decision, encoding.distance, extractor.num_linear, extractor.num_smooth)
         self.primary = GaussianProcess(*shape)
-        self.secondary = [GaussianProcess(*shape) for _ in range(num_secondary)]
-        self.secondary_scales = [CostScale(0.0, 1.0) for _ in range(num_secondary)]
+        self.secondary = [GaussianProcess(*shape) for _ in self.secondary_goals]
+        self.secondary_scales = [CostScale(0.0, 1.0) for _ in self.secondary_goals]
         self._warp: LogErrorWarp | None = None
         self._fitted_on = 0
         self._chosen_on = 0
@@ -195,9 +192,8 @@ class ObjectiveModels(Generic[Point]):
             measured = np.isfinite(trained.secondary[:, j])
             if measured.any():
                 values = trained.secondary[measured, j]
-                scale = CostScale.of(values)
-                self.secondary_scales[j] = scale.ending_at(
-                    np.inf, self._secondary_references[j], self._log_secondary[j]
+                self.secondary_scales[j] = CostScale.of(values).ending_at(
+                    replace(self.secondary_goals[j], limit=np.inf)
                 )
                 model.fit(features[measured], self.secondary_scales[j].logarithmic(values), rng)
         return warp

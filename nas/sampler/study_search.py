@@ -20,6 +20,7 @@ from nas.sampler.optuna_adapter import is_shared
 from nas.sampler.point_search import PointSearch
 from nas.sampler.prediction import Prediction
 from nas.sampler.study_reader import ObjectiveSource, StudyReader
+from nas.sampler.warp import CostGoal
 
 logger = logging.getLogger(__name__)
 
@@ -151,15 +152,21 @@ class StudySearch:
             domain,
             [_with_sign(functions[id(options.cheap[index])], signs[index]) for index in cheap],
             [functions[id(feature)] for feature in options.features],
-            num_secondary=len(secondary),
-            limits=[signs[i] * limits[i] if i in limits else math.inf for i in (*cheap, *secondary)],
+            [self._cost_goal(index) for index in cheap],
+            [self._cost_goal(index) for index in secondary],
             primary_limit=-self._primary.loss(limits[primary]) if primary in limits else -math.inf,
-            references=[signs[i] * references[i] if i in references else math.inf for i in (*cheap, *secondary)],
             primary_reference=-self._primary.loss(references[primary]) if primary in references else -math.inf,
-            log_costs=[i in options.log for i in (*cheap, *secondary)],
             feasible=options.feasible,
             seed=seed,
         )
+
+    def _cost_goal(self, index: int) -> CostGoal:
+        """What counts of an objective that is modelled as a cost, to be minimised."""
+        options, sign = self.options, self._signs[index]
+        limit, reference = (
+            sign * told[index] if index in told else math.inf for told in (options.limits, options.reference)
+        )
+        return CostGoal(limit, reference, index in options.log)
 
     def _create_reader(self, domain: Domain[Any]) -> StudyReader:
         options = self.options

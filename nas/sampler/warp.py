@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
+
 EQUAL_VALUES_TOLERANCE = 1e-9  # share of the largest value; within it all values count as equal
 CEILING_MARGINS = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 3.0, 20.0)  # of the ceiling above the best, in observed ranges
 
@@ -63,6 +64,21 @@ def candidate_warps(y: Floats, reference: float = -np.inf) -> list[LogErrorWarp]
 
 
 @dataclass(frozen=True)
+class CostGoal:
+    """What counts of a cost, which is to be minimised.
+
+    Args:
+        limit: the highest value allowed; inf if there is no limit.
+        reference: the value above which points do not count; inf if none was given.
+        log: only ratios matter.
+    """
+
+    limit: float = np.inf
+    reference: float = np.inf
+    log: bool = False
+
+
+@dataclass(frozen=True)
 class CostScale:
     """An increasing scale of costs, 0 at `low` and 1 at `high`: the mean of a linear and a logarithmic scale.
 
@@ -79,14 +95,15 @@ class CostScale:
     log: bool = False
 
     @classmethod
-    def of(cls, values: Floats, log: bool = False) -> CostScale:
+    def of(cls, values: Floats) -> CostScale:
         """The scale on which `values` span 0 to 1."""
-        return cls(float(values.min()), float(values.max()), log)
+        return cls(float(values.min()), float(values.max()))
 
-    def ending_at(self, limit: float, reference: float, log: bool) -> CostScale:
-        """The scale that ends at `reference` where that is finite, else at a `limit` within this one."""
-        high = reference if self.low < reference < np.inf else limit if self.low < limit < self.high else self.high
-        return CostScale(self.low, high, log)
+    def ending_at(self, goal: CostGoal) -> CostScale:
+        """The scale that ends at the reference of `goal` where that is finite, else at a limit within this one."""
+        if self.low < goal.reference < np.inf:
+            return CostScale(self.low, goal.reference, goal.log)
+        return CostScale(self.low, goal.limit if self.low < goal.limit < self.high else self.high, goal.log)
 
     def __call__(self, values: Floats) -> Floats:
         """`values` on the scale."""

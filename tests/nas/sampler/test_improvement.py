@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from nas.sampler.improvement import HypervolumeImprovement
-from nas.sampler.warp import CostScale, LogErrorWarp, candidate_warps
+from nas.sampler.warp import CostGoal, CostScale, LogErrorWarp, candidate_warps
 
 UNIT = st.floats(0.01, 0.99)
 
@@ -126,9 +126,9 @@ def test_values_worse_than_the_reference_do_not_count() -> None:
 
 def test_cost_scale_ends_at_the_reference_or_at_a_limit_within() -> None:
     scale = CostScale(1.0, 100.0)
-    assert scale.ending_at(np.inf, np.inf, False) == scale
-    assert scale.ending_at(50.0, np.inf, False).high == 50
-    assert scale.ending_at(500.0, np.inf, False).high == 100
-    assert scale.ending_at(50.0, 200.0, False).high == 200
-    assert scale.ending_at(np.inf, 0.5, False).high == 100  # no point is better than this reference
-    assert scale.ending_at(np.inf, np.inf, True)(np.array([10.0])) == pytest.approx([0.5])
+    assert scale.ending_at(CostGoal()) == scale
+    assert scale.ending_at(CostGoal(limit=50.0)).high == 50
+    assert scale.ending_at(CostGoal(limit=500.0)).high == 100
+    assert scale.ending_at(CostGoal(limit=50.0, reference=200.0)).high == 200
+    assert scale.ending_at(CostGoal(reference=0.5)).high == 100  # no point is better than this reference
+    assert scale.ending_at(CostGoal(log=True))(np.array([10.0])) == pytest.approx([0.5])
