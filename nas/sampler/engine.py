@@ -103,10 +103,10 @@ class Engine(Generic[Point]):
         if not learned:
             points = [*observations.points, *pending]
             started = len({self.domain.key(point) for point in (*points, *infeasible)})
+            if not points and started > 2:  # nothing could be trained yet: points of low cost, and any others in turn
+                return self._first_points(0 if started % 2 else 2, tried, [], infeasible)
             if started < NUM_INITIAL_POINTS or not self.extractor.num_cheap:
                 return self._first_points(started, tried, points, infeasible)
-            if not points:  # nothing could be trained yet: points of low cost, and any others in turn
-                return self._first_points(0 if started % 2 else NUM_INITIAL_POINTS, tried, [], infeasible)
         if learned:
             estimate = self.models.estimate_front(observations, pending, self.rng)
             self._warp = estimate.warp
@@ -198,7 +198,7 @@ class Engine(Generic[Point]):
         """The next point of the initial ones (`nas.sampler.initial_points`); none if there is none left."""
         available = self.pool.available(tried)
         likeness = self.feasibility.likeness(self.pool, infeasible)[available] if infeasible else None
-        chosen = choose_initial(self.pool, available, started, points[:1], likeness, self.rng)
+        chosen = choose_initial(self.pool, available, started, points, infeasible, likeness, self.rng)
         return [] if chosen is None else [self.pool.points[chosen]]
 
     def _renew_candidates(self, front: Sequence[Point], count: int) -> None:

@@ -9,6 +9,7 @@ import optuna
 import pytest
 
 from nas.sampler import ParetoSampler
+from nas.sampler.initial_points import NUM_INITIAL_POINTS
 from nas.sampler.prediction import INTERVAL_PROBABILITY, PredictingSampler
 
 
@@ -33,8 +34,8 @@ def run(cells: Any, sampler: ParetoSampler, trials: int, sign: float = 1.0) -> l
 def test_predictions_are_in_the_units_and_direction_of_the_objective(cells: Any) -> None:
     upward = run(cells, sampler_of(cells), 40)
     downward = run(cells, sampler_of(cells), 40, sign=-1.0)
-    assert [prediction is None for prediction, _ in upward[:3]] == [True] * 3  # the initial design
-    for (up, _), (down, _) in zip(upward[3:], downward[3:], strict=True):
+    assert [prediction is None for prediction, _ in upward[:NUM_INITIAL_POINTS]] == [True] * NUM_INITIAL_POINTS
+    for (up, _), (down, _) in zip(upward[NUM_INITIAL_POINTS:], downward[NUM_INITIAL_POINTS:], strict=True):
         assert up.low < up.median < up.high
         assert down.objective == up.objective == 0
         assert down.to_list() == pytest.approx([-up.median, -up.high, -up.low], abs=1e-6)
