@@ -1,26 +1,53 @@
 """Several points to train at once, from one model and one set of candidates.
 
-After each choice the model is updated as if the result were the predicted one (kriging believer, as for points that are being
-trained): the mean stays, the uncertainty around the chosen point falls, and the point joins the front. For a Gaussian process
-that is an update of rank one of the covariance of the candidates, which takes milliseconds.
+After each choice the models are updated as if the results were the predicted ones (kriging believer, as for points that are
+being trained): the means stay, the uncertainty around the chosen point falls, and the point joins the front. For a Gaussian
+process that is an update of rank one of the covariance of the candidates, which takes milliseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.sampler.improvement import Costs
 from nas.sampler.objective_models import FrontEstimate
 
 Floats = NDArray[np.float64]
 
 MIN_VARIANCE = 1e-9  # of a candidate, relative to the largest
 
-Acquisition = Callable[[FrontEstimate, Floats, Floats, Floats], Floats]
+Acquisition = Callable[[FrontEstimate, Costs, Floats, Floats], Floats]
 """Maps the front, costs, means and deviations of candidates to their acquisition values."""
+
+
+@dataclass
+class Uncertainty:
+    """That of one model at m candidates.
+
+    Args:
+        covariance: `(m, m)`.
+        noise_deviation: of one observation.
+    """
+
+    covariance: Floats
+    noise_deviation: float
+
+    def __post_init__(self) -> None:
+        self._min_variance = MIN_VARIANCE * max(float(np.diag(self.covariance).max()), MIN_VARIANCE)
+
+    @property
+    def deviation(self) -> Floats:
+        """The standard deviation of each candidate, `(m,)`."""
+        return np.asarray(np.sqrt(np.maximum(np.diag(self.covariance), self._min_variance)))
+
+    def observe(self, index: int) -> None:
+        """Take in an observation of the candidate `index`, whatever its value."""
+        column = self.covariance[:, index]
+        self.covariance = self.covariance - np.outer(column, column) / (column[index] + self.noise_deviation**2)
 
 
 @dataclass
@@ -29,17 +56,17 @@ class Batch:
 
     Args:
         estimate: the front so far.
-        costs: `(m, k)`.
+        costs: the expected ones, `(m, k)`.
         mean: of the primary objective, `(m,)`.
-        covariance: of the primary objective, `(m, m)`.
-        noise_deviation: of one observation.
+        primary: the uncertainty of the primary objective.
+        secondary: that of each predicted cost, which are the last ones of `costs`.
     """
 
     estimate: FrontEstimate
     costs: Floats
     mean: Floats
-    covariance: Floats
-    noise_deviation: float
+    primary: Uncertainty
+    secondary: Sequence[Uncertainty] = ()
 
     def select(self, count: int, acquisition: Acquisition, weight: Floats) -> list[int]:
         """The indices of the best candidate, of the best one after that, and so on; at most `count`.
@@ -50,10 +77,10 @@ class Batch:
             weight: by which its values are multiplied, `(m,)`.
         """
         chosen: list[int] = []
-        floor = MIN_VARIANCE * max(float(np.diag(self.covariance).max()), MIN_VARIANCE)
         while True:
-            deviation = np.sqrt(np.maximum(np.diag(self.covariance), floor))
-            scores = weight * acquisition(self.estimate, self.costs, self.mean, deviation)
+            cost_deviations = np.array([model.deviation for model in self.secondary]).reshape(-1, len(self.mean)).T
+            costs = Costs(self.costs, cost_deviations)
+            scores = weight * acquisition(self.estimate, costs, self.mean, self.primary.deviation)
             scores[chosen] = -np.inf
             chosen.append(int(np.argmax(scores)))
             if len(chosen) >= min(count, len(self.mean)):
@@ -61,9 +88,9 @@ class Batch:
             self._believe(chosen[-1])
 
     def _believe(self, index: int) -> None:
-        """Take the predicted result of the candidate `index` for an observation."""
-        column = self.covariance[:, index]
-        self.covariance = self.covariance - np.outer(column, column) / (column[index] + self.noise_deviation**2)
+        """Take the predicted results of the candidate `index` for an observation."""
+        for model in (self.primary, *self.secondary):
+            model.observe(index)
         y = self.estimate.warp.inverse(self.mean[index : index + 1])
         improvement = self.estimate.improvement.with_points(self.costs[index : index + 1], y)
         self.estimate = replace(self.estimate, improvement=improvement)

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from nas.sampler.batch import Batch
+from nas.sampler.batch import Batch, Uncertainty
 from nas.sampler.candidate_pool import CandidatePool
 from nas.sampler.domain import Domain, Point
 from nas.sampler.feasibility import MAX_INFEASIBLE, FeasibilityModel
 from nas.sampler.features import FeatureExtractor, PointFunction
+from nas.sampler.gaussian_process import GaussianProcess
+from nas.sampler.improvement import Costs
 from nas.sampler.initial_points import NUM_INITIAL_POINTS, choose_initial
 from nas.sampler.objective_models import FrontEstimate, ObjectiveModels, Observations
 from nas.sampler.warp import CostGoal, LogErrorWarp
@@ -29,6 +31,7 @@ MAX_ENUMERATED_POINTS = 30_000  # a larger space is searched by candidates
 CANDIDATE_POOL_SIZE = 1_200
 MAX_DEVIATION_MULTIPLICATIONS = 6e7  # spent on the deviations of candidates in one scoring
 MIN_SCORED_DEVIATIONS = 256  # candidates whose deviation is computed at least
+MAX_UNCERTAIN_COSTS = 2048  # candidates for which the uncertainty of predicted costs counts, in one scoring
 MAX_BATCH_CANDIDATES = 512  # candidates from which all points of a batch are chosen
 CLIMBING_POINTS = 8  # candidates whose neighbours are candidates, too
 MAX_NEIGHBOURS = 512  # of more, random ones are added
@@ -158,17 +161,21 @@ class Engine(Generic[Point]):
             else np.arange(half, len(ranked))
         )
         index = np.concatenate([ranked[:half], ranked[spread]])
-        features = pool.features[index]
-        covariance = pool.covariance(model)[index]
         batch = Batch(
             estimate,
-            self._costs(estimate)[index],
-            model.mean(covariance),
-            model.posterior_covariance(covariance, features),
-            model.noise_deviation,
+            self._expected_costs(estimate)[index],
+            model.mean(pool.covariance(model)[index]),
+            self._uncertainty(model, index),
+            [self._uncertainty(objective.process, index) for objective in estimate.secondary],
         )
         weight = self.feasibility.weight(pool)[index]
         return [int(index[i]) for i in batch.select(count, self._acquisition, weight)]
+
+    def _uncertainty(self, model: GaussianProcess, index: Indices) -> Uncertainty:
+        """That of a model at the candidates `index`."""
+        pool = self.pool
+        covariance = model.posterior_covariance(pool.covariance(model)[index], pool.features[index])
+        return Uncertainty(covariance, model.noise_deviation)
 
     def predict(self, point: Point) -> tuple[float, float, float] | None:
         """What the model of the last suggestion expects of the primary objective of a training of `point`.
@@ -219,46 +226,50 @@ class Engine(Generic[Point]):
         """Score the candidates `index`.
 
         Deviations are computed only of candidates that might be the best: with the same hyper-parameters they fall from
-        observation to observation, so the last ones computed are upper bounds.
+        observation to observation, so the last ones computed are upper bounds. Those of predicted costs are left out at first.
         """
         if not len(index):
             return
         pool, model = self.pool, self.models.primary
         covariance = pool.covariance(model)
-        mean, costs = model.mean(covariance)[index], self._costs(estimate)[index]
+        mean, costs = model.mean(covariance)[index], Costs.exact(self._expected_costs(estimate)[index])
         bound = np.minimum(pool.deviation, model.prior_standard_deviation(pool.features))[index]
         weight = self.feasibility.weight(pool)[index]
         scores = weight * self._acquisition(estimate, costs, mean, bound)
-        ranked = np.argsort(-scores, kind="stable")
+        predicted = costs.mean[:, self.extractor.num_cheap :].sum(axis=1)
+        ranked = np.lexsort((predicted, -scores))  # if none is expected to keep a limit, those that are nearest
         num_exact = max(int(MAX_DEVIATION_MULTIPLICATIONS / model.num_observations**2), MIN_SCORED_DEVIATIONS)
-        top = ranked[:num_exact]
+        top = ranked[: min(num_exact, MAX_UNCERTAIN_COSTS) if estimate.secondary else num_exact]
         deviation = model.standard_deviation(covariance[index[top]], pool.features[index[top]])
-        exact = weight[top] * self._acquisition(estimate, costs[top], mean[top], deviation)
+        costs = Costs(costs.mean[top], self._cost_deviations(estimate, index[top]))
+        exact = weight[top] * self._acquisition(estimate, costs, mean[top], deviation)
         scores = np.minimum(scores, exact.max() * (1 - 1e-9))  # a bound alone cannot win
         scores[top] = exact
         pool.score[index], pool.deviation[index[top]] = scores, deviation
 
-    def _costs(self, estimate: FrontEstimate) -> Floats:
-        """The costs of all candidates, with the predicted ones where `estimate` has them, `(m, costs)`."""
-        pool, models = self.pool, self.models
-        predicted = [
-            models.cost_of_mean(j, model.mean(pool.covariance(model)))
-            if model.num_observations
-            else np.zeros(len(pool))
-            for j, model in enumerate(models.secondary[: estimate.improvement.num_costs - self.extractor.num_cheap])
-        ]
+    def _expected_costs(self, estimate: FrontEstimate) -> Floats:
+        """The costs of all candidates and the means of those that are predicted, `(candidates, costs)`."""
+        pool = self.pool
+        predicted = [objective.process.mean(pool.covariance(objective.process)) for objective in estimate.secondary]
         return np.column_stack([pool.costs, *predicted])
 
-    def _acquisition(self, estimate: FrontEstimate, costs: Floats, mean: Floats, deviation: Floats) -> Floats:
-        """The expected hypervolume improvement of candidates, times the probability that they keep the limits, `(m,)`."""
+    def _cost_deviations(self, estimate: FrontEstimate, index: Indices) -> Floats:
+        """The standard deviations of the predicted costs of the candidates `index`, `(m, predicted costs)`."""
+        pool = self.pool
+        deviations = [
+            process.standard_deviation(pool.covariance(process)[index], pool.features[index])
+            for process in (objective.process for objective in estimate.secondary)
+        ]
+        return np.stack(deviations, axis=1) if deviations else np.zeros((len(index), 0))
+
+    def _acquisition(self, estimate: FrontEstimate, costs: Costs, mean: Floats, deviation: Floats) -> Floats:
+        """The expected hypervolume improvement of candidates, times the probability that they keep a limit, `(m,)`.
+
+        That of a cost needs no probability: beyond it there is no improvement.
+        """
         warp = estimate.warp
-        probability = np.ones(len(costs))
-        if np.isfinite(self.primary_limit):
-            limit = min(self.primary_limit, warp.ceiling - 1e-9 * warp.unit)
-            probability *= ndtr((mean - warp(np.array(limit))) / deviation)
-        secondary_costs = costs.T[self.extractor.num_cheap :]
-        limited = zip(self.models.secondary_scales, self.models.secondary_goals, secondary_costs, strict=False)
-        for scale, goal, cost in limited:
-            if np.isfinite(goal.limit):
-                probability *= cost <= scale(np.array(goal.limit))
-        return probability * estimate.improvement.expected(costs, mean, deviation, warp)
+        improvement = estimate.improvement.expected(costs, mean, deviation, warp)
+        if not np.isfinite(self.primary_limit):
+            return improvement
+        limit = min(self.primary_limit, warp.ceiling - 1e-9 * warp.unit)
+        return np.asarray(ndtr((mean - warp(np.array(limit))) / deviation) * improvement)

@@ -1,8 +1,8 @@
 """The models of the objectives that need training, and the front that they estimate.
 
 The primary objective is modelled by a Gaussian process of its log-warped error. Each secondary one (a measured throughput) has
-a Gaussian process too, but only its predicted mean is used. Pending points, which are being trained, count as if their results
-were those predicted (kriging believer), so that parallel workers get different points.
+a Gaussian process too (`secondary_objective`). Pending points, which are being trained, count as if their results were those
+predicted (kriging believer), so that parallel workers get different points.
 
 Costs are minimised; the primary objective y is maximised.
 """
@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from nas.sampler.domain import Point, Rng
 from nas.sampler.features import FeatureExtractor, Features
 from nas.sampler.gaussian_process import GaussianProcess
-from nas.sampler.improvement import HypervolumeImprovement
-from nas.sampler.warp import CostGoal, CostScale, LogErrorWarp, candidate_warps
+from nas.sampler.improvement import HypervolumeImprovement, sobol_places
+from nas.sampler.secondary_objective import UNSEEN_SHARE, SecondaryObjective
+from nas.sampler.warp import CostGoal, LogErrorWarp, candidate_warps
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -74,12 +75,14 @@ class FrontEstimate:
         warp: the scale on which the primary objective is modelled.
         points: those on the front, among those observed and pending.
         refitted: the hyper-parameters of the primary model are new.
+        secondary: the models of the last costs of `improvement`.
     """
 
     improvement: HypervolumeImprovement
     warp: LogErrorWarp
     points: Sequence[Any]
     refitted: bool
+    secondary: Sequence[SecondaryObjective] = ()
 
 
 class ObjectiveModels(Generic[Point]):
@@ -99,14 +102,14 @@ class ObjectiveModels(Generic[Point]):
     ) -> None:
         self.extractor = extractor
         self.reference = reference
-        self.secondary_goals = tuple(secondary_goals)
-        told = np.isfinite([goal.reference for goal in (*extractor.goals, *self.secondary_goals)])
+        told = np.isfinite([goal.reference for goal in extractor.goals])
         self._ends = np.where(told, 1.0, 1.0 + REFERENCE_MARGIN)
+        # The points of lowest and highest cost show how bad others may be. Where nothing is cheap, the ends are not known.
+        self._margin = UNSEEN_SHARE if secondary_goals and not extractor.goals else 0.0
         encoding = extractor.domain.encoding
         shape = (encoding.decision, encoding.distance, extractor.num_linear, extractor.num_smooth)
         self.primary = GaussianProcess(*shape)
-        self.secondary = [GaussianProcess(*shape) for _ in self.secondary_goals]
-        self.secondary_scales = [CostScale(0.0, 1.0) for _ in self.secondary_goals]
+        self.secondary = [SecondaryObjective(GaussianProcess(*shape), goal) for goal in secondary_goals]
         self._warp: LogErrorWarp | None = None
         self._fitted_on = 0
         self._chosen_on = 0
@@ -120,7 +123,8 @@ class ObjectiveModels(Generic[Point]):
         self.primary.condition(features, PRIOR_COST_TREND * self.extractor.scales[0].logarithmic(values[:, 0]))
         z = self.primary.observed_mean
         complete = np.ones(len(z), dtype=bool)
-        return self._front(points, self.extractor.costs(values), z, LogErrorWarp(1.0, 1.0), complete, True)
+        costs = self.extractor.costs(values)
+        return self._front(points, costs, z, LogErrorWarp(1.0, 1.0), complete, True, [])
 
     def estimate_front(self, observations: Observations[Point], pending: Sequence[Point], rng: Rng) -> FrontEstimate:
         """Condition the models on `observations` and, as predicted, on `pending` points; the front of both."""
@@ -139,31 +143,23 @@ class ObjectiveModels(Generic[Point]):
             warp = self._warp = self._fit(features, trained, rng)
         z = warp(trained.y)
         self.primary.condition(features, z)
-        self._condition_secondary(features, trained)
-        costs = np.column_stack([self.extractor.costs(values), self._scale_secondary(trained.secondary)])
-        complete = trained.shortfall == 0
+        pending_values = self.extractor.function_values(pending)
+        pending_features = self.extractor.features(pending, pending_values)
         if len(pending):
-            values = self.extractor.function_values(pending)
-            pending_features = self.extractor.features(pending, values)
             z = np.concatenate([z, self.primary.predict_mean(pending_features)])
-            predicted = [self.predict_cost(j, pending_features) for j in range(len(self.secondary))]
-            costs = np.concatenate([costs, np.column_stack([self.extractor.costs(values), *predicted])])
-            features = features.concatenate(pending_features)
-            complete = np.concatenate([complete, np.ones(len(pending), dtype=bool)])
-            self.primary.condition(features, z)
+            self.primary.condition(features.concatenate(pending_features), z)
+        secondary = self._measured(trained)
+        predicted = [objective.condition(features, column, pending_features) for objective, column in secondary]
+        costs = np.column_stack([self.extractor.costs(np.concatenate([values, pending_values])), *predicted])
+        complete = np.append(trained.shortfall == 0, np.ones(len(pending), dtype=bool))
         points = [*trained.points, *pending]
-        return self._front(points, costs, self.primary.observed_mean, warp, complete, refit)
+        models = [objective for objective, _ in secondary]
+        return self._front(points, costs, self.primary.observed_mean, warp, complete, refit, models)
 
-    def predict_cost(self, j: int, features: Features) -> Floats:
-        """The predicted secondary objective `j` on its scale, `(n,)`; 0 as long as nothing was measured."""
-        if not self.secondary[j].num_observations:
-            return np.zeros(len(features))
-        return self.cost_of_mean(j, self.secondary[j].predict_mean(features))
-
-    def cost_of_mean(self, j: int, mean: Floats) -> Floats:
-        """The secondary objective `j` on its scale where its model predicts `mean`, `(n,)`."""
-        scale = self.secondary_scales[j]
-        return scale(scale.from_logarithmic(mean))
+    def _measured(self, trained: Observations[Point]) -> list[tuple[SecondaryObjective, Floats]]:
+        """The secondary objectives that have a value, and their values, `(n,)`; the others do not count yet."""
+        columns = zip(self.secondary, trained.secondary.T, strict=True)
+        return [(objective, column) for objective, column in columns if np.isfinite(column).any()]
 
     def _representative(self, observations: Observations[Point], rng: Rng) -> Indices:
         """The indices of at most `MAX_MODEL_OBSERVATIONS`: half of them the nearest to the front, the others random."""
@@ -188,26 +184,9 @@ class ObjectiveModels(Generic[Point]):
         corrected = [loss - warp.log_slope(y).sum() for loss, warp in zip(losses, warps, strict=True)]
         warp = warps[int(np.argmin(corrected))]
         self.primary.fit(features, warp(y), rng)
-        for j, model in enumerate(self.secondary):
-            measured = np.isfinite(trained.secondary[:, j])
-            if measured.any():
-                values = trained.secondary[measured, j]
-                self.secondary_scales[j] = CostScale.of(values).ending_at(
-                    replace(self.secondary_goals[j], limit=np.inf)
-                )
-                model.fit(features[measured], self.secondary_scales[j].logarithmic(values), rng)
+        for objective, values in self._measured(trained):
+            objective.fit(features, values, rng)
         return warp
-
-    def _condition_secondary(self, features: Features, trained: Observations[Point]) -> None:
-        for j, model in enumerate(self.secondary):
-            measured = np.isfinite(trained.secondary[:, j])
-            if measured.any():
-                scaled = self.secondary_scales[j].logarithmic(trained.secondary[measured, j])
-                model.condition(features[measured], scaled)
-
-    def _scale_secondary(self, secondary: Floats) -> Floats:
-        columns = [scale(column) for scale, column in zip(self.secondary_scales, secondary.T, strict=True)]
-        return np.stack(columns, axis=1) if columns else np.zeros((len(secondary), 0))
 
     def _front(
         self,
@@ -217,13 +196,24 @@ class ObjectiveModels(Generic[Point]):
         warp: LogErrorWarp,
         complete: NDArray[np.bool_],
         refitted: bool,
+        secondary: Sequence[SecondaryObjective],
     ) -> FrontEstimate:
         """The front of the posterior means `z`, which are nearer the truth than noisy observations, of complete trainings."""
         y = warp.inverse(z)
         index = np.nonzero(complete)[0]
         table = np.column_stack([costs[index], -y[index]])
         members = index[moocore.is_nondominated(table)] if len(table) else index
-        reference = max(self.reference, float(y.min()) - 1e-9)
+        reference = max(self.reference, float(y.min()) - self._margin * float(np.ptp(y)) - 1e-9)
         reference = min(reference, warp.ceiling - 1e-9 * warp.unit)
-        improvement = HypervolumeImprovement(costs[members], y[members], reference, self._ends)
-        return FrontEstimate(improvement, warp, [points[i] for i in members.tolist()], refitted)
+        improvement = HypervolumeImprovement(
+            costs[members], y[members], reference, self._ends, self._places(secondary) if secondary else None
+        )
+        return FrontEstimate(improvement, warp, [points[i] for i in members.tolist()], refitted, secondary)
+
+    def _places(self, secondary: Sequence[SecondaryObjective]) -> Floats:
+        """Places of the box of all costs, each on the scale of its cost, `(places, costs)`."""
+        num_cheap = len(self._ends)
+        shares = sobol_places(num_cheap + len(secondary))
+        margin = max(self._margin, REFERENCE_MARGIN)
+        columns = [objective.places(shares[:, num_cheap + j], margin) for j, objective in enumerate(secondary)]
+        return np.column_stack([shares[:, :num_cheap] * self._ends, *columns])

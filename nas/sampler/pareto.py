@@ -48,7 +48,7 @@ class ParetoSampler(BaseSampler):
         cheap: objective index -> a function that gives the value before training. Its argument is the parameters
             (name -> value), or the architecture where the space is a `SearchSpace`.
         primary: index of the objective that training is for (accuracy); by default the first that is not cheap. Any others
-            that are not cheap are modelled too, but only their predicted means are used.
+            that are not cheap are modelled, too; their uncertainty counts likewise.
         features: functions that give further numbers known before training, such as the parameters of a network.
         feasible: a function that gives False for points that must not be proposed.
         limits: objective index -> its worst value allowed.

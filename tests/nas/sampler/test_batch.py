@@ -10,10 +10,10 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 
 from nas.sampler import ParetoSampler
-from nas.sampler.batch import Batch
+from nas.sampler.batch import Batch, Uncertainty
 from nas.sampler.batching import MAX_BATCH, BatchingSampler, batch_size
 from nas.sampler.engine import Engine
-from nas.sampler.improvement import HypervolumeImprovement
+from nas.sampler.improvement import Costs, HypervolumeImprovement, sobol_places
 from nas.sampler.objective_models import FrontEstimate
 from nas.sampler.warp import LogErrorWarp
 
@@ -43,34 +43,64 @@ def expected_improvement(front: FrontEstimate, costs: Any, mean: Any, deviation:
     return front.improvement.expected(costs, mean, deviation, WARP)
 
 
+def posterior_deviation(covariance: Any, noise: float, before: list[int]) -> Any:
+    """The deviations given observations of the points `before`, from the definition."""
+    inner = covariance[np.ix_(before, before)] + noise**2 * np.eye(len(before))
+    return np.sqrt(np.diag(covariance - covariance[:, before] @ np.linalg.solve(inner, covariance[before])))
+
+
 def test_each_choice_is_the_best_after_the_predicted_results_of_those_before() -> None:
     rng = np.random.default_rng(0)
     root = rng.normal(size=(30, 30))
     covariance = root @ root.T / 60
     costs, mean, noise = rng.random((30, 1)), rng.normal(0.5, 0.3, 30), 0.1
     front = estimate([[0.5]], [0.3])
-    chosen = Batch(front, costs, mean, covariance, noise).select(5, expected_improvement, np.ones(30))
+    chosen = Batch(front, costs, mean, Uncertainty(covariance, noise)).select(5, expected_improvement, np.ones(30))
     # From the definition: the posterior given the chosen ones, and the front with them at their predicted values.
     for count in range(5):
         before = chosen[:count]
-        inner = covariance[np.ix_(before, before)] + noise**2 * np.eye(count)
-        explained = covariance[:, before] @ np.linalg.solve(inner, covariance[before]) if count else 0.0
-        deviation = np.sqrt(np.diag(covariance - explained))
+        deviation = posterior_deviation(covariance, noise, before)
         y = WARP.inverse(mean[before])
         extended = estimate(np.concatenate([[[0.5]], costs[before]]), np.concatenate([[0.3], y]))
-        scores = expected_improvement(extended, costs, mean, deviation)
+        scores = expected_improvement(extended, Costs.exact(costs), mean, deviation)
+        scores[before] = -np.inf
+        assert chosen[count] == int(np.argmax(scores))
+
+
+def test_a_predicted_cost_is_believed_like_the_primary_objective() -> None:
+    rng = np.random.default_rng(1)
+    roots = rng.normal(size=(2, 30, 30))
+    primary, secondary = roots @ roots.transpose(0, 2, 1) / [[[60.0]], [[600.0]]]
+    costs, mean = rng.random((30, 2)), rng.normal(0.5, 0.3, 30)
+    known, y, places = np.array([[0.5, 0.5]]), np.array([0.3]), sobol_places(2)
+
+    def front(costs: Any, y: Any) -> FrontEstimate:
+        improvement = HypervolumeImprovement(np.array(costs), np.array(y), 0.0, np.ones(1), places)
+        return FrontEstimate(improvement, WARP, [], False)
+
+    batch = Batch(front(known, y), costs, mean, Uncertainty(primary, 0.1), [Uncertainty(secondary, 0.02)])
+    chosen = batch.select(4, expected_improvement, np.ones(30))
+    for count in range(4):
+        before = chosen[:count]
+        extended = front(np.concatenate([known, costs[before]]), np.concatenate([y, WARP.inverse(mean[before])]))
+        uncertain = Costs(costs, posterior_deviation(secondary, 0.02, before)[:, None])
+        scores = expected_improvement(extended, uncertain, mean, posterior_deviation(primary, 0.1, before))
         scores[before] = -np.inf
         assert chosen[count] == int(np.argmax(scores))
 
 
 def test_weights_count() -> None:
     weight = np.array([1.0, 0.001, 1.0])
-    batch = Batch(estimate([[0.9]], [0.1]), np.full((3, 1), 0.1), np.array([0.2, 0.9, 0.3]), 0.01 * np.eye(3), 0.1)
+    batch = Batch(
+        estimate([[0.9]], [0.1]), np.full((3, 1), 0.1), np.array([0.2, 0.9, 0.3]), Uncertainty(0.01 * np.eye(3), 0.1)
+    )
     assert batch.select(3, expected_improvement, weight) == [2, 0, 1]
 
 
 def test_no_more_points_than_candidates() -> None:
-    batch = Batch(estimate([[0.9]], [0.1]), np.full((2, 1), 0.1), np.array([0.2, 0.3]), 0.01 * np.eye(2), 0.1)
+    batch = Batch(
+        estimate([[0.9]], [0.1]), np.full((2, 1), 0.1), np.array([0.2, 0.3]), Uncertainty(0.01 * np.eye(2), 0.1)
+    )
     assert sorted(batch.select(9, expected_improvement, np.ones(2))) == [0, 1]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from nas.sampler.improvement import HypervolumeImprovement
+from nas.sampler.improvement import Costs, HypervolumeImprovement
 from nas.sampler.warp import CostGoal, CostScale, LogErrorWarp, candidate_warps
 
 UNIT = st.floats(0.01, 0.99)
@@ -80,7 +80,9 @@ def test_expected_hypervolume_improvement_equals_simulation(dimensions: int, tol
     candidates = rng.random((5, dimensions)) * 0.6
     mean, deviation = rng.normal(0.2, 0.3, 5), np.full(5, 0.4)
     volume = float(np.prod(ends)) if dimensions > 1 else 1.0  # with places, volumes are shares of the box
-    values = volume * HypervolumeImprovement(costs, y, worst, ends).expected(candidates, mean, deviation, warp)
+    values = volume * HypervolumeImprovement(costs, y, worst, ends).expected(
+        Costs.exact(candidates), mean, deviation, warp
+    )
     shares = (np.arange(400) + 0.5) / 400
     for candidate, m, s, value in zip(candidates, mean, deviation, values, strict=True):
         outcomes = warp.inverse(norm.ppf(shares, m, s))
@@ -93,7 +95,7 @@ def test_without_costs_it_is_the_expected_improvement_over_the_best() -> None:
     improvement = HypervolumeImprovement(np.zeros((3, 0)), np.array([0.1, 0.7, 0.3]), 0.1, np.zeros(0))
     warp = LogErrorWarp(2.0, 1.0)
     mean, deviation = np.array([0.0, 0.3]), np.array([0.2, 0.1])
-    values = improvement.expected(np.zeros((2, 0)), mean, deviation, warp)
+    values = improvement.expected(Costs.exact(np.zeros((2, 0))), mean, deviation, warp)
     assert values == pytest.approx(warp.expected_improvement(mean, deviation, np.array(0.7)))
 
 
@@ -101,7 +103,7 @@ def test_certainly_dominated_candidate_improves_nothing() -> None:
     improvement = HypervolumeImprovement(np.array([[0.2], [0.6]]), np.array([0.5, 0.9]), 0.0, np.ones(1))
     warp = LogErrorWarp(2.0, 1.0)
     z = warp(np.array([0.4, 0.85]))
-    values = improvement.expected(np.array([[0.3], [0.7]]), z, np.full(2, 1e-4), warp)
+    values = improvement.expected(Costs.exact(np.array([[0.3], [0.7]])), z, np.full(2, 1e-4), warp)
     assert values == pytest.approx([0, 0], abs=1e-12)
 
 
@@ -109,7 +111,7 @@ def test_points_of_the_highest_cost_count_up_to_the_reference_of_that_cost() -> 
     warp, mean, deviation = LogErrorWarp(2.0, 1.0), np.array([0.5]), np.array([0.3])
     front = np.array([[0.2], [1.0]]), np.array([0.1, 0.5]), 0.0
     at_end = [
-        HypervolumeImprovement(*front, np.array([end])).expected(np.ones((1, 1)), mean, deviation, warp)
+        HypervolumeImprovement(*front, np.array([end])).expected(Costs.exact(np.ones((1, 1))), mean, deviation, warp)
         for end in (1.0, 1.1)
     ]
     assert at_end[0] == pytest.approx([0])
@@ -121,7 +123,7 @@ def test_values_worse_than_the_reference_do_not_count() -> None:
     warp, mean, deviation = LogErrorWarp(2.0, 1.0), np.array([0.0]), np.array([0.3])
     improvement = HypervolumeImprovement(np.array([[0.2]]), np.array([-50.0]), 0.3, np.array([1.1]))
     gain = warp.expected_improvement(mean, deviation, np.array(0.3))
-    assert improvement.expected(np.array([[0.5]]), mean, deviation, warp) == pytest.approx(0.6 * gain)
+    assert improvement.expected(Costs.exact(np.array([[0.5]])), mean, deviation, warp) == pytest.approx(0.6 * gain)
 
 
 def test_cost_scale_ends_at_the_reference_or_at_a_limit_within() -> None:
