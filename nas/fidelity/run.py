@@ -135,7 +135,7 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
         MachineError: the disk or a device of the machine failed; the same call continues the run.
     """
     config = study.config
-    budgets = create_budgets(config.train, request.multiple)
+    budgets = create_budgets(config.train.proxy, request.multiple)
     interrupts = Interrupts()
     executor_name = "local" if config.resources.address is None else config.resources.executor
     with interrupts.handle_signals(), ImageReader(config, study.cache, study.reading_version) as images:
@@ -194,7 +194,7 @@ def _run_plan(
     interrupts: Interrupts,
 ) -> dict[tuple[str, str, int], dict[str, Any]]:
     """Run the jobs of `plan` that are not finished; returns the records of all."""
-    train, threads = study.config.train, study.config.resources.cpus_per_trial
+    train, threads = study.config.train.proxy, study.config.resources.cpus_per_trial
     setting = {
         "train": train.model_dump(mode="json", exclude={"epochs"}),
         "images": dataset.fingerprint,
