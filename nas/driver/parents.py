@@ -21,7 +21,7 @@ from nas.study.optuna_adapter import trial_of_number
 from search_space import Architecture, SearchSpace
 from search_space.operators import Operator, operators_by_part
 
-MIN_SHARED_PARAMETERS = 0.5
+MIN_SHARED_PARAMETERS = 0.25
 """An architecture that shares less with every trained one is trained from scratch."""
 
 
