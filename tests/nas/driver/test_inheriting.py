@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from nas.driver.plan import create_inheriting
 from nas.driver.propose import Finished, Proposal
 from nas.driver.start_checks import check_inheritance
 from nas.errors import ConfigError
+from nas.sampler.architecture_domain import ArchitectureDomain
 from nas.sampler.pareto import ParetoSampler
+from nas.sampler.study_reader import ObjectiveSource, StudyReader
 from nas.study.config import StudyConfig
 from nas.study.inheritance import INHERITED, Inheritance, inherited_epochs
 from nas.study.layout import CHECKPOINT, INHERITED_WEIGHTS, WEIGHTS
@@ -106,6 +109,19 @@ def test_the_front_is_trained_from_scratch_after_all_trials_and_the_others_are_s
             assert trial.user_attrs[INHERITED]["tensors"] == 5
             assert trial.user_attrs[INHERITED]["parent"] < trial.number
     assert Search(stored).run() == []
+
+
+def test_the_sampler_tells_inherited_trainings_from_those_from_scratch(stored: Any) -> None:
+    Search(stored).run()
+    sources = [ObjectiveSource(0, -1.0)], [ObjectiveSource(1, 1.0, "macs")]
+    reader = StudyReader(ArchitectureDomain(stored.space), *sources, budget=9, prior=())
+    trials = open_study(stored.folder).get_trials()
+    observations = reader.read(trials, len(trials), {}).observations
+    found = Counter(zip(observations.shortfall.tolist(), observations.y.tolist(), strict=True))
+    complete = Counter((0.0, trial.values[0]) for trial in trials if trial.values)
+    inherited = Counter((0.5, value) for trial in trials for value in trial.intermediate_values.values())
+    assert found == complete + inherited  # log(9 / 3) / log(9) = 0.5
+    assert inherited
 
 
 def test_time_before_a_training_from_scratch_counts_as_overhead(stored: Any) -> None:
