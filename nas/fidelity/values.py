@@ -110,5 +110,11 @@ class Findings:
         return next((proxy for proxy in self.proxies if proxy.name == name), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON with the fields of these classes; an estimate is {"value", "low", "high"}, an unknown value null."""
-        return dict(to_plain_json(asdict(self)))
+        """Plain JSON with the fields of these classes; an estimate is {"value", "low", "high"}, an unknown value null.
+
+        The key `inherited` is there only with inherited trainings.
+        """
+        plain = dict(to_plain_json(asdict(self)))
+        if self.inherited is None:
+            del plain["inherited"]
+        return plain
