@@ -19,7 +19,7 @@ from nas.driver.failure_streak import FailureStreak
 from nas.driver.front_promotion import FrontPromotion
 from nas.driver.halving import Halving, Ladder
 from nas.driver.measurements import Measurements, measured_names
-from nas.driver.parents import Parents, architecture_of
+from nas.driver.parents import Parents, architectures_of
 from nas.driver.propose import Finished, Proposal, Proposer, Wait
 from nas.driver.record import Recorder
 from nas.driver.segment_log import SegmentLog
@@ -113,7 +113,7 @@ class AskTell:
         parents = (
             None
             if ladder is None or inheriting is None
-            else Parents(inheriting, ladder, partial(architecture_of, study, space), has_weights)
+            else Parents(inheriting, ladder, partial(architectures_of, study, space), has_weights)
         )
         self.proposer = Proposer(self.state, space, self.objectives, target, limits or {}, seed, self.notify, parents)
         self.recorder = Recorder(self.state, self.objectives, folder_of)

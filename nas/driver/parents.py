@@ -7,7 +7,7 @@ alone. Of equally near ones the better is the parent, by the value of the primar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 
 import optuna
@@ -17,7 +17,6 @@ from nas.driver.halving import Ladder
 from nas.objectives import Objective, primary_index
 from nas.study.inheritance import Inheritance
 from nas.study.layout import INHERITED_WEIGHTS, WEIGHTS
-from nas.study.optuna_adapter import trial_of_number
 from search_space import Architecture, SearchSpace
 from search_space.operators import Operator, operators_by_part
 
@@ -31,7 +30,7 @@ class Parents:
     Args:
         rule: the epochs of an inherited training, and those of a whole one.
         ladder: the trials that have reached them.
-        architecture_of: maps the number of a trial to its architecture.
+        architectures_of: maps the numbers of trials to their architectures.
         has_weights: True for the number of a trial and the name of a file of weights that this driver has.
     """
 
@@ -39,12 +38,12 @@ class Parents:
         self,
         rule: FrontPromotion,
         ladder: Ladder,
-        architecture_of: Callable[[int], Architecture],
+        architectures_of: Callable[[Collection[int]], Mapping[int, Architecture]],
         has_weights: Callable[[int, str], bool],
     ) -> None:
         self.rule = rule
         self.ladder = ladder
-        self.architecture_of = architecture_of
+        self.architectures_of = architectures_of
         self.has_weights = has_weights
         primary = primary_index(ladder.objectives)
         objective: Objective = ladder.objectives[primary]
@@ -58,8 +57,10 @@ class Parents:
         inherited_epochs, epochs = self.rule.rungs
         own = self._parameters_by_key(architecture)
         total = sum(own.values())
+        trained = reached.get(inherited_epochs, {})
+        self._take_in(trained.keys() - self._parameters.keys())
         ranked = []
-        for number, values in reached.get(inherited_epochs, {}).items():
+        for number, values in trained.items():
             share = self._shared(own, number) / total
             if share >= MIN_SHARED_PARAMETERS:
                 ranked.append((-share, self._sign * values[self._primary], number))
@@ -70,10 +71,14 @@ class Parents:
                 return Inheritance(number, file, inherited_epochs)
         return None
 
+    def _take_in(self, numbers: Collection[int]) -> None:
+        """Look at the architectures of trials that were trained since the last call."""
+        if numbers:
+            for number, architecture in self.architectures_of(numbers).items():
+                self._parameters[number] = self._parameters_by_key(architecture)
+
     def _shared(self, own: Mapping[int, int], number: int) -> int:
         """The parameters that an architecture with `own` ones has in common with the trial `number`."""
-        if number not in self._parameters:
-            self._parameters[number] = self._parameters_by_key(self.architecture_of(number))
         other = self._parameters[number]
         return sum(min(count, other[key]) for key, count in own.items() if key in other)
 
@@ -89,9 +94,10 @@ class Parents:
         return parameters
 
 
-def architecture_of(study: optuna.Study, space: SearchSpace, number: int) -> Architecture:
-    """The architecture of the trial `number` of `study`, which has all its parameters."""
-    return space.decode(trial_of_number(study, number).params)
+def architectures_of(study: optuna.Study, space: SearchSpace, numbers: Collection[int]) -> dict[int, Architecture]:
+    """The architectures of the trials `numbers` of `study`, which have all their parameters."""
+    trials = study.get_trials(deepcopy=False)
+    return {number: space.decode(trials[number].params) for number in numbers}
 
 
 @lru_cache(maxsize=4096)

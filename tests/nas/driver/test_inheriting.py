@@ -207,7 +207,12 @@ def parents_of(
     ladder = Ladder(RULE, driver.objectives)
     for number, (_, accuracy) in trained.items():
         ladder.reach(number, 9 if number in complete else 3, [accuracy, 1.0, 1.0])
-    return Parents(RULE, ladder, lambda number: trained[number][0], lambda number, file: number not in missing)
+    return Parents(
+        RULE,
+        ladder,
+        lambda numbers: {number: trained[number][0] for number in numbers},
+        lambda number, file: number not in missing,
+    )
 
 
 def test_the_nearest_has_most_of_the_parameters(driver: Any) -> None:
