@@ -171,10 +171,16 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
 
 
 def _tell_sample(study: FidelityStudy, request: FidelityRequest, count: int, display: CountingDisplay) -> None:
-    """Say so if fewer inherited trainings than the sample can be judged, or none, in a study that has some."""
-    if study.config.train.inherit != "none" and count < request.sample:
-        found = f"found {count} of {request.sample}" if count else f"found fewer than {MIN_VALUES}"
-        display.warn(f"train.inherit: the trainings of the study that have inherited weights are judged, {found}")
+    """Say so if a study whose trials inherit weights has fewer such trainings than the sample."""
+    if study.config.train.inherit == "none" or count == request.sample:
+        return
+    if count:
+        display.warn(
+            f"train.inherit: the study has {count} trainings with inherited weights; all of them are the sample"
+        )
+    else:
+        rule = f"are judged from the folder of a study that has at least {MIN_VALUES} of them"
+        display.warn(f"train.inherit: trainings with inherited weights {rule}")
 
 
 def _choose(
