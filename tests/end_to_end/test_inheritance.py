@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.settings import EvaluationSettings
+from nas.fidelity.run import fidelity_study
 from nas.study.config import StudyConfig
 from nas.study.inheritance import Inheritance
 from nas.study.layout import trial_folder
@@ -58,6 +59,8 @@ def test_killed_searches_go_on_from_the_same_weights(cli: Any, tmp_path: Path) -
     assert {trial.number for trial in trained if inherits(trial)} == parents.keys()
     complete = {trial.number for trial in trained if outcome_name(trial) == "completed"}
     check_trainings(study, trained, tmp_path)
+    judged = {training.architecture.id for training in fidelity_study(study.folder, []).inherited}
+    assert judged == {trial.user_attrs["id"] for trial in trained if inherits(trial)}
     shown = cli.read("show", "heirs", min(parents), "--json")
     assert json.loads(shown.stdout)["inherited"]["parent"] == parents[min(parents)]
     assert f"from trial {parents[min(parents)]}, 2 epochs" in cli.read("show", "heirs", min(parents)).stdout
