@@ -82,8 +82,12 @@ def _predicted_pairs(results: Results) -> Floats:
 
 
 def rung_findings(results: Results) -> Iterator[Finding]:
-    """How well the value at the lowest rung ranks the trials that were trained to the end; nothing without a scheduler."""
-    key, title = "rungs", "Rungs of the scheduler"
+    """How well the value at the lowest rung ranks the trials that were trained to the end; nothing without rungs.
+
+    An inherited training (`nas.study.inheritance`) counts as a rung.
+    """
+    inherits = (results.config.get("train") or {}).get("inherit", "none") != "none"
+    key, title = "rungs", "Ranking by inherited trainings" if inherits else "Rungs of the scheduler"
     has_scheduler = (results.config.get("scheduler") or {}).get("name", "none") != "none"
     rungs: Any = results.complete.get("rungs")
     by_epoch: dict[int, list[tuple[float, float]]] = {}
@@ -92,7 +96,7 @@ def rung_findings(results: Results) -> Iterator[Finding]:
         for reached, final in zip(table["rungs"], table[results.primary.name], strict=True):
             for epoch, value in reached.items():
                 by_epoch.setdefault(int(epoch), []).append((value, final))
-    if not by_epoch and not has_scheduler:
+    if not by_epoch and not has_scheduler and not inherits:
         return
     pairs = {epoch: np.array(found) for epoch, found in by_epoch.items() if len(found) >= MIN_PAIRS}
     if not pairs:
@@ -105,7 +109,11 @@ def rung_findings(results: Results) -> Iterator[Finding]:
     listed = ", ".join(f"{tau:.2f} after epoch {epoch}" for epoch, tau in taus.items())
     text = f"Kendall tau with the final {results.primary.label}: {listed}, among those that were promoted, which differ least."
     if verdict not in ("good", "unknown"):
-        text += " A later first rung (scheduler.first_epochs) stops fewer good architectures."
+        text += (
+            " Trainings from scratch (train.inherit=none) rank better; `nas fidelity` tells how much."
+            if inherits
+            else " A later first rung (scheduler.first_epochs) stops fewer good architectures."
+        )
     yield Finding(key, title, verdict, f"tau {taus[lowest]:.2f}", text)
 
 

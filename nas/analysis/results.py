@@ -123,9 +123,9 @@ class Results:
 
         Columns: `trial`, `state` (one of `STATES`), each objective under its name (of a trial that is not complete: the values
         that are known), `number_columns()`, `TEXTS`, `seed`, `architecture` (plain dict or None), `curve` (list of dicts),
-        `started`, `finished`, `retried_from` (number of the failed trial that it repeats, or NaN), `feasible`, `predicted` and
-        `segments` (plain, as `nas.study.storage` describes them; None and [] without), `rungs` (epoch -> value of the primary
-        objective) and `on_front`.
+        `started`, `finished`, `retried_from` (number of the failed trial that it repeats, or NaN), `feasible`, `inherited`,
+        `predicted` and `segments` (plain, as `nas.study.storage` describes them; None and [] without), `rungs` (epoch -> value
+        of the primary objective) and `on_front`.
         """
         return add_details(self.summary, self.records)
 

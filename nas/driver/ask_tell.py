@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import optuna
 from optuna.trial import TrialState
 
 from nas.driver.failure_streak import FailureStreak
+from nas.driver.front_promotion import FrontPromotion
 from nas.driver.halving import Halving, Ladder
 from nas.driver.measurements import Measurements, measured_names
+from nas.driver.parents import Parents, architectures_of
 from nas.driver.propose import Finished, Proposal, Proposer, Wait
 from nas.driver.record import Recorder
 from nas.driver.segment_log import SegmentLog
@@ -65,6 +68,9 @@ class AskTell:
             that of the file in its folder.
         kind: the kind of device that trials are measured on, wherever they are trained; None: where they are trained.
         check_device: raises unless all measurements are on one device.
+        inheriting: the rungs of a search whose trials take over the weights of others; None: all are trained from scratch.
+        has_weights: True for the number of a trial and the name of a file of weights that this driver has; by default, in the
+            folder of the trial.
         store: reads and writes the trials; None: Optuna's interface, for a driver that is alone.
     """
 
@@ -84,13 +90,16 @@ class AskTell:
         mark_of: Callable[[int], str | None] | None = None,
         kind: str | None = None,
         check_device: Callable[[str | None], None] = lambda device: None,
+        inheriting: FrontPromotion | None = None,
+        has_weights: Callable[[int, str], bool] | None = None,
     ) -> None:
         mark_of = mark_of or (lambda number: checkpoint_mark(folder_of(number)))
         self.objectives = tuple(objectives)
         self.target = target
         self.folder_of = folder_of
         self.observers = tuple(observers)
-        ladder = None if halving is None else Ladder(halving, self.objectives)
+        rule = halving or inheriting
+        ladder = None if rule is None else Ladder(rule, self.objectives)
         self.kind = kind
         self.check_device = check_device
         self.state = SearchState(
@@ -100,7 +109,13 @@ class AskTell:
             lambda number: mark_of(number) is not None,
             is_measured_apart=kind is not None,
         )
-        self.proposer = Proposer(self.state, space, self.objectives, target, limits or {}, seed, self.notify)
+        has_weights = has_weights or (lambda number, file: (folder_of(number) / file).is_file())
+        parents = (
+            None
+            if ladder is None or inheriting is None
+            else Parents(inheriting, ladder, partial(architectures_of, study, space), has_weights)
+        )
+        self.proposer = Proposer(self.state, space, self.objectives, target, limits or {}, seed, self.notify, parents)
         self.recorder = Recorder(self.state, self.objectives, folder_of)
         self.suspects = Suspects(self.recorder)
         self.losses = TrialLosses(self.state, folder_of, mark_of)

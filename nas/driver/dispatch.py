@@ -120,6 +120,7 @@ class TrialDispatcher(TaskSource):
             folder=str(self.ask_tell.folder_of(proposal.number)),
             until=proposal.until,
             earlier=proposal.earlier,
+            inherited=proposal.inherited,
         )
         return self._give(proposal.number, task.to_dict())
 

@@ -16,9 +16,32 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from nas.driver.rung import Rung
 from nas.objectives import Objective
+
+
+class PromotionRule(Protocol):
+    """The rungs of a search, and how many trials of each are promoted."""
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Numbers of epochs, ascending; the last is the whole training."""
+        ...
+
+    def after(self, epoch: int) -> int:
+        """The first rung above `epoch`; the last rung if there is none above."""
+        ...
+
+    def quota(self, rung: Rung, settled: bool) -> int:
+        """The number of the best trials of `rung` that are promoted.
+
+        Args:
+            rung: below the last one.
+            settled: True if no trial can reach it any more.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,17 +68,22 @@ class Halving:
         """The first rung above `epoch`; the last rung if there is none above."""
         return next((rung for rung in self.rungs if rung > epoch), self.rungs[-1])
 
+    def quota(self, rung: Rung, settled: bool) -> int:
+        """The number of the best trials of `rung` that are promoted: their share, rounded up once the rung is `settled`."""
+        share = len(rung) / self.reduction
+        return math.ceil(share) if settled else int(share)
+
 
 @dataclass
 class Ladder:
     """The rungs, and the trials of a study at each of them.
 
     Args:
-        halving: the rungs.
+        promotion_rule: the rungs, and how many trials of each are promoted.
         objectives: the objectives that rank trials, in the order of their values.
     """
 
-    halving: Halving
+    promotion_rule: PromotionRule
     objectives: Sequence[Objective]
     _rungs: dict[int, Rung] = field(default_factory=dict)  # epoch -> the trials that have reached it
     _paused: dict[int, int] = field(default_factory=dict)  # trial -> rung
@@ -73,7 +101,7 @@ class Ladder:
 
     def next_rung(self, trial: int) -> int:
         """The epoch at which `trial` pauses next if it is started or promoted."""
-        return self.halving.after(self._paused.get(trial, 0))
+        return self.promotion_rule.after(self._paused.get(trial, 0))
 
     def climb(self, trial: int) -> int:
         """Start or promote `trial`; returns the epoch at which it pauses next."""
@@ -93,13 +121,22 @@ class Ladder:
             rung.remove(trial)
 
     def reach(self, trial: int, epoch: int, values: Sequence[float]) -> None:
-        """Record that `trial` has reached the rung `epoch` with `values`, one per objective; at the last rung it is complete."""
+        """Record that `trial` has reached the rung `epoch` with `values`, one per objective; at the last rung it is complete.
+
+        A trial that was trained beyond a rung without pausing there counts at that rung with these values, too.
+        """
         self._climbing.pop(trial, None)
+        self._rung(epoch).set(trial, values)
+        for passed in self.promotion_rule.rungs:
+            if passed < epoch and trial not in self._rung(passed):
+                self._rung(passed).set(trial, values)
+        if epoch < self.promotion_rule.rungs[-1]:
+            self._paused[trial] = epoch
+
+    def _rung(self, epoch: int) -> Rung:
         if epoch not in self._rungs:
             self._rungs[epoch] = Rung(self.objectives)
-        self._rungs[epoch].set(trial, values)
-        if epoch < self.halving.rungs[-1]:
-            self._paused[trial] = epoch
+        return self._rungs[epoch]
 
     def pause_again(self, trial: int, epoch: int) -> None:
         """Record that `trial` was interrupted after the rung `epoch`; the next `climb` continues from there."""
@@ -120,20 +157,20 @@ class Ladder:
             no_new_trials: True if no further trial will start. Then, at each rung that no running trial can still reach, the
                 whole top share is promoted, rounded up, however many were promoted before.
         """
-        for epoch in reversed(self.halving.rungs[:-1]):
+        for epoch in reversed(self.promotion_rule.rungs[:-1]):
             if epoch not in self._rungs:
                 continue
             settled = no_new_trials and not any(target <= epoch for target in self._climbing.values())
-            share = len(self._rungs[epoch]) / self.halving.reduction
-            if not settled and self._promoted_count(epoch) >= int(share):
+            quota = self.promotion_rule.quota(self._rungs[epoch], settled)
+            if not settled and self._promoted_count(epoch) >= quota:
                 continue
             waiting = [trial for trial, rung in self._paused.items() if rung == epoch]
-            chosen = self._rungs[epoch].best(math.ceil(share) if settled else int(share), waiting)
+            chosen = self._rungs[epoch].best(quota, waiting)
             if chosen is not None:
                 return chosen
         return None
 
     def _promoted_count(self, rung: int) -> int:
         """The number of trials that were promoted from `rung`."""
-        after = self.halving.after(rung)
+        after = self.promotion_rule.after(rung)
         return len(self._rungs.get(after, ())) + sum(target == after for target in self._climbing.values())

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import optuna
 
 from nas import objectives, sampler as samplers
+from nas.driver.front_promotion import FrontPromotion
 from nas.driver.halving import Halving
 from nas.driver.warm_start import PriorAccuracies
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
@@ -17,6 +18,7 @@ from nas.execution.resources import Allocation
 from nas.objectives.costs import cost_value
 from nas.sampler import SamplerContext, SamplerObjective
 from nas.study.config import StudyConfig
+from nas.study.inheritance import inherited_epochs
 from nas.study.layout import REFERENCE
 from nas.study.limits import may_satisfy_limits
 from nas.study.operator_table import OperatorTable
@@ -83,6 +85,13 @@ def create_halving(config: StudyConfig) -> Halving | None:
     return Halving.of(epochs, scheduler.reduction, first)
 
 
+def create_inheriting(config: StudyConfig) -> FrontPromotion | None:
+    """Create the rungs of a search whose trials take over weights; None if each is trained from scratch."""
+    if config.train.inherit == "none":
+        return None
+    return FrontPromotion((inherited_epochs(config.train.epochs), config.train.epochs))
+
+
 def evaluation_settings(
     config: StudyConfig, folder: Path, data_file: Path, allocation: Allocation
 ) -> EvaluationSettings:
@@ -103,7 +112,7 @@ def evaluation_settings(
     )
     return EvaluationSettings(
         data_file=data_file.resolve(),
-        train=config.train,
+        train=config.train.proxy,
         objectives=tuple(name for name in objectives.names("trained") if name in config.objectives),
         gpus=allocation.gpus,
         threads=config.resources.cpus_per_trial,

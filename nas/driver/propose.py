@@ -18,12 +18,14 @@ import numpy as np
 from optuna.trial import TrialState
 
 from nas.driver.halving import Ladder
+from nas.driver.parents import Parents
 from nas.driver.state import SearchState
 from nas.objectives import OBJECTIVES, Objective
 from nas.objectives.costs import cost_values
 from nas.sampler.prediction import PREDICTED, PredictingSampler
 from nas.study.drivers import DRIVER
 from nas.study.events import TrialRecorded
+from nas.study.inheritance import INHERITED, Inheritance
 from nas.study.limits import excesses, find_violation, satisfies_limits
 from nas.study.records import OUTCOME, Duplicate, EarlierSegments, Refused, name_of
 from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
@@ -46,6 +48,7 @@ class Proposal:
         seed: the seed of its training.
         until: the epoch at which to pause; None: train to the end.
         earlier: measurements and times of its earlier segments.
+        inherited: from which trial it takes weights over; None: from none.
     """
 
     number: int
@@ -53,6 +56,7 @@ class Proposal:
     seed: int
     until: int | None = None
     earlier: EarlierSegments = field(default_factory=EarlierSegments)
+    inherited: Inheritance | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Proposer:
         limits: objective -> the worst value allowed.
         seed: the seed of the study.
         on_refused: called with each trial that is refused, or a duplicate, before it is proposed.
+        parents: the trials whose weights others take over; None: all are trained from scratch.
     """
 
     def __init__(
@@ -87,8 +92,10 @@ class Proposer:
         limits: Mapping[str, float],
         seed: int,
         on_refused: Callable[[TrialRecorded], None],
+        parents: Parents | None = None,
     ) -> None:
         self.state = state
+        self.parents = parents
         self.study = state.study
         self.space = space
         self.objectives = tuple(objectives)
@@ -257,8 +264,7 @@ class Proposer:
         violation = find_violation(costs, self.limits)
         attributes = {**costs, "architecture": architecture.to_dict(), "id": architecture.id}
         change = TrialChange(attributes, excesses(costs, self.limits), trial.params)
-        ladder = self.state.ladder
-        until = {} if ladder is None else {"until": ladder.next_rung(trial.number)}
+        segment = self._next_segment(trial, architecture)
 
         def write(transaction: Transaction) -> Refused | Duplicate | Lease:
             self.state.take_in(transaction.read())
@@ -272,7 +278,7 @@ class Proposer:
             if lease is Lease.ENDED:  # by an earlier call, whose answer was lost
                 return refusal or Lease.LOST
             if refusal is None:
-                admitted = {**change.attributes, **self._prediction(trial.number), **until}
+                admitted = {**change.attributes, **self._prediction(trial.number), **segment}
                 transaction.write(trial.number, replace(change, attributes=admitted))
                 return Lease.HELD
             written = {**change.attributes, **refusal.to_attributes(), OUTCOME: name_of(refusal)}
@@ -280,8 +286,22 @@ class Proposer:
             return refusal
 
         answer = self.state.store.transact(write)
-        trial.user_attrs |= {**change.attributes, **until}
+        trial.user_attrs |= {**change.attributes, **segment}
         return architecture, answer
+
+    def _next_segment(self, trial: OpenTrial, architecture: Architecture) -> dict[str, Any]:
+        """Up to which epoch `trial` is trained next, and from which weights, as user attributes."""
+        ladder = self.state.ladder
+        if ladder is None:
+            return {}
+        if self.parents is None:
+            return {"until": ladder.next_rung(trial.number)}
+        if trial.user_attrs.get("until") is not None:  # an interrupted trial goes on from the same weights
+            return {"until": trial.user_attrs["until"]}
+        inherited = self.parents.nearest(architecture)
+        if inherited is None:
+            return {"until": self.parents.rule.rungs[-1]}
+        return {"until": inherited.epochs, INHERITED: inherited.to_dict()}
 
     def _prediction(self, number: int) -> dict[str, Any]:
         """What the sampler expects of the trial, if it has a model, as a user attribute."""
@@ -315,6 +335,7 @@ class Proposer:
         if number is None:
             return None
         trial = state.open_trial(number)
+        trial.user_attrs["until"] = ladder.next_rung(number)
         return self._proposal(trial, Architecture.from_dict(trial.user_attrs["architecture"]))
 
     def _proposal(self, trial: OpenTrial, architecture: Architecture) -> Proposal:
@@ -324,9 +345,13 @@ class Proposer:
         ladder: Ladder | None = self.state.ladder
         if ladder is None:
             return Proposal(trial.number, architecture, seed)
-        until = ladder.climb(trial.number)
-        trial.user_attrs["until"] = until
-        return Proposal(trial.number, architecture, seed, until, EarlierSegments.from_attributes(trial.user_attrs))
+        until = int(trial.user_attrs["until"])
+        ladder.climb_to(trial.number, until)
+        earlier = EarlierSegments.from_attributes(trial.user_attrs)
+        inherited = Inheritance.from_attributes(trial.user_attrs) if self.parents is not None else None
+        if inherited is not None and until > inherited.epochs:  # from scratch: what was inherited is time spent besides
+            earlier, inherited = replace(earlier, overhead_s=earlier.wall_s), None
+        return Proposal(trial.number, architecture, seed, until, earlier, inherited)
 
 
 def _state_of(refusal: Refused | Duplicate) -> TrialState:

@@ -44,6 +44,9 @@ class Rung:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __contains__(self, trial: object) -> bool:
+        return trial in self._rows
+
     @property
     def values(self) -> dict[int, tuple[float, ...]]:
         """Trial -> its values."""
@@ -69,10 +72,18 @@ class Rung:
             self._rows[int(self._numbers.first(row + 1)[row])] = row
         self._ranking = None
 
+    @property
+    def front_size(self) -> int:
+        """The number of trials that no other dominates."""
+        return len(self._ranked().members(0)) if len(self) else 0
+
     def best(self, count: int, candidates: Collection[int]) -> int | None:
         """The best of `candidates` that is among the `count` best trials of the rung; None if none is."""
         if not candidates or count < 1:
             return None
+        return self._ranked().best(count, np.fromiter(candidates, np.int64, len(candidates)))
+
+    def _ranked(self) -> _Ranking:
         if self._ranking is None:
             numbers = self._numbers.first(len(self))
             order = np.argsort(numbers)
@@ -81,7 +92,7 @@ class Rung:
             if unit.shape[1] == 1:  # moocore takes two or more
                 unit = np.repeat(unit, 2, axis=1)
             self._ranking = _Ranking(numbers[order], unit)
-        return self._ranking.best(count, np.fromiter(candidates, np.int64, len(candidates)))
+        return self._ranking
 
 
 class _Ranking:

@@ -26,7 +26,7 @@ from nas.driver.home import StudyHome
 from nas.driver.left_files import remove_left_files
 from nas.driver.opening import open_or_create
 from nas.driver.operator_timing import OperatorTiming
-from nas.driver.plan import create_halving, create_sampler, evaluation_settings
+from nas.driver.plan import create_halving, create_inheriting, create_sampler, evaluation_settings
 from nas.driver.reading import ImageReader
 from nas.driver.retry import enqueue_failed
 from nas.driver.start_checks import check_decoded
@@ -210,6 +210,8 @@ class SearchRun:
                 limits=config.limits,
                 seed=config.seed,
                 halving=create_halving(config),
+                inheriting=create_inheriting(config),
+                has_weights=None if checkpoints is None else checkpoints.has_weights,
                 observers=(observer, *([] if checkpoints is None else [checkpoints]), *self.observers),
                 workers=files,
                 store=trials,

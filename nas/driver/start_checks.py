@@ -17,6 +17,7 @@ from nas.errors import ConfigError, StudyError
 from nas.execution.base import check_executor, check_resources
 from nas.study.config import StudyConfig
 from nas.study.destinations import check_folder
+from nas.study.inheritance import inherited_epochs
 from nas.study.limits import check_limits
 from search_space import SearchSpace
 
@@ -33,9 +34,36 @@ def check_resumed(config: StudyConfig) -> None:
         ConfigError, UsageError: the machine lacks resources or a compiler.
     """
     check_executor(config)
+    check_inheritance(config)
     check_compiler(config)
     check_resources(config.resources.executor, config.resources)
     check_files(config)
+
+
+LEARNING_SAMPLERS = ("pareto", "random")
+"""Samplers that learn from trainings that have inherited weights, or from none."""
+
+
+def check_inheritance(config: StudyConfig) -> None:
+    """Check that the rest of the study goes with `train.inherit`.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    train = config.train
+    if train.inherit == "none":
+        return
+    rule = ""
+    if config.scheduler.name != "none":
+        rule = f"must be none with scheduler.name {config.scheduler.name}, found {train.inherit}"
+    elif inherited_epochs(train.epochs) >= train.epochs:
+        rule = f"needs at least 2 epochs (train.epochs), found {train.epochs}"
+    elif config.sampler.name not in LEARNING_SAMPLERS:
+        rule = f"needs the sampler {' or '.join(LEARNING_SAMPLERS)}, found {config.sampler.name}"
+    elif config.time_budget is not None:
+        rule = "must be none with a time_budget: the front is trained from scratch after all trials"
+    if rule:
+        raise ConfigError(config.where("train", "inherit"), f"train.inherit: {rule}")
 
 
 def check_compiler(config: StudyConfig) -> None:

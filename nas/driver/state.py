@@ -125,7 +125,7 @@ class SearchState:
         self._reach_rungs(self.ladder, trial)
         until = attributes.get("until")
         if until is None or self._reached[number] < until:
-            self.ladder.climb_to(number, until or self.ladder.halving.rungs[0])
+            self.ladder.climb_to(number, until or self.ladder.promotion_rule.rungs[0])
 
     def _take_in_ended(self, trial: AnyTrial) -> None:
         number = trial.number
@@ -145,7 +145,7 @@ class SearchState:
         if self.ladder is not None:
             self._reach_rungs(self.ladder, trial)
             if trial.state == TrialState.COMPLETE:
-                self.ladder.reach(number, self.ladder.halving.rungs[-1], trial.values or ())
+                self.ladder.reach(number, self.ladder.promotion_rule.rungs[-1], trial.values or ())
             self.ladder.leave(number)
 
     def _reach_rungs(self, ladder: Ladder, trial: AnyTrial) -> None:
@@ -212,7 +212,7 @@ class SearchState:
             self._trained.add(number)
         if self.ladder is not None:
             if values is not None:
-                self.ladder.reach(number, self.ladder.halving.rungs[-1], values)
+                self.ladder.reach(number, self.ladder.promotion_rule.rungs[-1], values)
             self.ladder.leave(number)
         if trial is not None:
             self.store.close(trial, state, values)

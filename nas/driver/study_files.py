@@ -78,6 +78,14 @@ class StoredCheckpoints:
         """A text that changes whenever the checkpoint of the trial `number` does; None if it has none."""
         return self.store.mark(trial_name(number, CHECKPOINT))
 
+    def has_weights(self, number: int, file: str) -> bool:
+        """True if the `file` of weights of the trial `number` is there."""
+        try:
+            return self.store.size(trial_name(number, file)) is not None
+        except OSError as error:
+            logger.info("the weights of trial %d cannot be looked for: %s", number, error)
+            return False
+
     def notify(self, event: Event) -> None:
         """Receive an event."""
         if isinstance(event, TrialRecorded) and isinstance(event.outcome, Stopped):

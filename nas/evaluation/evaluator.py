@@ -29,10 +29,11 @@ from nas.evaluation.memory_limit import limited_memory, worker_limit
 from nas.evaluation.networks import initial_network
 from nas.evaluation.segment_clock import SegmentClock, worker_name
 from nas.evaluation.settings import EvaluationSettings
+from nas.evaluation.training_plan import TrainingPlan
 from nas.evaluation.training_result import TrainingResult, train_until
 from nas.evaluation.trial_files import SharedTrialFiles, TrialFiles
 from nas.study.failure_kinds import kind_of
-from nas.study.layout import CHECKPOINT, STACKS, WEIGHTS
+from nas.study.layout import CHECKPOINT, STACKS
 from nas.study.measure_task import MeasureTask
 from nas.study.measuring_device import is_of_kind
 from nas.study.records import (
@@ -45,6 +46,7 @@ from nas.study.records import (
     MeasuredOnly,
     Paused,
     Refused,
+    Trained,
     TrialTask,
     WorkerOutcome,
     name_of,
@@ -182,7 +184,8 @@ class Evaluator:
         """The outcome without `idle_s`; the trial works in `folder`."""
         architecture = Architecture.from_json(task.architecture)
         network = initial_network(architecture, task.seed)
-        finished = self._finished_before(architecture, network, task, folder)
+        plan = TrainingPlan.of(task, network, self.settings.train, self.files)
+        finished = self._finished_before(network, task, plan, folder)
         if finished is not None:
             logger.info("trial %d: its training was finished before", task.number)
             return finished
@@ -192,13 +195,12 @@ class Evaluator:
         if violation is not None:
             return Refused(violation, task.seed, measured)
         with ExitStack() as stack:
-            if task.until is None or task.until >= self.settings.train.epochs:
-                epochs = self.settings.train.epochs
-                stack.enter_context(checkpoint.reserve_weights(folder / WEIGHTS, network, epochs))
-            return self._train(network, task, folder, measured, start)
+            if task.until is None or task.until >= plan.config.epochs:
+                stack.enter_context(checkpoint.reserve_weights(folder / plan.file, network, plan.config.epochs))
+            return self._train(network, task, plan, folder, measured, start)
 
     def _train(
-        self, network: Network, task: TrialTask, folder: Path, measured: Measured, start: float
+        self, network: Network, task: TrialTask, plan: TrainingPlan, folder: Path, measured: Measured, start: float
     ) -> Completed | Paused:
         """Train the network to the end, or to its next rung."""
         milestones = (
@@ -207,8 +209,9 @@ class Evaluator:
         training = ProxyTraining(
             network,
             self.data,
-            self.settings.train,
+            plan.config,
             seed=task.seed,
+            origin=plan.origin,
             checkpoint=folder / CHECKPOINT,
             milestones=milestones,
             resume_up_to=None if CURVE_OBJECTIVES.issuperset(self.settings.objectives) else task.until,
@@ -223,20 +226,28 @@ class Evaluator:
             raise
         trained_at = time.perf_counter()
         overhead_s = trained_at - start - epochs_s
-        result = TrainingResult(training.model, self.data, training.history[: task.until], self.settings.train)
+        result = TrainingResult(training.model, self.data, training.history[: task.until], plan.config)
         trained = result.trained(self.settings.objectives, task.earlier.overhead_s + overhead_s)
-        if task.until is not None and task.until < self.settings.train.epochs:
+        if task.until is not None and task.until < plan.config.epochs:
             self.files.keep_checkpoint()
             return Paused(task.seed, measured, trained, epoch=task.until)
-        self._unsaved = Completed(task.seed, measured, trained)
+        outcome = self._ended(task, plan, measured, trained)
+        self._unsaved = outcome if isinstance(outcome, Completed) else None
         metadata = {
             "architecture": network.architecture.to_json(),
             "training": training.identity,
-            "record": json.dumps(to_record(self._unsaved)),
+            "record": json.dumps(to_record(outcome)),
         }
-        checkpoint.save_weights(folder / WEIGHTS, training.model, metadata)
-        self.files.keep_weights()
-        return Completed(task.seed, measured, trained.with_overhead(time.perf_counter() - trained_at))
+        checkpoint.save_weights(folder / plan.file, training.model, metadata)
+        self.files.keep_weights(plan.file)
+        return replace(outcome, trained=trained.with_overhead(time.perf_counter() - trained_at))
+
+    @staticmethod
+    def _ended(task: TrialTask, plan: TrainingPlan, measured: Measured, trained: Trained) -> Completed | Paused:
+        """The outcome of a training that has all its epochs; one that has inherited weights pauses."""
+        if plan.inherited is None:
+            return Completed(task.seed, measured, trained)
+        return Paused(task.seed, measured, trained, epoch=plan.config.epochs, inherited=plan.inherited.to_dict())
 
     def _measure(
         self, architecture: Architecture, network: Network, earlier: EarlierSegments
@@ -259,22 +270,22 @@ class Evaluator:
         return MeasuredOnly(measured, violation)
 
     def _finished_before(
-        self, architecture: Architecture, network: Network, task: TrialTask, folder: Path
+        self, network: Network, task: TrialTask, plan: TrainingPlan, folder: Path
     ) -> Completed | Paused | None:
         """The outcome of the task, if the training was finished before (`nas.evaluation.finished_training`)."""
-        completed = finished_training(
-            folder / WEIGHTS,
-            architecture,
-            lambda: training_identity(network, self.data, self.settings.train, task.seed),
+        finished = finished_training(
+            folder / plan.file,
+            network.architecture,
+            lambda: training_identity(network, self.data, plan.config, task.seed, plan.origin),
         )
-        if completed is None:
+        if finished is None:
             return None
-        outcome: Completed | Paused | None = completed
-        if task.until is not None and task.until < self.settings.train.epochs:
-            outcome = paused_at(completed, task.until, self.settings.objectives)
-        if outcome is None or self._is_measured(completed.measured, task.earlier):
+        outcome: Completed | Paused | None = finished
+        if isinstance(finished, Completed) and task.until is not None and task.until < plan.config.epochs:
+            outcome = paused_at(finished, task.until, self.settings.objectives)
+        if outcome is None or self._is_measured(finished.measured, task.earlier):
             return outcome
-        return replace(outcome, measured=self._measure(architecture, network, task.earlier)[0])
+        return replace(outcome, measured=self._measure(network.architecture, network, task.earlier)[0])
 
     def _is_measured(self, measured: Measured, earlier: EarlierSegments) -> bool:
         """True if a training that was finished before has every value, `measured` on a device of the right kind.

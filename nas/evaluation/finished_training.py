@@ -22,8 +22,10 @@ CURVE_OBJECTIVES = frozenset({"accuracy"})
 """Trained objectives whose value at an earlier epoch is in the curve; others need the network as it was then."""
 
 
-def finished_training(file: Path, architecture: Architecture, identity: Callable[[], str]) -> Completed | None:
+def finished_training(file: Path, architecture: Architecture, identity: Callable[[], str]) -> Completed | Paused | None:
     """The outcome in the header of the weights in `file`; None if they are not there, or are those of another training.
+
+    It is `Paused` for the weights of an inherited training.
 
     Args:
         file: the weights.
@@ -38,7 +40,7 @@ def finished_training(file: Path, architecture: Architecture, identity: Callable
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
         logger.info("the header of %s holds no outcome; the training is repeated", file)
         return None
-    return outcome if isinstance(outcome, Completed) else None
+    return outcome if isinstance(outcome, Completed | Paused) else None
 
 
 def paused_at(completed: Completed, epoch: int, objectives: Collection[str]) -> Paused | None:

@@ -17,7 +17,8 @@ from typing import Protocol
 from nas.evaluation.publication import Publication
 from nas.evaluation.stop_request import StopRequest
 from nas.study.file_store import FileStore, trial_name
-from nas.study.layout import CHECKPOINT, REFERENCE, WEIGHTS, WORKERS, trial_folder
+from nas.study.inheritance import Inheritance
+from nas.study.layout import CHECKPOINT, INHERITED_WEIGHTS, REFERENCE, WEIGHTS, WORKERS, sibling_folder, trial_folder
 from nas.study.records import TrialTask
 from nas.study.segments import STOP, Segment, WorkerFiles
 
@@ -58,11 +59,18 @@ class TrialFiles(Protocol):
     def is_stop_requested(self) -> bool:
         """Whether the driver asks its workers to stop; called between two steps. No failure of this is an error."""
 
-    def keep_weights(self) -> None:
-        """Called when the weights of the open trial are written, before its outcome is returned.
+    def keep_weights(self, file: str = WEIGHTS) -> None:
+        """Called when the weights of the open trial are written into `file`, before its outcome is returned.
 
         Raises:
             OSError: they cannot be kept.
+        """
+
+    def weights_of_parent(self, task: TrialTask, inherited: Inheritance) -> Path | None:
+        """The file of the weights that the open trial of `task` takes over; None: they are gone.
+
+        Raises:
+            OSError: the place where they are cannot be reached.
         """
 
 
@@ -104,8 +112,13 @@ class SharedTrialFiles:
     def _look_for_stop(self) -> bool:
         return self.workers is not None and self.workers.is_stop_requested()
 
-    def keep_weights(self) -> None:
+    def keep_weights(self, file: str = WEIGHTS) -> None:
         """Nothing is to do."""
+
+    def weights_of_parent(self, task: TrialTask, inherited: Inheritance) -> Path | None:
+        """As `TrialFiles.weights_of_parent`."""
+        file = sibling_folder(Path(task.folder), inherited.parent) / inherited.file
+        return file if file.is_file() else None
 
 
 class StoredTrialFiles:
@@ -154,7 +167,8 @@ class StoredTrialFiles:
         folder.mkdir(parents=True)
         self._trial = task.number
         try:
-            for file in (WEIGHTS, CHECKPOINT):
+            names = (WEIGHTS, CHECKPOINT) if task.inherited is None else (INHERITED_WEIGHTS, CHECKPOINT)
+            for file in names:
                 try:
                     self.store.fetch(trial_name(task.number, file), folder / file)
                 except OSError as error:
@@ -185,11 +199,16 @@ class StoredTrialFiles:
         self._publication.wait()
         self.store.publish(trial_name(self._trial, CHECKPOINT), self._checkpoint)
 
-    def keep_weights(self) -> None:
+    def keep_weights(self, file: str = WEIGHTS) -> None:
         """As `TrialFiles.keep_weights`. The checkpoint is not needed any more."""
         self._publication.wait()
-        self.store.publish(trial_name(self._trial, WEIGHTS), trial_folder(self.folder, self._trial) / WEIGHTS)
+        self.store.publish(trial_name(self._trial, file), trial_folder(self.folder, self._trial) / file)
         self.store.remove(trial_name(self._trial, CHECKPOINT))
+
+    def weights_of_parent(self, task: TrialTask, inherited: Inheritance) -> Path | None:
+        """As `TrialFiles.weights_of_parent`; they are fetched into the folder of the open trial, which is removed with it."""
+        copy = trial_folder(self.folder, task.number) / f"parent-{inherited.file}"
+        return copy if self.store.fetch(trial_name(inherited.parent, inherited.file), copy) else None
 
     @property
     def _checkpoint(self) -> Path:

@@ -25,7 +25,7 @@ MAX_DRAFT_AGE_S = 600.0
 """A draft that was not written to for so long belongs to a worker that is gone."""
 
 _FULL_TRAINING = r"retrained/[a-z]+-[\w.+-]{1,190}/[0-9a-f]{12}/seed-\d{1,10}"
-_STATE = rf"(?:trials/\d{{5,9}}|{_FULL_TRAINING})/(?:checkpoint\.pt|model\.safetensors)"
+_STATE = rf"(?:trials/\d{{5,9}}|{_FULL_TRAINING})/(?:checkpoint\.pt|(?:model|inherited)\.safetensors)"
 _READABLE = re.compile(rf"data/\w[\w.-]*\.safetensors|reference\.json|retrained/stop|{_STATE}", re.A)
 _WRITABLE = re.compile(
     rf"workers/(?:\w[\w.:-]*/)?\w[\w.:-]*\.json|reference\.json|{_STATE}|{_FULL_TRAINING}/(?:result|progress)\.json",

@@ -14,7 +14,8 @@ from nas.figures.plot import COLOURS, MIDDLE_GREY, apply_style
 from nas.figures.plotly_text import plotly_text
 from nas.formatting import count, si
 
-_SYMBOLS = ("star", "diamond", "circle", "square", "triangle-up", "triangle-down", "cross", "x")
+_SYMBOLS = ("star", "diamond", "circle", "square", "triangle-up", "triangle-down", "cross", "x", "hexagon")
+_COLOURS = (*COLOURS, "#B03A48")
 _LABEL_POSITIONS = {
     "cut": "bottom left",
     "epochs": "top left",
@@ -152,7 +153,7 @@ def cost_figure(info: CostInfo) -> go.Figure:
                 },
                 mode="lines+markers+text" if family in _JOINED_FAMILIES else "markers+text",
                 line={"width": 1, "dash": "dot"},
-                marker={"symbol": _SYMBOLS[index], "size": 11, "color": COLOURS[index]},
+                marker={"symbol": _SYMBOLS[index], "size": 11, "color": _COLOURS[index]},
                 name=name,
                 text=[f" {plotly_text(mark.short)} " for mark in marks],
                 textposition=_LABEL_POSITIONS.get(family, "middle right"),

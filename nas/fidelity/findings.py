@@ -10,7 +10,7 @@ The cost of a proxy is its seconds as a share of those of the study's proxy, ove
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from nas.analysis import statistics as st
 from nas.analysis.statistics import Estimate, Floats, Pair
 from nas.errors import StudyError
+from nas.fidelity.inherited import InheritedTraining
 from nas.fidelity.plan import Budget, Plan
 from nas.fidelity.values import Findings, Noise, Point, RankingMethod
 from nas.formatting import count
@@ -75,6 +76,7 @@ def compute_findings(
     dataset: str,
     describe_s: float,
     seed: int,
+    inherited: Sequence[InheritedTraining] = (),
 ) -> Findings:
     """Compute the findings from the `records` of a plan.
 
@@ -87,6 +89,7 @@ def compute_findings(
         dataset: the dataset's name.
         describe_s: seconds that computing the costs of one architecture takes.
         seed: the seed of the bootstrap.
+        inherited: trainings of the study that have inherited weights, of architectures of the plan.
 
     Raises:
         StudyError: fewer than three architectures have an accuracy at both the proxy and the large budget.
@@ -100,7 +103,9 @@ def compute_findings(
         )
     weights = st.bootstrap_weights(RESAMPLES, len(both), seed)
     judge = _Judge(weights, large, proxy, table.seconds("proxy"))
-    proxies = [judge.judge(candidate) for candidate in _candidates(plan, table, describe_s)]
+    of_study = _inherited_candidate(plan, inherited) if inherited else None
+    candidates = [*_candidates(plan, table, describe_s), *([] if of_study is None else [of_study])]
+    proxies = [judge.judge(candidate) for candidate in candidates]
     return Findings(
         study=study,
         dataset=dataset,
@@ -110,6 +115,7 @@ def compute_findings(
         proxies=tuple(sorted(proxies, key=lambda p: -math.inf if p.cost is None else -p.cost)),
         points=tuple(_points(plan, proxy, large)),
         notes=tuple(_notes(plan, records)),
+        inherited=None if of_study is None else judge.with_proxy(of_study),
     )
 
 
@@ -144,6 +150,16 @@ def _candidates(plan: Plan, table: _RecordTable, describe_s: float) -> Iterator[
     for name, label in (("params", "parameters"), ("macs", "MACs")):
         values = np.array([[getattr(costs_of(a), name) for a in plan.architectures]], dtype=np.float64)
         yield _Candidate(name, label, "cost", values, np.full_like(values, describe_s))
+
+
+def _inherited_candidate(plan: Plan, trainings: Sequence[InheritedTraining]) -> _Candidate:
+    """The trainings of the study that have inherited weights, as a way of ranking."""
+    by_id = {training.architecture.id: training for training in trainings}
+    found = [by_id.get(architecture.id) for architecture in plan.architectures]
+    values = np.array([[math.nan if training is None else training.accuracy for training in found]])
+    seconds = np.array([[math.nan if training is None else training.seconds for training in found]])
+    label = f"inherited weights, {count(trainings[0].epochs, 'epoch')}"
+    return _Candidate("inherited", label, "inherited", values, seconds)
 
 
 def _cheaper_label(budget: Budget, image_size: tuple[int, int]) -> tuple[str, str]:
@@ -193,6 +209,11 @@ class _Judge:
             upper=Estimate.of(st.mean_correlation(pairs, self.weights, st.kendall, upper=True)),
             loss=Estimate.of(st.mean_correlation(proxy_pairs, self.weights, st.kendall) - tau),
         )
+
+    def with_proxy(self, candidate: _Candidate) -> Estimate:
+        """Kendall's tau-b of a way of ranking with the mean accuracy of the proxy, the reference of `inherited`."""
+        pairs = [(row, st.column_means(self.proxy)) for row in candidate.values]
+        return Estimate.of(st.mean_correlation(pairs, self.weights, st.kendall))
 
     def _cost(self, seconds: Floats, ranked: NDArray[np.bool_]) -> float | None:
         """Seconds as a share of the proxy's, over the ranked architectures that have both."""

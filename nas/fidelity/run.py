@@ -21,10 +21,12 @@ from nas.execution.interrupts import Interrupts
 from nas.execution.queue import TaskQueue
 from nas.fidelity.factory import FidelityWorkerFactory
 from nas.fidelity.findings import compute_findings
+from nas.fidelity.inherited import InheritedTraining, inherited_trainings, sample_inherited
 from nas.fidelity.plan import Job, Plan, create_budgets, create_plan, relative_work, sample_over_costs
 from nas.fidelity.settings import FidelitySettings
 from nas.fidelity.store import Store
 from nas.fidelity.values import Findings
+from nas.objectives import primary_index
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
 from nas.study.content import StudySnapshot
@@ -91,12 +93,14 @@ class FidelityStudy:
         out: the folder of the trainings.
         cache: the folder of the decoded images.
         reading_version: of the rules by which the study reads the folder of images.
+        inherited: trainings of the study that have inherited weights.
     """
 
     config: StudyConfig
     out: Path
     cache: Path
     reading_version: int = READING_VERSION
+    inherited: tuple[InheritedTraining, ...] = ()
 
 
 def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) -> FidelityStudy:
@@ -118,7 +122,9 @@ def fidelity_study(path: Path, overrides: list[str], out: Path | None = None) ->
         raise UsageError(f"{path}: is read-only; --out DIR names another for the trainings")
     out = out or path / "fidelity"
     has_images = may_write(path) or (path / DATA).is_dir()
-    return FidelityStudy(config, out, path / DATA if has_images else out / DATA, stored.reading_version)
+    primary = stored.objectives[primary_index(stored.objectives)].name
+    inherited = inherited_trainings(stored.trials, primary) if config.train.inherit != "none" else ()
+    return FidelityStudy(config, out, path / DATA if has_images else out / DATA, stored.reading_version, inherited)
 
 
 def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: CountingDisplay) -> Findings:
@@ -135,7 +141,7 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
         MachineError: the disk or a device of the machine failed; the same call continues the run.
     """
     config = study.config
-    budgets = create_budgets(config.train, request.multiple)
+    budgets = create_budgets(config.train.proxy, request.multiple)
     interrupts = Interrupts()
     executor_name = "local" if config.resources.address is None else config.resources.executor
     with interrupts.handle_signals(), ImageReader(config, study.cache, study.reading_version) as images:
@@ -144,7 +150,11 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
         check_resources(executor_name, config.resources)
         images.locate()
         with lock_folder(study.out):
-            sample, data_file, dataset = _choose(study, request, images, display)
+            inherited = sample_inherited(study.inherited, request.sample, config.seed)
+            inherited = inherited if len(inherited) >= MIN_VALUES else ()
+            _tell_sample(study, request, len(inherited), display)
+            chosen = tuple(training.architecture for training in inherited)
+            sample, data_file, dataset = _choose(study, request, chosen, images, display)
             plan = create_plan(sample, budgets, request.seeds, config.seed)
             with open_executor(executor_name, config.resources, study.out.resolve() / RAY) as executor:
                 records = _run_plan(plan, study, data_file, dataset, executor, display, interrupts)
@@ -156,13 +166,31 @@ def run_fidelity(study: FidelityStudy, request: FidelityRequest, display: Counti
         dataset=dataset.name,
         describe_s=_seconds_per_cost(sample),
         seed=config.seed,
+        inherited=inherited,
     )
 
 
+def _tell_sample(study: FidelityStudy, request: FidelityRequest, count: int, display: CountingDisplay) -> None:
+    """Say so if a study whose trials inherit weights has fewer such trainings than the sample."""
+    if study.config.train.inherit == "none" or count == request.sample:
+        return
+    if count:
+        display.warn(
+            f"train.inherit: the study has {count} trainings with inherited weights; all of them are the sample"
+        )
+    else:
+        rule = f"are judged from the folder of a study that has at least {MIN_VALUES} of them"
+        display.warn(f"train.inherit: trainings with inherited weights {rule}")
+
+
 def _choose(
-    study: FidelityStudy, request: FidelityRequest, images: ImageReader, display: CountingDisplay
+    study: FidelityStudy,
+    request: FidelityRequest,
+    chosen: tuple[Architecture, ...],
+    images: ImageReader,
+    display: CountingDisplay,
 ) -> tuple[tuple[Architecture, ...], Path, DatasetInfo]:
-    """The architectures to train, the file of the images and its description.
+    """The architectures to train, those that are `chosen` if any are, the file of the images and its description.
 
     Raises:
         ConfigError, UsageError: the images, the space, the limits and the sample do not go together.
@@ -177,7 +205,7 @@ def _choose(
         with display.step("choosing architectures"):
             space = config.space_on(dataset.image_size, dataset.in_chans, dataset.num_classes)
             check_limits(config, space)
-            sample = sample_over_costs(space, config.limits, request.sample, config.seed)
+            sample = chosen or sample_over_costs(space, config.limits, request.sample, config.seed)
     except StudyError:
         images.discard()
         raise
@@ -194,7 +222,7 @@ def _run_plan(
     interrupts: Interrupts,
 ) -> dict[tuple[str, str, int], dict[str, Any]]:
     """Run the jobs of `plan` that are not finished; returns the records of all."""
-    train, threads = study.config.train, study.config.resources.cpus_per_trial
+    train, threads = study.config.train.proxy, study.config.resources.cpus_per_trial
     setting = {
         "train": train.model_dump(mode="json", exclude={"epochs"}),
         "images": dataset.fingerprint,

@@ -17,6 +17,7 @@ FAMILIES = {
     "pixels": "smaller images",
     "score": "training-free score",
     "cost": "cost alone",
+    "inherited": "inherited weights",
 }
 """Families of ways to rank, in the order of legends."""
 
@@ -90,6 +91,8 @@ class Findings:
         proxies: all ways of ranking, the most expensive first.
         points: the architectures by rising MACs.
         notes: what could not be trained or scored, and why.
+        inherited: Kendall's tau-b between the trainings of the study that have inherited weights and the mean accuracy of the
+            proxy, which trains the same architectures from scratch; None without such trainings.
     """
 
     study: str
@@ -100,11 +103,18 @@ class Findings:
     proxies: tuple[RankingMethod, ...]
     points: tuple[Point, ...]
     notes: tuple[str, ...]
+    inherited: Estimate | None = None
 
     def proxy(self, name: str) -> RankingMethod | None:
         """The way of ranking called `name`, or None."""
         return next((proxy for proxy in self.proxies if proxy.name == name), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON with the fields of these classes; an estimate is {"value", "low", "high"}, an unknown value null."""
-        return dict(to_plain_json(asdict(self)))
+        """Plain JSON with the fields of these classes; an estimate is {"value", "low", "high"}, an unknown value null.
+
+        The key `inherited` is there only with inherited trainings.
+        """
+        plain = dict(to_plain_json(asdict(self)))
+        if self.inherited is None:
+            del plain["inherited"]
+        return plain

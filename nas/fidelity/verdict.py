@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from nas.analysis.statistics import Estimate
 from nas.fidelity.values import Findings, RankingMethod
+from nas.formatting import count
 
 MAX_TAU_LOSS = 0.05
 """A cheaper proxy keeps the ranking if its tau is lower by at most this."""
@@ -20,7 +21,7 @@ def verdict(findings: Findings) -> list[str]:
     proxy, large = findings.proxy("proxy"), findings.proxy("large")
     if proxy is None or large is None:
         return []
-    sentences = [_proxy_sentence(findings, proxy, large), _noise_sentence(findings)]
+    sentences = [_proxy_sentence(findings, proxy, large), *_inherited_sentences(findings), _noise_sentence(findings)]
     cheaper = [p for p in findings.proxies if p.cost is not None and p.cost < 1 and p.count == proxy.count]
     if proxy.kendall.low > 0:
         sentences.append(_cheaper_sentence(cheaper))
@@ -48,6 +49,16 @@ def _proxy_sentence(findings: Findings, proxy: RankingMethod, large: RankingMeth
     if math.isfinite(large.kendall.value):
         text += f"; one training of {epochs} epochs itself reaches {estimate_text(large.kendall)}"
     return text + "."
+
+
+def _inherited_sentences(findings: Findings) -> Iterator[str]:
+    """The sentence on the trainings of the study that have inherited weights, if there are some."""
+    inherited = findings.proxy("inherited")
+    if inherited is not None and findings.inherited is not None:
+        yield (
+            f"The study's {count(inherited.count, 'training')} with inherited weights rank as trainings from scratch do with"
+            f" tau {estimate_text(findings.inherited)}."
+        )
 
 
 def _noise_sentence(findings: Findings) -> str:

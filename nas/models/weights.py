@@ -10,13 +10,13 @@ from safetensors import SafetensorError
 
 from nas.errors import StudyError
 from nas.evaluation.networks import trained_network
+from nas.study.config import StudyTraining
 from nas.study.content import StudyContent
 from nas.study.layout import WEIGHTS
 from nas.study.trials import AnyTrial
 from nas.study.weights_header import WeightsHeader
 from search_space.modules.network import Network
 from trainers.training.checkpoint import training_identity
-from trainers.training.config import TrainConfig
 from trainers.training.weights_file import DamagedWeightsError, check_tensors
 
 
@@ -52,7 +52,7 @@ def load_trained(study: StudyContent, trial: AnyTrial) -> Network:
 def _identity(study: StudyContent, network: Network, seed: int) -> str | None:
     """The identity that a training of `network` in `study` has; None if another version configured the study."""
     try:
-        config = TrainConfig.model_validate(study.config.get("train") or {})
+        config = StudyTraining.model_validate(study.config.get("train") or {}).proxy
     except ValidationError:
         return None
     return training_identity(network, study, config, seed)

@@ -22,6 +22,7 @@ from nas.page.measurements import measured_intervals, measurement_texts
 from nas.page.parts import known_architecture, known_parts, plain_parts, predicted_seconds
 from nas.study.content import confusion_of
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, environment_text
+from nas.study.inheritance import Inheritance
 from nas.study.layout import OPERATORS
 from nas.study.operator_table import OperatorTable, read_tables
 from nas.study.trials import RETRIED_FROM, AnyTrial, damage_of
@@ -92,18 +93,20 @@ def short_detail(trial: AnyTrial, context: StudyContext) -> dict[str, Any]:
         predicted_s: objective -> {`batch_size`, `seconds`: of the stem, of each stage, of the head}.
         channels: `nas.page.channels.channel_texts`.
         classes: `nas.page.classes.plain_classes`.
+        inherited: what it has taken over from another trial, as text (`nas.study.inheritance`).
         measurements: [[label of the objective, details as text], ...], and the attributes that are damaged.
         segments: as stored, the segments of its training.
         reason, traceback, limit, duplicate_of: of a trial that was not trained to an end (`nas.page.endings.ending`).
         commands: [[label, text to copy], ...].
     """
     attributes = trial.user_attrs
-    architecture = attributes.get("architecture")
+    architecture, inherited = attributes.get("architecture"), Inheritance.from_attributes(attributes)
     entries: dict[str, Any] = {
         **{name: attributes.get(name) for name in ("seed", RETRIED_FROM, "segments")},
         "environment": _environment(trial.datetime_start, context.environments),
         **_network(architecture, context.tables),
         "classes": _classes(trial.number, context),
+        "inherited": "" if inherited is None else inherited.text,
         "measurements": [*measurement_texts(attributes), *(["damaged", text] for text in damage_of([trial]).values())],
         **ending(trial, context.folder),
         "commands": trial_commands(trial, context.folder),

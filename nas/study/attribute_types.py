@@ -127,6 +127,7 @@ _OF_TRIALS: Final[Mapping[str, Check]] = {
     "throughput": _is_mapping,
     "latency": _is_mapping,
     "unmeasured": _is_mapping,
+    "inherited": _is_mapping,
 }
 _BY_TRIAL: Final[Mapping[str, Check]] = {
     "notes": _is_text,

@@ -34,6 +34,7 @@ from nas.study.layout import (
     DATA,
     DATABASE,
     ERROR,
+    INHERITED_WEIGHTS,
     OPERATORS,
     REFERENCE,
     WEIGHTS,
@@ -223,7 +224,7 @@ def _trial_files(folder: Path, trial: TrialRecord, parts: BackupParts) -> Iterat
     """Name and place of the files of `trial`, apart from the checkpoint of one that has not ended."""
     place = trial_folder(folder, trial.number)
     # A trial that has not ended may have its weights already: the driver has not recorded its outcome yet.
-    names = [WEIGHTS, ERROR]
+    names = [WEIGHTS, INHERITED_WEIGHTS, ERROR]
     if parts.checkpoints and trial.state == TrialState.FAIL:
         names.append(CHECKPOINT)  # serves a retry
     return ((_name(folder, place / name), place / name) for name in names)

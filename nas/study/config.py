@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from nas import objectives, sampler as samplers
 from nas.errors import ConfigError, UnknownNameError, UsageError
@@ -100,6 +100,31 @@ class Scheduler(BaseModel):
     first_epochs: int | None = Field(None, ge=1)
 
 
+class StudyTraining(TrainConfig):
+    """The proxy training, and whether it starts from the weights of other trials.
+
+    Args:
+        inherit: "none": each training starts from its own initial weights; "nearest": from the tensors of the nearest trained
+            architecture that match by name and shape, for a third of the epochs. The front is then trained from scratch at
+            the end of the search (`nas.study.inheritance`).
+    """
+
+    # Off: with the epochs of 20 to 24 complete trainings it was sooner at an equal front in two of six searches, and in three it
+    # did not reach it (two seeds of three small data sets, tests/benchmarks/time_to_front.py).
+    inherit: Literal["none", "nearest"] = "none"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_proxy(cls, train: object) -> object:
+        """Also take a `TrainConfig`."""
+        return train.model_dump() if type(train) is TrainConfig else train
+
+    @property
+    def proxy(self) -> TrainConfig:
+        """The training from scratch, as the identity of its checkpoint has it."""
+        return TrainConfig.model_validate(self.model_dump(exclude={"inherit"}))
+
+
 class Start(BaseModel):
     """Prior knowledge of a study.
 
@@ -154,7 +179,7 @@ class StudyConfig(BaseModel):
             time again. None: no end before `trials` are trained.
         data: the images.
         space: the search space, as `search_space.SearchSpace` reads it; image size, channels and classes come from the data.
-        train: the proxy training.
+        train: the proxy training, see `StudyTraining`.
         objectives: names of objectives (`nas.objectives`), at least one of which networks are trained for: "accuracy",
             "balanced_accuracy" or "macro_f1".
         limits: objective -> the worst value allowed. An architecture whose exact costs violate one is never proposed, a network
@@ -174,7 +199,7 @@ class StudyConfig(BaseModel):
     time_budget: Duration | None = None
     data: DataConfig = DataConfig()
     space: AnySpaceConfig
-    train: TrainConfig = TrainConfig()
+    train: StudyTraining = StudyTraining()
     objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("accuracy", "macs", "images_per_s")
     limits: dict[str, Annotated[float, Field(gt=0)]] = {}
     storage: str | None = None

@@ -3,8 +3,9 @@
 DIR/study.db          the Optuna storage (SQLite), one study in it, or
 DIR/storage.json      the database on a server that holds the study (nas/study/storage_url.py)
 DIR/study.yaml        the resolved configuration at the start of the study
-DIR/trials/NUMBER/    weights (`model.safetensors`, the record in their header), `error.txt` if the trial failed and, while it
-                      trains or after it failed, `checkpoint.pt`
+DIR/trials/NUMBER/    weights (`model.safetensors`, the record in their header), those of an inherited training
+                      (`inherited.safetensors`, nas/study/inheritance.py), `error.txt` if the trial failed and, while it trains or
+                      after it failed, `checkpoint.pt`
 DIR/data/             the decoded images
 DIR/retrained/        full trainings (nas/study/retrained.py)
 DIR/reference.json    seconds of a pass of the reference network at the start of the study (nas/evaluation/measurer.py)
@@ -46,6 +47,7 @@ TRIALS = "trials"
 MANIFEST = "manifest.json"
 
 WEIGHTS = "model.safetensors"
+INHERITED_WEIGHTS = "inherited.safetensors"
 CHECKPOINT = "checkpoint.pt"
 ERROR = "error.txt"
 STACKS = "stacks.txt"
@@ -81,6 +83,11 @@ def default_folder(name: str) -> Path:
 def trial_folder(study: Path, number: int) -> Path:
     """The folder of trial `number` of the study in the folder `study`."""
     return study / TRIALS / f"{number:05d}"
+
+
+def sibling_folder(folder: Path, number: int) -> Path:
+    """The folder of trial `number` of the study in which `folder` is that of another trial."""
+    return folder.parent / f"{number:05d}"
 
 
 def remove_checkpoint(folder: Path) -> None:

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from nas import objectives
+from nas.study.inheritance import INHERITED, Inheritance
 from nas.study.segments import SEGMENT, Segment
 
 SCHEMA = 1
@@ -117,9 +118,20 @@ class Completed(TrainedSegment):
 
 @dataclass(frozen=True)
 class Paused(TrainedSegment):
-    """A trial that was trained up to the rung `epoch`, and may be promoted."""
+    """A trial that was trained up to the rung `epoch`, and may be promoted.
+
+    Args:
+        epoch: the rung.
+        inherited: `Inheritance.to_dict` of a training that started from the weights of another trial; None: of others.
+    """
 
     epoch: int = 0
+    inherited: Mapping[str, Any] | None = None
+
+    def to_attributes(self) -> dict[str, Any]:
+        """User attributes of the trial."""
+        inherited = {} if self.inherited is None else {INHERITED: dict(self.inherited)}
+        return {**super().to_attributes(), **inherited}
 
 
 @dataclass(frozen=True)
@@ -373,6 +385,7 @@ class TrialTask:
         folder: the folder of its files.
         until: the epoch at which to pause; None: train to the end.
         earlier: measurements and times of its earlier segments.
+        inherited: from which trial to take the first weights over, for a training of its epochs; None: from none.
     """
 
     number: int
@@ -381,14 +394,17 @@ class TrialTask:
     folder: str
     until: int | None = None
     earlier: EarlierSegments = EarlierSegments()
+    inherited: Inheritance | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         plain = {name: getattr(self, name) for name in ("number", "architecture", "seed", "folder", "until")}
         earlier = {name: getattr(self.earlier, name) for name in ("measured", "overhead_s", "idle_s", "wall_s")}
-        return {**plain, "earlier": {**earlier, "measured": dict(self.earlier.measured)}}
+        inherited = {} if self.inherited is None else {"inherited": self.inherited.to_dict()}
+        return {**plain, "earlier": {**earlier, "measured": dict(self.earlier.measured)}, **inherited}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> TrialTask:
         """The inverse of `to_dict`."""
-        return cls(**{**plain, "earlier": EarlierSegments(**plain["earlier"])})
+        inherited = None if plain.get("inherited") is None else Inheritance(**plain["inherited"])
+        return cls(**{**plain, "earlier": EarlierSegments(**plain["earlier"]), "inherited": inherited})

@@ -27,6 +27,7 @@ from nas.analysis.results import Results, plain
 from nas.analysis.time_breakdown import break_down_time
 from nas.formatting import MISSING, count, duration, printable, ratio, shell_path, si, value_text
 from nas.objectives import OBJECTIVES
+from nas.study.inheritance import INHERITED, Inheritance
 from nas.terminal.drawing import architecture_drawing
 from nas.terminal.fitting_table import FittingTable
 
@@ -210,6 +211,8 @@ def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
             grid.add_row(f"test {name.replace('_', ' ')}", ratio(value))
     if (record := class_record(results, int(trial["trial"]))) is not None:
         grid.add_row("test recall", Text(_recall_text(record)))
+    if (inherited := Inheritance.from_attributes({INHERITED: trial.get(INHERITED)})) is not None:
+        grid.add_row("inherited", inherited.text)
     if (damage := results.damaged.get(int(trial["trial"]))) is not None:
         grid.add_row("damaged", Text(printable(damage)))
     if not math.isnan(trial["wall_s"]):

@@ -36,9 +36,9 @@ def overrides_of(data: Path, images: int, epochs: int) -> list[str]:
     return [f"data.path={data.resolve()}", f"data.limit={images}", f"train.epochs={epochs}"]
 
 
-def search(folder: Path, overrides: list[str]) -> None:
-    """Run or resume the study in `folder`."""
-    command = [sys.executable, "-m", "nas.cli", "search", str(STUDY), "--out", str(folder), *overrides]
+def search(folder: Path, overrides: list[str], study: Path = STUDY) -> None:
+    """Run or resume the `study` in `folder`."""
+    command = [sys.executable, "-m", "nas.cli", "search", str(study), "--out", str(folder), *overrides]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 

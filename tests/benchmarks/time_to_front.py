@@ -1,12 +1,24 @@
-"""Wall-clock time to a front: `nas search` against a straightforward search with Ray Tune, Optuna and timm.
+"""Wall-clock time to a front: `nas search` and its proxies against a straightforward search with Ray Tune, Optuna and timm.
 
     python tests/benchmarks/time_to_front.py --data CIFAR10_FOLDER --out runs/time_to_front
+    python tests/benchmarks/time_to_front.py --study studies/digits.yaml --arms full inherit --out runs/digits
+
+Each arm is a way to search the same space on the same images (`ARMS`); the first one named is the reference:
+
+straightforward   the search with Ray Tune, OptunaSearch and timm, which trains every trial to the end
+full              `nas search`, which trains every trial to the end
+halving           with multi-objective halving
+inherit           with `train.inherit=nearest`; the time to train the front from scratch counts
+one_epoch         one epoch for each of a random sample, then the best of them to the end (Egele et al., "Is One Epoch All You
+                  Need For Multi-Fidelity Hyperparameter Optimization?", arXiv 2307.15422); the best by accuracy and MACs
+
+The proxies search so many more architectures as take about the same number of epochs. Only complete trainings count.
 
 The straightforward search uses Ray Tune with its defaults (a new actor for each trial), its `OptunaSearch` with TPE, and timm's
-dataset, loader and optimizer; it trains every trial to the end. Both search the same space on the same images in the same split,
-with the same number of epochs, batch size, peak learning rate and cores. The target is the final hypervolume of (accuracy, MACs)
-of the straightforward search; the time to it counts from the start of the process. Prints a line per seed, and with `--json` all
-figures. Searches are kept in `--out` and not repeated.
+dataset, loader and optimizer. All search the same space on the same images in the same split, with the same number of epochs,
+batch size, peak learning rate and cores. The target is the final hypervolume of (accuracy, MACs) of the reference; the time to it
+counts from the start of the process. Prints a line per seed and arm, and with `--json` all figures. Searches are kept in `--out`
+and not repeated.
 
 A virtual machine may give its processors to other guests for a while, so that its wall-clock seconds do not compare. Here a
 second counts by the share of it in which the processors were available (all but "steal" in /proc/stat). Both times are printed.
@@ -28,7 +40,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from halving import OBJECTIVES, STUDY, History, compare, overrides_of, search
+from halving import OBJECTIVES, STUDY, History, overrides_of, search, seconds_to
 from PIL import Image
 
 from nas.analysis.front import Bounds, hypervolume
@@ -39,7 +51,16 @@ from search_space import SearchSpace
 from trainers.data.dataset import Dataset, load
 from trainers.data.prepared import describe, prepare
 
-NAMES = ("Ray Tune, OptunaSearch (TPE), timm", "nas search")
+ARMS = {
+    "straightforward": "Ray Tune, OptunaSearch (TPE), timm",
+    "full": "nas search",
+    "halving": "nas search, halving",
+    "inherit": "nas search, inherited weights",
+    "one_epoch": "one epoch, then the best",
+}
+"""Arm -> its name in the figure."""
+MORE_TRIALS = {"full": 1.0, "halving": 1.8, "inherit": 1.5}
+"""Arm -> architectures for each of those that are all trained to the end."""
 Run = tuple[
     float, History
 ]  # start of the process, and its complete trials by the time of their end; both are Unix times
@@ -135,7 +156,7 @@ def loader(dataset: Dataset, root: Path, training: bool, batch_size: int) -> Any
     )
 
 
-def train_trial(parameters: dict[str, Any], overrides: list[str], data_file: str, images: str) -> None:
+def train_trial(parameters: dict[str, Any], study: str, overrides: list[str], data_file: str, images: str) -> None:
     """One trial of the straightforward search: a trainable of Ray Tune."""
     import torch
     from ray import tune
@@ -146,7 +167,7 @@ def train_trial(parameters: dict[str, Any], overrides: list[str], data_file: str
     from search_space import build, cost
 
     torch.set_num_threads(1)
-    config = StudyConfig.from_file(STUDY, *overrides)
+    config = StudyConfig.from_file(study, *overrides)
     dataset, train = load(Path(data_file)), config.train
     architecture = space_of(config, Path(data_file)).decode(parameters)
     network = build(architecture)
@@ -173,17 +194,20 @@ def train_trial(parameters: dict[str, Any], overrides: list[str], data_file: str
     tune.report({"accuracy": correct / len(validation.dataset), "macs": macs, "ended": time.time()})
 
 
-def straightforward(out: Path, seed: int, trials: int, data_file: Path, overrides: list[str]) -> Run:
+def straightforward(out: Path, seed: int, options: argparse.Namespace, data_file: Path, overrides: list[str]) -> Run:
     """The search with Ray Tune and OptunaSearch, in a process of its own, since a process has one Ray."""
     file = out / f"straightforward-{seed}.json"
     if not file.is_file():
-        arguments = [str(file), str(seed), str(trials), str(data_file), str(out / "images"), *overrides]
+        arguments = [str(file), str(seed), str(options.trials), str(data_file), str(out / "images"), str(options.study)]
+        arguments += overrides
         subprocess.run([sys.executable, __file__, "--straightforward", *arguments], check=True)
     start, rows = json.loads(file.read_text())
     return start, [(end, accuracy, macs) for end, accuracy, macs in rows]
 
 
-def run_straightforward(file: str, seed: str, trials: str, data_file: str, images: str, *overrides: str) -> None:
+def run_straightforward(
+    file: str, seed: str, trials: str, data_file: str, images: str, study: str, *overrides: str
+) -> None:
     """Search with Ray Tune and OptunaSearch, and write the `Run` to `file`."""
     start = time.time()
     import optuna
@@ -191,7 +215,7 @@ def run_straightforward(file: str, seed: str, trials: str, data_file: str, image
     from ray import tune
     from ray.tune.search.optuna import OptunaSearch
 
-    space = space_of(StudyConfig.from_file(STUDY, *overrides), Path(data_file))
+    space = space_of(StudyConfig.from_file(study, *overrides), Path(data_file))
     ray.init("local", num_cpus=len(os.sched_getaffinity(0)), include_dashboard=False, log_to_driver=False)
     search_algorithm = OptunaSearch(
         partial(suggest, space),
@@ -200,7 +224,7 @@ def run_straightforward(file: str, seed: str, trials: str, data_file: str, image
         sampler=optuna.samplers.TPESampler(seed=int(seed)),
     )
     tuner = tune.Tuner(
-        tune.with_parameters(train_trial, overrides=list(overrides), data_file=data_file, images=images),
+        tune.with_parameters(train_trial, study=study, overrides=list(overrides), data_file=data_file, images=images),
         tune_config=tune.TuneConfig(search_alg=search_algorithm, num_samples=int(trials), max_concurrent_trials=None),
         run_config=tune.RunConfig(storage_path=f"{file}.ray", verbose=0),
     )
@@ -214,12 +238,23 @@ def suggest(space: SearchSpace, trial: Any) -> None:
     space.suggest(trial)
 
 
-def ours(out: Path, overrides: list[str]) -> Run:
-    """`nas search` of the same study, in the folder `out`."""
+def arm_overrides(arm: str, trials: int, epochs: int) -> list[str]:
+    """The overrides of the arm `arm` of `nas search` with the epochs of `trials` complete trainings."""
+    if arm == "one_epoch":
+        # One in `epochs` goes on: half of the epochs are the first ones, and half those of the best.
+        count = round(trials * epochs / 2)
+        scheduler = ["scheduler.name=halving", "scheduler.first_epochs=1", f"scheduler.reduction={epochs}"]
+        return [f"trials={count}", *scheduler, "sampler.name=random"]
+    proxy = {"full": [], "halving": ["scheduler.name=halving"], "inherit": ["train.inherit=nearest"]}[arm]
+    return [f"trials={round(MORE_TRIALS[arm] * trials)}", *proxy]
+
+
+def ours(out: Path, study: Path, overrides: list[str]) -> Run:
+    """`nas search` of the same `study`, in the folder `out`."""
     start_file = out.with_suffix(".start")
     if not start_file.is_file():
         start_file.write_text(str(time.time()))
-    search(out, overrides)
+    search(out, overrides, study)
     start = float(start_file.read_text())
     complete = [trial for trial in open_study(out).get_trials() if trial.state.name == "COMPLETE"]
     return start, sorted((t.datetime_complete.timestamp(), t.values[0], t.values[1]) for t in complete)  # type: ignore[union-attr]
@@ -242,7 +277,8 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
     apply_style(figure)
     for row in rows:
         bounds = Bounds.of([values for history in row["histories"] for _, *values in history], OBJECTIVES)
-        for name, colour, history in zip(NAMES, COLOURS, row["histories"], strict=False):
+        for arm, colour, history in zip(row["arms"], COLOURS, row["histories"], strict=False):
+            name = ARMS[arm]
             volumes = [hypervolume([v for _, *v in history[: i + 1]], OBJECTIVES, bounds) for i in range(len(history))]
             figure.add_scatter(
                 x=[seconds for seconds, *_ in history],
@@ -266,32 +302,66 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
 
 
 def compare_seed(arguments: argparse.Namespace, seed: int, data_file: Path, clock: AvailabilityClock) -> dict[str, Any]:
-    """Run both searches with `seed`, and return the figures."""
+    """Run all arms with `seed`, and return the figures."""
     out = data_file.parents[1]
-    overrides = overrides_of(arguments.data, arguments.images, arguments.epochs)
-    runs = (
-        straightforward(out, seed, arguments.trials, data_file, overrides),
-        ours(out / f"ours-{seed}", [*overrides, f"seed={seed}", f"trials={arguments.ours}", *arguments.overrides]),
-    )
+    overrides = study_overrides(arguments)
+    runs = []
+    for arm in arguments.arms:
+        if arm == "straightforward":
+            runs.append(straightforward(out, seed, arguments, data_file, overrides))
+        else:
+            own = [*arm_overrides(arm, arguments.ours, arguments.epochs), f"seed={seed}", *arguments.overrides]
+            runs.append(ours(out / f"{arm}-{seed}", arguments.study, [*overrides, *own]))
     histories = [available_history(clock, *run) for run in runs]
-    wall_clock = compare(*(wall_history(*run) for run in runs), share=1.0)
-    return {"seed": seed, **compare(*histories, share=1.0), "wall_clock": wall_clock, "histories": histories}
+    wall_clock = compare([wall_history(*run) for run in runs])
+    return {
+        "seed": seed,
+        "arms": arguments.arms,
+        **compare(histories),
+        "wall_clock": wall_clock,
+        "histories": histories,
+    }
 
 
-def speed_up(row: dict[str, Any]) -> float:
-    """The time of the whole straightforward search over the time of `nas search` to the target."""
-    return float(row["total_s"][0] / row["seconds_to_target"][1])
+def study_overrides(arguments: argparse.Namespace) -> list[str]:
+    """The overrides of all arms."""
+    if arguments.data is None:
+        return [f"train.epochs={arguments.epochs}", "objectives=[accuracy, macs]"]
+    return [*overrides_of(arguments.data, arguments.images, arguments.epochs), "objectives=[accuracy, macs]"]
 
 
-def format_row(row: dict[str, Any]) -> str:
-    """The line of a seed."""
-    baseline_s, ours_s = row["seconds_to_target"]
-    return (
-        f"seed {row['seed']}: the straightforward search took {row['total_s'][0]:.0f} s for {row['complete_trials'][0]} trials "
-        f"and reached its final hypervolume {row['target']:.4f} after {baseline_s:.0f} s; nas search reached it after "
-        f"{ours_s:.0f} s ({speed_up(row):.1f}x; {speed_up(row['wall_clock']):.1f}x in wall-clock time) and ended with "
-        f"{row['hypervolume'][1]:.4f} after {row['complete_trials'][1]} trials and {row['total_s'][1]:.0f} s"
-    )
+def compare(histories: list[History]) -> dict[str, Any]:
+    """The figures of one seed, a list with a value for each arm; the target is the final hypervolume of the first."""
+    bounds = Bounds.of([values for history in histories for _, *values in history], OBJECTIVES)
+    final = [hypervolume([values for _, *values in history], OBJECTIVES, bounds) for history in histories]
+    return {
+        "hypervolume": final,
+        "complete_trials": [len(history) for history in histories],
+        "total_s": [history[-1][0] for history in histories],
+        "target": final[0],
+        "seconds_to_target": [seconds_to(final[0], history, bounds) for history in histories],
+    }
+
+
+def speed_up(row: dict[str, Any], arm: int) -> float:
+    """The time of the whole reference over the time of the arm number `arm` to the target; 0 if it never reaches it."""
+    return float(row["total_s"][0] / row["seconds_to_target"][arm])
+
+
+def format_rows(row: dict[str, Any]) -> str:
+    """The lines of a seed."""
+    lines = [
+        f"seed {row['seed']}: {row['arms'][0]} took {row['total_s'][0]:.0f} s for {row['complete_trials'][0]} trials and reached "
+        f"its final hypervolume {row['target']:.4f} after {row['seconds_to_target'][0]:.0f} s"
+    ]
+    for arm, name in list(enumerate(row["arms"]))[1:]:
+        lines.append(
+            f"seed {row['seed']}: {name} reached it after {row['seconds_to_target'][arm]:.0f} s "
+            f"({speed_up(row, arm):.1f}x; {speed_up(row['wall_clock'], arm):.1f}x in wall-clock time) and ended with "
+            f"{row['hypervolume'][arm]:.4f} after {row['complete_trials'][arm]} complete trainings and "
+            f"{row['total_s'][arm]:.0f} s"
+        )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -300,38 +370,44 @@ def main() -> None:
         run_straightforward(*sys.argv[2:])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="images in a folder for each class")
+    parser.add_argument("--study", type=Path, default=STUDY, help="YAML file with objectives accuracy and macs first")
+    parser.add_argument("--data", type=Path, help="images in a folder for each class, for a study of such images")
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=["straightforward", "full"])
     parser.add_argument("--out", type=Path, required=True, help="where the searches are kept")
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--trials", type=int, default=60, help="of the straightforward search")
-    parser.add_argument("--ours", type=int, default=30, help="trials of `nas search`")
+    parser.add_argument(
+        "--ours", type=int, default=30, help="complete trainings of `nas search`; proxies have as many epochs"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--figure", type=Path, metavar="FILE.html", help="hypervolume over seconds")
     parser.add_argument(
-        "overrides", nargs="*", help="further key.sub=value of `nas search`, such as scheduler.name=halving"
+        "overrides", nargs="*", help="further key.sub=value of all arms of `nas search`, such as resources.workers=1"
     )
     arguments = parser.parse_args()
     out = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    config = StudyConfig.from_file(STUDY, *overrides_of(arguments.data, arguments.images, arguments.epochs))
+    arguments.study = arguments.study.resolve()
+    config = StudyConfig.from_file(arguments.study, *study_overrides(arguments))
     data_file = prepare(config.data, out / "data").resolve()
-    if not (out / "images").is_dir():
+    if "straightforward" in arguments.arms and not (out / "images").is_dir():
         write_images(load(data_file), out / "images")
     clock = AvailabilityClock(out / "clock.txt")
     rows = []
     for seed in range(arguments.seeds):
         rows.append(compare_seed(arguments, seed, data_file, clock))
         if not arguments.json:
-            print(format_row(rows[-1]), flush=True)
+            print(format_rows(rows[-1]), flush=True)
     if arguments.figure is not None:
         draw(rows, arguments.figure)
     if arguments.json:
         print(json.dumps(rows, indent=2))
     else:
-        ratios = [speed_up(row) for row in rows]
-        print(f"median {median(ratios):.1f}x, from {np.min(ratios):.1f}x to {np.max(ratios):.1f}x")
+        for arm, name in list(enumerate(arguments.arms))[1:]:
+            ratios = [speed_up(row, arm) for row in rows]
+            print(f"{name}: median {median(ratios):.1f}x, from {np.min(ratios):.1f}x to {np.max(ratios):.1f}x")
 
 
 if __name__ == "__main__":

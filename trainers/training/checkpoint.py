@@ -131,11 +131,19 @@ class Fingerprinted(Protocol):
         ...
 
 
-def training_identity(module: nn.Module, data: Fingerprinted, config: BaseModel, seed: int) -> str:
-    """What a training and its checkpoint have in common: shapes of weights, data, configuration and seed; as a digest."""
+def training_identity(module: nn.Module, data: Fingerprinted, config: BaseModel, seed: int, origin: str = "") -> str:
+    """What a training and its checkpoint have in common: shapes of weights, data, configuration and seed; as a digest.
+
+    Args:
+        module: the network.
+        data: the images.
+        config: how it is trained.
+        seed: of everything random in the training.
+        origin: what identifies initial weights that were not drawn by `seed`; empty if all were.
+    """
     shapes = [(name, list(value.shape)) for name, value in module.state_dict().items()]
-    content = json.dumps([shapes, data.fingerprint, config.model_dump(mode="json"), seed])
-    return hashlib.sha256(content.encode()).hexdigest()
+    parts = [shapes, data.fingerprint, config.model_dump(mode="json"), seed, *([origin] if origin else [])]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 class CheckpointSchedule:

@@ -42,6 +42,7 @@ class ProxyTraining(ResumableTraining):
         device_lock: the lock of the data's device: the training pauses while others measure.
         is_stop_requested: called between two steps; True: `epochs()` writes a checkpoint and raises `TrainingInterrupted`.
         resume_up_to: a checkpoint that was written after the end of this epoch is ignored; None: any is used.
+        origin: what identifies initial weights that `seed` did not draw (`training_identity`).
 
     Raises:
         TrainingError: there are fewer than 2 training images.
@@ -59,6 +60,7 @@ class ProxyTraining(ResumableTraining):
         device_lock: DeviceLock | None = None,
         is_stop_requested: Callable[[], bool] = lambda: False,
         resume_up_to: int | None = None,
+        origin: str = "",
     ) -> None:
         self.config = config
         self.optimizer = adamw(module.to(data.device), config, data.device)
@@ -68,7 +70,7 @@ class ProxyTraining(ResumableTraining):
             config,
             self.optimizer,
             Batches.of(data, config),
-            checkpoints.training_identity(module, data, config, seed),
+            checkpoints.training_identity(module, data, config, seed, origin),
             seed=seed,
             checkpoint=checkpoint,
             milestones=milestones,

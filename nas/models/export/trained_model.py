@@ -78,7 +78,8 @@ class TrainedModel:
         if self.run is not None:
             return self.run.recipe
         train = self.study.config.get("train")
-        return train if isinstance(train, Mapping) else {}
+        # A trial that is exported was trained from scratch, whatever others have inherited.
+        return {key: value for key, value in train.items() if key != "inherit"} if isinstance(train, Mapping) else {}
 
     @property
     def epochs(self) -> int:

@@ -153,6 +153,11 @@ def test_rungs_against_the_end(tmp_path: Path, study_writer: Any, stored_trial: 
     assert verdict_of(-finals).verdict == "bad"
     waiting = replace(results, config={"scheduler": {"name": "halving"}})
     assert next(f for f in health(waiting) if f.key == "rungs").verdict == "unknown"
+    trials = results.trials.assign(rungs=[{3: float(-value)} for value in finals])
+    inheriting = replace(results, summary=trials, config={"train": {"inherit": "nearest"}})
+    finding = next(f for f in health(inheriting) if f.key == "rungs")
+    assert (finding.title, finding.verdict) == ("Ranking by inherited trainings", "bad")
+    assert "train.inherit=none" in finding.text
 
 
 def fidelity_line(name: str, seed: int, epochs: int, accuracy: float, **changed: Any) -> str:

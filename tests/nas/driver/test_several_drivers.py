@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,13 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.driver.ask_tell import AskTell
+from nas.driver.front_promotion import FrontPromotion
 from nas.driver.halving import Halving
 from nas.driver.propose import Finished, Proposal
 from nas.driver.state import SearchState
 from nas.study.driver_rows import read_drivers
 from nas.study.events import TrialLost, TrialRecorded
+from nas.study.inheritance import INHERITED
 from nas.study.leases import SharedLeases
 from nas.study.records import Completed, Measured, Paused, Trained
 from nas.study.server_storage import open_server_study
@@ -53,6 +56,7 @@ class Study:
         clock: the clock of all drivers.
         target: number of trials to train.
         halving: the rungs.
+        inheriting: the rungs of trials that take over the weights of others.
     """
 
     place: StoragePlace
@@ -60,6 +64,7 @@ class Study:
     clock: Clock
     target: int
     halving: Halving | None
+    inheriting: FrontPromotion | None = None
     recorded: list[TrialRecorded] = field(default_factory=list)
     lost: list[TrialLost] = field(default_factory=list)
 
@@ -81,7 +86,8 @@ class Study:
         leases.announce()
         study.sampler = optuna.samplers.RandomSampler(seed=leases.index)
         store = DatabaseTrials(study, leases.transactions, leases)
-        options = {"store": store, "halving": self.halving, "observers": [self]}
+        options = {"store": store, "halving": self.halving, "inheriting": self.inheriting, "observers": [self]}
+        options["has_weights"] = lambda number, file: True
         return OneDriver(leases, self.driver.ask_tell(study, self.target, **options))
 
 
@@ -118,7 +124,8 @@ def outcome_of(proposal: Proposal) -> Completed:
     curve = [{"epoch": epoch + 1, "val_accuracy": accuracy} for epoch in range(until)]
     trained = Trained({"accuracy": accuracy}, curve, 1.0, 2.0, 0.1)
     outcome = Completed(proposal.seed, Measured({"images_per_s": 100.0}), trained)
-    return outcome if until == 9 else Paused(**vars(outcome), epoch=until)
+    inherited = None if proposal.inherited is None else proposal.inherited.to_dict()
+    return outcome if until == 9 else Paused(**vars(outcome), epoch=until, inherited=inherited)
 
 
 def create(driver: Any, url: str, folder: Path, target: int, halving: Halving | None = None) -> Study:
@@ -196,6 +203,24 @@ def test_trials_of_drivers_that_vanish_are_adopted_and_rungs_are_those_of_a_repl
     assert reached[1] == 16
     assert 5 <= reached[3] <= 9
     assert 2 <= reached[9] <= 5
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_drivers_that_vanish_leave_a_front_that_was_trained_from_scratch(
+    driver: Any, database: str, tmp_path: Path, seed: int
+) -> None:
+    study = create(driver, database, tmp_path, 16)
+    study.inheriting = FrontPromotion((3, 9))
+    run(study, np.random.default_rng(seed), 2, vanish=0.03)
+    trained = check(study, 16)
+    heirs = [trial for trial in trained if INHERITED in trial.user_attrs]
+    assert heirs
+    seen = {t.number: (t.intermediate_values.get(3) or t.values[0], -t.user_attrs["macs"]) for t in trained}
+    for trial in heirs:
+        own = seen[trial.number]
+        is_dominated = any(other != own and all(map(operator.ge, other, own)) for other in seen.values())
+        assert (trial.state == TrialState.PRUNED) == is_dominated
+    assert all(trial.state == TrialState.COMPLETE for trial in trained if trial not in heirs)
 
 
 def test_a_driver_that_was_stopped_for_longer_than_its_lease_drops_its_outcome(

@@ -21,6 +21,7 @@ from nas.evaluation.publication import ASSUMED_PUBLISH_S, MAX_PUBLISH_SHARE, Pub
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings, StudyPlace
 from nas.evaluation.trial_files import SharedTrialFiles, StoredTrialFiles
 from nas.execution.driver_files import FolderFiles
+from nas.study.inheritance import Inheritance
 from nas.study.layout import CHECKPOINT, DATA, REFERENCE, WEIGHTS, WORKERS, trial_folder
 from nas.study.records import Completed, MachineFailure, Paused, TrialTask
 from nas.study.segments import WorkerFiles
@@ -165,6 +166,23 @@ def test_a_training_that_was_finished_before_is_not_repeated_elsewhere(study: St
     again = study.worker().evaluate(study.task())
     assert isinstance(again, Completed)
     assert again.trained.curve == outcome.trained.curve
+
+
+def test_a_trial_takes_weights_over_from_a_trial_of_another_machine(study: Study) -> None:
+    parent = study.worker().evaluate(study.task())
+    assert isinstance(parent, Completed), parent
+    weights, folder = study.kept(WEIGHTS), trial_folder(study.folder, 8)
+    folder = folder if study.kind == "shared" else Path("/proc/no/such/folder")
+    inherited = Inheritance(7, WEIGHTS, 1)
+    child = study.task(number=8, folder=str(folder), seed=2, until=1, inherited=inherited)
+    first = study.worker().evaluate(child)
+    assert isinstance(first, Paused), first
+    assert first.inherited is not None
+    assert first.inherited["parameters"] == 1.0
+    again = study.worker().evaluate(child)  # on a machine that has nothing of the trial
+    assert isinstance(again, Paused)
+    assert again.trained.curve == first.trained.curve  # not trained again
+    assert study.kept(WEIGHTS) == weights
 
 
 def test_a_damaged_checkpoint_starts_the_trial_afresh(study: Study) -> None:

@@ -106,6 +106,14 @@ def test_epochs_without_validation_have_no_value(tmp_path: Path, study_writer: A
     assert "parts" not in detail
 
 
+def test_what_was_inherited_is_text(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
+    inherited = {"parent": 0, "file": "inherited.safetensors", "epochs": 1}
+    study_writer(tmp_path, [stored_trial(None, None, {}), stored_trial(None, None, {"inherited": inherited})])
+    first, second = details_of(tmp_path)
+    assert "inherited" not in first
+    assert second["inherited"] == "the weights from trial 0, 1 epoch"
+
+
 def test_intervals_are_in_the_unit_of_the_objective(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
     study_writer(tmp_path, [stored_trial([0.5, 1.0, 1.0], None, {"throughput": THROUGHPUT, "latency": LATENCY})])
     (detail,) = details_of(tmp_path)

@@ -9,6 +9,7 @@ import pytest
 from nas.errors import ConfigError
 from nas.study.config import StudyConfig
 from nas.study.continuation import check_continues
+from trainers.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[3]
 STUDY = """\
@@ -162,6 +163,16 @@ def test_errors_of_overrides_name_the_word(study: Path, word: str, words: list[s
 )
 def test_an_error_of_what_was_typed_names_the_word_and_not_the_file(study: Path, words: list[str], start: str) -> None:
     assert error_of(study, *words).startswith(start)
+
+
+def test_a_training_of_python_inherits_nothing(study: Path) -> None:
+    plain = StudyConfig.from_file(study).model_dump()
+    config = StudyConfig.model_validate(plain | {"train": TrainConfig(epochs=3, lr=0.5)})
+    assert config.train.inherit == "none"
+    assert config.train.proxy == TrainConfig(epochs=3, lr=0.5)
+    inheriting = StudyConfig.from_file(study, "train.inherit=nearest", "train.epochs=3", "train.lr=0.5")
+    assert inheriting.train.proxy == config.train.proxy
+    assert inheriting.train.proxy.model_dump() == TrainConfig(epochs=3, lr=0.5).model_dump()  # as identities have it
 
 
 def test_an_index_may_be_written_as_errors_write_it(study: Path) -> None:

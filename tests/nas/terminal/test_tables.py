@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.trial import TrialState
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
@@ -123,6 +124,15 @@ def test_one_trial_is_singular(tmp_path: Path, study_writer: Any, stored_trial: 
     )
     assert re.search(r"front +1 trial, hypervolume", rendered(status_panel(results)))
     assert "in 1 epoch " in rendered(trial_panel(results, results.trial(0)))
+
+
+def test_a_trial_tells_what_it_has_inherited(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
+    inherited = {"parent": 5, "file": "model.safetensors", "epochs": 7, "tensors": 20, "parameters": 0.834}
+    trials = [stored_trial(None, TrialState.PRUNED, {"inherited": each}) for each in (inherited, {"parent": 5})]
+    results = Results.load(study_writer(tmp_path, trials))
+    shown = [rendered(trial_panel(results, results.trial(number))) for number in (0, 1)]
+    assert re.search(r"inherited +83 % of the parameters from trial 5, 7 epochs", shown[0])
+    assert "inherited" not in shown[1]  # damaged
 
 
 def test_the_drawing_names_every_stage_size_and_option(architecture: Callable[[int], dict[str, Any]]) -> None:

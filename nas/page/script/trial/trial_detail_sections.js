@@ -52,7 +52,7 @@ const detailSections = (() => {
     const { number: trial, measurements = [], segments = [] } = detail;
     const column = (key, label) => [label || (study.field(key) || {}).label, study.text(key, trial)];
     const rows = [
-      column("id", "architecture"), ["seed", detail.seed === undefined ? null : String(detail.seed)], column("device"), column("retried_from", "repeats trial"),
+      column("id", "architecture"), ["seed", detail.seed === undefined ? null : String(detail.seed)], column("device"), column("retried_from", "repeats trial"), ["inherited", detail.inherited],
       column("started"), column("finished"), ...["wall_s", "train_s", "overhead_s", "idle_s"].map((key) => column(key)),
       ...measurements.map(([label, text]) => [`${label} measured`, text]),
       ...segments.map((segment, i) => [segments.length > 1 ? `segment ${i + 1}` : "worker", segmentText(segment)]),
