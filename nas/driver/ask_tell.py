@@ -15,6 +15,7 @@ import optuna
 from optuna.trial import TrialState
 
 from nas.driver.failure_streak import FailureStreak
+from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.halving import Halving, Ladder
 from nas.driver.measurements import Measurements, measured_names
 from nas.driver.propose import Finished, Proposal, Proposer, Wait
@@ -65,6 +66,7 @@ class AskTell:
             that of the file in its folder.
         kind: the kind of device that trials are measured on, wherever they are trained; None: where they are trained.
         check_device: raises unless all measurements are on one device.
+        front_measuring: decides which trials are measured; None: all are, before their training.
         store: reads and writes the trials; None: Optuna's interface, for a driver that is alone.
     """
 
@@ -84,6 +86,7 @@ class AskTell:
         mark_of: Callable[[int], str | None] | None = None,
         kind: str | None = None,
         check_device: Callable[[str | None], None] = lambda device: None,
+        front_measuring: FrontMeasuring | None = None,
     ) -> None:
         mark_of = mark_of or (lambda number: checkpoint_mark(folder_of(number)))
         self.objectives = tuple(objectives)
@@ -99,6 +102,7 @@ class AskTell:
             self.objectives,
             lambda number: mark_of(number) is not None,
             is_measured_apart=kind is not None,
+            front_measuring=front_measuring,
         )
         self.proposer = Proposer(self.state, space, self.objectives, target, limits or {}, seed, self.notify)
         self.recorder = Recorder(self.state, self.objectives, folder_of)
@@ -175,10 +179,13 @@ class AskTell:
                 self.notify(event)
             return
         if isinstance(outcome, Completed | Paused) and self.measurements.lacks(number, outcome):
-            self.settle()
-            self.measurements.hold(number, outcome, segments)
-            self.segments.forget(number)
-            return
+            predicted = self.measurements.predicted(number, outcome)
+            if predicted is None:
+                self.settle()
+                self.measurements.hold(number, outcome, segments)
+                self.segments.forget(number)
+                return
+            segments |= predicted
         self._record(number, outcome, segments)
 
     def _record_measurement(self, number: int, measurement: MeasuredOnly, segments: Mapping[str, Any]) -> None:

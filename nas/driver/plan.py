@@ -10,6 +10,7 @@ from types import MappingProxyType
 import optuna
 
 from nas import objectives, sampler as samplers
+from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.halving import Halving
 from nas.driver.warm_start import PriorAccuracies
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
@@ -83,11 +84,21 @@ def create_halving(config: StudyConfig) -> Halving | None:
     return Halving.of(epochs, scheduler.reduction, first)
 
 
+def create_front_measuring(
+    config: StudyConfig, measuring: MeasuringSettings, tables: Mapping[str, OperatorTable]
+) -> FrontMeasuring | None:
+    """Create what decides which trials are measured; None if all are, or nothing is measured."""
+    if config.throughput.measure == "all" or not measuring.objectives:
+        return None
+    chosen = [objectives.get(name) for name in config.objectives]
+    return FrontMeasuring(chosen, measuring.objectives, config.limits, tables)
+
+
 def evaluation_settings(
     config: StudyConfig, folder: Path, data_file: Path, allocation: Allocation
 ) -> EvaluationSettings:
     """The settings that all trials of the study in `folder` share."""
-    throughput = config.throughput.model_dump(exclude={"operators_s", "batch_size"})
+    throughput = config.throughput.model_dump(exclude={"operators_s", "batch_size", "measure"})
     silence = config.resources.max_silence
     halving = create_halving(config)
     device = "cuda" if allocation.gpus > 0 else "cpu"

@@ -256,6 +256,8 @@ class Proposer:
         costs = cost_values(architecture)
         violation = find_violation(costs, self.limits)
         attributes = {**costs, "architecture": architecture.to_dict(), "id": architecture.id}
+        if self.state.front_measuring is not None:
+            attributes |= self.state.front_measuring.attributes_of(architecture)
         change = TrialChange(attributes, excesses(costs, self.limits), trial.params)
         ladder = self.state.ladder
         until = {} if ladder is None else {"until": ladder.next_rung(trial.number)}

@@ -373,6 +373,7 @@ class TrialTask:
         folder: the folder of its files.
         until: the epoch at which to pause; None: train to the end.
         earlier: measurements and times of its earlier segments.
+        measures: False: the driver decides after the training whether the network is measured.
     """
 
     number: int
@@ -381,10 +382,13 @@ class TrialTask:
     folder: str
     until: int | None = None
     earlier: EarlierSegments = EarlierSegments()
+    measures: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        plain = {name: getattr(self, name) for name in ("number", "architecture", "seed", "folder", "until")}
+        plain = {
+            name: getattr(self, name) for name in ("number", "architecture", "seed", "folder", "until", "measures")
+        }
         earlier = {name: getattr(self.earlier, name) for name in ("measured", "overhead_s", "idle_s", "wall_s")}
         return {**plain, "earlier": {**earlier, "measured": dict(self.earlier.measured)}}
 
