@@ -256,7 +256,7 @@ class Evaluator:
         """The measurement alone."""
         architecture = Architecture.from_json(task.architecture)
         measured, violation = self._measure(architecture, initial_network(architecture, task.seed), task)
-        return MeasuredOnly(measured, violation)
+        return MeasuredOnly(measured, violation, wall_s=time.perf_counter() - start)
 
     def _finished_before(
         self, architecture: Architecture, network: Network, task: TrialTask, folder: Path

@@ -45,7 +45,7 @@ class PredictedValue:
         return [self.value, self.low, self.high]
 
 
-def predicted_values(attributes: Mapping[str, Any]) -> dict[str, PredictedValue]:
+def predictions_of(attributes: Mapping[str, Any]) -> dict[str, PredictedValue]:
     """Objective -> its prediction, of the measured objectives of a trial that were not measured; what is damaged is left out.
 
     Args:
@@ -65,5 +65,5 @@ def predicted_values(attributes: Mapping[str, Any]) -> dict[str, PredictedValue]
 
 def known_values(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The user `attributes` of a trial, with predicted values under the names of the objectives that were not measured."""
-    predicted = {name: prediction.value for name, prediction in predicted_values(attributes).items()}
+    predicted = {name: prediction.value for name, prediction in predictions_of(attributes).items()}
     return predicted | {name: value for name, value in attributes.items() if value is not None or name not in predicted}

@@ -256,17 +256,21 @@ class MeasuredOnly:
         measured: the values; none if the worker's device is of another kind than the study measures on.
         violation: the limit that a value violates; None: there is none.
         idle_s: seconds that the worker waited for the task.
+        wall_s: seconds that it took.
     """
 
     measured: Measured
     violation: str | None = None
     idle_s: float | None = None
+    wall_s: float = 0.0
 
     def completes(self, trained: Completed | Paused) -> Completed | Paused | Refused:
         """The outcome of the trial whose training ended as `trained`."""
+        idle_s = trained.idle_s + (self.idle_s or 0.0)
         if self.violation is None:
-            return replace(trained, measured=self.measured)
-        return Refused(self.violation, trained.seed, self.measured, trained.idle_s)
+            measured = trained.trained.with_overhead(self.wall_s)
+            return replace(trained, measured=self.measured, trained=measured, idle_s=idle_s)
+        return Refused(self.violation, trained.seed, self.measured, idle_s)
 
 
 WorkerOutcome: TypeAlias = Completed | Paused | Refused | Failed | MachineFailure | Interrupted | MeasuredOnly
