@@ -38,7 +38,7 @@ BLOCKS_PREFIX = "blocks:"
 """Of the columns of the number of blocks with a mixer; NaN: none."""
 INTERVALS = {"images_per_s": "throughput", "latency_ms": "latency"}
 """Measured values whose 95 % intervals are columns `NAME_low` and `NAME_high`, and the attribute with their details; of a
-predicted value it is the 99 % interval of the prediction."""
+predicted value it is the 99.9 % interval of the prediction."""
 CHOICE_PREFIX = "param:"
 """Of the columns of the parameters of the search space."""
 

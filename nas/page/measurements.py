@@ -37,7 +37,7 @@ def measurement_texts(attributes: Mapping[str, Any]) -> list[list[str]]:
 
 
 def prediction_texts(attributes: Mapping[str, Any]) -> list[list[str]]:
-    """[[label of an objective that was predicted and not measured, its interval], ...]: "99 %: 4.61 k to 5.70 k images/s"."""
+    """[[label of an objective that was predicted and not measured, its interval], ...]: "99.9 %: 4.61 k to 5.70 k images/s"."""
     return [
         [objective.label, interval_text(objective, predicted)]
         for name, predicted in predictions_of(attributes).items()

@@ -31,8 +31,10 @@ MIN_SPREAD = 0.01
 """Of a feature's logarithm: one that was the same in all networks tells nothing of a network in which it differs."""
 MIN_DEVIATION = 0.01
 """Of the logarithm: measurements themselves are no more precise (`trainers.measuring.effort.Effort.interval`)."""
-CONFIDENCE = 0.99
-"""The probability with which a value is within the interval of its prediction."""
+CONFIDENCE = 0.999
+"""The probability with which a value is within the interval of its prediction, if residuals are normal. They are not quite: in a
+search of 120 digits networks 95 % of the unmeasured values were within intervals of 0.99, and all within these, which have one
+more trial measured."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ const trialSections = (() => {
     const { study } = view, notes = [], noise = (study.noise || {})[field.key];
     const range = (low, high) => Number.isFinite(study.value(low, trial)) ? `${format.value(field, study.value(low, trial), false)} to ${format.value(field, study.value(high, trial))}` : null;
     const interval = range(`${field.key}_low`, `${field.key}_high`);
-    if (interval) notes.push(isPredicted(study, field, trial) ? `predicted, not measured; 99 %: ${interval}` : `95 %: ${interval}`);
+    if (interval) notes.push(isPredicted(study, field, trial) ? `predicted, not measured; 99.9 %: ${interval}` : `95 %: ${interval}`);
     if (noise) notes.push(`± ${standing.points(noise)} between trainings of one architecture`);
     const predicted = field.key === study.primary.name ? range("predicted_low", "predicted_high") : null;
     if (predicted) notes.push(`predicted ${study.text("predicted_median", trial, false)} (${predicted})`);
