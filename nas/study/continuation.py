@@ -10,7 +10,7 @@ an earlier study are (`data.path`, `data.download`, `start.study`) may change, t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -24,7 +24,7 @@ from trainers.data.grouping import is_table
 FREE_KEYS = ("trials", "time_budget", "resources", "storage")
 """Keys that may change while a study goes on."""
 MEASURE = "throughput.measure"
-"""A key that may change, too."""
+"""A key that may change, too; without it a study goes on as before."""
 DEVICE = "throughput.device"
 """A key that may be set later (`nas.study.measuring_device.check_kind`)."""
 
@@ -44,11 +44,19 @@ def continue_config(config: StudyConfig, stored: Mapping[str, Any]) -> StudyConf
     data = original.data.model_copy(update=places)
     start = original.start.model_copy(update={"study": config.start.study})
     changes = {key: getattr(config, key) for key in FREE_KEYS}
-    throughput: dict[str, Any] = {"measure": config.throughput.measure}
+    throughput: dict[str, Any] = {"measure": _measured_trials(config, original)}
     if original.throughput.device is None:
         throughput["device"] = config.throughput.device
     changes["throughput"] = original.throughput.model_copy(update=throughput)
     return original.model_copy(update={**changes, "data": data, "start": start}).read_from(config)
+
+
+def _measured_trials(config: StudyConfig, original: StudyConfig) -> Literal["all", "front"]:
+    """Which trials are measured: what `config` says, or else what the study says, or else all, as before there was a key."""
+    for throughput in (config.throughput, original.throughput):
+        if "measure" in throughput.model_fields_set:
+            return throughput.measure
+    return "all"
 
 
 def check_continues(config: StudyConfig, stored: Mapping[str, Any]) -> None:

@@ -124,4 +124,7 @@ def test_which_trials_are_measured_may_change_and_an_earlier_study_measures_all(
     assert continue_config(StudyConfig.from_file(study), old).throughput.measure == "all"
     fronts = continue_config(StudyConfig.from_file(study, "throughput.measure=front"), old)
     assert fronts.throughput.measure == "front"
-    assert continue_config(StudyConfig.from_file(study), fronts.model_dump(mode="json")).throughput.measure == "all"
+    stored_fronts = fronts.model_dump(mode="json")
+    assert continue_config(StudyConfig.from_file(study), stored_fronts).throughput.measure == "front"
+    back = continue_config(StudyConfig.from_file(study, "throughput.measure=all"), stored_fronts)
+    assert back.throughput.measure == "all"
