@@ -10,7 +10,8 @@ measured, so that its values never change: a trial that is recorded with predict
 front consists of measured trials at every moment. It is the front that measuring every trial would give, if no value that was
 left unmeasured is beyond its interval.
 
-A trial that pauses at a rung is not on the front yet: its values are predicted, and decided about at its end.
+A trial that pauses at a rung is not on the front yet: its values are predicted, and decided about at its end. An objective whose
+ratios do not matter (`log` is false) is not predicted: all trials of a study with one are measured, before their training.
 """
 
 from __future__ import annotations

@@ -159,6 +159,7 @@ class Cluster:
 
     def __init__(self, limit: float = 0.0) -> None:
         self.limit = limit
+        self.device_label = "cuda NVIDIA H100"
         self.trained: Counter[tuple[int, int]] = Counter()  # (trial, epoch)
         self.measured: Counter[int] = Counter()
 
@@ -275,6 +276,32 @@ def test_trials_that_stop_at_a_rung_are_not_measured(tmp_path: Path) -> None:
     unmeasured = stopped - cluster.measured.keys()
     assert len(unmeasured) >= len(stopped) - 2 * MIN_OBSERVATIONS
     assert all(trials[number].user_attrs[PREDICTED_VALUES]["images_per_s"] for number in unmeasured)
+
+
+class OtherDevice(Cluster):
+    """The workers of a cluster whose device does not measure."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__()
+        self.trained, self.measured = cluster.trained, cluster.measured
+        self.device_label = "cuda NVIDIA A10"
+
+    def run(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        assert not MeasureTask.is_in(payload)
+        return super().run({**payload, "measures": False})
+
+
+def test_workers_on_another_device_train_and_only_the_named_kind_measures(tmp_path: Path) -> None:
+    study, cluster = new_study(tmp_path), Cluster()
+    with driving(study, tmp_path, None) as trials:
+        ask_tell = ask_tell_of(study, tmp_path, trials, target=50, kind="h100")
+        script = Script(lambda task, attempt: 0.1 if "measure" in task.payload else 1.0)
+        simulator = Simulator(script, (1, 1), ("cuda:0", "cuda:1"))
+        dispatcher = TrialDispatcher(ask_tell, 2, clock=simulator.clock, wait_s=5.0)
+        simulator.run(lambda site: cluster if site.device == "cuda:0" else OtherDevice(cluster), dispatcher)
+        dispatcher.settle()
+    assert check_trials(study.get_trials(), cluster)
+    assert len(cluster.trained) == 50
 
 
 class Cut(Exception):
