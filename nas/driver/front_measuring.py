@@ -60,9 +60,8 @@ class FrontMeasuring:
         self._front = RunningFront(self.objectives)
         self._on_front: set[int] = set()  # trials that the front has seen
         self._measured: dict[str, dict[int, tuple[Observation, float]]] = {name: {} for name in self.names}
-        self._corrections: dict[
-            str, tuple[int, PredictionCorrection]
-        ] = {}  # with the number of trials it was fitted to
+        self._corrections: dict[str, tuple[int, PredictionCorrection]] = {}
+        """With the number of trials that had been measured when it was fitted."""
 
     def attributes_of(self, architecture: Architecture) -> dict[str, Any]:
         """The user attributes of a new trial from which its values will be predicted, besides its costs."""
@@ -77,7 +76,7 @@ class FrontMeasuring:
         Args:
             number: the trial.
             attributes: its user attributes.
-            values: of the objectives, if it is complete.
+            values: of the objectives; None unless it is complete.
         """
         is_measured = True
         for name, measured in self._measured.items():

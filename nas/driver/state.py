@@ -104,7 +104,8 @@ class SearchState:
             if trial.number in self.retries:
                 self.retries.remove(trial.number)
             if self.front_measuring is not None:
-                self.front_measuring.learn(trial.number, trial.user_attrs, trial.values)
+                is_complete = trial.state == TrialState.COMPLETE
+                self.front_measuring.learn(trial.number, trial.user_attrs, trial.values if is_complete else None)
             if trial.state == TrialState.RUNNING:
                 self._take_in_unfinished(trial)
             else:

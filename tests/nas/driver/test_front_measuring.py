@@ -14,7 +14,7 @@ import numpy as np
 import optuna
 import pytest
 from hypothesis import given, settings, strategies as st
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from nas import objectives
 from nas.driver.ask_tell import AskTell
@@ -141,6 +141,18 @@ def test_a_missing_accuracy_is_no_reason_to_measure() -> None:
     assert (
         after_measurements().predict_instead(costs_of(80.0), {"accuracy": float("nan")}, is_complete=True) is not None
     )
+
+
+def test_a_trial_that_stopped_at_a_rung_dominates_nothing(tmp_path: Path) -> None:
+    study = optuna.create_study(direction="maximize")  # Optuna gives a pruned trial of one objective a value
+    for number in range(MIN_OBSERVATIONS + 1):
+        state = TrialState.COMPLETE if number else TrialState.PRUNED
+        attributes = {**costs_of(10.0 * 2**number), "images_per_s": 1e6 / 2**number, "id": str(number)}
+        study.add_trial(create_trial(state=state, value=0.5 if number else 0.9, user_attrs=attributes))
+    deciding = FrontMeasuring(OBJECTIVES[:1], ("images_per_s",), {"images_per_s": 1.0}, {})
+    AskTell(study, SPACE, OBJECTIVES[:1], 100, lambda number: tmp_path, front_measuring=deciding)
+    assert deciding.predict_instead(costs_of(80.0), {"accuracy": 0.7}, is_complete=True) is None
+    assert deciding.predict_instead(costs_of(80.0), {"accuracy": 0.4}, is_complete=True) is not None
 
 
 # Searches on a simulated cluster
