@@ -8,7 +8,7 @@ after another with nothing else of ours running, and compared with their predict
 throughput) are those of measured values alone, in one box for both searches. A replay tells the decision the trials of a finished
 study in the order in which they ended: what would have been measured, and whether the front would have been the same.
 
-Training share: seconds of training steps / (workers x seconds from the first start to the last end).
+With `scheduler.name=halving` trials that stop at a rung count in all but the hypervolume. Training share: seconds of training steps / (workers x seconds from the first start to the last end).
 """
 
 from __future__ import annotations
@@ -79,9 +79,14 @@ def search(folder: Path, measure: str, seed: int, overrides: Sequence[str]) -> N
     subprocess.run([*command, *words], check=True, stdout=subprocess.DEVNULL)
 
 
+def trained_trials(folder: Path) -> list[AnyTrial]:
+    """The trials of a study that were trained, to the end or to a rung."""
+    return [trial for trial in StoredStudy.open(folder).trials if "train_s" in trial.user_attrs]
+
+
 def complete_trials(folder: Path) -> list[AnyTrial]:
     """The complete trials of a study in the order in which they ended."""
-    complete = [trial for trial in StoredStudy.open(folder).trials if trial.state == TrialState.COMPLETE]
+    complete = [trial for trial in trained_trials(folder) if trial.state == TrialState.COMPLETE]
     return sorted(complete, key=lambda trial: trial.datetime_complete or 0)  # type: ignore[arg-type, return-value]
 
 
@@ -105,17 +110,19 @@ def read_search(folder: Path) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
     measured = measure_again(folder, [trials[i] for i in guessed])
     intervals = [predictions_of(trials[i].user_attrs)["images_per_s"].to_list() for i in guessed]
     values[guessed, THROUGHPUT] = measured
-    start = min(trial.datetime_start for trial in trials if trial.datetime_start)
-    end = max(trial.datetime_complete for trial in trials if trial.datetime_complete)
+    trained = trained_trials(folder)
+    start = min(trial.datetime_start for trial in trained if trial.datetime_start)
+    end = max(trial.datetime_complete for trial in trained if trial.datetime_complete)
     total_s = (end - start).total_seconds()
-    segments = [segment for trial in trials for segment in trial.user_attrs.get("segments") or ()]
+    segments = [segment for trial in trained for segment in trial.user_attrs.get("segments") or ()]
     figures = {
-        "trials": len(trials),
-        "measured_share": 1 - len(guessed) / len(trials),
+        "trials": len(trained),
+        "complete": len(trials),
+        "measured_share": sum("images_per_s" in trial.user_attrs for trial in trained) / len(trained),
         "total_s": total_s,
-        "training_share": sum(trial.user_attrs["train_s"] for trial in trials) / (WORKERS * total_s),
+        "training_share": sum(trial.user_attrs["train_s"] for trial in trained) / (WORKERS * total_s),
         "measuring_share": sum(segment.get("measure_s") or 0.0 for segment in segments) / (WORKERS * total_s),
-        "seconds_per_trial": WORKERS * total_s / len(trials),
+        "seconds_per_trial": WORKERS * total_s / len(trained),
         "predictions": asdict(Predictions.of(intervals, measured)),
     }
     return figures, values
