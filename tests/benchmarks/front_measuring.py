@@ -8,7 +8,8 @@ after another with nothing else of ours running, and compared with their predict
 throughput) are those of measured values alone, in one box for both searches. A replay tells the decision the trials of a finished
 study in the order in which they ended: what would have been measured, and whether the front would have been the same.
 
-With `scheduler.name=halving` trials that stop at a rung count in all but the hypervolume. Training share: seconds of training steps / (workers x seconds from the first start to the last end).
+With `scheduler.name=halving`, trials that stop at a rung count in all but the hypervolume. Training share: seconds of training
+steps / (workers x seconds from the first start to the last end).
 """
 
 from __future__ import annotations
