@@ -20,11 +20,12 @@ from nas.analysis.rungs import RungColumns, RungRow
 from nas.analysis.running_front import RunningFront
 from nas.analysis.segment_columns import SegmentColumns
 from nas.analysis.trial_fields import TEXTS, number_columns, state_of
-from nas.objectives import Objective, primary_index
+from nas.objectives import OBJECTIVES, Objective, get, primary_index
 from nas.sampler.prediction import PREDICTED
 from nas.study.attribute_types import is_number
 from nas.study.drivers import DRIVER
 from nas.study.failure_kinds import short_reason
+from nas.study.predicted_values import PREDICTED_VALUES, predictions_of
 from nas.study.segments import SEGMENTS
 from nas.study.trials import RETRIED_FROM, AnyTrial, attribute_column
 
@@ -36,7 +37,8 @@ PREDICTED_COLUMNS = ("predicted_median", "predicted_low", "predicted_high")
 BLOCKS_PREFIX = "blocks:"
 """Of the columns of the number of blocks with a mixer; NaN: none."""
 INTERVALS = {"images_per_s": "throughput", "latency_ms": "latency"}
-"""Measured values whose 95 % intervals are columns `NAME_low` and `NAME_high`, and the attribute with their details."""
+"""Measured values whose 95 % intervals are columns `NAME_low` and `NAME_high`, and the attribute with their details; of a
+predicted value it is the 99.9 % interval of the prediction."""
 CHOICE_PREFIX = "param:"
 """Of the columns of the parameters of the search space."""
 
@@ -58,7 +60,7 @@ class StudyColumns:
         own = (*interval_columns(), "retried_from", *TIME_COLUMNS, *PREDICTED_COLUMNS)
         names = dict.fromkeys((*(o.name for o in objectives), *number_columns(), *own))
         self.numbers = {name: GrowingColumn(np.nan, "f8") for name in names}
-        self.texts = {name: TextColumn() for name in ("state", "reason", *TEXTS, "mixer", "mixers")}
+        self.texts = {name: TextColumn() for name in ("state", "reason", PREDICTED_VALUES, *TEXTS, "mixer", "mixers")}
         self.choices: dict[str, TextColumn] = {}
         self.feasible = GrowingColumn(1, "u1")
         self.blocks = GrowingColumn(np.nan, "f4")
@@ -153,8 +155,14 @@ class StudyColumns:
             if (index := index_of.get(name)) is not None:
                 values = [trial.values[index] if trial.values else v for trial, v in zip(trials, values, strict=True)]
             self.numbers[name].assign(rows, _numbers(values))
+        predicted = [predictions_of({PREDICTED_VALUES: p}) for p in attribute_column(trials, PREDICTED_VALUES)]
+        labels = (", ".join(get(name).label for name in p if name in OBJECTIVES) or None for p in predicted)
+        self.texts[PREDICTED_VALUES].assign(rows, labels)
         for name, details in INTERVALS.items():
-            ends = [_interval(name, measured or {}) for measured in attribute_column(trials, details)]
+            ends = [
+                (p[name].low, p[name].high) if name in p else _interval(name, measured or {})
+                for p, measured in zip(predicted, attribute_column(trials, details), strict=True)
+            ]
             for index, end in enumerate(("low", "high")):
                 self.numbers[f"{name}_{end}"].assign(rows, _numbers([interval[index] for interval in ends]))
         self.numbers["started"].assign(rows, [_seconds(trial.datetime_start) for trial in trials])

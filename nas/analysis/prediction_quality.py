@@ -19,6 +19,7 @@ from nas.formatting import finite_or_none
 from nas.sampler.registry import SAMPLERS
 from nas.study.layout import OPERATORS
 from nas.study.operator_table import Floats, OperatorTable, predicted_objectives, read_tables
+from nas.study.predicted_values import PREDICTED_VALUES
 from search_space import Architecture
 from search_space.errors import SpaceError
 
@@ -76,7 +77,9 @@ def predicted_values(results: Results, max_trials: int = MAX_COMPARED_TRIALS) ->
     """The predicted and the measured values of each predicted objective, of its latest `max_trials` measured trials."""
     values = {}
     for name, table in read_tables(results.folder / OPERATORS).items():
-        rows = results.trials.dropna(subset=[name, "architecture"]).tail(max_trials).to_dict("records")
+        known_trials = results.trials.dropna(subset=[name, "architecture"])
+        is_measured = [name not in (predicted or ()) for predicted in known_trials[PREDICTED_VALUES]]
+        rows = known_trials[is_measured].tail(max_trials).to_dict("records")
         triples = [(row["trial"], _predict(table, name, row["architecture"]), row[name]) for row in rows]
         known = np.array([triple for triple in triples if triple[1] is not None], np.float64).reshape(-1, 3)
         values[name] = PredictedValues(known[:, 0].astype(np.int64), known[:, 1], known[:, 2])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
+from optuna.trial import TrialState
 
 from nas import objectives
 from nas.analysis.front import Bounds, Floats, hypervolume
@@ -28,8 +30,9 @@ from nas.study.attribute_types import is_number_text
 from nas.study.content import StudyContent, StudySnapshot
 from nas.study.drivers import DriverRecord, drivers_of
 from nas.study.lock import is_locked
+from nas.study.predicted_values import PREDICTED_VALUES
 from nas.study.storage_url import StorageUrl
-from nas.study.trials import AnyTrial, damage_of
+from nas.study.trials import AnyTrial, attribute_column, damage_of
 from trainers.training.confusion import Confusion
 
 if TYPE_CHECKING:
@@ -124,8 +127,8 @@ class Results:
         Columns: `trial`, `state` (one of `STATES`), each objective under its name (of a trial that is not complete: the values
         that are known), `number_columns()`, `TEXTS`, `seed`, `architecture` (plain dict or None), `curve` (list of dicts),
         `started`, `finished`, `retried_from` (number of the failed trial that it repeats, or NaN), `feasible`, `inherited`,
-        `predicted` and `segments` (plain, as `nas.study.storage` describes them; None and [] without), `rungs` (epoch -> value
-        of the primary objective) and `on_front`.
+        `predicted`, `predicted_values` and `segments` (plain, as `nas.study.storage` describes them; None and [] without),
+        `rungs` (epoch -> value of the primary objective) and `on_front`.
         """
         return add_details(self.summary, self.records)
 
@@ -133,6 +136,13 @@ class Results:
     def damaged(self) -> dict[int, str]:
         """The number of each trial with damaged attributes, which count as missing -> what is wrong, in words."""
         return damage_of(self.records)
+
+    @cached_property
+    def predicted_counts(self) -> dict[str, int]:
+        """Measured objective -> number of complete trials of which it was predicted and not measured; without those with none."""
+        complete = [trial for trial in self.records if trial.state == TrialState.COMPLETE]
+        names = (name for plain in attribute_column(complete, PREDICTED_VALUES) for name in plain or ())
+        return dict(Counter(names))
 
     @property
     def further_objectives(self) -> tuple[Objective, ...]:
@@ -254,7 +264,9 @@ class Results:
         return ["trial", *dict.fromkeys((*names, *record_columns())), "id", "architecture"]
 
     def _record(self, row: Mapping[Any, Any]) -> dict[str, Any]:
-        return {key: plain(key, row.get(key)) for key in self._record_keys()}
+        record = {key: plain(key, row.get(key)) for key in self._record_keys()}
+        predicted = row.get(PREDICTED_VALUES)  # only in a study that lost the trial which dominated this one
+        return record | ({PREDICTED_VALUES: plain("", predicted)} if predicted else {})
 
     def _known_trials(self) -> str:
         count = len(self.summary)

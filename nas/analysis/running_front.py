@@ -82,6 +82,10 @@ class RunningFront:
             for offset in np.flatnonzero(~dominated).tolist():
                 self._enter(trials[start + offset], values[start + offset])
 
+    def dominates(self, values: Floats) -> bool:
+        """True if a trial on the front dominates finite `values`, `(m,)`."""
+        return bool(self._dominated((values * self._signs)[None])[0])
+
     def _enter(self, trial: int, values: Floats) -> bool:
         better = values * self._signs
         if self._dominated(better[None])[0]:

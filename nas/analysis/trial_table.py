@@ -18,6 +18,7 @@ from nas.analysis.trial_fields import TEXTS, number_columns, state_of
 from nas.objectives import Objective
 from nas.sampler.prediction import PREDICTED
 from nas.study.inheritance import INHERITED
+from nas.study.predicted_values import PREDICTED_VALUES
 from nas.study.segments import SEGMENTS
 from nas.study.trials import RETRIED_FROM, AnyTrial, attribute_column
 
@@ -48,7 +49,8 @@ def summary_table(trials: Sequence[AnyTrial], chosen: Sequence[Objective], teste
 
 
 def add_details(table: pd.DataFrame, trials: Sequence[AnyTrial]) -> pd.DataFrame:
-    """Rows of a `summary_table` of `trials` with `architecture`, `curve`, `inherited`, `predicted`, `segments` and `rungs`.
+    """Rows of a `summary_table` of `trials` with the columns `architecture`, `curve`, `inherited`, `predicted`,
+    `predicted_values`, `segments` and `rungs`.
 
     A table that has them stays as it is.
     """
@@ -62,6 +64,7 @@ def add_details(table: pd.DataFrame, trials: Sequence[AnyTrial]) -> pd.DataFrame
     last = {
         "inherited": attribute_column(chosen, INHERITED),
         "predicted": attribute_column(chosen, PREDICTED),
+        "predicted_values": attribute_column(chosen, PREDICTED_VALUES),
         "segments": [segments or [] for segments in attribute_column(chosen, SEGMENTS)],
         "rungs": [dict(trial.intermediate_values) for trial in chosen],
     }

@@ -16,6 +16,7 @@ import optuna
 from optuna.trial import TrialState
 
 from nas.driver.failure_streak import FailureStreak
+from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.front_promotion import FrontPromotion
 from nas.driver.halving import Halving, Ladder
 from nas.driver.measurements import Measurements, measured_names
@@ -71,6 +72,7 @@ class AskTell:
         inheriting: the rungs of a search whose trials take over the weights of others; None: all are trained from scratch.
         has_weights: True for the number of a trial and the name of a file of weights that this driver has; by default, in the
             folder of the trial.
+        front_measuring: decides which trials are measured; None: all are, before their training.
         store: reads and writes the trials; None: Optuna's interface, for a driver that is alone.
     """
 
@@ -92,6 +94,7 @@ class AskTell:
         check_device: Callable[[str | None], None] = lambda device: None,
         inheriting: FrontPromotion | None = None,
         has_weights: Callable[[int, str], bool] | None = None,
+        front_measuring: FrontMeasuring | None = None,
     ) -> None:
         mark_of = mark_of or (lambda number: checkpoint_mark(folder_of(number)))
         self.objectives = tuple(objectives)
@@ -108,6 +111,7 @@ class AskTell:
             self.objectives,
             lambda number: mark_of(number) is not None,
             is_measured_apart=kind is not None,
+            front_measuring=front_measuring,
         )
         has_weights = has_weights or (lambda number, file: (folder_of(number) / file).is_file())
         parents = (
@@ -190,10 +194,13 @@ class AskTell:
                 self.notify(event)
             return
         if isinstance(outcome, Completed | Paused) and self.measurements.lacks(number, outcome):
-            self.settle()
-            self.measurements.hold(number, outcome, segments)
-            self.segments.forget(number)
-            return
+            predicted = self.measurements.predicted(number, outcome)
+            if predicted is None:
+                self.settle()
+                self.measurements.hold(number, outcome, segments)
+                self.segments.forget(number)
+                return
+            segments |= predicted
         self._record(number, outcome, segments)
 
     def _record_measurement(self, number: int, measurement: MeasuredOnly, segments: Mapping[str, Any]) -> None:

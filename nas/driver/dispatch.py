@@ -121,6 +121,7 @@ class TrialDispatcher(TaskSource):
             until=proposal.until,
             earlier=proposal.earlier,
             inherited=proposal.inherited,
+            measures=self.ask_tell.measurements.precedes_training(proposal.number),
         )
         return self._give(proposal.number, task.to_dict())
 
@@ -136,10 +137,10 @@ class TrialDispatcher(TaskSource):
     def next_task_for(self, device: str | None) -> Task | NoTask:
         """Return the next trial for a worker on `device`: first one that waits for its measurement there."""
         kind = self.ask_tell.kind
-        if kind is None:
+        if not self.ask_tell.state.is_measured_apart:
             return self.next_task()
         self.demand.see(device)
-        may_measure = device is not None and is_of_kind(device, kind)
+        may_measure = kind is None or (device is not None and is_of_kind(device, kind))
         given = (self._next_measurement() if may_measure else None) or self.next_task()
         # A worker that nobody knows yet says so if its device is of another kind.
         if given is WAIT and (may_measure or device is None):
@@ -157,6 +158,7 @@ class TrialDispatcher(TaskSource):
         return None if taken is None else self._give(taken.number, taken.to_dict())
 
     def _take_measurement(self) -> None:
+        self.write()  # the trial that the worker has just trained may be the one to measure
         self._taken = self.ask_tell.measurements.take()
 
     def on_started(self, task: Task) -> None:

@@ -1,7 +1,8 @@
-"""Trials that were trained on another kind of device than the study measures on, and wait for their measurement there.
+"""Trials that were trained and wait for their measurement: on another kind of device than the study measures on, or because
+the study measures only what may be on the front (`nas.driver.front_measuring`).
 
 Such a trial is left in the storage, with the record of its training in the attribute `unmeasured`. Any driver of the study takes
-it, as soon as one of its workers on that kind of device is free, has it measured, and records its outcome. The sampler and the
+it, as soon as one of its workers that may measure is free, has it measured, and records its outcome. The sampler and the
 rungs know the trial only then, with all its values.
 """
 
@@ -17,6 +18,7 @@ from nas.objectives import OBJECTIVES, Objective
 from nas.study.drivers import DRIVER
 from nas.study.layout import remove_checkpoint
 from nas.study.measure_task import MeasureTask
+from nas.study.predicted_values import PREDICTED_VALUES
 from nas.study.records import Completed, MeasuredOnly, Paused, Refused
 from nas.study.trial_store import Lease, Transaction, TrialChange
 from nas.study.unmeasured import UNMEASURED, Unmeasured
@@ -50,6 +52,22 @@ class Measurements:
         """True if the open trial `number`, which was `trained`, has to be measured yet."""
         values = {**self.state.open[number].user_attrs, **trained.measured.values}
         return self.state.is_measured_apart and any(values.get(name) is None for name in self.names)
+
+    def precedes_training(self, number: int) -> bool:
+        """True if the open trial `number` is to be measured before its training, if its worker may."""
+        front_measuring = self.state.front_measuring
+        return front_measuring is None or not front_measuring.may_be_trained_first(self.state.open[number].user_attrs)
+
+    def predicted(self, number: int, trained: Completed | Paused) -> dict[str, Any] | None:
+        """The user attributes that stand for the measurement of the open trial `number`; None if it has to be measured."""
+        front_measuring = self.state.front_measuring
+        if front_measuring is None:
+            return None
+        attributes, is_complete = self.state.open[number].user_attrs, isinstance(trained, Completed)
+        predictions = front_measuring.predict_instead(attributes, trained.trained.values, is_complete)
+        if predictions is None:
+            return None
+        return {PREDICTED_VALUES: {name: prediction.to_list() for name, prediction in predictions.items()}}
 
     def hold(self, number: int, trained: Completed | Paused, attributes: Mapping[str, Any]) -> None:
         """Leave the open trial `number`, which was `trained`, to whoever measures it; also write its user `attributes`.

@@ -20,7 +20,7 @@ class MeasuringDemand:
 
     Args:
         state: the state of the search.
-        kind: the kind of device that trials are measured on; None: any, so that none waits.
+        kind: the kind of device that trials are measured on; None: any, so that none waits for one.
         show: shows a line to the user.
         wait_s: see `check`.
         clock: a monotonic clock, in seconds.
@@ -65,7 +65,7 @@ class MeasuringDemand:
             MachineError: nothing runs, here or in other drivers, and nothing has changed for `wait_s`.
         """
         waiting, now_s = frozenset(self.state.unmeasured), self.clock()
-        if not waiting:
+        if not waiting or self.kind is None:
             self._waiting_since_s = self._idle_since_s = None
             return
         self._waiting_since_s = now_s if self._waiting_since_s is None else self._waiting_since_s

@@ -45,7 +45,8 @@ class OperatorTiming:
         """Measured objective -> its table; empty if nothing is predicted, or the operators cannot be timed."""
         names = [name for name in predicted_objectives() if name in self.measuring.objectives]
         budget_s = self.config.throughput.operators_s
-        if not samplers.find(self.config.sampler.name).uses_features or not names or not budget_s:
+        uses_tables = samplers.find(self.config.sampler.name).uses_features or self.config.throughput.measure == "front"
+        if not uses_tables or not names or not budget_s:
             return {}
         tables = read_tables(self.file)
         if tables.keys() >= set(names):

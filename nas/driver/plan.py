@@ -10,6 +10,7 @@ from types import MappingProxyType
 import optuna
 
 from nas import objectives, sampler as samplers
+from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.front_promotion import FrontPromotion
 from nas.driver.halving import Halving
 from nas.driver.warm_start import PriorAccuracies
@@ -92,11 +93,21 @@ def create_inheriting(config: StudyConfig) -> FrontPromotion | None:
     return FrontPromotion((inherited_epochs(config.train.epochs), config.train.epochs))
 
 
+def create_front_measuring(
+    config: StudyConfig, measuring: MeasuringSettings, tables: Mapping[str, OperatorTable]
+) -> FrontMeasuring | None:
+    """Create what decides which trials are measured; None if all are, or nothing is measured."""
+    if config.throughput.measure == "all" or not measuring.objectives:
+        return None
+    chosen = [objectives.get(name) for name in config.objectives]
+    return FrontMeasuring(chosen, measuring.objectives, config.limits, tables)
+
+
 def evaluation_settings(
     config: StudyConfig, folder: Path, data_file: Path, allocation: Allocation
 ) -> EvaluationSettings:
     """The settings that all trials of the study in `folder` share."""
-    throughput = config.throughput.model_dump(exclude={"operators_s", "batch_size"})
+    throughput = config.throughput.model_dump(exclude={"operators_s", "batch_size", "measure"})
     silence = config.resources.max_silence
     halving = create_halving(config)
     device = "cuda" if allocation.gpus > 0 else "cpu"

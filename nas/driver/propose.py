@@ -263,6 +263,8 @@ class Proposer:
         costs = cost_values(architecture)
         violation = find_violation(costs, self.limits)
         attributes = {**costs, "architecture": architecture.to_dict(), "id": architecture.id}
+        if self.state.front_measuring is not None:
+            attributes |= self.state.front_measuring.attributes_of(architecture)
         change = TrialChange(attributes, excesses(costs, self.limits), trial.params)
         segment = self._next_segment(trial, architecture)
 

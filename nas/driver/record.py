@@ -17,6 +17,7 @@ from nas.objectives import Objective, primary_index
 from nas.study.events import TrialLost, TrialRecorded
 from nas.study.failure_kinds import kind_of
 from nas.study.layout import ERROR, WEIGHTS, remove_checkpoint, remove_error, write_error
+from nas.study.predicted_values import PREDICTED_VALUES, known_values
 from nas.study.records import (
     INFEASIBLE,
     OUTCOME,
@@ -58,7 +59,7 @@ class Recorder:
         Args:
             number: the trial.
             outcome: its outcome.
-            segments: further user attributes.
+            segments: further user attributes, predicted values among them.
 
         Raises:
             StorageError: the storage cannot be written; the call may be repeated.
@@ -67,7 +68,7 @@ class Recorder:
         if trial is None:
             return TrialLost(number)
         attributes = {**segments, **outcome.to_attributes()}
-        outcome, values = self._check_values(trial, outcome)
+        outcome, values = self._check_values({**trial.user_attrs, **segments}, outcome)
         if isinstance(outcome, Failed) and outcome.traceback:
             file = write_error(self.folder_of(number), outcome.traceback)
             outcome = replace(outcome, reason=f"{outcome.reason} (see trials/{file.parent.name}/{ERROR})")
@@ -84,6 +85,8 @@ class Recorder:
             self.state.leave(number)
             return TrialLost(number)
         trial.user_attrs |= change.attributes
+        if self.state.front_measuring is not None:
+            self.state.front_measuring.learn(number, trial.user_attrs, change.values)
         return self._recorded(number, outcome, change)
 
     def _change(
@@ -110,7 +113,7 @@ class Recorder:
             if isinstance(outcome, Paused) and outcome.inherited is not None:  # it is not gone on with
                 remove_checkpoint(self.folder_of(number))
             if state.ladder is not None and isinstance(outcome, Paused):
-                state.ladder.reach(number, outcome.epoch, self._check_values(state.open[number], outcome)[1])
+                state.ladder.reach(number, outcome.epoch, self._check_values(state.open[number].user_attrs, outcome)[1])
             return TrialRecorded(number, outcome)
         if isinstance(outcome, Failed):
             logger.info("trial %d failed: %s", number, outcome.reason)
@@ -142,11 +145,13 @@ class Recorder:
             events.append(TrialRecorded(number, Stopped(epoch)))
         return events
 
-    def _check_values(self, trial: OpenTrial, outcome: TrialOutcome) -> tuple[TrialOutcome, tuple[float, ...]]:
+    def _check_values(
+        self, attributes: Mapping[str, Any], outcome: TrialOutcome
+    ) -> tuple[TrialOutcome, tuple[float, ...]]:
         """The outcome and the values of the objectives; an outcome becomes `Failed` if a value is missing or not finite."""
         if not isinstance(outcome, TrainedSegment):
             return outcome, ()
-        all_values = {**trial.user_attrs, **outcome.measured.values, **outcome.trained.values}
+        all_values = {**known_values(attributes), **outcome.measured.values, **outcome.trained.values}
         values = {objective.name: all_values.get(objective.name) for objective in self.objectives}
         if all(isinstance(value, int | float) and math.isfinite(value) for value in values.values()):
             return outcome, tuple(float(value) for value in values.values() if value is not None)
@@ -159,7 +164,7 @@ class Recorder:
         written = {**attributes, **outcome.to_attributes()}
         if not isinstance(outcome, Paused):
             written[OUTCOME] = name_of(outcome)
-        for name in ("refused", "failure", INFEASIBLE, UNMEASURED):
+        for name in ("refused", "failure", INFEASIBLE, UNMEASURED, PREDICTED_VALUES):
             if name not in written and trial.user_attrs.get(name) is not None:
                 written[name] = None
         return written

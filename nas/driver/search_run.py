@@ -21,12 +21,19 @@ from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display
 from nas.driver.driver_folders import driver_folder, remove_empty_folders
 from nas.driver.feasible import check_feasible
+from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.garbage import frozen_heap
 from nas.driver.home import StudyHome
 from nas.driver.left_files import remove_left_files
 from nas.driver.opening import open_or_create
 from nas.driver.operator_timing import OperatorTiming
-from nas.driver.plan import create_halving, create_inheriting, create_sampler, evaluation_settings
+from nas.driver.plan import (
+    create_front_measuring,
+    create_halving,
+    create_inheriting,
+    create_sampler,
+    evaluation_settings,
+)
 from nas.driver.reading import ImageReader
 from nas.driver.retry import enqueue_failed
 from nas.driver.start_checks import check_decoded
@@ -132,7 +139,8 @@ class SearchRun:
             study.optuna.sampler = create_sampler(config, space, prior, tables, draws)
             if self.retry_failed:
                 self._wait_for(lambda: self._enqueue_failed(study, trials))
-            self._run_trials(study, trials, space, settings, executor)
+            front_measuring = create_front_measuring(config, settings.measuring, tables)
+            self._run_trials(study, trials, space, settings, front_measuring, executor)
         if self.home.place is not None:
             self._wait_for(lambda: remove_left_files(study, self.home.place))
         self._wait_for(lambda: check_feasible(study, config))
@@ -188,6 +196,7 @@ class SearchRun:
         trials: DatabaseTrials,
         space: SearchSpace,
         settings: EvaluationSettings,
+        front_measuring: FrontMeasuring | None,
         executor: Executor,
     ) -> None:
         config, home = self.config, self.folder.resolve()
@@ -218,6 +227,7 @@ class SearchRun:
                 mark_of=None if checkpoints is None else checkpoints.mark_of,
                 kind=config.throughput.device if settings.measuring.objectives else None,
                 check_device=self._device_check(trials),
+                front_measuring=front_measuring,
             )
             ask_tell = self._wait_for(create)
             self._wait_for(lambda: ask_tell.start(workers))

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from optuna.trial import TrialState
 
+from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.halving import Ladder
 from nas.objectives import Objective, primary_index
 from nas.study.drivers import DRIVER, UNKNOWN
 from nas.study.losses import losses_of
+from nas.study.predicted_values import known_values
 from nas.study.trial_store import OpenTrial, Transaction, TrialStore
 from nas.study.trials import RETRIED_FROM, AnyTrial, is_trained, outcome_name
 from nas.study.unmeasured import Unmeasured
@@ -32,6 +34,7 @@ class SearchState:
         objectives: the objectives, in the order of values; the intermediate values of trials are those of the primary one.
         has_checkpoint: True for the number of a trial that can continue in the folder of this driver.
         is_measured_apart: True if trials may be trained on another device than they are measured on, and so wait in between.
+        front_measuring: decides which trials are measured, after their training, so that they may wait, too; None: all are.
     """
 
     def __init__(
@@ -41,12 +44,14 @@ class SearchState:
         objectives: Sequence[Objective],
         has_checkpoint: Callable[[int], bool] = lambda number: False,
         is_measured_apart: bool = False,
+        front_measuring: FrontMeasuring | None = None,
     ) -> None:
         self.store = store
         self.study = store.study
         self.ladder = ladder
         self.has_checkpoint = has_checkpoint
-        self.is_measured_apart = is_measured_apart
+        self.is_measured_apart = is_measured_apart or front_measuring is not None
+        self.front_measuring = front_measuring
         self._objective_names = [objective.name for objective in objectives]
         self.primary_name = self._objective_names[primary_index(objectives)]
         self.open: dict[int, OpenTrial] = {}
@@ -98,6 +103,9 @@ class SearchState:
                 continue
             if trial.number in self.retries:
                 self.retries.remove(trial.number)
+            if self.front_measuring is not None:
+                is_complete = trial.state == TrialState.COMPLETE
+                self.front_measuring.learn(trial.number, trial.user_attrs, trial.values if is_complete else None)
             if trial.state == TrialState.RUNNING:
                 self._take_in_unfinished(trial)
             else:
@@ -151,7 +159,7 @@ class SearchState:
     def _reach_rungs(self, ladder: Ladder, trial: AnyTrial) -> None:
         """Put `trial` on the rungs that it has reached."""
         for epoch, primary_value in sorted(trial.intermediate_values.items()):
-            values = {**trial.user_attrs, **_accuracy_at(trial, epoch), self.primary_name: primary_value}
+            values = {**known_values(trial.user_attrs), **_accuracy_at(trial, epoch), self.primary_name: primary_value}
             ladder.reach(trial.number, epoch, [float(values[name]) for name in self._objective_names])
 
     def _repeat(self, number: int) -> None:

@@ -1,7 +1,8 @@
 """Evaluates architectures: builds the network, measures and trains it, and computes the objectives. Runs in a worker.
 
 A trial is measured, refused if a measurement violates a limit, and trained otherwise. If the study measures on another kind of
-device (`nas.study.measuring_device`), it is trained alone, and a worker of that kind measures it. An exception never ends the
+device (`nas.study.measuring_device`), it is trained alone, and a worker of that kind measures it. It is also trained alone if
+the driver decides after the training whether it is measured (`nas.driver.front_measuring`). An exception never ends the
 worker: it becomes the outcome `Failed` of its trial, or a `MachineFailure` (`nas.evaluation.failures` decides), with the
 traceback.
 """
@@ -191,7 +192,7 @@ class Evaluator:
             return finished
         if self.files.is_stop_requested():
             raise TrainingInterrupted("stopped before its first step")
-        measured, violation = self._measure(architecture, network, task.earlier)
+        measured, violation = self._measure(architecture, network, task)
         if violation is not None:
             return Refused(violation, task.seed, measured)
         with ExitStack() as stack:
@@ -249,15 +250,14 @@ class Evaluator:
             return Completed(task.seed, measured, trained)
         return Paused(task.seed, measured, trained, epoch=plan.config.epochs, inherited=plan.inherited.to_dict())
 
-    def _measure(
-        self, architecture: Architecture, network: Network, earlier: EarlierSegments
-    ) -> tuple[Measured, str | None]:
-        """Measure the network, unless an earlier segment did, or a worker of another kind has to; returns the limit that it
-        violates, too.
+    def _measure(self, architecture: Architecture, network: Network, task: TrialTask) -> tuple[Measured, str | None]:
+        """Measure the network, unless an earlier segment did, a worker of another kind has to, or the task says not to; returns
+        the limit that it violates, too.
         """
-        if all(name in earlier.measured for name in self.settings.measuring.objectives):
-            return Measured(), self.measurer.violated_limit(earlier.measured)
-        if not self.may_measure:
+        earlier = task.earlier.measured
+        if all(name in earlier for name in self.settings.measuring.objectives):
+            return Measured(), self.measurer.violated_limit(earlier)
+        if not (self.may_measure and task.measures):
             return Measured(), None
         with self._clock.measuring():
             measured = self.measurer.measure(network, (architecture.in_chans, *architecture.image_size))
@@ -266,8 +266,8 @@ class Evaluator:
     def _measure_untrained(self, task: TrialTask, folder: Path, start: float) -> MeasuredOnly:
         """The measurement alone."""
         architecture = Architecture.from_json(task.architecture)
-        measured, violation = self._measure(architecture, initial_network(architecture, task.seed), task.earlier)
-        return MeasuredOnly(measured, violation)
+        measured, violation = self._measure(architecture, initial_network(architecture, task.seed), task)
+        return MeasuredOnly(measured, violation, wall_s=time.perf_counter() - start)
 
     def _finished_before(
         self, network: Network, task: TrialTask, plan: TrainingPlan, folder: Path
@@ -285,7 +285,7 @@ class Evaluator:
             outcome = paused_at(finished, task.until, self.settings.objectives)
         if outcome is None or self._is_measured(finished.measured, task.earlier):
             return outcome
-        return replace(outcome, measured=self._measure(network.architecture, network, task.earlier)[0])
+        return replace(outcome, measured=self._measure(network.architecture, network, task)[0])
 
     def _is_measured(self, measured: Measured, earlier: EarlierSegments) -> bool:
         """True if a training that was finished before has every value, `measured` on a device of the right kind.

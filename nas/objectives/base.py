@@ -4,8 +4,8 @@ An objective is one file of this package. Its `source` says how its value is obt
 
 - "cost": computed from the description of an architecture, before anything is built (MACs, parameters). Exact and free: a
   candidate that violates a limit is never proposed, and the sampler knows the value of every candidate.
-- "measured": measured on the network before it is trained (throughput, latency, memory), in a worker, alone on its device. A
-  network that violates a limit is refused before it is trained.
+- "measured": measured on the network (throughput, latency, memory), in a worker, alone on its device: before it is trained, and
+  a network that violates a limit is refused; or afterwards, if it may be on the front (`nas.driver.front_measuring`).
 - "trained": computed after training (accuracy). A study has at least one, and trains networks for the first that `is_goal`.
 
     ENERGY_J = register(

@@ -18,7 +18,7 @@ from nas.page.channels import channel_texts
 from nas.page.classes import plain_classes
 from nas.page.commands import trial_commands
 from nas.page.endings import ending
-from nas.page.measurements import measured_intervals, measurement_texts
+from nas.page.measurements import measured_intervals, measurement_texts, prediction_texts
 from nas.page.parts import known_architecture, known_parts, plain_parts, predicted_seconds
 from nas.study.content import confusion_of
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, environment_text
@@ -95,6 +95,7 @@ def short_detail(trial: AnyTrial, context: StudyContext) -> dict[str, Any]:
         classes: `nas.page.classes.plain_classes`.
         inherited: what it has taken over from another trial, as text (`nas.study.inheritance`).
         measurements: [[label of the objective, details as text], ...], and the attributes that are damaged.
+        predictions: [[label of an objective that was predicted and not measured, its interval], ...].
         segments: as stored, the segments of its training.
         reason, traceback, limit, duplicate_of: of a trial that was not trained to an end (`nas.page.endings.ending`).
         commands: [[label, text to copy], ...].
@@ -108,6 +109,7 @@ def short_detail(trial: AnyTrial, context: StudyContext) -> dict[str, Any]:
         "classes": _classes(trial.number, context),
         "inherited": "" if inherited is None else inherited.text,
         "measurements": [*measurement_texts(attributes), *(["damaged", text] for text in damage_of([trial]).values())],
+        "predictions": prediction_texts(attributes),
         **ending(trial, context.folder),
         "commands": trial_commands(trial, context.folder),
     }

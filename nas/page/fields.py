@@ -12,6 +12,7 @@ from nas import objectives
 from nas.analysis.columns import BLOCKS_PREFIX, CHOICE_PREFIX, StudyColumns, interval_columns
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
+from nas.study.predicted_values import PREDICTED_VALUES
 
 FieldKind = Literal["number", "code", "time", "bool"]
 FieldFormat = Literal["int", "si", "ratio", "seconds", "text", "datetime"]
@@ -25,6 +26,7 @@ _TEXTS: tuple[tuple[str, str, FieldGroup], ...] = (
     ("reason", "reason without a result", "trial"),
     ("refused", "refused", "trial"),
     ("device", "device", "measured"),
+    (PREDICTED_VALUES, "predicted, not measured", "measured"),
     ("id", "architecture id", "architecture"),
     ("mixer", "mixer of the last stage", "architecture"),
     ("mixers", "mixers", "architecture"),

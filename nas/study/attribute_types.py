@@ -124,6 +124,8 @@ _OF_TRIALS: Final[Mapping[str, Check]] = {
     "retried_from": is_index,
     "infeasible": _is_text,
     "predicted": _mapping_of(_is_interval),
+    "predicted_values": _mapping_of(_is_interval),
+    "operator_predictions": _mapping_of(is_number),
     "throughput": _is_mapping,
     "latency": _is_mapping,
     "unmeasured": _is_mapping,

@@ -154,6 +154,8 @@ class Throughput(BaseModel):
             predicts throughput and latency; 0: no prediction.
         device: the kind of device to measure on: a part of its name in any case ("H100"), or "cpu" or "cuda". Workers on other
             devices train, and their networks are measured by others. None: all workers have the device of the first measurement.
+        measure: "all": every network, before its training. "front": those that may be on the front, after their training; the
+            values of others are predicted from operator times and costs, corrected by what was measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -166,6 +168,7 @@ class Throughput(BaseModel):
     exclusive: bool = True
     operators_s: float = Field(30, ge=0, le=MAX_MEASURING_S)
     device: str | None = Field(None, min_length=1, max_length=MAX_NAME_CHARS)
+    measure: Literal["all", "front"] = "all"
 
 
 class StudyConfig(BaseModel):

@@ -1,7 +1,7 @@
 """Whether a configuration continues a study, and with what.
 
-`trials`, `time_budget` and `resources` may change while a study goes on, `throughput.device` may be set, and its folder says
-where the storage is (`nas.study.storage.place_of`). Of the rest the meaning counts, not the spelling: the
+`trials`, `time_budget`, `resources` and `throughput.measure` may change while a study goes on, `throughput.device` may be set,
+and its folder says where the storage is (`nas.study.storage.place_of`). Of the rest the meaning counts, not the spelling: the
 order of choices and objectives, defaults that are written out, and the name of the study do not matter. Where the images and
 an earlier study are (`data.path`, `data.download`, `start.study`) may change, too: they are identified by their content
 (`StoredStudy.check_images`, `nas.driver.warm_start.check_earlier_study`).
@@ -10,7 +10,7 @@ an earlier study are (`data.path`, `data.download`, `start.study`) may change, t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -23,6 +23,8 @@ from trainers.data.grouping import is_table
 
 FREE_KEYS = ("trials", "time_budget", "resources", "storage")
 """Keys that may change while a study goes on."""
+MEASURE = "throughput.measure"
+"""A key that may change, too; without it a study goes on as before."""
 DEVICE = "throughput.device"
 """A key that may be set later (`nas.study.measuring_device.check_kind`)."""
 
@@ -42,17 +44,26 @@ def continue_config(config: StudyConfig, stored: Mapping[str, Any]) -> StudyConf
     data = original.data.model_copy(update=places)
     start = original.start.model_copy(update={"study": config.start.study})
     changes = {key: getattr(config, key) for key in FREE_KEYS}
+    throughput: dict[str, Any] = {"measure": _measured_trials(config, original)}
     if original.throughput.device is None:
-        device = {"device": config.throughput.device}
-        changes["throughput"] = original.throughput.model_copy(update=device)
+        throughput["device"] = config.throughput.device
+    changes["throughput"] = original.throughput.model_copy(update=throughput)
     return original.model_copy(update={**changes, "data": data, "start": start}).read_from(config)
+
+
+def _measured_trials(config: StudyConfig, original: StudyConfig) -> Literal["all", "front"]:
+    """Which trials are measured: what `config` says, or else what the study says, or else all, as before there was a key."""
+    for throughput in (config.throughput, original.throughput):
+        if "measure" in throughput.model_fields_set:
+            return throughput.measure
+    return "all"
 
 
 def check_continues(config: StudyConfig, stored: Mapping[str, Any]) -> None:
     """Raise `ConfigError` unless `config` continues the study of the `stored` configuration."""
     old, new = flatten(_comparable(stored)), flatten(_comparable(config.model_dump(mode="json")))
     for key in [*new, *(key for key in old if key not in new)]:
-        if old.get(key) == new.get(key) or (key == DEVICE and old.get(key) is None):
+        if old.get(key) == new.get(key) or key == MEASURE or (key == DEVICE and old.get(key) is None):
             continue
         rule = f"{key}: must stay {old.get(key)!r} as at the start of the study, found {new.get(key)!r}"
         raise ConfigError(config.where(*split_place(key)), f"{rule} (use another --out for another study)")

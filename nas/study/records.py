@@ -268,17 +268,21 @@ class MeasuredOnly:
         measured: the values; none if the worker's device is of another kind than the study measures on.
         violation: the limit that a value violates; None: there is none.
         idle_s: seconds that the worker waited for the task.
+        wall_s: seconds that it took.
     """
 
     measured: Measured
     violation: str | None = None
     idle_s: float | None = None
+    wall_s: float = 0.0
 
     def completes(self, trained: Completed | Paused) -> Completed | Paused | Refused:
         """The outcome of the trial whose training ended as `trained`."""
+        idle_s = trained.idle_s + (self.idle_s or 0.0)
         if self.violation is None:
-            return replace(trained, measured=self.measured)
-        return Refused(self.violation, trained.seed, self.measured, trained.idle_s)
+            measured = trained.trained.with_overhead(self.wall_s)
+            return replace(trained, measured=self.measured, trained=measured, idle_s=idle_s)
+        return Refused(self.violation, trained.seed, self.measured, idle_s)
 
 
 WorkerOutcome: TypeAlias = Completed | Paused | Refused | Failed | MachineFailure | Interrupted | MeasuredOnly
@@ -386,6 +390,7 @@ class TrialTask:
         until: the epoch at which to pause; None: train to the end.
         earlier: measurements and times of its earlier segments.
         inherited: from which trial to take the first weights over, for a training of its epochs; None: from none.
+        measures: False: the driver decides after the training whether the network is measured.
     """
 
     number: int
@@ -395,10 +400,13 @@ class TrialTask:
     until: int | None = None
     earlier: EarlierSegments = EarlierSegments()
     inherited: Inheritance | None = None
+    measures: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        plain = {name: getattr(self, name) for name in ("number", "architecture", "seed", "folder", "until")}
+        plain = {
+            name: getattr(self, name) for name in ("number", "architecture", "seed", "folder", "until", "measures")
+        }
         earlier = {name: getattr(self.earlier, name) for name in ("measured", "overhead_s", "idle_s", "wall_s")}
         inherited = {} if self.inherited is None else {"inherited": self.inherited.to_dict()}
         return {**plain, "earlier": {**earlier, "measured": dict(self.earlier.measured)}, **inherited}

@@ -7,7 +7,10 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
     macs, fft_flops, params, activation_bytes   exact costs (search_space/costs.py)
     seed                  the seed of its training
     images_per_s, latency_ms, peak_memory_bytes
-                          measured before training, if an objective or a limit; likewise other registered objectives
+                          measured values, if an objective or a limit; likewise other registered objectives
+    predicted_values      {objective: [value, low, high]}: measured objectives that were predicted and not measured, with the
+                          99.9 % interval (nas/study/predicted_values.py); missing or null: all were measured
+    operator_predictions  {objective: value}: what the operator table predicts (only with `throughput.measure: front`)
     throughput, latency   details of these measurements: interval, batch_size, threads, precision, repeats, drift, clock_mhz, ...;
                           "exclusive": false where a stopped process might have run beside one that should have been alone
     device                the processor or GPU

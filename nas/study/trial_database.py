@@ -24,6 +24,7 @@ from nas.study.drivers import DRIVER
 from nas.study.layout import DATABASE
 from nas.study.leases import Leases, SharedLeases, SoleLeases
 from nas.study.optuna_adapter import open_buffered_trial, tell_sampler
+from nas.study.predicted_values import OPERATOR_PREDICTIONS, PREDICTED_VALUES
 from nas.study.records import OUTCOME
 from nas.study.storage_errors import DATABASE_ERRORS, cause
 from nas.study.storage_url import StoragePlace
@@ -39,7 +40,10 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 OPEN_STATES = ("RUNNING", "WAITING")
-READ = ("id", "until", DRIVER, OUTCOME, "refused", RETRIED_FROM, "losses", UNMEASURED)
+READ = (
+    *("id", "until", DRIVER, OUTCOME, "refused", RETRIED_FROM, "losses", UNMEASURED),
+    *(PREDICTED_VALUES, OPERATOR_PREDICTIONS),
+)
 """User attributes that drivers decide by, besides those of objectives and, at a rung, the learning curve."""
 DECISIVE = ("id", "until", DRIVER)
 """User attributes of a trial that runs, by which drivers decide; a change of others is not looked for."""

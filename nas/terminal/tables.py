@@ -23,11 +23,13 @@ from nas.analysis.classes import class_record
 from nas.analysis.drivers import driver_rows, driver_statuses, lease_statuses
 from nas.analysis.failures import failure_summary, group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
+from nas.analysis.prediction_text import prediction_note
 from nas.analysis.results import Results, plain
 from nas.analysis.time_breakdown import break_down_time
 from nas.formatting import MISSING, count, duration, printable, ratio, shell_path, si, value_text
 from nas.objectives import OBJECTIVES
 from nas.study.inheritance import INHERITED, Inheritance
+from nas.study.predicted_values import PREDICTED_VALUES
 from nas.terminal.drawing import architecture_drawing
 from nas.terminal.fitting_table import FittingTable
 
@@ -38,12 +40,15 @@ _MAX_RECALLS = 8  # classes of a trial that are listed
 def front_table(results: Results) -> Table:
     """The front, a row per trial, in the order of `Results.front`; the best trial is bold.
 
-    The column `test` has the primary objective on the test split.
+    The column `test` has the primary objective on the test split. A predicted value, which only a damaged study has on its
+    front, has a mark.
     """
     table = FittingTable(
         box=box.SIMPLE_HEAD,
         title=Text(f"Front of {printable(results.name)}", "table.title"),
         title_justify="left",
+        caption=None if (measured := _measured_text(results)) is None else f"measured: {measured}",
+        caption_justify="left",
         pad_edge=False,
     )
     for head in ("trial", *(objective.name for objective in results.objectives)):
@@ -57,11 +62,23 @@ def front_table(results: Results) -> Table:
     table.add_column("mixers", overflow="fold")
     best = results.best
     for row, test_value in zip(results.front.to_dict("records"), test_values, strict=True):
-        cells = [str(row["trial"]), *(value_text(o, row[o.name], unit=False) for o in results.objectives)]
+        marks = dict.fromkeys(row[PREDICTED_VALUES] or (), " (predicted)")
+        values = (value_text(o, row[o.name], unit=False) + marks.get(o.name, "") for o in results.objectives)
+        cells = [str(row["trial"]), *values]
         cells += [si(row[name]) for name in costs] + ([ratio(test_value)] if tested else [])
         is_best = best is not None and row["trial"] == best["trial"]
         table.add_row(*cells, Text(" → ".join(mixer_names(row["architecture"]))), style="bold" if is_best else None)
     return table
+
+
+def _measured_text(results: Results) -> str | None:
+    """Of how many trials values were measured, if some were predicted; None if all were measured."""
+    complete = results.counts.get("complete", 0)
+    texts = []
+    for name, number in results.predicted_counts.items():
+        label = OBJECTIVES[name].label if name in OBJECTIVES else printable(name)
+        texts.append(f"{label} of {complete - number} of {count(complete, 'trial')}")
+    return f"{', '.join(texts)}; predicted of those far from the front" if texts else None
 
 
 def status_record(results: Results) -> dict[str, Any]:
@@ -76,7 +93,8 @@ def status_record(results: Results) -> dict[str, Any]:
     search runs in the folder, `environments` the versions and machines of its searches (`nas.study.environment`). `drivers` are
     those that announce themselves, `leases` the trials that run, with their drivers (`nas.analysis.drivers`). `foretold` is an
     alias of `prediction_quality`, its name in version 0.1, for one release. Where attributes of trials are damaged, so
-    that they count as missing, `damaged` lists them ([{trial, problem}]).
+    that they count as missing, `damaged` lists them ([{trial, problem}]); where values were predicted and not measured,
+    `predicted_trials` counts them ({objective: trials}).
     """
     trials = results.summary
     times = break_down_time(results)
@@ -106,6 +124,7 @@ def status_record(results: Results) -> dict[str, Any]:
         "environments": [dict(environment) for environment in results.environments],
         "drivers": [status.to_dict() for status in driver_statuses(results)],
         "leases": [status.to_dict() for status in lease_statuses(results)],
+        **({"predicted_trials": results.predicted_counts} if results.predicted_counts else {}),
         **({"damaged": _damage_records(results)} if results.damaged else {}),
     }
 
@@ -154,6 +173,8 @@ def status_panel(results: Results) -> Panel:
     grid.add_row("time", f"{duration(record['elapsed_s'])} from first start to last end")
     if record["wall_s_per_trial"] is not None:
         grid.add_row("a trial", _time_text(record))
+    if (measured := _measured_text(results)) is not None:
+        grid.add_row("measured", measured)
     for label, text in _prediction_rows(results, record["prediction_quality"]):
         grid.add_row(label, Text(text))
     return Panel(
@@ -198,7 +219,8 @@ def trial_panel(results: Results, trial: pd.Series[Any]) -> RenderableType:
     grid.add_row("state", Text(results.state_text(trial) + (", on the front" if trial["on_front"] else "")))
     for objective in results.objectives:
         with_unit = objective.unit != objective.label  # "MACs  6.59 M", not "MACs  6.59 M MACs"
-        grid.add_row(objective.label, value_text(objective, trial[objective.name], unit=with_unit))
+        text = value_text(objective, trial[objective.name], unit=with_unit)
+        grid.add_row(objective.label, text + prediction_note(objective, dict(trial)))
     for objective in results.further_objectives:
         if not math.isnan(trial[objective.name]):
             grid.add_row(objective.unit_label, value_text(objective, trial[objective.name], unit=False))

@@ -20,6 +20,7 @@ from nas.driver.plan import create_halving
 from nas.errors import reason
 from nas.objectives.costs import cost_values
 from nas.study.config import StudyConfig
+from nas.study.predicted_values import known_values
 from nas.study.trial_record import TrialRecord
 from nas.study.trials import outcome_name, retried_numbers
 from search_space import Architecture
@@ -54,7 +55,8 @@ def _repair(study: ExaminedStudy, trial: TrialRecord) -> Repair | None:
         **header.outcome.measured.values,
         **header.outcome.trained.values,
     }
-    values = [recorded.get(objective.name, trial.user_attrs.get(objective.name)) for objective in study.objectives]
+    attributes = known_values(trial.user_attrs)
+    values = [recorded.get(objective.name, attributes.get(objective.name)) for objective in study.objectives]
     finite = [float(value) for value in values if isinstance(value, int | float) and math.isfinite(value)]
     if len(finite) != len(study.objectives):
         return None

@@ -132,7 +132,9 @@ def _results(provenance: Provenance, artifacts: Sequence[Artifact]) -> Iterator[
     images_per_s = provenance.values.get("images_per_s")
     if images_per_s is not None:
         device = escape(provenance.device or "an unknown device")
-        facts.append(("images per second in the search", f"{si(images_per_s)} on {device}"))
+        is_predicted = "images_per_s" in provenance.predicted_values
+        measured = "predicted, not measured" if is_predicted else f"on {device}"
+        facts.append(("images per second in the search", f"{si(images_per_s)} {measured}"))
     yield from table(("cost", "value"), facts)
     yield ""
     if artifacts:

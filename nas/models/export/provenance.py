@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +18,7 @@ from nas.formatting import finite_or_none
 from nas.models.export.licences import licence_of
 from nas.models.export.trained_model import TrainedModel, whole_or_none
 from nas.study.environment import PACKAGES, versions
+from nas.study.predicted_values import predictions_of
 from search_space import cost
 from trainers.data.types import PARTS
 
@@ -86,6 +87,7 @@ class Provenance:
         training_device: the processor or GPU that it ran on; None if it is not known.
         accuracies: see `Accuracies`.
         values: objective -> value in the search, such as measured throughput.
+        predicted_values: objective -> [value, low, high], of those `values` that were predicted and not measured.
         costs: exact costs: `macs`, `params`, `fft_flops`, `activation_bytes`.
         device: the processor or GPU of the measurements of the search; None if it is not known.
         data: see `DataOrigin`.
@@ -113,6 +115,7 @@ class Provenance:
     trained_with: Mapping[str, str]
     exported_with: Mapping[str, str]
     exported_at: str
+    predicted_values: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, trained: TrainedModel) -> Self:
@@ -140,6 +143,7 @@ class Provenance:
             trained_with=_environment(trained) if run is None else dict(run.versions),
             exported_with=versions(),
             exported_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            predicted_values={name: p.to_list() for name, p in predictions_of(dict(row)).items()},
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -116,3 +116,15 @@ def test_the_device_to_measure_on_may_be_named_later_and_then_stays(study: Path)
     rule = r"throughput\.device=H100: must name the device that the study has measured on, NVIDIA A10, found H100"
     with pytest.raises(ConfigError, match=rule):
         check_kind(named, {ATTRIBUTE: "NVIDIA A10"})
+
+
+def test_which_trials_are_measured_may_change_and_an_earlier_study_measures_all(study: Path) -> None:
+    old = stored(study)
+    del old["throughput"]["measure"]
+    assert continue_config(StudyConfig.from_file(study), old).throughput.measure == "all"
+    fronts = continue_config(StudyConfig.from_file(study, "throughput.measure=front"), old)
+    assert fronts.throughput.measure == "front"
+    stored_fronts = fronts.model_dump(mode="json")
+    assert continue_config(StudyConfig.from_file(study), stored_fronts).throughput.measure == "front"
+    back = continue_config(StudyConfig.from_file(study, "throughput.measure=all"), stored_fronts)
+    assert back.throughput.measure == "all"

@@ -49,12 +49,13 @@ const detailSections = (() => {
 
   /** Identity, seed, device, times, measurements, workers, versions. */
   function drawRecord(study, detail) {
-    const { number: trial, measurements = [], segments = [] } = detail;
+    const { number: trial, measurements = [], predictions = [], segments = [] } = detail;
     const column = (key, label) => [label || (study.field(key) || {}).label, study.text(key, trial)];
     const rows = [
       column("id", "architecture"), ["seed", detail.seed === undefined ? null : String(detail.seed)], column("device"), column("retried_from", "repeats trial"), ["inherited", detail.inherited],
       column("started"), column("finished"), ...["wall_s", "train_s", "overhead_s", "idle_s"].map((key) => column(key)),
       ...measurements.map(([label, text]) => [`${label} measured`, text]),
+      ...predictions.map(([label, text]) => [`${label} predicted, not measured`, text]),
       ...segments.map((segment, i) => [segments.length > 1 ? `segment ${i + 1}` : "worker", segmentText(segment)]),
       ["software", detail.environment],
     ].filter(([, text]) => text && text !== format.MISSING);

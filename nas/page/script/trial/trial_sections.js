@@ -42,12 +42,15 @@ const trialSections = (() => {
 
   // Values --------------------------------------------------------------------------------------------------------------
 
+  /** True if the value of a measured field was predicted. */
+  const isPredicted = (study, field, trial) => Boolean(study.field("predicted_values")) && study.text("predicted_values", trial).split(", ").includes(field.label);
+
   /** What is known about the precision of a value: interval, noise, prediction. */
   function precision(view, field, trial) {
     const { study } = view, notes = [], noise = (study.noise || {})[field.key];
     const range = (low, high) => Number.isFinite(study.value(low, trial)) ? `${format.value(field, study.value(low, trial), false)} to ${format.value(field, study.value(high, trial))}` : null;
     const interval = range(`${field.key}_low`, `${field.key}_high`);
-    if (interval) notes.push(`95 %: ${interval}`);
+    if (interval) notes.push(isPredicted(study, field, trial) ? `predicted, not measured; 99.9 %: ${interval}` : `95 %: ${interval}`);
     if (noise) notes.push(`± ${standing.points(noise)} between trainings of one architecture`);
     const predicted = field.key === study.primary.name ? range("predicted_low", "predicted_high") : null;
     if (predicted) notes.push(`predicted ${study.text("predicted_median", trial, false)} (${predicted})`);

@@ -23,6 +23,7 @@ from nas.models.export import Provenance
 from nas.models.export.model_card import write_card
 from nas.models.export.trained_model import TrainedModel
 from nas.models.front_test_accuracy import load_images
+from nas.study.predicted_values import PREDICTED_VALUES
 from search_space import Architecture
 
 FILES = (
@@ -165,3 +166,17 @@ def test_names_of_others_are_no_markup_in_the_card(small_study: Path, tmp_path: 
     for name in names[:3]:
         assert name in shown
     assert [token.tag for token in tokens if token.type == "heading_open"].count("h1") == 1
+
+
+def test_the_card_says_that_a_throughput_was_predicted(small_study: Path, tmp_path: Path) -> None:
+    study = Study.open(small_study)
+    row = study.results().trial(0).copy()
+    row["images_per_s"], row[PREDICTED_VALUES] = 8000.0, {"images_per_s": [8000.0, 7000.0, 9000.0]}
+    trained = TrainedModel.load(study, row, load_images(study))
+    for is_predicted, text in ((True, "8.00 k predicted, not measured"), (False, "8.00 k on ")):
+        row[PREDICTED_VALUES] = row[PREDICTED_VALUES] if is_predicted else None
+        provenance = Provenance.of(replace(trained, row=row))
+        assert bool(provenance.predicted_values) == is_predicted
+        assert Provenance.from_dict(provenance.to_dict()) == provenance
+        write_card(trained, provenance, (), tmp_path)
+        assert f"| images per second in the search | {text}" in (tmp_path / "README.md").read_text()
