@@ -21,7 +21,8 @@ from nas.driver.front_promotion import FrontPromotion
 from nas.driver.halving import Halving, Ladder
 from nas.driver.measurements import Measurements, measured_names
 from nas.driver.parents import Parents, architectures_of
-from nas.driver.propose import Finished, Proposal, Proposer, Wait
+from nas.driver.proposal import Finished, Proposal, Wait
+from nas.driver.propose import Proposer
 from nas.driver.record import Recorder
 from nas.driver.segment_log import SegmentLog
 from nas.driver.state import SearchState

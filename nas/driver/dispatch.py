@@ -15,7 +15,7 @@ from typing import Any
 
 from nas.driver.ask_tell import AskTell
 from nas.driver.measuring_demand import MeasuringDemand
-from nas.driver.propose import Finished, Proposal, Wait
+from nas.driver.proposal import Finished, Proposal, Wait
 from nas.driver.storage_retry import StorageRetry
 from nas.driver.trial_losses import excuse
 from nas.errors import MachineError, StorageError

@@ -1,8 +1,7 @@
 """Chooses the next trial: interrupted trials first, then repeated ones, then promotions, then suggestions of the sampler.
 
-A suggestion becomes a proposal once it is admitted: its architecture, id and exact costs become attributes of the trial, and
-the trial is refused if it violates a limit, or fails as a duplicate if the architecture was proposed before. A driver that is
-killed between any two steps leaves a RUNNING trial, which the next driver adopts.
+A suggestion becomes a proposal once it is admitted (`nas.driver.admission`). A driver that is killed between any two steps leaves
+a RUNNING trial, which the next driver adopts.
 
 With several drivers, each step that must agree with theirs is one transaction that excludes them: a trial is created only while
 the study needs one more, admitted only if no other has its architecture, and promoted once. Suggestions are made in between.
@@ -11,24 +10,23 @@ the study needs one more, admitted only if no other has its architecture, and pr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from optuna.trial import TrialState
 
+from nas.driver.admission import Admission
 from nas.driver.halving import Ladder
 from nas.driver.parents import Parents
+from nas.driver.proposal import Finished, Proposal, Wait
 from nas.driver.state import SearchState
 from nas.objectives import OBJECTIVES, Objective
-from nas.objectives.costs import cost_values
-from nas.sampler.prediction import PREDICTED, PredictingSampler
 from nas.study.drivers import DRIVER
 from nas.study.events import TrialRecorded
-from nas.study.inheritance import INHERITED, Inheritance
-from nas.study.limits import excesses, find_violation, satisfies_limits
-from nas.study.records import OUTCOME, Duplicate, EarlierSegments, Refused, name_of
-from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
+from nas.study.inheritance import Inheritance
+from nas.study.limits import satisfies_limits
+from nas.study.records import EarlierSegments
+from nas.study.trial_store import OpenTrial, Transaction, TrialChange
 from nas.study.trials import seed_of
 from search_space import Architecture, SearchSpace
 
@@ -36,37 +34,6 @@ MAX_REFUSED_SUGGESTIONS = 20  # in a row; then a random architecture that was no
 MAX_RANDOM_DRAWS = 2000  # random architectures drawn to get one that was not seen
 MAX_UNMEASURED = 32  # trials that were trained and wait for their measurement; more are not trained blindly
 MAX_REFUSALS_BY_WORKERS = 50  # in a row; then a limit on a measured objective counts as too strict, and the search ends
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A trial to run.
-
-    Args:
-        number: the number of the trial.
-        architecture: the architecture to train.
-        seed: the seed of its training.
-        until: the epoch at which to pause; None: train to the end.
-        earlier: measurements and times of its earlier segments.
-        inherited: from which trial it takes weights over; None: from none.
-    """
-
-    number: int
-    architecture: Architecture
-    seed: int
-    until: int | None = None
-    earlier: EarlierSegments = field(default_factory=EarlierSegments)
-    inherited: Inheritance | None = None
-
-
-@dataclass(frozen=True)
-class Wait:
-    """There is nothing to run now; this may change when a running trial reaches its rung or ends."""
-
-
-@dataclass(frozen=True)
-class Finished:
-    """There is nothing more to run."""
 
 
 class Proposer:
@@ -96,13 +63,11 @@ class Proposer:
     ) -> None:
         self.state = state
         self.parents = parents
-        self.study = state.study
         self.space = space
-        self.objectives = tuple(objectives)
         self.target = target
         self.limits = dict(limits)
         self.seed = seed
-        self.on_refused = on_refused
+        self._admission = Admission(state, space, objectives, limits, on_refused, parents)
         self._nothing_left = ""  # why no architecture is left to propose
         self._workers_refuse = any(
             not OBJECTIVES[name].cheap for name in limits
@@ -239,81 +204,9 @@ class Proposer:
                 yield architecture
 
     def _admit(self, trial: OpenTrial) -> Proposal | None:
-        """Write the architecture and the exact costs of `trial` to the study; None if it is refused or a duplicate."""
-        try:
-            architecture, answer = self._write_suggestion(trial)
-        except BaseException:  # such as that of a storage that is away
-            self.state.leave(trial.number)
-            raise
-        if answer is Lease.HELD:
-            self.state.admitted(trial.number, architecture.id)
-            return self._proposal(trial, architecture)
-        if isinstance(answer, Lease):  # another driver has it
-            self.state.leave(trial.number)
-            return None
-        self.state.ended(trial.number, _state_of(answer), None, counts=False)
-        if isinstance(answer, Refused):
-            self.state.seen.setdefault(architecture.id, trial.number)
-        self.on_refused(TrialRecorded(trial.number, answer))
-        return None
-
-    def _write_suggestion(self, trial: OpenTrial) -> tuple[Architecture, Lease | Refused | Duplicate]:
-        """Write what the sampler suggests for `trial`; returns it, and whether it may be trained (`Lease.HELD`)."""
-        architecture = self.space.suggest(trial.trial)
-        costs = cost_values(architecture)
-        violation = find_violation(costs, self.limits)
-        attributes = {**costs, "architecture": architecture.to_dict(), "id": architecture.id}
-        if self.state.front_measuring is not None:
-            attributes |= self.state.front_measuring.attributes_of(architecture)
-        change = TrialChange(attributes, excesses(costs, self.limits), trial.params)
-        segment = self._next_segment(trial, architecture)
-
-        def write(transaction: Transaction) -> Refused | Duplicate | Lease:
-            self.state.take_in(transaction.read())
-            lease = transaction.lease(trial.number)
-            if lease is Lease.LOST:
-                return lease
-            first = self.state.seen.get(architecture.id)
-            refusal: Refused | Duplicate | None = None if violation is None else Refused(violation)
-            if refusal is None and first is not None and first != trial.number:
-                refusal = Duplicate(first)
-            if lease is Lease.ENDED:  # by an earlier call, whose answer was lost
-                return refusal or Lease.LOST
-            if refusal is None:
-                admitted = {**change.attributes, **self._prediction(trial.number), **segment}
-                transaction.write(trial.number, replace(change, attributes=admitted))
-                return Lease.HELD
-            written = {**change.attributes, **refusal.to_attributes(), OUTCOME: name_of(refusal)}
-            transaction.write(trial.number, replace(change, attributes=written, state=_state_of(refusal)))
-            return refusal
-
-        answer = self.state.store.transact(write)
-        trial.user_attrs |= {**change.attributes, **segment}
-        return architecture, answer
-
-    def _next_segment(self, trial: OpenTrial, architecture: Architecture) -> dict[str, Any]:
-        """Up to which epoch `trial` is trained next, and from which weights, as user attributes."""
-        ladder = self.state.ladder
-        if ladder is None:
-            return {}
-        if self.parents is None:
-            return {"until": ladder.next_rung(trial.number)}
-        if trial.user_attrs.get("until") is not None:  # an interrupted trial goes on from the same weights
-            return {"until": trial.user_attrs["until"]}
-        inherited = self.parents.nearest(architecture)
-        if inherited is None:
-            return {"until": self.parents.rule.rungs[-1]}
-        return {"until": inherited.epochs, INHERITED: inherited.to_dict()}
-
-    def _prediction(self, number: int) -> dict[str, Any]:
-        """What the sampler expects of the trial, if it has a model, as a user attribute."""
-        sampler = self.study.sampler
-        prediction = sampler.prediction(number) if isinstance(sampler, PredictingSampler) else None
-        return (
-            {}
-            if prediction is None
-            else {PREDICTED: {self.objectives[prediction.objective].name: prediction.to_list()}}
-        )
+        """The proposal of `trial`; None if it is refused, a duplicate, or another driver's."""
+        architecture = self._admission.admit(trial)
+        return None if architecture is None else self._proposal(trial, architecture)
 
     def _promote(self, no_new_trials: bool) -> Proposal | None:
         """The proposal to continue the paused trial that is to be promoted now; None if there is none for this driver."""
@@ -354,8 +247,3 @@ class Proposer:
         if inherited is not None and until > inherited.epochs:  # from scratch: what was inherited is time spent besides
             earlier, inherited = replace(earlier, overhead_s=earlier.wall_s), None
         return Proposal(trial.number, architecture, seed, until, earlier, inherited)
-
-
-def _state_of(refusal: Refused | Duplicate) -> TrialState:
-    """Samplers learn from a pruned trial that it is bad, and ignore a failed one; a duplicate is not bad."""
-    return TrialState.FAIL if isinstance(refusal, Duplicate) else TrialState.PRUNED

@@ -10,7 +10,7 @@ import pytest
 
 from nas import objectives
 from nas.driver.ask_tell import AskTell
-from nas.driver.propose import Proposal
+from nas.driver.proposal import Proposal
 from nas.study.records import Completed, Measured, Trained
 from nas.study.storage import create_study
 from search_space import SearchSpace

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from nas import objectives
 from nas.driver.ask_tell import AskTell
 from nas.driver.halving import Halving
-from nas.driver.propose import Finished, Proposal, Wait
+from nas.driver.proposal import Finished, Proposal, Wait
 from nas.sampler import ParetoSampler
 from nas.study.events import TrialRecorded
 from nas.study.layout import CHECKPOINT, WEIGHTS

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nas.driver import propose
-from nas.driver.propose import Finished, Proposal
+from nas.driver.proposal import Finished, Proposal
 from nas.objectives.costs import cost_value
 from nas.study.records import Measured, Refused
 from nas.study.stored import StoredStudy

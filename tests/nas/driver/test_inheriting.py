@@ -15,7 +15,7 @@ from nas.driver.front_promotion import FrontPromotion
 from nas.driver.halving import Ladder
 from nas.driver.parents import MIN_SHARED_PARAMETERS, Parents
 from nas.driver.plan import create_inheriting
-from nas.driver.propose import Finished, Proposal
+from nas.driver.proposal import Finished, Proposal
 from nas.driver.start_checks import check_inheritance
 from nas.errors import ConfigError
 from nas.sampler.architecture_domain import ArchitectureDomain

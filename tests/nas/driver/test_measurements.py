@@ -17,7 +17,7 @@ from nas.analysis.results import Results
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.halving import Halving
-from nas.driver.propose import Proposal
+from nas.driver.proposal import Proposal
 from nas.driver.run import run_search
 from nas.errors import MachineError
 from nas.execution.base import WAIT, Task, TaskSource, WorkerFactory, WorkerSite

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from nas import Study, StudyConfig
 from nas.driver.halving import Halving
-from nas.driver.propose import Finished, Proposal
+from nas.driver.proposal import Finished, Proposal
 from nas.driver.retry import enqueue_failed
 from nas.driver.run import run_search
 from nas.errors import UsageError

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from nas.driver.halving import Halving
-from nas.driver.propose import Proposal
+from nas.driver.proposal import Proposal
 from nas.study.events import Event, SearchStarted
 from nas.study.records import Failed, Paused
 from nas.study.storage import open_study

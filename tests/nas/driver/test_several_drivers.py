@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from nas.driver.ask_tell import AskTell
 from nas.driver.front_promotion import FrontPromotion
 from nas.driver.halving import Halving
-from nas.driver.propose import Finished, Proposal
+from nas.driver.proposal import Finished, Proposal
 from nas.driver.state import SearchState
 from nas.study.driver_rows import read_drivers
 from nas.study.events import TrialLost, TrialRecorded

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.halving import Halving
-from nas.driver.propose import Finished, Proposal
+from nas.driver.proposal import Finished, Proposal
 from nas.errors import MachineError
 from nas.execution.base import Loss, Task
 from nas.study.records import Completed, MachineFailure, to_record

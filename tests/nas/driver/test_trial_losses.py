@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from nas.driver import dispatch
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.failure_streak import MAX_FAILURES
-from nas.driver.propose import Proposal
+from nas.driver.proposal import Proposal
 from nas.errors import MachineError
 from nas.execution.base import Loss, Task
 from nas.execution.simulator import VirtualClock

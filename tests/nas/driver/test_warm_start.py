@@ -11,7 +11,7 @@ import pytest
 from nas import objectives
 from nas.driver.ask_tell import AskTell
 from nas.driver.plan import create_sampler
-from nas.driver.propose import Proposal
+from nas.driver.proposal import Proposal
 from nas.driver.warm_start import first_architectures, prior_accuracies
 from nas.errors import ConfigError
 from nas.study.config import StudyConfig

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from nas.driver.ask_tell import AskTell
 from nas.driver.plan import create_sampler
-from nas.driver.propose import Proposal
+from nas.driver.proposal import Proposal
 from nas.errors import UnknownNameError
 from nas.objectives import get
 from nas.sampler import ParetoSampler, factories
