@@ -35,7 +35,7 @@ class GaussianProcess:
         noise: prior median of the noise variance, on the standardised scale.
     """
 
-    def __init__(self, decision: Ints, distance: Floats, num_linear: int, num_smooth: int, noise: float = 1e-3) -> None:
+    def __init__(self, decision: Ints, distance: Floats, num_linear: int, num_smooth: int, noise: float = 1e-2) -> None:
         self.kernel = Kernel(decision, distance, num_linear, num_smooth, noise)
         self.prior_mean, self.prior_sd = self.kernel.prior_mean, self.kernel.prior_sd
         self.theta = self.prior_mean.copy()

@@ -23,7 +23,12 @@ from nas.study.trials import is_trained, outcome_name
 from search_space import Architecture
 
 EXECUTOR = "local"
-EPOCHS, TRIALS = 6, 7
+EPOCHS, TRIALS = 6, 8
+SPACE = (  # of architectures that share most tensors, so that many inherit weights and some of these are on the front
+    "space.layout=isotropic",
+    "space.num_stages=1",
+    "space.stages=[{mixer: {conv: {k: [3, 5]}, pool: }, depth: [1, 2, 3, 4], width: 16}]",
+)
 
 
 def inherits(trial: FrozenTrial) -> bool:
@@ -41,7 +46,7 @@ def is_from_scratch(trial: FrozenTrial) -> bool:
 
 def test_killed_searches_go_on_from_the_same_weights(cli: Any, tmp_path: Path) -> None:
     options = ("objectives=[accuracy, macs]", f"train.epochs={EPOCHS}", f"trials={TRIALS}", "resources.workers=1")
-    command = ("search", "small.yaml", "--out", "heirs", *options, "data.limit=600", "train.inherit=nearest")
+    command = ("search", "small.yaml", "--out", "heirs", *options, *SPACE, "data.limit=600", "train.inherit=nearest")
     parents: dict[int, Any] = {}
     for moment in (is_inheriting, is_from_scratch):
         driver = cli.start(*command)

