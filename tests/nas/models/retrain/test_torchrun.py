@@ -108,9 +108,10 @@ def test_processes_stop_fail_and_resume_together(copy: Path, tmp_path: Path) -> 
     interrupted = f"interrupted; nothing is lost: the same command continues {out}"
     lost = "nas: error: one of the processes of torchrun has ended, or does not answer; the same command continues"
     printed, errors, codes = ended(process)
-    assert (printed, errors) == ([], [interrupted, lost])
+    assert printed == []
     assert sorted(codes[:2]) == ["0 130", "1 130"]
-    assert codes[2:] == ["0 1"]
+    # torchrun ends the other process, too, once it sees that one is lost: on a busy machine before that process says so.
+    assert (errors, codes[2:]) in (([interrupted, lost], ["0 1"]), ([interrupted], []))
     assert process.returncode != 0
     assert not retrained_runs(out)
     (checkpoint,) = out.rglob(CHECKPOINT)
