@@ -15,6 +15,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from nas.driver.admission import Admission
 from nas.driver.failure_streak import FailureStreak
 from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.front_promotion import FrontPromotion
@@ -120,7 +121,8 @@ class AskTell:
             if ladder is None or inheriting is None
             else Parents(inheriting, ladder, partial(architectures_of, study, space), has_weights)
         )
-        self.proposer = Proposer(self.state, space, self.objectives, target, limits or {}, seed, self.notify, parents)
+        admission = Admission(self.state, space, self.objectives, limits or {}, self.notify, parents)
+        self.proposer = Proposer(self.state, admission, target, seed)
         self.recorder = Recorder(self.state, self.objectives, folder_of)
         self.suspects = Suspects(self.recorder)
         self.losses = TrialLosses(self.state, folder_of, mark_of)

@@ -9,7 +9,7 @@ the study needs one more, admitted only if no other has its architecture, and pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,18 +17,16 @@ import numpy as np
 
 from nas.driver.admission import Admission
 from nas.driver.halving import Ladder
-from nas.driver.parents import Parents
 from nas.driver.proposal import Finished, Proposal, Wait
 from nas.driver.state import SearchState
-from nas.objectives import OBJECTIVES, Objective
+from nas.objectives import OBJECTIVES
 from nas.study.drivers import DRIVER
-from nas.study.events import TrialRecorded
 from nas.study.inheritance import Inheritance
 from nas.study.limits import satisfies_limits
 from nas.study.records import EarlierSegments
 from nas.study.trial_store import OpenTrial, Transaction, TrialChange
 from nas.study.trials import seed_of
-from search_space import Architecture, SearchSpace
+from search_space import Architecture
 
 MAX_REFUSED_SUGGESTIONS = 20  # in a row; then a random architecture that was not seen is proposed
 MAX_RANDOM_DRAWS = 2000  # random architectures drawn to get one that was not seen
@@ -41,37 +39,20 @@ class Proposer:
 
     Args:
         state: the state of the search; it is updated.
-        space: the search space.
-        objectives: the objectives, in the order of values.
+        admission: admits suggestions to the study.
         target: number of trials to train, including failed ones.
-        limits: objective -> the worst value allowed.
         seed: the seed of the study.
-        on_refused: called with each trial that is refused, or a duplicate, before it is proposed.
-        parents: the trials whose weights others take over; None: all are trained from scratch.
     """
 
-    def __init__(
-        self,
-        state: SearchState,
-        space: SearchSpace,
-        objectives: Sequence[Objective],
-        target: int,
-        limits: Mapping[str, float],
-        seed: int,
-        on_refused: Callable[[TrialRecorded], None],
-        parents: Parents | None = None,
-    ) -> None:
+    def __init__(self, state: SearchState, admission: Admission, target: int, seed: int) -> None:
         self.state = state
-        self.parents = parents
-        self.space = space
+        self.admission = admission
+        self.space = admission.space
+        self.limits = admission.limits
         self.target = target
-        self.limits = dict(limits)
         self.seed = seed
-        self._admission = Admission(state, space, objectives, limits, on_refused, parents)
         self._nothing_left = ""  # why no architecture is left to propose
-        self._workers_refuse = any(
-            not OBJECTIVES[name].cheap for name in limits
-        )  # trials that they refuse do not count
+        self._workers_refuse = any(not OBJECTIVES[name].cheap for name in self.limits)  # such trials do not count
         index = state.store.index  # so that drivers that start together draw different architectures
         first_number = state.first_number
         self._rng = np.random.default_rng([seed, first_number, index] if index else [seed, first_number])
@@ -205,7 +186,7 @@ class Proposer:
 
     def _admit(self, trial: OpenTrial) -> Proposal | None:
         """The proposal of `trial`; None if it is refused, a duplicate, or another driver's."""
-        architecture = self._admission.admit(trial)
+        architecture = self.admission.admit(trial)
         return None if architecture is None else self._proposal(trial, architecture)
 
     def _promote(self, no_new_trials: bool) -> Proposal | None:
@@ -243,7 +224,7 @@ class Proposer:
         until = int(trial.user_attrs["until"])
         ladder.climb_to(trial.number, until)
         earlier = EarlierSegments.from_attributes(trial.user_attrs)
-        inherited = Inheritance.from_attributes(trial.user_attrs) if self.parents is not None else None
+        inherited = Inheritance.from_attributes(trial.user_attrs) if self.admission.parents is not None else None
         if inherited is not None and until > inherited.epochs:  # from scratch: what was inherited is time spent besides
             earlier, inherited = replace(earlier, overhead_s=earlier.wall_s), None
         return Proposal(trial.number, architecture, seed, until, earlier, inherited)
