@@ -53,7 +53,7 @@ class SamplerSummary:
 
     def trainings_to(self, target: float) -> Spread:
         """The number of trainings to the share `target` of the true hypervolume."""
-        return Spread.of(trainings_to(run, target) for run in self.runs)
+        return Spread.of(trainings_to(run.shares, target) for run in self.runs)
 
     def share_after(self, trainings: int) -> Spread:
         """The share of the true hypervolume after `trainings` trainings; the last share of a shorter run."""
@@ -85,9 +85,14 @@ def reported_trainings(contest: Contest) -> list[int]:
     return [number for number in REPORTED_TRAININGS if number <= contest.length] or [contest.length]
 
 
-def trainings_to(run: RunResult, target: float) -> float:
-    """The number of trainings after which the share is at least `target`; infinity if it never is."""
-    return next((float(i + 1) for i, share in enumerate(run.shares) if share >= target), math.inf)
+def trainings_to(shares: Sequence[float], target: float) -> float:
+    """The number of trainings after which the share is at least `target`; infinity if it never is.
+
+    Args:
+        shares: of the hypervolume, after each training.
+        target: between 0 and 1.
+    """
+    return next((float(i + 1) for i, share in enumerate(shares) if share >= target), math.inf)
 
 
 def quantile(ranked: Sequence[float], q: float) -> float:
@@ -132,7 +137,7 @@ def _sampler_to_dict(contest: Contest, summary: SamplerSummary) -> dict[str, Any
         "seeds": [run.spec.seed for run in summary.runs],
         "trainings_to": {
             str(target): summary.trainings_to(target).to_dict()
-            | {"each": [finite_or_none(trainings_to(run, target)) for run in summary.runs]}
+            | {"each": [finite_or_none(trainings_to(run.shares, target)) for run in summary.runs]}
             for target in HYPERVOLUME_TARGETS
         },
         "share_at": {str(number): summary.share_after(number).to_dict() for number in reported_trainings(contest)},

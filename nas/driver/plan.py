@@ -107,7 +107,6 @@ def evaluation_settings(
     config: StudyConfig, folder: Path, data_file: Path, allocation: Allocation
 ) -> EvaluationSettings:
     """The settings that all trials of the study in `folder` share."""
-    throughput = config.throughput.model_dump(exclude={"operators_s", "batch_size", "measure"})
     silence = config.resources.max_silence
     halving = create_halving(config)
     device = "cuda" if allocation.gpus > 0 else "cpu"
@@ -119,7 +118,7 @@ def evaluation_settings(
         limits={name: config.limits[name] for name in measured if name in config.limits},
         batch_size=config.throughput.batch_size or default_batch_size(device),
         reference_file=folder.resolve() / REFERENCE,
-        **throughput,
+        **config.throughput.each_measurement,
     )
     return EvaluationSettings(
         data_file=data_file.resolve(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
@@ -169,6 +169,11 @@ class Throughput(BaseModel):
     operators_s: float = Field(30, ge=0, le=MAX_MEASURING_S)
     device: str | None = Field(None, min_length=1, max_length=MAX_NAME_CHARS)
     measure: Literal["all", "front"] = "all"
+
+    @property
+    def each_measurement(self) -> dict[str, Any]:
+        """The keys that every measurement obeys (`nas.evaluation.settings.MeasuringSettings`), whatever the device decides."""
+        return self.model_dump(exclude={"operators_s", "batch_size", "measure"})
 
 
 class StudyConfig(BaseModel):

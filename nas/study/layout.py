@@ -87,7 +87,7 @@ def trial_folder(study: Path, number: int) -> Path:
 
 def sibling_folder(folder: Path, number: int) -> Path:
     """The folder of trial `number` of the study in which `folder` is that of another trial."""
-    return folder.parent / f"{number:05d}"
+    return folder.with_name(trial_folder(folder.parent, number).name)
 
 
 def remove_checkpoint(folder: Path) -> None:

@@ -104,7 +104,7 @@ def measure(table: BenchmarkTable, name: str, sampler: str, workers: int, seed: 
         "sampler": sampler,
         "workers": workers,
         "seed": seed,
-        "trainings_to": [min(trainings_to(result, target), len(result.shares) + 1.0) for target in TARGETS],
+        "trainings_to": [min(trainings_to(result.shares, target), len(result.shares) + 1.0) for target in TARGETS],
         "last": result.shares[-1],
         "suggest_s": mean(result.suggest_s),
     }

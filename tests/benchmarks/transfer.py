@@ -1,6 +1,6 @@
 """What an earlier study on other data saves: trainings to the front of a table, with and without the results of another table.
 
-    python tests/benchmarks/transfer.py --data TABLES --pairs nb201:nb201_c100 fcnet_protein:fcnet_naval --seeds 5
+    python tests/benchmarks/transfer.py --data TABLES --pairs fcnet_protein:fcnet_naval mlp_car:mlp_phoneme --seeds 5
 
 Tables are those of `search_suite`; the two of a pair have the same search space. The earlier study is a search of `--earlier`
 trainings on the first. The study on the second then begins in one of four ways:
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from search_suite.tables import TableProblem
 
 from nas.analysis.front import Volume, front_mask
 from nas.bench.samplers import create_context
+from nas.bench.summary import trainings_to
 from nas.bench.table import BenchmarkTable
 from nas.sampler.registry import create
 
@@ -72,11 +72,6 @@ def shares_of(table: BenchmarkTable, results: Results) -> list[float]:
     return shares
 
 
-def trainings_to(shares: Sequence[float], target: float) -> float:
-    """The number of trainings to `target`; inf if it is not reached."""
-    return next((float(i + 1) for i, share in enumerate(shares) if share >= target), math.inf)
-
-
 def compare(
     earlier: BenchmarkTable, later: BenchmarkTable, seed: int, args: argparse.Namespace
 ) -> dict[str, list[float]]:
@@ -97,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder of tables")
     parser.add_argument("--cache", type=Path, default=None)
-    parser.add_argument("--pairs", nargs="+", default=["nb201:nb201_c100", "fcnet_protein:fcnet_naval"])
+    parser.add_argument("--pairs", nargs="+", default=["fcnet_protein:fcnet_naval", "mlp_car:mlp_phoneme"])
     parser.add_argument("--earlier", type=int, default=50)
     parser.add_argument("--trainings", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=5)
@@ -111,6 +106,8 @@ def main() -> None:
             problem = open_problem(name, args.data, args.cache)
             assert isinstance(problem, TableProblem), f"{name} is no table"
             tables.append(problem.table)
+        if tables[0].distributions != tables[1].distributions:
+            parser.error(f"--pairs: must have the same choices, found {pair}")
         runs = [compare(tables[0], tables[1], seed, args) for seed in range(args.seeds)]
         report[pair] = {way: [run[way] for run in runs] for way in WAYS}
         if args.json:
@@ -120,7 +117,9 @@ def main() -> None:
             all_shares = report[pair][way]
             numbers = [[trainings_to(shares, target) for shares in all_shares] for target in (0.95, 0.99)]
             reached = ", ".join(f"{median(each):4.0f} ({max(each):.0f})" for each in numbers)
-            after = ", ".join(f"{median(shares[n - 1] for shares in all_shares):.3f}" for n in (10, 30))
+            after = ", ".join(
+                f"{median(shares[min(n, len(shares)) - 1] for shares in all_shares):.3f}" for n in (10, 30)
+            )
             print(f"  {way:8s} to 95 %, 99 %: {reached}   after 10, 30: {after}", flush=True)
     if args.json:
         print(json.dumps(report))

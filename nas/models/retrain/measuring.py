@@ -69,7 +69,7 @@ def study_measuring(study: StudyContent) -> RunMeasuring | None:
         return None
     if throughput.device is None and not isinstance(device, str):
         return None
-    effort = throughput.model_dump(exclude={"operators_s", "batch_size", "measure"})
-    settings = MeasuringSettings(objectives=(OBJECTIVE,), reference_file=study.folder.resolve() / REFERENCE, **effort)
+    reference = study.folder.resolve() / REFERENCE
+    settings = MeasuringSettings(objectives=(OBJECTIVE,), reference_file=reference, **throughput.each_measurement)
     threads = study_resources(study).cpus_per_trial
     return RunMeasuring(settings, throughput.batch_size, threads, device if isinstance(device, str) else None)

@@ -97,7 +97,7 @@ def test_shares_and_trainings_to_targets_worked_out_by_hand(
     scripted(point(1, 1), point(1, 2), point(2, 2), point(2, 1))
     run = simulate(square, RunSpec("scripted", 1, 0), 4)
     assert run.shares == pytest.approx([0, 0.25 / 0.375, 1, 1])
-    assert [trainings_to(run, target) for target in (0.5, 0.95, 0.99)] == [2, 3, 3]
+    assert [trainings_to(run.shares, target) for target in (0.5, 0.95, 0.99)] == [2, 3, 3]
     assert (run.refused, run.drawn, len(run.suggest_s)) == (0, 0, 4)
 
 
