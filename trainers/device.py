@@ -7,11 +7,31 @@ from pathlib import Path
 
 import torch
 
+CONTEXT_BYTES = 600 * 2**20
+"""What a process takes of a GPU besides its tensors."""
+
 
 def synchronise(device: torch.device) -> None:
     """Wait until `device` has finished all work given to it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def use_device(device: torch.device, share: float = 1.0) -> None:
+    """Make `device` the one of this process, which takes no memory of other GPUs then.
+
+    Args:
+        device: of all work of this process.
+        share: of the memory of a GPU that this process may use, above 0 to 1; what the driver takes for the process counts.
+            Without effect on a CPU.
+    """
+    if device.type != "cuda":
+        return
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    if share < 1:
+        total = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(max(share - CONTEXT_BYTES / total, share / 2), device)
 
 
 def device_name(device: torch.device) -> str:

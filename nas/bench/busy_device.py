@@ -32,9 +32,9 @@ TRAIN_IMAGES = 512  # random pixels; the content does not affect the time
 
 def check_device(name: str) -> None:
     """Raise `UsageError` unless this machine has the device `name`."""
-    kind, _, index = name.partition(":")
-    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    if kind not in available or (index and not (index.isascii() and index.isdecimal())):
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    available = ["cpu", "cuda", *gpus] if gpus else ["cpu"]
+    if name not in available:
         raise UsageError(f"--device: must be one of {', '.join(available)} here, found {name!r}")
 
 

@@ -56,7 +56,7 @@ from nas.study.records import (
 from search_space import Architecture
 from search_space.modules.network import Network
 from trainers.data.dataset import load
-from trainers.device import device_label, device_name
+from trainers.device import device_label, device_name, use_device
 from trainers.device_lock import DeviceLock
 from trainers.errors import TrainingInterrupted
 from trainers.training import checkpoint, compilation
@@ -80,8 +80,9 @@ class Evaluator:
         torch.set_num_threads(settings.threads)
         self.settings = settings
         self.device = device
-        if 0 < settings.gpus < 1:  # a worker that shares a GPU must not use the memory of the others
-            torch.cuda.set_per_process_memory_fraction(settings.gpus)
+        use_device(
+            torch.device(device), settings.gpus
+        )  # a worker that shares a GPU must not use the memory of the others
         compilation.check_compiler(settings.train.compile, device)
         self.files = files or SharedTrialFiles(settings.data_file, settings.measuring.reference_file)
         self.data = load(self.files.images, device, settings.gpus / 2)

@@ -230,7 +230,7 @@ def _run_plan(
         "threads": threads,
     }
     store = Store(study.out)
-    settings = FidelitySettings(data_file.resolve(), dataset.fingerprint, train, threads)
+    settings = FidelitySettings(data_file.resolve(), dataset.fingerprint, train, threads, executor.allocation.gpus)
     _train(plan, setting, store, settings, study.out.resolve(), executor, display, interrupts)
     return {_record_key(job): store.results[job.key(setting)] for job in plan.jobs}
 

@@ -17,9 +17,11 @@ class FidelitySettings:
         fingerprint: of the images.
         train: the study's training; a job's budget replaces its epochs.
         threads: CPU threads of each worker.
+        gpus: GPUs of each worker, 0 to 1; a fraction if several workers share one.
     """
 
     data_file: Path
     fingerprint: str
     train: TrainConfig
     threads: int = 1
+    gpus: float = 0.0

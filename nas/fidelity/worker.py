@@ -29,6 +29,7 @@ from nas.fidelity.settings import FidelitySettings
 from search_space import Architecture
 from trainers.augment import normalise
 from trainers.data.dataset import Dataset, Split, load
+from trainers.device import use_device
 from trainers.measuring import training_free as scores
 from trainers.training.loop import ProxyTraining
 
@@ -46,7 +47,9 @@ class FidelityWorker:
         torch.set_num_threads(settings.threads)
         self.train = settings.train
         self.device = device
-        self.data = load(settings.data_file, device)
+        share = settings.gpus or 1.0  # of a GPU
+        use_device(torch.device(device), share)
+        self.data = load(settings.data_file, device, share / 2)
         self.reduce_data = lru_cache(maxsize=1)(self._reduce_data)  # one copy of the images at a time
         self.is_warm = False
         self._work_folder: Path | None = None  # of this process, on a machine that does not see the folder of the run

@@ -169,8 +169,6 @@ def plan_together(resources: Resources, device: str | None, rank: Rank) -> tuple
 
 
 def _create_worker(rank: Rank, settings: RetrainSettings, on_progress: Callable[[], None]) -> RetrainWorker:
-    import torch
-
     from nas.evaluation.work_folder import create_work_folder
     from nas.models.retrain.run_files import SharedRunFiles, UnkeptRunFiles
     from nas.models.retrain.worker import RetrainWorker
@@ -178,7 +176,6 @@ def _create_worker(rank: Rank, settings: RetrainSettings, on_progress: Callable[
     device = settings.device or "cpu"
     if device == "cuda":
         device = f"cuda:{rank.local_rank}"
-        torch.cuda.set_device(rank.local_rank)
     files = (
         SharedRunFiles(settings.data_file, settings.stop_file, on_progress)
         if rank.is_first

@@ -39,7 +39,7 @@ from nas.study.environment import versions
 from nas.study.layout import CHECKPOINT, STACKS, WEIGHTS, remove_checkpoint
 from nas.study.retrained import RESULT, RetrainedRun
 from trainers.data.dataset import load
-from trainers.device import device_label, device_name
+from trainers.device import device_label, device_name, use_device
 from trainers.device_lock import DeviceLock
 from trainers.errors import RecipeError, TrainingInterrupted
 from trainers.files import atomic_write
@@ -67,8 +67,8 @@ class RetrainWorker:
         self.settings = settings
         self.device = settings.device or device
         self.files = files or SharedRunFiles(settings.data_file, settings.stop_file)
-        if 0 < settings.gpus < 1:  # a worker that shares a GPU must not use the memory of the others
-            torch.cuda.set_per_process_memory_fraction(settings.gpus)
+        # A worker that shares a GPU must not use the memory of the others.
+        use_device(torch.device(self.device), settings.gpus or 1.0)
         check_compiler(settings.recipe.compile, self.device)
         self.data = load(self.files.images, self.device, (settings.gpus or 1.0) / 2)
         self.shape = ImageShape(self.data.in_chans, self.data.image_size, self.data.num_classes)

@@ -1,0 +1,102 @@
+"""Mixers and networks on a GPU: the values and gradients of the CPU, half precision, compilation."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from mixer_cases import CASES, VARIANT_CASES, Case
+from torch import nn
+
+from search_space import Architecture, build, presets
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
+
+TOLERANCES = {torch.bfloat16: 0.06, torch.float16: 0.01}  # as on a CPU: `test_half_precision.py`
+SMALL: dict[str, Architecture] = {
+    name: architecture.replace(image_size=(32, 48), num_classes=5)
+    for name, architecture in {
+        "convmixer": presets.convmixer(16, 2, k=5, patch=4),
+        "vit": presets.vit(24, 2, heads=3, patch=8),
+        "mlp_mixer": presets.mlp_mixer(16, 2, patch=8),
+        "gfnet": presets.gfnet(16, 2, patch=8),
+        "afnonet": presets.afnonet(16, 2, num_blocks=4, patch=8),
+        "poolformer": presets.poolformer((8, 16, 24), (1, 2, 1)),
+        "shiftvit": presets.shiftvit((12, 24, 36), (1, 2, 1)),
+        "swin": presets.swin((8, 16), (2, 3), heads=(2, 4), window=4),
+        "as_mlp": presets.as_mlp((8, 16, 24), (1, 2, 1)),
+        "wave_mlp": presets.wave_mlp((8, 16, 24), (1, 2, 1)),
+    }.items()
+}
+
+
+def results(module: nn.Module, x: torch.Tensor, direction: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The output, and the gradients of its product with `direction`, by name; on the CPU."""
+    x = x.detach().requires_grad_()
+    y = module(x)
+    y.backward(direction.to(y.dtype))
+    tensors = {"output": y, "input": x.grad, **{name: p.grad for name, p in module.named_parameters()}}
+    return {name: t.detach().cpu() for name, t in tensors.items() if t is not None and t.numel()}
+
+
+def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """In the 2-norm; of a tensor of zeros relative to its size."""
+    least = 1e-3 * expected.numel() ** 0.5
+    return float((found.double() - expected.double()).norm() / expected.double().norm().clamp(min=least))
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
+def test_values_and_gradients_are_those_of_the_cpu(case: Case, dtype: torch.dtype, tolerance: float) -> None:
+    module = case.build().eval().double()
+    x, direction = (case.input(seed=seed).double() for seed in (1, 2))
+    expected = results(copy.deepcopy(module), x, direction)
+    module.to("cuda", dtype)
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        found = results(module, x.to("cuda", dtype), direction.to("cuda", dtype))
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert relative_error(found[name], tensor) < tolerance, name
+
+
+@pytest.mark.parametrize("case", VARIANT_CASES, ids=repr)
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+def test_autocast_is_finite_and_near_single_precision(case: Case, dtype: torch.dtype) -> None:
+    module = case.build().eval()
+    module.load_state_dict({name: t.to(dtype).to(t.dtype) for name, t in module.state_dict().items()})
+    x, direction = (case.input(seed=seed).to(dtype).float() for seed in (1, 2))
+    expected = results(copy.deepcopy(module), x, direction)
+    module.to("cuda", memory_format=torch.channels_last)
+    x = x.to("cuda").contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cuda", dtype):
+        found = results(module, x, direction.to("cuda"))
+    for name, tensor in expected.items():
+        assert found[name].isfinite().all(), name
+        if tensor.numel() > 1:  # StarReLU's scalars are sums of numbers of any sign
+            assert relative_error(found[name], tensor) < TOLERANCES[dtype], name
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_networks_have_the_logits_of_the_cpu(name: str) -> None:
+    torch.manual_seed(0)
+    network = build(SMALL[name]).eval().double()
+    images = torch.randn(3, 3, 32, 48, dtype=torch.float64)
+    with torch.inference_mode():
+        expected = network(images)
+        assert relative_error(network.cuda()(images.cuda()).cpu(), expected) < 1e-9
+
+
+@pytest.mark.parametrize("name", ["convmixer", "gfnet", "swin"])
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_networks_compile(name: str, mode: str) -> None:
+    torch.manual_seed(0)
+    network = build(SMALL[name]).eval().cuda()
+    images = torch.randn(3, 3, 32, 48, device="cuda")
+    with torch.inference_mode():
+        expected = network(images).clone()
+        compiled = torch.compile(network, mode=mode)
+        for _ in range(3):
+            found = compiled(images).clone()
+    torch._dynamo.reset()
+    assert relative_error(found.cpu(), expected.cpu()) < 1e-3
