@@ -1,4 +1,8 @@
-"""The pooling mixer of `search_space/mixers/pool.py`."""
+"""The pooling mixer of `search_space/mixers/pool.py`.
+
+On GPUs the gradient of torch's average pooling is silently wrong, by a third of its norm, for maps that lie channels last in
+memory and are padded. Found in torch 2.11 (pytorch/pytorch#188344); right without padding, and with channels first.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +33,18 @@ class Pooling(nn.Module):
 @torch.fx.wrap  # one node of a traced graph, the kernel is chosen when it runs
 def pool_minus_input(x: torch.Tensor, k: int) -> torch.Tensor:
     """`avgpool_k(x) - x`, `(B, C, H, W) -> (B, C, H, W)`."""
+    if isinstance(x, torch.Tensor) and x.is_cuda and needs_gradients(x):
+        return pool_padded_map(x, k) - x
     if not may_rewrite(x):
         return F.avg_pool2d(x, k, stride=1, padding=k // 2, count_include_pad=False) - x
     run = PoolMinusInput.apply if needs_gradients(x) else PoolMinusInput.forward
     return run(x, k)
+
+
+def pool_padded_map(x: torch.Tensor, k: int) -> torch.Tensor:
+    """`avgpool_k(x)` by a pooling without padding, whose gradient is right on GPUs, `(B, C, H, W) -> (B, C, H, W)`."""
+    means = F.avg_pool2d(F.pad(x, [k // 2] * 4), k, stride=1)  # of k * k pixels, zeros outside the map
+    return means * (window_weights(x, k) * k**2)
 
 
 class PoolMinusInput(torch.autograd.Function):

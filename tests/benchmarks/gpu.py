@@ -42,7 +42,6 @@ from trainers.training.evaluation import autocast
 from trainers.training.loop import ProxyTraining
 from trainers.training.optimizer import adamw
 
-ROUNDS = 5
 MIB = 2**20
 STUDY = """\
 name: shared
@@ -119,7 +118,7 @@ def images_per_s(turn: Callable[[], int]) -> float:
     return count / (time.perf_counter() - start)
 
 
-def time_steps(data: Dataset, batches: list[int]) -> list[dict[str, Any]]:
+def time_steps(data: Dataset, batches: list[int], rounds: int) -> list[dict[str, Any]]:
     """A row for each network, batch size and precision."""
     rows = []
     plans = [(batch, amp, "off") for batch in batches for amp in ("auto", "off")]
@@ -136,7 +135,7 @@ def time_steps(data: Dataset, batches: list[int]) -> list[dict[str, Any]]:
             for turn in turns.values():
                 turn()
             torch.cuda.reset_peak_memory_stats()
-            for number in range(ROUNDS):
+            for number in range(rounds):
                 for which in list(turns)[:: 1 if number % 2 else -1]:
                     rates[which].append(images_per_s(turns[which]))
             ratios = [one / two for one, two in zip(rates["loop"], rates["step"], strict=True)]
@@ -252,6 +251,7 @@ def main() -> None:
         "--only", nargs="+", choices=("steps", "memory", "sharing"), default=["steps", "memory", "sharing"]
     )
     parser.add_argument("--batches", type=int, nargs="+", default=[64, 512])
+    parser.add_argument("--rounds", type=int, default=5, help="of `steps`")
     parser.add_argument("--shares", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--json", action="store_true", help="an object of lists instead of tables")
@@ -266,7 +266,7 @@ def main() -> None:
         if "sharing" in arguments.only:
             results["sharing"] = time_searches(arguments.data.resolve(), arguments.shares, arguments.trials)
         if "steps" in arguments.only:
-            results["steps"] = time_steps(load(file, "cuda"), arguments.batches)
+            results["steps"] = time_steps(load(file, "cuda"), arguments.batches, arguments.rounds)
     about = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__}
     if arguments.json:
         print(json.dumps(about | results))
