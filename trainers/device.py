@@ -29,7 +29,7 @@ def use_device(device: torch.device, share: float = 1.0) -> None:
         return
     if device.index is not None:
         torch.cuda.set_device(device)
-    if share < 1:
+    if 0 < share < 1:
         total = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.set_per_process_memory_fraction(max(share - CONTEXT_BYTES / total, share / 2))
 

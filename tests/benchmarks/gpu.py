@@ -9,8 +9,8 @@ CIFAR10_FOLDER has a folder `train` with one folder of images for each class.
               what the allocator held at most in the epoch
     memory    what a process takes of the GPU besides the tensors of its allocator, after a training, by `nvidia-smi`
     sharing   a search of random architectures by 1, 2, ... workers on the GPU, the same trials each time, every network
-              measured alone before it is trained. Seconds from the first trial's start to the last one's end; share of the
-              workers' time that training steps and validation take
+              measured alone before it is trained. Seconds from the first trial's start to the last one's end; median seconds
+              of training steps and of measuring; share of the workers' time that training takes
 """
 
 from __future__ import annotations
@@ -36,8 +36,7 @@ from search_space import Architecture, build, presets
 from trainers.data.config import DataConfig
 from trainers.data.dataset import Dataset, load
 from trainers.data.prepared import prepare
-from trainers.training.compilation import compile_module
-from trainers.training.config import TrainConfig
+from trainers.training.config import AmpMode, TrainConfig
 from trainers.training.evaluation import autocast
 from trainers.training.loop import ProxyTraining
 from trainers.training.optimizer import adamw
@@ -57,7 +56,7 @@ space:
       depth: [1, 2, 3]
       width: [32, 64, 96]
     - *s
-train: {epochs: 5, batch_size: 256}
+train: {epochs: 3, batch_size: 256}
 throughput: {operators_s: 0}
 """
 
@@ -95,12 +94,11 @@ def bare_step(description: dict[str, Any], data: Dataset, config: TrainConfig) -
     images = torch.randn(shape, device=data.device).contiguous(memory_format=torch.channels_last)
     targets = torch.randint(0, data.num_classes, (size,), device=data.device)
     optimizer = adamw(module, config, data.device)
-    forward = compile_module(module, config.compile)
 
     def turn() -> int:
         for _ in range(len(data.train) // size):
             with autocast(data.device, config.amp):
-                loss = F.cross_entropy(forward(images).float(), targets, label_smoothing=0.1)
+                loss = F.cross_entropy(module(images).float(), targets, label_smoothing=0.1)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()
@@ -118,18 +116,16 @@ def images_per_s(turn: Callable[[], int]) -> float:
     return count / (time.perf_counter() - start)
 
 
-def time_steps(data: Dataset, batches: list[int], rounds: int) -> list[dict[str, Any]]:
+def time_steps(
+    data: Dataset, names: list[str], batches: list[int], amps: list[AmpMode], rounds: int
+) -> list[dict[str, Any]]:
     """A row for each network, batch size and precision."""
     rows = []
-    plans = [(batch, amp, "off") for batch in batches for amp in ("auto", "off")]
-    plans += [(batches[-1], "auto", "reduce-overhead")]
-    for name, description in contenders().items():
-        for batch, amp, compiled in plans:
-            if compiled != "off" and name != "convmixer-64/4":
-                continue
-            config = TrainConfig(
-                epochs=10_000, batch_size=batch, amp=amp, compile=compiled, augment="standard", validate_every=10_000
-            )
+    plans = [(batch, amp) for batch in batches for amp in amps]
+    for name in names:
+        description = contenders()[name]
+        for batch, amp in plans:
+            config = TrainConfig(epochs=10_000, batch_size=batch, amp=amp, augment="standard", validate_every=10_000)
             turns = {"loop": loop(description, data, config), "step": bare_step(description, data, config)}
             rates: dict[str, list[float]] = {which: [] for which in turns}
             for turn in turns.values():
@@ -144,7 +140,6 @@ def time_steps(data: Dataset, batches: list[int], rounds: int) -> list[dict[str,
                     "network": name,
                     "batch": batch,
                     "amp": amp,
-                    "compile": compiled,
                     "loop images/s": round(statistics.median(rates["loop"])),
                     "step images/s": round(statistics.median(rates["step"])),
                     "ratio": round(statistics.median(ratios), 3),
@@ -227,6 +222,8 @@ def time_searches(data: Path, shares: list[int], trials: int) -> list[dict[str, 
                     "seconds": round(last - first, 1),
                     "whole command s": round(wall_s, 1),
                     "trials/min": round(60 * len(ended) / (last - first), 1),
+                    "training s": round(statistics.median(s.train_s + s.validate_s for s in segments), 2),
+                    "measuring s": round(statistics.median(s.measure_s for s in segments), 2),
                     "training": round(training_s / (workers * (last - first)), 3),
                 }
             )
@@ -250,6 +247,8 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", choices=("steps", "memory", "sharing"), default=["steps", "memory", "sharing"]
     )
+    parser.add_argument("--networks", nargs="+", choices=contenders(), default=list(contenders()))
+    parser.add_argument("--amp", nargs="+", choices=("auto", "off"), default=["auto", "off"])
     parser.add_argument("--batches", type=int, nargs="+", default=[64, 512])
     parser.add_argument("--rounds", type=int, default=5, help="of `steps`")
     parser.add_argument("--shares", type=int, nargs="+", default=[1, 2, 4, 8])
@@ -266,7 +265,9 @@ def main() -> None:
         if "sharing" in arguments.only:
             results["sharing"] = time_searches(arguments.data.resolve(), arguments.shares, arguments.trials)
         if "steps" in arguments.only:
-            results["steps"] = time_steps(load(file, "cuda"), arguments.batches, arguments.rounds)
+            results["steps"] = time_steps(
+                load(file, "cuda"), arguments.networks, arguments.batches, arguments.amp, arguments.rounds
+            )
     about = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__}
     if arguments.json:
         print(json.dumps(about | results))

@@ -29,7 +29,7 @@ def test_all_trials_are_trained_and_measured_on_the_gpu(searched: str, cli: Any)
     trials = cli.complete(searched)
     assert len(trials) == 6
     gpu = torch.cuda.get_device_name()
-    assert {trial.user_attrs["throughput"]["device"] for trial in trials} == {gpu}
+    assert {trial.user_attrs["device"] for trial in trials} == {gpu}
     assert {trial.user_attrs["throughput"]["batch_size"] for trial in trials} == {128}
     assert all(trial.values[2] > 0 for trial in trials)
     assert {segment.device for trial in trials for segment in segments_of(trial.user_attrs)} == {"cuda:0"}
