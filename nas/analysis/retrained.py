@@ -22,6 +22,7 @@ from nas.analysis.statistics import CONFIDENCE, Estimate, bootstrap_weights, ken
 from nas.study.retrained import RetrainedRun
 
 MIN_RANKED = 3
+MIN_RESAMPLED = 6
 """Trials needed for a rank correlation."""
 RESAMPLES = 1000
 RESAMPLING_SEED = 0
@@ -128,12 +129,13 @@ def proxy_correlation(models: Sequence[RetrainedModel], proxy: Mapping[int, floa
 
     Returns:
         Kendall's tau-b of the accuracy in the search with the validation accuracy after the full training, with a bootstrap
-        interval over the trials; None with fewer than `MIN_RANKED` trials.
+        interval over the trials if there are `MIN_RESAMPLED`; None with fewer than `MIN_RANKED` trials.
     """
     trials = [(model.first.trial, model.val.value) for model in models if model.first.start == "scratch"]
     found = [(proxy[trial], value) for trial, value in trials if trial is not None and trial in proxy]
     pairs = np.array([pair for pair in found if math.isfinite(pair[0])], np.float64)
     if len(pairs) < MIN_RANKED:
         return None
-    weights = bootstrap_weights(RESAMPLES, len(pairs), RESAMPLING_SEED)
+    resamples = RESAMPLES if len(pairs) >= MIN_RESAMPLED else 0  # those of three trials are all alike
+    weights = bootstrap_weights(resamples, len(pairs), RESAMPLING_SEED)
     return Estimate.of(kendall(pairs[:, 0], pairs[:, 1], weights))

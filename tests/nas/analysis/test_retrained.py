@@ -92,14 +92,23 @@ def test_other_images_and_other_recipes_are_apart() -> None:
 
 
 def test_the_rank_correlation_is_that_of_the_trials_from_scratch() -> None:
-    search = {0: 0.5, 1: 0.6, 2: 0.7, 3: 0.8, 4: math.nan}
-    full = (0.6, 0.9, 0.8, 0.95, 0.1)
+    search = {0: 0.5, 1: 0.6, 2: 0.7, 3: 0.8, 4: math.nan, 5: 0.4, 6: 0.3}
+    full = (0.6, 0.9, 0.8, 0.95, 0.1, 0.5, 0.55)
     runs = [run_of(trial, accuracy) for trial, accuracy in enumerate(full)]
     runs += [run_of(0, 0.99, start="trial"), run_of(9, 0.2)]
     estimate = proxy_correlation(retrained_models(runs, IMAGES), search)
     assert estimate is not None
-    assert estimate.value == pytest.approx(stats.kendalltau([0.5, 0.6, 0.7, 0.8], full[:4]).statistic)
+    assert estimate.value == pytest.approx(stats.kendalltau([0.5, 0.6, 0.7, 0.8, 0.4, 0.3], full[:4] + full[5:]).statistic)
     assert estimate.low <= estimate.value <= estimate.high
+
+
+def test_few_trials_have_a_rank_correlation_without_an_interval() -> None:
+    models = retrained_models([run_of(0, 0.7), run_of(1, 0.9), run_of(2, 0.8)], IMAGES)
+    estimate = proxy_correlation(models, {0: 0.5, 1: 0.6, 2: 0.7})
+    assert estimate is not None
+    assert estimate.value == pytest.approx(1 / 3)
+    assert math.isnan(estimate.low)
+    assert math.isnan(estimate.high)
 
 
 def test_two_trials_are_too_few_for_a_rank_correlation() -> None:
