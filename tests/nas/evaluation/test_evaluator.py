@@ -47,14 +47,6 @@ SPACE = SearchSpace.from_dict(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepare(DataConfig(limit=200), tmp_path_factory.mktemp("data"))
