@@ -11,9 +11,8 @@
 A worker may also return `MachineFailure`, `Interrupted` or `MeasuredOnly`, which are no outcomes: the trial stays open, or its
 outcome is completed.
 
-Workers send `to_record`, JSON with a schema number; `from_record` reads it, also the records that version 0.1 wrote into the
-headers of weights. The storage keeps `to_attributes` as user attributes of the trial (`nas.study.trials` reads them). Needs
-neither Optuna nor torch.
+Workers send them as JSON (`nas.study.record_json`). The storage keeps `to_attributes` as user attributes of the trial
+(`nas.study.trials` reads them). Needs neither Optuna nor torch.
 """
 
 from __future__ import annotations
@@ -24,10 +23,6 @@ from typing import Any, TypeAlias
 
 from nas import objectives
 from nas.study.inheritance import INHERITED, Inheritance
-from nas.study.segments import SEGMENT, Segment
-
-SCHEMA = 1
-"""The schema number of records; a reader refuses a higher one."""
 
 OUTCOME = "outcome"
 """The key of a record, and the user attribute, that names the kind of an outcome (`name_of`)."""
@@ -122,15 +117,15 @@ class Paused(TrainedSegment):
 
     Args:
         epoch: the rung.
-        inherited: `Inheritance.to_dict` of a training that started from the weights of another trial; None: of others.
+        inherited: from which trial the training took its first weights over; None: from none.
     """
 
     epoch: int = 0
-    inherited: Mapping[str, Any] | None = None
+    inherited: Inheritance | None = None
 
     def to_attributes(self) -> dict[str, Any]:
         """User attributes of the trial."""
-        inherited = {} if self.inherited is None else {INHERITED: dict(self.inherited)}
+        inherited = {} if self.inherited is None else {INHERITED: self.inherited.to_dict()}
         return {**super().to_attributes(), **inherited}
 
 
@@ -289,7 +284,7 @@ WorkerOutcome: TypeAlias = Completed | Paused | Refused | Failed | MachineFailur
 """What a worker returns."""
 TrialOutcome: TypeAlias = Completed | Paused | Refused | Failed | Stopped | Duplicate
 
-_WORKER_OUTCOMES: dict[str, type[WorkerOutcome]] = {
+WORKER_OUTCOMES: Mapping[str, type[WorkerOutcome]] = {
     "completed": Completed,
     "paused": Paused,
     "refused": Refused,
@@ -298,7 +293,8 @@ _WORKER_OUTCOMES: dict[str, type[WorkerOutcome]] = {
     "interrupted": Interrupted,
     "measured": MeasuredOnly,
 }
-_NAMES = {kind: name for name, kind in _WORKER_OUTCOMES.items()} | {Stopped: "stopped", Duplicate: "duplicate"}
+"""The names of what a worker returns."""
+_NAMES = {kind: name for name, kind in WORKER_OUTCOMES.items()} | {Stopped: "stopped", Duplicate: "duplicate"}
 
 
 def name_of(outcome: TrialOutcome | WorkerOutcome) -> str:
@@ -307,112 +303,3 @@ def name_of(outcome: TrialOutcome | WorkerOutcome) -> str:
     Those of what is never stored are "machine_failure", "interrupted" and "measured".
     """
     return _NAMES[type(outcome)]
-
-
-def to_record(outcome: WorkerOutcome, segment: Segment | None = None) -> dict[str, Any]:
-    """Convert `outcome` to plain JSON, as a worker sends it together with its `segment`."""
-    extra = {} if segment is None else {SEGMENT: segment.to_dict()}
-    return {"schema": SCHEMA, OUTCOME: name_of(outcome), **_plain(outcome), **extra}
-
-
-def segment_of(record: Mapping[str, Any]) -> Segment | None:
-    """The segment that a worker has sent with its outcome; None if it has sent none."""
-    return Segment.from_dict(record[SEGMENT]) if record.get(SEGMENT) else None
-
-
-def from_record(record: Mapping[str, Any]) -> WorkerOutcome:
-    """The inverse of `to_record`; a record of version 0.1 (without `schema`) is that of a completed training.
-
-    Raises:
-        ValueError: the record has a higher schema number than this version knows.
-    """
-    if "schema" not in record:
-        return _completed_of_version_0_1(record)
-    if record["schema"] > SCHEMA:
-        raise ValueError(f"record: schema must be at most {SCHEMA}, found {record['schema']}")
-    kind = _WORKER_OUTCOMES[record[OUTCOME]]
-    fields = {name: value for name, value in record.items() if name not in ("schema", OUTCOME, SEGMENT)}
-    for name, inner in (("measured", Measured), ("trained", Trained)):
-        if fields.get(name) is not None:
-            fields[name] = inner(**fields[name])
-    return kind(**fields)
-
-
-def _completed_of_version_0_1(record: Mapping[str, Any]) -> Completed:
-    trained = Trained(
-        values={"accuracy": record["accuracy"]},
-        curve=record["curve"],
-        train_s=record["train_s"],
-        wall_s=record["wall_s"],
-        overhead_s=record["overhead_s"],
-    )
-    return Completed(record["seed"], Measured.from_attributes(record), trained, record.get("idle_s", 0.0))
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    """The fields of a dataclass as plain JSON; nested dataclasses are converted, too."""
-    fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
-    return {
-        name: _plain(item)
-        if isinstance(item, Measured | Trained)
-        else dict(item)
-        if isinstance(item, Mapping)
-        else item
-        for name, item in fields.items()
-    }
-
-
-@dataclass(frozen=True)
-class EarlierSegments:
-    """Measurements and times of the earlier segments of a trial: measurements are not repeated, times are summed."""
-
-    measured: Mapping[str, float] = field(default_factory=dict)
-    overhead_s: float = 0.0
-    idle_s: float = 0.0
-    wall_s: float = 0.0
-
-    @classmethod
-    def from_attributes(cls, attributes: Mapping[str, Any]) -> EarlierSegments:
-        """Read them from the user attributes of a trial."""
-        times = {name: attributes.get(name) or 0.0 for name in ("overhead_s", "idle_s", "wall_s")}
-        return cls(Measured.from_attributes(attributes).values, **times)
-
-
-@dataclass(frozen=True)
-class TrialTask:
-    """The task of a worker: an architecture to train, up to a rung or to the end.
-
-    Args:
-        number: the number of the trial.
-        architecture: the architecture as JSON.
-        seed: the seed of its training.
-        folder: the folder of its files.
-        until: the epoch at which to pause; None: train to the end.
-        earlier: measurements and times of its earlier segments.
-        inherited: from which trial to take the first weights over, for a training of its epochs; None: from none.
-        measures: False: the driver decides after the training whether the network is measured.
-    """
-
-    number: int
-    architecture: str
-    seed: int
-    folder: str
-    until: int | None = None
-    earlier: EarlierSegments = EarlierSegments()
-    inherited: Inheritance | None = None
-    measures: bool = True
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        plain = {
-            name: getattr(self, name) for name in ("number", "architecture", "seed", "folder", "until", "measures")
-        }
-        earlier = {name: getattr(self.earlier, name) for name in ("measured", "overhead_s", "idle_s", "wall_s")}
-        inherited = {} if self.inherited is None else {"inherited": self.inherited.to_dict()}
-        return {**plain, "earlier": {**earlier, "measured": dict(self.earlier.measured)}, **inherited}
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> TrialTask:
-        """The inverse of `to_dict`."""
-        inherited = None if plain.get("inherited") is None else Inheritance(**plain["inherited"])
-        return cls(**{**plain, "earlier": EarlierSegments(**plain["earlier"]), "inherited": inherited})

@@ -47,7 +47,7 @@ PARTS = {
     "attributes": ["optuna.trial:Trial.set_user_attr", "optuna.trial:Trial.set_constraint"],
     "tell": ["optuna:Study.tell"],
     "storage": ["nas.study.trial_database:DatabaseTrials.transact", "nas.study.trial_database:DatabaseTrials.read"],
-    "ladder": ["nas.driver.halving:Ladder.promotion"],
+    "ladder": ["nas.driver.ladder:Ladder.promotion"],
     "segments": ["nas.driver.segment_log:SegmentLog.end", "nas.driver.segment_log:SegmentLog.read_workers"],
     "observers": ["nas.driver.ask_tell:AskTell.notify"],
 }
@@ -160,7 +160,7 @@ class OpenedSearch:
             existing + self.target,
             folder_of=lambda number: self.folder / "trials" / f"{number:05d}",
             seed=config.seed,
-            halving=create_halving(config),
+            promotion_rule=create_halving(config),
             observers=(self._opened.enter_context(TerminalDisplay(terminal).trials()),),
             store=self._opened.enter_context(driving(study.optuna, self.folder, None)),
         )

@@ -19,8 +19,8 @@ from nas.fidelity.run import fidelity_study
 from nas.study.config import StudyConfig
 from nas.study.inheritance import Inheritance
 from nas.study.layout import trial_folder
-from nas.study.records import TrialTask
 from nas.study.stored import StoredStudy
+from nas.study.trial_task import TrialTask
 from nas.study.trials import is_trained, outcome_name
 from search_space import Architecture
 
@@ -132,7 +132,7 @@ def check_trainings(study: StoredStudy, trained: list[FrozenTrial], folder: Path
             (parent / inherited.file).write_bytes(source.read_bytes())
             outcome = evaluator.evaluate(replace(scratch, until=inherited.epochs, inherited=inherited))
             assert outcome.trained.values["accuracy"] == trial.intermediate_values[inherited.epochs]
-            assert outcome.inherited == trial.user_attrs["inherited"]
+            assert outcome.inherited.to_dict() == trial.user_attrs["inherited"]
 
 
 def losses(curve: Any) -> list[float]:

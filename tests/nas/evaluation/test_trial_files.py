@@ -23,8 +23,9 @@ from nas.evaluation.trial_files import SharedTrialFiles, StoredTrialFiles
 from nas.execution.driver_files import FolderFiles
 from nas.study.inheritance import Inheritance
 from nas.study.layout import CHECKPOINT, DATA, REFERENCE, WEIGHTS, WORKERS, trial_folder
-from nas.study.records import Completed, MachineFailure, Paused, TrialTask
+from nas.study.records import Completed, MachineFailure, Paused
 from nas.study.segments import WorkerFiles
+from nas.study.trial_task import TrialTask
 from nas.study.url_store import UrlStore
 from search_space import SearchSpace
 from trainers.data.config import DataConfig
