@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.settings import EvaluationSettings
-from nas.fidelity.run import fidelity_study
+from nas.fidelity.request import fidelity_study
 from nas.study.config import StudyConfig
 from nas.study.inheritance import Inheritance
 from nas.study.layout import trial_folder

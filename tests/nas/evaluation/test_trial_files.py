@@ -179,7 +179,7 @@ def test_a_trial_takes_weights_over_from_a_trial_of_another_machine(study: Study
     first = study.worker().evaluate(child)
     assert isinstance(first, Paused), first
     assert first.inherited is not None
-    assert first.inherited["parameters"] == 1.0
+    assert first.inherited.parameters == 1.0
     again = study.worker().evaluate(child)  # on a machine that has nothing of the trial
     assert isinstance(again, Paused)
     assert again.trained.curve == first.trained.curve  # not trained again
