@@ -37,17 +37,16 @@ from nas.study.failure_kinds import kind_of
 from nas.study.layout import CHECKPOINT, STACKS
 from nas.study.measure_task import MeasureTask
 from nas.study.measuring_device import is_of_kind
+from nas.study.outcome_parts import Measured, Trained
 from nas.study.record_json import to_record
 from nas.study.records import (
     Completed,
     Failed,
     Interrupted,
     MachineFailure,
-    Measured,
     MeasuredOnly,
     Paused,
     Refused,
-    Trained,
     WorkerOutcome,
     name_of,
 )

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from nas.study.inheritance import Inheritance
-from nas.study.records import OUTCOME, WORKER_OUTCOMES, Completed, Measured, Trained, WorkerOutcome, name_of
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.records import OUTCOME, WORKER_OUTCOMES, Completed, WorkerOutcome, name_of
 from nas.study.segments import SEGMENT, Segment
 
 SCHEMA = 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas.study.inheritance import Inheritance
-from nas.study.records import Measured
+from nas.study.outcome_parts import Measured
 
 
 @dataclass(frozen=True)

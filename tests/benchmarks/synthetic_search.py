@@ -23,7 +23,8 @@ from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
 from nas.study.layout import DATABASE
 from nas.study.operator_table import OperatorTable, operator_times, operators_to_time
-from nas.study.records import Completed, Measured, Paused, Trained, WorkerOutcome
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.records import Completed, Paused, WorkerOutcome
 from nas.study.stored import StoredStudy
 from nas.study.trial_database import driving
 from nas.terminal.progress import TerminalDisplay

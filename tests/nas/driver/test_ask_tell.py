@@ -19,7 +19,8 @@ from nas.study.events import TrialRecorded
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.limits import satisfies_limits
 from nas.study.optuna_adapter import open_trial
-from nas.study.records import Completed, Duplicate, Failed, MachineFailure, Measured, Paused, Refused, Stopped
+from nas.study.outcome_parts import Measured
+from nas.study.records import Completed, Duplicate, Failed, MachineFailure, Paused, Refused, Stopped
 from nas.study.storage import create_study, open_study
 from nas.study.trial_task import EarlierSegments
 from nas.study.trials import is_trained, outcome_name, seed_of

@@ -20,8 +20,9 @@ from nas.execution.base import FINISHED, WAIT, Task
 from nas.execution.simulator import NodeLoss, Script, Simulator, VirtualClock
 from nas.sampler import ParetoSampler
 from nas.study.events import SearchStarted, TrialRecorded, TrialStarted
+from nas.study.outcome_parts import Measured, Trained
 from nas.study.record_json import to_record
-from nas.study.records import Completed, Measured, Paused, Trained
+from nas.study.records import Completed, Paused
 from nas.study.trial_task import TrialTask
 from nas.study.trials import is_trained
 from search_space import Architecture, cost

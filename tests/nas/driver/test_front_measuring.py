@@ -28,10 +28,11 @@ from nas.objectives.costs import cost_values
 from nas.study.config import StudyConfig
 from nas.study.leases import SharedLeases
 from nas.study.measure_task import MeasureTask
+from nas.study.outcome_parts import Measured, Trained
 from nas.study.predicted_values import OPERATOR_PREDICTIONS, PREDICTED_VALUES
 from nas.study.prediction_correction import MIN_OBSERVATIONS
 from nas.study.record_json import to_record
-from nas.study.records import Completed, Measured, MeasuredOnly, Paused, Refused, Trained
+from nas.study.records import Completed, MeasuredOnly, Paused, Refused
 from nas.study.server_storage import open_server_study
 from nas.study.storage import create_study
 from nas.study.storage_url import StoragePlace, StorageUrl

@@ -25,7 +25,8 @@ from nas.sampler.study_reader import ObjectiveSource, StudyReader
 from nas.study.config import StudyConfig
 from nas.study.inheritance import INHERITED, Inheritance, inherited_epochs
 from nas.study.layout import CHECKPOINT, INHERITED_WEIGHTS, WEIGHTS
-from nas.study.records import Failed, Measured, Paused, Trained
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.records import Failed, Paused
 from nas.study.storage import open_study
 from nas.study.trials import is_trained, outcome_name
 from search_space import Architecture, SearchSpace, cost

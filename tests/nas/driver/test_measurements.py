@@ -27,8 +27,9 @@ from nas.study.layout import WEIGHTS
 from nas.study.leases import SharedLeases
 from nas.study.measure_task import MeasureTask
 from nas.study.measuring_device import SameDevice, is_of_kind
+from nas.study.outcome_parts import Measured, Trained
 from nas.study.record_json import to_record
-from nas.study.records import Completed, Measured, MeasuredOnly, Paused, Trained
+from nas.study.records import Completed, MeasuredOnly, Paused
 from nas.study.server_storage import open_server_study
 from nas.study.storage import create_study
 from nas.study.storage_url import StoragePlace, StorageUrl

@@ -23,7 +23,8 @@ from nas.study.driver_rows import read_drivers
 from nas.study.events import TrialLost, TrialRecorded
 from nas.study.inheritance import INHERITED
 from nas.study.leases import SharedLeases
-from nas.study.records import Completed, Measured, Paused, Trained
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.records import Completed, Paused
 from nas.study.server_storage import open_server_study
 from nas.study.storage import create_study
 from nas.study.storage_url import StoragePlace, StorageUrl

@@ -20,8 +20,9 @@ from nas.execution.base import FINISHED, WAIT, Task
 from nas.execution.simulator import VirtualClock
 from nas.study import transactions
 from nas.study.leases import SharedLeases, SoleLeases
+from nas.study.outcome_parts import Measured, Trained
 from nas.study.record_json import to_record
-from nas.study.records import Completed, Measured, Paused, Trained
+from nas.study.records import Completed, Paused
 from nas.study.server_storage import open_server_study
 from nas.study.storage import create_study
 from nas.study.storage_url import StoragePlace, StorageUrl

@@ -18,8 +18,9 @@ from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.measure_task import MeasureTask
+from nas.study.outcome_parts import Measured
 from nas.study.record_json import from_record
-from nas.study.records import Completed, Failed, MachineFailure, Measured, MeasuredOnly, Paused, Refused
+from nas.study.records import Completed, Failed, MachineFailure, MeasuredOnly, Paused, Refused
 from nas.study.trial_task import EarlierSegments, TrialTask
 from search_space import Architecture, SearchSpace
 from trainers.data.config import DataConfig

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from nas import objectives
 from nas.study.inheritance import Inheritance
 from nas.study.layout import INHERITED_WEIGHTS, WEIGHTS
+from nas.study.outcome_parts import Measured, Trained
 from nas.study.record_json import SCHEMA, from_record, to_record
 from nas.study.records import (
     OUTCOME,
@@ -22,11 +23,9 @@ from nas.study.records import (
     Duplicate,
     Failed,
     MachineFailure,
-    Measured,
     Paused,
     Refused,
     Stopped,
-    Trained,
     TrialOutcome,
     WorkerOutcome,
     name_of,
