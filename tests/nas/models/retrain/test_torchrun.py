@@ -39,7 +39,7 @@ def fail(*arguments):
     raise RuntimeError("no such kernel")
 
 def tell_late(*arguments, tell=command.fail):
-    time.sleep(2)
+    time.sleep(1)
     tell(*arguments)
 
 command.fail = tell_late
