@@ -88,7 +88,7 @@ def test_killed_searches_go_on_from_the_same_weights(cli: Any, tmp_path: Path) -
             timeout=cli.patience_s,
         )
         assert killed.returncode == -signal.SIGKILL, killed
-        assert sum(map(moment, cli.trials("heirs"))) == 1
+        assert 1 <= sum(map(moment, cli.trials("heirs"))) <= 2  # the one that trained, and one that was proposed ahead
         trials = {trial.number: trial for trial in cli.trials("heirs") if inherits(trial)}
         assert {n: trials[n].user_attrs["inherited"]["parent"] for n in parents} == parents
         parents = {number: trial.user_attrs["inherited"]["parent"] for number, trial in trials.items()}
