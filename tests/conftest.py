@@ -1,11 +1,14 @@
-"""The time of examples of laws, the number of tests at a time, and a PostgreSQL server for those who need one.
+"""The time of examples of laws, the number of tests and of threads, and a PostgreSQL server for those who need one.
 
-Examples have no limit on their time: machines are shared.
+Examples have no limit on their time: machines are shared. Tests run side by side, and threads of theirs that wait for each other
+would spin on the processors that the others need: a test has one thread of torch and BLAS, and so has each process that it starts
+and that does not set its own number. Bits of a training depend on that number, too.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -14,11 +17,20 @@ from postgresql import PASSWORD, PostgreSQL, find_programs, running_postgresql
 
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch and numpy are imported
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto`: three workers for two processors, since many tests wait for other processes."""
     return max(1, len(os.sched_getaffinity(0)) * 3 // 2)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Back to one thread: a worker that an earlier test ran in this process has set its own number."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

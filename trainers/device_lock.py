@@ -28,7 +28,7 @@ from pathlib import Path
 import torch
 
 from trainers.device import synchronise
-from trainers.files import open_regular
+from trainers.input_files import open_regular
 from trainers.lock_holders import Holder, find_holders
 from trainers.node_folder import create_private
 from trainers.watchdog import report_progress

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from trainers.files import open_regular
+from trainers.input_files import open_regular
 
 REARM_SHARE = 0.05
 """The timer is set again after this share of the longest silence: setting it starts a thread."""

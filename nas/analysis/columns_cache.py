@@ -24,7 +24,8 @@ from nas.errors import reason
 from nas.objectives import Objective
 from nas.study.reader import Cursor
 from nas.study.trial_record import TrialRecord
-from trainers.files import atomic_write, open_input
+from trainers.files import atomic_write
+from trainers.input_files import open_input
 from trainers.json_text import parse_json
 
 SCHEMA = 1

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from trainers.files import read_input
+from trainers.input_files import read_input
 from trainers.json_text import parse_json
 
 FIDELITY_FILE = Path("fidelity") / "trainings.jsonl"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import ConfigError
-from trainers.files import read_input
+from trainers.input_files import read_input
 from trainers.json_text import parse_json
 
 KEY_COLUMN = "key"

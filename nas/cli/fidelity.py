@@ -48,7 +48,8 @@ def fidelity(
     The ranking of the proxy, which is the training of the study, is compared with those of longer trainings, of cheaper
     trainings and of training-free scores.
     """
-    from nas.fidelity.run import FidelityRequest, fidelity_study, run_fidelity
+    from nas.fidelity.request import FidelityRequest, fidelity_study
+    from nas.fidelity.run import run_fidelity
     from nas.formatting import printable, shell_path
     from nas.terminal.console import create_console
     from nas.terminal.progress import TerminalDisplay

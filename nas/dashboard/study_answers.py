@@ -23,7 +23,7 @@ from nas.study.annotations import Annotations
 from nas.study.info import StudyInfo
 from nas.study.layout import ERROR, trial_folder
 from nas.study.trial_record import TrialRecord
-from trainers.files import open_input
+from trainers.input_files import open_input
 
 CONTEXT_AGE_S = 30.0
 """Operator tables, which details of trials need, are read again after this time."""

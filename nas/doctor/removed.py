@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from trainers.files import open_regular
+from trainers.input_files import open_regular
 
 
 class RemovedFiles:

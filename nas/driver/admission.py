@@ -113,7 +113,7 @@ class Admission:
             return {"until": trial.user_attrs["until"]}
         inherited = self.parents.nearest(architecture)
         if inherited is None:
-            return {"until": self.parents.rule.rungs[-1]}
+            return {"until": ladder.promotion_rule.rungs[-1]}
         return {"until": inherited.epochs, INHERITED: inherited.to_dict()}
 
     def _prediction(self, number: int) -> dict[str, Any]:

@@ -18,8 +18,7 @@ from optuna.trial import TrialState
 from nas.driver.admission import Admission
 from nas.driver.failure_streak import FailureStreak
 from nas.driver.front_measuring import FrontMeasuring
-from nas.driver.front_promotion import FrontPromotion
-from nas.driver.halving import Halving, Ladder
+from nas.driver.ladder import Ladder, PromotionRule
 from nas.driver.measurements import Measurements, measured_names
 from nas.driver.parents import Parents, architectures_of
 from nas.driver.proposal import Finished, Proposal, Wait
@@ -64,14 +63,13 @@ class AskTell:
         folder_of: maps the number of a trial to the folder of its files.
         limits: objective -> the worst value allowed.
         seed: the seed of the study.
-        halving: the rungs at which trainings pause; None: every trial is trained to the end.
+        promotion_rule: the rungs at which trainings pause, and who goes on; None: every trial is trained to the end.
         observers: receive every event.
         workers: the files in which workers announce what they train; None: there are none.
         mark_of: maps the number of a trial to a text that changes whenever its checkpoint does, None if it has none; by default
             that of the file in its folder.
         kind: the kind of device that trials are measured on, wherever they are trained; None: where they are trained.
         check_device: raises unless all measurements are on one device.
-        inheriting: the rungs of a search whose trials take over the weights of others; None: all are trained from scratch.
         has_weights: True for the number of a trial and the name of a file of weights that this driver has; by default, in the
             folder of the trial.
         front_measuring: decides which trials are measured; None: all are, before their training.
@@ -87,14 +85,13 @@ class AskTell:
         folder_of: Callable[[int], Path],
         limits: Mapping[str, float] | None = None,
         seed: int = 0,
-        halving: Halving | None = None,
+        promotion_rule: PromotionRule | None = None,
         observers: Sequence[Observer] = (),
         workers: WorkerFiles | None = None,
         store: TrialStore | None = None,
         mark_of: Callable[[int], str | None] | None = None,
         kind: str | None = None,
         check_device: Callable[[str | None], None] = lambda device: None,
-        inheriting: FrontPromotion | None = None,
         has_weights: Callable[[int, str], bool] | None = None,
         front_measuring: FrontMeasuring | None = None,
     ) -> None:
@@ -103,8 +100,7 @@ class AskTell:
         self.target = target
         self.folder_of = folder_of
         self.observers = tuple(observers)
-        rule = halving or inheriting
-        ladder = None if rule is None else Ladder(rule, self.objectives)
+        ladder = None if promotion_rule is None else Ladder(promotion_rule, self.objectives)
         self.kind = kind
         self.check_device = check_device
         self.state = SearchState(
@@ -116,11 +112,9 @@ class AskTell:
             front_measuring=front_measuring,
         )
         has_weights = has_weights or (lambda number, file: (folder_of(number) / file).is_file())
-        parents = (
-            None
-            if ladder is None or inheriting is None
-            else Parents(inheriting, ladder, partial(architectures_of, study, space), has_weights)
-        )
+        parents = None
+        if ladder is not None and (inherited_epochs := ladder.promotion_rule.inherited_epochs) is not None:
+            parents = Parents(inherited_epochs, ladder, partial(architectures_of, study, space), has_weights)
         admission = Admission(self.state, space, self.objectives, limits or {}, self.notify, parents)
         self.proposer = Proposer(self.state, admission, target, seed)
         self.recorder = Recorder(self.state, self.objectives, folder_of)

@@ -10,32 +10,29 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from statistics import fmean
 from typing import Any
 
 from nas.driver.ask_tell import AskTell
 from nas.driver.measuring_demand import MeasuringDemand
+from nas.driver.pace import Pace
 from nas.driver.proposal import Finished, Proposal, Wait
 from nas.driver.storage_retry import StorageRetry
 from nas.driver.trial_losses import excuse
 from nas.errors import MachineError, StorageError
 from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
-from nas.sampler.batching import MAX_BATCH, MIN_WORKERS
+from nas.sampler.batching import MIN_WORKERS
 from nas.study.losses import TrialLoss
 from nas.study.measure_task import MeasureTask
 from nas.study.measuring_device import is_of_kind
-from nas.study.records import Failed, TrainedSegment, TrialTask, WorkerOutcome, from_record, segment_of
+from nas.study.record_json import from_record, segment_of
+from nas.study.records import Failed, TrainedSegment, WorkerOutcome
 from nas.study.segments import Segment
 from nas.study.storage_errors import DATABASE_ERRORS
+from nas.study.trial_task import TrialTask
 
 MAX_WRITE_DELAY_S = 0.2
 """An outcome is written after this delay, even if a worker has to wait."""
-
-MAX_SUGGESTION_SHARE = 0.005
-"""Share of a trial's duration. A suggestion that takes longer is made ahead of time; it is then based on one result fewer."""
-
-MIN_TASK_S = 1e-3
 
 MAX_TICK_S = 30.0
 """A driver that is not called for longer was stopped, together with its workers if its job was suspended."""
@@ -92,11 +89,7 @@ class TrialDispatcher(TaskSource):
         self._workers_read_s = -math.inf  # time at which the workers were looked at
         self._ahead: Proposal | Wait | Finished | None = None
         self._taken: MeasureTask | None = None  # a measurement that no worker has got yet
-        self._suggestions_s: deque[float] = deque(maxlen=2 * MAX_BATCH)  # durations of the last proposals
-        self._durations_s: deque[float] = deque(maxlen=8)  # durations of the last trials
-        self._task_durations_s: deque[float] = deque(maxlen=32)  # durations of the last tasks
-        self._given_s: dict[str, float] = {}  # name of a task that runs -> time at which it was given
-        self._last_given_s = -math.inf  # time at which the last task was given
+        self._pace = Pace(clock)
         self._task_count = 0
 
     def next_task(self) -> Task | NoTask:
@@ -111,7 +104,7 @@ class TrialDispatcher(TaskSource):
             return FINISHED
         if proposal is None or isinstance(proposal, Wait):  # None: the storage is away
             return WAIT
-        self._last_given_s = self.clock()
+        self._pace.trial_given()
         self.ask_tell.start_trial(proposal.number)
         task = TrialTask(
             number=proposal.number,
@@ -130,7 +123,7 @@ class TrialDispatcher(TaskSource):
         self._task_count += 1
         name = f"{number}/{self._task_count}"
         self._running[name] = number
-        self._given_s[name] = self.clock()
+        self._pace.task_given(name)
         self._not_started.add(name)
         return Task(name, payload)
 
@@ -167,9 +160,9 @@ class TrialDispatcher(TaskSource):
     def on_ended(self, task: Task, result: Mapping[str, Any]) -> None:
         outcome = from_record(result)
         if isinstance(outcome, TrainedSegment):
-            self._durations_s.append(outcome.trained.wall_s)
+            self._pace.trial_ended(outcome.trained.wall_s)
         elif isinstance(outcome, Failed) and outcome.wall_s is not None:
-            self._durations_s.append(outcome.wall_s)
+            self._pace.trial_ended(outcome.wall_s)
         self._end(task, outcome, segment_of(result))
 
     def on_lost(self, task: Task, loss: Loss) -> bool:
@@ -178,7 +171,8 @@ class TrialDispatcher(TaskSource):
         losses, outcome = self.ask_tell.losses.add(number, excuse(loss) if has_just_woken else loss)
         self._unwritten.append((self.clock(), number, losses, None))
         if self.interrupts.is_stopping:  # the next search decides
-            del self._running[task.name], self._given_s[task.name]
+            del self._running[task.name]
+            self._pace.task_lost(task.name)
             return False
         if outcome is None:
             self._not_started.add(task.name)
@@ -195,7 +189,7 @@ class TrialDispatcher(TaskSource):
     def _end(self, task: Task, outcome: WorkerOutcome, segment: Segment | None) -> None:
         """Keep an outcome until it is written; its `segment` is None if the worker died."""
         number = self._running.pop(task.name)
-        self._task_durations_s.append(self.clock() - self._given_s.pop(task.name))
+        self._pace.task_ended(task.name)
         self._not_started.discard(task.name)
         self._unwritten.append((self.clock(), number, outcome, segment))
         self.interrupts.check()
@@ -258,13 +252,8 @@ class TrialDispatcher(TaskSource):
 
     def _look_ahead(self) -> None:
         """Make the next proposal while all workers are busy, if it would otherwise keep a worker waiting."""
-        shortest_s = min(self._durations_s, default=math.inf)
-        busy = len(self._running) >= self.workers
-        suggestion_s = self._suggestions_s[-1] if self._suggestions_s else 0.0
-        if not busy or self._ahead is not None or suggestion_s < MAX_SUGGESTION_SHARE * shortest_s:
-            return
-        # Not earlier: other trials may end first, and the suggestion should use their results.
-        if self.clock() - self._last_given_s > shortest_s / 3:
+        is_busy = len(self._running) >= self.workers
+        if is_busy and self._ahead is None and self._pace.must_suggest_ahead():
             self.retry.attempt(self._propose)
             self._ahead = self._ahead if isinstance(self._ahead, Proposal) else None
 
@@ -288,16 +277,9 @@ class TrialDispatcher(TaskSource):
     def _propose(self) -> None:
         """Make the next proposal; all outcomes are written first."""
         self.write()
-        start = self.clock()
         if self.workers >= MIN_WORKERS:
-            self.ask_tell.expect(self.workers - len(self._running), self._arriving())
+            self.ask_tell.expect(self.workers - len(self._running), self._pace.arriving(len(self._running)))
         else:
             self.ask_tell.expect(1, 0.0)
-        self._ahead = self.ask_tell.propose()
-        self._suggestions_s.append(self.clock() - start)
-
-    def _arriving(self) -> float:
-        """The number of workers that will have ended their tasks when the slowest of the last proposals could be made again."""
-        if not self._suggestions_s or not self._task_durations_s:
-            return 0.0
-        return len(self._running) * max(self._suggestions_s) / max(fmean(self._task_durations_s), MIN_TASK_S)
+        with self._pace.suggesting():
+            self._ahead = self.ask_tell.propose()

@@ -22,6 +22,11 @@ class FrontPromotion:
 
     rungs: tuple[int, int]
 
+    @property
+    def inherited_epochs(self) -> int:
+        """The epochs of an inherited training."""
+        return self.rungs[0]
+
     def after(self, epoch: int) -> int:
         """The first rung above `epoch`; the last rung if there is none above."""
         return self.rungs[0] if epoch < self.rungs[0] else self.rungs[1]

@@ -12,8 +12,7 @@ from functools import lru_cache
 
 import optuna
 
-from nas.driver.front_promotion import FrontPromotion
-from nas.driver.halving import Ladder
+from nas.driver.ladder import Ladder
 from nas.objectives import Objective, primary_index
 from nas.study.inheritance import Inheritance
 from nas.study.layout import INHERITED_WEIGHTS, WEIGHTS
@@ -28,20 +27,20 @@ class Parents:
     """The trained architectures of a search.
 
     Args:
-        rule: the epochs of an inherited training, and those of a whole one.
-        ladder: the trials that have reached them.
+        inherited_epochs: the epochs of an inherited training, a rung of `ladder`.
+        ladder: the trials that have reached it, and those that have reached the last rung.
         architectures_of: maps the numbers of trials to their architectures.
         has_weights: True for the number of a trial and the name of a file of weights that this driver has.
     """
 
     def __init__(
         self,
-        rule: FrontPromotion,
+        inherited_epochs: int,
         ladder: Ladder,
         architectures_of: Callable[[Collection[int]], Mapping[int, Architecture]],
         has_weights: Callable[[int, str], bool],
     ) -> None:
-        self.rule = rule
+        self.inherited_epochs = inherited_epochs
         self.ladder = ladder
         self.architectures_of = architectures_of
         self.has_weights = has_weights
@@ -54,21 +53,20 @@ class Parents:
     def nearest(self, architecture: Architecture) -> Inheritance | None:
         """What a training of `architecture` takes over; None if no trained architecture is near enough."""
         reached = self.ladder.reached
-        inherited_epochs, epochs = self.rule.rungs
         own = self._parameters_by_key(architecture)
         total = sum(own.values())
-        trained = reached.get(inherited_epochs, {})
+        trained = reached.get(self.inherited_epochs, {})
         self._take_in(trained.keys() - self._parameters.keys())
         ranked = []
         for number, values in trained.items():
             share = self._shared(own, number) / total
             if share >= MIN_SHARED_PARAMETERS:
                 ranked.append((-share, self._sign * values[self._primary], number))
-        complete = reached.get(epochs, {})
+        complete = reached.get(self.ladder.promotion_rule.rungs[-1], {})
         for _, _, number in sorted(ranked):
             file = WEIGHTS if number in complete else INHERITED_WEIGHTS
             if self.has_weights(number, file):
-                return Inheritance(number, file, inherited_epochs)
+                return Inheritance(number, file, self.inherited_epochs)
         return None
 
     def _take_in(self, numbers: Collection[int]) -> None:

@@ -13,6 +13,7 @@ from nas import objectives, sampler as samplers
 from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.front_promotion import FrontPromotion
 from nas.driver.halving import Halving
+from nas.driver.ladder import PromotionRule
 from nas.driver.warm_start import PriorAccuracies
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.execution.resources import Allocation
@@ -86,10 +87,10 @@ def create_halving(config: StudyConfig) -> Halving | None:
     return Halving.of(epochs, scheduler.reduction, first)
 
 
-def create_inheriting(config: StudyConfig) -> FrontPromotion | None:
-    """Create the rungs of a search whose trials take over weights; None if each is trained from scratch."""
+def create_promotion_rule(config: StudyConfig) -> PromotionRule | None:
+    """Create the rungs of a study, by its scheduler or since its trials inherit weights; None if no training pauses."""
     if config.train.inherit == "none":
-        return None
+        return create_halving(config)
     return FrontPromotion((inherited_epochs(config.train.epochs), config.train.epochs))
 
 

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from nas.driver.admission import Admission
-from nas.driver.halving import Ladder
+from nas.driver.ladder import Ladder
 from nas.driver.proposal import Finished, Proposal, Wait
 from nas.driver.state import SearchState
 from nas.objectives import OBJECTIVES
 from nas.study.drivers import DRIVER
 from nas.study.inheritance import Inheritance
 from nas.study.limits import satisfies_limits
-from nas.study.records import EarlierSegments
 from nas.study.trial_store import OpenTrial, Transaction, TrialChange
+from nas.study.trial_task import EarlierSegments
 from nas.study.trials import seed_of
 from search_space import Architecture
 

@@ -29,8 +29,7 @@ from nas.driver.opening import open_or_create
 from nas.driver.operator_timing import OperatorTiming
 from nas.driver.plan import (
     create_front_measuring,
-    create_halving,
-    create_inheriting,
+    create_promotion_rule,
     create_sampler,
     evaluation_settings,
 )
@@ -218,8 +217,7 @@ class SearchRun:
                 folder_of=lambda number: trial_folder(home, number),
                 limits=config.limits,
                 seed=config.seed,
-                halving=create_halving(config),
-                inheriting=create_inheriting(config),
+                promotion_rule=create_promotion_rule(config),
                 has_weights=None if checkpoints is None else checkpoints.has_weights,
                 observers=(observer, *([] if checkpoints is None else [checkpoints]), *self.observers),
                 workers=files,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from optuna.trial import TrialState
 
 from nas.driver.front_measuring import FrontMeasuring
-from nas.driver.halving import Ladder
+from nas.driver.ladder import Ladder
 from nas.objectives import Objective, primary_index
 from nas.study.drivers import DRIVER, UNKNOWN
 from nas.study.losses import losses_of

@@ -37,22 +37,20 @@ from nas.study.failure_kinds import kind_of
 from nas.study.layout import CHECKPOINT, STACKS
 from nas.study.measure_task import MeasureTask
 from nas.study.measuring_device import is_of_kind
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.record_json import to_record
 from nas.study.records import (
     Completed,
-    EarlierSegments,
     Failed,
     Interrupted,
     MachineFailure,
-    Measured,
     MeasuredOnly,
     Paused,
     Refused,
-    Trained,
-    TrialTask,
     WorkerOutcome,
     name_of,
-    to_record,
 )
+from nas.study.trial_task import EarlierSegments, TrialTask
 from search_space import Architecture
 from search_space.modules.network import Network
 from trainers.data.dataset import load
@@ -249,7 +247,7 @@ class Evaluator:
         """The outcome of a training that has all its epochs; one that has inherited weights pauses."""
         if plan.inherited is None:
             return Completed(task.seed, measured, trained)
-        return Paused(task.seed, measured, trained, epoch=plan.config.epochs, inherited=plan.inherited.to_dict())
+        return Paused(task.seed, measured, trained, epoch=plan.config.epochs, inherited=plan.inherited)
 
     def _measure(self, architecture: Architecture, network: Network, task: TrialTask) -> tuple[Measured, str | None]:
         """Measure the network, unless an earlier segment did, a worker of another kind has to, or the task says not to; returns

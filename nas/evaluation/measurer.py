@@ -19,12 +19,13 @@ from torch import nn
 from nas import objectives
 from nas.evaluation.settings import MeasuringSettings
 from nas.study.limits import find_violation
-from nas.study.records import Measured
+from nas.study.outcome_parts import Measured
 from search_space.modules import operators as modules
 from search_space.operators import Operator
 from trainers.device import device_name
 from trainers.device_lock import DeviceLock
-from trainers.files import atomic_write, read_json
+from trainers.files import atomic_write
+from trainers.input_files import read_json
 from trainers.measuring.effort import Effort
 from trainers.measuring.layers import measure_layers
 from trainers.measuring.reference import ReferenceNetwork

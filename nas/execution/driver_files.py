@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from trainers.files import open_input, open_regular
+from trainers.input_files import open_input, open_regular
 
 MAX_PART_BYTES = 8 << 20
 """The most bytes of a part."""

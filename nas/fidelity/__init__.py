@@ -1,5 +1,6 @@
 """The fidelity of the proxy training of a study: how well it, and cheaper proxies, rank architectures like longer trainings.
 
+request   the study, and the extent of a run
 plan      architectures, budgets and jobs: plain values
 store     the results of jobs: one file, one line per result
 worker    runs a job; the only module here that imports torch

@@ -14,7 +14,7 @@ from typing import Any
 
 from nas.errors import MachineError, UsageError
 from nas.fidelity.findings import SCORES
-from trainers.files import IrregularFileError, open_regular
+from trainers.input_files import IrregularFileError, open_regular
 from trainers.json_text import parse_json
 
 FILE = "trainings.jsonl"

@@ -25,7 +25,7 @@ from nas.models.onnx_session import OnnxModule, classifier_ports, open_session
 from nas.models.study_models import is_run_folder, load_run_folder
 from nas.models.timm_names import check_model_name
 from trainers.data.resizing import Resizing
-from trainers.files import IrregularFileError, check_input, read_json
+from trainers.input_files import IrregularFileError, check_input, read_json
 from trainers.json_text import parse_json
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"

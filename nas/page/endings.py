@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from nas.study.layout import ERROR, trial_folder
 from nas.study.trials import AnyTrial, outcome_name
-from trainers.files import open_input
+from trainers.input_files import open_input
 
 MAX_TRACEBACK_BYTES: Final = 64 * 1024
 """Bytes of a traceback that are read, the last ones."""

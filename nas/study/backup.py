@@ -47,7 +47,7 @@ from nas.study.snapshot import copy_to_file
 from nas.study.storage_url import StoragePlace
 from nas.study.trial_record import TrialRecord
 from nas.study.url_store import fetch_file
-from trainers.files import open_input
+from trainers.input_files import open_input
 
 FILES = (CONFIG, REFERENCE, OPERATORS, "fidelity/trainings.jsonl")
 """Files of a study beside its database, its trials and its images."""

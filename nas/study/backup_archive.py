@@ -15,7 +15,8 @@ from typing import Any, BinaryIO
 
 from nas.errors import UsageError
 from nas.study.layout import MANIFEST
-from trainers.files import atomic_write, open_input, read_json
+from trainers.files import atomic_write
+from trainers.input_files import open_input, read_json
 
 SCHEMA = 1
 """The schema number of manifests; a reader refuses a higher one."""

@@ -18,7 +18,7 @@ from typing import TextIO
 from nas.errors import MachineError, UsageError
 from nas.formatting import shell_path
 from nas.study.layout import DATA, LOCK
-from trainers.files import IrregularFileError, open_regular
+from trainers.input_files import IrregularFileError, open_regular
 
 ATTEMPTS = 3
 RETRY_S = 0.02

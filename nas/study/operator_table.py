@@ -25,7 +25,8 @@ from nas import objectives
 from nas.objectives import Objective
 from search_space import Architecture, SearchSpace
 from search_space.operators import Operator, operators, operators_by_part
-from trainers.files import atomic_write, read_json
+from trainers.files import atomic_write
+from trainers.input_files import read_json
 
 Floats = NDArray[np.float64]
 

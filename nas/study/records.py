@@ -11,88 +11,24 @@
 A worker may also return `MachineFailure`, `Interrupted` or `MeasuredOnly`, which are no outcomes: the trial stays open, or its
 outcome is completed.
 
-Workers send `to_record`, JSON with a schema number; `from_record` reads it, also the records that version 0.1 wrote into the
-headers of weights. The storage keeps `to_attributes` as user attributes of the trial (`nas.study.trials` reads them). Needs
-neither Optuna nor torch.
+Workers send them as JSON (`nas.study.record_json`). The storage keeps `to_attributes` as user attributes of the trial
+(`nas.study.trials` reads them). Needs neither Optuna nor torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from nas import objectives
 from nas.study.inheritance import INHERITED, Inheritance
-from nas.study.segments import SEGMENT, Segment
-
-SCHEMA = 1
-"""The schema number of records; a reader refuses a higher one."""
+from nas.study.outcome_parts import Measured, Trained
 
 OUTCOME = "outcome"
 """The key of a record, and the user attribute, that names the kind of an outcome (`name_of`)."""
 
 INFEASIBLE = "infeasible"
 """The user attribute of a failed trial whose architecture cannot be trained: the kind of its failure."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The measurements of a network before its training.
-
-    Args:
-        values: objective -> value.
-        details: user attribute -> details of the measurement.
-        device: the name of the processor or GPU; None: nothing was measured.
-    """
-
-    values: Mapping[str, float] = field(default_factory=dict)
-    details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    device: str | None = None
-
-    def to_attributes(self) -> dict[str, Any]:
-        """User attributes of the trial."""
-        device = {} if self.device is None else {"device": self.device}
-        return {**device, **self.values, **{name: dict(value) for name, value in self.details.items()}}
-
-    @classmethod
-    def from_attributes(cls, attributes: Mapping[str, Any]) -> Measured:
-        """The inverse of `to_attributes`, for registered objectives."""
-        measured = [objectives.get(name) for name in objectives.names("measured")]
-        return cls(
-            values={o.name: float(attributes[o.name]) for o in measured if attributes.get(o.name) is not None},
-            details={o.details_name: attributes[o.details_name] for o in measured if attributes.get(o.details_name)},
-            device=attributes.get("device"),
-        )
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The result of a training.
-
-    Args:
-        values: trained objective -> value after the last epoch.
-        curve: one entry per epoch, plain JSON (`trainers.training.epoch.Epoch.to_dict`).
-        train_s: seconds of training steps.
-        wall_s: seconds from the start to the end of the trial, summed over segments.
-        overhead_s: the part of `wall_s` outside epochs.
-    """
-
-    values: Mapping[str, float]
-    curve: Sequence[Mapping[str, Any]]
-    train_s: float
-    wall_s: float
-    overhead_s: float
-
-    def with_overhead(self, seconds: float) -> Trained:
-        """The same result with so many `seconds` more outside epochs."""
-        return replace(self, wall_s=self.wall_s + seconds, overhead_s=self.overhead_s + seconds)
-
-    def to_attributes(self) -> dict[str, Any]:
-        """User attributes of the trial; accuracy is none, since it is a value of the trial and in its curve."""
-        values = {name: value for name, value in self.values.items() if name != "accuracy"}
-        times = {"train_s": self.train_s, "overhead_s": self.overhead_s, "wall_s": self.wall_s}
-        return {**values, "curve": [dict(epoch) for epoch in self.curve], **times}
 
 
 @dataclass(frozen=True)
@@ -122,15 +58,15 @@ class Paused(TrainedSegment):
 
     Args:
         epoch: the rung.
-        inherited: `Inheritance.to_dict` of a training that started from the weights of another trial; None: of others.
+        inherited: from which trial the training took its first weights over; None: from none.
     """
 
     epoch: int = 0
-    inherited: Mapping[str, Any] | None = None
+    inherited: Inheritance | None = None
 
     def to_attributes(self) -> dict[str, Any]:
         """User attributes of the trial."""
-        inherited = {} if self.inherited is None else {INHERITED: dict(self.inherited)}
+        inherited = {} if self.inherited is None else {INHERITED: self.inherited.to_dict()}
         return {**super().to_attributes(), **inherited}
 
 
@@ -158,7 +94,7 @@ class Refused:
 
     reason: str
     seed: int | None = None
-    measured: Measured = Measured()
+    measured: Measured = field(default_factory=Measured)
     idle_s: float | None = None
 
     def to_attributes(self) -> dict[str, Any]:
@@ -245,7 +181,7 @@ class MachineFailure:
     seed: int | None = None
     wall_s: float | None = None
     idle_s: float | None = None
-    measured: Measured = Measured()
+    measured: Measured = field(default_factory=Measured)
     trained: Trained | None = None
     infeasible: str | None = None
 
@@ -289,7 +225,7 @@ WorkerOutcome: TypeAlias = Completed | Paused | Refused | Failed | MachineFailur
 """What a worker returns."""
 TrialOutcome: TypeAlias = Completed | Paused | Refused | Failed | Stopped | Duplicate
 
-_WORKER_OUTCOMES: dict[str, type[WorkerOutcome]] = {
+WORKER_OUTCOMES: Mapping[str, type[WorkerOutcome]] = {
     "completed": Completed,
     "paused": Paused,
     "refused": Refused,
@@ -298,7 +234,8 @@ _WORKER_OUTCOMES: dict[str, type[WorkerOutcome]] = {
     "interrupted": Interrupted,
     "measured": MeasuredOnly,
 }
-_NAMES = {kind: name for name, kind in _WORKER_OUTCOMES.items()} | {Stopped: "stopped", Duplicate: "duplicate"}
+"""The names of what a worker returns."""
+_NAMES = {kind: name for name, kind in WORKER_OUTCOMES.items()} | {Stopped: "stopped", Duplicate: "duplicate"}
 
 
 def name_of(outcome: TrialOutcome | WorkerOutcome) -> str:
@@ -307,112 +244,3 @@ def name_of(outcome: TrialOutcome | WorkerOutcome) -> str:
     Those of what is never stored are "machine_failure", "interrupted" and "measured".
     """
     return _NAMES[type(outcome)]
-
-
-def to_record(outcome: WorkerOutcome, segment: Segment | None = None) -> dict[str, Any]:
-    """Convert `outcome` to plain JSON, as a worker sends it together with its `segment`."""
-    extra = {} if segment is None else {SEGMENT: segment.to_dict()}
-    return {"schema": SCHEMA, OUTCOME: name_of(outcome), **_plain(outcome), **extra}
-
-
-def segment_of(record: Mapping[str, Any]) -> Segment | None:
-    """The segment that a worker has sent with its outcome; None if it has sent none."""
-    return Segment.from_dict(record[SEGMENT]) if record.get(SEGMENT) else None
-
-
-def from_record(record: Mapping[str, Any]) -> WorkerOutcome:
-    """The inverse of `to_record`; a record of version 0.1 (without `schema`) is that of a completed training.
-
-    Raises:
-        ValueError: the record has a higher schema number than this version knows.
-    """
-    if "schema" not in record:
-        return _completed_of_version_0_1(record)
-    if record["schema"] > SCHEMA:
-        raise ValueError(f"record: schema must be at most {SCHEMA}, found {record['schema']}")
-    kind = _WORKER_OUTCOMES[record[OUTCOME]]
-    fields = {name: value for name, value in record.items() if name not in ("schema", OUTCOME, SEGMENT)}
-    for name, inner in (("measured", Measured), ("trained", Trained)):
-        if fields.get(name) is not None:
-            fields[name] = inner(**fields[name])
-    return kind(**fields)
-
-
-def _completed_of_version_0_1(record: Mapping[str, Any]) -> Completed:
-    trained = Trained(
-        values={"accuracy": record["accuracy"]},
-        curve=record["curve"],
-        train_s=record["train_s"],
-        wall_s=record["wall_s"],
-        overhead_s=record["overhead_s"],
-    )
-    return Completed(record["seed"], Measured.from_attributes(record), trained, record.get("idle_s", 0.0))
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    """The fields of a dataclass as plain JSON; nested dataclasses are converted, too."""
-    fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
-    return {
-        name: _plain(item)
-        if isinstance(item, Measured | Trained)
-        else dict(item)
-        if isinstance(item, Mapping)
-        else item
-        for name, item in fields.items()
-    }
-
-
-@dataclass(frozen=True)
-class EarlierSegments:
-    """Measurements and times of the earlier segments of a trial: measurements are not repeated, times are summed."""
-
-    measured: Mapping[str, float] = field(default_factory=dict)
-    overhead_s: float = 0.0
-    idle_s: float = 0.0
-    wall_s: float = 0.0
-
-    @classmethod
-    def from_attributes(cls, attributes: Mapping[str, Any]) -> EarlierSegments:
-        """Read them from the user attributes of a trial."""
-        times = {name: attributes.get(name) or 0.0 for name in ("overhead_s", "idle_s", "wall_s")}
-        return cls(Measured.from_attributes(attributes).values, **times)
-
-
-@dataclass(frozen=True)
-class TrialTask:
-    """The task of a worker: an architecture to train, up to a rung or to the end.
-
-    Args:
-        number: the number of the trial.
-        architecture: the architecture as JSON.
-        seed: the seed of its training.
-        folder: the folder of its files.
-        until: the epoch at which to pause; None: train to the end.
-        earlier: measurements and times of its earlier segments.
-        inherited: from which trial to take the first weights over, for a training of its epochs; None: from none.
-        measures: False: the driver decides after the training whether the network is measured.
-    """
-
-    number: int
-    architecture: str
-    seed: int
-    folder: str
-    until: int | None = None
-    earlier: EarlierSegments = EarlierSegments()
-    inherited: Inheritance | None = None
-    measures: bool = True
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        plain = {
-            name: getattr(self, name) for name in ("number", "architecture", "seed", "folder", "until", "measures")
-        }
-        earlier = {name: getattr(self.earlier, name) for name in ("measured", "overhead_s", "idle_s", "wall_s")}
-        inherited = {} if self.inherited is None else {"inherited": self.inherited.to_dict()}
-        return {**plain, "earlier": {**earlier, "measured": dict(self.earlier.measured)}, **inherited}
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> TrialTask:
-        """The inverse of `to_dict`."""
-        inherited = None if plain.get("inherited") is None else Inheritance(**plain["inherited"])
-        return cls(**{**plain, "earlier": EarlierSegments(**plain["earlier"]), "inherited": inherited})

@@ -26,7 +26,7 @@ from typing import Any, Literal, get_args
 from nas.formatting import printable
 from nas.study.attribute_types import is_index, is_number
 from nas.study.content import confusion_of
-from trainers.files import read_input
+from trainers.input_files import read_input
 from trainers.json_text import parse_json
 from trainers.training.confusion import Confusion
 from trainers.training.epoch import Epoch

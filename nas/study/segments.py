@@ -22,7 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trainers.files import atomic_write, read_json
+from trainers.files import atomic_write
+from trainers.input_files import read_json
 
 logger = logging.getLogger(__name__)
 

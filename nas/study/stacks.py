@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.study.layout import STACKS
-from trainers.files import open_input
+from trainers.input_files import open_input
 
 MAX_STACK_BYTES = 65536
 HANG = "Timeout ("

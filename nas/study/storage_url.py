@@ -20,7 +20,8 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from nas.errors import UsageError
 from nas.study.layout import STORAGE
-from trainers.files import atomic_write, open_regular
+from trainers.files import atomic_write
+from trainers.input_files import open_regular
 
 if TYPE_CHECKING:
     import sqlalchemy

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.study.records import Completed, Paused, from_record, to_record
+from nas.study.record_json import from_record, to_record
+from nas.study.records import Completed, Paused
 
 UNMEASURED = "unmeasured"
 """The user attribute of a trial."""

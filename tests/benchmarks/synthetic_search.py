@@ -23,7 +23,8 @@ from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
 from nas.study.layout import DATABASE
 from nas.study.operator_table import OperatorTable, operator_times, operators_to_time
-from nas.study.records import Completed, Measured, Paused, Trained, WorkerOutcome
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.records import Completed, Paused, WorkerOutcome
 from nas.study.stored import StoredStudy
 from nas.study.trial_database import driving
 from nas.terminal.progress import TerminalDisplay
@@ -47,7 +48,7 @@ PARTS = {
     "attributes": ["optuna.trial:Trial.set_user_attr", "optuna.trial:Trial.set_constraint"],
     "tell": ["optuna:Study.tell"],
     "storage": ["nas.study.trial_database:DatabaseTrials.transact", "nas.study.trial_database:DatabaseTrials.read"],
-    "ladder": ["nas.driver.halving:Ladder.promotion"],
+    "ladder": ["nas.driver.ladder:Ladder.promotion"],
     "segments": ["nas.driver.segment_log:SegmentLog.end", "nas.driver.segment_log:SegmentLog.read_workers"],
     "observers": ["nas.driver.ask_tell:AskTell.notify"],
 }
@@ -160,7 +161,7 @@ class OpenedSearch:
             existing + self.target,
             folder_of=lambda number: self.folder / "trials" / f"{number:05d}",
             seed=config.seed,
-            halving=create_halving(config),
+            promotion_rule=create_halving(config),
             observers=(self._opened.enter_context(TerminalDisplay(terminal).trials()),),
             store=self._opened.enter_context(driving(study.optuna, self.folder, None)),
         )

@@ -25,7 +25,7 @@ def trainings(folder: Path) -> list[str]:
 
 
 def test_a_run_prints_a_table_writes_a_page_and_is_not_done_twice(cli: Any) -> None:
-    command = ("fidelity", "small.yaml", *WORDS, *SMALL, "--out", "judged")
+    command = ("fidelity", "small.yaml", *WORDS, "resources.workers=1", *SMALL, "--out", "judged")
     first = cli.run(*command)
     assert (first.returncode, first.stderr) == (0, "")
     for name in ("2 epochs, one seed", "proxy: 1 epoch", "1/2 of the images", "NASWOT", "SynFlow", "ZiCo", "MACs"):
@@ -93,7 +93,7 @@ def alive(group: int) -> bool:
 
 def test_a_finished_study_is_judged_in_its_folder_on_its_images(cli: Any) -> None:
     assert cli.run("search", "small.yaml", "--out", "done", *WORDS, "trials=1", "resources.workers=1").returncode == 0
-    run = cli.run("fidelity", "done", "--sample", 3, "--seeds", 1, "--multiple", 3, "--json")
+    run = cli.run("fidelity", "done", "resources.workers=1", "--sample", 3, "--seeds", 1, "--multiple", 3, "--json")
     assert run.returncode == 0, run.stderr
     record = json.loads(run.stdout)
     assert record["page"] == "done/fidelity/fidelity.html"

@@ -132,7 +132,16 @@ def test_a_full_disk_under_the_images_is_one_line_and_leaves_nothing(cli: Any) -
 
 
 def test_outputs_on_a_full_disk_are_one_line_and_leave_nothing(cli: Any) -> None:
-    command = ("search", "small.yaml", "--out", "complete", *STUDY, "trials=1", "space.stages.0.width=[128]")
+    command = (
+        "search",
+        "small.yaml",
+        "--out",
+        "complete",
+        *STUDY,
+        "trials=1",
+        "resources.workers=1",
+        "space.stages.0.width=[128]",
+    )
     assert cli.run(*command).returncode == 0
     with small_disk(cli.home / "disk-outputs", 8, 4) as disk:
         model, page = disk.folder / "model", disk.folder / "page.html"

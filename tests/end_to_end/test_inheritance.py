@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,49 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.settings import EvaluationSettings
-from nas.fidelity.run import fidelity_study
+from nas.fidelity.request import fidelity_study
 from nas.study.config import StudyConfig
 from nas.study.inheritance import Inheritance
 from nas.study.layout import trial_folder
-from nas.study.records import TrialTask
 from nas.study.stored import StoredStudy
+from nas.study.trial_task import TrialTask
 from nas.study.trials import is_trained, outcome_name
 from search_space import Architecture
 
 EXECUTOR = "local"
-EPOCHS, TRIALS = 12, 8
+EPOCHS, TRIALS = 6, 8
+KILLED_AT_STEP = 8  # of six an epoch
 SPACE = (  # of architectures that share most tensors, so that many inherit weights and some of these are on the front
     "space.layout=isotropic",
     "space.num_stages=1",
     "space.stages=[{mixer: {conv: {k: [3, 5]}, pool: }, depth: [1, 2, 3, 4], width: 16}]",
 )
+
+# The command `nas`, whose worker kills it and all its processes between two steps of the first training that is of a kind: one of
+# inherited weights, or one from scratch after it. A worker is spawned, and runs this file, too.
+PROGRAM = f"""
+import itertools, os, signal, sys
+from nas.cli.main import main
+from nas.evaluation.evaluator import Evaluator
+from nas.evaluation.trial_files import SharedTrialFiles
+
+kind, train, is_stop_requested = os.environ["KIND"], Evaluator._train, SharedTrialFiles.is_stop_requested
+steps = itertools.count(1)
+
+def observed(self, network, task, plan, *rest):
+    if kind == "inherited" and plan.inherited or kind == "scratch" and task.until == {EPOCHS}:
+        SharedTrialFiles.is_stop_requested = killing
+    return train(self, network, task, plan, *rest)
+
+def killing(self):
+    if next(steps) == {KILLED_AT_STEP}:
+        os.killpg(0, signal.SIGKILL)
+    return is_stop_requested(self)
+
+Evaluator._train = observed
+if __name__ == "__main__":
+    main()
+"""
 
 
 def inherits(trial: FrozenTrial) -> bool:
@@ -45,27 +73,25 @@ def is_from_scratch(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.RUNNING and inherits(trial) and trial.user_attrs["until"] == EPOCHS
 
 
-def at(moment: Callable[[FrozenTrial], bool], cli: Any) -> bool:
-    """True if a trial of the search is at that moment."""
-    return any(map(moment, cli.trials("heirs")))
-
-
 def test_killed_searches_go_on_from_the_same_weights(cli: Any, tmp_path: Path) -> None:
     options = ("objectives=[accuracy, macs]", f"train.epochs={EPOCHS}", f"trials={TRIALS}", "resources.workers=1")
     command = ("search", "small.yaml", "--out", "heirs", *options, *SPACE, "data.limit=600", "train.inherit=nearest")
+    (cli.home / "killed.py").write_text(PROGRAM)
     parents: dict[int, Any] = {}
-    kills = 0
-    for moment in (is_inheriting, is_from_scratch):
-        driver = cli.start(*command)
-        cli.wait_until(lambda moment=moment, driver=driver: driver.poll() is not None or at(moment, cli))
-        if driver.poll() is None:  # on a busy machine the moment may have passed unseen
-            os.killpg(driver.pid, signal.SIGKILL)
-            kills += 1
-        driver.communicate()
+    for kind, moment in (("inherited", is_inheriting), ("scratch", is_from_scratch)):
+        killed = subprocess.run(
+            [sys.executable, "killed.py", *command],
+            cwd=cli.home,
+            env={**os.environ, "KIND": kind},
+            capture_output=True,
+            start_new_session=True,
+            timeout=cli.patience_s,
+        )
+        assert killed.returncode == -signal.SIGKILL, killed
+        assert 1 <= sum(map(moment, cli.trials("heirs"))) <= 2  # the one that trained, and one that was proposed ahead
         trials = {trial.number: trial for trial in cli.trials("heirs") if inherits(trial)}
         assert {n: trials[n].user_attrs["inherited"]["parent"] for n in parents} == parents
         parents = {number: trial.user_attrs["inherited"]["parent"] for number, trial in trials.items()}
-    assert kills > 0
     run = cli.run(*command)
     assert (run.returncode, run.stderr) == (0, "")
     study = StoredStudy.open(cli.home / "heirs")
@@ -106,7 +132,7 @@ def check_trainings(study: StoredStudy, trained: list[FrozenTrial], folder: Path
             (parent / inherited.file).write_bytes(source.read_bytes())
             outcome = evaluator.evaluate(replace(scratch, until=inherited.epochs, inherited=inherited))
             assert outcome.trained.values["accuracy"] == trial.intermediate_values[inherited.epochs]
-            assert outcome.inherited == trial.user_attrs["inherited"]
+            assert outcome.inherited.to_dict() == trial.user_attrs["inherited"]
 
 
 def losses(curve: Any) -> list[float]:

@@ -44,12 +44,6 @@ FREE = (
 )
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Tiny tensors are faster on one thread, and tests run side by side."""
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def double_precision() -> Iterator[None]:
     """Modules and tensors are made in float64."""

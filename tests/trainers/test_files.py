@@ -14,20 +14,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from safetensors import safe_open
 
+from trainers.disk import disk_errors
 from trainers.errors import DataError, DiskError
-from trainers.files import (
-    RESERVED_METADATA_BYTES,
-    IrregularFileError,
-    Scratch,
-    TensorFile,
-    atomic_folder,
-    atomic_write,
-    disk_errors,
-    open_regular,
-    remove_temporary_files,
-    reserve,
-    write_reserved,
-)
+from trainers.files import atomic_folder, atomic_write, remove_temporary_files, reserve, write_reserved
+from trainers.input_files import IrregularFileError, open_regular
+from trainers.tensor_file import RESERVED_METADATA_BYTES, Scratch, TensorFile
 
 
 @settings(max_examples=30)

@@ -36,7 +36,7 @@ from trainers.data.types import (
     ReadContext,
 )
 from trainers.errors import DataError, DiskError
-from trainers.files import Scratch
+from trainers.tensor_file import Scratch
 
 IMAGES_PER_PROGRESS_CALL = 256
 IMAGES_PER_TASK = 8

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trainers.data.image_file import open_image
-from trainers.files import Scratch
+from trainers.tensor_file import Scratch
 
 OUTLIER_FRACTION = 0.001
 """Share of the pixels at either end of the values that may be outliers; at least one pixel."""

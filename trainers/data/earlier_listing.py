@@ -14,8 +14,8 @@ from pathlib import Path
 from trainers.data.folder_tree import is_folder
 from trainers.data.listing import ImageFile, Listing, image_file
 from trainers.data.types import Part
+from trainers.disk import error_kind
 from trainers.errors import DataError, DiskError
-from trainers.files import error_kind
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".tiff")
 PART_NAMES: Mapping[str, Part] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 
-from trainers.files import is_disk_error
+from trainers.disk import is_disk_error
 
 FORMATS = (
     *("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "DIB", "ICO", "CUR", "ICNS", "PCX"),

@@ -16,7 +16,7 @@ from trainers.data.file_types import (
     is_system_folder,
     suffix_of,
 )
-from trainers.files import is_disk_error
+from trainers.disk import is_disk_error
 
 SYSTEM_FILE, SYSTEM_FOLDER = "file of the system", "folder of the system or of a tool"
 STUDY = "study or exported model"

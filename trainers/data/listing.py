@@ -22,8 +22,8 @@ from trainers.data.limit import keep_in_proportion
 from trainers.data.passed_over import PassedOverCounter
 from trainers.data.same_classes import check_same_classes
 from trainers.data.types import Part, PassedOver
+from trainers.disk import error_kind
 from trainers.errors import DataError, DiskError
-from trainers.files import error_kind
 
 NO_CLASS = "image outside the folders of classes"
 NO_CLASSES = "image of a part without folders of classes"

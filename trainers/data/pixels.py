@@ -27,8 +27,8 @@ from trainers.data.deep_colour import is_deep_colour, join_bytes, load_low_bytes
 from trainers.data.image_file import TRANSPOSITIONS, open_image, orientation, raw_orientation, strip_metadata
 from trainers.data.resizing import STUDY_RESIZING, Resizing
 from trainers.data.types import Part
+from trainers.disk import error_kind, is_disk_error
 from trainers.errors import DataError, DiskError
-from trainers.files import error_kind, is_disk_error
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})

@@ -43,9 +43,12 @@ from trainers.data.types import (
     ReadContext,
 )
 from trainers.data.verification import DAMAGED, METADATA_DIGEST, metadata_digest, verify
+from trainers.disk import disk_errors
 from trainers.errors import DataError
-from trainers.files import TensorFile, atomic_write, check_input, disk_errors, read_input
+from trainers.files import atomic_write
+from trainers.input_files import check_input, read_input
 from trainers.json_text import parse_json
+from trainers.tensor_file import TensorFile
 
 LAYOUT_VERSION = 1
 """Of the file that `prepare` writes, and of the split in it; files of another version are not found."""

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainers.data.types import relative_name
+from trainers.disk import error_kind
 from trainers.errors import DataError
-from trainers.files import error_kind, read_input
+from trainers.input_files import read_input
 from trainers.json_text import parse_json
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".json")

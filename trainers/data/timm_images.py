@@ -27,8 +27,8 @@ from trainers.data.image_file import only_these_formats
 from trainers.data.passed_over import PassedOverCounter
 from trainers.data.pixels import EncodedImage
 from trainers.data.types import Part, PassedOver, ReadContext, SourceRequest
+from trainers.disk import error_kind
 from trainers.errors import DataError
-from trainers.files import error_kind
 
 FOLDERS = ("timm", "torch/image_folder", "torch/folder")
 """Sources that read a folder with a folder for each class."""

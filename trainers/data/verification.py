@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from trainers.data.types import PARTS
+from trainers.disk import error_kind
 from trainers.errors import DataError
-from trainers.files import error_kind, open_input
+from trainers.input_files import open_input
 from trainers.json_text import parse_json
 from trainers.node_folder import node_folder
 

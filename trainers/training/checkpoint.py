@@ -21,7 +21,8 @@ from pydantic import BaseModel
 from safetensors.torch import load_file, save as to_bytes
 from torch import Tensor, nn
 
-from trainers.files import IrregularFileError, atomic_write, open_input, reserve, write_reserved
+from trainers.files import atomic_write, reserve, write_reserved
+from trainers.input_files import IrregularFileError, open_input
 from trainers.training.weights_file import TENSORS_DIGEST, DamagedWeightsError, read_metadata, tensors_digest
 
 log = logging.getLogger(__name__)

@@ -27,8 +27,8 @@ from torch.optim import Optimizer
 
 from trainers.data.dataset import Dataset
 from trainers.device_lock import DeviceLock
+from trainers.disk import NO_ROOM_ERRNOS
 from trainers.errors import TrainingError, TrainingInterrupted
-from trainers.files import NO_ROOM_ERRNOS
 from trainers.training import checkpoint as checkpoints
 from trainers.training.averaging import AveragedWeights
 from trainers.training.batches import Batches

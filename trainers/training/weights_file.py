@@ -13,7 +13,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from trainers.files import IrregularFileError, check_input
+from trainers.input_files import IrregularFileError, check_input
 from trainers.json_text import parse_json
 
 TENSORS_DIGEST = "tensors_sha256"

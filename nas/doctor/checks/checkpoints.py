@@ -14,7 +14,7 @@ from nas.doctor.registry import check
 from nas.doctor.repairs import move_away
 from nas.study.layout import CHECKPOINT, TRIALS, trial_folder
 from nas.study.trial_record import TrialRecord
-from trainers.files import IrregularFileError, open_input
+from trainers.input_files import IrregularFileError, open_input
 
 
 def _place(study: ExaminedStudy, trial: TrialRecord) -> Path:

@@ -31,7 +31,8 @@ from nas.study.content import StudyContent
 from nas.study.destinations import check_folder
 from nas.study.layout import WEIGHTS
 from nas.study.retrained import RetrainedRun
-from trainers.files import atomic_folder, is_disk_error
+from trainers.disk import is_disk_error
+from trainers.files import atomic_folder
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from nas.errors import StudyError
 from nas.models.export.trained_model import TrainedModel
 from search_space.modules.network import Network
 from search_space.timm_support.entrypoint import ENTRYPOINT
-from trainers.files import read_json
+from trainers.input_files import read_json
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"

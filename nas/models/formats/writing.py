@@ -19,7 +19,8 @@ from nas.models.formats.artifact import Artifact
 from nas.models.formats.graph import exporting
 from nas.models.formats.registry import InputShape, check_format
 from search_space.modules.portable import portable
-from trainers.files import atomic_folder, is_disk_error
+from trainers.disk import is_disk_error
+from trainers.files import atomic_folder
 from trainers.measuring.effort import Effort, default_batch_size
 from trainers.measuring.timing import time_call, warm_up
 

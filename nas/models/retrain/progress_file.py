@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nas.study.attribute_types import is_number
-from trainers.files import read_input
+from trainers.input_files import read_input
 from trainers.json_text import parse_json
 
 PROGRESS = "progress.json"

@@ -20,7 +20,7 @@ from nas.models.timm_names import check_model_name
 from nas.study.layout import WEIGHTS
 from nas.study.retrained import RetrainedRun, retrained_runs
 from trainers.data.prepared import DatasetInfo
-from trainers.files import read_json
+from trainers.input_files import read_json
 from trainers.training.weights_file import DamagedWeightsError, check_tensors
 
 LOCAL = "local-dir:"

@@ -241,7 +241,9 @@ def _exit_code(error: BaseException) -> int:
 def noted_signals() -> Iterator[Callable[[], bool]]:
     """Within the block signals that ask to stop are only noted; yields whether there was one.
 
-    torchrun passes on a Ctrl-C that the terminal has sent to all processes already, so a second one means nothing.
+    torchrun passes on a Ctrl-C that the terminal has sent to all processes already, so a second one means nothing. It also
+    sends SIGTERM to all of them once one has ended with an error. An exception ends this one anyway, so that SIGTERM means
+    nothing after the block either: it must not end the process before it has said why it ends.
     """
     received: list[int] = []
 
@@ -252,6 +254,14 @@ def noted_signals() -> Iterator[Callable[[], bool]]:
     previous = {number: signal.signal(number, note) for number in heeded}
     try:
         yield lambda: bool(received)
+    except BaseException:
+        if signal.SIGTERM in previous:
+            previous[signal.SIGTERM] = _ignore
+        raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """The handler of a signal that means nothing; unlike `SIG_IGN`, the next `noted_signals` replaces it."""

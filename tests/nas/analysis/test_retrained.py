@@ -98,7 +98,9 @@ def test_the_rank_correlation_is_that_of_the_trials_from_scratch() -> None:
     runs += [run_of(0, 0.99, start="trial"), run_of(9, 0.2)]
     estimate = proxy_correlation(retrained_models(runs, IMAGES), search)
     assert estimate is not None
-    assert estimate.value == pytest.approx(stats.kendalltau([0.5, 0.6, 0.7, 0.8, 0.4, 0.3], full[:4] + full[5:]).statistic)
+    assert estimate.value == pytest.approx(
+        stats.kendalltau([0.5, 0.6, 0.7, 0.8, 0.4, 0.3], full[:4] + full[5:]).statistic
+    )
     assert estimate.low <= estimate.value <= estimate.high
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from nas import Study
-from nas.fidelity.run import fidelity_study
+from nas.fidelity.request import fidelity_study
 from nas.study.lock import lock_folder
 from nas.study.storage import open_study
 

@@ -11,7 +11,8 @@ import pytest
 from nas import objectives
 from nas.driver.ask_tell import AskTell
 from nas.driver.proposal import Proposal
-from nas.study.records import Completed, Measured, Trained
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.records import Completed
 from nas.study.storage import create_study
 from search_space import SearchSpace
 

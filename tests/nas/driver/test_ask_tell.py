@@ -19,18 +19,10 @@ from nas.study.events import TrialRecorded
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.limits import satisfies_limits
 from nas.study.optuna_adapter import open_trial
-from nas.study.records import (
-    Completed,
-    Duplicate,
-    EarlierSegments,
-    Failed,
-    MachineFailure,
-    Measured,
-    Paused,
-    Refused,
-    Stopped,
-)
+from nas.study.outcome_parts import Measured
+from nas.study.records import Completed, Duplicate, Failed, MachineFailure, Paused, Refused, Stopped
 from nas.study.storage import create_study, open_study
+from nas.study.trial_task import EarlierSegments
 from nas.study.trials import is_trained, outcome_name, seed_of
 from search_space import cost
 
@@ -262,7 +254,7 @@ def run_halving(driver: Any, target: int = 18, workers: int = 2, killed_after: i
     """Run the stored study with rungs to its end, or until `killed_after` segments; the segments proposed."""
     study = open_study(driver.folder)
     study.sampler = ParetoSampler(driver.space, {1: lambda a: cost(a).macs}, budget=9, seed=0)
-    ask_tell = driver.ask_tell(study, target, halving=HALVING)
+    ask_tell = driver.ask_tell(study, target, promotion_rule=HALVING)
     segments: list[Proposal] = []
     running: list[Proposal] = []
     while True:
@@ -311,7 +303,7 @@ def test_rungs_of_a_study_that_trains_for_another_objective_are_replayed(
     def ask_tell() -> AskTell:
         opened = open_study(tmp_path)
         opened.sampler = optuna.samplers.RandomSampler(seed=0)
-        return AskTell(opened, driver.space, chosen, 9, lambda number: tmp_path / str(number), halving=HALVING)
+        return AskTell(opened, driver.space, chosen, 9, lambda number: tmp_path / str(number), promotion_rule=HALVING)
 
     first = ask_tell()
     expected: dict[int, dict[int, float]] = {}
@@ -357,7 +349,7 @@ def test_next_segment_gets_the_measurements_of_the_first(driver: Any) -> None:
 
 def test_failure_in_a_later_segment_fails_the_trial_and_the_others_are_stopped(driver: Any) -> None:
     study, events = driver.study(), EndedTrials()
-    ask_tell = driver.ask_tell(study, 3, halving=HALVING, observers=[events])
+    ask_tell = driver.ask_tell(study, 3, promotion_rule=HALVING, observers=[events])
     for _ in range(3):
         proposal = next_proposal(ask_tell)
         ask_tell.record(proposal.number, segment(driver, proposal))
@@ -374,7 +366,7 @@ def test_failure_in_a_later_segment_fails_the_trial_and_the_others_are_stopped(d
 def test_a_stopped_trial_leaves_neither_checkpoint_nor_weights(driver: Any) -> None:
     """A trial that pauses has weights if the files are those of a later state of the study than the database."""
     study = driver.study()
-    ask_tell = driver.ask_tell(study, 3, halving=HALVING)
+    ask_tell = driver.ask_tell(study, 3, promotion_rule=HALVING)
     while isinstance(proposal := ask_tell.propose(), Proposal):
         folder: Path = ask_tell.folder_of(proposal.number)
         folder.mkdir(exist_ok=True)
@@ -388,7 +380,7 @@ def test_a_stopped_trial_leaves_neither_checkpoint_nor_weights(driver: Any) -> N
 
 
 def test_checkpoints_are_removed_when_a_trial_has_ended_and_kept_while_it_pauses(driver: Any) -> None:
-    ask_tell = driver.ask_tell(driver.study(), 1, halving=HALVING)
+    ask_tell = driver.ask_tell(driver.study(), 1, promotion_rule=HALVING)
     proposal = next_proposal(ask_tell)
     checkpoint: Path = ask_tell.folder_of(proposal.number) / "checkpoint.pt"
     checkpoint.parent.mkdir()

@@ -20,7 +20,10 @@ from nas.execution.base import FINISHED, WAIT, Task
 from nas.execution.simulator import NodeLoss, Script, Simulator, VirtualClock
 from nas.sampler import ParetoSampler
 from nas.study.events import SearchStarted, TrialRecorded, TrialStarted
-from nas.study.records import Completed, Measured, Paused, Trained, TrialTask, to_record
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.record_json import to_record
+from nas.study.records import Completed, Paused
+from nas.study.trial_task import TrialTask
 from nas.study.trials import is_trained
 from search_space import Architecture, cost
 
@@ -194,7 +197,7 @@ def test_halving_with_random_durations_deaths_and_losses_ends_every_trial(driver
         dies=lambda task, attempt: bool(deaths[3 * task.payload["number"] + attempt]),
         losses=[NodeLoss(float(time_s), node=1, absent_s=1.0) for time_s in (1.0, 4.0, 7.0)],
     )
-    events = simulate(driver, study, script, nodes=(1, 2), target=16, halving=Halving((1, 3, 9), 3)).all
+    events = simulate(driver, study, script, nodes=(1, 2), target=16, promotion_rule=Halving((1, 3, 9), 3)).all
     trials = study.trials
     assert all(trial.state.is_finished() for trial in trials)
     trained = [trial for trial in trials if is_trained(trial)]
@@ -215,7 +218,7 @@ def test_a_source_that_waits_for_nothing_is_a_deadlock(driver: Any) -> None:
 
 
 def test_tasks_name_trial_folder_seed_and_segment(driver: Any) -> None:
-    ask_tell = driver.ask_tell(driver.study(), halving=Halving((3, 9), 3))
+    ask_tell = driver.ask_tell(driver.study(), promotion_rule=Halving((3, 9), 3))
     dispatcher = TrialDispatcher(ask_tell, workers=1)
     task = TrialTask.from_dict(next_task(dispatcher).payload)
     assert task.folder == str(ask_tell.folder_of(task.number))

@@ -28,15 +28,18 @@ from nas.objectives.costs import cost_values
 from nas.study.config import StudyConfig
 from nas.study.leases import SharedLeases
 from nas.study.measure_task import MeasureTask
+from nas.study.outcome_parts import Measured, Trained
 from nas.study.predicted_values import OPERATOR_PREDICTIONS, PREDICTED_VALUES
 from nas.study.prediction_correction import MIN_OBSERVATIONS
-from nas.study.records import Completed, Measured, MeasuredOnly, Paused, Refused, Trained, TrialTask, to_record
+from nas.study.record_json import to_record
+from nas.study.records import Completed, MeasuredOnly, Paused, Refused
 from nas.study.server_storage import open_server_study
 from nas.study.storage import create_study
 from nas.study.storage_url import StoragePlace, StorageUrl
 from nas.study.stored import StoredStudy
 from nas.study.transactions import ServerTransactions
 from nas.study.trial_database import DatabaseTrials, driving
+from nas.study.trial_task import TrialTask
 from search_space import Architecture, SearchSpace
 
 NAMES = ("accuracy", "macs", "images_per_s")
@@ -280,7 +283,7 @@ def test_a_limit_is_kept_and_only_values_far_from_it_are_not_measured(tmp_path: 
 
 def test_trials_that_stop_at_a_rung_are_not_measured(tmp_path: Path) -> None:
     study, cluster = new_study(tmp_path), Cluster()
-    search(study, tmp_path, cluster, target=60, halving=Halving((1, 3, EPOCHS), 3))
+    search(study, tmp_path, cluster, target=60, promotion_rule=Halving((1, 3, EPOCHS), 3))
     trials = study.get_trials()
     check_trials(trials, cluster)
     stopped = {trial.number for trial in trials if trial.user_attrs.get("outcome") == "stopped"}
@@ -340,7 +343,7 @@ def test_drivers_that_are_killed_at_any_task_lose_nothing(tmp_path: Path, halvin
     for tasks in range(3, 100):
         cluster.tasks = tasks % 7 + 1
         try:
-            search(study, tmp_path, cluster, target=40, halving=halving)
+            search(study, tmp_path, cluster, target=40, promotion_rule=halving)
             break
         except Cut:
             study.sampler = optuna.samplers.RandomSampler(seed=tasks)

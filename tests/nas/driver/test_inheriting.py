@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from optuna.trial import TrialState
 
 from nas.driver.ask_tell import AskTell
 from nas.driver.front_promotion import FrontPromotion
-from nas.driver.halving import Ladder
+from nas.driver.ladder import Ladder
 from nas.driver.parents import MIN_SHARED_PARAMETERS, Parents
-from nas.driver.plan import create_inheriting
+from nas.driver.plan import create_promotion_rule
 from nas.driver.proposal import Finished, Proposal
 from nas.driver.start_checks import check_inheritance
 from nas.errors import ConfigError
@@ -24,7 +25,8 @@ from nas.sampler.study_reader import ObjectiveSource, StudyReader
 from nas.study.config import StudyConfig
 from nas.study.inheritance import INHERITED, Inheritance, inherited_epochs
 from nas.study.layout import CHECKPOINT, INHERITED_WEIGHTS, WEIGHTS
-from nas.study.records import Failed, Measured, Paused, Trained
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.records import Failed, Paused
 from nas.study.storage import open_study
 from nas.study.trials import is_trained, outcome_name
 from search_space import Architecture, SearchSpace, cost
@@ -39,7 +41,7 @@ class Search:
         self.driver = driver
         study = open_study(driver.folder)
         study.sampler = ParetoSampler(driver.space, {1: lambda a: cost(a).macs}, budget=9, seed=0)
-        self.ask_tell: AskTell = driver.ask_tell(study, target, inheriting=RULE)
+        self.ask_tell: AskTell = driver.ask_tell(study, target, promotion_rule=RULE)
         self.tasks: list[Proposal] = []
 
     def propose(self) -> Proposal | None:
@@ -61,7 +63,7 @@ class Search:
         (folder / CHECKPOINT).touch()
         outcome = self.driver.completed(proposal, accuracy, curve=curve)
         if inherited is not None:
-            outcome = Paused(**vars(outcome), epoch=epochs, inherited=inherited.to_dict() | {"tensors": 5})
+            outcome = Paused(**vars(outcome), epoch=epochs, inherited=replace(inherited, tensors=5))
         self.ask_tell.record(proposal.number, outcome)
 
     def run(self) -> list[Proposal]:
@@ -208,7 +210,7 @@ def parents_of(
     for number, (_, accuracy) in trained.items():
         ladder.reach(number, 9 if number in complete else 3, [accuracy, 1.0, 1.0])
     return Parents(
-        RULE,
+        RULE.inherited_epochs,
         ladder,
         lambda numbers: {number: trained[number][0] for number in numbers},
         lambda number, file: number not in missing,
@@ -253,7 +255,7 @@ def test_what_does_not_go_with_inheritance_is_refused(tmp_path: Path, overrides:
     file.write_text("space:\n  stages:\n    - {mixer: {pool: }, width: 8}\ntrain: {inherit: nearest}\n")
     config = StudyConfig.from_file(file)
     check_inheritance(config)
-    assert create_inheriting(config) == FrontPromotion((7, 20))
+    assert create_promotion_rule(config) == FrontPromotion((7, 20))
     with pytest.raises(ConfigError) as error:
         check_inheritance(StudyConfig.from_file(file, *overrides))
     assert str(error.value).startswith(f"{file}:4:9: train.inherit: {rule}")
@@ -266,6 +268,7 @@ def test_a_third_of_the_epochs() -> None:
 
 def test_measured_values_and_trained_ones_of_a_paused_trial_are_attributes() -> None:
     trained = Trained({"accuracy": 0.5}, [], 1.0, 2.0, 0.5)
-    paused = Paused(1, Measured({"images_per_s": 3.0}), trained, epoch=2, inherited={"parent": 0})
-    assert paused.to_attributes()[INHERITED] == {"parent": 0}
+    paused = Paused(1, Measured({"images_per_s": 3.0}), trained, epoch=2, inherited=Inheritance(0, WEIGHTS, 2, 5, 0.5))
+    plain = {"parent": 0, "file": WEIGHTS, "epochs": 2, "tensors": 5, "parameters": 0.5}
+    assert paused.to_attributes()[INHERITED] == plain
     assert INHERITED not in Paused(1, Measured(), trained, epoch=2).to_attributes()

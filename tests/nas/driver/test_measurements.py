@@ -27,13 +27,16 @@ from nas.study.layout import WEIGHTS
 from nas.study.leases import SharedLeases
 from nas.study.measure_task import MeasureTask
 from nas.study.measuring_device import SameDevice, is_of_kind
-from nas.study.records import Completed, Measured, MeasuredOnly, Paused, Trained, TrialTask, to_record
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.record_json import to_record
+from nas.study.records import Completed, MeasuredOnly, Paused
 from nas.study.server_storage import open_server_study
 from nas.study.storage import create_study
 from nas.study.storage_url import StoragePlace, StorageUrl
 from nas.study.stored import StoredStudy
 from nas.study.transactions import ServerTransactions
 from nas.study.trial_database import DatabaseTrials, driving
+from nas.study.trial_task import TrialTask
 from nas.study.trials import is_trained
 from nas.terminal.tables import trial_record
 from search_space import Architecture, cost
@@ -105,7 +108,7 @@ def search(
 @pytest.mark.parametrize("halving", [None, Halving((1, 3, 9), 3)])
 def test_others_train_and_only_the_named_kind_measures(driver: Any, halving: Halving | None) -> None:
     study, fleet = driver.study(stored=True), Fleet("h100")
-    search(driver, study, fleet, ("cuda:0", "cuda:1"), target=12, halving=halving)
+    search(driver, study, fleet, ("cuda:0", "cuda:1"), target=12, promotion_rule=halving)
     trials = study.get_trials()
     assert all(trial.state.is_finished() for trial in trials)
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
@@ -243,7 +246,7 @@ def test_a_driver_without_the_device_trains_and_another_measures(
     create_study(tmp_path, "s", [objective.direction for objective in driver.objectives], {}, storage=place.url)
     fleet, now_s = Fleet("H100"), 0.0
     drivers = [
-        (*join(driver, place, lambda: now_s, target=8, halving=halving), fleet(WorkerSite(device)))
+        (*join(driver, place, lambda: now_s, target=8, promotion_rule=halving), fleet(WorkerSite(device)))
         for device in ("cuda:1", "cuda:0")
     ]
     running = list(drivers)

@@ -23,7 +23,9 @@ from nas.execution.resources import Allocation
 from nas.study.config import StudyConfig
 from nas.study.drivers import LEASE_S, DriverRecord
 from nas.study.leases import new_driver_id
-from nas.study.records import Completed, Measured, Trained, to_record
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.record_json import to_record
+from nas.study.records import Completed
 from nas.study.segments import Segment, WorkerFiles
 from nas.study.storage import read_study
 from nas.study.storage_url import StorageUrl

@@ -91,7 +91,7 @@ def test_an_interrupted_repetition_is_continued(driver: Any) -> None:
 def test_repetitions_climb_the_rungs_from_the_start(driver: Any, fails: bool) -> None:
     driver.study(stored=True)
     halving = Halving((1, 9), 3)
-    ask_tell = driver.ask_tell(StoredStudy.open(driver.folder).optuna, 3, halving=halving)
+    ask_tell = driver.ask_tell(StoredStudy.open(driver.folder).optuna, 3, promotion_rule=halving)
     for _ in range(3):
         proposal = ask_tell.propose()
         outcome = Paused(**vars(driver.completed(proposal)), epoch=1) if fails else Failed("worker died")
@@ -101,7 +101,7 @@ def test_repetitions_climb_the_rungs_from_the_start(driver: Any, fails: bool) ->
     study = StoredStudy.open(driver.folder)
     failed = [trial.number for trial in study.trials if outcome_name(trial) == "failed"]
     assert enqueue_failed(study) == failed
-    again = driver.ask_tell(StoredStudy.open(driver.folder).optuna, 3, halving=halving)
+    again = driver.ask_tell(StoredStudy.open(driver.folder).optuna, 3, promotion_rule=halving)
     while isinstance(proposal := again.propose(), Proposal):
         outcome = driver.completed(proposal)
         again.record(proposal.number, outcome if proposal.until == 9 else Paused(**vars(outcome), epoch=1))

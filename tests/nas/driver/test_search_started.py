@@ -30,14 +30,14 @@ def paused(driver: Any, proposal: Proposal) -> Paused:
 
 
 def test_trials_that_pause_failed_and_run_when_a_search_goes_on(driver: Any) -> None:
-    ask_tell = driver.ask_tell(driver.study(stored=True), 20, halving=HALVING)
+    ask_tell = driver.ask_tell(driver.study(stored=True), 20, promotion_rule=HALVING)
     first, second, third, running = (ask_tell.propose() for _ in range(4))
     for proposal in (first, second):
         ask_tell.record(proposal.number, paused(driver, proposal))
     ask_tell.record(third.number, Failed("ValueError: bad"))
 
     events, tally = Events(), SearchTally()
-    successor = driver.ask_tell(open_study(driver.folder), 20, halving=HALVING, observers=[events, tally])
+    successor = driver.ask_tell(open_study(driver.folder), 20, promotion_rule=HALVING, observers=[events, tally])
     successor.start(workers=2)
     (started,) = events.all
     assert isinstance(started, SearchStarted)

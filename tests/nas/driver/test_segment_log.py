@@ -11,7 +11,8 @@ import pytest
 
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.halving import Halving
-from nas.study.records import Failed, MachineFailure, Paused, Refused, from_record, segment_of, to_record
+from nas.study.record_json import from_record, segment_of, to_record
+from nas.study.records import Failed, MachineFailure, Paused, Refused
 from nas.study.segments import SEGMENTS, Segment, WorkerFiles, segments_of
 
 DIED = MachineFailure("the worker died", is_certain=False)
@@ -53,7 +54,7 @@ def test_failed_and_refused_trials_have_segments(driver: Any, outcome: Failed | 
 
 def test_each_segment_between_rungs_has_an_entry(driver: Any) -> None:
     study = driver.study()
-    ask_tell = driver.ask_tell(study, target=1, halving=Halving((1, 9), 2))
+    ask_tell = driver.ask_tell(study, target=1, promotion_rule=Halving((1, 9), 2))
     proposal = ask_tell.propose()
     completed = driver.completed(proposal)
     paused = Segment(FIRST.worker, 1000.0, 1004.0, until=1, outcome="paused")

@@ -16,13 +16,15 @@ from optuna.trial import TrialState
 from nas.driver.ask_tell import AskTell
 from nas.driver.front_promotion import FrontPromotion
 from nas.driver.halving import Halving
+from nas.driver.ladder import PromotionRule
 from nas.driver.proposal import Finished, Proposal
 from nas.driver.state import SearchState
 from nas.study.driver_rows import read_drivers
 from nas.study.events import TrialLost, TrialRecorded
 from nas.study.inheritance import INHERITED
 from nas.study.leases import SharedLeases
-from nas.study.records import Completed, Measured, Paused, Trained
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.records import Completed, Paused
 from nas.study.server_storage import open_server_study
 from nas.study.storage import create_study
 from nas.study.storage_url import StoragePlace, StorageUrl
@@ -55,16 +57,14 @@ class Study:
         driver: the space and the objectives.
         clock: the clock of all drivers.
         target: number of trials to train.
-        halving: the rungs.
-        inheriting: the rungs of trials that take over the weights of others.
+        rule: the rungs; None: no training pauses.
     """
 
     place: StoragePlace
     driver: Any
     clock: Clock
     target: int
-    halving: Halving | None
-    inheriting: FrontPromotion | None = None
+    rule: PromotionRule | None
     recorded: list[TrialRecorded] = field(default_factory=list)
     lost: list[TrialLost] = field(default_factory=list)
 
@@ -86,7 +86,7 @@ class Study:
         leases.announce()
         study.sampler = optuna.samplers.RandomSampler(seed=leases.index)
         store = DatabaseTrials(study, leases.transactions, leases)
-        options = {"store": store, "halving": self.halving, "inheriting": self.inheriting, "observers": [self]}
+        options = {"store": store, "promotion_rule": self.rule, "observers": [self]}
         options["has_weights"] = lambda number, file: True
         return OneDriver(leases, self.driver.ask_tell(study, self.target, **options))
 
@@ -124,15 +124,14 @@ def outcome_of(proposal: Proposal) -> Completed:
     curve = [{"epoch": epoch + 1, "val_accuracy": accuracy} for epoch in range(until)]
     trained = Trained({"accuracy": accuracy}, curve, 1.0, 2.0, 0.1)
     outcome = Completed(proposal.seed, Measured({"images_per_s": 100.0}), trained)
-    inherited = None if proposal.inherited is None else proposal.inherited.to_dict()
-    return outcome if until == 9 else Paused(**vars(outcome), epoch=until, inherited=inherited)
+    return outcome if until == 9 else Paused(**vars(outcome), epoch=until, inherited=proposal.inherited)
 
 
-def create(driver: Any, url: str, folder: Path, target: int, halving: Halving | None = None) -> Study:
+def create(driver: Any, url: str, folder: Path, target: int, rule: PromotionRule | None = None) -> Study:
     place = StoragePlace(StorageUrl.parse(url), "s")
     directions = [objective.direction for objective in driver.objectives]
     create_study(folder, "s", directions, {}, storage=place.url)
-    return Study(place, driver, Clock(), target, halving)
+    return Study(place, driver, Clock(), target, rule)
 
 
 def run(study: Study, rng: np.random.Generator, count: int, vanish: float = 0.0) -> list[OneDriver]:
@@ -210,7 +209,7 @@ def test_drivers_that_vanish_leave_a_front_that_was_trained_from_scratch(
     driver: Any, database: str, tmp_path: Path, seed: int
 ) -> None:
     study = create(driver, database, tmp_path, 16)
-    study.inheriting = FrontPromotion((3, 9))
+    study.rule = FrontPromotion((3, 9))
     run(study, np.random.default_rng(seed), 2, vanish=0.03)
     trained = check(study, 16)
     heirs = [trial for trial in trained if INHERITED in trial.user_attrs]

@@ -20,7 +20,9 @@ from nas.execution.base import FINISHED, WAIT, Task
 from nas.execution.simulator import VirtualClock
 from nas.study import transactions
 from nas.study.leases import SharedLeases, SoleLeases
-from nas.study.records import Completed, Measured, Paused, Trained, to_record
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.record_json import to_record
+from nas.study.records import Completed, Paused
 from nas.study.server_storage import open_server_study
 from nas.study.storage import create_study
 from nas.study.storage_url import StoragePlace, StorageUrl
@@ -205,7 +207,7 @@ def test_every_step_may_be_repeated(driver: Any, halving: Halving | None) -> Non
     study, retry = driver.study(stored=True), Retry()
     steps: Any = Unreliable(FileTransactions(driver.folder / "study.db"))
     leases = SharedLeases(steps, poll_s=0.0, clock=retry.clock)
-    dispatcher = dispatcher_of(driver, study, DatabaseTrials(study, steps, leases), retry, 6, halving=halving)
+    dispatcher = dispatcher_of(driver, study, DatabaseTrials(study, steps, leases), retry, 6, promotion_rule=halving)
     running: list[Task] = []
     for _ in range(1000):
         task = dispatcher.next_task() if len(running) < 2 else WAIT

@@ -14,7 +14,8 @@ from nas.driver.halving import Halving
 from nas.driver.proposal import Finished, Proposal
 from nas.errors import MachineError
 from nas.execution.base import Loss, Task
-from nas.study.records import Completed, MachineFailure, to_record
+from nas.study.record_json import to_record
+from nas.study.records import Completed, MachineFailure
 from nas.study.storage import open_study
 
 DIED = MachineFailure("the worker died", is_certain=False)
@@ -102,7 +103,7 @@ def test_two_that_may_be_at_fault_in_a_row_are_the_machine(driver: Any) -> None:
 @pytest.mark.parametrize("halving", [None, Halving((1, 9), 3)])
 def test_a_trial_that_no_other_can_decide_fails(driver: Any, halving: Halving | None) -> None:
     study = driver.study()
-    ask_tell = driver.ask_tell(study, target=1, halving=halving)
+    ask_tell = driver.ask_tell(study, target=1, promotion_rule=halving)
     ask_tell.record(next_proposal(ask_tell).number, MEMORY)
     assert states(study) == [TrialState.RUNNING]
     assert ask_tell.propose() == Finished()

@@ -17,7 +17,8 @@ from nas.execution.base import Loss, Task
 from nas.execution.simulator import VirtualClock
 from nas.study.layout import CHECKPOINT, ERROR, STACKS
 from nas.study.losses import TrialLoss, in_a_row, losses_of
-from nas.study.records import Completed, Failed, MachineFailure, to_record
+from nas.study.record_json import to_record
+from nas.study.records import Completed, Failed, MachineFailure
 from nas.study.storage import open_study
 
 CRASH = Loss("worker", "the worker died: segmentation fault (signal 11)")

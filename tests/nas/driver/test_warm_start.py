@@ -15,7 +15,8 @@ from nas.driver.proposal import Proposal
 from nas.driver.warm_start import first_architectures, prior_accuracies
 from nas.errors import ConfigError
 from nas.study.config import StudyConfig
-from nas.study.records import Completed, Measured, Trained
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.records import Completed
 from nas.study.storage import create_study, open_study
 from search_space import Architecture, SearchSpace, cost
 

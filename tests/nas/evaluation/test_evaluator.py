@@ -18,18 +18,10 @@ from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.measure_task import MeasureTask
-from nas.study.records import (
-    Completed,
-    EarlierSegments,
-    Failed,
-    MachineFailure,
-    Measured,
-    MeasuredOnly,
-    Paused,
-    Refused,
-    TrialTask,
-    from_record,
-)
+from nas.study.outcome_parts import Measured
+from nas.study.record_json import from_record
+from nas.study.records import Completed, Failed, MachineFailure, MeasuredOnly, Paused, Refused
+from nas.study.trial_task import EarlierSegments, TrialTask
 from search_space import Architecture, SearchSpace
 from trainers.data.config import DataConfig
 from trainers.data.prepared import prepare
@@ -45,14 +37,6 @@ SPACE = SearchSpace.from_dict(
         "in_chans": 1,
     }
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

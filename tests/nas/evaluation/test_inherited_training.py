@@ -16,7 +16,8 @@ from nas.evaluation.training_plan import TrainingPlan
 from nas.evaluation.trial_files import SharedTrialFiles
 from nas.study.inheritance import Inheritance, inherited_epochs
 from nas.study.layout import CHECKPOINT, INHERITED_WEIGHTS, WEIGHTS, trial_folder
-from nas.study.records import Completed, Interrupted, Paused, TrialTask
+from nas.study.records import Completed, Interrupted, Paused
+from nas.study.trial_task import TrialTask
 from search_space import Architecture, SearchSpace
 from trainers.data.config import DataConfig
 from trainers.data.prepared import prepare
@@ -103,7 +104,7 @@ def test_it_pauses_with_weights_that_others_can_take_over_and_is_then_trained_fr
     second = evaluator(digits).evaluate(inherited_task(study, 5, grandchild))
     assert isinstance(second, Paused)
     assert second.inherited is not None
-    assert second.inherited["parameters"] == 1.0
+    assert second.inherited.parameters == 1.0
     scratch = evaluator(digits).evaluate(task(study, 4, CHILD, until=EPOCHS))
     undisturbed = evaluator(digits).evaluate(task(study, 6, CHILD))
     assert isinstance(scratch, Completed)
@@ -161,6 +162,6 @@ def test_without_the_weights_of_its_parent_it_starts_from_its_own_and_says_so(
     outcome = evaluator(digits).evaluate(inherited_task(study, number + 10, Inheritance(number, WEIGHTS, 2)))
     assert isinstance(outcome, Paused)
     assert outcome.inherited is not None
-    assert (outcome.inherited["tensors"], outcome.inherited["parameters"]) == (0, 0.0)
+    assert (outcome.inherited.tensors, outcome.inherited.parameters) == (0, 0.0)
     short = Evaluator(EvaluationSettings(digits, TrainConfig(epochs=2, batch_size=32)), "cpu")
     assert metrics(outcome) == metrics(short.evaluate(task(study, number + 20, CHILD)))

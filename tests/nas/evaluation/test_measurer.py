@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from nas import objectives
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.settings import MeasuringSettings
-from nas.study.records import Measured
+from nas.study.outcome_parts import Measured
 from search_space import Architecture, SearchSpace, build
 from trainers.device_lock import DeviceLock
 from trainers.measuring.memory import peak_memory_bytes
@@ -28,14 +27,6 @@ SPACE = SearchSpace.from_dict(
         "in_chans": 1,
     }
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -23,8 +23,9 @@ from nas.evaluation.trial_files import SharedTrialFiles, StoredTrialFiles
 from nas.execution.driver_files import FolderFiles
 from nas.study.inheritance import Inheritance
 from nas.study.layout import CHECKPOINT, DATA, REFERENCE, WEIGHTS, WORKERS, trial_folder
-from nas.study.records import Completed, MachineFailure, Paused, TrialTask
+from nas.study.records import Completed, MachineFailure, Paused
 from nas.study.segments import WorkerFiles
+from nas.study.trial_task import TrialTask
 from nas.study.url_store import UrlStore
 from search_space import SearchSpace
 from trainers.data.config import DataConfig
@@ -178,7 +179,7 @@ def test_a_trial_takes_weights_over_from_a_trial_of_another_machine(study: Study
     first = study.worker().evaluate(child)
     assert isinstance(first, Paused), first
     assert first.inherited is not None
-    assert first.inherited["parameters"] == 1.0
+    assert first.inherited.parameters == 1.0
     again = study.worker().evaluate(child)  # on a machine that has nothing of the trial
     assert isinstance(again, Paused)
     assert again.trained.curve == first.trained.curve  # not trained again

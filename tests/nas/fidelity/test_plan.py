@@ -12,7 +12,7 @@ import pytest
 
 from nas.errors import UsageError
 from nas.fidelity.plan import Budget, Plan, create_budgets, create_plan, sample_over_costs
-from nas.fidelity.run import FidelityRequest
+from nas.fidelity.request import FidelityRequest
 from nas.fidelity.store import FILE, Store
 from search_space import Architecture, SearchSpace, cost
 from trainers.training.config import TrainConfig

@@ -31,7 +31,7 @@ from nas.study.segments import Segment, WorkerFiles
 from nas.study.stacks import take_stacks
 from search_space.errors import SpaceError
 from trainers.errors import DataError
-from trainers.files import read_json
+from trainers.input_files import read_json
 from trainers.training import checkpoint
 from trainers.watchdog import watch
 

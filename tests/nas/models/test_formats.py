@@ -34,14 +34,6 @@ SHAPE = (3, 10, 14)
 METADATA = {"classes": '["cat", "dog"]', "mean": "0.5 0.5 0.5"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def network() -> Network:
     """A block with each registered token mixer, on maps of 5 x 7; then one on half the map."""

@@ -37,7 +37,8 @@ from nas.sampler.registry import (
 from nas.sampler.tpe import TPESampler
 from nas.study.config import StudyConfig
 from nas.study.optuna_adapter import set_intermediate_value
-from nas.study.records import Completed, Measured, Trained
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.records import Completed
 from search_space import Architecture, SearchSpace, cost
 
 ARCHITECTURES: dict[str, Any] = {

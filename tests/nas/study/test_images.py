@@ -76,7 +76,7 @@ def test_a_full_disk_is_no_fault_of_the_configuration(
     def full(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("trainers.files.Scratch.append", full)
+    monkeypatch.setattr("trainers.tensor_file.Scratch.append", full)
     with pytest.raises(MachineError, match=r"data: .*data: cannot be read or written \(No space left on device\)"):
         prepare_images(config_of(photos), tmp_path / "data")
     assert list((tmp_path / "data").iterdir()) == []

@@ -13,26 +13,24 @@ from hypothesis import given, strategies as st
 from optuna.trial import TrialState
 
 from nas import objectives
+from nas.study.inheritance import Inheritance
+from nas.study.layout import INHERITED_WEIGHTS, WEIGHTS
+from nas.study.outcome_parts import Measured, Trained
+from nas.study.record_json import SCHEMA, from_record, to_record
 from nas.study.records import (
     OUTCOME,
-    SCHEMA,
     Completed,
     Duplicate,
-    EarlierSegments,
     Failed,
     MachineFailure,
-    Measured,
     Paused,
     Refused,
     Stopped,
-    Trained,
     TrialOutcome,
-    TrialTask,
     WorkerOutcome,
-    from_record,
     name_of,
-    to_record,
 )
+from nas.study.trial_task import EarlierSegments, TrialTask
 from nas.study.trials import is_trained, outcome_name
 from trainers.training.checkpoint import load_metadata
 from trainers.training.epoch import Epoch
@@ -72,7 +70,12 @@ trained = st.builds(
     overhead_s=seconds,
 )
 completed = st.builds(Completed, seeds, measured, trained, seconds)
-paused = st.builds(Paused, seeds, measured, trained, seconds, st.integers(1, 300))
+inherited = st.builds(
+    Inheritance,
+    st.integers(0, 10_000), st.sampled_from([WEIGHTS, INHERITED_WEIGHTS]), st.integers(1, 100),
+    st.integers(0, 500) | st.none(), st.floats(0, 1) | st.none(),
+)  # fmt: skip
+paused = st.builds(Paused, seeds, measured, trained, seconds, st.integers(1, 300), st.none() | inherited)
 refused = st.builds(Refused, texts, seeds | st.none(), measured, seconds | st.none())
 failed = st.builds(Failed, texts, texts, seeds | st.none(), seconds | st.none(), seconds | st.none())
 machine_failures = st.builds(

@@ -17,7 +17,7 @@ from trainers.data.config import DataConfig
 from trainers.data.dataset import Dataset, Split, load
 from trainers.data.prepared import describe, prepare
 from trainers.errors import DataError
-from trainers.files import TensorFile
+from trainers.tensor_file import TensorFile
 
 
 def contents(split: Split) -> set[tuple[bytes, int]]:

@@ -21,7 +21,7 @@ from trainers.data.sources.base import Source, register
 from trainers.data.summary import summarize_arrays
 from trainers.data.types import DecodedData, LabeledImages, LocatedData, Part, ReadContext, SourceRequest
 from trainers.errors import DataError
-from trainers.files import read_input
+from trainers.input_files import read_input
 
 PIXEL_BYTES = 3 * 32 * 32
 

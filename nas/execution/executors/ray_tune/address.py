@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nas.errors import UsageError
-from trainers.files import read_input
+from trainers.input_files import read_input
 
 KEY = "resources.address"
 FORM = 'must be "auto" or HOST:PORT'

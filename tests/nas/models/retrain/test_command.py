@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,17 @@ def start(*words: object) -> subprocess.Popen[str]:
 
 def results_in(folder: Path) -> list[Path]:
     return sorted((folder / "retrained").glob(f"*/*/*/{RESULT}"))
+
+
+def ended_in(results: Iterable[Path]) -> set[str]:
+    """The folders of runs that have these results."""
+    return {str(file.parent.resolve()) for file in results}
+
+
+def told_epochs(folder: Path) -> dict[str, float]:
+    """Folder of a run in `folder` that has not ended -> how many of its epochs its worker told to be finished, at last."""
+    files = (folder / "retrained").glob("*/*/*/progress.json")
+    return {str(file.parent.resolve()): json.loads(file.read_text())["epochs"] for file in files}
 
 
 def wait_for(count: int, folder: Path, process: subprocess.Popen[str]) -> None:
@@ -120,10 +131,13 @@ def test_trials_are_retrained_by_two_workers_however_often_they_are_interrupted(
     content = sorted(out.rglob("*"))
     code, printed, _ = command(*WORDS, "--study", copy, "--out", out, "--workers", "1", "--dry-run", "--json")
     forecast = json.loads(printed)
-    trained = sum(run["finished_epochs"] == EPOCHS for run in forecast["runs"])
-    assert len(ended) <= trained <= len(ended) + 2  # those that two workers had just trained may lack their result
-    left = [run for run in forecast["runs"] if run["finished_epochs"] < EPOCHS]
+    finished = {run["folder"]: run["finished_epochs"] for run in forecast["runs"]}
+    untested = {folder for folder, epochs in told_epochs(out).items() if epochs == EPOCHS} - ended_in(ended)
+    assert len(untested) <= 2  # each worker may have been killed after the last epoch of a run, and before its result
+    assert finished == dict.fromkeys(finished, 0) | told_epochs(out) | dict.fromkeys(ended_in(ended), EPOCHS)
+    left = [run for run in forecast["runs"] if run["folder"] not in ended_in(ended)]
     assert {run["steps_per_epoch"] for run in left} == {3}
+    assert {run["steps_per_epoch"] for run in forecast["runs"] if run not in left} == {None}
     assert forecast["left_s"] == pytest.approx(sum(run["left_s"] for run in left))
     assert sorted(out.rglob("*")) == content
     code, printed, _ = command(*WORDS, "--study", copy, "--out", out, "--json")
