@@ -193,6 +193,10 @@ class Engine(Generic[Point]):
         median, low, high = self._warp.inverse(mean + deviation * np.array([0.0, -1.0, 1.0])).tolist()
         return median, low, high
 
+    def expected_front(self, observations: Observations[Point]) -> Sequence[Point] | None:
+        """The points of complete trainings that the models expect on the front; None if there are too few observations."""
+        return self.models.estimate_front(observations, [], self.rng).points if self._can_learn(observations) else None
+
     def _can_learn(self, observations: Observations[Point]) -> bool:
         """True if there are enough observations for the models."""
         if len(observations) > 4 * NUM_INITIAL_POINTS:

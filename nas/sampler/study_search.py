@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from nas.sampler.domain import Domain
 from nas.sampler.engine import Engine
@@ -123,6 +123,21 @@ class StudySearch:
             self._search = search = self._search_after(trials, requested)
             self.plans[trial.number] = {} if search is None else self._plan(search, study, trials, trial, known, count)
         return self.plans[trial.number]
+
+    def expected_front(self, study: Study) -> list[FrozenTrial]:
+        """See `nas.sampler.pareto.ParetoSampler.expected_front`; fits the models anew."""
+        trials = study.get_trials()
+        search = self._search_after(trials, {})
+        points = (
+            None if search is None else search.engine.expected_front(search.reader.read(trials, -1, {}).observations)
+        )
+        if search is None or points is None:
+            return study.best_trials
+        domain, keys = search.domain, {search.domain.key(point) for point in points}
+        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+        feasible = [trial for trial in complete if all(value <= 0 for value in trial.constraints.values())]
+        trained = [(trial, domain.from_params(trial.params)) for trial in feasible]
+        return [trial for trial, point in trained if point is not None and domain.key(point) in keys]
 
     def _search_after(
         self, trials: Sequence[FrozenTrial], requested: Mapping[str, BaseDistribution]
