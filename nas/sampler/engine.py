@@ -18,9 +18,9 @@ from nas.sampler.candidate_pool import CandidatePool
 from nas.sampler.domain import Domain, Point
 from nas.sampler.feasibility import MAX_INFEASIBLE, FeasibilityModel
 from nas.sampler.features import FeatureExtractor, PointFunction
+from nas.sampler.first_points import FirstPoints
 from nas.sampler.gaussian_process import GaussianProcess
 from nas.sampler.improvement import Costs
-from nas.sampler.initial_points import NUM_INITIAL_POINTS, choose_initial
 from nas.sampler.objective_models import FrontEstimate, ObjectiveModels, Observations
 from nas.sampler.warp import CostGoal, LogErrorWarp
 
@@ -76,6 +76,8 @@ class Engine(Generic[Point]):
         self.pool: CandidatePool[Point] = CandidatePool(self.extractor, complete, CANDIDATE_POOL_SIZE)
         self.models = ObjectiveModels(self.extractor, secondary_goals, primary_reference)
         self.feasibility = FeasibilityModel(self.extractor)
+        lowest = max(np.nextafter(primary_reference, np.inf), primary_limit)  # a value at the reference does not count
+        self.first_points: FirstPoints[Point] = FirstPoints(self.pool, self.feasibility, float(lowest))
         self._warp: LogErrorWarp | None = None  # of the last suggestion, if the model has learned from observations
 
     def suggest(
@@ -102,19 +104,14 @@ class Engine(Generic[Point]):
             count: the highest number of points; one model and one set of candidates serve all of them.
         """
         self._warp = None
-        learned = self._can_learn(observations)
-        if not learned:
-            points = [*observations.points, *pending]
-            started = len({self.domain.key(point) for point in (*points, *infeasible)})
-            if not points and started > 2:  # nothing could be trained yet: points of low cost, and any others in turn
-                return self._first_points(0 if started % 2 else 2, tried, [], infeasible)
-            if started < NUM_INITIAL_POINTS or not self.extractor.num_cheap:
-                return self._first_points(started, tried, points, infeasible)
-        if learned:
+        chosen = self.first_points.choose(observations, pending, tried, infeasible, self.rng)
+        if chosen is not None:
+            return chosen
+        if self.first_points.can_learn(observations):
             estimate = self.models.estimate_front(observations, pending, self.rng)
             self._warp = estimate.warp
         else:
-            estimate = self.models.estimate_from_costs(points)
+            estimate = self.models.estimate_from_costs([*observations.points, *pending])
         self.feasibility.condition(observations.last_points(MAX_INFEASIBLE) if infeasible else [], infeasible)
         if estimate.refitted:
             self.pool.forget_deviations()
@@ -195,22 +192,9 @@ class Engine(Generic[Point]):
 
     def expected_front(self, observations: Observations[Point]) -> Sequence[Point] | None:
         """The points of complete trainings that the models expect on the front; None if there are too few observations."""
-        return self.models.estimate_front(observations, [], self.rng).points if self._can_learn(observations) else None
-
-    def _can_learn(self, observations: Observations[Point]) -> bool:
-        """True if there are enough observations for the models."""
-        if len(observations) > 4 * NUM_INITIAL_POINTS:
-            return True
-        return len(set(map(self.domain.key, observations.points))) >= NUM_INITIAL_POINTS
-
-    def _first_points(
-        self, started: int, tried: AbstractSet[Hashable], points: Sequence[Point], infeasible: Sequence[Point]
-    ) -> list[Point]:
-        """The next point of the initial ones (`nas.sampler.initial_points`); none if there is none left."""
-        available = self.pool.available(tried)
-        likeness = self.feasibility.likeness(self.pool, infeasible)[available] if infeasible else None
-        chosen = choose_initial(self.pool, available, started, points, infeasible, likeness, self.rng)
-        return [] if chosen is None else [self.pool.points[chosen]]
+        if not self.first_points.can_learn(observations):
+            return None
+        return self.models.estimate_front(observations, [], self.rng).points
 
     def _renew_candidates(self, front: Sequence[Point], count: int) -> None:
         """Add `count` candidates: random ones, and mutants and crossovers of the front and of the best candidates."""
