@@ -128,10 +128,11 @@ class StudySearch:
         """See `nas.sampler.pareto.ParetoSampler.expected_front`; fits the models anew."""
         trials = study.get_trials()
         search = self._search_after(trials, {})
-        points = (
-            None if search is None else search.engine.expected_front(search.reader.read(trials, -1, {}).observations)
-        )
-        if search is None or points is None:
+        if search is None:
+            return study.best_trials
+        snapshot = search.reader.read(trials, len(trials), {})  # as the next trial sees it
+        points = search.engine.expected_front(snapshot.observations)
+        if points is None:
             return study.best_trials
         domain, keys = search.domain, {search.domain.key(point) for point in points}
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
