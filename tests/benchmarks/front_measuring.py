@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from optuna.trial import TrialState
 
 from nas import objectives
@@ -93,6 +94,7 @@ def complete_trials(folder: Path) -> list[AnyTrial]:
 
 def measure_again(folder: Path, trials: Sequence[AnyTrial]) -> list[float]:
     """The throughput of the networks of `trials`, measured now as in their search."""
+    torch.set_num_threads(1)  # as its workers
     settings = MeasuringSettings(("images_per_s",), reference_file=folder.resolve() / REFERENCE)
     measurer, values = Measurer(settings, "cpu", DeviceLock("cpu")), []
     for trial in trials:
