@@ -264,6 +264,7 @@ def test_images_stay_on_the_host_where_a_gpu_has_too_little_memory(
     assert data_module.images_device(images_bytes, torch.device("cpu"), share=0.3).type == "cpu"
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu_batches_are_the_same_wherever_the_images_are(digits_file: Path) -> None:
     here, there, host = load(digits_file), load(digits_file, "cuda"), load(digits_file, "cuda", share=0.0)

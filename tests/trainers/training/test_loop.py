@@ -354,6 +354,7 @@ def test_bf16_on_request(few_digits: Dataset) -> None:
     assert set(seen) == {torch.float32}  # on a CPU
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_on_a_gpu(digits: Dataset) -> None:
     data = digits.to("cuda")
