@@ -22,8 +22,8 @@ def use_device(device: torch.device, share: float = 1.0) -> None:
 
     Args:
         device: of all work of this process.
-        share: of the memory of a GPU that this process may use, above 0 to 1; what the driver takes for the process counts.
-            Without effect on a CPU.
+        share: of the memory of a GPU that this process may use; what the driver takes for the process counts. 0, where no share
+            was set, and 1: all of it. Without effect on a CPU.
     """
     if device.type != "cuda":
         return

@@ -207,7 +207,7 @@ class StudyReader:
         sources = (self.primary, *self.secondary, *self.cheap)
         losses = [source.of_complete(trial) for source in sources] if is_complete else []
         is_finite = is_complete and all(map(math.isfinite, losses))
-        is_feasible = all(value <= 0 for value in trial.constraints.values()) if trial.system_attrs else True
+        is_feasible = keeps_constraints(trial)
         if is_finite:
             self._finished.add(item, losses, 0.0 if is_feasible else CONSTRAINED_SHORTFALL)
         if is_finite and is_feasible:
@@ -259,3 +259,8 @@ class StudyReader:
         if item.number not in self._points:
             self._points.store(item.number, self.domain.from_params(item.params))
         return self._points[item.number]
+
+
+def keeps_constraints(trial: FrozenTrial) -> bool:
+    """True if `trial` keeps all its constraints, or has none."""
+    return all(value <= 0 for value in trial.constraints.values()) if trial.system_attrs else True

@@ -19,7 +19,7 @@ from nas.sampler.observed_space import ObservedSpace
 from nas.sampler.optuna_adapter import is_shared
 from nas.sampler.point_search import PointSearch
 from nas.sampler.prediction import Prediction
-from nas.sampler.study_reader import ObjectiveSource, StudyReader
+from nas.sampler.study_reader import ObjectiveSource, StudyReader, keeps_constraints
 from nas.sampler.warp import CostGoal
 
 logger = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ class StudySearch:
             return study.best_trials
         domain, keys = search.domain, {search.domain.key(point) for point in points}
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-        feasible = [trial for trial in complete if all(value <= 0 for value in trial.constraints.values())]
+        feasible = [trial for trial in complete if keeps_constraints(trial)]
         trained = [(trial, domain.from_params(trial.params)) for trial in feasible]
         return [trial for trial, point in trained if point is not None and domain.key(point) in keys]
 

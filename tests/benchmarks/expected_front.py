@@ -22,7 +22,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from search_suite import families
 from search_suite.command import DEFAULT_CACHE, is_wanted, open_problem, problem_names
-from search_suite.matrix import LEAST_MISSING, RESAMPLES
+from search_suite.matrix import LEAST_MISSING, mean_ratio
 from search_suite.problem import INFEASIBLE_ATTRIBUTE, Problem
 from threadpoolctl import threadpool_limits
 
@@ -85,10 +85,8 @@ def main() -> None:
             )
             missing = [max(1 - share, 0.0) + LEAST_MISSING for share in shares]
             logs[name].append(math.log(missing[1] / missing[0]))
-    means = np.array([mean(values) for values in logs.values()])
-    drawn = means[np.random.default_rng(0).integers(len(means), size=(RESAMPLES, len(means)))].mean(axis=1)
-    low, high = np.exp(np.quantile(drawn, [0.05, 0.95]))
-    print(f"missing, expected / results: {math.exp(means.mean()):.3f} ({low:.2f} to {high:.2f}), {len(means)} problems")
+    ratio, low, high = mean_ratio([mean(values) for values in logs.values()], 0.9)
+    print(f"missing, expected / results: {ratio:.3f} ({low:.2f} to {high:.2f}), {len(logs)} problems")
 
 
 if __name__ == "__main__":

@@ -22,17 +22,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from training import networks
+from training import Turn, build_network, epoch_turn, networks
 
 from nas.study.segments import segments_of
 from nas.study.storage import open_study
-from search_space import Architecture, build, presets
+from search_space import presets
 from trainers.data.config import DataConfig
 from trainers.data.dataset import Dataset, load
 from trainers.data.prepared import prepare
@@ -68,27 +67,15 @@ def contenders() -> dict[str, dict[str, Any]]:
     return {"convmixer-256/8": published} | {name: networks()[name] for name in chosen}
 
 
-def network(description: dict[str, Any]) -> torch.nn.Module:
-    """The network, the same weights each time."""
-    torch.manual_seed(0)
-    return build(Architecture.from_dict(description))
-
-
-def loop(description: dict[str, Any], data: Dataset, config: TrainConfig) -> Callable[[], int]:
+def loop(description: dict[str, Any], data: Dataset, config: TrainConfig) -> Turn:
     """A function that trains for an epoch and returns the number of images."""
-    training = ProxyTraining(network(description), data, config, seed=0)
-    epochs = training.epochs()
-
-    def turn() -> int:
-        next(epochs)
-        return training.steps_per_epoch * training.batches.size
-
-    return turn
+    training = ProxyTraining(build_network(description), data, config, seed=0)
+    return epoch_turn(training)
 
 
-def bare_step(description: dict[str, Any], data: Dataset, config: TrainConfig) -> Callable[[], int]:
+def bare_step(description: dict[str, Any], data: Dataset, config: TrainConfig) -> Turn:
     """The same number of steps on one batch."""
-    module = network(description).to(data.device).train()
+    module = build_network(description).to(data.device).train()
     size = min(config.batch_size, len(data.train))
     shape = (size, data.in_chans, *data.image_size)
     images = torch.randn(shape, device=data.device).contiguous(memory_format=torch.channels_last)
@@ -107,7 +94,7 @@ def bare_step(description: dict[str, Any], data: Dataset, config: TrainConfig) -
     return turn
 
 
-def images_per_s(turn: Callable[[], int]) -> float:
+def images_per_s(turn: Turn) -> float:
     """Of one turn, until the GPU has finished."""
     torch.cuda.synchronize()
     start = time.perf_counter()

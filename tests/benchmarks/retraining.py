@@ -34,7 +34,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from training import CLASSES, KEEP_FREED_MEMORY, THREADS, link_images, networks, processor_s
+from training import CLASSES, KEEP_FREED_MEMORY, THREADS, epoch_turn, link_images, networks, processor_s
 
 NETWORKS = ("resnet10t", "convmixer-64/4", "conv+attention")  # timm's smallest ResNet, and two of ours
 TIMM_ENTRYPOINT = "mixfront"
@@ -67,13 +67,7 @@ def ours(name: str, data: Path, batch: int) -> Turn:
     images = load(prepare(DataConfig(source="folder", path=data, image_size=32), data.parent / "prepared"))
     recipe = RecipeConfig(epochs=10_000, batch_size=batch, augment="standard")
     training = RecipeTraining(create_network(name), images, recipe, seed=0)
-    epochs = training.epochs()
-
-    def turn() -> int:
-        next(epochs)
-        return training.steps_per_epoch * training.batches.size
-
-    return turn
+    return epoch_turn(training)
 
 
 def timm_loop(name: str, data: Path, batch: int, loaders: int) -> Turn:

@@ -34,7 +34,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainers.training.resumable import ResumableTraining
 
 CLASSES = 10
 BATCH = 64
@@ -110,6 +113,17 @@ def build_network(description: dict[str, Any]) -> Any:
     return build(Architecture.from_dict(description))
 
 
+def epoch_turn(training: ResumableTraining) -> Turn:
+    """An epoch of `training` a turn."""
+    epochs = training.epochs()
+
+    def turn() -> int:
+        next(epochs)
+        return training.steps_per_epoch * training.batches.size
+
+    return turn
+
+
 def ours(description: dict[str, Any], data: Path, augment: Any) -> Turn:
     """Our training, an epoch a turn."""
     from trainers.data.config import DataConfig
@@ -121,13 +135,7 @@ def ours(description: dict[str, Any], data: Path, augment: Any) -> Turn:
     images = load(prepare(DataConfig(source="folder", path=data, image_size=32), data.parent / "prepared"))
     config = TrainConfig(epochs=10_000, batch_size=BATCH, augment=augment)
     training = ProxyTraining(build_network(description), images, config, seed=0)
-    epochs = training.epochs()
-
-    def turn() -> int:
-        next(epochs)
-        return training.steps_per_epoch * training.batches.size
-
-    return turn
+    return epoch_turn(training)
 
 
 def step(description: dict[str, Any], images: int, variant: StepVariant) -> Turn:

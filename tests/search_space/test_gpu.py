@@ -7,30 +7,14 @@ import copy
 import pytest
 import torch
 from mixer_cases import CASES, VARIANT_CASES, Case
+from preset_cases import SMALL
 from torch import nn
 
-from search_space import Architecture, build, presets
+from search_space import build
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
 
 TOLERANCES = {torch.bfloat16: 0.08, torch.float16: 0.01}  # on a CPU 0.06 and 0.01: `test_half_precision.py`
-SMALL: dict[str, Architecture] = {
-    name: architecture.replace(image_size=(32, 48), num_classes=5)
-    for name, architecture in {
-        "convmixer": presets.convmixer(16, 2, k=5, patch=4),
-        "vit": presets.vit(24, 2, heads=3, patch=8),
-        "mlp_mixer": presets.mlp_mixer(16, 2, patch=8),
-        "gfnet": presets.gfnet(16, 2, patch=8),
-        "afnonet": presets.afnonet(16, 2, num_blocks=4, patch=8),
-        "poolformer": presets.poolformer((8, 16, 24), (1, 2, 1)),
-        "shiftvit": presets.shiftvit((12, 24, 36), (1, 2, 1)),
-        "swin": presets.swin((8, 16), (2, 3), heads=(2, 4), window=4),
-        "as_mlp": presets.as_mlp((8, 16, 24), (1, 2, 1)),
-        "wave_mlp": presets.wave_mlp((8, 16, 24), (1, 2, 1)),
-        "clcnet": presets.clcnet((8, 16, 24), (1, 2, 1)),
-        "lambda_resnet": presets.lambda_resnet((32, 64, 64), (1, 2, 1), lambdas=(False, False, True), context=3),
-    }.items()
-}
 
 
 def results(module: nn.Module, x: torch.Tensor, direction: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -87,8 +71,10 @@ def test_autocast_is_finite_and_near_single_precision(case: Case, dtype: torch.d
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
 def test_networks_have_the_logits_and_gradients_of_the_cpu(name: str, layout: torch.memory_format) -> None:
     torch.manual_seed(0)
-    network = build(SMALL[name]).train().double()
-    images, direction = torch.randn(3, 3, 32, 48, dtype=torch.float64), torch.randn(3, 5, dtype=torch.float64)
+    architecture = SMALL[name]
+    network = build(architecture).train().double()
+    images = torch.randn(3, architecture.in_chans, *architecture.image_size, dtype=torch.float64)
+    direction = torch.randn(3, architecture.num_classes, dtype=torch.float64)
     expected = results(copy.deepcopy(network), images, direction)
     network.to("cuda", memory_format=layout)
     found = results(network, images.to("cuda", memory_format=layout), direction.to("cuda"))

@@ -68,7 +68,7 @@ class RetrainWorker:
         self.device = settings.device or device
         self.files = files or SharedRunFiles(settings.data_file, settings.stop_file)
         # A worker that shares a GPU must not use the memory of the others.
-        use_device(torch.device(self.device), settings.gpus or 1.0)
+        use_device(torch.device(self.device), settings.gpus)
         check_compiler(settings.recipe.compile, self.device)
         self.data = load(self.files.images, self.device, (settings.gpus or 1.0) / 2)
         self.shape = ImageShape(self.data.in_chans, self.data.image_size, self.data.num_classes)

@@ -168,10 +168,15 @@ def compare_variants(matrix: Matrix, base: str, variant: str, measure: str) -> C
             logs.append(mean(math.log(own / other) for own, other in pairs))
     if not logs:
         return None
+    return Comparison(variant, len(logs), *mean_ratio(logs, 0.95), sum(log < 0 for log in logs))
+
+
+def mean_ratio(logs: Sequence[float], confidence: float) -> tuple[float, float, float]:
+    """The geometric mean of the ratios of some problems, given as logarithms, and its interval by a bootstrap over them."""
     rng = np.random.default_rng(0)
     means = np.array(logs)[rng.integers(len(logs), size=(RESAMPLES, len(logs)))].mean(axis=1)
-    low, high = np.exp(np.quantile(means, [0.025, 0.975])).tolist()
-    return Comparison(variant, len(logs), math.exp(mean(logs)), low, high, sum(log < 0 for log in logs))
+    low, high = np.exp(np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])).tolist()
+    return math.exp(mean(logs)), low, high
 
 
 @dataclass(frozen=True)
