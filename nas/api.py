@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from nas.analysis.expected_front import with_expected_front
 from nas.analysis.results import Results
 from nas.driver.display import Display
 from nas.driver.opening import open_or_create_study
@@ -87,6 +88,14 @@ class Study(StoredStudy):
     def results(self) -> Results:
         """The trials, the front and the best trial as they are now; call it again to see what happened since."""
         return Results.load(self.folder, self.storage)
+
+    def expected_results(self) -> Results:
+        """The results with the front that a model expects if each objective were known without noise.
+
+        Raises:
+            UsageError: another version of mixfront configured the study.
+        """
+        return with_expected_front(self.results())
 
     def report(self, out: Path | str | None = None) -> Path:
         """Measure the test accuracy of the front, once, and write the report.

@@ -60,6 +60,12 @@ def retrain(
         str | None, typer.Option("--max-macs", metavar="N", help="With --front: those with at most N MACs, such as 5M.")
     ] = None,
     top: Annotated[int | None, typer.Option("--top", metavar="N", help="With --front: the N most accurate.")] = None,
+    expected: Annotated[
+        bool,
+        typer.Option(
+            "--expected", help="With --front: the trials that a model expects on it (`nas front --expected`)."
+        ),
+    ] = False,
     baseline: Annotated[
         list[str] | None,
         typer.Option(
@@ -122,7 +128,7 @@ def retrain(
         request = RetrainRequest(
             recipe=_recipe(recipe, overrides, start),
             words=tuple(subjects),
-            front=_front(front, max_macs, top),
+            front=_front(front, max_macs, top, expected),
             baselines=_names(baseline),
             seeds=seeds,
             teacher=teacher,
@@ -172,19 +178,20 @@ def _recipe(name: str | None, overrides: list[str], start: str | None) -> Any:
     return load_recipe(name or default_recipe(start), overrides, start)
 
 
-def _front(is_asked: bool, max_macs: str | None, top: int | None) -> Any:
+def _front(is_asked: bool, max_macs: str | None, top: int | None, is_expected: bool) -> Any:
     from nas.errors import UsageError
     from nas.models.retrain.subjects import FrontSelection
 
     if not is_asked:
-        if max_macs is not None or top is not None:
-            raise UsageError(f"{'--top' if max_macs is None else '--max-macs'}: needs --front, whose trials it selects")
+        given = {"--max-macs": max_macs is not None, "--top": top is not None, "--expected": is_expected}
+        for option in filter(given.get, given):
+            raise UsageError(f"{option}: needs --front, whose trials it selects")
         return None
     try:
         macs = None if max_macs is None else _number(max_macs)
     except ValueError:
         raise UsageError(f"--max-macs: must be a number above 0, such as 5M or 5000000, found {max_macs!r}") from None
-    return FrontSelection(macs, top)
+    return FrontSelection(macs, top, is_expected)
 
 
 def _number(text: str) -> float:

@@ -1,81 +1,22 @@
-"""From the configuration of a study to its sampler, its rungs and the settings of its workers."""
+"""From the configuration of a study to its rungs and the settings of its workers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
-import optuna
-
-from nas import objectives, sampler as samplers
+from nas import objectives
 from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.front_promotion import FrontPromotion
 from nas.driver.halving import Halving
 from nas.driver.ladder import PromotionRule
-from nas.driver.warm_start import PriorAccuracies
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.execution.resources import Allocation
-from nas.objectives.costs import cost_value
-from nas.sampler import SamplerContext, SamplerObjective
 from nas.study.config import StudyConfig
 from nas.study.inheritance import inherited_epochs
 from nas.study.layout import REFERENCE
-from nas.study.limits import may_satisfy_limits
 from nas.study.operator_table import OperatorTable
-from search_space import SearchSpace
 from trainers.measuring.effort import default_batch_size
-
-COST_FEATURES = ("macs", "params")  # costs that correlate with accuracy
-
-
-def create_sampler(
-    config: StudyConfig,
-    space: SearchSpace,
-    prior: PriorAccuracies = (),
-    tables: Mapping[str, OperatorTable] = MappingProxyType({}),
-    existing_trials: int = 0,
-) -> optuna.samplers.BaseSampler:
-    """Create the sampler that `config` names.
-
-    Args:
-        config: the configuration of the study.
-        space: the search space.
-        prior: architectures of an earlier study, and their accuracies.
-        tables: measured objective -> the operator table that predicts it.
-        existing_trials: number of trials that the study already has; a resumed study must not repeat its first random draws.
-    """
-    names = config.objectives
-    context = SamplerContext(
-        space,
-        tuple(_sampler_objective(name, config) for name in names),
-        primary=objectives.primary_index([objectives.get(name) for name in names]),
-        features=(
-            *(partial(cost_value, name) for name in COST_FEATURES if name not in names),
-            *(partial(table.predict, objectives.get(name)) for name, table in tables.items()),
-        ),
-        feasible=partial(may_satisfy_limits, limits=config.limits, tables=tables),
-        budget=config.train.epochs,
-        prior=tuple((space.encode(architecture), accuracy) for architecture, accuracy in prior),
-        key_attribute="id",
-        infeasible_attribute="infeasible",
-        seed=config.seed + existing_trials,
-    )
-    return samplers.create(config.sampler.name, context)
-
-
-def _sampler_objective(name: str, config: StudyConfig) -> SamplerObjective:
-    """The description of the objective `name` for the sampler."""
-    objective = objectives.get(name)
-    return SamplerObjective(
-        name,
-        objective.direction,
-        objective.log,
-        compute=partial(cost_value, name) if objective.source == "cost" else None,
-        limit=config.limits.get(name),
-        attribute=None if objective.source == "trained" else name,
-    )
 
 
 def create_halving(config: StudyConfig) -> Halving | None:

@@ -27,22 +27,13 @@ from nas.driver.home import StudyHome
 from nas.driver.left_files import remove_left_files
 from nas.driver.opening import open_or_create
 from nas.driver.operator_timing import OperatorTiming
-from nas.driver.plan import (
-    create_front_measuring,
-    create_promotion_rule,
-    create_sampler,
-    evaluation_settings,
-)
+from nas.driver.plan import create_front_measuring, create_promotion_rule, evaluation_settings
 from nas.driver.reading import ImageReader
 from nas.driver.retry import enqueue_failed
 from nas.driver.start_checks import check_decoded
 from nas.driver.storage_retry import StorageRetry
 from nas.driver.study_files import published
-from nas.driver.warm_start import (
-    PriorAccuracies,
-    check_earlier_study,
-    prior_accuracies,
-)
+from nas.driver.warm_start import check_earlier_study, prior_accuracies
 from nas.errors import ConfigError, StorageError
 from nas.evaluation.settings import EvaluationSettings, StudyPlace
 from nas.execution.base import Executor, open_executor
@@ -59,6 +50,7 @@ from nas.study.measuring_device import ATTRIBUTE as MEASURING_DEVICE, SameDevice
 from nas.study.segments import WorkerFiles
 from nas.study.storage_errors import DATABASE_ERRORS
 from nas.study.stored import StoredStudy
+from nas.study.study_sampler import PriorAccuracies, create_sampler
 from nas.study.transactions import merge_attribute
 from nas.study.trial_database import DatabaseTrials, driving
 from search_space import SearchSpace

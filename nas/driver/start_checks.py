@@ -9,7 +9,6 @@ import os
 import shutil
 from pathlib import Path
 
-from nas.driver.plan import create_sampler
 from nas.driver.reading import ImageReader
 from nas.driver.study_files import check_files
 from nas.driver.warm_start import check_warm_start
@@ -19,6 +18,7 @@ from nas.study.config import StudyConfig
 from nas.study.destinations import check_folder
 from nas.study.inheritance import inherited_epochs
 from nas.study.limits import check_limits
+from nas.study.study_sampler import create_sampler
 from search_space import SearchSpace
 
 CPU_COMPILER = "g++"

@@ -18,12 +18,10 @@ from nas.objectives import primary_index
 from nas.study.config import StudyConfig
 from nas.study.content import StudyContent, StudySnapshot
 from nas.study.stored import StoredStudy
+from nas.study.study_sampler import PriorAccuracies
 from nas.study.trials import AnyTrial
 from search_space import Architecture, SearchSpace, presets
 from search_space.errors import SpaceError
-
-PriorAccuracies = tuple[tuple[Architecture, float], ...]
-"""Architectures, and their accuracies in another study."""
 
 
 def check_warm_start(config: StudyConfig) -> None:

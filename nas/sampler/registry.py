@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from nas.errors import UnknownNameError
 
@@ -99,6 +99,7 @@ class SamplerContext:
 
 
 Factory = Callable[[SamplerContext], "BaseSampler"]
+SomeFactory = TypeVar("SomeFactory", bound=Factory)
 
 
 @dataclass(frozen=True)
@@ -134,14 +135,14 @@ def register(
     needs_log_values: bool = False,
     uses_features: bool = False,
     benchmark_only: bool = False,
-) -> Callable[[Factory], Factory]:
+) -> Callable[[SomeFactory], SomeFactory]:
     """Register the decorated function as the factory of the sampler `name`; see `RegisteredSampler` for the properties.
 
     Raises:
         ValueError: the name is already registered.
     """
 
-    def add(factory: Factory) -> Factory:
+    def add(factory: SomeFactory) -> SomeFactory:
         if name in SAMPLERS:
             raise ValueError(f"sampler {name!r} is already registered")
         SAMPLERS[name] = RegisteredSampler(

@@ -37,7 +37,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 _MAX_RECALLS = 8  # classes of a trial that are listed
 
 
-def front_table(results: Results) -> Table:
+def front_table(results: Results, title: str = "Front") -> Table:
     """The front, a row per trial, in the order of `Results.front`; the best trial is bold.
 
     The column `test` has the primary objective on the test split. A predicted value, which only a damaged study has on its
@@ -45,7 +45,7 @@ def front_table(results: Results) -> Table:
     """
     table = FittingTable(
         box=box.SIMPLE_HEAD,
-        title=Text(f"Front of {printable(results.name)}", "table.title"),
+        title=Text(f"{title} of {printable(results.name)}", "table.title"),
         title_justify="left",
         caption=None if (measured := _measured_text(results)) is None else f"measured: {measured}",
         caption_justify="left",

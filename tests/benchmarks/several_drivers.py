@@ -30,7 +30,6 @@ from postgresql import find_programs, running_postgresql
 from nas import objectives
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
-from nas.driver.plan import create_sampler
 from nas.execution.base import FINISHED, Task, TaskSource
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
@@ -40,6 +39,7 @@ from nas.study.records import Completed
 from nas.study.server_storage import open_server_study
 from nas.study.storage import create_study
 from nas.study.storage_url import StoragePlace, StorageUrl
+from nas.study.study_sampler import create_sampler
 from nas.study.trial_database import driving
 from nas.study.trial_task import TrialTask
 from nas.study.trials import is_trained, outcome_name

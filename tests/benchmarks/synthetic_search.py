@@ -18,7 +18,7 @@ from rich.console import Console
 
 from nas.driver.ask_tell import AskTell
 from nas.driver.garbage import frozen_heap
-from nas.driver.plan import create_halving, create_sampler
+from nas.driver.plan import create_halving
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
 from nas.study.layout import DATABASE
@@ -26,6 +26,7 @@ from nas.study.operator_table import OperatorTable, operator_times, operators_to
 from nas.study.outcome_parts import Measured, Trained
 from nas.study.records import Completed, Paused, WorkerOutcome
 from nas.study.stored import StoredStudy
+from nas.study.study_sampler import create_sampler
 from nas.study.trial_database import driving
 from nas.terminal.progress import TerminalDisplay
 from search_space import Architecture, SearchSpace

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nas.analysis.expected_front import with_expected_front
 from nas.analysis.results import Results, Row
 from nas.errors import UsageError
 from nas.formatting import printable
@@ -84,6 +85,7 @@ class FrontSelection:
     Args:
         max_macs: the most multiply-adds; None: any.
         top: the most trials, those that are best in the primary objective; None: all.
+        is_expected: those of the front that a model expects (`nas.analysis.expected_front`), not of the front of results.
 
     Raises:
         UsageError: a number is not above 0.
@@ -91,6 +93,7 @@ class FrontSelection:
 
     max_macs: float | None = None
     top: int | None = None
+    is_expected: bool = False
 
     def __post_init__(self) -> None:
         if self.max_macs is not None and not self.max_macs > 0:
@@ -104,6 +107,8 @@ class FrontSelection:
         Raises:
             UsageError: there are none.
         """
+        if self.is_expected:
+            results = with_expected_front(results)
         front = results.front
         if front.empty:
             raise UsageError(f"--front: {results.folder} has no front yet, for no trial is complete")

@@ -10,28 +10,28 @@ from typing import TYPE_CHECKING
 from nas.sampler.registry import SamplerContext, register
 
 if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
+    from nas.sampler.pareto import ParetoSampler
 
 
 @register("pareto", uses_features=True)
-def create_pareto(context: SamplerContext) -> BaseSampler:
+def create_pareto(context: SamplerContext) -> ParetoSampler:
     """A `ParetoSampler` with all of the context."""
     return _create(context, 1)
 
 
 @register("pareto_4", uses_features=True, benchmark_only=True)
-def create_pareto_4(context: SamplerContext) -> BaseSampler:
+def create_pareto_4(context: SamplerContext) -> ParetoSampler:
     """A `ParetoSampler` that plans four trials at once."""
     return _create(context, 4)
 
 
 @register("pareto_16", uses_features=True, benchmark_only=True)
-def create_pareto_16(context: SamplerContext) -> BaseSampler:
+def create_pareto_16(context: SamplerContext) -> ParetoSampler:
     """A `ParetoSampler` that plans 16 trials at once."""
     return _create(context, 16)
 
 
-def _create(context: SamplerContext, expected: int) -> BaseSampler:
+def _create(context: SamplerContext, expected: int) -> ParetoSampler:
     """A sampler of which `expected` trials are asked for at once, unless it is told otherwise."""
     from nas.sampler.pareto import ParetoSampler
 

@@ -10,7 +10,6 @@ import pytest
 
 from nas import objectives
 from nas.driver.ask_tell import AskTell
-from nas.driver.plan import create_sampler
 from nas.driver.proposal import Proposal
 from nas.driver.warm_start import first_architectures, prior_accuracies
 from nas.errors import ConfigError
@@ -18,6 +17,7 @@ from nas.study.config import StudyConfig
 from nas.study.outcome_parts import Measured, Trained
 from nas.study.records import Completed
 from nas.study.storage import create_study, open_study
+from nas.study.study_sampler import create_sampler
 from search_space import Architecture, SearchSpace, cost
 
 SPACE = {

@@ -17,7 +17,6 @@ from optuna.trial import TrialState
 from threadpoolctl import threadpool_limits
 
 from nas.driver.ask_tell import AskTell
-from nas.driver.plan import create_sampler
 from nas.driver.proposal import Proposal
 from nas.errors import UnknownNameError
 from nas.objectives import get
@@ -39,6 +38,7 @@ from nas.study.config import StudyConfig
 from nas.study.optuna_adapter import set_intermediate_value
 from nas.study.outcome_parts import Measured, Trained
 from nas.study.records import Completed
+from nas.study.study_sampler import create_sampler
 from search_space import Architecture, SearchSpace, cost
 
 ARCHITECTURES: dict[str, Any] = {

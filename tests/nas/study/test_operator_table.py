@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.driver.plan import create_sampler
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.settings import MeasuringSettings
 from nas.objectives import get
@@ -25,6 +24,7 @@ from nas.study.operator_table import (
     time_features,
     write_tables,
 )
+from nas.study.study_sampler import create_sampler
 from search_space import SearchSpace
 from search_space.operators import Operator, operators
 from trainers.device_lock import DeviceLock

@@ -256,6 +256,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "a device": (["0", "--device", "gpu"], "--device: must be cpu, cuda or cuda:NUMBER, found 'gpu'"),
     "a GPU": (["0", "--device", "cuda:99"], "GPUs that torch can use, found 'cuda:99'"),
     "MACs without a front": (["0", "--max-macs", "5M"], "--max-macs: needs --front"),
+    "an expected front without a front": (["0", "--expected"], "--expected: needs --front"),
     "few MACs": (["--front", "--max-macs", "1e0"], "--max-macs: the front begins at "),
     "no MACs": (["--front", "--max-macs", "nan"], "--max-macs: must be above 0, found nan"),
     "MACs that are none": (["--front", "--max-macs", "many"], "--max-macs: must be a number above 0"),
