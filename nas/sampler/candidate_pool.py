@@ -41,6 +41,7 @@ class CandidatePool(Generic[Point]):
         self.index: dict[Hashable, int] = {}
         values = np.zeros((0, len(extractor.functions)))
         self.costs = np.zeros((0, extractor.num_cheap))
+        self.durations = np.zeros(0)
         self.feasible = np.zeros(0, dtype=bool)
         self.features = extractor.features([], values)
         # Of the primary model when last computed. With the same hyper-parameters it can only have fallen since then.
@@ -66,6 +67,7 @@ class CandidatePool(Generic[Point]):
         self.points += points
         self.index |= {name: start + i for i, name in enumerate(added)}
         self.costs = np.concatenate([self.costs, self.extractor.costs(values)])
+        self.durations = np.concatenate([self.durations, self.extractor.durations(values)])
         self.feasible = np.concatenate([self.feasible, self.extractor.feasible(points, values)])
         self.features = self.features.concatenate(features)
         self.deviation = np.concatenate([self.deviation, np.full(len(points), np.inf)])
@@ -80,6 +82,7 @@ class CandidatePool(Generic[Point]):
         self.points = [self.points[i] for i in kept]
         self.index = {self.extractor.domain.key(point): i for i, point in enumerate(self.points)}
         self.costs, self.features, self.feasible = self.costs[kept], self.features[kept], self.feasible[kept]
+        self.durations = self.durations[kept]
         self.deviation, self.score = self.deviation[kept], self.score[kept]
         for covariance in self._covariances.values():
             covariance.keep(kept)

@@ -47,6 +47,7 @@ class Engine(Generic[Point]):
         domain: the points.
         cheap: functions that give the cheap objectives, to be minimised.
         extra: functions that give further numbers known before training.
+        duration: a function that gives the duration of a training, in any unit; None: all last as long.
         cheap_goals: what counts of each cheap objective; by default no more than its value.
         secondary_goals: what counts of each objective that is modelled in addition to the primary one, to be minimised.
         primary_limit: the lowest value allowed of the primary objective.
@@ -60,6 +61,7 @@ class Engine(Generic[Point]):
         domain: Domain[Point],
         cheap: Sequence[PointFunction],
         extra: Sequence[PointFunction] = (),
+        duration: PointFunction | None = None,
         cheap_goals: Sequence[CostGoal] | None = None,
         secondary_goals: Sequence[CostGoal] = (),
         primary_limit: float = -np.inf,
@@ -72,7 +74,7 @@ class Engine(Generic[Point]):
         goals = [CostGoal()] * len(cheap) if cheap_goals is None else cheap_goals
         self.primary_limit = primary_limit
         complete = domain.size <= MAX_ENUMERATED_POINTS
-        self.extractor = FeatureExtractor(domain, cheap, extra, goals, feasible, complete, self.rng)
+        self.extractor = FeatureExtractor(domain, cheap, extra, duration, goals, feasible, complete, self.rng)
         self.pool: CandidatePool[Point] = CandidatePool(self.extractor, complete, CANDIDATE_POOL_SIZE)
         self.models = ObjectiveModels(self.extractor, secondary_goals, primary_reference)
         self.feasibility = FeasibilityModel(self.extractor)
@@ -165,8 +167,12 @@ class Engine(Generic[Point]):
             self._uncertainty(model, index),
             [self._uncertainty(objective.process, index) for objective in estimate.secondary],
         )
-        weight = self.feasibility.weight(pool)[index]
+        weight = self._weight(index)
         return [int(index[i]) for i in batch.select(count, self._acquisition, weight)]
+
+    def _weight(self, index: Indices) -> Floats:
+        """By which the improvement of the candidates `index` counts: the probability that they can be trained, per time."""
+        return np.asarray(self.feasibility.weight(self.pool)[index] / self.pool.durations[index])
 
     def _uncertainty(self, model: GaussianProcess, index: Indices) -> Uncertainty:
         """That of a model at the candidates `index`."""
@@ -222,7 +228,7 @@ class Engine(Generic[Point]):
         covariance = pool.covariance(model)
         mean, costs = model.mean(covariance)[index], Costs.exact(self._expected_costs(estimate)[index])
         bound = np.minimum(pool.deviation, model.prior_standard_deviation(pool.features))[index]
-        weight = self.feasibility.weight(pool)[index]
+        weight = self._weight(index)
         scores = weight * self._acquisition(estimate, costs, mean, bound)
         predicted = costs.mean[:, self.extractor.num_cheap :].sum(axis=1)
         ranked = np.lexsort((predicted, -scores))  # if none is expected to keep a limit, those that are nearest

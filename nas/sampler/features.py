@@ -69,6 +69,7 @@ class FeatureExtractor(Generic[Point]):
         domain: the points.
         cheap: functions that give the cheap objectives, to be minimised.
         extra: functions that give further numbers, such as the parameters of a network.
+        duration: a function that gives the duration of a training, in any unit; it is a feature, too. None if it is not known.
         goals: what counts of each cheap objective.
         feasible: False for points that must not be proposed; None if all may be.
         enumerate_all: scales are those of all points of the domain, not of random ones.
@@ -80,13 +81,15 @@ class FeatureExtractor(Generic[Point]):
         domain: Domain[Point],
         cheap: Sequence[PointFunction],
         extra: Sequence[PointFunction],
+        duration: PointFunction | None,
         goals: Sequence[CostGoal],
         feasible: Callable[[Any], bool] | None,
         enumerate_all: bool,
         rng: Rng,
     ) -> None:
         self.domain = domain
-        self.functions = (*cheap, *extra)
+        self.functions = (*cheap, *extra, *(() if duration is None else (duration,)))
+        self.has_durations = duration is not None
         self.num_cheap = len(cheap)
         self._rows: BoundedCache[Hashable, tuple[float, ...]] = BoundedCache(MAX_CACHED_POINTS)
         self._is_feasible: BoundedCache[Hashable, bool] = BoundedCache(MAX_CACHED_POINTS)
@@ -102,7 +105,7 @@ class FeatureExtractor(Generic[Point]):
         self.num_smooth = len(self.functions) + self._num_coordinates
 
     def function_values(self, points: Sequence[Point]) -> Floats:
-        """The cheap objectives and further numbers of `points`, `(n, cheap + extra)`."""
+        """The cheap objectives, further numbers and the durations of `points`, `(n, functions)`."""
         return np.array([self._row(point) for point in points]).reshape(len(points), len(self.functions))
 
     def _row(self, point: Point) -> tuple[float, ...]:
@@ -133,6 +136,19 @@ class FeatureExtractor(Generic[Point]):
         """The cheap objectives on the scale of the space, `(n, cheap)`."""
         columns = [self.scales[j](_finite(values[:, j], self.scales[j])) for j in range(self.num_cheap)]
         return np.stack(columns, axis=1) if columns else np.zeros((len(values), 0))
+
+    def durations(self, values: Floats) -> Floats:
+        """The durations of trainings, in any unit, `(n,)`; all alike if they are not known.
+
+        Raises:
+            ValueError: one is not above 0.
+        """
+        if not self.has_durations:
+            return np.ones(len(values))
+        durations = _finite(values[:, -1], self.scales[-1])
+        if not (durations > 0).all():
+            raise ValueError(f"duration: must be above 0, found {durations.min():g}")
+        return durations
 
     def features(self, points: Sequence[Point], values: Floats) -> Features:
         """The features of `points` of the given function values, as of complete trainings."""

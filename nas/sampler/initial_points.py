@@ -16,6 +16,7 @@ from nas.sampler.candidate_pool import CandidatePool, Indices
 
 COST_QUANTILES = (0.5, 0.25)  # of the points after those of lowest and highest cost
 QUANTILE_REACH = 1 / 16  # to both sides of a quantile, as a share of all points
+LONGEST_DURATION = 4.0  # of the point of highest cost, relative to the median of all points
 NUM_INITIAL_POINTS = 2 + len(COST_QUANTILES)  # points trained before the model is used
 
 
@@ -31,9 +32,10 @@ def choose_initial(
     """Choose the point of lowest cost, then of highest cost, then of median and of low cost.
 
     Of several of lowest cost it is a random one, of several of highest cost one that is most like the first point, so that their
-    difference is one of cost. The others are those near the quantile that are least like the earlier points; if nothing is cheap,
-    all are. Once some have failed, those after the first two are of the half of all points that resembles them least. Points
-    beyond the reference of a cost are left out as long as there are others.
+    difference is one of cost. Points that take longer than `LONGEST_DURATION` are none of highest cost: the hugest network of a
+    space may take a fifth of the time of a search. The others are those near the quantile that are least like the earlier points;
+    if nothing is cheap, all are. Once some have failed, those after the first two are of the half of all points that resembles
+    them least. Points beyond the reference of a cost are left out as long as there are others.
 
     Args:
         pool: the candidates.
@@ -53,6 +55,9 @@ def choose_initial(
     if not len(available):
         return None
     if started < 2 and pool.extractor.num_cheap:
+        if started:
+            durations = pool.durations[available]
+            available = available[durations <= LONGEST_DURATION * np.median(durations)]
         costs = pool.costs[available, 0]
         extreme = available[costs == (costs.min() if started == 0 else costs.max())]
         if started and len(trained) and len(extreme) > 1:

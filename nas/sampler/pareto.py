@@ -50,6 +50,8 @@ class ParetoSampler(BaseSampler):
         primary: index of the objective that training is for (accuracy); by default the first that is not cheap. Any others
             that are not cheap are modelled, too; their uncertainty counts likewise.
         features: functions that give further numbers known before training, such as the parameters of a network.
+        duration: a function that gives the time that a trial will take, in any unit, above 0; points are then chosen by their
+            expected improvement per time. By default all take as long.
         feasible: a function that gives False for points that must not be proposed.
         limits: objective index -> its worst value allowed.
         reference: objective index -> its value at the reference point; worse values do not count. By default it is the worst of
@@ -80,6 +82,7 @@ class ParetoSampler(BaseSampler):
         *,
         primary: int | None = None,
         features: Sequence[Callable[[Any], float]] = (),
+        duration: Callable[[Any], float] | None = None,
         feasible: Callable[[Any], bool] | None = None,
         limits: Mapping[int, float] | None = None,
         reference: Mapping[int, float] | None = None,
@@ -95,6 +98,7 @@ class ParetoSampler(BaseSampler):
         self.cheap = dict(cheap or {})
         self.primary = primary
         self.features = tuple(features)
+        self.duration = duration
         self.feasible = feasible
         self.limits = dict(limits or {})
         self.reference = dict(reference or {})
@@ -126,6 +130,7 @@ class ParetoSampler(BaseSampler):
             cheap=self.cheap,
             primary=self.primary,
             features=self.features,
+            duration=self.duration,
             feasible=self.feasible,
             limits=self.limits,
             reference=self.reference,

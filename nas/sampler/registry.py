@@ -60,6 +60,7 @@ class SamplerContext:
         objectives: in the order of the study's directions, at least one.
         primary: index of the objective that training is for (accuracy).
         features: functions of an architecture (or of the parameters) that give further numbers known before training.
+        duration: a function that gives the time that a trial will take, in any unit; None: all take as long.
         feasible: False for a point that must not be proposed; None if all may be.
         budget: epochs of a complete training, the unit of a trial's intermediate values; None if there are no such values.
         prior: parameters and values of the primary objective from an earlier study.
@@ -75,6 +76,7 @@ class SamplerContext:
     objectives: tuple[SamplerObjective, ...]
     primary: int = 0
     features: tuple[Callable[[Any], float], ...] = ()
+    duration: Callable[[Any], float] | None = None
     feasible: Callable[[Any], bool] | None = None
     budget: int | None = None
     prior: tuple[tuple[Mapping[str, Any], float], ...] = ()

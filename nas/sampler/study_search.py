@@ -41,6 +41,7 @@ class SearchOptions:
     cheap: Mapping[int, Callable[[Any], float]] = field(default_factory=dict)
     primary: int | None = None
     features: Sequence[Callable[[Any], float]] = ()
+    duration: Callable[[Any], float] | None = None
     feasible: Callable[[Any], bool] | None = None
     limits: Mapping[int, float] = field(default_factory=dict)
     reference: Mapping[int, float] = field(default_factory=dict)
@@ -163,11 +164,13 @@ class StudySearch:
         limits, references, seed = options.limits, options.reference, options.seed
         if self._num_models > 1:
             seed = int(np.random.SeedSequence([seed, self._num_models]).generate_state(1)[0])
-        functions = {id(f): _LastCall(f) for f in (*options.cheap.values(), *options.features)}
+        durations = () if options.duration is None else (options.duration,)
+        functions = {id(f): _LastCall(f) for f in (*options.cheap.values(), *options.features, *durations)}
         return Engine(
             domain,
             [_with_sign(functions[id(options.cheap[index])], signs[index]) for index in cheap],
             [functions[id(feature)] for feature in options.features],
+            None if options.duration is None else functions[id(options.duration)],
             [self._cost_goal(index) for index in cheap],
             [self._cost_goal(index) for index in secondary],
             primary_limit=-self._primary.loss(limits[primary]) if primary in limits else -math.inf,

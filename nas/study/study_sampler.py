@@ -50,14 +50,16 @@ def sampler_context(
         existing_trials: number of trials that the study already has; a resumed study must not repeat its first random draws.
     """
     names = config.objectives
+    timing = next(iter(tables), None)  # the objective whose operator table gives the durations of trainings
     return SamplerContext(
         space,
         tuple(_sampler_objective(name, config) for name in names),
         primary=objectives.primary_index([objectives.get(name) for name in names]),
         features=(
             *(partial(cost_value, name) for name in COST_FEATURES if name not in names),
-            *(partial(table.predict, objectives.get(name)) for name, table in tables.items()),
+            *(partial(table.predict, objectives.get(name)) for name, table in tables.items() if name != timing),
         ),
+        duration=None if timing is None else tables[timing].seconds,
         feasible=partial(may_satisfy_limits, limits=config.limits, tables=tables),
         budget=config.train.epochs,
         prior=tuple((space.encode(architecture), accuracy) for architecture, accuracy in prior),

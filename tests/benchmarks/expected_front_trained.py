@@ -49,7 +49,7 @@ def compare(folder: Path, repeats: int) -> None:
     bounds = Bounds.of(results.complete[names].to_numpy(dtype=np.float64), results.objectives)
 
     def volume(front: Any, repeat: slice) -> float:
-        values = front[names].to_numpy(dtype=np.float64)
+        values = front[names].to_numpy(dtype=np.float64, copy=True)
         values[:, column] = [np.mean(trained[number][repeat]) for number in front["trial"]]
         return hypervolume(values, results.objectives, bounds)
 

@@ -41,6 +41,7 @@ def _create(context: SamplerContext, expected: int) -> ParetoSampler:
         {index: objective.compute for index, objective in objectives if objective.compute is not None},
         primary=context.primary,
         features=context.features,
+        duration=context.duration,
         feasible=context.feasible,
         limits={index: objective.limit for index, objective in objectives if objective.limit is not None},
         reference={index: objective.reference for index, objective in objectives if objective.reference is not None},

@@ -173,6 +173,7 @@ def test_pareto_sampler_gets_all_of_the_context() -> None:
         (throughput, macs, SamplerObjective("accuracy", "maximize")),
         primary=2,
         features=(macs_of,),
+        duration=macs_of,
         feasible=SPACE.contains,
         budget=9,
         prior=(({}, 0.5),),
@@ -183,6 +184,7 @@ def test_pareto_sampler_gets_all_of_the_context() -> None:
     sampler = create("pareto", search)
     assert isinstance(sampler, ParetoSampler)
     assert (sampler.cheap, sampler.primary, sampler.features) == ({1: macs_of}, 2, (macs_of,))
+    assert sampler.duration is macs_of
     assert (sampler.limits, sampler.attributes) == ({0: 10.0, 1: 1e6}, {0: "images_per_s"})
     assert (sampler.budget, sampler.prior, sampler.feasible) == (9, (({}, 0.5),), SPACE.contains)
     assert (sampler.key_attribute, sampler.infeasible_attribute) == ("id", "infeasible")

@@ -13,6 +13,7 @@ import pytest
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.settings import MeasuringSettings
 from nas.objectives import get
+from nas.sampler import ParetoSampler
 from nas.study.config import StudyConfig
 from nas.study.layout import OPERATORS
 from nas.study.operator_table import (
@@ -135,14 +136,20 @@ def config(**changes: Any) -> StudyConfig:
 
 
 def test_the_sampler_gets_predictions_and_drops_architectures_that_violate_a_limit_by_far() -> None:
+    """The first table gives the durations of trainings, of which others differ by little; so it is no further feature."""
     complete = table()
     rng = random.Random(2)
     sample = [SPACE.sample(rng) for _ in range(20)]
     limit = float(np.median([complete.predict(get("images_per_s"), architecture) for architecture in sample]))
-    sampler = create_sampler(config(limits={"images_per_s": limit}), SPACE, tables={"images_per_s": complete})
-    *_, predict = sampler.features  # type: ignore[attr-defined]
+    sampler = create_sampler(
+        config(limits={"images_per_s": limit}), SPACE, tables={"images_per_s": complete, "latency_ms": complete}
+    )
+    assert isinstance(sampler, ParetoSampler)
+    assert sampler.duration is not None
+    assert len(sampler.features) == 3
     for architecture in sample:
-        assert predict(architecture) == complete.predict(get("images_per_s"), architecture)
+        assert sampler.duration(architecture) == complete.seconds(architecture)
+        assert sampler.features[-1](architecture) == complete.predict(get("latency_ms"), architecture)
         assert sampler.feasible(architecture) == (1.5 * complete.predict(get("images_per_s"), architecture) >= limit)  # type: ignore[attr-defined]
     assert {sampler.feasible(architecture) for architecture in sample} == {True, False}  # type: ignore[attr-defined]
 
