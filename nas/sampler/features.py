@@ -69,7 +69,7 @@ class FeatureExtractor(Generic[Point]):
         domain: the points.
         cheap: functions that give the cheap objectives, to be minimised.
         extra: functions that give further numbers, such as the parameters of a network.
-        duration: a function that gives the duration of a training, in any unit; it is a feature, too. None if it is not known.
+        duration: a function that gives the duration of a training, in any unit; None if it is not known.
         goals: what counts of each cheap objective.
         feasible: False for points that must not be proposed; None if all may be.
         enumerate_all: scales are those of all points of the domain, not of random ones.
@@ -88,8 +88,8 @@ class FeatureExtractor(Generic[Point]):
         rng: Rng,
     ) -> None:
         self.domain = domain
+        self._num_numbers = len(cheap) + len(extra)  # which are features; a duration is not
         self.functions = (*cheap, *extra, *(() if duration is None else (duration,)))
-        self.has_durations = duration is not None
         self.num_cheap = len(cheap)
         self._rows: BoundedCache[Hashable, tuple[float, ...]] = BoundedCache(MAX_CACHED_POINTS)
         self._is_feasible: BoundedCache[Hashable, bool] = BoundedCache(MAX_CACHED_POINTS)
@@ -102,7 +102,7 @@ class FeatureExtractor(Generic[Point]):
         self._spread[self._spread < 1e-9] = np.inf  # a constant feature has no effect
         self._num_coordinates = domain.coordinates([]).shape[1]
         self.num_linear = raw.shape[1] - self._num_coordinates
-        self.num_smooth = len(self.functions) + self._num_coordinates
+        self.num_smooth = self._num_numbers + self._num_coordinates
 
     def function_values(self, points: Sequence[Point]) -> Floats:
         """The cheap objectives, further numbers and the durations of `points`, `(n, functions)`."""
@@ -143,7 +143,7 @@ class FeatureExtractor(Generic[Point]):
         Raises:
             ValueError: one is not above 0.
         """
-        if not self.has_durations:
+        if len(self.functions) == self._num_numbers:
             return np.ones(len(values))
         durations = _finite(values[:, -1], self.scales[-1])
         if not (durations > 0).all():
@@ -157,13 +157,13 @@ class FeatureExtractor(Generic[Point]):
         linear, coordinates = np.split(standard, [self.num_linear], axis=1)
         # So many coordinates together are as far apart as one function value.
         coordinates = coordinates / np.sqrt(max(self._num_coordinates, 1))
-        smooth = np.concatenate([linear[:, : len(self.functions)], coordinates], axis=1)
+        smooth = np.concatenate([linear[:, : self._num_numbers], coordinates], axis=1)
         return Features(bits, linear, smooth, np.zeros(len(points)))
 
     def _raw_features(self, points: Sequence[Point], bits: Floats, values: Floats) -> Floats:
         """The logarithms of function values, the counts of choices and the coordinates, `(n, linear + coordinates)`."""
         columns = [
-            scale.logarithmic(_finite(column, scale)) for scale, column in zip(self.scales, values.T, strict=True)
+            scale.logarithmic(_finite(values[:, j], scale)) for j, scale in enumerate(self.scales[: self._num_numbers])
         ]
         logs = np.stack(columns, axis=1) if columns else np.zeros((len(bits), 0))
         counts = bits @ self.domain.encoding.count_matrix

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from functools import partial
+from statistics import median
 from types import MappingProxyType
 
 import optuna
@@ -20,6 +22,7 @@ PriorAccuracies = tuple[tuple[Architecture, float], ...]
 """Architectures, and their accuracies in another study."""
 
 COST_FEATURES = ("macs", "params")  # costs that correlate with accuracy
+SAMPLED_ARCHITECTURES = 64  # of which the median MACs are taken
 
 
 def create_sampler(
@@ -50,16 +53,16 @@ def sampler_context(
         existing_trials: number of trials that the study already has; a resumed study must not repeat its first random draws.
     """
     names = config.objectives
-    timing = next(iter(tables), None)  # the objective whose operator table gives the durations of trainings
+    table = next(iter(tables.values()), None)  # of several, any: training takes as long as the passes that it predicts
     return SamplerContext(
         space,
         tuple(_sampler_objective(name, config) for name in names),
         primary=objectives.primary_index([objectives.get(name) for name in names]),
         features=(
             *(partial(cost_value, name) for name in COST_FEATURES if name not in names),
-            *(partial(table.predict, objectives.get(name)) for name, table in tables.items() if name != timing),
+            *(partial(table.predict, objectives.get(name)) for name, table in tables.items()),
         ),
-        duration=None if timing is None else tables[timing].seconds,
+        duration=_duration_by_macs(space) if table is None else table.seconds,
         feasible=partial(may_satisfy_limits, limits=config.limits, tables=tables),
         budget=config.train.epochs,
         prior=tuple((space.encode(architecture), accuracy) for architecture, accuracy in prior),
@@ -67,6 +70,13 @@ def sampler_context(
         infeasible_attribute="infeasible",
         seed=config.seed + existing_trials,
     )
+
+
+def _duration_by_macs(space: SearchSpace) -> Callable[[Architecture], float]:
+    """The MACs of an architecture, and once more those of the median one of `space` for all that does not depend on MACs."""
+    rng = random.Random(0)
+    overhead = median(cost_value("macs", space.sample(rng)) for _ in range(SAMPLED_ARCHITECTURES))
+    return lambda architecture: overhead + cost_value("macs", architecture)
 
 
 def _sampler_objective(name: str, config: StudyConfig) -> SamplerObjective:
