@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/digits
+# Compiled by all processors, not by pip, which uses one. Some packages hold templates that are no Python.
+PIP_FLAGS := --quiet --disable-pip-version-check --no-compile
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 SOAK_MINUTES ?= 30
 SOAK_SEED ?= 0
 # The public packages, and the registries and interfaces that an extension uses.
@@ -63,8 +66,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@echo 'installing into $(VENV): about two minutes, 5.5 GB, most of it torch ...'
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable . && touch $@
+	@$(BIN)/pip install $(PIP_FLAGS) --editable .
+	@$(COMPILE)
+	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/.installed
 	@echo 'installing the tools for tests ...'
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' && touch $@
+	@$(BIN)/pip install $(PIP_FLAGS) --editable '.[dev]'
+	@$(COMPILE)
+	@touch $@

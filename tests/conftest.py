@@ -7,9 +7,10 @@ and that does not set its own number. Bits of a training depend on that number, 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
@@ -24,6 +25,17 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto`: three workers for two processors, since many tests wait for other processes."""
     return max(1, len(os.sched_getaffinity(0)) * 3 // 2)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Without the garbage collector: each pass would visit all modules and tests so far, which stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

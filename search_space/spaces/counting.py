@@ -23,7 +23,8 @@ class ArchitectureCounter:
         self.stages = stages
         self.image_size = image_size
         # Caches of this object, not of the class: they are freed with the space.
-        self.mixer_pairs = cache(self._mixer_pairs)
+        self._first_equal_stage = tuple(map(stages.index, stages))
+        self._mixer_pairs_of_stage = cache(self._mixer_pairs)
         self.forms = cache(self._forms)
         self.stage_variant_count = cache(self._stage_variant_count)
         self.first_shapes = cache(self._first_shapes)
@@ -37,8 +38,13 @@ class ArchitectureCounter:
     def _mixer_pairs(
         self, index: int, residual: str, block_shapes: tuple[BlockShape, ...]
     ) -> dict[TokenMixerSpec, tuple[ChannelMixerSpec, ...]]:
-        """The token mixers that fit blocks of stage `index` of `block_shapes`, each with its channel mixers."""
         return self.stages[index].mixer_pairs(residual, block_shapes)
+
+    def mixer_pairs(
+        self, index: int, residual: str, block_shapes: tuple[BlockShape, ...]
+    ) -> dict[TokenMixerSpec, tuple[ChannelMixerSpec, ...]]:
+        """The token mixers that fit blocks of stage `index` of `block_shapes`, each with its channel mixers; cached."""
+        return self._mixer_pairs_of_stage(self._first_equal_stage[index], residual, block_shapes)
 
     def _forms(self, index: int, shape: BlockShape) -> tuple[StageForm, ...]:
         """The forms of a stage `index` of `shape` for which some mixers fit."""

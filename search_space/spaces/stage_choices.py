@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from search_space.block_fit import canonical_token_mixer, check_channel_mixer, check_reach, check_token_mixer
+from search_space.block_fit import check_channel_mixer, check_reach
 from search_space.channel_mixers import CHANNEL_MIXERS, ChannelMixerSpec
 from search_space.downsampling import DownsamplingSpec
 from search_space.errors import SpaceError
 from search_space.field_types import Activation, Begin, Depth, Stride, Width
 from search_space.mixers import MIXERS, TokenMixerSpec
-from search_space.mixers.base import channel_graph_of
 from search_space.norm import Norm
 from search_space.residual_forms import RESIDUAL_FORMS
 from search_space.residual_forms.base import ResidualName
 from search_space.shapes import BlockShape, MapShape, distinct_block_shapes
 from search_space.spaces.choices import Choices, EachOnce, Options, mixer_choices
+from search_space.spaces.token_mixer_choices import TokenMixerChoices
 from search_space.squeeze_excite import SqueezeExciteSpec
 from search_space.stage import Stage
 from search_space.value import Value
@@ -52,6 +53,11 @@ class StageChoices(Value):
     layer_scale: Annotated[tuple[Annotated[float, Field(gt=0)] | None, ...], *Choices] = (None,)
     downsampling: Annotated[tuple[DownsamplingSpec, ...], *Choices] = (DownsamplingSpec(),)
     squeeze_excite: Annotated[tuple[SqueezeExciteSpec | None, ...], *Choices] = (None,)
+
+    @cached_property
+    def token_mixers(self) -> TokenMixerChoices:
+        """The token mixers to choose from."""
+        return TokenMixerChoices(self.mixer)
 
     @property
     def independent_fields(self) -> tuple[str, ...]:
@@ -99,24 +105,21 @@ class StageChoices(Value):
         Both in the order of their choices; the two together reach every channel.
         """
         form = RESIDUAL_FORMS[residual]
-        pairs: dict[TokenMixerSpec, dict[ChannelMixerSpec, None]] = {}
-        reaching: dict[Hashable, tuple[ChannelMixerSpec, ...]] = {}
         by_inputs = self._channel_mixers_by_inputs(residual, block_shapes)
-        for name, options in self.mixer.items():
-            for mixer in MIXERS[name].variants(options, block_shapes[-1].width):
-                for inputs, channel_mixers in by_inputs.items():
-                    if not _passes(check_token_mixer, mixer, inputs):
-                        continue
-                    graphs = tuple(channel_graph_of(mixer, width) for width, _ in inputs)
-                    if (inputs, graphs) not in reaching:
-                        reaching[inputs, graphs] = tuple(
-                            channel_mixer
-                            for channel_mixer in channel_mixers
-                            if _passes(check_reach, form, graphs, channel_mixer, block_shapes)
-                        )
-                    if reaching[inputs, graphs]:
-                        canonical = canonical_token_mixer(mixer, inputs)
-                        pairs.setdefault(canonical, {}).update(dict.fromkeys(reaching[inputs, graphs]))
+        width = block_shapes[-1].width
+        fitting = [(fit, inputs) for inputs in by_inputs for fit in self.token_mixers.fitting(width, inputs)]
+        pairs: dict[TokenMixerSpec, dict[ChannelMixerSpec, None]] = {}
+        reaching: dict[Hashable, dict[ChannelMixerSpec, None]] = {}
+        for fit, inputs in sorted(fitting, key=lambda pair: pair[0].choice):
+            key = inputs, fit.graph_numbers
+            if key not in reaching:
+                reaching[key] = {
+                    channel_mixer: None
+                    for channel_mixer in by_inputs[inputs]
+                    if _passes(check_reach, form, fit.graphs, channel_mixer, block_shapes)
+                }
+            if reaching[key]:
+                pairs.setdefault(fit.mixer, {}).update(reaching[key])
         return {mixer: tuple(channel_mixers) for mixer, channel_mixers in pairs.items()}
 
     def _channel_mixers_by_inputs(
@@ -143,12 +146,11 @@ class StageChoices(Value):
         for residual, begin, depth in itertools.product(self.residual, self.begin, self.depth):
             block_shapes = distinct_block_shapes(begin, depth, shape)
             for channel_mixer in self._channel_mixer_variants(block_shapes[-1]):
-                for name, options in self.mixer.items():
-                    for mixer in MIXERS[name].variants(options, shape.width):
-                        fields = {"residual": residual, "begin": begin, "depth": depth, "width": shape.width}
-                        error = _error({"mixer": mixer, "channel_mixer": channel_mixer, **fields}, shape)
-                        if error is not None:
-                            return error
+                for mixer in self.token_mixers.variants(shape.width):
+                    fields = {"residual": residual, "begin": begin, "depth": depth, "width": shape.width}
+                    error = _error({"mixer": mixer, "channel_mixer": channel_mixer, **fields}, shape)
+                    if error is not None:
+                        return error
         return None
 
 

@@ -41,6 +41,7 @@ from nas.execution.base import (
     device_of,
     register,
 )
+from nas.execution.imports import without_garbage_collection
 from nas.execution.resources import (
     Allocation,
     Resources,
@@ -319,7 +320,8 @@ def _serve(connection: Connection, make_worker: WorkerFactory, device: str) -> N
     connection.send((STARTED, None))
     logs.configure_worker()
     try:
-        worker = make_worker(WorkerSite(device))
+        with without_garbage_collection():
+            worker = make_worker(WorkerSite(device))
     except Exception as error:
         connection.send((UNFIT, reason(error)))
         return

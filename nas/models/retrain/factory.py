@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from nas.execution.base import WorkerSite
@@ -20,6 +21,7 @@ class RetrainWorkerFactory:
 
     def __call__(self, site: WorkerSite) -> RetrainWorker:
         """The worker at `site`."""
+        import_module("timm.optim")  # by which recipes make optimizers: sooner here, where garbage collection is paused
         from nas.models.retrain.run_files import open_run_files
         from nas.models.retrain.worker import RetrainWorker
 

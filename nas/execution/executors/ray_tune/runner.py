@@ -62,9 +62,11 @@ def create_worker(make_worker: bytes, device: str, files: Any) -> Any:
     from nas import logs
     from nas.execution.base import WorkerSite
     from nas.execution.executors.ray_tune.depot import DepotFiles
+    from nas.execution.imports import without_garbage_collection
 
     logs.configure_worker()
-    return pickle.loads(make_worker)(WorkerSite(device, None if files is None else DepotFiles(files)))
+    with without_garbage_collection():
+        return pickle.loads(make_worker)(WorkerSite(device, None if files is None else DepotFiles(files)))
 
 
 def label_of(worker: Any) -> str | None:
