@@ -20,6 +20,7 @@ from nas.analysis.results import Results
 from nas.analysis.study_text import search_line
 from nas.formatting import ratio, si
 from nas.terminal.drawing import architecture_drawing
+from nas.terminal.fitting_table import FittingTable
 from nas.terminal.tables import front_table, sparkline, status_panel, status_record, trial_panel
 from search_space import Architecture, presets
 
@@ -65,6 +66,16 @@ def test_numbers_are_whole_at_any_width(tmp_path: Path, study_writer: Any, store
     assert "…" not in text
     for objective in results.objectives:
         assert objective.name in text or width == 20  # which folds the longest name
+
+
+@pytest.mark.parametrize("width", [10, 80])
+def test_title_and_caption_are_shown_at_any_width(width: int) -> None:
+    table = FittingTable(title="A title", caption="a caption")
+    for head in ("one", "two"):
+        table.add_column(head, no_wrap=True)
+    table.add_row("111111", "222222")
+    text = rendered(table, width=width)
+    assert [word for word in ("A title", "111111", "222222", "a caption") if word not in text] == []
 
 
 def test_a_search_that_ended_early_says_why(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
