@@ -41,6 +41,11 @@ def ratio(value: float | None) -> str:
     return MISSING if value is None or math.isnan(value) else f"{value:.4f}"
 
 
+def percent(share: float) -> str:
+    """A share in per cent: `25 %`, `100 %`, `6.7 %`, `0.31 %`; below a tenth, two significant digits."""
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
 def value_text(objective: Objective, value: float | None, *, unit: bool = True) -> str:
     """A value of `objective`: four decimals for a ratio (no unit, no log scale), three significant digits for all others.
 

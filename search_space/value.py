@@ -89,11 +89,20 @@ def space_error(error: ValidationError, model: type[BaseModel]) -> SpaceError:
         return unknown_name(place, "key", first["loc"][-1], model.model_fields)
     if first["type"] == "missing":
         return ArchitectureError(place, "must be given")
-    rule = first["msg"][:1].lower() + first["msg"][1:] + literal_hint(first)
+    rule = rule_text(first)
     return ArchitectureError(place, rule, first["input"])
 
 
-def literal_hint(details: ErrorDetails) -> str:
+def rule_text(details: ErrorDetails) -> str:
+    """The rule of a pydantic error in words, with a suggestion where a name is close to one that is allowed."""
+    if details["type"] == "too_short":
+        least = details["ctx"]["min_length"]
+        return f"must have at least {least} {'item' if least == 1 else 'items'}"
+    message = details["msg"].removeprefix("Value error, ")
+    return message[:1].lower() + message[1:] + _literal_hint(details)
+
+
+def _literal_hint(details: ErrorDetails) -> str:
     """A suggestion of the closest names for a pydantic error about a `Literal`; empty for any other error."""
     if details["type"] != "literal_error" or not isinstance(details["input"], str):
         return ""

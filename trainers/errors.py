@@ -84,6 +84,14 @@ class ProcessLostError(TrainerError):
     """One of the processes that train a network together has ended, or does not answer. A checkpoint continues the training."""
 
 
+def skippable(error: DataError) -> DataError:
+    """`error` of one image, with the setting that leaves such images out; that of a disk as it is."""
+    if isinstance(error, DiskError):
+        return error
+    found = "" if error.value is None else f", found {error.value!r}"
+    return DataError(error.place, f"{error.rule}{found}; data.on_error=skip leaves such images out")
+
+
 def unknown_source(name: object, known_names: Iterable[str]) -> DataError:
     """The error for an unknown data source: lists `known_names` and suggests the closest."""
     names = sorted(known_names)

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 else:
     Row = pd.Series  # `pd.Series[Any]` is known to the stubs only
 
+_WHOLE_NUMBERS = frozenset({"trial", "seed", "retried_from", *COST_FIELDS})
+"""Columns of counts and numbers; pandas makes floats of those that some trials lack."""
+
 CONFUSION_SCORES = ("balanced_accuracy", "macro_f1")
 """Objectives that follow from a confusion matrix."""
 
@@ -292,4 +295,4 @@ def plain(name: str, value: Any) -> Any:
     number = float(value)
     if not math.isfinite(number):
         return None
-    return round(number) if name in ("trial", *COST_FIELDS) else number
+    return round(number) if name in _WHOLE_NUMBERS else number

@@ -87,7 +87,7 @@ def format_trainings(spread: Spread, trainings: int) -> str:
     if math.isinf(spread.q1):
         return f">{trainings}"
     q1, median, q3, largest = (
-        f">{trainings}" if math.isinf(value) else f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+        f">{trainings}" if math.isinf(value) else f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
         for value in (spread.q1, spread.median, spread.q3, spread.largest)
     )
     return f"{median} ({q1} to {q3}; {largest})"

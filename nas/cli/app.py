@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -99,8 +100,33 @@ def print_rich(*renderables: Any) -> None:
 
 def split_words(words: list[str]) -> tuple[list[str], list[str]]:
     """Split `words` into files and `key.sub=value` overrides. `runs/lr=0.1/study.yaml` is a file: no key has a slash."""
+    check_quotes(words)
     overrides = [word for word in words if "=" in word and "/" not in word.partition("=")[0] and not _is_file(word)]
     return [word for word in words if word not in overrides], overrides
+
+
+def check_quotes(words: list[str]) -> None:
+    """Refuse an override that the shell has cut at a space: `limits={macs:` and `2e6}`.
+
+    Raises:
+        ConfigError: names the words and shows the override in quotes.
+    """
+    for index, word in enumerate(words):
+        _, equals, value = word.partition("=")
+        if not equals or not value.startswith(("[", "{")) or _open_brackets(value) <= 0:
+            continue
+        for end in range(index + 2, len(words) + 1):
+            if "=" in words[end - 1]:
+                break
+            if _open_brackets(" ".join([value, *words[index + 1 : end]])) == 0:
+                from nas.errors import ConfigError
+
+                whole = " ".join(words[index:end])
+                raise ConfigError(word, f"an override with spaces needs quotes: {shlex.quote(whole)}")
+
+
+def _open_brackets(text: str) -> int:
+    return sum((character in "[{") - (character in "]}") for character in text)
 
 
 def _is_file(word: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli.app import AsJson, Verbose, app, expand_path, print_rich
+from nas.cli.app import AsJson, Verbose, app, check_quotes, expand_path, print_rich
 
 
 @app.command()
@@ -39,9 +39,10 @@ def data(
     from nas.cli.interruption import interruptible
     from nas.formatting import printable
 
+    check_quotes(overrides or [])
     with interruptible():
         dataset = _describe(where, overrides or [], html_file)
-    _warn(dataset)
+        _warn(dataset, where, overrides or [])
     if as_json:
         print(json.dumps(dataset))
         return
@@ -73,11 +74,16 @@ def _describe(where: str, overrides: list[str], html_file: Path | None) -> dict[
     return dataset
 
 
-def _warn(dataset: dict[str, Any]) -> None:
+def _warn(dataset: dict[str, Any], where: str, overrides: list[str]) -> None:
     import sys
 
     from nas.analysis.dataset_summary import leak_warnings
-    from nas.formatting import printable
+    from nas.formatting import count, printable
+    from nas.study.data_argument import skips_unasked
 
-    for warning in leak_warnings(dataset):
+    warnings = list(leak_warnings(dataset))
+    if (broken := dataset.get("skipped_count")) and skips_unasked(where, overrides):
+        left_out = f"{count(broken, 'image')} left out"
+        warnings.append(f"{left_out}; `nas search` would end with an error: data.on_error=skip leaves them out there, too")
+    for warning in warnings:
         print(f"nas: warning: data: {printable(warning)}", file=sys.stderr)

@@ -30,8 +30,8 @@ def init(
             "--image-size",
             metavar="N",
             help="Height and width of images in pixels (default: those of the preset, or 32).",
-            min=1,
-            max=1024,  # `trainers.data.types.MAX_IMAGE_SIZE`, which takes a while to import
+            min=4,  # `MIN_IMAGE_SIZE` and `MAX_IMAGE_SIZE` of `trainers.data.types`, which takes a while to import
+            max=1024,
         ),
     ] = None,
     verbose: Verbose = False,

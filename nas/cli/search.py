@@ -119,7 +119,9 @@ def print_end(config: StudyConfig, folder: Path, end: SearchEnd, display: Displa
     if (warning := baseline_warning(results)) is not None:
         display.warn(warning)
     path = shell_path(folder)
-    print(f"study   {folder}\nreport  nas report {path}\nmodel   nas export {path} best --out FOLDER")
+    print(f"study   {folder}\nreport  nas report {path}")
+    if results.best is not None:
+        print(f"model   nas export {path} best --out FOLDER")
 
 
 def study_and_overrides(words: list[str]) -> tuple[str | None, list[str]]:

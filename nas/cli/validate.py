@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.app import AsJson, Verbose, app, expand_path, print_rich
+from nas.cli.app import AsJson, Verbose, app, check_quotes, expand_path, print_rich
 from nas.cli.normalisation import Mean, Std, channel_numbers
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def validate(
     from nas.cli.interruption import interruptible
     from nas.formatting import printable
 
+    check_quotes(overrides or [])
     with interruptible():
         from nas.models.validate import validate as run
         from nas.models.validate.table import validation_table

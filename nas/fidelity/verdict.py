@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from nas.analysis.statistics import Estimate
 from nas.fidelity.values import Findings, RankingMethod
-from nas.formatting import count
+from nas.formatting import count, percent
 
 MAX_TAU_LOSS = 0.05
 """A cheaper proxy keeps the ranking if its tau is lower by at most this."""
@@ -106,4 +106,4 @@ def share_text(share: float | None) -> str:
         return "an unknown share"
     if share < 1e-4:
         return "<0.01 %"
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+    return percent(share)

@@ -13,7 +13,7 @@ from nas.study.attribute_types import is_number_text
 from nas.study.space_config import SpaceConfig
 from nas.study.study_file import StudyFile
 from search_space.errors import SpaceError
-from search_space.value import dotted_path, literal_hint
+from search_space.value import dotted_path, rule_text
 from trainers.errors import DataError
 
 _RULES = dict.fromkeys(("string_type", "path_type"), "must be text, in quotes where YAML reads something else")
@@ -66,9 +66,8 @@ def config_error(error: ValidationError, source: StudyFile, model: type[BaseMode
     if first["type"] == "extra_forbidden":
         keys = _fields_at(loc[:-1], model)
         return ConfigError(source.where(loc), str(UnknownNameError(dotted_path(loc), "key", loc[-1], keys)))
-    message = _RULES.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+    rule = _RULES.get(first["type"]) or rule_text(first)
     value_text = "" if first["type"] in ("missing", "value_error") else f", found {plain(first['input'])}"
-    rule = f"{message[:1].lower()}{message[1:]}{literal_hint(first)}"
     return ConfigError(source.where(loc), f"{dotted_path(loc)}: {rule}{value_text}")
 
 

@@ -13,7 +13,7 @@ from nas.study.content import StudyContent, StudySnapshot
 from nas.study.dataset import dataset_record
 from nas.study.images import check_room, data_errors
 from nas.study.storage import study_exists
-from nas.study.study_file import read
+from nas.study.study_file import StudyFile, read
 from nas.study.templates import installed_studies
 from trainers.data.prepared import describe, locate, prepare
 from trainers.data.sources import SOURCES
@@ -86,8 +86,7 @@ def data_configuration(where: str, overrides: Sequence[str]) -> StudyConfig:
     if not path.is_dir() and where in installed:
         return StudyConfig.from_file(installed[where], *overrides)
     file = read(installed["folder"], overrides, StudyConfig)
-    overridden = {path[1] for path in file.overrides if path[0] == "data" and len(path) > 1}
-    given = {key: value for key, value in file.data["data"].items() if key in overridden}
+    given = _given(file)
     if path.is_dir():
         asked = {"source": "folder", "path": str(path)}
         place = ("data", "path")
@@ -99,3 +98,24 @@ def data_configuration(where: str, overrides: Sequence[str]) -> StudyConfig:
     data = {"on_error": "skip", **asked, **given}
     content = {**file.data, "data": data, "space": _ANY_SPACE}
     return StudyConfig.parse(replace(file, data=content, overrides={**file.overrides, place: where}))
+
+
+def skips_unasked(where: str, overrides: Sequence[str]) -> bool:
+    """True if broken images of `where` are left out though nothing says so; a search on them would end with an error.
+
+    Raises:
+        ConfigError, UsageError: as `data_configuration`.
+    """
+    is_study_file = Path(where).is_file() or (not Path(where).is_dir() and where in installed_studies())
+    if study_exists(Path(where)) or is_study_file:
+        return False
+    return "on_error" not in _given(read(installed_studies()["folder"], overrides, StudyConfig))
+
+
+def _given(file: StudyFile) -> dict[str, Any]:
+    """The keys of `data` that overrides set: one by one, or all by `data={...}`."""
+    data = file.data["data"]
+    if ("data",) in file.overrides and isinstance(data, dict):
+        return dict(data)
+    overridden = {path[1] for path in file.overrides if path[0] == "data" and len(path) > 1}
+    return {key: value for key, value in data.items() if key in overridden}

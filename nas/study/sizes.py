@@ -5,23 +5,29 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import PlainSerializer, PlainValidator
 
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 MAX_BYTES = 2**60
 
 
-def parse_size(given: Any) -> int:
+class MemorySize(int):
+    """A number of bytes. The type tells it from a plain number, which must not be given as text (`check_types`)."""
+
+    __slots__ = ()
+
+
+def parse_size(given: Any) -> MemorySize:
     """Bytes: a number, or a number with a unit: `8 GB` (10^9 bytes each), `8 GiB` (2^30), `512 MB`.
 
     Raises:
-        ValueError: `given` has another form, or is not above 0.
+        ValueError: `given` has another form, is less than a byte or more than `MAX_BYTES`.
     """
     size = _bytes(given)
-    if size is None or not 0 < size <= MAX_BYTES:
-        raise ValueError(f"must be a size above 0, such as 8 GB or 512 MiB, found {given!s:.50}")
-    return int(size)
+    if size is None or not 1 <= size <= MAX_BYTES:
+        raise ValueError(f"must be a size such as 8 GB or 512 MiB, at most {MAX_BYTES >> 40:,} TiB, found {given!s:.50}")
+    return MemorySize(size)
 
 
 def size_word(size_bytes: int) -> str:
@@ -41,5 +47,5 @@ def _bytes(given: Any) -> float | None:
     return float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2].lower()]
 
 
-Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(size_word, when_used="json")]
+Size = Annotated[int, PlainValidator(parse_size), PlainSerializer(size_word, when_used="json")]
 """A field of a configuration, in bytes; as plain JSON it is text."""

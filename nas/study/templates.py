@@ -20,6 +20,9 @@ from trainers.files import atomic_write
 
 DEFAULT_STUDY = "digits"
 
+STARTER_PATCHES = (2, 4)
+"""Pixels a side of the patches of the starter study; each is a multiple of the first."""
+
 PRESET_HEAD = """\
 # A study around the preset {preset}: its own mixers and others, its width and depth and half of them.
 # Command:  nas search {file} --out {out}
@@ -60,13 +63,19 @@ def write_starter_study(file: Path, data: Path, image_size: int) -> None:
     """Write a commented study on the image folder `data`, with images of `image_size` pixels a side, to `file`.
 
     Raises:
-        UsageError: the file already exists.
+        UsageError: the file already exists, or no patch of the starter divides the image size.
     """
+    smallest_patch = STARTER_PATCHES[0]
+    if image_size % smallest_patch:
+        patches = " and ".join(map(str, STARTER_PATCHES))
+        rule = f"must be a multiple of {smallest_patch} (the starter's patches have {patches} pixels a side)"
+        raise UsageError(f"--image-size: {rule}, found {image_size}")
     text = resources.files("nas.study").joinpath("starter.yaml").read_text(encoding="utf-8")
     words = {
         "title": f"A study of {printable(data)}.",
         "data_comment": printable(data),
         "image_size": image_size,
+        "patches": list(STARTER_PATCHES),
         **_command(file),
     }
     values = {"name": _scalar(printable(file.stem)), "data": _scalar(str(data))}

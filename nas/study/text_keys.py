@@ -6,7 +6,8 @@ As an override, `data.path=photos #2`, `name=2024` and `name=[raw]` are taken ve
 - `null` and the empty text mean "none" where the key may be left out (`./null` is a folder of that name);
 - a value in quotes from end to end is what YAML reads: `name="2024"` is `2024`, as in Hydra.
 
-In a file, a number at a text key is its text: `name: 007` is `007`.
+In a file, and in a list or a mapping of an override, a number at a text key is its text: `name: 007` is `007`, and
+`data.classes=[0, 1]` names the folders `0` and `1`.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ _MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
 def parse_override(model: type[BaseModel], path: Sequence[str | int], text: str) -> Any:
-    """The value that `text` gives to the key at `path`: verbatim for a text key, else YAML.
+    """The value that `text` gives to the key at `path`: verbatim for a text key, else YAML with texts as in a file.
 
     Raises:
         yaml.YAMLError: the key is no text key, and `text` is not YAML.
     """
     alternatives = _alternatives_at(model, path)
     if not _is_text(alternatives):
-        return yaml_text.load(text)
+        node = yaml.compose(text, Loader=yaml_text.Loader)
+        _keep_texts(node, alternatives, set())
+        return yaml_text.construct(node)
     if type(None) in alternatives and text in ("", "null"):
         return None
     return _unquote(text)

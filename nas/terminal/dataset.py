@@ -8,11 +8,11 @@ from typing import Any
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.table import Table
 from rich.text import Text
 
 from nas.analysis.dataset_summary import SPLIT_NAMES, class_rows, summary_rows
 from nas.formatting import printable
+from nas.terminal.fitting_table import FittingTable
 
 GAP = 2  # columns between a label and its text
 MIN_TEXT_WIDTH = 20
@@ -53,7 +53,7 @@ def _class_table(dataset: Mapping[str, Any]) -> list[RenderableType]:
     if omitted > 0:
         rows = sorted(rows, key=lambda row: -row.share)
         rows = rows[: MAX_CLASS_ROWS // 2] + rows[-MAX_CLASS_ROWS // 2 :]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("class", overflow="fold")
     for name in (*SPLIT_NAMES.values(), "share"):
         table.add_column(name, justify="right", no_wrap=True)

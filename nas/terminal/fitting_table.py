@@ -35,6 +35,8 @@ class FittingTable(Table):
                 block.add_row(_one_line(column), cells[index], style=row.style)
             yield block
             yield ""
+        if self.caption:
+            yield self.caption if isinstance(self.caption, Text) else console.render_str(str(self.caption))
 
     def _least_width(self, console: Console, options: ConsoleOptions) -> int:
         """The width below which a column with `no_wrap` would be cut."""

@@ -25,7 +25,7 @@ from nas.analysis.failures import failure_summary, group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
 from nas.analysis.prediction_text import prediction_note
 from nas.analysis.results import Results, plain
-from nas.analysis.time_breakdown import break_down_time
+from nas.analysis.time_breakdown import TimeBreakdown, break_down_time
 from nas.formatting import MISSING, count, duration, printable, ratio, shell_path, si, value_text
 from nas.objectives import OBJECTIVES
 from nas.study.inheritance import INHERITED, Inheritance
@@ -151,7 +151,7 @@ def trial_record(results: Results, trial: pd.Series[Any]) -> dict[str, Any]:
 
 def status_panel(results: Results) -> Panel:
     """The state of a study in a box: trials by state, best trial, front, hypervolume, times, prediction quality."""
-    record = status_record(results)
+    record, times = status_record(results), break_down_time(results)
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
@@ -172,7 +172,9 @@ def status_panel(results: Results) -> Panel:
     grid.add_row("front", f"{count(record['front_size'], 'trial')}, hypervolume {ratio(record['hypervolume'])}")
     grid.add_row("time", f"{duration(record['elapsed_s'])} from first start to last end")
     if record["wall_s_per_trial"] is not None:
-        grid.add_row("a trial", _time_text(record))
+        grid.add_row("a trial", duration(record["wall_s_per_trial"]))
+    if times.worker_s > 0:
+        grid.add_row("workers", _shares_text(times))
     if (measured := _measured_text(results)) is not None:
         grid.add_row("measured", measured)
     for label, text in _prediction_rows(results, record["prediction_quality"]):
@@ -189,14 +191,15 @@ def _damage_text(results: Results) -> str:
     return printable(f"{count(len(results.damaged), 'trial')} in part; trial {number}: {problem}; {command}")
 
 
-def _time_text(record: dict[str, Any]) -> str:
-    """The mean duration of a trial and its parts."""
-    shares = ", ".join(
-        f"{MISSING if record[key] is None else f'{100 * record[key]:.1f} %'} {noun}"
-        for key, noun in (("training_share", "training"), ("validation_share", "validation"))
-    )
-    overhead = f"{record['overhead_s_per_trial']:.2f} s overhead"
-    return f"{duration(record['wall_s_per_trial'])}: {shares}, {overhead}"
+def _shares_text(times: TimeBreakdown) -> str:
+    """What the workers' time was spent on, in shares that add up to all of it."""
+    seconds = {
+        "training": times.train_s,
+        "validation": times.validation_s,
+        "overhead": times.overhead_s,
+        "idle": times.idle_s,
+    }
+    return ", ".join(f"{100 * spent / times.worker_s:.1f} % {noun}" for noun, spent in seconds.items())
 
 
 def _prediction_rows(results: Results, quality: dict[str, Any]) -> list[tuple[str, str]]:

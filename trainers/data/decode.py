@@ -35,7 +35,7 @@ from trainers.data.types import (
     Part,
     ReadContext,
 )
-from trainers.errors import DataError, DiskError
+from trainers.errors import DataError, DiskError, skippable
 from trainers.tensor_file import Scratch
 
 IMAGES_PER_PROGRESS_CALL = 256
@@ -98,7 +98,7 @@ def decode_all(
             elif skip and not isinstance(result, DiskError):
                 skipped.append(str(result))
             else:
-                raise result
+                raise skippable(result) from result.__cause__
             if context.progress is not None and done % IMAGES_PER_PROGRESS_CALL == 0 and done != total:
                 context.progress(done, max(done, total))
         parts = decoded.parts()

@@ -15,7 +15,7 @@ from trainers.data.folder_tree import is_folder
 from trainers.data.listing import ImageFile, Listing, image_file
 from trainers.data.types import Part
 from trainers.disk import error_kind
-from trainers.errors import DataError, DiskError
+from trainers.errors import DataError, DiskError, skippable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".tiff")
 PART_NAMES: Mapping[str, Part] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -74,7 +74,7 @@ def _scan_part(folder: Path, class_names: Sequence[str], skipped: list[str] | No
                 images.append(image_file(entry, label))
             except DataError as error:
                 if skipped is None or isinstance(error, DiskError):
-                    raise
+                    raise skippable(error) from error.__cause__
                 skipped.append(str(error))
         if len(images) == before:
             raise DataError(str(folder / name), "holds no images")

@@ -23,7 +23,7 @@ from trainers.data.passed_over import PassedOverCounter
 from trainers.data.same_classes import check_same_classes
 from trainers.data.types import Part, PassedOver
 from trainers.disk import error_kind
-from trainers.errors import DataError, DiskError
+from trainers.errors import DataError, DiskError, skippable
 
 NO_CLASS = "image outside the folders of classes"
 NO_CLASSES = "image of a part without folders of classes"
@@ -144,7 +144,7 @@ class _Scan:
                     images.append(image_file(entry, label))
                 except DataError as error:
                     if self._skipped is None or isinstance(error, DiskError):
-                        raise
+                        raise skippable(error) from error.__cause__
                     self._skipped.append(str(error))
             if len(images) == before:
                 others = self._passed_over.counts()

@@ -59,7 +59,7 @@ class Table:
             if not path or not value:
                 raise table.error(f"must give a path and a {column}", [path, value], line)
             if values.setdefault(path, value) != value:
-                raise table.error(f"{path} has the {column} {values[path]!r} in line {lines[path]}", value, line)
+                raise table.error(f"{path} has the {column} {values[path]!r} {_in_line(lines[path])}", value, line)
             lines.setdefault(path, line)
         return cls(key, file, values, lines)
 
@@ -78,7 +78,7 @@ class Table:
         for path, value in self.values.items():
             name, line = _relative(path, root), self.lines[path]
             if values.setdefault(name, value) != value:
-                raise self.error(f"{name} has the value {values[name]!r} in line {lines[name]}", value, line)
+                raise self.error(f"{name} has the value {values[name]!r} {_in_line(lines[name])}", value, line)
             lines.setdefault(name, line)
         return Table(self.key, self.file, values, lines)
 
@@ -99,6 +99,10 @@ class Table:
             like = next(iter(names), "")
             rule = f"{len(unknown)} of {len(self.values)} paths name no image of the data (its names are like {like!r})"
             raise self.error(rule, listed(unknown), self.lines[unknown[0]])
+
+
+def _in_line(line: int) -> str:
+    return f"in line {line}" if line else "as well"  # JSON has no lines
 
 
 def _read_lines(table: Table, column: str) -> Iterator[tuple[int, str, str]]:

@@ -28,7 +28,7 @@ from trainers.data.passed_over import PassedOverCounter
 from trainers.data.pixels import EncodedImage
 from trainers.data.types import Part, PassedOver, ReadContext, SourceRequest
 from trainers.disk import error_kind
-from trainers.errors import DataError
+from trainers.errors import DataError, skippable
 
 FOLDERS = ("timm", "torch/image_folder", "torch/folder")
 """Sources that read a folder with a folder for each class."""
@@ -201,7 +201,7 @@ def _stream_images(place: str, part: Part, dataset: Any, dropped: list[str], *, 
                 place, f"cannot be read after {count} images ({error or type(error).__name__})"
             ) from error
         if dropped and not skip:
-            raise DataError(place, f"holds an image that cannot be read: {dropped[0]}")
+            raise skippable(DataError(place, f"holds an image that cannot be read: {dropped[0]}"))
         if image is None:
             return
         name = f"{place} image {count}"

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nas.formatting import percent
 from trainers.training.recipe_config import TIMM_PREFIX
 from trainers.training.schedule import ONECYCLE_END, ONECYCLE_RISE, ONECYCLE_START
 
@@ -99,8 +100,6 @@ class TrainSchedule:
         elif self.whole_warmup != warmup:
             remarks.append(f"warmup_epochs: whole epochs in timm; {warmup:g} in the training")
         elif self.name == "cosine" and warmup:
-            share = 100 / (self.whole_warmup * self.steps_per_epoch)
-            remarks.append(
-                f"learning rate: that of the training, but up to {share:.2g} % of lr lower during the warm-up"
-            )
+            share = percent(1 / (self.whole_warmup * self.steps_per_epoch))
+            remarks.append(f"learning rate: that of the training, but up to {share} of lr lower during the warm-up")
         return remarks

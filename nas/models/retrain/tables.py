@@ -112,7 +112,7 @@ def forecast_report(found: Forecast) -> RenderableType:
             si(run.job.subject.macs),
             si(run.job.subject.params),
             str(run.epochs),
-            f"{run.finished_epochs:.4g}",
+            f"{round(run.finished_epochs, 1):g}",
             si(run.steps_per_epoch),
             duration(run.left_s),
         )

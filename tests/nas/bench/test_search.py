@@ -231,6 +231,7 @@ def test_number_formats() -> None:
     assert format_trainings(Spread(16, 18.5, 21, 31), 200) == "18.5 (16 to 21; 31)"
     assert format_trainings(Spread(16, 18, inf, inf), 200) == "18 (16 to >200; >200)"
     assert format_trainings(Spread(inf, inf, inf, inf), 200) == ">200"
+    assert format_trainings(Spread(16, 999.4, 999.5, 2000), 9000) == "999 (16 to 1000; 2000)"
     assert format_trainings(Spread(1500, 1600, 1700, 2000), 9000) == "1600 (1500 to 1700; 2000)"
     assert [format_seconds(s) for s in (0.00213, 0.44, 3.26, 0.0, 47.2)] == ["0.0021", "0.44", "3.3", "0", "47"]
 

@@ -16,6 +16,11 @@ from nas.formatting import dimensions
 Run = Callable[..., CompletedProcess[str]]
 
 
+BROKEN_WARNING = (
+    "nas: warning: data: 1 image left out; `nas search` would end with an error: data.on_error=skip leaves them out there, too\n"
+)
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Two classes of eight images of two sizes, one of them broken."""
@@ -33,7 +38,7 @@ def test_folder(nas: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     files = sorted(tmp_path.rglob("*"))
     done = nas("data", photos)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, BROKEN_WARNING)
     assert "my photos [x]" in done.stdout
     assert f"15 of {dimensions(64, 64, 3)}" in done.stdout
     assert "1 image left out: " in done.stdout
@@ -46,10 +51,26 @@ def test_json_and_overrides(nas: Run, photos: Path) -> None:
     assert record["class_counts"] == {"train": [3, 3], "val": [3, 3], "test": [2, 1]}
 
 
-def test_a_broken_image_can_be_an_error(nas: Run, photos: Path) -> None:
-    done = nas("data", photos, "data.on_error=fail")
+@pytest.mark.parametrize("override", ["data.on_error=fail", "data={on_error: fail}"])
+def test_a_broken_image_can_be_an_error(nas: Run, photos: Path, override: str) -> None:
+    done = nas("data", photos, override)
     assert done.returncode == 2
-    assert "7.png" in done.stderr
+    assert "7.png: is not an image that can be decoded" in done.stderr
+    assert done.stderr.endswith("; data.on_error=skip leaves such images out\n")
+
+
+@pytest.mark.parametrize("overrides", [["data.on_error=skip"], ["data={on_error: skip, limit: 12}"]])
+def test_broken_images_that_a_search_leaves_out_too_are_no_warning(
+    nas: Run, photos: Path, overrides: list[str]
+) -> None:
+    done = nas("data", photos, *overrides)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_all_keys_of_the_data_at_once(nas: Run, photos: Path) -> None:
+    record = json.loads(nas("data", photos, "data={image_size: 9, limit: 12}", "--json").stdout)
+    assert record["image_size"] == [9, 9]
+    assert record["train"] + record["val"] + record["test"] in (11, 12)  # with the broken image among them or not
 
 
 @pytest.mark.parametrize("where", ["digits", "study.yaml"])

@@ -15,6 +15,11 @@ import pytest
 
 from nas.cli.completion import complete_folder, complete_preset, complete_study, complete_study_or_folder
 from nas.cli.main import COMMANDS
+from nas.cli.search import print_end
+from nas.driver.display import NoDisplay
+from nas.driver.run import SearchEnd
+from nas.study.config import StudyConfig
+from nas.study.stored import StoredStudy
 
 FROZEN = Path(__file__).parents[2] / "fixtures" / "v0_1"
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -135,3 +140,15 @@ def test_the_folder_of_a_study_names_the_study(nas: Run, tmp_path: Path) -> None
     done = nas("search", "mine", "train.epochs=31")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("nas: error: train.epochs=31: must stay 30 as at the start of the study, found 31")
+
+
+def test_a_search_without_a_complete_trial_proposes_no_export(
+    digits_study: Path, empty_study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = StudyConfig.model_validate({"name": "digits", "space": {"stages": [{"mixer": "pool"}]}})
+    for folder, has_best in ((digits_study, True), (empty_study, False)):
+        study = StoredStudy.read(folder)
+        print_end(config, folder, SearchEnd(study, was_complete=False), NoDisplay())
+        printed = capsys.readouterr().out
+        assert f"report  nas report {folder}\n" in printed
+        assert (f"model   nas export {folder} best --out FOLDER\n" in printed) == has_best

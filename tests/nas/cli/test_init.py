@@ -60,6 +60,20 @@ def test_init_takes_the_folder_and_the_image_size(nas: Run) -> None:
     assert (config.name, config.data.path, config.data.image_size) == ("photos", Path("/my/photos"), 64)
 
 
+@pytest.mark.parametrize("words", [[], ["--preset", "convmixer_256_8_cifar"]])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 7, 25, 30, 225, 299])
+def test_init_writes_no_study_that_search_refuses(nas: Run, tmp_path: Path, words: list[str], size: int) -> None:
+    done = nas("init", "new/mine.yaml", "--image-size", size, *words)
+    if done.returncode == 0:
+        config = StudyConfig.from_file("new/mine.yaml")
+        assert config.space_on((size, size), 3, 2).size > 1
+    else:
+        assert done.returncode == 2
+        assert "--image-size" in done.stderr
+        assert list(tmp_path.iterdir()) == []
+    assert (done.returncode == 0) == (size >= 4 and size % 2 == 0)
+
+
 @pytest.mark.parametrize("file", ["2024.yaml", "true.yaml", "a #1.yaml", "it's.yaml", "null.yaml"])
 @pytest.mark.parametrize("data", ["my: photos", "#photos", "C:\\photos", "$data", "[photos]", "'photos'", "null"])
 def test_init_with_names_that_yaml_would_read_otherwise(nas: Run, file: str, data: str) -> None:

@@ -140,6 +140,31 @@ def test_a_path_with_an_equals_sign_is_a_file(tmp_path: Path, monkeypatch: pytes
     assert split_words(words) == (["runs/lr=0.1/study.yaml", "lr=1.yaml", "/x=y"], ["data.path=a/b=c", "train.lr=0.1"])
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "digits", "limits={macs:", "2e6}", "trials=1"),
+        ("search", "digits", "objectives=[accuracy,", "macs,", "params]"),
+        ("data", "digits", "data={image_size:", "8}"),
+        ("validate", "timm:resnet18", "digits", "data={image_size:", "8}"),
+        ("fidelity", "digits", "space.stages=[{mixer:", "{conv:", "{k:", "3}}}]"),
+        ("retrain", "best", "--study", "x", "image_size_schedule={start:", "0.6}"),
+    ],
+)
+def test_an_override_that_the_shell_has_cut_is_shown_in_quotes(nas: Run, words: tuple[str, ...]) -> None:
+    done = nas(*words)
+    first = next(index for index, word in enumerate(words) if word.endswith((":", ",")))
+    last = next(index for index in range(first, len(words)) if words[index].endswith(("}", "]")))
+    whole = shlex.quote(" ".join(words[first : last + 1]))
+    error = f"nas: error: {words[first]}: an override with spaces needs quotes: {whole}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", error)
+
+
+def test_brackets_of_a_text_are_no_cut_override() -> None:
+    words = ["data.path=[photos", "study.yaml", "name=a]", "limits={macs: 2e6}"]
+    assert split_words(words) == (["study.yaml"], [words[0], *words[2:]])
+
+
 @pytest.mark.parametrize("name", ["..", "../x", "/x", "a/../../x", "."])
 def test_the_name_of_a_study_does_not_lead_out_of_the_folder_of_runs(nas: Run, tmp_path: Path, name: str) -> None:
     done = nas("search", "digits", f"name={name}", "trials=1")

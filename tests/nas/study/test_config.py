@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nas.errors import ConfigError
 from nas.study.config import StudyConfig
@@ -63,6 +65,27 @@ def test_a_whole_number_may_stand_for_any_and_none_for_what_may_be_missing(study
     loaded = StudyConfig.from_file(study, *words)
     assert (loaded.train.lr, loaded.limits, loaded.resources.workers) == (1.0, {"macs": 2e6}, None)
     assert loaded.objectives == ("accuracy", "params")
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("resources.memory_per_trial=8 GB", 8 * 10**9),
+        ("resources.memory_per_trial=1.5GiB", 1536 * 2**20),
+        ("resources.memory_per_trial=1000000", 10**6),
+        ("resources.memory_per_trial=null", None),
+        ("resources.max_silence=90", timedelta(seconds=90)),
+        ("resources.max_silence=null", None),
+        ("resources.wait_for_cluster=1h30m", timedelta(minutes=90)),
+    ],
+)
+def test_sizes_and_durations_are_read_as_they_are_documented_and_stored(study: Path, word: str, value: object) -> None:
+    loaded = StudyConfig.from_file(study, word)
+    key = word.partition("=")[0].removeprefix("resources.")
+    assert getattr(loaded.resources, key) == value
+    stored = study.with_name("stored.yaml")
+    stored.write_text(yaml.safe_dump(loaded.model_dump(mode="json")))
+    assert StudyConfig.from_file(stored).resources == loaded.resources
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
@@ -141,6 +164,10 @@ def test_errors_name_line_column_rule_and_value(
         ("trials.x=3", ["'x' cannot be set inside the single value 5"]),
         ("space.stages.4.width=3", ["must be an index below 1"]),
         ("trials=[", ["trials=[: ", "not YAML"]),
+        ("objectives=[]", ["objectives=[]: must have at least 1 item, found []"]),
+        ("space.stages=[]", ["space.stages=[]: must have at least 1 item, found []"]),
+        ("resources.memory_per_trial=8 GX", ["must be a size such as 8 GB or 512 MiB"]),
+        ("time_budget=99999d", ["must be a duration such as 90s", "at most 3650d, found 99999d"]),
     ],
 )
 def test_errors_of_overrides_name_the_word(study: Path, word: str, words: list[str]) -> None:

@@ -107,6 +107,17 @@ def test_a_number_at_a_text_key_of_a_file_is_its_text(tmp_path: Path, written: s
     assert (config.name, config.data.path) == (text, Path(text))
 
 
+def test_numbers_at_text_keys_in_lists_and_mappings_of_overrides_are_texts(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(STUDY.replace("hfds/mnist", "folder"))
+    words = ("data.classes=[0, 007, 1e3, x]", "train.epochs=7")
+    config = StudyConfig.from_file(file, *words)
+    assert (config.data.classes, config.train.epochs) == (("0", "007", "1e3", "x"), 7)
+    whole = "data={source: folder, path: 2024, classes: [0, 1], limit: 100}"
+    data = StudyConfig.from_file(file, whole).data
+    assert (data.path, data.classes, data.limit) == (Path("2024"), ("0", "1"), 100)
+
+
 def test_numbers_stay_numbers_and_merged_texts_are_texts(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(STUDY.replace("data:", "train: {epochs: 3}\ndata:\n  <<: {target_key: 08, limit: 20}"))

@@ -20,7 +20,8 @@ from nas.analysis.results import Results
 from nas.analysis.study_text import search_line
 from nas.formatting import ratio, si
 from nas.terminal.drawing import architecture_drawing
-from nas.terminal.tables import front_table, sparkline, status_panel, status_record, trial_panel
+from nas.terminal.fitting_table import FittingTable
+from nas.terminal.tables import front_table, sparkline, status_panel, status_record, trial_panel, trial_record
 from search_space import Architecture, presets
 
 
@@ -67,6 +68,16 @@ def test_numbers_are_whole_at_any_width(tmp_path: Path, study_writer: Any, store
         assert objective.name in text or width == 20  # which folds the longest name
 
 
+@pytest.mark.parametrize("width", [10, 80])
+def test_title_and_caption_are_shown_at_any_width(width: int) -> None:
+    table = FittingTable(title="A title", caption="a caption")
+    for head in ("one", "two"):
+        table.add_column(head, no_wrap=True)
+    table.add_row("111111", "222222")
+    text = rendered(table, width=width)
+    assert [word for word in ("A title", "111111", "222222", "a caption") if word not in text] == []
+
+
 def test_a_search_that_ended_early_says_why(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
     reason = "every architecture of the space was tried (2 in all)"
     results = Results.load(study_writer(tmp_path, [stored_trial([0.5, 10.0, 1.0])], end_reason=reason))
@@ -93,8 +104,8 @@ def test_status_adds_up_the_trials_by_hand(digits_study: Path) -> None:
     text = " ".join(rendered(status_panel(results)).replace("│", " ").split())
     for part in (
         "24 complete, 1 interrupted, 3 stopped, 3 refused, 3 duplicate, 3 failed",
-        "76.9 % training, 7.7 % validation",
-        "0.80 s overhead",
+        "76.9 % training, 7.7 % validation, 11.5 % overhead, 3.8 % idle",
+        "a trial 5.0 s",
     ):
         assert part in text
 
@@ -124,6 +135,15 @@ def test_one_trial_is_singular(tmp_path: Path, study_writer: Any, stored_trial: 
     )
     assert re.search(r"front +1 trial, hypervolume", rendered(status_panel(results)))
     assert "in 1 epoch " in rendered(trial_panel(results, results.trial(0)))
+
+
+def test_numbers_and_counts_of_a_trial_are_integers(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
+    attributes = {"seed": 3_876_240_938, "retried_from": 0}
+    trials = [stored_trial([0.5, 10.0, 1.0]), stored_trial([0.6, 11.0, 1.0], None, attributes)]
+    results = Results.load(study_writer(tmp_path, trials))
+    record = json.loads(json.dumps(trial_record(results, results.trial(1))))
+    for name, value in {"trial": 1, "macs": 11, **attributes}.items():
+        assert (record[name], type(record[name])) == (value, int)
 
 
 def test_a_trial_tells_what_it_has_inherited(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:

@@ -184,6 +184,13 @@ def test_the_schedule_that_timm_makes_of_the_recipe_is_ours(
                 "learning rate: that of the training, but up to 0.67 % of lr lower during the warm-up",
             ],
         ),
+        (
+            TrainSchedule("cosine", 0.01, 2, 1, 1),
+            [
+                "epochs: without those of the warm-up; 2 in all",
+                "learning rate: that of the training, but up to 100 % of lr lower during the warm-up",
+            ],
+        ),
         (TrainSchedule("cosine", 0.01, 1, 5, 30), ["warmup_epochs: whole epochs in timm; 0.5 in the training"]),
         (
             TrainSchedule("cosine", 0.01, 3, 5, 30),
