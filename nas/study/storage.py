@@ -36,8 +36,8 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
                           counts unless another trial repeats this one (`retried_from`)
     losses                [{"at": seconds since 1970, "kind": "worker", "node" or "cluster", "reason"}, ...]: the deaths of
                           workers and the losses of nodes during the trial (nas/driver/suspects.py); missing: there were none
-    unmeasured            {"driver", "record"}: a trial that was trained and waits for its measurement on another kind of device
-                          (nas/study/unmeasured.py); null: it has it
+    unmeasured            {"driver", "record"}: a trial that was trained and waits for its measurement (nas/study/unmeasured.py);
+                          null: it has it
     inherited             {"parent", "file", "epochs", "tensors", "parameters"}: the trial whose weights it has taken over for a
                           short training (nas/study/inheritance.py); none for one that was trained from scratch alone
     driver                the driver that runs it, or has run it last (nas/study/leases.py); null: that driver has left it
