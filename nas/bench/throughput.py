@@ -95,14 +95,14 @@ def median_difference(images_per_s: Floats) -> float:
     return float(np.median([np.abs(a - b) for a, b in itertools.combinations(log_rounds, 2)]))
 
 
-def prediction_record(measured: RepeatedMeasurements, seed: int = 0) -> dict[str, Any] | None:
+def prediction_record(measured: RepeatedMeasurements) -> dict[str, Any] | None:
     """The agreement of predictions with exclusive measurements (geometric mean over rounds); None without a table."""
     if measured.predicted is None:
         return None
     reference = np.exp(np.log(measured.images_per_s["exclusive"]).mean(axis=0))
     ratio, error = factor_and_error(measured.predicted, reference)
     return {
-        "kendall_tau": agreement(np.stack([measured.predicted, reference]), seed).to_dict(),
+        "kendall_tau": agreement(np.stack([measured.predicted, reference])).to_dict(),
         "ratio": ratio,
         "median_error": error,
         "operators": measured.operators,

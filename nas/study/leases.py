@@ -118,7 +118,6 @@ class SharedLeases(Leases):
     Args:
         transactions: those of the study.
         lease_s: a driver that was not heard of for so long has ended.
-        interval_s: seconds between two beats of this driver; at most a third of `lease_s`.
         poll_s: see `POLL_S`.
         driver: the id of this driver.
         clock: a monotonic clock, in seconds.
@@ -130,14 +129,12 @@ class SharedLeases(Leases):
         self,
         transactions: StudyTransactions,
         lease_s: float = LEASE_S,
-        interval_s: float = HEARTBEAT_S,
         poll_s: float = POLL_S,
         driver: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.transactions = transactions
         self.lease_s = lease_s
-        self.interval_s = interval_s
         self.poll_s = poll_s
         self.driver = driver or new_driver_id()
         self.clock = clock
@@ -195,7 +192,7 @@ class SharedLeases(Leases):
     def _beat(self, query: Query) -> None:
         now_s = self.transactions.now_s(query)
         record = self._record or _own_record(now_s)
-        self._record = replace(record, at=now_s, beats=record.beats + 1, index=self.index, interval_s=self.interval_s)
+        self._record = replace(record, at=now_s, beats=record.beats + 1, index=self.index, interval_s=HEARTBEAT_S)
         write_driver(query, self.transactions.study, self.driver, self._record)
         self.observe(query)
         with self._lock:
@@ -238,7 +235,7 @@ class SharedLeases(Leases):
         self.transactions.locked(start)
 
     def _run(self) -> None:
-        while not self._ended.wait(self.interval_s):
+        while not self._ended.wait(HEARTBEAT_S):
             try:
                 self.beat()
             except StorageError as error:
