@@ -50,7 +50,7 @@ User attributes of the study:
     dataset               {"name", "fingerprint", "image_size", "in_chans", "num_classes", "class_names",
                           "class_counts": {split: [...]}, "skipped_count", "skipped", "passed_over", "files", "duplicates",
                           "train", "val", "test"}; older studies lack some keys
-    start_study           the name of the earlier study (`start.study`) and the time of its first trial
+    start_study           the name of the earlier study (`start.study`) and the time of its first trial, in UTC
     end_reason            why the last search ended before it had its number of trials, if it did
     target                {"trials", "time_budget_s", "since", "workers"}: what the last search aims at, written at its start
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end
