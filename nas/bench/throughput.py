@@ -22,8 +22,9 @@ import numpy as np
 from nas.analysis import statistics as st
 from nas.analysis.prediction_quality import factor_and_error
 from nas.analysis.statistics import Floats
-from nas.bench.busy_device import check_device, create_operator_table, run_trainings, time_networks
+from nas.bench.busy_device import create_operator_table, run_trainings, time_networks
 from nas.bench.throughput_plan import ThroughputPlan, sample_architectures
+from nas.models.device_option import check_device
 from nas.objectives import get
 from nas.study.operator_table import OperatorTable
 from search_space import Architecture, SearchSpace
