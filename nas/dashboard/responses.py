@@ -19,7 +19,7 @@ COMPRESSION_LEVEL = 1
 NO_STORE = "no-store"
 LINGER_S = 3.0
 MAX_THROWN_AWAY_BYTES = 32 * 1024 * 1024
-"""Of a body that is too long, so much is read for so long and thrown away, so that the browser gets the answer."""
+"""Limits of what is read of a body that is too long, and thrown away, so that the browser gets the answer."""
 
 
 class RequestError(Exception):

@@ -59,7 +59,7 @@ class Measurements:
         return front_measuring is None or not front_measuring.may_be_trained_first(self.state.open[number].user_attrs)
 
     def predicted(self, number: int, trained: Completed | Paused) -> dict[str, Any] | None:
-        """The user attributes that stand for the measurement of the open trial `number`; None if it has to be measured."""
+        """The user attributes that replace the measurement of the open trial `number`; None if it has to be measured."""
         front_measuring = self.state.front_measuring
         if front_measuring is None:
             return None

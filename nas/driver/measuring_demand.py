@@ -12,7 +12,7 @@ from nas.study.durations import duration_word
 from nas.study.measuring_device import is_of_kind
 
 NOTICE_S = 20.0
-"""Trials that wait for so long, while no worker has the device, are worth a line."""
+"""The user is told of trials that have waited for this time while no worker has the device."""
 
 
 class MeasuringDemand:

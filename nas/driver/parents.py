@@ -20,7 +20,7 @@ from search_space import Architecture, SearchSpace
 from search_space.operators import Operator, operators_by_part
 
 MIN_SHARED_PARAMETERS = 0.25
-"""An architecture that shares less with every trained one is trained from scratch: a third of the epochs would tell little."""
+"""An architecture that shares less with every trained one is trained from scratch: a third of the epochs would not suffice."""
 
 
 class Parents:

@@ -56,7 +56,7 @@ TICK_S = 0.05
 ASK_INTERVAL_S = 1.0
 """A source that has no task is asked again when a task has ended, and after this time."""
 MAX_FAILED_STARTS = 3
-"""A worker that dies so often before it is ready cannot start."""
+"""A worker that dies this number of times before it is ready cannot start."""
 
 NEVER_STARTED = (
     "the processes ended before they could start; a script has to call `search` below `if __name__ == '__main__':`,"

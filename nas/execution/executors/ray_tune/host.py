@@ -47,7 +47,7 @@ from nas.execution.executors.ray_tune.watch import Check
 
 BEAT_S = 0.5
 MAX_STEP_S = 60.0
-"""Ray Tune makes a step ten times a second; after so long without one it hangs."""
+"""Ray Tune makes a step ten times a second; after this time without one it hangs."""
 TUNE_FOLDER = "tune"
 
 
