@@ -202,7 +202,7 @@ class AskTell:
         """Record the outcome of a trial that was trained before, if its `measurement` completes it."""
         outcome = self.measurements.joined(number, measurement)
         if outcome is None:
-            self.measurements.leave(number, segments)
+            self.measurements.release(number, segments)
         else:
             self._record(number, outcome, segments)
             self.measurements.give_back(number, outcome)
