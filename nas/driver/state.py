@@ -115,7 +115,7 @@ class SearchState:
 
     def _update_unfinished(self, trial: AnyTrial) -> None:
         number, attributes = trial.number, trial.user_attrs
-        driver = attributes.get(DRIVER, UNKNOWN)
+        driver = attributes.get(DRIVER) if DRIVER in attributes else UNKNOWN  # null (released) is no UNKNOWN
         if number in self.open:
             if driver == self.store.driver or self.store.driver is None:
                 return  # what this driver knows of its own trials is newer
