@@ -59,7 +59,7 @@ class Table:
             if not path or not value:
                 raise table.error(f"must give a path and a {column}", [path, value], line)
             if values.setdefault(path, value) != value:
-                raise table.error(f"{path} has the {column} {values[path]!r} in line {lines[path]}", value, line)
+                raise table.error(f"{path} has the {column} {values[path]!r}{_in_line(lines[path])}", value, line)
             lines.setdefault(path, line)
         return cls(key, file, values, lines)
 
@@ -78,7 +78,7 @@ class Table:
         for path, value in self.values.items():
             name, line = _relative(path, root), self.lines[path]
             if values.setdefault(name, value) != value:
-                raise self.error(f"{name} has the value {values[name]!r} in line {lines[name]}", value, line)
+                raise self.error(f"{name} has the value {values[name]!r}{_in_line(lines[name])}", value, line)
             lines.setdefault(name, line)
         return Table(self.key, self.file, values, lines)
 
@@ -142,6 +142,10 @@ def _csv_lines(table: Table, text: str, column: str) -> Iterator[tuple[int, str,
                 yield rows.line_num, _normal(row[path]), row[value].strip()
     except csv.Error as error:
         raise table.error(f"must be CSV ({error})", None, rows.line_num) from None
+
+
+def _in_line(line: int) -> str:
+    return f" in line {line}" if line else ""
 
 
 def listed(names: Iterable[str]) -> str:
