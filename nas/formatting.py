@@ -111,7 +111,7 @@ def shortened(text: str, length: int) -> str:
 
 
 def _controls(character: str) -> bool:
-    """True if `character` changes the terminal, ends the line, turns the direction of the text, or is half a code point."""
+    """True if `character` changes the terminal, ends the line, changes the direction of the text, or is a lone surrogate."""
     return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _BIDIRECTIONAL
 
 

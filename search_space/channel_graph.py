@@ -223,13 +223,13 @@ def divisors(number: int) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4096)
-def group_pairs(c_in: int, hidden: int, c_out: int, full: bool = True) -> tuple[tuple[int, int], ...]:
-    """All `(g1, g2)` that divide the channels; with `full`, those that reach every channel (g1*g2 <= hidden)."""
+def group_pairs(c_in: int, hidden: int, c_out: int) -> tuple[tuple[int, int], ...]:
+    """All `(g1, g2)` that divide the channels and with which every output depends on every input (g1*g2 <= hidden)."""
     return tuple(
         (g1, g2)
         for g1 in divisors(c_in)
         for g2 in divisors(c_out)
-        if hidden % g1 == 0 and hidden % g2 == 0 and (not full or g1 * g2 <= hidden)
+        if hidden % g1 == 0 and hidden % g2 == 0 and g1 * g2 <= hidden
     )
 
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("search_space", "trainers", "nas")
 
 ALLOWED = {
-    ("nas/execution/executors/local.py", "pickle.loads"): "exceptions of our own child processes, through their pipes",
+    ("nas/execution/worker_process.py", "pickle.loads"): "exceptions of our own child processes, through their pipes",
     (
         "nas/execution/executors/ray_tune/executor.py",
         "pickle.loads",

@@ -9,7 +9,7 @@ another agree, whatever starts them, and a killed process releases its locks.
 
 A process that is stopped (SIGSTOP) keeps its locks but computes nothing. Others do not wait for it for longer than
 `MAX_STOPPED_S`, nor for a process that runs and keeps a lock for `MAX_HELD_S`: they go on without the lock and log it. A
-measurement is told that it is not exclusive then.
+measurement then knows that it is not exclusive.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MAX_POLL_S = 0.02
 LOOK_INTERVAL_S = 1.0
 """Seconds between two looks at which processes hold a lock."""
 WARN_AFTER_S = 10.0
-"""A process that waits for so long logs which processes it waits for."""
+"""A process that waits for this time logs which processes it waits for."""
 MAX_STOPPED_S = 5.0
 MAX_HELD_S = 600.0
 """Longer than any measurement or training step. A process that hangs is usually ended by its own watchdog."""

@@ -11,14 +11,19 @@ from torch import nn
 
 @contextmanager
 def evaluation_mode(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Within the block `module` is in evaluation mode and on `device`; afterwards all modes and the device are as before."""
+    """Within the block `module` is in evaluation mode and on `device`; afterwards all modes and the device are as before.
+
+    It is moved outside inference mode: otherwise its weights would become inference tensors, which cannot be trained.
+    """
     modes = {child: child.training for child in module.modules()}
     original_device = next((parameter.device for parameter in module.parameters()), device)
     try:
-        module.eval().to(device)
+        with torch.inference_mode(False):
+            module.eval().to(device)
         yield
     finally:
-        module.to(original_device)
+        with torch.inference_mode(False):
+            module.to(original_device)
         for child, mode in modes.items():
             child.training = mode
 

@@ -28,7 +28,7 @@ class Holder:
 
 
 def find_holders(descriptor: int) -> tuple[Holder, ...]:
-    """The other processes that hold a lock on the file `descriptor`; empty where the system does not tell.
+    """The other processes that hold a lock on the file `descriptor`; empty where the system does not say.
 
     Processes of other containers are not seen.
     """

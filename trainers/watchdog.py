@@ -61,7 +61,7 @@ def watch(stacks: Path, max_silence_s: float | None = None) -> Iterator[None]:
 
     Args:
         stacks: the file that gets the stacks if the process hangs or crashes; it is removed at the end of the block.
-        max_silence_s: the process ends if it reports no progress for so many seconds; None: never.
+        max_silence_s: seconds without reported progress after which the process ends; None: never.
     """
     crashes_were_written = faulthandler.is_enabled()
     stacks.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from nas.analysis.results import Results
 from nas.formatting import printable, ratio, value_text
 
 STANDARD_ERRORS = 2.0
-"""A best value within so many standard errors of the baseline is called no better."""
+"""A best value within this number of standard errors of the baseline is called no better."""
 MIN_IMBALANCE = 1.2
 """Times that a majority must exceed the share of a class in balanced data for a warning: chance is no trap there."""
 
@@ -24,7 +24,7 @@ class Baseline:
         class_name: the most frequent class.
         imbalance: its share, times the number of classes.
         value: the value.
-        error: its standard error as an estimate from so many images.
+        error: its standard error, for the number of validation images.
     """
 
     class_name: str

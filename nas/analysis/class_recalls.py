@@ -1,4 +1,4 @@
-"""How well each class is told, from a confusion matrix, as plain JSON."""
+"""The recall of each class, from a confusion matrix, as plain JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def class_names(dataset: Mapping[str, Any], confusion: Confusion) -> list[str]:
 
 
 def confusion_record(confusion: Confusion, names: Sequence[str]) -> dict[str, Any]:
-    """How well each class is told, as plain JSON.
+    """The recall of each class, as plain JSON.
 
     Keys: `accuracy`, `balanced_accuracy`, `macro_f1`, `classes`: [{`class`, `images`, `correct`, `recall`}, ...] by rising
     recall, `confusions`: [{`class`, `predicted`, `images`}, ...], the most frequent first.

@@ -1,4 +1,4 @@
-"""How well a trial tells each class on the test split."""
+"""The recall of each class on the test split, of one trial."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from nas.analysis.results import Results
 
 
 def class_record(results: Results, trial: int) -> dict[str, Any] | None:
-    """How well `trial` tells each class on the test split; None if it was not tested, or by an earlier version."""
+    """The recall of each class on the test split; None if `trial` was not tested, or was tested by an earlier version."""
     confusion = results.test_confusion.get(str(trial))
     return None if confusion is None else confusion_record(confusion, class_names(results.dataset, confusion))

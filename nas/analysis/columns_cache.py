@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 MIN_SAVED_TRIALS = 500
 """A study with fewer trials is read as fast as the file."""
 MIN_GROWTH = 1.1
-"""The file is written again when there are so many times the trials that it has."""
+"""The file is written again when the study has this multiple of the trials in the file."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class CachedColumns:
 
 
 def identity_of(name: str, first: TrialRecord) -> str:
-    """Tells a study from others: its `name` and the start of its `first` trial, which further trials do not change."""
+    """Identifies a study: its `name` and the start of its `first` trial, which further trials do not change."""
     started = "" if first.datetime_start is None else str(first.datetime_start.timestamp())
     return f"{name} of {started}"
 

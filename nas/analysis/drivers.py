@@ -14,7 +14,7 @@ from nas.study.unmeasured import UNMEASURED
 
 LeaseState: TypeAlias = Literal["held", "expired", "left", "unmeasured"]
 """Its driver lives; nobody has heard of its driver for the time of a lease; its driver has left it; it was trained, and waits for
-its measurement on another device. All but the first are adopted."""
+its measurement. All but the first are adopted."""
 MAX_LISTED = 8  # trials
 
 
@@ -107,7 +107,7 @@ def driver_rows(results: Results) -> list[tuple[str, str]]:
     without = [status.trial for status in leases if status.state in ("expired", "left")]
     unmeasured = [status.trial for status in leases if status.state == "unmeasured"]
     if unmeasured:
-        rows.append(("leases", f"{_trials(unmeasured)} trained, to be measured on another device (throughput.device)"))
+        rows.append(("leases", f"{_trials(unmeasured)} trained, waiting to be measured"))
     if without and results.drivers:
         rows.append(
             ("leases", f"{_trials(without)} without a driver that lives; the next driver that is free adopts them")

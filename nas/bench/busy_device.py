@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from nas.bench.throughput_plan import ThroughputPlan
-from nas.errors import StudyError, UsageError
+from nas.errors import StudyError
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.settings import MeasuringSettings
 from nas.execution import environment
@@ -28,14 +28,6 @@ from trainers.training.config import TrainConfig
 from trainers.training.loop import ProxyTraining
 
 TRAIN_IMAGES = 512  # random pixels; the content does not affect the time
-
-
-def check_device(name: str) -> None:
-    """Raise `UsageError` unless this machine has the device `name`."""
-    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    available = ["cpu", "cuda", *gpus] if gpus else ["cpu"]
-    if name not in available:
-        raise UsageError(f"--device: must be one of {', '.join(available)} here, found {name!r}")
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class BenchmarkTable:
         features: name -> another number known before training, `(n,)`.
         ignored: the other columns of the file.
         bounds: the reference point and the best values, the corners of the box whose hypervolume is 1.
-        reference: objective -> its value at the reference point, for those where it was given; samplers are told of it.
+        reference: objective -> its value at the reference point, for those where it was given; samplers know it.
     """
 
     file: Path

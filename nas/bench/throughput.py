@@ -22,8 +22,9 @@ import numpy as np
 from nas.analysis import statistics as st
 from nas.analysis.prediction_quality import factor_and_error
 from nas.analysis.statistics import Floats
-from nas.bench.busy_device import check_device, create_operator_table, run_trainings, time_networks
+from nas.bench.busy_device import create_operator_table, run_trainings, time_networks
 from nas.bench.throughput_plan import ThroughputPlan, sample_architectures
+from nas.models.device_option import check_device
 from nas.objectives import get
 from nas.study.operator_table import OperatorTable
 from search_space import Architecture, SearchSpace
@@ -95,14 +96,14 @@ def median_difference(images_per_s: Floats) -> float:
     return float(np.median([np.abs(a - b) for a, b in itertools.combinations(log_rounds, 2)]))
 
 
-def prediction_record(measured: RepeatedMeasurements, seed: int = 0) -> dict[str, Any] | None:
+def prediction_record(measured: RepeatedMeasurements) -> dict[str, Any] | None:
     """The agreement of predictions with exclusive measurements (geometric mean over rounds); None without a table."""
     if measured.predicted is None:
         return None
     reference = np.exp(np.log(measured.images_per_s["exclusive"]).mean(axis=0))
     ratio, error = factor_and_error(measured.predicted, reference)
     return {
-        "kendall_tau": agreement(np.stack([measured.predicted, reference]), seed).to_dict(),
+        "kendall_tau": agreement(np.stack([measured.predicted, reference])).to_dict(),
         "ratio": ratio,
         "median_error": error,
         "operators": measured.operators,

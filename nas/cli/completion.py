@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable
+from itertools import chain, islice
 from pathlib import Path
 
 import typer
 
 MAX_DEPTH = 3
 """Folders are offered if a study lies in them, or at most this deep below them."""
+MAX_FOLDERS = 300
+"""A folder with more folders at one depth is offered as it is: a shell waits for the answer."""
 
 
 def complete_folder(incomplete: str) -> list[str]:
-    """The folders below `incomplete` that hold a study, or lead to one."""
-    parent = Path(incomplete if incomplete.endswith("/") else incomplete.rpartition("/")[0] or ".")
-    try:
-        folders = sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError:
-        return []
-    texts = [str(path) if _holds_study(path) else f"{path}/" for path in folders if _leads_to_study(path, MAX_DEPTH)]
-    return [text for text in texts if text.startswith(incomplete)]
+    """The folders that begin with `incomplete` and hold a study, or lead to one."""
+    folders = [(text, path) for text, path in _entries(incomplete) if _is_shown_folder(path)]
+    return [
+        text if _holds_study(path) else f"{text}/"
+        for text, path in folders
+        if text.startswith(incomplete) and _leads_to_study(path)
+    ]
 
 
 def complete_trial(context: typer.Context, incomplete: str) -> list[str]:
@@ -48,20 +51,44 @@ def complete_preset(incomplete: str) -> list[str]:
     return [name for name in presets.names() if name.startswith(incomplete)]
 
 
+def _entries(incomplete: str) -> list[tuple[str, Path]]:
+    """The entries of the folder that `incomplete` names up to its last slash, each as the user would type it, and its path."""
+    typed = incomplete[: incomplete.rfind("/") + 1]
+    try:
+        entries = sorted(Path(os.path.expanduser(typed or ".")).iterdir())  # noqa: PTH111 - `~x` where x is no user
+    except OSError:
+        return []
+    return [(f"{typed}{entry.name}", entry) for entry in entries]
+
+
+def _is_shown_folder(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".")
+
+
 def _holds_study(folder: Path) -> bool:
     from nas.study.layout import holds_study
 
-    return holds_study(folder)
-
-
-def _leads_to_study(folder: Path, depth: int) -> bool:
-    if _holds_study(folder):
-        return True
     try:
-        inner = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")] if depth else []
-    except OSError:
+        return holds_study(folder)
+    except OSError:  # a folder that may not be read
         return False
-    return any(_leads_to_study(path, depth - 1) for path in inner)
+
+
+def _leads_to_study(folder: Path) -> bool:
+    """True if a study is in `folder` or below, or if there are too many folders to look into."""
+    level = [folder]
+    for _ in range(MAX_DEPTH):
+        if len(level) > MAX_FOLDERS or any(map(_holds_study, level)):
+            return True
+        level = list(islice(chain.from_iterable(map(_folders_in, level)), MAX_FOLDERS + 1))
+    return len(level) > MAX_FOLDERS or any(map(_holds_study, level))
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if _is_shown_folder(path)]
+    except OSError:
+        return []
 
 
 def _trial_numbers(folder: object) -> Iterable[str]:
@@ -80,13 +107,8 @@ def _trial_numbers(folder: object) -> Iterable[str]:
 
 
 def _yaml_files(incomplete: str) -> Iterable[str]:
-    parent = Path(incomplete.rpartition("/")[0] or ("/" if incomplete.startswith("/") else "."))
-    try:
-        files = sorted(parent.iterdir())
-    except OSError:
-        return ()
     return [
-        f"{file}/" if file.is_dir() else str(file)
-        for file in files
-        if file.is_dir() or file.suffix in (".yaml", ".yml")
+        f"{text}/" if path.is_dir() else text
+        for text, path in _entries(incomplete)
+        if path.is_dir() or path.suffix in (".yaml", ".yml")
     ]

@@ -13,7 +13,7 @@ from nas.errors import UsageError
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 """Of this machine, as they stand in a URL."""
 PORTS_TO_TRY = 50
-"""So many ports after one in use are tried for a free one to name."""
+"""Number of ports after one in use that are tried, so that the error can name a free one."""
 DEFAULT_HTTP_PORT = 80
 
 

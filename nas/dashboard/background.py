@@ -17,7 +17,7 @@ from nas.dashboard.threads import DaemonExecutor
 
 MIN_INTERVAL_S = 15.0
 COST_FACTOR = 20.0
-"""After an analysis of one second the next one of the same study waits for at least so many seconds."""
+"""Least time between two analyses of a study, as a multiple of the duration of the first."""
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Connections of browsers: one that sends no whole request for a while is closed, so that it takes no place from others."""
+"""Connections of browsers: one that sends no whole request in time is closed, so that it does not block others."""
 
 from __future__ import annotations
 

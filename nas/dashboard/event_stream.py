@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from nas.dashboard.signals import Signal
 
 HEARTBEAT_S = 15.0
-"""Without an event a comment is sent this often, so that proxies keep the connection and a lost one is noticed."""
+"""Interval of comments where there is no event, so that proxies keep the connection and a lost one is noticed."""
 SEND_TIMEOUT_S = 60.0
 RETRY_MS = 1_000
 _HEADERS = (

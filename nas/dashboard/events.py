@@ -12,7 +12,7 @@ from nas.page.live_document import Position
 from nas.page.packing import json_bytes
 
 MIN_LIST_INTERVAL_S = 0.5
-"""The list of studies is sent at most this often."""
+"""Least interval between two lists of studies."""
 
 
 class ListEvents:

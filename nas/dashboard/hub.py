@@ -28,13 +28,13 @@ from nas.page.packing import json_bytes
 from nas.study.reader import list_studies
 
 TICK_S = 0.25
-"""A study that a browser shows is looked at this often."""
+"""Interval between two looks at a study that a browser shows."""
 STORAGE_INTERVAL_S = 1.0
 """A study of a storage: a database server does not say whether anything changed, so that each look is a query."""
 LISTED_INTERVAL_S = 2.0
-"""The studies of an open start page are looked at, and new ones searched for, this often."""
+"""Interval between two looks at the studies of an open start page, and between two searches for new ones."""
 RELEASE_AFTER_S = 60.0
-"""A study is forgotten, but for its summary, if nobody looked at it for so long."""
+"""A study that nobody has looked at for this time is unloaded; its summary stays."""
 READER_THREADS = 3
 
 Result = TypeVar("Result")
@@ -61,7 +61,7 @@ class Channel:
 
     @property
     def interval_s(self) -> float:
-        """The study is looked at this often while somebody listens."""
+        """Interval between two looks at the study while somebody listens."""
         return STORAGE_INTERVAL_S if self.feed.place.storage else 0.9 * TICK_S
 
     @classmethod

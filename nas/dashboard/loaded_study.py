@@ -25,7 +25,7 @@ from nas.study.reader import START, StudyReader
 logger = logging.getLogger(__name__)
 
 LOCK_INTERVAL_S = 1.0
-"""The lock of a folder is looked at this often: a look holds it for a moment."""
+"""Interval between two looks at the lock of a folder: each holds the lock for a moment."""
 
 
 class LoadedStudy:

@@ -18,7 +18,7 @@ from nas.study.layout import holds_study
 MAX_DEPTH = 4
 """Levels below a folder at which studies are found."""
 MAX_FOLDERS = 5_000
-"""So many folders are looked into, so that `nas dashboard /` ends."""
+"""Most folders that are searched, so that `nas dashboard /` ends."""
 HASH_CHARS = 6
 
 

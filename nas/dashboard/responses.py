@@ -19,7 +19,7 @@ COMPRESSION_LEVEL = 1
 NO_STORE = "no-store"
 LINGER_S = 3.0
 MAX_THROWN_AWAY_BYTES = 32 * 1024 * 1024
-"""Of a body that is too long, so much is read for so long and thrown away, so that the browser gets the answer."""
+"""Limits of what is read of a body that is too long, and thrown away, so that the browser gets the answer."""
 
 
 class RequestError(Exception):
@@ -42,13 +42,13 @@ class BodyRefusedError(RequestError):
     """A request whose body is not read to its end, since it is too long."""
 
 
-def json_response(body: bytes, request: Request | None = None, status: int = 200) -> Response:
+def json_response(body: bytes, request: Request | None = None) -> Response:
     """JSON as an answer, compressed if it is long and the browser takes it. Compress in a thread what may be large."""
     headers = {"cache-control": NO_STORE, "vary": "accept-encoding"}
     if request is not None and len(body) >= MIN_COMPRESSED_BYTES and takes_gzip(request.headers.get("accept-encoding")):
         headers["content-encoding"] = "gzip"
         body = gzip.compress(body, COMPRESSION_LEVEL, mtime=0)
-    return Response(body, status, headers, media_type="application/json")
+    return Response(body, headers=headers, media_type="application/json")
 
 
 def error_response(error: RequestError) -> Response:

@@ -18,7 +18,7 @@ from nas.dashboard.hub import Hub
 from nas.dashboard.static_files import compress_in_background, load_static_files
 
 SHUTDOWN_TIMEOUT_S = 1
-"""Answers that are under way at the end get so long."""
+"""Time for the answers that are under way at the end."""
 MAX_REQUEST_HEAD_BYTES = 16 * 1024
 
 

@@ -54,13 +54,13 @@ class Admission:
         try:
             architecture, answer = self._write_suggestion(trial)
         except BaseException:  # such as that of a storage that is away
-            self.state.leave(trial.number)
+            self.state.release(trial.number)
             raise
         if answer is Lease.HELD:
             self.state.admitted(trial.number, architecture.id)
             return architecture
         if isinstance(answer, Lease):  # another driver has it
-            self.state.leave(trial.number)
+            self.state.release(trial.number)
             return None
         self.state.ended(trial.number, _state_of(answer), None, counts=False)
         if isinstance(answer, Refused):
@@ -80,7 +80,7 @@ class Admission:
         segment = self._next_segment(trial, architecture)
 
         def write(transaction: Transaction) -> Refused | Duplicate | Lease:
-            self.state.take_in(transaction.read())
+            self.state.update(transaction.read())
             lease = transaction.lease(trial.number)
             if lease is Lease.LOST:
                 return lease

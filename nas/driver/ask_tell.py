@@ -182,7 +182,6 @@ class AskTell:
         if isinstance(outcome, MachineFailure | Interrupted):
             for name, value in segments.items():
                 self.state.open[number].set_user_attr(name, value)
-            self.segments.forget(number)
             if isinstance(outcome, Interrupted):
                 self.state.running.discard(number)
                 return
@@ -195,7 +194,6 @@ class AskTell:
             if predicted is None:
                 self.settle()
                 self.measurements.hold(number, outcome, segments)
-                self.segments.forget(number)
                 return
             segments |= predicted
         self._record(number, outcome, segments)
@@ -204,8 +202,7 @@ class AskTell:
         """Record the outcome of a trial that was trained before, if its `measurement` completes it."""
         outcome = self.measurements.joined(number, measurement)
         if outcome is None:
-            self.measurements.leave(number, segments)
-            self.segments.forget(number)
+            self.measurements.release(number, segments)
         else:
             self._record(number, outcome, segments)
             self.measurements.give_back(number, outcome)
@@ -215,7 +212,6 @@ class AskTell:
         if isinstance(outcome, TrainedSegment):  # first: once `outcome` is written, nothing may fail and repeat it
             self.settle()
         self.notify(self.recorder.record(number, outcome, segments))
-        self.segments.forget(number)
 
     def settle(self) -> None:
         """Record the trials that are held (`nas.driver.suspects`) as failed. Call when no other trial is left to decide."""

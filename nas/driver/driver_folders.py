@@ -16,7 +16,7 @@ from nas.study.layout import RAY, WORKERS
 from nas.study.segments import WorkerFiles
 
 MIN_AGE_S = 600.0
-"""A folder of a driver on another machine that nobody announces is left for so long: the driver may be about to start."""
+"""A younger folder of an unknown driver on another machine is left: the driver may be about to start."""
 
 _NAME = re.compile(r".+_[0-9]+_[0-9a-f]{8}")
 

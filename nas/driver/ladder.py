@@ -69,12 +69,6 @@ class Ladder:
         """The epoch at which `trial` pauses next if it is started or promoted."""
         return self.promotion_rule.after(self._paused.get(trial, 0))
 
-    def climb(self, trial: int) -> int:
-        """Start or promote `trial`; returns the epoch at which it pauses next."""
-        target = self.next_rung(trial)
-        self.climb_to(trial, target)
-        return target
-
     def climb_to(self, trial: int, target: int) -> None:
         """Record that `trial` trains towards the rung `target`."""
         self._paused.pop(trial, None)
@@ -105,7 +99,7 @@ class Ladder:
         return self._rungs[epoch]
 
     def pause_again(self, trial: int, epoch: int) -> None:
-        """Record that `trial` was interrupted after the rung `epoch`; the next `climb` continues from there."""
+        """Record that `trial` was interrupted after the rung `epoch`; `next_rung` is the one above."""
         self._paused[trial] = epoch
 
     def leave(self, trial: int) -> None:

@@ -1,7 +1,7 @@
 """Removes what earlier drivers have left in the folder of a study and nothing needs any more.
 
-A driver that is killed does not remove its own files. Nor does it know what becomes of a trial that another driver adopts, which
-trains it in its own folder if the drivers have one each. So every driver looks through its folder when it starts and ends.
+A driver that is killed does not remove its files. A driver whose trial is adopted by another one does not learn how the trial
+ends; the other trains it in a folder of its own. So every driver cleans its folder when it starts and when it ends.
 """
 
 from __future__ import annotations
@@ -71,6 +71,6 @@ def remove_files_of_ended(
         if trial.state == TrialState.PRUNED:
             (place / WEIGHTS).unlink(missing_ok=True)
         elif trial.number in lost:
-            with suppress(FileNotFoundError, StudyError):  # `nas doctor` tells damaged ones
+            with suppress(FileNotFoundError, StudyError):  # `nas doctor` reports damaged ones
                 if WeightsHeader.read(place / WEIGHTS).difference(trial, objective_names) is not None:
                     (place / WEIGHTS).unlink()

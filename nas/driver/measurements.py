@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nas.driver.adoption import measurable
 from nas.driver.state import SearchState
 from nas.objectives import OBJECTIVES, Objective
 from nas.study.drivers import DRIVER
@@ -59,7 +60,7 @@ class Measurements:
         return front_measuring is None or not front_measuring.may_be_trained_first(self.state.open[number].user_attrs)
 
     def predicted(self, number: int, trained: Completed | Paused) -> dict[str, Any] | None:
-        """The user attributes that stand for the measurement of the open trial `number`; None if it has to be measured."""
+        """The user attributes that replace the measurement of the open trial `number`; None if it has to be measured."""
         front_measuring = self.state.front_measuring
         if front_measuring is None:
             return None
@@ -70,13 +71,13 @@ class Measurements:
         return {PREDICTED_VALUES: {name: prediction.to_list() for name, prediction in predictions.items()}}
 
     def hold(self, number: int, trained: Completed | Paused, attributes: Mapping[str, Any]) -> None:
-        """Leave the open trial `number`, which was `trained`, to whoever measures it; also write its user `attributes`.
+        """Release the open trial `number`, which was `trained` and waits for its measurement; also write its user `attributes`.
 
         Raises:
             StorageError: the storage cannot be written; the call may be repeated.
         """
         waiting = Unmeasured(trained, self.state.store.driver).to_dict()
-        self._leave(number, {**attributes, UNMEASURED: waiting})
+        self.release(number, {**attributes, UNMEASURED: waiting})
         if isinstance(trained, Completed):  # its weights are written, and another driver records it
             remove_checkpoint(self.folder_of(number))
         logger.info("trial %d is trained, and waits for its measurement", number)
@@ -90,14 +91,14 @@ class Measurements:
         state = self.state
 
         def step(transaction: Transaction) -> int | None:
-            state.take_in(transaction.read())
+            state.update(transaction.read())
             transaction.look()
-            number = next(iter(state.measurable()), None)
+            number = next(iter(measurable(state)), None)
             if number is not None:
                 transaction.take(number)
             return number
 
-        number = state.store.transact(step) if state.measurable() else None
+        number = state.store.transact(step) if measurable(state) else None
         if number is None:
             return None
         trial = state.open_trial(number)
@@ -131,21 +132,19 @@ class Measurements:
                 transaction.write(number, TrialChange({DRIVER: trainer}))
 
         store.transact(write)
-        self.state.leave(number)
+        self.state.release(number)
         self.state.unfinished[number] = trainer
 
-    def leave(self, number: int, attributes: Mapping[str, Any]) -> None:
-        """Leave the open trial `number` to another worker; also write its user `attributes`.
+    def release(self, number: int, attributes: Mapping[str, Any]) -> None:
+        """Release the open trial `number`, so that any driver may measure it; also write its user `attributes`.
 
         Raises:
             StorageError: the storage cannot be written; the call may be repeated.
         """
-        self._leave(number, attributes)
 
-    def _leave(self, number: int, attributes: Mapping[str, Any]) -> None:
         def write(transaction: Transaction) -> None:
             if transaction.lease(number) is Lease.HELD:  # an earlier call, whose answer was lost, may have written it
                 transaction.write(number, TrialChange({**attributes, DRIVER: None}))
 
         self.state.store.transact(write)
-        self.state.left_unmeasured(number)
+        self.state.release_unmeasured(number)

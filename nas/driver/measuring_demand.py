@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable
 from datetime import timedelta
 
+from nas.driver.adoption import others_running
 from nas.driver.state import SearchState
 from nas.errors import MachineError
 from nas.study.durations import duration_word
 from nas.study.measuring_device import is_of_kind
 
 NOTICE_S = 20.0
-"""Trials that wait for so long, while no worker has the device, are worth a line."""
+"""The user is told of trials that have waited for this time while no worker has the device."""
 
 
 class MeasuringDemand:
@@ -72,7 +73,7 @@ class MeasuringDemand:
         if not (self._was_seen or self._was_shown) and now_s - self._waiting_since_s >= NOTICE_S:
             self._was_shown = True
             self.show(f"{self._text(len(waiting))}; the trainings go on")
-        if running or waiting != self._waiting or self.state.others_running() - {None}:
+        if running or waiting != self._waiting or others_running(self.state) - {None}:
             self._idle_since_s, self._waiting = None, waiting
             return
         self._idle_since_s = now_s if self._idle_since_s is None else self._idle_since_s

@@ -36,7 +36,7 @@ class Pace:
         self._trial_given_s = self._clock()
 
     def trial_ended(self, seconds: float) -> None:
-        """A trial has taken so many `seconds`."""
+        """A trial has ended, after `seconds`."""
         self._trials_s.append(seconds)
 
     def task_given(self, name: str) -> None:
@@ -48,7 +48,7 @@ class Pace:
         self._tasks_s.append(self._clock() - self._given_s.pop(name))
 
     def task_lost(self, name: str) -> None:
-        """The task `name` has ended early, which tells nothing."""
+        """The task `name` was lost; its duration does not count."""
         del self._given_s[name]
 
     @contextmanager

@@ -20,7 +20,7 @@ from search_space import Architecture, SearchSpace
 from search_space.operators import Operator, operators_by_part
 
 MIN_SHARED_PARAMETERS = 0.25
-"""An architecture that shares less with every trained one is trained from scratch: a third of the epochs would tell little."""
+"""An architecture that shares less with every trained one is trained from scratch: a third of the epochs would not suffice."""
 
 
 class Parents:
@@ -56,7 +56,7 @@ class Parents:
         own = self._parameters_by_key(architecture)
         total = sum(own.values())
         trained = reached.get(self.inherited_epochs, {})
-        self._take_in(trained.keys() - self._parameters.keys())
+        self._add(trained.keys() - self._parameters.keys())
         ranked = []
         for number, values in trained.items():
             share = self._shared(own, number) / total
@@ -69,8 +69,8 @@ class Parents:
                 return Inheritance(number, file, self.inherited_epochs)
         return None
 
-    def _take_in(self, numbers: Collection[int]) -> None:
-        """Look at the architectures of trials that were trained since the last call."""
+    def _add(self, numbers: Collection[int]) -> None:
+        """Add the trials `numbers`, which were trained since the last call."""
         if numbers:
             for number, architecture in self.architectures_of(numbers).items():
                 self._parameters[number] = self._parameters_by_key(architecture)

@@ -1,4 +1,4 @@
-"""What a driver is told when it asks for the next trial."""
+"""The answers to a driver that asks for the next trial."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from nas.driver.admission import Admission
+from nas.driver.adoption import adopt, may_promote, others_running
 from nas.driver.ladder import Ladder
 from nas.driver.proposal import Finished, Proposal, Wait
 from nas.driver.state import SearchState
@@ -95,7 +96,7 @@ class Proposer:
         may_change = ladder is not None or state.is_measured_apart
         if state.unmeasured or (state.running and (may_change or (self._workers_refuse and not may_start))):
             return Wait()
-        others = state.others_running()
+        others = others_running(state)
         if others and (may_change or not all(state.store.is_heard(driver, idle_since_s) for driver in others)):
             return Wait()  # they may leave something to this driver: promotions, or their trials
         proposal = self._promote(no_new_trials=True)
@@ -104,7 +105,7 @@ class Proposer:
         return proposal or Finished()
 
     def _continue_interrupted(self) -> Proposal | None:
-        while (number := self.state.adopt()) is not None:
+        while (number := adopt(self.state)) is not None:
             proposal = self._admit(self.state.open_trial(number))
             if proposal is not None:
                 return proposal
@@ -112,7 +113,7 @@ class Proposer:
 
     def _repeat_failed(self) -> Proposal | None:
         def start(transaction: Transaction) -> int | None:
-            self.state.take_in(transaction.read())
+            self.state.update(transaction.read())
             return next((number for number in self.state.retries if transaction.start(number)), None)
 
         while self.state.retries:
@@ -166,7 +167,7 @@ class Proposer:
         """Start a trial, with these `params` if any are given; None if the study needs none any more."""
 
         def create(transaction: Transaction) -> int | None:
-            self.state.take_in(transaction.read())
+            self.state.update(transaction.read())
             return transaction.create(params) if self._may_start_trial() else None
 
         number = self.state.store.transact(create)
@@ -197,10 +198,10 @@ class Proposer:
 
         def choose() -> int | None:
             number = ladder.promotion(no_new_trials)
-            return number if number is not None and state.may_promote(number) else None
+            return number if number is not None and may_promote(state, number) else None
 
         def write(transaction: Transaction) -> int | None:
-            state.take_in(transaction.read())
+            state.update(transaction.read())
             number = choose()
             if number is not None:
                 transaction.write(number, TrialChange({"until": ladder.next_rung(number), DRIVER: state.store.driver}))

@@ -21,11 +21,11 @@ from trainers.data.prepared import DatasetInfo
 from trainers.data.types import READING_VERSION, LocatedData, Progress
 
 LISTING_WAIT_S = 1.0
-"""The caller waits so long for the list of images; ten thousands of files take less."""
+"""Longest wait for the list of images; tens of thousands of files take less."""
 DECODING_WAIT_S = 0.25
-"""The caller waits so long for decoded images; a few thousand small ones, or any that are decoded already, take less."""
+"""Longest wait for decoded images; a few thousand small ones, or any that are decoded already, take less."""
 CANCELLED_POLL_S = 0.1
-"""A list of images that takes longer is no longer waited for so soon after the block ends."""
+"""Interval between two looks at whether the block has ended, after which a list of images is not waited for."""
 
 Result = TypeVar("Result")
 DecodedImages = tuple[Path, DatasetInfo]

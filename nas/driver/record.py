@@ -82,7 +82,7 @@ class Recorder:
 
         if self.state.store.transact(write) is Lease.LOST:
             logger.warning("trial %d: another driver has adopted it; its outcome here is not recorded", number)
-            self.state.leave(number)
+            self.state.release(number)
             return TrialLost(number)
         trial.user_attrs |= change.attributes
         if self.state.front_measuring is not None:
@@ -110,7 +110,9 @@ class Recorder:
         if change.state is None:
             state.running.discard(number)
             state.unmeasured.discard(number)
-            if isinstance(outcome, Paused) and outcome.inherited is not None:  # it is not gone on with
+            if (
+                isinstance(outcome, Paused) and outcome.inherited is not None
+            ):  # the training from scratch does not continue it
                 remove_checkpoint(self.folder_of(number))
             if state.ladder is not None and isinstance(outcome, Paused):
                 state.ladder.reach(number, outcome.epoch, self._check_values(state.open[number].user_attrs, outcome)[1])
@@ -132,7 +134,7 @@ class Recorder:
             return []
 
         def write(transaction: Transaction) -> dict[int, int]:
-            self.state.take_in(transaction.read())
+            self.state.update(transaction.read())
             for number, epoch in ladder.paused.items():
                 attributes = {OUTCOME: name_of(Stopped(epoch))}
                 transaction.write(number, TrialChange(attributes, state=TrialState.PRUNED))

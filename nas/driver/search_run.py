@@ -251,11 +251,13 @@ class SearchRun:
                 executor.run(EvaluatorFactory(settings), dispatcher, home)
             dispatcher.settle()
         except BaseException:
-            # The weights are on the disk, with the outcome in their header.
-            with suppress(StorageError, *DATABASE_ERRORS):
-                dispatcher.write()
-            for number in ask_tell.state.open:  # what their workers, which have ended, may have left
-                remove_temporary_files(trial_folder(home, number))
+            try:
+                # The weights are on the disk, with the outcome in their header.
+                with suppress(StorageError, *DATABASE_ERRORS):
+                    dispatcher.write()  # a fault of the machine is raised: the checkpoints may be missing
+            finally:
+                for number in ask_tell.state.open:  # what their workers, which have ended, may have left
+                    remove_temporary_files(trial_folder(home, number))
             raise
 
     def _device_check(self, trials: DatabaseTrials) -> Callable[[str | None], None]:

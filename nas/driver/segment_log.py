@@ -19,7 +19,6 @@ class SegmentLog:
     def __init__(self, state: SearchState, workers: WorkerFiles | None = None) -> None:
         self.state = state
         self.workers = workers
-        self._segments: dict[int, list[Segment]] = {}  # open trial -> its segments, as they are stored
 
     def read_workers(self) -> None:
         """Write the segments that workers have announced since the last call."""
@@ -31,7 +30,6 @@ class SegmentLog:
                 if not any(segment.is_same(stored) for stored in segments):
                     segments = [*map(_close, segments), segment]
                     self.state.open[number].set_user_attr(SEGMENTS, _plain(segments))
-                    self._segments[number] = segments
 
     def ended(self, number: int, segment: Segment | None) -> dict[str, Any]:
         """The user attributes to write when the last segment of the open trial `number` has ended; empty: nothing has changed.
@@ -49,15 +47,9 @@ class SegmentLog:
             after = [*(_close(stored) for stored in before if not stored.is_same(segment)), segment]
         return {} if after == before else {SEGMENTS: _plain(after)}
 
-    def forget(self, number: int) -> None:
-        """The end of the last segment of the trial `number` is written."""
-        self._segments.pop(number, None)
-
     def _stored(self, number: int) -> list[Segment]:
-        """The segments of an open trial; those of a resumed one are read once."""
-        if number not in self._segments:
-            self._segments[number] = segments_of(self.state.open[number].user_attrs)
-        return self._segments[number]
+        """The segments of an open trial."""
+        return segments_of(self.state.open[number].user_attrs)
 
 
 def _plain(segments: list[Segment]) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """The state of a search, a fold over the trials in the storage: every driver, and one that starts again, computes the same.
 
-`sync` takes in what other drivers have changed since the last call; what this driver writes, it takes in at once. A trial is
-*unfinished* while it runs or pauses, whoever runs it, and *open* while it is in the hands of this driver. An architecture is
-*seen* once a trial has it, whatever the outcome of the trial.
+`sync` reads what other drivers have changed since the last call; what this driver writes is part of the state at once. A trial is
+*unfinished* while any driver runs it or has paused it, and *open* while this driver owns it. An architecture is *seen* once a
+trial has it, whatever the outcome of the trial. `nas.driver.adoption` decides which trials this driver may take from others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nas.objectives import Objective, primary_index
 from nas.study.drivers import DRIVER, UNKNOWN
 from nas.study.losses import losses_of
 from nas.study.predicted_values import known_values
-from nas.study.trial_store import OpenTrial, Transaction, TrialStore
+from nas.study.trial_store import OpenTrial, TrialStore
 from nas.study.trials import RETRIED_FROM, AnyTrial, is_trained, outcome_name
 from nas.study.unmeasured import Unmeasured
 
@@ -58,7 +58,11 @@ class SearchState:
         self.running: set[int] = set()
         """Open trials that a worker of this driver trains, or is about to."""
         self.unfinished: dict[int, str | None] = {}
-        """Unfinished trial -> its driver; None: that has left it."""
+        """Unfinished trial -> its driver; None: its driver has released it."""
+        self.last_rungs: dict[int, int] = {}
+        """Unfinished trial -> the last rung that it has reached; 0: none."""
+        self.loss_counts: dict[int, int] = {}
+        """Unfinished trial -> number of losses of its worker or its node."""
         self.unmeasured: set[int] = set()
         """Unfinished trials that were trained and wait for their measurement, or are being measured."""
         self.retries: list[int] = []
@@ -70,29 +74,27 @@ class SearchState:
         self._ids: dict[int, str] = {}  # trial -> id of its architecture
         self._trained: set[int] = set()
         self._repeated: set[int] = set()  # failed trials that others repeat
-        self._reached: dict[int, int] = {}  # unfinished trial -> its last rung
-        self._losses: dict[int, int] = {}  # unfinished trial -> how often its worker, or its node, was lost
         self.first_number = len(self.study.get_trials(deepcopy=False))
         """Number of trials at the start."""
-        self.sync()  # at the end: whoever repeats a construction that has failed finds a store that was not read
+        self.sync()  # last: if the construction fails before and is repeated, the store was not read yet
 
     @property
     def trained(self) -> int:
         """Number of trials that count towards the target: completed, failed and not repeated, or stopped at a rung."""
         return len(self._trained)
 
-    # What others have written
+    # What is in the storage
 
     def sync(self) -> None:
-        """Take in what other drivers have changed.
+        """Read what other drivers have changed.
 
         Raises:
             StorageError: the storage cannot be read.
         """
-        self.take_in(self.store.read())
+        self.update(self.store.read())
 
-    def take_in(self, trials: Iterable[AnyTrial]) -> None:
-        """Take in `trials` as they are in the storage now; once or several times is the same."""
+    def update(self, trials: Iterable[AnyTrial]) -> None:
+        """Update the state by `trials`, as they are in the storage now; idempotent."""
         for trial in trials:
             repeated = trial.user_attrs.get(RETRIED_FROM)
             if repeated is not None:
@@ -107,20 +109,20 @@ class SearchState:
                 is_complete = trial.state == TrialState.COMPLETE
                 self.front_measuring.learn(trial.number, trial.user_attrs, trial.values if is_complete else None)
             if trial.state == TrialState.RUNNING:
-                self._take_in_unfinished(trial)
+                self._update_unfinished(trial)
             else:
-                self._take_in_ended(trial)
+                self._update_ended(trial)
 
-    def _take_in_unfinished(self, trial: AnyTrial) -> None:
+    def _update_unfinished(self, trial: AnyTrial) -> None:
         number, attributes = trial.number, trial.user_attrs
-        driver = attributes.get(DRIVER) if DRIVER in attributes else UNKNOWN
+        driver = attributes.get(DRIVER) if DRIVER in attributes else UNKNOWN  # null (released) is no UNKNOWN
         if number in self.open:
             if driver == self.store.driver or self.store.driver is None:
                 return  # what this driver knows of its own trials is newer
             self._lose(number)
         self.unfinished[number] = driver
-        self._reached[number] = max(trial.intermediate_values, default=0)
-        self._losses[number] = len(losses_of(attributes))
+        self.last_rungs[number] = max(trial.intermediate_values, default=0)
+        self.loss_counts[number] = len(losses_of(attributes))
         if Unmeasured.from_attributes(attributes) is None:
             self.unmeasured.discard(number)
         else:
@@ -132,10 +134,10 @@ class SearchState:
         self.ladder.leave(number)
         self._reach_rungs(self.ladder, trial)
         until = attributes.get("until")
-        if until is None or self._reached[number] < until:
+        if until is None or self.last_rungs[number] < until:
             self.ladder.climb_to(number, until or self.ladder.promotion_rule.rungs[0])
 
-    def _take_in_ended(self, trial: AnyTrial) -> None:
+    def _update_ended(self, trial: AnyTrial) -> None:
         number = trial.number
         if number in self.open and trial.user_attrs.get(DRIVER) == self.store.driver:
             return  # the answer to what this driver has written was lost; it writes it again
@@ -145,7 +147,7 @@ class SearchState:
         if identity is not None:
             self._ids[number] = identity
         if number in self._repeated:
-            return  # its repetition stands for it
+            return  # its repetition counts in its place
         if identity is not None and name != "duplicate":
             self.seen.setdefault(identity, number)
         if is_trained(trial):
@@ -163,7 +165,7 @@ class SearchState:
             ladder.reach(trial.number, epoch, [float(values[name]) for name in self._objective_names])
 
     def _repeat(self, number: int) -> None:
-        """The failed trial `number` is repeated by another, which stands for it."""
+        """The failed trial `number` is repeated by another one, which counts in its place."""
         if number in self._repeated:
             return
         self._repeated.add(number)
@@ -175,15 +177,15 @@ class SearchState:
             self.ladder.forget(number)
 
     def _lose(self, number: int) -> None:
-        """The trial `number`, if it was in the hands of this driver, is in those of another one."""
+        """If this driver owned the trial `number`, another one has adopted it."""
         if self.open.pop(number, None) is not None:
             logger.warning("trial %d: another driver has adopted it", number)
         self.running.discard(number)
 
     def _forget_unfinished(self, number: int) -> None:
         self.unfinished.pop(number, None)
-        self._reached.pop(number, None)
-        self._losses.pop(number, None)
+        self.last_rungs.pop(number, None)
+        self.loss_counts.pop(number, None)
         self.unmeasured.discard(number)
 
     def _see(self, number: int, identity: str) -> None:
@@ -205,7 +207,7 @@ class SearchState:
         self._see(number, identity)
 
     def ended(self, number: int, state: TrialState, values: Sequence[float] | None, counts: bool) -> None:
-        """Take in that this driver has ended the trial `number`.
+        """Update the state: this driver has ended the trial `number`.
 
         Args:
             number: the trial.
@@ -225,80 +227,16 @@ class SearchState:
         if trial is not None:
             self.store.close(trial, state, values)
 
-    def leave(self, number: int) -> None:
-        """Put the trial `number` out of the hands of this driver, which may adopt it again if it is still its own."""
+    def release(self, number: int) -> None:
+        """Give up the trial `number`; this driver may adopt it again if its name is still on it."""
         self.open.pop(number, None)
         self.running.discard(number)
 
-    def left_unmeasured(self, number: int) -> None:
-        """Take in that this driver has left the trained trial `number` to whoever measures it."""
-        self.leave(number)
+    def release_unmeasured(self, number: int) -> None:
+        """Give up the trained trial `number`, which waits for its measurement by any driver."""
+        self.release(number)
         self.unfinished[number] = None
         self.unmeasured.add(number)
-
-    def measurable(self) -> list[int]:
-        """The trials that wait for their measurement and that this driver may take, by their numbers."""
-        waiting = self.unmeasured - self.open.keys()
-        return sorted(number for number in waiting if self.store.may_take(number, self.unfinished.get(number)))
-
-    def adopt(self) -> int | None:
-        """Adopt a trial that its driver has left running, or whose lease has expired; returns its number.
-
-        Raises:
-            StorageError: the storage cannot be read or written.
-        """
-        numbers = self._interrupted()
-        own = next((number for number in numbers if self.unfinished[number] == self.store.driver), None)
-
-        def take(transaction: Transaction) -> int | None:
-            self.take_in(transaction.read())
-            transaction.look()
-            numbers = self._interrupted()
-            if not numbers:
-                return None
-            transaction.take(numbers[0])
-            return numbers[0]
-
-        number = own if own is not None or not numbers else self.store.transact(take)
-        if number is None:
-            return None
-        if own is None:
-            logger.info("trial %d is adopted from %s", number, self.unfinished[number])
-        else:
-            logger.info("trial %d: this driver has started it before, and goes on with it", number)
-        if self.ladder is not None:
-            self.ladder.leave(number)
-            reached = self._reached.get(number)  # None: this driver has started it, and could not admit it
-            if reached:
-                self.ladder.pause_again(number, reached)
-        self.unfinished[number] = self.store.driver
-        return number
-
-    def _interrupted(self) -> list[int]:
-        """The trials that this driver may adopt: first those whose workers were never lost, then by their numbers."""
-        paused = {} if self.ladder is None else self.ladder.paused
-        numbers = [
-            number
-            for number, driver in self.unfinished.items()
-            if number not in self.open
-            and number not in paused
-            and number not in self.unmeasured
-            and self.store.may_take(number, driver)
-        ]
-        return sorted(numbers, key=lambda number: (self._losses.get(number, 0), number))
-
-    def may_promote(self, number: int) -> bool:
-        """True if this driver may continue the paused trial `number`: its checkpoint is here, or its driver has ended."""
-        if number in self.open or not self.store.is_shared or self.has_checkpoint(number):
-            return True
-        return self.store.may_take(number, self.unfinished.get(number))
-
-    def others_running(self) -> set[str | None]:
-        """The other drivers that run trials, as far as this one knows."""
-        paused = {} if self.ladder is None else self.ladder.paused
-        return {
-            driver for number, driver in self.unfinished.items() if number not in self.open and number not in paused
-        }
 
 
 def _accuracy_at(trial: AnyTrial, epoch: int) -> dict[str, float]:

@@ -22,6 +22,7 @@ from nas.study.events import TrialLost, TrialRecorded
 from nas.study.failure_kinds import kind_of
 from nas.study.layout import ERROR, write_error
 from nas.study.records import Failed, MachineFailure
+from nas.study.trial_store import OpenTrial
 from nas.study.trials import RETRIED_FROM
 
 ENDED_SEARCH = "machine_failure"
@@ -40,7 +41,7 @@ class Suspects:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.state = recorder.state
-        self._held: dict[int, MachineFailure] = {}
+        self._held: dict[OpenTrial, MachineFailure] = {}
 
     def add(self, number: int, failure: MachineFailure) -> TrialRecorded | TrialLost | None:
         """Hold the open trial `number`; returns its event if it fails at once (rule 5).
@@ -56,23 +57,27 @@ class Suspects:
         if failure.is_certain:
             self._keep_result(number, failure)
             raise MachineError(f"{_describe(number, failure)}{self._write_traceback(number, failure)}")
-        self._held[number] = failure
+        self._held = {**self._still_held(), trial: failure}
         if len(self._held) == 1:
             return None
         for held, its_failure in self._held.items():
-            self.state.open[held].set_user_attr(ENDED_SEARCH, its_failure.reason)
-            self._write_traceback(held, its_failure)
-        failures = "; ".join(_describe(held, its_failure) for held, its_failure in self._held.items())
+            held.set_user_attr(ENDED_SEARCH, its_failure.reason)
+            self._write_traceback(held.number, its_failure)
+        failures = "; ".join(_describe(held.number, its_failure) for held, its_failure in self._held.items())
         self._held.clear()
         raise MachineError(f"{failures}; no trial was trained in between, so the machine is taken to be at fault")
 
     def settle(self) -> list[TrialRecorded | TrialLost]:
         """Record the held trials as failed: the machine works, or no other trial is left to decide."""
         events = []
-        for number, failure in list(self._held.items()):
-            events.append(self.recorder.record(number, self._failed(number, failure)))
-            del self._held[number]  # not before: what could not be written is recorded by the next call
+        for trial, failure in self._still_held().items():
+            events.append(self.recorder.record(trial.number, self._failed(trial.number, failure)))
+        self._held.clear()
         return events
+
+    def _still_held(self) -> dict[OpenTrial, MachineFailure]:
+        """The trials that are held, without those that were recorded, or adopted by another driver, since."""
+        return {trial: failure for trial, failure in self._held.items() if self.state.open.get(trial.number) is trial}
 
     def _failed(self, number: int, failure: MachineFailure) -> Failed:
         """The outcome of a trial whose architecture is at fault: infeasible if the trial that it repeats failed likewise."""
@@ -87,7 +92,7 @@ class Suspects:
     @property
     def has_held(self) -> bool:
         """True if a trial is held."""
-        return bool(self._held)
+        return bool(self._still_held())
 
     def _keep_result(self, number: int, failure: MachineFailure) -> None:
         """Write the values of a training whose weights could not be written."""

@@ -21,7 +21,7 @@ from nas.driver.state import SearchState
 from nas.execution.base import Loss
 from nas.execution.losses import MAX_RETRIES
 from nas.study.failure_kinds import NO_PROGRESS, kind_of
-from nas.study.losses import TrialLoss, in_a_row, losses_of
+from nas.study.losses import LOSSES, TrialLoss, in_a_row, losses_of
 from nas.study.records import Failed, MachineFailure
 from nas.study.stacks import Stacks, take_stacks
 
@@ -41,7 +41,6 @@ class TrialLosses:
         self.state = state
         self.folder_of = folder_of
         self.mark_of = mark_of
-        self._losses: dict[int, list[TrialLoss]] = {}
 
     def add(self, number: int, loss: Loss) -> tuple[list[TrialLoss], Failed | MachineFailure | None]:
         """Take in a `loss` of the open trial `number`.
@@ -49,25 +48,24 @@ class TrialLosses:
         Returns:
             All losses of the trial, to be written; and the outcome if the trial is not to be run again.
         """
-        if number not in self.state.open:  # another driver has adopted it
+        trial = self.state.open.get(number)
+        if trial is None:  # another driver has adopted it
             return [], MachineFailure(loss.reason, is_certain=False)
         folder = self.folder_of(number)
-        if number not in self._losses:
-            self._losses[number] = losses_of(self.state.open[number].user_attrs)
         stacks = take_stacks(folder) if loss.kind == "worker" else None
         new = TrialLoss(time.time(), loss.kind, _describe(loss, stacks), self.mark_of(number))
-        losses = [*self._losses[number], new]
-        self._losses[number] = losses
+        losses = [*losses_of(trial.user_attrs), new]
+        trial.user_attrs[LOSSES] = [each.to_dict() for each in losses]  # until the caller writes them
         row = in_a_row(losses)
         if len(row) <= MAX_RETRIES[loss.kind]:
             return losses, None
         if new.is_of_worker:
-            kinds = {kind_of(one.reason) for one in row[-2:]}
+            kinds = {kind_of(each.reason) for each in row[-2:]}
             infeasible = kinds.pop() if len(kinds) == 1 else None
             return losses, MachineFailure(
                 new.reason, False, "" if stacks is None else stacks.text, infeasible=infeasible
             )
-        reasons = "; ".join(one.reason for one in row)
+        reasons = "; ".join(each.reason for each in row)
         return losses, Failed(f"lost {len(row)} times without progress: {reasons}")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from optuna.trial import TrialState
 
@@ -89,15 +90,28 @@ def earlier_study_attributes(config: StudyConfig) -> dict[str, str]:
 def check_earlier_study(study: StoredStudy, config: StudyConfig) -> None:
     """Raise `ConfigError` if `start.study` is not the study that `study` has started from."""
     stored, earlier = study.attributes.get(EARLIER_STUDY), _earlier_study(config)
-    if stored is not None and earlier is not None and _identity(earlier) != stored:
+    if stored is None or earlier is None:
+        return
+    if stored not in (_identity(earlier), _identity_in_local_time(earlier)):
         rule = f"start.study: must stay the study that this one has started from, {stored}, found {_identity(earlier)}"
         raise ConfigError(config.where("start", "study"), f"{rule} (use another --out for another study)")
 
 
 def _identity(study: StudyContent) -> str:
-    """The name of a study and the time of its first trial, which neither a copy nor further trials change."""
-    first = next((trial.datetime_start for trial in study.trials if trial.datetime_start is not None), None)
+    """The name of a study and the time of its first trial, which neither a copy, another machine nor further trials change."""
+    first = _first_start(study)
+    return f"{study.name} of {first.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if first is not None else study.name
+
+
+def _identity_in_local_time(study: StudyContent) -> str:
+    """The identity that earlier versions have stored, which depends on the time zone of the machine."""
+    first = _first_start(study)
     return f"{study.name} of {first:%Y-%m-%d %H:%M:%S}" if first is not None else study.name
+
+
+def _first_start(study: StudyContent) -> datetime | None:
+    """The time at which the first trial of `study` started, in local time."""
+    return next((trial.datetime_start for trial in study.trials if trial.datetime_start is not None), None)
 
 
 def _presets(config: StudyConfig) -> list[Architecture]:

@@ -40,7 +40,7 @@ def host_memory_bytes() -> int:
 
 
 def held_bytes() -> int | None:
-    """The memory of this process that counts for the limit; None where the system does not tell."""
+    """The memory of this process that counts for the limit; None where the system does not say."""
     try:
         lines = STATUS.read_text().splitlines()
     except OSError:

@@ -77,7 +77,7 @@ class EvaluationSettings:
         measuring: the measurements before training.
         place: the files of the study; None: all workers see `data_file` and the folders of their trials.
         memory_bytes: memory that a worker on a CPU may hold (`nas.evaluation.memory_limit`); None: most of the machine's.
-        max_silence_s: a trial that makes no progress for so many seconds is ended; None: never.
+        max_silence_s: seconds without progress after which a trial is ended; None: never.
         rungs: the epochs at which trainings pause, ascending; a training that starts afresh on its way to a later one is
             validated there, too.
     """

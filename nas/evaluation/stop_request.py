@@ -1,4 +1,4 @@
-"""The request to stop that a driver makes of its workers, which look for it between two training steps."""
+"""The request of a driver that its workers stop; they look for it between two training steps."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _LOCK = "lock"
 
 
 def create_work_folder() -> Path:
-    """Create a folder for this process, which is removed when the process ends; those that killed processes left are, too.
+    """Create a folder for this process, which is removed when the process ends. Those that killed processes left are removed now.
 
     Raises:
         OSError: the disk is full or broken.

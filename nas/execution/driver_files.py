@@ -22,7 +22,7 @@ MAX_PART_BYTES = 8 << 20
 """The most bytes of a part."""
 
 MAX_DRAFT_AGE_S = 600.0
-"""A draft that was not written to for so long belongs to a worker that is gone."""
+"""A draft that was not written to for this time belongs to a worker that is gone."""
 
 _FULL_TRAINING = r"retrained/[a-z]+-[\w.+-]{1,190}/[0-9a-f]{12}/seed-\d{1,10}"
 _STATE = rf"(?:trials/\d{{5,9}}|{_FULL_TRAINING})/(?:checkpoint\.pt|(?:model|inherited)\.safetensors)"
@@ -120,7 +120,7 @@ class FolderFiles:
             if is_last and offset > 0 and path.is_file() and _digest_of(path) == digest:
                 return  # the last part comes again, because its answer was lost
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Each content has a draft of its own: two workers may write the same file, one of which was taken for dead.
+            # Each content has a draft of its own: two workers may write the same file, if one of them was thought to have died.
             draft = path.with_name(f".{path.name}.{digest[:16]}.tmp")
             try:
                 if offset == 0:
@@ -144,7 +144,7 @@ class FolderFiles:
         """The path of the file `name`.
 
         Raises:
-            PermissionError: workers have no business with it, or a link leads out of the folder.
+            PermissionError: workers may not use it, or a link leads out of the folder.
         """
         path = self.folder / name
         if not allowed.fullmatch(name) or not path.resolve().is_relative_to(self.folder):

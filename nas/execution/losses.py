@@ -24,8 +24,3 @@ class LossPolicy:
         """Count `loss`; returns True if `task` is to be run again."""
         self._losses[task.name, loss.kind] += 1
         return self._losses[task.name, loss.kind] <= MAX_RETRIES[loss.kind]
-
-    def forget(self, task: Task) -> None:
-        """Forget the losses of `task`, which is over."""
-        for kind in MAX_RETRIES:
-            self._losses.pop((task.name, kind), None)

@@ -1,4 +1,4 @@
-"""How a process died, in words, and whether the kernel killed it for want of memory."""
+"""How a process died, in words, and whether the kernel killed it because memory ran out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VMSTAT = Path("/proc/vmstat")
 def count_oom_kills() -> int:
     """How many processes of this control group, or else of this machine, the kernel has killed because memory ran out.
 
-    A process that dies by SIGKILL while the number grows was most likely one of them. 0 where the system does not tell.
+    A process that dies by SIGKILL while the number grows was most likely one of them. 0 where the system does not say.
     """
     for file in (_memory_events(), VMSTAT):
         with suppress(OSError, ValueError):
@@ -30,7 +30,7 @@ def describe_death(exit_code: int | None, is_out_of_memory: bool = False) -> str
 
     Args:
         exit_code: the status of the process, or the negative number of the signal that ended it; None: unknown.
-        is_out_of_memory: the kernel has killed a process for want of memory meanwhile.
+        is_out_of_memory: the kernel has killed a process meanwhile because memory ran out.
     """
     if exit_code is None:
         return "the worker died"

@@ -11,7 +11,7 @@ from nas.figures.plotly_text import plotly_text
 from trainers.training.confusion import Confusion
 
 MAX_COUNTED_CLASSES = 20
-"""Up to so many classes each cell shows its number of images."""
+"""Most classes for which each cell shows its number of images."""
 
 
 @dataclass(frozen=True)

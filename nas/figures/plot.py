@@ -55,7 +55,7 @@ class Palette:
         return _SYMBOLS[self.mixers.index(mixer) % len(_SYMBOLS)]
 
 
-def front_figure(info: FrontInfo, palette: Palette, legend: bool = True) -> go.Figure:
+def front_figure(info: FrontInfo, palette: Palette) -> go.Figure:
     """All complete trials in the plane of two objectives, the study's front in strong colours.
 
     A dotted step line shows the Pareto front of these two objectives alone.
@@ -75,7 +75,7 @@ def front_figure(info: FrontInfo, palette: Palette, legend: bool = True) -> go.F
     for mixer in present:  # traces without points for the legend, so that each mixer has one entry
         marker = {"color": palette.colour(mixer), "symbol": palette.symbol(mixer), "size": 10}
         figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=mixer, legendgroup=mixer, marker=marker))
-    figure.update_layout(legend_title_text="last stage's mixer", hovermode="closest", showlegend=legend)
+    figure.update_layout(legend_title_text="last stage's mixer", hovermode="closest", showlegend=True)
     return figure
 
 

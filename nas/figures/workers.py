@@ -17,6 +17,9 @@ from nas.study.segments import Segment
 MIN_IDLE_S = 0.5
 """A shorter gap between two segments is not drawn."""
 
+UNTRAINED = ("refused", "measured")
+"""Outcomes of segments without a training."""
+
 MEASURING, TRAINING, RUNNING, IDLE, LOST = ACTIVITIES = ("measuring", "training", "running", "idle", "lost")
 
 
@@ -124,13 +127,14 @@ def _bars_of_segment(piece: _Piece, is_running: bool) -> list[WorkerBar]:
     if segment.end is None:
         activity = RUNNING if is_running and segment.outcome is None else LOST
         return [WorkerBar(0, activity, segment.start, piece.limit_s, trial, f"{name}: {activity}")]
-    middle_s = segment.end if segment.outcome == "refused" else min(segment.end, segment.start + segment.measure_s)
+    is_trained = segment.outcome not in UNTRAINED
+    middle_s = segment.end if not is_trained else min(segment.end, segment.start + segment.measure_s)
     bars = []
     if middle_s > segment.start:
         refused = ", refused" if segment.outcome == "refused" else ""
         text = f"{name}: measured in {segment.measure_s:.1f} s{refused}"
         bars.append(WorkerBar(0, MEASURING, segment.start, middle_s, trial, text))
-    if segment.outcome != "refused":
+    if is_trained:
         until = "" if segment.until is None else f" to epoch {segment.until}"
         times = f"in {segment.train_s:.1f} s, validated in {segment.validate_s:.1f} s"
         text = f"{name}: trained{until} {times}, {segment.outcome}"

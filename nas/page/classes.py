@@ -1,4 +1,4 @@
-"""How well a tested trial tells each class: recall, confusions and, of a few classes, the whole matrix, as plain JSON.
+"""The classes of a tested trial: recall, confusions and, for a few classes, the whole matrix, as plain JSON.
 
 On the test split, not on the validation split, by which the search has chosen its front.
 """

@@ -46,13 +46,13 @@ def ending(trial: AnyTrial, folder: Path | None) -> dict[str, Any]:
             return {}
 
 
-def read_traceback(file: Path, max_bytes: int = MAX_TRACEBACK_BYTES) -> str:
-    """The end of the text in `file`, whole lines of at most `max_bytes`; empty without the file."""
+def read_traceback(file: Path) -> str:
+    """The end of the text in `file`, whole lines of at most `MAX_TRACEBACK_BYTES`; empty without the file."""
     try:
         with open_input(file) as stream:
-            left_out = max(0, stream.seek(0, os.SEEK_END) - max_bytes)
+            left_out = max(0, stream.seek(0, os.SEEK_END) - MAX_TRACEBACK_BYTES)
             stream.seek(left_out)
-            text = stream.read(max_bytes).decode("utf-8", errors="replace")
+            text = stream.read(MAX_TRACEBACK_BYTES).decode("utf-8", errors="replace")
     except OSError:
         return ""
     return (

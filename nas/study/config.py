@@ -51,7 +51,7 @@ class Resources(BaseModel):
         executor: the executor that runs trials: "ray_tune", or "local" (processes of this machine, without Ray).
         memory_per_trial: memory that a worker on a CPU may hold, such as `8 GB`; a network that needs more fails. None: nine
             tenths of the machine's. On a GPU a worker has its share, `gpus_per_trial`.
-        max_silence: a trial that makes no training step, batch of a validation or measured pass for so long is ended; None:
+        max_silence: the time without a training step, batch of a validation or measured pass after which a trial is ended; None:
             never. By default 30 minutes: the longest of these takes seconds, and compiling a network minutes.
     """
 

@@ -43,9 +43,9 @@ def check_types(parsed: object, given: object, place: tuple[str | int, ...], sou
         raise ConfigError(source.where(place), f"{dotted_path(place)}: {rule}")
 
 
-def space_config_error(error: SpaceError, source: StudyFile, prefix: str = "space") -> ConfigError:
+def space_config_error(error: SpaceError, source: StudyFile) -> ConfigError:
     """Convert an error of the space into one with its place in the file."""
-    placed = error.at(prefix)
+    placed = error.at("space")
     return ConfigError(source.where(split_place(placed.place)), str(placed))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LEASE_S = 60.0
-"""A driver that was not heard of for so long has ended; others may adopt its trials."""
+"""A driver without a heartbeat for this time has ended; others may adopt its trials."""
 HEARTBEAT_S = 10.0
 
 DRIVER = "driver"

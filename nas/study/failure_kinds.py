@@ -27,7 +27,7 @@ class FailureKind:
     Args:
         name: the kind in a few words; several rows may have the same name.
         pattern: finds the kind in a message.
-        cause: what is at fault, as far as the message tells.
+        cause: what is at fault, as far as the message says.
         advice: what to look at if all trials fail so; empty: nothing in particular.
     """
 

@@ -113,5 +113,5 @@ def write_error(folder: Path, traceback: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / ERROR
     with atomic_write(file) as temporary:
-        temporary.write_text(traceback, encoding="utf-8")
+        temporary.write_text(traceback, encoding="utf-8", errors="backslashreplace")  # paths may be no UTF-8
     return file

@@ -2,8 +2,8 @@
 
 The user attribute `driver` of a trial that runs names its driver; that is its lease. A driver that runs announces itself in a
 user attribute `driver:ID` of the study, and counts up the `beats` in it every few seconds. The lease has expired when nobody has
-seen a new beat for `LEASE_S`, by the monotonic clock of who looks: clocks that differ or jump do not matter, nor does a storage
-that was away. Then another driver may adopt the trial. A driver that ends releases its trials: their `driver` becomes null.
+seen a new beat for `LEASE_S`, by the monotonic clock of the driver that looks: clocks that differ or jump, and a storage that was
+away, do not matter. Then another driver may adopt the trial. A driver that ends releases its trials: their `driver` becomes null.
 
 In an SQLite file there is one driver, which holds the lock of the folder. So whatever another one has left has ended.
 """
@@ -29,9 +29,9 @@ from nas.study.drivers import DRIVER, HEARTBEAT_S, LEASE_S, UNKNOWN, DriverRecor
 from nas.study.transactions import StudyTransactions
 
 JOIN_S = 5.0
-"""A heartbeat that hangs, as on a server that is away, keeps the end of a search for at most so long."""
+"""Longest wait at the end of a search for a heartbeat that hangs, as on a server that is away."""
 POLL_S = 1.0
-"""A driver that has nothing to do looks this often whether another one has left it something."""
+"""Interval at which a driver that has nothing to do looks for work that others have left."""
 
 logger = logging.getLogger(__name__)
 
@@ -117,8 +117,7 @@ class SharedLeases(Leases):
 
     Args:
         transactions: those of the study.
-        lease_s: a driver that was not heard of for so long has ended.
-        interval_s: seconds between two beats of this driver; at most a third of `lease_s`.
+        lease_s: seconds without a heartbeat after which a driver has ended.
         poll_s: see `POLL_S`.
         driver: the id of this driver.
         clock: a monotonic clock, in seconds.
@@ -130,14 +129,12 @@ class SharedLeases(Leases):
         self,
         transactions: StudyTransactions,
         lease_s: float = LEASE_S,
-        interval_s: float = HEARTBEAT_S,
         poll_s: float = POLL_S,
         driver: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.transactions = transactions
         self.lease_s = lease_s
-        self.interval_s = interval_s
         self.poll_s = poll_s
         self.driver = driver or new_driver_id()
         self.clock = clock
@@ -195,7 +192,7 @@ class SharedLeases(Leases):
     def _beat(self, query: Query) -> None:
         now_s = self.transactions.now_s(query)
         record = self._record or _own_record(now_s)
-        self._record = replace(record, at=now_s, beats=record.beats + 1, index=self.index, interval_s=self.interval_s)
+        self._record = replace(record, at=now_s, beats=record.beats + 1, index=self.index, interval_s=HEARTBEAT_S)
         write_driver(query, self.transactions.study, self.driver, self._record)
         self.observe(query)
         with self._lock:
@@ -238,7 +235,7 @@ class SharedLeases(Leases):
         self.transactions.locked(start)
 
     def _run(self) -> None:
-        while not self._ended.wait(self.interval_s):
+        while not self._ended.wait(HEARTBEAT_S):
             try:
                 self.beat()
             except StorageError as error:

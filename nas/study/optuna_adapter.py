@@ -7,7 +7,7 @@
 - A trial that is opened by its id sees the trials of its study as they are then, as one of `Study.ask` does
   (`Study._thread_local`).
 - The parameters that a trial suggests are written together, not one by one: `Trial.storage` is replaced.
-- A sampler is told of the end of a trial that was not told by `Study.tell` (`Trial._cached_frozen_trial`).
+- A sampler is notified of the end of a trial that did not end by `Study.tell` (`Trial._cached_frozen_trial`).
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Trained:
     overhead_s: float
 
     def with_overhead(self, seconds: float) -> Trained:
-        """The same result with so many `seconds` more outside epochs."""
+        """The same result with further `seconds` outside epochs."""
         return replace(self, wall_s=self.wall_s + seconds, overhead_s=self.overhead_s + seconds)
 
     def to_attributes(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ MIN_OBSERVATIONS = 10
 SHRINKAGE = 1.0
 """The weight of the penalty, in observations."""
 MIN_SPREAD = 0.01
-"""Of a feature's logarithm: one that was the same in all networks tells nothing of a network in which it differs."""
+"""Of a feature's logarithm: one that was the same in all networks says nothing about a network in which it differs."""
 MIN_DEVIATION = 0.01
 """Of the logarithm: measurements themselves are no more precise (`trainers.measuring.effort.Effort.interval`)."""
 CONFIDENCE = 0.999

@@ -55,7 +55,8 @@ class Segment:
         train_s: seconds of training steps.
         validate_s: seconds of validation.
         until: the epoch up to which it trains (a rung, or the last); None without a scheduler.
-        outcome: "completed", "paused", "refused", "failed", "machine_failure", "interrupted" or "lost"; None: it runs.
+        outcome: "completed", "paused", "refused", "failed", "measured" (without training), "machine_failure", "interrupted" or
+            "lost"; None: it runs.
     """
 
     worker: str

@@ -14,8 +14,9 @@ HANG = "Timeout ("
 """How the stacks of a worker that made no progress begin; those of a crash begin with "Fatal Python error"."""
 
 _FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.+)$')
-_ROOT_OF_TRIAL = "in evaluate"
-"""Ends the line of the frame, in the thread that runs the trial, that has called all of the trial's code."""
+_ROOT_OF_TRIAL = "in _attempt"
+"""Ends the line of the frame, in the thread that runs the trial, that has called all of the trial's code: it is a method of
+`nas.evaluation.evaluator.Evaluator`, whether the trial is trained or only measured."""
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ User attributes of a trial (all plain JSON; `nas/study/records.py` writes and re
                           counts unless another trial repeats this one (`retried_from`)
     losses                [{"at": seconds since 1970, "kind": "worker", "node" or "cluster", "reason"}, ...]: the deaths of
                           workers and the losses of nodes during the trial (nas/driver/suspects.py); missing: there were none
-    unmeasured            {"driver", "record"}: a trial that was trained and waits for its measurement on another kind of device
-                          (nas/study/unmeasured.py); null: it has it
+    unmeasured            {"driver", "record"}: a trial that was trained and waits for its measurement (nas/study/unmeasured.py);
+                          null: it has it
     inherited             {"parent", "file", "epochs", "tensors", "parameters"}: the trial whose weights it has taken over for a
                           short training (nas/study/inheritance.py); none for one that was trained from scratch alone
     driver                the driver that runs it, or has run it last (nas/study/leases.py); null: that driver has left it
@@ -50,7 +50,7 @@ User attributes of the study:
     dataset               {"name", "fingerprint", "image_size", "in_chans", "num_classes", "class_names",
                           "class_counts": {split: [...]}, "skipped_count", "skipped", "passed_over", "files", "duplicates",
                           "train", "val", "test"}; older studies lack some keys
-    start_study           the name of the earlier study (`start.study`) and the time of its first trial
+    start_study           the name of the earlier study (`start.study`) and the time of its first trial, in UTC
     end_reason            why the last search ended before it had its number of trials, if it did
     target                {"trials", "time_budget_s", "since", "workers"}: what the last search aims at, written at its start
     test_accuracy         {trial number as text: accuracy on the test split}, written once for each trial, at the end

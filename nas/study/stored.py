@@ -165,7 +165,7 @@ class StoredStudy(StudyContent):
         self.optuna.set_user_attr(TARGET, target)
 
     def record_workers(self, workers: int) -> None:
-        """Store that the search now trains so many trials at a time (`record_target`)."""
+        """Store the number of trials that the search now trains at a time (`record_target`)."""
         self.optuna.set_user_attr(TARGET, {**self.optuna.user_attrs.get(TARGET, {}), "workers": workers})
 
     def set_end_reason(self, reason: str) -> None:

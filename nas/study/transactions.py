@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 STEPS_LOCK = 0x6D697867  # the advisory lock of a driver that does something in several transactions
 
 BUSY_TIMEOUT_S = 5.0
-"""SQLite waits so long for another process that writes; the driver repeats what has failed (`nas.driver.storage_retry`)."""
+"""Longest wait of SQLite for another process that writes; the driver repeats what has failed (`nas.driver.storage_retry`)."""
 
 
 class StudyTransactions(ABC):

@@ -46,7 +46,7 @@ class LazyAttributes(Mapping[str, Any]):
         return _value(name, self.texts[name])
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of `name`, or `default` if there is none."""
+        """The value of `name`; `default` if there is none, or if it is null or damaged."""
         text = self.texts.get(name)
         value = None if text is None else _value(name, text)
         return default if value is None else value

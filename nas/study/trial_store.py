@@ -86,7 +86,7 @@ class Transaction(Protocol):
 
 
 class OpenTrial:
-    """A trial that has not ended, in the hands of this driver.
+    """A trial that has not ended and that this driver owns.
 
     Args:
         store: where it is written.
@@ -139,7 +139,7 @@ class TrialStore(Protocol):
 
     @property
     def poll_s(self) -> float:
-        """A driver that has nothing to do looks this often whether another one has left it something."""
+        """Interval at which a driver that has nothing to do looks for work that others have left."""
         ...
 
     def read(self) -> Sequence[AnyTrial]:

@@ -1,4 +1,4 @@
-"""A trial that was trained and waits for its measurement on another kind of device: the attribute `unmeasured` of the trial."""
+"""A trial that was trained and waits for its measurement (`nas.driver.measurements` says why): the attribute `unmeasured`."""
 
 from __future__ import annotations
 

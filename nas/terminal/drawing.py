@@ -21,16 +21,14 @@ DRAWING_WIDTH = 64
 """Columns of the terminal."""
 
 
-def architecture_drawing(architecture: Mapping[str, Any], title: str = "") -> RenderableType:
+def architecture_drawing(architecture: Mapping[str, Any]) -> RenderableType:
     """The network as a column: image, stem, a box for each stage (map size, blocks, their layers), head.
 
     Args:
         architecture: as JSON, `Architecture.to_dict()`.
-        title: printed above it, if not empty.
     """
     text = describe(architecture)
-    lines: list[RenderableType] = [Text(title, style="bold")] if title else []
-    lines += [Constrain(Text(text.note, style="italic"), DRAWING_WIDTH)] if text.note else []
+    lines: list[RenderableType] = [Constrain(Text(text.note, style="italic"), DRAWING_WIDTH)] if text.note else []
     arrow = Constrain(Text("│", justify="center", style="dim"), DRAWING_WIDTH)
     stacks = iter(block_stacks(architecture))
     for number, part in enumerate(text.parts):

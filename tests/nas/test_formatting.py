@@ -28,7 +28,15 @@ from nas.objectives import get
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(1.0, "100 %"), (0.995, "100 %"), (0.5, "50 %"), (0.1, "10 %"), (0.0999, "10 %"), (0.067, "6.7 %"), (0.0031, "0.31 %")],
+    [
+        (1.0, "100 %"),
+        (0.995, "100 %"),
+        (0.5, "50 %"),
+        (0.1, "10 %"),
+        (0.0999, "10 %"),
+        (0.067, "6.7 %"),
+        (0.0031, "0.31 %"),
+    ],
 )
 def test_percent_has_no_exponent(share: float, text: str) -> None:
     assert percent(share) == text

@@ -36,7 +36,7 @@ TRANSPOSITIONS = {
 
 _PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _COLOUR_SEGMENT_BYTES = {0xE0: 16, 0xEE: 14}
-"""The least length of the segments of a JPEG that tell its colours: JFIF and Adobe."""
+"""The least length of the segments of a JPEG that define its colours: JFIF and Adobe."""
 _FORMAT_OF_TYPE = {3: "H", 4: "I"}
 _PLACES_OF_ORIENTATION = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"})
 """Keys of the `info` of Pillow's images; a TIFF is itself the place."""
@@ -154,7 +154,7 @@ def _strip_png(content: bytes) -> tuple[bytes, bytes]:
 
 def _strip_jpeg(content: bytes) -> tuple[bytes, bytes]:
     """Segments are a marker and, before the pixels, a length and data (ITU T.81, B.1.1). Two of the APP
-    segments tell the colours.
+    segments define the colours.
     """
     kept, exif, position = [content[:2]], b"", 2
     while True:

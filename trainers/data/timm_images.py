@@ -5,7 +5,7 @@ The only file that uses private parts of timm and of the packages it reads with 
 - `samples`, `root`, `tar_state` and `class_to_idx` of timm's readers: timm has no public way to get an encoded image with
   its name, to close an archive, or to get the class names.
 - `HF_HUB_OFFLINE` of `datasets` and `huggingface_hub`: the environment variable of that name is read at import only.
-- the log of timm's WebDataset reader: nothing else tells which images it left out.
+- the log of timm's WebDataset reader: nothing else says which images it left out.
 """
 
 from __future__ import annotations

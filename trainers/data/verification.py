@@ -15,7 +15,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -64,7 +64,8 @@ def verify(file: Path, heartbeat: Callable[[], None] = lambda: None) -> None:
                 raise DataError(str(file), DAMAGED) from error
             log.debug("verified %s in %.2f s", file, time.perf_counter() - start)
             if mark is not None:
-                mark.touch()
+                with suppress(OSError):  # the temporary folder is full: the file is verified again
+                    mark.touch()
     except OSError as error:
         raise error_kind(error)(str(file), f"cannot be read ({error.strerror or error})") from error
 
@@ -112,17 +113,17 @@ def _mark(file: Path) -> Iterator[Path | None]:
     status = file.stat()
     key = [str(file.resolve()), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
-    try:
-        folder = node_folder("verified")
-        _remove_old_marks(folder)
-        lock = (folder / f"{name}.lock").open("w")
-    except OSError as error:  # a machine without a temporary folder: each process verifies
-        log.info("no mark for %s: %s", file, error)
-        yield None
-        return
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder / name
+    with ExitStack() as stack:
+        try:
+            folder = node_folder("verified")
+            _remove_old_marks(folder)
+            lock = stack.enter_context((folder / f"{name}.lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            mark: Path | None = folder / name
+        except OSError as error:  # a machine without a temporary folder, or without locks in it: each process verifies
+            log.info("no mark for %s: %s", file, error)
+            mark = None
+        yield mark
 
 
 def _is_recent(mark: Path) -> bool:

@@ -30,11 +30,6 @@ class Band:
         if not 0 < self.low < self.high <= NYQUIST:
             raise ValueError(f"band: must have 0 < low < high <= {NYQUIST}, found {self.low} to {self.high}")
 
-    @property
-    def centre(self) -> float:
-        """The geometric mean of its ends, in cycles per pixel."""
-        return (self.low * self.high) ** 0.5
-
     def mask(self, size: tuple[int, int]) -> Tensor:
         """Which entries of the half spectrum `torch.fft.rfft2` of a map of `size` belong to the band, boolean `(H, W//2+1)`."""
         frequency = radial_frequency(size)

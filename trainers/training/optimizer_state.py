@@ -22,7 +22,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def check_optimizer_state(optimizer: Optimizer, plain: Mapping[str, Any], steps: int) -> None:
-    """Check the state `plain` of `optimizer` after so many `steps`.
+    """Check the state `plain` of `optimizer` after `steps`.
 
     Raises:
         ValueError: it does not fit.

@@ -17,7 +17,7 @@ from nas.study.layout import CONFIG, DATABASE, MANIFEST, REFERENCE, WEIGHTS
 
 @check("backup-differs", "error")
 def find_differences_from_backup(study: ExaminedStudy) -> Iterator[Defect]:
-    """A file of a backup that is missing or was damaged. What a search changes counts only until one has gone on with it."""
+    """A file of a backup that is missing or damaged. What a search changes is compared only until one continues the study."""
     try:
         manifest = BackupManifest.read(study.folder / MANIFEST)
     except (FileNotFoundError, UsageError):

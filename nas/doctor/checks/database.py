@@ -65,7 +65,7 @@ def find_rows_without_trial(study: ExaminedStudy) -> Iterator[Defect]:
     try:
         rows = FileDatabase(database).read(lambda query: query("PRAGMA foreign_key_check", ()))
     except UsageError:
-        return  # `database-damaged` tells it
+        return  # `database-damaged` reports it
     found = sorted({(str(table), int(row_id)) for table, row_id, *_ in rows})
     if not found:
         return

@@ -75,7 +75,7 @@ def find_damaged_architectures(study: ExaminedStudy) -> Iterator[Defect]:
     for trial in study.complete:
         described = trial.user_attrs.get("architecture")
         if any(name in trial.user_attrs and trial.user_attrs.get(name) is None for name in ("architecture", "id")):
-            continue  # `attribute-damaged` tells it
+            continue  # `attribute-damaged` reports it
         try:
             found = Architecture.from_dict(described or {}).id
         except (SpaceError, TypeError, ValueError, KeyError, AttributeError, MemoryError, RecursionError) as error:

@@ -41,14 +41,13 @@ class ExtremeEigenvalues:
 
 
 def hessian_eigenvalues(
-    module: nn.Module, loss: Callable[[nn.Module], Tensor], seed: int = 0, on_product: Callable[[], None] = lambda: None
+    module: nn.Module, loss: Callable[[nn.Module], Tensor], on_product: Callable[[], None] = lambda: None
 ) -> ExtremeEigenvalues:
     """The extreme eigenvalues of the Hessian of `loss` with respect to all parameters of `module`.
 
     Args:
         module: it stays as it is; a copy in double precision is differentiated.
         loss: a function of that copy; its inputs must be in double precision, too.
-        seed: of the first vector.
         on_product: called after each product.
 
     Raises:
@@ -56,7 +55,7 @@ def hessian_eigenvalues(
     """
     twin = copy.deepcopy(module).double().requires_grad_(True)
     parameters = list(twin.parameters())
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     device = parameters[0].device
     size = sum(parameter.numel() for parameter in parameters)
     vector = torch.randn(size, generator=generator, dtype=torch.float64).to(device)
@@ -155,7 +154,6 @@ def loss_surface(
     module: nn.Module,
     loss: Callable[[nn.Module], Tensor],
     steps: list[float],
-    seeds: tuple[int, int] = (0, 1),
     on_loss: Callable[[], None] = lambda: None,
 ) -> list[list[float]]:
     """The loss on a plane through the weights, spanned by two filter-normalised directions.
@@ -164,7 +162,6 @@ def loss_surface(
         module: it stays as it is; a copy is moved.
         loss: a function of that copy.
         steps: the coordinates along either direction, as shares of the norms of the filters.
-        seeds: of the directions.
         on_loss: called after each point.
 
     Returns:
@@ -172,7 +169,7 @@ def loss_surface(
     """
     twin = copy.deepcopy(module)
     parameters = list(twin.parameters())
-    first, second = (filter_normalised_direction(twin, seed) for seed in seeds)
+    first, second = (filter_normalised_direction(twin, seed) for seed in (0, 1))
     surface = []
     for up in steps:
         row = []

@@ -25,21 +25,20 @@ PICTURE_WIDTH = 720
 GAP_PX = 2
 
 
-def facets(titles: Sequence[str], x: str, y: str, *, shared_y: bool = True) -> go.Figure:
+def facets(titles: Sequence[str], x: str, y: str) -> go.Figure:
     """An empty figure of axes side by side, styled.
 
     Args:
         titles: of the axes, plain text; one empty title for a figure of one pair of axes.
         x: title of all x axes.
-        y: title of the first y axis.
-        shared_y: whether all have the same y axis.
+        y: title of the y axis that all share.
     """
     figure = make_subplots(
         rows=1,
         cols=len(titles),
-        shared_yaxes=shared_y,
+        shared_yaxes=True,
         subplot_titles=[plotly_text(title) for title in titles],
-        horizontal_spacing=0.03 if shared_y else 0.07,
+        horizontal_spacing=0.03,
     )
     apply_style(figure)
     has_titles = any(titles)

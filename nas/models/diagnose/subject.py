@@ -44,11 +44,10 @@ class ImageSample:
         limit: int,
         description: str = "",
         part: Part | None = None,
-        seed: int = 0,
     ) -> ImageSample:
         """At most `limit` images of `split`, each class in proportion, in random order."""
-        rows = stratified_rows(split.labels, limit, seed)
-        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
+        rows = stratified_rows(split.labels, limit)
+        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))]
         images, labels = split.pick(rows.to(split.images.device))
         return cls(images.float() / 255, labels, tuple(class_names), description, part)
 

@@ -89,9 +89,9 @@ class _Card:
         """Of the card, in pixels."""
         return max(self.y + _PADDING - 4, self.min_height)
 
-    def add_line(self, content: str, *classes: str, width: float = _TEXT_WIDTH) -> None:
-        """Add a text, in several lines if it is longer than `width`."""
-        for line in svg.wrap(content, width):
+    def add_line(self, content: str, *classes: str) -> None:
+        """Add a text, in several lines if it is too long for one."""
+        for line in svg.wrap(content, _TEXT_WIDTH):
             self.y += _LINE
             self.elements.append(svg.text(_TEXT_X, self.y - 4, line, *classes))
 

@@ -26,7 +26,7 @@ PROVENANCE_FILE = "provenance.json"
 SCHEMA = 1
 """The schema number of the record; a reader refuses a higher one."""
 MACHINE_KEYS = ("processor", "platform", "cpus")
-"""What a study knows of the machine of a search and a model may tell; not its name."""
+"""What an export says of the machine of a search: all that the study knows but its name."""
 
 
 @dataclass(frozen=True)

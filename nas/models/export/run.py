@@ -196,7 +196,7 @@ def _remove_earlier(out: Path, files: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def _write(trained: TrainedModel, provenance: Provenance, draft: Path, options: ExportOptions) -> tuple[Artifact, ...]:
-    """Write every file of the model to the folder `draft`; the card, which tells of the others, is the last."""
+    """Write every file of the model to the folder `draft`; the card, which describes the others, is the last."""
     write_timm_files(trained, draft)
     has_class_map = write_class_map(trained.images.class_names, draft / CLASS_MAP_FILE)
     write_architecture(trained, draft / ARCHITECTURE_FILE)

@@ -48,7 +48,7 @@ def write_artifact(
 ) -> Artifact:
     """Write `module` in a format to a file in `folder`, run the file, compare its outputs with those of `module`, and time it.
 
-    The file takes images that are normalised; mean and standard deviation may be told in `metadata`. It holds float32 weights.
+    The file takes images that are normalised; `metadata` may hold the mean and the standard deviation. It holds float32 weights.
 
     Args:
         module: `(B, C, H, W) -> one tensor`: a network of ours, or of timm; not changed.

@@ -26,7 +26,7 @@ class RunPace:
 
 
 def time_left_s(runs: Sequence[RunPace], workers: int) -> float | None:
-    """Seconds until all of `runs` have ended on so many `workers`; None while no pace is known.
+    """Seconds until all of `runs` have ended on that number of `workers`; None while no pace is known.
 
     Args:
         runs: of the command, also those that have ended, whose paces count.

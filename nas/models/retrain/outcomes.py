@@ -1,4 +1,4 @@
-"""How a run ended in its worker, as the worker tells its driver. Needs no torch."""
+"""How a run ended, as its worker reports it to the driver. Needs no torch."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class RetrainSettings:
         threads: CPU threads of each worker.
         device: the device of all workers; None: each has that of its place.
         stop_file: a file whose existence asks the workers to stop.
-        max_silence_s: a run that makes no progress for so many seconds is ended; None: never.
+        max_silence_s: seconds without progress after which a run is ended; None: never.
         gpus: GPUs of each worker, 0 to 1; a fraction if several workers share one.
         place: where the files of the runs are; None: all workers see `data_file` and the folders of their runs.
         measuring: how throughput is measured; None: it is not.
@@ -123,7 +123,7 @@ class Workers:
 
 
 def plan_workers(resources: Resources, device: str | None, runs: int) -> Workers:
-    """The processes for so many `runs`: on the cluster of the study, or on this machine.
+    """The processes for a number of `runs`: on the cluster of the study, or on this machine.
 
     Args:
         resources: those of the study; `workers` is the greatest number of processes.

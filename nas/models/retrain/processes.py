@@ -111,7 +111,7 @@ class RunEnds:
             self.failures[job.label] = end.reason
             self._display.warn(f"{job.label} failed: {end.reason}")
         if end.outcome == "finished":
-            remove_checkpoint(folder)  # also one that a worker left that was taken for dead
+            remove_checkpoint(folder)  # also that of a worker that was thought to have died
             remove_error(folder)
 
 

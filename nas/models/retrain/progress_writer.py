@@ -1,4 +1,4 @@
-"""Writes how far a run is, early and every few seconds, so that its driver can tell the time left. Called between two steps."""
+"""Writes the progress of a run, early and every few seconds, so that its driver can estimate the time left."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ProgressWriter:
         self._write_at_s = 0.0
 
     def on_step(self, finished_epochs: float) -> None:
-        """Write that so many epochs are finished, if it is time."""
+        """Write the number of `finished_epochs`, if the interval is over."""
         now_s = self._clock()
         if self._initial is None:
             self._initial = finished_epochs
@@ -43,7 +43,7 @@ class ProgressWriter:
             self.write(finished_epochs)
 
     def write(self, finished_epochs: float) -> None:
-        """Write that so many epochs are finished."""
+        """Write the number of `finished_epochs`."""
         now_s = self._clock()
         self._write_at_s = now_s + INTERVAL_S
         is_timed = self._start_s is not None and finished_epochs > self._start_epochs

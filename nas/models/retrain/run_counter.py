@@ -52,7 +52,7 @@ class RunCounter:
                 continue
             count += int(now.epochs) - int(seen.epochs)
             weight += (now.epochs - seen.epochs) * job.work
-            # The record of a run that has ended does not tell its pace, which stays the last one.
+            # The record of a run that has ended does not hold its pace, which stays the last one.
             self._seen[job.label] = now if now.own_epochs else RunProgress(now.epochs, seen.own_epochs, seen.own_s)
         self._advance(count, weight, self._left_s(workers))
 
@@ -67,7 +67,7 @@ class RunCounter:
 
 @contextmanager
 def shown_runs(jobs: Sequence[RetrainJob], epochs: int, display: RetrainDisplay) -> Iterator[RunCounter]:
-    """Show the finished epochs of all `jobs`, of so many `epochs` each, while the block runs."""
+    """Show the finished epochs of all `jobs`, each of which has `epochs`, while the block runs."""
     seen = {job.label: RunProgress(_progress(job, epochs).epochs) for job in jobs}  # earlier paces are those of others
     left = sum(job.work * (epochs - seen[job.label].epochs) for job in jobs)
     done = sum(int(progress.epochs) for progress in seen.values())

@@ -158,7 +158,7 @@ def interval_text(estimate: Estimate) -> str:
 
 
 def thinned(values: Sequence[float], most: int) -> list[float]:
-    """At most so many of `values`, evenly spread; the last one is always among them."""
+    """At most `most` of `values`, evenly spread; the last one is always among them."""
     if len(values) <= most:
         return list(values)
     return [values[round((index + 1) * len(values) / most) - 1] for index in range(most)]

@@ -22,7 +22,7 @@ WARM_UP_STEPS = 2
 """Steps that are not timed: they allocate memory and choose kernels."""
 MAX_STEPS = 20
 MAX_TIMING_S = 1.0
-"""Timing ends after so many steps, or so many seconds."""
+"""Timing ends after this number of steps, or of seconds."""
 VALIDATION_SHARE = 0.03
 """Of the steps' time, which validation takes besides (`trainers.training.evaluation`)."""
 

@@ -1,4 +1,4 @@
-"""The processes that torchrun has started for a command: their places, what the first one tells, and which one fails first."""
+"""The processes that torchrun has started for a command: their ranks, the messages of the first, and which one fails first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas.models.retrain.plan import RetrainJob, RetrainSettings
 from nas.models.retrain.request import Retraining
 
 MAX_ANSWER_TIME = timedelta(hours=1)
-"""A process that waits for another one for so long fails. The first one may check a large study meanwhile, or measure."""
+"""A process that waits for another one for this time fails. The first one may check a large study meanwhile, or measure."""
 MAX_CONNECT_TIME = timedelta(seconds=60)
 """The longest time to reach torchrun, which runs before its processes."""
 
@@ -86,7 +86,7 @@ class Refused:
 
 
 Message: TypeAlias = Plan | Ended | Refused
-"""What the first process tells the others."""
+"""The messages of the first process to the others."""
 
 
 class Team:
@@ -128,7 +128,7 @@ class Team:
         self._processes = Processes.current()
 
     def tell(self, message: Message) -> None:
-        """Tell the other processes, all of which call `hear`. Called by the first one.
+        """Send a message to the other processes, all of which call `hear`. Called by the first one.
 
         Raises:
             ProcessLostError: one of them has ended.
@@ -136,7 +136,7 @@ class Team:
         self._processes.of_first(message)
 
     def hear(self) -> Message:
-        """What the first process tells.
+        """The next message of the first process.
 
         Raises:
             ProcessLostError: it has ended.

@@ -61,11 +61,7 @@ class Definitions:
         """
         return self._define(kind.__module__, kind.__name__)
 
-    def defined(self, module: str, name: str) -> str | None:
-        """The name in the file of what `module` calls `name`; None if the file does not contain it."""
-        return self._names.get((module, name))
-
-    def use(self, node: ast.AST, source: SourceFile, bound: frozenset[str] = frozenset()) -> None:
+    def use(self, node: ast.AST, source: SourceFile) -> None:
         """Define what `node`, code of `source`, refers to, and rename it in `node` as it is called in the file.
 
         Raises:
@@ -79,10 +75,10 @@ class Definitions:
             if isinstance(child, ast.Import | ast.ImportFrom):
                 raise UnfollowedSourceError(f"{source.module}: imports inside of functions cannot be followed")
         change_annotations(node, lambda annotation: self._annotation(annotation, source))
-        for name in list(global_names(node, bound)):
+        for name in list(global_names(node)):
             if not self._is_followed_module(name.id, source):
                 name.id = self._reference(name.id, source)
-        _Attributes(self, source, bound).visit(node)
+        _Attributes(self, source).visit(node)
 
     def attribute_of_module(self, source: SourceFile, name: str, attribute: str) -> str | None:
         """The name in the file of `name.attribute`, where `name` is a module that is followed; None where it is not."""
@@ -188,12 +184,12 @@ class Definitions:
 class _Attributes(ast.NodeTransformer):
     """`module.name` -> the name in the file, where the module is one that is followed."""
 
-    def __init__(self, definitions: Definitions, source: SourceFile, bound: frozenset[str]) -> None:
-        self.definitions, self.source, self.bound = definitions, source, bound
+    def __init__(self, definitions: Definitions, source: SourceFile) -> None:
+        self.definitions, self.source = definitions, source
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
-        if not isinstance(node.value, ast.Name) or node.value.id in self.bound:
+        if not isinstance(node.value, ast.Name):
             return node
         name = self.definitions.attribute_of_module(self.source, node.value.id, node.attr)
         return node if name is None else ast.Name(name, ast.Load())

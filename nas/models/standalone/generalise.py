@@ -58,11 +58,8 @@ class _Holes:
         return Scaled(str(len(self.places) - 1))
 
 
-def generalise(parts: Mapping[str, Values], reserved: frozenset[str] = frozenset()) -> General:
-    """The common form of instances with these parts: name of an attribute -> its expression in each instance.
-
-    No parameter has a `reserved` name.
-    """
+def generalise(parts: Mapping[str, Values]) -> General:
+    """The common form of instances with these parts: name of an attribute -> its expression in each instance."""
     holes = _Holes()
     forms: dict[str, Expression] = {}
     for name, values in parts.items():
@@ -76,7 +73,7 @@ def generalise(parts: Mapping[str, Values], reserved: frozenset[str] = frozenset
             forms[name] = holes.add(values, name)
         else:
             holes = tried
-    filling = _fill(holes, reserved)
+    filling = _fill(holes)
     parameters = {scaled.parameter: values for values, scaled in filling if scaled == Scaled(scaled.parameter)}
     by_index = {str(index): scaled for index, (_, scaled) in enumerate(filling)}
     return General(parameters, {name: _filled(form, by_index) for name, form in forms.items()})
@@ -109,12 +106,12 @@ def _names(call: Call) -> tuple[str, ...]:
     return tuple(argument.name for argument in call.arguments)
 
 
-def _fill(holes: _Holes, reserved: frozenset[str]) -> list[tuple[Values, Scaled]]:
+def _fill(holes: _Holes) -> list[tuple[Values, Scaled]]:
     """What stands in the place of each hole: a parameter, or a multiple or a fraction of one before it."""
     filling: list[tuple[Values, Scaled]] = []
     for values, hints in holes.places:
         multiple = next((scaled for other, base in filling if (scaled := _multiple(values, other, base))), None)
-        taken = reserved | {scaled.parameter for _, scaled in filling}
+        taken = frozenset(scaled.parameter for _, scaled in filling)
         filling.append((values, multiple or Scaled(_parameter_name(hints, taken))))
     return filling
 

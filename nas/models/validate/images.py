@@ -71,7 +71,7 @@ class ValidationImages:
         if pixels.shape[1] != channels:
             pixels = pixels.repeat(channels, axis=1) if pixels.shape[1] == 1 else _grey(pixels)
         pixels = resize_all(pixels, self.decoded_size, self.resizing)
-        start = (self.decoded_size - size) // 2
+        start = round((self.decoded_size - size) / 2)  # as torchvision's `CenterCrop` rounds
         return torch.from_numpy(pixels[:, :, start : start + size, start : start + size].copy())
 
 

@@ -17,6 +17,7 @@ from statistics import geometric_mean, mean, median
 
 import numpy as np
 
+from nas.bench import summary
 from search_suite.simulation import Run
 
 LEAST_MISSING = 0.002
@@ -25,8 +26,8 @@ RESAMPLES = 4000
 
 
 def trainings_to(run: Run, share: float) -> float:
-    """The number of trainings to `share`."""
-    return next((i + 1.0 for i, reached in enumerate(run.shares) if reached >= share), len(run.shares) + 1.0)
+    """The number of trainings to `share`; one more than the run has if it is not reached."""
+    return min(summary.trainings_to(run.shares, share), len(run.shares) + 1.0)
 
 
 def missing_after(run: Run, trainings: int) -> float:

@@ -74,7 +74,7 @@ def test_trials_that_wait_for_their_measurement_are_told_from_those_that_were_le
     trials = [stored_trial([0.5, 1e6, 10.0]), stored_trial(None, None, waiting), stored_trial(None, None, waiting)]
     results = Results.load(study_writer(tmp_path / "s", trials))
     assert [lease.state for lease in lease_statuses(results)] == ["unmeasured"] * 2
-    text = "trials 1, 2 trained, to be measured on another device (throughput.device)"
+    text = "trials 1, 2 trained, waiting to be measured"
     assert driver_rows(results) == [("leases", text)]
 
 

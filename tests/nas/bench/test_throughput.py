@@ -53,7 +53,7 @@ def test_a_sample_has_no_duplicates(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["nope.yaml"], "nope.yaml: a study is a YAML file: no such file"),
-        (["study.yaml", "--device", "tpu"], "--device: must be one of cpu.* here, found 'tpu'"),
+        (["study.yaml", "--device", "tpu"], "--device: must be cpu, cuda or cuda:NUMBER, found 'tpu'"),
         (["study.yaml", "--sample", "4000"], "--sample 4000: the space has"),
     ],
 )

@@ -120,6 +120,12 @@ def test_completion_of_folders_studies_and_presets(monkeypatch: pytest.MonkeyPat
     assert complete_folder("") == ["runs/"]
     assert complete_folder("runs/") == ["runs/a #1", "runs/b"]
     assert complete_folder("runs/b") == ["runs/b"]
+    assert complete_folder("./ru") == ["./runs/"]
+    assert complete_folder("runs/../ru") == ["runs/../runs/"]
+    assert complete_folder(f"{tmp_path}/runs/b") == [f"{tmp_path}/runs/b"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert complete_folder("~/ru") == ["~/runs/"]
+    assert complete_study("./m") == ["./mine.yaml"]
     assert complete_folder("none/") == []
     assert complete_study("d") == ["digits"]
     assert complete_study("m") == ["mine.yaml"]

@@ -171,6 +171,12 @@ def test_the_traceback_of_a_failure_is_kept_in_a_file_that_the_failure_names(dri
     assert "traceback" not in trial.user_attrs
 
 
+def test_a_traceback_with_a_path_that_is_no_utf_8_is_kept(driver: Any) -> None:
+    ask_tell = driver.ask_tell(driver.study())
+    ask_tell.record(next_proposal(ask_tell).number, Failed("ValueError: bad", 'File "/caf\udce9/mixer.py", line 1\n'))
+    assert (driver.folder / "00000" / "error.txt").read_text() == 'File "/caf\\udce9/mixer.py", line 1\n'
+
+
 def test_next_driver_adopts_running_trials_first(driver: Any) -> None:
     ask_tell = driver.ask_tell(driver.study(stored=True), target=4)
     done, first, second = (next_proposal(ask_tell) for _ in range(3))

@@ -39,9 +39,16 @@ def test_next_rung() -> None:
     assert [HALVING.after(epoch) for epoch in (0, 1, 2, 3, 8, 9, 10)] == [1, 3, 3, 9, 9, 9, 9]
 
 
+def climb(ladder: Ladder, trial: int) -> int:
+    """Start or promote `trial`; the epoch at which it pauses next."""
+    target = ladder.next_rung(trial)
+    ladder.climb_to(trial, target)
+    return target
+
+
 def reached(ladder: Ladder, outcomes: dict[int, tuple[float, float]]) -> None:
     for trial, values in outcomes.items():
-        ladder.reach(trial, ladder.climb(trial), values)
+        ladder.reach(trial, climb(ladder, trial), values)
 
 
 def test_best_third_of_a_rung_is_promoted_once_three_have_reached_it() -> None:
@@ -50,7 +57,7 @@ def test_best_third_of_a_rung_is_promoted_once_three_have_reached_it() -> None:
     assert ladder.promotion() is None  # a third of two is none
     reached(ladder, {2: (0.4, 1e6)})
     assert ladder.promotion() == 1
-    assert ladder.climb(1) == 3
+    assert climb(ladder, 1) == 3
     assert ladder.promotion() is None  # it still trains towards its rung
     reached(ladder, {3: (0.7, 1e6), 4: (0.1, 1e6), 5: (0.2, 1e6)})
     assert ladder.promotion() == 3  # two of six, and 1 was promoted
@@ -62,15 +69,15 @@ def test_highest_rung_comes_first() -> None:
     for _ in range(3):
         trial = ladder.promotion()
         assert trial is not None
-        ladder.reach(trial, ladder.climb(trial), (0.1 * trial, 1e6))
+        ladder.reach(trial, climb(ladder, trial), (0.1 * trial, 1e6))
     assert ladder.promotion() == 8  # from rung 3, although no trial can be promoted from rung 1
-    assert ladder.climb(8) == 9
+    assert climb(ladder, 8) == 9
 
 
 def test_without_new_trials_shares_are_rounded_up_at_rungs_that_no_trial_can_reach() -> None:
     ladder = Ladder(HALVING, OBJECTIVES)
     reached(ladder, {0: (0.5, 1e6), 1: (0.6, 1e6)})
-    ladder.climb(2)
+    climb(ladder, 2)
     assert ladder.promotion(no_new_trials=True) is None  # trial 2 may yet be better
     ladder.leave(2)
     assert ladder.promotion() is None
@@ -89,7 +96,7 @@ def test_interrupted_trial_trains_towards_the_same_rung_again() -> None:
     ladder.reach(7, 1, (0.5, 1e6))
     ladder.leave(7)
     ladder.pause_again(7, 1)
-    assert ladder.climb(7) == 3
+    assert climb(ladder, 7) == 3
 
 
 @settings(max_examples=60)
@@ -109,7 +116,7 @@ def test_every_run_has_complete_trainings_and_keeps_the_shares(trials: int, work
                 trial, started = next(fresh), started + 1
             if trial is None:
                 break
-            running.append((trial, ladder.climb(trial)))
+            running.append((trial, climb(ladder, trial)))
         if not running:
             break
         trial, epoch = running.pop(rng.randrange(len(running)))

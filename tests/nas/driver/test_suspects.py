@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -12,8 +15,12 @@ from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.halving import Halving
 from nas.driver.proposal import Finished, Proposal
+from nas.driver.run import run_search
 from nas.errors import MachineError
-from nas.execution.base import Loss, Task
+from nas.execution.base import Executor, Loss, Task, TaskSource, WorkerFactory
+from nas.execution.resources import Allocation
+from nas.study.config import StudyConfig
+from nas.study.layout import trial_folder
 from nas.study.record_json import to_record
 from nas.study.records import Completed, MachineFailure
 from nas.study.storage import open_study
@@ -136,3 +143,30 @@ def test_a_trial_held_at_the_end_of_the_run_fails_but_not_after_an_interruption(
     assert states(study) == [TrialState.RUNNING]
     dispatcher.settle()
     assert states(study) == [TrialState.FAIL]
+
+
+class Stopped(Executor):
+    """Its worker finds the disk full, and leaves a part of a file; at the same moment the user presses Ctrl-C."""
+
+    allocation = Allocation(1, 1, 0.0)
+
+    def run(self, make_worker: WorkerFactory, source: TaskSource, folder: Path | None = None) -> None:
+        task = source.next_task()
+        assert isinstance(task, Task)
+        assert folder is not None
+        trial_folder(folder, 0).mkdir(parents=True)
+        (trial_folder(folder, 0) / ".last.safetensors.1.tmp").touch()
+        source.on_ended(task, to_record(FULL))
+        raise KeyboardInterrupt
+
+    def call(self, function: Callable[..., Any], *arguments: Any, tick: Callable[[], None] = lambda: None) -> Any:
+        raise AssertionError("nothing is timed")
+
+
+def test_a_fault_of_the_machine_at_the_end_of_a_search_leaves_no_temporary_file(tmp_path: Path) -> None:
+    space = {"stem": {"patch": [2]}, "stages": [{"mixer": {"pool": None}, "depth": [1], "width": [8, 16]}]}
+    data = {"source": "digits", "limit": 60}
+    config = StudyConfig.model_validate({"data": data, "space": space, "objectives": ["accuracy"], "trials": 1})
+    with pytest.raises(MachineError, match="No space left"):
+        run_search(config, tmp_path / "study", open_with=lambda: nullcontext(Stopped()))
+    assert list(trial_folder(tmp_path / "study", 0).glob(".*.tmp")) == []

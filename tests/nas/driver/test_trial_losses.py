@@ -33,7 +33,7 @@ Thread 0x00007f0000000001 (most recent call first):
 
 Thread 0x00007f0000000002 (most recent call first):
   File "/work/my_mixers/slow.py", line 12 in forward
-  File "/work/nas/evaluation/evaluator.py", line 104 in evaluate
+  File "/work/nas/evaluation/evaluator.py", line 104 in _attempt
 """
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,18 @@ import pytest
 from nas import objectives
 from nas.driver.ask_tell import AskTell
 from nas.driver.proposal import Proposal
-from nas.driver.warm_start import first_architectures, prior_accuracies
+from nas.driver.warm_start import (
+    check_earlier_study,
+    earlier_study_attributes,
+    first_architectures,
+    prior_accuracies,
+)
 from nas.errors import ConfigError
 from nas.study.config import StudyConfig
 from nas.study.outcome_parts import Measured, Trained
 from nas.study.records import Completed
 from nas.study.storage import create_study, open_study
+from nas.study.stored import StoredStudy
 from nas.study.study_sampler import create_sampler
 from search_space import Architecture, SearchSpace, cost
 
@@ -140,3 +148,50 @@ def test_unknown_presets_and_studies_are_named_with_their_place(
     config = new_config(tmp_path, presets, study)
     with pytest.raises(ConfigError, match=message):
         first_architectures(config, space())
+
+
+@pytest.fixture
+def live_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Sets the time zone of this process."""
+
+    def move(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield move
+    monkeypatch.undo()
+    time.tzset()
+
+
+def started_from(tmp_path: Path, attributes: dict[str, str]) -> StoredStudy:
+    """A study with these `attributes`."""
+    (tmp_path / "new").mkdir()
+    objectives_of_it = [objectives.get("accuracy").to_dict()]
+    create_study(tmp_path / "new", "new", ["maximize"], {"objectives": objectives_of_it, **attributes})
+    return StoredStudy.open(tmp_path / "new")
+
+
+def test_a_study_goes_on_from_its_earlier_study_in_another_time_zone(
+    tmp_path: Path, live_in: Callable[[str], None]
+) -> None:
+    config = new_config(tmp_path, study=str(earlier(tmp_path / "old", trials=1)))
+    live_in("America/New_York")
+    study = started_from(tmp_path, earlier_study_attributes(config))
+    live_in("Europe/Berlin")
+    check_earlier_study(study, config)
+
+
+def test_the_identity_in_local_time_that_earlier_versions_have_stored_counts(tmp_path: Path) -> None:
+    config = new_config(tmp_path, study=str(earlier(tmp_path / "old", trials=1)))
+    start = open_study(tmp_path / "old").trials[0].datetime_start
+    study = started_from(tmp_path, {"start_study": f"earlier of {start:%Y-%m-%d %H:%M:%S}"})
+    check_earlier_study(study, config)
+
+
+def test_another_earlier_study_is_refused(tmp_path: Path) -> None:
+    config = new_config(tmp_path, study=str(earlier(tmp_path / "old", trials=1)))
+    study = started_from(tmp_path, {"start_study": "earlier of 2020-01-01 00:00:00 UTC"})
+    with pytest.raises(
+        ConfigError, match=r"start\.study: must stay .* 2020-01-01 00:00:00 UTC, found earlier of 20.* UTC"
+    ):
+        check_earlier_study(study, config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import faulthandler
 import json
 import os
 import time
@@ -13,14 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from nas.evaluation.evaluator import Evaluator
+from nas.evaluation.measurer import Measurer
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.measure_task import MeasureTask
 from nas.study.outcome_parts import Measured
 from nas.study.record_json import from_record
 from nas.study.records import Completed, Failed, MachineFailure, MeasuredOnly, Paused, Refused
+from nas.study.stacks import Stacks
 from nas.study.trial_task import EarlierSegments, TrialTask
 from search_space import Architecture, SearchSpace
 from trainers.data.config import DataConfig
@@ -91,6 +95,27 @@ def test_a_worker_on_another_kind_of_device_trains_and_one_on_that_kind_measures
     with_its_time = trained.trained.with_overhead(measured.wall_s)
     completed = replace(trained, measured=measured.measured, trained=with_its_time)
     assert replace(measured, violation=None).completes(trained) == completed
+
+
+def test_the_stacks_of_a_worker_that_hangs_name_the_place_whether_it_trains_or_only_measures(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(measurer: Measurer, network: nn.Module, input_shape: tuple[int, int, int]) -> Measured:
+        with (tmp_path / "stacks").open("w") as file:
+            faulthandler.dump_traceback(file)  # as the watchdog does
+        return Measured({"images_per_s": 1.0})
+
+    monkeypatch.setattr(Measurer, "measure", hang)
+    trial, worker = task(tmp_path), measuring_on(digits, None)
+    for work in (
+        lambda: worker.evaluate(trial),
+        lambda: worker.measure(MeasureTask(0, trial.architecture, trial.seed)),
+    ):
+        work()
+        place = Stacks((tmp_path / "stacks").read_text(), is_hang=True).place
+        assert place is not None
+        assert place.startswith("evaluation/test_evaluator.py, line ")
+        assert place.endswith(" in hang")
 
 
 def test_a_finished_training_is_measured_again_if_that_was_on_another_kind(digits: Path, tmp_path: Path) -> None:

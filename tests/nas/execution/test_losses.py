@@ -31,13 +31,6 @@ def test_losses_of_a_node_do_not_count_as_deaths_of_a_worker() -> None:
     assert not policy.add(FIRST, WORKER)
 
 
-def test_the_losses_of_a_task_that_is_over_are_forgotten() -> None:
-    policy = LossPolicy()
-    policy.add(FIRST, WORKER)
-    policy.forget(FIRST)
-    assert policy.add(FIRST, WORKER)
-
-
 class Echo:
     """Returns its input."""
 

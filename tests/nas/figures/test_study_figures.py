@@ -87,6 +87,7 @@ def test_the_timeline_of_workers(results: Results) -> None:
                 1: [Segment("a/cpu/2", 101.0, outcome="lost"), Segment("a/cpu/3", 116.0, 126.0, **done)],
                 2: [Segment("b/cuda:0/9", 100.0, 103.0, 3.0, outcome="refused")],
                 3: [Segment("a/cpu/1", 110.2, 115.0, **done)],
+                4: [Segment("b/cuda:0/9", 103.0, 105.0, 1.5, outcome="measured")],  # it was trained elsewhere
             },
         )
     )
@@ -101,7 +102,7 @@ def test_the_timeline_of_workers(results: Results) -> None:
         (0, "training", 130.0, 140.0, 0),
     ]
     assert (1, "lost", 101.0, 116.0, 1) in bars  # until the trial went on elsewhere
-    assert bars[-1] == (2, "measuring", 100.0, 103.0, 2)
+    assert bars[-2:] == [(2, "measuring", 100.0, 103.0, 2), (2, "measuring", 103.0, 105.0, 4)]
     figure = workers(with_segments(results, {0: [Segment("a/cpu/1", 100.0, 110.0, **done)]}))
     assert [trace.name for trace in figure.data] == ["measuring", "training"]
     assert list(figure.layout.yaxis.ticktext) == ["a cpu"]

@@ -157,9 +157,9 @@ def test_a_trial_tells_what_it_has_inherited(tmp_path: Path, study_writer: Any, 
 
 def test_the_drawing_names_every_stage_size_and_option(architecture: Callable[[int], dict[str, Any]]) -> None:
     plain = architecture(1)  # attention at 4 x 4 x 32, then conv at 2 x 2 x 64
-    text = rendered(architecture_drawing(plain, "the title"))
+    text = rendered(architecture_drawing(plain))
     order = [
-        "the title", "image", "8 × 8 × 1", "stem", "4 × 4 × 32", "conv k 2, stride 2, 1 → 32",
+        "image", "8 × 8 × 1", "stem", "4 × 4 × 32", "conv k 2, stride 2, 1 → 32",
         "stage 1", "attention", "heads 4", "mlp", "expansion 2, groups 4 × 2", "4 × 4 × 32",
         "stage 2", "downsampling: conv k 3, stride 2, 32 → 64, batch norm", "conv", "k 5, groups depthwise", "2 × 2 × 64",
         "head", "10 classes", "batch norm", "average pool", "linear 64 → 10",

@@ -174,8 +174,8 @@ def test_files_that_cannot_be_read(root: Path, tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text("[1]")
     with pytest.raises(DataError, match=r's\.json: must be of the form {"train": '):
         prepare_with(root, tmp_path / "s.json")
-    (tmp_path / "s.json").write_text('{"train": ["cat/0.png"], "val": ["cat/0.png"]}')
-    with pytest.raises(DataError, match=r"s\.json: cat/0.png has the split 'train' as well, found 'val'$"):
+    (tmp_path / "s.json").write_text('{"train": ["cat/0.png"], "val": ["./cat/0.png"]}')
+    with pytest.raises(DataError, match=r"s\.json: cat/0\.png has the split 'train' as well, found 'val'$"):
         prepare_with(root, tmp_path / "s.json")
     (tmp_path / "s.csv").write_bytes(b"path,split\n\xff,train\n")
     with pytest.raises(DataError, match=r"s\.csv: must be UTF-8"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -100,3 +101,18 @@ def test_a_temporary_folder_of_another_user_is_not_trusted(
     monkeypatch.setattr("tempfile.tempdir", str(other))
     load(file)  # verified, without a mark
     assert not list(target.iterdir())
+
+
+@pytest.mark.parametrize("place", ["fcntl.flock", "pathlib.Path.touch"])
+def test_a_temporary_folder_without_locks_or_room_says_nothing_about_the_file(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOLCK if place == "fcntl.flock" else errno.ENOSPC, "not possible")
+
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(place, fail)
+    verify(file)
+    flip(file, -1)
+    with pytest.raises(DataError, match="is damaged"):
+        verify(file)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainers.data.dataset import Dataset
 from trainers.training.evaluation import evaluate, validation_period
@@ -45,3 +47,17 @@ def test_evaluate_against_a_loop(few_digits: Dataset) -> None:
     assert loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
     assert accuracy == sum(hits) / len(hits)
     assert (type(loss), type(accuracy)) == (float, float)
+
+
+class Moved(nn.Linear):
+    """A layer whose tensors are copied by each move, as from a processor to a GPU and back."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Moved:
+        super()._apply(lambda tensor: fn(tensor).clone(), recurse)
+        return self
+
+
+def test_a_module_that_was_evaluated_on_another_device_can_be_trained(few_digits: Dataset) -> None:
+    module = nn.Sequential(nn.Flatten(), Moved(64, 16), Moved(16, 10))
+    evaluate(module, few_digits.val, few_digits)
+    module(few_digits.val.images.float()).sum().backward()

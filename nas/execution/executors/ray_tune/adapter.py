@@ -144,7 +144,7 @@ class Demand:
         self.groups: list[Any] = []
 
     def show(self, workers: int) -> None:
-        """Ask for so many more `workers`. A group that is placed takes what a worker could use, so it is removed."""
+        """Ask for this number of further `workers`. A group that is placed takes what a worker could use, so it is removed."""
         if any(ray.util.placement_group_table(group)["state"] == "CREATED" for group in self.groups):
             workers = 0
         while len(self.groups) > workers:

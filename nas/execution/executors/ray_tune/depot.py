@@ -22,7 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from nas.execution.driver_files import FileStat, FolderFiles
 
 MAX_WAIT_S = 60.0
-"""A call is repeated for so long."""
+"""Longest time for which a call is repeated."""
 
 RETRY_INTERVAL_S = 0.5
 CONCURRENT_CALLS = 8

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from nas import logs
+from nas.errors import reason
 from nas.execution.executors.ray_tune.messages import (
     Beat,
     Broken,
@@ -46,7 +47,7 @@ from nas.execution.executors.ray_tune.watch import Check
 
 BEAT_S = 0.5
 MAX_STEP_S = 60.0
-"""Ray Tune makes a step ten times a second; after so long without one it hangs."""
+"""Ray Tune makes a step ten times a second; after this time without one it hangs."""
 TUNE_FOLDER = "tune"
 
 
@@ -111,7 +112,7 @@ class Host:
             nodes = tuple(node["Resources"] for node in adapter.living_nodes().values())
         except Exception as error:
             traceback.print_exc()
-            self.send(NotOpened(_reason(error)))
+            self.send(NotOpened(reason(error)))
             return
         self.send(Opened(nodes))
         while not isinstance(order := self.receive(), Close):
@@ -119,7 +120,7 @@ class Host:
                 self._carry_out(order, open_ray)
             except Exception as error:
                 traceback.print_exc()
-                self.send(Broken(f"Ray failed ({_reason(error)})"))
+                self.send(Broken(f"Ray failed ({reason(error)})"))
                 return
         self.check = None
         adapter.stop()
@@ -130,7 +131,7 @@ class Host:
             try:
                 self.send(CallEnded(adapter.call(order.call, order.request, self.step)))
             except Exception as error:
-                self.send(CallFailed(_reason(error)))
+                self.send(CallFailed(reason(error)))
         elif isinstance(order, RunTasks):
             is_shared = order.folder is None or open_ray.address is None
             with nullcontext() if is_shared else adapter.opened_depot(Path(str(order.folder))) as files:
@@ -156,12 +157,6 @@ class Host:
             search.end()
             if search.is_over:
                 return
-
-
-def _reason(error: BaseException) -> str:
-    """The type and the message of `error`, in one line of at most 400 characters."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}"[:400] if lines else type(error).__name__
 
 
 def main(descriptor: int) -> None:

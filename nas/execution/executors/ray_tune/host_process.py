@@ -31,7 +31,7 @@ from nas.execution.executors.ray_tune.temporary_folder import session_folder
 MODULE = "nas.execution.executors.ray_tune.host"
 POLL_S = 0.05
 MAX_SILENCE_S = 10.0
-"""A host that sends nothing for so long hangs. Time in which this process did not run does not count."""
+"""A host that sends nothing for this time hangs. Time in which this process did not run does not count."""
 MAX_CLOSE_S = 5.0
 LOG = "host.log"
 

@@ -56,7 +56,7 @@ class RunTasks:
         make_worker: the pickled factory of workers.
         request: what a worker needs.
         folder: the folder whose files workers on other machines may reach; None: none.
-        tasks_per_tuner: after so many tasks Tune is started afresh, for it keeps 25 kB of each.
+        tasks_per_tuner: number of tasks after which Tune is started afresh, since it keeps 25 kB of each.
     """
 
     make_worker: bytes

@@ -20,7 +20,6 @@ class RelayedTasks:
         self.running: dict[str, Task] = {}
         self.started: set[str] = set()
         self.again: deque[Task] = deque()
-        self.ended = 0
 
     def next(self, device: str | None = None) -> GivenTask | NoTaskNow:
         """The next task, for a worker of the host on `device`."""
@@ -37,7 +36,6 @@ class RelayedTasks:
 
     def end(self, report: Ended) -> None:
         """A task has ended."""
-        self.ended += 1
         self.started.discard(report.name)
         self.source.on_ended(self.running.pop(report.name), report.result)
 

@@ -37,11 +37,11 @@ from nas.execution.executors.ray_tune.slots import WorkerSlots
 NODES_INTERVAL_S = 1.0
 """Seconds between two looks at the nodes of the cluster."""
 MORE_WORKERS = 8
-"""So many workers more than there is room for are asked of an autoscaler at a time, if the study sets no number."""
+"""Workers requested of an autoscaler at a time, beyond those that there is room for, if the study sets no number."""
 NODE_GRACE_S = 2.0
 """Where a node is shut down, its workers may die a little before it: the death of a worker is reported after this time."""
 MAX_FAILED_NODES = 3
-"""When workers cannot be created on so many nodes, something is wrong with all."""
+"""If workers cannot be created on this number of nodes, the fault is not the nodes'."""
 
 
 @dataclass

@@ -234,17 +234,23 @@ def test_outputs_that_are_no_numbers_are_an_error(photos: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("crop_share", "size"), [(0.9, 248), (0.875, 256), (0.95, 235), (1.0, 224)])
-def test_the_images_around_the_centre_are_as_large_as_in_timm(
+def test_a_model_is_shown_the_centre_that_timm_shows_it(
     crop_share: float, size: int, exported: Path, tmp_path: Path
 ) -> None:
-    (resized, *_) = timm.data.create_transform((3, 224, 224), is_training=False, crop_pct=crop_share).transforms
-    assert resized.size == size
-    for name in ("cat", "dog"):
+    transform = timm.data.create_transform(
+        (3, 224, 224), is_training=False, interpolation="bicubic", crop_pct=crop_share
+    )
+    resize, crop, *_ = transform.transforms
+    rng = np.random.default_rng(0)
+    pixels = {name: rng.integers(0, 256, (300, 300, 3), dtype=np.uint8) for name in ("cat", "dog")}
+    for name, array in pixels.items():
         (tmp_path / "photos" / name).mkdir(parents=True)
-        Image.new("RGB", (300, 300)).save(tmp_path / "photos" / name / "1.png")
+        Image.fromarray(array).save(tmp_path / "photos" / name / "1.png")
     model = replace(load_model(str(exported)), input_shape=(3, 224, 224), crop_share=crop_share)
     images = read_images(str(tmp_path / "photos"), [], model, None, tmp_path)
-    assert images.decoded_size == size
+    assert images.decoded_size == resize.size == size
+    for shown, array in zip(images.pick(slice(0, 2)).numpy(), pixels.values(), strict=True):
+        assert np.array_equal(shown.transpose(1, 2, 0), np.asarray(crop(resize(Image.fromarray(array)))))
 
 
 @pytest.fixture
