@@ -43,10 +43,10 @@ from trainers.data.types import (
     ReadContext,
 )
 from trainers.data.verification import DAMAGED, METADATA_DIGEST, metadata_digest, verify
-from trainers.disk import disk_errors
+from trainers.disk import disk_errors, error_kind
 from trainers.errors import DataError
 from trainers.files import atomic_write
-from trainers.input_files import check_input, read_input
+from trainers.input_files import IrregularFileError, check_input, read_input
 from trainers.json_text import parse_json
 from trainers.tensor_file import TensorFile
 
@@ -264,7 +264,8 @@ def describe(file: Path) -> DatasetInfo:
     """What the file that `prepare` wrote holds; reads its header and the labels alone.
 
     Raises:
-        DataError: `file` does not exist, or is not such a file.
+        DiskError: the disk or the machine fails.
+        DataError: `file` does not exist, cannot be read, or is not such a file.
     """
     try:
         check_input(file)
@@ -300,8 +301,18 @@ def describe(file: Path) -> DatasetInfo:
         raise DataError(str(file), "no such file") from error
     except DataError:
         raise
-    except (SafetensorError, OSError, LookupError, AttributeError, ValueError, TypeError, OverflowError) as error:
-        raise DataError(str(file), "is not a file of prepared images; remove it and prepare them again") from error
+    except (
+        IrregularFileError,
+        SafetensorError,
+        LookupError,
+        AttributeError,
+        ValueError,
+        TypeError,
+        OverflowError,
+    ) as e:
+        raise DataError(str(file), "is not a file of prepared images; remove it and prepare them again") from e
+    except OSError as error:
+        raise error_kind(error)(str(file), f"cannot be read ({error.strerror or error})") from error
 
 
 def _check_description(metadata: Mapping[str, Any], in_chans: int, labels: Mapping[Part, NDArray[np.int64]]) -> None:
