@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from trainers.data import dataset as data_module
 from trainers.data.config import DataConfig
 from trainers.data.dataset import Dataset, Split, load
 from trainers.data.prepared import describe, prepare
-from trainers.errors import DataError
+from trainers.errors import DataError, DiskError
 from trainers.tensor_file import TensorFile
 
 
@@ -176,6 +177,19 @@ def test_load_refuses_missing_and_foreign_files(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_text("no tensors")
     with pytest.raises(DataError, match="is not a file of prepared images"):
         load(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.EIO, DiskError), (errno.EACCES, DataError)])
+def test_a_file_that_cannot_be_read_is_not_taken_for_a_foreign_one(
+    number: int, kind: type[DataError], digits_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr("trainers.data.prepared.check_input", fail)
+    with pytest.raises(DataError, match=rf"cannot be read \({os.strerror(number)}\)") as caught:
+        describe(digits_file)
+    assert type(caught.value) is kind
 
 
 def test_to_device_keeps_everything(few_digits: Dataset) -> None:
