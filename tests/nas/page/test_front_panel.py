@@ -293,6 +293,9 @@ def test_special_studies(opened_study: Any, special_studies: dict[str, Path], na
         assert visit.page.locator(".front-choice p[role=status]").text_content() == "No trial is complete yet."
     else:
         assert cards(visit)["Best validation accuracy"] == best
+    axes = f"[{FIGURE}._fullLayout.xaxis, {FIGURE}._fullLayout.yaxis]"
+    lows = visit.page.evaluate(f"{axes}.filter((axis) => axis.type === 'linear').map((axis) => axis.range[0])")
+    assert all(low >= 0 for low in lows) or best is None  # no value is below 0
     assert visit.errors == []
 
 
