@@ -84,6 +84,8 @@ def _warn(dataset: dict[str, Any], where: str, overrides: list[str]) -> None:
     warnings = list(leak_warnings(dataset))
     if (broken := dataset.get("skipped_count")) and skips_unasked(where, overrides):
         left_out = f"{count(broken, 'image')} left out"
-        warnings.append(f"{left_out}; `nas search` would end with an error: data.on_error=skip leaves them out there, too")
+        warnings.append(
+            f"{left_out}; `nas search` would end with an error: data.on_error=skip leaves them out there, too"
+        )
     for warning in warnings:
         print(f"nas: warning: data: {printable(warning)}", file=sys.stderr)

@@ -25,7 +25,9 @@ def parse_duration(given: Any) -> timedelta:
     """
     seconds = _seconds(given)
     if seconds is None or not 0 < seconds <= MAX_S:
-        raise ValueError(f"must be a duration such as 90s, 30m, 2h, 1h30m or 1d, above 0 and at most 3650d, found {given}")
+        raise ValueError(
+            f"must be a duration such as 90s, 30m, 2h, 1h30m or 1d, above 0 and at most 3650d, found {given}"
+        )
     return timedelta(seconds=seconds)
 
 

@@ -32,7 +32,9 @@ def find_violation(values: Mapping[str, float], limits: Mapping[str, float]) -> 
     """
     for name, limit in limits.items():
         if name in values and objectives.get(name).violates(values[name], limit):
-            return f"limit {name}: {number_text(values[name])} {'<' if values[name] < limit else '>'} {number_text(limit)}"
+            return (
+                f"limit {name}: {number_text(values[name])} {'<' if values[name] < limit else '>'} {number_text(limit)}"
+            )
     return None
 
 

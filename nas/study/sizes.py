@@ -26,7 +26,9 @@ def parse_size(given: Any) -> MemorySize:
     """
     size = _bytes(given)
     if size is None or not 1 <= size <= MAX_BYTES:
-        raise ValueError(f"must be a size such as 8 GB or 512 MiB, at most {MAX_BYTES >> 40:,} TiB, found {given!s:.50}")
+        raise ValueError(
+            f"must be a size such as 8 GB or 512 MiB, at most {MAX_BYTES >> 40:,} TiB, found {given!s:.50}"
+        )
     return MemorySize(size)
 
 

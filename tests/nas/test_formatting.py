@@ -29,7 +29,14 @@ from nas.objectives import get
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(4000.0, "4000"), (1_234_567, "1234567"), (79_481.6, "79482"), (1e9, "1000000000"), (0.44351, "0.4435"), (1e-6, "1e-06")],
+    [
+        (4000.0, "4000"),
+        (1_234_567, "1234567"),
+        (79_481.6, "79482"),
+        (1e9, "1000000000"),
+        (0.44351, "0.4435"),
+        (1e-6, "1e-06"),
+    ],
 )
 def test_numbers_of_limits_are_in_full(value: float, text: str) -> None:
     assert number_text(value) == text
@@ -37,7 +44,15 @@ def test_numbers_of_limits_are_in_full(value: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(1.0, "100 %"), (0.995, "100 %"), (0.5, "50 %"), (0.1, "10 %"), (0.0999, "10 %"), (0.067, "6.7 %"), (0.0031, "0.31 %")],
+    [
+        (1.0, "100 %"),
+        (0.995, "100 %"),
+        (0.5, "50 %"),
+        (0.1, "10 %"),
+        (0.0999, "10 %"),
+        (0.067, "6.7 %"),
+        (0.0031, "0.31 %"),
+    ],
 )
 def test_percent_has_no_exponent(share: float, text: str) -> None:
     assert percent(share) == text

@@ -48,7 +48,9 @@ def test_forms(given: object, seconds: float) -> None:
     ],
 )
 def test_other_values_are_refused(given: object) -> None:
-    with pytest.raises(ValueError, match="must be a duration such as 90s, 30m, 2h, 1h30m or 1d, above 0 and at most 3650d, found"):
+    with pytest.raises(
+        ValueError, match="must be a duration such as 90s, 30m, 2h, 1h30m or 1d, above 0 and at most 3650d, found"
+    ):
         parse_duration(given)
 
 

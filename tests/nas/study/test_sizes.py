@@ -25,7 +25,24 @@ def test_sizes_as_users_write_them(given: Any, size_bytes: int, word: str) -> No
 
 
 @pytest.mark.parametrize(
-    "given", ["", "GB", "0.5", "9 EB", "2000000 TB", "-1 GB", "8 GX", 0, True, None, "1e9", "9" * 400, float("nan"), float("inf"), []]
+    "given",
+    [
+        "",
+        "GB",
+        "0.5",
+        "9 EB",
+        "2000000 TB",
+        "-1 GB",
+        "8 GX",
+        0,
+        True,
+        None,
+        "1e9",
+        "9" * 400,
+        float("nan"),
+        float("inf"),
+        [],
+    ],
 )
 def test_what_is_no_size_is_refused_with_the_rule(given: Any) -> None:
     with pytest.raises(ValueError, match="must be a size such as 8 GB or 512 MiB, at most 1,048,576 TiB"):

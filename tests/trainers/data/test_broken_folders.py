@@ -196,7 +196,9 @@ def test_a_root_that_may_not_be_reached(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "root", {"a": 4, "b": 4})
     refuse(monkeypatch, Image, "open", tmp_path / "root" / "b" / "001.png")
-    with pytest.raises(DataError, match=r"b/001.png: cannot be read \(Permission denied\); data.on_error=skip leaves such images out$"):
+    with pytest.raises(
+        DataError, match=r"b/001.png: cannot be read \(Permission denied\); data.on_error=skip leaves such images out$"
+    ):
         read(tmp_path / "root")
     assert prepared(tmp_path / "root", on_error="skip").skipped_count == 1
 

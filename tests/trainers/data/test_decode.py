@@ -464,7 +464,10 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     def denied() -> Image.Image:
         raise PermissionError(13, "Permission denied", "secret.png")
 
-    with pytest.raises(DataError, match=r"^secret.png: cannot be read \(Permission denied\); data.on_error=skip leaves such images out$"):
+    with pytest.raises(
+        DataError,
+        match=r"^secret.png: cannot be read \(Permission denied\); data.on_error=skip leaves such images out$",
+    ):
         decode_all([EncodedImage("secret.png", "train", 0, denied)], 1, None, ReadContext())
 
 
