@@ -16,7 +16,10 @@ from nas.formatting import dimensions
 Run = Callable[..., CompletedProcess[str]]
 
 
-BROKEN_WARNING = "nas: warning: data: 1 image left out; `nas search` would end with an error: data.on_error=skip leaves them out there, too\n"
+BROKEN_WARNING = (
+    "nas: warning: data: 1 image left out; `nas search` would end with an error: "
+    "data.on_error=skip leaves them out there, too\n"
+)
 
 
 @pytest.fixture
