@@ -41,6 +41,11 @@ def ratio(value: float | None) -> str:
     return MISSING if value is None or math.isnan(value) else f"{value:.4f}"
 
 
+def number_text(value: float) -> str:
+    """A count or a large number in full, any other with four digits: `1234567`, `79480`, `0.4435`, `1e-06`."""
+    return f"{value:.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.4g}"
+
+
 def percent(share: float) -> str:
     """A share in per cent: `25 %`, `100 %`, `6.7 %`, `0.31 %`; below a tenth, two significant digits."""
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from nas.formatting import count, dimensions, value_text
+from nas.formatting import count, dimensions, number_text, value_text
 from nas.objectives import OBJECTIVES, Objective
 from nas.study.environment import environment_text
 
@@ -88,7 +88,7 @@ def _limit_text(name: str, worst: float) -> str:
     """A limit in words: "MACs at most 2.00 M"."""
     objective = OBJECTIVES.get(name)
     if objective is None:
-        return f"limit {name} {worst:g}"
+        return f"limit {name} {number_text(worst)}"
     bound = "least" if objective.direction == "maximize" else "most"
     return f"{objective.label} at {bound} {value_text(objective, worst, unit=False)}"
 

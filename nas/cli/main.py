@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import logging
 import sys
 from typing import NoReturn
 
@@ -68,10 +69,11 @@ def fail(message: str, code: int) -> NoReturn:
 def run() -> None:
     """Run the command; an error becomes one line and an exit code."""
     from nas.errors import StudyError
-    from nas.terminal.standard_streams import repair_streams
+    from nas.terminal.standard_streams import LastResort, repair_streams
     from search_space.errors import SpaceError
 
     repair_streams()
+    logging.lastResort = LastResort()
     try:
         app()
     except StudyError as error:

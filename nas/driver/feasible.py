@@ -5,6 +5,7 @@ from __future__ import annotations
 from optuna.trial import TrialState
 
 from nas.errors import NothingFeasibleError
+from nas.formatting import number_text
 from nas.study.config import StudyConfig
 from nas.study.stored import StoredStudy
 from nas.study.trials import outcome_name
@@ -20,4 +21,5 @@ def check_feasible(study: StoredStudy, config: StudyConfig) -> None:
         raise NothingFeasibleError(f"all {len(failures)} trainings failed; the last: {failures[-1]}")
     refusals = [trial.user_attrs["refused"] for trial in trials if outcome_name(trial) == "refused"]
     last = f"; the last: {refusals[-1]}" if refusals else ""
-    raise NothingFeasibleError(f"no architecture satisfies the limits {config.limits}: {len(refusals)} refused{last}")
+    limits = ", ".join(f"{name}: {number_text(limit)}" for name, limit in config.limits.items())
+    raise NothingFeasibleError(f"no architecture satisfies the limits ({limits}): {len(refusals)} refused{last}")

@@ -13,6 +13,7 @@ import numpy as np
 
 from nas import objectives
 from nas.errors import ConfigError
+from nas.formatting import number_text
 from nas.objectives.costs import cost_value
 from nas.study.config import StudyConfig
 from nas.study.operator_table import OperatorTable
@@ -31,7 +32,9 @@ def find_violation(values: Mapping[str, float], limits: Mapping[str, float]) -> 
     """
     for name, limit in limits.items():
         if name in values and objectives.get(name).violates(values[name], limit):
-            return f"limit {name}: {_number_text(values[name])} {'<' if values[name] < limit else '>'} {limit:g}"
+            return (
+                f"limit {name}: {number_text(values[name])} {'<' if values[name] < limit else '>'} {number_text(limit)}"
+            )
     return None
 
 
@@ -73,8 +76,8 @@ def check_limits(config: StudyConfig, space: SearchSpace) -> None:
             continue
         best = cost_value(name, find_cheapest(space, name, config.seed))
         if objective.violates(best, limit):
-            rule = f"limits.{name}: no architecture of the space is that cheap; the cheapest has {best:g}"
-            raise ConfigError(config.where("limits", name), f"{rule}, found {limit:g}")
+            rule = f"limits.{name}: no architecture of the space is that cheap; the cheapest has {number_text(best)}"
+            raise ConfigError(config.where("limits", name), f"{rule}, found {number_text(limit)}")
 
 
 def find_cheapest(space: SearchSpace, name: str, seed: int) -> Architecture:
@@ -91,8 +94,3 @@ def find_cheapest(space: SearchSpace, name: str, seed: int) -> Architecture:
         if price(neighbour) >= price(best):
             return best
         best = neighbour
-
-
-def _number_text(value: float) -> str:
-    """A count in full, any other number with four digits."""
-    return f"{value:.0f}" if float(value).is_integer() else f"{value:.4g}"

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import codecs
 import io
+import logging
 import os
 import sys
+
+from nas.formatting import printable
+from nas.logs import PACKAGES
 
 ERRORS = "mixfront"
 """The name of the error handler of `replace_characters`."""
@@ -57,3 +61,20 @@ def repair_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors=ERRORS)
+
+
+class LastResort(logging.Handler):
+    """Shows a warning or an error that is logged as the command shows its own, in one line: `nas: warning: ...`.
+
+    As `logging.lastResort` it is used where no log messages are asked for. Messages of other libraries keep their form.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print `record` to standard error, whatever that is now."""
+        message = self.format(record)
+        if record.name.partition(".")[0] in PACKAGES:
+            message = f"nas: {record.levelname.lower()}: {printable(message)}"
+        print(message, file=sys.stderr)

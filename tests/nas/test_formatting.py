@@ -16,6 +16,7 @@ from nas.formatting import (
     dimensions,
     duration,
     finite_or_none,
+    number_text,
     percent,
     printable,
     ratio,
@@ -24,6 +25,21 @@ from nas.formatting import (
     value_text,
 )
 from nas.objectives import get
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (4000.0, "4000"),
+        (1_234_567, "1234567"),
+        (79_481.6, "79482"),
+        (1e9, "1000000000"),
+        (0.44351, "0.4435"),
+        (1e-6, "1e-06"),
+    ],
+)
+def test_numbers_of_limits_are_in_full(value: float, text: str) -> None:
+    assert number_text(value) == text
 
 
 @pytest.mark.parametrize(

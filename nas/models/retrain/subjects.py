@@ -17,7 +17,7 @@ from typing import Any
 from nas.analysis.expected_front import with_expected_front
 from nas.analysis.results import Results, Row
 from nas.errors import UsageError
-from nas.formatting import printable
+from nas.formatting import number_text, printable
 from nas.models.retrain.adaptation import adapt_preset, describe_adaptation
 from nas.models.retrain.preset_weights import check_has_weights
 from nas.models.retrain.timm_models import ImageShape, check_timm_model
@@ -97,7 +97,7 @@ class FrontSelection:
 
     def __post_init__(self) -> None:
         if self.max_macs is not None and not self.max_macs > 0:
-            raise UsageError(f"--max-macs: must be above 0, found {self.max_macs:g}")
+            raise UsageError(f"--max-macs: must be above 0, found {number_text(self.max_macs)}")
         if self.top is not None and self.top < 1:
             raise UsageError(f"--top: must be at least 1, found {self.top}")
 
@@ -116,7 +116,7 @@ class FrontSelection:
             front = front[front["macs"] <= self.max_macs]
             if front.empty:
                 least = int(results.front["macs"].min())
-                raise UsageError(f"--max-macs: the front begins at {least:,} MACs, found {self.max_macs:g}")
+                raise UsageError(f"--max-macs: the front begins at {least:,} MACs, found {number_text(self.max_macs)}")
         if self.top is not None:
             primary = results.primary
             front = front.sort_values([primary.name, "trial"], ascending=[primary.direction == "minimize", True])

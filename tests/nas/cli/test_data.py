@@ -17,8 +17,8 @@ Run = Callable[..., CompletedProcess[str]]
 
 
 BROKEN_WARNING = (
-    "nas: warning: data: 1 image left out; `nas search` would end with an error: data.on_error=skip leaves them out there, "
-    "too\n"
+    "nas: warning: data: 1 image left out; `nas search` would end with an error: "
+    "data.on_error=skip leaves them out there, too\n"
 )
 
 

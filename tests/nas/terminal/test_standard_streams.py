@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from nas.cli import main
 from nas.terminal.console import PIPE_WIDTH, create_console
-from nas.terminal.standard_streams import ERRORS, repair_streams, replace_characters
+from nas.terminal.standard_streams import ERRORS, LastResort, repair_streams, replace_characters
 
 
 def run(*words: object, redirection: str = "", encoding: str = "utf-8") -> subprocess.CompletedProcess[str]:
@@ -50,3 +52,22 @@ def test_lines_in_a_pipe_are_not_cut(monkeypatch: pytest.MonkeyPatch, capsys: An
     assert create_console().width == create_console(stderr=True).width == PIPE_WIDTH
     monkeypatch.setenv("COLUMNS", "40")
     assert create_console().width == 40
+
+
+def test_a_warning_that_is_logged_is_shown_as_one_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging, "lastResort", None)
+    monkeypatch.setattr(sys, "argv", ["nas", "--version"])
+    with pytest.raises(SystemExit):
+        main.run()
+    shown = logging.lastResort
+    assert isinstance(shown, LastResort)
+    capsys.readouterr()
+    for name, level in (("nas.part", "WARNING"), ("trainers", "ERROR"), ("nas.part", "INFO"), ("others", "WARNING")):
+        record = logging.makeLogRecord(
+            {"name": name, "levelname": level, "levelno": getattr(logging, level), "msg": "line\n%d", "args": (2,)}
+        )
+        if record.levelno >= shown.level:  # as `Logger.callHandlers` does
+            shown.handle(record)
+    assert capsys.readouterr() == ("", "nas: warning: line\\n2\nnas: error: line\\n2\nline\n2\n")

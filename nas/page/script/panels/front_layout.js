@@ -5,6 +5,9 @@ const frontLayout = (() => {
 
   const axisOf = ({ field, log }) => ({ title: format.escaped(format.heading(field)), type: log ? "log" : "linear" });
 
+  /** An axis of the plane; where no value is negative, it does not begin below 0, as that of a single value would. */
+  const flatAxisOf = (axis, [low]) => ({ ...axisOf(axis), ...(!axis.log && low >= 0 ? { rangemode: "nonnegative" } : {}) });
+
   function space({ view }) {
     const style = { color: theme.colour("--soft"), gridcolor: theme.colour("--line"), linecolor: theme.colour("--soft"), showline: true, exponentformat: "SI", showbackground: false };
     const axis = (each) => ({ ...style, ...axisOf(each), title: { text: axisOf(each).title } });
@@ -18,8 +21,9 @@ const frontLayout = (() => {
     const { view, colours } = scene;
     const common = { hoverdistance: 12, ...(colours.kind === "number" ? { coloraxis: colours.axis } : {}) };
     if (view.z) return { ...common, ...space(scene) };
+    const [x, y] = scene.points.ranges;
     return {
-      ...common, xaxis: axisOf(view.x), yaxis: axisOf(view.y), xaxis2: across("x"), yaxis2: across("y"),
+      ...common, xaxis: flatAxisOf(view.x, x), yaxis: flatAxisOf(view.y, y), xaxis2: across("x"), yaxis2: across("y"),
       annotations: frontReferences.annotations(scene), dragmode: "zoom",
     };
   }
