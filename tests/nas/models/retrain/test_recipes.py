@@ -80,7 +80,10 @@ def test_an_augmentation_that_is_not_named_suits_the_images(images: DatasetInfo)
     [
         (["momentum=0.9"], "momentum=0.9: must be absent with the optimizer 'adamw' (see betas), found 0.9"),
         (["batch_size=8", "accumulate=8"], "accumulate=8: must leave 2 images or more in a part of a batch, found 8"),
-        (["schedule_options.decay_rate=0.5"], "schedule_options.decay_rate=0.5: must be options of the schedule 'cosine'"),
+        (
+            ["schedule_options.decay_rate=0.5"],
+            "schedule_options.decay_rate=0.5: must be options of the schedule 'cosine'",
+        ),
     ],
 )
 def test_a_rule_of_keys_together_names_the_override(words: list[str], message: str) -> None:
