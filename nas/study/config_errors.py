@@ -67,6 +67,10 @@ def config_error(error: ValidationError, source: StudyFile, model: type[BaseMode
         keys = _fields_at(loc[:-1], model)
         return ConfigError(source.where(loc), str(UnknownNameError(dotted_path(loc), "key", loc[-1], keys)))
     rule = _RULES.get(first["type"]) or rule_text(first)
+    if not loc:  # of fields together: the rule begins with the key that breaks it
+        key, _, rest = rule.partition(": ")
+        if rest and key.partition(".")[0] in model.model_fields:
+            loc, rule = split_place(key), rest
     value_text = "" if first["type"] in ("missing", "value_error") else f", found {plain(first['input'])}"
     return ConfigError(source.where(loc), f"{dotted_path(loc)}: {rule}{value_text}")
 

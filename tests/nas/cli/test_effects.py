@@ -88,7 +88,7 @@ OTHERS = {
     "init notes.txt": "already exists",
     "init notes.txt/new.yaml": "notes.txt",
     "init new/study.yaml --preset nothing": "nothing",
-    "init new/study.yaml --preset swin_tiny_patch4_window7 --image-size 3": "does not fit",
+    "init new/study.yaml --preset swin_tiny_patch4_window7 --image-size 6": "does not fit",
     "bench search --table nowhere.csv --out new/figure.html": "nowhere.csv",
     "bench search --table notes.txt --out new/figure.png": "a figure is an .html file",
     "bench search --table notes.txt --out notes.txt/figure.html": "must be a folder",

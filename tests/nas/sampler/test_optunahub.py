@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from nas.sampler import ParetoSampler
 
 ROOT = Path(__file__).parents[3]
 
@@ -46,3 +50,12 @@ def test_package_stands_alone(tmp_path: Path) -> None:
     )
     front = run(tmp_path / "built", str(folder / "example.py"))
     assert len(front.splitlines()) >= 5
+
+
+def test_the_signature_of_its_page_is_that_of_the_sampler() -> None:
+    page = (ROOT / "studies" / "optunahub" / "README.md").read_text(encoding="utf-8")
+    written = re.findall(r"`ParetoSampler\((.+?)\)`", page, re.DOTALL)[0]
+    parameters = [
+        f"{name}={parameter.default!r}" for name, parameter in inspect.signature(ParetoSampler).parameters.items()
+    ]
+    assert written.replace(" *,", "").split() == ", ".join(parameters).split()

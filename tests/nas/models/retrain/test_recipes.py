@@ -73,3 +73,23 @@ def test_an_augmentation_that_is_not_named_suits_the_images(images: DatasetInfo)
     assert resolve_augment(RecipeConfig(), images).augment == "none"  # digits must not be mirrored
     assert resolve_augment(RecipeConfig(), replace(images, default_augment="flip")).augment == "standard"
     assert resolve_augment(RecipeConfig(augment="none"), images).augment == "none"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["momentum=0.9"], "momentum=0.9: must be absent with the optimizer 'adamw' (see betas), found 0.9"),
+        (["batch_size=8", "accumulate=8"], "accumulate=8: must leave 2 images or more in a part of a batch, found 8"),
+        (
+            ["schedule_options.decay_rate=0.5"],
+            "schedule_options.decay_rate=0.5: must be options of the schedule 'cosine'",
+        ),
+    ],
+)
+def test_a_rule_of_keys_together_names_the_override(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_recipe("default", words)
+    place, _, rule = message.partition(": ")
+    assert str(caught.value).startswith(f"{place}: ")
+    assert rule in str(caught.value)
+    assert ": : " not in str(caught.value)
