@@ -9,6 +9,7 @@ from ray.actor import ActorHandle
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.utils.object_cache import _ObjectCache
 
+from nas.execution.executors.ray_tune import adapter
 from nas.execution.executors.ray_tune.slots import WorkerSlots
 
 
@@ -22,6 +23,17 @@ def test_the_processes_of_a_private_ray_and_the_socket_of_the_raylet_are_known()
     assert "self.all_processes" in inspect.getsource(node.Node.__init__)
     assert isinstance(node.Node.raylet_socket_name, property)
     assert {ray_constants.PROCESS_TYPE_RAYLET, ray_constants.PROCESS_TYPE_GCS_SERVER} == {"raylet", "gcs_server"}
+
+
+def test_a_private_ray_has_only_the_processes_that_it_needs() -> None:
+    source = inspect.getsource(node.Node.start_head_processes) + inspect.getsource(node.Node.start_ray_processes)
+    for start in (*adapter.IDLE_PROCESSES, adapter.LOG_PROCESS):
+        assert f"self.{start}(" in source
+    before = dict(vars(node.Node))
+    with adapter.without_processes(*adapter.IDLE_PROCESSES):
+        assert node.Node.start_api_server(None, include_dashboard=False, raise_on_failure=False) is None
+        assert node.Node.start_log_monitor is before["start_log_monitor"]
+    assert dict(vars(node.Node)) == before
 
 
 def test_the_node_of_an_actor_is_found_by_its_id() -> None:

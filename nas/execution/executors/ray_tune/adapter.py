@@ -6,6 +6,7 @@ Private parts of Ray, each with its reason (`tests/nas/execution/test_ray_adapte
 - `_global_node`: the processes of a private Ray and the socket of the raylet, which the host watches.
 - `_private.state.actors`: the node of an actor that died; the public interface needs the dashboard.
 - `actor._actor_id`: the key of that table.
+- `Node.start_monitor`, `start_api_server`, `start_log_monitor`: processes of a private Ray that no parameter leaves out.
 - `tune_controller._ObjectCache`: Tune's idle workers, which are kept by slot instead (`slots`).
 """
 
@@ -23,6 +24,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray._private import ray_constants, state, worker as ray_worker
+from ray._private.node import Node
 from ray.tune.execution import tune_controller
 
 from nas.execution.executors.ray_tune import runner
@@ -33,6 +35,11 @@ from nas.execution.executors.ray_tune.watch import Check, check_cluster, check_p
 
 OBJECT_STORE_BYTES = 100_000_000  # of a private Ray; small, since trials share files, not objects
 SHARED_MEMORY = Path("/dev/shm")
+IDLE_PROCESSES = ("start_monitor", "start_api_server")
+"""Methods of a node that start what a private Ray has no use for: the autoscaler, and the server of the dashboard, which without
+a dashboard counts Ray's users."""
+LOG_PROCESS = "start_log_monitor"
+"""The one that sends the lines of the workers to the driver."""
 
 
 def start(order: OpenRay, is_verbose: bool) -> Check:
@@ -54,18 +61,35 @@ def start(order: OpenRay, is_verbose: bool) -> Check:
         return check_cluster(order.address, ray_worker._global_node.raylet_socket_name)
     ray_constants.ENABLE_RAY_CLUSTER = False
     folder = Path(order.folder)
-    ray.init(
-        "local",
-        include_dashboard=False,
-        num_cpus=order.cpus,
-        object_store_memory=OBJECT_STORE_BYTES,
-        _temp_dir=str(folder / RAY_FOLDER),
-        _plasma_directory=str(object_store_folder(folder)),
-        **quiet,
-    )
+    with without_processes(*IDLE_PROCESSES, *(() if is_verbose else (LOG_PROCESS,))):
+        ray.init(
+            "local",
+            include_dashboard=False,
+            num_cpus=order.cpus,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=str(folder / RAY_FOLDER),
+            _plasma_directory=str(object_store_folder(folder)),
+            **quiet,
+        )
     processes = ray_worker._global_node.all_processes
     names = (ray_constants.PROCESS_TYPE_RAYLET, ray_constants.PROCESS_TYPE_GCS_SERVER)
     return check_processes({name: processes[name][0].process for name in names})
+
+
+@contextmanager
+def without_processes(*starts: str) -> Iterator[None]:
+    """A node that is started within the block leaves out the processes that its methods `starts` start.
+
+    Each takes half a second of a processor, and Ray waits for the server of the dashboard.
+    """
+    methods = {name: getattr(Node, name) for name in starts}
+    for name in starts:
+        setattr(Node, name, lambda self, **options: None)
+    try:
+        yield
+    finally:
+        for name, method in methods.items():
+            setattr(Node, name, method)
 
 
 def object_store_folder(folder: Path) -> Path:

@@ -44,6 +44,7 @@ from nas.execution.executors.ray_tune.messages import (
 )
 from nas.execution.executors.ray_tune.session import end_session
 from nas.execution.executors.ray_tune.watch import Check
+from nas.execution.imports import without_garbage_collection
 
 BEAT_S = 0.5
 MAX_STEP_S = 60.0
@@ -106,7 +107,8 @@ class Host:
     def serve(self) -> None:
         """Carry out the orders of the driver."""
         open_ray = self.receive()
-        adapter = importlib.import_module("nas.execution.executors.ray_tune.adapter")  # ray takes a second
+        with without_garbage_collection():
+            adapter = importlib.import_module("nas.execution.executors.ray_tune.adapter")  # ray takes a second
         try:
             self.check = adapter.start(open_ray, bool(os.environ.get(logs.VARIABLE)))
             nodes = tuple(node["Resources"] for node in adapter.living_nodes().values())
