@@ -19,7 +19,7 @@ from postgresql import PASSWORD, PostgreSQL, find_programs, running_postgresql
 
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a job in the background has it; processes that tests start inherit it
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a job in the background; processes that tests start inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch and numpy are imported
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
