@@ -118,6 +118,7 @@ class SharedLeases(Leases):
     Args:
         transactions: those of the study.
         lease_s: seconds without a heartbeat after which a driver has ended.
+        interval_s: seconds between two heartbeats of this driver; at most a third of `lease_s`, which tests shorten, too.
         poll_s: see `POLL_S`.
         driver: the id of this driver.
         clock: a monotonic clock, in seconds.
@@ -129,12 +130,14 @@ class SharedLeases(Leases):
         self,
         transactions: StudyTransactions,
         lease_s: float = LEASE_S,
+        interval_s: float = HEARTBEAT_S,
         poll_s: float = POLL_S,
         driver: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.transactions = transactions
         self.lease_s = lease_s
+        self.interval_s = interval_s
         self.poll_s = poll_s
         self.driver = driver or new_driver_id()
         self.clock = clock
@@ -192,7 +195,7 @@ class SharedLeases(Leases):
     def _beat(self, query: Query) -> None:
         now_s = self.transactions.now_s(query)
         record = self._record or _own_record(now_s)
-        self._record = replace(record, at=now_s, beats=record.beats + 1, index=self.index, interval_s=HEARTBEAT_S)
+        self._record = replace(record, at=now_s, beats=record.beats + 1, index=self.index, interval_s=self.interval_s)
         write_driver(query, self.transactions.study, self.driver, self._record)
         self.observe(query)
         with self._lock:
@@ -235,7 +238,7 @@ class SharedLeases(Leases):
         self.transactions.locked(start)
 
     def _run(self) -> None:
-        while not self._ended.wait(HEARTBEAT_S):
+        while not self._ended.wait(self.interval_s):
             try:
                 self.beat()
             except StorageError as error:
