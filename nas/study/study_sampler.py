@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from statistics import median
 from types import MappingProxyType
 
@@ -73,10 +73,17 @@ def sampler_context(
 
 
 def _duration_by_macs(space: SearchSpace) -> Callable[[Architecture], float]:
-    """The MACs of an architecture, and once more those of the median one of `space` for all that does not depend on MACs."""
-    rng = random.Random(0)
-    overhead = median(cost_value("macs", space.sample(rng)) for _ in range(SAMPLED_ARCHITECTURES))
-    return lambda architecture: overhead + cost_value("macs", architecture)
+    """The MACs of an architecture, and once more those of the median one of `space` for all that does not depend on MACs.
+
+    The median is taken when it is first needed: samplers that know no durations do not ask.
+    """
+
+    @cache
+    def overhead() -> float:
+        rng = random.Random(0)
+        return median(cost_value("macs", space.sample(rng)) for _ in range(SAMPLED_ARCHITECTURES))
+
+    return lambda architecture: overhead() + cost_value("macs", architecture)
 
 
 def _sampler_objective(name: str, config: StudyConfig) -> SamplerObjective:

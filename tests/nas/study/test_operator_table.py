@@ -26,7 +26,7 @@ from nas.study.operator_table import (
     write_tables,
 )
 from nas.study.study_sampler import create_sampler
-from search_space import SearchSpace
+from search_space import SearchSpace, cost
 from search_space.operators import Operator, operators
 from trainers.device_lock import DeviceLock
 from trainers.measuring.layers import LAYERS_PER_GROUP
@@ -152,6 +152,18 @@ def test_the_sampler_gets_predictions_and_drops_architectures_that_violate_a_lim
             assert predict(architecture) == complete.predict(get(name), architecture)
         assert sampler.feasible(architecture) == (1.5 * complete.predict(get("images_per_s"), architecture) >= limit)  # type: ignore[attr-defined]
     assert {sampler.feasible(architecture) for architecture in sample} == {True, False}  # type: ignore[attr-defined]
+
+
+def test_without_a_table_durations_are_estimated_by_macs() -> None:
+    sampler = create_sampler(config(), SPACE)
+    assert isinstance(sampler, ParetoSampler)
+    assert sampler.duration is not None
+    rng = random.Random(2)
+    sample = [SPACE.sample(rng) for _ in range(200)]
+    macs = [cost(architecture).macs for architecture in sample]
+    overheads = {sampler.duration(architecture) - each for architecture, each in zip(sample, macs, strict=True)}
+    assert len(overheads) == 1
+    assert np.quantile(macs, 0.25) < overheads.pop() < np.quantile(macs, 0.75)
 
 
 def test_a_table_is_plain_json(tmp_path: Path) -> None:
