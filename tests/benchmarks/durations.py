@@ -26,7 +26,8 @@ from optuna.trial import TrialState
 from search_suite import families
 from search_suite.command import DEFAULT_CACHE, open_problem
 from search_suite.matrix import LEAST_MISSING, mean_ratio
-from search_suite.problem import INFEASIBLE_ATTRIBUTE, Problem
+from search_suite.problem import Problem
+from search_suite.simulation import tell
 from threadpoolctl import threadpool_limits
 
 from nas.analysis.front import Volume
@@ -73,11 +74,7 @@ def search(
         values = None if problem.key(point) is None else problem.train(point, noise)
         means = None if values is None else problem.means(point)
         now += 1.0 if means is None else seconds(float(means[cost_index(problem)]))
-        if values is None or not np.isfinite(values).all():
-            trial.set_user_attr(INFEASIBLE_ATTRIBUTE, "no result")
-            study.tell(trial, state=TrialState.FAIL)
-        else:
-            study.tell(trial, values.tolist())
+        if tell(study, trial, values):
             unit = problem.goal.unit(means[None])[0]
             if np.isfinite(unit).all():  # others break a limit
                 volume.add(unit)

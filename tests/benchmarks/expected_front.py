@@ -23,7 +23,8 @@ from optuna.trial import FrozenTrial, TrialState
 from search_suite import families
 from search_suite.command import DEFAULT_CACHE, is_wanted, open_problem, problem_names
 from search_suite.matrix import LEAST_MISSING, mean_ratio
-from search_suite.problem import INFEASIBLE_ATTRIBUTE, Problem
+from search_suite.problem import Problem
+from search_suite.simulation import tell
 from threadpoolctl import threadpool_limits
 
 from nas.analysis.front import Volume
@@ -44,11 +45,7 @@ def search(problem: Problem, seed: int, trainings: int) -> tuple[float, float, f
     for _ in range(trainings):
         trial, point = problem.ask(study)
         values = None if problem.key(point) is None else problem.train(point, noise)
-        if values is None or not np.isfinite(values).all():
-            trial.set_user_attr(INFEASIBLE_ATTRIBUTE, "no result")
-            study.tell(trial, state=TrialState.FAIL)
-        else:
-            study.tell(trial, values.tolist())
+        if tell(study, trial, values):
             unit[trial.number] = goal.unit(problem.means(point)[None])[0]
 
     def share(trials: Sequence[FrozenTrial]) -> float:

@@ -27,6 +27,16 @@ from search_suite.space import Floats
 MAX_REFUSALS_IN_A_ROW = 20
 
 
+def tell(study: optuna.Study, trial: Trial, values: Floats | None) -> bool:
+    """Tell `study` the result of a training: `values`, or a failure if one is not finite or there are none; True: values."""
+    if values is None or not np.isfinite(values).all():
+        trial.set_user_attr(INFEASIBLE_ATTRIBUTE, "no result")
+        study.tell(trial, state=TrialState.FAIL)
+        return False
+    study.tell(trial, values.tolist())
+    return True
+
+
 @dataclass(frozen=True)
 class Run:
     """The result of one search.
