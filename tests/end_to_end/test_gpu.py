@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 import torch
 
+from nas.study.retrained import retrained_runs
 from nas.study.segments import segments_of
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
@@ -67,6 +70,46 @@ def test_a_killed_search_goes_on(executor: str, cli: Any) -> None:
     assert run.returncode == 0, run.stderr
     trials = cli.complete(f"killed_{executor}")
     assert len(trials) == len({trial.user_attrs["id"] for trial in trials}) == 6
+
+
+def test_halving_by_four_workers_survives_a_kill(cli: Any) -> None:
+    options = ("resources.executor=local", "resources.gpus_per_trial=0.25", "scheduler.name=halving", "trials=16")
+    command = (
+        "search",
+        "small.yaml",
+        "--out",
+        "halved",
+        *options,
+        "train.epochs=9",
+        "throughput.measure=front",
+        MEASURED,
+    )
+    driver = cli.start(*command)
+    cli.wait_for(1, "halved", driver)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.communicate()
+    before = {trial.number: trial.values[0] for trial in cli.complete("halved")}
+    run = cli.run(*command)
+    assert run.returncode == 0, run.stderr
+    trained = [trial for trial in cli.trials("halved") if not trial.user_attrs.get("refused")]
+    complete = {trial.number: trial.values[0] for trial in cli.complete("halved")}
+    assert len(trained) == len({trial.user_attrs["id"] for trial in trained}) == 16
+    assert {number: complete[number] for number in before} == before
+    for trial in trained:
+        reached = 9 if trial.number in complete else max(trial.intermediate_values)
+        assert reached in (3, 9)
+        assert [epoch["epoch"] for epoch in trial.user_attrs["curve"]] == list(range(1, reached + 1))
+        assert {segment.device for segment in segments_of(trial.user_attrs)} == {"cuda:0"}
+
+
+def test_one_process_of_torchrun_trains_by_nccl(searched: str, cli: Any) -> None:
+    words = ("retrain", "best", "--study", searched, "epochs=3", "--out", f"{searched}/by_torchrun")
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1", "-m", "nas")
+    run = subprocess.run((*torchrun, *words), cwd=cli.home, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    (retrained,) = retrained_runs(cli.home / searched / "by_torchrun")
+    assert len(retrained.epochs) == 3
+    assert retrained.device == torch.cuda.get_device_name()
 
 
 def test_a_gpu_that_is_not_there_is_one_error(cli: Any) -> None:
