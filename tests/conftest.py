@@ -1,4 +1,4 @@
-"""The time of examples of laws, the number of tests and of threads, and a PostgreSQL server for those who need one.
+"""The time of examples of laws, the number of tests and of threads, GPUs, and a PostgreSQL server for those who need one.
 
 Examples have no limit on their time: machines are shared. Tests run side by side, and threads of theirs that wait for each other
 would spin on the processors that the others need: a test has one thread of torch and BLAS, and so has each process that it starts
@@ -23,6 +23,12 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a job in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch and numpy are imported
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide GPUs unless the tests of GPUs alone run: others would wait for each other's searches, and compare bits of a CPU."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -15,7 +15,7 @@ from torch import nn
 from search_space.mixers.pool import PoolSpec
 from search_space.modules.builders import builds
 from search_space.modules.depthwise import correlate
-from search_space.modules.eager import may_rewrite, needs_gradients
+from search_space.modules.eager import may_rewrite, needs_gradients, runs_eagerly
 from search_space.shapes import Size
 
 
@@ -34,11 +34,16 @@ class Pooling(nn.Module):
 def pool_minus_input(x: torch.Tensor, k: int) -> torch.Tensor:
     """`avgpool_k(x) - x`, `(B, C, H, W) -> (B, C, H, W)`."""
     if isinstance(x, torch.Tensor) and x.is_cuda and needs_gradients(x):
-        return pool_padded_map(x, k) - x
+        return PoolMinusInput.apply(x, k) if runs_eagerly(x) else pool_padded_map(x, k) - x
     if not may_rewrite(x):
-        return F.avg_pool2d(x, k, stride=1, padding=k // 2, count_include_pad=False) - x
+        return average(x, k) - x
     run = PoolMinusInput.apply if needs_gradients(x) else PoolMinusInput.forward
     return run(x, k)
+
+
+def average(x: torch.Tensor, k: int) -> torch.Tensor:
+    """`avgpool_k(x)`, `(B, C, H, W) -> (B, C, H, W)`."""
+    return F.avg_pool2d(x, k, stride=1, padding=k // 2, count_include_pad=False)
 
 
 def pool_padded_map(x: torch.Tensor, k: int) -> torch.Tensor:
@@ -50,14 +55,14 @@ def pool_padded_map(x: torch.Tensor, k: int) -> torch.Tensor:
 class PoolMinusInput(torch.autograd.Function):
     """The mean of the `k` x `k` window inside the map, minus the pixel, `(B, C, H, W) -> (B, C, H, W)`.
 
-    torch pools maps of contiguous channels number by number; a convolution with ones is several times faster. The sum over
-    windows is its own adjoint: with weight = 1 / (pixels of the window inside the map), `y = weight * sum(x) - x` has the
-    gradient `dx = sum(weight * dy) - dy`.
+    The sum over windows is its own adjoint: with weight = 1 / (pixels of the window inside the map), `y = weight * sum(x) - x`
+    has the gradient `dx = sum(weight * dy) - dy`.
     """
 
     @staticmethod
     def forward(x: torch.Tensor, k: int) -> torch.Tensor:
-        return window_sums(x, k).mul_(window_weights(x, k)).sub_(x)
+        means = average(x, k) if x.is_cuda else window_sums(x, k).mul_(window_weights(x, k))
+        return means.sub_(x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[torch.Tensor, int], output: torch.Tensor) -> None:
@@ -70,17 +75,19 @@ class PoolMinusInput(torch.autograd.Function):
 
 
 def window_sums(x: torch.Tensor, k: int) -> torch.Tensor:
-    """The sum over the window of each pixel, `(B, C, H, W) -> (B, C, H, W)`."""
+    """The sum over the window of each pixel, `(B, C, H, W) -> (B, C, H, W)`.
+
+    On CPUs torch pools maps of contiguous channels number by number; a convolution with ones is several times faster.
+    """
+    if x.is_cuda:
+        return F.avg_pool2d(F.pad(x, [k // 2] * 4), k, stride=1, divisor_override=1)
     return correlate(x, x.new_ones(x.shape[1], 1, k, k))
 
 
 def window_weights(x: torch.Tensor, k: int) -> torch.Tensor:
-    """One over the number of pixels of each window inside the map, `(B, C, H, W) -> (H, W)`."""
-    inside = []
-    for side in x.shape[2:]:
-        place = torch.arange(side, device=x.device)
-        inside.append((place + k // 2).clamp(max=side - 1) - (place - k // 2).clamp(min=0) + 1)
-    return (inside[0][:, None] * inside[1]).to(x.dtype).reciprocal()
+    """One over the number of pixels of each window inside the map, `(B, C, H, W) -> (1, 1, H, W)`."""
+    ones = x.new_ones(1, 1, *x.shape[2:])
+    return F.avg_pool2d(ones, k, stride=1, padding=k // 2, divisor_override=1).reciprocal()
 
 
 @builds(PoolSpec)
