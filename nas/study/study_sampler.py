@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import random
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -22,7 +24,8 @@ PriorAccuracies = tuple[tuple[Architecture, float], ...]
 """Architectures, and their accuracies in another study."""
 
 COST_FEATURES = ("macs", "params")  # costs that correlate with accuracy
-SAMPLED_ARCHITECTURES = 64  # of which the median MACs are taken
+DURATION_COSTS = ("macs", "activation_bytes")  # costs that tell how long a training takes
+SAMPLED_ARCHITECTURES = 64  # of which the medians of these are taken
 
 
 def create_sampler(
@@ -62,7 +65,7 @@ def sampler_context(
             *(partial(cost_value, name) for name in COST_FEATURES if name not in names),
             *(partial(table.predict, objectives.get(name)) for name, table in tables.items()),
         ),
-        duration=_duration_by_macs(space) if table is None else table.seconds,
+        duration=_duration_by_costs(space) if table is None else table.seconds,
         feasible=partial(may_satisfy_limits, limits=config.limits, tables=tables),
         budget=config.train.epochs,
         prior=tuple((space.encode(architecture), accuracy) for architecture, accuracy in prior),
@@ -72,18 +75,25 @@ def sampler_context(
     )
 
 
-def _duration_by_macs(space: SearchSpace) -> Callable[[Architecture], float]:
-    """The MACs of an architecture, and once more those of the median one of `space` for all that does not depend on MACs.
+def _duration_by_costs(space: SearchSpace) -> Callable[[Architecture], float]:
+    """The geometric mean of the MACs of an architecture and of the bytes that its training saves for the gradient.
 
-    The median is taken when it is first needed: samplers that know no durations do not ask.
+    To each its median in `space` is added, for all that takes as long in every training. The time of some trainings follows the
+    MACs, that of others memory (`tests/benchmarks/training_durations.py`). The medians are taken when they are first needed:
+    samplers that know no durations do not ask.
     """
 
     @cache
-    def overhead() -> float:
+    def medians() -> tuple[float, ...]:
         rng = random.Random(0)
-        return median(cost_value("macs", space.sample(rng)) for _ in range(SAMPLED_ARCHITECTURES))
+        architectures = [space.sample(rng) for _ in range(SAMPLED_ARCHITECTURES)]
+        return tuple(median(cost_value(name, one) for one in architectures) for name in DURATION_COSTS)
 
-    return lambda architecture: overhead() + cost_value("macs", architecture)
+    def duration(architecture: Architecture) -> float:
+        values = (cost_value(name, architecture) for name in DURATION_COSTS)
+        return math.sqrt(math.prod(map(operator.add, medians(), values)))
+
+    return duration
 
 
 def _sampler_objective(name: str, config: StudyConfig) -> SamplerObjective:

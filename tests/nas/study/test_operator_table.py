@@ -154,16 +154,23 @@ def test_the_sampler_gets_predictions_and_drops_architectures_that_violate_a_lim
     assert {sampler.feasible(architecture) for architecture in sample} == {True, False}  # type: ignore[attr-defined]
 
 
-def test_without_a_table_durations_are_estimated_by_macs() -> None:
+def test_without_a_table_durations_are_estimated_by_costs() -> None:
     sampler = create_sampler(config(), SPACE)
     assert isinstance(sampler, ParetoSampler)
     assert sampler.duration is not None
     rng = random.Random(2)
     sample = [SPACE.sample(rng) for _ in range(200)]
-    macs = [cost(architecture).macs for architecture in sample]
-    overheads = {sampler.duration(architecture) - each for architecture, each in zip(sample, macs, strict=True)}
-    assert len(overheads) == 1
-    assert np.quantile(macs, 0.25) < overheads.pop() < np.quantile(macs, 0.75)
+    costs = [cost(architecture) for architecture in sample]
+    macs, stored = (np.array([getattr(each, name) for each in costs], float) for name in ("macs", "activation_bytes"))
+    square = np.array([sampler.duration(architecture) for architecture in sample]) ** 2
+    # The square, (macs + usual macs) * (stored + usual stored), less macs * stored, is linear in both.
+    terms = np.stack([macs / macs.max(), stored / stored.max(), np.ones(len(sample))], axis=1)
+    coefficients, residuals, *_ = np.linalg.lstsq(terms, square - macs * stored)
+    assert residuals < 1e-12 * (square**2).sum()
+    usual_stored, usual_macs = coefficients[0] / macs.max(), coefficients[1] / stored.max()
+    assert usual_stored * usual_macs == pytest.approx(coefficients[2], rel=1e-6)
+    assert np.quantile(macs, 0.25) < usual_macs < np.quantile(macs, 0.75)
+    assert np.quantile(stored, 0.25) < usual_stored < np.quantile(stored, 0.75)
 
 
 def test_a_table_is_plain_json(tmp_path: Path) -> None:
