@@ -16,7 +16,7 @@ from nas.sampler.candidate_pool import CandidatePool, Indices
 
 COST_QUANTILES = (0.5, 0.25)  # of the points after those of lowest and highest cost
 QUANTILE_REACH = 1 / 16  # to both sides of a quantile, as a share of all points
-LONGEST_DURATION = 4.0  # of the point of highest cost, relative to the median of all points
+LONGEST_DURATION = 2.0  # of the point of highest cost, relative to the median of all points
 NUM_INITIAL_POINTS = 2 + len(COST_QUANTILES)  # points trained before the model is used
 
 
