@@ -1,6 +1,6 @@
 """The trials of a study in its database, by plain SQL: each step of a driver is one transaction.
 
-The statements are those of Optuna's own schema (`nas/study/tables.py`), and what they write is what Optuna would write.
+The statements are those of Optuna's own schema (`nas/study/tables.py`); rows of trials are written by `nas/study/trial_writer.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,8 +29,9 @@ from nas.study.storage_errors import DATABASE_ERRORS, cause
 from nas.study.storage_url import StoragePlace
 from nas.study.tables import chunks, trial_rows, trial_rows_of_ids
 from nas.study.transactions import FileTransactions, ServerTransactions, StudyTransactions
-from nas.study.trial_record import CONSTRAINTS, FIXED_PARAMS, NO_ATTRIBUTES, LazyAttributes, TrialRecord
+from nas.study.trial_record import FIXED_PARAMS, NO_ATTRIBUTES, LazyAttributes, TrialRecord
 from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
+from nas.study.trial_writer import TrialWriter
 from nas.study.trials import RETRIED_FROM
 from nas.study.unmeasured import UNMEASURED
 
@@ -225,7 +225,7 @@ class _SqlTransaction:
     def __init__(self, trials: DatabaseTrials, query: Query) -> None:
         self._trials = trials
         self._query = query
-        self._study = trials.transactions.study
+        self._writer = TrialWriter(query, trials.transactions)
         self.created: dict[int, int] = {}
 
     def read(self) -> Sequence[TrialRecord]:
@@ -238,33 +238,21 @@ class _SqlTransaction:
         for waiting in () if params is not None else sorted(self._trials.waiting):
             if self.start(waiting):
                 return waiting
-        rows = self._query(
-            "SELECT number FROM trials WHERE study_id = ? ORDER BY trial_id DESC LIMIT 1", (self._study,)
-        )
-        number = int(rows[0][0]) + 1 if rows else 0
-        ((trial,),) = self._query(
-            "INSERT INTO trials (study_id, number, state, datetime_start) VALUES (?, ?, 'RUNNING', ?) RETURNING trial_id",
-            (self._study, number, self._now()),
-        )
+        number, trial = self._writer.create()
         self.created[number] = trial
         if params is not None:
-            self._set("trial_system_attributes", trial, {FIXED_PARAMS: dict(params)})
+            self._writer.set_system_attributes(trial, {FIXED_PARAMS: dict(params)})
         self.take(number)
         return number
 
     def start(self, number: int) -> bool:
-        trial = self._id(number)
-        started = self._query(
-            "UPDATE trials SET state = 'RUNNING', datetime_start = ? WHERE trial_id = ? AND state = 'WAITING'"
-            " RETURNING trial_id",
-            (self._now(), trial),
-        )
+        started = self._writer.start(self._id(number))
         if started:
             self.take(number)
-        return bool(started)
+        return started
 
     def take(self, number: int) -> None:
-        self._set("trial_user_attributes", self._id(number), {DRIVER: self._trials.driver})
+        self._writer.set_user_attributes(self._id(number), {DRIVER: self._trials.driver})
 
     def lease(self, number: int) -> Lease:
         trial = self._id(number)
@@ -277,59 +265,7 @@ class _SqlTransaction:
         return Lease.HELD if state == "RUNNING" else Lease.ENDED
 
     def write(self, number: int, change: TrialChange) -> None:
-        trial = self._id(number)
-        self._insert(
-            "trial_params (trial_id, param_name, param_value, distribution_json)",
-            [(trial, name, float(value), text) for name, (value, text) in change.params.items()],
-            "(trial_id, param_name) DO NOTHING",
-        )
-        self._set("trial_user_attributes", trial, change.attributes)
-        constraints = {f"{CONSTRAINTS}:{name}": float(excess) for name, excess in change.constraints.items()}
-        self._set("trial_system_attributes", trial, constraints)
-        if change.intermediate is not None:
-            self._insert(
-                "trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)",
-                [(trial, *change.intermediate)],
-                "(trial_id, step) DO UPDATE SET intermediate_value = excluded.intermediate_value",
-                "'FINITE'",
-            )
-        if change.state is not None:
-            self._end(trial, change.state, change.values)
-
-    def _end(self, trial: int, state: TrialState, values: Sequence[float] | None) -> None:
-        """As `optuna.Study.tell`: the value of a pruned trial is its last intermediate value, if there is one objective."""
-        if state == TrialState.PRUNED and len(self._trials.transactions.directions) == 1:
-            rows = self._query(
-                "SELECT intermediate_value FROM trial_intermediate_values WHERE trial_id = ? ORDER BY step DESC LIMIT 1",
-                (trial,),
-            )
-            values = [row[0] for row in rows if row[0] is not None and math.isfinite(row[0])]
-        self._insert(
-            "trial_values (trial_id, objective, value, value_type)",
-            [(trial, index, float(value)) for index, value in enumerate(values or ())],
-            "(trial_id, objective) DO UPDATE SET value = excluded.value",
-            "'FINITE'",
-        )
-        self._query(
-            f"UPDATE trials SET state = '{state.name}', datetime_complete = ? WHERE trial_id = ? RETURNING trial_id",
-            (self._now(), trial),
-        )
-
-    def _set(self, table: str, trial: int, attributes: Mapping[str, Any]) -> None:
-        rows = [(trial, name, json.dumps(value)) for name, value in attributes.items()]
-        conflict = "(trial_id, key) DO UPDATE SET value_json = excluded.value_json"
-        self._insert(f"{table} (trial_id, key, value_json)", rows, conflict)
-
-    def _insert(self, target: str, rows: Sequence[Row], conflict: str, *constants: str) -> None:
-        """Insert `rows`, each followed by the `constants`, which are SQL."""
-        if rows:
-            marks = f"({', '.join([*'?' * len(rows[0]), *constants])})"
-            values = ", ".join([marks] * len(rows))
-            parameters = [value for row in rows for value in row]
-            self._query(f"INSERT INTO {target} VALUES {values} ON CONFLICT {conflict}", parameters)
+        self._writer.write(self._id(number), change)
 
     def _id(self, number: int) -> int:
         return self.created[number] if number in self.created else self._trials.ids[number]
-
-    def _now(self) -> Any:
-        return self._trials.transactions.to_time(datetime.now(UTC))
