@@ -1,6 +1,6 @@
 """The trials of a study in its database, by plain SQL: each step of a driver is one transaction.
 
-The statements are those of Optuna's own schema (`nas/study/tables.py`); rows of trials are written by `nas/study/trial_writer.py`.
+The statements are those of Optuna's own schema (`nas/study/tables.py`). `nas/study/trial_writer.py` writes the rows of trials.
 """
 
 from __future__ import annotations
