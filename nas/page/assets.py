@@ -18,6 +18,7 @@ CORE = (
     "dom",
     "format",
     "columns",
+    "expected",
     "pareto",
     "hypervolume",
     "state",
