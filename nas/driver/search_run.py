@@ -1,6 +1,6 @@
 """A search in progress: an executor is started, images are read, the study is opened, and the trials are run.
 
-ray is imported only by the executor; torch in workers, and here only to count the GPUs that a study asks for.
+ray is imported only by the executor; torch in workers, and here only to count and to name the GPUs that a study asks for.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.garbage import frozen_heap
 from nas.driver.home import StudyHome
 from nas.driver.left_files import remove_left_files
+from nas.driver.measuring_workers import check_measuring_worker
 from nas.driver.opening import open_or_create
 from nas.driver.operator_timing import OperatorTiming
 from nas.driver.plan import create_front_measuring, create_promotion_rule, evaluation_settings
@@ -115,6 +116,7 @@ class SearchRun:
             data_file, dataset = self.images.result()
             self._show_data(data_file, dataset)
             settings = evaluation_settings(config, self.folder, data_file, executor.allocation)
+            check_measuring_worker(config, self.home, settings.measuring, executor, self.interrupts.check)
             prior = self._wait_for(lambda: self._prior_accuracies(space))
             study = self._wait_for(lambda: open_or_create(config, self.home, space, dataset))
             timing = OperatorTiming(config, self.folder / OPERATORS, settings.measuring)
