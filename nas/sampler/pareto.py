@@ -32,6 +32,7 @@ from nas.sampler.optuna_adapter import contains, enqueued_params, fixed_params, 
 from nas.sampler.parameter_domain import ParameterDomain
 from nas.sampler.prediction import Expectations, Prediction
 from nas.sampler.study_search import SearchOptions, StudySearch
+from nas.sampler.wording import Wording
 
 if TYPE_CHECKING:
     from search_space import SearchSpace
@@ -204,6 +205,11 @@ class ParetoSampler(BaseSampler):
         """Expect that `count` trials are asked for at once; see `nas.sampler.batching`."""
         with self._lock:
             self._expected = max(1, min(count, MAX_BATCH))
+
+    def use_wording(self, wording: Wording) -> None:
+        """Warn in these words from the next study on."""
+        with self._lock:
+            self._options = replace(self._options, wording=wording)
 
     def reseed_rng(self) -> None:
         """Draw differently from now on (Optuna calls it in each thread or process of a parallel study)."""

@@ -22,6 +22,7 @@ from nas.sampler.point_search import PointSearch
 from nas.sampler.prediction import Expectations, Prediction
 from nas.sampler.study_reader import ObjectiveSource, StudyReader, keeps_constraints
 from nas.sampler.warp import CostGoal
+from nas.sampler.wording import API_WORDING, Wording
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class SearchOptions:
         domain: the points, if the space consists of architectures; None: of parameters.
         distributions: parameter -> distribution, if they are declared.
         seed: of all random draws.
+        wording: the words of warnings.
     """
 
     domain: Domain[Any] | None
@@ -52,6 +54,7 @@ class SearchOptions:
     prior: Sequence[tuple[Mapping[str, Any], float]] = ()
     key_attribute: str | None = None
     infeasible_attribute: str | None = None
+    wording: Wording = API_WORDING
 
 
 class StudySearch:
@@ -157,7 +160,7 @@ class StudySearch:
         self._num_models += 1
         reader = self._create_reader(domain)
         reader.take_ended(trials)  # the space knows them
-        return PointSearch(domain, self._create_engine(domain), reader)
+        return PointSearch(domain, self._create_engine(domain), reader, self.options.wording)
 
     def _create_engine(self, domain: Domain[Any]) -> Engine[Any]:
         options, signs = self.options, self._signs
