@@ -28,7 +28,7 @@ from nas.driver.left_files import remove_left_files
 from nas.driver.measuring_workers import check_measuring_worker
 from nas.driver.opening import open_or_create
 from nas.driver.operator_timing import OperatorTiming
-from nas.driver.plan import create_front_measuring, create_promotion_rule, evaluation_settings
+from nas.driver.plan import create_front_measuring, create_front_time, create_promotion_rule, evaluation_settings
 from nas.driver.reading import ImageReader
 from nas.driver.retry import enqueue_failed
 from nas.driver.start_checks import check_decoded
@@ -38,7 +38,7 @@ from nas.driver.warm_start import check_earlier_study, prior_accuracies
 from nas.errors import ConfigError, StorageError
 from nas.evaluation.settings import EvaluationSettings, StudyPlace
 from nas.execution.base import Executor, open_executor
-from nas.execution.interrupts import Interrupts
+from nas.execution.interrupts import Interrupts, TimeBudgetExceeded
 from nas.study.config import StudyConfig
 from nas.study.dataset import dataset_record
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, with_current
@@ -196,6 +196,8 @@ class SearchRun:
         files = WorkerFiles(self._own_folder(WORKERS))
         place = StudyPlace.new(home, study.fingerprint, config.files, files.folder.relative_to(home).as_posix())
         workers = executor.allocation.workers
+        stored = self._wait_for(lambda: study.trials)
+        front_time = create_front_time(config, workers, self.interrupts, self.display.warn, stored)
         self._wait_for(lambda: study.record_target(config.trials, config.time_budget, workers))
         with (
             self.display.trials() as observer,
@@ -220,11 +222,14 @@ class SearchRun:
                 kind=config.throughput.device if settings.measuring.objectives else None,
                 check_device=self._device_check(trials),
                 front_measuring=front_measuring,
+                front_time=front_time,
             )
             ask_tell = self._wait_for(create)
             self._wait_for(lambda: ask_tell.start(workers))
             self._execute(study, ask_tell, replace(settings, place=place), executor, files)
         self._wait_for(lambda: study.set_end_reason(ask_tell.proposer.end_reason))
+        if front_time is not None and front_time.is_due and ask_tell.state.trained < config.trials:
+            raise TimeBudgetExceeded  # what was left of it has trained the front
 
     def _execute(
         self,
