@@ -28,6 +28,7 @@ CORE = (
     "plot",
     "source",
     "panels",
+    "tab_row",
     "studies",
     "app",
 )
