@@ -76,12 +76,14 @@ def search_line(study: Described) -> str:
 
 
 def environment_lines(study: Described) -> list[str]:
-    """The versions and the machine of each search."""
-    texts = [environment_text(environment) for environment in study.environments]
+    """The versions and the machine of each search; those that several searches share once, from the first one on."""
+    first = {
+        environment_text(environment): environment.get("since", "?") for environment in reversed(study.environments)
+    }
+    texts = dict.fromkeys(environment_text(environment) for environment in study.environments)
     if len(texts) <= 1:
         return [f"Searched with {text}." for text in texts]
-    times = [environment.get("since", "?") for environment in study.environments]
-    return [f"Searched from {since} on with {text}." for since, text in zip(times, texts, strict=True)]
+    return [f"Searched from {first[text]} on with {text}." for text in texts]
 
 
 def _limit_text(name: str, worst: float) -> str:

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from nas.driver.admission import Admission
 from nas.driver.failure_streak import FailureStreak
 from nas.driver.front_measuring import FrontMeasuring
+from nas.driver.front_time import FrontTime
 from nas.driver.ladder import Ladder, PromotionRule
 from nas.driver.measurements import Measurements, measured_names
 from nas.driver.parents import Parents, architectures_of
@@ -73,6 +74,7 @@ class AskTell:
         has_weights: True for the number of a trial and the name of a file of weights that this driver has; by default, in the
             folder of the trial.
         front_measuring: decides which trials are measured; None: all are, before their training.
+        front_time: keeps time of a time budget for the front, which is trained from scratch; None: there is none to keep.
         store: reads and writes the trials; None: Optuna's interface, for a driver that is alone.
     """
 
@@ -94,12 +96,13 @@ class AskTell:
         check_device: Callable[[str | None], None] = lambda device: None,
         has_weights: Callable[[int, str], bool] | None = None,
         front_measuring: FrontMeasuring | None = None,
+        front_time: FrontTime | None = None,
     ) -> None:
         mark_of = mark_of or (lambda number: checkpoint_mark(folder_of(number)))
         self.objectives = tuple(objectives)
         self.target = target
         self.folder_of = folder_of
-        self.observers = tuple(observers)
+        self.observers = (*observers, *([] if front_time is None else [front_time]))
         ladder = None if promotion_rule is None else Ladder(promotion_rule, self.objectives)
         self.kind = kind
         self.check_device = check_device
@@ -116,7 +119,7 @@ class AskTell:
         if ladder is not None and (inherited_epochs := ladder.promotion_rule.inherited_epochs) is not None:
             parents = Parents(inherited_epochs, ladder, partial(architectures_of, study, space), has_weights)
         admission = Admission(self.state, space, self.objectives, limits or {}, self.notify, parents)
-        self.proposer = Proposer(self.state, admission, target, seed)
+        self.proposer = Proposer(self.state, admission, target, seed, front_time)
         self.recorder = Recorder(self.state, self.objectives, folder_of)
         self.suspects = Suspects(self.recorder)
         self.losses = TrialLosses(self.state, folder_of, mark_of)

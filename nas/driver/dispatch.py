@@ -22,9 +22,9 @@ from nas.errors import MachineError, StorageError
 from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
 from nas.sampler.batching import MIN_WORKERS
+from nas.study.device_kind import is_of_kind
 from nas.study.losses import TrialLoss
 from nas.study.measure_task import MeasureTask
-from nas.study.measuring_device import is_of_kind
 from nas.study.record_json import from_record, segment_of
 from nas.study.records import Failed, TrainedSegment, WorkerOutcome
 from nas.study.segments import Segment

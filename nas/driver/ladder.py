@@ -93,6 +93,11 @@ class Ladder:
         if epoch < self.promotion_rule.rungs[-1]:
             self._paused[trial] = epoch
 
+    def paused_front(self, epoch: int) -> list[int]:
+        """The trials that pause at the rung `epoch` and that no other there dominates."""
+        rung = self._rung(epoch)
+        return [number for number in rung.front if self._paused.get(number) == epoch]
+
     def _rung(self, epoch: int) -> Rung:
         if epoch not in self._rungs:
             self._rungs[epoch] = Rung(self.objectives)

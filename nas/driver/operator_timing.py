@@ -12,7 +12,7 @@ from nas.evaluation.settings import MeasuringSettings
 from nas.execution.base import Executor
 from nas.execution.interrupts import Interrupts
 from nas.study.config import StudyConfig
-from nas.study.measuring_device import is_of_kind
+from nas.study.device_kind import is_of_kind
 from nas.study.operator_table import (
     OperatorTable,
     operator_times,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from nas import objectives
 from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.front_promotion import FrontPromotion
+from nas.driver.front_time import FrontTime
 from nas.driver.halving import Halving
 from nas.driver.ladder import PromotionRule
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
+from nas.execution.interrupts import Interrupts
 from nas.execution.resources import Allocation
 from nas.study.config import StudyConfig
 from nas.study.inheritance import inherited_epochs
 from nas.study.layout import REFERENCE
 from nas.study.operator_table import OperatorTable
+from nas.study.trials import AnyTrial
 from trainers.measuring.effort import default_batch_size
 
 
@@ -33,6 +36,20 @@ def create_promotion_rule(config: StudyConfig) -> PromotionRule | None:
     if config.train.inherit == "none":
         return create_halving(config)
     return FrontPromotion((inherited_epochs(config.train.epochs), config.train.epochs))
+
+
+def create_front_time(
+    config: StudyConfig,
+    workers: int,
+    interrupts: Interrupts,
+    show: Callable[[str], None],
+    trials: Iterable[AnyTrial],
+) -> FrontTime | None:
+    """Create what keeps time for training the front from scratch; None if no trial inherits weights, or time is not limited."""
+    if config.train.inherit == "none" or config.time_budget is None:
+        return None
+    rungs = FrontPromotion((inherited_epochs(config.train.epochs), config.train.epochs)).rungs
+    return FrontTime(rungs, workers, lambda: interrupts.remaining_s, show, trials)
 
 
 def create_front_measuring(

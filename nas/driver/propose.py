@@ -17,6 +17,7 @@ import numpy as np
 
 from nas.driver.admission import Admission
 from nas.driver.adoption import adopt, may_promote, others_running
+from nas.driver.front_time import FrontTime
 from nas.driver.ladder import Ladder
 from nas.driver.proposal import Finished, Proposal, Wait
 from nas.driver.state import SearchState
@@ -43,15 +44,24 @@ class Proposer:
         admission: admits suggestions to the study.
         target: number of trials to train, including failed ones.
         seed: the seed of the study.
+        front_time: keeps time of a time budget for the front; None: there is none to keep.
     """
 
-    def __init__(self, state: SearchState, admission: Admission, target: int, seed: int) -> None:
+    def __init__(
+        self,
+        state: SearchState,
+        admission: Admission,
+        target: int,
+        seed: int,
+        front_time: FrontTime | None = None,
+    ) -> None:
         self.state = state
         self.admission = admission
         self.space = admission.space
         self.limits = admission.limits
         self.target = target
         self.seed = seed
+        self.front_time = front_time
         self._nothing_left = ""  # why no architecture is left to propose
         self._workers_refuse = any(not OBJECTIVES[name].cheap for name in self.limits)  # such trials do not count
         index = state.store.index  # so that drivers that start together draw different architectures
@@ -135,6 +145,8 @@ class Proposer:
         """True if the counts of the search allow another trial."""
         state = self.state
         if state.trained + len(state.unfinished) + len(state.retries) >= self.target:
+            return False
+        if self.front_time is not None and state.ladder is not None and self.front_time.check(state.ladder):
             return False
         if len(state.seen) >= self.space.size:
             self._nothing_left = f"every architecture of the space was tried ({self.space.size} in all)"

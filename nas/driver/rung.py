@@ -77,6 +77,11 @@ class Rung:
         """The number of trials that no other dominates."""
         return len(self._ranked().members(0)) if len(self) else 0
 
+    @property
+    def front(self) -> list[int]:
+        """The trials that no other dominates, the best first."""
+        return self._ranked().trials[self._ranked().members(0)].tolist() if len(self) else []
+
     def best(self, count: int, candidates: Collection[int]) -> int | None:
         """The best of `candidates` that is among the `count` best trials of the rung; None if none is."""
         if not candidates or count < 1:

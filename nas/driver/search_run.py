@@ -1,6 +1,6 @@
 """A search in progress: an executor is started, images are read, the study is opened, and the trials are run.
 
-ray is imported only by the executor; torch in workers, and here only to count the GPUs that a study asks for.
+ray is imported only by the executor; torch in workers, and here only to count and to name the GPUs that a study asks for.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.garbage import frozen_heap
 from nas.driver.home import StudyHome
 from nas.driver.left_files import remove_left_files
+from nas.driver.measuring_workers import check_measuring_worker
 from nas.driver.opening import open_or_create
 from nas.driver.operator_timing import OperatorTiming
-from nas.driver.plan import create_front_measuring, create_promotion_rule, evaluation_settings
+from nas.driver.plan import create_front_measuring, create_front_time, create_promotion_rule, evaluation_settings
 from nas.driver.reading import ImageReader
 from nas.driver.retry import enqueue_failed
 from nas.driver.start_checks import check_decoded
@@ -37,7 +38,7 @@ from nas.driver.warm_start import check_earlier_study, prior_accuracies
 from nas.errors import ConfigError, StorageError
 from nas.evaluation.settings import EvaluationSettings, StudyPlace
 from nas.execution.base import Executor, open_executor
-from nas.execution.interrupts import Interrupts
+from nas.execution.interrupts import Interrupts, TimeBudgetExceeded
 from nas.study.config import StudyConfig
 from nas.study.dataset import dataset_record
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, with_current
@@ -115,6 +116,7 @@ class SearchRun:
             data_file, dataset = self.images.result()
             self._show_data(data_file, dataset)
             settings = evaluation_settings(config, self.folder, data_file, executor.allocation)
+            check_measuring_worker(config, self.home, settings.measuring, executor, self.interrupts.check)
             prior = self._wait_for(lambda: self._prior_accuracies(space))
             study = self._wait_for(lambda: open_or_create(config, self.home, space, dataset))
             timing = OperatorTiming(config, self.folder / OPERATORS, settings.measuring)
@@ -194,6 +196,8 @@ class SearchRun:
         files = WorkerFiles(self._own_folder(WORKERS))
         place = StudyPlace.new(home, study.fingerprint, config.files, files.folder.relative_to(home).as_posix())
         workers = executor.allocation.workers
+        stored = self._wait_for(lambda: study.trials)
+        front_time = create_front_time(config, workers, self.interrupts, self.display.warn, stored)
         self._wait_for(lambda: study.record_target(config.trials, config.time_budget, workers))
         with (
             self.display.trials() as observer,
@@ -218,11 +222,14 @@ class SearchRun:
                 kind=config.throughput.device if settings.measuring.objectives else None,
                 check_device=self._device_check(trials),
                 front_measuring=front_measuring,
+                front_time=front_time,
             )
             ask_tell = self._wait_for(create)
             self._wait_for(lambda: ask_tell.start(workers))
             self._execute(study, ask_tell, replace(settings, place=place), executor, files)
         self._wait_for(lambda: study.set_end_reason(ask_tell.proposer.end_reason))
+        if front_time is not None and front_time.is_due and ask_tell.state.trained < config.trials:
+            raise TimeBudgetExceeded  # what was left of it has trained the front
 
     def _execute(
         self,

@@ -60,8 +60,6 @@ def check_inheritance(config: StudyConfig) -> None:
         rule = f"needs at least 2 epochs (train.epochs), found {train.epochs}"
     elif config.sampler.name not in LEARNING_SAMPLERS:
         rule = f"needs the sampler {' or '.join(LEARNING_SAMPLERS)}, found {config.sampler.name}"
-    elif config.time_budget is not None:
-        rule = "must be none with a time_budget: the front is trained from scratch after all trials"
     if rule:
         raise ConfigError(config.where("train", "inherit"), f"train.inherit: {rule}")
 

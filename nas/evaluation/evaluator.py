@@ -33,10 +33,10 @@ from nas.evaluation.settings import EvaluationSettings
 from nas.evaluation.training_plan import TrainingPlan
 from nas.evaluation.training_result import TrainingResult, train_until
 from nas.evaluation.trial_files import SharedTrialFiles, TrialFiles
+from nas.study.device_kind import is_of_kind
 from nas.study.failure_kinds import kind_of
 from nas.study.layout import CHECKPOINT, STACKS
 from nas.study.measure_task import MeasureTask
-from nas.study.measuring_device import is_of_kind
 from nas.study.outcome_parts import Measured, Trained
 from nas.study.record_json import to_record
 from nas.study.records import (

@@ -23,7 +23,7 @@ class MeasuringSettings:
         precision: dtype of the passes, by autocast; None: that of the parameters.
         min_time_s, max_time_s, interval: the effort (`trainers.measuring.effort.Effort`).
         exclusive: trainings on the device pause while a measurement runs.
-        device: the kind of device to measure on (`nas.study.measuring_device.is_of_kind`); None: any.
+        device: the kind of device to measure on (`nas.study.device_kind.is_of_kind`); None: any.
         reference_file: stores the seconds of a pass of the reference network at the start of the study, for each device;
             None: each worker measures it again.
     """

@@ -9,6 +9,7 @@ ends when they have, or after `PATIENCE_S`; a second signal ends it at once.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -53,6 +54,11 @@ class Interrupts:
     def is_out_of_time(self) -> bool:
         """True within `gently` if the stop is that of the time budget."""
         return isinstance(self._reason, TimeBudgetExceeded)
+
+    @property
+    def remaining_s(self) -> float:
+        """The time that is left of the budget, in seconds; infinite without one."""
+        return math.inf if self._end_s is None else self._end_s - time.monotonic()
 
     def check(self) -> None:
         """Raise `KeyboardInterrupt` if a signal was received, `TimeBudgetExceeded` if the time budget is used up.

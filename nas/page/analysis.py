@@ -14,6 +14,7 @@ from nas.analysis.prediction_quality import predicted_values
 from nas.analysis.remarks import missing_lines, warning_lines
 from nas.analysis.results import Results
 from nas.page.arrays import encode
+from nas.page.expected import plain_expected
 from nas.page.space_values import space_values
 
 
@@ -27,6 +28,7 @@ def analysis(results: Results, columns: StudyColumns) -> dict[str, Any]:
         predictions    {objective: {"trial", "predicted", "measured"}}, arrays: what the operator table predicts
         warnings       what a reader has to know before trusting the numbers, a sentence each
         missing        what cannot be shown because files are missing, a sentence each
+        expected       the front that a model expects, and the values (`nas.page.expected.plain_expected`), or null
         space_values   {parameter: [text, ...]}: the values that it can take, by the key of its column; null if not known
     """
     return {
@@ -42,6 +44,7 @@ def analysis(results: Results, columns: StudyColumns) -> dict[str, Any]:
         },
         "warnings": warning_lines(results),
         "missing": missing_lines(results),
+        "expected": plain_expected(results),
         "space_values": space_values(results.config.get("space") or {}),
     }
 

@@ -18,6 +18,7 @@ CORE = (
     "dom",
     "format",
     "columns",
+    "expected",
     "pareto",
     "hypervolume",
     "state",
@@ -27,6 +28,7 @@ CORE = (
     "plot",
     "source",
     "panels",
+    "tab_row",
     "studies",
     "app",
 )

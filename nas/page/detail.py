@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +20,8 @@ from nas.page.endings import ending
 from nas.page.measurements import measured_intervals, measurement_texts, prediction_texts
 from nas.page.parts import known_architecture, known_parts, plain_parts, predicted_seconds
 from nas.study.content import confusion_of
-from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, environment_text
+from nas.study.drivers import DRIVER
+from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, environment_of, environment_text
 from nas.study.inheritance import Inheritance
 from nas.study.layout import OPERATORS
 from nas.study.operator_table import OperatorTable, read_tables
@@ -104,7 +104,7 @@ def short_detail(trial: AnyTrial, context: StudyContext) -> dict[str, Any]:
     architecture, inherited = attributes.get("architecture"), Inheritance.from_attributes(attributes)
     entries: dict[str, Any] = {
         **{name: attributes.get(name) for name in ("seed", RETRIED_FROM, "segments")},
-        "environment": _environment(trial.datetime_start, context.environments),
+        "environment": _environment(trial, context.environments),
         **_network(architecture, context.tables),
         "classes": _classes(trial.number, context),
         "inherited": "" if inherited is None else inherited.text,
@@ -138,13 +138,11 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.{CURVE_DIGITS}g}") if math.isfinite(value) else None
 
 
-def _environment(started: datetime | None, environments: Sequence[Mapping[str, Any]]) -> str:
-    """The environment of the search that ran when the trial started: the last one that is not younger."""
-    if started is None or not environments:
+def _environment(trial: AnyTrial, environments: Sequence[Mapping[str, Any]]) -> str:
+    """The environment of the search that ran the trial."""
+    if trial.datetime_start is None or not environments:
         return ""
-    moment = started.astimezone()
-    earlier = [item for item in environments if datetime.fromisoformat(str(item["since"])) <= moment]
-    return environment_text((earlier or environments[:1])[-1])
+    return environment_text(environment_of(environments, trial.datetime_start, trial.user_attrs.get(DRIVER)))
 
 
 def _times(trial: AnyTrial) -> dict[str, Any]:

@@ -6,7 +6,8 @@ Knows neither Optuna's studies nor what a point is. The cheap objectives are exa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence, Set as AbstractSet
+from collections.abc import Callable, Hashable, Mapping, Sequence, Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any, Generic
 
 import numpy as np
@@ -38,6 +39,19 @@ MAX_NEIGHBOURS = 512  # of more, random ones are added
 MAX_CLIMBS = 3  # times that the neighbours of the best candidates are added
 MANY_OBSERVATIONS = 400
 """With more, half as many candidates are made: those of very many suggestions have been compared."""
+
+
+@dataclass(frozen=True)
+class ExpectedFront:
+    """What the models expect of observed points, by their keys (`Domain.key`).
+
+    Args:
+        keys: of the points on the front.
+        values: the median of the primary objective without the noise of a training, and the ends of its central interval.
+    """
+
+    keys: AbstractSet[Hashable]
+    values: Mapping[Hashable, tuple[float, float, float]]
 
 
 class Engine(Generic[Point]):
@@ -196,11 +210,17 @@ class Engine(Generic[Point]):
         median, low, high = self._warp.inverse(mean + deviation * np.array([0.0, -1.0, 1.0])).tolist()
         return median, low, high
 
-    def expected_front(self, observations: Observations[Point]) -> Sequence[Point] | None:
-        """The points of complete trainings that the models expect on the front; None if there are too few observations."""
+    def expected_front(self, observations: Observations[Point]) -> ExpectedFront | None:
+        """What the models expect of the points of complete trainings; None if there are too few observations."""
         if not self.first_points.can_learn(observations):
             return None
-        return self.models.estimate_front(observations, [], self.rng).points
+        estimate = self.models.estimate_front(observations, [], self.rng)
+        model, index = self.models.primary, estimate.complete
+        mean, deviation = model.observed_mean[index], model.observed_deviation[index]
+        ends = estimate.warp.inverse(mean[:, None] + deviation[:, None] * np.array([0.0, -1.0, 1.0]))
+        keys = [self.domain.key(estimate.observed[i]) for i in index.tolist()]
+        values = {key: (median, low, high) for key, (median, low, high) in zip(keys, ends.tolist(), strict=True)}
+        return ExpectedFront({self.domain.key(point) for point in estimate.points}, values)
 
     def _renew_candidates(self, front: Sequence[Point], count: int) -> None:
         """Add `count` candidates: random ones, and mutants and crossovers of the front and of the best candidates."""

@@ -121,6 +121,11 @@ class GaussianProcess:
         """The posterior mean of the observed points, `(observations,)`."""
         return self.mean(self._covariance)
 
+    @property
+    def observed_deviation(self) -> Floats:
+        """The posterior standard deviation of the observed points without the noise, `(observations,)`."""
+        return self.standard_deviation(self._covariance, self.observed)
+
     def covariance(self, features: Features) -> Floats:
         """The covariance of points with the observations, `(n, observations)`: an argument of `mean` and `standard_deviation`.
 

@@ -10,7 +10,7 @@ Costs are minimised; the primary objective y is maximised.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 import moocore
@@ -76,6 +76,8 @@ class FrontEstimate:
         points: those on the front, among those observed and pending.
         refitted: the hyper-parameters of the primary model are new.
         secondary: the models of the last costs of `improvement`.
+        observed: the points that the models have learned from, and the pending ones.
+        complete: the indices of those whose training is not one that was stopped.
     """
 
     improvement: HypervolumeImprovement
@@ -83,6 +85,8 @@ class FrontEstimate:
     points: Sequence[Any]
     refitted: bool
     secondary: Sequence[SecondaryObjective] = ()
+    observed: Sequence[Any] = ()
+    complete: Indices = field(default_factory=lambda: np.arange(0))
 
 
 class ObjectiveModels(Generic[Point]):
@@ -208,7 +212,8 @@ class ObjectiveModels(Generic[Point]):
         improvement = HypervolumeImprovement(
             costs[members], y[members], reference, self._ends, self._places(secondary) if secondary else None
         )
-        return FrontEstimate(improvement, warp, [points[i] for i in members.tolist()], refitted, secondary)
+        front = [points[i] for i in members.tolist()]
+        return FrontEstimate(improvement, warp, front, refitted, secondary, points, index)
 
     def _places(self, secondary: Sequence[SecondaryObjective]) -> Floats:
         """Places of the box of all costs, each on the scale of its cost, `(places, costs)`."""

@@ -30,8 +30,9 @@ from nas.sampler.batching import MAX_BATCH
 from nas.sampler.domain import Domain
 from nas.sampler.optuna_adapter import contains, enqueued_params, fixed_params, storage_of, study_id_of
 from nas.sampler.parameter_domain import ParameterDomain
-from nas.sampler.prediction import Prediction
+from nas.sampler.prediction import Expectations, Prediction
 from nas.sampler.study_search import SearchOptions, StudySearch
+from nas.sampler.wording import Wording
 
 if TYPE_CHECKING:
     from search_space import SearchSpace
@@ -193,13 +194,22 @@ class ParetoSampler(BaseSampler):
 
         Costs no random draw, and seconds with hundreds of trials: the models are fitted anew.
         """
+        return list(self.expectations(study).front)
+
+    def expectations(self, study: Study) -> Expectations:
+        """`expected_front`, and the values of the primary objective that the model expects of single trials."""
         with self._lock, _blas().limit(limits=1, user_api="blas"):
-            return StudySearch(self._options, study).expected_front(study)
+            return StudySearch(self._options, study).expectations(study)
 
     def expect(self, count: int) -> None:
         """Expect that `count` trials are asked for at once; see `nas.sampler.batching`."""
         with self._lock:
             self._expected = max(1, min(count, MAX_BATCH))
+
+    def use_wording(self, wording: Wording) -> None:
+        """Warn in these words from the next study on."""
+        with self._lock:
+            self._options = replace(self._options, wording=wording)
 
     def reseed_rng(self) -> None:
         """Draw differently from now on (Optuna calls it in each thread or process of a parallel study)."""

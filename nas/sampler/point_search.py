@@ -16,6 +16,7 @@ from nas.sampler.engine import Engine
 from nas.sampler.optuna_adapter import share_plan
 from nas.sampler.restriction import Restriction
 from nas.sampler.study_reader import StudyReader, StudySnapshot
+from nas.sampler.wording import Wording
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +33,11 @@ class PointSearch:
         domain: the points.
         engine: proposes points of the domain.
         reader: reads the study as points of the domain.
+        wording: the words of warnings.
     """
 
-    def __init__(self, domain: Domain[Any], engine: Engine[Any], reader: StudyReader) -> None:
-        self.domain, self.engine, self.reader = domain, engine, reader
+    def __init__(self, domain: Domain[Any], engine: Engine[Any], reader: StudyReader, wording: Wording) -> None:
+        self.domain, self.engine, self.reader, self.wording = domain, engine, reader, wording
         self._batch: deque[Any] = deque()  # points that were chosen and not proposed yet
         self._batch_expires = 0  # so many trials may have ended when its last point is proposed
         self._has_warned = False
@@ -93,7 +95,7 @@ class PointSearch:
                 return point
         pool = self.engine.pool
         allowed = [i for i in np.nonzero(pool.feasible)[0].tolist() if domain.has_fixed(pool.points[i])]
-        self._warn("every point that was found and may be proposed was tried" if allowed else NO_FEASIBLE_POINT)
+        self._warn(self.wording.all_tried if allowed else self.wording.none_allowed)
         return pool.points[int(rng.choice(allowed))] if allowed else domain.sample(rng)
 
     def _is_feasible(self, point: Any) -> bool:
@@ -104,9 +106,4 @@ class PointSearch:
         """Say once that what is proposed was tried before or breaks a rule."""
         if not self._has_warned:
             self._has_warned = True
-            logger.warning("%s; random points are proposed", reason)
-
-
-NO_FEASIBLE_POINT = (
-    "limits, feasible, cheap: no point was found that keeps the limits, is feasible and has finite costs"
-)
+            logger.warning("%s", self.wording.warning(reason))

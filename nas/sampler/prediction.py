@@ -8,8 +8,11 @@ includes the noise of one training: of good predictions 68.3 % of the trained va
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
+
+from optuna.trial import FrozenTrial
 
 PREDICTED = "predicted"
 """The user attribute of a trial: {name of the objective: [median, low, high]}."""
@@ -36,6 +39,21 @@ class Prediction:
     def to_list(self) -> list[float]:
         """[median, low, high], as the user attribute `predicted` holds it under the objective's name."""
         return [self.median, self.low, self.high]
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """What a model expects of the complete trials of a study if the objectives were known without noise.
+
+    Args:
+        front: the trials on the Pareto front, by number.
+        values: trial -> the value expected of its primary objective: the mean of many trainings of its point, not the result of
+            one, so without the noise of a training. It has the trials that the model has learned from (of thousands, the
+            nearest to the front and some others); empty if there are too few results for a model.
+    """
+
+    front: Sequence[FrozenTrial]
+    values: Mapping[int, Prediction] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from nas.errors import UnknownNameError
+from nas.sampler.wording import API_WORDING, Wording
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -66,6 +67,7 @@ class SamplerContext:
         prior: parameters and values of the primary objective from an earlier study.
         key_attribute: the user attribute with the id of a trial's architecture; None if there is none.
         infeasible_attribute: the user attribute that a failed trial has if its point would fail again; None if there is none.
+        wording: the words in which it warns.
         seed: of all random draws.
 
     Raises:
@@ -82,6 +84,7 @@ class SamplerContext:
     prior: tuple[tuple[Mapping[str, Any], float], ...] = ()
     key_attribute: str | None = None
     infeasible_attribute: str | None = None
+    wording: Wording = API_WORDING
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -192,6 +192,14 @@ class StudyReader:
             self._points.store(key, self.domain.complete(params, np.random.default_rng(trial.number)))
         return self._points[key]
 
+    def key_of(self, trial: FrozenTrial) -> Hashable | None:
+        """The key of the point of a complete trial; None if its parameters are none of the domain."""
+        key: Hashable | None = None if self.key_attribute is None else trial.user_attrs.get(self.key_attribute)
+        if key is not None:
+            return key
+        point = self.domain.from_params(trial.params)
+        return None if point is None else self.domain.key(point)
+
     def _read_finished(self, trial: FrozenTrial) -> None:
         is_complete = trial.state == TrialState.COMPLETE
         key = None if self.key_attribute is None else trial.user_attrs.get(self.key_attribute)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +19,10 @@ from nas.sampler.engine import Engine
 from nas.sampler.observed_space import ObservedSpace
 from nas.sampler.optuna_adapter import is_shared
 from nas.sampler.point_search import PointSearch
-from nas.sampler.prediction import Prediction
+from nas.sampler.prediction import Expectations, Prediction
 from nas.sampler.study_reader import ObjectiveSource, StudyReader, keeps_constraints
 from nas.sampler.warp import CostGoal
+from nas.sampler.wording import API_WORDING, Wording
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ class SearchOptions:
         domain: the points, if the space consists of architectures; None: of parameters.
         distributions: parameter -> distribution, if they are declared.
         seed: of all random draws.
+        wording: the words of warnings.
     """
 
     domain: Domain[Any] | None
@@ -51,6 +54,7 @@ class SearchOptions:
     prior: Sequence[tuple[Mapping[str, Any], float]] = ()
     key_attribute: str | None = None
     infeasible_attribute: str | None = None
+    wording: Wording = API_WORDING
 
 
 class StudySearch:
@@ -125,21 +129,21 @@ class StudySearch:
             self.plans[trial.number] = {} if search is None else self._plan(search, study, trials, trial, known, count)
         return self.plans[trial.number]
 
-    def expected_front(self, study: Study) -> list[FrozenTrial]:
-        """See `nas.sampler.pareto.ParetoSampler.expected_front`; fits the models anew."""
-        trials = study.get_trials()
+    def expectations(self, study: Study) -> Expectations:
+        """See `nas.sampler.pareto.ParetoSampler.expectations`; fits the models anew."""
+        trials = study.get_trials(deepcopy=False)
         search = self._search_after(trials, {})
         if search is None:
-            return study.best_trials
+            return Expectations(study.best_trials)
         snapshot = search.reader.read(trials, len(trials), {})  # as the next trial sees it
-        points = search.engine.expected_front(snapshot.observations)
-        if points is None:
-            return study.best_trials
-        domain, keys = search.domain, {search.domain.key(point) for point in points}
-        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-        feasible = [trial for trial in complete if keeps_constraints(trial)]
-        trained = [(trial, domain.from_params(trial.params)) for trial in feasible]
-        return [trial for trial, point in trained if point is not None and domain.key(point) in keys]
+        expected = search.engine.expected_front(snapshot.observations)
+        if expected is None:
+            return Expectations(study.best_trials)
+        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and keeps_constraints(trial)]
+        keys = {trial.number: search.reader.key_of(trial) for trial in complete}
+        front = [deepcopy(trial) for trial in complete if keys[trial.number] in expected.keys]
+        known = ((number, expected.values.get(key)) for number, key in keys.items())
+        return Expectations(front, {number: self._prediction(value) for number, value in known if value is not None})
 
     def _search_after(
         self, trials: Sequence[FrozenTrial], requested: Mapping[str, BaseDistribution]
@@ -156,7 +160,7 @@ class StudySearch:
         self._num_models += 1
         reader = self._create_reader(domain)
         reader.take_ended(trials)  # the space knows them
-        return PointSearch(domain, self._create_engine(domain), reader)
+        return PointSearch(domain, self._create_engine(domain), reader, self.options.wording)
 
     def _create_engine(self, domain: Domain[Any]) -> Engine[Any]:
         options, signs = self.options, self._signs
@@ -231,9 +235,11 @@ class StudySearch:
     def _predict(self, engine: Engine[Any], point: Any) -> Prediction | None:
         """The prediction of the primary objective in its own units and direction; the engine maximises."""
         predicted = engine.predict(point)
-        if predicted is None:
-            return None
-        median, *ends = (self._primary.value(-value) for value in predicted)
+        return None if predicted is None else self._prediction(predicted)
+
+    def _prediction(self, values: tuple[float, float, float]) -> Prediction:
+        """The median and the ends that an engine returned."""
+        median, *ends = (self._primary.value(-value) for value in values)
         return Prediction(self._primary.index, median, min(ends), max(ends))
 
 

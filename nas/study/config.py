@@ -18,6 +18,7 @@ from nas.errors import ConfigError, UnknownNameError, UsageError
 from nas.formatting import printable
 from nas.study.attribute_types import MAX_NUMBER
 from nas.study.config_errors import check_types, config_error, space_config_error, split_place
+from nas.study.device_kind import device_kind
 from nas.study.durations import Duration
 from nas.study.sizes import Size
 from nas.study.space_config import AnySpaceConfig
@@ -152,8 +153,9 @@ class Throughput(BaseModel):
         exclusive: trainings on the same device pause while a measurement runs.
         operators_s: the most seconds spent at the start of a study on timing operators, from which the sampler "pareto"
             predicts throughput and latency; 0: no prediction.
-        device: the kind of device to measure on: a part of its name in any case ("H100"), or "cpu" or "cuda". Workers on other
-            devices train, and their networks are measured by others. None: all workers have the device of the first measurement.
+        device: the kind of device to measure on: a part of its name in any case ("H100"), or "cpu" or "cuda" (also "gpu").
+            Workers on others train, and their networks are measured elsewhere. None: all workers have the device of the first
+            measurement.
         measure: "all": every network, before its training. "front": those that may be on the front, after their training; the
             values of others are predicted from operator times and costs, corrected by what was measured.
     """
@@ -169,6 +171,11 @@ class Throughput(BaseModel):
     operators_s: float = Field(30, ge=0, le=MAX_MEASURING_S)
     device: str | None = Field(None, min_length=1, max_length=MAX_NAME_CHARS)
     measure: Literal["all", "front"] = "all"
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, device: str | None) -> str | None:
+        return None if device is None else device_kind(device)
 
     @property
     def each_measurement(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Where a search ran: the versions of its packages, and the machine. It imports none of the packages.
 
-A study keeps a list of them as its user attribute `environments`: the one at its start, and each later one that differs.
+A study keeps a list of them as its user attribute `environments`: the one at its start, and each later one that differs from
+the last one of its host.
 """
 
 from __future__ import annotations
@@ -41,12 +42,38 @@ def describe_environment() -> dict[str, str]:
 
 
 def with_current(stored: object) -> list[dict[str, Any]]:
-    """The `stored` environments and the current one, if that is not the last of them already."""
+    """The `stored` environments and the current one, if that is not the last one of this host already."""
     earlier = [dict(item) for item in stored if isinstance(item, Mapping)] if isinstance(stored, Sequence) else []
     current = describe_environment()
-    if earlier and {**earlier[-1], "since": ""} == {**current, "since": ""}:
+    of_host = [item for item in earlier if item.get("host") == current["host"]]
+    if of_host and {**of_host[-1], "since": ""} == {**current, "since": ""}:
         return earlier
     return [*earlier, current]
+
+
+def environment_of(environments: object, began: datetime | None, driver: object) -> Mapping[str, Any]:
+    """The environment of the search that trained a trial; empty if none is known.
+
+    It is the last one that is not younger than the trial, of those of its driver's host: several drivers may search at once.
+
+    Args:
+        environments: of the study.
+        began: when the trial started, local time if it names no zone.
+        driver: the id of its driver, "HOST/PID/8 hex digits", if it is known.
+    """
+    known = [item for item in environments if isinstance(item, Mapping)] if isinstance(environments, Sequence) else []
+    host = driver.split("/")[0] if isinstance(driver, str) else None
+    candidates = [item for item in known if item.get("host") == host] or known
+    earlier = [item for item in candidates if _is_before(item.get("since"), began)]
+    return (earlier or candidates[:1] or [{}])[-1]
+
+
+def _is_before(since: object, began: datetime | None) -> bool:
+    """Whether the time `since` (ISO 8601) is not after `began`; False if one is not known."""
+    try:
+        return began is not None and datetime.fromisoformat(str(since)).timestamp() <= began.timestamp()
+    except (ValueError, OverflowError, OSError):
+        return False
 
 
 def environment_text(environment: Mapping[str, Any]) -> str:

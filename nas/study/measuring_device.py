@@ -11,21 +11,10 @@ from typing import Any
 
 from nas.errors import ConfigError, MachineError
 from nas.study.config import StudyConfig
+from nas.study.device_kind import DEVICE_TYPES, is_of_kind
 
 ATTRIBUTE = "throughput_device"
 """The user attribute of a study."""
-
-DEVICE_TYPES = ("cpu", "cuda")
-
-
-def is_of_kind(device: str, kind: str) -> bool:
-    """True if a device is of a kind.
-
-    Args:
-        device: the type and the name of the device (`trainers.device.device_label`): "cuda NVIDIA H100 80GB HBM3".
-        kind: a part of it in any case, such as "h100" or "cpu".
-    """
-    return kind.casefold() in device.casefold()
 
 
 def check_kind(config: StudyConfig, attributes: Mapping[str, Any]) -> None:
@@ -39,7 +28,7 @@ def check_kind(config: StudyConfig, attributes: Mapping[str, Any]) -> None:
         ConfigError: the study has measured on a device that the key does not name.
     """
     kind, measured = config.throughput.device, attributes.get(ATTRIBUTE)
-    if kind is None or not isinstance(measured, str) or kind.casefold() in DEVICE_TYPES:
+    if kind is None or not isinstance(measured, str) or kind in DEVICE_TYPES:
         return
     if not is_of_kind(measured, kind):
         rule = f"throughput.device: must name the device that the study has measured on, {measured}, found {kind}"

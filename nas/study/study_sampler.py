@@ -13,8 +13,10 @@ from types import MappingProxyType
 import optuna
 
 from nas import objectives, sampler as samplers
+from nas.formatting import number_text
 from nas.objectives.costs import cost_value
 from nas.sampler import SamplerContext, SamplerObjective
+from nas.sampler.wording import Wording
 from nas.study.config import StudyConfig
 from nas.study.limits import may_satisfy_limits
 from nas.study.operator_table import OperatorTable
@@ -71,8 +73,16 @@ def sampler_context(
         prior=tuple((space.encode(architecture), accuracy) for architecture, accuracy in prior),
         key_attribute="id",
         infeasible_attribute="infeasible",
+        wording=_wording(config),
         seed=config.seed + existing_trials,
     )
+
+
+def _wording(config: StudyConfig) -> Wording:
+    """The words of a study, whose limits on costs and on predicted values decide what may be proposed."""
+    limits = ", ".join(f"{name}: {number_text(limit)}" for name, limit in config.limits.items())
+    rule = f"no architecture was found that satisfies the limits ({limits}) by its costs and predicted values"
+    return Wording("architectures", rule)
 
 
 def _duration_by_costs(space: SearchSpace) -> Callable[[Architecture], float]:

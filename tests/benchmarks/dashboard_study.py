@@ -27,7 +27,7 @@ import optuna
 from nas import objectives
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
-from nas.study.layout import DATABASE
+from nas.study.layout import CONFIG, DATABASE
 from nas.study.storage import set_metric_names
 from search_space import Architecture, SearchSpace
 
@@ -255,6 +255,7 @@ def _create(folder: Path) -> SearchSpace:
     for key, value in attributes.items():
         study.set_user_attr(key, value)
     set_metric_names(study, config.objectives)
+    (folder / CONFIG).write_text(SPACE.read_text())
     storage.remove_session()
     storage.engine.dispose()
     return space

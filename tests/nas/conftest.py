@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -25,8 +26,11 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 
 from nas.cli.main import main
 from nas.objectives import get
+from nas.study.config import StudyConfig
+from nas.study.layout import CONFIG
 from nas.study.storage import DATABASE
 from search_space import Architecture
+from search_space.costs import cost
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMIUM_FLAGS = (
@@ -466,3 +470,50 @@ def nas(
         return subprocess.CompletedProcess(sys.argv, ended.value.code, *capsys.readouterr())
 
     return run
+
+
+NOISY_STUDY = """\
+data: {source: digits}
+space:
+  stages: [{mixer: {conv: {k: [3, 5, 7]}, pool: null}, depth: [1, 2, 3, 4], width: [8, 16, 24, 32, 48, 64]}]
+objectives: [accuracy, macs]
+sampler: {name: random}
+"""
+NOISE = 0.02  # standard deviation of the accuracy of one training of it
+
+
+def _write_noisy_study(folder: Path, trials: int) -> Path:
+    """A study of random architectures whose accuracy grows with the MACs, but for the noise of a training."""
+    folder.mkdir()
+    (folder / CONFIG).write_text(NOISY_STUDY)
+    config = StudyConfig.from_file(folder / CONFIG)
+    space, noise = config.space_on((8, 8), 1, 10), np.random.default_rng(0)
+    # In memory first, since SQLite syncs each write.
+    memory = optuna.create_study(directions=["maximize", "minimize"], sampler=optuna.samplers.RandomSampler(seed=5))
+    for _ in range(trials):
+        trial = memory.ask()
+        architecture = space.suggest(trial)
+        macs = cost(architecture).macs
+        trial.set_user_attr("architecture", architecture.to_dict())
+        trial.set_user_attr("id", architecture.id)
+        memory.tell(trial, (0.5 + 0.1 * math.log10(macs / 1e4) + NOISE * noise.normal(), macs))
+    study = optuna.create_study(
+        study_name="noisy", storage=f"sqlite:///{folder / DATABASE}", directions=memory.directions
+    )
+    study.set_user_attr("objectives", [get(name).to_dict() for name in config.objectives])
+    study.set_user_attr("config", config.model_dump(mode="json"))
+    study.set_user_attr("dataset", DATASET)
+    study.add_trials(memory.trials)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_noisy_study() -> Callable[..., Path]:
+    """Writes a study whose results are noisy, with its configuration: (folder, trials) -> folder."""
+    return _write_noisy_study
+
+
+@pytest.fixture(scope="session")
+def noisy_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A noisy study of 40 trials."""
+    return _write_noisy_study(tmp_path_factory.mktemp("studies") / "noisy", 40)

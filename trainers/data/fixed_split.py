@@ -36,6 +36,7 @@ def apply_split_file(listing: Listing, file: Path, root: str, *, skip: bool) -> 
         if value.lower() not in PART_WORDS:
             raise table.error("a split must be train, val or test", value, table.lines[path])
     images = {relative_name(image.path, root): image for part in listing.parts.values() for image in part}
+    table = table.spelled_as(images)
     table.check_rows(images, Path(root) if skip else None)
     missing = [name for name in images if name not in table.values]
     if missing and not skip:

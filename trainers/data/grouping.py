@@ -16,7 +16,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,14 @@ class Grouping:
             return cls(group_by)
         return cls(group_by, Table.read(KEY, table_file(group_by), "group").within(root))
 
+    def spelled_as(self, names: Collection[str]) -> Grouping:
+        """The same grouping, whose table has the spellings of the `names` of all images.
+
+        Raises:
+            DataError: two rows are of the same image, and have two groups.
+        """
+        return self if self.table is None else replace(self, table=self.table.spelled_as(names))
+
     def group_of(self, name: str) -> str | None:
         """The group of the image called `name`; None if it has none."""
         if self.table is not None:
@@ -99,8 +107,8 @@ def check_groups(group_by: str | None, paths: Collection[str], root: str, *, ski
     """
     if group_by is None:
         return
-    grouping = Grouping.read(group_by, root)
     names = {relative_name(path, root) for path in paths}
+    grouping = Grouping.read(group_by, root).spelled_as(names)
     if grouping.table is not None:
         grouping.table.check_rows(names, Path(root) if skip else None)
     grouping.groups_of(sorted(names))

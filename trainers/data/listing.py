@@ -130,7 +130,8 @@ class _Scan:
     def _missing_class(self, train: FolderTree, found: Sequence[str]) -> DataError:
         """The error of a class that was named and is no folder."""
         (name, *_) = sorted((self._classes or set()) - set(found))
-        known = ", ".join(sort_classes(folder.name for folder in train.folders if folder.holds_images))
+        folders = sort_classes(folder.name for folder in train.folders if folder.holds_images)
+        known = ", ".join(folder if folder == folder.strip() else repr(folder) for folder in folders)
         return DataError("classes", f"must be folders of images in {train.path} ({known or 'there are none'})", name)
 
     def _images_of(self, part: Part, folder: FolderTree, class_names: Sequence[str]) -> tuple[ImageFile, ...]:

@@ -102,11 +102,9 @@ def _groups(decoded: DecodedData, group_by: str) -> dict[Part, list[str]]:
     """
     if decoded.root is None:
         raise DataError("group_by", f"must be left out: the images of {decoded.name} have no paths", group_by)
-    grouping = Grouping.read(group_by, decoded.root)
-    return {
-        part: grouping.groups_of(decoded.name_of(part, row) for row in range(len(images)))
-        for part, images in decoded.parts.items()
-    }
+    names = {part: [decoded.name_of(part, row) for row in range(len(images))] for part, images in decoded.parts.items()}
+    grouping = Grouping.read(group_by, decoded.root).spelled_as(set().union(*names.values()))
+    return {part: grouping.groups_of(of_part) for part, of_part in names.items()}
 
 
 def _images_of(

@@ -14,7 +14,7 @@ import csv
 import io
 import os
 import posixpath
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +73,23 @@ class Table:
         Raises:
             DataError: two paths are the same image, and have two values.
         """
+        return self._renamed(lambda path: _relative(path, root))
+
+    def spelled_as(self, names: Collection[str]) -> Table:
+        """The same table, in which a path that is none of the `names` of images is without the blanks around it.
+
+        A folder may begin with a blank, and a column may have blanks around its cells.
+
+        Raises:
+            DataError: two paths are the same image, and have two values.
+        """
+        return self._renamed(lambda path: path if path in names else path.strip())
+
+    def _renamed(self, rename: Callable[[str], str]) -> Table:
         values: dict[str, str] = {}
         lines: dict[str, int] = {}
         for path, value in self.values.items():
-            name, line = _relative(path, root), self.lines[path]
+            name, line = rename(path), self.lines[path]
             if values.setdefault(name, value) != value:
                 raise self.error(f"{name} has the value {values[name]!r} {_in_line(lines[name])}", value, line)
             lines.setdefault(name, line)
@@ -155,15 +168,15 @@ def listed(names: Iterable[str]) -> str:
 
 
 def _normal(path: str) -> str:
-    """`path` without blanks around it and without `./`, with slashes if it has backslashes alone; empty if it is empty."""
-    stripped = path.strip()
-    if "/" not in stripped:
-        stripped = stripped.replace("\\", "/")  # a table written on Windows
-    return posixpath.normpath(stripped) if stripped else ""
+    """`path` without `./`, with slashes if it has backslashes alone; empty if it is blank."""
+    if "/" not in path:
+        path = path.replace("\\", "/")  # a table written on Windows
+    return posixpath.normpath(path) if path.strip() else ""
 
 
 def _relative(path: str, root: str) -> str:
-    if not Path(path).is_absolute():
-        return path
-    real = path if path.startswith(root + os.sep) else os.path.realpath(path)
+    stripped = path.strip()
+    if not Path(stripped).is_absolute():
+        return posixpath.normpath(stripped) if stripped.startswith("./") else path
+    real = stripped if stripped.startswith(root + os.sep) else os.path.realpath(stripped)
     return relative_name(real, root)

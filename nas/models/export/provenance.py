@@ -17,7 +17,8 @@ from nas import objectives
 from nas.formatting import finite_or_none
 from nas.models.export.licences import licence_of
 from nas.models.export.trained_model import TrainedModel, whole_or_none
-from nas.study.environment import PACKAGES, versions
+from nas.study.drivers import DRIVER
+from nas.study.environment import PACKAGES, environment_of, versions
 from nas.study.predicted_values import predictions_of
 from search_space import cost
 from trainers.data.types import PARTS
@@ -210,13 +211,9 @@ def _data_origin(trained: TrainedModel) -> DataOrigin:
 
 
 def _environment(trained: TrainedModel) -> dict[str, str]:
-    """Versions and machine of the search that trained the trial: the last that began before it."""
-    began = trained.row["started"]
-    environments: Sequence[object] = trained.study.environments
-    found: Mapping[str, Any] = {}
-    for environment in environments:
-        if isinstance(environment, Mapping) and (not found or _is_before(environment.get("since"), began)):
-            found = environment
+    """Versions and machine of the search that trained the trial."""
+    trial = next(trial for trial in trained.study.trials if trial.number == trained.trial)
+    found = environment_of(trained.study.environments, trial.datetime_start, trial.user_attrs.get(DRIVER))
     keys = ("mixfront", "python", *PACKAGES, *MACHINE_KEYS)
     return {key: str(found[key]) for key in keys if key in found}
 
@@ -224,11 +221,3 @@ def _environment(trained: TrainedModel) -> dict[str, str]:
 def _share(value: object) -> float | None:
     """`value` if it is a share, 0 to 1."""
     return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
-
-
-def _is_before(since: object, began: Any) -> bool:
-    """Whether the time `since` (ISO 8601, UTC) is before `began`, the local time of a trial; False if one is not known."""
-    try:
-        return datetime.fromisoformat(str(since)).timestamp() <= began.to_pydatetime().timestamp()
-    except (ValueError, AttributeError, OverflowError, OSError):
-        return False

@@ -14,8 +14,9 @@ from nas.evaluation.settings import MeasuringSettings
 from nas.models.retrain.study_resources import study_resources
 from nas.study.config import Throughput
 from nas.study.content import StudyContent
+from nas.study.device_kind import is_of_kind
 from nas.study.layout import REFERENCE, may_write
-from nas.study.measuring_device import ATTRIBUTE, is_of_kind
+from nas.study.measuring_device import ATTRIBUTE
 from trainers.measuring.effort import default_batch_size
 
 OBJECTIVE = "images_per_s"

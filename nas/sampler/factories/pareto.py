@@ -53,5 +53,6 @@ def _create(context: SamplerContext, expected: int) -> ParetoSampler:
         attributes={index: objective.attribute for index, objective in objectives if objective.attribute is not None},
         seed=context.seed,
     )
+    sampler.use_wording(context.wording)
     sampler.expect(expected)
     return sampler

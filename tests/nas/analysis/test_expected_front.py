@@ -12,7 +12,6 @@ import numpy as np
 import optuna
 import pytest
 
-from nas import objectives
 from nas.analysis.expected_front import with_expected_front
 from nas.analysis.front import Bounds, hypervolume
 from nas.analysis.results import Results
@@ -24,50 +23,10 @@ from nas.study.layout import CONFIG
 from nas.study.storage import DATABASE
 from search_space.costs import cost
 
-STUDY = """\
-data: {source: digits}
-space:
-  stages: [{mixer: {conv: {k: [3, 5, 7]}, pool: null}, depth: [1, 2, 3, 4], width: [8, 16, 24, 32, 48, 64]}]
-objectives: [accuracy, macs]
-sampler: {name: random}
-"""
-DATASET = {"name": "digits", "image_size": [8, 8], "in_chans": 1, "num_classes": 10}
-NOISE = 0.02  # standard deviation of the accuracy of one training
-
 
 def accuracy(macs: float) -> float:
-    """The mean accuracy of the trainings of a network."""
+    """The mean accuracy of the trainings of a network of `write_noisy_study`."""
     return 0.5 + 0.1 * math.log10(macs / 1e4)
-
-
-def write(folder: Path, trials: int) -> Path:
-    """A study of random architectures whose accuracy grows with the MACs, but for the noise of a training."""
-    folder.mkdir()
-    (folder / CONFIG).write_text(STUDY)
-    config = StudyConfig.from_file(folder / CONFIG)
-    space, noise = config.space_on((8, 8), 1, 10), np.random.default_rng(0)
-    # In memory first, since SQLite syncs each write.
-    memory = optuna.create_study(directions=["maximize", "minimize"], sampler=optuna.samplers.RandomSampler(seed=5))
-    for _ in range(trials):
-        trial = memory.ask()
-        architecture = space.suggest(trial)
-        macs = cost(architecture).macs
-        trial.set_user_attr("architecture", architecture.to_dict())
-        trial.set_user_attr("id", architecture.id)
-        memory.tell(trial, (accuracy(macs) + NOISE * noise.normal(), macs))
-    study = optuna.create_study(
-        study_name="noisy", storage=f"sqlite:///{folder / DATABASE}", directions=memory.directions
-    )
-    study.set_user_attr("objectives", [objectives.get(name).to_dict() for name in config.objectives])
-    study.set_user_attr("config", config.model_dump(mode="json"))
-    study.set_user_attr("dataset", DATASET)
-    study.add_trials(memory.trials)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def noisy_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("studies") / "noisy", 40)
 
 
 def front(results: Results) -> set[int]:
@@ -104,14 +63,15 @@ def test_values_and_other_trials_stay(noisy_study: Path) -> None:
     assert expected.hypervolume == results.hypervolume
 
 
-def test_of_a_study_that_has_just_begun_it_is_the_front(tmp_path: Path) -> None:
-    results = Results.load(write(tmp_path / "young", 3))
+def test_of_a_study_that_has_just_begun_it_is_the_front(tmp_path: Path, write_noisy_study: Callable[..., Path]) -> None:
+    results = Results.load(write_noisy_study(tmp_path / "young", 3))
     assert front(with_expected_front(results)) == front(results) != set()
 
 
-def test_a_study_of_another_version_is_an_error(tmp_path: Path) -> None:
-    folder = write(tmp_path / "other", 3)
-    (folder / CONFIG).write_text(STUDY + "energy: 3\n")
+def test_a_study_of_another_version_is_an_error(tmp_path: Path, write_noisy_study: Callable[..., Path]) -> None:
+    folder = write_noisy_study(tmp_path / "other", 3)
+    with (folder / CONFIG).open("a") as file:
+        file.write("energy: 3\n")
     with pytest.raises(UsageError, match=r"study.yaml:6:1: energy: no such key"):
         with_expected_front(Results.load(folder))
 

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from nas.driver.ask_tell import AskTell
 from nas.driver.front_promotion import FrontPromotion
+from nas.driver.front_time import FrontTime
 from nas.driver.ladder import Ladder
 from nas.driver.parents import MIN_SHARED_PARAMETERS, Parents
 from nas.driver.plan import create_promotion_rule
@@ -23,6 +24,7 @@ from nas.sampler.architecture_domain import ArchitectureDomain
 from nas.sampler.pareto import ParetoSampler
 from nas.sampler.study_reader import ObjectiveSource, StudyReader
 from nas.study.config import StudyConfig
+from nas.study.events import TrialRecorded
 from nas.study.inheritance import INHERITED, Inheritance, inherited_epochs
 from nas.study.layout import CHECKPOINT, INHERITED_WEIGHTS, WEIGHTS
 from nas.study.outcome_parts import Measured, Trained
@@ -37,11 +39,11 @@ RULE = FrontPromotion((3, 9))
 class Search:
     """A stored search; `step` runs one task, with accuracies that rise with parameters and with epochs."""
 
-    def __init__(self, driver: Any, target: int = 20) -> None:
+    def __init__(self, driver: Any, target: int = 20, front_time: FrontTime | None = None) -> None:
         self.driver = driver
         study = open_study(driver.folder)
         study.sampler = ParetoSampler(driver.space, {1: lambda a: cost(a).macs}, budget=9, seed=0)
-        self.ask_tell: AskTell = driver.ask_tell(study, target, promotion_rule=RULE)
+        self.ask_tell: AskTell = driver.ask_tell(study, target, promotion_rule=RULE, front_time=front_time)
         self.tasks: list[Proposal] = []
 
     def propose(self) -> Proposal | None:
@@ -70,6 +72,23 @@ class Search:
         while (proposal := self.propose()) is not None:
             self.end(proposal)
         return self.tasks
+
+
+class Budget:
+    """A time budget: an inherited training takes 2 s, one from scratch 6 s, on one worker after the other."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left_s = seconds
+        self.lines: list[str] = []
+
+    def run(self, driver: Any, target: int = 200) -> list[Proposal]:
+        """Search until nothing is left to train; the proposals."""
+        trials = open_study(driver.folder).get_trials()
+        search = Search(driver, target, FrontTime(RULE.rungs, 1, lambda: self.left_s, self.lines.append, trials))
+        while (proposal := search.propose()) is not None:
+            self.left_s -= 6.0 if proposal.inherited is None else 2.0
+            search.end(proposal)
+        return search.tasks
 
 
 @pytest.fixture
@@ -247,7 +266,6 @@ def test_of_equally_near_ones_the_better_then_the_older_is_the_parent(driver: An
         (["scheduler.name=halving"], "must be none with scheduler.name halving, found nearest"),
         (["train.epochs=1"], "needs at least 2 epochs (train.epochs), found 1"),
         (["sampler.name=tpe"], "needs the sampler pareto or random, found tpe"),
-        (["time_budget=1h"], "must be none with a time_budget"),
     ],
 )
 def test_what_does_not_go_with_inheritance_is_refused(tmp_path: Path, overrides: list[str], rule: str) -> None:
@@ -260,6 +278,46 @@ def test_what_does_not_go_with_inheritance_is_refused(tmp_path: Path, overrides:
         check_inheritance(StudyConfig.from_file(file, *overrides))
     assert str(error.value).startswith(f"{file}:4:9: train.inherit: {rule}")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("seconds", [60.0, 90.0])
+def test_within_a_time_budget_the_front_is_trained_from_scratch_and_the_next_one_goes_on(
+    stored: Any, seconds: float
+) -> None:
+    budget = Budget(seconds)
+    tasks = budget.run(stored)
+    assert 0 <= budget.left_s < 0.35 * seconds  # enough was kept, and little is left
+    trials = open_study(stored.folder).get_trials()
+    assert all(trial.state.is_finished() for trial in trials)
+    inherited = [task.number for task in tasks if task.inherited is not None]
+    again = [task.number for task in tasks if task.number in inherited and task.inherited is None]
+    assert len(inherited) > len(again) > 0
+    assert [trial.number for trial in trials if outcome_name(trial) == "stopped"] == sorted({*inherited} - {*again})
+    (line,) = budget.lines
+    assert line.startswith(f"no further trial starts: the front ({len(again)} trial")
+    more = Budget(seconds).run(stored)
+    assert {task.number for task in more}.isdisjoint(trial.number for trial in trials)
+    assert any(task.inherited is not None for task in more)
+
+
+def test_a_budget_that_is_left_when_all_trials_have_ended_changes_nothing(stored: Any) -> None:
+    budget = Budget(1e4)
+    assert sum(task.inherited is not None for task in budget.run(stored, 20)) >= 10
+    assert budget.lines == []
+    assert len([trial for trial in open_study(stored.folder).get_trials() if is_trained(trial)]) == 20
+
+
+def test_several_workers_need_less_time_and_time_is_kept_for_those_that_run() -> None:
+    def needed_s(workers: int) -> float:
+        time = FrontTime((2, 6), workers, lambda: 0.0, print)
+        for number, wall_s in enumerate((1.0, 2.0, 3.0)):
+            trained = Trained({"accuracy": 0.5}, [], 1.0, wall_s, 0.5)
+            time.notify(TrialRecorded(number, Paused(1, Measured(), trained, epoch=2)))
+        return time.needed_s([0, 1, 2])
+
+    assert needed_s(1) == pytest.approx(3 + 1.1 * (3 + 6 + 9 + 6))
+    assert needed_s(4) == pytest.approx(3 + 1.1 * ((3 + 6 + 4 * 6) / 4 + 9))
+    assert FrontTime((2, 6), 1, lambda: 0.0, print).needed_s([0]) == 0  # as long as none has ended
 
 
 def test_a_third_of_the_epochs() -> None:

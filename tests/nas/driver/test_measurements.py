@@ -23,10 +23,11 @@ from nas.errors import MachineError
 from nas.execution.base import WAIT, Task, TaskSource, WorkerFactory, WorkerSite
 from nas.execution.simulator import Script, Simulator
 from nas.study.config import StudyConfig
+from nas.study.device_kind import is_of_kind
 from nas.study.layout import WEIGHTS
 from nas.study.leases import SharedLeases
 from nas.study.measure_task import MeasureTask
-from nas.study.measuring_device import SameDevice, is_of_kind
+from nas.study.measuring_device import SameDevice
 from nas.study.outcome_parts import Measured, Trained
 from nas.study.record_json import to_record
 from nas.study.records import Completed, MeasuredOnly, Paused

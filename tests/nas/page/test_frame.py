@@ -138,3 +138,40 @@ def test_trials_that_run_do_not_count_as_results(opened_study: Any, digits_study
     assert visit.page.evaluate(change, [states.index("running"), {}]) == [1, 0]
     assert visit.page.evaluate(change, [states.index("complete"), {}]) == [1, 1]
     assert visit.page.evaluate(change, [states.index("running"), {"pins": [1]}]) == [1, 1]
+
+
+PHONE = {"width": 390, "height": 844}
+
+
+def test_on_a_phone_buttons_say_that_there_are_more_tabs(laptop: Any) -> None:
+    visit = laptop("front")
+    before, after = (visit.page.locator(f".more-tabs.{side}") for side in ("before", "after"))
+    assert not before.is_visible()
+    assert not after.is_visible()  # all tabs fit a laptop
+    visit.page.set_viewport_size(PHONE)
+    after.wait_for(state="visible")
+    assert not before.is_visible()
+    while after.is_visible():
+        after.click()
+        visit.page.wait_for_timeout(400)  # the row scrolls smoothly
+    before.wait_for(state="visible")
+    last = visit.page.get_by_role("tab", name="Data")
+    assert last.bounding_box()["x"] + last.bounding_box()["width"] <= PHONE["width"]
+    first = visit.page.get_by_role("tab", name="Front")
+    first.focus()
+    visit.page.keyboard.press("Home")
+    before.wait_for(state="hidden")
+    assert visit.page.get_by_role("tab").all_text_contents() == TITLES
+
+
+def test_a_tab_that_is_chosen_is_not_under_the_buttons(laptop: Any) -> None:
+    visit = laptop("front")
+    visit.page.set_viewport_size(PHONE)
+    for title in ("Retrained", "Health", "Compare"):
+        visit.page.evaluate(f"document.getElementById('tab-{title.lower()}').click()")
+        visit.wait_for(f"document.querySelector('[aria-selected=true]').textContent === '{title}'")
+        hit = visit.page.evaluate(
+            """() => { const box = document.querySelector('[aria-selected=true]').getBoundingClientRect();
+            return [box.left + 4, box.right - 4].map((x) => document.elementFromPoint(x, box.top + 12).textContent); }"""
+        )
+        assert hit == [title, title]

@@ -104,3 +104,32 @@ def test_of_one_objective_it_is_the_trial_with_the_best_expectation(cells: Any, 
     study.optimize(lambda trial: 1 - cells.objective(trial)[0] + NOISE * rng.normal(), 60)
     (expected,) = sampler.expected_front(study)
     assert cells.accuracy(expected.params) > cells.accuracy(study.best_trial.params)
+
+
+def test_expected_values_are_nearer_to_those_without_noise_than_results(cells: Any) -> None:
+    sampler, study = search(cells, 0, NOISE, 80)
+    expected = sampler.expectations(study)
+    assert numbers(expected.front) == numbers(sampler.expected_front(study))
+    assert list(expected.values) == [trial.number for trial in study.trials]
+    truth = np.array([cells.accuracy(trial.params) for trial in study.trials])
+    results = np.array([trial.values[0] for trial in study.trials])
+    values = expected.values.values()
+    medians, low, high = (np.array([getattr(value, name) for value in values]) for name in ("median", "low", "high"))
+    assert np.abs(medians - truth).mean() < 0.7 * np.abs(results - truth).mean()
+    within = np.mean((low <= truth) & (truth <= high))
+    assert 0.5 < within < 0.9  # of 68.3 %
+
+
+def test_expected_values_have_the_unit_and_the_direction_of_the_objective(cells: Any) -> None:
+    sampler = ParetoSampler(cells.space, log=[0], seed=0)
+    study = cells.study(sampler, "minimize")
+    study.optimize(lambda trial: 1000 * (1 - cells.objective(trial)[0]), 30)
+    for number, value in sampler.expectations(study).values.items():
+        assert value.low <= value.median <= value.high
+        assert value.median == pytest.approx(study.trials[number].value, rel=0.2)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_of_few_results_no_value_is_expected(cells: Any, count: int) -> None:
+    sampler, study = search(cells, 0, NOISE, count)
+    assert sampler.expectations(study).values == {}

@@ -147,7 +147,7 @@ def test_once_all_feasible_points_were_tried_they_are_proposed_again(caplog: pyt
             study.tell(trial, [accuracy(trial.params), cost(trial.params)])
     assert len({tuple(trial.params.items()) for trial in study.trials}) == 18
     assert warnings_of(caplog) == [
-        "every point that was found and may be proposed was tried; random points are proposed"
+        "all points that were found and may be proposed were tried; random points are proposed"
     ]
 
 

@@ -248,3 +248,19 @@ def test_changed_study_is_refused_but_trials_and_resources_may_change(study: Pat
     other = StudyConfig.from_file(edited, "name=mine")
     with pytest.raises(ConfigError, match=r"edited\.yaml:11:3: train\.epochs: must stay 3 .*found 4"):
         check_continues(other, began)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("gpu", "cuda"), ("GPU", "cuda"), ("CUDA", "cuda"), ("Cpu", "cpu"), (" cuda ", "cuda"), ("h100", "h100"),
+     ("NVIDIA A10", "NVIDIA A10")],
+)  # fmt: skip
+def test_the_device_to_measure_on_is_a_kind(study: Path, text: str, kind: str) -> None:
+    assert StudyConfig.from_file(study, f"throughput.device={text}").throughput.device == kind
+
+
+@pytest.mark.parametrize("text", ["cuda:0", "CPU:0", "gpu:12", "' '"])
+def test_one_device_by_its_number_is_no_kind(study: Path, text: str) -> None:
+    message = error_of(study, f"throughput.device={text}")
+    assert message.startswith(f"throughput.device={text}: must be a kind of device: a part of its name such as H100")
+    assert "CUDA_VISIBLE_DEVICES" in message

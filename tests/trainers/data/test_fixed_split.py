@@ -217,3 +217,44 @@ def test_words_for_splits_are_those_of_folders(val: str, test: str, root: Path, 
     names = {"train": "trn", "val": val, "test": test}
     file = write(tmp_path / "s.csv", {path: names[part] for path, part in SPLIT.items()})
     assert split_of(prepare_with(root, file)) == SPLIT
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+@pytest.mark.parametrize("renamed", [" cat", "cat ", " cat "])
+def test_a_class_folder_may_begin_or_end_with_a_blank(root: Path, tmp_path: Path, form: str, renamed: str) -> None:
+    (root / "cat").rename(root / renamed)
+    split = {path.replace("cat/", f"{renamed}/"): part for path, part in SPLIT.items()}
+    table = tmp_path / f"s.{form}"
+    if form == "csv":
+        table.write_text("path,split\n" + "".join(f"{quoted(path, ',')},{part}\n" for path, part in split.items()))
+    else:
+        parts = set(split.values())
+        table.write_text(json.dumps({part: [path for path in split if split[path] == part] for part in parts}))
+    file = prepare_with(root, table)
+    assert split_of(file) == SPLIT
+    assert set(load(file).class_names) == {renamed, "dog"}
+
+
+def test_blanks_around_cells_and_folders_that_differ_in_one_are_told_apart(root: Path, tmp_path: Path) -> None:
+    (root / " cat").mkdir()
+    extra = {f" cat/{number}.png": part for number, part in enumerate(("test", "val", "train"))}
+    for name in extra:
+        Image.fromarray(pixels_of(name)).save(root / name)
+    rows = [f"{part} ,  {path} " for path, part in SPLIT.items() if "," not in path]
+    rows += [f"{part},{path}" for path, part in extra.items()]
+    (tmp_path / "s.csv").write_text('split,path\ntest,"dog/3, old.png"\n' + "\n".join(rows) + "\n")
+    file = prepare_with(root, tmp_path / "s.csv")
+    data = load(file)
+    found = {}
+    for part in ("train", "val", "test"):
+        for image in getattr(data, part).images:
+            found[image.numpy().tobytes()] = part
+    every = SPLIT | extra
+    assert {name: found[pixels_of(name).transpose(2, 0, 1).tobytes()] for name in every} == every
+
+
+def test_two_rows_of_one_image_are_an_error_also_with_blanks(root: Path, tmp_path: Path) -> None:
+    rows = "".join(f'{part},"{path}"\n' for path, part in SPLIT.items())
+    (tmp_path / "s.csv").write_text(f"split,path\n{rows}val, cat/0.png\n")
+    with pytest.raises(DataError, match=r"cat/0\.png has the value 'train' in line 2"):
+        prepare_with(root, tmp_path / "s.csv")

@@ -294,3 +294,15 @@ def test_three_groups_a_class_are_one_in_each_split() -> None:
     parts = assign_groups(groups, [bytes([i]) for i in range(60)], labels, targets, ["a", "b"], 0)  # type: ignore[arg-type]
     for label in (0, 1):
         assert Counter(np.array(parts)[labels == label].tolist()) == {"train": 10, "val": 10, "test": 10}
+
+
+@pytest.mark.parametrize("renamed", [" cat", "cat "])
+def test_a_table_of_groups_knows_class_folders_that_begin_or_end_with_a_blank(renamed: str, tmp_path: Path) -> None:
+    root = write_patients(tmp_path / "photos", EIGHT)
+    (root / "cat").rename(root / renamed)
+    by_pattern = prepare(config(root, group_by=r"p\d+"), tmp_path / "cache")
+    rows = [f"{image.name.split('_')[0]}, {image.relative_to(root)}\n" for image in sorted(root.rglob("*.png"))]
+    table = tmp_path / "patients.csv"
+    table.write_text("group,path\n" + "".join(row.replace(f", {renamed}/", f",{renamed}/") for row in rows))
+    by_table = prepare(config(root, group_by=str(table)), tmp_path / "cache")
+    assert describe(by_table).fingerprint == describe(by_pattern).fingerprint

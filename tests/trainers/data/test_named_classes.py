@@ -88,3 +88,12 @@ def test_the_choice_is_part_of_the_identity_and_its_order_is_not(stamps: Path, t
 def test_wrong_choices(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         DataConfig.model_validate({"source": "folder", "path": "x", **settings})
+
+
+def test_an_error_shows_the_blanks_of_folder_names(tmp_path: Path) -> None:
+    for name in (" cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / name / "0.png")
+    config = DataConfig.model_validate({"source": "folder", "path": tmp_path, "classes": ["cat", "dog"]})
+    with pytest.raises(DataError, match=r"\(' cat', dog\), found 'cat'"):
+        prepare(config, tmp_path / "cache")

@@ -1,6 +1,7 @@
 // The frame of the page: header, tabs, the visible panel, and the drawer of the selected trial.
 
 const app = (() => {
+  const EDGE_PX = 46; // of the row of tabs, under the buttons that scroll it
   const RETRY_MS = 500; // after an answer that a study is still being read
   const SLOW_MS = 400; // a page that takes longer says what it waits for
   const mounted = new Map(); // panel id -> {handle: what its `mount` returned, seen: the data and the view that it shows}
@@ -31,7 +32,7 @@ const app = (() => {
     const tabs = element("div", { id: "tabs", role: "tablist", "aria-label": "Panels" }, ...panels.map(tab));
     tabs.addEventListener("keydown", moveTab);
     byId("page").replaceChildren(
-      element("header", {}, element("div", { class: "title" }, home, title, status, tools), element("div", { id: "warnings" }), element("dl", { id: "facts", class: "facts" }), tabs),
+      element("header", {}, element("div", { class: "title" }, home, title, status, tools), element("div", { id: "warnings" }), element("dl", { id: "facts", class: "facts" }), tabRow.of(tabs)),
       element("div", { class: "body" }, element("main", { id: "panels" }, ...panels.map(section)), element("aside", { id: "drawer", "aria-label": "Selected trial", hidden: true })),
     );
   }
@@ -101,9 +102,10 @@ const app = (() => {
     updatePanel({ data: true, names: [] });
   }
 
-  /** Scroll the row of tabs, where it is wider than the window, so that `button` is seen. */
+  /** Scroll the row of tabs, where it is wider than the window, so that `button` is seen beside the buttons that scroll it. */
   function reveal(button) {
-    const row = button.parentElement, left = button.offsetLeft - row.offsetLeft, right = left + button.offsetWidth;
+    const row = button.parentElement, edge = row.scrollWidth > row.clientWidth ? EDGE_PX : 0;
+    const left = button.offsetLeft - row.offsetLeft - edge, right = left + button.offsetWidth + 2 * edge;
     if (left < row.scrollLeft) row.scrollLeft = left;
     else if (right > row.scrollLeft + row.clientWidth) row.scrollLeft = right - row.clientWidth;
   }

@@ -1,7 +1,7 @@
 // The controls of panel "Front": axes, scales, colour, symbol, and what else is shown.
 
 const frontControls = (() => {
-  const SWITCHES = [["errors", "error bars"], ["references", "reference marks"]];
+  const SWITCHES = [["expected", expected.NAME], ["errors", "error bars"], ["references", "reference marks"]];
 
   /** Fill `root`; `onzoom(part)` is called with "front" or "all". Returns {update(view, points)}. */
   function mount(root, page, onzoom) {
@@ -80,6 +80,8 @@ const frontControls = (() => {
 
   function isUseful(study, name) {
     if (name === "references") return (study.references || []).length > 0;
+    if (name === "expected") return expected.of(study) !== null;
+    if (name === "errors" && expected.of(study)) return true;
     return Boolean(study.noise && study.noise.accuracy) || [...study.fields.keys()].some((key) => key.endsWith("_low"));
   }
 

@@ -17,6 +17,7 @@ const frontText = (() => {
     if (!view.z && ["failed", "refused"].some((kind) => view.kinds.has(kind))) sentences.push("Marks on the lower edge: trials without a value on the vertical axis.");
     if (view.errors && study.noise && study.noise.accuracy && [view.x, view.y].some(({ field }) => field.key === "accuracy"))
       sentences.push(`Error bars of the accuracy: one standard deviation of one training, ${format.ratio(study.noise.accuracy)}.`);
+    sentences.push(frontExpected.sentence(scene));
     if (!frontPoints.isEmpty(scene)) sentences.push(frontReferences.beyond(scene));
     return sentences.filter(Boolean).join(" ");
   }

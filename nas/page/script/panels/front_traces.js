@@ -159,7 +159,7 @@ const frontTraces = (() => {
   /** All traces of `scene`: {study, view, points, rules, colours, symbols, selected, pins}. */
   function of(scene) {
     return [
-      ...outsideTrace(scene), ...countedTraces(scene), ...symbolLegend(scene), ...kindTraces(scene), ...staircase(scene),
+      ...outsideTrace(scene), ...countedTraces(scene), ...symbolLegend(scene), ...kindTraces(scene), ...staircase(scene), ...frontExpected.traces(scene),
       ...frontReferences.traces(scene, at), ...limitLines(scene), ...marks(scene),
     ];
   }

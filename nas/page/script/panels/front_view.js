@@ -40,7 +40,7 @@ const frontView = (() => {
     return key && study.field(key) ? key : null;
   }
 
-  /** The view of the address: {x, y, z or null: {name, field, log}, colour, symbol: keys or null, kinds: Set, references, errors}. */
+  /** The view of the address: {x, y, z or null: {name, field, log}, colour, symbol: keys or null, kinds: Set, references, errors, expected}. */
   function current(study) {
     const colour = coding(study, "colour", "mixer");
     const isCategory = colour && !study.isNumeric(study.field(colour));
@@ -53,6 +53,7 @@ const frontView = (() => {
       kinds: new Set(state.get("show", "").split(",").filter(Boolean)),
       references: state.get("references", "1") === "1",
       errors: state.get("errors", "1") === "1",
+      expected: state.get("expected", "1") === "1",
     };
   }
 

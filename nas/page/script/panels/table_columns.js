@@ -1,7 +1,7 @@
 // The columns of panel "Table": what each shows, how it sorts, and which are chosen.
 
 const tableColumns = (() => {
-  const WIDTHS = { trial: 64, pinned: 44, on_front: 84, state: 96, mixer: 130, mixers: 240, failure: 320, refused: 260, id: 130, device: 190, note: 240 };
+  const WIDTHS = { trial: 64, pinned: 44, on_front: 84, on_expected_front: 92, expected: 200, state: 96, mixer: 130, mixers: 240, failure: 320, refused: 260, id: 130, device: 190, note: 240 };
   const NUMBER_PX = 124, TIME_PX = 168, TEXT_PX = 130;
 
   const isNumber = (study, field) => field.kind === "number" && field.format !== "text";
@@ -34,17 +34,30 @@ const tableColumns = (() => {
     const own = [
       { name: "trial", title: "trial", isNumber: true, text: String, sortKeys: () => (trial) => trial },
       { name: "on_front", title: "on front", text: (trial) => study.front.has(trial) ? "yes" : "", sortKeys: () => (trial) => study.front.has(trial) ? 0 : 1 },
+      ...expectedColumns(study),
       { name: "pinned", title: "★", label: "pinned", text: (trial) => page.pins.has(trial) ? "★" : "", sortKeys: () => (trial) => page.pins.has(trial) ? 0 : 1 },
       { name: "note", title: "note", text: note, sortKeys: () => (trial) => note(trial) ? 0 : NaN },
     ].map((column) => ({ width: WIDTHS[column.name], ...column }));
     return new Map([...own, ...[...study.fields.values()].map((field) => ofField(study, field))].map((column) => [column.name, column]));
   }
 
+  /** Those of what a model expects, once it is known. */
+  function expectedColumns(study) {
+    const found = expected.of(study);
+    if (!found) return [];
+    const isOn = (trial) => found.front.has(trial);
+    return [
+      { name: "on_expected_front", title: "expected front", label: "on the front that a model expects", text: (trial) => isOn(trial) ? "yes" : "", sortKeys: () => (trial) => isOn(trial) ? 0 : 1 },
+      { name: "expected", title: expected.label(found), isNumber: true, isBestFirst: found.field.direction === "maximize", text: (trial) => expected.text(found, trial), sortKeys: () => found.value },
+    ];
+  }
+
   /** The names of the columns that are shown unless a person chooses others. */
   function standard(study) {
-    const objectives = study.objectives.map(({ name }) => name);
-    const names = [...(study.writable || study.pins.length ? ["pinned"] : []), "trial", "state", "on_front", "mixers", ...objectives, "accuracy", "macs", "params", "images_per_s", "blocks", "wall_s"];
-    return [...new Set(names)].filter((name) => study.field(name) || ["pinned", "trial", "on_front"].includes(name))
+    const found = expected.of(study), own = ["pinned", "trial", "on_front", ...(found ? ["on_expected_front", "expected"] : [])];
+    const objectives = study.objectives.flatMap(({ name }) => found && name === found.objective ? [name, "expected"] : [name]);
+    const names = [...(study.writable || study.pins.length ? ["pinned"] : []), "trial", "state", "on_front", "on_expected_front", "mixers", ...objectives, "accuracy", "macs", "params", "images_per_s", "blocks", "wall_s"];
+    return [...new Set(names)].filter((name) => study.field(name) || own.includes(name))
       .concat(Object.keys(study.notes || {}).length || study.writable ? ["note"] : []);
   }
 

@@ -6,7 +6,13 @@ const tableExport = (() => {
   /** Columns of a file: [[name, value(trial)]]; a missing value is null. */
   function columnsOf(study, page) {
     const own = [["trial", (trial) => trial], ...[...study.fields.values()].map((field) => [tableFilter.nameOf(field), reader(study, field)])];
-    return [...own, ["on_front", (trial) => study.front.has(trial)], ["pinned", (trial) => page.pins.has(trial)], ["note", (trial) => (study.notes || {})[trial] ?? null]];
+    return [...own, ["on_front", (trial) => study.front.has(trial)], ...expectedColumns(study), ["pinned", (trial) => page.pins.has(trial)], ["note", (trial) => (study.notes || {})[trial] ?? null]];
+  }
+
+  function expectedColumns(study) {
+    const found = expected.of(study), known = (value) => Number.isNaN(value) ? null : value;
+    if (!found) return [];
+    return [["on_expected_front", (trial) => found.front.has(trial)], ["expected", (trial) => known(found.value(trial))], ["expected_deviation", (trial) => known(expected.deviation(found, trial))]];
   }
 
   function reader(study, field) {

@@ -44,6 +44,12 @@ const tableFilter = (() => {
       ["pinned", { kind: "bool", value: (trial) => view.pins.has(trial) }],
       ["note", { kind: "text", value: (trial) => (study.notes || {})[trial] || null }],
     ]);
+    const found = expected.of(study);
+    if (found) {
+      fields.set("on_expected_front", { kind: "bool", value: (trial) => found.front.has(trial) });
+      fields.set("expected", { kind: "number", value: found.value });
+      fields.set("expected_deviation", { kind: "number", value: (trial) => expected.deviation(found, trial) });
+    }
     for (const field of study.fields.values()) fields.set(nameOf(field).toLowerCase(), reader(study, field));
     return fields;
   }
