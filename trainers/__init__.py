@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trainers.data.config import DataConfig
     from trainers.data.dataset import Dataset, Split, load
-    from trainers.data.prepared import DatasetInfo, describe, prepare
+    from trainers.data.description import DatasetInfo, describe
+    from trainers.data.prepared import prepare
     from trainers.data.sources import Source, register
     from trainers.device_lock import DeviceLock
     from trainers.errors import DataError, RecipeError, TrainerError, TrainingError
@@ -73,7 +74,7 @@ _MODULE_OF = {
     "DataConfig": "trainers.data.config",
     "DataError": "trainers.errors",
     "Dataset": "trainers.data.dataset",
-    "DatasetInfo": "trainers.data.prepared",
+    "DatasetInfo": "trainers.data.description",
     "DeviceLock": "trainers.device_lock",
     "Effort": "trainers.measuring.effort",
     "Epoch": "trainers.training.epoch",
@@ -88,7 +89,7 @@ _MODULE_OF = {
     "TrainConfig": "trainers.training.config",
     "TrainerError": "trainers.errors",
     "TrainingError": "trainers.errors",
-    "describe": "trainers.data.prepared",
+    "describe": "trainers.data.description",
     "evaluate": "trainers.training.evaluation",
     "load": "trainers.data.dataset",
     "measure": "trainers.measuring.throughput",

@@ -17,7 +17,7 @@ from nas.study.limits import find_cheapest
 from nas.study.storage_url import StorageUrl
 from nas.study.stored import StoredStudy
 from search_space import SearchSpace
-from trainers.data.prepared import DatasetInfo
+from trainers.data.description import DatasetInfo
 
 
 def open_or_create_study(config: StudyConfig, folder: Path, storage: StorageUrl | None = None) -> StoredStudy:

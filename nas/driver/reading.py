@@ -17,7 +17,7 @@ from nas.errors import ConfigError
 from nas.study.config import StudyConfig
 from nas.study.images import check_room, locate_images, prepare_images, restore_images
 from nas.study.stored import StoredStudy
-from trainers.data.prepared import DatasetInfo
+from trainers.data.description import DatasetInfo
 from trainers.data.types import READING_VERSION, LocatedData, Progress
 
 LISTING_WAIT_S = 1.0

@@ -55,7 +55,7 @@ from nas.study.study_sampler import PriorAccuracies, create_sampler
 from nas.study.transactions import merge_attribute
 from nas.study.trial_database import DatabaseTrials, driving
 from search_space import SearchSpace
-from trainers.data.prepared import DatasetInfo
+from trainers.data.description import DatasetInfo
 from trainers.files import remove_temporary_files
 
 Result = TypeVar("Result")

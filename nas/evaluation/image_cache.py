@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from nas.study.file_store import FileStore
-from trainers.data.prepared import describe
+from trainers.data.description import describe
 from trainers.data.verification import verify
 from trainers.errors import DataError
 from trainers.files import remove_temporary_files

@@ -20,7 +20,7 @@ from nas.execution.driver_files import DriverFiles, FolderFiles
 from nas.study.file_store import FileStore, data_name, fingerprint_name
 from nas.study.layout import WORKERS
 from nas.study.url_store import UrlStore
-from trainers.data.prepared import describe
+from trainers.data.description import describe
 from trainers.errors import DataError
 
 logger = logging.getLogger(__name__)

@@ -32,7 +32,7 @@ from nas.study.layout import RAY
 from nas.study.limits import check_limits
 from nas.study.lock import lock_folder
 from search_space import Architecture, cost
-from trainers.data.prepared import DatasetInfo
+from trainers.data.description import DatasetInfo
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from nas.study.attribute_types import is_number_text
 from nas.study.content import StudyContent, StudySnapshot
 from nas.study.retrained import RESULT, RETRAINED, RetrainedRun, read_run, retrained_runs, run_folder
 from nas.study.storage import study_exists
-from trainers.data.prepared import DatasetInfo, describe
+from trainers.data.description import DatasetInfo, describe
 from trainers.errors import DataError
 
 MAX_NAMES = 8

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trainers.data.prepared import describe
+from trainers.data.description import describe
 from trainers.data.samples import ClassSample, sample_classes
 
 IMAGES_PER_CLASS: Final = 10

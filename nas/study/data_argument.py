@@ -15,7 +15,8 @@ from nas.study.images import check_room, data_errors
 from nas.study.storage import study_exists
 from nas.study.study_file import StudyFile, read
 from nas.study.templates import installed_studies
-from trainers.data.prepared import describe, locate, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import locate, prepare
 from trainers.data.sources import SOURCES
 from trainers.data.types import Progress
 from trainers.errors import DataError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainers.data.prepared import DatasetInfo
+from trainers.data.description import DatasetInfo
 
 
 def dataset_record(dataset: DatasetInfo) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from nas.errors import ConfigError, MachineError, StudyError, UsageError
 from nas.study.config import StudyConfig
 from nas.study.destinations import existing_parent
-from trainers.data.prepared import DatasetInfo, describe, locate, prepare
+from trainers.data.description import DatasetInfo, describe
+from trainers.data.prepared import locate, prepare
 from trainers.data.types import READING_VERSION, LocatedData, Progress
 from trainers.data.verification import verify
 from trainers.errors import DataError, DiskError

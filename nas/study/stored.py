@@ -25,7 +25,7 @@ from nas.study.storage import create_study, open_study, set_metric_names
 from nas.study.storage_url import StorageUrl
 from nas.study.trials import count_trained, waiting_retries
 from search_space import Architecture, SearchSpace
-from trainers.data.prepared import DatasetInfo
+from trainers.data.description import DatasetInfo
 from trainers.files import atomic_write
 
 TARGET = "target"

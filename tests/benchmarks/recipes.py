@@ -21,7 +21,8 @@ from nas.evaluation.networks import initial_network
 from nas.study.config import StudyConfig
 from search_space import Architecture, SearchSpace, cost
 from trainers.data.dataset import load
-from trainers.data.prepared import describe, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import prepare
 from trainers.training.config import TrainConfig
 from trainers.training.loop import train
 

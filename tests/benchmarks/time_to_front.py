@@ -49,7 +49,8 @@ from nas.study.config import StudyConfig
 from nas.study.storage import open_study
 from search_space import SearchSpace
 from trainers.data.dataset import Dataset, load
-from trainers.data.prepared import describe, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import prepare
 
 ARMS = {
     "straightforward": "Ray Tune, OptunaSearch (TPE), timm",

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from trainers.data.prepared import describe
+from trainers.data.description import describe
 from trainers.data.types import PARTS, AugmentPolicy
 from trainers.data.verification import verify
 from trainers.errors import DataError

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from trainers.data.prepared import describe
+from trainers.data.description import describe
 from trainers.data.types import Part
 from trainers.errors import DataError
 

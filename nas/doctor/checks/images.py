@@ -10,7 +10,7 @@ from nas.doctor.examined import ExaminedStudy
 from nas.doctor.registry import check
 from nas.doctor.repairs import move_away
 from nas.study.layout import DATA
-from trainers.data.prepared import DatasetInfo, describe
+from trainers.data.description import DatasetInfo, describe
 from trainers.data.verification import verify
 from trainers.errors import DataError
 

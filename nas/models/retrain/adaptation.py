@@ -12,7 +12,7 @@ from nas.errors import UsageError
 from nas.formatting import count
 from search_space import Architecture, presets
 from search_space.errors import SpaceError
-from trainers.data.prepared import DatasetInfo
+from trainers.data.description import DatasetInfo
 
 MIN_MAP = 7
 """Positions a side after the last stage; the published pyramids have 7 on images of 224 pixels."""

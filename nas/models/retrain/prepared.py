@@ -14,7 +14,7 @@ from nas.models.retrain.subjects import Subject
 from nas.models.retrain.teachers import Teacher
 from nas.study.content import StudyContent
 from nas.study.retrained import RetrainedRun
-from trainers.data.prepared import DatasetInfo
+from trainers.data.description import DatasetInfo
 from trainers.training.recipe_config import RecipeConfig
 
 CLUSTER = "ray_tune"

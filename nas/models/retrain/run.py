@@ -33,7 +33,7 @@ from nas.study.content import StudyContent
 from nas.study.destinations import check_folder
 from nas.study.lock import lock_folder
 from nas.study.retrained import RETRAINED, STOP
-from trainers.data.prepared import DatasetInfo, describe
+from trainers.data.description import DatasetInfo, describe
 from trainers.errors import DataError
 from trainers.training.recipe_config import RecipeConfig, network_options
 

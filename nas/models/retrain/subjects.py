@@ -26,7 +26,7 @@ from nas.study.attribute_types import is_number_text
 from nas.study.retrained import RunKind, RunStart, run_name
 from search_space import Architecture, presets
 from search_space.errors import SpaceError, suggestion
-from trainers.data.prepared import DatasetInfo
+from trainers.data.description import DatasetInfo
 
 PRETRAINED = ":pretrained"
 """After the name of a baseline: its training begins with timm's weights."""

@@ -19,7 +19,7 @@ from nas.formatting import printable, shell_path
 from nas.models.timm_names import check_model_name
 from nas.study.layout import WEIGHTS
 from nas.study.retrained import RetrainedRun, retrained_runs
-from trainers.data.prepared import DatasetInfo
+from trainers.data.description import DatasetInfo
 from trainers.input_files import read_json
 from trainers.training.weights_file import DamagedWeightsError, check_tensors
 

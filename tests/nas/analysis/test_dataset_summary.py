@@ -19,7 +19,8 @@ from nas.analysis.dataset_summary import (
 from nas.formatting import dimensions
 from nas.study.dataset import dataset_record
 from trainers.data.config import DataConfig
-from trainers.data.prepared import describe, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import prepare
 from trainers.data.types import ImageSummary, PassedOver
 
 

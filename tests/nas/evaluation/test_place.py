@@ -24,7 +24,8 @@ from nas.execution.driver_files import FileStat, FolderFiles
 from nas.study.layout import DATA, WORKERS
 from nas.study.segments import WorkerFiles
 from trainers.data.config import DataConfig
-from trainers.data.prepared import describe, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import prepare
 from trainers.errors import DataError
 from trainers.training.config import TrainConfig
 

@@ -29,7 +29,8 @@ from nas.study.trial_task import TrialTask
 from nas.study.url_store import UrlStore
 from search_space import SearchSpace
 from trainers.data.config import DataConfig
-from trainers.data.prepared import describe, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import prepare
 from trainers.training.config import TrainConfig
 
 SPACE = SearchSpace.from_dict(

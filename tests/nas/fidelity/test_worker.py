@@ -20,7 +20,8 @@ from nas.fidelity.worker import FidelityWorker, draw_batches, drop_duplicates, r
 from search_space import Architecture
 from trainers.data.config import DataConfig
 from trainers.data.dataset import load
-from trainers.data.prepared import describe, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import prepare
 from trainers.training.config import TrainConfig
 from trainers.training.loop import train
 

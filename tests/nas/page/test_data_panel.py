@@ -20,7 +20,8 @@ from nas.page.document import PageState, document
 from nas.study.content import StudySnapshot
 from nas.study.layout import DATA
 from trainers.data.config import DataConfig
-from trainers.data.prepared import describe, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import prepare
 
 PANELS = ("progress", "space", "health", "data")
 DATASET = {

@@ -16,7 +16,8 @@ from nas.report.contact_sheet import contact_sheet
 from nas.report.data_page import write_data_page
 from nas.study.dataset import dataset_record
 from trainers.data.config import DataConfig
-from trainers.data.prepared import describe, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import prepare
 
 COLOURS = ((200, 30, 30), (30, 200, 30), (30, 30, 200))
 

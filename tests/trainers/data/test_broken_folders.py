@@ -16,10 +16,11 @@ from PIL import Image
 
 from trainers.data import earlier_listing, listing, sources
 from trainers.data.config import DataConfig
+from trainers.data.description import DatasetInfo, describe
 from trainers.data.earlier_listing import scan_as_before
 from trainers.data.folder_tree import LINK_UPWARDS
 from trainers.data.listing import MIN_CLASSES_TO_COUNT, ImageFile, Listing, image_file, scan
-from trainers.data.prepared import DatasetInfo, describe, prepare
+from trainers.data.prepared import prepare
 from trainers.data.types import READING_VERSION, DecodedData, PassedOver, ReadContext
 from trainers.errors import DataError, DiskError
 

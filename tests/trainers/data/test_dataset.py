@@ -16,7 +16,8 @@ from PIL import Image
 from trainers.data import dataset as data_module
 from trainers.data.config import DataConfig
 from trainers.data.dataset import Dataset, Split, load
-from trainers.data.prepared import describe, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import prepare
 from trainers.errors import DataError, DiskError
 from trainers.tensor_file import TensorFile
 
@@ -186,7 +187,7 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_a_foreign_one(
     def fail(path: Path) -> None:
         raise OSError(number, os.strerror(number), str(path))
 
-    monkeypatch.setattr("trainers.data.prepared.check_input", fail)
+    monkeypatch.setattr("trainers.data.description.check_input", fail)
     with pytest.raises(DataError, match=rf"cannot be read \({os.strerror(number)}\)") as caught:
         describe(digits_file)
     assert type(caught.value) is kind

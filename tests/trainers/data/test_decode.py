@@ -18,8 +18,9 @@ from PIL import Image, ImageCms
 from trainers.data.config import DataConfig
 from trainers.data.decode import IMAGES_PER_PROGRESS_CALL, decode_all
 from trainers.data.deep_colour import DeepImages, range_without_outliers
+from trainers.data.description import describe
 from trainers.data.pixels import EncodedImage
-from trainers.data.prepared import describe, prepare
+from trainers.data.prepared import prepare
 from trainers.data.types import ImageSummary, ReadContext
 from trainers.errors import DataError
 

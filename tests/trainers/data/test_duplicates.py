@@ -12,8 +12,9 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 from trainers.data.config import DataConfig
+from trainers.data.description import describe
 from trainers.data.duplicates import MAX_EXAMPLES, Copies, Duplicates, SplitImages, find_duplicates
-from trainers.data.prepared import describe, prepare
+from trainers.data.prepared import prepare
 from trainers.data.types import PARTS, Part
 
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from trainers.data.config import DataConfig
-from trainers.data.prepared import describe, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import prepare
 
 FINGERPRINTS = {
     "RGBA": "2d98294f5daf9d709db8f2e43bada5e2",

@@ -12,7 +12,8 @@ from PIL import Image
 
 from trainers.data.config import DataConfig
 from trainers.data.dataset import load
-from trainers.data.prepared import describe, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import prepare
 from trainers.errors import DataError
 
 SPLIT = {

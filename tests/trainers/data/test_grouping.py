@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from trainers.data import decode
 from trainers.data.config import DataConfig
 from trainers.data.dataset import load
+from trainers.data.description import describe
 from trainers.data.duplicates import Copies
 from trainers.data.grouping import assign_groups
-from trainers.data.prepared import describe, locate, prepare
+from trainers.data.prepared import locate, prepare
 from trainers.data.types import Part
 from trainers.errors import DataError
 

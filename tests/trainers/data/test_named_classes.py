@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from trainers.data.config import DataConfig
 from trainers.data.dataset import load
+from trainers.data.description import describe
 from trainers.data.listing import NOT_CHOSEN, scan
-from trainers.data.prepared import describe, prepare
+from trainers.data.prepared import prepare
 from trainers.errors import DataError
 
 

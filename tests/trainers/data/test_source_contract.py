@@ -16,7 +16,8 @@ from torch import nn
 from trainers.data import sources
 from trainers.data.config import DataConfig, SplitConfig
 from trainers.data.dataset import load
-from trainers.data.prepared import describe, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import prepare
 from trainers.data.sources import Source
 from trainers.data.types import (
     AugmentPolicy,

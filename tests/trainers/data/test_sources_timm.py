@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from trainers.data import sources
 from trainers.data.config import DataConfig
 from trainers.data.dataset import load
-from trainers.data.prepared import describe, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import prepare
 from trainers.data.sources import timm
 from trainers.data.types import DecodedData, ReadContext
 from trainers.errors import DataError

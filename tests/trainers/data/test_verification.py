@@ -12,7 +12,8 @@ import pytest
 
 from trainers.data.config import DataConfig
 from trainers.data.dataset import load
-from trainers.data.prepared import describe, prepare
+from trainers.data.description import describe
+from trainers.data.prepared import prepare
 from trainers.data.verification import MAX_MARK_AGE_S, verify
 from trainers.errors import DataError
 

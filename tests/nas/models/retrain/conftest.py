@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from nas import Study, StudyConfig, search
 from nas.analysis.results import Results
 from nas.study.storage import open_study
-from trainers.data.prepared import DatasetInfo, describe
+from trainers.data.description import DatasetInfo, describe
 
 FAILED, STOPPED, RUNNING = 3, 4, 5
 """Numbers of the trials of `searched` that are not complete; 0, 1 and 2 are."""

@@ -32,7 +32,7 @@ from nas.models.silent_display import SilentDisplay
 from nas.study.config import Resources
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.retrained import RESULT, retrained_runs
-from trainers.data.prepared import describe
+from trainers.data.description import describe
 from trainers.training.weights_file import TENSORS_DIGEST, read_metadata
 
 PATIENCE_S = 300.0

@@ -18,7 +18,7 @@ from nas.models.retrain.teachers import find_teacher
 from nas.models.retrain.timm_models import ImageShape, obtain_weights
 from search_space import build, presets
 from trainers.data.dataset import load
-from trainers.data.prepared import DatasetInfo
+from trainers.data.description import DatasetInfo
 
 SHAPE = ImageShape(1, (8, 8), 10)
 

@@ -23,7 +23,7 @@ from nas.models.retrain.teachers import find_teacher
 from nas.models.retrain.worker import RetrainWorker
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.retrained import RESULT, RETRAINED, STOP, retrained_runs
-from trainers.data.prepared import DatasetInfo
+from trainers.data.description import DatasetInfo
 from trainers.training.recipe_config import RecipeConfig
 
 RECIPE = RecipeConfig(epochs=3, batch_size=32, augment="none", start="trial")

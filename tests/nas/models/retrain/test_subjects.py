@@ -14,7 +14,7 @@ from nas.models.retrain.adaptation import adapt_preset, describe_adaptation
 from nas.models.retrain.subjects import FrontSelection, Subject, baseline_subject, preset_subject, resolve_word
 from search_space import Architecture, cost, presets
 from search_space.errors import SpaceError
-from trainers.data.prepared import DatasetInfo
+from trainers.data.description import DatasetInfo
 
 SMALL = {"image_size": 8, "in_chans": 1, "stem": {"patch": 2}, "stages": [{"mixer": "pool", "width": 8}]}
 

@@ -26,7 +26,7 @@ from nas.models.retrain.worker import RetrainWorker
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.retrained import RESULT, retrained_runs
 from trainers.data.dataset import load
-from trainers.data.prepared import DatasetInfo
+from trainers.data.description import DatasetInfo
 from trainers.training.checkpoint import save_weights
 from trainers.training.evaluation import evaluate
 from trainers.training.recipe_config import ImageSizeSchedule, RecipeConfig
