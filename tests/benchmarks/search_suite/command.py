@@ -8,8 +8,9 @@ Each run is a line of `--out`; runs that are there are not repeated. At the end 
 (`search_suite.matrix`) the median (worst) of each sampler on each problem, mean ranks, geometric means of the ratio to the
 best known, the worst problem and the worst seed. It measures the package `nas` that Python finds: with PYTHONPATH that of
 another working copy, to which `--label` gives a name. `--import MODULE` imports a module that registers further samplers;
-those of other libraries are in `search_suite.rivals`. `--variants a b c` compares these samplers with the first, seed by seed,
-and prints for each problem which of them the other problems choose, and what that costs.
+those of other libraries are in `search_suite.rivals`. `--variants a b c` compares these samplers with the first, seed by seed
+(a mean ratio, and that of the seeds with bad luck, each with its 90 % interval by a bootstrap over problems and seeds), and
+prints for each problem which of them the other problems choose, and what that costs.
 
 The best front is that of all points, except for `stages`, `stages_speed`, `pairs20`, `conditional`, `floats` and `pyramids`,
 whose spaces are too large: there it is the best known, which a long search without noise finds once (`search_suite.front`;

@@ -19,10 +19,13 @@ import numpy as np
 
 from nas.bench import summary
 from search_suite.simulation import Run
+from search_suite.space import Floats
 
 LEAST_MISSING = 0.002
 FIRST_COUNTED = 10
 RESAMPLES = 4000
+HIERARCHICAL_RESAMPLES = 1000
+UNLUCKY = 0.9  # of the seeds of a problem are luckier: steadier than the worst one
 
 
 def trainings_to(run: Run, share: float) -> float:
@@ -139,23 +142,40 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Ratio:
+    """A geometric mean of ratios, below 1 where less is needed or missing.
+
+    Args:
+        value: the mean.
+        low: the lower end of its 90 % interval.
+        high: the upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A variant against another one, over the problems and seeds that both have.
+
+    Intervals are those of a bootstrap over problems and over the seeds of each.
 
     Args:
         variant: the variant.
         problems: the number of problems.
-        ratio: the geometric mean over problems of the ratio to the other variant; below 1 it is better.
-        low: the lower end of the 95 % interval of that mean, by a bootstrap over problems.
-        high: its upper end.
-        better: on how many problems the ratio is below 1.
+        seeds: the least number of seeds of a problem.
+        ratio: the geometric mean over problems and seeds of the ratio to the other variant.
+        unlucky: that over problems of the ratio of the 90 % quantiles over seeds.
+        better: on how many problems the geometric mean over seeds is below 1.
     """
 
     variant: str
     problems: int
-    ratio: float
-    low: float
-    high: float
+    seeds: int
+    ratio: Ratio
+    unlucky: Ratio
     better: int
 
 
@@ -166,10 +186,26 @@ def compare_variants(matrix: Matrix, base: str, variant: str, measure: str) -> C
         known = {run.seed: MEASURES[measure](run) for run in by_arm.get(base, ())}
         pairs = [(MEASURES[measure](run), known[run.seed]) for run in by_arm.get(variant, ()) if run.seed in known]
         if pairs:
-            logs.append(mean(math.log(own / other) for own, other in pairs))
+            logs.append(np.log(pairs))
     if not logs:
         return None
-    return Comparison(variant, len(logs), *mean_ratio(logs, 0.95), sum(log < 0 for log in logs))
+    rng = np.random.default_rng(0)
+    resampled = []
+    for _ in range(HIERARCHICAL_RESAMPLES):
+        drawn = [logs[i] for i in rng.integers(len(logs), size=len(logs))]
+        resampled.append(_mean_and_unlucky([pairs[rng.integers(len(pairs), size=len(pairs))] for pairs in drawn]))
+    low, high = np.exp(np.quantile(resampled, [0.05, 0.95], axis=0)).tolist()
+    ratio, unlucky = (Ratio(*ends) for ends in zip(np.exp(_mean_and_unlucky(logs)).tolist(), low, high, strict=True))
+    better = sum(float(np.diff(pairs).mean()) > 0 for pairs in logs)
+    return Comparison(variant, len(logs), min(map(len, logs)), ratio, unlucky, better)
+
+
+def _mean_and_unlucky(logs: Sequence[Floats]) -> tuple[float, float]:
+    """The logarithms of `Comparison`'s ratios, for the logarithms of both variants on each problem, `(seeds, 2)`."""
+    means = [pairs.mean(axis=0) for pairs in logs]
+    quantiles = [np.quantile(pairs, UNLUCKY, axis=0) for pairs in logs]
+    ratio, unlucky = (np.mean(values, axis=0) for values in (means, quantiles))
+    return float(ratio[0] - ratio[1]), float(unlucky[0] - unlucky[1])
 
 
 def mean_ratio(logs: Sequence[float], confidence: float) -> tuple[float, float, float]:

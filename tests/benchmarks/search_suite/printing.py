@@ -23,11 +23,11 @@ def print_matrix(matrix: Matrix, measures: Sequence[str], width: int) -> None:
 
 def print_comparisons(rows: Sequence[Comparison], base: str, measure: str, width: int) -> None:
     """A row per variant: its ratio to `base`."""
-    heads = ("variant", "problems", "ratio (95 % interval)", "better on")
+    heads = ("variant", "problems", "seeds", "ratio (90 % interval)", "of unlucky seeds", "better on")
     grid = _grid(f"{measure}: variants against {base}, seed by seed; below 1 is better", heads)
     for row in rows:
-        interval = f"{row.ratio:.3f} ({row.low:.3f} to {row.high:.3f})"
-        grid.add_row(row.variant, str(row.problems), interval, str(row.better))
+        ratios = [f"{ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})" for ratio in (row.ratio, row.unlucky)]
+        grid.add_row(row.variant, str(row.problems), str(row.seeds), *ratios, str(row.better))
     Console(width=width, highlight=False, soft_wrap=True).print(grid)
 
 

@@ -59,31 +59,44 @@ def test_ranks_and_ratios() -> None:
     assert matrix.value("p", "b", "at50") == pytest.approx(0.04 + LEAST_MISSING)
 
 
+def _run_to(problem: str, variant: str, seed: int, trainings: int) -> Run:
+    """A run that needs so many trainings to 95 %."""
+    return _run(problem, variant, seed, [0.0] * (trainings - 1) + [1.0] * (99 - trainings))
+
+
 def test_variants_are_compared_seed_by_seed() -> None:
     """A needs 4 and 2 trainings on p where b needs 2 and 2; on q 1 where b needs 2; the seed 5 has no counterpart."""
-
-    def run(problem: str, variant: str, seed: int, trainings: int) -> Run:
-        return _run(problem, variant, seed, [0.0] * (trainings - 1) + [1.0] * (9 - trainings))
-
-    own = [run("p", "a", 0, 4), run("p", "a", 1, 2), run("q", "a", 0, 1), run("q", "a", 5, 8)]
-    matrix = Matrix([*own, run("p", "b", 0, 2), run("p", "b", 1, 2), run("q", "b", 0, 2)])
+    own = [_run_to("p", "a", 0, 4), _run_to("p", "a", 1, 2), _run_to("q", "a", 0, 1), _run_to("q", "a", 5, 8)]
+    matrix = Matrix([*own, _run_to("p", "b", 0, 2), _run_to("p", "b", 1, 2), _run_to("q", "b", 0, 2)])
     compared = compare_variants(matrix, "b", "a", "to95")
     assert compared is not None
-    assert (compared.problems, compared.better) == (2, 1)
-    assert compared.ratio == pytest.approx(math.sqrt(math.sqrt(2) * 0.5))
-    assert (compared.low, compared.high) == pytest.approx((0.5, math.sqrt(2)))
+    assert (compared.problems, compared.seeds, compared.better) == (2, 1, 1)
+    assert compared.ratio.value == pytest.approx(math.sqrt(math.sqrt(2) * 0.5))
+    assert (compared.ratio.low, compared.ratio.high) == pytest.approx(
+        (0.5, 2**0.75)
+    )  # q twice; p twice, once with one seed
+    assert compared.unlucky.value == pytest.approx(math.sqrt(2**0.9 * 0.5))
     assert compare_variants(matrix, "c", "a", "to95") is None
+
+
+def test_intervals_count_the_chance_of_seeds_and_unlucky_ones_stand_out() -> None:
+    """On every problem a and b need 10 trainings with most seeds, and a 90 with two of ten."""
+    needed = {"a": [10] * 8 + [90] * 2, "b": [10] * 10}
+    runs = [_run_to(p, arm, seed, n) for p in "pqrs" for arm, row in needed.items() for seed, n in enumerate(row)]
+    compared = compare_variants(Matrix(runs), "b", "a", "to95")
+    assert compared is not None
+    assert compared.ratio.value == pytest.approx(9**0.2)
+    assert compared.ratio.low < 0.9 * compared.ratio.value  # though all problems are alike
+    assert compared.ratio.high > 1.1 * compared.ratio.value
+    assert compared.unlucky.value == pytest.approx(9.0)
 
 
 def test_a_choice_does_not_see_what_is_left_out_nor_what_is_akin() -> None:
     """On x and its kin the variant a needs 1 training where b needs 8; on y and z b needs 1 where a needs 2."""
-
-    def run(problem: str, variant: str, trainings: int) -> Run:
-        return _run(problem, variant, 0, [0.0] * (trainings - 1) + [1.0] * (9 - trainings))
-
-    rows = [run(p, "a", 1) for p in ("x", "x_noise", "x-1")] + [run(p, "b", 8) for p in ("x", "x_noise", "x-1")]
-    rows += [run(p, "a", 2) for p in "yz"] + [run(p, "b", 1) for p in "yz"]
-    assert {kin(p) for p in ("x", "x_noise", "x-1")} == {"x"}
+    kin_of_x = ("x", "x_noise", "x-1")
+    rows = [_run_to(p, arm, 0, trainings) for arm, trainings in (("a", 1), ("b", 8)) for p in kin_of_x]
+    rows += [_run_to(p, arm, 0, trainings) for arm, trainings in (("a", 2), ("b", 1)) for p in "yz"]
+    assert {kin(p) for p in kin_of_x} == {"x"}
     left_out = {row.problem: row for row in leave_one_out(Matrix(rows), ["a", "b"], "to95")}
     assert (left_out["x"].chosen, left_out["x"].best, left_out["x"].price) == ("b", "a", pytest.approx(8.0))
     assert (left_out["y"].chosen, left_out["y"].best, left_out["y"].price) == ("a", "b", pytest.approx(2.0))
