@@ -41,10 +41,7 @@ class FeasibilityModel(Generic[Point]):
 
     def __init__(self, extractor: FeatureExtractor[Point]) -> None:
         self.extractor = extractor
-        encoding = extractor.domain.encoding
-        self._process = GaussianProcess(
-            encoding.decision, encoding.distance, extractor.num_linear, extractor.num_smooth
-        )
+        self._process = GaussianProcess(extractor.domain.encoding, extractor.num_linear, extractor.num_smooth)
         self._is_active = False
         self._fitted_on = 0
 

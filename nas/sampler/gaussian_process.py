@@ -14,8 +14,9 @@ from scipy.linalg import cho_solve, solve_triangular
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
+from nas.sampler.bit_encoding import BitEncoding
 from nas.sampler.features import Features
-from nas.sampler.kernel import Ints, Kernel, PointPairs
+from nas.sampler.kernel import Kernel, PointPairs
 
 Floats = NDArray[np.float64]
 
@@ -29,14 +30,13 @@ class GaussianProcess:
     """The model of one objective.
 
     Args:
-        decision: the decision that each bit belongs to, `(p,)`, counted from 0.
-        distance: the distance that each differing bit adds, `(p,)`.
+        encoding: the meaning of the bits.
         num_linear, num_smooth: the numbers of these features.
         noise: prior median of the noise variance, on the standardised scale.
     """
 
-    def __init__(self, decision: Ints, distance: Floats, num_linear: int, num_smooth: int, noise: float = 1e-2) -> None:
-        self.kernel = Kernel(decision, distance, num_linear, num_smooth, noise)
+    def __init__(self, encoding: BitEncoding, num_linear: int, num_smooth: int, noise: float = 1e-2) -> None:
+        self.kernel = Kernel(encoding, num_linear, num_smooth, noise)
         self.prior_mean, self.prior_sd = self.kernel.prior_mean, self.kernel.prior_sd
         self.theta = self.prior_mean.copy()
         self._observed: Features | None = None

@@ -11,7 +11,9 @@ smooth features (logarithms of costs) carry the trend of accuracy with size, the
 often each choice is made) effects that do not depend on the place, the bits effects that do. `shortfall` is 0 after a complete
 training and larger the earlier it was stopped: the gain of the remaining epochs is a function of the point too.
 
-The logarithms of c, l, ..., w_g and of the noise have normal priors.
+The logarithms of b, l, ..., w_g and of the noise have normal priors. Their medians are near what 150 random points of each of 28
+problems gave (`tests/benchmarks/hyperparameters.py`): choices in their places matter more than a trend with cost (b .8 and s .5
+in the median), which is smooth over most of the space (r 1.7).
 """
 
 from __future__ import annotations
@@ -23,12 +25,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.sampler.bit_encoding import BitEncoding
 from nas.sampler.features import Features
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 CONSTANT_VARIANCE = 4.0  # of the constant c: the mean of the observations is only an estimate
+PRIOR_RANGE = 1.7  # prior median of the range of a smooth feature, whose standard deviation over the space is 1
 COMMON_WEIGHT_SD = 1.5  # of the logarithm of a factor that the weights of all decisions share, in the prior
 NUM_SCALAR_HYPERPARAMETERS = 5  # b, l, s, f and the noise
 
@@ -37,21 +41,20 @@ class Kernel:
     """The covariance of points as a function of the logarithms of its hyper-parameters, `theta`.
 
     Args:
-        decision: the decision that each bit belongs to, `(p,)`, counted from 0.
-        distance: the distance that each differing bit adds, `(p,)`.
+        encoding: the meaning of the bits.
         num_linear, num_smooth: the numbers of these features.
         noise: prior median of the noise variance, on the standardised scale.
     """
 
-    def __init__(self, decision: Ints, distance: Floats, num_linear: int, num_smooth: int, noise: float) -> None:
-        self.decision, self.distance = decision, distance
-        self.num_decisions = int(decision.max()) + 1 if len(decision) else 0
+    def __init__(self, encoding: BitEncoding, num_linear: int, num_smooth: int, noise: float) -> None:
+        self.decision, self.distance = encoding.decision, encoding.distance
+        self.num_decisions = len(encoding.weight)
         self.num_linear = num_linear
         # Of the logarithms of b, l, s, f, the noise, the ranges r and the weights w.
         prior_medians: list[Any] = [
-            [0.5, 0.5, 1.0, 0.5, noise],
-            np.ones(num_smooth),
-            np.full(self.num_decisions, 1 / max(self.num_decisions, 1)),
+            [0.9, 0.3, 0.5, 0.5, noise],
+            np.full(num_smooth, PRIOR_RANGE),
+            encoding.weight,
         ]
         self.prior_mean = np.log(np.concatenate(prior_medians))
         self.prior_sd = np.concatenate(

@@ -110,8 +110,7 @@ class ObjectiveModels(Generic[Point]):
         self._ends = np.where(told, 1.0, 1.0 + REFERENCE_MARGIN)
         # The points of lowest and highest cost show how bad others may be. Where nothing is cheap, the ends are not known.
         self._margin = UNSEEN_SHARE if secondary_goals and not extractor.goals else 0.0
-        encoding = extractor.domain.encoding
-        shape = (encoding.decision, encoding.distance, extractor.num_linear, extractor.num_smooth)
+        shape = (extractor.domain.encoding, extractor.num_linear, extractor.num_smooth)
         self.primary = GaussianProcess(*shape)
         self.secondary = [SecondaryObjective(GaussianProcess(*shape), goal) for goal in secondary_goals]
         self._warp: LogErrorWarp | None = None

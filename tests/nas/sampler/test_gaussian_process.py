@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from nas.sampler.bit_encoding import DecisionLevels, encode_decisions
 from nas.sampler.candidate_covariance import CandidateCovariance
 from nas.sampler.features import Features
 from nas.sampler.gaussian_process import (
@@ -16,8 +17,7 @@ from nas.sampler.gaussian_process import (
 )
 from nas.sampler.kernel import COMMON_WEIGHT_SD, CONSTANT_VARIANCE, PointPairs
 
-DECISION = np.array([0, 0, 0, 1, 1, 2, 2])
-DISTANCE = np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
+_, ENCODING = encode_decisions([DecisionLevels(count, ordered=False, names="abc"[:count]) for count in (3, 2, 2)])
 
 
 def features(n: int, seed: int, stopped: bool = False) -> Features:
@@ -30,7 +30,7 @@ def features(n: int, seed: int, stopped: bool = False) -> Features:
 
 
 def model() -> GaussianProcess:
-    gp = GaussianProcess(DECISION, DISTANCE, num_linear=3, num_smooth=2)
+    gp = GaussianProcess(ENCODING, num_linear=3, num_smooth=2)
     gp.theta = gp.prior_mean + np.random.default_rng(3).normal(size=len(gp.theta)) * 0.5
     return gp
 
@@ -41,7 +41,8 @@ def naive_covariance(gp: GaussianProcess, a: Features, b: Features) -> Floats:
     table = np.empty((len(a), len(b)))
     for i in range(len(a)):
         for j in range(len(b)):
-            differ = [not np.array_equal(a.bits[i, g == DECISION], b.bits[j, g == DECISION]) for g in range(3)]
+            groups = [g == ENCODING.decision for g in range(3)]
+            differ = [not np.array_equal(a.bits[i, own], b.bits[j, own]) for own in groups]
             alike = np.exp(-sum(w for w, d in zip(weights, differ, strict=True) if d))
             near = np.exp(-0.5 * sum(((a.smooth[i] - b.smooth[j]) / ranges) ** 2))
             table[i, j] = CONSTANT_VARIANCE + bits * alike + linear * (a.linear[i] @ b.linear[j]) / 3 + smooth * near
@@ -85,7 +86,7 @@ def test_gradient_equals_finite_differences(stopped: bool) -> None:
 def test_fit_finds_the_relevant_decision() -> None:
     points = features(120, 6)
     y = 3.0 * points.bits[:, 3] + 0.01 * np.random.default_rng(7).normal(size=120)
-    gp = GaussianProcess(DECISION, DISTANCE, num_linear=3, num_smooth=2)
+    gp = GaussianProcess(ENCODING, num_linear=3, num_smooth=2)
     (before,) = gp.losses(points, [y])
     gp.fit(points, y, np.random.default_rng(0))
     assert gp.losses(points, [y])[0] < before
@@ -98,7 +99,7 @@ def test_fit_finds_the_relevant_decision() -> None:
 
 
 def test_equal_observations() -> None:
-    gp, points = GaussianProcess(DECISION, DISTANCE, num_linear=3, num_smooth=2), features(6, 9)
+    gp, points = GaussianProcess(ENCODING, num_linear=3, num_smooth=2), features(6, 9)
     gp.fit(points, np.full(6, 2.5), np.random.default_rng(0))
     gp.condition(points, np.full(6, 2.5))
     assert gp.mean(gp.covariance(features(4, 10))) == pytest.approx(np.full(4, 2.5), abs=1e-6)
@@ -110,7 +111,7 @@ def test_gain_of_the_remaining_epochs_is_learned() -> None:
     truth = points.bits[:, 0] - points.bits[:, 5]
     half = Features(points.bits, points.linear, points.smooth, np.ones(60))
     y = np.concatenate([truth[:40], truth - 1.0])
-    gp = GaussianProcess(DECISION, DISTANCE, num_linear=3, num_smooth=2)
+    gp = GaussianProcess(ENCODING, num_linear=3, num_smooth=2)
     both = points[np.arange(40)].concatenate(half)
     gp.fit(both, y, np.random.default_rng(0))
     gp.condition(both, y)
@@ -123,7 +124,7 @@ def test_different_observations_of_one_point() -> None:
     points = point[np.zeros(30, dtype=int)]
     for spread in (1e-12, 1.0, 1e12):
         y = spread * np.random.default_rng(0).normal(size=30)
-        gp = GaussianProcess(DECISION, DISTANCE, num_linear=3, num_smooth=2)
+        gp = GaussianProcess(ENCODING, num_linear=3, num_smooth=2)
         gp.fit(points, y, np.random.default_rng(0))
         assert (np.abs(gp.theta - gp.prior_mean) <= 6 * gp.prior_sd + 1e-9).all()
         gp.condition(points, y)
@@ -185,3 +186,25 @@ def test_weights_of_decisions_share_a_factor_in_the_prior() -> None:
     a, b = gp.prior_mean + rng.normal(size=(2, len(gp.theta)))
     difference = gp.kernel.prior_energy(a)[0] - gp.kernel.prior_energy(b)[0]
     assert difference == pytest.approx(density.logpdf(b) - density.logpdf(a))
+
+
+def test_levels_of_an_ordered_decision_are_alike_if_they_are_near_before_any_result() -> None:
+    """Whether two are the same one counts a fifth of how far apart they are; unordered levels are all as different."""
+    levels = [DecisionLevels(5, ordered, names) for ordered, names in ((True, "abcde"), (False, "fghij"), (True, None))]
+    tables, encoding = encode_decisions(levels)
+    assert encoding.weight == pytest.approx(np.array([0.2, 1.0, 1.0, 1.0]) / 3.2)
+    gp = GaussianProcess(encoding, num_linear=0, num_smooth=0)
+    assert gp.prior_mean[-4:] == pytest.approx(np.log(encoding.weight))
+
+    def log_ratios(decision: int) -> list[float]:
+        """Logarithms of the covariance of the first level with each, relative to that with itself."""
+        rows = np.stack(
+            [np.concatenate([t[i if d == decision else 0] for d, t in enumerate(tables)]) for i in range(5)]
+        )
+        points = Features(rows, np.zeros((5, 0)), np.zeros((5, 0)), np.zeros(5))
+        row = gp.kernel.covariance(gp.theta, points, points)[0] - CONSTANT_VARIANCE - np.exp(gp.theta[2])
+        return [float(x) for x in np.log(row / row[0]) * 3.2]
+
+    assert log_ratios(0) == pytest.approx([0.0, -0.45, -0.7, -0.95, -1.2])
+    assert log_ratios(1) == pytest.approx([0.0, -1.0, -1.0, -1.0, -1.0])
+    assert log_ratios(2) == pytest.approx([0.0, -0.25, -0.5, -0.75, -1.0])

@@ -15,6 +15,7 @@ from optuna.distributions import CategoricalDistribution
 from scipy.stats import norm, qmc
 
 from nas.sampler import ParetoSampler, engine
+from nas.sampler.bit_encoding import DecisionLevels, encode_decisions
 from nas.sampler.cost_transform import LogBenefit, LogExcess, candidate_transforms
 from nas.sampler.features import Features
 from nas.sampler.gaussian_process import GaussianProcess
@@ -119,9 +120,8 @@ def points(n: int, seed: int = 0) -> Features:
 
 
 def objective(goal: CostGoal | None = None) -> SecondaryObjective:
-    return SecondaryObjective(
-        GaussianProcess(np.array([0, 0]), np.array([0.5, 0.5]), num_linear=1, num_smooth=1), goal or CostGoal()
-    )
+    _, encoding = encode_decisions([DecisionLevels(2, ordered=False, names="ab")])
+    return SecondaryObjective(GaussianProcess(encoding, num_linear=1, num_smooth=1), goal or CostGoal())
 
 
 def fitted(values: Floats, features: Features, goal: CostGoal | None = None) -> SecondaryObjective:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,18 @@ def test_trial_that_was_suggested_some_of_its_parameters_is_pending() -> None:
 
 
 def test_partly_enqueued_trial_gets_the_best_of_the_other_parameters() -> None:
+    """Small `b` and `c` are better and cheaper; the smallest `b` was not tried."""
+    study = create_study()
+    for a, b, c in itertools.product("xz", range(2, 7), (1, 2)):
+        study.enqueue_trial({"a": a, "b": b, "c": c})
+    study.enqueue_trial({"a": "y"})
+    for _ in range(20):
+        trial = study.ask(BOX)
+        study.tell(trial, [-trial.params["b"] - trial.params["c"], cost(trial.params)])
+    assert study.ask(BOX).params == {"a": "y", "b": 1, "c": 1}
+
+
+def test_partly_enqueued_trials_keep_what_they_were_given_and_differ() -> None:
     study = create_study()
     for _ in range(5):
         study.enqueue_trial({"a": "y"})
@@ -54,7 +67,6 @@ def test_partly_enqueued_trial_gets_the_best_of_the_other_parameters() -> None:
         study.tell(trial, [cost(trial.params) ** 0.5, cost(trial.params)])
     assert [trial.params["a"] for trial in study.trials[:5]] == ["y"] * 5
     assert (study.trials[5].params["b"], study.trials[5].params["c"]) == (3, 2)
-    assert study.trials[0].params == {"a": "y", "b": 1, "c": 1}  # the cheapest of those with y
     assert len({key(trial) for trial in study.trials}) == 20
 
 
