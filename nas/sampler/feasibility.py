@@ -18,6 +18,7 @@ from nas.sampler.candidate_pool import CandidatePool
 from nas.sampler.domain import Point
 from nas.sampler.features import FeatureExtractor
 from nas.sampler.gaussian_process import GaussianProcess
+from nas.sampler.kernel import PriorMedians
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +30,9 @@ DOUBTFUL_PROBABILITY = (
 DOUBT = 8  # how steeply: the power
 MIN_FITTED = 4  # points of each kind, from which on hyper-parameters are fitted
 REFIT_GROWTH = 1.3  # factor by which the points grow between two fits
+PRIOR = PriorMedians(
+    bits=0.5, linear=0.5, smooth=1.0, smooth_range=1.0
+)  # what fails depends on costs more than results do
 CAUTION = 2  # the power, of the best after 30 trials by tests/benchmarks/feasibility.py; 3 has slightly fewer failures
 
 
@@ -41,7 +45,7 @@ class FeasibilityModel(Generic[Point]):
 
     def __init__(self, extractor: FeatureExtractor[Point]) -> None:
         self.extractor = extractor
-        self._process = GaussianProcess(extractor.domain.encoding, extractor.num_linear, extractor.num_smooth)
+        self._process = GaussianProcess(extractor.domain.encoding, extractor.num_linear, extractor.num_smooth, PRIOR)
         self._is_active = False
         self._fitted_on = 0
 

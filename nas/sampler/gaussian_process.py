@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 
 from nas.sampler.bit_encoding import BitEncoding
 from nas.sampler.features import Features
-from nas.sampler.kernel import Kernel, PointPairs
+from nas.sampler.kernel import Kernel, PointPairs, PriorMedians
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +24,7 @@ DIAGONAL_JITTER = 1e-6
 MAX_PRIOR_DEVIATIONS = 6.0  # of a hyper-parameter from its prior mean, in prior standard deviations
 MAX_FIT_POINTS = 256  # of more observations, hyper-parameters are fitted to a random subset
 MAX_FIT_ITERATIONS = 60
+RESULTS_PRIOR = PriorMedians()
 
 
 class GaussianProcess:
@@ -32,11 +33,13 @@ class GaussianProcess:
     Args:
         encoding: the meaning of the bits.
         num_linear, num_smooth: the numbers of these features.
-        noise: prior median of the noise variance, on the standardised scale.
+        prior: prior medians of its hyper-parameters.
     """
 
-    def __init__(self, encoding: BitEncoding, num_linear: int, num_smooth: int, noise: float = 1e-2) -> None:
-        self.kernel = Kernel(encoding, num_linear, num_smooth, noise)
+    def __init__(
+        self, encoding: BitEncoding, num_linear: int, num_smooth: int, prior: PriorMedians = RESULTS_PRIOR
+    ) -> None:
+        self.kernel = Kernel(encoding, num_linear, num_smooth, prior)
         self.prior_mean, self.prior_sd = self.kernel.prior_mean, self.kernel.prior_sd
         self.theta = self.prior_mean.copy()
         self._observed: Features | None = None

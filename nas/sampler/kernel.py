@@ -11,9 +11,7 @@ smooth features (logarithms of costs) carry the trend of accuracy with size, the
 often each choice is made) effects that do not depend on the place, the bits effects that do. `shortfall` is 0 after a complete
 training and larger the earlier it was stopped: the gain of the remaining epochs is a function of the point too.
 
-The logarithms of b, l, ..., w_g and of the noise have normal priors. Their medians are near what 150 random points of each of 28
-problems gave (`tests/benchmarks/hyperparameters.py`): choices in their places matter more than a trend with cost (b .8 and s .5
-in the median), which is smooth over most of the space (r 1.7).
+The logarithms of b, l, ..., w_g and of the noise have normal priors.
 """
 
 from __future__ import annotations
@@ -32,9 +30,30 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 CONSTANT_VARIANCE = 4.0  # of the constant c: the mean of the observations is only an estimate
-PRIOR_RANGE = 1.7  # prior median of the range of a smooth feature, whose standard deviation over the space is 1
 COMMON_WEIGHT_SD = 1.5  # of the logarithm of a factor that the weights of all decisions share, in the prior
 NUM_SCALAR_HYPERPARAMETERS = 5  # b, l, s, f and the noise
+
+
+@dataclass(frozen=True)
+class PriorMedians:
+    """Prior medians of hyper-parameters, where observations have the variance 1; the defaults are for the results of trainings.
+
+    They are near what 150 random points of each of 28 problems gave (`tests/benchmarks/hyperparameters.py`): choices in their
+    places matter more than a trend with cost (b .8 and s .5 in the median), which is smooth over most of the space (r 1.7).
+
+    Args:
+        bits: b.
+        linear: l.
+        smooth: s.
+        smooth_range: each r, in standard deviations of the feature over the space.
+        noise: the variance of the noise.
+    """
+
+    bits: float = 0.9
+    linear: float = 0.3
+    smooth: float = 0.5
+    smooth_range: float = 1.7
+    noise: float = 1e-2
 
 
 class Kernel:
@@ -43,17 +62,17 @@ class Kernel:
     Args:
         encoding: the meaning of the bits.
         num_linear, num_smooth: the numbers of these features.
-        noise: prior median of the noise variance, on the standardised scale.
+        prior: prior medians of its hyper-parameters.
     """
 
-    def __init__(self, encoding: BitEncoding, num_linear: int, num_smooth: int, noise: float) -> None:
+    def __init__(self, encoding: BitEncoding, num_linear: int, num_smooth: int, prior: PriorMedians) -> None:
         self.decision, self.distance = encoding.decision, encoding.distance
         self.num_decisions = len(encoding.weight)
         self.num_linear = num_linear
         # Of the logarithms of b, l, s, f, the noise, the ranges r and the weights w.
         prior_medians: list[Any] = [
-            [0.9, 0.3, 0.5, 0.5, noise],
-            np.full(num_smooth, PRIOR_RANGE),
+            [prior.bits, prior.linear, prior.smooth, 0.5, prior.noise],
+            np.full(num_smooth, prior.smooth_range),
             encoding.weight,
         ]
         self.prior_mean = np.log(np.concatenate(prior_medians))
