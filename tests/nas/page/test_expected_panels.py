@@ -80,6 +80,45 @@ def test_limits_apply_to_it(opened: Any, found: ExpectedFront, noisy_study: Path
     assert shown == {trial for trial in found.front if macs[trial] <= limit} < set(found.front)
 
 
+def test_only_trials_that_the_model_knows_are_said_to_be_off_it(
+    opened: Any, found: ExpectedFront, noisy_study: Path
+) -> None:
+    visit = opened("front?x=macs")
+    visit.wait_for(f"{FIGURE}?.data?.some(({{ meta }}) => meta === 'expected')")
+    lucky = sorted({*Results.load(noisy_study).front["trial"]} - {*found.front})
+    assert len(lucky) > 1
+    notes = visit.page.locator(".front-main .notes")
+    assert f"; {len(lucky)} on the front of results are not on it." in notes.inner_text()
+    # As in a dashboard whose last analysis is older than the first of these trials.
+    told = visit.page.evaluate(
+        """(trial) => {
+            const { study } = app.view, say = () => frontHover.sentence(study, trial), before = say(), of = expected.of;
+            expected.of = (of_study) => { const found = of(of_study); return { ...found, value: (n) => n === trial ? NaN : found.value(n) }; };
+            const scene = { study, view: frontView.current(study), rules: [], points: { columns: [study.numbers("macs"), study.numbers("accuracy")] } };
+            const after = [say(), frontExpected.sentence(scene)];
+            expected.of = of;
+            return [before, ...after];
+        }""",
+        int(lucky[0]),
+    )
+    assert [text.split(":")[0] for text in told[:2]] == [
+        f"Trial {lucky[0]}, on the front, not on the expected one",
+        f"Trial {lucky[0]}, on the front",
+    ]
+    assert f"; {len(lucky) - 1} on the front of results" in told[2]
+
+
+def test_trials_beyond_a_limit_are_not_counted(opened: Any, found: ExpectedFront, noisy_study: Path) -> None:
+    results = Results.load(noisy_study)
+    macs, lucky = results.trials["macs"], {*results.front["trial"]} - {*found.front}
+    limit = float(np.median([macs[trial] for trial in lucky]))
+    visit = opened(f"front?x=macs&limit.macs=..{limit}")
+    visit.wait_for(f"{FIGURE}?.data?.some(({{ meta }}) => meta === 'expected')")
+    count = sum(macs[trial] <= limit for trial in lucky)
+    assert 0 < count < len(lucky)
+    assert f"; {count} on the front of results" in visit.page.locator(".front-main .notes").inner_text()
+
+
 def test_the_table_has_it(opened: Any, found: ExpectedFront) -> None:
     visit = opened("table?filter=on_expected_front&sort=-expected")
     names = visit.page.evaluate("[...document.querySelectorAll('thead button')].map(({ dataset }) => dataset.name)")

@@ -24,6 +24,9 @@ const expected = (() => {
     return { objective, trials, front: new Set(columns.decode(front)), value: reader(value), low: reader(low), high: reader(high) };
   }
 
+  /** True of trials whose place the model knows: it has learned from them, or expects them on the front. */
+  const knows = ({ front, value }, trial) => front.has(trial) || !Number.isNaN(value(trial));
+
   /** Half of the central interval, as wide as two standard deviations; NaN where nothing is expected. */
   const deviation = ({ low, high }, trial) => (high(trial) - low(trial)) / 2;
 
@@ -35,5 +38,5 @@ const expected = (() => {
 
   const label = ({ field }) => `expected ${field.label}`;
 
-  return { NAME, of, deviation, text, label };
+  return { NAME, of, knows, deviation, text, label };
 })();

@@ -15,8 +15,8 @@ const frontHover = (() => {
   }
 
   function stateText(study, trial) {
-    const found = expected.of(study), isExpected = found && found.front.has(trial);
-    if (study.front.has(trial)) return isExpected ? "on the front, also on the expected one" : found ? "on the front, not on the expected one" : "on the front";
+    const found = expected.of(study), isKnown = found && expected.knows(found, trial), isExpected = isKnown && found.front.has(trial);
+    if (study.front.has(trial)) return isExpected ? "on the front, also on the expected one" : isKnown ? "on the front, not on the expected one" : "on the front";
     if (isExpected) return "on the expected front";
     if (!study.isCounted(trial) && study.text("state", trial) === "complete") return "outside the study's limits";
     const reason = ["failure", "refused"].map((key) => study.text(key, trial)).find((text) => text !== format.MISSING);
