@@ -76,14 +76,14 @@ class Table:
         return self._renamed(lambda path: _relative(path, root))
 
     def spelled_as(self, names: Collection[str]) -> Table:
-        """The same table, in which a path that is none of the `names` of images is without the blanks around it.
+        """The same table, in which a path that is one of the `names` of images but for the blanks around it is without them.
 
         A folder may begin with a blank, and a column may have blanks around its cells.
 
         Raises:
             DataError: two paths are the same image, and have two values.
         """
-        return self._renamed(lambda path: path if path in names else path.strip())
+        return self._renamed(lambda path: path.strip() if path not in names and path.strip() in names else path)
 
     def _renamed(self, rename: Callable[[str], str]) -> Table:
         values: dict[str, str] = {}
@@ -107,7 +107,9 @@ class Table:
         """
         unknown = [path for path in self.values if path not in names]
         if left_out is not None:
-            unknown = [path for path in unknown if not (left_out / path).is_file()]
+            unknown = [
+                path for path in unknown if not any((left_out / name).is_file() for name in (path, path.strip()))
+            ]
         if unknown:
             like = next(iter(names), "")
             rule = f"{len(unknown)} of {len(self.values)} paths name no image of the data (its names are like {like!r})"

@@ -110,6 +110,19 @@ def test_rows_of_broken_images_that_are_left_out(root: Path, tmp_path: Path) -> 
     assert split_of(prepare_with(root, write(tmp_path / "s.csv", split), on_error="skip")) == SPLIT
 
 
+@pytest.mark.parametrize(("folder", "row"), [(" cat", " cat/broken.png"), ("cat", " cat/broken.png ")])
+def test_blanks_of_rows_of_broken_images_that_are_left_out(root: Path, tmp_path: Path, folder: str, row: str) -> None:
+    (root / "cat").rename(root / folder)
+    (root / folder / "broken.png").touch()
+    split = {path.replace("cat/", f"{folder}/"): part for path, part in SPLIT.items()} | {row: "train"}
+    file = write(tmp_path / "s.csv", split)
+    assert split_of(prepare_with(root, file, on_error="skip")) == SPLIT
+    groups = tmp_path / "g.csv"
+    groups.write_text(file.read_text().replace("path,split", "path,group"))
+    config = {"source": "folder", "path": root, "group_by": str(groups), "on_error": "skip"}
+    assert describe(prepare(DataConfig.model_validate(config), tmp_path / "cache")).counts["train"] > 0
+
+
 def test_it_takes_the_place_of_the_folders_own_parts(root: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
