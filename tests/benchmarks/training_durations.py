@@ -46,7 +46,7 @@ def chosen(space: SearchSpace, count: int, seed: int) -> list[Architecture]:
     probes = sample_architectures(space, min(PROBES, int(space.size)), seed)
     by_macs = sorted(probes, key=lambda one: cost_value("macs", one))
     few = by_macs[-LARGEST:]
-    return [one for one in probes if one not in few][: count - LARGEST] + few
+    return [one for one in probes if one not in few][: max(0, count - LARGEST)] + few
 
 
 def epoch_s(architecture: Architecture, batch_size: int, device: str, rounds: int, seed: int) -> float:

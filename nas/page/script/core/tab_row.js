@@ -6,7 +6,7 @@ const tabRow = (() => {
 
   function button(text, title, tabs, direction) {
     const scroll = () => tabs.scrollBy({ left: direction * STEP * tabs.clientWidth, behavior: "smooth" });
-    return element("button", { type: "button", class: `more-tabs ${text === "‹" ? "before" : "after"}`, title, "aria-hidden": "true", tabindex: -1, hidden: true, onclick: scroll }, text);
+    return element("button", { type: "button", class: `more-tabs ${direction < 0 ? "before" : "after"}`, title, "aria-hidden": "true", tabindex: -1, hidden: true, onclick: scroll }, text);
   }
 
   /** The row of `tabs` with its buttons. The keys of the tabs reach all of them, so the buttons are for pointers only. */
