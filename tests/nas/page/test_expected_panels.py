@@ -93,8 +93,10 @@ def test_only_trials_that_the_model_knows_are_said_to_be_off_it(
     told = visit.page.evaluate(
         """(trial) => {
             const { study } = app.view, say = () => frontHover.sentence(study, trial), before = say(), of = expected.of;
-            expected.of = (of_study) => { const found = of(of_study); return { ...found, value: (n) => n === trial ? NaN : found.value(n) }; };
-            const scene = { study, view: frontView.current(study), rules: [], points: { columns: [study.numbers("macs"), study.numbers("accuracy")] } };
+            const found = of(study);
+            expected.of = () => ({ ...found, value: (number) => number === trial ? NaN : found.value(number) });
+            const columns = ["macs", "accuracy"].map((key) => study.numbers(key));
+            const scene = { study, view: frontView.current(study), rules: [], points: { columns } };
             const after = [say(), frontExpected.sentence(scene)];
             expected.of = of;
             return [before, ...after];
