@@ -1,4 +1,4 @@
-"""The wheel: every module, and the files that are read at run time."""
+"""The wheel: every module, and the files that are read at run time; what lies beside the packages."""
 
 from __future__ import annotations
 
@@ -43,3 +43,9 @@ def test_the_wheel_has_every_module_and_data_file(tmp_path: Path) -> None:
     } <= expected
     names = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == expected
+
+
+def test_no_command_has_left_an_empty_file_beside_the_packages() -> None:
+    """A line of a shell with `>` or `touch` that was quoted badly leaves them, and `git add` takes them along."""
+    files = (file for file in ROOT.iterdir() if file.is_file() and not file.name.startswith("."))
+    assert [file.name for file in files if file.stat().st_size == 0] == []

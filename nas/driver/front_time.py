@@ -77,9 +77,9 @@ class FrontTime:
     def needed_s(self, front: Iterable[int]) -> float:
         """An estimate of how long the trials that run and then those of the `front`, from scratch, take, in seconds.
 
-        It is too short where the trials that run take much longer than those that have ended. One of them for each worker may enter
-        the front. Workers that take the next training whenever they are free end within the mean load plus the longest training
-        (Graham 1966).
+        It is too short where the trials that run take much longer than those that have ended. One of them for each worker may
+        enter the front. Workers that take the next training whenever they are free end within the mean load plus the longest
+        training (Graham 1966).
         """
         known = list(self._wall_s.values())
         if not known:
