@@ -57,7 +57,8 @@ const frontExpected = (() => {
     if (!place) return "";
     const { found, trials } = place, isLucky = (trial) => expected.knows(found, trial) && !found.front.has(trial);
     const lucky = [...scene.study.front].filter((trial) => isLucky(trial) && frontLimits.allows(scene.rules, trial)).length;
-    return `Expected front: the ${format.count(trials.length, "trial")} on the front by the ${found.field.label} that a model of ${format.count(found.trials, "result")} expects of each, without the luck of single trainings; ${lucky} on the front of results ${lucky === 1 ? "is" : "are"} not on it.`;
+    const rest = lucky ? `; ${lucky} on the front of results ${lucky === 1 ? "is" : "are"} not on it` : "";
+    return `Expected front: the ${format.count(trials.length, "trial")} on the front by the ${found.field.label} that a model of ${format.count(found.trials, "result")} expects of each, without the luck of single trainings${rest}.`;
   }
 
   return { traces, sentence };
