@@ -35,7 +35,12 @@ def create_promotion_rule(config: StudyConfig) -> PromotionRule | None:
     """Create the rungs of a study, by its scheduler or since its trials inherit weights; None if no training pauses."""
     if config.train.inherit == "none":
         return create_halving(config)
-    return FrontPromotion((inherited_epochs(config.train.epochs), config.train.epochs))
+    return FrontPromotion(_inheriting_rungs(config))
+
+
+def _inheriting_rungs(config: StudyConfig) -> tuple[int, int]:
+    """The epochs of an inherited training, and those of a whole one."""
+    return inherited_epochs(config.train.epochs), config.train.epochs
 
 
 def create_front_time(
@@ -48,8 +53,7 @@ def create_front_time(
     """Create what keeps time for training the front from scratch; None if no trial inherits weights, or time is not limited."""
     if config.train.inherit == "none" or config.time_budget is None:
         return None
-    rungs = FrontPromotion((inherited_epochs(config.train.epochs), config.train.epochs)).rungs
-    return FrontTime(rungs, workers, lambda: interrupts.remaining_s, show, trials)
+    return FrontTime(_inheriting_rungs(config), workers, lambda: interrupts.remaining_s, show, trials)
 
 
 def create_front_measuring(

@@ -30,9 +30,9 @@ DOUBTFUL_PROBABILITY = (
 DOUBT = 8  # how steeply: the power
 MIN_FITTED = 4  # points of each kind, from which on hyper-parameters are fitted
 REFIT_GROWTH = 1.3  # factor by which the points grow between two fits
-PRIOR = PriorMedians(
-    bits=0.5, linear=0.5, smooth=1.0, smooth_range=1.0
-)  # what fails depends on costs more than results do
+PRIOR = PriorMedians(bits=0.5, linear=0.5, smooth=1.0, smooth_range=1.0)
+"""What fails depends on costs more than results do."""
+
 CAUTION = 2  # the power, of the best after 30 trials by tests/benchmarks/feasibility.py; 3 has slightly fewer failures
 
 
