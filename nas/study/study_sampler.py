@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from statistics import median
 from types import MappingProxyType
@@ -67,7 +67,7 @@ def sampler_context(
             *(partial(cost_value, name) for name in COST_FEATURES if name not in names),
             *(partial(table.predict, objectives.get(name)) for name, table in tables.items()),
         ),
-        duration=_duration_by_costs(space) if table is None else table.seconds,
+        duration=duration_by_costs(space, DURATION_COSTS) if table is None else table.seconds,
         feasible=partial(may_satisfy_limits, limits=config.limits, tables=tables),
         budget=config.train.epochs,
         prior=tuple((space.encode(architecture), accuracy) for architecture, accuracy in prior),
@@ -85,8 +85,8 @@ def _wording(config: StudyConfig) -> Wording:
     return Wording("architectures", rule)
 
 
-def _duration_by_costs(space: SearchSpace) -> Callable[[Architecture], float]:
-    """The geometric mean of the MACs of an architecture and of the bytes that its training saves for the gradient.
+def duration_by_costs(space: SearchSpace, names: Sequence[str]) -> Callable[[Architecture], float]:
+    """The geometric mean of costs of an architecture, such as its MACs and the bytes that its training saves for the gradient.
 
     To each its median in `space` is added, for all that takes as long in every training. The time of some trainings follows the
     MACs, that of others memory (`tests/benchmarks/training_durations.py`). The medians are taken when they are first needed:
@@ -97,11 +97,11 @@ def _duration_by_costs(space: SearchSpace) -> Callable[[Architecture], float]:
     def medians() -> tuple[float, ...]:
         rng = random.Random(0)
         architectures = [space.sample(rng) for _ in range(SAMPLED_ARCHITECTURES)]
-        return tuple(median(cost_value(name, one) for one in architectures) for name in DURATION_COSTS)
+        return tuple(median(cost_value(name, one) for one in architectures) for name in names)
 
     def duration(architecture: Architecture) -> float:
-        values = (cost_value(name, architecture) for name in DURATION_COSTS)
-        return math.sqrt(math.prod(map(operator.add, medians(), values)))
+        values = (cost_value(name, architecture) for name in names)
+        return math.prod(map(operator.add, medians(), values)) ** (1 / len(names))
 
     return duration
 

@@ -21,7 +21,6 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -32,6 +31,7 @@ from nas.bench.busy_device import create_operator_table, random_images
 from nas.bench.throughput_plan import ThroughputPlan, sample_architectures
 from nas.objectives.costs import cost_value
 from nas.study.config import StudyConfig
+from nas.study.study_sampler import DURATION_COSTS, duration_by_costs
 from nas.study.templates import find_study
 from search_space import Architecture, SearchSpace, build
 from trainers.training.config import TrainConfig
@@ -68,13 +68,8 @@ def predictors(space: SearchSpace, plan: ThroughputPlan) -> dict[str, Callable[[
     """The single ones by name, and then the geometric means of two."""
     table = create_operator_table(space, plan)
     assert table is not None
-    probes = sample_architectures(space, 64, plan.seed + 1)
-
-    def padded(name: str) -> Callable[[Architecture], float]:
-        usual = statistics.median(cost_value(name, one) for one in probes)
-        return lambda one: usual + cost_value(name, one)
-
-    single = {"ops": table.seconds, "macs": padded("macs"), "act": padded("activation_bytes")}
+    macs, activations = (duration_by_costs(space, [name]) for name in DURATION_COSTS)
+    single = {"ops": table.seconds, "macs": macs, "act": activations}
     joined = {
         f"{one} * {other}": lambda a, f=f, g=g: math.sqrt(f(a) * g(a))
         for (one, f), (other, g) in combinations(single.items(), 2)
@@ -99,7 +94,7 @@ def main() -> None:
     for study in arguments.studies:
         side = arguments.image_size
         space = StudyConfig.from_file(find_study(study)).space_on((side, side), arguments.channels, 10)
-        by_name = predictors(space, replace(plan, operators_s=30.0))
+        by_name = predictors(space, plan)
         architectures = chosen(space, arguments.networks, arguments.seed)
         torch.set_num_threads(1)
         rule = (arguments.batch_size, arguments.device, arguments.rounds, arguments.seed)
