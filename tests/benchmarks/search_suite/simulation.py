@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ class Run:
 def simulate(problem: Problem, sampler: str, seed: int, trainings: int, *, workers: int = 1, label: str = "") -> Run:
     """Search `problem` until so many trainings have ended or all of its points are trained."""
     with threadpool_limits(limits=1):
-        search = _Search(problem, sampler, seed, workers)
+        search = SimulatedSearch(problem, sampler, seed, workers)
         error = search.run(int(min(trainings, problem.size)))
     shares, times = search.shares, search.suggest_s or [0.0]
     padded = (*shares, *[shares[-1] if shares else 0.0] * (trainings - len(shares)))
@@ -113,8 +114,15 @@ def simulate(problem: Problem, sampler: str, seed: int, trainings: int, *, worke
     )
 
 
-class _Search:
-    """The state of a simulated search."""
+class SimulatedSearch:
+    """The state of a simulated search.
+
+    Args:
+        problem: what is searched.
+        sampler: its name.
+        seed: of the sampler, the durations and the noise.
+        workers: trainings at a time.
+    """
 
     def __init__(self, problem: Problem, sampler: str, seed: int, workers: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -129,27 +137,32 @@ class _Search:
         self.suggest_s: list[float] = []
         self.failures = self.duplicates = self.drawn = 0
 
+    @cached_property
+    def study(self) -> optuna.Study:
+        """The study of the search."""
+        directions = [item.direction for item in self.problem.goal.objectives]
+        sampler = self.registered.create(self.problem.context(self.context_seed))
+        return optuna.create_study(directions=directions, sampler=sampler)
+
     def run(self, trainings: int) -> str:
         """Search; returns the error that ended it, or an empty text."""
         running: list[tuple[float, int, Trial, Any]] = []  # a heap: the time at which each ends
         now = 0.0
         try:
-            directions = [item.direction for item in self.problem.goal.objectives]
-            sampler = self.registered.create(self.problem.context(self.context_seed))
-            self.study = optuna.create_study(directions=directions, sampler=sampler)
             while len(self.shares) < trainings:
                 while len(running) < self.workers and len(self.suggest_s) < trainings:
                     start = time.process_time()
-                    trial, point = self._propose()
+                    trial, point = self.propose()
                     self.suggest_s.append(time.process_time() - start)
                     heapq.heappush(running, (now + self.rng.uniform(0.5, 1.5), trial.number, trial, point))
                 now, _, trial, point = heapq.heappop(running)
-                self._train(trial, point)
+                self.train(trial, point)
         except Exception as error:  # a sampler may fail in any way; the comparison goes on
             return f"{type(error).__name__}: {error}"[:300]
         return ""
 
-    def _propose(self) -> tuple[Trial, Any]:
+    def propose(self) -> tuple[Trial, Any]:
+        """Start a trial at a point that was not tried before."""
         for _ in range(MAX_REFUSALS_IN_A_ROW):
             trial, point = self.problem.ask(self.study)
             key = self.problem.key(point)
@@ -167,7 +180,8 @@ class _Search:
         self.tried[key] = None
         return trial, point
 
-    def _train(self, trial: Trial, point: Any) -> None:
+    def train(self, trial: Trial, point: Any) -> None:
+        """End the training of a trial that was proposed."""
         values: Floats | None = self.problem.train(point, self.noise_rng)
         if values is None or not np.isfinite(values).all():
             self.failures += 1
