@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import time
 from collections.abc import Mapping
@@ -33,8 +32,6 @@ from nas.study.limits import check_limits
 from nas.study.lock import lock_folder
 from search_space import Architecture, cost
 from trainers.data.description import DatasetInfo
-
-logger = logging.getLogger(__name__)
 
 
 class CountingDisplay(Display, Protocol):
