@@ -19,9 +19,10 @@ from nas.driver.admission import Admission
 from nas.driver.failure_streak import FailureStreak
 from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.front_time import FrontTime
-from nas.driver.ladder import Ladder, PromotionRule
+from nas.driver.ladder import Ladder
 from nas.driver.measurements import Measurements, measured_names
 from nas.driver.parents import Parents, architectures_of
+from nas.driver.promotion import PromotionRule
 from nas.driver.proposal import Finished, Proposal, Wait
 from nas.driver.propose import Proposer
 from nas.driver.record import Recorder

@@ -7,37 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from nas.driver.promotion import PromotionRule
 from nas.driver.rung import Rung
 from nas.objectives import Objective
-
-
-class PromotionRule(Protocol):
-    """The rungs of a search, and how many trials of each are promoted."""
-
-    @property
-    def rungs(self) -> tuple[int, ...]:
-        """Numbers of epochs, ascending; the last is the whole training."""
-        ...
-
-    @property
-    def inherited_epochs(self) -> int | None:
-        """The rung that ends a training which has inherited weights (`nas.study.inheritance`); None: trials inherit none."""
-        ...
-
-    def after(self, epoch: int) -> int:
-        """The first rung above `epoch`; the last rung if there is none above."""
-        ...
-
-    def quota(self, rung: Rung, settled: bool) -> int:
-        """The number of the best trials of `rung` that are promoted.
-
-        Args:
-            rung: below the last one.
-            settled: True if no trial can reach it any more.
-        """
-        ...
 
 
 @dataclass

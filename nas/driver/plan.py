@@ -7,10 +7,8 @@ from pathlib import Path
 
 from nas import objectives
 from nas.driver.front_measuring import FrontMeasuring
-from nas.driver.front_promotion import FrontPromotion
 from nas.driver.front_time import FrontTime
-from nas.driver.halving import Halving
-from nas.driver.ladder import PromotionRule
+from nas.driver.promotion import FrontPromotion, Halving, PromotionRule
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.execution.interrupts import Interrupts
 from nas.execution.resources import Allocation

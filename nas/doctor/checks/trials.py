@@ -15,8 +15,8 @@ from nas.doctor.defect import Defect, Repair
 from nas.doctor.examined import ExaminedStudy
 from nas.doctor.registry import check
 from nas.doctor.removed import RemovedFiles
-from nas.driver.halving import Halving
 from nas.driver.plan import create_halving
+from nas.driver.promotion import Halving
 from nas.errors import reason
 from nas.objectives.costs import cost_values
 from nas.study.config import StudyConfig

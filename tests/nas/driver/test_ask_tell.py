@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from nas import objectives
 from nas.driver.ask_tell import AskTell
-from nas.driver.halving import Halving
+from nas.driver.promotion import Halving
 from nas.driver.proposal import Finished, Proposal, Wait
 from nas.sampler import ParetoSampler
 from nas.study.events import TrialRecorded

@@ -14,7 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.driver.dispatch import TrialDispatcher
-from nas.driver.halving import Halving
+from nas.driver.promotion import Halving
 from nas.errors import StudyError
 from nas.execution.base import FINISHED, WAIT, Task
 from nas.execution.simulator import NodeLoss, Script, Simulator, VirtualClock

@@ -20,7 +20,7 @@ from nas import objectives
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.front_measuring import FrontMeasuring
-from nas.driver.halving import Halving
+from nas.driver.promotion import Halving
 from nas.driver.run import run_search
 from nas.execution.base import WAIT, Task, WorkerSite
 from nas.execution.simulator import Script, Simulator

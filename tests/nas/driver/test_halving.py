@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nas import objectives
-from nas.driver.halving import Halving
 from nas.driver.ladder import Ladder
+from nas.driver.promotion import Halving
 from nas.driver.rung import Rung
 
 OBJECTIVES = (objectives.get("accuracy"), objectives.get("macs"))

@@ -12,11 +12,11 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.driver.ask_tell import AskTell
-from nas.driver.front_promotion import FrontPromotion
 from nas.driver.front_time import FrontTime
 from nas.driver.ladder import Ladder
 from nas.driver.parents import MIN_SHARED_PARAMETERS, Parents
 from nas.driver.plan import create_promotion_rule
+from nas.driver.promotion import FrontPromotion
 from nas.driver.proposal import Finished, Proposal
 from nas.driver.start_checks import check_inheritance
 from nas.errors import ConfigError

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from nas.analysis.results import Results
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
-from nas.driver.halving import Halving
+from nas.driver.promotion import Halving
 from nas.driver.proposal import Proposal
 from nas.driver.run import run_search
 from nas.errors import MachineError

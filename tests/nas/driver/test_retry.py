@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from nas import Study, StudyConfig
-from nas.driver.halving import Halving
+from nas.driver.promotion import Halving
 from nas.driver.proposal import Finished, Proposal
 from nas.driver.retry import enqueue_failed
 from nas.driver.run import run_search

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from nas.driver.halving import Halving
+from nas.driver.promotion import Halving
 from nas.driver.proposal import Proposal
 from nas.study.events import Event, SearchStarted
 from nas.study.records import Failed, Paused

@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from nas.driver.dispatch import TrialDispatcher
-from nas.driver.halving import Halving
+from nas.driver.promotion import Halving
 from nas.study.record_json import from_record, segment_of, to_record
 from nas.study.records import Failed, MachineFailure, Paused, Refused
 from nas.study.segments import SEGMENTS, Segment, WorkerFiles, segments_of

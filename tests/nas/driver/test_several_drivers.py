@@ -14,9 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.driver.ask_tell import AskTell
-from nas.driver.front_promotion import FrontPromotion
-from nas.driver.halving import Halving
-from nas.driver.ladder import PromotionRule
+from nas.driver.promotion import FrontPromotion, Halving, PromotionRule
 from nas.driver.proposal import Finished, Proposal
 from nas.driver.state import SearchState
 from nas.study.driver_rows import read_drivers

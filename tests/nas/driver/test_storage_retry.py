@@ -13,7 +13,7 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.driver.dispatch import TrialDispatcher
-from nas.driver.halving import Halving
+from nas.driver.promotion import Halving
 from nas.driver.storage_retry import StorageRetry
 from nas.errors import StorageError
 from nas.execution.base import FINISHED, WAIT, Task
