@@ -22,7 +22,6 @@ from nas.driver.display import Display
 from nas.driver.driver_folders import driver_folder, remove_empty_folders
 from nas.driver.feasible import check_feasible
 from nas.driver.front_measuring import FrontMeasuring
-from nas.driver.garbage import frozen_heap
 from nas.driver.home import StudyHome
 from nas.driver.left_files import remove_left_files
 from nas.driver.measuring_workers import check_measuring_worker
@@ -38,6 +37,7 @@ from nas.driver.warm_start import check_earlier_study, prior_accuracies
 from nas.errors import ConfigError, StorageError
 from nas.evaluation.settings import EvaluationSettings, StudyPlace
 from nas.execution.base import Executor, open_executor
+from nas.execution.garbage_collection import frozen_heap
 from nas.execution.interrupts import Interrupts, TimeBudgetExceeded
 from nas.study.config import StudyConfig
 from nas.study.dataset import dataset_record

@@ -17,8 +17,8 @@ from dashboard_study import DEVICE, EPOCHS, RUNG, SPACE, generate_study
 from rich.console import Console
 
 from nas.driver.ask_tell import AskTell
-from nas.driver.garbage import frozen_heap
 from nas.driver.plan import create_halving
+from nas.execution.garbage_collection import frozen_heap
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
 from nas.study.layout import DATABASE

@@ -1,4 +1,4 @@
-"""Imports of a worker without garbage collection."""
+"""Objects that are left out of garbage collection: those of the imports of a worker, and those of a driver."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nas.execution.imports import without_garbage_collection
+from nas.execution.garbage_collection import frozen_heap, without_garbage_collection
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +31,9 @@ def test_garbage_is_collected_again_after_an_error() -> None:
     with pytest.raises(ImportError), without_garbage_collection():
         raise ImportError
     assert gc.isenabled()
+
+
+def test_what_exists_is_left_out_of_garbage_collection_until_the_end_of_the_block() -> None:
+    with frozen_heap():
+        assert gc.get_freeze_count() > 1000
+    assert gc.get_freeze_count() == 0
