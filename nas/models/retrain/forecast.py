@@ -12,7 +12,7 @@ from nas.models.retrain.display import RetrainDisplay
 from nas.models.retrain.estimate import RunPace, time_left_s
 from nas.models.retrain.plan import LOCAL, RetrainJob, Workers
 from nas.models.retrain.prepared import PreparedRetraining
-from nas.models.retrain.progress_file import read_progress
+from nas.models.retrain.progress import read_progress
 from nas.study.retrained import RETRAINED, STOP
 
 

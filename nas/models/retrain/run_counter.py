@@ -11,7 +11,7 @@ from typing import Protocol
 from nas.models.retrain.display import RetrainDisplay
 from nas.models.retrain.estimate import RunPace, time_left_s
 from nas.models.retrain.plan import RetrainJob
-from nas.models.retrain.progress_file import RunProgress, read_progress
+from nas.models.retrain.progress import RunProgress, read_progress
 
 LOOK_INTERVAL_S = 0.5
 """Seconds between two looks at how far the runs are."""
