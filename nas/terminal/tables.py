@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.analysis.architecture_text import mixer_names
-from nas.analysis.classes import class_record
+from nas.analysis.class_recalls import class_record
 from nas.analysis.drivers import driver_rows, driver_statuses, lease_statuses
 from nas.analysis.failures import failure_summary, group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
