@@ -18,11 +18,11 @@ from nas.driver.state import SearchState
 from nas.objectives import OBJECTIVES, Objective
 from nas.study.drivers import DRIVER
 from nas.study.layout import remove_checkpoint
-from nas.study.measure_task import MeasureTask
 from nas.study.predicted_values import PREDICTED_VALUES
 from nas.study.records import Completed, MeasuredOnly, Paused, Refused
 from nas.study.trial_store import Lease, Transaction, TrialChange
 from nas.study.unmeasured import UNMEASURED, Unmeasured
+from nas.study.worker_tasks import MeasureTask
 from search_space import Architecture
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nas.study.inheritance import Inheritance
-from nas.study.trial_task import EarlierSegments
+from nas.study.worker_tasks import EarlierSegments
 from search_space import Architecture
 
 

@@ -26,8 +26,8 @@ from nas.study.drivers import DRIVER
 from nas.study.inheritance import Inheritance
 from nas.study.limits import satisfies_limits
 from nas.study.trial_store import OpenTrial, Transaction, TrialChange
-from nas.study.trial_task import EarlierSegments
 from nas.study.trials import seed_of
+from nas.study.worker_tasks import EarlierSegments
 from search_space import Architecture
 
 MAX_REFUSED_SUGGESTIONS = 20  # in a row; then a random architecture that was not seen is proposed

@@ -36,7 +36,6 @@ from nas.evaluation.trial_files import SharedTrialFiles, TrialFiles
 from nas.study.device_kind import is_of_kind
 from nas.study.failure_kinds import kind_of
 from nas.study.layout import CHECKPOINT, STACKS
-from nas.study.measure_task import MeasureTask
 from nas.study.outcome_parts import Measured, Trained
 from nas.study.record_json import to_record
 from nas.study.records import (
@@ -50,7 +49,7 @@ from nas.study.records import (
     WorkerOutcome,
     name_of,
 )
-from nas.study.trial_task import EarlierSegments, TrialTask
+from nas.study.worker_tasks import EarlierSegments, MeasureTask, TrialTask
 from search_space import Architecture
 from search_space.modules.network import Network
 from trainers.data.dataset import load

@@ -20,7 +20,7 @@ from nas.study.file_store import FileStore, trial_name
 from nas.study.inheritance import Inheritance
 from nas.study.layout import CHECKPOINT, INHERITED_WEIGHTS, REFERENCE, WEIGHTS, WORKERS, sibling_folder, trial_folder
 from nas.study.segments import STOP, Segment, WorkerFiles
-from nas.study.trial_task import TrialTask
+from nas.study.worker_tasks import TrialTask
 
 LOCAL_INTERVAL_S = 0.25
 REMOTE_INTERVAL_S = 2.0

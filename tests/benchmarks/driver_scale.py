@@ -38,7 +38,7 @@ from nas.execution.base import Loss, NoTask, Task, TaskSource
 from nas.execution.simulator import Script, Simulator, VirtualClock
 from nas.study.record_json import to_record
 from nas.study.segments import Segment
-from nas.study.trial_task import TrialTask
+from nas.study.worker_tasks import TrialTask
 from search_space import Architecture
 
 MEMORY_PARTS = 9

@@ -41,8 +41,8 @@ from nas.study.storage import create_study
 from nas.study.storage_url import StoragePlace, StorageUrl
 from nas.study.study_sampler import create_sampler
 from nas.study.trial_database import driving
-from nas.study.trial_task import TrialTask
 from nas.study.trials import is_trained, outcome_name
+from nas.study.worker_tasks import TrialTask
 from search_space import Architecture, SearchSpace
 
 SPACE = Path(__file__).parents[2] / "studies" / "folder.yaml"

@@ -20,8 +20,8 @@ from nas.study.config import StudyConfig
 from nas.study.inheritance import Inheritance
 from nas.study.layout import trial_folder
 from nas.study.stored import StoredStudy
-from nas.study.trial_task import TrialTask
 from nas.study.trials import is_trained, outcome_name
+from nas.study.worker_tasks import TrialTask
 from search_space import Architecture
 
 EXECUTOR = "local"

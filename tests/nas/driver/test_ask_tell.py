@@ -22,8 +22,8 @@ from nas.study.optuna_adapter import open_trial
 from nas.study.outcome_parts import Measured
 from nas.study.records import Completed, Duplicate, Failed, MachineFailure, Paused, Refused, Stopped
 from nas.study.storage import create_study, open_study
-from nas.study.trial_task import EarlierSegments
 from nas.study.trials import is_trained, outcome_name, seed_of
+from nas.study.worker_tasks import EarlierSegments
 from search_space import cost
 
 DIED = MachineFailure("the worker died", is_certain=False)

@@ -23,8 +23,8 @@ from nas.study.events import SearchStarted, TrialRecorded, TrialStarted
 from nas.study.outcome_parts import Measured, Trained
 from nas.study.record_json import to_record
 from nas.study.records import Completed, Paused
-from nas.study.trial_task import TrialTask
 from nas.study.trials import is_trained
+from nas.study.worker_tasks import TrialTask
 from search_space import Architecture, cost
 
 WALL_S = 1e-9  # so short that the next proposal is always made ahead of time

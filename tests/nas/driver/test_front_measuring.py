@@ -27,7 +27,6 @@ from nas.execution.simulator import Script, Simulator
 from nas.objectives.costs import cost_values
 from nas.study.config import StudyConfig
 from nas.study.leases import SharedLeases
-from nas.study.measure_task import MeasureTask
 from nas.study.outcome_parts import Measured, Trained
 from nas.study.predicted_values import OPERATOR_PREDICTIONS, PREDICTED_VALUES
 from nas.study.prediction_correction import MIN_OBSERVATIONS
@@ -39,7 +38,7 @@ from nas.study.storage_url import StoragePlace, StorageUrl
 from nas.study.stored import StoredStudy
 from nas.study.transactions import ServerTransactions
 from nas.study.trial_database import DatabaseTrials, driving
-from nas.study.trial_task import TrialTask
+from nas.study.worker_tasks import MeasureTask, TrialTask
 from search_space import Architecture, SearchSpace
 
 NAMES = ("accuracy", "macs", "images_per_s")

@@ -26,7 +26,6 @@ from nas.study.config import StudyConfig
 from nas.study.device_kind import is_of_kind
 from nas.study.layout import WEIGHTS
 from nas.study.leases import SharedLeases
-from nas.study.measure_task import MeasureTask
 from nas.study.measuring_device import SameDevice
 from nas.study.outcome_parts import Measured, Trained
 from nas.study.record_json import to_record
@@ -37,8 +36,8 @@ from nas.study.storage_url import StoragePlace, StorageUrl
 from nas.study.stored import StoredStudy
 from nas.study.transactions import ServerTransactions
 from nas.study.trial_database import DatabaseTrials, driving
-from nas.study.trial_task import TrialTask
 from nas.study.trials import is_trained
+from nas.study.worker_tasks import MeasureTask, TrialTask
 from nas.terminal.tables import trial_record
 from search_space import Architecture, cost
 from trainers.device import device_name

@@ -17,7 +17,7 @@ from nas.evaluation.trial_files import SharedTrialFiles
 from nas.study.inheritance import Inheritance, inherited_epochs
 from nas.study.layout import CHECKPOINT, INHERITED_WEIGHTS, WEIGHTS, trial_folder
 from nas.study.records import Completed, Interrupted, Paused
-from nas.study.trial_task import TrialTask
+from nas.study.worker_tasks import TrialTask
 from search_space import Architecture, SearchSpace
 from trainers.data.config import DataConfig
 from trainers.data.prepared import prepare

@@ -25,8 +25,8 @@ from nas.study.inheritance import Inheritance
 from nas.study.layout import CHECKPOINT, DATA, REFERENCE, WEIGHTS, WORKERS, trial_folder
 from nas.study.records import Completed, MachineFailure, Paused
 from nas.study.segments import WorkerFiles
-from nas.study.trial_task import TrialTask
 from nas.study.url_store import UrlStore
+from nas.study.worker_tasks import TrialTask
 from search_space import SearchSpace
 from trainers.data.config import DataConfig
 from trainers.data.description import describe

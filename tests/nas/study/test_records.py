@@ -30,8 +30,8 @@ from nas.study.records import (
     WorkerOutcome,
     name_of,
 )
-from nas.study.trial_task import EarlierSegments, TrialTask
 from nas.study.trials import is_trained, outcome_name
+from nas.study.worker_tasks import EarlierSegments, TrialTask
 from trainers.training.checkpoint import load_metadata
 from trainers.training.epoch import Epoch
 

@@ -1,4 +1,6 @@
-"""The task to train a network, or to go on with its training (`nas/study/measure_task.py`: to measure one)."""
+"""What a driver asks a worker to do: train a network, or go on with its training (`TrialTask`), or only measure one that
+another worker has trained (`MeasureTask`, see `nas.study.measuring_device`).
+"""
 
 from __future__ import annotations
 
@@ -64,3 +66,32 @@ class TrialTask:
         """The inverse of `to_dict`."""
         inherited = None if plain.get("inherited") is None else Inheritance(**plain["inherited"])
         return cls(**{**plain, "earlier": EarlierSegments(**plain["earlier"]), "inherited": inherited})
+
+
+@dataclass(frozen=True)
+class MeasureTask:
+    """The task of a worker: an architecture that another worker has trained, to be measured.
+
+    Args:
+        number: the number of the trial.
+        architecture: the architecture as JSON.
+        seed: the seed of its initial weights.
+    """
+
+    number: int
+    architecture: str
+    seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {"measure": {"number": self.number, "architecture": self.architecture, "seed": self.seed}}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> MeasureTask:
+        """The inverse of `to_dict`."""
+        return cls(**plain["measure"])
+
+    @staticmethod
+    def is_in(plain: Mapping[str, Any]) -> bool:
+        """True if the task `plain` is a measurement."""
+        return "measure" in plain
