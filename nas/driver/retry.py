@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas.driver.study_files import move_stored_checkpoint
+from nas.driver.checkpoints import move_stored_checkpoint
 from nas.study.layout import move_checkpoint
 from nas.study.stored import StoredStudy
 from nas.study.trials import RETRIED_FROM, failed_trials

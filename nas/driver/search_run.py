@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from nas.analysis.dataset_summary import leak_warnings
 from nas.analysis.imbalance import imbalance_warning
 from nas.driver.ask_tell import AskTell
+from nas.driver.checkpoints import published
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display
 from nas.driver.driver_folders import driver_folder, remove_empty_folders
@@ -32,7 +33,6 @@ from nas.driver.reading import ImageReader
 from nas.driver.retry import enqueue_failed
 from nas.driver.start_checks import check_decoded
 from nas.driver.storage_retry import StorageRetry
-from nas.driver.study_files import published
 from nas.driver.warm_start import check_earlier_study, prior_accuracies
 from nas.errors import ConfigError, StorageError
 from nas.evaluation.settings import EvaluationSettings, StudyPlace
@@ -195,6 +195,7 @@ class SearchRun:
         config, home = self.config, self.folder.resolve()
         files = WorkerFiles(self._own_folder(WORKERS))
         place = StudyPlace.new(home, study.fingerprint, config.files, files.folder.relative_to(home).as_posix())
+        folder_of = partial(trial_folder, home)
         workers = executor.allocation.workers
         stored = self._wait_for(lambda: study.trials)
         front_time = create_front_time(config, workers, self.interrupts, self.display.warn, stored)
@@ -202,7 +203,7 @@ class SearchRun:
         with (
             self.display.trials() as observer,
             files.opened(place.nonce),
-            published(settings.data_file, place) as checkpoints,
+            published(settings.data_file, place, folder_of) as checkpoints,
         ):
             create = partial(
                 AskTell,
@@ -210,15 +211,14 @@ class SearchRun:
                 space,
                 study.objectives,
                 config.trials,
-                folder_of=lambda number: trial_folder(home, number),
+                folder_of=folder_of,
                 limits=config.limits,
                 seed=config.seed,
                 promotion_rule=create_promotion_rule(config),
-                has_weights=None if checkpoints is None else checkpoints.has_weights,
-                observers=(observer, *([] if checkpoints is None else [checkpoints]), *self.observers),
+                observers=(observer, checkpoints, *self.observers),
                 workers=files,
                 store=trials,
-                mark_of=None if checkpoints is None else checkpoints.mark_of,
+                checkpoints=checkpoints,
                 kind=config.throughput.device if settings.measuring.objectives else None,
                 check_device=self._device_check(trials),
                 front_measuring=front_measuring,

@@ -9,8 +9,8 @@ import os
 import shutil
 from pathlib import Path
 
+from nas.driver.checkpoints import check_files
 from nas.driver.reading import ImageReader
-from nas.driver.study_files import check_files
 from nas.driver.warm_start import check_warm_start
 from nas.errors import ConfigError, StudyError
 from nas.execution.base import check_executor, check_resources

@@ -9,10 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
-
-from nas.study.layout import CHECKPOINT
 
 LOSSES = "losses"
 """The user attribute of a trial."""
@@ -64,15 +61,6 @@ def in_a_row(losses: Sequence[TrialLoss]) -> list[TrialLoss]:
             break
         row.insert(0, loss)
     return row
-
-
-def checkpoint_mark(folder: Path) -> str | None:
-    """What the checkpoint of the trial in `folder` is like (`TrialLoss.checkpoint`)."""
-    try:
-        status = (folder / CHECKPOINT).stat()
-    except OSError:
-        return None
-    return f"{status.st_size}/{status.st_mtime_ns}"
 
 
 def _is_loss(entry: object) -> bool:

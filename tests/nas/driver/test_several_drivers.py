@@ -14,6 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.driver.ask_tell import AskTell
+from nas.driver.checkpoints import FolderCheckpoints
 from nas.driver.promotion import FrontPromotion, Halving, PromotionRule
 from nas.driver.proposal import Finished, Proposal
 from nas.driver.state import SearchState
@@ -84,9 +85,20 @@ class Study:
         leases.announce()
         study.sampler = optuna.samplers.RandomSampler(seed=leases.index)
         store = DatabaseTrials(study, leases.transactions, leases)
-        options = {"store": store, "promotion_rule": self.rule, "observers": [self]}
-        options["has_weights"] = lambda number, file: True
+        options = {"store": store, "promotion_rule": self.rule, "observers": [self], "checkpoints": AllWeights(Path)}
         return OneDriver(leases, self.driver.ask_tell(study, self.target, **options))
+
+
+class AllWeights(FolderCheckpoints):
+    """No checkpoints, and every file of weights."""
+
+    def mark_of(self, number: int) -> str | None:
+        """None."""
+        return None
+
+    def has_weights(self, number: int, file: str) -> bool:
+        """True."""
+        return True
 
 
 @dataclass

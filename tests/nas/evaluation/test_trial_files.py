@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas.driver.study_files import published
+from nas.driver.checkpoints import published
 from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.place import open_trial_files
 from nas.evaluation.publication import ASSUMED_PUBLISH_S, MAX_PUBLISH_SHARE, Publication
@@ -125,7 +125,7 @@ def study(
         measuring=measuring,
         place=seen_place,
     )
-    with WorkerFiles(folder / WORKERS).opened(place.nonce), published(data_file, place):
+    with WorkerFiles(folder / WORKERS).opened(place.nonce), published(data_file, place, Path):
         yield Study(kind, folder, settings, machine)
     torch.set_num_threads(threads)
 
