@@ -17,37 +17,37 @@ MAX_S = 10 * 365 * 86_400
 """Longer than any search; longer durations overflow the clocks of some systems."""
 
 
-def parse_duration(given: Any) -> timedelta:
+def parse_duration(value: Any) -> timedelta:
     """A duration: a number of seconds, or numbers with units, the larger unit first: `1h30m`, `1.5 h`, `2 days`.
 
     Raises:
-        ValueError: `given` has another form, or is not above 0.
+        ValueError: `value` has another form, or is not above 0.
     """
-    seconds = _seconds(given)
+    seconds = _seconds(value)
     if seconds is None or not 0 < seconds <= MAX_S:
         raise ValueError(
-            f"must be a duration such as 90s, 30m, 2h, 1h30m or 1d, above 0 and at most 3650d, found {given}"
+            f"must be a duration such as 90s, 30m, 2h, 1h30m or 1d, above 0 and at most 3650d, found {value}"
         )
     return timedelta(seconds=seconds)
 
 
 def duration_word(duration: timedelta) -> str:
     """The inverse of `parse_duration`: `1h30m`."""
-    left, words = duration.total_seconds(), ""
+    rest_s, words = duration.total_seconds(), ""
     for unit in ("d", "h", "m"):
-        number, left = divmod(left, _UNITS_S[unit])
+        number, rest_s = divmod(rest_s, _UNITS_S[unit])
         words += f"{number:.0f}{unit}" if number else ""
-    return words + (f"{left:g}s" if left or not words else "")
+    return words + (f"{rest_s:g}s" if rest_s or not words else "")
 
 
-def _seconds(given: Any) -> float | None:
-    if isinstance(given, timedelta):
-        return given.total_seconds()
-    if isinstance(given, int | float) and not isinstance(given, bool):
-        return float(given)
-    if not isinstance(given, str):
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, str):
         return None
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text := given.strip().lower()):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text := value.strip().lower()):
         return float(text)
     parts = _PATTERN.fullmatch(text)
     if parts is None or not text:

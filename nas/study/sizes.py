@@ -13,21 +13,21 @@ MAX_BYTES = 2**60
 
 
 class MemorySize(int):
-    """A number of bytes. The type tells it from a plain number, which must not be given as text (`check_types`)."""
+    """A number of bytes. The type tells it from a plain number, which must not be written as text (`check_types`)."""
 
     __slots__ = ()
 
 
-def parse_size(given: Any) -> MemorySize:
+def parse_size(value: Any) -> MemorySize:
     """Bytes: a number, or a number with a unit: `8 GB` (10^9 bytes each), `8 GiB` (2^30), `512 MB`.
 
     Raises:
-        ValueError: `given` has another form, is less than a byte or more than `MAX_BYTES`.
+        ValueError: `value` has another form, is less than a byte or more than `MAX_BYTES`.
     """
-    size = _bytes(given)
+    size = _bytes(value)
     if size is None or not 1 <= size <= MAX_BYTES:
         raise ValueError(
-            f"must be a size such as 8 GB or 512 MiB, at most {MAX_BYTES >> 40:,} TiB, found {given!s:.50}"
+            f"must be a size such as 8 GB or 512 MiB, at most {MAX_BYTES >> 40:,} TiB, found {value!s:.50}"
         )
     return MemorySize(size)
 
@@ -40,10 +40,10 @@ def size_word(size_bytes: int) -> str:
     return str(size_bytes)
 
 
-def _bytes(given: Any) -> float | None:
-    if isinstance(given, int | float) and not isinstance(given, bool):
-        return given
-    match = _PATTERN.fullmatch(given.strip()) if isinstance(given, str) and len(given) <= 50 else None
+def _bytes(value: Any) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    match = _PATTERN.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= 50 else None
     if match is None:
         return None
     return float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2].lower()]
