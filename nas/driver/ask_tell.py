@@ -20,22 +20,23 @@ from nas.driver.checkpoints import Checkpoints, FolderCheckpoints
 from nas.driver.failure_streak import FailureStreak
 from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.front_time import FrontTime
-from nas.driver.ladder import Ladder
 from nas.driver.measurements import Measurements, measured_names
 from nas.driver.parents import Parents, architectures_of
-from nas.driver.promotion import PromotionRule
 from nas.driver.proposal import Finished, Proposal, Wait
 from nas.driver.propose import Proposer
 from nas.driver.record import Recorder
+from nas.driver.rungs.ladder import Ladder
+from nas.driver.rungs.promotion import PromotionRule
 from nas.driver.segment_log import SegmentLog
 from nas.driver.state import SearchState
 from nas.driver.suspects import Suspects
 from nas.driver.trial_losses import TrialLosses
 from nas.objectives import Objective
 from nas.sampler.batching import BatchingSampler, batch_size
+from nas.study.database.trial_store import OptunaTrials, TrialStore
 from nas.study.events import Event, Observer, SearchStarted, TrialLost, TrialRecorded, TrialStarted
-from nas.study.losses import LOSSES, TrialLoss
-from nas.study.records import (
+from nas.study.outcomes.losses import LOSSES, TrialLoss
+from nas.study.outcomes.records import (
     Completed,
     Interrupted,
     MachineFailure,
@@ -48,7 +49,6 @@ from nas.study.records import (
     name_of,
 )
 from nas.study.segments import Segment, WorkerFiles
-from nas.study.trial_store import OptunaTrials, TrialStore
 from nas.study.trials import outcome_name, retried_numbers
 from search_space import SearchSpace
 

@@ -19,7 +19,7 @@ from nas.study.config import StudyConfig
 from nas.study.events import Event, Observer, TrialRecorded
 from nas.study.file_store import fingerprint_name, trial_name
 from nas.study.layout import CHECKPOINT, WEIGHTS, WORKERS
-from nas.study.records import Stopped
+from nas.study.outcomes.records import Stopped
 from nas.study.url_store import UrlStore
 
 logger = logging.getLogger(__name__)

@@ -22,13 +22,13 @@ from nas.errors import MachineError, StorageError
 from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
 from nas.sampler.batching import MIN_WORKERS
+from nas.study.database.storage_errors import DATABASE_ERRORS
 from nas.study.device_kind import is_of_kind
-from nas.study.losses import TrialLoss
-from nas.study.record_json import from_record, segment_of
-from nas.study.records import Failed, TrainedSegment, WorkerOutcome
+from nas.study.outcomes.losses import TrialLoss
+from nas.study.outcomes.record_json import from_record, segment_of
+from nas.study.outcomes.records import Failed, TrainedSegment, WorkerOutcome
+from nas.study.outcomes.worker_tasks import MeasureTask, TrialTask
 from nas.study.segments import Segment
-from nas.study.storage_errors import DATABASE_ERRORS
-from nas.study.worker_tasks import MeasureTask, TrialTask
 
 MAX_WRITE_DELAY_S = 0.2
 """An outcome is written after this delay, even if a worker has to wait."""

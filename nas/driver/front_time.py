@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from nas.driver.ladder import Ladder
-from nas.study.durations import duration_word
+from nas.driver.rungs.ladder import Ladder
+from nas.study.config_file.durations import duration_word
 from nas.study.events import Event, TrialRecorded
-from nas.study.inheritance import Inheritance
-from nas.study.records import Paused
+from nas.study.outcomes.inheritance import Inheritance
+from nas.study.outcomes.records import Paused
 from nas.study.trials import AnyTrial
 
 MARGIN = 1.1

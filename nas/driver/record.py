@@ -14,11 +14,12 @@ from optuna.trial import TrialState
 
 from nas.driver.state import SearchState
 from nas.objectives import Objective, primary_index
+from nas.study.database.trial_store import Lease, OpenTrial, Transaction, TrialChange
 from nas.study.events import TrialLost, TrialRecorded
-from nas.study.failure_kinds import kind_of
 from nas.study.layout import ERROR, WEIGHTS, remove_checkpoint, remove_error, write_error
-from nas.study.predicted_values import PREDICTED_VALUES, known_values
-from nas.study.records import (
+from nas.study.outcomes.failure_kinds import kind_of
+from nas.study.outcomes.predicted_values import PREDICTED_VALUES, known_values
+from nas.study.outcomes.records import (
     INFEASIBLE,
     OUTCOME,
     Failed,
@@ -29,8 +30,7 @@ from nas.study.records import (
     TrialOutcome,
     name_of,
 )
-from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
-from nas.study.unmeasured import UNMEASURED
+from nas.study.outcomes.unmeasured import UNMEASURED
 from trainers.files import remove_temporary_files
 
 logger = logging.getLogger(__name__)

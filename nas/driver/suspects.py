@@ -18,11 +18,11 @@ from dataclasses import replace
 
 from nas.driver.record import Recorder
 from nas.errors import MachineError
+from nas.study.database.trial_store import OpenTrial
 from nas.study.events import TrialLost, TrialRecorded
-from nas.study.failure_kinds import kind_of
 from nas.study.layout import ERROR, write_error
-from nas.study.records import Failed, MachineFailure
-from nas.study.trial_store import OpenTrial
+from nas.study.outcomes.failure_kinds import kind_of
+from nas.study.outcomes.records import Failed, MachineFailure
 from nas.study.trials import RETRIED_FROM
 
 ENDED_SEARCH = "machine_failure"

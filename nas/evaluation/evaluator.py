@@ -34,11 +34,11 @@ from nas.evaluation.training_plan import TrainingPlan
 from nas.evaluation.training_result import TrainingResult, train_until
 from nas.evaluation.trial_files import SharedTrialFiles, TrialFiles
 from nas.study.device_kind import is_of_kind
-from nas.study.failure_kinds import kind_of
 from nas.study.layout import CHECKPOINT, STACKS
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.record_json import to_record
-from nas.study.records import (
+from nas.study.outcomes.failure_kinds import kind_of
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.record_json import to_record
+from nas.study.outcomes.records import (
     Completed,
     Failed,
     Interrupted,
@@ -49,7 +49,7 @@ from nas.study.records import (
     WorkerOutcome,
     name_of,
 )
-from nas.study.worker_tasks import EarlierSegments, MeasureTask, TrialTask
+from nas.study.outcomes.worker_tasks import EarlierSegments, MeasureTask, TrialTask
 from search_space import Architecture
 from search_space.modules.network import Network
 from trainers.data.dataset import load
@@ -98,7 +98,7 @@ class Evaluator:
         self._unsaved: Completed | None = None  # a training that has ended, while its weights are not written
 
     def run(self, task: Mapping[str, Any]) -> dict[str, Any]:
-        """Evaluate a task and return the record of its outcome (`nas.study.records.to_record`).
+        """Evaluate a task and return the record of its outcome (`nas.study.outcomes.records.to_record`).
 
         Args:
             task: `TrialTask.to_dict` or `MeasureTask.to_dict`.

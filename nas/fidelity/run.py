@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from nas.analysis.statistics import MIN_VALUES
 from nas.driver.display import Display
-from nas.driver.reading import ImageReader
-from nas.driver.start_checks import check_compiler
+from nas.driver.start.reading import ImageReader
+from nas.driver.start.start_checks import check_compiler
 from nas.errors import MachineError, StudyError
 from nas.execution.base import Executor, Loss, Task, check_resources, open_executor
 from nas.execution.interrupts import Interrupts

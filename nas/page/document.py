@@ -6,7 +6,7 @@ trial is its number:
     key, name, folder    of the study; `key` identifies it among the studies of a page
     live, writable       whether a server sends changes, and takes notes and pins
     searching            whether a search runs now
-    cursor, count        the trials that were read (`nas.study.reader.Cursor`), and their number
+    cursor, count        the trials that were read (`nas.study.database.reader.Cursor`), and their number
     objectives           as `Objective.to_dict`, with `limit`, the worst value allowed or null
     fields, columns      `nas.page.fields.Field`, and the values by key
     curves               validation accuracy by epoch of all trials, one after another: `values` and `offsets`

@@ -9,11 +9,11 @@ from typing import Any
 
 from nas.errors import StudyError, UsageError
 from nas.study.config import StudyConfig
+from nas.study.config_file.study_file import StudyFile, read
 from nas.study.content import StudyContent, StudySnapshot
+from nas.study.database.storage import study_exists
 from nas.study.dataset import dataset_record
 from nas.study.images import check_room, data_errors
-from nas.study.storage import study_exists
-from nas.study.study_file import StudyFile, read
 from nas.study.templates import installed_studies
 from trainers.data.description import describe
 from trainers.data.prepared import locate, prepare

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import StudyError
-from nas.study.record_json import from_record
-from nas.study.records import Completed
+from nas.study.outcomes.record_json import from_record
+from nas.study.outcomes.records import Completed
 from nas.study.trials import AnyTrial
 from search_space import Architecture
 from search_space.errors import SpaceError

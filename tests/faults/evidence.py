@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from reference import Reference
 
 from nas.driver.plan import create_halving
-from nas.driver.promotion import Halving
+from nas.driver.rungs.promotion import Halving
 from nas.objectives import Objective, primary_index
 from nas.study.config import StudyConfig
 from nas.study.stored import StoredStudy

@@ -14,7 +14,7 @@ from nas.models.diagnose.subject import ImageSample
 from nas.models.images import split_of, study_dataset
 from nas.study.content import StudyContent, StudySnapshot
 from nas.study.data_argument import describe_data
-from nas.study.storage import study_exists
+from nas.study.database.storage import study_exists
 from trainers.data.dataset import Dataset, load
 from trainers.data.types import Part, Progress
 from trainers.errors import DataError

@@ -22,8 +22,8 @@ from nas.models.images import class_outputs, parts_of, study_dataset
 from nas.models.loaded_model import LoadedModel
 from nas.study.content import StudySnapshot
 from nas.study.data_argument import data_configuration
+from nas.study.database.storage import study_exists
 from nas.study.images import check_room, data_errors
-from nas.study.storage import study_exists
 from trainers.data.pixels import resize_all
 from trainers.data.prepared import locate
 from trainers.data.resizing import Resizing

@@ -21,7 +21,7 @@ from nas.models.study_models import is_study_word, is_trial_word, load_study_mod
 from nas.models.validate.images import ValidationImages, read_images
 from nas.models.validate.record import TOP, Calibration, ModelThroughput, Validation
 from nas.study.content import StudySnapshot
-from nas.study.storage import study_exists
+from nas.study.database.storage import study_exists
 from trainers.augment import Normalise
 from trainers.data.types import Part, Progress
 from trainers.device import device_name

@@ -14,17 +14,17 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.driver.dispatch import TrialDispatcher
-from nas.driver.promotion import Halving
+from nas.driver.rungs.promotion import Halving
 from nas.errors import StudyError
 from nas.execution.base import FINISHED, WAIT, Task
 from nas.execution.simulator import NodeLoss, Script, Simulator, VirtualClock
 from nas.sampler import ParetoSampler
 from nas.study.events import SearchStarted, TrialRecorded, TrialStarted
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.record_json import to_record
-from nas.study.records import Completed, Paused
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.record_json import to_record
+from nas.study.outcomes.records import Completed, Paused
+from nas.study.outcomes.worker_tasks import TrialTask
 from nas.study.trials import is_trained
-from nas.study.worker_tasks import TrialTask
 from search_space import Architecture, cost
 
 WALL_S = 1e-9  # so short that the next proposal is always made ahead of time

@@ -15,20 +15,20 @@ from optuna.trial import TrialState
 
 from nas.driver.ask_tell import AskTell
 from nas.driver.checkpoints import FolderCheckpoints
-from nas.driver.promotion import FrontPromotion, Halving, PromotionRule
 from nas.driver.proposal import Finished, Proposal
+from nas.driver.rungs.promotion import FrontPromotion, Halving, PromotionRule
 from nas.driver.state import SearchState
-from nas.study.driver_rows import read_drivers
+from nas.study.database.driver_rows import read_drivers
+from nas.study.database.leases import SharedLeases
+from nas.study.database.server_storage import open_server_study
+from nas.study.database.storage import create_study
+from nas.study.database.storage_url import StoragePlace, StorageUrl
+from nas.study.database.transactions import ServerTransactions
+from nas.study.database.trial_database import DatabaseTrials
 from nas.study.events import TrialLost, TrialRecorded
-from nas.study.inheritance import INHERITED
-from nas.study.leases import SharedLeases
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.records import Completed, Paused
-from nas.study.server_storage import open_server_study
-from nas.study.storage import create_study
-from nas.study.storage_url import StoragePlace, StorageUrl
-from nas.study.transactions import ServerTransactions
-from nas.study.trial_database import DatabaseTrials
+from nas.study.outcomes.inheritance import INHERITED
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.records import Completed, Paused
 from nas.study.trials import count_trained, is_trained
 from search_space import cost
 

@@ -21,12 +21,12 @@ from nas.evaluation.publication import ASSUMED_PUBLISH_S, MAX_PUBLISH_SHARE, Pub
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings, StudyPlace
 from nas.evaluation.trial_files import SharedTrialFiles, StoredTrialFiles
 from nas.execution.driver_files import FolderFiles
-from nas.study.inheritance import Inheritance
 from nas.study.layout import CHECKPOINT, DATA, REFERENCE, WEIGHTS, WORKERS, trial_folder
-from nas.study.records import Completed, MachineFailure, Paused
+from nas.study.outcomes.inheritance import Inheritance
+from nas.study.outcomes.records import Completed, MachineFailure, Paused
+from nas.study.outcomes.worker_tasks import TrialTask
 from nas.study.segments import WorkerFiles
 from nas.study.url_store import UrlStore
-from nas.study.worker_tasks import TrialTask
 from search_space import SearchSpace
 from trainers.data.config import DataConfig
 from trainers.data.description import describe
