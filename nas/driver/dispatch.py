@@ -133,11 +133,11 @@ class TrialDispatcher(TaskSource):
             return self.next_task()
         self.demand.see(device)
         may_measure = kind is None or (device is not None and is_of_kind(device, kind))
-        given = (self._next_measurement() if may_measure else None) or self.next_task()
+        task = (self._next_measurement() if may_measure else None) or self.next_task()
         # A worker that nobody knows yet says so if its device is of another kind.
-        if given is WAIT and (may_measure or device is None):
+        if task is WAIT and (may_measure or device is None):
             return self._next_measurement() or WAIT
-        return given
+        return task
 
     def _next_measurement(self) -> Task | None:
         """Return the next trial that waits for its measurement; None: there is none, or the search stops."""

@@ -110,10 +110,8 @@ class Recorder:
         if change.state is None:
             state.running.discard(number)
             state.unmeasured.discard(number)
-            if (
-                isinstance(outcome, Paused) and outcome.inherited is not None
-            ):  # the training from scratch does not continue it
-                remove_checkpoint(self.folder_of(number))
+            if isinstance(outcome, Paused) and outcome.inherited is not None:
+                remove_checkpoint(self.folder_of(number))  # the training from scratch does not continue it
             if state.ladder is not None and isinstance(outcome, Paused):
                 state.ladder.reach(number, outcome.epoch, self._check_values(state.open[number].user_attrs, outcome)[1])
             return TrialRecorded(number, outcome)

@@ -86,8 +86,8 @@ class Suspects:
         if failed.infeasible is not None or repeated is None:
             return failed
         before = self.state.study.get_trials(deepcopy=False)[repeated].user_attrs.get("failure")
-        same = before is not None and kind_of(str(before)) == kind_of(failed.reason)
-        return replace(failed, infeasible=kind_of(failed.reason)) if same else failed
+        is_same_kind = before is not None and kind_of(str(before)) == kind_of(failed.reason)
+        return replace(failed, infeasible=kind_of(failed.reason)) if is_same_kind else failed
 
     @property
     def has_held(self) -> bool:

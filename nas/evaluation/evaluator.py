@@ -77,9 +77,8 @@ class Evaluator:
         torch.set_num_threads(settings.threads)
         self.settings = settings
         self.device = device
-        use_device(
-            torch.device(device), settings.gpus
-        )  # a worker that shares a GPU must not use the memory of the others
+        # A worker that shares a GPU must not use the memory of the others.
+        use_device(torch.device(device), settings.gpus)
         compilation.check_compiler(settings.train.compile, device)
         self.files = files or SharedTrialFiles(settings.data_file, settings.measuring.reference_file)
         self.data = load(self.files.images, device, settings.gpus / 2)
@@ -98,7 +97,7 @@ class Evaluator:
         self._unsaved: Completed | None = None  # a training that has ended, while its weights are not written
 
     def run(self, task: Mapping[str, Any]) -> dict[str, Any]:
-        """Evaluate a task and return the record of its outcome (`nas.study.outcomes.records.to_record`).
+        """Evaluate a task and return the record of its outcome (`nas.study.outcomes.record_json`).
 
         Args:
             task: `TrialTask.to_dict` or `MeasureTask.to_dict`.
@@ -293,5 +292,5 @@ class Evaluator:
         kind, device = self.settings.measuring.device, measured.device
         is_own = self.may_measure and device == device_name(torch.device(self.device))
         is_of_right_kind = is_own or (device is not None and kind is not None and is_of_kind(device, kind))
-        known = {*earlier.measured, *measured.values}
-        return is_of_right_kind and known.issuperset(self.settings.measuring.objectives)
+        measured_names = {*earlier.measured, *measured.values}
+        return is_of_right_kind and measured_names.issuperset(self.settings.measuring.objectives)

@@ -1,4 +1,4 @@
-"""Whether a worker of this search can have the device that the study measures on; told before anything is trained."""
+"""Checks, before anything is trained, that a worker of this search can have the device that the study measures on."""
 
 from __future__ import annotations
 

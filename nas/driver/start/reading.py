@@ -146,8 +146,8 @@ class ImageReader:
             located = None if self._located is None else self._wait_for(self._located).result()
             return prepare_images(self.config, self.cache, report, located, self.reading_version)
         listing = self._wait_for(_run_in_thread(lambda: locate_images(self.config, self.reading_version)))
-        found = None if listing.exception() else listing.result()  # an error is raised again where it is handled
-        return restore_images(self.config, self.cache, self.study.fingerprint, report, found, self.reading_version)
+        located = None if listing.exception() else listing.result()  # an error is raised again where it is handled
+        return restore_images(self.config, self.cache, self.study.fingerprint, report, located, self.reading_version)
 
     def _wait_for(self, listing: Future[LocatedData]) -> Future[LocatedData]:
         """Wait for `listing` as long as it is needed; it writes nothing, so it may go on in its thread."""
