@@ -22,16 +22,16 @@ from typing import Self
 from nas.analysis.expected_front import with_expected_front
 from nas.analysis.results import Results
 from nas.driver.display import Display
-from nas.driver.opening import open_or_create_study
 from nas.driver.run import run_search
+from nas.driver.start.opening import open_or_create_study
 from nas.models.front_test_accuracy import measure_test_accuracy
 from nas.report import check_out, write
 from nas.study.config import StudyConfig
 from nas.study.content import StudySnapshot
+from nas.study.database.storage import read_study
+from nas.study.database.storage_url import StorageUrl
 from nas.study.events import Observer
 from nas.study.layout import CONFIG
-from nas.study.storage import read_study
-from nas.study.storage_url import StorageUrl
 from nas.study.stored import StoredStudy
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ import timm
 import torch
 from optuna.trial import TrialState
 
-from nas.study.storage import open_study
+from nas.study.database.storage import open_study
 from search_space import SearchSpace, build, mixers, presets
 from search_space.norm import norm_name
 from search_space.operators import operators

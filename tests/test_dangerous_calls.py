@@ -36,8 +36,8 @@ ALLOWED_JSON = {
     "nas/execution/executors/ray_tune/searcher.py": "the answers of our own workers",
     "nas/page/space_values.py": "JSON that the caller has made",
     "nas/sampler/optuna_adapter.py": "the same errors are caught",
-    "nas/study/storage_url.py": "the same errors are caught",
-    "nas/study/stored_trial.py": "the same errors are caught",
+    "nas/study/database/storage_url.py": "the same errors are caught",
+    "nas/study/database/stored_trial.py": "the same errors are caught",
     "nas/study/trial_record.py": "the same errors are caught",
 }
 """File -> why it calls `json.loads`, which ends in a `RecursionError` on JSON that is nested deeply."""

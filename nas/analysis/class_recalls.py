@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nas.analysis.results import Results
 from trainers.training.confusion import Confusion
 
 SHOWN_CLASSES = 20
@@ -39,3 +40,9 @@ def confusion_record(confusion: Confusion, names: Sequence[str]) -> dict[str, An
     confusions = [{"class": names[a], "predicted": names[b], "images": count} for (a, b), count in pairs]
     scores = {name: getattr(confusion, name) for name in ("accuracy", "balanced_accuracy", "macro_f1")}
     return {**scores, "classes": classes, "confusions": confusions}
+
+
+def class_record(results: Results, trial: int) -> dict[str, Any] | None:
+    """The recall of each class on the test split; None if `trial` was not tested, or was tested by an earlier version."""
+    confusion = results.test_confusion.get(str(trial))
+    return None if confusion is None else confusion_record(confusion, class_names(results.dataset, confusion))

@@ -23,9 +23,9 @@ from nas.analysis.trial_fields import TEXTS, number_columns, state_of
 from nas.objectives import OBJECTIVES, Objective, get, primary_index
 from nas.sampler.prediction import PREDICTED
 from nas.study.attribute_types import is_number
-from nas.study.drivers import DRIVER
-from nas.study.failure_kinds import short_reason
-from nas.study.predicted_values import PREDICTED_VALUES, predictions_of
+from nas.study.database.drivers import DRIVER
+from nas.study.outcomes.failure_kinds import short_reason
+from nas.study.outcomes.predicted_values import PREDICTED_VALUES, predictions_of
 from nas.study.segments import SEGMENTS
 from nas.study.trials import RETRIED_FROM, AnyTrial, attribute_column
 

@@ -22,7 +22,7 @@ from nas.analysis.growing import MISSING_CODE, GrowingColumn, RaggedColumn, Text
 from nas.analysis.running_front import FrontEntry, RunningFront
 from nas.errors import reason
 from nas.objectives import Objective
-from nas.study.reader import Cursor
+from nas.study.database.reader import Cursor
 from nas.study.trial_record import TrialRecord
 from trainers.files import atomic_write
 from trainers.input_files import open_input

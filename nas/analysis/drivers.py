@@ -1,4 +1,4 @@
-"""Who searches a study: its drivers, and the leases of the trials that run (`nas/study/leases.py`)."""
+"""Who searches a study: its drivers, and the leases of the trials that run (`nas/study/database/leases.py`)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 from nas.analysis.results import Results
 from nas.formatting import duration, printable
-from nas.study.drivers import DRIVER, UNKNOWN, DriverRecord
+from nas.study.database.drivers import DRIVER, UNKNOWN, DriverRecord
 from nas.study.lock import is_locked
-from nas.study.unmeasured import UNMEASURED
+from nas.study.outcomes.unmeasured import UNMEASURED
 
 LeaseState: TypeAlias = Literal["held", "expired", "left", "unmeasured"]
 """Its driver lives; nobody has heard of its driver for the time of a lease; its driver has left it; it was trained, and waits for

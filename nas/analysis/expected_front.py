@@ -21,9 +21,9 @@ from nas.objectives import Direction, primary_index
 from nas.sampler.factories.pareto import create_pareto
 from nas.sampler.prediction import Prediction
 from nas.study.config import StudyConfig
+from nas.study.config_file.space_config import DATA_FIELDS
 from nas.study.layout import CONFIG, OPERATORS
 from nas.study.operator_table import read_tables
-from nas.study.space_config import DATA_FIELDS
 from nas.study.study_sampler import sampler_context
 from nas.study.trials import AnyTrial
 from search_space import SearchSpace

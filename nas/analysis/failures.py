@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas.formatting import count
-from nas.study.failure_kinds import short_reason
+from nas.study.outcomes.failure_kinds import short_reason
 
 if TYPE_CHECKING:  # it imports pandas
     from nas.analysis.results import Results

@@ -84,7 +84,7 @@ def _predicted_pairs(results: Results) -> Floats:
 def rung_findings(results: Results) -> Iterator[Finding]:
     """How well the value at the lowest rung ranks the trials that were trained to the end; nothing without rungs.
 
-    An inherited training (`nas.study.inheritance`) counts as a rung.
+    An inherited training (`nas.study.outcomes.inheritance`) counts as a rung.
     """
     inherits = (results.config.get("train") or {}).get("inherit", "none") != "none"
     key, title = "rungs", "Ranking by inherited trainings" if inherits else "Rungs of the scheduler"

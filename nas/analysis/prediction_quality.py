@@ -19,7 +19,7 @@ from nas.formatting import finite_or_none
 from nas.sampler.registry import SAMPLERS
 from nas.study.layout import OPERATORS
 from nas.study.operator_table import Floats, OperatorTable, predicted_objectives, read_tables
-from nas.study.predicted_values import PREDICTED_VALUES
+from nas.study.outcomes.predicted_values import PREDICTED_VALUES
 from search_space import Architecture
 from search_space.errors import SpaceError
 

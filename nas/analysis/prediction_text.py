@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.formatting import value_text
 from nas.objectives import Objective
-from nas.study.predicted_values import PREDICTED_VALUES, PredictedValue, predictions_of
+from nas.study.outcomes.predicted_values import PREDICTED_VALUES, PredictedValue, predictions_of
 from nas.study.prediction_correction import CONFIDENCE
 
 

@@ -1,4 +1,4 @@
-"""Which values of the parameters the front prefers, and which were never trained.
+"""Which values of the parameters the front prefers.
 
 The preference for a value is its odds on the front against its odds among the other complete trials that have the parameter:
 
@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -106,56 +105,3 @@ def odds_ratio(a: int, b: int, c: int, d: int) -> tuple[float, float, float]:
     error = math.sqrt(sum(1 / (count + 0.5) for count in (a, b, c, d)))
     reach = NORMAL_QUANTILE * error
     return math.exp(center), math.exp(center - reach), math.exp(center + reach)
-
-
-@dataclass(frozen=True)
-class Untried:
-    """What was never trained: no complete or stopped trial has it.
-
-    Args:
-        values: parameter -> its values, in the order of `levels`.
-        pairs: (stage, mixer), the stage counted from 0.
-    """
-
-    values: Mapping[str, tuple[str, ...]]
-    pairs: tuple[tuple[int, str], ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {
-            "values": {name: list(texts) for name, texts in self.values.items()},
-            "pairs": [list(p) for p in self.pairs],
-        }
-
-
-def untried(results: Results, params: Params, levels: Mapping[str, Sequence[object]]) -> Untried:
-    """The values, and the pairs of stage and mixer, that no training has had.
-
-    The mixers of stage i are the parameter `stages.i.mixer`; a mixer that any stage may have counts for each stage.
-
-    Args:
-        results: the study.
-        params: parameter -> code per trial (-1: missing), for all trials in the order of numbers.
-        levels: parameter -> all its values in the space, in the order of codes.
-
-    Raises:
-        ValueError: a parameter does not have a code for each trial.
-    """
-    table = code_table(params, len(results.summary))
-    trained = results.summary["state"].isin(["complete", "stopped"]).to_numpy()
-    tried = {name: set(table[name].to_numpy()[trained].tolist()) if name in table else set() for name in levels}
-    values = {
-        name: tuple(str(value) for code, value in enumerate(known) if code not in tried[name])
-        for name, known in levels.items()
-    }
-    stages = {int(name.split(".")[1]): name for name in levels if _is_stage_mixer(name)}
-    mixers = list(dict.fromkeys(str(value) for name in stages.values() for value in levels[name]))
-    had = {(stage, text) for stage, name in stages.items() for text in level_names(levels, name, sorted(tried[name]))}
-    pairs = tuple(pair for pair in product(sorted(stages), mixers) if pair not in had)
-    return Untried({name: texts for name, texts in values.items() if texts}, pairs)
-
-
-def _is_stage_mixer(name: str) -> bool:
-    """True for `stages.0.mixer`."""
-    parts = name.split(".")
-    return len(parts) == 3 and parts[0] == "stages" and parts[1].isdecimal() and parts[2] == "mixer"

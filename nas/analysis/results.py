@@ -1,6 +1,6 @@
 """The results of a study, read once: a table of trials, the front, the best trial, hypervolume.
 
-Everything comes from the study's Optuna storage (`nas/study/storage.py` lists the attributes); reading never writes. A
+Everything comes from the study's Optuna storage (`nas/study/database/storage.py` lists the attributes); reading never writes. A
 `Results` is a snapshot: load it again to see what happened since.
 """
 
@@ -28,10 +28,10 @@ from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
 from nas.study.attribute_types import is_number_text
 from nas.study.content import StudyContent, StudySnapshot
-from nas.study.drivers import DriverRecord, drivers_of
+from nas.study.database.drivers import DriverRecord, drivers_of
+from nas.study.database.storage_url import StorageUrl
 from nas.study.lock import is_locked
-from nas.study.predicted_values import PREDICTED_VALUES
-from nas.study.storage_url import StorageUrl
+from nas.study.outcomes.predicted_values import PREDICTED_VALUES
 from nas.study.trials import AnyTrial, attribute_column, damage_of
 from trainers.training.confusion import Confusion
 
@@ -130,8 +130,8 @@ class Results:
         Columns: `trial`, `state` (one of `STATES`), each objective under its name (of a trial that is not complete: the values
         that are known), `number_columns()`, `TEXTS`, `seed`, `architecture` (plain dict or None), `curve` (list of dicts),
         `started`, `finished`, `retried_from` (number of the failed trial that it repeats, or NaN), `feasible`, `inherited`,
-        `predicted`, `predicted_values` and `segments` (plain, as `nas.study.storage` describes them; None and [] without),
-        `rungs` (epoch -> value of the primary objective) and `on_front`.
+        `predicted`, `predicted_values` and `segments` (plain, as `nas.study.database.storage` describes them; None and []
+        without), `rungs` (epoch -> value of the primary objective) and `on_front`.
         """
         return add_details(self.summary, self.records)
 

@@ -1,4 +1,4 @@
-"""The segments of all trials: which worker trained which trial when (the attribute `segments`, `nas.study.storage`)."""
+"""The segments of all trials: which worker trained which trial when (the attribute `segments`, `nas.study.database.storage`)."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from nas.analysis.front import Floats, front_mask
 from nas.analysis.trial_fields import TEXTS, number_columns, state_of
 from nas.objectives import Objective
 from nas.sampler.prediction import PREDICTED
-from nas.study.inheritance import INHERITED
-from nas.study.predicted_values import PREDICTED_VALUES
+from nas.study.outcomes.inheritance import INHERITED
+from nas.study.outcomes.predicted_values import PREDICTED_VALUES
 from nas.study.segments import SEGMENTS
 from nas.study.trials import RETRIED_FROM, AnyTrial, attribute_column
 

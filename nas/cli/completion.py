@@ -92,8 +92,8 @@ def _folders_in(folder: Path) -> list[Path]:
 
 
 def _trial_numbers(folder: object) -> Iterable[str]:
+    from nas.study.database.snapshot import check_no_views, copy_to_memory
     from nas.study.layout import DATABASE
-    from nas.study.snapshot import check_no_views, copy_to_memory
 
     if not isinstance(folder, str | Path) or not _holds_study(Path(folder)):
         return ()

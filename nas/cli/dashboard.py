@@ -79,7 +79,7 @@ def dashboard(
 def check_storages(urls: list[str]) -> None:
     """Raise `UsageError` for a storage that cannot be read."""
     if urls:
-        from nas.study.reader import list_studies
+        from nas.study.database.reader import list_studies
 
         for url in urls:
             list_studies(url)

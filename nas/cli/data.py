@@ -12,7 +12,7 @@ from nas.cli.app import AsJson, Verbose, app, check_quotes, expand_path, print_r
 
 @app.command()
 def data(
-    where: Annotated[
+    argument: Annotated[
         str,
         typer.Argument(
             metavar="DATA",
@@ -41,8 +41,8 @@ def data(
 
     check_quotes(overrides or [])
     with interruptible():
-        dataset = _describe(where, overrides or [], html_file)
-        _warn(dataset, where, overrides or [])
+        dataset = _describe(argument, overrides or [], html_file)
+        _warn(dataset, argument, overrides or [])
     if as_json:
         print(json.dumps(dataset))
         return
@@ -53,7 +53,7 @@ def data(
         print(f"page: {printable(html_file)}")
 
 
-def _describe(where: str, overrides: list[str], html_file: Path | None) -> dict[str, Any]:
+def _describe(argument: str, overrides: list[str], html_file: Path | None) -> dict[str, Any]:
     """The description of the data; its page is written if one is asked for."""
     from tempfile import TemporaryDirectory
 
@@ -66,7 +66,7 @@ def _describe(where: str, overrides: list[str], html_file: Path | None) -> dict[
         check_file(html_file)
     with TemporaryDirectory(prefix="mixfront-") as scratch:
         with TerminalDisplay(create_console(stderr=True)).step("reading images") as progress:
-            dataset, file = describe_data(where, overrides, Path(scratch), progress)
+            dataset, file = describe_data(argument, overrides, Path(scratch), progress)
         if html_file is not None:
             from nas.report.data_page import write_data_page
 
@@ -74,7 +74,7 @@ def _describe(where: str, overrides: list[str], html_file: Path | None) -> dict[
     return dataset
 
 
-def _warn(dataset: dict[str, Any], where: str, overrides: list[str]) -> None:
+def _warn(dataset: dict[str, Any], argument: str, overrides: list[str]) -> None:
     import sys
 
     from nas.analysis.dataset_summary import leak_warnings
@@ -82,7 +82,7 @@ def _warn(dataset: dict[str, Any], where: str, overrides: list[str]) -> None:
     from nas.study.data_argument import skips_unasked
 
     warnings = list(leak_warnings(dataset))
-    if (broken := dataset.get("skipped_count")) and skips_unasked(where, overrides):
+    if (broken := dataset.get("skipped_count")) and skips_unasked(argument, overrides):
         left_out = f"{count(broken, 'image')} left out"
         warnings.append(
             f"{left_out}; `nas search` would end with an error: data.on_error=skip leaves them out there, too"

@@ -209,13 +209,15 @@ def _names(options: list[str] | None) -> tuple[str, ...]:
     return tuple(name for option in options or () for name in option.split(",") if name)
 
 
-def _print_forecast(found: Forecast, as_json: bool) -> None:
+def _print_forecast(forecast: Forecast, as_json: bool) -> None:
     from nas.models.retrain import tables
 
     if as_json:
-        print(json.dumps({"runs": [run.to_dict() for run in found.runs], "left_s": found.left_s}, allow_nan=False))
+        print(
+            json.dumps({"runs": [run.to_dict() for run in forecast.runs], "left_s": forecast.left_s}, allow_nan=False)
+        )
         return
-    print_rich(tables.forecast_report(found))
+    print_rich(tables.forecast_report(forecast))
 
 
 def _print_end(study: StudyContent, retraining: Retraining, as_json: bool) -> None:

@@ -68,9 +68,9 @@ def search(
     from nas.driver.run import run_search
     from nas.formatting import printable, shell_path
     from nas.study.config import StudyConfig
+    from nas.study.database.storage import study_exists
+    from nas.study.database.storage_url import StorageUrl
     from nas.study.layout import CONFIG, default_folder
-    from nas.study.storage import study_exists
-    from nas.study.storage_url import StorageUrl
     from nas.study.templates import find_study
     from nas.terminal.console import create_console
     from nas.terminal.progress import TerminalDisplay
@@ -103,7 +103,7 @@ def print_end(config: StudyConfig, folder: Path, end: SearchEnd, display: Displa
     from nas.analysis.results import Results
     from nas.driver.storage_retry import StorageRetry
     from nas.formatting import count, shell_path
-    from nas.study.durations import duration_word
+    from nas.study.config_file.durations import duration_word
     from nas.study.trials import is_trained
     from nas.terminal import tables
 

@@ -25,7 +25,7 @@ from nas.dashboard.study_feed import StudyFeed
 from nas.dashboard.threads import DaemonExecutor
 from nas.errors import StudyError
 from nas.page.packing import json_bytes
-from nas.study.reader import list_studies
+from nas.study.database.reader import list_studies
 
 TICK_S = 0.25
 """Interval between two looks at a study that a browser shows."""

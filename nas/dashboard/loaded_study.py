@@ -16,11 +16,11 @@ from nas.page.document import PageState
 from nas.page.drivers import plain_drivers
 from nas.page.live_document import LiveDocument
 from nas.page.retrained import NO_STAMP, no_retrained, plain_retrained, retrained_stamp
-from nas.study.drivers import DriverRecord
+from nas.study.database.drivers import DriverRecord
+from nas.study.database.reader import START, StudyReader
 from nas.study.info import StudyInfo
 from nas.study.layout import COLUMNS, STORAGE, may_write, place_file
 from nas.study.lock import is_locked
-from nas.study.reader import START, StudyReader
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from nas.dashboard.places import StudyPlace, without_password
 from nas.dashboard.responses import RequestError
 from nas.dashboard.summary import summary_of
 from nas.errors import StudyError, UsageError, reason
+from nas.study.database.reader import StudyReader
 from nas.study.layout import place_file
-from nas.study.reader import StudyReader
 
 
 class StudyFeed:

@@ -14,10 +14,10 @@ from optuna.trial import TrialState
 from nas.errors import StudyError, UsageError
 from nas.objectives import Objective
 from nas.study.content import StudySnapshot
-from nas.study.drivers import drivers_of
+from nas.study.database.drivers import drivers_of
+from nas.study.database.storage_url import StoragePlace
 from nas.study.file_store import trial_name
 from nas.study.layout import DATABASE, TRIALS, WEIGHTS, place_file, trial_folder
-from nas.study.storage_url import StoragePlace
 from nas.study.trial_record import TrialRecord
 from nas.study.url_store import UrlStore, check_url
 from nas.study.weights_header import WeightsHeader

@@ -15,7 +15,7 @@ from nas.doctor.examined import ExaminedStudy, living_drivers
 from nas.doctor.registry import CHECKS, StudyCheck
 from nas.doctor.removed import RemovedFiles
 from nas.errors import MachineError, StudyError, UsageError
-from nas.study.connections import missing_study
+from nas.study.database.connections import missing_study
 from nas.study.layout import DATABASE, holds_study
 from nas.study.lock import is_locked, lock_folder
 

@@ -17,11 +17,11 @@ from nas.driver.state import SearchState
 from nas.objectives import Objective
 from nas.objectives.costs import cost_values
 from nas.sampler.prediction import PREDICTED, PredictingSampler
+from nas.study.database.trial_store import Lease, OpenTrial, Transaction, TrialChange
 from nas.study.events import TrialRecorded
-from nas.study.inheritance import INHERITED
 from nas.study.limits import excesses, find_violation
-from nas.study.records import OUTCOME, Duplicate, Refused, name_of
-from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
+from nas.study.outcomes.inheritance import INHERITED
+from nas.study.outcomes.records import OUTCOME, Duplicate, Refused, name_of
 from search_space import Architecture, SearchSpace
 
 

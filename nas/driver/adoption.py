@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from nas.driver.state import SearchState
-from nas.study.trial_store import Transaction
+from nas.study.database.trial_store import Transaction
 
 logger = logging.getLogger(__name__)
 

@@ -16,24 +16,27 @@ import optuna
 from optuna.trial import TrialState
 
 from nas.driver.admission import Admission
+from nas.driver.checkpoints import Checkpoints, FolderCheckpoints
 from nas.driver.failure_streak import FailureStreak
 from nas.driver.front_measuring import FrontMeasuring
 from nas.driver.front_time import FrontTime
-from nas.driver.ladder import Ladder, PromotionRule
 from nas.driver.measurements import Measurements, measured_names
 from nas.driver.parents import Parents, architectures_of
 from nas.driver.proposal import Finished, Proposal, Wait
 from nas.driver.propose import Proposer
 from nas.driver.record import Recorder
+from nas.driver.rungs.ladder import Ladder
+from nas.driver.rungs.promotion import PromotionRule
 from nas.driver.segment_log import SegmentLog
 from nas.driver.state import SearchState
 from nas.driver.suspects import Suspects
 from nas.driver.trial_losses import TrialLosses
 from nas.objectives import Objective
 from nas.sampler.batching import BatchingSampler, batch_size
+from nas.study.database.trial_store import OptunaTrials, TrialStore
 from nas.study.events import Event, Observer, SearchStarted, TrialLost, TrialRecorded, TrialStarted
-from nas.study.losses import LOSSES, TrialLoss, checkpoint_mark
-from nas.study.records import (
+from nas.study.outcomes.losses import LOSSES, TrialLoss
+from nas.study.outcomes.records import (
     Completed,
     Interrupted,
     MachineFailure,
@@ -46,7 +49,6 @@ from nas.study.records import (
     name_of,
 )
 from nas.study.segments import Segment, WorkerFiles
-from nas.study.trial_store import OptunaTrials, TrialStore
 from nas.study.trials import outcome_name, retried_numbers
 from search_space import SearchSpace
 
@@ -67,12 +69,9 @@ class AskTell:
         promotion_rule: the rungs at which trainings pause, and who goes on; None: every trial is trained to the end.
         observers: receive every event.
         workers: the files in which workers announce what they train; None: there are none.
-        mark_of: maps the number of a trial to a text that changes whenever its checkpoint does, None if it has none; by default
-            that of the file in its folder.
+        checkpoints: the checkpoints and weights of trials; None: those in their folders.
         kind: the kind of device that trials are measured on, wherever they are trained; None: where they are trained.
         check_device: raises unless all measurements are on one device.
-        has_weights: True for the number of a trial and the name of a file of weights that this driver has; by default, in the
-            folder of the trial.
         front_measuring: decides which trials are measured; None: all are, before their training.
         front_time: keeps time of a time budget for the front, which is trained from scratch; None: there is none to keep.
         store: reads and writes the trials; None: Optuna's interface, for a driver that is alone.
@@ -91,14 +90,13 @@ class AskTell:
         observers: Sequence[Observer] = (),
         workers: WorkerFiles | None = None,
         store: TrialStore | None = None,
-        mark_of: Callable[[int], str | None] | None = None,
+        checkpoints: Checkpoints | None = None,
         kind: str | None = None,
         check_device: Callable[[str | None], None] = lambda device: None,
-        has_weights: Callable[[int, str], bool] | None = None,
         front_measuring: FrontMeasuring | None = None,
         front_time: FrontTime | None = None,
     ) -> None:
-        mark_of = mark_of or (lambda number: checkpoint_mark(folder_of(number)))
+        checkpoints = checkpoints or FolderCheckpoints(folder_of)
         self.objectives = tuple(objectives)
         self.target = target
         self.folder_of = folder_of
@@ -110,19 +108,20 @@ class AskTell:
             store or OptunaTrials(study),
             ladder,
             self.objectives,
-            lambda number: mark_of(number) is not None,
+            lambda number: checkpoints.mark_of(number) is not None,
             is_measured_apart=kind is not None,
             front_measuring=front_measuring,
         )
-        has_weights = has_weights or (lambda number, file: (folder_of(number) / file).is_file())
         parents = None
         if ladder is not None and (inherited_epochs := ladder.promotion_rule.inherited_epochs) is not None:
-            parents = Parents(inherited_epochs, ladder, partial(architectures_of, study, space), has_weights)
+            parents = Parents(
+                inherited_epochs, ladder, partial(architectures_of, study, space), checkpoints.has_weights
+            )
         admission = Admission(self.state, space, self.objectives, limits or {}, self.notify, parents)
         self.proposer = Proposer(self.state, admission, target, seed, front_time)
         self.recorder = Recorder(self.state, self.objectives, folder_of)
         self.suspects = Suspects(self.recorder)
-        self.losses = TrialLosses(self.state, folder_of, mark_of)
+        self.losses = TrialLosses(self.state, folder_of, checkpoints.mark_of)
         self.streak = FailureStreak()
         self.segments = SegmentLog(self.state, workers)
         self.measurements = Measurements(self.state, measured_names(self.objectives, limits or {}), folder_of)

@@ -22,14 +22,13 @@ from nas.errors import MachineError, StorageError
 from nas.execution.base import FINISHED, WAIT, Loss, NoTask, Task, TaskSource
 from nas.execution.interrupts import Interrupts
 from nas.sampler.batching import MIN_WORKERS
+from nas.study.database.storage_errors import DATABASE_ERRORS
 from nas.study.device_kind import is_of_kind
-from nas.study.losses import TrialLoss
-from nas.study.measure_task import MeasureTask
-from nas.study.record_json import from_record, segment_of
-from nas.study.records import Failed, TrainedSegment, WorkerOutcome
+from nas.study.outcomes.losses import TrialLoss
+from nas.study.outcomes.record_json import from_record, segment_of
+from nas.study.outcomes.records import Failed, TrainedSegment, WorkerOutcome
+from nas.study.outcomes.worker_tasks import MeasureTask, TrialTask
 from nas.study.segments import Segment
-from nas.study.storage_errors import DATABASE_ERRORS
-from nas.study.trial_task import TrialTask
 
 MAX_WRITE_DELAY_S = 0.2
 """An outcome is written after this delay, even if a worker has to wait."""
@@ -134,11 +133,11 @@ class TrialDispatcher(TaskSource):
             return self.next_task()
         self.demand.see(device)
         may_measure = kind is None or (device is not None and is_of_kind(device, kind))
-        given = (self._next_measurement() if may_measure else None) or self.next_task()
+        task = (self._next_measurement() if may_measure else None) or self.next_task()
         # A worker that nobody knows yet says so if its device is of another kind.
-        if given is WAIT and (may_measure or device is None):
+        if task is WAIT and (may_measure or device is None):
             return self._next_measurement() or WAIT
-        return given
+        return task
 
     def _next_measurement(self) -> Task | None:
         """Return the next trial that waits for its measurement; None: there is none, or the search stops."""

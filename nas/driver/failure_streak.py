@@ -6,8 +6,8 @@ from collections import Counter
 
 from nas.errors import MachineError
 from nas.study.events import Event, TrialRecorded
-from nas.study.failure_kinds import find_kind, kind_of, without_file
-from nas.study.records import Failed, TrainedSegment
+from nas.study.outcomes.failure_kinds import find_kind, kind_of, without_file
+from nas.study.outcomes.records import Failed, TrainedSegment
 
 MAX_FAILURES = 10
 """Failures of one kind, without a trial that was trained between them, that end a search."""

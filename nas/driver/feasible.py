@@ -1,4 +1,4 @@
-"""Whether a search that has ended has found anything."""
+"""Checks that a search which has ended has a complete trial."""
 
 from __future__ import annotations
 

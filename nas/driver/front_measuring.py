@@ -26,7 +26,7 @@ from nas import objectives as registered
 from nas.analysis.running_front import RunningFront
 from nas.objectives import Objective
 from nas.study.operator_table import OperatorTable
-from nas.study.predicted_values import OPERATOR_PREDICTIONS, PredictedValue
+from nas.study.outcomes.predicted_values import OPERATOR_PREDICTIONS, PredictedValue
 from nas.study.prediction_correction import MIN_OBSERVATIONS, Observation, PredictionCorrection
 from search_space import Architecture
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from nas.driver.ladder import Ladder
-from nas.study.durations import duration_word
+from nas.driver.rungs.ladder import Ladder
+from nas.study.config_file.durations import duration_word
 from nas.study.events import Event, TrialRecorded
-from nas.study.inheritance import Inheritance
-from nas.study.records import Paused
+from nas.study.outcomes.inheritance import Inheritance
+from nas.study.outcomes.records import Paused
 from nas.study.trials import AnyTrial
 
 MARGIN = 1.1
@@ -66,11 +66,11 @@ class FrontTime:
             needed_s = self.needed_s(front)
             self.is_due = bool(front) and self.remaining_s() <= needed_s
             if self.is_due:
-                left = duration_word(timedelta(seconds=max(1, round(needed_s))))
+                needed = duration_word(timedelta(seconds=max(1, round(needed_s))))
                 trials = f"{len(front)} trial{'' if len(front) == 1 else 's'}"
                 self.show(
                     f"no further trial starts: the front ({trials}) is trained from scratch in the rest of the time budget"
-                    f" (about {left})"
+                    f" (about {needed})"
                 )
         return self.is_due
 
@@ -81,11 +81,11 @@ class FrontTime:
         enter the front. Workers that take the next training whenever they are free end within the mean load plus the longest
         training (Graham 1966).
         """
-        known = list(self._wall_s.values())
-        if not known:
+        walls_s = list(self._wall_s.values())
+        if not walls_s:
             return 0.0
-        mean_s = sum(known) / len(known)
+        mean_s = sum(walls_s) / len(walls_s)
         inherited_s = [self._wall_s.get(number, mean_s) for number in front] + [mean_s] * self.workers
         scratch_s = [seconds * self.rungs[1] / self.rungs[0] for seconds in inherited_s]
         load_s = (sum(scratch_s) - max(scratch_s)) / self.workers + max(scratch_s)
-        return max(known) + MARGIN * load_s
+        return max(walls_s) + MARGIN * load_s

@@ -16,13 +16,13 @@ from typing import Any
 from nas.driver.adoption import measurable
 from nas.driver.state import SearchState
 from nas.objectives import OBJECTIVES, Objective
-from nas.study.drivers import DRIVER
+from nas.study.database.drivers import DRIVER
+from nas.study.database.trial_store import Lease, Transaction, TrialChange
 from nas.study.layout import remove_checkpoint
-from nas.study.measure_task import MeasureTask
-from nas.study.predicted_values import PREDICTED_VALUES
-from nas.study.records import Completed, MeasuredOnly, Paused, Refused
-from nas.study.trial_store import Lease, Transaction, TrialChange
-from nas.study.unmeasured import UNMEASURED, Unmeasured
+from nas.study.outcomes.predicted_values import PREDICTED_VALUES
+from nas.study.outcomes.records import Completed, MeasuredOnly, Paused, Refused
+from nas.study.outcomes.unmeasured import UNMEASURED, Unmeasured
+from nas.study.outcomes.worker_tasks import MeasureTask
 from search_space import Architecture
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from datetime import timedelta
 from nas.driver.adoption import others_running
 from nas.driver.state import SearchState
 from nas.errors import MachineError
+from nas.study.config_file.durations import duration_word
 from nas.study.device_kind import is_of_kind
-from nas.study.durations import duration_word
 
 NOTICE_S = 20.0
 """The user is told of trials that have waited for this time while no worker has the device."""

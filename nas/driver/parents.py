@@ -1,4 +1,4 @@
-"""The trial whose weights a new one takes over (`nas.study.inheritance`): the nearest trained architecture.
+"""The trial whose weights a new one takes over (`nas.study.outcomes.inheritance`): the nearest trained architecture.
 
 The nearness of a trained architecture is the share of the parameters of the new one that it has, too: those of equal operators
 (`search_space.operators`) in the same part of the network, the stem, a stage or the head. It is computed from the descriptions
@@ -12,10 +12,10 @@ from functools import lru_cache
 
 import optuna
 
-from nas.driver.ladder import Ladder
+from nas.driver.rungs.ladder import Ladder
 from nas.objectives import Objective, primary_index
-from nas.study.inheritance import Inheritance
 from nas.study.layout import INHERITED_WEIGHTS, WEIGHTS
+from nas.study.outcomes.inheritance import Inheritance
 from search_space import Architecture, SearchSpace
 from search_space.operators import Operator, operators_by_part
 

@@ -7,17 +7,15 @@ from pathlib import Path
 
 from nas import objectives
 from nas.driver.front_measuring import FrontMeasuring
-from nas.driver.front_promotion import FrontPromotion
 from nas.driver.front_time import FrontTime
-from nas.driver.halving import Halving
-from nas.driver.ladder import PromotionRule
+from nas.driver.rungs.promotion import FrontPromotion, Halving, PromotionRule
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.execution.interrupts import Interrupts
 from nas.execution.resources import Allocation
 from nas.study.config import StudyConfig
-from nas.study.inheritance import inherited_epochs
 from nas.study.layout import REFERENCE
 from nas.study.operator_table import OperatorTable
+from nas.study.outcomes.inheritance import inherited_epochs
 from nas.study.trials import AnyTrial
 from trainers.measuring.effort import default_batch_size
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nas.study.inheritance import Inheritance
-from nas.study.trial_task import EarlierSegments
+from nas.study.outcomes.inheritance import Inheritance
+from nas.study.outcomes.worker_tasks import EarlierSegments
 from search_space import Architecture
 
 

@@ -18,15 +18,15 @@ import numpy as np
 from nas.driver.admission import Admission
 from nas.driver.adoption import adopt, may_promote, others_running
 from nas.driver.front_time import FrontTime
-from nas.driver.ladder import Ladder
 from nas.driver.proposal import Finished, Proposal, Wait
+from nas.driver.rungs.ladder import Ladder
 from nas.driver.state import SearchState
 from nas.objectives import OBJECTIVES
-from nas.study.drivers import DRIVER
-from nas.study.inheritance import Inheritance
+from nas.study.database.drivers import DRIVER
+from nas.study.database.trial_store import OpenTrial, Transaction, TrialChange
 from nas.study.limits import satisfies_limits
-from nas.study.trial_store import OpenTrial, Transaction, TrialChange
-from nas.study.trial_task import EarlierSegments
+from nas.study.outcomes.inheritance import Inheritance
+from nas.study.outcomes.worker_tasks import EarlierSegments
 from nas.study.trials import seed_of
 from search_space import Architecture
 

@@ -14,11 +14,12 @@ from optuna.trial import TrialState
 
 from nas.driver.state import SearchState
 from nas.objectives import Objective, primary_index
+from nas.study.database.trial_store import Lease, OpenTrial, Transaction, TrialChange
 from nas.study.events import TrialLost, TrialRecorded
-from nas.study.failure_kinds import kind_of
 from nas.study.layout import ERROR, WEIGHTS, remove_checkpoint, remove_error, write_error
-from nas.study.predicted_values import PREDICTED_VALUES, known_values
-from nas.study.records import (
+from nas.study.outcomes.failure_kinds import kind_of
+from nas.study.outcomes.predicted_values import PREDICTED_VALUES, known_values
+from nas.study.outcomes.records import (
     INFEASIBLE,
     OUTCOME,
     Failed,
@@ -29,8 +30,7 @@ from nas.study.records import (
     TrialOutcome,
     name_of,
 )
-from nas.study.trial_store import Lease, OpenTrial, Transaction, TrialChange
-from nas.study.unmeasured import UNMEASURED
+from nas.study.outcomes.unmeasured import UNMEASURED
 from trainers.files import remove_temporary_files
 
 logger = logging.getLogger(__name__)
@@ -110,10 +110,8 @@ class Recorder:
         if change.state is None:
             state.running.discard(number)
             state.unmeasured.discard(number)
-            if (
-                isinstance(outcome, Paused) and outcome.inherited is not None
-            ):  # the training from scratch does not continue it
-                remove_checkpoint(self.folder_of(number))
+            if isinstance(outcome, Paused) and outcome.inherited is not None:
+                remove_checkpoint(self.folder_of(number))  # the training from scratch does not continue it
             if state.ladder is not None and isinstance(outcome, Paused):
                 state.ladder.reach(number, outcome.epoch, self._check_values(state.open[number].user_attrs, outcome)[1])
             return TrialRecorded(number, outcome)

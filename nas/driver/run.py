@@ -14,23 +14,23 @@ import optuna
 
 from nas.driver.display import Display, NoDisplay
 from nas.driver.feasible import check_feasible
-from nas.driver.home import find_home
-from nas.driver.left_files import remove_left_files
-from nas.driver.reading import ImageReader
 from nas.driver.search_run import SearchRun
-from nas.driver.start_checks import check_new_study, check_resumed
+from nas.driver.start.home import find_home
+from nas.driver.start.left_files import remove_left_files
+from nas.driver.start.reading import ImageReader
+from nas.driver.start.start_checks import check_new_study, check_resumed
 from nas.driver.storage_retry import StorageRetry
 from nas.errors import StudyError
 from nas.execution.base import Executor
 from nas.execution.interrupts import Interrupts, TimeBudgetExceeded
 from nas.study.config import StudyConfig
 from nas.study.continuation import continue_config
+from nas.study.database.storage_errors import machine_errors
+from nas.study.database.storage_url import StorageUrl
 from nas.study.events import Observer
 from nas.study.images import prepare_images
 from nas.study.layout import DATA
 from nas.study.measuring_device import check_kind
-from nas.study.storage_errors import machine_errors
-from nas.study.storage_url import StorageUrl
 from nas.study.stored import StoredStudy
 from nas.study.trials import failed_trials
 

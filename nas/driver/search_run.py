@@ -17,43 +17,43 @@ from optuna.trial import TrialState
 from nas.analysis.dataset_summary import leak_warnings
 from nas.analysis.imbalance import imbalance_warning
 from nas.driver.ask_tell import AskTell
+from nas.driver.checkpoints import published
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.display import Display
-from nas.driver.driver_folders import driver_folder, remove_empty_folders
 from nas.driver.feasible import check_feasible
 from nas.driver.front_measuring import FrontMeasuring
-from nas.driver.garbage import frozen_heap
-from nas.driver.home import StudyHome
-from nas.driver.left_files import remove_left_files
-from nas.driver.measuring_workers import check_measuring_worker
-from nas.driver.opening import open_or_create
-from nas.driver.operator_timing import OperatorTiming
 from nas.driver.plan import create_front_measuring, create_front_time, create_promotion_rule, evaluation_settings
-from nas.driver.reading import ImageReader
-from nas.driver.retry import enqueue_failed
-from nas.driver.start_checks import check_decoded
+from nas.driver.start.driver_folders import driver_folder, remove_empty_folders
+from nas.driver.start.home import StudyHome
+from nas.driver.start.left_files import remove_left_files
+from nas.driver.start.measuring_workers import check_measuring_worker
+from nas.driver.start.opening import open_or_create
+from nas.driver.start.operator_timing import OperatorTiming
+from nas.driver.start.reading import ImageReader
+from nas.driver.start.retry import enqueue_failed
+from nas.driver.start.start_checks import check_decoded
+from nas.driver.start.warm_start import check_earlier_study, prior_accuracies
 from nas.driver.storage_retry import StorageRetry
-from nas.driver.study_files import published
-from nas.driver.warm_start import check_earlier_study, prior_accuracies
 from nas.errors import ConfigError, StorageError
 from nas.evaluation.settings import EvaluationSettings, StudyPlace
 from nas.execution.base import Executor, open_executor
+from nas.execution.garbage_collection import frozen_heap
 from nas.execution.interrupts import Interrupts, TimeBudgetExceeded
 from nas.study.config import StudyConfig
+from nas.study.database.leases import new_driver_id
+from nas.study.database.storage_errors import DATABASE_ERRORS
+from nas.study.database.transactions import merge_attribute
+from nas.study.database.trial_database import DatabaseTrials, driving
 from nas.study.dataset import dataset_record
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, with_current
 from nas.study.events import Observer
 from nas.study.images import are_gone, remove_other_files
 from nas.study.layout import OPERATORS, RAY, WORKERS, trial_folder
-from nas.study.leases import new_driver_id
 from nas.study.lock import FolderLock
 from nas.study.measuring_device import ATTRIBUTE as MEASURING_DEVICE, SameDevice
 from nas.study.segments import WorkerFiles
-from nas.study.storage_errors import DATABASE_ERRORS
 from nas.study.stored import StoredStudy
 from nas.study.study_sampler import PriorAccuracies, create_sampler
-from nas.study.transactions import merge_attribute
-from nas.study.trial_database import DatabaseTrials, driving
 from search_space import SearchSpace
 from trainers.data.description import DatasetInfo
 from trainers.files import remove_temporary_files
@@ -195,6 +195,7 @@ class SearchRun:
         config, home = self.config, self.folder.resolve()
         files = WorkerFiles(self._own_folder(WORKERS))
         place = StudyPlace.new(home, study.fingerprint, config.files, files.folder.relative_to(home).as_posix())
+        folder_of = partial(trial_folder, home)
         workers = executor.allocation.workers
         stored = self._wait_for(lambda: study.trials)
         front_time = create_front_time(config, workers, self.interrupts, self.display.warn, stored)
@@ -202,7 +203,7 @@ class SearchRun:
         with (
             self.display.trials() as observer,
             files.opened(place.nonce),
-            published(settings.data_file, place) as checkpoints,
+            published(settings.data_file, place, folder_of) as checkpoints,
         ):
             create = partial(
                 AskTell,
@@ -210,15 +211,14 @@ class SearchRun:
                 space,
                 study.objectives,
                 config.trials,
-                folder_of=lambda number: trial_folder(home, number),
+                folder_of=folder_of,
                 limits=config.limits,
                 seed=config.seed,
                 promotion_rule=create_promotion_rule(config),
-                has_weights=None if checkpoints is None else checkpoints.has_weights,
-                observers=(observer, *([] if checkpoints is None else [checkpoints]), *self.observers),
+                observers=(observer, checkpoints, *self.observers),
                 workers=files,
                 store=trials,
-                mark_of=None if checkpoints is None else checkpoints.mark_of,
+                checkpoints=checkpoints,
                 kind=config.throughput.device if settings.measuring.objectives else None,
                 check_device=self._device_check(trials),
                 front_measuring=front_measuring,

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Sequence
 from optuna.trial import TrialState
 
 from nas.driver.front_measuring import FrontMeasuring
-from nas.driver.ladder import Ladder
+from nas.driver.rungs.ladder import Ladder
 from nas.objectives import Objective, primary_index
-from nas.study.drivers import DRIVER, UNKNOWN
-from nas.study.losses import losses_of
-from nas.study.predicted_values import known_values
-from nas.study.trial_store import OpenTrial, TrialStore
+from nas.study.database.drivers import DRIVER, UNKNOWN
+from nas.study.database.trial_store import OpenTrial, TrialStore
+from nas.study.outcomes.losses import losses_of
+from nas.study.outcomes.predicted_values import known_values
+from nas.study.outcomes.unmeasured import Unmeasured
 from nas.study.trials import RETRIED_FROM, AnyTrial, is_trained, outcome_name
-from nas.study.unmeasured import Unmeasured
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from nas.errors import StorageAwayError, StorageError
 from nas.formatting import duration
-from nas.study.storage_errors import DATABASE_ERRORS, cause, is_away
-from nas.study.storage_url import without_password
+from nas.study.database.storage_errors import DATABASE_ERRORS, cause, is_away
+from nas.study.database.storage_url import without_password
 
 FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 15.0

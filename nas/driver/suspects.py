@@ -18,11 +18,11 @@ from dataclasses import replace
 
 from nas.driver.record import Recorder
 from nas.errors import MachineError
+from nas.study.database.trial_store import OpenTrial
 from nas.study.events import TrialLost, TrialRecorded
-from nas.study.failure_kinds import kind_of
 from nas.study.layout import ERROR, write_error
-from nas.study.records import Failed, MachineFailure
-from nas.study.trial_store import OpenTrial
+from nas.study.outcomes.failure_kinds import kind_of
+from nas.study.outcomes.records import Failed, MachineFailure
 from nas.study.trials import RETRIED_FROM
 
 ENDED_SEARCH = "machine_failure"
@@ -86,8 +86,8 @@ class Suspects:
         if failed.infeasible is not None or repeated is None:
             return failed
         before = self.state.study.get_trials(deepcopy=False)[repeated].user_attrs.get("failure")
-        same = before is not None and kind_of(str(before)) == kind_of(failed.reason)
-        return replace(failed, infeasible=kind_of(failed.reason)) if same else failed
+        is_same_kind = before is not None and kind_of(str(before)) == kind_of(failed.reason)
+        return replace(failed, infeasible=kind_of(failed.reason)) if is_same_kind else failed
 
     @property
     def has_held(self) -> bool:

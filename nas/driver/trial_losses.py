@@ -20,10 +20,10 @@ from pathlib import Path
 from nas.driver.state import SearchState
 from nas.execution.base import Loss
 from nas.execution.losses import MAX_RETRIES
-from nas.study.failure_kinds import NO_PROGRESS, kind_of
-from nas.study.losses import LOSSES, TrialLoss, in_a_row, losses_of
-from nas.study.records import Failed, MachineFailure
-from nas.study.stacks import Stacks, take_stacks
+from nas.study.outcomes.failure_kinds import NO_PROGRESS, kind_of
+from nas.study.outcomes.losses import LOSSES, TrialLoss, in_a_row, losses_of
+from nas.study.outcomes.records import Failed, MachineFailure
+from nas.study.outcomes.stacks import Stacks, take_stacks
 
 
 class TrialLosses:

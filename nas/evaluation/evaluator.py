@@ -34,12 +34,11 @@ from nas.evaluation.training_plan import TrainingPlan
 from nas.evaluation.training_result import TrainingResult, train_until
 from nas.evaluation.trial_files import SharedTrialFiles, TrialFiles
 from nas.study.device_kind import is_of_kind
-from nas.study.failure_kinds import kind_of
 from nas.study.layout import CHECKPOINT, STACKS
-from nas.study.measure_task import MeasureTask
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.record_json import to_record
-from nas.study.records import (
+from nas.study.outcomes.failure_kinds import kind_of
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.record_json import to_record
+from nas.study.outcomes.records import (
     Completed,
     Failed,
     Interrupted,
@@ -50,7 +49,7 @@ from nas.study.records import (
     WorkerOutcome,
     name_of,
 )
-from nas.study.trial_task import EarlierSegments, TrialTask
+from nas.study.outcomes.worker_tasks import EarlierSegments, MeasureTask, TrialTask
 from search_space import Architecture
 from search_space.modules.network import Network
 from trainers.data.dataset import load
@@ -78,9 +77,8 @@ class Evaluator:
         torch.set_num_threads(settings.threads)
         self.settings = settings
         self.device = device
-        use_device(
-            torch.device(device), settings.gpus
-        )  # a worker that shares a GPU must not use the memory of the others
+        # A worker that shares a GPU must not use the memory of the others.
+        use_device(torch.device(device), settings.gpus)
         compilation.check_compiler(settings.train.compile, device)
         self.files = files or SharedTrialFiles(settings.data_file, settings.measuring.reference_file)
         self.data = load(self.files.images, device, settings.gpus / 2)
@@ -99,7 +97,7 @@ class Evaluator:
         self._unsaved: Completed | None = None  # a training that has ended, while its weights are not written
 
     def run(self, task: Mapping[str, Any]) -> dict[str, Any]:
-        """Evaluate a task and return the record of its outcome (`nas.study.records.to_record`).
+        """Evaluate a task and return the record of its outcome (`nas.study.outcomes.record_json`).
 
         Args:
             task: `TrialTask.to_dict` or `MeasureTask.to_dict`.
@@ -294,5 +292,5 @@ class Evaluator:
         kind, device = self.settings.measuring.device, measured.device
         is_own = self.may_measure and device == device_name(torch.device(self.device))
         is_of_right_kind = is_own or (device is not None and kind is not None and is_of_kind(device, kind))
-        known = {*earlier.measured, *measured.values}
-        return is_of_right_kind and known.issuperset(self.settings.measuring.objectives)
+        measured_names = {*earlier.measured, *measured.values}
+        return is_of_right_kind and measured_names.issuperset(self.settings.measuring.objectives)

@@ -33,7 +33,7 @@ from safetensors import SafetensorError
 
 from nas.errors import message
 from nas.evaluation.memory_limit import exceeds_limit, host_memory_bytes
-from nas.study.failure_kinds import OUT_OF_GPU_MEMORY, OUT_OF_MEMORY, Cause, find_kind
+from nas.study.outcomes.failure_kinds import OUT_OF_GPU_MEMORY, OUT_OF_MEMORY, Cause, find_kind
 from trainers.errors import DataError, TrainingError
 
 __all__ = ["Cause", "cause_of", "host_memory_bytes", "loses_device"]

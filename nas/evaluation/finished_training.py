@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
-from nas.study.record_json import from_record
-from nas.study.records import Completed, Paused
+from nas.study.outcomes.record_json import from_record
+from nas.study.outcomes.records import Completed, Paused
 from search_space import Architecture
 from trainers.json_text import parse_json
 from trainers.training import checkpoint

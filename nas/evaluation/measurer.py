@@ -19,7 +19,7 @@ from torch import nn
 from nas import objectives
 from nas.evaluation.settings import MeasuringSettings
 from nas.study.limits import find_violation
-from nas.study.outcome_parts import Measured
+from nas.study.outcomes.outcome_parts import Measured
 from search_space.modules import operators as modules
 from search_space.operators import Operator
 from trainers.device import device_name

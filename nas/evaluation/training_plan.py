@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from nas.evaluation.trial_files import TrialFiles
-from nas.study.inheritance import Inheritance
 from nas.study.layout import INHERITED_WEIGHTS, WEIGHTS
-from nas.study.trial_task import TrialTask
+from nas.study.outcomes.inheritance import Inheritance
+from nas.study.outcomes.worker_tasks import TrialTask
 from search_space.modules.network import Network
 from trainers.training.checkpoint import load_weights
 from trainers.training.config import TrainConfig

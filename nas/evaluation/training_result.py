@@ -10,7 +10,7 @@ from torch import nn
 
 from nas import objectives
 from nas.evaluation.segment_clock import SegmentClock
-from nas.study.outcome_parts import Trained
+from nas.study.outcomes.outcome_parts import Trained
 from trainers.data.dataset import Dataset
 from trainers.training.config import TrainConfig
 from trainers.training.confusion import Confusion

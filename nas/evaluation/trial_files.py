@@ -17,10 +17,10 @@ from typing import Protocol
 from nas.evaluation.publication import Publication
 from nas.evaluation.stop_request import StopRequest
 from nas.study.file_store import FileStore, trial_name
-from nas.study.inheritance import Inheritance
 from nas.study.layout import CHECKPOINT, INHERITED_WEIGHTS, REFERENCE, WEIGHTS, WORKERS, sibling_folder, trial_folder
+from nas.study.outcomes.inheritance import Inheritance
+from nas.study.outcomes.worker_tasks import TrialTask
 from nas.study.segments import STOP, Segment, WorkerFiles
-from nas.study.trial_task import TrialTask
 
 LOCAL_INTERVAL_S = 0.25
 REMOTE_INTERVAL_S = 2.0

@@ -17,7 +17,7 @@ from nas import logs
 from nas.errors import StudyError, reason
 from nas.execution import processes
 from nas.execution.base import Task, WorkerFactory, WorkerSite, device_of
-from nas.execution.imports import without_garbage_collection
+from nas.execution.garbage_collection import without_garbage_collection
 from nas.execution.worker_death import count_oom_kills, describe_death
 
 STARTED, READY, UNFIT, RESULT, EXCEPTION = "started", "ready", "unfit", "result", "exception"

@@ -1,4 +1,4 @@
-"""The inherited trainings of a study (`nas.study.inheritance`), which a fidelity run compares with trainings from scratch.
+"""The inherited trainings of a study (`nas.study.outcomes.inheritance`), compared with trainings from scratch.
 
 They are not repeated: what is judged is the accuracy that the search has seen, after the weights that it has taken over.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.objectives.costs import costs_of
-from nas.study.inheritance import Inheritance
+from nas.study.outcomes.inheritance import Inheritance
 from nas.study.trials import AnyTrial
 from search_space import Architecture
 from search_space.errors import SpaceError

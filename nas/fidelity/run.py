@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import time
 from collections.abc import Mapping
@@ -12,8 +11,8 @@ from typing import Any, Protocol
 
 from nas.analysis.statistics import MIN_VALUES
 from nas.driver.display import Display
-from nas.driver.reading import ImageReader
-from nas.driver.start_checks import check_compiler
+from nas.driver.start.reading import ImageReader
+from nas.driver.start.start_checks import check_compiler
 from nas.errors import MachineError, StudyError
 from nas.execution.base import Executor, Loss, Task, check_resources, open_executor
 from nas.execution.interrupts import Interrupts
@@ -33,8 +32,6 @@ from nas.study.limits import check_limits
 from nas.study.lock import lock_folder
 from search_space import Architecture, cost
 from trainers.data.description import DatasetInfo
-
-logger = logging.getLogger(__name__)
 
 
 class CountingDisplay(Display, Protocol):

@@ -35,21 +35,23 @@ def front(results: Results, x: str | None = None, y: str | None = None) -> go.Fi
         UnknownNameError: the study has no such objective.
         UsageError: it has one objective only, or `x` and `y` are the same.
     """
-    known = {objective.name: objective for objective in results.objectives}
-    if len(known) < 2:
-        raise UsageError(f"front: needs two objectives, found {', '.join(known)}; `hypervolume` draws the only one")
-    first, second = (None if name is None else _objective(known, key, name) for key, name in (("x", x), ("y", y)))
-    both_ways = [pair for one in objective_pairs(results.objectives) for pair in (one, one[::-1])]
+    objectives = {objective.name: objective for objective in results.objectives}
+    if len(objectives) < 2:
+        raise UsageError(
+            f"front: needs two objectives, found {', '.join(objectives)}; `hypervolume` draws the only one"
+        )
+    first, second = (None if name is None else _objective(objectives, key, name) for key, name in (("x", x), ("y", y)))
+    both_ways = [way for pair in objective_pairs(results.objectives) for way in (pair, pair[::-1])]
     pairs = [pair for pair in both_ways if first in (None, pair[0]) and second in (None, pair[1])]
     if not pairs:
         raise UsageError(f"front: x and y must be two objectives, found {x} twice")
     return front_figure(front_info(results, *pairs[0]), Palette.of(results))
 
 
-def _objective(known: dict[str, Objective], key: str, name: str) -> Objective:
-    if name not in known:
-        raise UnknownNameError(f"front: {key}", "objective of the study", name, known)
-    return known[name]
+def _objective(objectives: dict[str, Objective], key: str, name: str) -> Objective:
+    if name not in objectives:
+        raise UnknownNameError(f"front: {key}", "objective of the study", name, objectives)
+    return objectives[name]
 
 
 def hypervolume(results: Results) -> go.Figure:

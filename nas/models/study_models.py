@@ -19,8 +19,8 @@ from nas.models.retrain.loading import load_retrained
 from nas.models.weights import load_trained
 from nas.study.attribute_types import is_number_text
 from nas.study.content import StudyContent, StudySnapshot
+from nas.study.database.storage import study_exists
 from nas.study.retrained import RESULT, RETRAINED, RetrainedRun, read_run, retrained_runs, run_folder
-from nas.study.storage import study_exists
 from trainers.data.description import DatasetInfo, describe
 from trainers.errors import DataError
 

@@ -20,11 +20,11 @@ from nas.page.endings import ending
 from nas.page.measurements import measured_intervals, measurement_texts, prediction_texts
 from nas.page.parts import known_architecture, known_parts, plain_parts, predicted_seconds
 from nas.study.content import confusion_of
-from nas.study.drivers import DRIVER
+from nas.study.database.drivers import DRIVER
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, environment_of, environment_text
-from nas.study.inheritance import Inheritance
 from nas.study.layout import OPERATORS
 from nas.study.operator_table import OperatorTable, read_tables
+from nas.study.outcomes.inheritance import Inheritance
 from nas.study.trials import RETRIED_FROM, AnyTrial, damage_of
 
 CURVE_DIGITS: Final = 5
@@ -93,7 +93,7 @@ def short_detail(trial: AnyTrial, context: StudyContext) -> dict[str, Any]:
         predicted_s: objective -> {`batch_size`, `seconds`: of the stem, of each stage, of the head}.
         channels: `nas.page.channels.channel_texts`.
         classes: `nas.page.classes.plain_classes`.
-        inherited: what it has taken over from another trial, as text (`nas.study.inheritance`).
+        inherited: what it has taken over from another trial, as text (`nas.study.outcomes.inheritance`).
         measurements: [[label of the objective, details as text], ...], and the attributes that are damaged.
         predictions: [[label of an objective that was predicted and not measured, its interval], ...].
         segments: as stored, the segments of its training.

@@ -6,7 +6,7 @@ trial is its number:
     key, name, folder    of the study; `key` identifies it among the studies of a page
     live, writable       whether a server sends changes, and takes notes and pins
     searching            whether a search runs now
-    cursor, count        the trials that were read (`nas.study.reader.Cursor`), and their number
+    cursor, count        the trials that were read (`nas.study.database.reader.Cursor`), and their number
     objectives           as `Objective.to_dict`, with `limit`, the worst value allowed or null
     fields, columns      `nas.page.fields.Field`, and the values by key
     curves               validation accuracy by epoch of all trials, one after another: `values` and `offsets`
@@ -36,10 +36,11 @@ from numpy.typing import NDArray
 from nas.analysis.columns import StudyColumns
 from nas.analysis.fidelity_file import read_fidelity
 from nas.analysis.segment_columns import SECONDS
+from nas.analysis.study_text import dataset_line, environment_lines, search_line
 from nas.formatting import finite_or_none
 from nas.page.arrays import Kind, encode, encode_codes
+from nas.page.data import data_summary
 from nas.page.fields import Field, fields_of
-from nas.page.meta import study_meta
 from nas.page.references import references
 from nas.page.retrained import no_retrained
 from nas.study.info import StudyInfo
@@ -97,7 +98,7 @@ def study_parts(info: StudyInfo) -> dict[str, Any]:
         "objectives": [
             objective.to_dict() | {"limit": info.limits.get(objective.name)} for objective in info.objectives
         ],
-        "meta": study_meta(info),
+        "meta": _study_meta(info),
         "notes": info.notes,
         "pins": info.pins,
         "noise": {"accuracy": _accuracy_noise(info)},
@@ -175,3 +176,16 @@ def _accuracy_noise(info: StudyInfo) -> float | None:
         return None
     measured = read_fidelity(info.folder, (info.config.get("train") or {}).get("epochs"))
     return None if measured is None else finite_or_none(measured.noise)
+
+
+def _study_meta(info: StudyInfo) -> dict[str, Any]:
+    """The texts and settings of a study as plain JSON."""
+    return {
+        "lines": [dataset_line(info), search_line(info), *environment_lines(info)],
+        "config": info.config,
+        "dataset": info.dataset,
+        "data": data_summary(info.dataset),
+        "space_size": None if info.space_size is None else str(info.space_size),
+        "target": info.attributes.get("target") or {"trials": info.config.get("trials")},
+        "end_reason": info.end_reason,
+    }

@@ -12,7 +12,7 @@ from nas import objectives
 from nas.analysis.columns import BLOCKS_PREFIX, CHOICE_PREFIX, StudyColumns, interval_columns
 from nas.objectives import Objective
 from nas.objectives.costs import COST_FIELDS
-from nas.study.predicted_values import PREDICTED_VALUES
+from nas.study.outcomes.predicted_values import PREDICTED_VALUES
 
 FieldKind = Literal["number", "code", "time", "bool"]
 FieldFormat = Literal["int", "si", "ratio", "seconds", "text", "datetime"]

@@ -1,8 +1,9 @@
 """A study whose page is open while it is searched: the document as it is now, and what changed since a browser last asked.
 
 Every row and every part of the document has the version at which it last changed, so that a browser that has version 7 gets the
-rows and the parts that changed later. One that comes with nothing but a cursor (`nas.study.reader.Cursor`), also to a server that
-was restarted, gets the trials that had not ended by then, and all small parts. Its cost does not depend on the number of trials.
+rows and the parts that changed later. One that comes with nothing but a cursor (`nas.study.database.reader.Cursor`), also to a
+server that was restarted, gets the trials that had not ended by then, and all small parts. Its cost does not depend on the number
+of trials.
 
 A change has these keys; what stays the same is left out, except `cursor` and `count`:
 
@@ -28,8 +29,8 @@ from nas.errors import UsageError
 from nas.page.arrays import encode
 from nas.page.document import PageState, document, encode_trials, state_parts, study_parts, trial_parts
 from nas.page.fields import Field, fields_of
+from nas.study.database.reader import Cursor
 from nas.study.info import StudyInfo
-from nas.study.reader import Cursor
 from nas.study.trial_record import TrialRecord
 
 Rows = NDArray[np.int_]

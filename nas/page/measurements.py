@@ -11,7 +11,7 @@ from nas.analysis.architecture_text import options_text
 from nas.analysis.prediction_text import interval_text
 from nas.objectives import Objective
 from nas.study.attribute_types import is_number
-from nas.study.predicted_values import predictions_of
+from nas.study.outcomes.predicted_values import predictions_of
 
 INTERVAL_DIGITS: Final = 5
 _IMAGES_PER_S: Final = "images_per_s_interval"

@@ -44,9 +44,9 @@ def known_parts(architecture: Architecture) -> list[dict[str, Any]]:
     return parts
 
 
-def predicted_seconds(table: OperatorTable, known: Architecture) -> list[float]:
+def predicted_seconds(table: OperatorTable, architecture: Architecture) -> list[float]:
     """Predicted seconds of a pass of `table.batch_size` images in the stem, in each stage and in the head."""
-    return [float(f"{seconds:.{SECONDS_DIGITS}g}") for seconds in table.seconds_by_part(known)]
+    return [float(f"{seconds:.{SECONDS_DIGITS}g}") for seconds in table.seconds_by_part(architecture)]
 
 
 def _plain(part: PartText) -> dict[str, Any]:
@@ -62,11 +62,11 @@ def _plain(part: PartText) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _shapes(known: Architecture) -> Iterator[dict[str, Any]]:
+def _shapes(architecture: Architecture) -> Iterator[dict[str, Any]]:
     """Map size and width of the output of each part."""
-    first = known.stage_inputs[0]
-    yield {"size": list(known.image_size), "width": known.in_chans}
+    first = architecture.stage_inputs[0]
+    yield {"size": list(architecture.image_size), "width": architecture.in_chans}
     yield {"size": list(first.size), "width": first.width}
-    for stage, size in zip(known.stages, known.sizes, strict=True):
+    for stage, size in zip(architecture.stages, architecture.sizes, strict=True):
         yield {"size": list(size), "width": stage.width}
-    yield {"size": [1, 1], "width": known.num_classes}
+    yield {"size": [1, 1], "width": architecture.num_classes}

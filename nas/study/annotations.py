@@ -15,9 +15,9 @@ from typing import Any
 from nas.errors import UsageError
 from nas.formatting import count
 from nas.study.attribute_types import is_index, is_number_text
-from nas.study.attribute_writer import AttributeWriter, FileWriter
+from nas.study.database.attribute_writer import AttributeWriter, FileWriter
+from nas.study.database.storage_url import StoragePlace
 from nas.study.layout import DATABASE
-from nas.study.storage_url import StoragePlace
 
 NOTES = "notes"
 PINS = "pins"
@@ -57,14 +57,14 @@ class Annotations:
         place = StoragePlace.of_folder(folder)
         if place is None:
             return cls(FileWriter(folder / DATABASE))
-        from nas.study.server import ServerWriter  # here, since it imports SQLAlchemy
+        from nas.study.database.server import ServerWriter  # here, since it imports SQLAlchemy
 
         return cls(ServerWriter(place.url.to_sqlalchemy(), place.name))
 
     @classmethod
     def of_storage(cls, url: str, name: str) -> Annotations:
         """Those of the study `name` in the storage at `url`."""
-        from nas.study.server import writer_of  # here, since it imports SQLAlchemy
+        from nas.study.database.server import writer_of  # here, since it imports SQLAlchemy
 
         return cls(writer_of(url, name))
 

@@ -23,8 +23,11 @@ from optuna.trial import TrialState
 
 from nas.errors import StudyError
 from nas.study.backup_archive import BackupManifest, BackupWriter, open_archive, split_name
-from nas.study.connections import FileDatabase, missing_study
 from nas.study.content import StudySnapshot
+from nas.study.database.connections import FileDatabase, missing_study
+from nas.study.database.reader import StudyReader
+from nas.study.database.snapshot import copy_to_file
+from nas.study.database.storage_url import StoragePlace
 from nas.study.destinations import check_file
 from nas.study.environment import versions
 from nas.study.file_store import trial_name
@@ -41,10 +44,7 @@ from nas.study.layout import (
     holds_study,
     trial_folder,
 )
-from nas.study.reader import StudyReader
 from nas.study.retrained import RESULT, retrained_runs
-from nas.study.snapshot import copy_to_file
-from nas.study.storage_url import StoragePlace
 from nas.study.trial_record import TrialRecord
 from nas.study.url_store import fetch_file
 from trainers.input_files import open_input
@@ -168,7 +168,7 @@ def _copy_database(folder: Path, copy: Path) -> StudySnapshot:
         if place is None:
             copy_to_file(database, copy)
         else:
-            from nas.study.server_copy import copy_server_study  # here, since it imports Optuna and SQLAlchemy
+            from nas.study.database.server_copy import copy_server_study  # here, since it imports Optuna and SQLAlchemy
 
             copy_server_study(place, copy)
     except sqlite3.DatabaseError as error:

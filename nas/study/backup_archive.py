@@ -47,7 +47,7 @@ class BackupManifest:
         study: the name of the study.
         created: the time of the copy of the database, ISO 8601 in UTC.
         version: of mixfront, which wrote the backup.
-        cursor: how far the study was (`nas.study.reader.Cursor`), as text.
+        cursor: how far the study was (`nas.study.database.reader.Cursor`), as text.
         files: name below the folder of the study -> size and digest.
     """
 

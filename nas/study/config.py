@@ -2,7 +2,8 @@
 
     nas search studies/digits.yaml train.epochs=5 limits.macs=2e6
 
-An override replaces the value at its path; the text after `=` is YAML, or verbatim for a text key (`nas.study.text_keys`).
+An override replaces the value at its path; the text after `=` is YAML, or verbatim for a text key
+(`nas.study.config_file.text_keys`).
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from nas import objectives, sampler as samplers
 from nas.errors import ConfigError, UnknownNameError, UsageError
 from nas.formatting import printable
 from nas.study.attribute_types import MAX_NUMBER
-from nas.study.config_errors import check_types, config_error, space_config_error, split_place
+from nas.study.config_file.config_errors import check_types, config_error, space_config_error, split_place
+from nas.study.config_file.durations import Duration
+from nas.study.config_file.sizes import Size
+from nas.study.config_file.space_config import AnySpaceConfig
+from nas.study.config_file.study_file import StudyFile, read
+from nas.study.database.storage_url import StorageUrl, without_password
 from nas.study.device_kind import device_kind
-from nas.study.durations import Duration
-from nas.study.sizes import Size
-from nas.study.space_config import AnySpaceConfig
-from nas.study.storage_url import StorageUrl, without_password
-from nas.study.study_file import StudyFile, read
 from nas.study.url_store import check_url
 from search_space import SearchSpace
 from search_space.errors import SpaceError
@@ -107,7 +108,7 @@ class StudyTraining(TrainConfig):
     Args:
         inherit: "none": each training starts from its own initial weights; "nearest": from the tensors of the nearest trained
             architecture that match by name and shape, for a third of the epochs. The front is then trained from scratch at
-            the end of the search (`nas.study.inheritance`).
+            the end of the search (`nas.study.outcomes.inheritance`).
     """
 
     # Off: with the epochs of 20 to 24 complete trainings it was sooner at an equal front in two of six searches, and in three it
@@ -202,7 +203,7 @@ class StudyConfig(BaseModel):
         files: a URL that fsspec reads (`s3://bucket/prefix`, `gs://`, `file://`) where the checkpoints and weights of trials
             and the decoded images are; None: they are in the study's folder, or travel to it.
         storage: URL of a PostgreSQL database, so that several drivers may search: "postgresql://USER@HOST/DATABASE", without a
-            password (`nas.study.storage_url`); null: an SQLite file in the folder of the study.
+            password (`nas.study.database.storage_url`); null: an SQLite file in the folder of the study.
         start, sampler, scheduler, throughput, resources: see `Start`, `Sampler`, `Scheduler`, `Throughput`, `Resources`.
     """
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import StudyError
 from nas.objectives import Objective
+from nas.study.database.reader import StudyChanges, StudyReader
+from nas.study.database.storage_url import StorageUrl
 from nas.study.file_store import fingerprint_name, trial_name
 from nas.study.info import StudyInfo
 from nas.study.layout import DATA, WEIGHTS, may_write, place_file, trial_folder
-from nas.study.reader import StudyChanges, StudyReader
-from nas.study.storage_url import StorageUrl
 from nas.study.trial_record import TrialRecord
 from nas.study.trials import AnyTrial
 from nas.study.url_store import fetch_file
@@ -54,7 +54,7 @@ class StudyContent(ABC):
     @property
     @abstractmethod
     def user_attrs(self) -> Mapping[str, Any]:
-        """The user attributes of the study as they are now (`nas.study.storage` lists them)."""
+        """The user attributes of the study as they are now (`nas.study.database.storage` lists them)."""
 
     @property
     @abstractmethod
@@ -73,7 +73,7 @@ class StudyContent(ABC):
 
     @cached_property
     def attributes(self) -> Mapping[str, Any]:
-        """The user attributes of the study, as they were when it was opened (`nas.study.storage` lists them)."""
+        """The user attributes of the study, as they were when it was opened (`nas.study.database.storage` lists them)."""
         return dict(self.user_attrs)
 
     @cached_property
@@ -143,7 +143,7 @@ class StudyContent(ABC):
         Raises:
             MachineError: the database cannot be written.
         """
-        from nas.study.storage import write_attributes  # here, since it imports SQLAlchemy
+        from nas.study.database.storage import write_attributes  # here, since it imports SQLAlchemy
 
         plain = {number: confusion.to_dict() for number, confusion in confusions.items()}
         write_attributes(self.folder, {"test_accuracy": dict(accuracies), "test_confusion": plain})
@@ -248,6 +248,6 @@ class StudySnapshot(StudyContent):
     @cached_property
     def optuna(self) -> optuna.Study:
         """The Optuna study, read at the first access; it refuses to be changed."""
-        from nas.study.storage import read_study  # here, since it imports SQLAlchemy
+        from nas.study.database.storage import read_study  # here, since it imports SQLAlchemy
 
         return read_study(self.folder)

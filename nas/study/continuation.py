@@ -1,10 +1,10 @@
 """Whether a configuration continues a study, and with what.
 
 `trials`, `time_budget`, `resources` and `throughput.measure` may change while a study goes on, `throughput.device` may be set,
-and its folder says where the storage is (`nas.study.storage.place_of`). Of the rest the meaning counts, not the spelling: the
-order of choices and objectives, defaults that are written out, and the name of the study do not matter. Where the images and
-an earlier study are (`data.path`, `data.download`, `start.study`) may change, too: they are identified by their content
-(`StoredStudy.check_images`, `nas.driver.warm_start.check_earlier_study`).
+and its folder says where the storage is (`nas.study.database.storage.place_of`). Of the rest the meaning counts, not the
+spelling: the order of choices and objectives, defaults that are written out, and the name of the study do not matter. Where the
+images and an earlier study are (`data.path`, `data.download`, `start.study`) may change, too: they are identified by their
+content (`StoredStudy.check_images`, `nas.driver.start.warm_start.check_earlier_study`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from nas.errors import ConfigError
-from nas.study.canonical_space import canonical_space
 from nas.study.config import StudyConfig
-from nas.study.config_errors import split_place
+from nas.study.config_file.canonical_space import canonical_space
+from nas.study.config_file.config_errors import split_place
 from search_space.errors import SpaceError
 from trainers.data.grouping import is_table
 

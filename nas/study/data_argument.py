@@ -9,11 +9,11 @@ from typing import Any
 
 from nas.errors import StudyError, UsageError
 from nas.study.config import StudyConfig
+from nas.study.config_file.study_file import StudyFile, read
 from nas.study.content import StudyContent, StudySnapshot
+from nas.study.database.storage import study_exists
 from nas.study.dataset import dataset_record
 from nas.study.images import check_room, data_errors
-from nas.study.storage import study_exists
-from nas.study.study_file import StudyFile, read
 from nas.study.templates import installed_studies
 from trainers.data.description import describe
 from trainers.data.prepared import locate, prepare
@@ -29,12 +29,12 @@ _ANY_SPACE = {"stem": {"patch": 1}, "stages": [{"mixer": "identity", "width": 8}
 
 
 def describe_data(
-    where: str, overrides: Sequence[str], scratch: Path, progress: Progress | None = None
+    argument: str, overrides: Sequence[str], scratch: Path, progress: Progress | None = None
 ) -> tuple[dict[str, Any], Path | None]:
-    """Describe the data that `where` names.
+    """Describe the data that `argument` names.
 
     Args:
-        where: a folder of images, a study file, the name of an installed study or of a source, or the folder of a study, whose
+        argument: a folder of images, a study file, the name of an installed study or of a source, or the folder of a study, whose
             stored description is returned.
         overrides: `data.key=value` words.
         scratch: a folder for the decoded images.
@@ -45,13 +45,13 @@ def describe_data(
 
     Raises:
         ConfigError: the data are missing, too few or break a rule.
-        UsageError: `where` names nothing, or an override is given for the folder of a study.
+        UsageError: `argument` names nothing, or an override is given for the folder of a study.
     """
-    if study_exists(Path(where)):
+    if study_exists(Path(argument)):
         if overrides:
             raise UsageError(f"{overrides[0]}: the data of a study that was started cannot be changed")
-        return _stored(StudySnapshot.of(Path(where)))
-    config = data_configuration(where, overrides)
+        return _stored(StudySnapshot.of(Path(argument)))
+    config = data_configuration(argument, overrides)
     with data_errors(config):
         located = locate(config.data)
         check_room(config, located, scratch)
@@ -74,46 +74,46 @@ def _stored(study: StudyContent) -> tuple[dict[str, Any], Path | None]:
         return dict(study.dataset), None
 
 
-def data_configuration(where: str, overrides: Sequence[str]) -> StudyConfig:
-    """The configuration of a study on the data that `where` names: a folder, a study file, an installed study or a source.
+def data_configuration(argument: str, overrides: Sequence[str]) -> StudyConfig:
+    """The configuration of a study on the data that `argument` names: a folder, a study file, an installed study or a source.
 
     Raises:
         ConfigError: an override breaks a rule.
-        UsageError: `where` names nothing.
+        UsageError: `argument` names nothing.
     """
-    path, installed = Path(where), installed_studies()
+    path, installed = Path(argument), installed_studies()
     if path.is_file() or (path.suffix in (".yaml", ".yml") and not path.is_dir()):
         return StudyConfig.from_file(path, *overrides)
-    if not path.is_dir() and where in installed:
-        return StudyConfig.from_file(installed[where], *overrides)
+    if not path.is_dir() and argument in installed:
+        return StudyConfig.from_file(installed[argument], *overrides)
     file = read(installed["folder"], overrides, StudyConfig)
-    given = _given(file)
+    overridden = _overridden_keys(file)
     if path.is_dir():
-        asked = {"source": "folder", "path": str(path)}
+        named = {"source": "folder", "path": str(path)}
         place = ("data", "path")
-    elif where in SOURCES or where.partition("/")[0] + "/" in SOURCES:
-        asked, place = {"source": where}, ("data", "source")
+    elif argument in SOURCES or argument.partition("/")[0] + "/" in SOURCES:
+        named, place = {"source": argument}, ("data", "source")
     else:
-        known = f"installed study ({', '.join(installed)}) or source ({', '.join(SOURCES)})"
-        raise UsageError(f"{where}: no such folder, study file, {known}")
-    data = {"on_error": "skip", **asked, **given}
+        names = f"installed study ({', '.join(installed)}) or source ({', '.join(SOURCES)})"
+        raise UsageError(f"{argument}: no such folder, study file, {names}")
+    data = {"on_error": "skip", **named, **overridden}
     content = {**file.data, "data": data, "space": _ANY_SPACE}
-    return StudyConfig.parse(replace(file, data=content, overrides={**file.overrides, place: where}))
+    return StudyConfig.parse(replace(file, data=content, overrides={**file.overrides, place: argument}))
 
 
-def skips_unasked(where: str, overrides: Sequence[str]) -> bool:
-    """True if broken images of `where` are left out though nothing says so; a search on them would end with an error.
+def skips_unasked(argument: str, overrides: Sequence[str]) -> bool:
+    """True if broken images of `argument` are left out though nothing says so; a search on them would end with an error.
 
     Raises:
         ConfigError, UsageError: as `data_configuration`.
     """
-    is_study_file = Path(where).is_file() or (not Path(where).is_dir() and where in installed_studies())
-    if study_exists(Path(where)) or is_study_file:
+    is_study_file = Path(argument).is_file() or (not Path(argument).is_dir() and argument in installed_studies())
+    if study_exists(Path(argument)) or is_study_file:
         return False
-    return "on_error" not in _given(read(installed_studies()["folder"], overrides, StudyConfig))
+    return "on_error" not in _overridden_keys(read(installed_studies()["folder"], overrides, StudyConfig))
 
 
-def _given(file: StudyFile) -> dict[str, Any]:
+def _overridden_keys(file: StudyFile) -> dict[str, Any]:
     """The keys of `data` that overrides set: one by one, or all by `data={...}`."""
     data = file.data["data"]
     if ("data",) in file.overrides and isinstance(data, dict):

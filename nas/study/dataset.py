@@ -8,7 +8,7 @@ from trainers.data.description import DatasetInfo
 
 
 def dataset_record(dataset: DatasetInfo) -> dict[str, Any]:
-    """The description of `dataset`, plain JSON (`nas.study.storage` lists the keys)."""
+    """The description of `dataset`, plain JSON (`nas.study.database.storage` lists the keys)."""
     return {
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nas.objectives import Objective
-from nas.study.records import TrialOutcome
+from nas.study.outcomes.records import TrialOutcome
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The user attributes of a study as typed values, whatever they were read from (`nas.study.storage` lists the attributes)."""
+"""The user attributes of a study as typed values, whatever they were read from (`nas.study.database.storage` lists them)."""
 
 from __future__ import annotations
 

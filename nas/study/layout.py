@@ -1,10 +1,10 @@
 """The folder of a study: names of its files, and the files of each trial. Needs neither torch nor Optuna.
 
 DIR/study.db          the Optuna storage (SQLite), one study in it, or
-DIR/storage.json      the database on a server that holds the study (nas/study/storage_url.py)
+DIR/storage.json      the database on a server that holds the study (nas/study/database/storage_url.py)
 DIR/study.yaml        the resolved configuration at the start of the study
 DIR/trials/NUMBER/    weights (`model.safetensors`, the record in their header), those of an inherited training
-                      (`inherited.safetensors`, nas/study/inheritance.py), `error.txt` if the trial failed and, while it trains or
+                      (`inherited.safetensors`, outcomes/inheritance.py), `error.txt` if the trial failed and, while it trains or
                       after it failed, `checkpoint.pt`
 DIR/data/             the decoded images
 DIR/retrained/        full trainings (nas/study/retrained.py)

@@ -19,7 +19,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.study.predicted_values import PredictedValue
+from nas.study.outcomes.predicted_values import PredictedValue
 
 Floats: TypeAlias = NDArray[np.float64]
 

@@ -18,11 +18,11 @@ from nas import objectives
 from nas.errors import ConfigError
 from nas.study.config import StudyConfig
 from nas.study.content import StudyContent, StudySnapshot
+from nas.study.database.storage import create_study, open_study, set_metric_names
+from nas.study.database.storage_url import StorageUrl
 from nas.study.dataset import dataset_record
 from nas.study.environment import ATTRIBUTE as ENVIRONMENTS, with_current
 from nas.study.layout import CONFIG
-from nas.study.storage import create_study, open_study, set_metric_names
-from nas.study.storage_url import StorageUrl
 from nas.study.trials import count_trained, waiting_retries
 from search_space import Architecture, SearchSpace
 from trainers.data.description import DatasetInfo

@@ -97,7 +97,7 @@ def duration_by_costs(space: SearchSpace, names: Sequence[str]) -> Callable[[Arc
     def medians() -> tuple[float, ...]:
         rng = random.Random(0)
         architectures = [space.sample(rng) for _ in range(SAMPLED_ARCHITECTURES)]
-        return tuple(median(cost_value(name, one) for one in architectures) for name in names)
+        return tuple(median(cost_value(name, architecture) for architecture in architectures) for name in names)
 
     def duration(architecture: Architecture) -> float:
         values = (cost_value(name, architecture) for name in names)

@@ -76,7 +76,7 @@ class TrialRecord:
         state: its state in Optuna.
         values: of the objectives, in their order; None if it has none.
         params: the parameters, name -> value.
-        user_attrs: user attributes (`nas.study.storage` lists them).
+        user_attrs: user attributes (`nas.study.database.storage` lists them).
         system_attrs: Optuna's own attributes.
         intermediate_values: epoch -> value of the primary objective.
         datetime_start: local time; None while it waits.

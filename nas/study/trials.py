@@ -12,11 +12,11 @@ from typing import Any, TypeAlias, TypeVar
 
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.study.records import OUTCOME
+from nas.study.outcomes.records import OUTCOME
 from nas.study.trial_record import TrialRecord, decode_column
 
 AnyTrial: TypeAlias = FrozenTrial | TrialRecord
-"""A trial as Optuna or as `nas.study.reader` reads it."""
+"""A trial as Optuna or as `nas.study.database.reader` reads it."""
 SomeTrial = TypeVar("SomeTrial", bound=AnyTrial)
 
 RETRIED_FROM = "retried_from"
@@ -43,7 +43,7 @@ def damage_of(trials: Iterable[AnyTrial]) -> dict[int, str]:
 
 
 def outcome_name(trial: AnyTrial) -> str | None:
-    """The name of the outcome of `trial` (`nas.study.records.name_of`); None while it waits, runs or pauses.
+    """The name of the outcome of `trial` (`nas.study.outcomes.records.name_of`); None while it waits, runs or pauses.
 
     Trials of version 0.1 do not store it: there, a refused trial has the attribute `refused`, and a duplicate is FAIL, too.
     """

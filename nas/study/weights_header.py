@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import StudyError
-from nas.study.record_json import from_record
-from nas.study.records import Completed
+from nas.study.outcomes.record_json import from_record
+from nas.study.outcomes.records import Completed
 from nas.study.trials import AnyTrial
 from search_space import Architecture
 from search_space.errors import SpaceError
@@ -77,26 +77,26 @@ class WeightsHeader:
             return f"they are those of the architecture {self.architecture.id}, the trial has {expected_id}"
         if attributes.get("seed") is not None and self.outcome.seed != attributes["seed"]:
             return f"their training has the seed {self.outcome.seed}, that of the trial {attributes['seed']}"
-        found = self.outcome.trained.values
+        values = self.outcome.trained.values
         for name, value in zip(objective_names, trial.values or (), strict=False):
-            if name in found and math.isfinite(value) and found[name] != value:
-                return f"their training ended with {name} {found[name]:.6g}, the trial with {value:.6g}"
+            if name in values and math.isfinite(value) and values[name] != value:
+                return f"their training ended with {name} {values[name]:.6g}, the trial with {value:.6g}"
         return _other_epoch(self.outcome.trained.curve, attributes.get("curve"))
 
 
-def _other_epoch(found: Any, expected: Any) -> str | None:
+def _other_epoch(own_curve: Any, stored_curve: Any) -> str | None:
     """The first epoch that differs between two curves; None if there is none, or if the trial has no curve."""
-    if not expected:
+    if not stored_curve:
         return None
-    if len(found) != len(expected):
-        return f"their training has {len(found)} epochs, that of the trial {len(expected)}"
-    for epoch, (one, other) in enumerate(zip(found, expected, strict=True), start=1):
+    if len(own_curve) != len(stored_curve):
+        return f"their training has {len(own_curve)} epochs, that of the trial {len(stored_curve)}"
+    for epoch, (own, stored) in enumerate(zip(own_curve, stored_curve, strict=True), start=1):
         for key in CURVE_KEYS:
-            if not _same(one, other, key):
-                return f"after epoch {epoch} the {key} of their training is {one.get(key)}, that of the trial {other.get(key)}"
+            if not _same(own, stored, key):
+                return f"after epoch {epoch} the {key} of their training is {own.get(key)}, that of the trial {stored.get(key)}"
     return None
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any], key: str) -> bool:
+def _same(own: Mapping[str, Any], stored: Mapping[str, Any], key: str) -> bool:
     """True if both have the same value; NaN is the same as NaN."""
-    return one.get(key) == other.get(key) or json.dumps(one.get(key)) == json.dumps(other.get(key))
+    return own.get(key) == stored.get(key) or json.dumps(own.get(key)) == json.dumps(stored.get(key))

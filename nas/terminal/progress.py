@@ -22,7 +22,7 @@ from nas.analysis.running_front import RunningFront
 from nas.formatting import duration, printable, ratio, value_text
 from nas.objectives import primary_index
 from nas.study.events import Event, Observer, SearchStarted, TrialLost, TrialRecorded, TrialStarted
-from nas.study.records import Paused, name_of
+from nas.study.outcomes.records import Paused, name_of
 from nas.terminal.dataset import dataset_lines
 
 StepProgress = Callable[[int, int], None]

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.analysis.architecture_text import mixer_names
-from nas.analysis.classes import class_record
+from nas.analysis.class_recalls import class_record
 from nas.analysis.drivers import driver_rows, driver_statuses, lease_statuses
 from nas.analysis.failures import failure_summary, group_failures
 from nas.analysis.prediction_quality import compare_predictions, missing_note
@@ -28,8 +28,8 @@ from nas.analysis.results import Results, plain
 from nas.analysis.time_breakdown import TimeBreakdown, break_down_time
 from nas.formatting import MISSING, count, duration, printable, ratio, shell_path, si, value_text
 from nas.objectives import OBJECTIVES
-from nas.study.inheritance import INHERITED, Inheritance
-from nas.study.predicted_values import PREDICTED_VALUES
+from nas.study.outcomes.inheritance import INHERITED, Inheritance
+from nas.study.outcomes.predicted_values import PREDICTED_VALUES
 from nas.terminal.drawing import architecture_drawing
 from nas.terminal.fitting_table import FittingTable
 

@@ -34,7 +34,7 @@ from typing import Any
 import optuna
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from nas.study.storage import DATABASE, open_study
+from nas.study.database.storage import DATABASE, open_study
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [

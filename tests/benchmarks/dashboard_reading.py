@@ -30,9 +30,9 @@ from dashboard_study import append_trials
 
 from nas.analysis.columns import StudyColumns
 from nas.analysis.columns_cache import identity_of, load_columns, save_columns
+from nas.study.database.reader import START, Cursor, StudyReader
 from nas.study.info import StudyInfo
 from nas.study.layout import COLUMNS
-from nas.study.reader import START, Cursor, StudyReader
 
 COMMANDS = (["front"], ["front", "--json"], ["status"], ["show", "best"])
 Seconds = tuple[float, float]

@@ -27,8 +27,8 @@ import optuna
 from nas import objectives
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
+from nas.study.database.storage import set_metric_names
 from nas.study.layout import CONFIG, DATABASE
-from nas.study.storage import set_metric_names
 from search_space import Architecture, SearchSpace
 
 SPACE = Path(__file__).parents[2] / "studies" / "folder.yaml"

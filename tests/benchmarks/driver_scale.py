@@ -36,9 +36,9 @@ from synthetic_search import RUNNING, OpenedSearch, Stopwatch, Trainings, prepar
 from nas.driver.dispatch import TrialDispatcher
 from nas.execution.base import Loss, NoTask, Task, TaskSource
 from nas.execution.simulator import Script, Simulator, VirtualClock
-from nas.study.record_json import to_record
+from nas.study.outcomes.record_json import to_record
+from nas.study.outcomes.worker_tasks import TrialTask
 from nas.study.segments import Segment
-from nas.study.trial_task import TrialTask
 from search_space import Architecture
 
 MEMORY_PARTS = 9

@@ -35,7 +35,7 @@ from nas.evaluation.networks import initial_network
 from nas.evaluation.settings import MeasuringSettings
 from nas.study.layout import OPERATORS, REFERENCE
 from nas.study.operator_table import read_tables
-from nas.study.predicted_values import predictions_of
+from nas.study.outcomes.predicted_values import predictions_of
 from nas.study.stored import StoredStudy
 from nas.study.trials import AnyTrial
 from search_space import Architecture

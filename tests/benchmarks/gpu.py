@@ -29,8 +29,8 @@ import torch
 import torch.nn.functional as F
 from training import Turn, build_network, epoch_turn, networks
 
+from nas.study.database.storage import open_study
 from nas.study.segments import segments_of
-from nas.study.storage import open_study
 from search_space import presets
 from trainers.data.config import DataConfig
 from trainers.data.dataset import Dataset, load

@@ -22,7 +22,7 @@ import numpy as np
 
 from nas import objectives
 from nas.analysis.front import Bounds, hypervolume
-from nas.study.storage import open_study
+from nas.study.database.storage import open_study
 
 STUDY = Path(__file__).parents[2] / "studies/cifar10.yaml"
 OBJECTIVES = [objectives.get("accuracy"), objectives.get("macs")]

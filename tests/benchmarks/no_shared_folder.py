@@ -40,8 +40,8 @@ from nas.execution.base import Executor, Result, Task, TaskSource, WorkerFactory
 from nas.execution.driver_files import DriverFiles, FileStat
 from nas.execution.resources import Allocation
 from nas.study.config import StudyConfig
-from nas.study.record_json import from_record
-from nas.study.records import Completed
+from nas.study.outcomes.record_json import from_record
+from nas.study.outcomes.records import Completed
 from trainers.data.config import DataConfig
 from trainers.data.prepared import prepare
 from trainers.data.sources.base import Source, register

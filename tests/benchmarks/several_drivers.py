@@ -33,15 +33,15 @@ from nas.driver.dispatch import TrialDispatcher
 from nas.execution.base import FINISHED, Task, TaskSource
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.record_json import to_record
-from nas.study.records import Completed
-from nas.study.server_storage import open_server_study
-from nas.study.storage import create_study
-from nas.study.storage_url import StoragePlace, StorageUrl
+from nas.study.database.server_storage import open_server_study
+from nas.study.database.storage import create_study
+from nas.study.database.storage_url import StoragePlace, StorageUrl
+from nas.study.database.trial_database import driving
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.record_json import to_record
+from nas.study.outcomes.records import Completed
+from nas.study.outcomes.worker_tasks import TrialTask
 from nas.study.study_sampler import create_sampler
-from nas.study.trial_database import driving
-from nas.study.trial_task import TrialTask
 from nas.study.trials import is_trained, outcome_name
 from search_space import Architecture, SearchSpace
 

@@ -17,17 +17,17 @@ from dashboard_study import DEVICE, EPOCHS, RUNG, SPACE, generate_study
 from rich.console import Console
 
 from nas.driver.ask_tell import AskTell
-from nas.driver.garbage import frozen_heap
 from nas.driver.plan import create_halving
+from nas.execution.garbage_collection import frozen_heap
 from nas.objectives.costs import costs_of
 from nas.study.config import StudyConfig
+from nas.study.database.trial_database import driving
 from nas.study.layout import DATABASE
 from nas.study.operator_table import OperatorTable, operator_times, operators_to_time
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.records import Completed, Paused, WorkerOutcome
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.records import Completed, Paused, WorkerOutcome
 from nas.study.stored import StoredStudy
 from nas.study.study_sampler import create_sampler
-from nas.study.trial_database import driving
 from nas.terminal.progress import TerminalDisplay
 from search_space import Architecture, SearchSpace
 
@@ -44,12 +44,15 @@ PARTS = {
         "nas.sampler.engine:Engine.predict",
     ],
     "trials read": ["nas.sampler.study_reader:StudyReader.read"],
-    "ask": ["optuna:Study.ask", "nas.study.trial_database:DatabaseTrials.open"],
+    "ask": ["optuna:Study.ask", "nas.study.database.trial_database:DatabaseTrials.open"],
     "parameters": ["optuna.storages._cached_storage:_CachedStorage.set_trial_param"],
     "attributes": ["optuna.trial:Trial.set_user_attr", "optuna.trial:Trial.set_constraint"],
     "tell": ["optuna:Study.tell"],
-    "storage": ["nas.study.trial_database:DatabaseTrials.transact", "nas.study.trial_database:DatabaseTrials.read"],
-    "ladder": ["nas.driver.ladder:Ladder.promotion"],
+    "storage": [
+        "nas.study.database.trial_database:DatabaseTrials.transact",
+        "nas.study.database.trial_database:DatabaseTrials.read",
+    ],
+    "ladder": ["nas.driver.rungs.ladder:Ladder.promotion"],
     "segments": ["nas.driver.segment_log:SegmentLog.end", "nas.driver.segment_log:SegmentLog.read_workers"],
     "observers": ["nas.driver.ask_tell:AskTell.notify"],
 }

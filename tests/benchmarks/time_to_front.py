@@ -46,7 +46,7 @@ from PIL import Image
 from nas.analysis.front import Bounds, hypervolume
 from nas.figures.plot import COLOURS, PLOTLY_CONFIG, apply_style
 from nas.study.config import StudyConfig
-from nas.study.storage import open_study
+from nas.study.database.storage import open_study
 from search_space import SearchSpace
 from trainers.data.dataset import Dataset, load
 from trainers.data.description import describe

@@ -18,7 +18,7 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.cli.main import main
-from nas.study.storage import open_study
+from nas.study.database.storage import open_study
 
 STUDY = """\
 trials: 6

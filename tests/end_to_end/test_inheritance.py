@@ -17,10 +17,10 @@ from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.settings import EvaluationSettings
 from nas.fidelity.request import fidelity_study
 from nas.study.config import StudyConfig
-from nas.study.inheritance import Inheritance
 from nas.study.layout import trial_folder
+from nas.study.outcomes.inheritance import Inheritance
+from nas.study.outcomes.worker_tasks import TrialTask
 from nas.study.stored import StoredStudy
-from nas.study.trial_task import TrialTask
 from nas.study.trials import is_trained, outcome_name
 from search_space import Architecture
 

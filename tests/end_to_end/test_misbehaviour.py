@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.study.losses import losses_of
-from nas.study.storage import open_study
+from nas.study.database.storage import open_study
+from nas.study.outcomes.losses import losses_of
 
 SCRIPT = Path(__file__).with_name("misbehaviour.py")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nas.study.storage import open_study
+from nas.study.database.storage import open_study
 
 # The other tests' studies time no operators.
 SEARCH = ("search", "small.yaml", "--out", "done", "throughput.operators_s=1", "resources.workers=1")

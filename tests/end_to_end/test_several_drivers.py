@@ -12,7 +12,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from nas.analysis.results import Results
-from nas.study.storage import read_study
+from nas.study.database.storage import read_study
 from nas.study.weights_header import WeightsHeader
 from nas.terminal.tables import status_record
 
@@ -20,7 +20,7 @@ SCRIPT = """\
 # `nas` with short leases.
 import functools, sys
 from nas.cli.main import main
-from nas.study import leases, trial_database
+from nas.study.database import leases, trial_database
 
 if __name__ == "__main__":
     trial_database.SharedLeases = functools.partial(leases.SharedLeases, lease_s=9.0, interval_s=1.5)

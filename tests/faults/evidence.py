@@ -10,8 +10,8 @@ from pathlib import Path
 from optuna.trial import TrialState
 from reference import Reference
 
-from nas.driver.halving import Halving
 from nas.driver.plan import create_halving
+from nas.driver.rungs.promotion import Halving
 from nas.objectives import Objective, primary_index
 from nas.study.config import StudyConfig
 from nas.study.stored import StoredStudy

@@ -26,7 +26,7 @@ from reference import comparable_curve, digest
 from safetensors import SafetensorError
 
 from nas.analysis.results import Results
-from nas.driver.rung import Rung
+from nas.driver.rungs.rung import Rung
 from nas.objectives import primary_index
 from nas.objectives.costs import cost_values
 from nas.study.layout import DATABASE, RAY, WORKERS

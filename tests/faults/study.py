@@ -52,7 +52,7 @@ throughput: {min_time_s: 0.02, max_time_s: 0.1, operators_s: 1}
 SHORT_LEASES = """\
 import functools
 from nas.cli.main import main
-from nas.study import leases, trial_database
+from nas.study.database import leases, trial_database
 
 trial_database.SharedLeases = functools.partial(leases.SharedLeases, lease_s=15.0, interval_s=2.0)
 main()

@@ -27,8 +27,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from nas.cli.main import main
 from nas.objectives import get
 from nas.study.config import StudyConfig
+from nas.study.database.storage import DATABASE
 from nas.study.layout import CONFIG
-from nas.study.storage import DATABASE
 from search_space import Architecture
 from search_space.costs import cost
 

@@ -12,7 +12,7 @@ from nas.doctor.examined import ExaminedStudy
 from nas.doctor.registry import check
 from nas.doctor.removed import RemovedFiles
 from nas.errors import UsageError
-from nas.study.connections import FileDatabase
+from nas.study.database.connections import FileDatabase
 from nas.study.layout import DATABASE
 
 MAX_MESSAGES = 20

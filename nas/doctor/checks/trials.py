@@ -15,12 +15,12 @@ from nas.doctor.defect import Defect, Repair
 from nas.doctor.examined import ExaminedStudy
 from nas.doctor.registry import check
 from nas.doctor.removed import RemovedFiles
-from nas.driver.halving import Halving
 from nas.driver.plan import create_halving
+from nas.driver.rungs.promotion import Halving
 from nas.errors import reason
 from nas.objectives.costs import cost_values
 from nas.study.config import StudyConfig
-from nas.study.predicted_values import known_values
+from nas.study.outcomes.predicted_values import known_values
 from nas.study.trial_record import TrialRecord
 from nas.study.trials import outcome_name, retried_numbers
 from search_space import Architecture

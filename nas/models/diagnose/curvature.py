@@ -174,7 +174,7 @@ def loss_surface(
     for up in steps:
         row = []
         for right in steps:
-            moves = [right * one + up * other for one, other in zip(first, second, strict=True)]
+            moves = [right * x + up * y for x, y in zip(first, second, strict=True)]
             with moved(parameters, moves, 1.0):
                 row.append(float(loss(twin)))
             on_loss()

@@ -14,7 +14,7 @@ from nas.models.diagnose.subject import ImageSample
 from nas.models.images import split_of, study_dataset
 from nas.study.content import StudyContent, StudySnapshot
 from nas.study.data_argument import describe_data
-from nas.study.storage import study_exists
+from nas.study.database.storage import study_exists
 from trainers.data.dataset import Dataset, load
 from trainers.data.types import Part, Progress
 from trainers.errors import DataError
@@ -41,20 +41,20 @@ def study_sample(study: StudyContent, part: Part, limit: int | None, device: str
 
 
 def sample_of(
-    where: str, part: Part, limit: int | None, size: tuple[int, int], device: str, progress: Progress | None
+    data: str, part: Part, limit: int | None, size: tuple[int, int], device: str, progress: Progress | None
 ) -> ImageSample:
-    """At most `limit` images of a part of the data that `where` names, as `nas data` takes it, at `size`.
+    """At most `limit` images of a part of the data that `data` names, as `nas data` takes it, at `size`.
 
     Raises:
         ConfigError: the data are missing, too few or break a rule.
-        UsageError: `where` names nothing, the decoded images of a study are missing, or the models' images are not square.
+        UsageError: `data` names nothing, the decoded images of a study are missing, or the models' images are not square.
     """
-    if study_exists(Path(where)):
-        return study_sample(StudySnapshot.of(Path(where)), part, limit, device)
+    if study_exists(Path(data)):
+        return study_sample(StudySnapshot.of(Path(data)), part, limit, device)
     if size[0] != size[1]:
         raise UsageError(f"--data: images are decoded to squares, the models take {size[0]}x{size[1]} pixels")
     with tempfile.TemporaryDirectory(prefix="nas-diagnose-") as scratch:
-        _, file = describe_data(where, [f"data.image_size={size[0]}"], Path(scratch), progress)
+        _, file = describe_data(data, [f"data.image_size={size[0]}"], Path(scratch), progress)
         assert file is not None  # only a study may have lost its images
         try:
             dataset = load(file)  # a mapped file, of which only the sample is copied
@@ -65,8 +65,8 @@ def sample_of(
 
 def _sample(dataset: Dataset, part: Part, limit: int | None, device: str) -> ImageSample:
     chosen = split_of(dataset, part)
-    wanted = default_limit(dataset.image_size) if limit is None else limit
-    number = min(wanted, len(chosen))
+    most = default_limit(dataset.image_size) if limit is None else limit
+    number = min(most, len(chosen))
     text = f"{count(number, f'{WORDS[part]} image')} of {dataset.name}, of {len(chosen):,}"
-    sample = ImageSample.of_split(chosen, dataset.class_names, wanted, text, part)
+    sample = ImageSample.of_split(chosen, dataset.class_names, most, text, part)
     return sample.to(device)

@@ -12,7 +12,8 @@ from nas.models.diagnose.images import sample_of, study_sample
 from nas.models.diagnose.page import FILE
 from nas.models.diagnose.registry import chosen
 from nas.models.diagnose.resolve import AS_THEY_SAY, Normalisation, load_candidates
-from nas.models.diagnose.run import DiagnosisDisplay, DiagnosisRun
+from nas.models.diagnose.run import DiagnosisRun
+from nas.models.display import WorkDisplay
 from nas.study.content import StudySnapshot
 from nas.study.destinations import check_file
 from trainers.data.types import Part
@@ -55,7 +56,7 @@ class DiagnosisRequest:
         return self.page or (Path() if self.study is None else self.study) / FILE
 
 
-def open_run(request: DiagnosisRequest, display: DiagnosisDisplay) -> DiagnosisRun:
+def open_run(request: DiagnosisRequest, display: WorkDisplay) -> DiagnosisRun:
     """Check the request, load the models and the images.
 
     Raises:

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from nas.models.diagnose import diagnoses as _diagnoses  # noqa: F401 - registers them
 from nas.models.diagnose.registry import Diagnosis, NotApplicable, chosen
 from nas.models.diagnose.subject import DiagnosedModel, ImageSample
-from nas.models.silent_display import SilentDisplay
+from nas.models.display import SilentDisplay, WorkDisplay
 from search_space import cost
 
 SCHEMA = 1
-
-
-class DiagnosisDisplay(Protocol):
-    """Shows progress (`nas.terminal.progress.TerminalDisplay`)."""
-
-    def step(self, text: str) -> AbstractContextManager[Callable[[int, int], None] | None]:
-        """Show a step before the diagnoses; yields the function to call with (done, total), or None."""
-
-    def counter(
-        self, text: str, total: int, done: int = 0, work: float | None = None
-    ) -> AbstractContextManager[Callable[..., None]]:
-        """Show a count of `total` items; yields the function that counts further ones and their weight."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +130,7 @@ class DiagnosisRun:
         self.subjects = tuple(subjects)
         self.findings = DiagnosisFindings(images, tuple(ModelFacts.of(subject, images) for subject in subjects))
 
-    def measure(self, display: DiagnosisDisplay | None = None) -> DiagnosisFindings:
+    def measure(self, display: WorkDisplay | None = None) -> DiagnosisFindings:
         """Apply each diagnosis to each model; returns `findings`."""
         images = self.findings.images
         work = sum(diagnosis.passes(images) for diagnosis in self.diagnoses) * len(self.subjects)

@@ -17,9 +17,9 @@ from nas import objectives
 from nas.formatting import finite_or_none
 from nas.models.export.licences import licence_of
 from nas.models.export.trained_model import TrainedModel, whole_or_none
-from nas.study.drivers import DRIVER
+from nas.study.database.drivers import DRIVER
 from nas.study.environment import PACKAGES, environment_of, versions
-from nas.study.predicted_values import predictions_of
+from nas.study.outcomes.predicted_values import predictions_of
 from search_space import cost
 from trainers.data.types import PARTS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas.models.retrain.display import RetrainDisplay
+from nas.models.display import WorkDisplay
 from nas.models.retrain.named_recipes import default_recipe, load_recipe
 from nas.models.retrain.request import RetrainRequest
 from nas.models.retrain.run import run_retrain
@@ -29,7 +29,7 @@ def retrain(
     address: str | None = None,
     is_local: bool = False,
     out: Path | str | None = None,
-    display: RetrainDisplay | None = None,
+    display: WorkDisplay | None = None,
 ) -> tuple[RetrainedRun, ...]:
     """Train networks in full on the images of a study; each is tested once, at the end. Call from the main thread.
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from nas.execution.base import open_executor
-from nas.models.retrain.display import RetrainDisplay
+from nas.models.display import WorkDisplay
 from nas.models.retrain.estimate import RunPace, time_left_s
 from nas.models.retrain.plan import LOCAL, RetrainJob, Workers
 from nas.models.retrain.prepared import PreparedRetraining
-from nas.models.retrain.progress_file import read_progress
+from nas.models.retrain.progress import read_progress
 from nas.study.retrained import RETRAINED, STOP
 
 
@@ -78,7 +78,7 @@ class Forecast:
         return time_left_s(paces, self.workers.resources.workers or 1)
 
 
-def forecast(prepared: PreparedRetraining, workers: Workers, display: RetrainDisplay) -> Forecast:
+def forecast(prepared: PreparedRetraining, workers: Workers, display: WorkDisplay) -> Forecast:
     """List the runs of `prepared`; on this machine, a few steps of each network that is left are timed.
 
     Raises:
@@ -100,7 +100,7 @@ def forecast(prepared: PreparedRetraining, workers: Workers, display: RetrainDis
 
 
 def _time(
-    prepared: PreparedRetraining, workers: Workers, jobs: Sequence[RetrainJob], display: RetrainDisplay
+    prepared: PreparedRetraining, workers: Workers, jobs: Sequence[RetrainJob], display: WorkDisplay
 ) -> dict[str, tuple[int, float]]:
     """Name of a network -> its steps and seconds an epoch, alone on the device."""
     from nas.models.retrain.timing import time_epochs  # here, since it imports torch

@@ -9,8 +9,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from nas.errors import ConfigError, UnknownNameError
-from nas.study.config_errors import check_types, config_error
-from nas.study.study_file import StudyFile, read
+from nas.study.config_file.config_errors import check_types, config_error
+from nas.study.config_file.study_file import StudyFile, read
 from trainers.errors import RecipeError
 from trainers.training.recipe_check import check_recipe
 from trainers.training.recipe_config import RecipeConfig

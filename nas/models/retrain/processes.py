@@ -14,7 +14,7 @@ from nas.evaluation.settings import StudyPlace
 from nas.execution.base import Loss, Task, open_executor
 from nas.execution.interrupts import Interrupts
 from nas.execution.queue import TaskQueue
-from nas.models.retrain.display import RetrainDisplay
+from nas.models.display import WorkDisplay
 from nas.models.retrain.factory import RetrainWorkerFactory
 from nas.models.retrain.outcomes import RunEnd
 from nas.models.retrain.plan import LOCAL, RetrainJob, RetrainSettings, Workers
@@ -27,7 +27,7 @@ MARKS = f"{RETRAINED}/workers"
 
 
 def train_jobs(
-    jobs: Sequence[RetrainJob], settings: RetrainSettings, workers: Workers, root: Path, display: RetrainDisplay
+    jobs: Sequence[RetrainJob], settings: RetrainSettings, workers: Workers, root: Path, display: WorkDisplay
 ) -> dict[str, str]:
     """Run `jobs`; returns the name of each run that failed -> the reason. Call from the main thread.
 
@@ -89,7 +89,7 @@ class RunEnds:
         failures: the name of each run that failed -> the reason.
     """
 
-    def __init__(self, display: RetrainDisplay) -> None:
+    def __init__(self, display: WorkDisplay) -> None:
         self._display = display
         self.failures: dict[str, str] = {}
 
@@ -124,7 +124,7 @@ class _RunQueue(TaskQueue):
         on_result: Callable[[Task, Mapping[str, Any]], None],
         on_tick: Callable[[], None],
         on_loss: Callable[[Task, Loss], None],
-        display: RetrainDisplay,
+        display: WorkDisplay,
     ) -> None:
         super().__init__(tasks, on_result, on_tick, on_loss)
         self.workers = 1

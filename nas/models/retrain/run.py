@@ -8,8 +8,8 @@ from pathlib import Path
 from nas.analysis.results import Results
 from nas.errors import StudyError, UsageError
 from nas.execution.base import check_resources
+from nas.models.display import SilentDisplay, WorkDisplay
 from nas.models.retrain.augmentation import resolve_augment
-from nas.models.retrain.display import RetrainDisplay
 from nas.models.retrain.forecast import Forecast, forecast
 from nas.models.retrain.plan import LOCAL, RetrainJob, RetrainSettings, Workers, create_jobs, recipe_digest
 from nas.models.retrain.prepared import PreparedRetraining
@@ -28,7 +28,6 @@ from nas.models.retrain.subjects import (
 from nas.models.retrain.teachers import find_teacher
 from nas.models.retrain.together import TrainJobs, follow, lead, plan_together
 from nas.models.retrain.torchrun_team import Rank, Team
-from nas.models.silent_display import SilentDisplay
 from nas.study.content import StudyContent
 from nas.study.destinations import check_folder
 from nas.study.lock import lock_folder
@@ -38,7 +37,7 @@ from trainers.errors import DataError
 from trainers.training.recipe_config import RecipeConfig, network_options
 
 
-def run_retrain(study: StudyContent, request: RetrainRequest, display: RetrainDisplay | None = None) -> Retraining:
+def run_retrain(study: StudyContent, request: RetrainRequest, display: WorkDisplay | None = None) -> Retraining:
     """Train what `request` asks for and has not ended yet. Call from the main thread.
 
     Args:
@@ -70,7 +69,7 @@ def run_retrain(study: StudyContent, request: RetrainRequest, display: RetrainDi
     return lead(team, work)
 
 
-def forecast_retrain(study: StudyContent, request: RetrainRequest, display: RetrainDisplay | None = None) -> Forecast:
+def forecast_retrain(study: StudyContent, request: RetrainRequest, display: WorkDisplay | None = None) -> Forecast:
     """What `request` would train, and how long that would take. Nothing is written. Call from the main thread.
 
     Raises:
@@ -82,7 +81,7 @@ def forecast_retrain(study: StudyContent, request: RetrainRequest, display: Retr
     return forecast(prepared, _check_workers(prepared), display)
 
 
-def prepare(study: StudyContent, request: RetrainRequest, display: RetrainDisplay) -> PreparedRetraining:
+def prepare(study: StudyContent, request: RetrainRequest, display: WorkDisplay) -> PreparedRetraining:
     """Find and check what `request` asks for; nothing is written.
 
     Raises:
@@ -118,7 +117,7 @@ def _check_workers(prepared: PreparedRetraining) -> Workers:
 
 
 def _retrain(
-    prepared: PreparedRetraining, workers: Workers, display: RetrainDisplay, train: TrainJobs | None
+    prepared: PreparedRetraining, workers: Workers, display: WorkDisplay, train: TrainJobs | None
 ) -> Retraining:
     """Train the runs that have not ended: by `train` in the processes of torchrun, or else on `workers`."""
     failures: Mapping[str, str] = {}
@@ -138,7 +137,7 @@ def _retrain(
 
 
 def _train_shown(
-    jobs: Sequence[RetrainJob], settings: RetrainSettings, display: RetrainDisplay, train: TrainJobs
+    jobs: Sequence[RetrainJob], settings: RetrainSettings, display: WorkDisplay, train: TrainJobs
 ) -> Mapping[str, str]:
     """Run `jobs` by `train`; returns the name of each run that failed -> the reason."""
     ends = RunEnds(display)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from nas.models.retrain.display import RetrainDisplay
+from nas.models.display import WorkDisplay
 from nas.models.retrain.estimate import RunPace, time_left_s
 from nas.models.retrain.plan import RetrainJob
-from nas.models.retrain.progress_file import RunProgress, read_progress
+from nas.models.retrain.progress import RunProgress, read_progress
 
 LOOK_INTERVAL_S = 0.5
 """Seconds between two looks at how far the runs are."""
@@ -30,13 +31,16 @@ class RunCounter:
     Args:
         jobs: the runs.
         epochs: of each.
+        progress: label of a run -> how far it is; updated.
         advance: shows further epochs.
     """
 
-    def __init__(self, jobs: Sequence[RetrainJob], epochs: int, seen: dict[str, RunProgress], advance: Advance) -> None:
+    def __init__(
+        self, jobs: Sequence[RetrainJob], epochs: int, progress: dict[str, RunProgress], advance: Advance
+    ) -> None:
         self._jobs = jobs
         self._epochs = epochs
-        self._seen = seen
+        self._progress = progress
         self._advance = advance
         self._look_at_s = 0.0
 
@@ -47,36 +51,37 @@ class RunCounter:
         self._look_at_s = time.monotonic() + LOOK_INTERVAL_S
         count, weight = 0, 0.0
         for job in self._jobs:
-            seen, now = self._seen[job.label], _progress(job, self._epochs)
-            if now.epochs <= seen.epochs:
+            before, now = self._progress[job.label], _progress_of(job, self._epochs)
+            if now.epochs <= before.epochs:
                 continue
-            count += int(now.epochs) - int(seen.epochs)
-            weight += (now.epochs - seen.epochs) * job.work
+            count += int(now.epochs) - int(before.epochs)
+            weight += (now.epochs - before.epochs) * job.work
             # The record of a run that has ended does not hold its pace, which stays the last one.
-            self._seen[job.label] = now if now.own_epochs else RunProgress(now.epochs, seen.own_epochs, seen.own_s)
+            self._progress[job.label] = now if now.own_epochs else replace(before, epochs=now.epochs)
         self._advance(count, weight, self._left_s(workers))
 
     def _left_s(self, workers: int) -> float | None:
-        paces = [
-            RunPace((self._epochs - seen.epochs) * job.work, seen.own_epochs * job.work, seen.own_s)
-            for job in self._jobs
-            for seen in (self._seen[job.label],)
-        ]
-        return time_left_s(paces, workers)
+        return time_left_s([self._pace(job) for job in self._jobs], workers)
+
+    def _pace(self, job: RetrainJob) -> RunPace:
+        progress = self._progress[job.label]
+        left_epochs = self._epochs - progress.epochs
+        return RunPace(left_epochs * job.work, progress.own_epochs * job.work, progress.own_s)
 
 
 @contextmanager
-def shown_runs(jobs: Sequence[RetrainJob], epochs: int, display: RetrainDisplay) -> Iterator[RunCounter]:
+def shown_runs(jobs: Sequence[RetrainJob], epochs: int, display: WorkDisplay) -> Iterator[RunCounter]:
     """Show the finished epochs of all `jobs`, each of which has `epochs`, while the block runs."""
-    seen = {job.label: RunProgress(_progress(job, epochs).epochs) for job in jobs}  # earlier paces are those of others
-    left = sum(job.work * (epochs - seen[job.label].epochs) for job in jobs)
-    done = sum(int(progress.epochs) for progress in seen.values())
-    with display.counter("training", epochs * len(jobs), done, left) as advance:
-        yield RunCounter(jobs, epochs, seen, advance)
+    # Without the paces of earlier processes, which may have had another device.
+    progress = {job.label: RunProgress(_progress_of(job, epochs).epochs) for job in jobs}
+    left_work = sum(job.work * (epochs - progress[job.label].epochs) for job in jobs)
+    done = sum(int(run.epochs) for run in progress.values())
+    with display.counter("training", epochs * len(jobs), done, left_work) as advance:
+        yield RunCounter(jobs, epochs, progress, advance)
 
 
-def _progress(job: RetrainJob, epochs: int) -> RunProgress:
+def _progress_of(job: RetrainJob, epochs: int) -> RunProgress:
     if job.result_file.exists():
         return RunProgress(float(epochs))
-    found = read_progress(Path(job.folder))
-    return RunProgress(min(found.epochs, epochs), found.own_epochs, found.own_s)
+    progress = read_progress(Path(job.folder))
+    return replace(progress, epochs=min(progress.epochs, epochs))

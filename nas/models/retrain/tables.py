@@ -100,13 +100,13 @@ def models_table(models: Sequence[RetrainedModel], search: SearchValues) -> Tabl
     return table
 
 
-def forecast_report(found: Forecast) -> RenderableType:
+def forecast_report(forecast: Forecast) -> RenderableType:
     """A row for each run, and how long all of them will take."""
     table = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", overflow="fold")
-    for head in ("MACs", "params", "epochs", "done", "steps an epoch", "time left"):
+    for head in ("MACs", "params", "epochs", "done", "steps an epoch", "time unfinished"):
         table.add_column(head, justify="right", no_wrap=True)
-    for run in found.runs:
+    for run in forecast.runs:
         table.add_row(
             Text(printable(run.job.label)),
             si(run.job.subject.macs),
@@ -116,19 +116,19 @@ def forecast_report(found: Forecast) -> RenderableType:
             si(run.steps_per_epoch),
             duration(run.left_s),
         )
-    return Group(table, Text(forecast_line(found)))
+    return Group(table, Text(forecast_line(forecast)))
 
 
-def forecast_line(found: Forecast) -> str:
+def forecast_line(forecast: Forecast) -> str:
     """How many runs there are, and how long they take."""
-    left = [run for run in found.runs if run.finished_epochs < run.epochs]
-    if not left:
-        return f"{count(len(found.runs), 'run')}, all of which have ended"
-    workers = found.workers.resources.workers
+    unfinished = [run for run in forecast.runs if run.finished_epochs < run.epochs]
+    if not unfinished:
+        return f"{count(len(forecast.runs), 'run')}, all of which have ended"
+    workers = forecast.workers.resources.workers
     at_a_time = "" if workers is None else f", {workers} at a time"
-    if found.left_s is None:
-        return f"{count(len(left), 'run')} to train{at_a_time}; the time is not known before they begin on the cluster"
-    return f"{count(len(left), 'run')} to train{at_a_time}: about {duration(found.left_s)}"
+    if forecast.left_s is None:
+        return f"{count(len(unfinished), 'run')} to train{at_a_time}; the time is not known before they begin on the cluster"
+    return f"{count(len(unfinished), 'run')} to train{at_a_time}: about {duration(forecast.left_s)}"
 
 
 def curve_line(model: RetrainedModel) -> str:

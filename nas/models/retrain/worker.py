@@ -30,8 +30,7 @@ from nas.models.retrain.measuring import OBJECTIVE
 from nas.models.retrain.networks import create_module, module_metadata
 from nas.models.retrain.outcomes import RunEnd
 from nas.models.retrain.plan import RetrainJob, RetrainSettings
-from nas.models.retrain.progress_file import write_progress
-from nas.models.retrain.progress_writer import ProgressWriter
+from nas.models.retrain.progress import ProgressWriter, write_progress
 from nas.models.retrain.run_files import RunFiles, SharedRunFiles
 from nas.models.retrain.teacher_network import load_teacher
 from nas.models.retrain.timm_models import ImageShape

@@ -22,8 +22,8 @@ from nas.models.images import class_outputs, parts_of, study_dataset
 from nas.models.loaded_model import LoadedModel
 from nas.study.content import StudySnapshot
 from nas.study.data_argument import data_configuration
+from nas.study.database.storage import study_exists
 from nas.study.images import check_room, data_errors
-from nas.study.storage import study_exists
 from trainers.data.pixels import resize_all
 from trainers.data.prepared import locate
 from trainers.data.resizing import Resizing
@@ -76,17 +76,17 @@ class ValidationImages:
 
 
 def read_images(
-    where: str,
+    data: str,
     overrides: Sequence[str],
     model: LoadedModel,
     part: Part | None,
     scratch: Path,
     progress: Progress | None = None,
 ) -> ValidationImages:
-    """Read the images that `where` names for `model`.
+    """Read the images that `data` names for `model`.
 
     Args:
-        where: a folder of images, the folder of a study, a study file, or the name of a source.
+        data: a folder of images, the folder of a study, a study file, or the name of a source.
         overrides: `data.key=value` words.
         model: the model.
         part: the part of the data; None: the first of `DEFAULT_PARTS` that they have.
@@ -94,23 +94,23 @@ def read_images(
         progress: called with the number of images decoded and the total number.
 
     Raises:
-        UsageError: `where` names nothing, has no such part, or has other classes than the model.
+        UsageError: `data` names nothing, has no such part, or has other classes than the model.
         ConfigError: the data are missing, broken or break a rule.
     """
     _, height, width = model.input_shape
     if height != width:
         raise UsageError(f"{model.name}: images must be square, found {height}x{width}")
-    if study_exists(Path(where)):
+    if study_exists(Path(data)):
         if overrides:
             raise UsageError(f"{overrides[0]}: the data of a study that was started cannot be changed")
-        name, classes, parts, skipped = _of_study(Path(where))
+        name, classes, parts, skipped = _of_study(Path(data))
     else:
-        name, classes, parts, skipped = _read(where, overrides, model, scratch, progress)
+        name, classes, parts, skipped = _read(data, overrides, model, scratch, progress)
     chosen = next((p for p in DEFAULT_PARTS if p in parts), None) if part is None else part
     if chosen is None or chosen not in parts:
-        raise UsageError(f"--split: {where} has the parts {', '.join(p for p in PARTS if p in parts)}, found {chosen}")
+        raise UsageError(f"--split: {data} has the parts {', '.join(p for p in PARTS if p in parts)}, found {chosen}")
     pixels, labels = parts[chosen]
-    outputs = np.array(class_outputs(where, classes, model))
+    outputs = np.array(class_outputs(data, classes, model))
     return ValidationImages(
         name=name,
         part="all" if set(parts) == {"train"} else f"{chosen} split",
@@ -125,10 +125,10 @@ def read_images(
 
 
 def _read(
-    where: str, overrides: Sequence[str], model: LoadedModel, scratch: Path, progress: Progress | None
+    data: str, overrides: Sequence[str], model: LoadedModel, scratch: Path, progress: Progress | None
 ) -> tuple[str, tuple[str, ...], _Parts, tuple[str, ...]]:
     """Name, classes, images and labels of each part, and what was left out."""
-    config = data_configuration(where, (*overrides, f"data.image_size={_decoded_size(model)}"))
+    config = data_configuration(data, (*overrides, f"data.image_size={_decoded_size(model)}"))
     with data_errors(config):
         located = locate(config.data)
         check_room(config, located, scratch)

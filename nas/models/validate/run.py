@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from nas.errors import StudyError, UsageError, reason
 from nas.models.device_option import OPTION, choose_device
+from nas.models.display import SilentDisplay
 from nas.models.loaded_model import LoadedModel
 from nas.models.loading import find_model, with_weights
-from nas.models.silent_display import SilentDisplay
 from nas.models.study_models import is_study_word, is_trial_word, load_study_model
 from nas.models.validate.images import ValidationImages, read_images
 from nas.models.validate.record import TOP, Calibration, ModelThroughput, Validation
 from nas.study.content import StudySnapshot
-from nas.study.storage import study_exists
+from nas.study.database.storage import study_exists
 from trainers.augment import Normalise
 from trainers.data.types import Part, Progress
 from trainers.device import device_name

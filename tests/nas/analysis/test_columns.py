@@ -18,10 +18,10 @@ from nas.analysis.front import hypervolume
 from nas.analysis.growing import GrowingColumn, RaggedColumn, TextColumn
 from nas.analysis.results import Results
 from nas.analysis.trial_fields import TEXTS, number_columns
+from nas.study.database.reader import START, Cursor, StudyReader
+from nas.study.database.storage import open_study
 from nas.study.info import StudyInfo
 from nas.study.layout import COLUMNS
-from nas.study.reader import START, Cursor, StudyReader
-from nas.study.storage import open_study
 
 
 class Tracked:

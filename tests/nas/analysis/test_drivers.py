@@ -15,10 +15,10 @@ from rich.console import Console
 
 from nas.analysis.drivers import driver_rows, driver_statuses, lease_statuses
 from nas.analysis.results import Results
-from nas.study.drivers import LEASE_S, DriverRecord, drivers_of
+from nas.study.database.drivers import LEASE_S, DriverRecord, drivers_of
+from nas.study.database.reader import StudyReader
+from nas.study.database.storage import open_study
 from nas.study.lock import lock_folder
-from nas.study.reader import StudyReader
-from nas.study.storage import open_study
 from nas.terminal.tables import status_panel, status_record
 
 ALIVE, GONE = "node1/11/aaaaaaaa", "node2/22/bbbbbbbb"

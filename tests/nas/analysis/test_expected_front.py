@@ -19,8 +19,8 @@ from nas.errors import UsageError
 from nas.models.retrain.subjects import FrontSelection
 from nas.sampler import ParetoSampler
 from nas.study.config import StudyConfig
+from nas.study.database.storage import DATABASE
 from nas.study.layout import CONFIG
-from nas.study.storage import DATABASE
 from search_space.costs import cost
 
 

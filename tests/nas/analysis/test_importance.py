@@ -14,7 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.analysis.importance import MIN_TRIALS, importance
-from nas.analysis.preferences import odds_ratio, preferences, untried
+from nas.analysis.preferences import odds_ratio, preferences
 from nas.analysis.results import Results
 
 NAMES = ("accuracy", "macs")
@@ -123,19 +123,3 @@ def test_preferences_of_the_front_against_all_trials(tmp_path: Path, study_write
     assert (four.trials, four.front_share, four.overall_share) == (1, 1.0, 0.5)  # among those with the parameter
     assert json.dumps([p.to_dict() for p in found.values()], allow_nan=False)
     assert preferences(Results.load(folder), {"mixer": [0] * 5})[0].value == "0"
-
-
-def test_what_was_never_trained(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
-    """Trial 1 was refused, so the values that it alone has were not trained."""
-    refused = stored_trial(None, TrialState.PRUNED, {"refused": "limit macs: 5 > 4", "outcome": "refused"})
-    folder = study_writer(tmp_path, [stored_trial([0.5, 1.0]), refused], objectives=NAMES)
-    levels = {"stem.patch": [2, 4, 8], "stages.0.mixer": ["conv", "pool"], "stages.1.mixer": ["conv", "attention"]}
-    params = {"stem.patch": [0, 1], "stages.0.mixer": [0, 1], "stages.1.mixer": [-1, 1]}
-    found = untried(Results.load(folder), params, levels)
-    assert found.values == {
-        "stem.patch": ("4", "8"),
-        "stages.0.mixer": ("pool",),
-        "stages.1.mixer": ("conv", "attention"),
-    }
-    assert found.pairs == ((0, "pool"), (0, "attention"), (1, "conv"), (1, "pool"), (1, "attention"))
-    assert json.loads(json.dumps(found.to_dict()))["pairs"][0] == [0, "pool"]

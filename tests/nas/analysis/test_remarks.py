@@ -13,7 +13,7 @@ from nas.analysis.results import Results
 from nas.analysis.study_text import dataset_line, search_line
 from nas.report import render
 from nas.study.content import StudySnapshot
-from nas.study.storage import DATABASE
+from nas.study.database.storage import DATABASE
 
 
 def test_the_lines_of_a_study(digits_study: Path) -> None:

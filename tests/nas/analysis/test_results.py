@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from nas.analysis.results import Results, outcome
 from nas.errors import UsageError
-from nas.study.storage import DATABASE, open_study
+from nas.study.database.storage import DATABASE, open_study
 from nas.study.stored import StoredStudy
 from nas.study.trials import is_trained
 

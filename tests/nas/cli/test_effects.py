@@ -131,7 +131,7 @@ def test_an_error_starts_and_leaves_nothing(
         raise AssertionError("an executor was opened")
 
     for wait in ("LISTING_WAIT_S", "DECODING_WAIT_S"):  # on a busy machine a few images may take longer
-        monkeypatch.setattr(f"nas.driver.reading.{wait}", 60.0)
+        monkeypatch.setattr(f"nas.driver.start.reading.{wait}", 60.0)
     monkeypatch.setattr("nas.driver.search_run.open_executor", start)
     monkeypatch.setattr("nas.fidelity.run.open_executor", start)
     monkeypatch.setattr("nas.execution.resources.count_gpus", lambda: 0)

@@ -17,9 +17,9 @@ from nas.cli.search import study_and_overrides
 from nas.driver.plan import create_halving
 from nas.errors import ConfigError
 from nas.study.config import StudyConfig
+from nas.study.database.storage import open_study
 from nas.study.images import prepare_images
 from nas.study.limits import check_limits
-from nas.study.storage import open_study
 from nas.study.study_sampler import create_sampler
 from nas.study.templates import find_study, installed_studies, write_starter_study
 from search_space import presets

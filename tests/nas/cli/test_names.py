@@ -25,8 +25,8 @@ from nas.cli.app import split_words
 from nas.formatting import printable
 from nas.report import write
 from nas.study.config import StudyConfig
+from nas.study.database.storage import create_study, open_study, read_study
 from nas.study.layout import default_folder
-from nas.study.storage import create_study, open_study, read_study
 from nas.study.templates import write_preset_study, write_starter_study
 from nas.terminal.progress import TerminalDisplay
 from nas.terminal.tables import front_table, status_panel, trial_panel

@@ -21,8 +21,8 @@ import pytest
 
 from nas import Study
 from nas.fidelity.request import fidelity_study
+from nas.study.database.storage import open_study
 from nas.study.lock import lock_folder
-from nas.study.storage import open_study
 
 FROZEN = Path(__file__).parents[2] / "fixtures" / "v0_1"
 NOBODY = 65534

@@ -18,7 +18,7 @@ import pytest
 from nas.dashboard.addresses import Address, open_socket
 from nas.dashboard.hub import Hub
 from nas.dashboard.server import DashboardServer, create_server
-from nas.study.storage import open_study
+from nas.study.database.storage import open_study
 
 TIMEOUT_S = 20
 

@@ -17,8 +17,8 @@ from nas.analysis.columns import StudyColumns
 from nas.dashboard.places import StudyPlace
 from nas.dashboard.study_answers import StudyAnswers
 from nas.dashboard.study_feed import StudyFeed
+from nas.study.database.storage import open_study
 from nas.study.layout import COLUMNS
-from nas.study.storage import open_study
 
 Writer = Callable[..., Path]
 

@@ -14,8 +14,8 @@ import pytest
 
 from nas.dashboard import background, event_stream
 from nas.page.arrays import decode
+from nas.study.database.storage import open_study
 from nas.study.lock import lock_folder
-from nas.study.storage import open_study
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from nas.study.storage import open_study
+from nas.study.database.storage import open_study
 
 RUNNING = 36
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nas.study.storage import read_study
+from nas.study.database.storage import read_study
 
 
 @pytest.fixture

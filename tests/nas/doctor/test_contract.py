@@ -20,8 +20,8 @@ from nas.analysis.columns_cache import identity_of, save_columns
 from nas.doctor.registry import CHECKS, check
 from nas.doctor.run import Repaired, examine_study, repair_study
 from nas.study.content import StudySnapshot
+from nas.study.database.snapshot import copy_to_file
 from nas.study.layout import CHECKPOINT, WEIGHTS
-from nas.study.snapshot import copy_to_file
 
 FROZEN = Path(__file__).parents[2] / "fixtures" / "v0_1" / "study"
 OLD_S = 1_000_000_000  # time of a change, long ago

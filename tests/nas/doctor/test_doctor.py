@@ -22,12 +22,12 @@ from nas.doctor.run import examine_study, repair_study
 from nas.driver.run import run_search
 from nas.study.backup import write_backup
 from nas.study.config import StudyConfig
+from nas.study.database.leases import SharedLeases
+from nas.study.database.storage import open_study
+from nas.study.database.storage_url import StoragePlace, StorageUrl
+from nas.study.database.transactions import ServerTransactions
 from nas.study.layout import WEIGHTS
-from nas.study.leases import SharedLeases
 from nas.study.lock import lock_folder
-from nas.study.storage import open_study
-from nas.study.storage_url import StoragePlace, StorageUrl
-from nas.study.transactions import ServerTransactions
 
 FROZEN = Path(__file__).parents[2] / "fixtures" / "v0_1" / "study"
 NOBODY = 65534

@@ -11,9 +11,9 @@ import pytest
 from nas import objectives
 from nas.driver.ask_tell import AskTell
 from nas.driver.proposal import Proposal
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.records import Completed
-from nas.study.storage import create_study
+from nas.study.database.storage import create_study
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.records import Completed
 from search_space import SearchSpace
 
 SPACE = SearchSpace.from_dict(

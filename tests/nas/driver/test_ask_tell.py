@@ -12,17 +12,17 @@ from optuna.trial import TrialState
 
 from nas import objectives
 from nas.driver.ask_tell import AskTell
-from nas.driver.halving import Halving
 from nas.driver.proposal import Finished, Proposal, Wait
+from nas.driver.rungs.promotion import Halving
 from nas.sampler import ParetoSampler
+from nas.study.database.optuna_adapter import open_trial
+from nas.study.database.storage import create_study, open_study
 from nas.study.events import TrialRecorded
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.limits import satisfies_limits
-from nas.study.optuna_adapter import open_trial
-from nas.study.outcome_parts import Measured
-from nas.study.records import Completed, Duplicate, Failed, MachineFailure, Paused, Refused, Stopped
-from nas.study.storage import create_study, open_study
-from nas.study.trial_task import EarlierSegments
+from nas.study.outcomes.outcome_parts import Measured
+from nas.study.outcomes.records import Completed, Duplicate, Failed, MachineFailure, Paused, Refused, Stopped
+from nas.study.outcomes.worker_tasks import EarlierSegments
 from nas.study.trials import is_trained, outcome_name, seed_of
 from search_space import cost
 

@@ -14,16 +14,16 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.driver.dispatch import TrialDispatcher
-from nas.driver.halving import Halving
+from nas.driver.rungs.promotion import Halving
 from nas.errors import StudyError
 from nas.execution.base import FINISHED, WAIT, Task
 from nas.execution.simulator import NodeLoss, Script, Simulator, VirtualClock
 from nas.sampler import ParetoSampler
 from nas.study.events import SearchStarted, TrialRecorded, TrialStarted
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.record_json import to_record
-from nas.study.records import Completed, Paused
-from nas.study.trial_task import TrialTask
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.record_json import to_record
+from nas.study.outcomes.records import Completed, Paused
+from nas.study.outcomes.worker_tasks import TrialTask
 from nas.study.trials import is_trained
 from search_space import Architecture, cost
 

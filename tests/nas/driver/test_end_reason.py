@@ -9,8 +9,8 @@ import pytest
 from nas.driver import propose
 from nas.driver.proposal import Finished, Proposal
 from nas.objectives.costs import cost_value
-from nas.study.outcome_parts import Measured
-from nas.study.records import Refused
+from nas.study.outcomes.outcome_parts import Measured
+from nas.study.outcomes.records import Refused
 from nas.study.stored import StoredStudy
 
 

@@ -20,26 +20,25 @@ from nas import objectives
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
 from nas.driver.front_measuring import FrontMeasuring
-from nas.driver.halving import Halving
 from nas.driver.run import run_search
+from nas.driver.rungs.promotion import Halving
 from nas.execution.base import WAIT, Task, WorkerSite
 from nas.execution.simulator import Script, Simulator
 from nas.objectives.costs import cost_values
 from nas.study.config import StudyConfig
-from nas.study.leases import SharedLeases
-from nas.study.measure_task import MeasureTask
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.predicted_values import OPERATOR_PREDICTIONS, PREDICTED_VALUES
+from nas.study.database.leases import SharedLeases
+from nas.study.database.server_storage import open_server_study
+from nas.study.database.storage import create_study
+from nas.study.database.storage_url import StoragePlace, StorageUrl
+from nas.study.database.transactions import ServerTransactions
+from nas.study.database.trial_database import DatabaseTrials, driving
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.predicted_values import OPERATOR_PREDICTIONS, PREDICTED_VALUES
+from nas.study.outcomes.record_json import to_record
+from nas.study.outcomes.records import Completed, MeasuredOnly, Paused, Refused
+from nas.study.outcomes.worker_tasks import MeasureTask, TrialTask
 from nas.study.prediction_correction import MIN_OBSERVATIONS
-from nas.study.record_json import to_record
-from nas.study.records import Completed, MeasuredOnly, Paused, Refused
-from nas.study.server_storage import open_server_study
-from nas.study.storage import create_study
-from nas.study.storage_url import StoragePlace, StorageUrl
 from nas.study.stored import StoredStudy
-from nas.study.transactions import ServerTransactions
-from nas.study.trial_database import DatabaseTrials, driving
-from nas.study.trial_task import TrialTask
 from search_space import Architecture, SearchSpace
 
 NAMES = ("accuracy", "macs", "images_per_s")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nas import objectives
-from nas.driver.halving import Halving
-from nas.driver.ladder import Ladder
-from nas.driver.rung import Rung
+from nas.driver.rungs.ladder import Ladder
+from nas.driver.rungs.promotion import Halving
+from nas.driver.rungs.rung import Rung
 
 OBJECTIVES = (objectives.get("accuracy"), objectives.get("macs"))
 HALVING = Halving((1, 3, 9), 3)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.driver.home import find_home
-from nas.driver.opening import open_or_create_study
 from nas.driver.run import run_search
+from nas.driver.start.home import find_home
+from nas.driver.start.opening import open_or_create_study
 from nas.errors import ConfigError
 from nas.execution.simulator import Simulator
 from nas.study.config import StudyConfig
-from nas.study.storage_url import StorageUrl
+from nas.study.database.storage_url import StorageUrl
 
 
 def write_images(folder: Path, seed: int) -> Path:

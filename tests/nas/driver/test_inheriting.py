@@ -12,24 +12,24 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.driver.ask_tell import AskTell
-from nas.driver.front_promotion import FrontPromotion
 from nas.driver.front_time import FrontTime
-from nas.driver.ladder import Ladder
 from nas.driver.parents import MIN_SHARED_PARAMETERS, Parents
 from nas.driver.plan import create_promotion_rule
 from nas.driver.proposal import Finished, Proposal
-from nas.driver.start_checks import check_inheritance
+from nas.driver.rungs.ladder import Ladder
+from nas.driver.rungs.promotion import FrontPromotion
+from nas.driver.start.start_checks import check_inheritance
 from nas.errors import ConfigError
 from nas.sampler.architecture_domain import ArchitectureDomain
 from nas.sampler.pareto import ParetoSampler
 from nas.sampler.study_reader import ObjectiveSource, StudyReader
 from nas.study.config import StudyConfig
+from nas.study.database.storage import open_study
 from nas.study.events import TrialRecorded
-from nas.study.inheritance import INHERITED, Inheritance, inherited_epochs
 from nas.study.layout import CHECKPOINT, INHERITED_WEIGHTS, WEIGHTS
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.records import Failed, Paused
-from nas.study.storage import open_study
+from nas.study.outcomes.inheritance import INHERITED, Inheritance, inherited_epochs
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.records import Failed, Paused
 from nas.study.trials import is_trained, outcome_name
 from search_space import Architecture, SearchSpace, cost
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
-from nas.driver.left_files import remove_files_of_ended, remove_left_files
+from nas.driver.start.left_files import remove_files_of_ended, remove_left_files
 from nas.study.layout import CHECKPOINT, WEIGHTS, trial_folder
 from nas.study.stored import StoredStudy
 

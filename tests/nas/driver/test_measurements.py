@@ -16,28 +16,27 @@ from optuna.trial import TrialState
 from nas.analysis.results import Results
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
-from nas.driver.halving import Halving
 from nas.driver.proposal import Proposal
 from nas.driver.run import run_search
+from nas.driver.rungs.promotion import Halving
 from nas.errors import MachineError
 from nas.execution.base import WAIT, Task, TaskSource, WorkerFactory, WorkerSite
 from nas.execution.simulator import Script, Simulator
 from nas.study.config import StudyConfig
+from nas.study.database.leases import SharedLeases
+from nas.study.database.server_storage import open_server_study
+from nas.study.database.storage import create_study
+from nas.study.database.storage_url import StoragePlace, StorageUrl
+from nas.study.database.transactions import ServerTransactions
+from nas.study.database.trial_database import DatabaseTrials, driving
 from nas.study.device_kind import is_of_kind
 from nas.study.layout import WEIGHTS
-from nas.study.leases import SharedLeases
-from nas.study.measure_task import MeasureTask
 from nas.study.measuring_device import SameDevice
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.record_json import to_record
-from nas.study.records import Completed, MeasuredOnly, Paused
-from nas.study.server_storage import open_server_study
-from nas.study.storage import create_study
-from nas.study.storage_url import StoragePlace, StorageUrl
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.record_json import to_record
+from nas.study.outcomes.records import Completed, MeasuredOnly, Paused
+from nas.study.outcomes.worker_tasks import MeasureTask, TrialTask
 from nas.study.stored import StoredStudy
-from nas.study.transactions import ServerTransactions
-from nas.study.trial_database import DatabaseTrials, driving
-from nas.study.trial_task import TrialTask
 from nas.study.trials import is_trained
 from nas.terminal.tables import trial_record
 from search_space import Architecture, cost

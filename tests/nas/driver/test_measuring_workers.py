@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import torch
 
-from nas.driver import measuring_workers
-from nas.driver.home import StudyHome
-from nas.driver.measuring_workers import check_measuring_worker
 from nas.driver.run import run_search
+from nas.driver.start import measuring_workers
+from nas.driver.start.home import StudyHome
+from nas.driver.start.measuring_workers import check_measuring_worker
 from nas.errors import ConfigError
 from nas.evaluation.settings import MeasuringSettings
 from nas.execution.simulator import Simulator
 from nas.study.config import StudyConfig
-from nas.study.storage_url import StoragePlace, StorageUrl
+from nas.study.database.storage_url import StoragePlace, StorageUrl
 from trainers.device import device_name
 
 STUDY = """\

@@ -16,19 +16,19 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from nas.driver.display import NoDisplay
-from nas.driver.driver_folders import driver_folder, remove_left_folders
 from nas.driver.run import run_search
+from nas.driver.start.driver_folders import driver_folder, remove_left_folders
 from nas.execution.base import FINISHED, Executor, Task, TaskSource, WorkerFactory
 from nas.execution.resources import Allocation
 from nas.study.config import StudyConfig
-from nas.study.drivers import LEASE_S, DriverRecord
-from nas.study.leases import new_driver_id
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.record_json import to_record
-from nas.study.records import Completed
+from nas.study.database.drivers import LEASE_S, DriverRecord
+from nas.study.database.leases import new_driver_id
+from nas.study.database.storage import read_study
+from nas.study.database.storage_url import StorageUrl
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.record_json import to_record
+from nas.study.outcomes.records import Completed
 from nas.study.segments import Segment, WorkerFiles
-from nas.study.storage import read_study
-from nas.study.storage_url import StorageUrl
 
 AWAY_S = 0.3
 TRIALS = 6

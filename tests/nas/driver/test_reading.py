@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.driver import reading
-from nas.driver.reading import ImageReader
+from nas.driver.start import reading
+from nas.driver.start.reading import ImageReader
 from nas.study.config import StudyConfig
 from trainers.data.types import LocatedData
 

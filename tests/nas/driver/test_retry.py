@@ -10,12 +10,12 @@ import pytest
 from optuna.trial import TrialState
 
 from nas import Study, StudyConfig
-from nas.driver.halving import Halving
 from nas.driver.proposal import Finished, Proposal
-from nas.driver.retry import enqueue_failed
 from nas.driver.run import run_search
+from nas.driver.rungs.promotion import Halving
+from nas.driver.start.retry import enqueue_failed
 from nas.errors import UsageError
-from nas.study.records import Failed, Paused
+from nas.study.outcomes.records import Failed, Paused
 from nas.study.stored import StoredStudy
 from nas.study.trials import RETRIED_FROM, count_trained, outcome_name
 

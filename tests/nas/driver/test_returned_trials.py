@@ -11,15 +11,15 @@ import pytest
 from nas.driver.ask_tell import AskTell
 from nas.driver.proposal import Proposal
 from nas.execution.base import Loss
-from nas.study.leases import SharedLeases
-from nas.study.losses import losses_of
-from nas.study.records import MachineFailure
+from nas.study.database.leases import SharedLeases
+from nas.study.database.server_storage import open_server_study
+from nas.study.database.storage import create_study
+from nas.study.database.storage_url import StoragePlace, StorageUrl
+from nas.study.database.transactions import ServerTransactions
+from nas.study.database.trial_database import DatabaseTrials
+from nas.study.outcomes.losses import losses_of
+from nas.study.outcomes.records import MachineFailure
 from nas.study.segments import Segment, WorkerFiles, segments_of
-from nas.study.server_storage import open_server_study
-from nas.study.storage import create_study
-from nas.study.storage_url import StoragePlace, StorageUrl
-from nas.study.transactions import ServerTransactions
-from nas.study.trial_database import DatabaseTrials
 
 LEASE_S = 60.0
 DIED = MachineFailure("the worker died", is_certain=False)

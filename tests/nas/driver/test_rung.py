@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from nas import objectives
 from nas.analysis.front import normalise
-from nas.driver.rung import REFERENCE_MARGIN, Rung
+from nas.driver.rungs.rung import REFERENCE_MARGIN, Rung
 
 OBJECTIVES = (objectives.get("accuracy"), objectives.get("macs"))
 NAMES = [("accuracy",), ("accuracy", "macs"), ("accuracy", "macs", "images_per_s")]

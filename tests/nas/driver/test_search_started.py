@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from nas.driver.halving import Halving
 from nas.driver.proposal import Proposal
+from nas.driver.rungs.promotion import Halving
+from nas.study.database.storage import open_study
 from nas.study.events import Event, SearchStarted
-from nas.study.records import Failed, Paused
-from nas.study.storage import open_study
+from nas.study.outcomes.records import Failed, Paused
 from nas.terminal.progress import SearchTally
 
 HALVING = Halving((1, 3, 9), 3)

@@ -10,9 +10,9 @@ import optuna
 import pytest
 
 from nas.driver.dispatch import TrialDispatcher
-from nas.driver.halving import Halving
-from nas.study.record_json import from_record, segment_of, to_record
-from nas.study.records import Failed, MachineFailure, Paused, Refused
+from nas.driver.rungs.promotion import Halving
+from nas.study.outcomes.record_json import from_record, segment_of, to_record
+from nas.study.outcomes.records import Failed, MachineFailure, Paused, Refused
 from nas.study.segments import SEGMENTS, Segment, WorkerFiles, segments_of
 
 DIED = MachineFailure("the worker died", is_certain=False)

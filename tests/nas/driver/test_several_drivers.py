@@ -14,22 +14,21 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.driver.ask_tell import AskTell
-from nas.driver.front_promotion import FrontPromotion
-from nas.driver.halving import Halving
-from nas.driver.ladder import PromotionRule
+from nas.driver.checkpoints import FolderCheckpoints
 from nas.driver.proposal import Finished, Proposal
+from nas.driver.rungs.promotion import FrontPromotion, Halving, PromotionRule
 from nas.driver.state import SearchState
-from nas.study.driver_rows import read_drivers
+from nas.study.database.driver_rows import read_drivers
+from nas.study.database.leases import SharedLeases
+from nas.study.database.server_storage import open_server_study
+from nas.study.database.storage import create_study
+from nas.study.database.storage_url import StoragePlace, StorageUrl
+from nas.study.database.transactions import ServerTransactions
+from nas.study.database.trial_database import DatabaseTrials
 from nas.study.events import TrialLost, TrialRecorded
-from nas.study.inheritance import INHERITED
-from nas.study.leases import SharedLeases
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.records import Completed, Paused
-from nas.study.server_storage import open_server_study
-from nas.study.storage import create_study
-from nas.study.storage_url import StoragePlace, StorageUrl
-from nas.study.transactions import ServerTransactions
-from nas.study.trial_database import DatabaseTrials
+from nas.study.outcomes.inheritance import INHERITED
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.records import Completed, Paused
 from nas.study.trials import count_trained, is_trained
 from search_space import cost
 
@@ -86,9 +85,20 @@ class Study:
         leases.announce()
         study.sampler = optuna.samplers.RandomSampler(seed=leases.index)
         store = DatabaseTrials(study, leases.transactions, leases)
-        options = {"store": store, "promotion_rule": self.rule, "observers": [self]}
-        options["has_weights"] = lambda number, file: True
+        options = {"store": store, "promotion_rule": self.rule, "observers": [self], "checkpoints": AllWeights(Path)}
         return OneDriver(leases, self.driver.ask_tell(study, self.target, **options))
+
+
+class AllWeights(FolderCheckpoints):
+    """No checkpoints, and every file of weights."""
+
+    def mark_of(self, number: int) -> str | None:
+        """None."""
+        return None
+
+    def has_weights(self, number: int, file: str) -> bool:
+        """True."""
+        return True
 
 
 @dataclass

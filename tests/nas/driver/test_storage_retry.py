@@ -13,22 +13,22 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.driver.dispatch import TrialDispatcher
-from nas.driver.halving import Halving
+from nas.driver.rungs.promotion import Halving
 from nas.driver.storage_retry import StorageRetry
 from nas.errors import StorageError
 from nas.execution.base import FINISHED, WAIT, Task
 from nas.execution.simulator import VirtualClock
-from nas.study import transactions
-from nas.study.leases import SharedLeases, SoleLeases
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.record_json import to_record
-from nas.study.records import Completed, Paused
-from nas.study.server_storage import open_server_study
-from nas.study.storage import create_study
-from nas.study.storage_url import StoragePlace, StorageUrl
-from nas.study.transactions import FileTransactions, ServerTransactions
-from nas.study.trial_database import DatabaseTrials
-from nas.study.trial_store import TrialStore
+from nas.study.database import transactions
+from nas.study.database.leases import SharedLeases, SoleLeases
+from nas.study.database.server_storage import open_server_study
+from nas.study.database.storage import create_study
+from nas.study.database.storage_url import StoragePlace, StorageUrl
+from nas.study.database.transactions import FileTransactions, ServerTransactions
+from nas.study.database.trial_database import DatabaseTrials
+from nas.study.database.trial_store import TrialStore
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.record_json import to_record
+from nas.study.outcomes.records import Completed, Paused
 from nas.study.trials import is_trained
 
 

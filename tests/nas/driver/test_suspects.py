@@ -13,17 +13,17 @@ from optuna.trial import TrialState
 
 from nas.driver.ask_tell import AskTell
 from nas.driver.dispatch import TrialDispatcher
-from nas.driver.halving import Halving
 from nas.driver.proposal import Finished, Proposal
 from nas.driver.run import run_search
+from nas.driver.rungs.promotion import Halving
 from nas.errors import MachineError
 from nas.execution.base import Executor, Loss, Task, TaskSource, WorkerFactory
 from nas.execution.resources import Allocation
 from nas.study.config import StudyConfig
+from nas.study.database.storage import open_study
 from nas.study.layout import trial_folder
-from nas.study.record_json import to_record
-from nas.study.records import Completed, MachineFailure
-from nas.study.storage import open_study
+from nas.study.outcomes.record_json import to_record
+from nas.study.outcomes.records import Completed, MachineFailure
 
 DIED = MachineFailure("the worker died", is_certain=False)
 

@@ -15,11 +15,11 @@ from nas.driver.proposal import Proposal
 from nas.errors import MachineError
 from nas.execution.base import Loss, Task
 from nas.execution.simulator import VirtualClock
+from nas.study.database.storage import open_study
 from nas.study.layout import CHECKPOINT, ERROR, STACKS
-from nas.study.losses import TrialLoss, in_a_row, losses_of
-from nas.study.record_json import to_record
-from nas.study.records import Completed, Failed, MachineFailure
-from nas.study.storage import open_study
+from nas.study.outcomes.losses import TrialLoss, in_a_row, losses_of
+from nas.study.outcomes.record_json import to_record
+from nas.study.outcomes.records import Completed, Failed, MachineFailure
 
 CRASH = Loss("worker", "the worker died: segmentation fault (signal 11)")
 KILLED = Loss("worker", "the worker died: killed (signal 9)")

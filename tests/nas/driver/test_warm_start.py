@@ -13,7 +13,7 @@ import pytest
 from nas import objectives
 from nas.driver.ask_tell import AskTell
 from nas.driver.proposal import Proposal
-from nas.driver.warm_start import (
+from nas.driver.start.warm_start import (
     check_earlier_study,
     earlier_study_attributes,
     first_architectures,
@@ -21,9 +21,9 @@ from nas.driver.warm_start import (
 )
 from nas.errors import ConfigError
 from nas.study.config import StudyConfig
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.records import Completed
-from nas.study.storage import create_study, open_study
+from nas.study.database.storage import create_study, open_study
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.records import Completed
 from nas.study.stored import StoredStudy
 from nas.study.study_sampler import create_sampler
 from search_space import Architecture, SearchSpace, cost

@@ -20,12 +20,11 @@ from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
 from nas.study.layout import CHECKPOINT, WEIGHTS
-from nas.study.measure_task import MeasureTask
-from nas.study.outcome_parts import Measured
-from nas.study.record_json import from_record
-from nas.study.records import Completed, Failed, MachineFailure, MeasuredOnly, Paused, Refused
-from nas.study.stacks import Stacks
-from nas.study.trial_task import EarlierSegments, TrialTask
+from nas.study.outcomes.outcome_parts import Measured
+from nas.study.outcomes.record_json import from_record
+from nas.study.outcomes.records import Completed, Failed, MachineFailure, MeasuredOnly, Paused, Refused
+from nas.study.outcomes.stacks import Stacks
+from nas.study.outcomes.worker_tasks import EarlierSegments, MeasureTask, TrialTask
 from search_space import Architecture, SearchSpace
 from trainers.data.config import DataConfig
 from trainers.data.prepared import prepare

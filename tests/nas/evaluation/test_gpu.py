@@ -13,8 +13,8 @@ import torch
 
 from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings
-from nas.study.records import Completed, Failed, MachineFailure
-from nas.study.trial_task import TrialTask
+from nas.study.outcomes.records import Completed, Failed, MachineFailure
+from nas.study.outcomes.worker_tasks import TrialTask
 from search_space import Architecture
 from trainers.data.config import DataConfig
 from trainers.data.prepared import prepare

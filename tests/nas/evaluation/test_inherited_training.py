@@ -14,10 +14,10 @@ from nas.evaluation.networks import initial_network
 from nas.evaluation.settings import EvaluationSettings
 from nas.evaluation.training_plan import TrainingPlan
 from nas.evaluation.trial_files import SharedTrialFiles
-from nas.study.inheritance import Inheritance, inherited_epochs
 from nas.study.layout import CHECKPOINT, INHERITED_WEIGHTS, WEIGHTS, trial_folder
-from nas.study.records import Completed, Interrupted, Paused
-from nas.study.trial_task import TrialTask
+from nas.study.outcomes.inheritance import Inheritance, inherited_epochs
+from nas.study.outcomes.records import Completed, Interrupted, Paused
+from nas.study.outcomes.worker_tasks import TrialTask
 from search_space import Architecture, SearchSpace
 from trainers.data.config import DataConfig
 from trainers.data.prepared import prepare

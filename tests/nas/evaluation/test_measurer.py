@@ -13,7 +13,7 @@ import pytest
 from nas import objectives
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.settings import MeasuringSettings
-from nas.study.outcome_parts import Measured
+from nas.study.outcomes.outcome_parts import Measured
 from search_space import Architecture, SearchSpace, build
 from trainers.device_lock import DeviceLock
 from trainers.measuring.memory import peak_memory_bytes

@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 import torch
 
-from nas.driver.study_files import published
+from nas.driver.checkpoints import published
 from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.place import open_trial_files
 from nas.evaluation.publication import ASSUMED_PUBLISH_S, MAX_PUBLISH_SHARE, Publication
 from nas.evaluation.settings import EvaluationSettings, MeasuringSettings, StudyPlace
 from nas.evaluation.trial_files import SharedTrialFiles, StoredTrialFiles
 from nas.execution.driver_files import FolderFiles
-from nas.study.inheritance import Inheritance
 from nas.study.layout import CHECKPOINT, DATA, REFERENCE, WEIGHTS, WORKERS, trial_folder
-from nas.study.records import Completed, MachineFailure, Paused
+from nas.study.outcomes.inheritance import Inheritance
+from nas.study.outcomes.records import Completed, MachineFailure, Paused
+from nas.study.outcomes.worker_tasks import TrialTask
 from nas.study.segments import WorkerFiles
-from nas.study.trial_task import TrialTask
 from nas.study.url_store import UrlStore
 from search_space import SearchSpace
 from trainers.data.config import DataConfig
@@ -125,7 +125,7 @@ def study(
         measuring=measuring,
         place=seen_place,
     )
-    with WorkerFiles(folder / WORKERS).opened(place.nonce), published(data_file, place):
+    with WorkerFiles(folder / WORKERS).opened(place.nonce), published(data_file, place, Path):
         yield Study(kind, folder, settings, machine)
     torch.set_num_threads(threads)
 

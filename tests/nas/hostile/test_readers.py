@@ -25,10 +25,10 @@ from nas.fidelity.store import Store
 from nas.models.export import export
 from nas.objectives import get
 from nas.study.content import StudySnapshot
+from nas.study.database.reader import Cursor
 from nas.study.operator_table import read_tables
-from nas.study.reader import Cursor
+from nas.study.outcomes.stacks import take_stacks
 from nas.study.segments import Segment, WorkerFiles
-from nas.study.stacks import take_stacks
 from search_space.errors import SpaceError
 from trainers.errors import DataError
 from trainers.input_files import read_json

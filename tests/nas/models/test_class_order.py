@@ -15,8 +15,8 @@ from PIL import Image
 from timm.data.readers.class_map import load_class_map
 
 from nas import Study, StudyConfig, export, search
-from nas.driver import opening
-from nas.driver.reading import ImageReader
+from nas.driver.start import opening
+from nas.driver.start.reading import ImageReader
 from nas.models.export import CLASS_MAP_FILE, write_class_map
 from trainers.data.class_order import natural_key, sort_classes
 from trainers.data.dataset import load

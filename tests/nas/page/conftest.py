@@ -20,8 +20,8 @@ from nas.dashboard.addresses import open_socket
 from nas.dashboard.hub import Hub
 from nas.dashboard.server import create_server
 from nas.report.page import KEY, write
+from nas.study.database.storage import DATABASE
 from nas.study.layout import trial_folder, write_error
-from nas.study.storage import DATABASE
 from search_space import Architecture, cost
 
 CHOICES: dict[str, tuple[Any, ...]] = {

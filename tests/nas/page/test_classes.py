@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from nas.analysis.class_recalls import SHOWN_CLASSES, SHOWN_CONFUSIONS
-from nas.analysis.classes import class_record
+from nas.analysis.class_recalls import SHOWN_CLASSES, SHOWN_CONFUSIONS, class_record
 from nas.analysis.remarks import warning_lines
 from nas.analysis.results import Results
 from nas.figures import confusion_figure, confusion_info

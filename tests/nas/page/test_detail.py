@@ -17,9 +17,9 @@ from nas.page.channels import MAX_PICTURES, PictureList, channel_pictures, chann
 from nas.page.detail import StudyContext, trial_detail
 from nas.page.endings import MAX_TRACEBACK_BYTES
 from nas.page.parts import known_architecture
+from nas.study.database.storage import read_study
 from nas.study.layout import OPERATORS, trial_folder, write_error
 from nas.study.operator_table import OperatorTable, operator_times, write_tables
-from nas.study.storage import read_study
 from search_space import Architecture, cost, presets
 from search_space.operators import operators
 from trainers.training.confusion import Confusion

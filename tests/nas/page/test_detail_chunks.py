@@ -15,8 +15,8 @@ from nas.page import detail_chunks as chunks
 from nas.page.channels import channel_pictures
 from nas.page.detail import StudyContext, trial_detail
 from nas.page.parts import known_architecture
+from nas.study.database.storage import read_study
 from nas.study.layout import trial_folder, write_error
-from nas.study.storage import read_study
 
 
 def decoded(text: str) -> Any:

@@ -11,7 +11,7 @@ import pytest
 
 from nas.formatting import dimensions, shell_path
 from nas.report import write
-from nas.study.storage import read_study
+from nas.study.database.storage import read_study
 from search_space import Architecture, cost_by_part, presets
 
 

@@ -14,8 +14,8 @@ from optuna.trial import TrialState
 
 from nas.analysis.health import health
 from nas.analysis.results import Results
-from nas.study.drivers import LEASE_S, DriverRecord
-from nas.study.storage import open_study
+from nas.study.database.drivers import LEASE_S, DriverRecord
+from nas.study.database.storage import open_study
 
 WORDS = {"bad": "✕bad", "warn": "!look at it", "unknown": "?not known", "good": "✓good"}
 

@@ -19,10 +19,10 @@ from nas.objectives import OBJECTIVES
 from nas.page.detail import StudyContext, trial_detail
 from nas.page.fields import fields_of
 from nas.report import write
+from nas.study.database.storage import read_study
 from nas.study.layout import OPERATORS
 from nas.study.operator_table import OperatorTable, operator_times, write_tables
-from nas.study.predicted_values import PREDICTED_VALUES
-from nas.study.storage import read_study
+from nas.study.outcomes.predicted_values import PREDICTED_VALUES
 from nas.terminal.tables import front_table, status_panel, status_record, trial_panel, trial_record
 from search_space import Architecture
 from search_space.operators import operators

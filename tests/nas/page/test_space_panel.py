@@ -136,6 +136,23 @@ def test_share_of_the_space(opened: Any) -> None:
     )
 
 
+def test_values_that_were_never_trained(opened: Any) -> None:
+    """Trials have patch 1 (complete), 2 (stopped) and 4 (refused, so not trained); none has 8."""
+    rows = opened.page.evaluate(
+        """() => {
+          const codes = {state: ['complete', 'stopped', 'refused'], 'param:stem.patch': ['1', '2', '4', '8']};
+          const study = {
+            count: 3, meta: {}, analysis: {space_values: {'param:stem.patch': codes['param:stem.patch']}},
+            field: (key) => codes[key] && {codes: codes[key]}, column: () => [0, 1, 2],
+          };
+          const root = document.createElement('div');
+          untried.mount(root, {study}).update({data: true});
+          return [...root.querySelectorAll('tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent));
+        }"""
+    )
+    assert rows == [["stem.patch", MISSING, "4, 8"]]
+
+
 def test_names_stay_text(opened: Any) -> None:
     assert opened.page.locator("#panel-space b").count() == 0
     opened.check_quiet()

@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 
 from nas.page.contact_sheet import MAX_CLASSES
-from nas.report.contact_sheet import contact_sheet
-from nas.report.data_page import write_data_page
+from nas.report.data_page import contact_sheet, write_data_page
 from nas.study.dataset import dataset_record
 from trainers.data.config import DataConfig
 from trainers.data.description import describe

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution
 
-from nas.study.optuna_adapter import set_intermediate_value
+from nas.study.database.optuna_adapter import set_intermediate_value
 
 OP_MACS = {"none": 0.0, "skip": 0.0, "conv1": 1.0, "conv3": 9.0}
 OP_QUALITY = {"none": -1.0, "skip": 0.3, "conv1": 1.0, "conv3": 1.6}

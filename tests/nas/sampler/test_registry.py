@@ -35,9 +35,9 @@ from nas.sampler.registry import (
 )
 from nas.sampler.tpe import TPESampler
 from nas.study.config import StudyConfig
-from nas.study.optuna_adapter import set_intermediate_value
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.records import Completed
+from nas.study.database.optuna_adapter import set_intermediate_value
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.records import Completed
 from nas.study.study_sampler import create_sampler
 from search_space import Architecture, SearchSpace, cost
 

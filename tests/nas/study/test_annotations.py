@@ -15,8 +15,8 @@ import pytest
 from nas.errors import MachineError, UsageError
 from nas.study.annotations import MAX_NOTE_CHARACTERS, MAX_PINS, Annotations, notes_of, pins_of
 from nas.study.content import StudySnapshot
-from nas.study.reader import StudyReader
-from nas.study.storage import open_study
+from nas.study.database.reader import StudyReader
+from nas.study.database.storage import open_study
 
 
 @pytest.fixture

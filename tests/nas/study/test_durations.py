@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from nas.study.config import StudyConfig
+from nas.study.config_file.durations import duration_word, parse_duration
 from nas.study.continuation import check_continues
-from nas.study.durations import duration_word, parse_duration
 from search_space import presets
 
 

@@ -14,10 +14,10 @@ import pytest
 from nas.analysis.results import Results
 from nas.analysis.study_text import environment_lines
 from nas.study import environment
+from nas.study.database.transactions import FileTransactions, merge_attribute
 from nas.study.environment import ATTRIBUTE, describe_environment, environment_of, environment_text, with_current
 from nas.study.layout import DATABASE
 from nas.study.stored import StoredStudy
-from nas.study.transactions import FileTransactions, merge_attribute
 from nas.terminal.tables import status_record
 
 FROZEN = Path(__file__).parents[2] / "fixtures" / "v0_1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nas.study.failure_kinds import KINDS, MAX_KIND_LENGTH, kind_of, short_reason
+from nas.study.outcomes.failure_kinds import KINDS, MAX_KIND_LENGTH, kind_of, short_reason
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from nas.study.optuna_adapter import open_trial, set_intermediate_value
-from nas.study.storage import create_study, open_study
+from nas.study.database.optuna_adapter import open_trial, set_intermediate_value
+from nas.study.database.storage import create_study, open_study
 
 DIRECTIONS = ("maximize", "minimize")
 

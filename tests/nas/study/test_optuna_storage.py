@@ -18,9 +18,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from nas.study.optuna_storage import StudyStorage
-from nas.study.storage import create_study, open_study
-from nas.study.stored_trial import StoredTrial
+from nas.study.database.optuna_storage import StudyStorage
+from nas.study.database.storage import create_study, open_study
+from nas.study.database.stored_trial import StoredTrial
 
 DISTRIBUTIONS = {
     "category": CategoricalDistribution(["a", "b", None, 1.5, True]),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from nas.study.predicted_values import (
+from nas.study.outcomes.predicted_values import (
     OPERATOR_PREDICTIONS,
     PREDICTED_VALUES,
     PredictedValue,

@@ -18,11 +18,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from nas.errors import UsageError
+from nas.study.database.reader import Cursor, StudyReader, list_studies
+from nas.study.database.server import ServerDatabase
+from nas.study.database.storage import open_study, read_study
+from nas.study.database.tables import SCHEMA_VERSION
 from nas.study.layout import DATABASE
-from nas.study.reader import Cursor, StudyReader, list_studies
-from nas.study.server import ServerDatabase
-from nas.study.storage import open_study, read_study
-from nas.study.tables import SCHEMA_VERSION
 from nas.study.trial_record import TrialRecord
 
 FIELDS = (

@@ -13,11 +13,11 @@ from hypothesis import given, strategies as st
 from optuna.trial import TrialState
 
 from nas import objectives
-from nas.study.inheritance import Inheritance
 from nas.study.layout import INHERITED_WEIGHTS, WEIGHTS
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.record_json import SCHEMA, from_record, to_record
-from nas.study.records import (
+from nas.study.outcomes.inheritance import Inheritance
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.record_json import SCHEMA, from_record, to_record
+from nas.study.outcomes.records import (
     OUTCOME,
     Completed,
     Duplicate,
@@ -30,7 +30,7 @@ from nas.study.records import (
     WorkerOutcome,
     name_of,
 )
-from nas.study.trial_task import EarlierSegments, TrialTask
+from nas.study.outcomes.worker_tasks import EarlierSegments, TrialTask
 from nas.study.trials import is_trained, outcome_name
 from trainers.training.checkpoint import load_metadata
 from trainers.training.epoch import Epoch

@@ -17,16 +17,16 @@ from nas.errors import StorageError, UsageError
 from nas.objectives import Direction
 from nas.study.annotations import Annotations
 from nas.study.content import StudySnapshot
-from nas.study.driver_rows import read_drivers
-from nas.study.drivers import drivers_of
-from nas.study.leases import SharedLeases, SoleLeases
-from nas.study.reader import list_studies
-from nas.study.server_storage import create_server_study
-from nas.study.storage import create_study, open_study, read_study, write_attributes
-from nas.study.storage_url import StoragePlace, StorageUrl
-from nas.study.transactions import FileTransactions, ServerTransactions
-from nas.study.trial_database import DatabaseTrials
-from nas.study.trial_store import Lease, OptunaTrials, TrialChange, TrialStore
+from nas.study.database.driver_rows import read_drivers
+from nas.study.database.drivers import drivers_of
+from nas.study.database.leases import SharedLeases, SoleLeases
+from nas.study.database.reader import list_studies
+from nas.study.database.server_storage import create_server_study
+from nas.study.database.storage import create_study, open_study, read_study, write_attributes
+from nas.study.database.storage_url import StoragePlace, StorageUrl
+from nas.study.database.transactions import FileTransactions, ServerTransactions
+from nas.study.database.trial_database import DatabaseTrials
+from nas.study.database.trial_store import Lease, OptunaTrials, TrialChange, TrialStore
 
 DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize")
 
@@ -153,9 +153,9 @@ def test_the_draft_of_a_driver_that_was_killed_is_removed_and_that_of_one_that_l
     url = StorageUrl.parse(database)
     killed = """
 import os, sys
-from nas.study.reader import list_studies
-from nas.study.server_storage import create_server_study
-from nas.study.storage_url import StoragePlace, StorageUrl
+from nas.study.database.reader import list_studies
+from nas.study.database.server_storage import create_server_study
+from nas.study.database.storage_url import StoragePlace, StorageUrl
 create_server_study(StoragePlace(StorageUrl.parse(sys.argv[1]), "s"), ["maximize"], lambda study: os._exit(9))
 """
     assert subprocess.run([sys.executable, "-c", killed, database], check=False).returncode == 9

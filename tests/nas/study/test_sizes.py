@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from nas.study.sizes import parse_size, size_word
+from nas.study.config_file.sizes import parse_size, size_word
 
 
 @pytest.mark.parametrize(

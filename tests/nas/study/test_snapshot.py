@@ -13,8 +13,8 @@ import optuna
 import pytest
 
 from nas.errors import UsageError
-from nas.study.snapshot import copy_to_memory
-from nas.study.storage import create_study, open_study, read_study
+from nas.study.database.snapshot import copy_to_memory
+from nas.study.database.storage import create_study, open_study, read_study
 from nas.study.stored import StoredStudy
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import UsageError
-from nas.study.storage import open_study
+from nas.study.database.storage import open_study
 
 
 def test_folder_without_a_study(tmp_path: Path) -> None:

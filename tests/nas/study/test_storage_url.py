@@ -10,7 +10,7 @@ import pytest
 
 from nas.errors import ConfigError, UsageError
 from nas.study.config import StudyConfig
-from nas.study.storage_url import StoragePlace, StorageUrl, without_password
+from nas.study.database.storage_url import StoragePlace, StorageUrl, without_password
 
 STUDY = "space: {stem: {patch: 4}, stages: [{mixer: pool, width: 8}]}\n"
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from nas import objectives
 from nas.analysis.front import hypervolume
 from nas.study.events import Event, SearchStarted, TrialRecorded, TrialStarted
-from nas.study.outcome_parts import Measured, Trained
-from nas.study.records import Completed, Duplicate, Failed, Paused, Refused, Stopped, TrialOutcome
+from nas.study.outcomes.outcome_parts import Measured, Trained
+from nas.study.outcomes.records import Completed, Duplicate, Failed, Paused, Refused, Stopped, TrialOutcome
 from nas.terminal.progress import SearchTally, TerminalDisplay
 
 OBJECTIVES = (objectives.get("macs"), objectives.get("accuracy"))  # accuracy need not be the first

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -26,8 +26,6 @@ MAX_WAIT_S = 60.0
 
 RETRY_INTERVAL_S = 0.5
 CONCURRENT_CALLS = 8
-
-Answer = TypeVar("Answer")
 
 
 def open_depot(folder: Path) -> Any:

@@ -33,7 +33,7 @@ from nas.execution.executors.ray_tune.messages import (
 from nas.execution.executors.ray_tune.opening import allocate_workers, open_error
 from nas.execution.executors.ray_tune.relayed_tasks import RelayedTasks
 from nas.execution.resources import Allocation, Resources
-from nas.study.durations import duration_word
+from nas.study.config_file.durations import duration_word
 
 MAX_LOSSES = 5
 LOSSES_WINDOW_S = 600.0

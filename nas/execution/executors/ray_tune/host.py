@@ -44,7 +44,7 @@ from nas.execution.executors.ray_tune.messages import (
 )
 from nas.execution.executors.ray_tune.session import end_session
 from nas.execution.executors.ray_tune.watch import Check
-from nas.execution.imports import without_garbage_collection
+from nas.execution.garbage_collection import without_garbage_collection
 
 BEAT_S = 0.5
 MAX_STEP_S = 60.0

@@ -62,7 +62,7 @@ def create_worker(make_worker: bytes, device: str, files: Any) -> Any:
     from nas import logs
     from nas.execution.base import WorkerSite
     from nas.execution.executors.ray_tune.depot import DepotFiles
-    from nas.execution.imports import without_garbage_collection
+    from nas.execution.garbage_collection import without_garbage_collection
 
     logs.configure_worker()
     with without_garbage_collection():

@@ -23,7 +23,7 @@ from nas.models.export import Provenance
 from nas.models.export.model_card import write_card
 from nas.models.export.trained_model import TrainedModel
 from nas.models.front_test_accuracy import load_images
-from nas.study.predicted_values import PREDICTED_VALUES
+from nas.study.outcomes.predicted_values import PREDICTED_VALUES
 from search_space import Architecture
 
 FILES = (

@@ -13,8 +13,8 @@ from nas import Study
 from nas.cli import main as cli
 from nas.errors import StudyError, UsageError
 from nas.models.export import export_pinned
+from nas.study.database.storage import write_attributes
 from nas.study.layout import WEIGHTS
-from nas.study.storage import write_attributes
 
 
 @pytest.fixture

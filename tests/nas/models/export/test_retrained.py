@@ -30,9 +30,9 @@ from nas.models.images import study_dataset
 from nas.models.loading import load_model
 from nas.models.study_models import load_study_model
 from nas.models.weights import load_trained
+from nas.study.database.storage import write_attributes
 from nas.study.layout import WEIGHTS
 from nas.study.retrained import RESULT, RetrainedRun, retrained_runs, run_name
-from nas.study.storage import write_attributes
 from trainers.training.checkpoint import save_weights
 from trainers.training.epoch import Epoch
 from trainers.training.recipe_config import RecipeConfig, ScheduleOptions

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from nas import Study, StudyConfig, search
 from nas.analysis.results import Results
-from nas.study.storage import open_study
+from nas.study.database.storage import open_study
 from trainers.data.description import DatasetInfo, describe
 
 FAILED, STOPPED, RUNNING = 3, 4, 5

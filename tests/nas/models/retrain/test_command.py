@@ -21,6 +21,7 @@ import nas
 from nas import Study
 from nas.analysis.results import Results
 from nas.cli.main import main
+from nas.models.display import SilentDisplay
 from nas.models.retrain.augmentation import resolve_augment
 from nas.models.retrain.named_recipes import load_recipe
 from nas.models.retrain.plan import RetrainSettings, create_jobs, plan_workers, recipe_digest
@@ -28,7 +29,6 @@ from nas.models.retrain.request import RetrainRequest
 from nas.models.retrain.run import run_retrain
 from nas.models.retrain.subjects import resolve_word
 from nas.models.retrain.worker import RetrainWorker
-from nas.models.silent_display import SilentDisplay
 from nas.study.config import Resources
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.retrained import RESULT, retrained_runs

@@ -9,15 +9,22 @@ from typing import Any
 
 import pytest
 
+from nas.models.display import SilentDisplay
 from nas.models.retrain.estimate import RunPace, time_left_s
 from nas.models.retrain.forecast import Forecast, RunForecast
 from nas.models.retrain.plan import RetrainJob, Workers
-from nas.models.retrain.progress_file import PROGRESS, RunProgress, read_progress, write_progress
-from nas.models.retrain.progress_writer import FIRST_AFTER_S, INTERVAL_S, ProgressWriter
+from nas.models.retrain.progress import (
+    FIRST_AFTER_S,
+    INTERVAL_S,
+    PROGRESS,
+    ProgressWriter,
+    RunProgress,
+    read_progress,
+    write_progress,
+)
 from nas.models.retrain.run_counter import shown_runs
 from nas.models.retrain.subjects import Subject
 from nas.models.retrain.tables import forecast_line
-from nas.models.silent_display import SilentDisplay
 from nas.study.config import Resources
 
 

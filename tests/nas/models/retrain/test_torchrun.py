@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import UsageError
-from nas.models.retrain.progress_file import read_progress
+from nas.models.retrain.progress import read_progress
 from nas.models.retrain.together import noted_signals, plan_together
 from nas.models.retrain.torchrun_team import Rank
 from nas.study.config import Resources
