@@ -47,7 +47,7 @@ class Cli:
     patience_s: float = 600.0  # with anything: machines are shared
 
     def read(self, *words: object) -> subprocess.CompletedProcess[str]:
-        """Run a command that trains nothing, in this process: the start of another takes longer than most of them."""
+        """Run a command in this process (its workers are others): the start of another takes longer than most of them."""
         out, errors = StringIO(), StringIO()
         with (
             pytest.MonkeyPatch.context() as patch,
@@ -94,10 +94,13 @@ class Cli:
     def wait_until(self, reached: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
         """Until `reached`, while `process` works on it."""
         end = time.monotonic() + self.patience_s
+        begin = time.monotonic()
         while not reached():
+            asked = time.monotonic()
             assert process is None or process.poll() is None, process.communicate()
-            assert time.monotonic() < end, "it took too long"
-            time.sleep(0.05)
+            assert asked < end, "it took too long"
+            time.sleep(max(0.05, 2 * (asked - begin)))  # to ask may cost a tenth of a second, which `process` needs
+            begin = time.monotonic()
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,8 @@ class GrowingStudy:
         """Train one trial more; returns what was printed on standard error."""
         self.trials += 1
         count = f"trials={self.trials}"
-        run = self.cli.run("search", file, "--out", self.folder, *QUICK, count, *words, **environment)
+        command = ("search", file, "--out", self.folder, *QUICK, count, *words)
+        run = self.cli.run(*command, **environment) if environment else self.cli.read(*command)
         assert run.returncode == 0, run.stderr
         assert len(self.cli.complete(self.folder)) == self.trials
         assert len(list((self.cli.home / self.folder / "data").iterdir())) == 1  # one copy of the decoded images

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import json
 import math
@@ -20,6 +21,8 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+import typer.main
+from alembic.script import ScriptDirectory
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
@@ -208,6 +211,26 @@ objectives: [accuracy, macs]
 resources: {{executor: local, workers: 1}}
 """)
     return file
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _made_once() -> Iterator[None]:
+    """What each study and each command makes anew, and what is the same in all of them, is made once in a process.
+
+    Alembic reads Optuna's migrations (15 modules) for each new database, and typer makes all commands for each that is run.
+    """
+    read, scripts = ScriptDirectory.from_config, dict[str | None, ScriptDirectory]()
+
+    def from_config(config: Any) -> ScriptDirectory:
+        place = config.get_main_option("script_location")
+        if place not in scripts:
+            scripts[place] = read(config)
+        return scripts[place]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", staticmethod(from_config))
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(scope="session")
