@@ -106,7 +106,7 @@ def main() -> None:
             "space": space,
             "train": {"epochs": 1},
             "objectives": ["accuracy", "macs"],
-            "resources": {"executor": "local", "workers": 1, "memory_per_trial": "6 GB", "max_silence": "5s"},
+            "resources": {"executor": "local", "workers": 1, "memory_per_trial": "6 GB", "max_silence": "8s"},
         }
     )
     study = Study.open_or_create(sys.argv[1], config)

@@ -179,9 +179,9 @@ def test_an_address_where_no_cluster_answers_is_told_at_once(cli: Any) -> None:
 
 def test_a_time_budget_ends_the_search_and_the_next_call_continues_it(cli: Any) -> None:
     words = ("search", "small.yaml", "--out", "budget", "train.epochs=400", LOCAL, "resources.workers=1")
-    first = cli.run(*words, "time_budget=12s")
+    first = cli.run(*words, "time_budget=25s")
     assert (first.returncode, first.stderr) == (0, "")
-    assert "the time budget of 12s is used up after " in first.stdout
+    assert "the time budget of 25s is used up after " in first.stdout
     assert "of 6 trials; the same command continues" in first.stdout
     before = {trial.number: trial for trial in cli.trials("budget")}
     assert any(trial.state == TrialState.RUNNING for trial in before.values())  # the next call continues it

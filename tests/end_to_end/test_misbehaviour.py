@@ -28,7 +28,7 @@ EXPECTED = {
     "interrupt": ("KeyboardInterrupt", "KeyboardInterrupt", 0),
     "memory": ("RuntimeError: [enforce fail at alloc_cpu.cpp", "out of memory", 0),
     "crash": ("the worker died: segmentation fault (signal 11), in ", "the worker crashed", 2),
-    "hang": ("no progress for 0:00:05, in ", "no progress", 2),
+    "hang": ("no progress for 0:00:08, in ", "no progress", 2),
 }
 
 

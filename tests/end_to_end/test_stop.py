@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from nas.study.segments import segments_of
 
-WORDS = ("search", "small.yaml", "train.epochs=200", "resources.executor=local", "resources.workers=2", "trials=2")
+WORDS = ("search", "small.yaml", "train.epochs=300", "resources.executor=local", "resources.workers=2", "trials=2")
 
 
 def values_of(cli: Any, study: str) -> dict[str, Any]:
