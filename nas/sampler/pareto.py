@@ -175,7 +175,7 @@ class ParetoSampler(BaseSampler):
         with self._lock:
             search = self._searches.get(storage_of(study), {}).get(study_id_of(study))
             if search is not None:
-                search.forget(trial.number)
+                search.forget(trial.number, trial.params if state == TrialState.COMPLETE else None)
 
     def prediction(self, number: int) -> Prediction | None:
         """What the model expected of the point that was chosen for the trial `number`, which has not ended.

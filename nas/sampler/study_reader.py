@@ -192,6 +192,13 @@ class StudyReader:
             self._points.store(key, self.domain.complete(params, np.random.default_rng(trial.number)))
         return self._points[key]
 
+    def refuse(self, point: Any) -> None:
+        """Take `point` for one that no trial can have, although it was proposed."""
+        key = self.domain.key(point)
+        if key not in self._tried:
+            self._tried.add(key)
+            self._infeasible[key] = point
+
     def key_of(self, trial: FrozenTrial) -> Hashable | None:
         """The key of the point of a complete trial; None if its parameters are none of the domain."""
         key: Hashable | None = None if self.key_attribute is None else trial.user_attrs.get(self.key_attribute)

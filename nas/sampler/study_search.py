@@ -91,11 +91,23 @@ class StudySearch:
         self._space = ObservedSpace(self.options.distributions) if self.options.domain is None else None
         self._search: PointSearch | None = None  # None as long as no trial has shown a parameter
 
-    def forget(self, number: int) -> None:
-        """Forget the plan of the trial `number`, which has ended."""
-        self.plans.pop(number, None)
+    def forget(self, number: int, params: Mapping[str, Any] | None) -> None:
+        """Forget the plan of the trial `number`, which has ended.
+
+        Args:
+            number: of the trial.
+            params: the parameters with which it is complete; None if it is not. Where the plan was another one, the objective
+                did not ask for these values: no trial can have them.
+        """
+        plan = self.plans.pop(number, None)
         self.predictions.pop(number, None)
         self.num_ended += 1
+        if self._space is None or self._search is None or params is None or not plan:
+            return
+        domain = self._search.domain
+        planned, trained = domain.from_params(plan), domain.from_params(params)
+        if planned is not None and trained is not None and planned != trained:
+            self._search.reader.refuse(planned)
 
     def reseed(self, options: SearchOptions) -> None:
         """Draw differently from now on: by the seed of `options`."""

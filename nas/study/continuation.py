@@ -66,7 +66,8 @@ def check_continues(config: StudyConfig, stored: Mapping[str, Any]) -> None:
         if old.get(key) == new.get(key) or key == MEASURE or (key == DEVICE and old.get(key) is None):
             continue
         rule = f"{key}: must stay {old.get(key)!r} as at the start of the study, found {new.get(key)!r}"
-        raise ConfigError(config.where(*split_place(key)), f"{rule} (use another --out for another study)")
+        advice = "`nas search DIR` continues it as it is; another --out begins another study"
+        raise ConfigError(config.where(*split_place(key)), f"{rule} ({advice})")
 
 
 def _comparable(stored: Mapping[str, Any]) -> Mapping[str, Any]:

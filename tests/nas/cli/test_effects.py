@@ -166,5 +166,5 @@ def test_an_error_of_a_study_that_exists_changes_nothing(nas: Callable[..., Any]
     before = digest(content)
     ended = nas("search", "study.yaml", "--out", "done", "train.epochs=7")
     assert ended.returncode == 2
-    assert "use another --out" in ended.stderr
+    assert "`nas search DIR` continues it as it is; another --out begins another study" in ended.stderr
     assert digest(content) == before

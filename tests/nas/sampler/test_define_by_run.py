@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,27 @@ def test_parameter_that_was_added_to_the_objective_is_in_every_point() -> None:
     study.optimize(lambda t: float(t.suggest_int("k", 1, 5)), n_trials=5)
     study.optimize(lambda t: t.suggest_int("k", 1, 5) + (t.suggest_float("x", 0, 1) - 0.3) ** 2, n_trials=25)
     assert study.best_value < 1.002
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("max_depth", "kernels"), [(2, (3, 5, 7)), (6, None)])
+def test_points_that_an_edited_objective_no_longer_asks_for_are_proposed_once(
+    seed: int, max_depth: int, kernels: Sequence[int] | None
+) -> None:
+    def objective(
+        trial: optuna.Trial, max_depth: int = 6, kernels: Sequence[int] | None = (3, 5, 7)
+    ) -> tuple[float, float]:
+        width, depth = trial.suggest_int("width", 8, 64), trial.suggest_int("depth", 1, max_depth)
+        kernel = trial.suggest_categorical("kernel", kernels) if kernels else 3
+        return 1 / width + 0.3 / depth + 0.01 * kernel, width**2 * depth
+
+    sampler = ParetoSampler(cheap={1: lambda params: params["width"] ** 2 * params["depth"]}, seed=seed)
+    study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+    study.optimize(objective, n_trials=30)
+    study.optimize(lambda trial: objective(trial, max_depth, kernels), n_trials=30)
+    assert (
+        len(set(map(key, study.trials[30:]))) >= 22
+    )  # values out of range are replaced by random ones: these may repeat
 
 
 def test_domain_under_conditions_has_each_point_once() -> None:
