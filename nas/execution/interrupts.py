@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -117,10 +118,13 @@ class Interrupts:
 
     @contextmanager
     def handle_signals(self) -> Iterator[None]:
-        """Handle `SIGNALS` within the block. Call from the main thread.
+        """Handle `SIGNALS` within the block, in the main thread; another thread, as of a notebook, can handle none.
 
         SIGHUP stays ignored where it was before, as under `nohup`.
         """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         previous = {number: signal.getsignal(number) for number in SIGNALS}
         is_kept = previous[signal.SIGHUP] == signal.SIG_IGN
         self._terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]

@@ -67,17 +67,19 @@ def block_sigint(*others: signal.Signals) -> Iterator[None]:
     They also ignore that the terminal is closed (SIGHUP), and `others`.
     They inherit the blocked signals; their parent must end them, and handles the signal after the block. Without this, a
     process that is still starting would end with a traceback. Another thread of this process may still receive the signal,
-    so a handler stores it.
+    so a handler stores it; that only the main thread can set.
     """
+    is_main = threading.current_thread() is threading.main_thread()
     resource_tracker.ensure_running()  # which unblocks signals when a first process starts it
     received: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
+    handler = signal.signal(signal.SIGINT, lambda number, frame: received.append(number)) if is_main else None
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP, *others})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        signal.signal(signal.SIGINT, handler)
+        if is_main:
+            signal.signal(signal.SIGINT, handler)
         if received:
             signal.raise_signal(signal.SIGINT)
 
