@@ -21,6 +21,8 @@ settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a job in the background; processes that tests start inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch and numpy are imported
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from queue import SimpleQueue
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+Calls: TypeAlias = "SimpleQueue[Callable[[], None] | None]"
 
 
 class DaemonExecutor(Executor):
     """Runs calls in daemon threads. Python's own thread pools are joined at exit, so that Ctrl-C would wait for a long read.
+
+    The threads end with the executor, when nothing refers to it any more.
 
     Args:
         name: of the threads.
@@ -21,11 +25,14 @@ class DaemonExecutor(Executor):
     """
 
     def __init__(self, name: str, threads: int) -> None:
-        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        calls: Calls = SimpleQueue()
+        self._calls = calls
         self._threads = [
-            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True) for number in range(threads)
+            threading.Thread(target=_work, args=(calls,), name=f"{name}-{number}", daemon=True)
+            for number in range(threads)
         ]
         self._is_started = False
+        weakref.finalize(self, _end, calls, threads)
 
     def submit(
         self, fn: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
@@ -50,8 +57,14 @@ class DaemonExecutor(Executor):
         self._calls.put(call)
         return future
 
-    def _work(self) -> None:
-        while True:
-            call: Any = self._calls.get()
-            call()
-            del call  # it holds what was returned
+
+def _work(calls: Calls) -> None:
+    """Run `calls` until one is None. The thread refers to them alone, so that it does not keep the executor."""
+    while (call := calls.get()) is not None:
+        call()
+        del call  # it holds what was returned
+
+
+def _end(calls: Calls, threads: int) -> None:
+    for _ in range(threads):
+        calls.put(None)
