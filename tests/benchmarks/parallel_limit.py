@@ -26,6 +26,8 @@ from search_suite.problem import Problem
 from search_suite.simulation import SimulatedSearch, simulate
 from threadpoolctl import threadpool_limits
 
+from nas.bench.summary import trainings_to
+
 del families  # imported for its registrations
 
 
@@ -37,11 +39,6 @@ def search_in_rounds(problem: Problem, sampler: str, seed: int, rounds: Sequence
         for trial, point in started:
             search.train(trial, point)
     return search.shares
-
-
-def trainings_to(shares: Sequence[float], goal: float) -> float:
-    """The number of trainings to the share `goal`; inf if it is not reached."""
-    return next((count for count, share in enumerate(shares, 1) if share >= goal), float("inf"))
 
 
 def report(problem: Problem, args: argparse.Namespace) -> None:
