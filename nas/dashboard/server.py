@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
@@ -23,7 +24,7 @@ MAX_REQUEST_HEAD_BYTES = 16 * 1024
 
 
 class DashboardServer(uvicorn.Server):
-    """uvicorn that ends the streams of events first, so that Ctrl-C does not wait for browsers."""
+    """uvicorn that ends the streams of events first, so that Ctrl-C does not wait for browsers, and leaves no connection open."""
 
     def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
         super().__init__(config)
@@ -32,7 +33,12 @@ class DashboardServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End."""
         self._hub.close()
-        await super().shutdown(sockets)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            for connection in list(self.server_state.connections):  # of browsers that do not read, or came late
+                connection.transport.abort()
+            await asyncio.sleep(0)  # in which they are closed
 
 
 def create_server(hub: Hub, address: Address, token: str | None) -> DashboardServer:

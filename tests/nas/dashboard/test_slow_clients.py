@@ -1,7 +1,8 @@
-"""Clients that send no whole request: they are closed, and the server goes on serving others."""
+"""Clients that send no whole request or read no answer: they are closed, and the server goes on serving others."""
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -79,3 +80,15 @@ def test_many_clients_that_send_nothing_leave_room_for_others(
             except (BlockingIOError, ConnectionResetError) as error:
                 closed += isinstance(error, ConnectionResetError)
     assert closed >= 140
+
+
+def test_a_client_that_does_not_read_is_closed_at_the_end(digits_study: Any, run_server: Any) -> None:
+    with run_server(digits_study) as server:
+        script = next(part for part in server.get("/").body.decode().split('"') if part.startswith("/static/plotly"))
+        size = len(server.get(script).body)
+        connection = socket.create_connection(("127.0.0.1", server.address.port), timeout=20)
+        connection.sendall(f"GET {script} HTTP/1.1\r\nHost: {server.host}\r\n\r\n".encode() * 4)
+        assert connection.recv(9) == b"HTTP/1.1 "
+    gc.collect()  # a connection that was left open would be warned of, and closed only now
+    with connection:
+        assert len(received(connection)) < 4 * size
