@@ -116,9 +116,9 @@ def retrain(
     from nas.cli.interruption import interruptible
 
     with interruptible(lambda: _interrupted_text(out_folder or folder)):
+        from nas.models.retrain.processes.torchrun_team import OtherProcessError
         from nas.models.retrain.request import RetrainRequest
         from nas.models.retrain.run import forecast_retrain, run_retrain
-        from nas.models.retrain.torchrun_team import OtherProcessError
         from nas.study.content import StudySnapshot
         from nas.terminal.console import create_console
         from nas.terminal.progress import TerminalDisplay
@@ -155,7 +155,7 @@ def retrain(
 
 def _is_other_process() -> bool:
     """True in all processes of torchrun but the first: they say nothing."""
-    from nas.models.retrain.torchrun_team import Rank
+    from nas.models.retrain.processes.torchrun_team import Rank
 
     rank = Rank.current()
     return rank is not None and not rank.is_first
@@ -180,7 +180,7 @@ def _recipe(name: str | None, overrides: list[str], start: str | None) -> Any:
 
 def _front(is_asked: bool, max_macs: str | None, top: int | None, is_expected: bool) -> Any:
     from nas.errors import UsageError
-    from nas.models.retrain.subjects import FrontSelection
+    from nas.models.retrain.subjects.subject import FrontSelection
 
     if not is_asked:
         given = {"--max-macs": max_macs is not None, "--top": top is not None, "--expected": is_expected}

@@ -15,7 +15,7 @@ from pathlib import Path
 from nas.analysis.results import Results
 from nas.errors import UsageError
 from nas.models.loaded_model import LoadedModel
-from nas.models.retrain.loading import load_retrained
+from nas.models.retrain.training.loading import load_retrained
 from nas.models.weights import load_trained
 from nas.study.attribute_types import is_number_text
 from nas.study.content import StudyContent, StudySnapshot

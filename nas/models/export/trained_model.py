@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.analysis.results import Results, Row
 from nas.errors import StudyError, UsageError
-from nas.models.retrain.loading import retrained_network
+from nas.models.retrain.training.loading import retrained_network
 from nas.models.weights import load_trained
 from nas.study.content import StudyContent
 from nas.study.retrained import RetrainedRun, retrained_runs

@@ -3,6 +3,12 @@
     from nas import Study, retrain
     runs = retrain(Study.open("runs/digits"), "best", "convmixer_256_8_cifar", baselines=["resnet18"], seeds=3)
 
+- `run` goes from a request to the records; `request` is what it gets and gives, `api` and `nas.cli.retrain` make it.
+- `prepare` checks the request before anything is written: `subjects` are the networks it names, `named_recipes` is how they are
+  trained, `plan` the runs and the workers.
+- `processes` trains the runs, on workers or under torchrun; `training` is what happens in one.
+- `forecast` says what would be trained, and for how long; `tables` shows both in the terminal.
+
 `nas.study.retrained` has the records and the layout of the files. The names below are imported when they are first used.
 """
 
@@ -13,14 +19,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nas.models.retrain.api import retrain
-    from nas.models.retrain.loading import load_retrained, retrained_network
+    from nas.models.retrain.training.loading import load_retrained, retrained_network
 
 __all__ = ["load_retrained", "retrain", "retrained_network"]
 
 _MODULE_OF = {
-    "load_retrained": "nas.models.retrain.loading",
+    "load_retrained": "nas.models.retrain.training.loading",
     "retrain": "nas.models.retrain.api",
-    "retrained_network": "nas.models.retrain.loading",
+    "retrained_network": "nas.models.retrain.training.loading",
 }
 
 

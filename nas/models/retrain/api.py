@@ -9,7 +9,7 @@ from nas.models.display import WorkDisplay
 from nas.models.retrain.named_recipes import default_recipe, load_recipe
 from nas.models.retrain.request import RetrainRequest
 from nas.models.retrain.run import run_retrain
-from nas.models.retrain.subjects import FrontSelection
+from nas.models.retrain.subjects.subject import FrontSelection
 from nas.study.content import StudyContent
 from nas.study.retrained import RetrainedRun, RunStart
 from trainers.training.recipe_config import RecipeConfig

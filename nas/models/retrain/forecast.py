@@ -9,10 +9,11 @@ from typing import Any
 
 from nas.execution.base import open_executor
 from nas.models.display import WorkDisplay
-from nas.models.retrain.estimate import RunPace, time_left_s
-from nas.models.retrain.plan import LOCAL, RetrainJob, Workers
-from nas.models.retrain.prepared import PreparedRetraining
-from nas.models.retrain.progress import read_progress
+from nas.models.retrain.plan.jobs import RetrainJob
+from nas.models.retrain.plan.workers import LOCAL, Workers
+from nas.models.retrain.prepare import PreparedRetraining
+from nas.models.retrain.processes.time_left import RunPace, time_left_s
+from nas.models.retrain.training.progress import read_progress
 from nas.study.retrained import RETRAINED, STOP
 
 
@@ -103,7 +104,7 @@ def _time(
     prepared: PreparedRetraining, workers: Workers, jobs: Sequence[RetrainJob], display: WorkDisplay
 ) -> dict[str, tuple[int, float]]:
     """Name of a network -> its steps and seconds an epoch, alone on the device."""
-    from nas.models.retrain.timing import time_epochs  # here, since it imports torch
+    from nas.models.retrain.training.timing import time_epochs  # here, since it imports torch
 
     nowhere = prepared.root / RETRAINED / STOP
     settings = prepared.settings(workers, nowhere)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nas.analysis.retrained import RetrainedModel, retrained_models
 from nas.errors import StudyError, UsageError
-from nas.models.retrain.subjects import FrontSelection, Subject
+from nas.models.retrain.subjects.subject import FrontSelection, Subject
 from nas.study.config import MAX_WORKERS
 from nas.study.retrained import RetrainedRun
 from trainers.training.recipe_config import RecipeConfig
@@ -20,11 +20,11 @@ class RetrainRequest:
 
     Args:
         recipe: how to train.
-        words: trials, files and presets (`nas.models.retrain.subjects`).
+        words: trials, files and presets (`nas.models.retrain.subjects.subject`).
         front: which trials of the front, too; None: none.
         baselines: names of presets and of timm's models.
         seeds: number of runs of each network.
-        teacher: whose outputs are distilled (`nas.models.retrain.teachers`); None: nobody's.
+        teacher: whose outputs are distilled (`nas.models.retrain.subjects.teachers`); None: nobody's.
         device: "cpu", "cuda" or "cuda:1"; None: GPUs if there are any.
         workers: greatest number of runs at a time; None: as many workers as the study has.
         address: of the Ray cluster whose workers train; None: that of the study, if it has one.

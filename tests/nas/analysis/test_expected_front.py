@@ -16,7 +16,7 @@ from nas.analysis.expected_front import with_expected_front
 from nas.analysis.front import Bounds, hypervolume
 from nas.analysis.results import Results
 from nas.errors import UsageError
-from nas.models.retrain.subjects import FrontSelection
+from nas.models.retrain.subjects.subject import FrontSelection
 from nas.sampler import ParetoSampler
 from nas.study.config import StudyConfig
 from nas.study.database.storage import DATABASE

@@ -22,13 +22,13 @@ from nas import Study
 from nas.analysis.results import Results
 from nas.cli.main import main
 from nas.models.display import SilentDisplay
-from nas.models.retrain.augmentation import resolve_augment
-from nas.models.retrain.named_recipes import load_recipe
-from nas.models.retrain.plan import RetrainSettings, create_jobs, plan_workers, recipe_digest
+from nas.models.retrain.named_recipes import load_recipe, resolve_augment
+from nas.models.retrain.plan.jobs import RetrainSettings, create_jobs, recipe_digest
+from nas.models.retrain.plan.workers import plan_workers
 from nas.models.retrain.request import RetrainRequest
 from nas.models.retrain.run import run_retrain
-from nas.models.retrain.subjects import resolve_word
-from nas.models.retrain.worker import RetrainWorker
+from nas.models.retrain.subjects.subject import resolve_word
+from nas.models.retrain.training.worker import RetrainWorker
 from nas.study.config import Resources
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.retrained import RESULT, retrained_runs

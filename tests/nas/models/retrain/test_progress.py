@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 
 from nas.models.display import SilentDisplay
-from nas.models.retrain.estimate import RunPace, time_left_s
 from nas.models.retrain.forecast import Forecast, RunForecast
-from nas.models.retrain.plan import RetrainJob, Workers
-from nas.models.retrain.progress import (
+from nas.models.retrain.plan.jobs import RetrainJob
+from nas.models.retrain.plan.workers import Workers
+from nas.models.retrain.processes.run_counter import shown_runs
+from nas.models.retrain.processes.time_left import RunPace, time_left_s
+from nas.models.retrain.subjects.subject import Subject
+from nas.models.retrain.tables import forecast_line
+from nas.models.retrain.training.progress import (
     FIRST_AFTER_S,
     INTERVAL_S,
     PROGRESS,
@@ -22,9 +26,6 @@ from nas.models.retrain.progress import (
     read_progress,
     write_progress,
 )
-from nas.models.retrain.run_counter import shown_runs
-from nas.models.retrain.subjects import Subject
-from nas.models.retrain.tables import forecast_line
 from nas.study.config import Resources
 
 
@@ -94,7 +95,7 @@ class _Recorded(SilentDisplay):
 
 
 def test_the_display_gets_epochs_and_the_time_left_of_all_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.models.retrain.run_counter.LOOK_INTERVAL_S", 0.0)
+    monkeypatch.setattr("nas.models.retrain.processes.run_counter.LOOK_INTERVAL_S", 0.0)
     large, small = job("large", 900_000, tmp_path), job("small", 100_000, tmp_path)
     write_progress(Path(large.folder), RunProgress(2.0, 2.0, 50.0))  # of a process that was interrupted
     display = _Recorded()

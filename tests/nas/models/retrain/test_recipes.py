@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import ConfigError, UnknownNameError
-from nas.models.retrain.augmentation import resolve_augment
-from nas.models.retrain.named_recipes import default_recipe, load_recipe, named_recipes
+from nas.models.retrain.named_recipes import default_recipe, load_recipe, named_recipes, resolve_augment
 from trainers.data.description import DatasetInfo
 from trainers.training.config import TrainConfig
 from trainers.training.recipe_config import RecipeConfig

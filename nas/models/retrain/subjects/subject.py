@@ -2,7 +2,7 @@
 
     12, best                a complete trial of the study
     file.yaml, file.json    an architecture (`Architecture.to_dict`) for the study's images
-    vit_tiny_patch16        a preset, adapted to the study's images (`nas.models.retrain.adaptation`)
+    vit_tiny_patch16        a preset, adapted to the study's images (`nas.models.retrain.subjects.adaptation`)
 
 Names of baselines are presets or models of timm; `NAME:pretrained` begins with timm's weights.
 """
@@ -18,9 +18,9 @@ from nas.analysis.expected_front import with_expected_front
 from nas.analysis.results import Results, Row
 from nas.errors import UsageError
 from nas.formatting import number_text, printable
-from nas.models.retrain.adaptation import adapt_preset, describe_adaptation
-from nas.models.retrain.preset_weights import check_has_weights
-from nas.models.retrain.timm_models import ImageShape, check_timm_model
+from nas.models.retrain.subjects.adaptation import adapt_preset, describe_adaptation
+from nas.models.retrain.subjects.preset_weights import check_has_weights
+from nas.models.retrain.subjects.timm_models import ImageShape, check_timm_model
 from nas.objectives.costs import costs_of
 from nas.study.attribute_types import is_number_text
 from nas.study.retrained import RunKind, RunStart, run_name

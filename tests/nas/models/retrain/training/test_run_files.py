@@ -16,11 +16,11 @@ from nas.errors import StudyError
 from nas.evaluation.driver_store import DriverStore
 from nas.evaluation.settings import StudyPlace
 from nas.execution.driver_files import FolderFiles
-from nas.models.retrain.plan import RetrainSettings, create_jobs, recipe_digest
-from nas.models.retrain.run_files import SharedRunFiles, StoredRunFiles, open_run_files
-from nas.models.retrain.subjects import resolve_word
-from nas.models.retrain.teachers import find_teacher
-from nas.models.retrain.worker import RetrainWorker
+from nas.models.retrain.plan.jobs import RetrainSettings, create_jobs, recipe_digest
+from nas.models.retrain.subjects.subject import resolve_word
+from nas.models.retrain.subjects.teachers import find_teacher
+from nas.models.retrain.training.run_files import SharedRunFiles, StoredRunFiles, open_run_files
+from nas.models.retrain.training.worker import RetrainWorker
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.retrained import RESULT, RETRAINED, STOP, retrained_runs
 from trainers.data.description import DatasetInfo

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from nas.errors import UsageError
-from nas.models.retrain.progress import read_progress
-from nas.models.retrain.together import noted_signals, plan_together
-from nas.models.retrain.torchrun_team import Rank
+from nas.models.retrain.processes.torchrun_team import Rank
+from nas.models.retrain.processes.with_torchrun import noted_signals, plan_together
+from nas.models.retrain.training.progress import read_progress
 from nas.study.config import Resources
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.retrained import RetrainedRun, retrained_runs
@@ -33,7 +33,7 @@ PROGRAM = """
 import json, os, sys, time
 from nas.cli import main as command
 from nas.cli.main import main
-from nas.models.retrain import worker
+from nas.models.retrain.training import worker
 
 def fail(*arguments):
     raise RuntimeError("no such kernel")

@@ -1,32 +1,33 @@
-"""The plan of full trainings: a run for each network and seed, and the settings that they share. Needs no torch."""
+"""The runs of a command: one for each network and seed, the settings that they share, and how a worker says that one ended.
+
+Needs no torch.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nas.errors import UsageError
 from nas.evaluation.settings import StudyPlace
-from nas.execution.resources import Resources, allocate, requested_cpus
-from nas.models.device_option import check_device, check_device_name
-from nas.models.retrain.measuring import RunMeasuring
-from nas.models.retrain.subjects import Subject
-from nas.models.retrain.teachers import Teacher
+from nas.models.retrain.plan.measuring import RunMeasuring
+from nas.models.retrain.subjects.subject import Subject
+from nas.models.retrain.subjects.teachers import Teacher
 from nas.study.retrained import RESULT, RetrainedRun, read_run, run_folder
 from trainers.training.recipe_config import RecipeConfig
 
 MAX_SEEDS = 1_000
 FIXED_WORK_MACS = 1e5
 """The time per image that does not depend on the network, as MACs."""
-LOCAL = "local"
-"""The executor of processes of this machine."""
 UNKNOWN_MACS = 1e8
 """The work of a network whose MACs cannot be counted."""
+
+Outcome = Literal["finished", "interrupted", "failed", "machine", "misused"]
+"""The record is written; the checkpoint is, since the driver asked to stop; the training, the machine or the use is at fault."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,30 @@ class RetrainJob:
 
 
 @dataclass(frozen=True)
+class RunEnd:
+    """How a run ended.
+
+    Args:
+        outcome: see `Outcome`.
+        reason: what is at fault, in one line; empty if nothing is.
+        traceback: of a failure; empty without.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    traceback: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {"outcome": self.outcome, "reason": self.reason, "traceback": self.traceback}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> RunEnd:
+        """The inverse of `to_dict`."""
+        return cls(plain["outcome"], plain["reason"], plain["traceback"])
+
+
+@dataclass(frozen=True)
 class RetrainSettings:
     """What all runs of a command share.
 
@@ -102,68 +127,6 @@ class RetrainSettings:
     gpus: float = 0.0
     place: StudyPlace | None = None
     measuring: RunMeasuring | None = None
-
-
-@dataclass(frozen=True)
-class Workers:
-    """The processes of a command.
-
-    Args:
-        executor: the name of their executor.
-        resources: for the executor: number of workers, CPUs and GPUs of each.
-        threads: CPU threads of each worker. On this machine they depend on it and on all runs of the command, also the
-            finished ones, since a continued training has the same bits only with the same number of threads.
-        device: the device of all workers; None: each has that of its place.
-    """
-
-    executor: str
-    resources: Resources
-    threads: int
-    device: str | None = None
-
-
-def plan_workers(resources: Resources, device: str | None, runs: int) -> Workers:
-    """The processes for a number of `runs`: on the cluster of the study, or on this machine.
-
-    Args:
-        resources: those of the study; `workers` is the greatest number of processes.
-        device: "cpu", "cuda", "cuda:1"; None: a GPU if there is one.
-        runs: of the command, the finished ones included.
-
-    Raises:
-        UsageError: there is no such device, or the machine lacks the resources.
-    """
-    plan = _plan_local if resources.address is None else _plan_cluster
-    return plan(resources, device, max(1, runs))
-
-
-def _plan_local(resources: Resources, device: str | None, runs: int) -> Workers:
-    cpus = len(os.sched_getaffinity(0))
-    gpus = check_device(device)
-    single = device if device is not None and ":" in device else None
-    changes: dict[str, Any] = {"per_trial": {}, "executor": LOCAL}
-    if device == "cpu" or single is not None:
-        changes["gpus_per_trial"] = 0.0
-    elif resources.gpus_per_trial is None or device == "cuda":
-        changes["gpus_per_trial"] = (resources.gpus_per_trial or 1.0) if gpus else 0.0
-    local = resources.model_copy(update=changes)
-    allocation = allocate(local, {"CPU": requested_cpus(local), "GPU": gpus})
-    workers = 1 if single is not None else min(allocation.workers, runs)
-    has_gpu = single is not None or allocation.gpus > 0
-    threads = local.cpus_per_trial if has_gpu else max(local.cpus_per_trial, cpus // workers)
-    return Workers(LOCAL, local.model_copy(update={"workers": workers}), threads, single)
-
-
-def _plan_cluster(resources: Resources, device: str | None, runs: int) -> Workers:
-    """As many workers as the cluster has room for, each with what a trial of the search has."""
-    if check_device_name(device) is not None:
-        raise UsageError(f"--device: must be cpu or cuda on a cluster (resources.address), found {device!r}")
-    changes: dict[str, Any] = {"workers": min(resources.workers or runs, runs)}
-    if device == "cpu":
-        changes["gpus_per_trial"] = 0.0
-    elif device == "cuda":
-        changes["gpus_per_trial"] = resources.gpus_per_trial or 1.0
-    return Workers(resources.executor, resources.model_copy(update=changes), resources.cpus_per_trial)
 
 
 def recipe_digest(recipe: RecipeConfig, teacher: Teacher | None) -> str:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from nas.errors import UsageError
 from nas.evaluation.settings import MeasuringSettings
-from nas.models.retrain.study_resources import study_resources
+from nas.models.retrain.plan.workers import study_resources
 from nas.study.config import Throughput
 from nas.study.content import StudyContent
 from nas.study.device_kind import is_of_kind

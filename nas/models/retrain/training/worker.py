@@ -3,7 +3,7 @@
 The record is written last, so that a run with a record is complete. A worker that is killed before leaves a checkpoint, from
 which the next one goes on; one that is killed between the test and the record repeats the test, with the same result.
 
-Under `torchrun` several workers train a network together (`nas.models.retrain.together`); the first one writes.
+Under `torchrun` several workers train a network together (`nas.models.retrain.processes.with_torchrun`); the first one writes.
 """
 
 from __future__ import annotations
@@ -25,15 +25,13 @@ from nas.errors import UsageError, format_traceback, reason
 from nas.evaluation.failures import Cause, cause_of
 from nas.evaluation.measurer import Measurer
 from nas.evaluation.stop_request import StopRequest
-from nas.models.retrain.loading import DIGEST, NAME, SEED
-from nas.models.retrain.measuring import OBJECTIVE
-from nas.models.retrain.networks import create_module, module_metadata
-from nas.models.retrain.outcomes import RunEnd
-from nas.models.retrain.plan import RetrainJob, RetrainSettings
-from nas.models.retrain.progress import ProgressWriter, write_progress
-from nas.models.retrain.run_files import RunFiles, SharedRunFiles
-from nas.models.retrain.teacher_network import load_teacher
-from nas.models.retrain.timm_models import ImageShape
+from nas.models.retrain.plan.jobs import RetrainJob, RetrainSettings, RunEnd
+from nas.models.retrain.plan.measuring import OBJECTIVE
+from nas.models.retrain.subjects.timm_models import ImageShape
+from nas.models.retrain.training.loading import weights_metadata
+from nas.models.retrain.training.networks import create_module, load_teacher
+from nas.models.retrain.training.progress import ProgressWriter, write_progress
+from nas.models.retrain.training.run_files import RunFiles, SharedRunFiles
 from nas.study.environment import versions
 from nas.study.layout import CHECKPOINT, STACKS, WEIGHTS, remove_checkpoint
 from nas.study.retrained import RESULT, RetrainedRun
@@ -136,8 +134,8 @@ class RetrainWorker:
             run = self._tested(job, training)
             if not self._is_writer:
                 return
-            metadata = {NAME: run.name, DIGEST: run.recipe_digest, SEED: str(run.seed), "training": training.identity}
-            metadata |= {"recipe": json.dumps(run.recipe), **module_metadata(job, self.shape)}
+            metadata = weights_metadata(run, job.subject, self.shape)
+            metadata |= {"training": training.identity, "recipe": json.dumps(run.recipe)}
             save_weights(folder / WEIGHTS, training.model, metadata)
         with atomic_write(folder / RESULT) as temporary:
             temporary.write_text(json.dumps(run.to_dict(), allow_nan=False), encoding="utf-8")

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from nas.errors import UsageError
-from nas.models.retrain.timm_models import ImageShape, obtain_weights
+from nas.models.retrain.subjects.timm_models import ImageShape, obtain_weights
 from search_space import Architecture
 from search_space.errors import SpaceError
 

@@ -1,41 +1,31 @@
-"""The module of a run: with the weights that its training begins with, or with those that it ended with.
+"""The networks that a run begins with: the one that it trains, and its teacher.
 
 What `create_module` makes depends on the seed and the job alone, so that a continued training begins with the same bits.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
-from nas.errors import StudyError, UsageError
+from nas.errors import UsageError, reason
 from nas.evaluation.networks import trained_network
-from nas.models.retrain.plan import RetrainJob
-from nas.models.retrain.preset_weights import preset_weights
-from nas.models.retrain.timm_models import ImageShape, create_timm_model, obtain_weights
-from nas.models.timm_names import check_model_name
-from nas.study.attribute_types import is_index
-from nas.study.layout import WEIGHTS
+from nas.models.retrain.plan.jobs import RetrainJob
+from nas.models.retrain.subjects.preset_weights import preset_weights
+from nas.models.retrain.subjects.teachers import Teacher
+from nas.models.retrain.subjects.timm_models import ImageShape, create_timm_model, obtain_weights
+from nas.models.retrain.training.loading import trained_module
 from search_space import Architecture
 from search_space.modules.network import Network
-from trainers.json_text import parse_json
-from trainers.training.checkpoint import load_weights
+from trainers.data.dataset import Dataset
 from trainers.training.image_sizes import check_image_sizes
 from trainers.training.recipe_config import RecipeConfig, network_options
-from trainers.training.weights_file import DamagedWeightsError, check_tensors, read_metadata
-
-ARCHITECTURE, TIMM_MODEL, SHAPE = "architecture", "timm", "images"
-"""Keys of the metadata of a run's weights: the architecture as JSON, or timm's name and the shape of the images."""
-
-MAX_SIDE, MAX_CHANNELS, MAX_CLASSES = 4096, 1024, 1_000_000
-"""Of the images of a run: what a header may say that somebody has sent. A model of timm's is made of this size."""
+from trainers.training.teacher import AdaptedTeacher
 
 
 def create_module(job: RetrainJob, shape: ImageShape, recipe: RecipeConfig) -> nn.Module:
@@ -60,63 +50,26 @@ def create_module(job: RetrainJob, shape: ImageShape, recipe: RecipeConfig) -> n
     return network
 
 
-def module_metadata(job: RetrainJob, shape: ImageShape) -> dict[str, str]:
-    """The metadata from which `trained_module` builds the module again."""
-    if job.subject.architecture is not None:
-        return {ARCHITECTURE: job.subject.architecture.to_json()}
-    described = {"in_chans": shape.in_chans, "size": list(shape.size), "num_classes": shape.num_classes}
-    return {TIMM_MODEL: job.subject.source, SHAPE: json.dumps(described)}
-
-
-def trained_module(folder: Path) -> tuple[nn.Module, Mapping[str, str]]:
-    """The module that the run in `folder` has trained, in evaluation mode, and the metadata of its weights.
+def load_teacher(teacher: Teacher, data: Dataset) -> nn.Module:
+    """Load `teacher` for the images of `data`.
 
     Raises:
-        StudyError: the weights are missing, damaged, or those of no such run.
+        StudyError: the weights of the run are damaged.
+        UsageError: timm cannot load it.
     """
-    file = folder / WEIGHTS
+    if teacher.folder is not None:
+        return trained_module(Path(teacher.folder))[0]
+    import timm  # takes seconds
+
+    import search_space  # noqa: F401 - registers the entrypoint of our exports
+
     try:
-        check_tensors(file)
-        metadata = read_metadata(file)
-        module = _empty_module(metadata)
-        module.load_state_dict(load_weights(file))
-    except FileNotFoundError:
-        raise StudyError(f"{file}: the weights of this run are missing") from None
-    except (DamagedWeightsError, SafetensorError, RuntimeError) as error:
-        raise StudyError(f"{file}: is damaged: {error}") from None
-    except (LookupError, TypeError, ValueError) as error:
-        raise StudyError(f"{file}: its header names no network of a full training ({error})") from None
-    return module.eval(), metadata
-
-
-def _empty_module(metadata: Mapping[str, str]) -> nn.Module:
-    if ARCHITECTURE in metadata:
-        return Network(Architecture.from_json(metadata[ARCHITECTURE]))
-    shape = _shape(parse_json(metadata[SHAPE]))
-    name = metadata[TIMM_MODEL]
-    try:
-        check_model_name(name, TIMM_MODEL)  # timm would download what "hf-hub:..." names, or read "local-dir:..."
-    except UsageError as error:
-        raise ValueError(str(error)) from None
-    return create_timm_model(name, shape)
-
-
-def _shape(plain: Any) -> ImageShape:
-    """The shape of images in the header of a file that somebody may have sent.
-
-    Raises:
-        ValueError: a number is out of its range.
-    """
-    (height, width), in_chans, num_classes = plain["size"], plain["in_chans"], plain["num_classes"]
-    for name, value, most in (
-        ("size", height, MAX_SIDE),
-        ("size", width, MAX_SIDE),
-        ("in_chans", in_chans, MAX_CHANNELS),
-        ("num_classes", num_classes, MAX_CLASSES),
-    ):
-        if not is_index(value) or not 1 <= value <= most:
-            raise ValueError(f"{name}: must be from 1 to {most:,}, found {value!r:.40}")
-    return ImageShape(in_chans, (height, width), num_classes)
+        model = timm.create_model(teacher.name, pretrained=True)
+    except Exception as error:  # timm and its models raise any
+        raise UsageError(f"--teacher: {teacher.name} cannot be loaded: {reason(error)}") from None
+    config: dict[str, Any] = dict(model.pretrained_cfg)
+    size = tuple(config["input_size"][-2:]) if config.get("fixed_input_size") else None
+    return AdaptedTeacher(model, data, config.get("mean") or data.mean, config.get("std") or data.std, size)
 
 
 def check_job(job: RetrainJob, shape: ImageShape, recipe: RecipeConfig) -> None:

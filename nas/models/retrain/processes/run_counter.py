@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from nas.models.display import WorkDisplay
-from nas.models.retrain.estimate import RunPace, time_left_s
-from nas.models.retrain.plan import RetrainJob
-from nas.models.retrain.progress import RunProgress, read_progress
+from nas.models.retrain.plan.jobs import RetrainJob
+from nas.models.retrain.processes.time_left import RunPace, time_left_s
+from nas.models.retrain.training.progress import RunProgress, read_progress
 
 LOOK_INTERVAL_S = 0.5
 """Seconds between two looks at how far the runs are."""

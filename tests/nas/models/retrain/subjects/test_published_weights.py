@@ -12,10 +12,10 @@ from torch import nn
 
 from nas import Study
 from nas.errors import UsageError
-from nas.models.retrain import preset_weights as published
-from nas.models.retrain.teacher_network import load_teacher
-from nas.models.retrain.teachers import find_teacher
-from nas.models.retrain.timm_models import ImageShape, obtain_weights
+from nas.models.retrain.subjects import preset_weights as published
+from nas.models.retrain.subjects.teachers import find_teacher
+from nas.models.retrain.subjects.timm_models import ImageShape, obtain_weights
+from nas.models.retrain.training.networks import load_teacher
 from search_space import build, presets
 from trainers.data.dataset import load
 from trainers.data.description import DatasetInfo

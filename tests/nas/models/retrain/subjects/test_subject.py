@@ -10,8 +10,8 @@ import pytest
 
 from nas.analysis.results import Results
 from nas.errors import UsageError
-from nas.models.retrain.adaptation import adapt_preset, describe_adaptation
-from nas.models.retrain.subjects import FrontSelection, Subject, baseline_subject, preset_subject, resolve_word
+from nas.models.retrain.subjects.adaptation import adapt_preset, describe_adaptation
+from nas.models.retrain.subjects.subject import FrontSelection, Subject, baseline_subject, preset_subject, resolve_word
 from search_space import Architecture, cost, presets
 from search_space.errors import SpaceError
 from trainers.data.description import DatasetInfo

@@ -8,7 +8,10 @@ and writes. It tells the others what to train; they read the images and the weig
 
 A stop (Ctrl-C, SIGTERM) that reaches any of them ends all after the same step. A process that fails makes the others fail:
 those that train notice that it is gone, torchrun ends those that do not. The one that failed reports the error; if it was
-killed, one of the others does. `nas.models.retrain.worker` has the trainings, `trainers.training.data_parallel` the messages.
+killed, one of the others does.
+
+`nas.models.retrain.training.worker` has the trainings, `torchrun_team` the messages of the first process, and
+`trainers.training.data_parallel` what the processes exchange while they train.
 """
 
 from __future__ import annotations
@@ -26,15 +29,14 @@ from typing import TYPE_CHECKING, Protocol
 from nas.errors import MachineError, StudyError, UsageError, format_traceback, reason
 from nas.formatting import count
 from nas.models.device_option import check_device, check_device_name
-from nas.models.retrain.outcomes import RunEnd
-from nas.models.retrain.plan import RetrainJob, RetrainSettings
+from nas.models.retrain.plan.jobs import RetrainJob, RetrainSettings, RunEnd
+from nas.models.retrain.processes.torchrun_team import Ended, OtherProcessError, Plan, Rank, Refused, Team
 from nas.models.retrain.request import Retraining
-from nas.models.retrain.torchrun_team import Ended, OtherProcessError, Plan, Rank, Refused, Team
 from nas.study.config import Resources
 from search_space.errors import SpaceError
 
 if TYPE_CHECKING:
-    from nas.models.retrain.worker import RetrainWorker
+    from nas.models.retrain.training.worker import RetrainWorker
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_PATIENCE_S = 10.0
@@ -170,8 +172,8 @@ def plan_together(resources: Resources, device: str | None, rank: Rank) -> tuple
 
 def _create_worker(rank: Rank, settings: RetrainSettings, on_progress: Callable[[], None]) -> RetrainWorker:
     from nas.evaluation.work_folder import create_work_folder
-    from nas.models.retrain.run_files import SharedRunFiles, UnkeptRunFiles
-    from nas.models.retrain.worker import RetrainWorker
+    from nas.models.retrain.training.run_files import SharedRunFiles, UnkeptRunFiles
+    from nas.models.retrain.training.worker import RetrainWorker
 
     device = settings.device or "cpu"
     if device == "cuda":

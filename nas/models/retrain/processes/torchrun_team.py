@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from nas.errors import MachineError, StudyError, reason
 from nas.execution.processes import end_with_parent
-from nas.models.retrain.plan import RetrainJob, RetrainSettings
+from nas.models.retrain.plan.jobs import RetrainJob, RetrainSettings
 from nas.models.retrain.request import Retraining
 
 MAX_ANSWER_TIME = timedelta(hours=1)

@@ -7,10 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from nas.execution.base import WorkerSite
-from nas.models.retrain.plan import RetrainSettings
+from nas.models.retrain.plan.jobs import RetrainSettings
 
 if TYPE_CHECKING:
-    from nas.models.retrain.worker import RetrainWorker
+    from nas.models.retrain.training.worker import RetrainWorker
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class RetrainWorkerFactory:
     def __call__(self, site: WorkerSite) -> RetrainWorker:
         """The worker at `site`."""
         import_module("timm.optim")  # by which recipes make optimizers: sooner here, where garbage collection is paused
-        from nas.models.retrain.run_files import open_run_files
-        from nas.models.retrain.worker import RetrainWorker
+        from nas.models.retrain.training.run_files import open_run_files
+        from nas.models.retrain.training.worker import RetrainWorker
 
         return RetrainWorker(self.settings, site.device, open_run_files(self.settings, site.files))

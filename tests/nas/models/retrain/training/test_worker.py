@@ -10,24 +10,22 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from nas import Study
 from nas.analysis.results import Results
 from nas.errors import StudyError, UsageError
 from nas.models.retrain import load_retrained, retrained_network
-from nas.models.retrain.measuring import study_measuring
-from nas.models.retrain.networks import check_job, trained_module
-from nas.models.retrain.plan import RetrainJob, RetrainSettings, create_jobs, finished_run, recipe_digest
-from nas.models.retrain.subjects import Subject, baseline_subject, resolve_word
-from nas.models.retrain.teachers import Teacher, find_teacher
-from nas.models.retrain.timm_models import ImageShape, count_costs
-from nas.models.retrain.worker import RetrainWorker
+from nas.models.retrain.plan.jobs import RetrainJob, RetrainSettings, create_jobs, finished_run, recipe_digest
+from nas.models.retrain.plan.measuring import study_measuring
+from nas.models.retrain.subjects.subject import Subject, baseline_subject, resolve_word
+from nas.models.retrain.subjects.teachers import Teacher, find_teacher
+from nas.models.retrain.subjects.timm_models import ImageShape
+from nas.models.retrain.training.networks import check_job
+from nas.models.retrain.training.worker import RetrainWorker
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.retrained import RESULT, retrained_runs
 from trainers.data.dataset import load
 from trainers.data.description import DatasetInfo
-from trainers.training.checkpoint import save_weights
 from trainers.training.evaluation import evaluate
 from trainers.training.recipe_config import ImageSizeSchedule, RecipeConfig
 
@@ -233,28 +231,3 @@ def test_damaged_weights_and_foreign_records_are_noticed(
         load_retrained(tmp_path, run)
     job.result_file.write_text(json.dumps(run.to_dict())[:-5])
     assert finished_run(job, images.fingerprint) is None  # the run is repeated
-
-
-@pytest.mark.parametrize("name", ["hf-hub:somebody/model", "local-dir:/", "resnet0"])
-def test_weights_that_name_no_model_of_timm_are_refused_without_a_download(name: str, tmp_path: Path) -> None:
-    described = json.dumps({"in_chans": 1, "size": [8, 8], "num_classes": 10})
-    save_weights(tmp_path / WEIGHTS, nn.Linear(1, 1), {"timm": name, "images": described})
-    with pytest.raises(StudyError, match="its header names no network of a full training"):
-        trained_module(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "change", [{"size": [8, 10**9]}, {"in_chans": 10**9}, {"num_classes": 0}, {"size": [8, 8.5]}, {"size": 8}]
-)
-def test_the_shape_of_received_weights_is_bounded(change: dict[str, object], tmp_path: Path) -> None:
-    described = json.dumps({"in_chans": 1, "size": [8, 8], "num_classes": 10, **change})
-    save_weights(tmp_path / WEIGHTS, nn.Linear(1, 1), {"timm": "test_resnet", "images": described})
-    with pytest.raises(StudyError, match="its header names no network of a full training"):
-        trained_module(tmp_path)
-
-
-def test_multiply_adds_are_counted() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(), nn.Linear(4 * 5 * 6, 7))
-    costs = count_costs(model, ImageShape(3, (5, 6), 7))
-    assert costs.macs == 3 * 4 * 9 * 5 * 6 + 4 * 5 * 6 * 7
-    assert costs.params == 3 * 4 * 9 + 4 + 4 * 5 * 6 * 7 + 7

@@ -22,8 +22,8 @@ from nas.evaluation.publication import Publication
 from nas.evaluation.trial_files import LOCAL_INTERVAL_S, REMOTE_INTERVAL_S
 from nas.evaluation.work_folder import create_work_folder
 from nas.execution.driver_files import DriverFiles
-from nas.models.retrain.plan import RetrainSettings
-from nas.models.retrain.progress import PROGRESS
+from nas.models.retrain.plan.jobs import RetrainSettings
+from nas.models.retrain.training.progress import PROGRESS
 from nas.study.file_store import FileStore
 from nas.study.layout import CHECKPOINT, WEIGHTS
 from nas.study.retrained import RESULT, RETRAINED, STOP

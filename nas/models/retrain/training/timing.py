@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
-from nas.models.retrain.networks import create_module
-from nas.models.retrain.plan import RetrainJob, RetrainSettings
-from nas.models.retrain.worker import RetrainWorker
+from nas.models.retrain.plan.jobs import RetrainJob, RetrainSettings
+from nas.models.retrain.training.networks import create_module
+from nas.models.retrain.training.worker import RetrainWorker
 from trainers.device import synchronise
 from trainers.errors import TrainingInterrupted
 from trainers.training.image_sizes import image_size_at

@@ -15,10 +15,10 @@ from nas.execution.base import Loss, Task, open_executor
 from nas.execution.interrupts import Interrupts
 from nas.execution.queue import TaskQueue
 from nas.models.display import WorkDisplay
-from nas.models.retrain.factory import RetrainWorkerFactory
-from nas.models.retrain.outcomes import RunEnd
-from nas.models.retrain.plan import LOCAL, RetrainJob, RetrainSettings, Workers
-from nas.models.retrain.run_counter import shown_runs
+from nas.models.retrain.plan.jobs import RetrainJob, RetrainSettings, RunEnd
+from nas.models.retrain.plan.workers import LOCAL, Workers
+from nas.models.retrain.processes.run_counter import shown_runs
+from nas.models.retrain.training.factory import RetrainWorkerFactory
 from nas.study.layout import RAY, remove_checkpoint, remove_error, write_error
 from nas.study.retrained import RETRAINED
 
