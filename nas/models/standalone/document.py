@@ -15,9 +15,12 @@ import torch
 from torch import nn
 
 from nas.models.standalone import template
-from nas.models.standalone.classes import NetworkClasses
+from nas.models.standalone.classes.following import Definitions
+from nas.models.standalone.classes.inspection import Inspection
+from nas.models.standalone.classes.network_classes import NetworkClasses
+from nas.models.standalone.classes.recording import Construction, record_constructions
 from nas.models.standalone.description import docstring, references
-from nas.models.standalone.expressions import (
+from nas.models.standalone.syntax.expressions import (
     LINE_LENGTH,
     Argument,
     Call,
@@ -28,11 +31,8 @@ from nas.models.standalone.expressions import (
     quoted,
     repeated,
 )
-from nas.models.standalone.following import Definitions
-from nas.models.standalone.inspection import Inspection
-from nas.models.standalone.printing import docstring_lines
-from nas.models.standalone.recording import Construction, record_constructions
-from nas.models.standalone.source_files import UnfollowedSourceError
+from nas.models.standalone.syntax.printing import docstring_lines
+from nas.models.standalone.syntax.source_files import UnfollowedSourceError
 from search_space.architecture import Architecture
 from search_space.modules.builders import builder_of
 from search_space.modules.layers import DropPath

@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import nn
 
-from nas.models.standalone.expressions import Argument, Call, Constant, Expression, Group, constant, repeated
-from nas.models.standalone.known_values import UnknownValueError
-from nas.models.standalone.recording import Construction
-from nas.models.standalone.source_files import SourceFile, UnfollowedSourceError, source_file
-from nas.models.standalone.trees import own_attribute
+from nas.models.standalone.classes.recording import Construction
+from nas.models.standalone.syntax.expressions import Argument, Call, Constant, Expression, Group, constant, repeated
+from nas.models.standalone.syntax.known_values import UnknownValueError
+from nas.models.standalone.syntax.source_files import SourceFile, UnfollowedSourceError, source_file
+from nas.models.standalone.syntax.trees import own_attribute
 from search_space.modules.layers import DropPath
 
 CHANGED_FROM_OUTSIDE: Mapping[type, frozenset[str]] = {DropPath: frozenset({"rate"})}

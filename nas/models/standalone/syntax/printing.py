@@ -9,9 +9,9 @@ import ast
 import inspect
 import re
 
-from nas.models.standalone.expressions import INDENT, LINE_LENGTH, quoted
-from nas.models.standalone.source_files import SourceFile
-from nas.models.standalone.trees import copied
+from nas.models.standalone.syntax.expressions import INDENT, LINE_LENGTH, quoted
+from nas.models.standalone.syntax.source_files import SourceFile
+from nas.models.standalone.syntax.trees import copied
 
 REMARKS_FOR_TOOLS = re.compile(r"\s*# (type: ignore|noqa|pragma)\b.*$")
 REFERENCES = re.compile(r"[;,]? see `\w+Spec`| \(search_space/[^)]*\)")

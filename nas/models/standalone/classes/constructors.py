@@ -7,9 +7,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from nas.models.standalone.expressions import constant
-from nas.models.standalone.inspection import Method
-from nas.models.standalone.trees import own_attribute, read_attributes
+from nas.models.standalone.classes.inspection import Method
+from nas.models.standalone.syntax.expressions import constant
+from nas.models.standalone.syntax.trees import own_attribute, read_attributes
 
 
 def write_defaults(init: ast.FunctionDef, kind: type) -> None:

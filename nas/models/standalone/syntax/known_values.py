@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nas.models.standalone.trees import own_attribute
+from nas.models.standalone.syntax.trees import own_attribute
 from search_space.modules import eager, torch_internals
 
 FALSE_CALLS: tuple[object, ...] = (

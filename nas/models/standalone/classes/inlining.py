@@ -6,11 +6,11 @@ import ast
 from collections.abc import Mapping
 from dataclasses import replace
 
-from nas.models.standalone.folding import fold
-from nas.models.standalone.inspection import Inspection, Method, is_of_torch
-from nas.models.standalone.known_values import Facts
-from nas.models.standalone.source_files import UnfollowedSourceError
-from nas.models.standalone.trees import copied, without_docstring
+from nas.models.standalone.classes.inspection import Inspection, Method, is_of_torch
+from nas.models.standalone.syntax.folding import fold
+from nas.models.standalone.syntax.known_values import Facts
+from nas.models.standalone.syntax.source_files import UnfollowedSourceError
+from nas.models.standalone.syntax.trees import copied, without_docstring
 
 
 def inlined(method: Method, inspection: Inspection, facts: Facts) -> Method:

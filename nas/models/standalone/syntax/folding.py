@@ -10,8 +10,8 @@ import ast
 from dataclasses import replace
 from typing import TypeVar, cast
 
-from nas.models.standalone.known_values import SHORT_FASTER_WAYS, Facts, UnknownValueError, decide
-from nas.models.standalone.trees import own_attribute
+from nas.models.standalone.syntax.known_values import SHORT_FASTER_WAYS, Facts, UnknownValueError, decide
+from nas.models.standalone.syntax.trees import own_attribute
 
 N = TypeVar("N", bound=ast.AST)
 

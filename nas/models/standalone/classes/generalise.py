@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from nas.models.standalone.expressions import Call, Constant, Expression, Group, Scaled
+from nas.models.standalone.syntax.expressions import Call, Constant, Expression, Group, Scaled
 
 MAX_PARAMETERS_OF_A_PART = 3
 """Where the instances of a part differ in more, the part itself is the parameter."""

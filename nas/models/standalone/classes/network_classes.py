@@ -13,13 +13,11 @@ from typing import Any
 
 from torch import nn
 
-from nas.models.standalone.constructors import prune_constructor, write_defaults
-from nas.models.standalone.expressions import Argument, Call, Expression, constant, layout
-from nas.models.standalone.folding import fold
-from nas.models.standalone.following import Definitions
-from nas.models.standalone.generalise import General, generalise
-from nas.models.standalone.inlining import inlined
-from nas.models.standalone.inspection import (
+from nas.models.standalone.classes.constructors import prune_constructor, write_defaults
+from nas.models.standalone.classes.following import Definitions
+from nas.models.standalone.classes.generalise import General, generalise
+from nas.models.standalone.classes.inlining import inlined
+from nas.models.standalone.classes.inspection import (
     Inspection,
     Method,
     container,
@@ -29,10 +27,12 @@ from nas.models.standalone.inspection import (
     torch_base,
     type_name,
 )
-from nas.models.standalone.known_values import Facts
-from nas.models.standalone.printing import docstring_lines, print_function, print_statement, self_contained
-from nas.models.standalone.source_files import UnfollowedSourceError
-from nas.models.standalone.trees import copied, read_attributes, without_docstring
+from nas.models.standalone.syntax.expressions import Argument, Call, Expression, constant, layout
+from nas.models.standalone.syntax.folding import fold
+from nas.models.standalone.syntax.known_values import Facts
+from nas.models.standalone.syntax.printing import docstring_lines, print_function, print_statement, self_contained
+from nas.models.standalone.syntax.source_files import UnfollowedSourceError
+from nas.models.standalone.syntax.trees import copied, read_attributes, without_docstring
 
 Methods = dict[str, Method]
 

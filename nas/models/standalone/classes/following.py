@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
-from nas.models.standalone.folding import fold
-from nas.models.standalone.global_names import change_annotations, global_names
-from nas.models.standalone.inspection import Inspection
-from nas.models.standalone.known_values import Facts
-from nas.models.standalone.printing import print_function, print_statement
-from nas.models.standalone.source_files import SourceFile, UnfollowedSourceError, source_file
-from nas.models.standalone.trees import copied
+from nas.models.standalone.classes.inspection import Inspection
+from nas.models.standalone.syntax.folding import fold
+from nas.models.standalone.syntax.global_names import change_annotations, global_names
+from nas.models.standalone.syntax.known_values import Facts
+from nas.models.standalone.syntax.printing import print_function, print_statement
+from nas.models.standalone.syntax.source_files import SourceFile, UnfollowedSourceError, source_file
+from nas.models.standalone.syntax.trees import copied
 
 DROPPED_DECORATORS = ("torch.fx.wrap", "builds(")
 PROXY = "torch.fx.Proxy"
