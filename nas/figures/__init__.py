@@ -5,9 +5,6 @@ For own use there is one function for each, `Results -> plotly figure` (`study_f
     from nas.figures import curves, front, hypervolume, shares, workers
 
     front(Study.open("runs/digits").results(), x="macs", y="accuracy").show()
-
-`importance_figure` draws what `nas.analysis.importance.importance` returns, `preferences_figure` what
-`nas.analysis.preferences.preferences` returns.
 """
 
 from nas.figures.channels import ChannelsInfo, channels_info
@@ -27,7 +24,6 @@ from nas.figures.info import (
 )
 from nas.figures.plot import PLOTLY_CONFIG, Palette, curves_figure, front_figure, history_figure, shares_figure
 from nas.figures.plot_channels import channels_figure
-from nas.figures.plot_choices import importance_figure, preferences_figure
 from nas.figures.plot_workers import workers_figure
 from nas.figures.study_figures import curves, front, hypervolume, shares, workers
 from nas.figures.workers import WorkerBar, WorkersInfo, workers_info
@@ -57,10 +53,8 @@ __all__ = [
     "history_figure",
     "hypervolume",
     "hypervolume_info",
-    "importance_figure",
     "objective_info",
     "objective_pairs",
-    "preferences_figure",
     "shares",
     "shares_figure",
     "shares_info",
