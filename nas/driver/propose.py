@@ -10,7 +10,7 @@ the study needs one more, admitted only if no other has its architecture, and pr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,21 @@ MAX_REFUSED_SUGGESTIONS = 20  # in a row; then a random architecture that was no
 MAX_RANDOM_DRAWS = 2000  # random architectures drawn to get one that was not seen
 MAX_UNMEASURED = 32  # trials that were trained and wait for their measurement; more are not trained blindly
 MAX_REFUSALS_BY_WORKERS = 50  # in a row; then a limit on a measured objective counts as too strict, and the search ends
+
+
+@dataclass(frozen=True)
+class _Idle:
+    """A driver that has nothing to propose while the same trials run: it looks again at intervals of `TrialStore.poll_s`.
+
+    Args:
+        since_s: when it had nothing to propose first.
+        looked_s: when it looked last.
+        running: the trials that its workers trained then.
+    """
+
+    since_s: float
+    looked_s: float
+    running: frozenset[int]
 
 
 class Proposer:
@@ -67,9 +82,7 @@ class Proposer:
         index = state.store.index  # so that drivers that start together draw different architectures
         first_number = state.first_number
         self._rng = np.random.default_rng([seed, first_number, index] if index else [seed, first_number])
-        self._idle_since_s: float | None = None  # when this driver had nothing to do first
-        self._looked_s = 0.0  # when it then looked last
-        self._running_then: frozenset[int] = frozenset()
+        self._idle: _Idle | None = None
 
     def propose(self) -> Proposal | Wait | Finished:
         """Return the next trial to run. After `Finished` no paused trial is promoted any more.
@@ -78,17 +91,12 @@ class Proposer:
             StorageError: the storage cannot be read or written; the call may be repeated.
         """
         now_s = self.state.store.now_s()
-        if self._idle_since_s is not None and self._running_then == self.state.running:
-            if now_s - self._looked_s < self.state.store.poll_s:
-                return Wait()
-        else:
-            self._idle_since_s = None
-        proposal = self._next_proposal(now_s if self._idle_since_s is None else self._idle_since_s)
-        if isinstance(proposal, Wait):
-            self._idle_since_s = now_s if self._idle_since_s is None else self._idle_since_s
-            self._looked_s, self._running_then = now_s, frozenset(self.state.running)
-        else:
-            self._idle_since_s = None
+        idle = self._idle if self._idle is not None and self._idle.running == self.state.running else None
+        if idle is not None and now_s - idle.looked_s < self.state.store.poll_s:
+            return Wait()
+        since_s = now_s if idle is None else idle.since_s
+        proposal = self._next_proposal(since_s)
+        self._idle = _Idle(since_s, now_s, frozenset(self.state.running)) if isinstance(proposal, Wait) else None
         return proposal
 
     def _next_proposal(self, idle_since_s: float) -> Proposal | Wait | Finished:

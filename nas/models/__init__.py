@@ -5,8 +5,8 @@
 
 What these share:
 
-- `loading` finds a model by a word of the user, and gives a `loaded_model`; `study_models` finds those of a study, `weights` loads
-  those of its trials, `onnx_session` runs ONNX files.
+- `loading` finds a model by a word of the user, and gives a `loaded_model`; `study_models` finds those of a study, `weights`
+  loads those of its trials, `onnx_session` runs ONNX files.
 - `images` are what models are tested on; `front_test_accuracy` tests the models of a front.
 - `timm_names` and `hub` are about timm's models and their downloads, `device_option` about `--device`; `display` shows work.
 """

@@ -72,8 +72,8 @@ from __future__ import annotations
 
 import sqlite3
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -111,12 +111,10 @@ def open_study(folder: Path, storage: StorageUrl | None = None) -> optuna.Study:
     if place is not None:
         return open_server_study(place)
     database = _database(folder)
-    try:
+    with _reading(database):
         with closing(_connect(database)) as connection:
             _check_tables(connection, database)
         return _load(_file_storage(database), database)
-    except _ERRORS as error:
-        raise UsageError(f"{database}: cannot be read as a study: {cause(error)}") from None
 
 
 def read_study(folder: Path, storage: StorageUrl | None = None) -> optuna.Study:
@@ -133,17 +131,13 @@ def read_study(folder: Path, storage: StorageUrl | None = None) -> optuna.Study:
     if place is not None:
         return read_server_study(place)
     database = _database(folder)
-    try:
+    with _reading(database):
         memory = copy_to_memory(database)
         _check_tables(memory, database)
         pool = {"creator": lambda: memory, "poolclass": sqlalchemy.pool.StaticPool}
         study = _load(optuna.storages.RDBStorage("sqlite://", engine_kwargs=pool), database)
         memory.execute("PRAGMA query_only=ON")  # a change would be lost without a word
         return study
-    except _ERRORS as error:
-        raise UsageError(f"{database}: cannot be read as a study: {cause(error)}") from None
-    except OSError as error:
-        raise UsageError(f"{database}: cannot be read: {error.strerror or error}") from None
 
 
 def place_of(folder: Path, storage: StorageUrl | None = None) -> StoragePlace | None:
@@ -173,6 +167,17 @@ def _database(folder: Path) -> Path:
     if not (folder / DATABASE).is_file():
         raise missing_study(folder / DATABASE)
     return folder / DATABASE
+
+
+@contextmanager
+def _reading(database: Path) -> Iterator[None]:
+    """Within this block an error of the file `database` is a `UsageError`."""
+    try:
+        yield
+    except _ERRORS as error:
+        raise UsageError(f"{database}: cannot be read as a study: {cause(error)}") from None
+    except OSError as error:
+        raise UsageError(f"{database}: cannot be read: {error.strerror or error}") from None
 
 
 def _check_tables(connection: sqlite3.Connection, database: Path) -> None:
