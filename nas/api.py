@@ -124,7 +124,7 @@ def search(
 ) -> Results:
     """Train trials until the study has as many as its configuration asks for; continues an interrupted search.
 
-    Call it from the main thread. Ctrl-C ends it with `KeyboardInterrupt`; nothing that was trained is lost.
+    Ctrl-C ends it with `KeyboardInterrupt`; nothing that was trained is lost. Outside the main thread it leaves signals alone.
 
     Args:
         study: the study.

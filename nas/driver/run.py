@@ -1,4 +1,4 @@
-"""Runs a search from its configuration to a complete study: images, space, storage, sampler, then the trials.
+"""Runs a search: finds its study, checks and locks it, and has `SearchRun` do the rest, unless the study is complete.
 
 The same call continues an interrupted search.
 """
@@ -59,7 +59,7 @@ def run_search(
     retry_failed: bool = False,
     storage: StorageUrl | None = None,
 ) -> SearchEnd:
-    """Run the study of `config` in `folder`, or continue it. Call from the main thread.
+    """Run the study of `config` in `folder`, or continue it. Signals are handled in the main thread only.
 
     Args:
         config: the configuration of the study.

@@ -121,7 +121,7 @@ class SearchRun:
             study = self._wait_for(lambda: open_or_create(config, self.home, space, dataset))
             timing = OperatorTiming(config, self.folder / OPERATORS, settings.measuring)
             tables = timing.tables(space, executor, self.display, self.interrupts)
-            self.lock.end_start()
+            self.lock.end_start()  # of this driver: others may start
             trials = self._wait_for(
                 lambda: stack.enter_context(driving(study.optuna, self.folder, self.home.place, self.driver))
             )

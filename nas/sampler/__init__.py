@@ -1,5 +1,18 @@
 """Samplers: the registry, and the cost-aware Pareto sampler.
 
+- `registry` knows the samplers, each of which is a file of `factories`; `evolution` and `tpe` are two of them.
+- `pareto` is `ParetoSampler`. A suggestion goes through `study_search` (one study) and `point_search` (its points) to `engine`.
+  That chooses the point of largest expected hypervolume improvement (`improvement`) among candidates (`candidate_pool`,
+  `features`), for several workers at once (`batch`, `batching`). No model chooses the first points (`first_points`,
+  `initial_points`).
+- Points: `domain` is the interface, `architecture_domain` and `parameter_domain` implement it (`parameters`, `bit_encoding`,
+  `conditions`, `restriction`).
+- Observations: `study_reader` reads the trials (`observation_rows`, `observed_space`).
+- Models: `objective_models` and `secondary_objective` hold a `gaussian_process` (`kernel`, `candidate_covariance`) for each
+  objective that needs training, on the scales of `warp` and `cost_transform`. `feasibility` is the model of failures.
+  `prediction` is what models say of one point.
+- `optuna_adapter` holds what Optuna does not document.
+
 `ParetoSampler` is imported when it is first used, since SciPy and Optuna take their time: the names of the samplers are known
 without it.
 """

@@ -5,6 +5,9 @@
         sampler=ParetoSampler(search_space={"k": CategoricalDistribution([3, 5, 7]), ...}, cheap={1: macs_of_params}, seed=0),
     )
 
+The class is the face to Optuna. It gives each study to a `StudySearch`, which reads its trials and asks an `Engine` for the point
+to train next (`nas.sampler` says what is where).
+
 An ordinary Optuna sampler. As long as there are untried points it proposes no point twice, whatever the state of the first
 trial (complete, failed, pruned, running elsewhere).
 """

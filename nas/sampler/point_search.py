@@ -15,7 +15,7 @@ from nas.sampler.domain import Domain
 from nas.sampler.engine import Engine
 from nas.sampler.optuna_adapter import share_plan
 from nas.sampler.restriction import Restriction
-from nas.sampler.study_reader import StudyReader, StudySnapshot
+from nas.sampler.study_reader import PointsSnapshot, StudyReader
 from nas.sampler.wording import Wording
 
 logger = logging.getLogger(__name__)
@@ -42,11 +42,11 @@ class PointSearch:
         self._batch_expires = 0  # so many trials may have ended when its last point is proposed
         self._has_warned = False
 
-    def choose(self, snapshot: StudySnapshot, count: int, num_ended: int) -> Any:
+    def choose(self, snapshot: PointsSnapshot, count: int, num_ended: int) -> Any:
         """The point to train next; None if no candidate is left.
 
         Args:
-            snapshot: the study.
+            snapshot: the points of the study.
             count: points that are chosen at once; the others are kept for the next calls.
             num_ended: the number of trials that have ended so far.
         """
@@ -57,13 +57,13 @@ class PointSearch:
             self._batch, self._batch_expires = deque(points), num_ended + more_ended
         return self._batch.popleft() if self._batch else None
 
-    def choose_fixed(self, snapshot: StudySnapshot) -> Any:
+    def choose_fixed(self, snapshot: PointsSnapshot) -> Any:
         """The best point of those that the domain is fixed to; None if no candidate is one."""
         if not self.engine.pool.complete:
             self.engine.pool.add(self.domain.sample(self.engine.rng) for _ in range(NUM_FIXED_CANDIDATES))
         return next(iter(self._suggest(snapshot, 1)), None)
 
-    def _suggest(self, snapshot: StudySnapshot, count: int) -> list[Any]:
+    def _suggest(self, snapshot: PointsSnapshot, count: int) -> list[Any]:
         tried = Restriction(snapshot.tried, self.engine.pool) if self.domain.is_fixed else snapshot.tried
         return self.engine.suggest_batch(snapshot.observations, snapshot.pending, tried, snapshot.infeasible, count)
 
@@ -86,7 +86,7 @@ class PointSearch:
             point = points[int(rng.integers(len(points)))] if points else self.draw(snapshot)
         return point
 
-    def draw(self, snapshot: StudySnapshot) -> Any:
+    def draw(self, snapshot: PointsSnapshot) -> Any:
         """A random point, where no candidate is left: one that was not tried if one is found, else one that may be proposed."""
         rng, domain = self.engine.rng, self.domain
         for _ in range(MAX_RANDOM_DRAWS):

@@ -29,8 +29,8 @@ CONSTRAINED_SHORTFALL = 1e-9
 
 
 @dataclass(frozen=True)
-class StudySnapshot:
-    """A study as the engine needs it.
+class PointsSnapshot:
+    """The points of a study at one moment, as the engine needs them.
 
     Args:
         observations: the results of complete trainings and of those that were stopped early or still run.
@@ -158,7 +158,9 @@ class StudyReader:
             self._first_ended = self._first_ended or trial
         self._unfinished, self._num_read = unfinished, len(trials)
 
-    def read(self, trials: Sequence[FrozenTrial], number: int, plans: Mapping[int, Mapping[str, Any]]) -> StudySnapshot:
+    def read(
+        self, trials: Sequence[FrozenTrial], number: int, plans: Mapping[int, Mapping[str, Any]]
+    ) -> PointsSnapshot:
         """The study as trial `number` sees it.
 
         Args:
@@ -175,7 +177,9 @@ class StudyReader:
                 self._add_intermediate_values(partial, trials[index], point)
         observations = self._observations(self._finished, partial)
         infeasible = [self._decode(item) for item in list(self._infeasible.values())[-MAX_INFEASIBLE:]]
-        return StudySnapshot(observations, list(pending.values()), UnionOfSets(self._tried, pending.keys()), infeasible)
+        return PointsSnapshot(
+            observations, list(pending.values()), UnionOfSets(self._tried, pending.keys()), infeasible
+        )
 
     def _pending_point(self, trial: FrozenTrial, plan: Mapping[str, Any] | None) -> Any:
         """The point that an unfinished trial has, or that is planned for it; None if it has none yet.

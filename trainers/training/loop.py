@@ -1,7 +1,8 @@
-"""Proxy training, top to bottom: a module and data in, the metrics of one `Epoch` after another out.
+"""Proxy training: a module and data in, the metrics of one `Epoch` after another out.
 
+Here is what is special to it: the optimizer, a step, and the learning rate. `trainers.training.resumable`, of which it is a
+subclass, has what full trainings share: the loop over epochs and steps, interruptions, checkpoints and validation.
 The whole data set stays uint8, on the device if it fits there; batches are made there (`trainers.training.batches`).
-`trainers.training.resumable` has what is not special to the proxy: epochs, interruptions, checkpoints and validation.
 """
 
 from __future__ import annotations

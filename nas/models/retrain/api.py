@@ -31,11 +31,11 @@ def retrain(
     out: Path | str | None = None,
     display: WorkDisplay | None = None,
 ) -> tuple[RetrainedRun, ...]:
-    """Train networks in full on the images of a study; each is tested once, at the end. Call from the main thread.
+    """Train networks in full on the images of a study; each is tested once, at the end.
 
     Runs that have ended are read, not repeated; interrupted ones continue. `nas.models.retrain.load_retrained`
     loads the networks. In a script that torchrun has started, all processes call it with the same
-    arguments, train each network together, and get the same records.
+    arguments, in their main threads, train each network together, and get the same records.
 
         retrain(study, "best", 12, "vit_tiny_patch16", "mine.yaml", seeds=3, baselines=["resnet18", "resnet18:pretrained"])
 

@@ -22,7 +22,7 @@ from nas.study.retrained import RETRAINED, STOP
 
 
 def run_retrain(study: StudyContent, request: RetrainRequest, display: WorkDisplay | None = None) -> Retraining:
-    """Train what `request` asks for and has not ended yet. Call from the main thread.
+    """Train what `request` asks for and has not ended yet. Under torchrun call from the main thread.
 
     Args:
         study: gives the images, trials and resources.
@@ -54,7 +54,7 @@ def run_retrain(study: StudyContent, request: RetrainRequest, display: WorkDispl
 
 
 def forecast_retrain(study: StudyContent, request: RetrainRequest, display: WorkDisplay | None = None) -> Forecast:
-    """What `request` would train, and how long that would take. Nothing is written. Call from the main thread.
+    """What `request` would train, and how long that would take. Nothing is written.
 
     Raises:
         UsageError, SpaceError: the request breaks a rule.
