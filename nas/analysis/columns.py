@@ -203,6 +203,10 @@ class StudyColumns:
         self._choice_codes[name, value.__class__, value] = key, code
         return key, code
 
+    def parameters(self) -> dict[str, TextColumn]:
+        """The columns of the parameters of the search space, by the names of the parameters."""
+        return {key.removeprefix(CHOICE_PREFIX): column for key, column in self.choices.items()}
+
     def _set_curves(
         self, rows: Rows, trials: Sequence[AnyTrial], curves: Sequence[Sequence[Mapping[str, Any]]]
     ) -> None:

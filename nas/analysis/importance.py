@@ -14,7 +14,7 @@ own. A search samples where it expects the front, so an importance says what mat
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -167,3 +167,9 @@ def _permutation_rises(x: NDArray[np.float32], y: Floats, rng: np.random.Generat
         rises[number] = np.maximum(errors[1:] - errors[0], 0.0)
         explained.append(1 - errors[0] / max(float(y[unseen].var()), 1e-12))
     return rises, float(np.mean(explained))
+
+
+def level_names(levels: Mapping[str, Sequence[object]], name: str, codes: ArrayLike) -> list[str]:
+    """The texts of `codes` of the parameter `name`; a code that `levels` does not know is its number."""
+    known = levels.get(name, ())
+    return [str(known[code]) if 0 <= code < len(known) else str(code) for code in np.asarray(codes).tolist()]

@@ -2,7 +2,7 @@
 
 For own use there is one function for each, `Results -> plotly figure` (`study_figures.py`):
 
-    from nas.figures import curves, front, hypervolume, shares, workers
+    from nas.figures import curves, front, hypervolume, importance, preferences, shares, workers
 
     front(Study.open("runs/digits").results(), x="macs", y="accuracy").show()
 """
@@ -24,8 +24,9 @@ from nas.figures.info import (
 )
 from nas.figures.plot import PLOTLY_CONFIG, Palette, curves_figure, front_figure, history_figure, shares_figure
 from nas.figures.plot_channels import channels_figure
+from nas.figures.plot_choices import importance_figure, preferences_figure
 from nas.figures.plot_workers import workers_figure
-from nas.figures.study_figures import curves, front, hypervolume, shares, workers
+from nas.figures.study_figures import curves, front, hypervolume, importance, preferences, shares, workers
 from nas.figures.workers import WorkerBar, WorkersInfo, workers_info
 
 __all__ = [
@@ -53,8 +54,12 @@ __all__ = [
     "history_figure",
     "hypervolume",
     "hypervolume_info",
+    "importance",
+    "importance_figure",
     "objective_info",
     "objective_pairs",
+    "preferences",
+    "preferences_figure",
     "shares",
     "shares_figure",
     "shares_info",

@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
+from nas.analysis import importance as parameter_importance, preferences as value_preferences
+from nas.analysis.columns import StudyColumns
 from nas.analysis.results import Results
 from nas.errors import UnknownNameError, UsageError
 from nas.figures.info import curves_info, front_info, hypervolume_info, objective_info, objective_pairs, shares_info
 from nas.figures.plot import Palette, curves_figure, front_figure, history_figure, shares_figure
+from nas.figures.plot_choices import importance_figure, preferences_figure
 from nas.figures.plot_workers import workers_figure
 from nas.figures.workers import workers_info
 from nas.objectives import Objective
@@ -74,3 +77,24 @@ def shares(results: Results) -> go.Figure:
 def workers(results: Results) -> go.Figure:
     """The timeline of workers: measuring, training, idle, lost. Empty for studies of earlier versions."""
     return workers_figure(workers_info(results))
+
+
+def importance(results: Results) -> go.Figure:
+    """The importance of each parameter of the search space for each objective (`nas.analysis.importance`)."""
+    columns = _columns(results)
+    codes = {name: column.codes.first(columns.count) for name, column in columns.parameters().items()}
+    return importance_figure(parameter_importance.importance(results, codes))
+
+
+def preferences(results: Results) -> go.Figure:
+    """Which values of each parameter the front prefers over all complete trials (`nas.analysis.preferences`)."""
+    columns = _columns(results)
+    codes = {name: column.codes.first(columns.count) for name, column in columns.parameters().items()}
+    levels = {name: column.texts for name, column in columns.parameters().items()}
+    return preferences_figure(value_preferences.preferences(results, codes, levels))
+
+
+def _columns(results: Results) -> StudyColumns:
+    columns = StudyColumns(results.objectives)
+    columns.update(results.records)
+    return columns

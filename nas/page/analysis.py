@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nas.analysis.columns import CHOICE_PREFIX, StudyColumns
+from nas.analysis.columns import StudyColumns
 from nas.analysis.health import health
 from nas.analysis.importance import importance
 from nas.analysis.prediction_quality import predicted_values
@@ -31,9 +28,10 @@ def analysis(results: Results, columns: StudyColumns) -> dict[str, Any]:
         expected       the front that a model expects, and the values (`nas.page.expected.plain_expected`), or null
         space_values   {parameter: [text, ...]}: the values that it can take, by the key of its column; null if not known
     """
+    codes = {name: column.codes.first(columns.count) for name, column in columns.parameters().items()}
     return {
         "health": [finding.to_dict() for finding in health(results)],
-        "importance": {entry.objective: entry.to_dict() for entry in importance(results, _choices(columns))},
+        "importance": {entry.objective: entry.to_dict() for entry in importance(results, codes)},
         "predictions": {
             name: {
                 "trial": encode(values.trials, "i4"),
@@ -46,11 +44,4 @@ def analysis(results: Results, columns: StudyColumns) -> dict[str, Any]:
         "missing": missing_lines(results),
         "expected": plain_expected(results),
         "space_values": space_values(results.config.get("space") or {}),
-    }
-
-
-def _choices(columns: StudyColumns) -> dict[str, NDArray[np.int_]]:
-    """The parameters as codes, by name."""
-    return {
-        key.removeprefix(CHOICE_PREFIX): column.codes.first(columns.count) for key, column in columns.choices.items()
     }

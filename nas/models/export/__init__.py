@@ -17,6 +17,7 @@ README.md           the model card (`model_card.py`)
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from nas.models.export.class_map import CLASS_MAP_FILE, write_class_map
@@ -45,13 +46,17 @@ __all__ = [
     "ModelProgress",
     "Provenance",
     "export",
+    "export_front",
     "export_models",
+    "export_pinned",
     "front_trials",
     "pinned_trials",
     "retrained_trials",
     "trial_folders",
     "write_class_map",
 ]
+
+logger = logging.getLogger(__name__)
 
 _NO_EXTRAS = ExportOptions()
 
@@ -78,3 +83,41 @@ def export(study: StudyContent, trial: int | str, out: Path | str, options: Expo
     """
     (exported,) = export_models(study, {trial: Path(out)}, options)
     return exported.trial
+
+
+def export_pinned(study: StudyContent, out: Path | str, options: ExportOptions = _NO_EXTRAS) -> dict[int, Path]:
+    """Export each pinned trial of `study` to `out/trial-NUMBER`, in the order of pins; of retrained models, those that there are.
+
+    The trials, their weights and the folders are checked before anything is written.
+
+    Args:
+        study: the study.
+        out: the folder to write the models to; it may hold other files.
+        options: which weights, and what the folders hold beside timm's files.
+
+    Returns:
+        Number of a trial -> the folder of its model.
+
+    Raises:
+        UsageError: no trial is pinned, a pinned one has no trained network, or a folder holds other files.
+        StudyError, MachineError: as `export`.
+    """
+    return _export_all(study, pinned_trials(study), Path(out), options)
+
+
+def export_front(study: StudyContent, out: Path | str, options: ExportOptions = _NO_EXTRAS) -> dict[int, Path]:
+    """Export each trial on the front of `study` to `out/trial-NUMBER`, as `export_pinned` does.
+
+    Raises:
+        UsageError: the front is empty, or a folder holds other files.
+        StudyError, MachineError: as `export`.
+    """
+    return _export_all(study, front_trials(study), Path(out), options)
+
+
+def _export_all(study: StudyContent, numbers: list[int], out: Path, options: ExportOptions) -> dict[int, Path]:
+    chosen = retrained_trials(study, numbers) if options.retrained else numbers
+    if len(chosen) < len(numbers):
+        logger.warning("not retrained, and left out: trials %s", sorted(set(numbers) - set(chosen)))
+    exported = export_models(study, trial_folders(chosen, out), options)
+    return {model.trial: model.folder for model in exported}

@@ -1,8 +1,9 @@
-"""Importance against a function of which the important parameters are known."""
+"""Importance against a function of which the important parameters are known, and preferences against hand-worked tables."""
 
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.analysis.importance import MIN_TRIALS, importance
+from nas.analysis.preferences import odds_ratio, preferences
 from nas.analysis.results import Results
 
 NAMES = ("accuracy", "macs")
@@ -91,3 +93,33 @@ def test_large_studies_are_sampled(tmp_path: Path, study_writer: Any, stored_tri
     found = importance(large, params)
     assert time.process_time() - start < 10  # about 2 on an idle machine
     assert found[0].trials == 2000
+
+
+def test_an_odds_ratio_worked_by_hand() -> None:
+    """Counts 8, 2; 1, 9: (8.5 * 9.5) / (2.5 * 1.5) = 21.5333; its log has the variance 1/8.5 + 1/2.5 + 1/1.5 + 1/9.5."""
+    error = math.sqrt(0.1176471 + 0.4 + 0.6666667 + 0.1052632)
+    ratio, low, high = odds_ratio(8, 2, 1, 9)
+    assert ratio == pytest.approx(21.53333, rel=1e-5)
+    assert low == pytest.approx(21.53333 / math.exp(1.96 * error), rel=1e-3)
+    assert high == pytest.approx(21.53333 * math.exp(1.96 * error), rel=1e-3)
+    assert odds_ratio(2, 8, 9, 1)[0] == pytest.approx(1 / 21.53333, rel=1e-5)
+    assert odds_ratio(3, 4, 0, 0)[0] == 1.0  # every trial has the value
+    assert odds_ratio(0, 0, 0, 0)[0] == 1.0
+
+
+def test_preferences_of_the_front_against_all_trials(tmp_path: Path, study_writer: Any, stored_trial: Any) -> None:
+    """Front: trials 0 and 1. `mixer` is a, a, b, b, b; `heads` only trials 0 and 2 have."""
+    values = [[0.9, 20.0], [0.8, 10.0], [0.7, 30.0], [0.6, 30.0], [0.5, 30.0]]
+    folder = study_writer(tmp_path, [stored_trial(v) for v in values], objectives=NAMES)
+    params = {"mixer": [0, 0, 1, 1, 1], "heads": [1, -1, 0, -1, -1]}
+    levels = {"mixer": ["a", "b"], "heads": [2, 4]}
+    found = {(p.parameter, p.value): p for p in preferences(Results.load(folder), params, levels)}
+    assert list(found) == [("mixer", "a"), ("mixer", "b"), ("heads", "2"), ("heads", "4")]
+    a = found["mixer", "a"]
+    assert (a.trials, a.on_front, a.front_share, a.overall_share) == (2, 2, 1.0, 0.4)
+    assert a.odds_ratio == pytest.approx(2.5 * 3.5 / (0.5 * 0.5))  # counts 2, 0; 0, 3
+    assert a.low < a.odds_ratio < a.high
+    four = found["heads", "4"]
+    assert (four.trials, four.front_share, four.overall_share) == (1, 1.0, 0.5)  # among those with the parameter
+    assert json.dumps([p.to_dict() for p in found.values()], allow_nan=False)
+    assert preferences(Results.load(folder), {"mixer": [0] * 5})[0].value == "0"

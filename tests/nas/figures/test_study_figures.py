@@ -1,4 +1,4 @@
-"""Figures in one call each and the timeline of workers."""
+"""Figures in one call each, the timeline of workers, and the figures of choices."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 import pytest
 
 import nas.figures
+from nas.analysis.importance import Importance
+from nas.analysis.preferences import preferences as find_preferences
 from nas.analysis.results import Results
 from nas.errors import UnknownNameError, UsageError
 from nas.figures import (
@@ -19,6 +21,10 @@ from nas.figures import (
     front_figure,
     front_info,
     hypervolume,
+    importance,
+    importance_figure,
+    preferences,
+    preferences_figure,
     shares,
     workers,
     workers_info,
@@ -57,7 +63,7 @@ def test_wrong_objectives_are_named(results: Results, tmp_path: Path, study_writ
     assert list(hypervolume(single).data[-1].y) == [0.5, 0.7]
 
 
-@pytest.mark.parametrize("draw", [hypervolume, curves, shares, workers, front])
+@pytest.mark.parametrize("draw", [hypervolume, curves, shares, workers, front, importance, preferences])
 def test_each_is_drawn_of_full_and_empty_studies(draw: Any, results: Results, empty_study: Path) -> None:
     assert isinstance(draw(results), go.Figure)
     assert draw(results).to_json()
@@ -110,3 +116,37 @@ def test_a_trial_that_runs_now(results: Results) -> None:
     vars(searched)["is_searched"] = True  # as the cached property holds it
     running = [bar for bar in workers_info(searched).bars if bar.trial == 36]
     assert [(bar.activity, bar.end_s) for bar in running] == [("running", 120.0)]
+
+
+def test_importance_is_drawn_with_its_uncertainty_and_notes() -> None:
+    good = Importance("accuracy", 90, 0.8, {"stages.0.mixer": (0.9, 0.05), "<b>": (0.1, 0.2)})
+    none = Importance("macs", 3, float("nan"), {}, "too few trials: 3 are complete, and 30 are needed")
+    figure = importance_figure([good, none])
+    (bar,) = figure.data
+    assert (list(bar.y), list(bar.x)) == (["stages.0.mixer", "&lt;b&gt;"], [0.9, 0.1])
+    assert list(bar.error_x.array) == [0.05, 0.2]
+    assert list(bar.error_x.arrayminus) == [0.05, 0.1]  # a share is not below 0
+    assert figure.layout.annotations[0].text == "macs: too few trials: 3 are complete, and 30 are needed"
+    assert importance_figure([]).to_json()
+
+
+def test_preferences_are_cells_that_say_their_value(results: Results) -> None:
+    count = len(results.trials)
+    codes = {"mixer": [number % 3 for number in range(count)], "fixed": [0] * count}
+    found = find_preferences(results, codes, {"mixer": ["conv", "<i>", "pool"]})
+    (heatmap,) = preferences_figure(found).data
+    assert list(heatmap.y) == ["mixer"]  # a single value cannot be preferred
+    assert [text.removesuffix(" *") for text in heatmap.text[0]] == ["conv", "&lt;i&gt;", "pool"]
+    assert "odds ratio" in heatmap.hovertext[0][0]
+    assert preferences_figure([]).to_json()
+
+
+def test_parameters_and_their_values_are_those_of_the_trials(results: Results) -> None:
+    complete = [trial for trial in results.records if trial.state.is_finished() and trial.values]
+    (heatmap,) = preferences(results).data
+    for name, cells in zip(heatmap.y, heatmap.text, strict=True):
+        key = next(key for key in complete[0].params if key.partition("{")[0] == name)
+        values = {str(trial.params[key]) for trial in complete if key in trial.params}
+        assert {cell.removesuffix(" *") for cell in cells if cell} == values
+    (note, *_) = importance(results).layout.annotations
+    assert f"too few trials: {len(complete)} are complete" in note.text

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nas.analysis.columns import StudyColumns
+from nas.analysis.preferences import odds_ratio, preferences
 from nas.analysis.results import Results
 from nas.formatting import MISSING
 from nas.page.space_values import space_values
@@ -34,36 +35,21 @@ def table(opened: Any, caption: str) -> list[list[str]]:
     )
 
 
-def odds_ratio(a: int, b: int, c: int, d: int) -> tuple[float, float, float]:
-    """The odds ratio of the counts `a, b; c, d` with 1/2 added to each, and its 95 % interval, normal in the logarithm."""
-    is_empty = 0 in (a + b, c + d, a + c, b + d)
-    ratio = 1.0 if is_empty else (a + 0.5) * (d + 0.5) / ((b + 0.5) * (c + 0.5))
-    reach = 1.959964 * np.sqrt(sum(1 / (count + 0.5) for count in (a, b, c, d)))
-    return ratio, ratio * np.exp(-reach), ratio * np.exp(reach)
-
-
-def test_odds_ratios_are_those_of_the_trials(opened: Any, halving_study: Path) -> None:
+def test_odds_ratios_are_those_of_the_analysis(opened: Any, halving_study: Path) -> None:
     study = StudySnapshot.of(halving_study)
     columns = StudyColumns(study.info.objectives)
     columns.update(study.trials)
     codes = {key.removeprefix("param:"): column.codes.first(columns.count) for key, column in columns.choices.items()}
     levels = {key.removeprefix("param:"): column.texts for key, column in columns.choices.items()}
-    results = Results.of(study)
-    is_complete = ~np.isnan(results.values).any(axis=1)
-    is_on_front = results.summary["on_front"].to_numpy()
+    expected = {(p.parameter, p.value): p for p in preferences(Results.of(study), codes, levels)}
     rows = table(opened, "Odds ratios of the front against the other complete trials")
     assert len(rows) == 8  # three mixers, two widths, three patches; the only mixer of stage 2 is no choice
     for name, stage, value, on_front, complete, ratio, interval in rows:
-        key = name if stage == MISSING else f"stages.{int(stage) - 1}.{name}"
-        code = list(levels[key]).index(value)
-        present = is_complete & (codes[key] >= 0)
-        has = present & (codes[key] == code)
-        a, b, c, d = (
-            int(np.sum(mask & side)) for mask in (has, present & ~has) for side in (is_on_front, ~is_on_front)
-        )
-        assert (int(on_front), int(complete)) == (a, a + b)
+        preference = expected[(name if stage == MISSING else f"stages.{int(stage) - 1}.{name}", value)]
+        assert (int(on_front), int(complete)) == (preference.on_front, preference.trials)
+        assert float(ratio) == pytest.approx(preference.odds_ratio, rel=5e-3)
         low, high = map(float, interval.split(" to "))
-        assert (float(ratio), low, high) == pytest.approx(odds_ratio(a, b, c, d), rel=5e-3)
+        assert (low, high) == pytest.approx((preference.low, preference.high), rel=5e-3)
 
 
 @pytest.mark.parametrize("counts", [(3, 1, 2, 14), (0, 5, 6, 9), (4, 0, 0, 4), (0, 0, 3, 4), (2, 3, 0, 0)])

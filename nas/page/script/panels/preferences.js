@@ -14,10 +14,9 @@ const preferences = (() => {
   const label = (key) => standing.choiceLabel({ label: key.slice(PREFIX.length) });
 
   /**
-   * The odds ratio of a 2 x 2 table, 1/2 added to each number (Haldane 1956, Anscombe 1956), so that a value that is never or
-   * always on the front has a finite ratio, and its 95 % interval, which is normal in the logarithm (Woolf 1955).
+   * The odds ratio of a 2 x 2 table, 1/2 added to each number, and its 95 % interval.
    * `a`: on the front with the value; `b`: on the front without; `c`, `d`: the same for the other trials. Where a row or a column
-   * is empty there is nothing to compare: the ratio is 1.
+   * is empty there is nothing to compare: the ratio is 1. The same as nas/analysis/preferences.py.
    */
   function oddsRatio(a, b, c, d) {
     const [p, q, r, s] = [a, b, c, d].map((number) => number + 0.5);

@@ -15,7 +15,7 @@ import timm
 from nas import Study, export
 from nas.cli import main as cli
 from nas.errors import StudyError, UsageError
-from nas.models.export import ExportOptions, export_models, front_trials, trial_folders
+from nas.models.export import ExportOptions, export_front
 from nas.models.export.trained_model import TrainedModel
 from nas.models.front_test_accuracy import load_images
 from nas.study.layout import WEIGHTS
@@ -49,6 +49,9 @@ def test_each_trial_of_the_front_is_a_model(small_study: Path, tmp_path: Path, n
         assert 0 <= model["largest_difference"] <= 1e-5
         assert model["artifacts"] == []
         assert timm.create_model(f"local-dir:{folder}", pretrained=True).num_classes == 10
+    assert export_front(Study.open(small_study), tmp_path / "front") == {
+        trial: tmp_path / "front" / f"trial-{trial}" for trial in front
+    }
 
 
 def test_no_trial_of_the_front_is_written_if_one_cannot_be(small_study: Path, tmp_path: Path) -> None:
@@ -59,7 +62,7 @@ def test_no_trial_of_the_front_is_written_if_one_cannot_be(small_study: Path, tm
     weights.write_bytes(content[:-4] + bytes(4))
     try:
         with pytest.raises(StudyError, match=rf"trial {last}: its weights in .* are damaged"):
-            export_models(study, trial_folders(front_trials(study), tmp_path / "front"), ExportOptions())
+            export_front(study, tmp_path / "front")
     finally:
         weights.write_bytes(content)
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ import timm
 from nas import Study
 from nas.cli import main as cli
 from nas.errors import StudyError, UsageError
-from nas.models.export import ExportOptions, export_models, pinned_trials, trial_folders
+from nas.models.export import export_pinned
 from nas.study.database.storage import write_attributes
 from nas.study.layout import WEIGHTS
 
@@ -26,13 +26,6 @@ def folder(small_study: Path) -> Path:
 def pin(folder: Path, pins: Any) -> Study:
     write_attributes(folder, {"pins": pins})
     return Study.open(folder)
-
-
-def export_pinned(study: Study, out: Path) -> dict[int, Path]:
-    return {
-        model.trial: model.folder
-        for model in export_models(study, trial_folders(pinned_trials(study), out), ExportOptions())
-    }
 
 
 def test_each_pinned_trial_is_a_model(folder: Path, tmp_path: Path) -> None:

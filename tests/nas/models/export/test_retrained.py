@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from nas import Study, export
 from nas.cli import main as cli
 from nas.errors import StudyError, UsageError
-from nas.models.export import ExportOptions, Provenance
+from nas.models.export import ExportOptions, Provenance, export_pinned
 from nas.models.export.train_file import write_train_file
 from nas.models.export.train_recipe import recipe_options
 from nas.models.export.train_schedule import TrainSchedule
@@ -248,6 +248,7 @@ def test_trials_of_a_front_that_were_not_retrained_are_named(
     record = json.loads(printed)
     assert (record["left_out"], [model["run"] for model in record["models"]]) == ([0], [f"trial-1/{recipe}/seed-4"])
     assert record["models"][0]["accuracies"]["retrained"] == 0.75
+    assert list(export_pinned(Study.open(study.folder), tmp_path / "models", RETRAINED)) == [1]
 
 
 def test_full_trainings_are_models_of_commands(
