@@ -65,14 +65,16 @@ def importance_figure(importances: Sequence[Importance]) -> go.Figure:
 
 
 def preferences_figure(preferences: Sequence[Preference]) -> go.Figure:
-    """A row per parameter, a cell per value: blue where the front prefers it, orange where it avoids it.
+    """A row per parameter, a cell per value, numbers by size: blue where the front prefers it, orange where it avoids it.
 
     The text of a cell is the value; it has an asterisk where the 95 % interval of the odds ratio excludes 1.
     """
     rows: dict[str, list[Preference]] = {}
     for preference in preferences:
         rows.setdefault(preference.parameter, []).append(preference)
-    rows = {name: values for name, values in rows.items() if len(values) > 1}  # a single value cannot be preferred
+    rows = {
+        name: _ordered(values) for name, values in rows.items() if len(values) > 1
+    }  # no preference for a single one
     columns = max(map(len, rows.values()), default=0)
     figure = styled_figure(Axis("", "", False, ""), Axis("", "", False, ""))
     figure.add_trace(
@@ -102,6 +104,14 @@ def preferences_figure(preferences: Sequence[Preference]) -> go.Figure:
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_layout(height=110 + ROW_HEIGHT_PX * max(1, len(rows)))
     return figure
+
+
+def _ordered(values: list[Preference]) -> list[Preference]:
+    """Numbers by size; others as they are."""
+    try:
+        return sorted(values, key=lambda item: float(item.value))
+    except ValueError:
+        return values
 
 
 def _log2_odds(preference: Preference) -> float:
