@@ -1,11 +1,17 @@
-"""The processes that torchrun has started for a command: their ranks, the messages of the first, and which one fails first."""
+"""The processes that torchrun has started for a command: their ranks, the messages of the first, which one fails first,
+and the signals that ask them to stop.
+"""
 
 from __future__ import annotations
 
 import itertools
 import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from types import FrameType
 from typing import TypeAlias
 
 from nas.errors import MachineError, StudyError, reason
@@ -13,6 +19,8 @@ from nas.execution.processes import end_with_parent
 from nas.models.retrain.plan.jobs import RetrainJob, RetrainSettings
 from nas.models.retrain.request import Retraining
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""They ask a process to stop."""
 MAX_ANSWER_TIME = timedelta(hours=1)
 """A process that waits for another one for this time fails. The first one may check a large study meanwhile, or measure."""
 MAX_CONNECT_TIME = timedelta(seconds=60)
@@ -166,3 +174,33 @@ class Team:
 
         if self._is_own:
             distributed.destroy_process_group()
+
+
+@contextmanager
+def noted_signals() -> Iterator[Callable[[], bool]]:
+    """Within the block signals that ask to stop are only noted; yields whether there was one.
+
+    torchrun passes on a Ctrl-C that the terminal has sent to all processes already, so a second one means nothing. It also
+    sends SIGTERM to all of them once one has ended with an error. An exception ends this one anyway, so that SIGTERM means
+    nothing after the block either: it must not end the process before it has said why it ends.
+    """
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # not SIGHUP under `nohup`
+    previous = {number: signal.signal(number, note) for number in heeded}
+    try:
+        yield lambda: bool(received)
+    except BaseException:
+        if signal.SIGTERM in previous:
+            previous[signal.SIGTERM] = _ignore
+        raise
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """The handler of a signal that means nothing; unlike `SIG_IGN`, the next `noted_signals` replaces it."""

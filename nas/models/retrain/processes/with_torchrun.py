@@ -19,18 +19,24 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from nas.errors import MachineError, StudyError, UsageError, format_traceback, reason
 from nas.formatting import count
 from nas.models.device_option import check_device, check_device_name
 from nas.models.retrain.plan.jobs import RetrainJob, RetrainSettings, RunEnd
-from nas.models.retrain.processes.torchrun_team import Ended, OtherProcessError, Plan, Rank, Refused, Team
+from nas.models.retrain.processes.torchrun_team import (
+    Ended,
+    OtherProcessError,
+    Plan,
+    Rank,
+    Refused,
+    Team,
+    noted_signals,
+)
 from nas.models.retrain.request import Retraining
 from nas.study.config import Resources
 from search_space.errors import SpaceError
@@ -38,7 +44,6 @@ from search_space.errors import SpaceError
 if TYPE_CHECKING:
     from nas.models.retrain.training.worker import RetrainWorker
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_PATIENCE_S = 10.0
 """A process that has failed, and cannot end for a message that nobody answers, is ended after this time."""
 INTERRUPTED = 130
@@ -237,33 +242,3 @@ def _exit_code(error: BaseException) -> int:
     if isinstance(error, StudyError):
         return error.exit_code
     return 2 if isinstance(error, SpaceError) else 1
-
-
-@contextmanager
-def noted_signals() -> Iterator[Callable[[], bool]]:
-    """Within the block signals that ask to stop are only noted; yields whether there was one.
-
-    torchrun passes on a Ctrl-C that the terminal has sent to all processes already, so a second one means nothing. It also
-    sends SIGTERM to all of them once one has ended with an error. An exception ends this one anyway, so that SIGTERM means
-    nothing after the block either: it must not end the process before it has said why it ends.
-    """
-    received: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-
-    heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # not SIGHUP under `nohup`
-    previous = {number: signal.signal(number, note) for number in heeded}
-    try:
-        yield lambda: bool(received)
-    except BaseException:
-        if signal.SIGTERM in previous:
-            previous[signal.SIGTERM] = _ignore
-        raise
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _ignore(number: int, frame: FrameType | None) -> None:
-    """The handler of a signal that means nothing; unlike `SIG_IGN`, the next `noted_signals` replaces it."""

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
+from nas.models.standalone.classes.called_methods import Methods, called_methods
 from nas.models.standalone.classes.constructors import prune_constructor, write_defaults
 from nas.models.standalone.classes.following import Definitions
 from nas.models.standalone.classes.generalise import General, generalise
-from nas.models.standalone.classes.inlining import inlined
 from nas.models.standalone.classes.inspection import (
     Inspection,
-    Method,
     container,
     is_of_torch,
     own_classes,
@@ -28,13 +27,9 @@ from nas.models.standalone.classes.inspection import (
     type_name,
 )
 from nas.models.standalone.syntax.expressions import Argument, Call, Expression, constant, layout
-from nas.models.standalone.syntax.folding import fold
-from nas.models.standalone.syntax.known_values import Facts
 from nas.models.standalone.syntax.printing import docstring_lines, print_function, print_statement, self_contained
 from nas.models.standalone.syntax.source_files import UnfollowedSourceError
-from nas.models.standalone.syntax.trees import copied, read_attributes, without_docstring
-
-Methods = dict[str, Method]
+from nas.models.standalone.syntax.trees import copied, read_attributes
 
 
 @dataclass(frozen=True)
@@ -105,7 +100,8 @@ class NetworkClasses:
         instances = [module for module in self._inspection.instances(kind) if type(module) is kind]
         is_alone = kind not in self._inspection.built_inside and len(self._inspection.instances(kind)) == len(instances)
         arguments = [self._inspection.arguments(module) for module in instances] if is_alone else []
-        methods, identities = self._called_methods(kind, own_only=True, arguments=arguments)
+        called, identities = self._called_methods(kind, arguments)
+        methods = {name: method for name, method in called.items() if method.owner is kind}
         if "__init__" in methods:
             write_defaults(methods["__init__"].tree, kind)
         left_out: frozenset[str] = frozenset()
@@ -116,7 +112,7 @@ class NetworkClasses:
 
     def _constructed(self, kind: type) -> WrittenClass:
         """A class with a constructor for the modules of this network."""
-        methods, identities = self._called_methods(kind, own_only=False)
+        methods, identities = self._called_methods(kind)
         methods.pop("__init__", None)
         read = {name for method in methods.values() for name in read_attributes(method.tree)}
         read |= self._inspection.names_read_outside(kind)
@@ -159,30 +155,10 @@ class NetworkClasses:
         return parts
 
     def _called_methods(
-        self, kind: type, own_only: bool, arguments: Sequence[Mapping[str, Any]] = ()
+        self, kind: type, arguments: Sequence[Mapping[str, Any]] = ()
     ) -> tuple[Methods, frozenset[str]]:
-        """The methods of `kind` that are called, folded: `forward`, what it calls, and what replaces a method of torch's.
-
-        And the names of the methods that return their argument.
-        """
-        methods = self._inspection.methods(kind)
-        identities = self._inspection.identities(kind) | self._identities_of_parts(kind)
-        facts = Facts({}, self._inspection.known_attributes(kind), identities=identities)
-        while True:
-            folded: Methods = {}
-            for name, method in methods.items():
-                own = replace(facts, cases=tuple(arguments) or ({},)) if name == "__init__" else facts
-                folded[name] = inlined(_fold(method, own), self._inspection, facts)
-            learned = _with_constant_methods(facts, folded)
-            if learned == facts:
-                break
-            facts = learned
-        returning = {name for name in facts.identities - identities if not hasattr(torch_base(kind), name)}
-        called = _reachable(folded, torch_base(kind), self._inspection.names_read_outside(kind)) - returning
-        kept = {name: method for name, method in folded.items() if name in called}
-        if own_only:
-            kept = {name: method for name, method in kept.items() if method.owner is kind}
-        return kept, frozenset(returning)
+        """As `called_methods`."""
+        return called_methods(self._inspection, kind, self._identities_of_parts(kind), arguments)
 
     def _identities_of_parts(self, kind: type) -> frozenset[str]:
         """The methods of submodules that return their argument in all modules of `kind`, as `part.method`."""
@@ -282,32 +258,3 @@ def _torch_name(kind: type) -> str:
 def _zeros(shape: Iterable[int]) -> Call:
     sizes = tuple(size for size in map(constant, shape) if size is not None)
     return Call("torch.zeros", tuple(Argument("", size) for size in sizes))
-
-
-def _fold(method: Method, facts: Facts) -> Method:
-    tree = copied(method.tree)
-    return replace(method, tree=fold(tree, replace(facts, namespace=method.source.namespace)))
-
-
-def _with_constant_methods(facts: Facts, methods: Methods) -> Facts:
-    """`facts`, and what is known of methods that always return the same, or their argument."""
-    calls, identities = dict(facts.calls), set(facts.identities)
-    for name, method in methods.items():
-        match without_docstring(method.tree.body), method.tree.args.args:
-            case [ast.Return(value=ast.Constant(value=value))], _ if value is not None:
-                calls[name] = value
-            case [ast.Return(value=ast.Name(id=returned))], [_, ast.arg(arg=given)] if returned == given:
-                identities.add(name)
-    return replace(facts, calls=calls, identities=frozenset(identities))
-
-
-def _reachable(methods: Methods, base: type, read_outside: frozenset[str]) -> set[str]:
-    """The methods that run: those that replace one of torch's or that others call, and those that they call."""
-    waiting = [name for name in methods if hasattr(base, name) or name == "__init__" or name in read_outside]
-    reached: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name in methods and name not in reached:
-            reached.add(name)
-            waiting += read_attributes(methods[name].tree)
-    return reached

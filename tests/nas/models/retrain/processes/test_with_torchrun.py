@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from nas.errors import UsageError
-from nas.models.retrain.processes.torchrun_team import Rank
-from nas.models.retrain.processes.with_torchrun import noted_signals, plan_together
+from nas.models.retrain.processes.torchrun_team import Rank, noted_signals
+from nas.models.retrain.processes.with_torchrun import plan_together
 from nas.models.retrain.training.progress import read_progress
 from nas.study.config import Resources
 from nas.study.layout import CHECKPOINT, WEIGHTS
