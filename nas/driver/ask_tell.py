@@ -69,12 +69,12 @@ class AskTell:
         promotion_rule: the rungs at which trainings pause, and who goes on; None: every trial is trained to the end.
         observers: receive every event.
         workers: the files in which workers announce what they train; None: there are none.
+        store: reads and writes the trials; None: Optuna's interface, for a driver that is alone.
         checkpoints: the checkpoints and weights of trials; None: those in their folders.
         kind: the kind of device that trials are measured on, wherever they are trained; None: where they are trained.
         check_device: raises unless all measurements are on one device.
         front_measuring: decides which trials are measured; None: all are, before their training.
         front_time: keeps time of a time budget for the front, which is trained from scratch; None: there is none to keep.
-        store: reads and writes the trials; None: Optuna's interface, for a driver that is alone.
     """
 
     def __init__(

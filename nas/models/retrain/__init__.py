@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nas.models.retrain.api import retrain
+    from nas.models.retrain.subjects.subject import FrontSelection
     from nas.models.retrain.training.loading import load_retrained, retrained_network
 
-__all__ = ["load_retrained", "retrain", "retrained_network"]
+__all__ = ["FrontSelection", "load_retrained", "retrain", "retrained_network"]
 
 _MODULE_OF = {
+    "FrontSelection": "nas.models.retrain.subjects.subject",
     "load_retrained": "nas.models.retrain.training.loading",
     "retrain": "nas.models.retrain.api",
     "retrained_network": "nas.models.retrain.training.loading",

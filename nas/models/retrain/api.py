@@ -47,7 +47,7 @@ def retrain(
         seeds: number of runs of each network.
         start: "scratch", "trial" (its weights in the search) or "pretrained" (timm's, for presets that timm has); None: what
             the recipe says.
-        front: which trials of the front, too, such as `FrontSelection(max_macs=5e6)`; None: none.
+        front: which trials of the front, too, such as `nas.models.retrain.FrontSelection(max_macs=5e6)`; None: none.
         baselines: names of presets and of timm's models, with `:pretrained` to begin with timm's weights.
         teacher: whose outputs are distilled: a run (`timm-resnet50`), `local-dir:FOLDER`, or a model of timm.
         device: "cpu", "cuda" or "cuda:1"; None: GPUs if there are any.
