@@ -16,8 +16,8 @@ from PIL import Image
 from timm.data.readers.class_map import load_class_map
 
 from nas import Study, StudyConfig, export
-from nas.driver.start import opening
 from nas.driver.run import run_search
+from nas.driver.start import opening
 from nas.driver.start.reading import ImageReader
 from nas.execution.simulator import Simulator
 from nas.models.export import CLASS_MAP_FILE, write_class_map
