@@ -10,9 +10,8 @@ import gzip
 import hashlib
 import json
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import timm
 import torch
 from optuna.trial import TrialState
 
+from nas.cli.main import main
 from nas.study.database.storage import open_study
 from search_space import SearchSpace, build, mixers, presets
 from search_space.norm import norm_name
@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 FROZEN = ROOT / "tests" / "fixtures" / "v0_1"
 STUDIES = ("cifar10", "digits", "folder")
 SAMPLE = 1000
+Run = Callable[..., str]
 
 MIXERS: dict[str, tuple[dict[str, Any], ...]] = {
     "afno": ({}, {"num_blocks": 4}),
@@ -130,13 +131,20 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def nas(home: Path, *words: str) -> str:
-    """What `nas` prints in the folder `home`."""
-    done = subprocess.run(
-        [sys.executable, "-m", "nas.cli", *words], cwd=home, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def nas(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What `nas` prints in the folder `home`. It runs in this process: the start of another takes longer."""
+    monkeypatch.chdir(home)
+
+    def run(*words: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["nas", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, errors = capsys.readouterr()
+        assert ended.value.code == 0, errors
+        return str(out)
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -146,20 +154,20 @@ def nas(home: Path, *words: str) -> str:
         (("front", "study", "--csv"), "front.csv"),
     ],
 )
-def test_reading_commands_print_the_same(home: Path, words: tuple[str, ...], file: str) -> None:
-    assert nas(home, *words) == (FROZEN / file).read_text(encoding="utf-8")
+def test_reading_commands_print_the_same(nas: Run, words: tuple[str, ...], file: str) -> None:
+    assert nas(*words) == (FROZEN / file).read_text(encoding="utf-8")
 
 
-def test_status_prints_the_keys_of_version_0_1_the_same(home: Path) -> None:
+def test_status_prints_the_keys_of_version_0_1_the_same(nas: Run) -> None:
     text = (FROZEN / "status.json").read_text(encoding="utf-8")
-    printed = json.loads(nas(home, "status", "study", "--json"))
+    printed = json.loads(nas("status", "study", "--json"))
     kept = {key: value for key, value in printed.items() if key in json.loads(text)}  # a later version may add keys
     assert json.dumps(kept) + "\n" == text
 
 
-def test_fidelity_finds_its_trainings_and_prints_the_same(home: Path) -> None:
+def test_fidelity_finds_its_trainings_and_prints_the_same(home: Path, nas: Run) -> None:
     words = ("fidelity", "study", "--sample", "3", "--seeds", "2", "--multiple", "2", "--json")
-    found, expected = json.loads(nas(home, *words)), frozen("fidelity.json")
+    found, expected = json.loads(nas(*words)), frozen("fidelity.json")
     trainings = Path("study/fidelity/trainings.jsonl")
     assert (home / trainings).read_bytes() == (FROZEN / trainings).read_bytes()  # nothing was trained again
     for result in (found, expected):
@@ -169,11 +177,11 @@ def test_fidelity_finds_its_trainings_and_prints_the_same(home: Path) -> None:
     assert found == expected
 
 
-def test_a_search_goes_on_and_its_best_is_exported(home: Path) -> None:
+def test_a_search_goes_on_and_its_best_is_exported(home: Path, nas: Run) -> None:
     before = {trial.number: trial for trial in open_study(home / "study").trials}
     data, weights = home / "study" / "data", home / "study" / "trials" / "00007" / "model.safetensors"
     kept = {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in (*data.iterdir(), weights)}
-    nas(home, "search", "small.yaml", "--out", "study", "resources.workers=1", "train.epochs=30")
+    nas("search", "small.yaml", "--out", "study", "resources.workers=1", "train.epochs=30")
     after = {trial.number: trial for trial in open_study(home / "study").trials}
     for number, trial in before.items():
         if trial.state == TrialState.COMPLETE:
@@ -183,6 +191,6 @@ def test_a_search_goes_on_and_its_best_is_exported(home: Path) -> None:
     assert all(trial.state.is_finished() for trial in after.values())
     assert set(data.iterdir()) | {weights} == kept.keys()
     assert {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in kept} == kept
-    nas(home, "export", "study", "7", "--out", "model")
+    nas("export", "study", "7", "--out", "model")
     model = timm.create_model(f"local-dir:{home / 'model'}", pretrained=True)
     assert weights_of(model)

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, solve_triangular
-from scipy.linalg.lapack import dpotri
-from scipy.optimize import minimize
 
 from nas.sampler.bit_encoding import BitEncoding
 from nas.sampler.features import Features
@@ -58,7 +56,9 @@ class GaussianProcess:
         options = {"maxiter": MAX_FIT_ITERATIONS}
         arguments = (PointPairs.of(features), standard)
         fits = [
-            minimize(self.negative_log_posterior, start, arguments, "L-BFGS-B", True, bounds=bounds, options=options)
+            scipy.optimize.minimize(
+                self.negative_log_posterior, start, arguments, "L-BFGS-B", True, bounds=bounds, options=options
+            )
             for start in starts
         ]
         best = min(fits, key=lambda fit: float(fit.fun))
@@ -75,7 +75,7 @@ class GaussianProcess:
         losses = []
         for y in candidates:
             scale = _scale(y)
-            white = solve_triangular(factor, (y - y.mean()) / scale, lower=True, check_finite=False)
+            white = scipy.linalg.solve_triangular(factor, (y - y.mean()) / scale, lower=True, check_finite=False)
             losses.append(float(constant + 0.5 * white @ white + len(y) * np.log(scale)))
         return losses
 
@@ -93,14 +93,14 @@ class GaussianProcess:
         covariance[:kept, kept:] = covariance[kept:, :kept].T
         explained = covariance[:kept, kept:]
         if explained.size:
-            explained = solve_triangular(factor[:kept, :kept], explained, lower=True, check_finite=False)
+            explained = scipy.linalg.solve_triangular(factor[:kept, :kept], explained, lower=True, check_finite=False)
         remaining = covariance[kept:, kept:] - explained.T @ explained
         remaining[np.diag_indices(count - kept)] += self.noise + DIAGONAL_JITTER
         factor[kept:, :kept], factor[kept:, kept:] = explained.T, cholesky_with_jitter(remaining)
         self._covariance, self._factor = covariance, factor
         self._observed, self._observed_theta = features, self.theta.copy()
         self._center, self._scale = float(y.mean()), _scale(y)
-        self._weights = cho_solve((factor, True), (y - self._center) / self._scale, check_finite=False)
+        self._weights = scipy.linalg.cho_solve((factor, True), (y - self._center) / self._scale, check_finite=False)
 
     def _num_kept(self, features: Features) -> int:
         """The number of the first points of `features` that the model is conditioned on with these hyper-parameters."""
@@ -147,13 +147,13 @@ class GaussianProcess:
 
     def standard_deviation(self, covariance: Floats, features: Features) -> Floats:
         """The posterior standard deviation of points without the noise, `(n,)`: much slower than the mean."""
-        explained = solve_triangular(self._factor, covariance.T, lower=True, check_finite=False)
+        explained = scipy.linalg.solve_triangular(self._factor, covariance.T, lower=True, check_finite=False)
         variance = self.kernel.variance(self.theta, features) - np.einsum("ij,ij->j", explained, explained)
         return np.asarray(np.sqrt(np.maximum(variance, 1e-9)) * self._scale)
 
     def posterior_covariance(self, covariance: Floats, features: Features) -> Floats:
         """The posterior covariance of points with one another, without the noise, `(n, n)`."""
-        explained = solve_triangular(self._factor, covariance.T, lower=True, check_finite=False)
+        explained = scipy.linalg.solve_triangular(self._factor, covariance.T, lower=True, check_finite=False)
         prior = self.kernel.covariance(self.theta, features, features)
         return np.asarray((prior - explained.T @ explained) * self._scale**2)
 
@@ -205,7 +205,7 @@ class GaussianProcess:
 
 def _inverse(factor: Floats) -> Floats:
     """The inverse of the matrix of the lower Cholesky `factor`."""
-    lower, _ = dpotri(factor, lower=True)
+    lower, _ = scipy.linalg.lapack.dpotri(factor, lower=True)
     return np.asarray(np.tril(lower) + np.tril(lower, -1).T)
 
 

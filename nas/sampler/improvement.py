@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from nas.sampler.warp import LogErrorWarp
 
@@ -118,7 +118,7 @@ class HypervolumeImprovement:
         probability = reached.astype(np.float32)
         uncertain = zip(costs.mean.T[num_exact:], costs.deviation.T, places.T[num_exact:], strict=True)
         for mean, deviation, place in uncertain:
-            probability *= ndtr((place[None, :] - mean[:, None]) / deviation[:, None])
+            probability *= scipy.special.ndtr((place[None, :] - mean[:, None]) / deviation[:, None])
         return probability
 
     def expected(self, costs: Costs, mean: Floats, deviation: Floats, warp: LogErrorWarp) -> Floats:

@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +51,9 @@ class LogErrorWarp:
         room = self.ceiling - level
         depth = (mean + np.log(room / self.unit)) / deviation
         expected_error = self.unit * np.exp(np.minimum(-mean + 0.5 * deviation**2, 700.0))
-        return np.maximum(room * ndtr(depth) - expected_error * ndtr(depth - deviation), 0.0)
+        return np.maximum(
+            room * scipy.special.ndtr(depth) - expected_error * scipy.special.ndtr(depth - deviation), 0.0
+        )
 
 
 def candidate_warps(y: Floats, reference: float = -np.inf) -> list[LogErrorWarp]:

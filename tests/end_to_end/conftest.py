@@ -99,7 +99,7 @@ class Cli:
             asked = time.monotonic()
             assert process is None or process.poll() is None, process.communicate()
             assert asked < end, "it took too long"
-            time.sleep(max(0.05, 2 * (asked - begin)))  # to ask may cost a tenth of a second, which `process` needs
+            time.sleep(max(0.1, 5 * (asked - begin)))  # to ask may cost a tenth of a second, which `process` needs
             begin = time.monotonic()
 
 

@@ -6,7 +6,6 @@ python misbehaviour.py FOLDER
 from __future__ import annotations
 
 import ctypes
-import re
 import sys
 from typing import Annotated, ClassVar
 
@@ -40,6 +39,13 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
+def hang() -> None:
+    """Wait for ever within C, with the lock of the interpreter and without the processor: a lock is taken twice."""
+    lock = ctypes.create_string_buffer(64)  # zeros are `PTHREAD_MUTEX_INITIALIZER`
+    for _ in range(2):
+        ctypes.PyDLL(None).pthread_mutex_lock(lock)
+
+
 def say_much() -> None:
     raise ValueError("x" * 50_000_000)
 
@@ -52,7 +58,7 @@ WAYS = (
     ("interrupt", interrupt),
     ("memory", lambda: torch.empty(10**10, dtype=torch.uint8)),
     ("crash", lambda: ctypes.string_at(0)),
-    ("hang", lambda: re.match("(a*)*b", "a" * 60)),
+    ("hang", hang),
 )
 
 

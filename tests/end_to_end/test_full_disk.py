@@ -21,7 +21,6 @@ NO_ROOM = ("No space left on device", "File too large", "database or disk is ful
 STUDY = (
     "train.epochs=1",
     "resources.executor=local",
-    "resources.workers=2",
     "trials=6",
     "space.stages.0.width=[64,128]",
     "space.stages.1.width=[64,128]",
@@ -41,9 +40,9 @@ class SmallDisk:
     limit_kib: int | None
 
     def run(self, cli: Any, *words: object) -> subprocess.CompletedProcess[str]:
-        """Run `nas` with little room."""
+        """Run `nas` with little room: a limit on the size of files is that of a process."""
         if self.limit_kib is None:
-            completed: subprocess.CompletedProcess[str] = cli.run(*words)
+            completed: subprocess.CompletedProcess[str] = cli.read(*words)
             return completed
         script = f'ulimit -f {2 * self.limit_kib}; exec "$@"'  # in blocks of 512 bytes
         command = ["sh", "-c", script, "sh", sys.executable, "-m", "nas.cli", *map(str, words)]
@@ -52,7 +51,7 @@ class SmallDisk:
         )
 
     def enlarge(self) -> None:
-        """Make room; `run` of `cli` has no limit in any case."""
+        """Make room; `cli` has no limit in any case."""
         if self.limit_kib is None:
             subprocess.run(["mount", "-o", "remount,size=64m", str(self.folder)], check=True)
 
@@ -82,24 +81,24 @@ def one_line(run: subprocess.CompletedProcess[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "size_kib", "limit_kib"),
-    [("weights", 1000, 240), ("database", 300, 100), ("limited", None, 240)],
+    ("name", "size_kib", "limit_kib", "workers"),
+    [("weights", 1000, 240, 2), ("database", 300, 100, 1), ("limited", None, 240, 1)],
 )
 def test_a_full_disk_ends_the_search_and_with_room_it_goes_on(
-    cli: Any, name: str, size_kib: int | None, limit_kib: int
+    cli: Any, name: str, size_kib: int | None, limit_kib: int, workers: int
 ) -> None:
     disk_folder = cli.home / f"disk-{name}"
     if size_kib is None:  # the way of machines where no disk can be mounted
         disk_folder.mkdir()
-        check_full_disk(cli, SmallDisk(disk_folder, limit_kib))
+        check_full_disk(cli, SmallDisk(disk_folder, limit_kib), workers)
         return
     with small_disk(disk_folder, size_kib, limit_kib) as disk:
-        check_full_disk(cli, disk)
+        check_full_disk(cli, disk, workers)
 
 
-def check_full_disk(cli: Any, disk: SmallDisk) -> None:
+def check_full_disk(cli: Any, disk: SmallDisk, workers: int) -> None:
     study = disk.folder / "study"
-    command = ("search", "small.yaml", "--out", study, *STUDY)
+    command = ("search", "small.yaml", "--out", study, *STUDY, f"resources.workers={workers}")
     run = disk.run(cli, *command)
     one_line(run)
     before = cli.trials(str(study)) if (study / "study.db").exists() else []
@@ -109,7 +108,7 @@ def check_full_disk(cli: Any, disk: SmallDisk) -> None:
     assert [file for file in study.rglob("*") if file.name.endswith((".tmp", ".new", "checkpoint.pt"))] == []
 
     disk.enlarge()
-    run = cli.run(*command)
+    run = cli.read(*command)
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     assert len(cli.complete(str(study))) == 6
@@ -125,7 +124,7 @@ def test_a_full_disk_under_the_images_is_one_line_and_leaves_nothing(cli: Any) -
     with small_disk(cli.home / "disk-images", 12, 4) as disk:
         study = disk.folder / "study"
         command = ("search", "small.yaml", "--out", study, *STUDY)
-        run = cli.read(*command) if disk.limit_kib is None else disk.run(cli, *command)
+        run = disk.run(cli, *command)
         one_line(run)
         assert "data: " in run.stderr
         assert [path for path in study.rglob("*") if path.is_file() and path.name != "lock"] == []
@@ -138,18 +137,18 @@ def test_outputs_on_a_full_disk_are_one_line_and_leave_nothing(cli: Any) -> None
         "--out",
         "complete",
         *STUDY,
-        "trials=1",
         "resources.workers=1",
+        "trials=1",
         "space.stages.0.width=[128]",
     )
-    assert cli.run(*command).returncode == 0
+    assert cli.read(*command).returncode == 0
     with small_disk(cli.home / "disk-outputs", 8, 4) as disk:
         model, page = disk.folder / "model", disk.folder / "page.html"
         for words in (
             ("export", "complete", "0", "--out", model),
             ("report", "complete", "--out", page),
         ):
-            run = cli.read(*words) if disk.limit_kib is None else disk.run(cli, *words)
+            run = disk.run(cli, *words)
             assert run.returncode == 1, run.stderr
             assert run.stderr.startswith("nas: error: ")
             assert run.stderr.count("\n") == 1

@@ -92,7 +92,7 @@ def test_killed_searches_go_on_from_the_same_weights(cli: Any, tmp_path: Path) -
         trials = {trial.number: trial for trial in cli.trials("heirs") if inherits(trial)}
         assert {n: trials[n].user_attrs["inherited"]["parent"] for n in parents} == parents
         parents = {number: trial.user_attrs["inherited"]["parent"] for number, trial in trials.items()}
-    run = cli.run(*command)
+    run = cli.read(*command)
     assert (run.returncode, run.stderr) == (0, "")
     study = StoredStudy.open(cli.home / "heirs")
     trained = [trial for trial in cli.trials("heirs") if is_trained(trial)]

@@ -21,7 +21,7 @@ LOCAL = "resources.executor=local"  # which starts in less time than Ray, where 
 
 def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> None:
     command = ("search", "small.yaml", "--out", "torn", "train.epochs=6", "data.limit=900")
-    driver = cli.start(*command, "trials=100")
+    driver = cli.start(*command, "trials=100", "resources.workers=1")
     cli.wait_for(2, "torn", driver)
     busy = cli.read(*command)
     assert busy.returncode == 2
@@ -48,7 +48,7 @@ def test_interrupted_and_killed_searches_go_on_and_lose_nothing(cli: Any) -> Non
     started = {number for number in torn if segments_of(cli.trials("torn")[number].user_attrs)}
 
     wanted = len(after_kill) + 3
-    last = cli.run(*command, f"trials={wanted}")
+    last = cli.read(*command, f"trials={wanted}", "resources.workers=1")
     assert last.returncode == 0, last.stderr
     trials = cli.complete("torn")
     assert len(trials) == wanted
@@ -84,7 +84,7 @@ def test_halving_survives_a_kill_and_stops_what_is_not_promoted(cli: Any) -> Non
     os.killpg(driver.pid, signal.SIGKILL)
     driver.communicate()
     before = {trial.number: trial.values for trial in cli.complete("halved")}
-    run = cli.run(*command)
+    run = cli.read(*command, "resources.workers=1")
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     trained = [trial for trial in cli.trials("halved") if not trial.user_attrs.get("refused")]
@@ -109,7 +109,7 @@ def test_trials_that_fail_are_recorded_and_the_search_goes_on(cli: Any) -> None:
     mlp = "{mlp: {expansion: [1, 1e10]}}"  # 2.5 TB of weights fit no machine
     space = f"{{stem: {{patch: 4}}, stages: [{{mixer: pool, depth: 1, width: 8, channel_mixer: {mlp}}}]}}"
     words = ("search", "small.yaml", "--out", "failing", f"space={space}", "resources.workers=1", LOCAL)
-    run = cli.run(*words)
+    run = cli.read(*words)
     assert run.returncode == 0, run.stderr
     assert "1 complete" in run.stdout
     assert "1 failed" in run.stdout
@@ -126,7 +126,7 @@ def test_trials_that_fail_are_recorded_and_the_search_goes_on(cli: Any) -> None:
     summary = f"1 trial failed: 1 x out of memory (trial {large.number})"
     assert summary in run.stdout
 
-    again = cli.run(*words, "--retry-failed")
+    again = cli.read(*words, "--retry-failed")
     assert again.returncode == 0, again.stderr
     repeated = cli.trials("failing")[-1]
     assert repeated.user_attrs["retried_from"] == large.number
@@ -156,7 +156,7 @@ def test_throughput_limit_that_nothing_satisfies_ends_with_exit_code_3(cli: Any)
         "resources.workers=1",
         LOCAL,
     )
-    run = cli.run("search", "small.yaml", "--out", "slow", *words)
+    run = cli.read("search", "small.yaml", "--out", "slow", *words)
     assert run.returncode == 3
     assert "no architecture satisfies the limits (images_per_s: 1000000000): 8 refused" in run.stderr
     trials = cli.trials("slow")
@@ -179,7 +179,7 @@ def test_an_address_where_no_cluster_answers_is_told_at_once(cli: Any) -> None:
 
 def test_a_time_budget_ends_the_search_and_the_next_call_continues_it(cli: Any) -> None:
     words = ("search", "small.yaml", "--out", "budget", "train.epochs=400", LOCAL, "resources.workers=1")
-    first = cli.run(*words, "time_budget=25s")
+    first = cli.read(*words, "time_budget=25s")
     assert (first.returncode, first.stderr) == (0, "")
     assert "the time budget of 25s is used up after " in first.stdout
     assert "of 6 trials; the same command continues" in first.stdout
@@ -187,7 +187,7 @@ def test_a_time_budget_ends_the_search_and_the_next_call_continues_it(cli: Any) 
     assert any(trial.state == TrialState.RUNNING for trial in before.values())  # the next call continues it
     assert not any(trial.user_attrs.get("failure") for trial in before.values())
     assert re.search(r"[12] interrupted", cli.read("status", "budget").stdout)  # one may have been proposed ahead
-    last = cli.run(*words, "trials=1", "time_budget=1h")
+    last = cli.read(*words, "trials=1", "time_budget=1h")
     assert (last.returncode, last.stderr) == (0, "")
     assert "time budget" not in last.stdout
     complete = {trial.number: trial.values for trial in cli.complete("budget")}

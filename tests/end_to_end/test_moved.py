@@ -73,7 +73,7 @@ def test_images_and_studies_may_move_and_be_named_otherwise(cli: Any) -> None:
     gone = "nas: warning: data.path: copied is gone; the study uses the images that it has decoded\n"
     assert study.extend("data.path=copied") == gone
     shutil.rmtree(home / "backup" / "renamed" / "data")
-    run = cli.run("search", "small.yaml", "--out", study.folder, *QUICK, "trials=99", "data.path=copied")
+    run = cli.read("search", "small.yaml", "--out", study.folder, *QUICK, "trials=99", "data.path=copied")
     assert run.returncode == 2
     assert run.stderr.startswith("nas: error: data.path=copied: data: ")
 

@@ -77,7 +77,7 @@ def test_a_killed_driver_and_a_server_that_restarts_lose_nothing(
     by_number = {trial.number: trial for trial in complete}
     assert all(WeightsHeader.read(path).difference(by_number[number], ()) is None for number, path in weights)
     assert cli.read("front", "first", "--json").stdout == cli.read("front", "second", "--json").stdout
-    again = cli.run("search", "first")
+    again = cli.read("search", "first")
     assert (again.returncode, again.stderr) == (0, "")
     assert f"already has its {TRIALS} trials" in again.stdout
     for name in ("first", "second"):  # it has removed what the killed driver had left

@@ -22,7 +22,7 @@ def values_of(cli: Any, study: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def undisturbed(cli: Any) -> dict[str, Any]:
     """Id of an architecture -> accuracy and MACs, of a search that nobody disturbs."""
-    run = cli.run(*WORDS, "--out", "whole")
+    run = cli.read(*WORDS, "--out", "whole")
     assert run.returncode == 0, run.stderr
     return values_of(cli, "whole")
 
@@ -42,7 +42,7 @@ def test_a_search_that_is_asked_to_stop_goes_on_where_it_was(cli: Any, undisturb
     assert [segments_of(trial.user_attrs)[-1].outcome for trial in running] == ["interrupted"] * len(running)
     with_checkpoint = set(folders(cli, study, "checkpoint.pt"))  # one that was being measured has none yet
     assert with_checkpoint <= {trial.number for trial in running}
-    last = cli.run(*WORDS, "--out", study)
+    last = cli.read(*WORDS, "--out", study)
     assert last.returncode == 0, last.stderr
     assert values_of(cli, study) == undisturbed
     assert not folders(cli, study, "stacks.txt")

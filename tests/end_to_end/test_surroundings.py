@@ -45,7 +45,7 @@ def test_a_search_runs_ends_with_a_reason_and_leaves_no_temporary_files(cli: Any
     assert [place.name for place in long.iterdir()] == [f"mixfront-{os.getuid()}"]  # the lock of the device
     assert (cli.home / "tiny runs" / "study.db").stat().st_mode & 0o077 == 0
 
-    again = cli.run("search", "tiny.yaml", "--out", "tiny runs", "trials=20")
+    again = cli.read("search", "tiny.yaml", "--out", "tiny runs", "trials=20")
     assert again.returncode == 0
     assert "every architecture of the space was tried (2 in all)" in again.stdout
     assert "already has" not in again.stdout

@@ -9,10 +9,12 @@ import json
 import math
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,9 +23,11 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+import sqlalchemy
 import typer.main
 from alembic.script import ScriptDirectory
 from optuna.distributions import CategoricalDistribution
+from optuna.storages._rdb.models import TrialUserAttributeModel
 from optuna.trial import FrozenTrial, TrialState
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
@@ -144,6 +148,42 @@ def random_trials(count: int, seed: int = 0) -> list[StoredTrial]:
     return trials
 
 
+@functools.cache
+def _storage() -> tuple[optuna.storages.RDBStorage, sqlite3.Connection]:
+    """Optuna's storage in memory, and a database of the same tables without a study."""
+    pool = {"poolclass": sqlalchemy.pool.StaticPool, "connect_args": {"check_same_thread": False}}
+    storage, empty = optuna.storages.RDBStorage("sqlite://", engine_kwargs=pool), sqlite3.connect(":memory:")
+    with storage.engine.connect() as opened:
+        opened.connection.driver_connection.backup(empty)
+    return storage, empty
+
+
+def empty_storage() -> optuna.storages.RDBStorage:
+    """Optuna's storage in memory without a study. It is made once: its tables and statements take longer than the rows."""
+    storage, empty = _storage()
+    with storage.engine.connect() as opened:
+        empty.backup(opened.connection.driver_connection)
+    return storage
+
+
+def store(study: optuna.Study, trials: list[FrozenTrial], folder: Path) -> None:
+    """Write `study`, whose storage is `empty_storage()`, with `trials` into `folder`."""
+    described = [trial.user_attrs for trial in trials]
+    for trial in trials:
+        trial.user_attrs = {}  # Optuna writes one after the other, which takes most of the time
+    study.add_trials(trials)
+    rows = [
+        {"trial_id": number, "key": key, "value_json": json.dumps(value)}
+        for number, values in enumerate(described, 1)
+        for key, value in values.items()
+    ]
+    with _storage()[0].engine.connect() as opened, closing(sqlite3.connect(folder / DATABASE)) as file:
+        if rows:
+            opened.execute(sqlalchemy.insert(TrialUserAttributeModel), rows)
+            opened.commit()
+        opened.connection.driver_connection.backup(file)
+
+
 def write_study(
     folder: Path,
     trials: Iterable[StoredTrial] = (),
@@ -156,7 +196,7 @@ def write_study(
     """A study in `folder` with `trials` in this order; `attributes` are further attributes of the study."""
     folder.mkdir(parents=True, exist_ok=True)
     directions = [get(objective).direction for objective in objectives]
-    study = optuna.create_study(study_name=name, storage=f"sqlite:///{folder / DATABASE}", directions=directions)
+    study = optuna.create_study(study_name=name, storage=empty_storage(), directions=directions)
     study.set_user_attr("objectives", [get(objective).to_dict() for objective in objectives])
     study.set_user_attr("config", {"name": name, "seed": 7, "sampler": {"name": "tpe"}, "train": {"epochs": 4}})
     study.set_user_attr("dataset", dataset or DATASET)
@@ -171,7 +211,7 @@ def write_study(
             trial.set_constraint(key, value)
         if stored.values is not None or stored.state is not None:
             memory.tell(trial, stored.values, state=stored.state)
-    study.add_trials(memory.trials)
+    store(study, memory.trials, folder)
     return folder
 
 
@@ -520,13 +560,11 @@ def _write_noisy_study(folder: Path, trials: int) -> Path:
         trial.set_user_attr("architecture", architecture.to_dict())
         trial.set_user_attr("id", architecture.id)
         memory.tell(trial, (0.5 + 0.1 * math.log10(macs / 1e4) + NOISE * noise.normal(), macs))
-    study = optuna.create_study(
-        study_name="noisy", storage=f"sqlite:///{folder / DATABASE}", directions=memory.directions
-    )
+    study = optuna.create_study(study_name="noisy", storage=empty_storage(), directions=memory.directions)
     study.set_user_attr("objectives", [get(name).to_dict() for name in config.objectives])
     study.set_user_attr("config", config.model_dump(mode="json"))
     study.set_user_attr("dataset", DATASET)
-    study.add_trials(memory.trials)
+    store(study, memory.trials, folder)
     return folder
 
 

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -19,39 +19,48 @@ from trainers.lock_holders import find_holders
 
 # Steps of a millisecond until killed, each printed with its start and end.
 TRAIN = """
-import sys, time
-from pathlib import Path
-from trainers.device_lock import DeviceLock
-device = DeviceLock("cpu", Path(sys.argv[1]))
+device = DeviceLock("cpu", folder)
 with device.shared() as pause_if_requested:
     while True:
         start = time.monotonic()
         time.sleep(0.001)
-        print(start, time.monotonic(), flush=True)
+        print(start, time.monotonic(), file=notes, flush=True)
         pause_if_requested()
 """
 # Holds the device until killed.
 MEASURE = """
-import sys, time
-from pathlib import Path
-from trainers.device_lock import DeviceLock
-with DeviceLock("cpu", Path(sys.argv[1])).exclusive():
-    print("started", flush=True)
+with DeviceLock("cpu", folder).exclusive():
+    print("started", file=notes, flush=True)
     time.sleep(600)
 """
+BEGIN = """
+import time
+from trainers.device_lock import DeviceLock
+"""
+# Forked from a process that has imported torch: its import takes longer than all else here.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["trainers.device_lock"])
+
+
+def run(program: str, folder: Path, notes: Path) -> None:
+    """Run a program with its folder, and the file of its notes."""
+    with notes.open("w") as file:
+        exec(BEGIN + program, {"folder": folder, "notes": file})
 
 
 @contextmanager
-def running(program: str, folder: Path, notes: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(program: str, folder: Path, notes: Path) -> Iterator[BaseProcess]:
     """A process of `program` that has started; killed at the end."""
-    with notes.open("wb") as out, subprocess.Popen([sys.executable, "-c", program, folder], stdout=out) as process:
-        try:
-            while not notes.stat().st_size:
-                assert process.poll() is None
-                time.sleep(0.01)
-            yield process
-        finally:
-            process.kill()
+    process = CONTEXT.Process(target=run, args=(program, folder, notes))
+    process.start()
+    try:
+        while not notes.exists() or not notes.stat().st_size:
+            assert process.is_alive()
+            time.sleep(0.01)
+        yield process
+    finally:
+        process.kill()
+        process.join()
 
 
 def test_no_process_trains_during_a_measurement(tmp_path: Path) -> None:
@@ -76,7 +85,7 @@ def test_no_process_trains_during_a_measurement(tmp_path: Path) -> None:
 def test_a_killed_training_releases_the_lock(tmp_path: Path) -> None:
     with running(TRAIN, tmp_path, tmp_path / "notes") as process:
         process.kill()
-        process.wait()
+        process.join()
         with DeviceLock("cpu", tmp_path).exclusive():
             length = (tmp_path / "notes").stat().st_size
     assert (tmp_path / "notes").stat().st_size == length > 0
@@ -123,8 +132,9 @@ def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(device_lock, name, seconds)
 
 
-def wait_until_stopped(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGSTOP)
+def wait_until_stopped(process: BaseProcess) -> None:
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGSTOP)
     while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
         time.sleep(0.01)
 
@@ -143,7 +153,7 @@ def test_a_measurement_does_not_wait_for_a_stopped_training_and_is_not_exclusive
             assert not is_exclusive
         assert f"process {process.pid} (" in caplog.text
         assert ", stopped)" in caplog.text
-        process.send_signal(signal.SIGCONT)
+        os.kill(process.pid, signal.SIGCONT)
         with DeviceLock("cpu", tmp_path).exclusive() as is_exclusive:
             assert is_exclusive
 
@@ -160,9 +170,9 @@ def test_a_training_does_not_wait_for_a_stopped_measurement_but_for_one_that_goe
                 pause_if_requested()
                 time.sleep(0.001)
             assert device.paused_s >= 0.2
-            process.send_signal(signal.SIGCONT)
+            os.kill(process.pid, signal.SIGCONT)
             threading.Timer(1.0, process.kill).start()
-            while process.poll() is None:
+            while process.is_alive():
                 pause_if_requested()
             assert time.monotonic() - start > 0.9  # it was waited for
             assert device.paused_s > 0.7

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,10 +152,9 @@ def test_search_for_a_study_that_is_not_there(nas: Run, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_search_without_a_file_trains_on_digits(tmp_path: Path) -> None:
+def test_search_without_a_file_trains_on_digits(nas: Run, tmp_path: Path) -> None:
     few = ("trials=2", "train.epochs=1", "data.limit=300", "throughput.operators_s=0", "throughput.min_time_s=0.02")
-    command = [sys.executable, "-m", "nas.cli", "search", *few, "resources.workers=1", "resources.executor=local"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = nas("search", *few, "resources.workers=1", "resources.executor=local")
     assert (done.returncode, done.stderr) == (0, "")
     assert "2 complete" in done.stdout
     study = open_study(tmp_path / "runs" / "digits")

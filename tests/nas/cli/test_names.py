@@ -174,19 +174,22 @@ def test_the_name_of_a_study_does_not_lead_out_of_the_folder_of_runs(nas: Run, t
     assert default_folder("a/b") == Path("runs/a/b")
 
 
-def test_a_study_in_a_folder_of_a_hostile_name_from_search_to_export(tmp_path: Path) -> None:
-    umask = os.umask(0o027)  # of the commands, too
+def test_a_study_in_a_folder_of_a_hostile_name_from_search_to_export(
+    nas: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    umask = os.umask(0o027)  # of the worker, too
     try:
-        check_search_to_export(tmp_path)
+        check_search_to_export(nas, tmp_path, monkeypatch)
     finally:
         os.umask(umask)
 
 
-def check_search_to_export(tmp_path: Path) -> None:
+def check_search_to_export(nas: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "a {b} ?c %20 #1 [x]"
     photos = home / "photos #2 {y} [z]"
     home.mkdir()
     write_photos(photos)
+    monkeypatch.chdir(home)
     out = home / "it's ?{x} [/b] :smile:"
     few = (
         "trials=2",
@@ -198,12 +201,12 @@ def check_search_to_export(tmp_path: Path) -> None:
     )
     words = ("search", "folder", *few, "objectives=[accuracy, macs]", f"data.path={photos.name}", "name=a [/b] #1 :x:")
     workers = ("resources.executor=local", "resources.workers=1")
-    done = start(home, *words, *workers, "--out", out.name)
+    done = nas(*words, *workers, "--out", out.name)
     assert (done.returncode, done.stderr) == (0, "")
     assert {path.name for path in home.iterdir()} == {photos.name, out.name}
     commands = dict(re.findall(r"^(report|model) +nas (.*)$", done.stdout, re.MULTILINE))
-    assert start(home, *shlex.split(commands["report"])).returncode == 0
-    export = start(home, *shlex.split(commands["model"].replace("FOLDER", shlex.quote("m?#{}"))))
+    assert nas(*shlex.split(commands["report"])).returncode == 0
+    export = nas(*shlex.split(commands["model"].replace("FOLDER", shlex.quote("m?#{}"))))
     assert (export.returncode, export.stderr) == (0, "")
     written = [path for folder in (home / out.name, home / "m?#{}") for path in (folder, *folder.rglob("*"))]
     assert (home / "m?#{}" / "model.safetensors") in written
@@ -214,11 +217,6 @@ def check_search_to_export(tmp_path: Path) -> None:
     loaded = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=True)
     assert loaded.stdout == "2\n"
     shutil.rmtree(home)
-
-
-def start(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "nas", *words]
-    return subprocess.run(command, cwd=home, capture_output=True, text=True, check=False, timeout=600)
 
 
 def write_photos(folder: Path) -> None:

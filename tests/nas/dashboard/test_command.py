@@ -1,4 +1,4 @@
-"""`nas dashboard` as a process: what it prints, how it ends, and what it refuses."""
+"""`nas dashboard`: what it prints and how it ends, as a process; and what it refuses."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 HEAVY = ("torch", "ray", "timm", "scipy", "sklearn", "plotly")
 
 
@@ -37,11 +38,6 @@ def dashboard(*words: object, **environment: str) -> Iterator[tuple[subprocess.P
     finally:
         process.kill()
         process.communicate()
-
-
-def run(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "nas", "dashboard", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 def fetch(url: str) -> bytes:
@@ -72,12 +68,12 @@ def test_a_signal_during_the_start_is_no_traceback(digits_study: Path) -> None:
         assert (process.returncode, errors) == (130, "")
 
 
-def test_a_port_in_use_is_named_with_a_free_one(digits_study: Path) -> None:
+def test_a_port_in_use_is_named_with_a_free_one(nas: Run, digits_study: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = run(digits_study, "--port", port)
+        done = nas("dashboard", digits_study, "--port", port)
     assert (done.returncode, done.stdout) == (2, "")
     pattern = rf"nas: error: --port {port}: is in use by another program; --port (\d+) is free, and --port 0 picks a free port\n"
     found = re.fullmatch(pattern, done.stderr)
@@ -102,22 +98,22 @@ def test_a_port_in_use_is_named_with_a_free_one(digits_study: Path) -> None:
         (["--storage", "sqlite:////no/such/file.db"], "/no/such: holds no study (file.db is missing)"),
     ],
 )
-def test_wrong_use_is_one_line(words: list[str], text: str) -> None:
-    done = run(*words)
+def test_wrong_use_is_one_line(nas: Run, words: list[str], text: str) -> None:
+    done = nas("dashboard", *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"nas: error: {text}")
     assert done.stderr.count("\n") == 1
 
 
-def test_a_password_is_not_shown() -> None:
-    done = run("--storage", "postgresql://user:secret@127.0.0.1:1/db")
+def test_a_password_is_not_shown(nas: Run) -> None:
+    done = nas("dashboard", "--storage", "postgresql://user:secret@127.0.0.1:1/db")
     assert done.returncode == 2
     assert "secret" not in done.stderr
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "x"])
-def test_a_port_is_a_number(port: str) -> None:
-    done = run(".", "--port", port)
+def test_a_port_is_a_number(nas: Run, port: str) -> None:
+    done = nas("dashboard", ".", "--port", port)
     assert done.returncode == 2
     assert "--port" in done.stderr
 

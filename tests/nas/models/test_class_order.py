@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +15,11 @@ import yaml
 from PIL import Image
 from timm.data.readers.class_map import load_class_map
 
-from nas import Study, StudyConfig, export, search
+from nas import Study, StudyConfig, export
+from nas.driver.run import run_search
 from nas.driver.start import opening
 from nas.driver.start.reading import ImageReader
+from nas.execution.simulator import Simulator
 from nas.models.export import CLASS_MAP_FILE, write_class_map
 from trainers.data.class_order import natural_key, sort_classes
 from trainers.data.dataset import load
@@ -29,7 +32,6 @@ trials: 1
 space: {stem: {patch: 4}, stages: [{mixer: pool, depth: 1, width: [8, 16]}]}
 train: {epochs: 1, batch_size: 8}
 objectives: [accuracy, macs]
-resources: {executor: local, workers: 1}
 throughput: {operators_s: 0}
 """
 
@@ -54,6 +56,12 @@ def config(photos: Path, tmp_path: Path) -> StudyConfig:
     )
 
 
+def searched(config: StudyConfig, folder: Path) -> Study:
+    """The study in `folder` after its search, which trains in this process."""
+    run_search(config, folder, open_with=lambda: nullcontext(Simulator()))
+    return Study.open(folder)
+
+
 def labels_of(study: Study) -> dict[bytes, int]:
     """The label of each image of `study`, by its pixels."""
     data = load(study.images())
@@ -75,8 +83,7 @@ def labels_of_timm(photos: Path, class_map: Path | None) -> dict[bytes, int]:
 
 
 def test_a_new_study_has_the_order_of_timm(config: StudyConfig, photos: Path, tmp_path: Path) -> None:
-    study = Study.open_or_create(tmp_path / "study", config)
-    search(study)
+    study = searched(config, tmp_path / "study")
     export(study, "best", tmp_path / "best")
     assert (tmp_path / "best" / CLASS_MAP_FILE).read_text() == "1\n2\n3\n10\n"
     assert (
@@ -98,8 +105,7 @@ def test_an_old_study_keeps_its_order(
     (photos / "10" / "new.jfif").write_bytes(b"an image of a type that version 0.2 did not list")
     for trials in (1, 2):
         file.unlink()  # the images are decoded again
-        study = Study.open_or_create(tmp_path / "study", config.model_copy(update={"trials": trials}))
-        search(study)
+        study = searched(config.model_copy(update={"trials": trials}), tmp_path / "study")
         assert file.read_bytes() == content
     assert tuple(study.dataset["class_names"]) == load(file).class_names == CHARACTER_ORDER
     export(study, "best", tmp_path / "best")
@@ -146,13 +152,9 @@ def test_the_class_map_of_an_earlier_export_does_not_stay(
     config: StudyConfig, photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     out = tmp_path / "best"
-    study = Study.open_or_create(tmp_path / "study", config)
-    search(study)
-    export(study, "best", out)
+    export(searched(config, tmp_path / "study"), "best", out)
     (photos / "10").rename(photos / "10 ")
-    spaced = Study.open_or_create(tmp_path / "spaced", config)
-    search(spaced)
-    export(spaced, "best", out)
+    export(searched(config, tmp_path / "spaced"), "best", out)
     assert (out / "config.json").is_file()
     assert not (out / CLASS_MAP_FILE).exists()
     assert "class_map" not in yaml.safe_load((out / "train.yaml").read_text())
