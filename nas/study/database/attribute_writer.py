@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from nas.errors import MachineError, UsageError
 from nas.study.database.connections import FileDatabase, Query, Row, missing_study
 from nas.study.database.tables import find_study
+from nas.study.database.write_ahead_log import move_log
 from nas.study.layout import may_write
 from trainers.json_text import parse_json
 
@@ -40,7 +41,7 @@ class AttributeWriter(Protocol):
 
 
 class FileWriter:
-    """Changes attributes of a study in a file, and closes the file: no write-ahead log stays beside it.
+    """Changes attributes of a study in a file, and closes the file, which then has all that was written.
 
     Args:
         file: the SQLite file.
@@ -65,6 +66,7 @@ class FileWriter:
                 connection.execute("BEGIN IMMEDIATE")
                 value = replace_attribute(partial(_query, connection), study, key, merge, trial)
                 connection.execute("COMMIT")
+                move_log(connection)
                 return value
         except sqlite3.DatabaseError as error:
             raise MachineError(f"{self.file}: cannot be written: {error}") from error

@@ -89,6 +89,7 @@ from nas.study.database.server_storage import create_server_study, open_server_s
 from nas.study.database.snapshot import check_no_views, copy_to_memory
 from nas.study.database.storage_errors import DATABASE_ERRORS, cause, storage_errors
 from nas.study.database.storage_url import StoragePlace, StorageUrl
+from nas.study.database.write_ahead_log import move_log
 from nas.study.layout import DATABASE, holds_study
 
 BUSY_TIMEOUT_S = 60  # the longest time that SQLite waits for another process that writes
@@ -286,7 +287,7 @@ def set_metric_names(study: optuna.Study, names: Sequence[str]) -> None:
 
 
 def write_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
-    """Write user attributes of the study in `folder`, and close the file: no write-ahead log stays beside it.
+    """Write user attributes of the study in `folder`, and close the file, which then has all that was written.
 
     Raises:
         UsageError: `folder` holds no study.
@@ -309,3 +310,5 @@ def write_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
         finally:
             storage.remove_session()
             storage.engine.dispose()
+        with closing(_connect(database)) as connection:
+            move_log(connection)

@@ -26,6 +26,7 @@ from nas.study.database.connections import Query, Row
 from nas.study.database.server import create_engine, message_of, query_of
 from nas.study.database.storage_url import StoragePlace
 from nas.study.database.tables import find_study
+from nas.study.database.write_ahead_log import move_log
 
 Result = TypeVar("Result")
 
@@ -111,6 +112,11 @@ class FileTransactions(StudyTransactions):
             return transaction(partial(_query, self._open()))
         except sqlite3.DatabaseError as error:
             raise StorageError(f"{self.file}: cannot be read: {error}") from error
+
+    def move_log(self) -> None:
+        """Move what was written to the file itself, as far as others do not read it."""
+        if self._connection is not None:
+            move_log(self._connection)
 
     def alone(self) -> AbstractContextManager[None]:
         """There is no other driver."""

@@ -11,7 +11,7 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,12 +65,15 @@ def driving(
     Raises:
         StorageError: the storage cannot be read or written.
     """
-    leases: SoleLeases | SharedLeases
-    if place is None:
-        leases = SoleLeases(FileTransactions(folder / DATABASE), driver)
-    else:
-        leases = SharedLeases(ServerTransactions(place), driver=driver)
-    with leases.held():
+    with ExitStack() as stack:
+        leases: SoleLeases | SharedLeases
+        if place is None:
+            transactions = FileTransactions(folder / DATABASE)
+            stack.callback(transactions.move_log)
+            leases = SoleLeases(transactions, driver)
+        else:
+            leases = SharedLeases(ServerTransactions(place), driver=driver)
+        stack.enter_context(leases.held())
         yield DatabaseTrials(study, leases.transactions, leases)
 
 
