@@ -73,10 +73,11 @@ class UnknownNameError(UsageError, ValueError):
     def __str__(self) -> str:
         from search_space.errors import (
             known_names,  # here, since `nas --help` imports this module and not the search space
+            with_value,
         )
 
         place = f"{self.place}: " if self.place else ""
-        return f"{place}no such {self.kind}{known_names(self.name, self.known)}, found {self.name!r}"
+        return with_value(f"{place}no such {self.kind}{known_names(self.name, self.known)}", repr(self.name))
 
 
 class MachineError(StudyError):

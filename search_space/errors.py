@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+_SUGGESTION = "; did you mean "
 MAX_NAMES_BEFORE_HINT = 15
 MAX_SHOWN_CHARS = 200
 """Of the value that an error shows."""
@@ -34,8 +35,8 @@ class SpaceError(ValueError):
         super().__init__(place, rule, value)
 
     def __str__(self) -> str:
-        found = "" if self.value is None else f", found {_shortened(self.value)}"
-        return f"{self.place}: {self.rule}{found}" if self.place else f"{self.rule}{found}"
+        text = self.rule if self.value is None else with_value(self.rule, _shortened(self.value))
+        return f"{self.place}: {text}" if self.place else text
 
     def at(self, prefix: str) -> SpaceError:
         """The same error seen from one level further out: `prefix` comes before the place."""
@@ -79,5 +80,12 @@ def known_names(name: object, known: Sequence[str]) -> str:
 
 def suggestion(name: object, known: Iterable[str]) -> str:
     """The `known` names that are close to `name`: `; did you mean X or Y?`; empty if there is none."""
-    matches = difflib.get_close_matches(str(name), list(known), n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(matches)}?" if matches else ""
+    spellings = {text.casefold(): text for text in known}
+    matches = difflib.get_close_matches(str(name).casefold(), spellings, n=3, cutoff=0.5)
+    return f"{_SUGGESTION}{' or '.join(spellings[match] for match in matches)}?" if matches else ""
+
+
+def with_value(rule: str, value_text: str) -> str:
+    """`rule` with the value found; a suggestion of close names comes after it: `no such X, found 'y'; did you mean z?`."""
+    rule, start, names = rule.partition(_SUGGESTION)
+    return f"{rule}, found {value_text}{start}{names}"

@@ -93,11 +93,20 @@ def space_error(error: ValidationError, model: type[BaseModel]) -> SpaceError:
     return ArchitectureError(place, rule, first["input"])
 
 
+_TYPE_RULES = dict.fromkeys(("tuple_type", "list_type"), "must be a list, such as [a, b]")
+_TYPE_RULES |= dict.fromkeys(
+    ("dict_type", "model_type", "model_attributes_type", "mapping_type"), "must be a mapping, such as {key: value}"
+)
+"""pydantic's type of an error -> the rule in words."""
+
+
 def rule_text(details: ErrorDetails) -> str:
     """The rule of a pydantic error in words, with a suggestion where a name is close to one that is allowed."""
     if details["type"] == "too_short":
         least = details["ctx"]["min_length"]
         return f"must have at least {least} {'item' if least == 1 else 'items'}"
+    if details["type"] in _TYPE_RULES:
+        return _TYPE_RULES[details["type"]]
     message = details["msg"].removeprefix("Value error, ")
     return message[:1].lower() + message[1:] + _literal_hint(details)
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_SUGGESTION = "; did you mean "
+
 
 class TrainerError(Exception):
     """Base class of the errors of data and training."""
@@ -36,10 +38,11 @@ class BrokenRuleError(TrainerError, ValueError):
         super().__init__(place, rule, value)
 
     def __str__(self) -> str:
+        rule, start, names = self.rule.partition(_SUGGESTION)  # which comes after the value
         value = "" if self.value is None else f", found {self.value!r}"
         # The name of a file may hold line ends, or bytes that no terminal shows.
         place = self.place if self.place.isprintable() else repr(self.place)
-        return f"{place}: {self.rule}{value}"
+        return f"{place}: {rule}{value}{start}{names}"
 
 
 class DataError(BrokenRuleError):
@@ -95,6 +98,11 @@ def skippable(error: DataError) -> DataError:
 def unknown_source(name: object, known_names: Iterable[str]) -> DataError:
     """The error for an unknown data source: lists `known_names` and suggests the closest."""
     names = sorted(known_names)
-    matches = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(matches)}?" if matches else ""
-    return DataError("source", f"no such data source (known: {', '.join(names)}){hint}", name)
+    return DataError("source", f"no such data source (known: {', '.join(names)}){suggestion(name, names)}", name)
+
+
+def suggestion(name: object, known: Iterable[str]) -> str:
+    """The `known` names that are close to `name`: `; did you mean X or Y?`; empty if there is none."""
+    spellings = {text.casefold(): text for text in known}
+    matches = difflib.get_close_matches(str(name).casefold(), spellings, n=3, cutoff=0.5)
+    return f"{_SUGGESTION}{' or '.join(spellings[match] for match in matches)}?" if matches else ""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-
 from nas.errors import UsageError
-
-MAX_SUGGESTIONS = 3
+from search_space.errors import suggestion, with_value
 
 
 def check_model_name(name: str, place: str, rule: str = "timm has no model of this name") -> None:
@@ -24,9 +21,8 @@ def check_model_name(name: str, place: str, rule: str = "timm has no model of th
 
     architecture, dot, tag = name.partition(".")
     if not timm.is_model(architecture):
-        close = difflib.get_close_matches(architecture, timm.list_models(), MAX_SUGGESTIONS, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise UsageError(f"{place}: {rule}{hint}, found {name!r}")
+        text = with_value(f"{rule}{suggestion(architecture, timm.list_models())}", repr(name))
+        raise UsageError(f"{place}: {text}")
     if dot and name not in timm.list_pretrained(f"{architecture}.*"):
         tags = ", ".join(timm.list_pretrained(f"{architecture}.*")) or "none"
         raise UsageError(f"{place}: timm has no weights with the tag {tag!r} (known: {tags}), found {name!r}")

@@ -159,7 +159,7 @@ def test_different_architectures_have_different_ids(stage: dict[str, Any]) -> No
         (
             {"stages[0].norm": "bacth"},
             ArchitectureError,
-            r"^stages\[0\]\.norm: .*'batch', 'layer' or 'group'; did you mean batch\?, found",
+            r"^stages\[0\]\.norm: .*'batch', 'layer' or 'group', found .*; did you mean batch\?",
         ),
         ({"stages[0].layer_scale": 0.0}, ArchitectureError, r"^stages\[0\]\.layer_scale: .*greater than 0"),
         ({"stages[0].channel_mixer.expansion": 0.3}, ArchitectureError, r"^stages\[0\]\.channel_mixer\.expansion: tim"),

@@ -219,7 +219,8 @@ def test_a_residual_form_is_one_description_and_one_module(
     with pytest.raises(ArchitectureError, match=r"begin: must be 'transition' for residual 'post_norm'"):
         Stage(mixer="conv", residual=residual_form, begin="block")
     with pytest.raises(
-        UnknownSpaceNameError, match=r"residual: no such residual form .*did you mean post_norm or pre_norm\?, found"
+        UnknownSpaceNameError,
+        match=r"residual: no such residual form .*found 'postnorm'; did you mean post_norm or pre_norm\?$",
     ):
         Stage(mixer="conv", residual="postnorm")
 

@@ -218,11 +218,11 @@ def test_create_refuses_what_does_not_fit_or_is_not_known() -> None:
         create("attention", width=30, size=(4, 4))
     with pytest.raises(ValueError, match=r"kv_reduction: must not exceed the map 4x3, found 4"):
         create("attention", width=32, size=(4, 3), kv_reduction=4)
-    with pytest.raises(UnknownSpaceNameError, match=r"no such mixer .*did you mean attention.*'atention'"):
+    with pytest.raises(UnknownSpaceNameError, match=r"no such mixer .*'atention'; did you mean attention"):
         create("atention", width=32, size=(4, 4))
     with pytest.raises(
         UnknownSpaceNameError,
-        match=r"no such key \(known: heads, kv_pool, kv_reduction, shift, window\); did you mean heads\?",
+        match=r"no such key \(known: heads, kv_pool, kv_reduction, shift, window\), found 'head'; did you mean heads\?",
     ):
         create("attention", width=32, size=(4, 4), head=4)
 

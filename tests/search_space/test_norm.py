@@ -78,12 +78,12 @@ def test_the_eps_is_added_to_the_variance(kind: Any) -> None:
 
 def test_a_wrong_norm_is_named_with_its_place() -> None:
     for norm, message in (
-        ("lyer", r"stages\[0\]\.norm: input should be 'batch', 'layer' or 'group'; did you mean layer\?, found 'lyer'"),
-        ({"name": "lyer"}, r"stages\[0\]\.norm\.name: input should be 'batch', .* did you mean layer\?, found 'lyer'"),
+        ("lyer", r"stages\[0\]\.norm: input should be 'batch', 'layer' or 'group', found 'lyer'; did you mean layer\?"),
+        ({"name": "lyer"}, r"stages\[0\]\.norm\.name: input should be 'batch', .* found 'lyer'; did you mean layer\?"),
         ({"name": "layer", "eps": 0}, r"stages\[0\]\.norm\.eps: input should be greater than 0, found 0"),
         (
             {"name": "layer", "epsilon": 1},
-            r"stages\[0\]\.norm\.epsilon: no such key \(known: eps, name\); did you mean eps\?",
+            r"stages\[0\]\.norm\.epsilon: no such key \(known: eps, name\), found 'epsilon'; did you mean eps\?",
         ),
         ({"eps": 1e-5}, r"stages\[0\]\.norm\.name: must be given"),
         (1e-5, r"stages\[0\]\.norm: input should be 'batch', 'layer' or 'group', found 1e-05"),

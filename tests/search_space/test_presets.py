@@ -133,7 +133,8 @@ def test_each_family_is_a_point_of_a_space_of_ordinary_choices(architecture: Arc
 
 def test_the_error_for_an_unknown_name_suggests_the_closest() -> None:
     with pytest.raises(
-        UnknownSpaceNameError, match=r"no such preset; did you mean poolformer_s12 or poolformer_s24"
+        UnknownSpaceNameError,
+        match=r"no such preset, found 'poolformer_s13'; did you mean poolformer_s12 or poolformer_s24",
     ) as error:
         presets.get("poolformer_s13")
     assert error.value.value == "poolformer_s13"

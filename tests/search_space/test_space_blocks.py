@@ -261,8 +261,8 @@ def test_the_error_of_an_empty_space_names_the_choice_that_never_fits(
         ({"downsample": [1, 4]}, "stages[0].downsample[1]: input should be 1 or 2"),
         (
             {"residual": "bottleneck "},
-            "stages[0].residual[0]: no such residual form (known: bottleneck, convmixer, plain, pre_norm, shiftvit, single); "
-            "did you mean bottleneck?, found 'bottleneck '",
+            "stages[0].residual[0]: no such residual form (known: bottleneck, convmixer, plain, pre_norm, shiftvit, single), "
+            "found 'bottleneck '; did you mean bottleneck?",
         ),
         ({"downsampling": {"kernel": 4}}, "stages[0].downsampling[0].kernel: input should be 1, 2 or 3"),
     ],

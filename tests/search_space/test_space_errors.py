@@ -76,7 +76,7 @@ def test_an_isotropic_space_is_checked_at_the_width_of_its_first_stage() -> None
             UnknownSpaceNameError,
             "stages[0].mixer.covn: no such mixer (known: afno, attention, conv,",
         ),
-        ({"mixer": ["conv", "lambada"]}, {}, UnknownSpaceNameError, "did you mean lambda?, found 'lambada'"),
+        ({"mixer": ["conv", "lambada"]}, {}, UnknownSpaceNameError, "found 'lambada'; did you mean lambda?"),
         (
             {"mixer": {"conv": {"kernel": 3}}},
             {},
@@ -118,7 +118,21 @@ def test_an_isotropic_space_is_checked_at_the_width_of_its_first_stage() -> None
             {},
             {"stem": {"path": 4}},
             UnknownSpaceNameError,
-            "stem.path: no such key (known: act, bias, kernel, norm, order, patch, pool, pos_embed, ratio, tiered); did you",
+            "pool, pos_embed, ratio, tiered), found 'path'; did you mean patch or act?",
+        ),
+        ({}, {"stages": "pool"}, ArchitectureError, "stages: must be a list, such as [a, b], found 'pool'"),
+        (
+            {},
+            {"stages": ["pool"]},
+            ArchitectureError,
+            "stages[0]: must be a mapping, such as {key: value}, found 'pool'",
+        ),
+        (
+            {},
+            {"Stem": {}},
+            UnknownSpaceNameError,
+            "Stem: no such key (known: head, image_size, in_chans, layout, num_classes, num_stages, stages, stem), "
+            "found 'Stem'; did you mean stem",
         ),
     ],
 )

@@ -30,7 +30,7 @@ def test_errors_cross_processes(error: TrainerError) -> None:
 
 def test_unknown_source_lists_known_names_and_the_closest() -> None:
     text = str(unknown_source("cifr10", ["digits", "cifar10"]))
-    assert text == "source: no such data source (known: cifar10, digits); did you mean cifar10?, found 'cifr10'"
+    assert text == "source: no such data source (known: cifar10, digits), found 'cifr10'; did you mean cifar10?"
 
 
 def test_recipe_error_names_place_rule_and_value() -> None:

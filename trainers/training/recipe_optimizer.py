@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from typing import Any, cast
 
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from trainers.errors import RecipeError
+from trainers.errors import RecipeError, suggestion
 from trainers.training.optimizer import PlainAdamW, decay_groups
 from trainers.training.recipe_config import TIMM_PREFIX, RecipeConfig
 
@@ -71,11 +70,8 @@ def check_optimizer(config: RecipeConfig) -> None:
 
     name = _timm_name(config).removeprefix(LOOKAHEAD_PREFIX)
     if name not in list_optimizers():
-        matches = difflib.get_close_matches(name, list_optimizers(), n=3, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(matches)}?" if matches else ""
-        raise RecipeError(
-            "optimizer", f"must be 'adamw' or one of timm.optim.list_optimizers(){hint}", config.optimizer
-        )
+        rule = f"must be 'adamw' or one of timm.optim.list_optimizers(){suggestion(name, list_optimizers())}"
+        raise RecipeError("optimizer", rule, config.optimizer)
     if name in NOT_SAVED:
         raise RecipeError("optimizer", f"must be one that can be resumed ({NOT_SAVED[name]})", config.optimizer)
     if config.betas is not None and not get_optimizer_info(name).has_betas:

@@ -12,15 +12,13 @@ from nas.errors import ConfigError, UnknownNameError
 from nas.study.attribute_types import is_number_text
 from nas.study.config_file.space_config import SpaceConfig
 from nas.study.config_file.study_file import StudyFile
-from search_space.errors import SpaceError
+from search_space.errors import SpaceError, with_value
 from search_space.value import dotted_path, rule_text
 from trainers.errors import DataError
 
 _RULES = dict.fromkeys(("string_type", "path_type"), "must be text, in quotes where YAML reads something else")
 _RULES["string_unicode"] = "must be text in UTF-8"
-_RULES |= dict.fromkeys(("tuple_type", "list_type"), "must be a list, such as [a, b]")
-_RULES |= dict.fromkeys(("dict_type", "model_type", "mapping_type"), "must be a mapping, such as {key: value}")
-"""pydantic's type of an error -> the rule in words."""
+"""pydantic's type of an error -> the rule in words; others are those of the search space."""
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
@@ -39,7 +37,8 @@ def check_types(parsed: object, given: object, place: tuple[str | int, ...], sou
         for index, (inner, value) in enumerate(zip(parsed, given, strict=True)):
             check_types(inner, value, (*place, index), source)
     elif type(parsed) in _TYPES and type(given) is not type(parsed) and (type(given), type(parsed)) != (int, float):
-        rule = f"must be {_TYPES[type(parsed)]}, found {plain(given)}"
+        shown = f"{given!r:.80}" if isinstance(given, str) else plain(given)  # a text that reads as a number, in quotes
+        rule = f"must be {_TYPES[type(parsed)]}, found {shown}"
         raise ConfigError(source.where(place), f"{dotted_path(place)}: {rule}")
 
 
@@ -71,8 +70,8 @@ def config_error(error: ValidationError, source: StudyFile, model: type[BaseMode
         key, _, rest = rule.partition(": ")
         if rest and key.partition(".")[0] in model.model_fields:
             loc, rule = split_place(key), rest
-    value_text = "" if first["type"] in ("missing", "value_error") else f", found {plain(first['input'])}"
-    return ConfigError(source.where(loc), f"{dotted_path(loc)}: {rule}{value_text}")
+    text = rule if first["type"] in ("missing", "value_error") else with_value(rule, plain(first["input"]))
+    return ConfigError(source.where(loc), f"{dotted_path(loc)}: {text}")
 
 
 def _fields_at(loc: Sequence[str | int], root: type[BaseModel]) -> list[str]:

@@ -236,7 +236,7 @@ def test_a_network_that_amplifies_rounding_errors(other_format: type[ModelFormat
 def test_a_format_that_is_not_known_or_not_installed(
     other_format: type[ModelFormat], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with pytest.raises(UnknownNameError, match=r"no such format \(known: .*\); did you mean onnx\?, found 'onxx'"):
+    with pytest.raises(UnknownNameError, match=r"no such format \(known: .*\), found 'onxx'; did you mean onnx\?"):
         write_artifact(nn.Flatten(), (3, 4, 4), "onxx", tmp_path)
     monkeypatch.setattr(other_format, "packages", ("no_such_package", "torch"))
     message = r'^format wrong: needs no_such_package, which is not installed: pip install "mixfront\[wrong\]"$'

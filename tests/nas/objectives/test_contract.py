@@ -112,7 +112,7 @@ def test_a_name_is_registered_once_and_needs_a_value() -> None:
         objectives.register(ENERGY)
     with pytest.raises(ValueError, match="'none': a registered objective must have a `value`"):
         objectives.register(Objective("none", "", "", "minimize", False, "cost"))
-    with pytest.raises(UnknownNameError, match=r"no such objective.*did you mean energy_j\?.*found 'energy'"):
+    with pytest.raises(UnknownNameError, match=r"no such objective.*found 'energy'; did you mean energy_j\?"):
         objectives.get("energy")
 
 

@@ -194,8 +194,8 @@ def test_unknown_name_lists_the_registered_ones_and_the_closest() -> None:
     with pytest.raises(UnknownNameError) as caught:
         create("evolutoin", context(True, 1, 0))
     assert str(caught.value) == (
-        "sampler.name: no such sampler (known: evolution, gp, nsga2, nsga2_50, pareto, pareto_16, pareto_4, random, tpe); "
-        "did you mean evolution?, found 'evolutoin'"
+        "sampler.name: no such sampler (known: evolution, gp, nsga2, nsga2_50, pareto, pareto_16, pareto_4, random, tpe), "
+        "found 'evolutoin'; did you mean evolution?"
     )
 
 

@@ -29,7 +29,7 @@ def test_a_second_source_of_one_name_is_refused() -> None:
 
 def test_an_unknown_source_is_an_error() -> None:
     with pytest.raises(
-        DataError, match=r"known: cifar10, cifar100, digits, folder, hfds/NAME, .*did you mean digits.*'digit'"
+        DataError, match=r"known: cifar10, cifar100, digits, folder, hfds/NAME, .*found 'digit'; did you mean digits"
     ):
         sources.get("digit")
 

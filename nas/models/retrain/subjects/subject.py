@@ -25,7 +25,7 @@ from nas.objectives.costs import costs_of
 from nas.study.attribute_types import is_number_text
 from nas.study.retrained import RunKind, RunStart, run_name
 from search_space import Architecture, presets
-from search_space.errors import SpaceError, suggestion
+from search_space.errors import SpaceError, suggestion, with_value
 from trainers.data.description import DatasetInfo
 
 PRETRAINED = ":pretrained"
@@ -145,9 +145,9 @@ def resolve_word(word: str, results: Results, images: DatasetInfo, start: RunSta
         return _file_subject(Path(word), images, start)
     if word in presets.names():
         return preset_subject(word, images, start)
-    hint = suggestion(word, [*presets.names(), "best"])
     rule = "must be a trial (its number, or best), the file of an architecture, or a preset"
-    raise UsageError(f"retrain: {rule}{hint}, found {printable(word)!r}")
+    hint = suggestion(word, [*presets.names(), "best"])
+    raise UsageError(f"retrain: {with_value(f'{rule}{hint}', repr(printable(word)))}")
 
 
 def trial_subject(row: Row, start: RunStart) -> Subject:

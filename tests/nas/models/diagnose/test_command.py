@@ -115,7 +115,7 @@ def test_an_interrupted_command_writes_what_was_finished(
         (["best", "0", "1", "--study", "RUN"], "the models must differ; it is named twice"),
         (["nowhere", "--study", "RUN"], "MODEL: there is no such folder or ONNX file, and timm has"),
         (["RUN", "--study", "RUN"], "RUN: is no model; it has no config.json"),
-        (["0", "--study", "RUN", "--only", "band"], "did you mean bands?, found 'band'"),
+        (["0", "--study", "RUN", "--only", "band"], "found 'band'; did you mean bands?"),
         (["0", "--study", "nowhere"], "nowhere"),
         (["0", "--study", "RUN", "--out", "RUN"], "RUN: is a folder; name the file to write"),
         (["0", "--study", "RUN", "--split", "train"], "'train' is not one of 'val', 'test'"),

@@ -74,7 +74,7 @@ def test_the_card_has_the_figures_and_code_that_runs(
 
 
 def test_a_format_that_is_not_known_is_refused_before_anything_is_written(small_study: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no such format \(known: .*onnx.*\); did you mean onnx\?, found 'onxx'"):
+    with pytest.raises(UsageError, match=r"no such format \(known: .*onnx.*\), found 'onxx'; did you mean onnx\?"):
         export(Study.open(small_study), "best", tmp_path / "model", ExportOptions(formats=("onxx",)))
     assert list(tmp_path.iterdir()) == []
 

@@ -239,7 +239,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "an unknown preset": (["gfnet_tii"], "did you mean gfnet_ti"),
     "an unknown baseline": (
         ["--baseline", "resnet81"],
-        "--baseline: timm has no model of this name; did you mean resnet",
+        "--baseline: timm has no model of this name, found 'resnet81'; did you mean resnet",
     ),
     "offline": (["--baseline", "test_resnet:pretrained"], "test_resnet: timm's weights cannot be obtained"),
     "a teacher with other classes": (
