@@ -113,9 +113,13 @@ def test_scripts_are_executable_and_are_bash(script: str) -> None:
 @pytest.mark.parametrize("script", ["slurm_array.sbatch", "slurm_ray.sbatch"])
 def test_a_job_that_is_told_to_end_ends_its_search_and_is_queued_again(cluster: FakeCluster, script: str) -> None:
     job = cluster.start(script, "study.yaml", "runs/study", "trials=7")
-    cluster.wait_for("nas search study.yaml")
-    job.send_signal(signal.SIGTERM)
-    _, errors = job.communicate(timeout=PATIENCE_S)
+    try:
+        cluster.wait_for("nas search study.yaml")
+        job.send_signal(signal.SIGTERM)
+        _, errors = job.communicate(timeout=PATIENCE_S)
+    finally:
+        job.kill()
+        job.communicate()
     assert (job.returncode, errors) == (130, "")
     assert cluster.calls[-2:] == ["nas was told to end", "scontrol requeue 4711"]
 

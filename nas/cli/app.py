@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +49,7 @@ def expand_path(path: Path | None) -> Path | None:
     """`path` with a leading `~` expanded, which no shell does in `--out=~/runs`; it must be text that files can hold.
 
     Raises:
-        UsageError: the path has bytes that are no UTF-8.
+        UsageError: the path has bytes that are no UTF-8, or the locale is another one and cannot tell.
     """
     from nas.errors import UsageError
     from nas.formatting import printable
@@ -59,7 +60,9 @@ def expand_path(path: Path | None) -> Path | None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise UsageError(f"{printable(text)}: a path must be text in UTF-8") from None
+        encoding = sys.getfilesystemencoding()
+        hint = "" if encoding == "utf-8" else f"; the locale has the encoding {encoding}, set PYTHONUTF8=1"
+        raise UsageError(f"{printable(text)}: a path must be text in UTF-8{hint}") from None
     return Path(text)
 
 

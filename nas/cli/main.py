@@ -6,6 +6,7 @@ import errno
 import gc
 import logging
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 try:
@@ -73,6 +74,10 @@ def run() -> None:
     from search_space.errors import SpaceError
 
     repair_streams()
+    try:
+        Path.cwd()
+    except OSError as error:  # it was removed; torch cannot be loaded there
+        fail(f"the current folder: {error.strerror}; change to one that exists", 2)
     logging.lastResort = LastResort()
     try:
         app()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from search_space.architecture import Architecture
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from search_space.modules.network import Network
@@ -34,10 +35,11 @@ def mixfront(pretrained: bool = False, architecture: dict[str, Any] | None = Non
             `img_size`, parameters that are bound to the map are interpolated.
         architecture: the description, plain JSON; required.
         kwargs: what `timm.create_model` passes to every model: `num_classes`, `in_chans`, `global_pool`, `img_size`,
-            `drop_rate`, `drop_path_rate`, `features_only`, `out_indices`, `pretrained_cfg` and so on.
+            `drop_rate`, `drop_path_rate`, `device`, `dtype`, `features_only`, `out_indices`, `pretrained_cfg` and so on.
 
     Raises:
         ValueError: there is no architecture, or a saved configuration contradicts itself.
+        TypeError: a keyword that these models do not have, such as `output_stride`.
     """
     from timm.models import build_model_with_cfg
 
@@ -106,7 +108,13 @@ def _build_network(
     global_pool: str = "avg",
     drop_rate: float = 0.0,
     drop_path_rate: float = 0.0,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    **unknown: object,
 ) -> Network:
+    if unknown:
+        names = ", ".join(map(repr, unknown))
+        raise TypeError(f"{ENTRYPOINT}() got an unexpected keyword argument {names}")
     from search_space.modules.network import Network
 
     changes: dict[str, Any] = {"num_classes": num_classes or None, "in_chans": in_chans}
@@ -118,7 +126,7 @@ def _build_network(
     network = Network(description, "avg" if headless else global_pool, drop_rate, drop_path_rate)
     if headless:
         network.reset_classifier(0, global_pool)
-    return network
+    return network.to(device=device, dtype=dtype)
 
 
 def _weights_for_size(weights: dict[str, Any], network: Network) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A search in hard surroundings: long TMPDIR, no home folder, an ASCII locale, few descriptors, no standard input."""
+"""A search in hard surroundings: long TMPDIR, no home, a folder that its ASCII locale cannot name, few descriptors, no stdin."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ objectives: [accuracy, macs, params, activation_bytes]
 
 
 def test_a_search_runs_ends_with_a_reason_and_leaves_no_temporary_files(cli: Any) -> None:
-    (cli.home / "tiny.yaml").write_text(STUDY)
+    home = cli.home / "bücher"  # which Ray is told, and takes in UTF-8 only
+    home.mkdir()
+    (home / "tiny.yaml").write_text(STUDY)
     long = cli.home / ("x" * 90)
     long.mkdir()
     with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as short:
@@ -36,16 +38,16 @@ def test_a_search_runs_ends_with_a_reason_and_leaves_no_temporary_files(cli: Any
         }
         command = [sys.executable, "-m", "nas.cli", "search", "tiny.yaml", "--out", "tiny runs", "resources.workers=1"]
         shell = ["sh", "-c", 'umask 077; ulimit -n 512; exec "$@" <&-', "sh", *command]
-        leave_a_killed_search(shell, cli.home, environment, Path(short))
-        ended = subprocess.run(shell, cwd=cli.home, env=environment, capture_output=True, text=True, timeout=600)
+        leave_a_killed_search(shell, home, environment, Path(short))
+        ended = subprocess.run(shell, cwd=home, env=environment, capture_output=True, text=True, timeout=600)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert list(Path(short).iterdir()) == []  # nor the folder of the killed search
     assert "2 complete" in ended.stdout
     assert "every architecture of the space was tried (2 in all)" in ended.stdout
     assert [place.name for place in long.iterdir()] == [f"mixfront-{os.getuid()}"]  # the lock of the device
-    assert (cli.home / "tiny runs" / "study.db").stat().st_mode & 0o077 == 0
+    assert (home / "tiny runs" / "study.db").stat().st_mode & 0o077 == 0
 
-    again = cli.read("search", "tiny.yaml", "--out", "tiny runs", "trials=20")
+    again = cli.read("search", "bücher/tiny.yaml", "--out", "bücher/tiny runs", "trials=20")
     assert again.returncode == 0
     assert "every architecture of the space was tried (2 in all)" in again.stdout
     assert "already has" not in again.stdout

@@ -134,5 +134,19 @@ def test_a_model_without_an_architecture_is_refused(timm: ModuleType) -> None:
         timm.create_model("mixfront")
     with pytest.raises(ValueError, match=r"stages\[0\]\.mixer.*did you mean conv"):
         timm.create_model("mixfront", architecture={"stages": [{"mixer": "covn"}]})
-    with pytest.raises(TypeError, match="drop"):
-        timm.create_model("mixfront", architecture=ARCHITECTURE, drop=0.5)
+    for unknown in ("drop", "output_stride"):
+        with pytest.raises(TypeError, match=rf"^mixfront\(\) got an unexpected keyword argument '{unknown}'$"):
+            timm.create_model("mixfront", architecture=ARCHITECTURE, **{unknown: 16})
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_model_has_the_dtype_and_the_device_asked_for(timm: ModuleType, tmp_path: Path, dtype: torch.dtype) -> None:
+    model = timm.create_model("mixfront", architecture=ARCHITECTURE).eval()
+    config = {"model_args": {"architecture": ARCHITECTURE}}
+    timm.models.save_for_hf(model, tmp_path, safe_serialization=True, model_config=config)
+    loaded = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, dtype=dtype, device="cpu").eval()
+    assert {parameter.dtype for parameter in loaded.parameters()} == {dtype}
+    x = torch.randn(4, 1, 8, 12)
+    torch.testing.assert_close(loaded(x.to(dtype)), model(x).to(dtype), rtol=0.05, atol=0.05)
+    empty = timm.create_model("mixfront", architecture=ARCHITECTURE, device="meta")
+    assert {parameter.device.type for parameter in empty.parameters()} == {"meta"}

@@ -158,3 +158,25 @@ def test_a_search_without_a_complete_trial_proposes_no_export(
         printed = capsys.readouterr().out
         assert f"report  nas report {folder}\n" in printed
         assert (f"model   nas export {folder} best --out FOLDER\n" in printed) == has_best
+
+
+def test_a_current_folder_that_was_removed_is_named() -> None:
+    """`torch` aborts the process there, and relative paths are nowhere."""
+    code = """
+import os, sys, tempfile
+from nas.cli.main import main
+os.chdir(folder := tempfile.mkdtemp())
+os.rmdir(folder)
+sys.argv = ["nas", "search", "digits"]
+main()
+"""
+    done = start("-c", code)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "nas: error: the current folder: No such file or directory; change to one that exists\n"
+
+
+def test_a_path_that_the_locale_cannot_name_says_what_to_set() -> None:
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = start("-c", "import nas.cli.main as nas; nas.main()", "status", "bücher", **locale)
+    assert done.returncode == 2
+    assert done.stderr.endswith(": a path must be text in UTF-8; the locale has the encoding ascii, set PYTHONUTF8=1\n")

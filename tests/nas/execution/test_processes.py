@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -116,3 +117,20 @@ def test_ctrl_c_waits_until_a_process_is_started() -> None:
     assert len(steps) == 1000
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.pthread_sigmask(signal.SIG_BLOCK, set()) == set()
+
+
+def test_a_thread_starts_processes_that_ignore_ctrl_c() -> None:
+    """Only the main thread can set a handler, so that stays; the signals are blocked for the thread and its processes."""
+    blocked, handler = {signal.SIGINT, signal.SIGHUP, signal.SIGTERM}, signal.getsignal(signal.SIGINT)
+    code = "import signal; print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, set())))"
+
+    def start() -> tuple[str, object, set[int | signal.Signals]]:
+        with block_sigint(signal.SIGTERM):
+            command = (sys.executable, "-c", code)
+            started = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+            during = signal.getsignal(signal.SIGINT)
+        return started, during, signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(start).result() == (str(sorted(blocked)), handler, set())
+    assert signal.getsignal(signal.SIGINT) is handler

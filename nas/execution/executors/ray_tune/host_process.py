@@ -61,7 +61,10 @@ class HostProcess:
         self.silence_s = 0.0
         ours, theirs = socket.socketpair()
         self.connection = self.stack.enter_context(Connection(ours.detach()))
-        environment = {**variables, "RAY_TMPDIR": str(self.folder)} if address is None else variables
+        # Ray takes texts in UTF-8 only; a locale without it would give it paths with surrogates, such as the current folder.
+        environment = {**variables, "PYTHONUTF8": "1"}
+        if address is None:
+            environment["RAY_TMPDIR"] = str(self.folder)
         with theirs, (self.folder / LOG).open("wb") as log:
             # With --verbose our own log lines are shown, which Ray sends here from its workers.
             output = None if os.environ.get(logs.VARIABLE) else log
@@ -75,7 +78,10 @@ class HostProcess:
                 start_new_session=True,
             )
         self.stack.callback(self.kill)
-        self.connection.send_bytes(pickle.dumps((sys.path, sys.argv)))
+        words = tuple(
+            [os.fsencode(word).decode("utf-8", "surrogateescape") for word in row] for row in (sys.path, sys.argv)
+        )
+        self.connection.send_bytes(pickle.dumps(words))
         self.send(OpenRay(str(self.folder), address, cpus))
 
     def wait_until_open(self, tick: Callable[[], None]) -> Opened:
