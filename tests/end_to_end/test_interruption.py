@@ -158,7 +158,7 @@ def test_throughput_limit_that_nothing_satisfies_ends_with_exit_code_3(cli: Any)
     )
     run = cli.read("search", "small.yaml", "--out", "slow", *words)
     assert run.returncode == 3
-    assert "no architecture satisfies the limits (images_per_s: 1000000000): 8 refused" in run.stderr
+    assert "no architecture was found that satisfies the limits (images_per_s: 1000000000): 8 refused" in run.stderr
     trials = cli.trials("slow")
     assert len([t for t in trials if "limit images_per_s" in t.user_attrs["refused"]]) == 8  # 2 patches, depths, widths
     assert len({t.user_attrs["id"] for t in trials}) == 8
