@@ -22,4 +22,6 @@ def check_feasible(study: StoredStudy, config: StudyConfig) -> None:
     refusals = [trial.user_attrs["refused"] for trial in trials if outcome_name(trial) == "refused"]
     last = f"; the last: {refusals[-1]}" if refusals else ""
     limits = ", ".join(f"{name}: {number_text(limit)}" for name, limit in config.limits.items())
-    raise NothingFeasibleError(f"no architecture was found that satisfies the limits ({limits}): {len(refusals)} refused{last}")
+    raise NothingFeasibleError(
+        f"no architecture was found that satisfies the limits ({limits}): {len(refusals)} refused{last}"
+    )
