@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution
 from scipy.stats import norm, qmc
 
-from nas.sampler import ParetoSampler, engine
+from nas.sampler import ParetoSampler, scoring
 from nas.sampler.bit_encoding import DecisionLevels, encode_decisions
 from nas.sampler.cost_transform import LogBenefit, LogExcess, candidate_transforms
 from nas.sampler.features import Features
@@ -266,7 +266,7 @@ def test_limit_of_a_noisy_uncertain_objective_is_kept_once_learned() -> None:
 
 def test_a_limit_that_no_point_keeps_is_approached(monkeypatch: pytest.MonkeyPatch) -> None:
     """Although the uncertainty of few candidates is computed, and without it none is worth anything."""
-    monkeypatch.setattr(engine, "MAX_UNCERTAIN_COSTS", 16)
+    monkeypatch.setattr(scoring, "MAX_UNCERTAIN_COSTS", 16)
     study = search(ParetoSampler(SPACE, limits={1: 0.9}, seed=0), 12)
     assert (
         np.mean([trial.values[1] for trial in study.trials[4:]]) > 0.57
