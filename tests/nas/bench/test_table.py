@@ -187,7 +187,7 @@ BAD = [
     (CSV.replace("pool,5", ",5"), {"choices": ("op", "kernel")}, "table.csv:5: column 'op': a choice must not be missing"),
     (CSV.replace("accuracy", "quality"), {}, "table.csv: at least one objective must need training"),
     (CSV, {"objectives": ("macs",)}, "table.csv: at least one objective must need training"),
-    (CSV, {"objectives": ("acuracy",)}, "--objective: no such column (known: accuracy, kernel, macs, op, params), found 'acuracy'; did"),
+    (CSV, {"objectives": ("acuracy",)}, "--objective: no such column (known: accuracy, kernel, macs, op, params), found"),
     (CSV, {"objectives": ("accuracy:up",)}, "--objective accuracy:up: must be NAME, or NAME:max|min[:cheap][:log]"),
     (CSV, {"objectives": ("accuracy:max:expensive",)}, "--objective accuracy:max:expensive: must be NAME"),
     (CSV, {"objectives": ("kernel",)}, "--objective kernel: 'kernel' is not a well-known objective: give kernel:max"),

@@ -146,8 +146,8 @@ def test_search_takes_one_study_at_a_time() -> None:
 
 def test_search_for_a_study_that_is_not_there(nas: Run, tmp_path: Path) -> None:
     done = nas("search", "digit")
-    known = "(known: cifar10, digits, folder); did you mean digits?"
-    error = f"nas: error: study: no such file or installed study {known}, found 'digit'\n"
+    known = "(known: cifar10, digits, folder), found 'digit'"
+    error = f"nas: error: study: no such file or installed study {known}; did you mean digits?\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", error)
     assert list(tmp_path.iterdir()) == []
 

@@ -138,7 +138,11 @@ def test_sampler_with_a_prior_suggests_the_best_architectures_at_once(tmp_path: 
 @pytest.mark.parametrize(
     ("presets", "study", "message"),
     [
-        ("vit_tiny_patch16, vit_tny", "null", r"new.yaml:3:\d+: start.presets\[1\]: no such preset; .*found 'vit_tny'"),
+        (
+            "vit_tiny_patch16, vit_tny",
+            "null",
+            r"new.yaml:3:\d+: start.presets\[1\]: no such preset, found 'vit_tny'; did",
+        ),
         ("", "/nowhere", r"new.yaml:4:\d+: start.study: /nowhere: holds no study"),
     ],
 )

@@ -280,7 +280,7 @@ def test_resources_are_checked_without_opening_an_executor(monkeypatch: pytest.M
 
 def test_an_unknown_executor_is_an_error_that_lists_the_registered_ones(tmp_path: Path) -> None:
     with pytest.raises(
-        UnknownNameError, match=r"resources\.executor: no such executor \(known: local, ray_tune\); did"
+        UnknownNameError, match=r"resources\.executor: no such executor \(known: local, ray_tune\), found 'ray'; did"
     ):
         open_executor("ray", Resources.model_validate({}), tmp_path)
 
