@@ -76,6 +76,13 @@ class StudyColumns:
         """Time of the end, number and values of complete trials that the front has not seen."""
         self._choice_codes: dict[tuple[str, type, Any], tuple[str, int]] = {}
 
+    @classmethod
+    def of(cls, objectives: Sequence[Objective], trials: Iterable[AnyTrial]) -> StudyColumns:
+        """The columns of `trials`, all that there are now."""
+        columns = cls(objectives)
+        columns.update(trials)
+        return columns
+
     def update(self, trials: Iterable[AnyTrial]) -> list[int]:
         """Add `trials`, or the new state of trials that were added before; returns their numbers, ascending."""
         changed = sorted(trials, key=lambda trial: trial.number)
@@ -206,6 +213,10 @@ class StudyColumns:
     def parameters(self) -> dict[str, TextColumn]:
         """The columns of the parameters of the search space, by the names of the parameters."""
         return {key.removeprefix(CHOICE_PREFIX): column for key, column in self.choices.items()}
+
+    def parameter_codes(self) -> dict[str, NDArray[Any]]:
+        """The code of each parameter in each trial, by the names of the parameters, `(trials,)`; -1 where it has no value."""
+        return {name: column.codes.first(self.count) for name, column in self.parameters().items()}
 
     def _set_curves(
         self, rows: Rows, trials: Sequence[AnyTrial], curves: Sequence[Sequence[Mapping[str, Any]]]

@@ -24,8 +24,7 @@ def main(folder: Path) -> None:
     from nas.study.content import StudySnapshot
 
     study = StudySnapshot.of(folder)
-    columns = StudyColumns(study.info.objectives)
-    columns.update(study.trials)
+    columns = StudyColumns.of(study.info.objectives, study.trials)
     columns.set_test_accuracy(study.info.test_accuracy)
     sys.stdout.buffer.write(json_bytes(analysis(Results.of(study), columns)))
 

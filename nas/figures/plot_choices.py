@@ -72,9 +72,7 @@ def preferences_figure(preferences: Sequence[Preference]) -> go.Figure:
     rows: dict[str, list[Preference]] = {}
     for preference in preferences:
         rows.setdefault(preference.parameter, []).append(preference)
-    rows = {
-        name: _ordered(values) for name, values in rows.items() if len(values) > 1
-    }  # no preference for a single one
+    rows = {name: _ordered(values) for name, values in rows.items() if len(values) > 1}  # one alone is no choice
     columns = max(map(len, rows.values()), default=0)
     figure = styled_figure(Axis("", "", False, ""), Axis("", "", False, ""))
     figure.add_trace(

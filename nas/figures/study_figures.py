@@ -81,20 +81,12 @@ def workers(results: Results) -> go.Figure:
 
 def importance(results: Results) -> go.Figure:
     """The importance of each parameter of the search space for each objective (`nas.analysis.importance`)."""
-    columns = _columns(results)
-    codes = {name: column.codes.first(columns.count) for name, column in columns.parameters().items()}
-    return importance_figure(parameter_importance.importance(results, codes))
+    columns = StudyColumns.of(results.objectives, results.records)
+    return importance_figure(parameter_importance.importance(results, columns.parameter_codes()))
 
 
 def preferences(results: Results) -> go.Figure:
     """Which values of each parameter the front prefers over all complete trials (`nas.analysis.preferences`)."""
-    columns = _columns(results)
-    codes = {name: column.codes.first(columns.count) for name, column in columns.parameters().items()}
+    columns = StudyColumns.of(results.objectives, results.records)
     levels = {name: column.texts for name, column in columns.parameters().items()}
-    return preferences_figure(value_preferences.preferences(results, codes, levels))
-
-
-def _columns(results: Results) -> StudyColumns:
-    columns = StudyColumns(results.objectives)
-    columns.update(results.records)
-    return columns
+    return preferences_figure(value_preferences.preferences(results, columns.parameter_codes(), levels))

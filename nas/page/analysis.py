@@ -28,10 +28,10 @@ def analysis(results: Results, columns: StudyColumns) -> dict[str, Any]:
         expected       the front that a model expects, and the values (`nas.page.expected.plain_expected`), or null
         space_values   {parameter: [text, ...]}: the values that it can take, by the key of its column; null if not known
     """
-    codes = {name: column.codes.first(columns.count) for name, column in columns.parameters().items()}
+    important = importance(results, columns.parameter_codes())
     return {
         "health": [finding.to_dict() for finding in health(results)],
-        "importance": {entry.objective: entry.to_dict() for entry in importance(results, codes)},
+        "importance": {entry.objective: entry.to_dict() for entry in important},
         "predictions": {
             name: {
                 "trial": encode(values.trials, "i4"),

@@ -79,8 +79,7 @@ def _earlier_front(info: StudyInfo) -> Iterator[dict[str, Any]]:
 def _front_of(folder: Path, changed_ns: int) -> tuple[tuple[str, Mapping[str, float]], ...]:
     """The label and the objectives of each trial on the front of the study in `folder`, changed last at `changed_ns`."""
     study = StudySnapshot.of(folder)
-    columns = StudyColumns(study.objectives)
-    columns.update(study.trials)
+    columns = StudyColumns.of(study.objectives, study.trials)
     names = [objective.name for objective in study.objectives]
     entries = (entry for entry in columns.front.entries if entry.removed_by < 0)
     return tuple(

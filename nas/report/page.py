@@ -63,8 +63,7 @@ def check_out(folder: Path, out: Path | None) -> None:
 def render(study: StudyContent, progress: Callable[[int, int], None] | None = None) -> str:
     """The whole HTML document of the report of `study`; `progress` as in `write`."""
     info = study.info
-    columns = StudyColumns(info.objectives)
-    columns.update(study.trials)
+    columns = StudyColumns.of(info.objectives, study.trials)
     columns.set_test_accuracy(info.test_accuracy)
     with threadpool_limits(1):  # products of small matrices: more threads only wait for each other
         return _render(study, columns, progress)

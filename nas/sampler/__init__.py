@@ -2,9 +2,9 @@
 
 - `registry` knows the samplers, each of which is a file of `factories`; `evolution` and `tpe` are two of them.
 - `pareto` is `ParetoSampler`. A suggestion goes through `study_search` (one study) and `point_search` (its points) to `engine`.
-  That chooses the point of largest expected hypervolume improvement (`improvement`) among candidates (`candidate_pool`,
-  `features`), for several workers at once (`batch`, `batching`). No model chooses the first points (`first_points`,
-  `initial_points`).
+  That makes candidates (`candidate_pool`, `features`), scores them by the expected hypervolume improvement (`scoring`,
+  `improvement`) and selects one (`selection`), for several workers at once several (`batch`, `batching`). No model chooses the
+  first points (`first_points`, `initial_points`).
 - Points: `domain` is the interface, `architecture_domain` and `parameter_domain` implement it (`parameters`, `bit_encoding`,
   `conditions`, `restriction`).
 - Observations: `study_reader` reads the trials (`observation_rows`, `observed_space`).
